@@ -1,0 +1,36 @@
+# Both `make run` and `make test` work from a fresh clone with nothing but Python 3.11+ and make.
+PYTHON ?= python3
+PY := .venv/bin/python
+
+.PHONY: run test lint setup bench clean
+
+run: .venv/.installed
+	$(PY) -m m365_jobs demo
+
+test: .venv/.tested lint
+	$(PY) -m pytest
+
+lint: .venv/.tested
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+setup: .venv/.tested
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+	  { echo "Python's venv module is needed (on Debian: apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python pyproject.toml requirements.lock
+	$(PY) -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.tested: .venv/.installed
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

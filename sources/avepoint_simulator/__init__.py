@@ -1,0 +1,1 @@
+"""A local server that behaves as the vendor documents its API."""
