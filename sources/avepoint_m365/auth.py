@@ -1,0 +1,202 @@
+"""How one gets in: OAuth 2.0 client credentials with a secret or with a certificate.
+
+One token per scope, each asked with exactly that scope, so that a permission which is missing does not take the
+others with it. A token is shared by all threads and lives in memory only.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import jwt
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import pkcs12
+from requests.auth import AuthBase
+
+from avepoint_m365.errors import ApiError, AuthenticationError, ConfigurationError, MissingPermissionError
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_LIFETIME = 600
+"""Seconds a signed assertion is valid; the identity service accepts an hour at most."""
+
+RENEW_AHEAD = 120
+"""Seconds before its end at which a token is renewed, so that none ends while a request is under way."""
+
+
+class Identity(Protocol):
+    """What proves who we are: turned into form fields for each token request."""
+
+    def proof(self, token_url: str) -> dict[str, str]:
+        """Form fields that go beside ``grant_type`` and ``scope``."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A client id and its secret."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+    def proof(self, token_url: str) -> dict[str, str]:
+        """The secret itself."""
+        return {"client_id": self.client_id, "client_secret": self.client_secret}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A client id and the certificate (with its private key) that the registration trusts."""
+
+    client_id: str
+    private_key: RSAPrivateKey = field(repr=False)
+    certificate: x509.Certificate = field(repr=False)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the certificate ends, in UTC."""
+        return self.certificate.not_valid_after_utc
+
+    def proof(self, token_url: str) -> dict[str, str]:
+        """A freshly signed assertion (RS256) that names the certificate by its SHA-1 thumbprint."""
+        # The vendor's .NET sample emits SHA-1 thumbprints: as x5t in base64url, as kid in hexadecimal.
+        thumbprint = self.certificate.fingerprint(hashes.SHA1())
+        now = int(time.time())
+        claims = {
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "aud": token_url,
+            "jti": str(uuid.uuid4()),
+            "nbf": now,
+            "exp": now + ASSERTION_LIFETIME,
+        }
+        headers = {
+            "x5t": base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode(),
+            "kid": thumbprint.hex().upper(),
+        }
+        assertion = jwt.encode(claims, self.private_key, algorithm="RS256", headers=headers)
+        return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+
+
+def load_certificate(client_id: str, path: Path, password: str | None) -> Certificate:
+    """Reads a .pfx (PKCS #12) or a .pem that holds certificate and private key.
+
+    Raises:
+        ConfigurationError: naming the file and what is wrong with it; never its content.
+    """
+    where = f"credentials.certificate_path = {path}"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{where}: the file cannot be read ({error.strerror}).") from error
+    secret = password.encode() if password else None
+    try:
+        key, certificate = _read_pem(content, secret) if b"-----BEGIN" in content else _read_pfx(content, secret)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{where}: it could not be opened. It must be a .pfx or .pem with certificate and private key, and "
+            "credentials.certificate_password must be its password (and unset if it has none)."
+        ) from error
+    if certificate is None or not isinstance(key, RSAPrivateKey):
+        raise ConfigurationError(f"{where}: it must hold a certificate and its RSA private key.")
+    if key.public_key() != certificate.public_key():
+        raise ConfigurationError(f"{where}: the private key does not belong to the certificate.")
+    return Certificate(client_id, key, certificate)
+
+
+def _read_pfx(content: bytes, password: bytes | None) -> tuple[object, x509.Certificate | None]:
+    key, certificate, _ = pkcs12.load_key_and_certificates(content, password)
+    return key, certificate
+
+
+def _read_pem(content: bytes, password: bytes | None) -> tuple[object, x509.Certificate | None]:
+    key = serialization.load_pem_private_key(content, password)
+    public = key.public_key()
+    chain = x509.load_pem_x509_certificates(content)
+    # A file may hold the chain in any order: ours is the one that the key signs for.
+    return key, next((one for one in chain if one.public_key() == public), chain[0])
+
+
+class TokenAuth(AuthBase):
+    """Puts a bearer token on requests; safe to share between threads.
+
+    Being a requests ``AuthBase`` also keeps a machine's .netrc from replacing the header.
+    """
+
+    def __init__(self, identity: Identity, token_url: str, scope: str, post: Any) -> None:
+        """``post(url, data=...)`` sends the form and gives a ``requests.Response``, whatever its status."""
+        self._identity, self._url, self._scope, self._post = identity, token_url, scope, post
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._renew_at = 0.0
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the header, asking for a token first where there is none that lasts."""
+        request.headers["Authorization"] = f"Bearer {self.token()}"
+        return request
+
+    def token(self) -> str:
+        """A token that lasts, asked for at most once however many threads wait."""
+        with self._lock:
+            if self._token is None or time.monotonic() >= self._renew_at:
+                self._token = self._ask()
+            return self._token
+
+    def reject(self, token: str) -> None:
+        """Forgets ``token`` after the API refused it, unless another thread already renewed it."""
+        with self._lock:
+            if self._token == token:
+                self._token = None
+
+    def _ask(self) -> str:
+        form = {"grant_type": "client_credentials", "scope": self._scope, **self._identity.proof(self._url)}
+        response = self._post(self._url, data=form)
+        answer = _json_object(response)
+        if response.status_code != 200:
+            raise self._refused(response.status_code, str(answer.get("error", "")))
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
+            raise AuthenticationError(
+                f"The identity service at {self._url} answered without an access token. Is token_url right?"
+            )
+        try:
+            lifetime = float(answer.get("expires_in", 3600))
+        except (TypeError, ValueError):
+            lifetime = 3600.0
+        self._renew_at = time.monotonic() + max(lifetime - RENEW_AHEAD, lifetime / 2)
+        return token
+
+    def _refused(self, status: int, error: str) -> Exception:
+        where = f"The identity service at {self._url} refused scope {self._scope} ({status}"
+        if error == "invalid_client":
+            return AuthenticationError(
+                f"{where}, invalid_client): the client id, secret or certificate is wrong or has expired. Look at the "
+                "app registration in AvePoint Online Services, and set credentials.client_id with "
+                "credentials.client_secret or credentials.certificate_path."
+            )
+        if error == "invalid_scope":
+            return MissingPermissionError(
+                f"{where}, invalid_scope): the permission is not granted. Add {self._scope} to the app registration "
+                "in AvePoint Online Services and wait a few minutes."
+            )
+        known = f", {error}" if error.isidentifier() else ""
+        if status >= 500 or status == 429:
+            return ApiError(f"{where}{known}): it is not available at the moment. Try again later.")
+        return AuthenticationError(f"{where}{known}): look at token_url, environment and the credentials.")
+
+
+def _json_object(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, Mapping) else {}

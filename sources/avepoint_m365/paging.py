@@ -1,0 +1,120 @@
+"""How one page leads to the next, given that the vendor does not document the form of its links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+Params = dict[str, str]
+
+MAX_STALE_PAGES = 3
+"""Pages in a row without a new id that are read on over while the total promises more."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of jobs, alike for both generations of the endpoint."""
+
+    rows: list[object]
+    total: int | None
+    """What the API says of the total; it does not say whether of all matches or of the page."""
+    next_link: str | None
+    """"" where the API says that nothing is left, None where it says nothing."""
+
+
+def link_parameters(link: str | None) -> Params:
+    """The query of a nextLink, whatever its host and path; empty for an opaque link without a query."""
+    if not link:
+        return {}
+    try:
+        return dict(parse_qsl(urlsplit(link).query))
+    except ValueError:
+        return {}
+
+
+def _folded(params: Mapping[str, str]) -> Params:
+    return {name.lower(): value for name, value in params.items()}
+
+
+@dataclass
+class Pager:
+    """Says which page to ask for next, and when to stop, for one set of filters.
+
+    Follows the links while they lead to pages not asked for yet; counts pages itself where there is no link or
+    it leads in a circle. Our own filters always win over those in a link: a link never widens the question.
+    """
+
+    filters: Params
+    page_size: int
+    seen_ids: set[str] = field(default_factory=set)
+    pages: int = 0
+    _asked: set[frozenset[tuple[str, str]]] = field(default_factory=set)
+    _index: int = 0
+    _largest_page: int = 0
+    _stale_pages: int = 0
+    _total_counts_matches: bool = False
+
+    def first(self) -> Params:
+        """The first request: no pageIndex, so that the server's own numbering (from 0 or 1) does not matter."""
+        return self._ask({"pageSize": str(self.page_size)})
+
+    def next(self, page: Page, new_ids: int) -> Params | None:
+        """The request after ``page``, which brought ``new_ids`` ids not seen before; None at the end."""
+        self.pages += 1
+        if not page.rows:
+            return None
+        self._largest_page = max(self._largest_page, len(page.rows))
+        self._total_counts_matches |= page.total is not None and page.total != len(page.rows)
+        self._stale_pages = 0 if new_ids else self._stale_pages + 1
+        if self._stale_pages > self._stale_pages_allowed(page):
+            return None
+        following = self._follow(page.next_link)
+        if following is not None:
+            return following
+        if self._is_last(page):
+            return None
+        self._index += 1
+        return self._ask({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
+
+    def _stale_pages_allowed(self, page: Page) -> int:
+        # Where pages are numbered from 1, our count's page 1 is the first page over again. And where many jobs
+        # appear while we read, a whole page may have moved on by one: go on while the total says there is more.
+        if self._more_is_promised(page):
+            return MAX_STALE_PAGES
+        return 1 if self.pages == 2 and self._index == 1 else 0
+
+    def _more_is_promised(self, page: Page) -> bool:
+        return self._total_counts_matches and page.total is not None and len(self.seen_ids) < page.total
+
+    def _follow(self, link: str | None) -> Params | None:
+        from_link = _folded(link_parameters(link))
+        own = _folded(self.filters)
+        steps = {name: value for name, value in from_link.items() if name not in own}
+        if not steps or set(steps) == {"pagesize"}:
+            return None
+        params = {**self.filters, **{_SPELLING.get(name, name): value for name, value in steps.items()}}
+        params.setdefault("pageSize", str(self.page_size))
+        if frozenset(_folded(params).items()) in self._asked:
+            return None
+        if steps.get("pageindex", "").isdigit():
+            self._index = int(steps["pageindex"])
+        return self._ask(params)
+
+    def _is_last(self, page: Page) -> bool:
+        if self._more_is_promised(page):
+            return False
+        if self._total_counts_matches and page.total is not None:
+            return True
+        if page.next_link == "":
+            # Documented as "nothing is left"; doubted only for a page that is as full as it could be.
+            return len(page.rows) < self.page_size
+        return not page.next_link and len(page.rows) < self._largest_page
+
+    def _ask(self, extra: Params) -> Params:
+        params = {**self.filters, **extra}
+        self._asked.add(frozenset(_folded(params).items()))
+        return params
+
+
+_SPELLING = {"pageindex": "pageIndex", "pagesize": "pageSize"}

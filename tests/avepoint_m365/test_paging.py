@@ -1,0 +1,80 @@
+"""Paging against servers that number, size and link their pages in every way we know of."""
+
+from urllib.parse import urlencode
+
+import pytest
+from avepoint_m365.paging import Page, Pager, Params
+from hypothesis import given
+from hypothesis import strategies as st
+
+LINKS = {
+    "absolute": "https://host/backup/m365/jobs?{}",
+    "foreign": "https://evil.example/else?{}",
+    "relative": "/jobs?{}",
+    "query only": "?{}",
+    "none": None,
+    "opaque": "b64token==",
+}
+
+
+class Server:
+    """Cuts ``count`` jobs into pages the way one variant of the API would."""
+
+    def __init__(self, count: int, largest: int, base: int, link: str, total: str) -> None:
+        self.rows: list[object] = [str(n) for n in range(count)]
+        self.largest, self.base, self.link, self.total = largest, base, LINKS[link], total
+
+    def answer(self, params: Params) -> Page:
+        assert params["objectType"] == "1"
+        size = min(int(params["pageSize"]), self.largest)
+        index = max(int(params.get("pageIndex", self.base)) - self.base, 0)
+        rows = self.rows[index * size : (index + 1) * size]
+        more = (index + 1) * size < len(self.rows)
+        query = urlencode({"pageindex": index + self.base + 1, "OBJECTTYPE": "0"})
+        link = None if self.link is None else self.link.format(query) if more else ""
+        total = {"matches": len(self.rows), "page": len(rows), "absent": None}[self.total]
+        return Page(rows, total, link)
+
+
+def read_all(server: Server, page_size: int) -> tuple[set[str], int]:
+    pager = Pager({"objectType": "1"}, page_size)
+    params: Params | None = pager.first()
+    while params is not None:
+        page = server.answer(params)
+        new = {str(row) for row in page.rows} - pager.seen_ids
+        pager.seen_ids |= new
+        params = pager.next(page, len(new))
+        assert pager.pages < 500
+    return pager.seen_ids, pager.pages
+
+
+@given(
+    count=st.integers(0, 90),
+    page_size=st.integers(1, 40),
+    largest=st.integers(1, 40),
+    base=st.sampled_from([0, 1]),
+    link=st.sampled_from(["absolute", "foreign", "relative", "query only", "none", "opaque"]),
+    total=st.sampled_from(["matches", "page", "absent"]),
+)
+def test_every_job_is_read_whatever_the_pages_look_like(
+    count: int, page_size: int, largest: int, base: int, link: str, total: str
+) -> None:
+    server = Server(count, largest, base, link, total)
+    found, pages = read_all(server, page_size)
+    assert found == set(server.rows)
+    assert pages <= count // min(page_size, largest) + 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_jobs_on_one_page_cost_one_request(count: int) -> None:
+    assert read_all(Server(count, 500, 0, "absolute", "matches"), 10)[1] == 1
+
+
+def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
+    class Circle(Server):
+        def answer(self, params: Params) -> Page:
+            page = super().answer(params)
+            return Page(page.rows, page.total, "/jobs?pageIndex=1")
+
+    server = Circle(30, 10, 0, "relative", "absent")
+    assert read_all(server, 10)[0] == set(server.rows)
