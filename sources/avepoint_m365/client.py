@@ -1,0 +1,223 @@
+"""How one asks: the two generations of the jobs endpoint behind one call, a page of jobs for a set of parameters.
+
+The client can send GET to the API and POST to the token URL and nothing else; it follows no redirect, so that a
+token never reaches another host. TLS 1.2 with verification is what urllib3 2 insists on by default.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import requests
+from dlt.sources.helpers.requests import Client
+
+from avepoint_m365.auth import Identity, TokenAuth
+from avepoint_m365.config import Addresses
+from avepoint_m365.errors import (
+    ApiError,
+    AuthenticationError,
+    BadResponseError,
+    EndpointMissingError,
+    MissingPermissionError,
+    SourceError,
+    ThrottledError,
+)
+from avepoint_m365.paging import Page, Params
+from avepoint_m365.settings import JOBS_SCOPE, Endpoint
+
+REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
+
+
+class RefusedParametersError(ApiError):
+    """The API answered 400: a parameter, perhaps the page size, is not to its liking."""
+
+
+class RequestCounter:
+    """Counts attempts of one thread's requests; the retrying client reports each of them."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    @property
+    def attempts(self) -> int:
+        """Attempts of this thread so far."""
+        return getattr(self._local, "attempts", 0)
+
+    def observe(self, response: requests.Response | None, error: BaseException | None) -> bool:
+        """Counts one attempt; never asks for another, which the client decides by itself."""
+        self._local.attempts = self.attempts + 1
+        return False
+
+
+class JobsClient:
+    """Asks one API host for jobs; safe to share between threads."""
+
+    def __init__(self, addresses: Addresses, identity: Identity, endpoint: str, concurrency: int) -> None:
+        self.counter = RequestCounter()
+        self._http = Client(max_connections=concurrency, raise_for_status=False, retry_condition=self.counter.observe)
+        self._base_url = addresses.base_url
+        self._auth = TokenAuth(identity, addresses.token_url, JOBS_SCOPE, self._post_form)
+        self._in_flight = threading.BoundedSemaphore(concurrency)
+        self._endpoint_lock = threading.Lock()
+        self._endpoint = None if endpoint == "auto" else Endpoint(endpoint)
+
+    def _post_form(self, url: str, data: Mapping[str, str]) -> requests.Response:
+        try:
+            response: requests.Response = self._http.session.post(url, data=data, allow_redirects=False)
+        except requests.RequestException as error:
+            raise _unreachable(url, error) from error
+        return response
+
+    def page(self, filters: Params) -> tuple[Page, Endpoint]:
+        """One page, from the generation of the endpoint that this host has.
+
+        Raises:
+            SourceError: by cause; see ``errors``.
+        """
+        with self._endpoint_lock:
+            endpoint = self._endpoint
+            if endpoint is None:
+                page, self._endpoint = self._probe(filters)
+                return page, self._endpoint
+        return self._get(endpoint, filters), endpoint
+
+    def _probe(self, params: Params) -> tuple[Page, Endpoint]:
+        refusals: list[SourceError] = []
+        for endpoint in Endpoint:
+            try:
+                return self._get(endpoint, params), endpoint
+            except (EndpointMissingError, MissingPermissionError, AuthenticationError) as error:
+                refusals.append(error)
+        # A missing permission says more than a missing path.
+        raise next((one for one in refusals if not isinstance(one, EndpointMissingError)), refusals[0])
+
+    def _get(self, endpoint: Endpoint, params: Params) -> Page:
+        response = self._send(endpoint, params)
+        if response.status_code == 401:
+            header = str(response.request.headers.get("Authorization", ""))
+            self._auth.reject(header.removeprefix("Bearer "))
+            response = self._send(endpoint, params)
+        where = describe(endpoint, params, response)
+        if response.status_code == 204:
+            return Page([], 0, "")
+        body = _json(response)
+        if response.status_code != 200:
+            raise _failure(response, body, where)
+        if not isinstance(body, Mapping):
+            raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
+        if isinstance(status := body.get("statusCode"), int) and status >= 400:
+            raise _FAILURES.get(status, ApiError)(f"{where}: {_message(body)}")
+        return _READERS[endpoint](body, where)
+
+    def _send(self, endpoint: Endpoint, params: Params) -> requests.Response:
+        url = self._base_url + endpoint.path
+        self._auth.token()
+        with self._in_flight:
+            try:
+                response: requests.Response = self._http.session.get(
+                    url, params=params, auth=self._auth, allow_redirects=False
+                )
+            except requests.RequestException as error:
+                raise _unreachable(url, error) from error
+        return response
+
+
+def describe(endpoint: Endpoint, params: Params, response: requests.Response) -> str:
+    """Where something happened: path, parameters, status and the request id worth quoting to the vendor."""
+    asked = " ".join(f"{name}={value}" for name, value in params.items())
+    ids = (response.headers.get(name) for name in REQUEST_ID_HEADERS)
+    request_id = next((one for one in ids if one), None)
+    return f"GET {endpoint.path} ({asked}) answered {response.status_code}" + (
+        f", request id {request_id}" if request_id else ""
+    )
+
+
+def _json(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _message(body: object) -> str:
+    """What the API says of an error, from its envelope; nothing where the body is HTML or empty."""
+    if not isinstance(body, Mapping):
+        return ""
+    details = [one for one in body.get("errors") or [] if isinstance(one, Mapping)]
+    texts = [body.get("message"), *(one.get("message") for one in details)]
+    return " ".join(str(text)[:200] for text in texts if text)
+
+
+def _failure(response: requests.Response, body: object, where: str) -> SourceError:
+    status, said = response.status_code, _message(body)
+    text = f"{where}{': ' + said if said else ''}."
+    if status == 401:
+        return AuthenticationError(f"{text} A fresh token is refused as well: look at environment and data_center.")
+    if status == 403:
+        return MissingPermissionError(
+            f"{text} Grant the permission {JOBS_SCOPE} to the app registration in AvePoint Online Services."
+        )
+    if status in (404, 405, 410):
+        return EndpointMissingError(f"{text} This host does not have this endpoint: look at endpoint and base_url.")
+    if status == 400:
+        return RefusedParametersError(f"{text} The API refuses a parameter.")
+    if status == 429:
+        return ThrottledError(f"{text} It still throttles after all retries: lower concurrency or try later.")
+    if 300 <= status < 400:
+        return ApiError(f"{text} Redirects are not followed, to keep the token safe: look at base_url.")
+    return ApiError(f"{text} Try again later; if it stays, give the vendor the request id.")
+
+
+_FAILURES: dict[int, type[SourceError]] = {
+    400: RefusedParametersError,
+    401: AuthenticationError,
+    403: MissingPermissionError,
+    404: EndpointMissingError,
+    429: ThrottledError,
+}
+
+
+def _unreachable(url: str, error: requests.RequestException) -> ApiError:
+    host = url.split("/")[2]
+    return ApiError(f"{host} could not be reached ({type(error).__name__}). Look at network, proxy and the address.")
+
+
+def _total(fields: Mapping[str, Any], where: str) -> int | None:
+    # The vendor's table says totalNumber, its sample totalCount.
+    value = fields.get("totalNumber", fields.get("totalCount"))
+    if value is None:
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise BadResponseError(f"{where}: the total is {value!r}, which is not a number.") from error
+
+
+def _read_page(body: Mapping[str, Any], rows: object, paging: object, where: str) -> Page:
+    if rows is None:
+        rows = []
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
+    fields = paging if isinstance(paging, Mapping) else {}
+    link = fields.get("nextLink")
+    return Page(list(rows), _total(fields, where), link if isinstance(link, str) else None)
+
+
+def _first_generation(body: Mapping[str, Any], where: str) -> Page:
+    if "jobs" not in body:
+        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
+    return _read_page(body, body["jobs"], body, where)
+
+
+def _second_generation(body: Mapping[str, Any], where: str) -> Page:
+    if "data" not in body:
+        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
+    return _read_page(body, body["data"], body.get("metadata"), where)
+
+
+_READERS: dict[Endpoint, Callable[[Mapping[str, Any], str], Page]] = {
+    Endpoint.jobs: _first_generation,
+    Endpoint.cloudbackupjobs: _second_generation,
+}

@@ -1,0 +1,188 @@
+"""The settings of the source, checked as a whole before any request is made."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dlt
+from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import CredentialsConfiguration
+from dlt.common.typing import TSecretStrValue
+
+from avepoint_m365.auth import Identity, Secret, load_certificate
+from avepoint_m365.errors import ConfigurationError
+from avepoint_m365.settings import (
+    BASE_URLS,
+    LOCATIONS,
+    TOKEN_URLS,
+    TRUSTED_DOMAINS,
+    ObjectType,
+    environment_of,
+)
+
+SECTION = "sources.avepoint_m365"
+
+
+@configspec
+class AvePointCredentials(CredentialsConfiguration):
+    """A client id with its secret, or with a certificate; as dlt resolves it from ``credentials``."""
+
+    client_id: str = dlt.config.value
+    client_secret: TSecretStrValue | None = None
+    certificate_path: str | None = None
+    certificate_password: TSecretStrValue | None = None
+    expires_at: str | None = None
+
+    def identity(self) -> Identity:
+        """What proves who we are.
+
+        Raises:
+            ConfigurationError: where there is no client id, or neither or both of secret and certificate.
+        """
+        if not self.client_id:
+            raise ConfigurationError(f"{SECTION}.credentials.client_id is missing.")
+        if bool(self.client_secret) == bool(self.certificate_path):
+            raise ConfigurationError(
+                f"{SECTION}.credentials needs either client_secret or certificate_path: "
+                f"{'both are' if self.client_secret else 'neither is'} set."
+            )
+        if self.certificate_path:
+            return load_certificate(self.client_id, Path(self.certificate_path), self.certificate_password)
+        return Secret(self.client_id, str(self.client_secret))
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where requests go."""
+
+    base_url: str
+    token_url: str
+
+
+def unknown(key: str, value: object, known: Sequence[str]) -> ConfigurationError:
+    """The error for a value that is none of the known ones, with the nearest of them first."""
+    near = get_close_matches(str(value), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ConfigurationError(f"{SECTION}.{key} = {value!r} is not known.{hint} Known are: {', '.join(known)}.")
+
+
+def resolve_addresses(
+    data_center: str,
+    environment: str | None,
+    base_url: str | None,
+    token_url: str | None,
+    trusted_hosts: Sequence[str] | None,
+) -> Addresses:
+    """Picks API and identity addresses, and refuses those that credentials must not be sent to.
+
+    Raises:
+        ConfigurationError: with the key, the value and the known values.
+    """
+    if data_center not in BASE_URLS:
+        raise unknown("data_center", data_center, list(BASE_URLS))
+    implied = environment_of(data_center)
+    if environment is not None and environment not in TOKEN_URLS:
+        raise unknown("environment", environment, list(TOKEN_URLS))
+    if environment is not None and environment != implied and base_url is None:
+        raise ConfigurationError(
+            f"{SECTION}.environment = {environment!r} contradicts data_center = {data_center!r}, which belongs to "
+            f"{implied!r}. Remove one of the two."
+        )
+    return Addresses(
+        _checked_url("base_url", base_url or BASE_URLS[data_center], trusted_hosts or ()),
+        _checked_url("token_url", token_url or TOKEN_URLS[environment or implied], trusted_hosts or ()),
+    )
+
+
+def _checked_url(key: str, url: str, trusted_hosts: Sequence[str]) -> str:
+    where = f"{SECTION}.{key}"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{where} is not an address ({error}).") from error
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigurationError(f"{where} for host {host!r} must not carry a user, password, query or fragment.")
+    if parts.scheme not in ("https", "http") or not host:
+        raise ConfigurationError(f"{where} = {url!r} must start with https:// and name a host.")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(f"{where} = {url!r}: plain http is allowed for loopback only. Use https://.")
+    in_domain = any(host == domain or host.endswith("." + domain) for domain in TRUSTED_DOMAINS)
+    if not (in_domain or is_loopback(host) or host in {one.lower() for one in trusted_hosts}):
+        raise ConfigurationError(
+            f"{where} = {url!r}: credentials are not sent to {host}. Trusted are loopback, "
+            f"{' and '.join(TRUSTED_DOMAINS)}; add the host to {SECTION}.trusted_hosts if it is yours."
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], list[str]]:
+    """The locations to ask for (``[None]`` for one request without), and warnings for codes not known here.
+
+    Raises:
+        ConfigurationError: for a value that does not look like a location.
+    """
+    if not locations:
+        return [None], []
+    warnings = []
+    for location in locations:
+        if location in LOCATIONS:
+            continue
+        if not (len(location) == 3 and location.isascii() and location.isalpha() and location.isupper()):
+            raise unknown("locations", location, LOCATIONS)
+        warnings.append(
+            f"{SECTION}.locations: {location!r} is not known here; it is asked for all the same."
+        )
+    unique: list[str | None] = list(dict.fromkeys(locations))
+    if LOCATIONS[0] in unique and len(unique) > 1:
+        warnings.append(
+            f"{SECTION}.locations: {LOCATIONS[0]} is presumably an alias of one of the others; "
+            "jobs that both return are stored under the other."
+        )
+    return unique, warnings
+
+
+def check_object_types(names: Sequence[str] | None) -> list[ObjectType]:
+    """The services to ask for, in the order of their codes; all where none is named.
+
+    Raises:
+        ConfigurationError: for a name that is not known.
+    """
+    known = [one.name for one in ObjectType]
+    for name in names or ():
+        if name not in known:
+            raise unknown("object_types", name, known)
+    return [one for one in ObjectType if not names or one.name in names]
+
+
+def parse_moment(key: str, value: str | datetime) -> datetime:
+    """A date or time of the configuration; without a zone it is UTC.
+
+    Raises:
+        ConfigurationError: with key and value, where it is no time.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "
+                "without a zone it is UTC."
+            ) from error
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
