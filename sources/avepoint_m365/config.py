@@ -146,9 +146,7 @@ def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], 
             continue
         if not (len(location) == 3 and location.isascii() and location.isalpha() and location.isupper()):
             raise unknown("locations", location, LOCATIONS)
-        warnings.append(
-            f"{SECTION}.locations: {location!r} is not known here; it is asked for all the same."
-        )
+        warnings.append(f"{SECTION}.locations: {location!r} is not known here; it is asked for all the same.")
     unique: list[str | None] = list(dict.fromkeys(locations))
     if LOCATIONS[0] in unique and len(unique) > 1:
         warnings.append(

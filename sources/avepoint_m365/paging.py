@@ -53,7 +53,8 @@ class Pager:
     _index: int = 0
     _largest_page: int = 0
     _stale_pages: int = 0
-    _total_counts_matches: bool = False
+    total_counts_matches: bool = False
+    """Whether a total was seen that is not just the number of rows on its page."""
 
     def first(self) -> Params:
         """The first request: no pageIndex, so that the server's own numbering (from 0 or 1) does not matter."""
@@ -65,7 +66,7 @@ class Pager:
         if not page.rows:
             return None
         self._largest_page = max(self._largest_page, len(page.rows))
-        self._total_counts_matches |= page.total is not None and page.total != len(page.rows)
+        self.total_counts_matches |= page.total is not None and page.total != len(page.rows)
         self._stale_pages = 0 if new_ids else self._stale_pages + 1
         if self._stale_pages > self._stale_pages_allowed(page):
             return None
@@ -85,7 +86,7 @@ class Pager:
         return 1 if self.pages == 2 and self._index == 1 else 0
 
     def _more_is_promised(self, page: Page) -> bool:
-        return self._total_counts_matches and page.total is not None and len(self.seen_ids) < page.total
+        return self.total_counts_matches and page.total is not None and len(self.seen_ids) < page.total
 
     def _follow(self, link: str | None) -> Params | None:
         from_link = _folded(link_parameters(link))
@@ -104,7 +105,7 @@ class Pager:
     def _is_last(self, page: Page) -> bool:
         if self._more_is_promised(page):
             return False
-        if self._total_counts_matches and page.total is not None:
+        if self.total_counts_matches and page.total is not None:
             return True
         if page.next_link == "":
             # Documented as "nothing is left"; doubted only for a page that is as full as it could be.

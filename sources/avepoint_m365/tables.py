@@ -1,0 +1,123 @@
+"""The tables of the warehouse: names, columns, types and keys, as Arrow schemas and dlt hints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from avepoint_m365.partition import PartitionResult
+
+_TIME = pa.timestamp("us", tz="UTC")
+_TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+CURSOR = "finish_time"
+KNOWN_FINISH = "known_finish_time"
+"""Carries the finish time past dlt's incremental, which drops rows by the cursor column; see ``restore``."""
+
+JOBS = pa.schema(
+    [
+        *((name, _TEXT) for name in ("tenant", "id", "location", "object_type", "job_type", "state")),
+        ("start_time", _TIME),
+        (CURSOR, _TIME),
+        ("duration_hours", _REAL),
+        ("fetched_at", _TIME),
+    ]
+)
+DETAILS = pa.schema(
+    [
+        ("tenant", _TEXT),
+        ("job_id", _TEXT),
+        *((name, _COUNT) for name in ("total_number", "failed_number", "successful_number", "skipped_number")),
+    ]
+)
+ERRORS = pa.schema(
+    [
+        ("tenant", _TEXT),
+        ("job_id", _TEXT),
+        ("error_index", _COUNT),
+        ("is_error_code", _FLAG),
+        ("value", _TEXT),
+        ("url", _TEXT),
+        ("number", _COUNT),
+    ]
+)
+AUDIT = pa.schema(
+    [
+        *((name, _TEXT) for name in ("run_id", "tenant", "location", "object_type", "job_type")),
+        ("window_start", _TIME),
+        ("window_end", _TIME),
+        ("endpoint", _TEXT),
+        *((name, _COUNT) for name in ("page_size", "requests", "retries", "reported_total")),
+        ("total_basis", _TEXT),
+        ("distinct_jobs", _COUNT),
+        ("in_progress", _COUNT),
+        ("complete", _FLAG),
+        ("started_at", _TIME),
+        ("elapsed_seconds", _REAL),
+    ]
+)
+
+
+def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime) -> list[dict[str, Any]]:
+    """The rows of ``jobs``: what the API says of each job and what only the request knows."""
+    known = {
+        "tenant": tenant,
+        "location": result.partition.location,
+        "object_type": result.partition.object_type.name,
+        "fetched_at": fetched_at,
+    }
+    types = result.job_types
+    return [
+        {**record.job, **known, "job_type": types[job_id].name if job_id in types else None}
+        for job_id, record in result.jobs.items()
+    ]
+
+
+def detail_rows(result: PartitionResult, tenant: str) -> list[dict[str, Any]]:
+    """The rows of ``jobs__backup_details``, one for each job."""
+    return [{"tenant": tenant, "job_id": job_id, **record.details} for job_id, record in result.jobs.items()]
+
+
+def error_rows(result: PartitionResult, tenant: str) -> list[dict[str, Any]]:
+    """The rows of ``jobs__job_errors``, none for a job without errors."""
+    return [
+        {"tenant": tenant, "job_id": job_id, **error}
+        for job_id, record in result.jobs.items()
+        for error in record.errors
+    ]
+
+
+def audit_rows(result: PartitionResult, tenant: str, run_id: str) -> list[dict[str, Any]]:
+    """The rows of ``load_audit``, one for each listing that was read."""
+    part = result.partition
+    return [
+        {
+            "run_id": run_id,
+            "tenant": tenant,
+            "location": part.location,
+            "object_type": part.object_type.name,
+            "job_type": listing.job_type.name if listing.job_type else None,
+            "window_start": part.start,
+            "window_end": part.end,
+            "endpoint": listing.endpoint,
+            "page_size": listing.page_size,
+            "requests": listing.requests,
+            "retries": listing.retries,
+            "reported_total": listing.reported_total,
+            "total_basis": listing.total_basis,
+            "distinct_jobs": len(listing.jobs),
+            "in_progress": sum(job.job["finish_time"] is None for job in listing.jobs.values()),
+            "complete": listing.complete,
+            "started_at": listing.started_at,
+            "elapsed_seconds": listing.elapsed_seconds,
+        }
+        for listing in result.listings
+    ]
+
+
+def to_arrow(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as an Arrow table of exactly ``schema``."""
+    return pa.Table.from_pylist(list(rows), schema=schema)
