@@ -1,11 +1,8 @@
-# Both `make run` and `make test` work from a fresh clone with nothing but Python 3.11+ and make.
+# `make test` works from a fresh clone with nothing but Python 3.11+ and make.
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test lint setup bench clean
-
-run: .venv/.installed
-	$(PY) -m m365_jobs demo
+.PHONY: test lint setup clean
 
 test: .venv/.tested lint
 	$(PY) -m pytest

@@ -10,34 +10,38 @@ import pyarrow as pa
 
 from avepoint_m365.partition import PartitionResult
 
-_TIME = pa.timestamp("us", tz="UTC")
+TIME = pa.timestamp("us", tz="UTC")
 _TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 CURSOR = "finish_time"
 KNOWN_FINISH = "known_finish_time"
 """Carries the finish time past dlt's incremental, which drops rows by the cursor column; see ``restore``."""
 
+
+def _key(*names: str) -> list[pa.Field]:
+    return [pa.field(name, _TEXT, nullable=False) for name in names]
+
+
 JOBS = pa.schema(
     [
-        *((name, _TEXT) for name in ("tenant", "id", "location", "object_type", "job_type", "state")),
-        ("start_time", _TIME),
-        (CURSOR, _TIME),
+        *_key("tenant", "id"),
+        *((name, _TEXT) for name in ("location", "object_type", "job_type", "state")),
+        ("start_time", TIME),
+        (CURSOR, TIME),
         ("duration_hours", _REAL),
-        ("fetched_at", _TIME),
+        ("fetched_at", TIME),
     ]
 )
 DETAILS = pa.schema(
     [
-        ("tenant", _TEXT),
-        ("job_id", _TEXT),
+        *_key("tenant", "job_id"),
         *((name, _COUNT) for name in ("total_number", "failed_number", "successful_number", "skipped_number")),
     ]
 )
 ERRORS = pa.schema(
     [
-        ("tenant", _TEXT),
-        ("job_id", _TEXT),
-        ("error_index", _COUNT),
+        *_key("tenant", "job_id"),
+        pa.field("error_index", _COUNT, nullable=False),
         ("is_error_code", _FLAG),
         ("value", _TEXT),
         ("url", _TEXT),
@@ -47,15 +51,15 @@ ERRORS = pa.schema(
 AUDIT = pa.schema(
     [
         *((name, _TEXT) for name in ("run_id", "tenant", "location", "object_type", "job_type")),
-        ("window_start", _TIME),
-        ("window_end", _TIME),
+        ("window_start", TIME),
+        ("window_end", TIME),
         ("endpoint", _TEXT),
         *((name, _COUNT) for name in ("page_size", "requests", "retries", "reported_total")),
         ("total_basis", _TEXT),
         ("distinct_jobs", _COUNT),
         ("in_progress", _COUNT),
         ("complete", _FLAG),
-        ("started_at", _TIME),
+        ("started_at", TIME),
         ("elapsed_seconds", _REAL),
     ]
 )

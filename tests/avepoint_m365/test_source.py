@@ -1,0 +1,167 @@
+"""The source in anyone's pipeline: from the API's answers to the rows of a DuckDB file."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import dlt
+import pytest
+import responses
+from avepoint_m365 import avepoint_m365
+from avepoint_m365.settings import BASE_URLS, TOKEN_URLS
+from dlt.destinations import duckdb as duckdb_destination
+
+SAMPLE = [
+    {
+        "id": "FB20241015105312327583",
+        "state": "Finished",
+        "startTime": "2024-12-02T07:52:25Z",
+        "finishTime": "2024-12-02T07:53:04Z",
+        "duration": "0.011",
+        "backupDetails": {"totalCount": 16, "failedCount": 0, "successfulCount": 16, "skippedCount": 0},
+        "jobErrors": [{"isErrorCode": True, "value": "Access denied", "url": "", "number": 3}],
+    },
+    {
+        "id": "EFB20241015105312828443",
+        "state": "Finished",
+        "startTime": "2024-12-02T01:30:02Z",
+        "finishTime": "2024-12-02T01:34:10Z",
+        "duration": "0.069",
+        "backupDetails": {"totalNumber": 438, "failedNumber": 0, "successfulNumber": 438, "skippedNumber": 0},
+        "jobErrors": [],
+    },
+]
+
+
+class FakeApi:
+    """Both generations in memory: jobs are Exchange Online backups; the windows asked for are kept."""
+
+    def __init__(self) -> None:
+        self.jobs: list[dict[str, Any]] = [dict(job) for job in SAMPLE]
+        self.windows: list[str] = []
+        self.missing = 0
+
+    def answer(self, request: Any) -> tuple[int, dict[str, str], str]:
+        params = {name.lower(): values[0] for name, values in parse_qs(urlsplit(request.url).query).items()}
+        self.windows.append(params["starttime"])
+        matches = params["objecttype"] == "1" and params.get("jobtype", "1") == "1"
+        jobs = self.jobs if matches else []
+        shown = jobs[: len(jobs) - self.missing] if self.missing else jobs
+        return 200, {}, json.dumps({"jobs": shown, "totalNumber": len(jobs), "nextLink": ""})
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    fake = FakeApi()
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        mock.post(TOKEN_URLS["commercial"], json={"access_token": "token", "expires_in": 3600})
+        mock.add_callback("GET", BASE_URLS["us"] + "/backup/m365/jobs", fake.answer)
+        yield fake
+
+
+def load(folder: Path) -> dlt.Pipeline:
+    pipeline = dlt.pipeline(
+        "someone_elses",
+        pipelines_dir=str(folder / "state"),
+        destination=duckdb_destination(str(folder / "warehouse.duckdb")),
+        dataset_name="theirs",
+    )
+    source = avepoint_m365(
+        credentials={"client_id": "client", "client_secret": uuid.uuid4().hex},
+        object_types=["exchange_online", "teams"],
+        start_date="2024-01-01",
+    )
+    pipeline.run(source).raise_on_failed_jobs()
+    return pipeline
+
+
+def rows(pipeline: dlt.Pipeline, sql: str) -> list[tuple[Any, ...]]:
+    with pipeline.sql_client() as client:
+        client.execute_sql("SET TimeZone = 'UTC'")
+        return [tuple(row) for row in client.execute_sql(sql) or []]
+
+
+def test_the_vendors_sample_loads_to_exactly_these_rows(api: FakeApi, tmp_path: Path) -> None:
+    pipeline = load(tmp_path)
+    found = rows(
+        pipeline,
+        "SELECT tenant, id, location, object_type, job_type, state, start_time, finish_time, duration_hours "
+        "FROM jobs ORDER BY finish_time",
+    )
+    known = ("default",)
+    assert [(*row[:6], *(one.astimezone(UTC) for one in row[6:8]), row[8]) for row in found] == [
+        (
+            *known,
+            "EFB20241015105312828443",
+            None,
+            "exchange_online",
+            "backup",
+            "Finished",
+            datetime(2024, 12, 2, 1, 30, 2, tzinfo=UTC),
+            datetime(2024, 12, 2, 1, 34, 10, tzinfo=UTC),
+            0.069,
+        ),
+        (
+            *known,
+            "FB20241015105312327583",
+            None,
+            "exchange_online",
+            "backup",
+            "Finished",
+            datetime(2024, 12, 2, 7, 52, 25, tzinfo=UTC),
+            datetime(2024, 12, 2, 7, 53, 4, tzinfo=UTC),
+            0.011,
+        ),
+    ]
+    assert rows(pipeline, "SELECT * FROM jobs__backup_details ORDER BY total_number") == [
+        ("default", "FB20241015105312327583", 16, 0, 16, 0),
+        ("default", "EFB20241015105312828443", 438, 0, 438, 0),
+    ]
+    assert rows(pipeline, "SELECT tenant, job_id, error_index, is_error_code, value, number FROM jobs__job_errors") == [
+        ("default", "FB20241015105312327583", 0, True, "Access denied", 3)
+    ]
+
+
+def test_errors_that_are_gone_from_the_api_are_gone_from_the_warehouse(api: FakeApi, tmp_path: Path) -> None:
+    load(tmp_path)
+    api.jobs[0]["jobErrors"] = []
+    pipeline = load(tmp_path)
+    assert rows(pipeline, "SELECT * FROM jobs__job_errors") == []
+    assert rows(pipeline, "SELECT count(*), count(DISTINCT id) FROM jobs") == [(2, 2)]
+
+
+def test_the_next_load_asks_from_the_cursor_less_the_lag(api: FakeApi, tmp_path: Path) -> None:
+    load(tmp_path)
+    assert set(api.windows) == {"2024-01-01T00:00:00Z"}
+    api.windows.clear()
+    load(tmp_path)
+    assert set(api.windows) == {"2024-12-01T07:53:04Z", "2024-01-01T00:00:00Z"}, "exchange_online; teams has no job"
+
+
+def test_a_partition_that_stays_short_keeps_its_rows_but_not_its_cursor(api: FakeApi, tmp_path: Path) -> None:
+    api.missing = 1
+    pipeline = load(tmp_path)
+    assert rows(pipeline, "SELECT id FROM jobs") == [("FB20241015105312327583",)]
+    audit = "SELECT reported_total, distinct_jobs FROM load_audit WHERE NOT complete AND job_type IS NULL"
+    assert rows(pipeline, audit) == [(2, 1)]
+    api.missing = 0
+    api.windows.clear()
+    pipeline = load(tmp_path)
+    assert set(api.windows) == {"2024-01-01T00:00:00Z"}
+    assert rows(pipeline, "SELECT count(*) FROM jobs") == [(2,)]
+
+
+def test_a_job_that_finishes_late_replaces_its_open_row(api: FakeApi, tmp_path: Path) -> None:
+    api.jobs[1] |= {"finishTime": "0001-01-01T00:00:00", "state": "In Progress"}
+    pipeline = load(tmp_path)
+    newest = "SELECT state, finish_time IS NULL FROM jobs WHERE id LIKE 'EFB%'"
+    assert rows(pipeline, newest) == [("In Progress", True)]
+    api.jobs[1] |= {"finishTime": "2024-12-01T00:00:00Z", "state": "Finished"}
+    pipeline = load(tmp_path)
+    assert rows(pipeline, newest) == [("Finished", False)]
