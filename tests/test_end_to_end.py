@@ -1,0 +1,115 @@
+"""The whole path over real HTTP: what the simulator holds is what the warehouse holds, row for row."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from avepoint_m365 import avepoint_m365
+from avepoint_m365.settings import JobType, ObjectType
+from avepoint_simulator import Answer, Asked, Dialect, Simulator, World, make_world
+from dlt.destinations import duckdb as duckdb_destination
+
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
+
+
+def load(simulator: Simulator, folder: Path, **settings: Any) -> dlt.Pipeline:
+    pipeline = dlt.pipeline(
+        "end_to_end",
+        pipelines_dir=str(folder / "state"),
+        destination=duckdb_destination(str(folder / "warehouse.duckdb")),
+        dataset_name="m365_jobs",
+    )
+    source = avepoint_m365(
+        credentials={"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+        base_url=simulator.base_url,
+        token_url=simulator.token_url,
+        **settings,
+    )
+    pipeline.run(source).raise_on_failed_jobs()
+    return pipeline
+
+
+def in_warehouse(pipeline: dlt.Pipeline) -> dict[str, Any]:
+    """Job id to everything the three tables say of it."""
+    with pipeline.sql_client() as client:
+        client.execute_sql("SET TimeZone = 'UTC'")
+        jobs = client.execute_sql(
+            "SELECT id, location, object_type, job_type, state, epoch(start_time), epoch(finish_time), total_number, "
+            "failed_number, successful_number, skipped_number FROM jobs "
+            "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id"
+        )
+        errors = client.execute_sql(
+            "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors ORDER BY job_id, error_index"
+        )
+    assert jobs is not None
+    assert errors is not None
+    assert len({row[0] for row in jobs}) == len(jobs), "a job has two rows"
+    return {row[0]: (*row[1:], tuple(error[1:] for error in errors if error[0] == row[0])) for row in jobs}
+
+
+def on_server(world: World, with_location: bool) -> dict[str, Any]:
+    """The same, from what the simulator knows, computed without the code under test."""
+    truth = {}
+    for job in world.visible():
+        done = job.finished(world.now)
+        assert job.finish is not None
+        truth[job.id] = (
+            job.location if with_location else None,
+            ObjectType(job.object_type).name,
+            JobType(job.job_type).name,
+            job.final_state if done else "In Progress",
+            job.start.timestamp(),
+            job.finish.timestamp() if done else None,
+            *((job.total, job.failed, job.total - job.failed - job.skipped, job.skipped) if done else (0, 0, 0, 0)),
+            tuple((one.text, one.is_code, one.url, one.occurrences) for one in job.errors) if done else (),
+        )
+    return truth
+
+
+DIALECTS = {
+    "sample": Dialect(),
+    "table": Dialect(count_suffix="Number", first_page=0, link="relative", time="offset", no_time="null"),
+    "numbers as strings": Dialect(numbers_as_strings=True, link="wrong_path", time="naive", no_time="year_one"),
+    "totals per page": Dialect(total_basis="page", max_page_size=7, link="foreign", time="seven_decimals"),
+    "no totals, no links": Dialect(total_basis="absent", max_page_size=7, link="none", no_time="empty"),
+    "opaque links": Dialect(link="opaque", max_page_size=5, empty_parts="absent", extra_fields=True),
+    "circular links": Dialect(link="circle", max_page_size=5, empty_parts="null"),
+    "refuses large pages": Dialect(refuse_page_size_over=20, link="query_only"),
+}
+
+
+@pytest.mark.parametrize("locations", [(), ("NAM", "EUR")])
+@pytest.mark.parametrize("generation", [1, 2])
+def test_the_warehouse_holds_what_the_server_holds(tmp_path: Path, generation: int, locations: tuple[str, ...]) -> None:
+    world = make_world(600, seed=generation, now=NOW, locations=locations)
+    with Simulator(world, generations=(generation,)) as simulator:
+        pipeline = load(simulator, tmp_path, locations=list(locations) or None)
+        assert in_warehouse(pipeline) == on_server(world, bool(locations))
+        world.advance(timedelta(hours=8))
+        pipeline = load(simulator, tmp_path, locations=list(locations) or None)
+        assert in_warehouse(pipeline) == on_server(world, bool(locations))
+        assert simulator.most_in_flight <= 8
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS.keys())
+def test_the_warehouse_is_the_same_however_the_api_spells_its_answers(tmp_path: Path, dialect: Dialect) -> None:
+    world = make_world(150, seed=3, now=NOW)
+    with Simulator(world, dialect=dialect) as simulator:
+        assert in_warehouse(load(simulator, tmp_path, page_size=50)) == on_server(world, False)
+
+
+def test_dropped_connections_server_errors_and_expired_tokens_are_ridden_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.01")
+    world = make_world(80, seed=4, now=NOW)
+    faults = {3: Answer(0, drop=True), 9: Answer(503, "<html>"), 17: Answer(401), 23: Answer(500)}
+
+    def fault(asked: Asked) -> Answer | None:
+        return faults.get(asked.number)
+
+    with Simulator(world, fault=fault) as simulator:
+        assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
+        assert simulator.token_requests == 2
