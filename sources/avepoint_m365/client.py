@@ -34,29 +34,42 @@ class RefusedParametersError(ApiError):
     """The API answered 400: a parameter, perhaps the page size, is not to its liking."""
 
 
-class RequestCounter:
-    """Counts attempts of one thread's requests; the retrying client reports each of them."""
+class Traffic:
+    """Counts attempts of requests, in all and of each thread; the retrying client reports each of them."""
 
     def __init__(self) -> None:
-        self._local = threading.local()
+        self._lock, self._local = threading.Lock(), threading.local()
+        self.attempts = 0
+        self.throttled = 0
+        """Answers with 429."""
 
     @property
-    def attempts(self) -> int:
-        """Attempts of this thread so far."""
+    def attempts_of_thread(self) -> int:
+        """Attempts of the calling thread so far."""
         return getattr(self._local, "attempts", 0)
 
     def observe(self, response: requests.Response | None, error: BaseException | None) -> bool:
         """Counts one attempt; never asks for another, which the client decides by itself."""
-        self._local.attempts = self.attempts + 1
+        self._local.attempts = self.attempts_of_thread + 1
+        with self._lock:
+            self.attempts += 1
+            self.throttled += response is not None and response.status_code == 429
         return False
 
 
 class JobsClient:
     """Asks one API host for jobs; safe to share between threads."""
 
-    def __init__(self, addresses: Addresses, identity: Identity, endpoint: str, concurrency: int) -> None:
-        self.counter = RequestCounter()
-        self._http = Client(max_connections=concurrency, raise_for_status=False, retry_condition=self.counter.observe)
+    def __init__(
+        self,
+        addresses: Addresses,
+        identity: Identity,
+        endpoint: str,
+        concurrency: int,
+        traffic: Traffic | None = None,
+    ) -> None:
+        self.traffic = traffic or Traffic()
+        self._http = Client(max_connections=concurrency, raise_for_status=False, retry_condition=self.traffic.observe)
         self._base_url = addresses.base_url
         self._auth = TokenAuth(identity, addresses.token_url, JOBS_SCOPE, self._post_form)
         self._in_flight = threading.BoundedSemaphore(concurrency)

@@ -166,18 +166,37 @@ class _Reader:
         )
 
 
-def read_job(raw: object) -> JobRecord:
+def as_job(raw: object) -> Mapping[str, Any]:
+    """The fields of one job of the API.
+
+    Raises:
+        BadResponseError: where what should be a job is not an object.
+    """
+    if not isinstance(raw, Mapping):
+        raise BadResponseError(f"The API lists {str(raw)[:120]!r} where a job should be.")
+    return raw
+
+
+def read_id(raw: Mapping[str, Any]) -> str:
+    """The id of one job of the API.
+
+    Raises:
+        BadResponseError: where there is none.
+    """
+    job_id: str | None = _Reader(raw.get("id"), raw).read(parse_text, "id")
+    if not job_id:
+        raise BadResponseError(f"The API lists a job without an id; its fields are {sorted(raw)}.")
+    return job_id
+
+
+def read_job(raw: Mapping[str, Any]) -> JobRecord:
     """Turns one job of the API, of either generation, into warehouse rows; unknown fields are ignored.
 
     Raises:
         BadResponseError: naming job, field and value where one cannot be read.
     """
-    if not isinstance(raw, Mapping):
-        raise BadResponseError(f"The API lists {str(raw)[:120]!r} where a job should be.")
-    reader = _Reader(raw.get("id"), raw)
-    job_id = reader.read(parse_text, "id")
-    if not job_id:
-        raise BadResponseError(f"The API lists a job without an id; its fields are {sorted(raw)}.")
+    job_id = read_id(raw)
+    reader = _Reader(job_id, raw)
     job = {
         "id": job_id,
         "state": reader.read(parse_text, "state"),

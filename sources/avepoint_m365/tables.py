@@ -9,13 +9,16 @@ from typing import Any
 import pyarrow as pa
 
 from avepoint_m365.partition import PartitionResult
+from avepoint_m365.records import JobRecord
 
 TIME = pa.timestamp("us", tz="UTC")
 _TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 CURSOR = "finish_time"
 KNOWN_FINISH = "known_finish_time"
-"""Carries the finish time past dlt's incremental, which drops rows by the cursor column; see ``restore``."""
+"""Carries the finish time past dlt's incremental, which drops rows by the cursor column."""
+REMOVED = "_removed"
+"""Marks a row of ``jobs__job_errors`` that only deletes what the job had before; never stays in the table."""
 
 
 def _key(*names: str) -> list[pa.Field]:
@@ -46,6 +49,7 @@ ERRORS = pa.schema(
         ("value", _TEXT),
         ("url", _TEXT),
         ("number", _COUNT),
+        (REMOVED, _FLAG),
     ]
 )
 AUDIT = pa.schema(
@@ -65,47 +69,47 @@ AUDIT = pa.schema(
 )
 
 
-def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime) -> list[dict[str, Any]]:
+def job_rows(
+    result: PartitionResult, records: Iterable[JobRecord], tenant: str, fetched_at: datetime
+) -> list[dict[str, Any]]:
     """The rows of ``jobs``: what the API says of each job and what only the request knows."""
+    partition, types = result.partition, result.job_types
     known = {
         "tenant": tenant,
-        "location": result.partition.location,
-        "object_type": result.partition.object_type.name,
+        "location": partition.location,
+        "object_type": partition.object_type.name if partition.object_type else None,
         "fetched_at": fetched_at,
     }
-    types = result.job_types
-    return [
-        {**record.job, **known, "job_type": types[job_id].name if job_id in types else None}
-        for job_id, record in result.jobs.items()
-    ]
+    return [{**one.job, **known, "job_type": types[one.id].name if one.id in types else None} for one in records]
 
 
-def detail_rows(result: PartitionResult, tenant: str) -> list[dict[str, Any]]:
+def detail_rows(records: Iterable[JobRecord], tenant: str) -> list[dict[str, Any]]:
     """The rows of ``jobs__backup_details``, one for each job."""
-    return [{"tenant": tenant, "job_id": job_id, **record.details} for job_id, record in result.jobs.items()]
+    return [{"tenant": tenant, "job_id": one.id, **one.details} for one in records]
 
 
-def error_rows(result: PartitionResult, tenant: str) -> list[dict[str, Any]]:
-    """The rows of ``jobs__job_errors``, none for a job without errors."""
-    return [
-        {"tenant": tenant, "job_id": job_id, **error}
-        for job_id, record in result.jobs.items()
-        for error in record.errors
-    ]
+def error_rows(records: Iterable[JobRecord], tenant: str) -> list[dict[str, Any]]:
+    """The rows of ``jobs__job_errors``; for a job without errors a marker that removes those it had."""
+    rows: list[dict[str, Any]] = []
+    for one in records:
+        key = {"tenant": tenant, "job_id": one.id}
+        rows += [{**key, **error} for error in one.errors] or [{**key, "error_index": -1, REMOVED: True}]
+    return rows
 
 
-def audit_rows(result: PartitionResult, tenant: str, run_id: str) -> list[dict[str, Any]]:
+def audit_rows(result: PartitionResult, records: Iterable[JobRecord], tenant: str, run_id: str) -> list[dict[str, Any]]:
     """The rows of ``load_audit``, one for each listing that was read."""
     part = result.partition
+    open_ids = {one.id for one in records if one.job["finish_time"] is None}
     return [
         {
             "run_id": run_id,
             "tenant": tenant,
             "location": part.location,
-            "object_type": part.object_type.name,
+            "object_type": part.object_type.name if part.object_type else None,
             "job_type": listing.job_type.name if listing.job_type else None,
-            "window_start": part.start,
-            "window_end": part.end,
+            "window_start": part.window.start,
+            "window_end": part.window.end,
             "endpoint": listing.endpoint,
             "page_size": listing.page_size,
             "requests": listing.requests,
@@ -113,7 +117,7 @@ def audit_rows(result: PartitionResult, tenant: str, run_id: str) -> list[dict[s
             "reported_total": listing.reported_total,
             "total_basis": listing.total_basis,
             "distinct_jobs": len(listing.jobs),
-            "in_progress": sum(job.job["finish_time"] is None for job in listing.jobs.values()),
+            "in_progress": sum(job_id in open_ids for job_id in listing.jobs),
             "complete": listing.complete,
             "started_at": listing.started_at,
             "elapsed_seconds": listing.elapsed_seconds,

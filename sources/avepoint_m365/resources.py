@@ -1,0 +1,194 @@
+"""What dlt sees: a resource for each partition, with its own cursor, that yields Arrow tables for four tables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.extract import DltResource
+
+from avepoint_m365 import tables
+from avepoint_m365.partition import Partition, PartitionReader, PartitionResult, Window
+from avepoint_m365.reading import Reading, range_is_of_starts
+from avepoint_m365.records import JobRecord, read_job
+from avepoint_m365.settings import ObjectType
+
+logger = logging.getLogger(__name__)
+
+CLOCK_TOLERANCE = timedelta(days=1)
+"""How far beyond now a load asks, and how far a finish may lie in the future: clocks differ."""
+
+
+def _hints(name: str, key: list[str] | None = None, merge_key: list[str] | None = None) -> Any:
+    removed: Any = {tables.REMOVED: {"name": tables.REMOVED, "data_type": "bool", "hard_delete": True}}
+    return dlt.mark.make_hints(
+        table_name=name,
+        write_disposition={"disposition": "merge", "strategy": "delete-insert"} if key else "append",
+        primary_key=key,
+        merge_key=merge_key,
+        columns=removed if merge_key else None,
+    )
+
+
+JOBS = _hints("jobs", ["tenant", "id"])
+DETAILS = _hints("jobs__backup_details", ["tenant", "job_id"])
+# The merge key makes a job's errors replace all it had; the primary key alone would leave those that are gone.
+ERRORS = _hints("jobs__job_errors", ["tenant", "job_id", "error_index"], ["tenant", "job_id"])
+AUDIT = _hints("load_audit")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all partitions of a load go by. Times are UTC."""
+
+    tenant: str
+    run_id: str
+    start_date: datetime
+    until: datetime
+    """The end of the window: now, or earlier for a slice."""
+    lag: timedelta
+    max_open: timedelta
+    since: datetime | None = None
+    """The start of a backfill, which leaves cursors alone."""
+
+    def window(self, start: datetime, end: datetime | None = None) -> Window:
+        """From ``start`` to ``end``, or to the end of the load with tolerance for clocks if that is now."""
+        end = end or self.until
+        open_end = datetime.now(UTC) - end < timedelta(hours=1)
+        return Window(start.replace(microsecond=0), end, end + CLOCK_TOLERANCE if open_end else end)
+
+
+class Resources:
+    """Makes the resources of one load; they share how partitions are read."""
+
+    def __init__(self, terms: Terms, reader: PartitionReader, reading: Reading) -> None:
+        self._terms, self._reader, self._reading = terms, reader, reading
+
+    def partition(self, location: str | None, object_type: ObjectType) -> DltResource:
+        """The resource of one partition: incremental on finish_time, or plain for a backfill."""
+        name = f"jobs_{location.lower() if location else 'all'}_{object_type.name}"
+        if self._terms.since is not None:
+            return dlt.resource(self._backfill(location, object_type, self._terms.since), name=name)
+        cursor: Any = dlt.sources.incremental(
+            tables.CURSOR,
+            initial_value=self._terms.start_date,
+            primary_key=(),
+            on_cursor_value_missing="include",
+        )
+
+        def jobs(finish_time: Any = cursor) -> Iterator[Any]:
+            return self._incremental(location, object_type, finish_time)
+
+        # The map comes behind the generator (0) and the incremental (1).
+        return dlt.resource(jobs, name=name).add_map(_restore, insert_at=2)
+
+    def _incremental(self, location: str | None, object_type: ObjectType, cursor: Any) -> Iterator[Any]:
+        state, shared = dlt.current.resource_state(), dlt.current.source_state()
+        start = cursor.start_value
+        begin = start if cursor.end_value else self._window_start(start, state, shared)
+        partition = Partition(location, object_type, self._terms.window(begin, cursor.end_value))
+        self._reading.overlapping |= bool(shared.get("partitions_overlap"))
+        self._reading.ask(partition)
+        # dlt takes turns between resources: all have asked before the first comes back here.
+        yield None
+        result = self._reading.result(partition)
+        records = [read_job(one.raw) for one in result.jobs.values()]
+        for hints, table in self._tables(result, records):
+            yield dlt.mark.with_hints(
+                self._with_cursor(table, start if result.complete else None), hints, create_table_variant=True
+            )
+        self._remember(result, records, state, shared)
+
+    def _backfill(self, location: str | None, object_type: ObjectType, since: datetime) -> Iterator[Any]:
+        partition = Partition(location, object_type, self._terms.window(since))
+        self._reading.ask(partition)
+        yield None
+        result = self._reading.result(partition)
+        records = [read_job(one.raw) for one in result.jobs.values()]
+        for hints, table in self._tables(result, records):
+            yield dlt.mark.with_hints(table, hints, create_table_variant=True)
+
+    def _window_start(self, cursor: datetime, state: dict[str, Any], shared: dict[str, Any]) -> datetime:
+        """The lag behind the cursor; back to the oldest open job; never before the first load's start.
+
+        Where the API compares the range with the start of jobs (or as long as we do not know), a job that shows up
+        late may have started long before its finish: then the window reaches back by ``max_open`` as well.
+        """
+        if cursor <= self._terms.start_date:
+            return self._terms.start_date
+        lag = self._terms.lag
+        if shared.get("range_is_of_starts", True):
+            lag += self._terms.max_open
+        start = max(cursor - lag, self._terms.start_date)
+        oldest_open = state.get("oldest_open")
+        return min(start, datetime.fromisoformat(oldest_open)) if oldest_open else start
+
+    def _remember(
+        self, result: PartitionResult, records: Sequence[JobRecord], state: dict[str, Any], shared: dict[str, Any]
+    ) -> None:
+        if self._reading.overlapping:
+            shared["partitions_overlap"] = True
+        if "range_is_of_starts" not in shared and self._reading.may_learn:
+            of_starts = range_is_of_starts(self._reader, self._reading.results)
+            self._reading.may_learn = False
+            if of_starts is not None:
+                shared["range_is_of_starts"] = of_starts
+        if result.complete:
+            state["oldest_open"] = self._oldest_open(result, records)
+
+    def _oldest_open(self, result: PartitionResult, records: Sequence[JobRecord]) -> str | None:
+        """The start of the oldest job that is still followed; jobs open for longer are given up, with a word."""
+        earliest = self._terms.until - self._terms.max_open
+        starts = {one.id: one.job["start_time"] for one in records if not one.job["finish_time"]}
+        given_up = [job_id for job_id, start in starts.items() if start and start < earliest]
+        if given_up:
+            logger.warning(
+                f"{len(given_up)} jobs of {result.partition} have been in progress for more than "
+                f"{self._terms.max_open.days} days (max_open_days) and are no longer followed, for instance "
+                f"{given_up[0]}. They stay in the warehouse as they were last seen."
+            )
+        return min((start.isoformat() for start in starts.values() if start and start >= earliest), default=None)
+
+    def _tables(self, result: PartitionResult, records: Sequence[JobRecord]) -> Iterator[tuple[Any, pa.Table]]:
+        tenant = self._terms.tenant
+        jobs = tables.job_rows(result, records, tenant, datetime.now(UTC))
+        audit = tables.audit_rows(result, records, tenant, self._terms.run_id)
+        yield JOBS, tables.to_arrow(jobs, tables.JOBS)
+        yield DETAILS, tables.to_arrow(tables.detail_rows(records, tenant), tables.DETAILS)
+        yield ERRORS, tables.to_arrow(tables.error_rows(records, tenant), tables.ERRORS)
+        yield AUDIT, tables.to_arrow(audit, tables.AUDIT)
+
+    def _with_cursor(self, table: pa.Table, after: datetime | None) -> pa.Table:
+        """Adds the cursor column that dlt's incremental wants in each table, to be taken off by ``_restore``.
+
+        The incremental drops rows whose cursor lies before its start value, and moves to the largest it sees. So
+        the column holds only finish times later than ``after`` and not far in the future (the cursor would freeze
+        there), and none where the cursor must not move (an unproven partition, child tables): rows without a
+        cursor always pass. The true finish time travels beside it.
+        """
+        nothing = pa.nulls(table.num_rows, tables.TIME)
+        if tables.CURSOR not in table.schema.names:
+            return table.append_column(tables.CURSOR, nothing)
+        finish = table.column(tables.CURSOR)
+        moving = nothing
+        if after is not None:
+            latest = pa.scalar(self._terms.until + CLOCK_TOLERANCE, tables.TIME)
+            moves = pc.and_(pc.greater(finish, pa.scalar(after, tables.TIME)), pc.less_equal(finish, latest))
+            moving = pc.if_else(moves, finish, nothing)
+        index = table.schema.get_field_index(tables.CURSOR)
+        return table.append_column(tables.KNOWN_FINISH, finish).set_column(index, tables.CURSOR, moving)
+
+
+def _restore(table: pa.Table) -> pa.Table:
+    """Undoes ``_with_cursor`` after the incremental has seen the table."""
+    if tables.KNOWN_FINISH not in table.schema.names:
+        return table.drop_columns([tables.CURSOR])
+    index = table.schema.get_field_index(tables.CURSOR)
+    table = table.set_column(index, tables.CURSOR, table.column(tables.KNOWN_FINISH))
+    return table.drop_columns([tables.KNOWN_FINISH])
