@@ -1,8 +1,11 @@
-# `make test` works from a fresh clone with nothing but Python 3.11+ and make.
+# `make run` and `make test` work from a fresh clone with nothing but Python 3.11+ and make.
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: test lint setup clean
+.PHONY: run test lint setup clean
+
+run: .venv/.installed
+	$(PY) -m m365_jobs demo
 
 test: .venv/.tested lint
 	$(PY) -m pytest

@@ -16,21 +16,18 @@ from uuid import uuid4
 import dlt
 from dlt.extract import DltResource
 
-from avepoint_m365.client import JobsClient
 from avepoint_m365.config import (
     SECTION,
     AvePointCredentials,
     check_locations,
     check_object_types,
     parse_moment,
-    resolve_addresses,
-    unknown,
 )
+from avepoint_m365.connection import connect
 from avepoint_m365.errors import ConfigurationError
 from avepoint_m365.partition import PartitionReader
 from avepoint_m365.reading import Progress, Reading
 from avepoint_m365.resources import Resources, Terms
-from avepoint_m365.settings import Endpoint
 
 __all__ = ["Progress", "avepoint_m365"]
 
@@ -38,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_HISTORY = timedelta(days=730)
 """How far back the first load begins where no ``start_date`` is given."""
-
-_ENDPOINTS = ("auto", *(one.value for one in Endpoint))
 
 
 @dlt.source(name="avepoint_m365", section="avepoint_m365")
@@ -59,6 +54,8 @@ def avepoint_m365(
     max_open_days: float = 14,
     page_size: int = 500,
     concurrency: int = 8,
+    expected_object_types: list[str] | None = None,
+    ignored_object_types: list[str] | None = None,
     trusted_hosts: list[str] | None = None,
     since: str | datetime | None = None,
     until: str | datetime | None = None,
@@ -83,6 +80,8 @@ def avepoint_m365(
         max_open_days: Days for which an unfinished job is followed.
         page_size: Jobs asked for on a page; the server may give fewer.
         concurrency: Requests in flight at most.
+        expected_object_types: Services that must be protected; for those who judge the warehouse.
+        ignored_object_types: Services that they leave out.
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
         since: Loads from here as a backfill, which leaves the cursors alone (UTC without a zone).
         until: Loads up to here; now where unset.
@@ -92,15 +91,13 @@ def avepoint_m365(
     Raises:
         ConfigurationError: before any request, naming the key, the value and the known values.
     """
-    if endpoint not in _ENDPOINTS:
-        raise unknown("endpoint", endpoint, _ENDPOINTS)
-    for key, value in {"page_size": page_size, "concurrency": concurrency}.items():
-        if value < 1:
-            raise ConfigurationError(f"{SECTION}.{key} = {value} must be 1 or more.")
+    if page_size < 1:
+        raise ConfigurationError(f"{SECTION}.page_size = {page_size} must be 1 or more.")
     for key, days in {"lag_hours": lag_hours, "max_open_days": max_open_days}.items():
         if not 0 <= days < 100_000:
             raise ConfigurationError(f"{SECTION}.{key} = {days} must be 0 or more.")
-    addresses = resolve_addresses(data_center, environment, base_url, token_url, trusted_hosts)
+    for key, names in {"expected": expected_object_types, "ignored": ignored_object_types}.items():
+        check_object_types(names, f"{key}_object_types")
     asked, warnings = check_locations(locations)
     for warning in warnings:
         logger.warning(warning)
@@ -120,8 +117,18 @@ def avepoint_m365(
             f"{terms.until:%Y-%m-%d %H:%M} UTC."
         )
     progress = progress or Progress()
-    client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, progress.traffic)
-    reader = PartitionReader(client, page_size, split_job_types)
+    connection = connect(
+        credentials,
+        data_center,
+        environment,
+        base_url,
+        token_url,
+        endpoint,
+        concurrency,
+        trusted_hosts,
+        progress.traffic,
+    )
+    reader = PartitionReader(connection.client, page_size, split_job_types)
     reading = Reading(reader, concurrency, progress)
     resources = Resources(terms, reader, reading)
     for location in asked:

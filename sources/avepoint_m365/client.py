@@ -83,6 +83,14 @@ class JobsClient:
             raise _unreachable(url, error) from error
         return response
 
+    def authenticate(self) -> None:
+        """Asks for a token, where there is none yet.
+
+        Raises:
+            SourceError: where the identity service refuses; with the cure.
+        """
+        self._auth.token()
+
     def page(self, filters: Params) -> tuple[Page, Endpoint]:
         """One page, from the generation of the endpoint that this host has.
 

@@ -10,12 +10,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import dlt
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.typing import TSecretStrValue
 
-from avepoint_m365.auth import Identity, Secret, load_certificate
+from avepoint_m365.auth import Certificate, Identity, Secret, load_certificate
 from avepoint_m365.errors import ConfigurationError
 from avepoint_m365.settings import (
     BASE_URLS,
@@ -33,7 +32,7 @@ SECTION = "sources.avepoint_m365"
 class AvePointCredentials(CredentialsConfiguration):
     """A client id with its secret, or with a certificate; as dlt resolves it from ``credentials``."""
 
-    client_id: str = dlt.config.value
+    client_id: str | None = None
     client_secret: TSecretStrValue | None = None
     certificate_path: str | None = None
     certificate_password: TSecretStrValue | None = None
@@ -46,7 +45,10 @@ class AvePointCredentials(CredentialsConfiguration):
             ConfigurationError: where there is no client id, or neither or both of secret and certificate.
         """
         if not self.client_id:
-            raise ConfigurationError(f"{SECTION}.credentials.client_id is missing.")
+            raise ConfigurationError(
+                f"{SECTION}.credentials.client_id is missing. Set it in .dlt/secrets.toml or as the variable "
+                "SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_ID, with client_secret or certificate_path beside it."
+            )
         if bool(self.client_secret) == bool(self.certificate_path):
             raise ConfigurationError(
                 f"{SECTION}.credentials needs either client_secret or certificate_path: "
@@ -55,6 +57,13 @@ class AvePointCredentials(CredentialsConfiguration):
         if self.certificate_path:
             return load_certificate(self.client_id, Path(self.certificate_path), self.certificate_password)
         return Secret(self.client_id, str(self.client_secret))
+
+    def ends_at(self) -> datetime | None:
+        """When the credentials end, in UTC: what the configuration says, else what the certificate says."""
+        if self.expires_at:
+            return parse_moment(f"{SECTION}.credentials.expires_at", self.expires_at)
+        identity = self.identity()
+        return identity.expires_at if isinstance(identity, Certificate) else None
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], 
     return unique, warnings
 
 
-def check_object_types(names: Sequence[str] | None) -> list[ObjectType]:
+def check_object_types(names: Sequence[str] | None, key: str = "object_types") -> list[ObjectType]:
     """The services to ask for, in the order of their codes; all where none is named.
 
     Raises:
@@ -165,7 +174,7 @@ def check_object_types(names: Sequence[str] | None) -> list[ObjectType]:
     known = [one.name for one in ObjectType]
     for name in names or ():
         if name not in known:
-            raise unknown("object_types", name, known)
+            raise unknown(key, name, known)
     return [one for one in ObjectType if not names or one.name in names]
 
 

@@ -15,6 +15,9 @@ FINISHED, FAILED, EXCEPTION, PARTIAL = "Finished", "Failed", "Finished with Exce
 IN_PROGRESS = "In Progress"
 STATE_CODES = {1: IN_PROGRESS, 2: FINISHED, 3: FAILED, 4: EXCEPTION, 5: PARTIAL}
 
+ID_PATTERN = r"[A-Z]{2}\d{21}"
+"""The form of the ids that ``make_world`` gives, one digit longer than the vendor's."""
+
 ERROR_TEXTS = (
     ("Access denied. The app profile lacks a permission for this site.", True),
     ("The mailbox is inactive or has been soft-deleted.", False),

@@ -1,0 +1,5 @@
+"""``python -m m365_jobs``."""
+
+from m365_jobs.cli import main
+
+main()

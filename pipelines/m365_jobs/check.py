@@ -1,0 +1,74 @@
+"""Whether everything a load needs is in place, one line each, with the cure for what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from avepoint_m365.config import AvePointCredentials
+from avepoint_m365.connection import connect
+
+from m365_jobs import warehouse
+from m365_jobs.errors import Failure, explain
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``check``."""
+
+    what: str
+    fine: bool
+    text: str
+    exit_code: int = 0
+
+
+def _failed(what: str, why: Failure) -> Finding:
+    return Finding(what, False, why.text, why.exit_code)
+
+
+def findings(destination: str | None = None, dataset: str | None = None) -> Iterator[Finding]:
+    """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be."""
+    warehouse.telemetry_off()
+    try:
+        connection = connect()
+    except Exception as error:
+        yield _failed("configuration", explain(error))
+    else:
+        yield Finding(
+            "configuration", True, f"{connection.addresses.base_url}, tokens from {connection.addresses.token_url}"
+        )
+        yield from _expiry(connection.credentials)
+        try:
+            connection.client.authenticate()
+        except Exception as error:
+            yield _failed("token", explain(error))
+        else:
+            yield Finding("token", True, "granted")
+            try:
+                endpoint = connection.client.page({"pageSize": "10"})[1]
+            except Exception as error:
+                yield _failed("permission and API", explain(error))
+            else:
+                yield Finding("permission and API", True, f"{endpoint.path} answers")
+    try:
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        with pipeline.destination_client() as target:
+            ready = target.is_storage_initialized()
+        where = warehouse.location(pipeline)
+    except Exception as error:
+        yield _failed("destination", explain(error))
+    else:
+        state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
+        yield Finding("destination", True, f"{where}: {state}")
+
+
+def _expiry(credentials: AvePointCredentials) -> Iterator[Finding]:
+    ends = credentials.ends_at()
+    if ends is None:
+        return
+    left = ends - datetime.now(UTC)
+    if left < timedelta(0):
+        yield Finding("credentials", False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.", 1)
+    elif left < timedelta(days=30):
+        yield Finding("credentials", True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon.")

@@ -1,0 +1,165 @@
+"""The command line. What a command needs is imported when it runs, so that help is there at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="m365-jobs",
+    help="The jobs of AvePoint Cloud Backup for Microsoft 365, in your warehouse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    json = "json"
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is not a date or time; write 2026-01-31 or 2026-01-31T06:00:00+01:00 (UTC without a zone)."
+        ) from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Destination = Annotated[
+    str | None, typer.Option(help="Name of any dlt destination; the configuration's, or duckdb, where unset.")
+]
+Dataset = Annotated[str | None, typer.Option(help="Dataset (schema) in the destination; m365_jobs where unset.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of a failure, and dlt's log.")]
+Since = Annotated[
+    str | None,
+    typer.Option(help="Backfill from this date or time on, leaving the cursors alone. UTC without a zone."),
+]
+Until = Annotated[str | None, typer.Option(help="End of the backfill; now where unset. UTC without a zone.")]
+
+
+@contextmanager
+def _failures(verbose: bool) -> Iterator[None]:
+    """Turns whatever goes wrong into one paragraph on stderr and the exit code of its kind."""
+    logging.getLogger("dlt").setLevel(logging.INFO if verbose else logging.ERROR)
+    try:
+        yield
+    except (typer.Exit, typer.BadParameter, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        from m365_jobs.console import say
+        from m365_jobs.errors import explain
+
+        if verbose:
+            logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
+        why = explain(error)
+        say(f"Error ({why.kind}): {why.text}")
+        raise typer.Exit(why.exit_code) from None
+
+
+@app.command()
+def load(
+    since: Since = None,
+    until: Until = None,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Load what is new; with --since, a backfill of that range."""
+    begin, end = _moment(since), _moment(until)
+    with _failures(verbose):
+        from m365_jobs.load import Options
+
+        raise typer.Exit(_run(Options(begin, end, destination, dataset)))
+
+
+def _run(options: Any) -> int:
+    from avepoint_m365 import Progress
+
+    from m365_jobs import console
+    from m365_jobs.load import load as run
+
+    progress = Progress()
+    with console.watch(progress):
+        summary = run(options, progress, console.say)
+    console.report(summary)
+    return summary.exit_code
+
+
+@app.command()
+def demo(verbose: Verbose = False) -> None:
+    """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
+    with _failures(verbose):
+        from m365_jobs.demo import run
+
+        run()
+
+
+@app.command()
+def status(
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Cursors, last loads, completeness, open jobs and rows."""
+    with _failures(verbose):
+        from m365_jobs import warehouse
+        from m365_jobs.status import read, tables
+
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        found = read(pipeline)
+        if format is Format.json:
+            typer.echo(json.dumps(found, default=_iso, indent=2))
+        else:
+            _print(tables(found))
+
+
+@app.command()
+def check(destination: Destination = None, dataset: Dataset = None, verbose: Verbose = False) -> None:
+    """Try configuration, token, permission, API and destination, and name the cure for what fails."""
+    worst = 0
+    with _failures(verbose):
+        from m365_jobs.check import findings
+
+        for one in findings(destination, dataset):
+            typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {one.text}")
+            worst = max(worst, one.exit_code)
+    raise typer.Exit(worst)
+
+
+def _iso(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _print(renderables: Iterator[Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for one in renderables:
+        console.print(one)
+
+
+def main() -> None:
+    """Entry point of ``m365-jobs`` and ``python -m m365_jobs``."""
+    run: Callable[[], None] = app
+    try:
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted; the next load goes on from the last complete one.\n")
+        sys.exit(1)

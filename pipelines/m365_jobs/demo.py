@@ -1,0 +1,71 @@
+"""The demo: a simulated tenant, a first load, a night later what is new, and what the warehouse then says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+from avepoint_m365 import Progress
+from avepoint_simulator import ID_PATTERN, Simulator, make_world
+
+from m365_jobs import console, warehouse
+from m365_jobs.errors import UsageError
+from m365_jobs.load import Options, load
+
+JOBS = 5_000
+SEED = 42
+NIGHT = timedelta(hours=8)
+
+
+def run(jobs: int = JOBS) -> Simulator:
+    """Loads twice from a simulator on loopback; the simulator, stopped, still knows what it held."""
+    file = warehouse.default_file()
+    _make_room(file)
+    evening = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - NIGHT
+    world = make_world(jobs, SEED, evening)
+    with Simulator(world) as simulator:
+        options = Options(
+            file=file,
+            source={
+                "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+                "base_url": simulator.base_url,
+                "token_url": simulator.token_url,
+                "start_date": (evening - timedelta(days=60)).isoformat(),
+            },
+        )
+        console.say(f"A simulated tenant with {jobs:,} jobs is at {simulator.base_url}. First load:")
+        _load(options)
+        world.advance(NIGHT)
+        console.say("\nEight hours later: jobs have ended, others have started. Second load:")
+        _load(options)
+    console.say(
+        "\nNow ask it something, for instance:\n"
+        "  m365-jobs status       (in a fresh clone: .venv/bin/m365-jobs status)\n"
+        '  duckdb m365_warehouse.duckdb "SELECT object_type, state, count(*) FROM m365_jobs.jobs GROUP BY ALL"'
+    )
+    return simulator
+
+
+def _make_room(file: Path) -> None:
+    """Removes the warehouse of an earlier demo; refuses to touch any other."""
+    if not file.exists():
+        return
+    with duckdb.connect(str(file), read_only=True) as connection:
+        try:
+            others = connection.execute(
+                f"SELECT count(*) FROM {warehouse.DATASET}.jobs WHERE NOT regexp_full_match(id, ?)", [ID_PATTERN]
+            ).fetchone()
+        except duckdb.CatalogException:
+            others = (0,)
+    if others and others[0]:
+        raise UsageError(f"{file} is in use: it holds jobs that are not the demo's. Run the demo in another directory.")
+    console.say(f"Starting over: {file.name} holds an earlier demo.")
+    file.unlink()
+
+
+def _load(options: Options) -> None:
+    progress = Progress()
+    with console.watch(progress):
+        summary = load(options, progress, console.say)
+    console.report(summary)

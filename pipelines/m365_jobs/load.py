@@ -1,0 +1,252 @@
+"""One load from start to end: what was left over, what is new, and what to say of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dlt
+from avepoint_m365 import Progress, avepoint_m365
+from avepoint_m365.records import read_job
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from filelock import FileLock, Timeout
+
+from m365_jobs import warehouse
+from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain
+from m365_jobs.runs import Backlog, Run, failed, resource
+
+LOCK_WAIT = 600.0
+"""Seconds that a second load waits for the first."""
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Options:
+    """What ``load`` is asked to do; times in UTC."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    destination: str | None = None
+    dataset: str | None = None
+    file: Path | None = None
+    """A DuckDB file that goes before any destination; the demo's."""
+    source: dict[str, Any] = field(default_factory=dict)
+    """Settings of the source that go before the configuration's; the demo's."""
+
+    def __post_init__(self) -> None:
+        if self.until is not None and self.since is None:
+            raise UsageError("--until goes with --since: together they are the range of a backfill.")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise UsageError(f"--since {self.since.isoformat()} must lie before --until {self.until.isoformat()}.")
+
+
+@dataclass
+class Summary:
+    """What a load did."""
+
+    run_id: str
+    tenant: str
+    warehouse: str
+    dataset: str
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    incomplete: list[str] = field(default_factory=list)
+    requests: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+
+    @property
+    def status(self) -> str:
+        """As in ``load_runs``."""
+        return "incomplete" if self.incomplete else "complete"
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where some partition could not be proved complete."""
+        return INCOMPLETE if self.incomplete else 0
+
+
+def load(options: Options, progress: Progress, say: Say) -> Summary:
+    """Loads what is new, or the range of a backfill, and records the run.
+
+    Raises:
+        Exception: whatever went wrong, after it was recorded; see ``errors.explain``.
+    """
+    tenant = str(options.source.get("tenant") or warehouse.configured_tenant())
+    pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
+    run_id, started_at = uuid4().hex, datetime.now(UTC)
+    with _lock(pipeline, say):
+        backlog = Backlog(pipeline, warehouse.fingerprint(pipeline))
+        try:
+            return _load(pipeline, options, tenant, run_id, started_at, progress, backlog, say)
+        except BaseException as error:
+            why = explain(error)
+            backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
+            if why.kind not in ("destination", "config"):
+                _record_failures(pipeline, backlog, say)
+            raise
+
+
+def _load(
+    pipeline: dlt.Pipeline,
+    options: Options,
+    tenant: str,
+    run_id: str,
+    started_at: datetime,
+    progress: Progress,
+    backlog: Backlog,
+    say: Say,
+) -> Summary:
+    began = time.monotonic()
+    source = avepoint_m365(**options.source, since=options.since, until=options.until, run_id=run_id, progress=progress)
+    _finish_what_was_left(pipeline, say)
+    source.resources.add(resource(_rows(run_id, tenant, started_at, progress, backlog)))
+    pipeline.extract(source, loader_file_format="parquet")
+    pipeline.normalize()
+    summary = _summary(pipeline, run_id, tenant, progress)
+    pipeline.load()
+    backlog.clear()
+    summary.seconds = time.monotonic() - began
+    return summary
+
+
+def _rows(run_id: str, tenant: str, started_at: datetime, progress: Progress, backlog: Backlog) -> Iterator[Run | None]:
+    yield from backlog.rows()
+    while not progress.results:
+        yield None
+    complete = all(one.complete for one in progress.results)
+    yield Run(
+        run_id=run_id,
+        tenant=tenant,
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        status="complete" if complete else "incomplete",
+        error_kind=None,
+        detail=None if complete else "; ".join(_incomplete(progress))[:2000],
+        requests=progress.traffic.attempts,
+        jobs=progress.jobs,
+    )
+
+
+def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
+    """Completes packages that an earlier load left, then takes state and schema from the destination.
+
+    The destination's cursors are the ones that match its rows: a working directory may have seen another warehouse
+    since, or a newer copy of this one.
+    """
+    mark = Path(pipeline.working_dir) / "warehouse"
+    here = warehouse.fingerprint(pipeline)
+    if pipeline.has_pending_data:
+        if mark.exists() and mark.read_text(encoding="utf-8") == here:
+            say("An earlier load was interrupted; finishing what it had read.")
+            pipeline.run()
+        else:
+            say(
+                "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
+            )
+    pipeline.drop()
+    pipeline.activate()
+    pipeline.sync_destination()
+    mark.write_text(here, encoding="utf-8")
+
+
+def _record_failures(pipeline: dlt.Pipeline, backlog: Backlog, say: Say) -> None:
+    """Writes waiting rows of failed runs; where that fails as well, they go on waiting."""
+    if pipeline.has_pending_data:
+        return
+    try:
+        pipeline.run(resource(iter(backlog.rows())), schema=_schema(pipeline))
+        backlog.clear()
+    except Exception as error:
+        say(f"The failed run will be recorded with the next load: {explain(error).text}")
+
+
+def _schema(pipeline: dlt.Pipeline) -> Any:
+    name = "avepoint_m365"
+    return pipeline.schemas[name] if name in pipeline.schema_names else dlt.Schema(name)
+
+
+def _incomplete(progress: Progress) -> list[str]:
+    """A line for each listing that could not be proved complete."""
+    return [
+        f"{result.partition}, {listing.job_type.name if listing.job_type else 'all job types'}: "
+        f"{len(listing.jobs)} jobs found, {listing.reported_total if listing.reported_total is not None else '?'} "
+        "reported"
+        for result in progress.results
+        for listing in result.listings
+        if not listing.complete
+    ]
+
+
+def _summary(pipeline: dlt.Pipeline, run_id: str, tenant: str, progress: Progress) -> Summary:
+    """Compares what was read with what the warehouse holds, before it is loaded."""
+    summary = Summary(run_id, tenant, warehouse.location(pipeline), pipeline.dataset_name)
+    found = {
+        job_id: read_job(sighting.raw).job for result in progress.results for job_id, sighting in result.jobs.items()
+    }
+    known = _known(pipeline, tenant, min(one.partition.window.start for one in progress.results))
+    for job_id, job in found.items():
+        summary.states[str(job["state"])] += 1
+        if job_id not in known:
+            summary.new += 1
+        elif known[job_id] != (job["state"], job["start_time"], job["finish_time"], job["duration_hours"]):
+            summary.changed += 1
+        else:
+            summary.unchanged += 1
+    summary.incomplete = _incomplete(progress)
+    summary.requests = progress.traffic.attempts
+    summary.retries = sum(listing.retries for result in progress.results for listing in result.listings)
+    return summary
+
+
+def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tuple[Any, ...]]:
+    """What the warehouse says of jobs that ended after ``start`` or have not ended."""
+    with pipeline.sql_client() as client:
+        jobs = client.make_qualified_table_name("jobs")
+        try:
+            rows = client.execute_sql(
+                f"SELECT id, state, start_time, finish_time, duration_hours FROM {jobs} "
+                "WHERE tenant = %s AND (finish_time IS NULL OR finish_time >= %s)",
+                tenant,
+                start,
+            )
+        except DestinationUndefinedEntity:
+            return {}
+    return {row[0]: (row[1], _utc(row[2]), _utc(row[3]), row[4]) for row in rows or []}
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None
+
+
+@contextmanager
+def _lock(pipeline: dlt.Pipeline, say: Say) -> Iterator[None]:
+    """Keeps two loads of one tenant on one machine apart; the second waits."""
+    folder = Path(pipeline.pipelines_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{pipeline.pipeline_name}.lock")
+    minutes = f"{LOCK_WAIT / 60:.0f} minutes"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"Another load of {pipeline.pipeline_name} is running; waiting for it (at most {minutes}).")
+        try:
+            lock.acquire(timeout=LOCK_WAIT)
+        except Timeout as error:
+            raise WarehouseError(
+                f"Another load of {pipeline.pipeline_name} has been running for more than {minutes}. "
+                "Wait for it or end it, then run this again."
+            ) from error
+    with lock:
+        lock.release()
+        yield

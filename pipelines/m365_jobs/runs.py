@@ -1,0 +1,102 @@
+"""The rows of ``load_runs``, those of failed runs included, which wait in a file until the destination takes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dlt
+from avepoint_m365 import Progress
+from dlt.extract import DltResource
+
+from m365_jobs.errors import Failure
+
+COLUMNS: Any = {
+    **{
+        name: {"data_type": "text"}
+        for name in ("run_id", "tenant", "status", "error_kind", "detail", "product_version")
+    },
+    **{name: {"data_type": "timestamp", "timezone": True} for name in ("started_at", "ended_at")},
+    **{name: {"data_type": "bigint"} for name in ("requests", "jobs")},
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of ``load_runs``; times in UTC."""
+
+    run_id: str
+    tenant: str
+    started_at: datetime
+    ended_at: datetime
+    status: str
+    error_kind: str | None
+    detail: str | None
+    requests: int
+    jobs: int
+    product_version: str = version("avepoint-m365-jobs")
+
+
+def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, why: Failure, done: Progress) -> Run:
+    """The row of a run that ended with an error."""
+    return Run(run_id, tenant, started_at, ended_at, "failed", why.kind, why.text, done.traffic.attempts, done.jobs)
+
+
+def resource(rows: Iterator[Run | None]) -> DltResource:
+    """Appends rows to ``load_runs``; None means that the next row is not known yet."""
+
+    def load_runs() -> Iterator[Any]:
+        for row in rows:
+            yield row and asdict(row)
+
+    return dlt.resource(load_runs, name="load_runs", write_disposition="append", columns=COLUMNS)
+
+
+class Backlog:
+    """Rows of failed runs that are not in the warehouse yet, in a file beside the pipeline's folder."""
+
+    def __init__(self, pipeline: dlt.Pipeline, warehouse: str) -> None:
+        """``warehouse`` is the fingerprint of the warehouse that the rows belong to."""
+        self._path = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.failed_runs.jsonl"
+        self._warehouse = warehouse
+
+    def add(self, run: Run) -> None:
+        """Keeps a row until the warehouse has it."""
+        line = {"warehouse": self._warehouse, **asdict(run)}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, default=datetime.isoformat) + "\n")
+
+    def rows(self) -> list[Run]:
+        """The rows that wait for this warehouse."""
+        rows = []
+        for line in self._lines():
+            if line.pop("warehouse") == self._warehouse:
+                for name in ("started_at", "ended_at"):
+                    line[name] = datetime.fromisoformat(line[name])
+                rows.append(Run(**line))
+        return rows
+
+    def clear(self) -> None:
+        """Forgets the rows of this warehouse, once it has them."""
+        others = [line for line in self._lines() if line["warehouse"] != self._warehouse]
+        if others:
+            self._path.write_text("".join(json.dumps(line) + "\n" for line in others), encoding="utf-8")
+        else:
+            self._path.unlink(missing_ok=True)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        lines = []
+        for text in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                continue  # the last line of a process that was killed while it wrote
+        return lines

@@ -1,0 +1,85 @@
+"""Where the warehouse is, and the dlt pipeline that fills it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.destination import Destination
+
+DATASET = "m365_jobs"
+PIPELINE = "m365_jobs"
+DUCKDB_FILE = "m365_warehouse.duckdb"
+DEFAULT_TENANT = "default"
+
+
+def telemetry_off() -> None:
+    """Turns dlt's anonymous telemetry off, unless the user's configuration speaks of it."""
+    if dlt.config.get("runtime.dlthub_telemetry") is None:
+        dlt.config["runtime.dlthub_telemetry"] = False
+
+
+def configured_tenant() -> str:
+    """The tenant that the configuration names."""
+    return str(dlt.config.get("sources.avepoint_m365.tenant") or DEFAULT_TENANT)
+
+
+def pipeline_name(tenant: str) -> str:
+    """A pipeline for each tenant, so that each has its own cursors; all load into one dataset."""
+    if tenant == DEFAULT_TENANT:
+        return PIPELINE
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", tenant).strip("_").lower()
+    if plain != tenant:
+        # Two labels must not share cursors because they look alike without their punctuation.
+        plain = f"{plain}_{hashlib.sha256(tenant.encode()).hexdigest()[:8]}"
+    return f"{PIPELINE}__{plain}"
+
+
+def default_file() -> Path:
+    """The DuckDB file that is the warehouse where nothing else is configured."""
+    return Path.cwd() / DUCKDB_FILE
+
+
+def open_pipeline(
+    tenant: str, destination: str | None = None, dataset: str | None = None, file: Path | None = None
+) -> dlt.Pipeline:
+    """The pipeline of a tenant; nothing is read or written yet.
+
+    ``destination`` is the name of any dlt destination; without one it is what the configuration says
+    (``destination_type``), and without that a DuckDB file in the working directory. ``file`` is a DuckDB file that
+    goes before all of these.
+    """
+    telemetry_off()
+    if file is not None:
+        target = dlt.destinations.duckdb(credentials=str(file))
+        return dlt.pipeline(pipeline_name(tenant), destination=target, dataset_name=dataset or DATASET)
+    name = destination or dlt.config.get("destination_type") or dlt.config.get("destination_name") or "duckdb"
+    return dlt.pipeline(pipeline_name(tenant), destination=_destination(str(name)), dataset_name=dataset or DATASET)
+
+
+def _destination(name: str) -> Any:
+    chosen: Any = dlt.config.get("destination.duckdb.credentials") or dlt.secrets.get("destination.duckdb.credentials")
+    if name == "duckdb" and not chosen:
+        return dlt.destinations.duckdb(credentials=str(default_file()))
+    return Destination.from_reference(name)
+
+
+def location(pipeline: dlt.Pipeline) -> str:
+    """Where the warehouse is, in words that name no secret: a file, or the kind of destination and its dataset."""
+    with pipeline.destination_client() as client:
+        config = client.config
+        credentials = getattr(config, "credentials", None)
+        database = getattr(credentials, "database", None)
+    if config.destination_type.endswith(".duckdb") and database:
+        return str(database)
+    host = getattr(credentials, "host", None)
+    where = "/".join(str(part) for part in (host, database) if part)
+    return f"{pipeline.destination.destination_name} {where}".strip()
+
+
+def fingerprint(pipeline: dlt.Pipeline) -> str:
+    """Tells one warehouse from another, without saying where it is."""
+    return hashlib.sha256(f"{location(pipeline)}\n{pipeline.dataset_name}".encode()).hexdigest()[:16]

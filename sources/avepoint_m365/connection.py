@@ -1,0 +1,50 @@
+"""From settings to a client that can ask: for the source, and for whoever wants to try the settings alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dlt
+from dlt.common.configuration import with_config
+
+from avepoint_m365.client import JobsClient, Traffic
+from avepoint_m365.config import SECTION, Addresses, AvePointCredentials, resolve_addresses, unknown
+from avepoint_m365.errors import ConfigurationError
+from avepoint_m365.settings import Endpoint
+
+ENDPOINTS = ("auto", *(one.value for one in Endpoint))
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client, where it asks, and with which credentials."""
+
+    client: JobsClient
+    addresses: Addresses
+    credentials: AvePointCredentials
+
+
+@with_config(sections=("sources", "avepoint_m365"))
+def connect(
+    credentials: AvePointCredentials = dlt.secrets.value,
+    data_center: str = "us",
+    environment: str | None = None,
+    base_url: str | None = None,
+    token_url: str | None = None,
+    endpoint: str = "auto",
+    concurrency: int = 8,
+    trusted_hosts: list[str] | None = None,
+    traffic: Traffic | None = None,
+) -> Connection:
+    """A client for the settings of ``sources.avepoint_m365``; nothing is asked yet.
+
+    Raises:
+        ConfigurationError: naming the key, the value and the known values.
+    """
+    if endpoint not in ENDPOINTS:
+        raise unknown("endpoint", endpoint, ENDPOINTS)
+    if concurrency < 1:
+        raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must be 1 or more.")
+    addresses = resolve_addresses(data_center, environment, base_url, token_url, trusted_hosts)
+    client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, traffic)
+    return Connection(client, addresses, credentials)

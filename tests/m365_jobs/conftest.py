@@ -1,0 +1,73 @@
+"""A user's machine: an empty directory, an empty home, and a simulated tenant in the environment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from avepoint_simulator import Simulator, make_world
+
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
+
+
+@dataclass
+class Desk:
+    """Where a user sits: runs the command as a process, looks into the warehouse."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "m365_jobs", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.folder / "m365_warehouse.duckdb"), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+            return connection.execute(sql).fetchall()
+
+    def set(self, **settings: str) -> None:
+        for key, value in settings.items():
+            self.environment[f"SOURCES__AVEPOINT_M365__{key.upper()}"] = value
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(make_world(120, seed=7, now=NOW)) as running:
+        yield running
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Callable[[Simulator], Desk]:
+    def sit(simulator: Simulator) -> Desk:
+        kept = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
+        home, folder = tmp_path / "home", tmp_path / "work"
+        home.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        one = Desk(folder, environment | {"HOME": str(home), "USERPROFILE": str(home)})
+        one.set(
+            base_url=simulator.base_url,
+            token_url=simulator.token_url,
+            credentials__client_id=simulator.client_id,
+            credentials__client_secret=simulator.client_secret,
+        )
+        return one
+
+    return sit

@@ -1,0 +1,146 @@
+"""The command line as a user meets it: as a process, with nothing but environment variables."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from avepoint_simulator import Answer, Simulator
+
+from .conftest import Desk
+
+Sit = Callable[[Simulator], Desk]
+
+
+def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    assert "Nothing is loaded yet" in user.run("status").stdout
+    held = {job.id for job in simulator.world.visible()}
+    assert f"{len(held)} new, 0 changed" in user.run("load").stderr
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == held
+    found = json.loads(user.run("status", "--format", "json").stdout)
+    assert found["tables"]["jobs"] == len(held)
+    assert {one["object_type"]: one["rows_held"] for one in found["partitions"]} == dict(
+        user.query("SELECT object_type, count(*) FROM jobs GROUP BY 1")
+    )
+    newest = dict(user.query("SELECT object_type, epoch(max(finish_time))::BIGINT FROM jobs GROUP BY 1"))
+    from datetime import datetime
+
+    cursors = {one["object_type"]: datetime.fromisoformat(one["cursor"]).timestamp() for one in found["partitions"]}
+    assert cursors == newest
+    assert [run["status"] for run in found["runs"]] == ["complete"]
+
+
+def test_a_second_load_tells_new_changed_and_unchanged_jobs_apart(simulator: Simulator, desk: Sit) -> None:
+    user, world = desk(simulator), simulator.world
+    before = {job.id: job.state(world.now) for job in world.visible()}
+    user.run("load")
+    world.advance(timedelta(hours=8))
+    after = {job.id: job.state(world.now) for job in world.visible()}
+    new = len(after.keys() - before.keys())
+    changed = sum(before[one] != after[one] for one in before)
+    assert f"{new} new, {changed} changed" in user.run("load").stderr
+    assert dict(user.query("SELECT id, state FROM jobs")) == after
+
+
+def test_a_partition_that_stays_short_exits_3_and_says_which(simulator: Simulator, desk: Sit) -> None:
+    user, server_page = desk(simulator), simulator._page
+
+    def short(generation: int, path: str, params: dict[str, str]) -> Answer:
+        answer = server_page(generation, path, params)
+        if params["objecttype"] == "7" and answer.body["jobs"]:
+            answer.body["jobs"].pop()
+        return answer
+
+    simulator._page = short  # type: ignore[method-assign]
+    assert "Not proved complete: teams, all job types" in user.run("load", code=3).stderr
+    assert user.query("SELECT status FROM load_runs") == [("incomplete",)]
+    assert user.query("SELECT DISTINCT object_type FROM load_audit WHERE NOT complete") == [("teams",)]
+    simulator._page = server_page  # type: ignore[method-assign]
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
+
+
+def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simulator, desk: Sit) -> None:
+    user, world = desk(simulator), simulator.world
+    start = world.now - timedelta(days=5)
+    user.set(start_date=start.isoformat())
+    user.run("load")
+    cursors = {
+        one["object_type"]: one["cursor"]
+        for one in json.loads(user.run("status", "--format", "json").stdout)["partitions"]
+    }
+    since, until = start - timedelta(days=10), start - timedelta(days=3)
+    user.run("load", "--since", since.isoformat(), "--until", until.isoformat())
+    expected = {
+        job.id
+        for job in world.visible()
+        if job.in_range("finish", start, None, world.now) or job.in_range("finish", since, until, world.now)
+    }
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
+    again = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
+    assert {one["object_type"]: one["cursor"] for one in again} == cursors
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("data_center", "mars", r"data_center = 'mars' is not known.* Known are: au, "),
+        ("object_types", '["mail"]', r"object_types = 'mail' is not known.* Known are: exchange_online"),
+        ("locations", '["Europe"]', r"locations = 'Europe' is not known.* Known are: PrimaryGeoLocation"),
+        ("endpoint", "v3", r"endpoint = 'v3' is not known.* Known are: auto, jobs, cloudbackupjobs"),
+        ("base_url", "http://10.0.0.1", r"base_url = 'http://10.0.0.1': plain http is allowed for loopback only"),
+        ("page_size", "many", r"page_size = 'many' is not a int"),
+        ("page_size", "0", r"page_size = 0 must be 1 or more"),
+        ("start_date", "soon", r"start_date = 'soon' is not a date or time"),
+        ("credentials__client_id", "", r"credentials.client_id is missing"),
+        ("credentials__client_secret", "", r"either client_secret or certificate_path: neither is set"),
+        ("credentials__certificate_path", "no.pfx", r"either client_secret or certificate_path: both are set"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_any_request(
+    simulator: Simulator, desk: Sit, setting: str, value: str, said: str
+) -> None:
+    user = desk(simulator)
+    user.set(**{setting: value})
+    assert re.search(said, user.run("load", code=2).stderr)
+    assert (simulator.asked, simulator.token_requests) == ([], 0)
+
+
+def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    simulator.fault = lambda asked: Answer(403)
+    said = user.run("load", code=1).stderr
+    assert "microsoft365backup.jobInfo.read.all" in said
+    assert simulator.client_secret not in said
+    simulator.fault = None
+    user.run("load")
+    assert user.query("SELECT status, error_kind FROM load_runs ORDER BY started_at") == [
+        ("failed", "permission"),
+        ("complete", None),
+    ]
+
+
+def test_check_names_the_cure_for_each_thing_that_fails(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    lines = user.run("check").stdout.splitlines()
+    assert [line[:4].strip() for line in lines] == ["ok"] * 4
+    user.set(credentials__client_secret="wrong")
+    assert re.search(r"FAIL  token: .*invalid_client.*expired", user.run("check", code=1).stdout)
+
+
+def test_the_demo_leaves_what_the_simulator_holds(tmp_path: object, desk: Sit, simulator: Simulator) -> None:
+    user = desk(simulator)
+    assert "Second load" in user.run("demo").stderr
+    rows = user.query("SELECT * FROM jobs ORDER BY id")
+    assert "Starting over" in user.run("demo").stderr
+    assert len(user.query("SELECT * FROM jobs ORDER BY id")) == len(rows) > 4000
+
+
+@pytest.mark.parametrize(
+    "arguments", [("load", "--until", "2026-01-01"), ("load", "--since", "2026-01-02", "--until", "2026-01-01")]
+)
+def test_an_impossible_range_is_wrong_usage(simulator: Simulator, desk: Sit, arguments: tuple[str, ...]) -> None:
+    desk(simulator).run(*arguments, code=2)
+    assert simulator.asked == []
