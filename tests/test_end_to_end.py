@@ -7,18 +7,21 @@ from typing import Any
 import dlt
 import pytest
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.settings import JobType, ObjectType
-from avepoint_simulator import Answer, Asked, Dialect, Simulator, World, make_world
+from avepoint_simulator import Answer, Asked, Dialect, Simulator, make_world
 from dlt.destinations import duckdb as duckdb_destination
+
+from .truth import in_warehouse, on_server
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
 
 
-def load(simulator: Simulator, folder: Path, **settings: Any) -> dlt.Pipeline:
+def load(simulator: Simulator, folder: Path, **settings: Any) -> Path:
+    """Loads with a pipeline of someone else's; the DuckDB file."""
+    file = folder / "warehouse.duckdb"
     pipeline = dlt.pipeline(
         "end_to_end",
         pipelines_dir=str(folder / "state"),
-        destination=duckdb_destination(str(folder / "warehouse.duckdb")),
+        destination=duckdb_destination(str(file)),
         dataset_name="m365_jobs",
     )
     source = avepoint_m365(
@@ -28,44 +31,7 @@ def load(simulator: Simulator, folder: Path, **settings: Any) -> dlt.Pipeline:
         **settings,
     )
     pipeline.run(source).raise_on_failed_jobs()
-    return pipeline
-
-
-def in_warehouse(pipeline: dlt.Pipeline) -> dict[str, Any]:
-    """Job id to everything the three tables say of it."""
-    with pipeline.sql_client() as client:
-        client.execute_sql("SET TimeZone = 'UTC'")
-        jobs = client.execute_sql(
-            "SELECT id, location, object_type, job_type, state, epoch(start_time), epoch(finish_time), total_number, "
-            "failed_number, successful_number, skipped_number FROM jobs "
-            "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id"
-        )
-        errors = client.execute_sql(
-            "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors ORDER BY job_id, error_index"
-        )
-    assert jobs is not None
-    assert errors is not None
-    assert len({row[0] for row in jobs}) == len(jobs), "a job has two rows"
-    return {row[0]: (*row[1:], tuple(error[1:] for error in errors if error[0] == row[0])) for row in jobs}
-
-
-def on_server(world: World, with_location: bool) -> dict[str, Any]:
-    """The same, from what the simulator knows, computed without the code under test."""
-    truth = {}
-    for job in world.visible():
-        done = job.finished(world.now)
-        assert job.finish is not None
-        truth[job.id] = (
-            job.location if with_location else None,
-            ObjectType(job.object_type).name,
-            JobType(job.job_type).name,
-            job.final_state if done else "In Progress",
-            job.start.timestamp(),
-            job.finish.timestamp() if done else None,
-            *((job.total, job.failed, job.total - job.failed - job.skipped, job.skipped) if done else (0, 0, 0, 0)),
-            tuple((one.text, one.is_code, one.url, one.occurrences) for one in job.errors) if done else (),
-        )
-    return truth
+    return file
 
 
 DIALECTS = {
@@ -85,11 +51,11 @@ DIALECTS = {
 def test_the_warehouse_holds_what_the_server_holds(tmp_path: Path, generation: int, locations: tuple[str, ...]) -> None:
     world = make_world(600, seed=generation, now=NOW, locations=locations)
     with Simulator(world, generations=(generation,)) as simulator:
-        pipeline = load(simulator, tmp_path, locations=list(locations) or None)
-        assert in_warehouse(pipeline) == on_server(world, bool(locations))
+        file = load(simulator, tmp_path, locations=list(locations) or None)
+        assert in_warehouse(file) == on_server(world, bool(locations))
         world.advance(timedelta(hours=8))
-        pipeline = load(simulator, tmp_path, locations=list(locations) or None)
-        assert in_warehouse(pipeline) == on_server(world, bool(locations))
+        file = load(simulator, tmp_path, locations=list(locations) or None)
+        assert in_warehouse(file) == on_server(world, bool(locations))
         assert simulator.most_in_flight <= 8
 
 

@@ -8,7 +8,8 @@ import pytest
 from avepoint_simulator import Simulator, World, make_world
 from avepoint_simulator.world import SimulatedJob
 
-from .test_end_to_end import NOW, in_warehouse, load, on_server
+from .test_end_to_end import NOW, load
+from .truth import in_warehouse, on_server
 
 
 def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path) -> None:
@@ -22,8 +23,8 @@ def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path)
     world.select = aliased  # type: ignore[method-assign]
     with Simulator(world) as simulator:
         for _ in range(2):
-            pipeline = load(simulator, tmp_path, locations=["PrimaryGeoLocation", "NAM"])
-            assert in_warehouse(pipeline) == on_server(world, True)
+            file = load(simulator, tmp_path, locations=["PrimaryGeoLocation", "NAM"])
+            assert in_warehouse(file) == on_server(world, True)
 
 
 @pytest.mark.parametrize("reading", ["start", "finish", "overlap"])

@@ -102,12 +102,15 @@ def _run(options: Any) -> int:
 
 
 @app.command()
-def demo(verbose: Verbose = False) -> None:
+def demo(
+    jobs: Annotated[int, typer.Option(help="How many jobs the simulated tenant has.", min=1)] = 5000,
+    verbose: Verbose = False,
+) -> None:
     """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
     with _failures(verbose):
         from m365_jobs.demo import run
 
-        run()
+        run(jobs)
 
 
 @app.command()

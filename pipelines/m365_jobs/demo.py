@@ -13,12 +13,11 @@ from m365_jobs import console, warehouse
 from m365_jobs.errors import UsageError
 from m365_jobs.load import Options, load
 
-JOBS = 5_000
 SEED = 42
 NIGHT = timedelta(hours=8)
 
 
-def run(jobs: int = JOBS) -> Simulator:
+def run(jobs: int) -> Simulator:
     """Loads twice from a simulator on loopback; the simulator, stopped, still knows what it held."""
     file = warehouse.default_file()
     _make_room(file)

@@ -20,6 +20,15 @@ FINE, FAILED, WRONG_USAGE, INCOMPLETE = 0, 1, 2, 3
 """Exit codes of the command line; 4 is ``health``'s."""
 
 
+TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": 'a list such as ["a", "b"]',
+}
+"""What dlt's type hints are called where people read them."""
+
+
 class UsageError(Exception):
     """The command line or the configuration cannot work as given."""
 
@@ -58,9 +67,10 @@ def explain(error: BaseException) -> Failure:
             return Failure("config", _missing(one), WRONG_USAGE)
         if isinstance(one, ConfigValueCannotBeCoercedException):
             value = f"{one.field_value!r}" if "secret" not in str(one.hint).lower() else "the value"
-            expected = getattr(one.hint, "__name__", str(one.hint))
+            name = getattr(one.hint, "__name__", str(one.hint))
+            expected = TYPES.get(name, name)
             return Failure(
-                "config", f"sources.avepoint_m365.{one.field_name} = {value} is not a {expected}.", WRONG_USAGE
+                "config", f"sources.avepoint_m365.{one.field_name} = {value} is not {expected}.", WRONG_USAGE
             )
         if isinstance(one, ConfigurationException):
             return Failure("config", _first_paragraph(one), WRONG_USAGE)

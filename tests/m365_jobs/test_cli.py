@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import duckdb
 import pytest
 from avepoint_simulator import Answer, Simulator
 
@@ -25,8 +26,6 @@ def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Si
         user.query("SELECT object_type, count(*) FROM jobs GROUP BY 1")
     )
     newest = dict(user.query("SELECT object_type, epoch(max(finish_time))::BIGINT FROM jobs GROUP BY 1"))
-    from datetime import datetime
-
     cursors = {one["object_type"]: datetime.fromisoformat(one["cursor"]).timestamp() for one in found["partitions"]}
     assert cursors == newest
     assert [run["status"] for run in found["runs"]] == ["complete"]
@@ -91,7 +90,7 @@ def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simu
         ("locations", '["Europe"]', r"locations = 'Europe' is not known.* Known are: PrimaryGeoLocation"),
         ("endpoint", "v3", r"endpoint = 'v3' is not known.* Known are: auto, jobs, cloudbackupjobs"),
         ("base_url", "http://10.0.0.1", r"base_url = 'http://10.0.0.1': plain http is allowed for loopback only"),
-        ("page_size", "many", r"page_size = 'many' is not a int"),
+        ("page_size", "many", r"page_size = 'many' is not a whole number"),
         ("page_size", "0", r"page_size = 0 must be 1 or more"),
         ("start_date", "soon", r"start_date = 'soon' is not a date or time"),
         ("credentials__client_id", "", r"credentials.client_id is missing"),
@@ -130,12 +129,17 @@ def test_check_names_the_cure_for_each_thing_that_fails(simulator: Simulator, de
     assert re.search(r"FAIL  token: .*invalid_client.*expired", user.run("check", code=1).stdout)
 
 
-def test_the_demo_leaves_what_the_simulator_holds(tmp_path: object, desk: Sit, simulator: Simulator) -> None:
+def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
-    assert "Second load" in user.run("demo").stderr
-    rows = user.query("SELECT * FROM jobs ORDER BY id")
-    assert "Starting over" in user.run("demo").stderr
-    assert len(user.query("SELECT * FROM jobs ORDER BY id")) == len(rows) > 4000
+    user.run("demo", "--jobs", "200")
+    rows = user.query("SELECT count(*) FROM jobs")
+    assert "Starting over" in user.run("demo", "--jobs", "200").stderr
+    assert user.query("SELECT count(*) FROM jobs") == rows
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
+        connection.execute(
+            "UPDATE m365_jobs.jobs SET id = 'FB20241015105312327583' WHERE id = (SELECT min(id) FROM m365_jobs.jobs)"
+        )
+    assert "holds jobs that are not the demo's" in user.run("demo", code=2).stderr
 
 
 @pytest.mark.parametrize(

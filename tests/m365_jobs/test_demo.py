@@ -1,0 +1,15 @@
+"""The demo's promise: the warehouse it leaves is what its simulator holds, row for row."""
+
+from pathlib import Path
+
+import pytest
+from m365_jobs import demo
+
+from ..truth import in_warehouse, on_server
+
+
+def test_the_demo_leaves_what_the_simulator_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    simulator = demo.run(700)
+    assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(simulator.world, False)

@@ -1,0 +1,43 @@
+"""What the warehouse says, and what it should say, in one form that can be compared whole."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from avepoint_m365.settings import JobType, ObjectType
+from avepoint_simulator import World
+
+
+def in_warehouse(file: Path) -> dict[str, Any]:
+    """Job id to everything the three tables of a DuckDB file say of it."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+        jobs = connection.execute(
+            "SELECT id, location, object_type, job_type, state, epoch(start_time), epoch(finish_time), total_number, "
+            "failed_number, successful_number, skipped_number FROM jobs "
+            "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id"
+        ).fetchall()
+        errors = connection.execute(
+            "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors ORDER BY job_id, error_index"
+        ).fetchall()
+    assert len({row[0] for row in jobs}) == len(jobs), "a job has two rows"
+    return {row[0]: (*row[1:], tuple(error[1:] for error in errors if error[0] == row[0])) for row in jobs}
+
+
+def on_server(world: World, with_location: bool) -> dict[str, Any]:
+    """The same, from what the simulator knows, computed without the code under test."""
+    truth = {}
+    for job in world.visible():
+        done = job.finished(world.now)
+        assert job.finish is not None
+        truth[job.id] = (
+            job.location if with_location else None,
+            ObjectType(job.object_type).name,
+            JobType(job.job_type).name,
+            job.final_state if done else "In Progress",
+            job.start.timestamp(),
+            job.finish.timestamp() if done else None,
+            *((job.total, job.failed, job.total - job.failed - job.skipped, job.skipped) if done else (0, 0, 0, 0)),
+            tuple((one.text, one.is_code, one.url, one.occurrences) for one in job.errors) if done else (),
+        )
+    return truth
