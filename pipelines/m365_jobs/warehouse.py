@@ -9,6 +9,9 @@ from typing import Any
 
 import dlt
 from dlt.common.destination import Destination
+from dlt.common.destination.exceptions import DestinationException
+
+from m365_jobs.errors import UsageError
 
 DATASET = "m365_jobs"
 PIPELINE = "m365_jobs"
@@ -64,7 +67,14 @@ def _destination(name: str) -> Any:
     chosen: Any = dlt.config.get("destination.duckdb.credentials") or dlt.secrets.get("destination.duckdb.credentials")
     if name == "duckdb" and not chosen:
         return dlt.destinations.duckdb(credentials=str(default_file()))
-    return Destination.from_reference(name)
+    try:
+        return Destination.from_reference(name)
+    except DestinationException as error:
+        raise UsageError(
+            f"{name!r} is not a dlt destination. Use duckdb, postgres, filesystem, snowflake, bigquery, databricks, "
+            "redshift, clickhouse, motherduck, mssql, athena or another that dlt documents; a name of your own needs "
+            f"destination.{name}.destination_type in the configuration."
+        ) from error
 
 
 def location(pipeline: dlt.Pipeline) -> str:

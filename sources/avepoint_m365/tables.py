@@ -17,7 +17,7 @@ _TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 CURSOR = "finish_time"
 KNOWN_FINISH = "known_finish_time"
 """Carries the finish time past dlt's incremental, which drops rows by the cursor column."""
-REMOVED = "_removed"
+REMOVED = "_dlt_removed"
 """Marks a row of ``jobs__job_errors`` that only deletes what the job had before; never stays in the table."""
 
 

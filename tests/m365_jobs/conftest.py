@@ -61,7 +61,9 @@ def desk(tmp_path: Path) -> Callable[[Simulator], Desk]:
         home, folder = tmp_path / "home", tmp_path / "work"
         home.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
-        one = Desk(folder, environment | {"HOME": str(home), "USERPROFILE": str(home)})
+        # dlt keeps its state in the home, but for root, whose state is the machine's.
+        places = {"HOME": str(home), "USERPROFILE": str(home), "DLT_DATA_DIR": str(home / ".dlt")}
+        one = Desk(folder, environment | places)
         one.set(
             base_url=simulator.base_url,
             token_url=simulator.token_url,
