@@ -25,6 +25,9 @@ from m365_jobs.runs import Backlog, Run, failed, resource
 LOCK_WAIT = 600.0
 """Seconds that a second load waits for the first."""
 
+SLICE_JOBS = 50_000
+"""Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
+
 Say = Callable[[str], None]
 
 
@@ -108,34 +111,59 @@ def _load(
     say: Say,
 ) -> Summary:
     began = time.monotonic()
-    source = avepoint_m365(**options.source, since=options.since, until=options.until, run_id=run_id, progress=progress)
+    summary = Summary(run_id, tenant, warehouse.location(pipeline), pipeline.dataset_name)
+
+    def run_row() -> Run:
+        return Run(
+            run_id=run_id,
+            tenant=tenant,
+            started_at=started_at,
+            ended_at=datetime.now(UTC),
+            status=summary.status,
+            error_kind=None,
+            detail="; ".join(summary.incomplete)[:2000] or None,
+            requests=progress.traffic.attempts,
+            jobs=progress.jobs,
+        )
+
+    # Made once before anything else, so that a wrong setting is told before the warehouse is touched.
+    source = _source(options, run_id, progress)
     _finish_what_was_left(pipeline, say)
-    source.resources.add(resource(_rows(run_id, tenant, started_at, progress, backlog)))
-    pipeline.extract(source, loader_file_format="parquet")
-    pipeline.normalize()
-    summary = _summary(pipeline, run_id, tenant, progress)
-    pipeline.load()
-    backlog.clear()
+    while True:
+        source.resources.add(resource(_rows(run_row, summary, progress, backlog)))
+        pipeline.extract(source, loader_file_format="parquet")
+        pipeline.normalize()
+        _compare(pipeline, tenant, progress, summary)
+        pipeline.load()
+        backlog.clear()
+        if progress.cut_at is None:
+            break
+        say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
+        source = _source(options, run_id, progress)
+    summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary
 
 
-def _rows(run_id: str, tenant: str, started_at: datetime, progress: Progress, backlog: Backlog) -> Iterator[Run | None]:
+def _source(options: Options, run_id: str, progress: Progress) -> Any:
+    return avepoint_m365(
+        **options.source,
+        since=options.since,
+        until=options.until,
+        slice_jobs=SLICE_JOBS,
+        run_id=run_id,
+        progress=progress,
+    )
+
+
+def _rows(run_row: Callable[[], Run], summary: Summary, progress: Progress, backlog: Backlog) -> Iterator[Run | None]:
+    """Failed runs that wait, then, in the last slice, this run, once all partitions are read."""
     yield from backlog.rows()
     while not progress.results:
         yield None
-    complete = all(one.complete for one in progress.results)
-    yield Run(
-        run_id=run_id,
-        tenant=tenant,
-        started_at=started_at,
-        ended_at=datetime.now(UTC),
-        status="complete" if complete else "incomplete",
-        error_kind=None,
-        detail=None if complete else "; ".join(_incomplete(progress))[:2000],
-        requests=progress.traffic.attempts,
-        jobs=progress.jobs,
-    )
+    summary.incomplete += _incomplete(progress)
+    if progress.cut_at is None:
+        yield run_row()
 
 
 def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
@@ -188,9 +216,8 @@ def _incomplete(progress: Progress) -> list[str]:
     ]
 
 
-def _summary(pipeline: dlt.Pipeline, run_id: str, tenant: str, progress: Progress) -> Summary:
-    """Compares what was read with what the warehouse holds, before it is loaded."""
-    summary = Summary(run_id, tenant, warehouse.location(pipeline), pipeline.dataset_name)
+def _compare(pipeline: dlt.Pipeline, tenant: str, progress: Progress, summary: Summary) -> None:
+    """Adds up what a slice brought, against what the warehouse holds before it is loaded."""
     found = {
         job_id: read_job(sighting.raw).job for result in progress.results for job_id, sighting in result.jobs.items()
     }
@@ -203,10 +230,7 @@ def _summary(pipeline: dlt.Pipeline, run_id: str, tenant: str, progress: Progres
             summary.changed += 1
         else:
             summary.unchanged += 1
-    summary.incomplete = _incomplete(progress)
-    summary.requests = progress.traffic.attempts
-    summary.retries = sum(listing.retries for result in progress.results for listing in result.listings)
-    return summary
+    summary.retries += sum(listing.retries for result in progress.results for listing in result.listings)
 
 
 def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tuple[Any, ...]]:

@@ -59,6 +59,7 @@ def avepoint_m365(
     trusted_hosts: list[str] | None = None,
     since: str | datetime | None = None,
     until: str | datetime | None = None,
+    slice_jobs: int | None = None,
     run_id: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[DltResource]:
@@ -85,6 +86,8 @@ def avepoint_m365(
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
         since: Loads from here as a backfill, which leaves the cursors alone (UTC without a zone).
         until: Loads up to here; now where unset.
+        slice_jobs: Ends a long range earlier where it would hold more jobs than that; ``progress.cut_at`` then says
+            where, and another load goes on from there.
         run_id: Stamped on the rows of ``load_audit``; made up where unset.
         progress: Kept up to date while the load works.
 
@@ -110,6 +113,7 @@ def avepoint_m365(
         lag=timedelta(hours=lag_hours),
         max_open=timedelta(days=max_open_days),
         since=parse_moment("since", since) if since else None,
+        backfill_until=str(until or "now"),
     )
     if (terms.since or terms.start_date) >= terms.until:
         raise ConfigurationError(
@@ -129,7 +133,7 @@ def avepoint_m365(
         progress.traffic,
     )
     reader = PartitionReader(connection.client, page_size, split_job_types)
-    reading = Reading(reader, concurrency, progress)
+    reading = Reading(reader, concurrency, progress, slice_jobs)
     resources = Resources(terms, reader, reading)
     for location in asked:
         for object_type in check_object_types(object_types):

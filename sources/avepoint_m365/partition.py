@@ -53,6 +53,10 @@ class Partition:
         """The same with a window that starts at ``start`` if that is earlier."""
         return replace(self, window=replace(self.window, start=min(self.window.start, start)))
 
+    def until(self, end: datetime) -> Partition:
+        """The same with a window that ends at ``end``."""
+        return replace(self, window=Window(self.window.start, end, end))
+
     def __str__(self) -> str:
         """For logs: exchange_online, or exchange_online in EUR."""
         name = self.object_type.name if self.object_type else "all object types"

@@ -28,6 +28,17 @@ class Progress:
     traffic: Traffic = field(default_factory=Traffic)
     results: list[PartitionResult] = field(default_factory=list)
     """What was read, once all of it is."""
+    cut_at: datetime | None = None
+    """Where the slice that was read ends, if more is left for another load (UTC)."""
+
+
+LONG = timedelta(days=31)
+"""Ranges up to this are read at once, without asking how much they hold."""
+
+BLIND_SLICE = timedelta(days=31)
+"""The length of slices where the API does not say how much a range holds."""
+
+SHORTEST_SLICE = timedelta(minutes=1)
 
 
 class Reading:
@@ -37,10 +48,14 @@ class Reading:
     in one of them.
     """
 
-    def __init__(self, reader: PartitionReader, concurrency: int, progress: Progress) -> None:
+    def __init__(self, reader: PartitionReader, concurrency: int, progress: Progress, slice_jobs: int | None) -> None:
+        """``slice_jobs`` ends the windows of a long range earlier, where they would hold more jobs than that."""
         self._reader, self._concurrency, self._progress = reader, concurrency, progress
-        self._asked: list[Partition] = []
-        self._results: dict[Partition, PartitionResult] = {}
+        self._slice_jobs = slice_jobs
+        self._asked: dict[Partition, bool] = {}
+        progress.partitions = progress.partitions_done = 0
+        progress.results, progress.cut_at = [], None
+        self._results: dict[Partition, PartitionResult | None] = {}
         self._probes: dict[str | None, _Probe] = {}
         self.may_learn = True
         """Whether ``range_is_of_starts`` is still worth a request in this load."""
@@ -48,13 +63,13 @@ class Reading:
         """Whether partitions return jobs of one another, in this load or an earlier one. Then all are read over the
         same window: a job seen in only one of them would else change its place from load to load."""
 
-    def ask(self, partition: Partition) -> None:
-        """Adds a partition to what is read."""
-        self._asked.append(partition)
+    def ask(self, partition: Partition, fell_short: bool = False) -> None:
+        """Adds a partition to what is read; ``fell_short`` if it could not be proved complete the last time."""
+        self._asked[partition] = fell_short
         self._progress.partitions += 1
 
-    def result(self, partition: Partition) -> PartitionResult:
-        """What a partition holds; the first call reads all that were asked for.
+    def result(self, partition: Partition) -> PartitionResult | None:
+        """What a partition holds; None if its window begins after the slice. The first call reads all.
 
         Raises:
             SourceError: the first that any partition met.
@@ -64,16 +79,23 @@ class Reading:
         return self._results[partition]
 
     @property
+    def cut_at(self) -> datetime | None:
+        """Where this slice ends, if it is not the last."""
+        return self._progress.cut_at
+
+    @property
     def results(self) -> list[PartitionResult]:
         """Everything read so far."""
-        return list(self._results.values())
+        return [one for one in self._results.values() if one is not None]
 
     def _read_all(self) -> None:
         asked = [one for one in self._asked if one not in self._results]
-        to_read = {one: one for one in asked}
-        if self.overlapping:
-            earliest = min(one.window.start for one in asked)
-            to_read = {one: one.reaching_back_to(earliest) for one in asked}
+        earliest = min(one.window.start for one in asked)
+        to_read = {one: one.reaching_back_to(earliest) if self.overlapping else one for one in asked}
+        self._progress.cut_at = cut = self._end_of_slice(list(to_read.values()))
+        if cut is not None:
+            self._results |= dict.fromkeys(one for one, read in to_read.items() if read.window.start >= cut)
+            to_read = {one: read.until(cut) for one, read in to_read.items() if read.window.start < cut}
         self._probes = _probes(list(to_read.values()), self._reader)
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="avepoint")
         try:
@@ -84,6 +106,39 @@ class Reading:
             pool.shutdown(wait=True, cancel_futures=True)
         self._keep_each_job_once()
         self._progress.results = self.results
+
+    def _end_of_slice(self, partitions: list[Partition]) -> datetime | None:
+        """Where to stop for now, halving a long range while it holds too much; None to read it to its end.
+
+        A partition that keeps falling short does not hold up the others: they do not wait for it.
+        """
+        going = [one for one, asked in zip(partitions, self._asked.items(), strict=True) if not asked[1]]
+        if self._slice_jobs is None or not going:
+            return None
+        start, end = min(one.window.start for one in going), max(one.window.end for one in going)
+        if end - start <= LONG:
+            return None
+        locations = list(dict.fromkeys(one.location for one in going))
+        stop = end
+        while True:
+            held = self._held(locations, Window(start, stop, stop))
+            if held is None:
+                stop = min(start + BLIND_SLICE, end)
+                break
+            if held <= self._slice_jobs or stop - start <= SHORTEST_SLICE:
+                break
+            stop = (start + (stop - start) / 2).replace(microsecond=0)
+        return stop if stop < end else None
+
+    def _held(self, locations: list[str | None], window: Window) -> int | None:
+        """How many jobs a range holds, or None where the API's totals do not tell."""
+        held = 0
+        for location in locations:
+            listing = self._reader.peek(Partition(location, None, window))
+            if not listing.complete and (listing.reported_total or 0) <= len(listing.jobs):
+                return None
+            held += listing.reported_total if listing.reported_total is not None else len(listing.jobs)
+        return held
 
     def _read(self, partition: Partition) -> PartitionResult:
         probe = self._probes.get(partition.location)
@@ -102,7 +157,7 @@ class Reading:
     def _keep_each_job_once(self) -> None:
         """Of a job in two partitions, the lowest object type and a named location win; the newest reading stays."""
         holders: dict[str, list[PartitionResult]] = defaultdict(list)
-        for result in sorted(self._results.values(), key=_precedence):
+        for result in sorted(self.results, key=_precedence):
             for job_id in result.jobs:
                 holders[job_id].append(result)
         shared = {job_id: results for job_id, results in holders.items() if len(results) > 1}

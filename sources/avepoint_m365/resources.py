@@ -25,6 +25,10 @@ CLOCK_TOLERANCE = timedelta(days=1)
 """How far beyond now a load asks, and how far a finish may lie in the future: clocks differ."""
 
 
+EDGE = timedelta(seconds=1)
+"""How much the windows of two slices overlap: whether the API's bounds are inclusive is not documented."""
+
+
 def _hints(name: str, key: list[str] | None = None, merge_key: list[str] | None = None) -> Any:
     removed: Any = {tables.REMOVED: {"name": tables.REMOVED, "data_type": "bool", "hard_delete": True}}
     return dlt.mark.make_hints(
@@ -56,6 +60,8 @@ class Terms:
     max_open: timedelta
     since: datetime | None = None
     """The start of a backfill, which leaves cursors alone."""
+    backfill_until: str = "now"
+    """Tells backfills with the same start apart."""
 
     def window(self, start: datetime, end: datetime | None = None) -> Window:
         """From ``start`` to ``end``, or to the end of the load with tolerance for clocks if that is now."""
@@ -94,34 +100,56 @@ class Resources:
         begin = start if cursor.end_value else self._window_start(start, state, shared)
         partition = Partition(location, object_type, self._terms.window(begin, cursor.end_value))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))
-        self._reading.ask(partition)
+        self._reading.ask(partition, fell_short=state.get("fell_short", False))
         # dlt takes turns between resources: all have asked before the first comes back here.
         yield None
         result = self._reading.result(partition)
+        if result is None:
+            return
         records = [read_job(one.raw) for one in result.jobs.values()]
         for hints, table in self._tables(result, records):
-            yield dlt.mark.with_hints(
-                self._with_cursor(table, start if result.complete else None), hints, create_table_variant=True
-            )
-        self._remember(result, records, state, shared)
+            moved = self._with_cursor(table, start if result.complete else None)
+            yield dlt.mark.with_hints(moved, hints, create_table_variant=True)
+        self._learn(shared)
+        state["fell_short"] = not result.complete
+        if result.complete:
+            self._remember(result, records, state)
 
     def _backfill(self, location: str | None, object_type: ObjectType, since: datetime) -> Iterator[Any]:
-        partition = Partition(location, object_type, self._terms.window(since))
-        self._reading.ask(partition)
+        state = dlt.current.resource_state()
+        # What an interrupted backfill of the same range has reached.
+        span = f"{since.isoformat()}/{self._terms.backfill_until}"
+        done = state.get("backfill", {})
+        reached = datetime.fromisoformat(done["reached"]) if done.get("range") == span else since
+        partition = Partition(location, object_type, self._terms.window(reached))
+        self._reading.ask(partition, fell_short=done.get("fell_short", False))
         yield None
         result = self._reading.result(partition)
+        if result is None:
+            return
         records = [read_job(one.raw) for one in result.jobs.values()]
         for hints, table in self._tables(result, records):
             yield dlt.mark.with_hints(table, hints, create_table_variant=True)
+        if (cut := self._reading.cut_at) is None:
+            state.pop("backfill", None)
+        elif result.complete:
+            state["backfill"] = {"range": span, "reached": (cut - EDGE).isoformat()}
+        else:
+            state["backfill"] = {"range": span, "reached": reached.isoformat(), "fell_short": True}
 
     def _window_start(self, cursor: datetime, state: dict[str, Any], shared: dict[str, Any]) -> datetime:
-        """The lag behind the cursor; back to the oldest open job; never before the first load's start.
+        """Where the window begins: at the end of the last slice, else the lag behind the cursor, and back to the
+        oldest open job.
 
         Where the API compares the range with the start of jobs (or as long as we do not know), a job that shows up
         late may have started long before its finish: then the window reaches back by ``max_open`` as well.
         """
+        if slice_end := state.get("slice_end"):
+            return datetime.fromisoformat(slice_end) - EDGE
         if cursor <= self._terms.start_date:
-            return self._terms.start_date
+            if not (empty_until := state.get("empty_until")):
+                return self._terms.start_date
+            cursor = datetime.fromisoformat(empty_until) - CLOCK_TOLERANCE
         lag = self._terms.lag
         if shared.get("range_is_of_starts", True):
             lag += self._terms.max_open
@@ -129,9 +157,8 @@ class Resources:
         oldest_open = state.get("oldest_open")
         return min(start, datetime.fromisoformat(oldest_open)) if oldest_open else start
 
-    def _remember(
-        self, result: PartitionResult, records: Sequence[JobRecord], state: dict[str, Any], shared: dict[str, Any]
-    ) -> None:
+    def _learn(self, shared: dict[str, Any]) -> None:
+        """Keeps what this load found out about the API."""
         if self._reading.overlapping:
             shared["partitions_overlap"] = True
         if "range_is_of_starts" not in shared and self._reading.may_learn:
@@ -139,8 +166,17 @@ class Resources:
             self._reading.may_learn = False
             if of_starts is not None:
                 shared["range_is_of_starts"] = of_starts
-        if result.complete:
-            state["oldest_open"] = self._oldest_open(result, records)
+
+    def _remember(self, result: PartitionResult, records: Sequence[JobRecord], state: dict[str, Any]) -> None:
+        """Keeps where the next window of a partition begins, beside the cursor."""
+        oldest_open = self._oldest_open(result, records)
+        if state.pop("slice_end", None):
+            # Earlier slices may hold open jobs that this one does not.
+            oldest_open = min(filter(None, (oldest_open, state.get("oldest_open"))), default=None)
+        state["oldest_open"] = oldest_open
+        state["empty_until"] = result.partition.window.end.isoformat()
+        if cut := self._reading.cut_at:
+            state["slice_end"] = cut.isoformat()
 
     def _oldest_open(self, result: PartitionResult, records: Sequence[JobRecord]) -> str | None:
         """The start of the oldest job that is still followed; jobs open for longer are given up, with a word."""

