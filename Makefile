@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test lint setup clean
+.PHONY: run test lint setup bench clean
 
 run: .venv/.installed
 	$(PY) -m m365_jobs demo
@@ -14,6 +14,10 @@ lint: .venv/.tested
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+
+bench: .venv/.tested
+	$(PY) benchmarks/run.py
 
 setup: .venv/.tested
 

@@ -10,7 +10,7 @@ import base64
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -126,23 +126,33 @@ def _read_pem(content: bytes, password: bytes | None) -> tuple[object, x509.Cert
     return key, next((one for one in chain if one.public_key() == public), chain[0])
 
 
-class TokenAuth(AuthBase):
-    """Puts a bearer token on requests; safe to share between threads.
+@dataclass(frozen=True)
+class Bearer(AuthBase):
+    """Puts one access token on a request; being an ``AuthBase`` keeps a machine's .netrc from replacing it."""
 
-    Being a requests ``AuthBase`` also keeps a machine's .netrc from replacing the header.
-    """
+    token: str = field(repr=False)
 
-    def __init__(self, identity: Identity, token_url: str, scope: str, post: Any) -> None:
-        """``post(url, data=...)`` sends the form and gives a ``requests.Response``, whatever its status."""
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the header."""
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+class Tokens:
+    """The access token for one scope, shared by all threads and asked for when it is needed."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        token_url: str,
+        scope: str,
+        post: Callable[[str, Mapping[str, str]], requests.Response],
+    ) -> None:
+        """``post(url, form)`` sends the form and gives the response, whatever its status."""
         self._identity, self._url, self._scope, self._post = identity, token_url, scope, post
         self._lock = threading.Lock()
         self._token: str | None = None
         self._renew_at = 0.0
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Adds the header, asking for a token first where there is none that lasts."""
-        request.headers["Authorization"] = f"Bearer {self.token()}"
-        return request
 
     def token(self) -> str:
         """A token that lasts, asked for at most once however many threads wait."""
@@ -159,7 +169,7 @@ class TokenAuth(AuthBase):
 
     def _ask(self) -> str:
         form = {"grant_type": "client_credentials", "scope": self._scope, **self._identity.proof(self._url)}
-        response = self._post(self._url, data=form)
+        response = self._post(self._url, form)
         answer = _json_object(response)
         if response.status_code != 200:
             raise self._refused(response.status_code, str(answer.get("error", "")))

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 from dlt.sources.helpers.requests import Client
 
-from avepoint_m365.auth import Identity, TokenAuth
+from avepoint_m365.auth import Bearer, Identity, Tokens
 from avepoint_m365.config import Addresses
 from avepoint_m365.errors import (
     ApiError,
@@ -71,16 +71,17 @@ class JobsClient:
         self.traffic = traffic or Traffic()
         self._http = Client(max_connections=concurrency, raise_for_status=False, retry_condition=self.traffic.observe)
         self._base_url = addresses.base_url
-        self._auth = TokenAuth(identity, addresses.token_url, JOBS_SCOPE, self._post_form)
+        self._tokens = Tokens(identity, addresses.token_url, JOBS_SCOPE, self._post_form)
         self._in_flight = threading.BoundedSemaphore(concurrency)
         self._endpoint_lock = threading.Lock()
         self._endpoint = None if endpoint == "auto" else Endpoint(endpoint)
 
     def _post_form(self, url: str, data: Mapping[str, str]) -> requests.Response:
-        try:
-            response: requests.Response = self._http.session.post(url, data=data, allow_redirects=False)
-        except requests.RequestException as error:
-            raise _unreachable(url, error) from error
+        with self._in_flight:
+            try:
+                response: requests.Response = self._http.session.post(url, data=data, allow_redirects=False)
+            except requests.RequestException as error:
+                raise _unreachable(url, error) from error
         return response
 
     def authenticate(self) -> None:
@@ -89,7 +90,7 @@ class JobsClient:
         Raises:
             SourceError: where the identity service refuses; with the cure.
         """
-        self._auth.token()
+        self._tokens.token()
 
     def page(self, filters: Params) -> tuple[Page, Endpoint]:
         """One page, from the generation of the endpoint that this host has.
@@ -115,11 +116,11 @@ class JobsClient:
         raise next((one for one in refusals if not isinstance(one, EndpointMissingError)), refusals[0])
 
     def _get(self, endpoint: Endpoint, params: Params) -> Page:
-        response = self._send(endpoint, params)
+        token = self._tokens.token()
+        response = self._send(endpoint, params, token)
         if response.status_code == 401:
-            header = str(response.request.headers.get("Authorization", ""))
-            self._auth.reject(header.removeprefix("Bearer "))
-            response = self._send(endpoint, params)
+            self._tokens.reject(token)
+            response = self._send(endpoint, params, self._tokens.token())
         where = describe(endpoint, params, response)
         if response.status_code == 204:
             return Page([], 0, "")
@@ -132,13 +133,12 @@ class JobsClient:
             raise _FAILURES.get(status, ApiError)(f"{where}: {_message(body)}")
         return _READERS[endpoint](body, where)
 
-    def _send(self, endpoint: Endpoint, params: Params) -> requests.Response:
+    def _send(self, endpoint: Endpoint, params: Params, token: str) -> requests.Response:
         url = self._base_url + endpoint.path
-        self._auth.token()
         with self._in_flight:
             try:
                 response: requests.Response = self._http.session.get(
-                    url, params=params, auth=self._auth, allow_redirects=False
+                    url, params=params, auth=Bearer(token), allow_redirects=False
                 )
             except requests.RequestException as error:
                 raise _unreachable(url, error) from error
@@ -202,6 +202,11 @@ _FAILURES: dict[int, type[SourceError]] = {
 
 def _unreachable(url: str, error: requests.RequestException) -> ApiError:
     host = url.split("/")[2]
+    if isinstance(error, requests.exceptions.SSLError):
+        return ApiError(
+            f"{host} could not be reached (SSLError): its certificate is not trusted here, or it offers no TLS 1.2. If "
+            "your network has an authority of its own, name its file in REQUESTS_CA_BUNDLE."
+        )
     return ApiError(f"{host} could not be reached ({type(error).__name__}). Look at network, proxy and the address.")
 
 

@@ -82,6 +82,7 @@ class Simulator:
         self._recent: list[float] = []
         self._answers: dict[Any, list[SimulatedJob]] = {}
         self._answers_version = -1
+        self._ended: dict[str, tuple[SimulatedJob, dict[str, Any]]] = {}
         self._server = _Server(("127.0.0.1", self.port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -204,13 +205,22 @@ class Simulator:
         index = max(int(params.get("pageindex", first)) - first, 0)
         matches = self._matches(params)
         rows = matches[index * size : (index + 1) * size]
-        shown = [self.dialect.job(job, self.world.now) for job in rows]
+        shown = [self._shown(job) for job in rows]
         more = (index + 1) * size < len(matches)
         link = self.dialect.next_link(self.base_url, path, params, index + first + 1) if more else ""
         paging = {**self.dialect.total(len(matches), len(rows)), "nextLink": link}
         if self.dialect.link == "none":
             del paging["nextLink"]
         return Answer(200, {"jobs": shown, **paging} if generation == 1 else _envelope(shown, paging))
+
+    def _shown(self, job: SimulatedJob) -> dict[str, Any]:
+        """A job as the API shows it; kept for jobs that have ended, which look the same from then on."""
+        if (kept := self._ended.get(job.id)) and kept[0] is job:
+            return kept[1]
+        shown = self.dialect.job(job, self.world.now)
+        if job.finished(self.world.now):
+            self._ended[job.id] = (job, shown)
+        return shown
 
     def _matches(self, params: dict[str, str]) -> list[SimulatedJob]:
         filters = {name: value for name, value in params.items() if name not in ("pageindex", "pagesize")}

@@ -1,0 +1,99 @@
+"""What people would use instead: a plain dlt rest_api source, and DuckDB reading the JSON from disk.
+
+Run as ``python benchmarks/alternatives.py NAME WHERE FOLDER``; WHERE is the simulator's line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import requests
+
+
+def rest_api(where: dict[str, str], folder: Path, file_format: Any = None) -> None:
+    """A rest_api source with default settings on the first generation of the endpoint."""
+    import dlt
+    from dlt.sources.rest_api import rest_api_source
+
+    os.chdir(folder)
+    source = rest_api_source(
+        {
+            "client": {
+                "base_url": where["base_url"],
+                "auth": {"type": "bearer", "token": token(where)},
+                "paginator": {
+                    "type": "page_number",
+                    "page_param": "pageIndex",
+                    "base_page": 1,
+                    "total_path": None,
+                    "stop_after_empty_page": True,
+                },
+            },
+            "resource_defaults": {"primary_key": "id", "write_disposition": "merge"},
+            "resources": [
+                {
+                    "name": "jobs",
+                    "endpoint": {"path": "backup/m365/jobs", "params": {"pageSize": 500}, "data_selector": "jobs"},
+                }
+            ],
+        }
+    )
+    pipeline = dlt.pipeline("plain", destination="duckdb", dataset_name="plain_jobs")
+    pipeline.run(source, loader_file_format=file_format)
+
+
+def raw_duckdb(folder: Path) -> None:
+    """DuckDB alone, over the pages as JSON on disk."""
+    import duckdb
+
+    connection = duckdb.connect(str(folder / "raw.duckdb"))
+    connection.execute(
+        f"""
+        CREATE TABLE pages AS SELECT unnest(jobs, max_depth := 1) AS job
+            FROM read_json('{folder.as_posix()}/pages/*.json', maximum_object_size = 100000000);
+        CREATE TABLE jobs AS SELECT job.id, job.state, job.startTime::TIMESTAMPTZ AS start_time,
+            job.finishTime::TIMESTAMPTZ AS finish_time, job.duration::DOUBLE AS duration_hours FROM pages;
+        CREATE TABLE details AS SELECT job.id, unnest(job.backupDetails) FROM pages;
+        CREATE TABLE errors AS SELECT job.id, unnest(job.jobErrors, recursive := true) FROM pages;
+        DROP TABLE pages;
+        """
+    )
+
+
+def save_pages(where: dict[str, str], folder: Path) -> None:
+    """Puts every page as the API sends it on disk."""
+    (folder / "pages").mkdir()
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {token(where)}"
+    for index in range(1, 100_000):
+        answer = session.get(
+            where["base_url"] + "/backup/m365/jobs", params={"pageSize": "500", "pageIndex": str(index)}, timeout=60
+        )
+        if not answer.json()["jobs"]:
+            break
+        (folder / "pages" / f"{index:06}.json").write_bytes(answer.content)
+
+
+def token(where: dict[str, str]) -> str:
+    """An access token of the simulator."""
+    form = {
+        "grant_type": "client_credentials",
+        "scope": "microsoft365backup.jobInfo.read.all",
+        "client_id": where["client_id"],
+        "client_secret": where["client_secret"],
+    }
+    return str(requests.post(where["token_url"], data=form, timeout=60).json()["access_token"])
+
+
+if __name__ == "__main__":
+    name, given, target = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
+    {
+        "rest_api": lambda: rest_api(given, target),
+        "rest_api_parquet": lambda: rest_api(given, target, "parquet"),
+        "raw_duckdb": lambda: raw_duckdb(target),
+        "save_pages": lambda: save_pages(given, target),
+    }[name]()
