@@ -183,7 +183,7 @@ def main() -> None:
     parts: list[Any] = [throughput(100_000), latency(), requests_per_load(), growth(sizes), start()]
     lines = [
         "# Benchmarks\n",
-        f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC with Python {sys.version.split()[0]}, {versions}, "
+        f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {sys.version.split()[0]}, {versions}, "
         f"{os.cpu_count()} cores. Whole processes from start to exit, each run once, the simulator in a process of its "
         "own on the same machine: compare ratios, not seconds.",
     ]
