@@ -38,7 +38,8 @@ def findings(destination: str | None = None, dataset: str | None = None) -> Iter
         yield Finding(
             "configuration", True, f"{connection.addresses.base_url}, tokens from {connection.addresses.token_url}"
         )
-        yield from _expiry(connection.credentials)
+        if ending := expiry(connection.credentials):
+            yield ending
         try:
             connection.client.authenticate()
         except Exception as error:
@@ -63,12 +64,12 @@ def findings(destination: str | None = None, dataset: str | None = None) -> Iter
         yield Finding("destination", True, f"{where}: {state}")
 
 
-def _expiry(credentials: AvePointCredentials) -> Iterator[Finding]:
+def expiry(credentials: AvePointCredentials) -> Finding | None:
+    """A line on credentials that have ended or end within 30 days."""
     ends = credentials.ends_at()
-    if ends is None:
-        return
-    left = ends - datetime.now(UTC)
+    left = ends - datetime.now(UTC) if ends else timedelta.max
     if left < timedelta(0):
-        yield Finding("credentials", False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.", 1)
-    elif left < timedelta(days=30):
-        yield Finding("credentials", True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon.")
+        return Finding("credentials", False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.", 1)
+    if left < timedelta(days=30):
+        return Finding("credentials", True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon.")
+    return None

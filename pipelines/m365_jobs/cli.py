@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ def _failures(verbose: bool) -> Iterator[None]:
     logging.getLogger("dlt").setLevel(logging.INFO if verbose else logging.ERROR)
     try:
         yield
-    except (typer.Exit, typer.BadParameter, KeyboardInterrupt):
+    except (typer.Exit, typer.BadParameter, KeyboardInterrupt, BrokenPipeError):
         raise
     except BaseException as error:
         from m365_jobs.console import say
@@ -163,6 +164,10 @@ def main() -> None:
     run: Callable[[], None] = app
     try:
         run()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing is left to be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted; the next load goes on from the last complete one.\n")
         sys.exit(1)

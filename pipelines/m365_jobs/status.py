@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dlt
+from avepoint_m365.connection import connect
+from avepoint_m365.errors import SourceError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
 from m365_jobs import warehouse
+from m365_jobs.check import expiry
 
 PARTITIONS = """
 WITH last AS (
@@ -57,18 +60,28 @@ def read(pipeline: dlt.Pipeline) -> dict[str, Any]:
     The lists are empty where nothing was loaded yet. Times are datetimes in UTC.
     """
     tables = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
+    about = {"warehouse": warehouse.location(pipeline), "credentials": _expiry()}
     with pipeline.sql_client() as client:
         names = {name: client.make_qualified_table_name(name) for name in tables}
         try:
             counts = {name: _rows(client, f"SELECT count(*) AS n FROM {names[name]}")[0]["n"] for name in tables}
         except DestinationUndefinedEntity:
-            return {"warehouse": warehouse.location(pipeline), "partitions": [], "runs": [], "tables": {}}
+            return {**about, "partitions": [], "runs": [], "tables": {}}
         partitions = _rows(client, PARTITIONS.format(audit=names["load_audit"], jobs=names["jobs"]))
         runs = _rows(client, RUNS.format(runs=names["load_runs"]))
     cursors = _cursors(pipeline)
     for one in partitions:
         one["cursor"] = cursors.get((one["tenant"], one["location"], one["object_type"]))
-    return {"warehouse": warehouse.location(pipeline), "partitions": partitions, "runs": runs, "tables": counts}
+    return {**about, "partitions": partitions, "runs": runs, "tables": counts}
+
+
+def _expiry() -> str | None:
+    """What there is to say of credentials that end soon; nothing where none are configured."""
+    try:
+        ending = expiry(connect().credentials)
+    except SourceError:
+        return None
+    return ending.text if ending else None
 
 
 def _rows(client: Any, sql: str) -> list[dict[str, Any]]:
@@ -104,6 +117,8 @@ def _location(lower: str) -> str:
 def tables(found: dict[str, Any]) -> Iterator[Any]:
     """What ``read`` found, drawn for a terminal of 80 columns."""
     yield Text(f"Warehouse: {found['warehouse']}", overflow="fold")
+    if found["credentials"]:
+        yield Text(f"Credentials: {found['credentials']}")
     if not found["tables"]:
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
         return

@@ -23,7 +23,7 @@ from avepoint_m365.config import (
     check_object_types,
     parse_moment,
 )
-from avepoint_m365.connection import connect
+from avepoint_m365.connection import TrustedHosts, connect
 from avepoint_m365.errors import ConfigurationError
 from avepoint_m365.partition import PartitionReader
 from avepoint_m365.reading import Progress, Reading
@@ -56,7 +56,7 @@ def avepoint_m365(
     concurrency: int = 8,
     expected_object_types: list[str] | None = None,
     ignored_object_types: list[str] | None = None,
-    trusted_hosts: list[str] | None = None,
+    trusted_hosts: TrustedHosts = None,
     since: str | datetime | None = None,
     until: str | datetime | None = None,
     slice_jobs: int | None = None,

@@ -25,6 +25,7 @@ from avepoint_m365.errors import (
     ThrottledError,
 )
 from avepoint_m365.paging import Page, Params
+from avepoint_m365.records import parse_count
 from avepoint_m365.settings import JOBS_SCOPE, Endpoint
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
@@ -212,13 +213,11 @@ def _unreachable(url: str, error: requests.RequestException) -> ApiError:
 
 def _total(fields: Mapping[str, Any], where: str) -> int | None:
     # The vendor's table says totalNumber, its sample totalCount.
-    value = fields.get("totalNumber", fields.get("totalCount"))
-    if value is None:
-        return None
+    values = [fields[name] for name in ("totalNumber", "totalCount") if fields.get(name) is not None]
     try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise BadResponseError(f"{where}: the total is {value!r}, which is not a number.") from error
+        return parse_count(values[0]) if values else None
+    except ValueError as error:
+        raise BadResponseError(f"{where}: the total is {values[0]!r}, which is {error}.") from error
 
 
 def _read_page(body: Mapping[str, Any], rows: object, paging: object, where: str) -> Page:

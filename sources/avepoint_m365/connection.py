@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import dlt
 from dlt.common.configuration import with_config
+from dlt.common.typing import SecretSentinel
 
 from avepoint_m365.client import JobsClient, Traffic
 from avepoint_m365.config import SECTION, Addresses, AvePointCredentials, resolve_addresses, unknown
@@ -13,6 +15,11 @@ from avepoint_m365.errors import ConfigurationError
 from avepoint_m365.settings import Endpoint
 
 ENDPOINTS = ("auto", *(one.value for one in Endpoint))
+
+
+TrustedHosts = Annotated[list[str], SecretSentinel] | None
+"""Hosts that may be given credentials. Held to be a secret, so that dlt takes it from the environment or from secrets
+only: a config.toml travels with a repository, and must not be able to send its reader's credentials elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ def connect(
     token_url: str | None = None,
     endpoint: str = "auto",
     concurrency: int = 8,
-    trusted_hosts: list[str] | None = None,
+    trusted_hosts: TrustedHosts = None,
     traffic: Traffic | None = None,
 ) -> Connection:
     """A client for the settings of ``sources.avepoint_m365``; nothing is asked yet.

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
@@ -107,6 +107,24 @@ def test_a_wrong_setting_is_refused_before_any_request(
     assert (simulator.asked, simulator.token_requests) == ([], 0)
 
 
+def test_trusted_hosts_come_from_the_environment_or_secrets_only(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["RUNTIME__REQUEST_MAX_ATTEMPTS"] = "1"
+    user.set(base_url="https://elsewhere.example")
+    (user.folder / ".dlt").mkdir()
+    trust = '[sources.avepoint_m365]\ntrusted_hosts = ["elsewhere.example"]\n'
+    (user.folder / ".dlt" / "config.toml").write_text(trust)
+    assert "config.toml" in user.run("load", code=2).stderr
+    (user.folder / ".dlt" / "config.toml").unlink()
+    assert "credentials are not sent to elsewhere.example" in user.run("load", code=2).stderr
+    assert simulator.token_requests == 0
+    (user.folder / ".dlt" / "secrets.toml").write_text(trust)
+    assert "ok    configuration: https://elsewhere.example" in user.run("check", code=1).stdout
+    (user.folder / ".dlt" / "secrets.toml").unlink()
+    user.set(trusted_hosts='["elsewhere.example"]')
+    assert "ok    configuration: https://elsewhere.example" in user.run("check", code=1).stdout
+
+
 def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     simulator.fault = lambda asked: Answer(403)
@@ -119,6 +137,18 @@ def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator
         ("failed", "permission"),
         ("complete", None),
     ]
+
+
+def test_credentials_that_end_soon_are_told_in_time(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("load")
+    for days, told in ((40, False), (20, True)):
+        ends = f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
+        user.set(credentials__expires_at=ends)
+        for command in ("status", "check"):
+            assert (f"end on {ends}" in user.run(command).stdout) is told
+    user.set(credentials__expires_at="2020-01-01")
+    assert "FAIL  credentials: they ended on 2020-01-01" in user.run("check", code=1).stdout
 
 
 def test_check_names_the_cure_for_each_thing_that_fails(simulator: Simulator, desk: Sit) -> None:
