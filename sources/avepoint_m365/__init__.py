@@ -37,6 +37,10 @@ DEFAULT_HISTORY = timedelta(days=730)
 """How far back the first load begins where no ``start_date`` is given."""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
 @dlt.source(name="avepoint_m365", section="avepoint_m365")
 def avepoint_m365(
     credentials: AvePointCredentials = dlt.secrets.value,
@@ -104,12 +108,13 @@ def avepoint_m365(
     asked, warnings = check_locations(locations)
     for warning in warnings:
         logger.warning(warning)
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = _now()
     terms = Terms(
         tenant=tenant,
         run_id=run_id or uuid4().hex,
         start_date=parse_moment(f"{SECTION}.start_date", start_date) if start_date else now - DEFAULT_HISTORY,
         until=parse_moment("until", until) if until else now,
+        open_ended=until is None,
         lag=timedelta(hours=lag_hours),
         max_open=timedelta(days=max_open_days),
         since=parse_moment("since", since) if since else None,

@@ -55,7 +55,9 @@ class Terms:
     run_id: str
     start_date: datetime
     until: datetime
-    """The end of the window: now, or earlier for a slice."""
+    """The end of the window: now, or what was asked for."""
+    open_ended: bool
+    """Whether ``until`` is now."""
     lag: timedelta
     max_open: timedelta
     since: datetime | None = None
@@ -64,10 +66,9 @@ class Terms:
     """Tells backfills with the same start apart."""
 
     def window(self, start: datetime, end: datetime | None = None) -> Window:
-        """From ``start`` to ``end``, or to the end of the load with tolerance for clocks if that is now."""
-        end = end or self.until
-        open_end = datetime.now(UTC) - end < timedelta(hours=1)
-        return Window(start.replace(microsecond=0), end, end + CLOCK_TOLERANCE if open_end else end)
+        """From ``start`` to ``end``, or to the end of the load, which asks beyond now since clocks differ."""
+        asked_end = self.until + CLOCK_TOLERANCE if end is None and self.open_ended else end or self.until
+        return Window(start.replace(microsecond=0), end or self.until, asked_end)
 
 
 class Resources:

@@ -1,0 +1,181 @@
+"""Histories: random changes on the server, loads at random moments with random faults, and after each load the
+warehouse against everything the server has shown, in its newest shown state."""
+
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import avepoint_m365
+import pytest
+from avepoint_m365 import Progress
+from avepoint_m365.errors import SourceError
+from avepoint_simulator import Answer, Asked, Dialect, JobError, SimulatedJob, Simulator, World
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from m365_jobs import load as loading
+
+from .truth import in_warehouse, on_server
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+LAG_HOURS = 24
+FAULTS: dict[str, Answer | None] = {
+    "none": None,
+    "drop": Answer(0, drop=True),
+    "unavailable": Answer(503, "<html>maintenance</html>"),
+    "throttled": Answer(429, headers={"Retry-After": "0"}),
+    "token refused": Answer(401),
+    "forbidden": Answer(403),
+}
+
+
+class Histories(RuleBasedStateMachine):
+    """A server that lives, and a user who loads from it now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.folder = tempfile.TemporaryDirectory()
+        self.patch.chdir(self.folder.name)
+        self.patch.setenv("DLT_DATA_DIR", str(Path(self.folder.name) / "dlt"))
+        self.patch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+        self.file = Path(self.folder.name) / "m365_warehouse.duckdb"
+        self.world = World(START)
+        self.shown: dict[str, Any] = {}
+        self.uncertain: set[str] = set()
+        self.count = 0
+        self.loaded = False
+
+    @initialize(
+        reading=st.sampled_from(["start", "finish", "overlap"]),
+        total_basis=st.sampled_from(["matches", "page", "absent"]),
+        link=st.sampled_from(["absolute", "wrong_path", "none", "opaque"]),
+    )
+    def serve(self, reading: str, total_basis: str, link: str) -> None:
+        self.world.reading = reading
+        dialect = Dialect(total_basis=total_basis, link=link, no_time="year_one", max_page_size=4)
+        self.simulator = Simulator(self.world, dialect=dialect).__enter__()
+        self.patch.setattr(avepoint_m365, "_now", lambda: self.world.now)
+
+    def teardown(self) -> None:
+        if hasattr(self, "simulator"):
+            self.simulator.__exit__(None, None, None)
+        self.patch.undo()
+        self.folder.cleanup()
+
+    def new_job(self, hours: int, object_type: int = 1, late: int | None = None) -> SimulatedJob:
+        self.count += 1
+        finish = self.world.now + timedelta(hours=hours)
+        return SimulatedJob(
+            id=f"JOB{self.count:05}",
+            object_type=object_type,
+            job_type=1 + self.count % 2,
+            location=None,
+            start=self.world.now,
+            finish=finish,
+            total=self.count,
+            errors=(JobError("Access denied.", True, "", 1),) * (self.count % 3),
+            visible_from=finish + timedelta(hours=late) if late is not None else None,
+        )
+
+    @rule(
+        hours=st.sampled_from([0, 1, 2, 5, 30, 100, 240]),
+        object_type=st.sampled_from([1, 7]),
+        late=st.sampled_from([None, None, 0, 5, 20]),
+    )
+    def a_job_starts(self, hours: int, object_type: int, late: int | None) -> None:
+        self.world.put(self.new_job(hours, object_type, late))
+
+    @rule(hours=st.sampled_from([1, 2, 5, 12, 30, 72]))
+    def time_passes(self, hours: int) -> None:
+        self.world.advance(timedelta(hours=hours))
+
+    @precondition(lambda self: self.recently_finished())
+    @rule(data=st.data(), errors=st.integers(0, 3), state=st.sampled_from(["Finished", "Failed"]))
+    def a_finished_job_changes_within_the_lag(self, data: st.DataObject, errors: int, state: str) -> None:
+        job = data.draw(st.sampled_from(self.recently_finished()), label="job")
+        kinds = tuple(JobError(f"Error {number}", False, "", number) for number in range(errors))
+        self.world.change(job.id, final_state=state, errors=kinds, failed=errors, total=job.total + 10)
+
+    def recently_finished(self) -> list[SimulatedJob]:
+        since = self.world.now - timedelta(hours=LAG_HOURS - 1)
+        return [one for one in self.world.visible() if one.finish and since <= one.finish <= self.world.now]
+
+    @precondition(lambda self: self.world.visible())
+    @rule(data=st.data())
+    def a_job_vanishes(self, data: st.DataObject) -> None:
+        self.world.remove(data.draw(st.sampled_from(self.world.visible()), label="job").id)
+
+    @rule(fault=st.sampled_from(sorted(FAULTS)), at=st.integers(1, 12))
+    def a_load(self, fault: str, at: int) -> None:
+        def inject(asked: Asked) -> Answer | None:
+            return FAULTS[fault] if asked.number == at else None
+
+        failed = not self.load(inject)
+        assert not failed or fault == "forbidden"
+        if not failed:
+            self.see(on_server(self.world, False))
+
+    @rule(at=st.lists(st.integers(1, 25), max_size=3), appear=st.booleans(), vanish=st.booleans())
+    def a_load_while_pages_move(self, at: list[int], appear: bool, vanish: bool) -> None:
+        before = on_server(self.world, False)
+
+        def drift(asked: Asked) -> None:
+            if asked.number in at:
+                ended = [one for one in self.world.visible() if one.finished(self.world.now)]
+                if vanish and ended:
+                    self.world.remove(ended[asked.number % len(ended)].id)
+                if appear:
+                    self.world.put(replace(self.new_job(0), visible_from=None))
+
+        assert self.load(drift)
+        after = on_server(self.world, False)
+        self.uncertain |= before.keys() ^ after.keys()
+        self.see({job_id: job for job_id, job in after.items() if job_id in before})
+
+    def load(self, fault: Any) -> bool:
+        self.simulator.asked.clear()
+        self.simulator.fault = fault
+        source = {
+            "credentials": {"client_id": self.simulator.client_id, "client_secret": self.simulator.client_secret},
+            "base_url": self.simulator.base_url,
+            "token_url": self.simulator.token_url,
+            "object_types": ["exchange_online", "teams"],
+            "start_date": (START - timedelta(days=1)).isoformat(),
+            "lag_hours": LAG_HOURS,
+        }
+        try:
+            summary = loading.load(loading.Options(source=source), Progress(), lambda _: None)
+        except Exception as error:
+            if not any(isinstance(one, SourceError) for one in chain(error)):
+                raise
+            return False
+        self.loaded = True
+        return summary.status == "complete" or bool(self.simulator.fault)
+
+    def see(self, jobs: dict[str, Any]) -> None:
+        self.shown.update(jobs)
+        held = in_warehouse(self.file)
+        for job_id in self.uncertain & held.keys():
+            self.shown.setdefault(job_id, held[job_id])
+        self.uncertain -= self.shown.keys()
+        assert held == self.shown
+
+    @invariant()
+    def nothing_is_lost_between_loads(self) -> None:
+        if self.loaded:
+            assert in_warehouse(self.file).keys() >= self.shown.keys()
+
+
+def chain(error: BaseException | None) -> Any:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+Histories.TestCase.settings = settings(
+    max_examples=12, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+)
+TestHistories = Histories.TestCase
