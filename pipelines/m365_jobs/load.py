@@ -14,7 +14,6 @@ from uuid import uuid4
 
 import dlt
 from avepoint_m365 import Progress, avepoint_m365
-from avepoint_m365.records import read_job
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from filelock import FileLock, Timeout
 
@@ -25,7 +24,7 @@ from m365_jobs.runs import Backlog, Run, failed, resource
 LOCK_WAIT = 600.0
 """Seconds that a second load waits for the first."""
 
-SLICE_JOBS = 50_000
+SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
 
 Say = Callable[[str], None]
@@ -208,7 +207,7 @@ def _incomplete(progress: Progress) -> list[str]:
     """A line for each listing that could not be proved complete."""
     return [
         f"{result.partition}, {listing.job_type.name if listing.job_type else 'all job types'}: "
-        f"{len(listing.jobs)} jobs found, {listing.reported_total if listing.reported_total is not None else '?'} "
+        f"{len(listing.ids)} jobs found, {listing.reported_total if listing.reported_total is not None else '?'} "
         "reported"
         for result in progress.results
         for listing in result.listings
@@ -218,18 +217,19 @@ def _incomplete(progress: Progress) -> list[str]:
 
 def _compare(pipeline: dlt.Pipeline, tenant: str, progress: Progress, summary: Summary) -> None:
     """Adds up what a slice brought, against what the warehouse holds before it is loaded."""
-    found = {
-        job_id: read_job(sighting.raw).job for result in progress.results for job_id, sighting in result.jobs.items()
-    }
     known = _known(pipeline, tenant, min(one.partition.window.start for one in progress.results))
-    for job_id, job in found.items():
-        summary.states[str(job["state"])] += 1
-        if job_id not in known:
-            summary.new += 1
-        elif known[job_id] != (job["state"], job["start_time"], job["finish_time"], job["duration_hours"]):
-            summary.changed += 1
-        else:
-            summary.unchanged += 1
+    for result in progress.results:
+        columns = (
+            result.jobs[name].to_pylist() for name in ("id", "state", "start_time", "finish_time", "duration_hours")
+        )
+        for job_id, *job in zip(*columns, strict=True):
+            summary.states[str(job[0])] += 1
+            if job_id not in known:
+                summary.new += 1
+            elif known[job_id] != tuple(job):
+                summary.changed += 1
+            else:
+                summary.unchanged += 1
     summary.retries += sum(listing.retries for result in progress.results for listing in result.listings)
 
 

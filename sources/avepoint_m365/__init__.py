@@ -137,9 +137,8 @@ def avepoint_m365(
         trusted_hosts,
         progress.traffic,
     )
-    reader = PartitionReader(connection.client, page_size, split_job_types)
-    reading = Reading(reader, concurrency, progress, slice_jobs)
-    resources = Resources(terms, reader, reading)
+    reader = PartitionReader(page_size, split_job_types)
+    resources = Resources(terms, Reading(connection.client, reader, progress, slice_jobs))
     for location in asked:
         for object_type in check_object_types(object_types):
             yield resources.partition(location, object_type)

@@ -7,14 +7,20 @@ token never reaches another host. TLS 1.2 with verification is what urllib3 2 in
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import dlt
+import pyarrow as pa
 import requests
+from dlt.common.configuration import with_config
+from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers.requests import Client
 
 from avepoint_m365.auth import Bearer, Identity, Tokens
 from avepoint_m365.config import Addresses
+from avepoint_m365.dispatch import Answer
 from avepoint_m365.errors import (
     ApiError,
     AuthenticationError,
@@ -25,8 +31,9 @@ from avepoint_m365.errors import (
     ThrottledError,
 )
 from avepoint_m365.paging import Page, Params
-from avepoint_m365.records import parse_count
+from avepoint_m365.records import SEEN_AT, parse_count, read_jobs
 from avepoint_m365.settings import JOBS_SCOPE, Endpoint
+from avepoint_m365.throttle import Gate, retry_after
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
 
@@ -58,6 +65,12 @@ class Traffic:
         return False
 
 
+@with_config(spec=RuntimeConfiguration)
+def _runtime(config: RuntimeConfiguration = dlt.config.value) -> RuntimeConfiguration:
+    """dlt's settings of timeouts and retries."""
+    return config
+
+
 class JobsClient:
     """Asks one API host for jobs; safe to share between threads."""
 
@@ -69,21 +82,50 @@ class JobsClient:
         concurrency: int,
         traffic: Traffic | None = None,
     ) -> None:
-        self.traffic = traffic or Traffic()
-        self._http = Client(max_connections=concurrency, raise_for_status=False, retry_condition=self.traffic.observe)
+        self.traffic, self.concurrency = traffic or Traffic(), concurrency
+        self._patience = _runtime()
+        # dlt's client repeats what fails on the way or with 5xx; a 429 concerns all workers, so the gate has it.
+        self._http = Client(
+            request_timeout=self._patience.request_timeout,
+            request_max_attempts=self._patience.request_max_attempts,
+            request_backoff_factor=self._patience.request_backoff_factor,
+            request_max_retry_delay=self._patience.request_max_retry_delay,
+            max_connections=concurrency,
+            raise_for_status=False,
+            status_codes=tuple(range(500, 600)),
+            retry_condition=self.traffic.observe,
+        )
         self._base_url = addresses.base_url
         self._tokens = Tokens(identity, addresses.token_url, JOBS_SCOPE, self._post_form)
-        self._in_flight = threading.BoundedSemaphore(concurrency)
+        self._gate = Gate(concurrency)
         self._endpoint_lock = threading.Lock()
         self._endpoint = None if endpoint == "auto" else Endpoint(endpoint)
 
     def _post_form(self, url: str, data: Mapping[str, str]) -> requests.Response:
-        with self._in_flight:
-            try:
-                response: requests.Response = self._http.session.post(url, data=data, allow_redirects=False)
-            except requests.RequestException as error:
-                raise _unreachable(url, error) from error
-        return response
+        return self._through_the_gate(url, lambda: self._http.session.post(url, data=data, allow_redirects=False))
+
+    def _through_the_gate(self, url: str, send: Callable[[], requests.Response]) -> requests.Response:
+        """Sends when the gate lets it, and again after a pause for each 429, until as many pauses as there may be
+        attempts have passed in which the API served nobody."""
+        while True:
+            with self._gate.passage() as number:
+                try:
+                    response = send()
+                except requests.RequestException as error:
+                    raise _unreachable(url, error) from error
+                if response.status_code != 429:
+                    self._gate.went_well()
+                    return response
+                pauses = self._gate.pauses + 1
+                wait = retry_after(
+                    response.headers.get("Retry-After"),
+                    pauses,
+                    float(self._patience.request_backoff_factor),
+                    float(self._patience.request_max_retry_delay),
+                )
+                self._gate.close(wait, number)
+            if self._gate.pauses >= int(self._patience.request_max_attempts):
+                return response
 
     def authenticate(self) -> None:
         """Asks for a token, where there is none yet.
@@ -92,6 +134,23 @@ class JobsClient:
             SourceError: where the identity service refuses; with the cure.
         """
         self._tokens.token()
+
+    def ask(self, params: Params) -> Answer:
+        """One page, with its jobs read.
+
+        Raises:
+            SourceError: by cause; see ``errors``.
+        """
+        attempts = self.traffic.attempts_of_thread
+        page, endpoint = self.page(params)
+        jobs = read_jobs(page.rows)
+        seen_at = pa.repeat(pa.scalar(time.monotonic_ns(), pa.int64()), jobs.num_rows)
+        return Answer(
+            Page(jobs["id"].to_pylist(), page.total, page.next_link),
+            jobs.append_column(SEEN_AT, seen_at),
+            endpoint,
+            max(self.traffic.attempts_of_thread - attempts, 1),
+        )
 
     def page(self, filters: Params) -> tuple[Page, Endpoint]:
         """One page, from the generation of the endpoint that this host has.
@@ -136,14 +195,9 @@ class JobsClient:
 
     def _send(self, endpoint: Endpoint, params: Params, token: str) -> requests.Response:
         url = self._base_url + endpoint.path
-        with self._in_flight:
-            try:
-                response: requests.Response = self._http.session.get(
-                    url, params=params, auth=Bearer(token), allow_redirects=False
-                )
-            except requests.RequestException as error:
-                raise _unreachable(url, error) from error
-        return response
+        return self._through_the_gate(
+            url, lambda: self._http.session.get(url, params=params, auth=Bearer(token), allow_redirects=False)
+        )
 
 
 def describe(endpoint: Endpoint, params: Params, response: requests.Response) -> str:

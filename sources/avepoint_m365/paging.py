@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from urllib.parse import parse_qsl, urlsplit
 
 Params = dict[str, str]
@@ -16,7 +17,8 @@ MAX_STALE_PAGES = 3
 class Page:
     """One page of jobs, alike for both generations of the endpoint."""
 
-    rows: list[object]
+    rows: Sequence[object]
+    """The jobs as the API sent them, or, once they are read, their ids."""
     total: int | None
     """What the API says of the total; it does not say whether of all matches or of the page."""
     next_link: str | None
@@ -39,7 +41,7 @@ def _folded(params: Mapping[str, str]) -> Params:
 
 @dataclass
 class Pager:
-    """Says which page to ask for next, and when to stop, for one set of filters.
+    """Says which pages to ask for next, and when to stop, for one set of filters.
 
     Follows the links while they lead to pages not asked for yet; counts pages itself where there is no link or
     it leads in a circle. Our own filters always win over those in a link: a link never widens the question.
@@ -49,44 +51,53 @@ class Pager:
     page_size: int
     seen_ids: set[str] = field(default_factory=set)
     pages: int = 0
+    total_counts_matches: bool = False
+    """Whether a total was seen that is not just the number of rows on its page."""
+    _last: Page = field(default_factory=lambda: Page([], None, None))
     _asked: set[frozenset[tuple[str, str]]] = field(default_factory=set)
     _index: int = 0
     _largest_page: int = 0
     _stale_pages: int = 0
-    total_counts_matches: bool = False
-    """Whether a total was seen that is not just the number of rows on its page."""
 
-    def first(self) -> Params:
+    def first(self) -> list[Params]:
         """The first request: no pageIndex, so that the server's own numbering (from 0 or 1) does not matter."""
-        return self._ask({"pageSize": str(self.page_size)})
+        return [self._ask({"pageSize": str(self.page_size)})]
 
-    def next(self, page: Page, new_ids: int) -> Params | None:
-        """The request after ``page``, which brought ``new_ids`` ids not seen before; None at the end."""
+    def take(self, page: Page, new_ids: int) -> None:
+        """Takes note of a page, in the order of asking, and of how many ids on it had not been seen before."""
         self.pages += 1
-        if not page.rows:
-            return None
-        self._largest_page = max(self._largest_page, len(page.rows))
-        self.total_counts_matches |= page.total is not None and page.total != len(page.rows)
-        self._stale_pages = 0 if new_ids else self._stale_pages + 1
-        if self._stale_pages > self._stale_pages_allowed(page):
-            return None
-        following = self._follow(page.next_link)
-        if following is not None:
-            return following
-        if self._is_last(page):
-            return None
-        self._index += 1
-        return self._ask({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
+        self._last = page
+        if page.rows:
+            self._largest_page = max(self._largest_page, len(page.rows))
+            self.total_counts_matches |= page.total is not None and page.total != len(page.rows)
+            self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
-    def _stale_pages_allowed(self, page: Page) -> int:
+    def next(self) -> list[Params]:
+        """The requests to send now, side by side: one, or all that are left where that can be told; none at the end."""
+        page = self._last
+        if not page.rows or self._stale_pages > self._stale_pages_allowed():
+            return []
+        if following := self._follow(page.next_link):
+            return [following, *self._ahead(following)]
+        if self._is_last(page):
+            return []
+        numbering_is_known = self.pages > 1 and not self._stale_pages
+        self._index += 1
+        following = self._ask({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
+        return [following, *(self._ahead(following) if numbering_is_known else [])]
+
+    @property
+    def more_is_promised(self) -> bool:
+        """Whether the API counts more matches than were seen."""
+        total = self._last.total
+        return self.total_counts_matches and total is not None and len(self.seen_ids) < total
+
+    def _stale_pages_allowed(self) -> int:
         # Where pages are numbered from 1, our count's page 1 is the first page over again. And where many jobs
         # appear while we read, a whole page may have moved on by one: go on while the total says there is more.
-        if self._more_is_promised(page):
+        if self.more_is_promised:
             return MAX_STALE_PAGES
         return 1 if self.pages == 2 and self._index == 1 else 0
-
-    def _more_is_promised(self, page: Page) -> bool:
-        return self.total_counts_matches and page.total is not None and len(self.seen_ids) < page.total
 
     def _follow(self, link: str | None) -> Params | None:
         from_link = _folded(link_parameters(link))
@@ -98,12 +109,25 @@ class Pager:
         params.setdefault("pageSize", str(self.page_size))
         if frozenset(_folded(params).items()) in self._asked:
             return None
-        if steps.get("pageindex", "").isdigit():
+        if steps.get("pageindex", "").isdecimal():
             self._index = int(steps["pageindex"])
         return self._ask(params)
 
+    def _ahead(self, step: Params) -> list[Params]:
+        """The pages after ``step``, where it goes by number alone and the total tells how many there are.
+
+        Asked side by side they take a fraction of the time: one listing of 200 pages need not be read page by page.
+        """
+        by_number = step.keys() - self.filters.keys() == {"pageIndex", "pageSize"} and step["pageIndex"].isdecimal()
+        if not by_number or not self.more_is_promised or self._last.total is None:
+            return []
+        first = int(step["pageIndex"])
+        count = ceil((self._last.total - len(self.seen_ids)) / self._largest_page)
+        self._index = first + count - 1
+        return [self._ask({**step, "pageIndex": str(first + further)}) for further in range(1, count)]
+
     def _is_last(self, page: Page) -> bool:
-        if self._more_is_promised(page):
+        if self.more_is_promised:
             return False
         if self.total_counts_matches and page.total is not None:
             return True

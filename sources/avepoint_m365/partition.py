@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from avepoint_m365.client import JobsClient, RefusedParametersError
-from avepoint_m365.paging import Page, Pager, Params
-from avepoint_m365.records import as_job, read_id
+import pyarrow as pa
+
+from avepoint_m365.client import RefusedParametersError
+from avepoint_m365.dispatch import Answer, Reader
+from avepoint_m365.paging import Pager, Params
+from avepoint_m365.records import FRAME, SEEN_AT
 from avepoint_m365.settings import ALL, JobType, ObjectType
 
 MAX_READS = 3
@@ -63,31 +65,15 @@ class Partition:
         return f"{name} in {self.location}" if self.location else name
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A job as one answer showed it; ``at`` orders sightings of the same job (monotonic seconds)."""
-
-    raw: Mapping[str, Any]
-    at: float
-
-
-Sightings = dict[str, Sighting]
-
-
-def keep_newest(known: Sightings, more: Mapping[str, Sighting]) -> None:
-    """Adds sightings to ``known``; of two of one job the later stays."""
-    for job_id, sighting in more.items():
-        if job_id not in known or known[job_id].at <= sighting.at:
-            known[job_id] = sighting
-
-
 @dataclass
 class Listing:
     """All jobs of one set of filters, with what ``load_audit`` says of them."""
 
     job_type: JobType | None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    jobs: Sightings = field(default_factory=dict)
+    sightings: list[pa.Table] = field(default_factory=list)
+    """Tables of ``records.FRAME``, with ``SEEN_AT``."""
+    ids: set[str] = field(default_factory=set)
     reported_total: int | None = None
     total_basis: str = "absent"
     endpoint: str = ""
@@ -97,13 +83,24 @@ class Listing:
     complete: bool = False
     elapsed_seconds: float = 0.0
 
+    def add(self, answers: Iterable[Answer]) -> None:
+        """Keeps the jobs of pages, and what they say of the whole."""
+        for answer in answers:
+            self.sightings.append(answer.jobs)
+            self.ids.update(answer.page.rows)  # type: ignore[arg-type]
+            self.requests += 1
+            self.retries += answer.attempts - 1
+            self.endpoint = answer.endpoint.value
+            if answer.page.total is not None:
+                self.reported_total = answer.page.total
+
 
 @dataclass
 class PartitionResult:
-    """What a partition holds: its jobs, their job types where known, and the listings that were read."""
+    """What a partition holds: its jobs (``records.FRAME``, each once), their types where known, and the listings."""
 
     partition: Partition
-    jobs: Sightings
+    jobs: pa.Table
     job_types: dict[str, JobType]
     listings: list[Listing]
 
@@ -113,104 +110,148 @@ class PartitionResult:
         return all(one.complete for one in self.listings)
 
 
+def newest(sightings: list[pa.Table]) -> pa.Table:
+    """Each job once, as it was seen last."""
+    empty = FRAME.append(pa.field(SEEN_AT, pa.int64())).empty_table()
+    whole = pa.concat_tables([empty, *sightings]).sort_by(SEEN_AT)
+    rows = {job_id: row for row, job_id in enumerate(whole["id"].to_pylist())}
+    return whole if len(rows) == whole.num_rows else whole.take(pa.array(rows.values(), pa.int64()))
+
+
 class PartitionReader:
-    """Reads partitions with one client, halving the page size where the API refuses it."""
+    """Makes the readers of partitions, which share a page size: it is halved where the API refuses it."""
 
-    def __init__(self, client: JobsClient, page_size: int, split_job_types: bool) -> None:
-        self._client, self._page_size, self._split = client, page_size, split_job_types
+    def __init__(self, page_size: int, split_job_types: bool) -> None:
+        self._page_size, self._split = page_size, split_job_types
 
-    def read(self, partition: Partition) -> PartitionResult:
-        """Reads all jobs; then, per job type, which of them are of that type, until each has one.
+    def read(self, partition: Partition) -> Reader[PartitionResult]:
+        """Reads all jobs and of which type each is.
 
-        Raises:
-            SourceError: where the API could not be asked or not be understood.
+        Jobs on one page are read from the listing of all types, and the types are asked for until each job has one.
+        Where there are more, each type is listed instead, so that no job is read twice, and the total of all types is
+        what these must add up to. That takes a total that counts matches; without one both are read.
         """
-        everything = self.list(partition, None)
-        jobs: Sightings = dict(everything.jobs)
-        types: dict[str, JobType] = {}
-        listings = [everything]
+        everything, pager = Listing(None), Pager(partition.filters(None), self._page_size)
+        with _Clock(everything):
+            yield from self._first_page(pager, everything)
+            by_type = self._split and pager.more_is_promised
+            if not by_type:
+                yield from self._to_the_end(pager, everything)
+        listings, types = [everything], dict[str, JobType]()
         for job_type in JobType if self._split else ():
-            if everything.complete and len(types) == len(jobs):
+            listings_say_all = by_type or everything.complete
+            if listings_say_all and len(types) >= max(
+                len(everything.ids), (by_type and everything.reported_total) or 0
+            ):
                 break
-            listing = self.list(partition, job_type)
+            listing = yield from self.list(partition, job_type)
             listings.append(listing)
-            keep_newest(jobs, listing.jobs)
-            for job_id in listing.jobs:
-                types.setdefault(job_id, job_type)
-        return PartitionResult(partition, jobs, types, listings)
+            types |= dict.fromkeys(listing.ids - types.keys(), job_type)
+        if by_type:
+            yield from self._reconcile(partition, everything, types)
+        sightings = [table for listing in listings for table in listing.sightings]
+        return PartitionResult(partition, newest(sightings), types, listings)
 
-    def peek(self, partition: Partition) -> Listing:
+    def _reconcile(self, partition: Partition, everything: Listing, types: dict[str, JobType]) -> Reader[None]:
+        """Proves what the types added up to by the total of all, read again; reads all where it does not."""
+        with _Clock(everything):
+            everything.ids |= types.keys()
+            pager = Pager(partition.filters(None), self._page_size)
+            yield from self._first_page(pager, everything)
+            everything.total_basis = "matches"
+            everything.complete = len(everything.ids) == len(types) >= (everything.reported_total or 0)
+            if not everything.complete:
+                yield from self._to_the_end(pager, everything)
+
+    def peek(self, partition: Partition) -> Reader[Listing]:
         """One small page of a listing: complete if that is all there is."""
         listing = Listing(None)
-        pager = Pager(partition.filters(None), MIN_PAGE_SIZE)
-        page = self._ask(pager.first(), listing)
-        listing.complete = pager.next(page, self._collect(page, pager, listing)) is None
+        with _Clock(listing):
+            pager = Pager(partition.filters(None), MIN_PAGE_SIZE)
+            self._take((yield pager.first()), pager, listing)
+            listing.complete = not pager.next()
         return listing
 
-    def list(self, partition: Partition, job_type: JobType | None) -> Listing:
-        """Reads one listing to its end, over again (at most ``MAX_READS`` times) while pages move or jobs are missing.
+    def list(self, partition: Partition, job_type: JobType | None) -> Reader[Listing]:
+        """Reads one listing to its end."""
+        listing, pager = Listing(job_type), Pager(partition.filters(job_type), self._page_size)
+        with _Clock(listing):
+            yield from self._first_page(pager, listing)
+            yield from self._to_the_end(pager, listing)
+        return listing
+
+    def _first_page(self, pager: Pager, listing: Listing) -> Reader[None]:
+        pager.page_size = self._page_size
+        while True:
+            try:
+                answers = yield pager.first()
+                break
+            except RefusedParametersError:
+                listing.requests += 1
+                if pager.page_size <= MIN_PAGE_SIZE:
+                    raise
+                pager.page_size = self._page_size = max(pager.page_size // 2, MIN_PAGE_SIZE)
+        listing.page_size = pager.page_size
+        self._take(answers, pager, listing)
+
+    def _to_the_end(self, pager: Pager, listing: Listing) -> Reader[None]:
+        """Pages on from the first page, and over again (at most ``MAX_READS`` times) while pages move or jobs are
+        missing.
 
         A job inserted between two page requests shows some job twice, which does no harm; one that is removed hides
         another. Both are seen by a total that changes, by a page that overlaps another, or by a first page that,
-        read again at the end, brings something new.
+        read again at the end, is not what it was.
         """
-        listing = Listing(job_type)
-        began, attempts = time.monotonic(), self._client.traffic.attempts_of_thread
-        for _ in range(MAX_READS):
-            moved = self._read_once(partition.filters(job_type), listing)
+        for reads in range(MAX_READS):
+            if reads:
+                pager = Pager(pager.filters, self._page_size)
+                yield from self._first_page(pager, listing)
+            moved = yield from self._read_on(pager, listing)
             if listing.complete and not moved:
                 break
-        listing.elapsed_seconds = time.monotonic() - began
-        listing.retries = max(self._client.traffic.attempts_of_thread - attempts - listing.requests, 0)
-        return listing
 
-    def _read_once(self, filters: Params, listing: Listing) -> bool:
-        """Pages through the listing once, adding to what earlier reads found; whether pages moved meanwhile."""
-        pager = Pager(filters, self._page_size)
-        page = self._first(pager, listing)
-        totals, moved = {page.total}, False
-        while True:
-            new = self._collect(page, pager, listing)
-            moved |= 0 < new < len(page.rows)
-            following = pager.next(page, new)
-            if following is None:
-                break
-            page = self._ask(following, listing)
-            totals.add(page.total)
+    def _read_on(self, pager: Pager, listing: Listing) -> Reader[bool]:
+        """Pages on from the first page, which was read; whether pages moved meanwhile."""
+        first, totals, moved = set(pager.seen_ids), {listing.reported_total}, False
+        while requests := pager.next():
+            answers = yield requests
+            moved |= self._take(answers, pager, listing)
+            totals |= {answer.page.total for answer in answers}
         matches = pager.total_counts_matches or pager.pages == 1
         if pager.pages > 1:
-            again = self._ask(pager.first(), listing)
-            moved |= self._collect(again, pager, listing) > 0
-            moved |= matches and len(totals | {again.total}) > 1
+            again = yield pager.first()
+            moved |= set(again[0].page.rows) != first
+            listing.add(again)
+            moved |= matches and len(totals | {again[0].page.total}) > 1
         if listing.reported_total is not None:
             listing.total_basis = "matches" if matches else "page"
         if listing.total_basis == "matches" and listing.reported_total is not None:
-            listing.complete = len(listing.jobs) >= listing.reported_total
+            listing.complete = len(listing.ids) >= listing.reported_total
         else:
             listing.complete = not moved
         return moved
 
-    def _first(self, pager: Pager, listing: Listing) -> Page:
-        while True:
-            try:
-                return self._ask(pager.first(), listing)
-            except RefusedParametersError:
-                if pager.page_size <= MIN_PAGE_SIZE:
-                    raise
-                pager.page_size = self._page_size = max(pager.page_size // 2, MIN_PAGE_SIZE)
+    def _take(self, answers: Iterable[Answer], pager: Pager, listing: Listing) -> bool:
+        """Keeps pages; whether one overlaps those before it in part, which pages do only when they move."""
+        overlaps = False
+        for answer in answers:
+            ids: set[str] = set(answer.page.rows)  # type: ignore[arg-type]
+            new = len(ids - pager.seen_ids)
+            overlaps |= 0 < new < len(ids)
+            pager.seen_ids |= ids
+            pager.take(answer.page, new)
+            listing.add([answer])
+        return overlaps
 
-    def _ask(self, params: Params, listing: Listing) -> Page:
-        listing.requests += 1
-        page, endpoint = self._client.page(params)
-        listing.endpoint, listing.page_size = endpoint.value, int(params["pageSize"])
-        if page.total is not None:
-            listing.reported_total = page.total
-        return page
 
-    def _collect(self, page: Page, pager: Pager, listing: Listing) -> int:
-        """Keeps the page's jobs; the number of ids this read had not seen."""
-        before, at = len(pager.seen_ids), time.monotonic()
-        sightings = {read_id(raw): Sighting(raw, at) for raw in map(as_job, page.rows)}
-        pager.seen_ids.update(sightings)
-        listing.jobs.update(sightings)
-        return len(pager.seen_ids) - before
+class _Clock:
+    """Adds the time a block takes to ``elapsed_seconds`` of a listing."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._listing.elapsed_seconds += time.monotonic() - self._began

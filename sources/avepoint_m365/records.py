@@ -1,4 +1,4 @@
-"""What comes back: one job of the API into the rows of the warehouse.
+"""What comes back: the jobs of one page into columns of the warehouse.
 
 This is the one place where API names become warehouse names. The reference contradicts itself on some
 names and leaves the form of many values open, so each is read in every form seen; a value that cannot be read
@@ -7,12 +7,16 @@ is an error, never silently null.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import accumulate, chain
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from avepoint_m365.errors import BadResponseError
 
@@ -89,7 +93,7 @@ def parse_hours(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise _Unreadable("not a number of hours")
     try:
-        hours = float(value)
+        hours = float(value.replace("_", "?")) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError) as error:
         raise _Unreadable("not a number of hours") from error
     if not math.isfinite(hours):
@@ -115,121 +119,208 @@ def parse_flag(value: object) -> bool | None:
 def parse_text(value: object) -> str | None:
     """Reads a text; numbers become their digits, since some APIs of the vendor send ids as numbers.
 
+    What no warehouse can hold (NUL, and half of a surrogate pair, which is what is left where .NET cuts a text within
+    an emoji) becomes U+FFFD.
+
     Raises:
         ValueError: for lists, objects and booleans.
     """
-    if value is None or isinstance(value, str):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unreadable("not a text")
     return str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """One job in the warehouse's words: the row of ``jobs`` and those of its two child tables.
+TIME = pa.timestamp("us", tz="UTC")
+TEXT, COUNT, REAL, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
-    Rows lack what only the request knows: tenant, location, object_type, job_type and fetched_at.
+ERROR_FIELDS = {"is_error_code": FLAG, "value": TEXT, "url": TEXT, "number": COUNT}
+
+FRAME = pa.schema(
+    [
+        pa.field("id", TEXT, nullable=False),
+        ("state", TEXT),
+        ("start_time", TIME),
+        ("finish_time", TIME),
+        ("duration_hours", REAL),
+        *((name, COUNT) for name in DETAIL_SPELLINGS),
+        ("errors", pa.list_(pa.struct(list(ERROR_FIELDS.items())))),
+        ("unknown_fields", TEXT),
+    ]
+)
+"""A row for each job, with its details and errors: what the API says of it. What only the request knows (tenant,
+location, object_type, job_type) is added later. ``unknown_fields`` is JSON, null where there are none."""
+
+_KNOWN_FIELDS = frozenset(("id", "state", "startTime", "finishTime", "duration", "backupDetails", "jobErrors"))
+
+SEEN_AT = "seen_at"
+"""Added to a frame by whoever fetched it: when, in monotonic nanoseconds, so that of two rows of a job the newer is
+known."""
+
+Parse = Callable[[object], Any]
+
+
+class _Column:
+    """Turns the values of one field, one for each job, into an Arrow array.
+
+    Documented forms are converted by Arrow as a whole; where it finds another form, each value is read by itself.
+    That is what makes 100,000 jobs take 1 s instead of 4.
     """
 
-    job: dict[str, Any]
-    details: dict[str, Any]
-    errors: list[dict[str, Any]]
+    def __init__(self, type: pa.DataType, parse: Parse, whole: Callable[[list[object]], pa.Array]) -> None:
+        self._type, self._parse, self._whole = type, parse, whole
 
-    @property
-    def id(self) -> str:
-        """The job's id, the part of the merge key that the API gives."""
-        return str(self.job["id"])
+    def read(self, values: list[object], where: Callable[[int], tuple[object, str]]) -> pa.Array:
+        """``where`` tells job and field of the value at an index, for the error that names it."""
+        try:
+            return self._whole(values)
+        except (pa.ArrowException, ValueError, OverflowError):
+            return pa.array((self._one(value, index, where) for index, value in enumerate(values)), self._type)
 
-
-class _Reader:
-    """Reads fields of one object and names job, field and value when one cannot be read."""
-
-    def __init__(self, job_id: object, fields: Mapping[str, Any], prefix: str = "") -> None:
-        self.job_id, self.fields, self.prefix = job_id, fields, prefix
-
-    def read(self, parse: Any, *names: str) -> Any:
-        for name in names:
-            if name in self.fields and self.fields[name] is not None:
-                try:
-                    return parse(self.fields[name])
-                except ValueError as error:
-                    raise self.unreadable(name, error) from error
-        return None
-
-    def unreadable(self, name: str, why: object) -> BadResponseError:
-        shown = repr(self.fields.get(name))
-        shown = shown if len(shown) <= 120 else shown[:117] + "..."
-        return BadResponseError(
-            f"Job {self.job_id}: field {self.prefix}{name} has the value {shown}, which is {why}. "
-            "Nothing of this partition was loaded. Please report this with the value."
-        )
+    def _one(self, value: object, index: int, where: Callable[[int], tuple[object, str]]) -> Any:
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            raise _unreadable(*where(index), value, error) from error
 
 
-def as_job(raw: object) -> Mapping[str, Any]:
-    """The fields of one job of the API.
-
-    Raises:
-        BadResponseError: where what should be a job is not an object.
-    """
-    if not isinstance(raw, Mapping):
-        raise BadResponseError(f"The API lists {str(raw)[:120]!r} where a job should be.")
-    return raw
+def _whole_times(values: list[object]) -> pa.Array:
+    times = pa.array(values, TEXT).cast(TIME)
+    if pc.any(pc.less(pc.year(times), 2)).as_py():
+        raise _Unreadable("year 1 stands for no time")
+    return times
 
 
-def read_id(raw: Mapping[str, Any]) -> str:
-    """The id of one job of the API.
-
-    Raises:
-        BadResponseError: where there is none.
-    """
-    job_id: str | None = _Reader(raw.get("id"), raw).read(parse_text, "id")
-    if not job_id:
-        raise BadResponseError(f"The API lists a job without an id; its fields are {sorted(raw)}.")
-    return job_id
+def _whole_counts(values: list[object]) -> pa.Array:
+    # Given a type, Arrow would cut 1.5 to 1; left to find one, it tells that there are fractions.
+    counts = pa.array(values)
+    if counts.type not in (COUNT, pa.null()):
+        raise _Unreadable("not whole numbers alone")
+    return counts.cast(COUNT)
 
 
-def read_job(raw: Mapping[str, Any]) -> JobRecord:
-    """Turns one job of the API, of either generation, into warehouse rows; unknown fields are ignored.
+def _whole_hours(values: list[object]) -> pa.Array:
+    hours = pa.array(values, TEXT).cast(REAL)
+    if not pc.all(pc.is_finite(hours)).as_py():
+        raise _Unreadable("not numbers alone")
+    return hours
+
+
+def _whole_texts(values: list[object]) -> pa.Array:
+    texts = pa.array(values, TEXT)
+    if pc.any(pc.match_substring(texts, "\0")).as_py():
+        raise _Unreadable("NUL")
+    return texts
+
+
+_TIMES = _Column(TIME, parse_time, _whole_times)
+_COUNTS = _Column(COUNT, parse_count, _whole_counts)
+_HOURS = _Column(REAL, parse_hours, _whole_hours)
+_TEXTS = _Column(TEXT, parse_text, _whole_texts)
+_FLAGS = _Column(FLAG, parse_flag, lambda values: pa.array(values, FLAG))
+
+
+def _unreadable(job_id: object, field: str, value: object, why: object) -> BadResponseError:
+    shown = repr(value)
+    shown = shown if len(shown) <= 120 else shown[:117] + "..."
+    return BadResponseError(
+        f"Job {job_id}: field {field} has the value {shown}, which is {why}. Nothing of this load was written. "
+        "Please report this with the value."
+    )
+
+
+def _field(objects: Sequence[Mapping[str, Any]], *spellings: str) -> list[object]:
+    """One field of many objects; of several spellings the first that is there."""
+    first, *others = spellings
+    values: list[object] = [one.get(first) for one in objects]
+    for spelling in others:
+        if None in values:
+            values = [one.get(spelling) if value is None else value for one, value in zip(objects, values, strict=True)]
+    return values
+
+
+def read_jobs(rows: Sequence[object]) -> pa.Table:
+    """The jobs of one page, of either generation, as a table of ``FRAME``, in their order.
 
     Raises:
         BadResponseError: naming job, field and value where one cannot be read.
     """
-    job_id = read_id(raw)
-    reader = _Reader(job_id, raw)
-    job = {
-        "id": job_id,
-        "state": reader.read(parse_text, "state"),
-        "start_time": reader.read(parse_time, "startTime"),
-        "finish_time": reader.read(parse_time, "finishTime"),
-        "duration_hours": reader.read(parse_hours, "duration"),
-    }
-    details = raw.get("backupDetails") or {}
-    if not isinstance(details, Mapping):
-        raise reader.unreadable("backupDetails", "not an object")
-    counts = _Reader(job_id, details, "backupDetails.")
-    return JobRecord(
-        job,
-        {name: counts.read(parse_count, *spellings) for name, spellings in DETAIL_SPELLINGS.items()},
-        _read_errors(reader, job_id, raw.get("jobErrors") or []),
-    )
+    jobs = [_as_object(row) for row in rows]
+    ids = _read_ids(jobs)
+    names = ids.to_pylist()
+
+    def column(kind: _Column, field: str) -> pa.Array:
+        return kind.read(_field(jobs, field), lambda index: (names[index], field))
+
+    columns = [
+        ids,
+        column(_TEXTS, "state"),
+        column(_TIMES, "startTime"),
+        column(_TIMES, "finishTime"),
+        column(_HOURS, "duration"),
+        *_read_details(jobs, names),
+        _read_errors(jobs, names),
+        pa.array([_unknown_fields(job) for job in jobs], TEXT),
+    ]
+    return pa.Table.from_arrays(columns, schema=FRAME)
 
 
-def _read_errors(reader: _Reader, job_id: str, raw_errors: object) -> list[dict[str, Any]]:
-    if not isinstance(raw_errors, list):
-        raise reader.unreadable("jobErrors", "not a list")
-    rows = []
-    for index, raw in enumerate(raw_errors):
-        if not isinstance(raw, Mapping):
-            raise reader.unreadable("jobErrors", "not a list of objects")
-        fields = _Reader(job_id, raw, f"jobErrors[{index}].")
-        rows.append(
-            {
-                "error_index": index,
-                "is_error_code": fields.read(parse_flag, "isErrorCode"),
-                "value": fields.read(parse_text, "value"),
-                "url": fields.read(parse_text, "url"),
-                "number": fields.read(parse_count, "number"),
-            }
+def _as_object(row: object) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        raise BadResponseError(f"The API lists {str(row)[:120]!r} where a job should be.")
+    return row
+
+
+def _read_ids(jobs: Sequence[Mapping[str, Any]]) -> pa.Array:
+    values = _field(jobs, "id")
+    ids = _TEXTS.read(values, lambda index: (values[index], "id"))
+    for index, job_id in enumerate(ids.to_pylist()):
+        if not job_id:
+            raise BadResponseError(f"The API lists a job without an id; its fields are {sorted(jobs[index])}.")
+    return ids
+
+
+def _read_details(jobs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterable[pa.Array]:
+    details: list[Mapping[str, Any]] = []
+    for name, value in zip(names, _field(jobs, "backupDetails"), strict=True):
+        if not isinstance(value or {}, Mapping):
+            raise _unreadable(name, "backupDetails", value, "not an object")
+        details.append(value or {})  # type: ignore[arg-type]
+    for spellings in DETAIL_SPELLINGS.values():
+
+        def where(index: int, spellings: tuple[str, ...] = spellings) -> tuple[object, str]:
+            spelling = next(one for one in spellings if details[index].get(one) is not None)
+            return names[index], f"backupDetails.{spelling}"
+
+        yield _COUNTS.read(_field(details, *spellings), where)
+
+
+def _read_errors(jobs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pa.Array:
+    lists: list[list[Any]] = []
+    for name, value in zip(names, _field(jobs, "jobErrors"), strict=True):
+        if not isinstance(value or [], list):
+            raise _unreadable(name, "jobErrors", value, "not a list")
+        lists.append(value or [])  # type: ignore[arg-type]
+    places = [(name, index) for name, errors in zip(names, lists, strict=True) for index in range(len(errors))]
+    errors: list[Any] = list(chain.from_iterable(lists))
+    for place, error in zip(places, errors, strict=True):
+        if not isinstance(error, Mapping):
+            raise _unreadable(place[0], f"jobErrors[{place[1]}]", error, "not an object")
+
+    def column(kind: _Column, field: str) -> pa.Array:
+        return kind.read(
+            _field(errors, field), lambda index: (places[index][0], f"jobErrors[{places[index][1]}].{field}")
         )
-    return rows
+
+    fields = [column(_FLAGS, "isErrorCode"), column(_TEXTS, "value"), column(_TEXTS, "url"), column(_COUNTS, "number")]
+    offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(fields, names=list(ERROR_FIELDS)))
+
+
+def _unknown_fields(job: Mapping[str, Any]) -> str | None:
+    if job.keys() <= _KNOWN_FIELDS:
+        return None
+    return json.dumps({name: job[name] for name in sorted(job.keys() - _KNOWN_FIELDS)})

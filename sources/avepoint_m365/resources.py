@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from avepoint_m365 import tables
-from avepoint_m365.partition import Partition, PartitionReader, PartitionResult, Window
-from avepoint_m365.reading import Reading, range_is_of_starts
-from avepoint_m365.records import JobRecord, read_job
+from avepoint_m365.partition import Partition, PartitionResult, Window
+from avepoint_m365.reading import Reading
+from avepoint_m365.records import TIME
 from avepoint_m365.settings import ObjectType
 
 logger = logging.getLogger(__name__)
@@ -71,11 +71,41 @@ class Terms:
         return Window(start.replace(microsecond=0), end or self.until, asked_end)
 
 
+class Slices:
+    """Where a partition is within a long range that is loaded in slices; kept in its state.
+
+    A slice that could not be proved complete does not hold up those after it: they are loaded as well, and the next
+    load begins again with the one that fell short.
+    """
+
+    def __init__(self, state: dict[str, Any], run_id: str) -> None:
+        self._state, self._run_id = state, run_id
+
+    def begin(self) -> datetime | None:
+        """Where this load has to go on, if there is such a place."""
+        if "short_from" in self._state and self._state.get("slice_run") != self._run_id:
+            self._state.pop("slice_end", None)
+            return datetime.fromisoformat(self._state.pop("short_from"))
+        slice_end = self._state.get("slice_end")
+        return datetime.fromisoformat(slice_end) - EDGE if slice_end else None
+
+    def passed(self, result: PartitionResult, cut_at: datetime | None) -> None:
+        """Takes note that a slice was read, which ends at ``cut_at`` (None: the last)."""
+        if not result.complete:
+            begun = result.partition.window.start.isoformat()
+            self._state["short_from"] = min(self._state.get("short_from", begun), begun)
+        self._state["slice_run"] = self._run_id
+        if cut_at is None:
+            self._state.pop("slice_end", None)
+        else:
+            self._state["slice_end"] = cut_at.isoformat()
+
+
 class Resources:
     """Makes the resources of one load; they share how partitions are read."""
 
-    def __init__(self, terms: Terms, reader: PartitionReader, reading: Reading) -> None:
-        self._terms, self._reader, self._reading = terms, reader, reading
+    def __init__(self, terms: Terms, reading: Reading) -> None:
+        self._terms, self._reading = terms, reading
 
     def partition(self, location: str | None, object_type: ObjectType) -> DltResource:
         """The resource of one partition: incremental on finish_time, or plain for a backfill."""
@@ -101,52 +131,51 @@ class Resources:
         begin = start if cursor.end_value else self._window_start(start, state, shared)
         partition = Partition(location, object_type, self._terms.window(begin, cursor.end_value))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))
-        self._reading.ask(partition, fell_short=state.get("fell_short", False))
+        self._reading.ask(partition)
         # dlt takes turns between resources: all have asked before the first comes back here.
         yield None
         result = self._reading.result(partition)
         if result is None:
             return
-        records = [read_job(one.raw) for one in result.jobs.values()]
-        for hints, table in self._tables(result, records):
-            moved = self._with_cursor(table, start if result.complete else None)
+        self._slices(state).passed(result, self._reading.cut_at)
+        proved = "short_from" not in state
+        for hints, table in self._tables(result):
+            moved = self._with_cursor(table, start if proved else None)
             yield dlt.mark.with_hints(moved, hints, create_table_variant=True)
         self._learn(shared)
-        state["fell_short"] = not result.complete
-        if result.complete:
-            self._remember(result, records, state)
+        if proved:
+            self._remember(result, state)
 
     def _backfill(self, location: str | None, object_type: ObjectType, since: datetime) -> Iterator[Any]:
         state = dlt.current.resource_state()
-        # What an interrupted backfill of the same range has reached.
         span = f"{since.isoformat()}/{self._terms.backfill_until}"
-        done = state.get("backfill", {})
-        reached = datetime.fromisoformat(done["reached"]) if done.get("range") == span else since
-        partition = Partition(location, object_type, self._terms.window(reached))
-        self._reading.ask(partition, fell_short=done.get("fell_short", False))
+        if state.get("backfill", {}).get("range") != span:
+            state["backfill"] = {"range": span}
+        slices = self._slices(state["backfill"])
+        partition = Partition(location, object_type, self._terms.window(slices.begin() or since))
+        self._reading.ask(partition)
         yield None
         result = self._reading.result(partition)
         if result is None:
             return
-        records = [read_job(one.raw) for one in result.jobs.values()]
-        for hints, table in self._tables(result, records):
+        slices.passed(result, self._reading.cut_at)
+        for hints, table in self._tables(result):
             yield dlt.mark.with_hints(table, hints, create_table_variant=True)
-        if (cut := self._reading.cut_at) is None:
-            state.pop("backfill", None)
-        elif result.complete:
-            state["backfill"] = {"range": span, "reached": (cut - EDGE).isoformat()}
-        else:
-            state["backfill"] = {"range": span, "reached": reached.isoformat(), "fell_short": True}
+        if self._reading.cut_at is None:
+            del state["backfill"]
+
+    def _slices(self, state: dict[str, Any]) -> Slices:
+        return Slices(state, self._terms.run_id)
 
     def _window_start(self, cursor: datetime, state: dict[str, Any], shared: dict[str, Any]) -> datetime:
-        """Where the window begins: at the end of the last slice, else the lag behind the cursor, and back to the
-        oldest open job.
+        """Where the window begins: where the slices of a long range are, else the lag behind the cursor, and back to
+        the oldest open job.
 
         Where the API compares the range with the start of jobs (or as long as we do not know), a job that shows up
         late may have started long before its finish: then the window reaches back by ``max_open`` as well.
         """
-        if slice_end := state.get("slice_end"):
-            return datetime.fromisoformat(slice_end) - EDGE
+        if reached := self._slices(state).begin():
+            return reached
         if cursor <= self._terms.start_date:
             if not (empty_until := state.get("empty_until")):
                 return self._terms.start_date
@@ -163,43 +192,43 @@ class Resources:
         if self._reading.overlapping:
             shared["partitions_overlap"] = True
         if "range_is_of_starts" not in shared and self._reading.may_learn:
-            of_starts = range_is_of_starts(self._reader, self._reading.results)
+            of_starts = self._reading.range_is_of_starts()
             self._reading.may_learn = False
             if of_starts is not None:
                 shared["range_is_of_starts"] = of_starts
 
-    def _remember(self, result: PartitionResult, records: Sequence[JobRecord], state: dict[str, Any]) -> None:
+    def _remember(self, result: PartitionResult, state: dict[str, Any]) -> None:
         """Keeps where the next window of a partition begins, beside the cursor."""
-        oldest_open = self._oldest_open(result, records)
-        if state.pop("slice_end", None):
+        oldest_open = self._oldest_open(result)
+        if state.pop("later_slices", False):
             # Earlier slices may hold open jobs that this one does not.
             oldest_open = min(filter(None, (oldest_open, state.get("oldest_open"))), default=None)
         state["oldest_open"] = oldest_open
         state["empty_until"] = result.partition.window.end.isoformat()
-        if cut := self._reading.cut_at:
-            state["slice_end"] = cut.isoformat()
+        if self._reading.cut_at:
+            state["later_slices"] = True
 
-    def _oldest_open(self, result: PartitionResult, records: Sequence[JobRecord]) -> str | None:
+    def _oldest_open(self, result: PartitionResult) -> str | None:
         """The start of the oldest job that is still followed; jobs open for longer are given up, with a word."""
-        earliest = self._terms.until - self._terms.max_open
-        starts = {one.id: one.job["start_time"] for one in records if not one.job["finish_time"]}
-        given_up = [job_id for job_id, start in starts.items() if start and start < earliest]
-        if given_up:
+        earliest = pa.scalar(self._terms.until - self._terms.max_open, TIME)
+        open_jobs = result.jobs.filter(pc.is_null(result.jobs["finish_time"]))
+        given_up = open_jobs.filter(pc.less(open_jobs["start_time"], earliest))
+        if given_up.num_rows:
             logger.warning(
-                f"{len(given_up)} jobs of {result.partition} have been in progress for more than "
+                f"{given_up.num_rows} jobs of {result.partition} have been in progress for more than "
                 f"{self._terms.max_open.days} days (max_open_days) and are no longer followed, for instance "
-                f"{given_up[0]}. They stay in the warehouse as they were last seen."
+                f"{given_up['id'][0]}. They stay in the warehouse as they were last seen."
             )
-        return min((start.isoformat() for start in starts.values() if start and start >= earliest), default=None)
+        followed = open_jobs.filter(pc.greater_equal(open_jobs["start_time"], earliest))
+        oldest: datetime | None = pc.min(followed["start_time"]).as_py()
+        return oldest.isoformat() if oldest else None
 
-    def _tables(self, result: PartitionResult, records: Sequence[JobRecord]) -> Iterator[tuple[Any, pa.Table]]:
+    def _tables(self, result: PartitionResult) -> Iterator[tuple[Any, pa.Table]]:
         tenant = self._terms.tenant
-        jobs = tables.job_rows(result, records, tenant, datetime.now(UTC))
-        audit = tables.audit_rows(result, records, tenant, self._terms.run_id)
-        yield JOBS, tables.to_arrow(jobs, tables.JOBS)
-        yield DETAILS, tables.to_arrow(tables.detail_rows(records, tenant), tables.DETAILS)
-        yield ERRORS, tables.to_arrow(tables.error_rows(records, tenant), tables.ERRORS)
-        yield AUDIT, tables.to_arrow(audit, tables.AUDIT)
+        yield JOBS, tables.job_rows(result, tenant, datetime.now(UTC))
+        yield DETAILS, tables.detail_rows(result, tenant)
+        yield ERRORS, tables.error_rows(result, tenant)
+        yield AUDIT, tables.audit_rows(result, tenant, self._terms.run_id)
 
     def _with_cursor(self, table: pa.Table, after: datetime | None) -> pa.Table:
         """Adds the cursor column that dlt's incremental wants in each table, to be taken off by ``_restore``.
@@ -209,14 +238,14 @@ class Resources:
         there), and none where the cursor must not move (an unproven partition, child tables): rows without a
         cursor always pass. The true finish time travels beside it.
         """
-        nothing = pa.nulls(table.num_rows, tables.TIME)
+        nothing = pa.nulls(table.num_rows, TIME)
         if tables.CURSOR not in table.schema.names:
             return table.append_column(tables.CURSOR, nothing)
         finish = table.column(tables.CURSOR)
         moving = nothing
         if after is not None:
-            latest = pa.scalar(self._terms.until + CLOCK_TOLERANCE, tables.TIME)
-            moves = pc.and_(pc.greater(finish, pa.scalar(after, tables.TIME)), pc.less_equal(finish, latest))
+            latest = pa.scalar(self._terms.until + CLOCK_TOLERANCE, TIME)
+            moves = pc.and_(pc.greater(finish, pa.scalar(after, TIME)), pc.less_equal(finish, latest))
             moving = pc.if_else(moves, finish, nothing)
         index = table.schema.get_field_index(tables.CURSOR)
         return table.append_column(tables.KNOWN_FINISH, finish).set_column(index, tables.CURSOR, moving)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from avepoint_m365.partition import PartitionResult
-from avepoint_m365.records import JobRecord
-
-TIME = pa.timestamp("us", tz="UTC")
-_TEXT, _COUNT, _REAL, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+from avepoint_m365.records import COUNT, DETAIL_SPELLINGS, ERROR_FIELDS, FLAG, REAL, TEXT, TIME
 
 CURSOR = "finish_time"
 KNOWN_FINISH = "known_finish_time"
@@ -22,86 +19,96 @@ REMOVED = "_dlt_removed"
 
 
 def _key(*names: str) -> list[pa.Field]:
-    return [pa.field(name, _TEXT, nullable=False) for name in names]
+    return [pa.field(name, TEXT, nullable=False) for name in names]
 
 
 JOBS = pa.schema(
     [
         *_key("tenant", "id"),
-        *((name, _TEXT) for name in ("location", "object_type", "job_type", "state")),
+        *((name, TEXT) for name in ("location", "object_type", "job_type", "state")),
         ("start_time", TIME),
         (CURSOR, TIME),
-        ("duration_hours", _REAL),
+        ("duration_hours", REAL),
         ("fetched_at", TIME),
     ]
 )
 DETAILS = pa.schema(
     [
         *_key("tenant", "job_id"),
-        *((name, _COUNT) for name in ("total_number", "failed_number", "successful_number", "skipped_number")),
+        *((name, COUNT) for name in DETAIL_SPELLINGS),
     ]
 )
 ERRORS = pa.schema(
     [
         *_key("tenant", "job_id"),
-        pa.field("error_index", _COUNT, nullable=False),
-        ("is_error_code", _FLAG),
-        ("value", _TEXT),
-        ("url", _TEXT),
-        ("number", _COUNT),
-        (REMOVED, _FLAG),
+        pa.field("error_index", COUNT, nullable=False),
+        *ERROR_FIELDS.items(),
+        (REMOVED, FLAG),
     ]
 )
 AUDIT = pa.schema(
     [
-        *((name, _TEXT) for name in ("run_id", "tenant", "location", "object_type", "job_type")),
+        *((name, TEXT) for name in ("run_id", "tenant", "location", "object_type", "job_type")),
         ("window_start", TIME),
         ("window_end", TIME),
-        ("endpoint", _TEXT),
-        *((name, _COUNT) for name in ("page_size", "requests", "retries", "reported_total")),
-        ("total_basis", _TEXT),
-        ("distinct_jobs", _COUNT),
-        ("in_progress", _COUNT),
-        ("complete", _FLAG),
+        ("endpoint", TEXT),
+        *((name, COUNT) for name in ("page_size", "requests", "retries", "reported_total")),
+        ("total_basis", TEXT),
+        ("distinct_jobs", COUNT),
+        ("in_progress", COUNT),
+        ("complete", FLAG),
         ("started_at", TIME),
-        ("elapsed_seconds", _REAL),
+        ("elapsed_seconds", REAL),
     ]
 )
 
 
-def job_rows(
-    result: PartitionResult, records: Iterable[JobRecord], tenant: str, fetched_at: datetime
-) -> list[dict[str, Any]]:
-    """The rows of ``jobs``: what the API says of each job and what only the request knows."""
-    partition, types = result.partition, result.job_types
-    known = {
-        "tenant": tenant,
-        "location": partition.location,
-        "object_type": partition.object_type.name if partition.object_type else None,
-        "fetched_at": fetched_at,
+def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime) -> pa.Table:
+    """``jobs``: what the API says of each job and what only the request knows."""
+    jobs, partition = result.jobs, result.partition
+    types = {job_id: job_type.name for job_id, job_type in result.job_types.items()}
+    known: dict[str, Any] = {
+        "tenant": _same(tenant, TEXT, jobs),
+        "location": _same(partition.location, TEXT, jobs),
+        "object_type": _same(partition.object_type.name if partition.object_type else None, TEXT, jobs),
+        "job_type": pa.array([types.get(job_id) for job_id in jobs["id"].to_pylist()], TEXT),
+        "fetched_at": _same(fetched_at, TIME, jobs),
     }
-    return [{**one.job, **known, "job_type": types[one.id].name if one.id in types else None} for one in records]
+    return _table(JOBS, jobs, known)
 
 
-def detail_rows(records: Iterable[JobRecord], tenant: str) -> list[dict[str, Any]]:
-    """The rows of ``jobs__backup_details``, one for each job."""
-    return [{"tenant": tenant, "job_id": one.id, **one.details} for one in records]
+def detail_rows(result: PartitionResult, tenant: str) -> pa.Table:
+    """``jobs__backup_details``, a row for each job."""
+    jobs = result.jobs
+    return _table(DETAILS, jobs, {"tenant": _same(tenant, TEXT, jobs), "job_id": jobs["id"]})
 
 
-def error_rows(records: Iterable[JobRecord], tenant: str) -> list[dict[str, Any]]:
-    """The rows of ``jobs__job_errors``; for a job without errors a marker that removes those it had."""
-    rows: list[dict[str, Any]] = []
-    for one in records:
-        key = {"tenant": tenant, "job_id": one.id}
-        rows += [{**key, **error} for error in one.errors] or [{**key, "error_index": -1, REMOVED: True}]
-    return rows
+def error_rows(result: PartitionResult, tenant: str) -> pa.Table:
+    """``jobs__job_errors``; for a job without errors a marker that removes those it had."""
+    jobs = result.jobs.combine_chunks()
+    errors = jobs["errors"].combine_chunks()
+    parents = pc.list_parent_indices(errors)
+    fields = errors.flatten()
+    # The index of an error within its job: its place among all less that of its job's first.
+    first = pc.take(errors.offsets, parents)
+    index = pc.subtract(
+        pa.array(range(len(parents)), COUNT), pc.subtract(first.cast(COUNT), errors.offsets[0].cast(COUNT))
+    )
+    rows = {name: fields.field(name) for name in ERROR_FIELDS}
+    rows |= {"job_id": pc.take(jobs["id"], parents), "error_index": index}
+    found = _table(ERRORS, pa.table(rows), {"tenant": _same(tenant, TEXT, fields), REMOVED: _same(None, FLAG, fields)})
+    without = jobs.filter(pc.equal(pc.list_value_length(errors), 0))
+    markers: dict[str, Any] = {name: _same(None, type, without) for name, type in ERROR_FIELDS.items()}
+    markers |= {"tenant": _same(tenant, TEXT, without), "error_index": _same(-1, COUNT, without)}
+    markers |= {"job_id": without["id"], REMOVED: _same(True, FLAG, without)}
+    return pa.concat_tables([found, _table(ERRORS, without, markers)])
 
 
-def audit_rows(result: PartitionResult, records: Iterable[JobRecord], tenant: str, run_id: str) -> list[dict[str, Any]]:
-    """The rows of ``load_audit``, one for each listing that was read."""
-    part = result.partition
-    open_ids = {one.id for one in records if one.job["finish_time"] is None}
-    return [
+def audit_rows(result: PartitionResult, tenant: str, run_id: str) -> pa.Table:
+    """``load_audit``, a row for each listing that was read."""
+    part, jobs = result.partition, result.jobs
+    open_ids = set(jobs.filter(pc.is_null(jobs["finish_time"]))["id"].to_pylist())
+    rows = [
         {
             "run_id": run_id,
             "tenant": tenant,
@@ -116,16 +123,23 @@ def audit_rows(result: PartitionResult, records: Iterable[JobRecord], tenant: st
             "retries": listing.retries,
             "reported_total": listing.reported_total,
             "total_basis": listing.total_basis,
-            "distinct_jobs": len(listing.jobs),
-            "in_progress": sum(job_id in open_ids for job_id in listing.jobs),
+            "distinct_jobs": len(listing.ids),
+            "in_progress": len(open_ids & listing.ids),
             "complete": listing.complete,
             "started_at": listing.started_at,
             "elapsed_seconds": listing.elapsed_seconds,
         }
         for listing in result.listings
     ]
+    return pa.Table.from_pylist(rows, schema=AUDIT)
 
 
-def to_arrow(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Rows as an Arrow table of exactly ``schema``."""
-    return pa.Table.from_pylist(list(rows), schema=schema)
+def _same(value: object, type: pa.DataType, rows: pa.Table | pa.Array) -> pa.Array:
+    """One value for each row."""
+    return pa.repeat(pa.scalar(value, type), len(rows))
+
+
+def _table(schema: pa.Schema, rows: pa.Table, more: dict[str, Any]) -> pa.Table:
+    """The columns of ``schema``, from ``more`` or else from ``rows``."""
+    columns = [more[name] if name in more else rows[name] for name in schema.names]
+    return pa.Table.from_arrays(columns, schema=schema)

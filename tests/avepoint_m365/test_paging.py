@@ -12,6 +12,7 @@ LINKS = {
     "foreign": "https://evil.example/else?{}",
     "relative": "/jobs?{}",
     "query only": "?{}",
+    "wrong path": "/jobs?{}",
     "none": None,
     "opaque": "b64token==",
 }
@@ -36,16 +37,20 @@ class Server:
         return Page(rows, total, link)
 
 
-def read_all(server: Server, page_size: int) -> tuple[set[str], int]:
-    pager = Pager({"objectType": "1"}, page_size)
-    params: Params | None = pager.first()
-    while params is not None:
-        page = server.answer(params)
-        new = {str(row) for row in page.rows} - pager.seen_ids
-        pager.seen_ids |= new
-        params = pager.next(page, len(new))
-        assert pager.pages < 500
-    return pager.seen_ids, pager.pages
+def read_all(server: Server, page_size: int) -> tuple[set[str], list[int]]:
+    """What was found, and how many requests were sent side by side in each round."""
+    pager, rounds = Pager({"objectType": "1"}, page_size), []
+    requests = pager.first()
+    while requests:
+        rounds.append(len(requests))
+        for params in requests:
+            page = server.answer(params)
+            new = {str(row) for row in page.rows} - pager.seen_ids
+            pager.seen_ids |= new
+            pager.take(page, len(new))
+        requests = pager.next()
+        assert sum(rounds) < 500
+    return pager.seen_ids, rounds
 
 
 @given(
@@ -60,14 +65,24 @@ def test_every_job_is_read_whatever_the_pages_look_like(
     count: int, page_size: int, largest: int, base: int, link: str, total: str
 ) -> None:
     server = Server(count, largest, base, link, total)
-    found, pages = read_all(server, page_size)
+    found, rounds = read_all(server, page_size)
     assert found == set(server.rows)
-    assert pages <= count // min(page_size, largest) + 4
+    assert sum(rounds) <= count // min(page_size, largest) + 4
 
 
 @pytest.mark.parametrize("count", [0, 1, 9])
 def test_jobs_on_one_page_cost_one_request(count: int) -> None:
-    assert read_all(Server(count, 500, 0, "absolute", "matches"), 10)[1] == 1
+    assert read_all(Server(count, 500, 0, "absolute", "matches"), 10)[1] == [1]
+
+
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize(("link", "known_after"), [("absolute", 1), ("wrong path", 1), ("none", 2)])
+def test_pages_that_go_by_number_are_asked_side_by_side(base: int, link: str, known_after: int) -> None:
+    found, rounds = read_all(Server(95, 10, base, link, "matches"), 50)
+    assert len(found) == 95
+    assert rounds[:known_after] == [1] * known_after
+    assert max(rounds) >= 7
+    assert sum(rounds) <= 11
 
 
 def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:

@@ -1,0 +1,77 @@
+"""What a 429 does to all workers: everybody waits, then fewer ask at once, and slowly more again."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+
+def retry_after(header: str | None, attempt: int, factor: float, longest: float) -> float:
+    """Seconds to wait before attempt ``attempt`` + 1, at most ``longest``.
+
+    ``header`` is Retry-After, in seconds or as a date (RFC 9110); without it the wait doubles with each attempt,
+    from ``factor`` seconds on. The vendor documents neither limits nor the header.
+    """
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(header or "")
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            seconds = (moment - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            seconds = factor * 2 ** min(attempt - 1, 30)
+    return longest if math.isnan(seconds) else min(max(seconds, 0.0), longest)
+
+
+class Gate:
+    """Lets at most ``limit`` requests through at once, and none while the API has asked for a pause.
+
+    Each pause halves the limit; as many answers as the limit allows at once, without another pause, raise it by one.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._changed = threading.Condition()
+        self._most = self.limit = concurrency
+        self._inside = self._fine = 0
+        self._closed_until, self._round = 0.0, 0
+        self.pauses = 0
+        """Pauses since the last answer that was not a 429."""
+
+    @contextmanager
+    def passage(self) -> Iterator[int]:
+        """Waits until a request may be sent; the block sends it, and gives the number it gets to ``close``."""
+        with self._changed:
+            while (wait := self._closed_until - time.monotonic()) > 0 or self._inside >= self.limit:
+                self._changed.wait(wait if wait > 0 else None)
+            self._inside += 1
+            number = self._round
+        try:
+            yield number
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def close(self, seconds: float, number: int) -> None:
+        """Nobody passes for so long. The 429s of requests that were under way together count as one pause."""
+        with self._changed:
+            if number == self._round:
+                self._round, self._fine = self._round + 1, 0
+                self.limit = max(self.limit // 2, 1)
+                self.pauses += 1
+            self._closed_until = max(self._closed_until, time.monotonic() + seconds)
+
+    def went_well(self) -> None:
+        """An answer came that was not a 429."""
+        with self._changed:
+            self.pauses = 0
+            self._fine += 1
+            if self.limit < self._most and self._fine >= 4 * self.limit:
+                self.limit, self._fine = self.limit + 1, 0
+                self._changed.notify_all()
