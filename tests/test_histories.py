@@ -128,7 +128,10 @@ class Histories(RuleBasedStateMachine):
                 if vanish and ended:
                     self.world.remove(ended[asked.number % len(ended)].id)
                 if appear:
-                    self.world.put(replace(self.new_job(0), visible_from=None))
+                    # The next drift may take it away again: then it was shown, though neither before nor after.
+                    job = replace(self.new_job(0), visible_from=None)
+                    self.uncertain.add(job.id)
+                    self.world.put(job)
 
         assert self.load(drift)
         after = on_server(self.world, False)
