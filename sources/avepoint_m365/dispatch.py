@@ -66,7 +66,7 @@ class Dispatcher:
             SourceError: the first that a reader lets through; what others had asked is given up.
         """
         results: dict[Key, Result] = {}
-        events: SimpleQueue[_Talk[Key, Result]] = SimpleQueue()
+        events: SimpleQueue[tuple[_Talk[Key, Result], Future[Answer]]] = SimpleQueue()
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="avepoint")
 
         def go_on(talk: _Talk[Key, Result]) -> None:
@@ -79,14 +79,17 @@ class Dispatcher:
             talk.missing = len(requests)
             talk.waiting = [pool.submit(self._ask, params) for params in requests]
             for future in talk.waiting:
-                future.add_done_callback(lambda _: events.put(talk))
+                future.add_done_callback(lambda done: events.put((talk, done)))
 
         try:
             for key, reader in readers.items():
                 go_on(_Talk(key, reader, []))
             while len(results) < len(readers):
-                talk = events.get()
+                talk, answered = events.get()
                 talk.missing -= 1
+                if not answered.cancelled() and answered.exception():
+                    for other in talk.waiting:
+                        other.cancel()
                 if not talk.missing:
                     go_on(talk)
         finally:
@@ -99,6 +102,6 @@ def _resume(talk: _Talk[Key, Result]) -> list[Params]:
     if not talk.waiting:
         return next(talk.reader)
     for future in talk.waiting:
-        if error := future.exception():
+        if not future.cancelled() and (error := future.exception()):
             return talk.reader.throw(error)
     return talk.reader.send([future.result() for future in talk.waiting])
