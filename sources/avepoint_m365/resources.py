@@ -122,8 +122,7 @@ class Resources:
         def jobs(finish_time: Any = cursor) -> Iterator[Any]:
             return self._incremental(location, object_type, finish_time)
 
-        # The map comes behind the generator (0) and the incremental (1).
-        return dlt.resource(jobs, name=name).add_map(_restore, insert_at=2)
+        return dlt.resource(jobs, name=name)
 
     def _incremental(self, location: str | None, object_type: ObjectType, cursor: Any) -> Iterator[Any]:
         state, shared = dlt.current.resource_state(), dlt.current.source_state()
@@ -139,12 +138,21 @@ class Resources:
             return
         self._slices(state).passed(result, self._reading.cut_at)
         proved = "short_from" not in state
+        # No row of the window is dropped by its cursor, as dlt's incremental would do by itself: late and changed jobs
+        # lie behind it.
+        cursor.advance(self._newest_finish(result, start) if proved else None)
         for hints, table in self._tables(result):
-            moved = self._with_cursor(table, start if proved else None)
-            yield dlt.mark.with_hints(moved, hints, create_table_variant=True)
+            yield dlt.mark.with_hints(table, hints, create_table_variant=True)
         self._learn(shared)
         if proved:
             self._remember(result, state)
+
+    def _newest_finish(self, result: PartitionResult, cursor: datetime) -> datetime:
+        """Where the cursor moves to. A finish in the far future does not count: it would freeze the cursor there."""
+        latest = pa.scalar(self._terms.until + CLOCK_TOLERANCE, TIME)
+        finished = result.jobs["finish_time"]
+        newest: datetime | None = pc.max(finished.filter(pc.less_equal(finished, latest))).as_py()
+        return max(cursor, newest.astimezone(UTC)) if newest else cursor
 
     def _backfill(self, location: str | None, object_type: ObjectType, since: datetime) -> Iterator[Any]:
         state = dlt.current.resource_state()
@@ -229,32 +237,3 @@ class Resources:
         yield DETAILS, tables.detail_rows(result, tenant)
         yield ERRORS, tables.error_rows(result, tenant)
         yield AUDIT, tables.audit_rows(result, tenant, self._terms.run_id)
-
-    def _with_cursor(self, table: pa.Table, after: datetime | None) -> pa.Table:
-        """Adds the cursor column that dlt's incremental wants in each table, to be taken off by ``_restore``.
-
-        The incremental drops rows whose cursor lies before its start value, and moves to the largest it sees. So
-        the column holds only finish times later than ``after`` and not far in the future (the cursor would freeze
-        there), and none where the cursor must not move (an unproven partition, child tables): rows without a
-        cursor always pass. The true finish time travels beside it.
-        """
-        nothing = pa.nulls(table.num_rows, TIME)
-        if tables.CURSOR not in table.schema.names:
-            return table.append_column(tables.CURSOR, nothing)
-        finish = table.column(tables.CURSOR)
-        moving = nothing
-        if after is not None:
-            latest = pa.scalar(self._terms.until + CLOCK_TOLERANCE, TIME)
-            moves = pc.and_(pc.greater(finish, pa.scalar(after, TIME)), pc.less_equal(finish, latest))
-            moving = pc.if_else(moves, finish, nothing)
-        index = table.schema.get_field_index(tables.CURSOR)
-        return table.append_column(tables.KNOWN_FINISH, finish).set_column(index, tables.CURSOR, moving)
-
-
-def _restore(table: pa.Table) -> pa.Table:
-    """Undoes ``_with_cursor`` after the incremental has seen the table."""
-    if tables.KNOWN_FINISH not in table.schema.names:
-        return table.drop_columns([tables.CURSOR])
-    index = table.schema.get_field_index(tables.CURSOR)
-    table = table.set_column(index, tables.CURSOR, table.column(tables.KNOWN_FINISH))
-    return table.drop_columns([tables.KNOWN_FINISH])

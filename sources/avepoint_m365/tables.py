@@ -12,8 +12,6 @@ from avepoint_m365.partition import PartitionResult
 from avepoint_m365.records import COUNT, DETAIL_SPELLINGS, ERROR_FIELDS, FLAG, REAL, TEXT, TIME
 
 CURSOR = "finish_time"
-KNOWN_FINISH = "known_finish_time"
-"""Carries the finish time past dlt's incremental, which drops rows by the cursor column."""
 REMOVED = "_dlt_removed"
 """Marks a row of ``jobs__job_errors`` that only deletes what the job had before; never stays in the table."""
 
