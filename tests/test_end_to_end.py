@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pytest
 from avepoint_m365 import avepoint_m365
 from avepoint_simulator import Answer, Asked, Dialect, Simulator, make_world
@@ -79,3 +80,18 @@ def test_dropped_connections_server_errors_and_expired_tokens_are_ridden_out(
     with Simulator(world, fault=fault) as simulator:
         assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
         assert simulator.token_requests == 2
+
+
+def test_fields_that_the_api_adds_are_left_out_or_kept_as_json(tmp_path: Path) -> None:
+    world = make_world(40, seed=9, now=NOW)
+    with Simulator(world, dialect=Dialect(extra_fields=True)) as simulator:
+        for folder, settings in (("without", {}), ("with", {"keep_unknown_fields": True})):
+            (tmp_path / folder).mkdir()
+            file = load(simulator, tmp_path / folder, **settings)
+            assert in_warehouse(file) == on_server(world, False)
+            with duckdb.connect(str(file), read_only=True) as connection:
+                columns = {row[0]: row[1] for row in connection.execute("DESCRIBE m365_jobs.jobs").fetchall()}
+                assert columns.get("unknown_fields") == ("JSON" if settings else None)
+                if settings:
+                    kept = connection.execute("SELECT DISTINCT unknown_fields::VARCHAR FROM m365_jobs.jobs").fetchall()
+                    assert kept == [('{"addedLater": {"nested": [1, 2]}}',)]

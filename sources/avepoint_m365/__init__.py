@@ -58,6 +58,7 @@ def avepoint_m365(
     max_open_days: float = 14,
     page_size: int = 500,
     concurrency: int = 8,
+    keep_unknown_fields: bool = False,
     expected_object_types: list[str] | None = None,
     ignored_object_types: list[str] | None = None,
     trusted_hosts: TrustedHosts = None,
@@ -85,6 +86,7 @@ def avepoint_m365(
         max_open_days: Days for which an unfinished job is followed.
         page_size: Jobs asked for on a page; the server may give fewer.
         concurrency: Requests in flight at most.
+        keep_unknown_fields: Keep fields of a job that the reference does not name, as JSON in ``jobs.unknown_fields``.
         expected_object_types: Services that must be protected; for those who judge the warehouse.
         ignored_object_types: Services that they leave out.
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
@@ -117,6 +119,7 @@ def avepoint_m365(
         open_ended=until is None,
         lag=timedelta(hours=lag_hours),
         max_open=timedelta(days=max_open_days),
+        keep_unknown_fields=keep_unknown_fields,
         since=parse_moment("since", since) if since else None,
         backfill_until=str(until or "now"),
     )

@@ -29,21 +29,30 @@ EDGE = timedelta(seconds=1)
 """How much the windows of two slices overlap: whether the API's bounds are inclusive is not documented."""
 
 
-def _hints(name: str, key: list[str] | None = None, merge_key: list[str] | None = None) -> Any:
-    removed: Any = {tables.REMOVED: {"name": tables.REMOVED, "data_type": "bool", "hard_delete": True}}
+def _hints(name: str, key: list[str] | None = None, merge_key: list[str] | None = None, columns: Any = None) -> Any:
     return dlt.mark.make_hints(
         table_name=name,
         write_disposition={"disposition": "merge", "strategy": "delete-insert"} if key else "append",
         primary_key=key,
         merge_key=merge_key,
-        columns=removed if merge_key else None,
+        columns=columns,
     )
 
 
 JOBS = _hints("jobs", ["tenant", "id"])
+JOBS_WITH_UNKNOWN = _hints(
+    "jobs",
+    ["tenant", "id"],
+    columns={tables.UNKNOWN_FIELDS: {"name": tables.UNKNOWN_FIELDS, "data_type": "json", "nullable": True}},
+)
 DETAILS = _hints("jobs__backup_details", ["tenant", "job_id"])
 # The merge key makes a job's errors replace all it had; the primary key alone would leave those that are gone.
-ERRORS = _hints("jobs__job_errors", ["tenant", "job_id", "error_index"], ["tenant", "job_id"])
+ERRORS = _hints(
+    "jobs__job_errors",
+    ["tenant", "job_id", "error_index"],
+    ["tenant", "job_id"],
+    {tables.REMOVED: {"name": tables.REMOVED, "data_type": "bool", "hard_delete": True}},
+)
 AUDIT = _hints("load_audit")
 
 
@@ -60,6 +69,7 @@ class Terms:
     """Whether ``until`` is now."""
     lag: timedelta
     max_open: timedelta
+    keep_unknown_fields: bool
     since: datetime | None = None
     """The start of a backfill, which leaves cursors alone."""
     backfill_until: str = "now"
@@ -233,7 +243,10 @@ class Resources:
 
     def _tables(self, result: PartitionResult) -> Iterator[tuple[Any, pa.Table]]:
         tenant = self._terms.tenant
-        yield JOBS, tables.job_rows(result, tenant, datetime.now(UTC))
+        if self._terms.keep_unknown_fields:
+            yield JOBS_WITH_UNKNOWN, tables.job_rows(result, tenant, datetime.now(UTC), tables.JOBS_WITH_UNKNOWN)
+        else:
+            yield JOBS, tables.job_rows(result, tenant, datetime.now(UTC), tables.JOBS)
         yield DETAILS, tables.detail_rows(result, tenant)
         yield ERRORS, tables.error_rows(result, tenant)
         yield AUDIT, tables.audit_rows(result, tenant, self._terms.run_id)

@@ -30,6 +30,9 @@ JOBS = pa.schema(
         ("fetched_at", TIME),
     ]
 )
+UNKNOWN_FIELDS = "unknown_fields"
+JOBS_WITH_UNKNOWN = JOBS.append(pa.field(UNKNOWN_FIELDS, TEXT))
+"""With the fields of a job that the reference does not name, as JSON; null where there are none."""
 DETAILS = pa.schema(
     [
         *_key("tenant", "job_id"),
@@ -61,8 +64,8 @@ AUDIT = pa.schema(
 )
 
 
-def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime) -> pa.Table:
-    """``jobs``: what the API says of each job and what only the request knows."""
+def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
+    """``jobs``: what the API says of each job and what only the request knows; ``schema`` is one of the two."""
     jobs, partition = result.jobs, result.partition
     types = {job_id: job_type.name for job_id, job_type in result.job_types.items()}
     known: dict[str, Any] = {
@@ -72,7 +75,7 @@ def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime) -> pa.T
         "job_type": pa.array([types.get(job_id) for job_id in jobs["id"].to_pylist()], TEXT),
         "fetched_at": _same(fetched_at, TIME, jobs),
     }
-    return _table(JOBS, jobs, known)
+    return _table(schema, jobs, known)
 
 
 def detail_rows(result: PartitionResult, tenant: str) -> pa.Table:
