@@ -13,6 +13,8 @@ from typing import Any
 from uuid import uuid4
 
 import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
 from avepoint_m365 import Progress, avepoint_m365
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from filelock import FileLock, Timeout
@@ -219,17 +221,15 @@ def _compare(pipeline: dlt.Pipeline, tenant: str, progress: Progress, summary: S
     """Adds up what a slice brought, against what the warehouse holds before it is loaded."""
     known = _known(pipeline, tenant, min(one.partition.window.start for one in progress.results))
     for result in progress.results:
-        columns = (
-            result.jobs[name].to_pylist() for name in ("id", "state", "start_time", "finish_time", "duration_hours")
-        )
-        for job_id, *job in zip(*columns, strict=True):
-            summary.states[str(job[0])] += 1
-            if job_id not in known:
-                summary.new += 1
-            elif known[job_id] != tuple(job):
-                summary.changed += 1
-            else:
-                summary.unchanged += 1
+        jobs = result.jobs
+        for count in pc.value_counts(jobs["state"]).to_pylist():
+            summary.states[str(count["values"])] += count["counts"]
+        held = jobs.filter(pc.is_in(jobs["id"], pa.array(known.keys(), pa.string())))
+        summary.new += jobs.num_rows - held.num_rows
+        columns = (held[name].to_pylist() for name in ("id", "state", "start_time", "finish_time", "duration_hours"))
+        changed = sum(known[job_id] != tuple(job) for job_id, *job in zip(*columns, strict=True))
+        summary.changed += changed
+        summary.unchanged += held.num_rows - changed
     summary.retries += sum(listing.retries for result in progress.results for listing in result.listings)
 
 

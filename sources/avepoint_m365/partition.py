@@ -110,10 +110,11 @@ class PartitionResult:
         return all(one.complete for one in self.listings)
 
 
-def newest(sightings: list[pa.Table]) -> pa.Table:
-    """Each job once, as it was seen last."""
+def newest(sightings: Iterable[pa.Table]) -> pa.Table:
+    """Each job once, as it was seen last. Each of the tables was seen as a whole, at one moment."""
+    in_order = sorted((one for one in sightings if one.num_rows), key=lambda one: one[SEEN_AT][0].as_py())
     empty = FRAME.append(pa.field(SEEN_AT, pa.int64())).empty_table()
-    whole = pa.concat_tables([empty, *sightings]).sort_by(SEEN_AT)
+    whole = pa.concat_tables([empty, *in_order])
     rows = {job_id: row for row, job_id in enumerate(whole["id"].to_pylist())}
     return whole if len(rows) == whole.num_rows else whole.take(pa.array(rows.values(), pa.int64()))
 

@@ -160,16 +160,16 @@ class Reading:
 
     def _keep_each_job_once(self) -> None:
         """Of a job in two partitions, the lowest object type and a named location win; the newest reading stays."""
+        if len(set().union(*map(_ids, self.results))) == sum(one.jobs.num_rows for one in self.results):
+            return
         holders: dict[str, list[PartitionResult]] = defaultdict(list)
         for result in sorted(self.results, key=_precedence):
-            for job_id in result.jobs["id"].to_pylist():
+            for job_id in _ids(result):
                 holders[job_id].append(result)
         shared = {job_id: results for job_id, results in holders.items() if len(results) > 1}
-        if not shared:
-            return
         self.overlapping = True
         sightings = pa.concat_tables([_rows(one.jobs, shared) for one in self.results])
-        rows = newest([sightings])
+        rows = newest(sightings.slice(row, 1) for row in range(sightings.num_rows))
         for result in self.results:
             own = [job_id for job_id, results in shared.items() if results[0] is result]
             others = result.jobs.filter(pc.invert(_among(result.jobs, shared)))
@@ -234,6 +234,11 @@ def _nothing(partition: Partition, probe: Listing) -> PartitionResult:
     listing = Listing(None, probe.started_at, reported_total=0, total_basis="matches", complete=True)
     listing.endpoint, listing.page_size = probe.endpoint, probe.page_size
     return PartitionResult(partition, newest([]), {}, [listing])
+
+
+def _ids(result: PartitionResult) -> list[str]:
+    ids: list[str] = result.jobs["id"].to_pylist()
+    return ids
 
 
 def _rows(jobs: pa.Table, ids: Iterable[str]) -> pa.Table:
