@@ -14,7 +14,7 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.typing import TSecretStrValue
 
-from avepoint_m365.auth import Certificate, Identity, Secret, load_certificate
+from avepoint_m365.auth import Identity, Secret
 from avepoint_m365.errors import ConfigurationError
 from avepoint_m365.settings import (
     BASE_URLS,
@@ -55,6 +55,8 @@ class AvePointCredentials(CredentialsConfiguration):
                 f"{'both are' if self.client_secret else 'neither is'} set."
             )
         if self.certificate_path:
+            from avepoint_m365.certificate import load_certificate
+
             return load_certificate(self.client_id, Path(self.certificate_path), self.certificate_password)
         return Secret(self.client_id, str(self.client_secret))
 
@@ -62,8 +64,7 @@ class AvePointCredentials(CredentialsConfiguration):
         """When the credentials end, in UTC: what the configuration says, else what the certificate says."""
         if self.expires_at:
             return parse_moment(f"{SECTION}.credentials.expires_at", self.expires_at)
-        identity = self.identity()
-        return identity.expires_at if isinstance(identity, Certificate) else None
+        return self.identity().expires_at
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 
 import jwt
 import pytest
-from avepoint_m365.auth import Certificate, Secret, load_certificate
+from avepoint_m365.auth import Secret
+from avepoint_m365.certificate import Certificate, load_certificate
 from avepoint_m365.client import JobsClient
 from avepoint_m365.config import Addresses
 from avepoint_m365.errors import AuthenticationError, ConfigurationError
