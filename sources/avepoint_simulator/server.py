@@ -95,7 +95,7 @@ class Simulator:
         self._encoded: dict[str, tuple[SimulatedJob, bytes]] = {}
         self._encoded_in: Dialect | None = None
         self._server = Server(self.port, self.respond, lambda: self.gzip)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
     def base_url(self) -> str:
