@@ -1,7 +1,25 @@
 """A local server that behaves as the vendor documents its API, for the demo, the tests and the benchmarks."""
 
 from avepoint_simulator.dialect import Dialect
-from avepoint_simulator.server import Answer, Asked, Simulator
-from avepoint_simulator.world import ID_PATTERN, JobError, SimulatedJob, World, make_world
+from avepoint_simulator.exchange import FAULTS, Answer, Asked, Drift, Fault, every
+from avepoint_simulator.making import ID_PATTERN, make_world
+from avepoint_simulator.server import JOBS_SCOPE, SCOPES, Simulator
+from avepoint_simulator.world import JobError, SimulatedJob, World
 
-__all__ = ["ID_PATTERN", "Answer", "Asked", "Dialect", "JobError", "SimulatedJob", "Simulator", "World", "make_world"]
+__all__ = [
+    "FAULTS",
+    "ID_PATTERN",
+    "JOBS_SCOPE",
+    "SCOPES",
+    "Answer",
+    "Asked",
+    "Dialect",
+    "Drift",
+    "Fault",
+    "JobError",
+    "SimulatedJob",
+    "Simulator",
+    "World",
+    "every",
+    "make_world",
+]

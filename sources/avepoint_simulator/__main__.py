@@ -1,25 +1,81 @@
 """``python -m avepoint_simulator``: serves until its standard input closes; says where as one line of JSON."""
 
 import argparse
+import gc
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from avepoint_simulator import Simulator, make_world
+from avepoint_simulator import FAULTS, Dialect, Drift, Simulator, every, make_world
+from avepoint_simulator.dialect import CHOICES
+from avepoint_simulator.world import BOUNDS, ORDERS, READINGS
+
+
+def pairs(given: list[str]) -> dict[str, Any]:
+    """``key=value`` arguments; values are JSON or, where they are not, text."""
+    found: dict[str, Any] = {}
+    for one in given:
+        key, _, text = one.partition("=")
+        try:
+            found[key] = json.loads(text)
+        except ValueError:
+            found[key] = text
+    return found
+
 
 parser = argparse.ArgumentParser("avepoint_simulator", description=__doc__)
 parser.add_argument("--jobs", type=int, default=5000)
 parser.add_argument("--days", type=float, default=30, help="the jobs start within so many days before now")
 parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--error-share", type=float, default=0.2, help="share of jobs with errors")
 parser.add_argument("--locations", nargs="*", default=[])
+parser.add_argument("--reading", choices=READINGS, default="finish", help="which time of a job a range means")
+parser.add_argument("--bounds", choices=BOUNDS, default="inclusive", help="whether a range holds its own ends")
+parser.add_argument("--order", choices=ORDERS, default="newest", help="how lists are sorted")
+parser.add_argument("--late-hours", type=float, default=0, help="how long after its start a job is shown")
+parser.add_argument("--generations", type=int, nargs="+", choices=(1, 2), default=[1, 2])
 parser.add_argument("--latency", type=float, default=0, help="seconds each request takes at least")
 parser.add_argument("--per-second", type=float, help="requests a second beyond which it answers 429")
+parser.add_argument("--retry-after", choices=("seconds", "date"), default="seconds", help="how a 429 names the time")
+parser.add_argument("--gzip", action="store_true", help="compress answers for clients that accept it")
+parser.add_argument("--dialect", nargs="*", default=[], metavar="KEY=VALUE", help=f"such as {', '.join(CHOICES)}")
+parser.add_argument("--fault", nargs="*", default=[], metavar="NAME=N", help=f"each Nth request: {', '.join(FAULTS)}")
+parser.add_argument(
+    "--drift", nargs="*", default=[], metavar="KEY=N", help="changes between pages: insert, remove, every"
+)
 parser.add_argument("--port", type=int, default=0)
 given = parser.parse_args()
 
+try:
+    dialect = Dialect(**pairs(given.dialect))
+    fault = every(**pairs(given.fault)) if given.fault else None
+    drift = Drift(**pairs(given.drift)) if given.drift else None
+except (ValueError, TypeError, KeyError) as error:
+    parser.error(str(error))
+
+# A million jobs stay as they are: there is nothing among them for the garbage collector.
+gc.disable()
 now = datetime.now(UTC).replace(microsecond=0)
-world = make_world(given.jobs, given.seed, now, given.days, tuple(given.locations))
-with Simulator(world, latency=given.latency, per_second=given.per_second, port=given.port) as simulator:
+world = make_world(given.jobs, given.seed, now, given.days, tuple(given.locations), given.error_share)
+world.reading, world.bounds, world.order = given.reading, given.bounds, given.order
+world.late = timedelta(hours=given.late_hours)
+simulator = Simulator(
+    world,
+    dialect,
+    generations=tuple(given.generations),
+    latency=given.latency,
+    per_second=given.per_second,
+    retry_after=given.retry_after,
+    gzip=given.gzip,
+    fault=fault,
+    drift=drift,
+    port=given.port,
+)
+simulator.warm()
+gc.freeze()
+gc.enable()
+with simulator:
     where = {
         "base_url": simulator.base_url,
         "token_url": simulator.token_url,

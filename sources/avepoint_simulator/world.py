@@ -1,31 +1,26 @@
-"""What a simulated tenant holds: jobs that appear, run, end and vanish as the clock goes on; the same for one seed."""
+"""What a simulated tenant holds: jobs that appear, run, end and vanish as the clock goes on."""
 
 from __future__ import annotations
 
 import random
 import threading
-from collections import defaultdict
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import product
+from operator import attrgetter
+from zlib import crc32
 
 OBJECT_TYPES = range(1, 13)
 JOB_TYPES = range(1, 6)
 FINISHED, FAILED, EXCEPTION, PARTIAL = "Finished", "Failed", "Finished with Exception", "Partially Finished"
 IN_PROGRESS = "In Progress"
 STATE_CODES = {1: IN_PROGRESS, 2: FINISHED, 3: FAILED, 4: EXCEPTION, 5: PARTIAL}
+PRIMARY_LOCATION = "PrimaryGeoLocation"
 
-ID_PATTERN = r"[A-Z]{2}\d{21}"
-"""The form of the ids that ``make_world`` gives, one digit longer than the vendor's."""
-
-ERROR_TEXTS = (
-    ("Access denied. The app profile lacks a permission for this site.", True),
-    ("The mailbox is inactive or has been soft-deleted.", False),
-    ("The request was throttled by Microsoft 365. The object will be retried in the next job.", False),
-    ("The item was changed while it was being backed up.", False),
-    ("The site is locked (read only) and cannot be restored in place.", True),
-    ("The attachment exceeds the maximum size supported.", True),
-)
+READINGS = ("start", "finish", "overlap")
+BOUNDS = ("inclusive", "exclusive", "end_excluded")
+ORDERS = ("newest", "oldest", "id", "scattered", "shuffled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +67,42 @@ class SimulatedJob:
         """The state the API shows at ``now``."""
         return self.final_state if self.finished(now) else IN_PROGRESS
 
-    def in_range(self, reading: str, since: datetime | None, until: datetime | None, now: datetime) -> bool:
-        """Whether it lies in a time range (bounds included) under one of three readings of the vendor's text.
+    def in_range(
+        self, reading: str, since: datetime | None, until: datetime | None, now: datetime, bounds: str = "inclusive"
+    ) -> bool:
+        """Whether it lies in a time range under one of the ``READINGS`` of the vendor's text and ``BOUNDS``.
 
-        ``reading`` is start, finish or overlap. An open job counts as finishing at ``now``.
+        An open job counts as finishing at ``now``.
         """
         end = self.finish if self.finish is not None and self.finish <= now else now
-        first, last = {"start": (self.start, self.start), "finish": (end, end), "overlap": (self.start, end)}[reading]
-        return (since is None or last >= since) and (until is None or first <= until)
+        first = end if reading == "finish" else self.start
+        last = self.start if reading == "start" else end
+        return (since is None or last > since or (last == since and bounds != "exclusive")) and (
+            until is None or first < until or (first == until and bounds == "inclusive")
+        )
+
+
+Filter = tuple[int, int, str | None]
+"""Object type, job type and location; 0 and None mean all."""
+
+USUAL = timedelta(days=7)
+"""Jobs that last no longer are found by their start: a range holds them all but for a week at its borders."""
+
+TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
+"""Looked up, since formatting times takes most of the time that making and showing a job takes."""
+
+_order = attrgetter("start", "id")
+_start = attrgetter("start")
+
+
+def _is_usual(job: SimulatedJob) -> bool:
+    plain = job.visible_from is None and job.visible_until is None
+    return plain and job.finish is not None and timedelta(0) <= job.finish - job.start <= USUAL
+
+
+def _fits(job: SimulatedJob, wanted: Filter) -> bool:
+    object_type, job_type, location = wanted
+    return object_type in (0, job.object_type) and job_type in (0, job.job_type) and location in (None, job.location)
 
 
 @dataclass
@@ -89,19 +112,41 @@ class World:
     now: datetime
     reading: str = "finish"
     """What startTime and finishTime are compared with: start, finish or overlap."""
-    _jobs: dict[str, SimulatedJob] = field(default_factory=dict)
-    _index: dict[tuple[int, int], dict[str, SimulatedJob]] = field(default_factory=lambda: defaultdict(dict))
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    bounds: str = "inclusive"
+    """Whether a range holds its own ends: inclusive, exclusive or end_excluded."""
+    order: str = "newest"
+    """How lists are sorted: newest or oldest start first, by id, scattered (by chance, but always the same) or
+    shuffled for each request."""
+    late: timedelta = timedelta(0)
+    """How long after its start a job is shown first."""
+    primary_location: str | None = None
+    """The location that PrimaryGeoLocation stands for."""
     version: int = 0
     """Grows with every change, so that answers can be kept until then."""
+    _jobs: dict[str, SimulatedJob] = field(default_factory=dict, repr=False)
+    _unusual: dict[str, SimulatedJob] = field(default_factory=dict, repr=False)
+    _sorted: dict[Filter, list[SimulatedJob]] = field(default_factory=dict, repr=False)
+    """The usual jobs of each filter asked for so far, oldest start first."""
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _chance: random.Random = field(default_factory=lambda: random.Random(0), repr=False)
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.reading, READINGS), (self.bounds, BOUNDS), (self.order, ORDERS)):
+            if value not in known:
+                raise ValueError(f"{value!r} is not one of {', '.join(known)}")
 
     def put(self, *jobs: SimulatedJob) -> None:
         """Adds jobs, or replaces those with the same id."""
         with self._lock:
             for job in jobs:
-                self.remove(job.id)
+                if job.id in self._jobs:
+                    self.remove(job.id)
                 self._jobs[job.id] = job
-                self._index[job.object_type, job.job_type][job.id] = job
+                if not _is_usual(job):
+                    self._unusual[job.id] = job
+                elif self._sorted:
+                    for series in self._series_with(job):
+                        insort(series, job, key=_order)
             self.version += 1
 
     def change(self, job_id: str, **changes: object) -> SimulatedJob:
@@ -113,9 +158,13 @@ class World:
     def remove(self, job_id: str) -> None:
         """Forgets a job, as if it had never been."""
         with self._lock:
-            if job := self._jobs.pop(job_id, None):
-                del self._index[job.object_type, job.job_type][job_id]
-                self.version += 1
+            job = self._jobs.pop(job_id, None)
+            if job is None:
+                return
+            if self._unusual.pop(job_id, None) is None:
+                for series in self._series_with(job):
+                    del series[bisect_left(series, _order(job), key=_order)]
+            self.version += 1
 
     def advance(self, by: timedelta) -> datetime:
         """Moves the clock on; jobs start and end accordingly."""
@@ -131,7 +180,12 @@ class World:
 
     def visible(self) -> list[SimulatedJob]:
         """What the API shows at the moment, unfiltered."""
-        return [job for job in self.all() if job.visible(self.now)]
+        return [job for job in self.all() if self._shows(job)]
+
+    def job(self, job_id: str) -> SimulatedJob | None:
+        """One job, if the API shows it at the moment."""
+        job = self._jobs.get(job_id)
+        return job if job is not None and self._shows(job) else None
 
     def select(
         self,
@@ -142,68 +196,74 @@ class World:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[SimulatedJob]:
-        """The visible jobs that match, newest start first; 0 and None mean all."""
+        """The visible jobs that match, in the world's order; 0 and None mean all."""
+        if location == PRIMARY_LOCATION and self.primary_location:
+            location = self.primary_location
+        wanted = (object_type, job_type, location)
         with self._lock:
-            keys = [
-                (one, kind)
-                for one in ([object_type] if object_type else OBJECT_TYPES)
-                for kind in ([job_type] if job_type else JOB_TYPES)
-            ]
-            found: Iterable[SimulatedJob] = (job for key in keys for job in self._index[key].values())
-            matches = [
+            matches = self._usual_in_range(self._series(wanted), since, until)
+            unusual = [
                 job
-                for job in found
-                if (location is None or job.location == location)
-                and job.visible(self.now)
-                and job.in_range(self.reading, since, until, self.now)
-                and (not job_state or job.state(self.now) == STATE_CODES.get(job_state))
+                for job in self._unusual.values()
+                if _fits(job, wanted)
+                and self._shows(job)
+                and job.in_range(self.reading, since, until, self.now, self.bounds)
             ]
-        return sorted(matches, key=lambda job: (job.start, job.id), reverse=True)
+            if unusual:
+                matches = sorted(matches + unusual, key=_order)
+            if job_state:
+                matches = [job for job in matches if job.state(self.now) == STATE_CODES.get(job_state)]
+            return self._ordered(matches)
 
+    def _shows(self, job: SimulatedJob) -> bool:
+        return job.visible(self.now) and job.start + self.late <= self.now
 
-DEFAULT_NOW = datetime(2026, 1, 15, 6, 0, tzinfo=UTC)
+    def _series(self, wanted: Filter) -> list[SimulatedJob]:
+        """The usual jobs of a filter, oldest start first; taken from those of a wider filter and kept."""
+        if wanted not in self._sorted:
+            object_type, job_type, location = wanted
+            if job_type:
+                found = [job for job in self._series((object_type, 0, location)) if job.job_type == job_type]
+            elif object_type:
+                found = [job for job in self._series((0, 0, location)) if job.object_type == object_type]
+            elif location is not None:
+                found = [job for job in self._series((0, 0, None)) if job.location == location]
+            else:
+                found = sorted((job for job in self._jobs.values() if job.id not in self._unusual), key=_order)
+            self._sorted[wanted] = found
+        return self._sorted[wanted]
 
+    def _series_with(self, job: SimulatedJob) -> list[list[SimulatedJob]]:
+        filters = product({0, job.object_type}, {0, job.job_type}, {None, job.location})
+        return [self._sorted[one] for one in filters if one in self._sorted]
 
-def make_world(
-    jobs: int,
-    seed: int = 0,
-    now: datetime = DEFAULT_NOW,
-    days: float = 30,
-    locations: tuple[str, ...] = (),
-    error_share: float = 0.2,
-) -> World:
-    """A tenant with ``jobs`` jobs that start within ``days`` before ``now`` and a few after; deterministic by seed."""
-    chance = random.Random(seed)
-    world = World(now)
-    world.put(*(_make_job(chance, number, now, days, locations, error_share) for number in range(jobs)))
-    return world
+    def _usual_in_range(
+        self, series: list[SimulatedJob], since: datetime | None, until: datetime | None
+    ) -> list[SimulatedJob]:
+        """Looks only at the jobs near the borders of the range: those well within it are in it in every reading."""
+        low, high = 0, bisect_right(series, self.now - self.late, key=_start)
+        surely_from, surely_to = low, high
+        if since is not None:
+            low = bisect_left(series, since - USUAL, 0, high, key=_start)
+            surely_from = bisect_right(series, since, low, high, key=_start)
+        if until is not None and until <= self.now:
+            high = bisect_right(series, until, low, high, key=_start)
+            surely_to = bisect_left(series, until - USUAL, low, high, key=_start)
+        surely_from = min(surely_from, high)
+        surely_to = max(surely_to, surely_from)
 
+        def tested(jobs: list[SimulatedJob]) -> list[SimulatedJob]:
+            return [job for job in jobs if job.in_range(self.reading, since, until, self.now, self.bounds)]
 
-def _make_job(
-    chance: random.Random, number: int, now: datetime, days: float, locations: tuple[str, ...], error_share: float
-) -> SimulatedJob:
-    start = (now - timedelta(days=days * chance.random() - 0.5)).replace(microsecond=0)
-    job_type = chance.choices(JOB_TYPES, weights=(80, 8, 4, 4, 4))[0]
-    prefix = {1: "FB", 2: "RE", 3: "EX", 4: "DE", 5: "RT"}[job_type]
-    duration = timedelta(seconds=round(chance.lognormvariate(6.5, 1.2)))
-    total = round(chance.lognormvariate(5, 1.5))
-    bad = chance.random() < error_share
-    failed = min(total, 1 + round(total * chance.random() * 0.2)) if bad else 0
-    state = chance.choices((EXCEPTION, PARTIAL, FAILED), weights=(6, 3, 1))[0] if bad else FINISHED
-    kinds = chance.sample(ERROR_TEXTS, k=chance.randint(1, 3)) if bad else []
-    return SimulatedJob(
-        id=f"{prefix}{start:%Y%m%d%H%M%S}{number:07d}",
-        object_type=chance.choice(OBJECT_TYPES),
-        job_type=job_type,
-        location=chance.choice(locations) if locations else None,
-        start=start,
-        finish=start + duration,
-        final_state=state,
-        total=total,
-        failed=failed,
-        skipped=chance.randint(0, 2) if total - failed >= 2 else 0,
-        errors=tuple(
-            JobError(text, is_code, "https://support.example/kb" if is_code else "", chance.randint(1, 9))
-            for text, is_code in kinds
-        ),
-    )
+        return tested(series[low:surely_from]) + series[surely_from:surely_to] + tested(series[surely_to:high])
+
+    def _ordered(self, matches: list[SimulatedJob]) -> list[SimulatedJob]:
+        if self.order == "newest":
+            matches.reverse()
+        elif self.order == "id":
+            matches.sort(key=attrgetter("id"))
+        elif self.order == "scattered":
+            matches.sort(key=lambda job: crc32(job.id.encode()))
+        elif self.order == "shuffled":
+            self._chance.shuffle(matches)
+        return matches
