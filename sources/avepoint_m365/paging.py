@@ -12,6 +12,9 @@ Params = dict[str, str]
 MAX_STALE_PAGES = 3
 """Pages in a row without a new id that are read on over while the total promises more."""
 
+MAX_PAGES_AHEAD = 64
+"""Pages of one listing asked for side by side at most, which bounds what is held of them."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -122,7 +125,7 @@ class Pager:
         if not by_number or not self.more_is_promised or self._last.total is None:
             return []
         first = int(step["pageIndex"])
-        count = ceil((self._last.total - len(self.seen_ids)) / self._largest_page)
+        count = min(ceil((self._last.total - len(self.seen_ids)) / self._largest_page), MAX_PAGES_AHEAD)
         self._index = first + count - 1
         return [self._ask({**step, "pageIndex": str(first + further)}) for further in range(1, count)]
 
