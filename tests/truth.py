@@ -8,17 +8,20 @@ from avepoint_m365.settings import JobType, ObjectType
 from avepoint_simulator import World
 
 
-def in_warehouse(file: Path) -> dict[str, Any]:
+def in_warehouse(file: Path, tenant: str = "default") -> dict[str, Any]:
     """Job id to everything the three tables of a DuckDB file say of it."""
     with duckdb.connect(str(file), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
         jobs = connection.execute(
             "SELECT id, location, object_type, job_type, state, epoch(start_time), epoch(finish_time), total_number, "
             "failed_number, successful_number, skipped_number FROM jobs "
-            "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id"
+            "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id WHERE jobs.tenant = ?",
+            [tenant],
         ).fetchall()
         errors = connection.execute(
-            "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors ORDER BY job_id, error_index"
+            "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors WHERE tenant = ? "
+            "ORDER BY job_id, error_index",
+            [tenant],
         ).fetchall()
     assert len({row[0] for row in jobs}) == len(jobs), "a job has two rows"
     return {row[0]: (*row[1:], tuple(error[1:] for error in errors if error[0] == row[0])) for row in jobs}

@@ -54,6 +54,12 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option(help="End of the backfill; now where unset. UTC without a zone.")]
 
 
+Tenants = Annotated[
+    list[str] | None, typer.Option("--tenant", help="A tenant of the configuration; may be given several times.")
+]
+AllTenants = Annotated[bool, typer.Option("--all-tenants", help="Every tenant of the configuration.")]
+
+
 @contextmanager
 def _failures(verbose: bool) -> Iterator[None]:
     """Turns whatever goes wrong into one paragraph on stderr and the exit code of its kind."""
@@ -77,6 +83,8 @@ def _failures(verbose: bool) -> Iterator[None]:
 def load(
     since: Since = None,
     until: Until = None,
+    tenant: Tenants = None,
+    all_tenants: AllTenants = False,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
@@ -85,21 +93,41 @@ def load(
     begin, end = _moment(since), _moment(until)
     with _failures(verbose):
         from m365_jobs.load import Options
+        from m365_jobs.tenants import selected
 
-        raise typer.Exit(_run(Options(begin, end, destination, dataset)))
+        options, tenants = Options(begin, end, destination, dataset), selected(tenant or (), every=all_tenants)
+        raise typer.Exit(_load_one(options, tenants[0]) if len(tenants) == 1 else _load_many(options, tenants, verbose))
 
 
-def _run(options: Any) -> int:
+def _load_one(options: Any, tenant: Any) -> int:
     from avepoint_m365 import Progress
 
     from m365_jobs import console
     from m365_jobs.load import load as run
 
     progress = Progress()
-    with console.watch(progress):
+    options.source = {**tenant.settings, "tenant": tenant.name}
+    with console.watch(lambda: console.progress_of_one(progress)):
         summary = run(options, progress, console.say)
     console.report(summary)
     return summary.exit_code
+
+
+def _load_many(options: Any, tenants: list[Any], verbose: bool) -> int:
+    from avepoint_m365 import Progress
+
+    from m365_jobs import console
+    from m365_jobs.many import Group, load_all
+
+    def failed(error: BaseException) -> None:
+        if verbose:
+            logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
+
+    group = Group({one.name: Progress() for one in tenants})
+    with console.watch(lambda: console.progress_of_many(group)):
+        load_all(tenants, options, group, console.say, failed)
+    console.report_many(group)
+    return group.exit_code
 
 
 @app.command()

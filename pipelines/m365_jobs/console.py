@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from avepoint_m365 import Progress
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from m365_jobs.load import Summary
+from m365_jobs.many import Group
 
 PLAIN_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -24,27 +25,33 @@ def say(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(escape(text), highlight=False)
 
 
-def line(progress: Progress, seconds: float) -> str:
-    """Progress in one line of at most 80 columns."""
-    parts = [
-        f"{progress.partitions_done}/{progress.partitions} partitions",
-        f"{progress.jobs:,} jobs",
-        f"{progress.traffic.attempts:,} requests",
-    ]
-    if progress.traffic.throttled:
-        parts.append(f"throttled {progress.traffic.throttled:,}x")
+def progress_of_one(progress: Progress) -> str:
+    """How far a load is, in one line."""
     done = progress.partitions and progress.partitions_done == progress.partitions
-    return f"{'Writing' if done else 'Reading'}: {', '.join(parts)}, {seconds:.0f} s"
+    partitions = f"{progress.partitions_done}/{progress.partitions} partitions"
+    return f"{'Writing' if done else 'Reading'}: {partitions}, {_traffic([progress])}"
+
+
+def progress_of_many(group: Group) -> str:
+    """How far the loads of several tenants are, in one line."""
+    return f"{len(group.outcomes)}/{len(group.progress)} tenants, {_traffic(group.progress.values())}"
+
+
+def _traffic(loads: Iterable[Progress]) -> str:
+    loads = list(loads)
+    jobs, requests = sum(one.jobs for one in loads), sum(one.traffic.attempts for one in loads)
+    throttled = sum(one.traffic.throttled for one in loads)
+    return f"{jobs:,} jobs, {requests:,} requests" + (f", throttled {throttled:,}x" if throttled else "")
 
 
 @contextmanager
-def watch(progress: Progress) -> Iterator[None]:
-    """Shows progress until the block ends: in place on a terminal, as plain lines elsewhere."""
+def watch(line: Callable[[], str]) -> Iterator[None]:
+    """Shows ``line`` and the time until the block ends: in place on a terminal, as plain lines elsewhere."""
     console = Console(stderr=True, soft_wrap=True)
     began, stop = time.monotonic(), threading.Event()
 
     def now() -> str:
-        return line(progress, time.monotonic() - began)
+        return f"{line()}, {time.monotonic() - began:.0f} s"
 
     def in_place() -> None:
         with Live(Text(now()), console=console, transient=True, auto_refresh=False) as live:
@@ -62,6 +69,25 @@ def watch(progress: Progress) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def report_many(group: Group) -> None:
+    """What the loads of several tenants did: a line for each that is not fine, and one for all."""
+    outcomes = sorted(group.outcomes, key=lambda one: one.tenant)
+    summaries = [one.summary for one in outcomes if one.summary]
+    for one in outcomes:
+        if one.failure:
+            say(f"{one.tenant}: failed ({one.failure.kind}): {one.failure.text}")
+        elif one.summary and one.summary.incomplete:
+            say(f"{one.tenant}: not proved complete: {'; '.join(one.summary.incomplete[:3])}.")
+    incomplete, new = sum(bool(one.incomplete) for one in summaries), sum(one.new for one in summaries)
+    changed, requests = sum(one.changed for one in summaries), sum(one.requests for one in summaries)
+    say(
+        f"{len(summaries)} of {len(outcomes)} tenants loaded, {incomplete} of them incomplete: {new:,} jobs new, "
+        f"{changed:,} changed, {requests:,} requests."
+    )
+    for where in sorted({f"{one.warehouse}, dataset {one.dataset}" for one in summaries}):
+        say(f"Warehouse: {where}.")
 
 
 def report(summary: Summary) -> None:

@@ -65,6 +65,6 @@ def _make_room(file: Path) -> None:
 
 def _load(options: Options) -> None:
     progress = Progress()
-    with console.watch(progress):
+    with console.watch(lambda: console.progress_of_one(progress)):
         summary = load(options, progress, console.say)
     console.report(summary)

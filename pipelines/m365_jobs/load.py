@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -30,6 +31,9 @@ SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
 
 Say = Callable[[str], None]
+
+_writing = threading.Lock()
+"""Tenants of one process read side by side but write one after the other, which any destination can take."""
 
 
 @dataclass
@@ -97,7 +101,8 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
             why = explain(error)
             backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
             if why.kind not in ("destination", "config"):
-                _record_failures(pipeline, backlog, say)
+                with _writing:
+                    _record_failures(pipeline, backlog, say)
             raise
 
 
@@ -129,14 +134,16 @@ def _load(
 
     # Made once before anything else, so that a wrong setting is told before the warehouse is touched.
     source = _source(options, run_id, progress)
-    _finish_what_was_left(pipeline, say)
+    with _writing:
+        _finish_what_was_left(pipeline, say)
     while True:
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)))
         pipeline.extract(source, loader_file_format="parquet")
-        pipeline.normalize()
-        _compare(pipeline, tenant, progress, summary)
-        pipeline.load()
-        backlog.clear()
+        with _writing:
+            pipeline.normalize()
+            _compare(pipeline, tenant, progress, summary)
+            pipeline.load()
+            backlog.clear()
         if progress.cut_at is None:
             break
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")

@@ -33,7 +33,7 @@ from avepoint_m365.errors import (
 from avepoint_m365.paging import Page, Params
 from avepoint_m365.records import SEEN_AT, parse_count, read_jobs
 from avepoint_m365.settings import JOBS_SCOPE, Endpoint
-from avepoint_m365.throttle import Gate, retry_after
+from avepoint_m365.throttle import gate_of, retry_after
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
 
@@ -97,7 +97,7 @@ class JobsClient:
         )
         self._base_url = addresses.base_url
         self._tokens = Tokens(identity, addresses.token_url, JOBS_SCOPE, self._post_form)
-        self._gate = Gate(concurrency)
+        self._gate = gate_of(addresses.base_url, concurrency)
         self._endpoint_lock = threading.Lock()
         self._endpoint = None if endpoint == "auto" else Endpoint(endpoint)
 

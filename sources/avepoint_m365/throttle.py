@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from weakref import WeakValueDictionary
 
 
 def retry_after(header: str | None, attempt: int, factor: float, longest: float) -> float:
@@ -27,6 +28,19 @@ def retry_after(header: str | None, attempt: int, factor: float, longest: float)
         except (TypeError, ValueError):
             seconds = factor * 2 ** min(attempt - 1, 30)
     return longest if math.isnan(seconds) else min(max(seconds, 0.0), longest)
+
+
+_gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
+_making = threading.Lock()
+
+
+def gate_of(host: str, concurrency: int) -> Gate:
+    """The gate of an API host, shared by all who ask it in this process: tenants of one host have one limit."""
+    with _making:
+        gate = _gates.get(host)
+        if gate is None:
+            gate = _gates[host] = Gate(concurrency)
+        return gate
 
 
 class Gate:

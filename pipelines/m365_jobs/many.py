@@ -1,0 +1,75 @@
+"""Loading several tenants: side by side, and none held up by another that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from avepoint_m365 import Progress
+
+from m365_jobs.errors import FAILED, FINE, Failure, explain
+from m365_jobs.load import Options, Say, Summary, load
+from m365_jobs.tenants import Tenant
+
+SIDE_BY_SIDE = 8
+"""Tenants that are read at once; how many requests are under way is up to ``concurrency``, for each API host."""
+
+
+@dataclass
+class Outcome:
+    """How the load of one tenant ended: with a summary or with a failure."""
+
+    tenant: str
+    summary: Summary | None = None
+    failure: Failure | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """That of a load of this tenant alone."""
+        if self.failure:
+            return self.failure.exit_code
+        return self.summary.exit_code if self.summary else FINE
+
+
+@dataclass
+class Group:
+    """The loads of several tenants, as a whole; read it from any thread while they go on."""
+
+    progress: dict[str, Progress]
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """That of all tenants if it is the same; else 1 if any failed, or 3 if any is incomplete."""
+        codes = {one.exit_code for one in self.outcomes}
+        if len(codes) == 1:
+            return codes.pop()
+        return FAILED if any(one.failure for one in self.outcomes) else max(codes, default=FINE)
+
+
+def load_all(
+    tenants: Sequence[Tenant], options: Options, group: Group, say: Say, failed: Callable[[BaseException], None]
+) -> None:
+    """Loads each tenant with ``options``; ``group`` tells how far they are and, at the end, how each ended.
+
+    ``failed`` is told of each exception, after it was recorded.
+    """
+
+    def one(tenant: Tenant) -> Outcome:
+        def tell(text: str) -> None:
+            say(f"{tenant.name}: {text}")
+
+        try:
+            own = replace(options, source={**options.source, **tenant.settings, "tenant": tenant.name})
+            outcome = Outcome(tenant.name, summary=load(own, group.progress[tenant.name], tell))
+        except Exception as error:
+            failed(error)
+            outcome = Outcome(tenant.name, failure=explain(error))
+        # What was read is not needed any more, and there may be hundreds of tenants.
+        group.progress[tenant.name].results = []
+        group.outcomes.append(outcome)
+        return outcome
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="tenant") as pool:
+        list(pool.map(one, tenants))
