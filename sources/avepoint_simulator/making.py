@@ -88,24 +88,21 @@ def _make_job(
     error_share: float,
     make_id: Callable[[int, str, int], str],
 ) -> SimulatedJob:
-    start = (now - timedelta(days=days * chance.random() - 0.5)).replace(microsecond=0)
+    start = now - timedelta(days * chance.random() - 0.5)
+    start -= timedelta(microseconds=start.microsecond)
     job_type = JOB_TYPES[bisect(_JOB_TYPE_BOUNDS, chance.random() * 100)]
     duration = timedelta(seconds=round(chance.lognormvariate(6.5, 1.2)))
     total = round(chance.lognormvariate(5, 1.5))
     bad = chance.random() < error_share
     failed = min(total, 1 + round(total * chance.random() * 0.2)) if bad else 0
     state = chance.choices((EXCEPTION, PARTIAL, FAILED), weights=(6, 3, 1))[0] if bad else FINISHED
-    kinds = chance.sample(ERROR_TEXTS, k=chance.randint(1, 3)) if bad else []
+    kinds = chance.sample(ERROR_TEXTS, k=chance.randint(1, 3)) if bad else ()
+    object_type = chance.choice(OBJECT_TYPES)
+    location = chance.choice(locations) if locations else None
+    skipped = chance.randint(0, 2) if total - failed >= 2 else 0
+    errors = tuple([_error(text, is_code, chance.randint(1, 9)) for text, is_code in kinds])
+    job_id = make_id(job_type, _stamp(start), number)
+    # By position, since names double what it costs.
     return SimulatedJob(
-        id=make_id(job_type, _stamp(start), number),
-        object_type=chance.choice(OBJECT_TYPES),
-        job_type=job_type,
-        location=chance.choice(locations) if locations else None,
-        start=start,
-        finish=start + duration,
-        final_state=state,
-        total=total,
-        failed=failed,
-        skipped=chance.randint(0, 2) if total - failed >= 2 else 0,
-        errors=tuple(_error(text, is_code, chance.randint(1, 9)) for text, is_code in kinds),
+        job_id, object_type, job_type, location, start, start + duration, state, total, failed, skipped, errors
     )
