@@ -20,7 +20,7 @@ from avepoint_m365 import Progress, avepoint_m365
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from filelock import FileLock, Timeout
 
-from m365_jobs import warehouse
+from m365_jobs import marts, warehouse
 from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain
 from m365_jobs.runs import Backlog, Run, failed, resource
 
@@ -93,10 +93,11 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
     tenant = str(options.source.get("tenant") or warehouse.configured_tenant())
     pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
     run_id, started_at = uuid4().hex, datetime.now(UTC)
+    protection = marts.protection()
     with _lock(pipeline, say):
         backlog = Backlog(pipeline, warehouse.fingerprint(pipeline))
         try:
-            return _load(pipeline, options, tenant, run_id, started_at, progress, backlog, say)
+            summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, say)
         except BaseException as error:
             why = explain(error)
             backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
@@ -104,6 +105,8 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
                 with _writing:
                     _record_failures(pipeline, backlog, say)
             raise
+        marts.ensure(pipeline, protection)
+        return summary
 
 
 def _load(

@@ -1,0 +1,125 @@
+"""The marts: views on the tables of the warehouse, each a plain SQL file, kept up to date by every load."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import dlt
+from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.job_client_impl import SqlJobClientBase
+from sqlglot import exp
+
+from m365_jobs.errors import WarehouseError
+from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Relation, tables, views
+from m365_jobs.marts.rendering import Place, create_view, qualified, render
+from m365_jobs.marts.settings import Protection, protection
+
+__all__ = ["TABLES", "VIEWS", "Column", "Protection", "Relation", "ensure", "protection", "render", "tables", "views"]
+
+VERSIONS = "_mart_versions"
+"""A view that says which text of each view the warehouse has."""
+
+COMMENTED = ("duckdb", "postgres")
+"""Dialects in which descriptions become comments on views, tables and columns."""
+
+
+def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[str]:
+    """Creates or replaces the views that are missing or whose text, comments or settings changed; their names.
+
+    Two short queries where nothing changed. Does nothing where the destination holds no views: a lake, over which
+    ``render`` gives the queries. ``settings`` are the configuration's where unset.
+
+    Raises:
+        WarehouseError: where the destination refuses, for instance without the right to create views.
+    """
+    settings = settings or protection()
+    with pipeline.destination_client() as client:
+        if not isinstance(client, SqlJobClientBase):
+            return []
+        found = client.get_storage_tables([*TABLES, *VIEWS, VERSIONS])
+        held = {name: columns for name, columns in found if columns}
+        wanted = _statements(client, settings, held)
+        versions = {name: hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12] for name, texts in wanted.items()}
+        known = _versions(client) if VERSIONS in held else {}
+        stale = [name for name in wanted if name not in held or known.get(name) != versions[name]]
+        if stale:
+            statements = [*_drops(client, stale, held), *(text for name in stale for text in wanted[name])]
+            try:
+                _execute(client, [*statements, _remember(client, versions)])
+            except DatabaseException as error:
+                # Of two loads that replace a view at the same moment, PostgreSQL refuses the second.
+                if _versions(client) != versions:
+                    raise WarehouseError(
+                        f"The jobs are loaded, but the views {', '.join(stale)} could not be made: {error} "
+                        "The user of the destination needs the right to create and replace views in the dataset; "
+                        "the next load tries again."
+                    ) from error
+        return [name for name in stale if name in VIEWS]
+
+
+def _place(client: SqlJobClientBase) -> Place:
+    def place(name: str) -> list[str]:
+        path = client.sql_client.make_qualified_table_name_path(name, quote=False)
+        # A DuckDB file is its own catalog: views that named it would break when the file is renamed or attached.
+        return path[-2:] if _dialect(client) == "duckdb" else path
+
+    return place
+
+
+def _dialect(client: SqlJobClientBase) -> str:
+    return str(client.capabilities.sqlglot_dialect)
+
+
+def _statements(client: SqlJobClientBase, settings: Protection, held: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What creates each view and comments it, and what comments each table."""
+    dialect, place = _dialect(client), _place(client)
+    statements = {view.name: [create_view(view.name, dialect, settings, place)] for view in views()}
+    statements |= {table.name: [] for table in tables() if table.name in held}
+    if dialect in COMMENTED:
+        for relation in (*views(), *tables()):
+            if relation.name in statements:
+                statements[relation.name] += _comments(relation, dialect, place)
+    return statements
+
+
+def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
+    path = qualified(place(relation.name))
+    kind = "VIEW" if relation.name in VIEWS else "TABLE"
+    yield f"COMMENT ON {kind} {path.sql(dialect)} IS {exp.Literal.string(relation.about).sql(dialect)}"
+    for column in relation.columns:
+        text = exp.Literal.string(f"{column.description} ({column.unit})" if column.unit else column.description)
+        yield f"COMMENT ON COLUMN {path.sql(dialect)}.{column.name} IS {text.sql(dialect)}"
+
+
+def _drops(client: SqlJobClientBase, stale: list[str], held: Mapping[str, Any]) -> Iterator[str]:
+    """Views whose columns changed go first: PostgreSQL replaces only those that keep theirs."""
+    described = {view.name: [column.name for column in view.columns] for view in views()}
+    for name in stale:
+        if name in held and name in described and [column.lower() for column in held[name]] != described[name]:
+            yield f"DROP VIEW {qualified(_place(client)(name)).sql(_dialect(client))}"
+
+
+def _versions(client: SqlJobClientBase) -> dict[str, str]:
+    view = client.sql_client.make_qualified_table_name(VERSIONS)
+    return {row[0]: row[1] for row in client.sql_client.execute_sql(f"SELECT name, version FROM {view}") or ()}
+
+
+def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
+    rows = [
+        exp.select(exp.alias_(exp.Literal.string(name), "name"), exp.alias_(exp.Literal.string(version), "version"))
+        for name, version in versions.items()
+    ]
+    create = exp.Create(
+        this=qualified(_place(client)(VERSIONS)), kind="VIEW", replace=True, expression=exp.union(*rows, distinct=False)
+    )
+    return create.sql(_dialect(client))
+
+
+def _execute(client: SqlJobClientBase, statements: list[str]) -> None:
+    sql = client.sql_client
+    with sql.begin_transaction() if client.capabilities.supports_ddl_transactions else nullcontext():
+        for statement in statements:
+            sql.execute_sql(statement)

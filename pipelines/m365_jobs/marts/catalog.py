@@ -1,0 +1,73 @@
+"""What tables and views hold, column by column, as their files say it.
+
+The header of each view's .sql file, and ``tables.toml`` for the tables, are TOML: ``about``, ``key`` and ``columns``,
+each column as ``type, unit: description`` (the unit only where it has one).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+VIEWS = ("job_facts", "daily_summary", "protection_status", "error_summary", "open_jobs")
+TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its type in words (text, bigint, double, boolean, date, timestamp), unit and meaning."""
+
+    name: str
+    type: str
+    unit: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view; ``key`` are the columns that tell its rows apart, none where rows are only appended."""
+
+    name: str
+    about: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+@cache
+def source(view: str) -> str:
+    """The text of a view's file, in DuckDB's dialect."""
+    return (files(__package__) / f"{view}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def views() -> tuple[Relation, ...]:
+    """The views, in the order of ``VIEWS``."""
+    return tuple(_relation(name, tomllib.loads(_header(source(name)))) for name in VIEWS)
+
+
+@cache
+def tables() -> tuple[Relation, ...]:
+    """The tables, in the order of ``TABLES``."""
+    described = tomllib.loads((files(__package__) / "tables.toml").read_text(encoding="utf-8"))
+    return tuple(_relation(name, described[name]) for name in TABLES)
+
+
+def _header(text: str) -> str:
+    lines = text.splitlines()
+    end = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+    return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines[:end])
+
+
+def _relation(name: str, described: Mapping[str, Any]) -> Relation:
+    columns = tuple(_column(column, text) for column, text in described["columns"].items())
+    return Relation(name, described["about"], tuple(described["key"]), columns)
+
+
+def _column(name: str, text: str) -> Column:
+    kind, _, description = text.partition(": ")
+    type_, _, unit = kind.partition(", ")
+    return Column(name, type_, unit, description)

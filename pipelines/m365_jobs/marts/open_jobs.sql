@@ -1,0 +1,38 @@
+-- about = "What is running: one row per job without a finish whose state does not say that it ended."
+-- key = ["tenant", "id"]
+--
+-- [columns]
+-- tenant = "text: Label of the tenant."
+-- id = "text: The job's id, as AvePoint gives it."
+-- location = "text: Multi-Geo location that was asked for; null where none was."
+-- object_type = "text: Service, such as exchange_online."
+-- job_type = "text: backup, restore, export, deletion or retention; null where it is unknown."
+-- start_time = "timestamp, UTC: When the job started."
+-- hours_open = """\
+--   double, hours: How long it had been open at data_as_of of its partition, the window end of the last complete \
+--   load; at fetched_at where there is none or the job started later."""
+SELECT
+    f.tenant,
+    f.id,
+    f.location,
+    f.object_type,
+    f.job_type,
+    f.start_time,
+    (
+        epoch(CASE WHEN p.data_as_of >= f.start_time THEN p.data_as_of ELSE f.fetched_at END) - epoch(f.start_time)
+    ) / 3600 AS hours_open
+FROM job_facts AS f
+LEFT JOIN (
+    SELECT l.tenant, l.location, l.object_type, max(l.window_end) AS data_as_of
+    FROM (
+        SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS window_end
+        FROM load_audit AS a
+        GROUP BY a.tenant, a.location, a.object_type, a.run_id
+        HAVING min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) = 1
+    ) AS l
+    GROUP BY l.tenant, l.location, l.object_type
+) AS p
+    ON p.tenant = f.tenant
+    AND p.object_type = f.object_type
+    AND coalesce(p.location, '') = coalesce(f.location, '')
+WHERE f.finish_time IS NULL AND f.outcome IN ('running', 'other')

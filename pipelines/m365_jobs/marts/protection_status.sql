@@ -1,0 +1,182 @@
+-- about = """\
+--   Is everything backed up? One row per tenant, location and service that is expected: named in \
+--   expected_object_types, or with a backup job in the 30 days before the tenant's newest load. Only jobs known to \
+--   be backups count. A success is outcome success, or a warning with successful objects and a failed_ratio of at \
+--   most tolerated_failed_ratio."""
+-- key = ["tenant", "location", "object_type"]
+--
+-- [columns]
+-- tenant = "text: Label of the tenant."
+-- location = "text: Multi-Geo location that was asked for; null where none was."
+-- object_type = "text: Service, such as exchange_online."
+-- last_success_at = "timestamp, UTC: Finish of the last successful backup; null where there is none."
+-- hours_since_success = """\
+--   double, hours: From then to data_as_of, not to now: an outage of the API is not a missed backup."""
+-- last_outcome = "text: Outcome of the last finished backup, in the order of finish_time, start_time and id."
+-- consecutive_failures = "bigint, jobs: Finished backups after the last success; all of them where there is none."
+-- open_jobs = "bigint, jobs: Backups in progress."
+-- status = """\
+--   text: The first that holds: ignored (in ignored_object_types); unknown (no complete load, or no job whose type \
+--   is known); failing (2 or more consecutive failures); never (no success yet); running_long (the allowed age is \
+--   passed, but a backup has been open for less than 48 hours); late (the allowed age is passed); protected."""
+-- data_as_of = """\
+--   timestamp, UTC: Window end of the last load that proved this partition complete: the moment at which ages are \
+--   judged."""
+WITH settings AS (
+    -- Stands for the configuration, whose values m365_jobs.marts puts here.
+    SELECT DISTINCT
+        j.object_type,
+        0 AS expected,
+        0 AS ignored,
+        26 AS allowed_age_hours,
+        0.05 AS tolerated_failed_ratio
+    FROM jobs AS j
+),
+loads AS (
+    SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS window_end
+    FROM load_audit AS a
+    GROUP BY a.tenant, a.location, a.object_type, a.run_id
+    HAVING min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) = 1
+),
+proved AS (
+    SELECT l.tenant, l.location, l.object_type, max(l.window_end) AS data_as_of
+    FROM loads AS l
+    GROUP BY l.tenant, l.location, l.object_type
+),
+newest AS (
+    SELECT a.tenant, max(a.window_end) AS loaded_until
+    FROM load_audit AS a
+    GROUP BY a.tenant
+),
+asked AS (
+    SELECT DISTINCT a.tenant, a.location
+    FROM load_audit AS a
+    JOIN newest AS n ON n.tenant = a.tenant
+    WHERE epoch(n.loaded_until) - epoch(a.window_end) <= 30 * 86400
+),
+held AS (
+    SELECT
+        j.tenant,
+        j.location,
+        j.object_type,
+        count(j.job_type) AS typed_jobs,
+        coalesce(
+            max(CASE WHEN j.job_type = 'backup' THEN coalesce(j.finish_time, j.start_time) END),
+            CASE WHEN count(j.job_type) = 0 THEN max(coalesce(j.finish_time, j.start_time)) END
+        ) AS last_backup
+    FROM jobs AS j
+    GROUP BY j.tenant, j.location, j.object_type
+),
+expected AS (
+    SELECT a.tenant, a.location, s.object_type
+    FROM asked AS a
+    CROSS JOIN settings AS s
+    WHERE s.expected = 1
+    UNION
+    SELECT h.tenant, h.location, h.object_type
+    FROM held AS h
+    LEFT JOIN newest AS n ON n.tenant = h.tenant
+    WHERE epoch(coalesce(n.loaded_until, h.last_backup)) - epoch(h.last_backup) <= 30 * 86400
+),
+clean AS (
+    SELECT f.tenant, f.location, f.object_type, max(f.finish_time) AS finish_time
+    FROM job_facts AS f
+    WHERE f.job_type = 'backup' AND f.outcome = 'success'
+    GROUP BY f.tenant, f.location, f.object_type
+),
+recent AS (
+    -- What ended before the last clean success cannot change anything, and is most of all jobs.
+    SELECT
+        f.tenant,
+        f.location,
+        f.object_type,
+        f.finish_time,
+        f.outcome,
+        CASE
+            WHEN f.outcome = 'success' THEN 1
+            WHEN f.outcome = 'warning' AND f.successful_number > 0 AND f.failed_ratio <= s.tolerated_failed_ratio THEN 1
+            ELSE 0
+        END AS succeeded,
+        row_number() OVER (
+            PARTITION BY f.tenant, f.location, f.object_type
+            ORDER BY f.finish_time DESC, f.start_time DESC NULLS LAST, f.id DESC
+        ) AS place
+    FROM job_facts AS f
+    JOIN settings AS s ON s.object_type = f.object_type
+    LEFT JOIN clean AS c
+        ON c.tenant = f.tenant
+        AND c.object_type = f.object_type
+        AND coalesce(c.location, '') = coalesce(f.location, '')
+    WHERE f.job_type = 'backup' AND f.finish_time >= coalesce(c.finish_time, f.finish_time)
+),
+history AS (
+    SELECT
+        r.tenant,
+        r.location,
+        r.object_type,
+        max(CASE WHEN r.succeeded = 1 THEN r.finish_time END) AS last_success_at,
+        max(CASE WHEN r.place = 1 THEN r.outcome END) AS last_outcome,
+        coalesce(min(CASE WHEN r.succeeded = 1 THEN r.place END) - 1, count(*)) AS consecutive_failures
+    FROM recent AS r
+    GROUP BY r.tenant, r.location, r.object_type
+),
+running AS (
+    SELECT o.tenant, o.location, o.object_type, count(*) AS open_jobs, min(o.hours_open) AS shortest_open
+    FROM open_jobs AS o
+    WHERE o.job_type = 'backup'
+    GROUP BY o.tenant, o.location, o.object_type
+),
+judged AS (
+    SELECT
+        e.tenant,
+        e.location,
+        e.object_type,
+        y.last_success_at,
+        (epoch(p.data_as_of) - epoch(y.last_success_at)) / 3600 AS hours_since_success,
+        y.last_outcome,
+        coalesce(y.consecutive_failures, 0) AS consecutive_failures,
+        coalesce(r.open_jobs, 0) AS open_jobs,
+        p.data_as_of,
+        h.typed_jobs,
+        r.shortest_open,
+        s.ignored,
+        s.allowed_age_hours
+    FROM expected AS e
+    JOIN settings AS s ON s.object_type = e.object_type
+    LEFT JOIN proved AS p
+        ON p.tenant = e.tenant
+        AND p.object_type = e.object_type
+        AND coalesce(p.location, '') = coalesce(e.location, '')
+    LEFT JOIN held AS h
+        ON h.tenant = e.tenant
+        AND h.object_type = e.object_type
+        AND coalesce(h.location, '') = coalesce(e.location, '')
+    LEFT JOIN history AS y
+        ON y.tenant = e.tenant
+        AND y.object_type = e.object_type
+        AND coalesce(y.location, '') = coalesce(e.location, '')
+    LEFT JOIN running AS r
+        ON r.tenant = e.tenant
+        AND r.object_type = e.object_type
+        AND coalesce(r.location, '') = coalesce(e.location, '')
+)
+SELECT
+    g.tenant,
+    g.location,
+    g.object_type,
+    g.last_success_at,
+    g.hours_since_success,
+    g.last_outcome,
+    g.consecutive_failures,
+    g.open_jobs,
+    CASE
+        WHEN g.ignored = 1 THEN 'ignored'
+        WHEN g.data_as_of IS NULL OR g.typed_jobs = 0 THEN 'unknown'
+        WHEN g.consecutive_failures >= 2 THEN 'failing'
+        WHEN g.last_success_at IS NULL THEN 'never'
+        WHEN g.hours_since_success > g.allowed_age_hours AND g.shortest_open < 48 THEN 'running_long'
+        WHEN g.hours_since_success > g.allowed_age_hours THEN 'late'
+        ELSE 'protected'
+    END AS status,
+    g.data_as_of
+FROM judged AS g

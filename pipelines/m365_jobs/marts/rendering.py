@@ -1,0 +1,134 @@
+"""From the plain SQL of a view's file to the dialect, the dataset and the settings of a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.optimizer.eliminate_ctes import eliminate_ctes
+from sqlglot.optimizer.pushdown_projections import pushdown_projections
+from sqlglot.optimizer.qualify import qualify
+
+from m365_jobs.marts.catalog import TABLES, VIEWS, source
+from m365_jobs.marts.settings import OBJECT_TYPES, Protection
+
+DIALECT = "duckdb"
+"""What the files are written in."""
+
+Place = Callable[[str], Sequence[str]]
+"""Where a table or view of the dataset is: the parts of its full name, unquoted."""
+
+SECONDS = {
+    "bigquery": "UNIX_SECONDS(:x)",
+    "clickhouse": "toUnixTimestamp(:x)",
+    "tsql": "DATEDIFF_BIG(SECOND, '1970-01-01', :x)",
+}
+"""Seconds since 1970 where sqlglot has no word for them."""
+
+REPLACES_ONCE = ("duckdb", "postgres")
+"""Dialects whose regexp_replace needs to be told to replace all matches; elsewhere a fourth argument means another
+thing or is an error, which sqlglot does not know."""
+
+
+def render(view: str, dialect: str, protection: Protection, place: Place | None = None) -> str:
+    """The query of a view in another dialect. Without ``place`` tables have bare names."""
+    return _query(view, dialect, protection, place).sql(dialect, pretty=True, comments=False)
+
+
+def create_view(view: str, dialect: str, protection: Protection, place: Place) -> str:
+    """The statement that creates or replaces a view."""
+    query = _query(view, dialect, protection, place)
+    create = exp.Create(this=qualified(place(view)), kind="VIEW", replace=True, expression=query)
+    return create.sql(dialect, pretty=True, comments=False)
+
+
+def _query(view: str, dialect: str, protection: Protection, place: Place | None) -> exp.Expr:
+    query = _self_contained(view).copy()
+    for cte in query.find_all(exp.CTE):
+        if cte.alias == "settings":
+            cte.set("this", _settings(protection))
+    query = query.transform(_spelled, dialect)
+    if dialect == "clickhouse":
+        # Elsewhere the columns of a join that finds nothing are null; here only if it is asked for.
+        query.set("settings", [exp.EQ(this=exp.column("join_use_nulls"), expression=exp.Literal.number(1))])
+    return query.transform(_placed, place) if place else query
+
+
+@cache
+def _self_contained(view: str) -> exp.Expr:
+    """The query of a view with the queries of other views in their place, less the columns and joins it can spare.
+
+    So each definition stands in one file, yet nobody has to add up errors to count jobs: a destination cannot know
+    that a join whose columns are not asked for changes nothing, and performs it.
+    """
+    query = _parsed(view)
+    others: dict[str, exp.Query | Callable[[], exp.Query]] = {name: _parsed(name) for name in VIEWS if name != view}
+    if not any(table.name in others for table in query.find_all(exp.Table)):
+        return query
+    expanded = qualify(exp.expand(query, others, dialect=DIALECT), dialect=DIALECT, quote_identifiers=False)
+    lean = pushdown_projections(expanded)
+    for select in lean.find_all(exp.Select):
+        _spare_joins(select)
+    return eliminate_ctes(lean)
+
+
+def _parsed(view: str) -> exp.Query:
+    query = sqlglot.parse_one(source(view), read=DIALECT)
+    assert isinstance(query, exp.Query)
+    return query
+
+
+def _spare_joins(select: exp.Select) -> None:
+    """Takes out left joins that nothing else in the query refers to: in these files they are on the key of what they
+    join, so that rows stay as they are."""
+
+    def needed(join: exp.Join) -> bool:
+        return join.side != "LEFT" or any(
+            column.table == join.alias_or_name and column.find_ancestor(exp.Join) is not join
+            for column in select.find_all(exp.Column)
+        )
+
+    select.set("joins", [join for join in select.args.get("joins") or [] if needed(join)])
+
+
+def _settings(protection: Protection) -> exp.Expr:
+    """A row for each object type."""
+    rows = [
+        exp.select(
+            exp.alias_(exp.Literal.string(name), "object_type"),
+            exp.alias_(exp.Literal.number(int(name in protection.expected)), "expected"),
+            exp.alias_(exp.Literal.number(int(name in protection.ignored)), "ignored"),
+            exp.alias_(exp.Literal.number(protection.allowed_age(name)), "allowed_age_hours"),
+            exp.alias_(exp.Literal.number(protection.tolerated_failed_ratio), "tolerated_failed_ratio"),
+        )
+        for name in OBJECT_TYPES
+    ]
+    return exp.union(*rows, distinct=False)
+
+
+def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:
+    """Replaces what sqlglot does not translate."""
+    if isinstance(node, exp.TimeToUnix) and dialect in SECONDS:
+        template = sqlglot.parse_one(SECONDS[dialect], read=dialect)
+        return exp.replace_placeholders(template, x=node.this)
+    if isinstance(node, exp.RegexpReplace) and dialect not in REPLACES_ONCE:
+        node.set("modifiers", None)
+    if isinstance(node, exp.AtTimeZone) and dialect == "clickhouse":
+        return exp.func("toTimeZone", node.this, node.args["zone"])
+    return node
+
+
+def _placed(node: exp.Expr, place: Place) -> exp.Expr:
+    if isinstance(node, exp.Table) and node.name in TABLES and not node.db:
+        table = qualified(place(node.name))
+        table.set("alias", node.args.get("alias"))
+        return table
+    return node
+
+
+def qualified(parts: Sequence[str]) -> exp.Table:
+    """A table by the parts of its full name."""
+    name, db, catalog = [*reversed(parts), None, None][:3]
+    return exp.table_(name or "", db, catalog, quoted=True)
