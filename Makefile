@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test lint setup bench clean
+.PHONY: run test lint setup bench lock clean
 
 run: .venv/.installed
 	$(PY) -m m365_jobs demo
@@ -35,6 +35,11 @@ setup: .venv/.tested
 
 .venv/.tested: .venv/.installed
 	@touch $@
+
+# Keeps the pins that still fit; wants uv. The orchestrators are not in it: they bring versions of their own.
+lock:
+	uv pip compile pyproject.toml --extra build --extra test --extra postgres --extra lake --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

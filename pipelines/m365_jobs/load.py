@@ -20,8 +20,9 @@ from avepoint_m365 import Progress, avepoint_m365
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from filelock import FileLock, Timeout
 
-from m365_jobs import marts, warehouse
+from m365_jobs import destinations, marts, warehouse
 from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain
+from m365_jobs.reader import open_reader
 from m365_jobs.runs import Backlog, Run, failed, resource
 
 LOCK_WAIT = 600.0
@@ -105,7 +106,8 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
                 with _writing:
                     _record_failures(pipeline, backlog, say)
             raise
-        marts.ensure(pipeline, protection)
+        with _writing:
+            marts.ensure(pipeline, protection)
         return summary
 
 
@@ -141,7 +143,7 @@ def _load(
         _finish_what_was_left(pipeline, say)
     while True:
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)))
-        pipeline.extract(source, loader_file_format="parquet")
+        pipeline.extract(destinations.prepare(source, pipeline), loader_file_format="parquet")
         with _writing:
             pipeline.normalize()
             _compare(pipeline, tenant, progress, summary)
@@ -151,6 +153,8 @@ def _load(
             break
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
         source = _source(options, run_id, progress)
+    with _writing:
+        destinations.finish(pipeline, tenant)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary
@@ -204,7 +208,7 @@ def _record_failures(pipeline: dlt.Pipeline, backlog: Backlog, say: Say) -> None
     if pipeline.has_pending_data:
         return
     try:
-        pipeline.run(resource(iter(backlog.rows())), schema=_schema(pipeline))
+        pipeline.run(destinations.prepare(resource(iter(backlog.rows())), pipeline), schema=_schema(pipeline))
         backlog.clear()
     except Exception as error:
         say(f"The failed run will be recorded with the next load: {explain(error).text}")
@@ -245,22 +249,17 @@ def _compare(pipeline: dlt.Pipeline, tenant: str, progress: Progress, summary: S
 
 def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tuple[Any, ...]]:
     """What the warehouse says of jobs that ended after ``start`` or have not ended."""
-    with pipeline.sql_client() as client:
-        jobs = client.make_qualified_table_name("jobs")
+    with open_reader(pipeline) as reader:
         try:
-            rows = client.execute_sql(
-                f"SELECT id, state, start_time, finish_time, duration_hours FROM {jobs} "
+            rows = reader.rows(
+                f"SELECT id, state, start_time, finish_time, duration_hours FROM {reader.table('jobs')} "
                 "WHERE tenant = %s AND (finish_time IS NULL OR finish_time >= %s)",
                 tenant,
                 start,
             )
         except DestinationUndefinedEntity:
             return {}
-    return {row[0]: (row[1], _utc(row[2]), _utc(row[3]), row[4]) for row in rows or []}
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC) if moment else None
+    return {row.pop("id"): tuple(row.values()) for row in rows}
 
 
 @contextmanager

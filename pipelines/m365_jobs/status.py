@@ -16,6 +16,7 @@ from rich.text import Text
 
 from m365_jobs import warehouse
 from m365_jobs.check import expiry
+from m365_jobs.reader import open_reader
 
 PARTITIONS = """
 WITH last AS (
@@ -61,14 +62,14 @@ def read(pipeline: dlt.Pipeline) -> dict[str, Any]:
     """
     tables = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
     about = {"warehouse": warehouse.location(pipeline), "credentials": _expiry()}
-    with pipeline.sql_client() as client:
-        names = {name: client.make_qualified_table_name(name) for name in tables}
+    with open_reader(pipeline) as reader:
+        names = {name: reader.table(name) for name in tables}
         try:
-            counts = {name: _rows(client, f"SELECT count(*) AS n FROM {names[name]}")[0]["n"] for name in tables}
+            counts = {name: reader.rows(f"SELECT count(*) AS n FROM {names[name]}")[0]["n"] for name in tables}
         except DestinationUndefinedEntity:
             return {**about, "partitions": [], "runs": [], "tables": {}}
-        partitions = _rows(client, PARTITIONS.format(audit=names["load_audit"], jobs=names["jobs"]))
-        runs = _rows(client, RUNS.format(runs=names["load_runs"]))
+        partitions = reader.rows(PARTITIONS.format(audit=names["load_audit"], jobs=names["jobs"]))
+        runs = reader.rows(RUNS.format(runs=names["load_runs"]))
     cursors = _cursors(pipeline)
     for one in partitions:
         one["cursor"] = cursors.get((one["tenant"], one["location"], one["object_type"]))
@@ -82,16 +83,6 @@ def _expiry() -> str | None:
     except SourceError:
         return None
     return ending.text if ending else None
-
-
-def _rows(client: Any, sql: str) -> list[dict[str, Any]]:
-    with client.execute_query(sql) as found:
-        names = [column[0] for column in found.description]
-        return [{name: _utc(value) for name, value in zip(names, row, strict=True)} for row in found.fetchall()]
-
-
-def _utc(value: Any) -> Any:
-    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def _cursors(pipeline: dlt.Pipeline) -> dict[tuple[str, str | None, str], datetime]:

@@ -78,16 +78,26 @@ def _destination(name: str) -> Any:
 
 
 def location(pipeline: dlt.Pipeline) -> str:
-    """Where the warehouse is, in words that name no secret: a file, or the kind of destination and its dataset."""
-    with pipeline.destination_client() as client:
-        config = client.config
-        credentials = getattr(config, "credentials", None)
-        database = getattr(credentials, "database", None)
-    if config.destination_type.endswith(".duckdb") and database:
-        return str(database)
-    host = getattr(credentials, "host", None)
-    where = "/".join(str(part) for part in (host, database) if part)
+    """Where the warehouse is, in words that name no secret: a file, or the kind of destination and its dataset.
+
+    Nothing is connected to: this can be said of a destination that is down.
+    """
+    if file := duckdb_file(pipeline):
+        return str(file)
+    config: Any = pipeline.destination_client().config
+    credentials = getattr(config, "credentials", None)
+    # Of an address only what cannot hold a password.
+    host = getattr(config, "bucket_url", None) or getattr(credentials, "host", None)
+    where = "/".join(str(part) for part in (host, getattr(credentials, "database", None)) if part)
     return f"{pipeline.destination.destination_name} {where}".strip()
+
+
+def duckdb_file(pipeline: dlt.Pipeline) -> Path | None:
+    """The file of a DuckDB warehouse; None for any other destination."""
+    config: Any = pipeline.destination_client().config
+    database: Any = getattr(getattr(config, "credentials", None), "database", None)
+    is_file = config.destination_type == "duckdb" and isinstance(database, str) and database != ":memory:"
+    return Path(database) if is_file else None
 
 
 def fingerprint(pipeline: dlt.Pipeline) -> str:

@@ -1,0 +1,120 @@
+"""A read-only look into the warehouse, whichever destination holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import dlt
+import duckdb
+from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseUndefinedRelation
+
+from m365_jobs import lake, warehouse
+
+
+class Client(Protocol):
+    """What a reader needs of a connection; dlt's SQL clients have it."""
+
+    def make_qualified_table_name(self, table_name: str) -> str:
+        """The name with its dataset, quoted."""
+
+    def execute_query(self, query: str, *args: Any) -> Any:
+        """A context manager with a cursor: ``description``, ``fetchmany``, ``fetchall``. Parameters are ``%s``."""
+
+
+class Reader:
+    """SQL on the warehouse. Times come as datetimes in UTC."""
+
+    def __init__(self, client: Client, dialect: str) -> None:
+        self._client = client
+        self.dialect = dialect
+        """sqlglot's name of the SQL that is spoken."""
+
+    def table(self, name: str) -> str:
+        """The qualified, quoted name of a table or view of the dataset."""
+        return self._client.make_qualified_table_name(name)
+
+    @contextmanager
+    def cursor(self, sql: str, *parameters: Any) -> Iterator[Any]:
+        """A cursor with the answer, to be fetched from in parts. Parameters are written ``%s``.
+
+        Raises:
+            DestinationUndefinedEntity: where a table is not there.
+            DatabaseException: for anything else that the destination refuses.
+        """
+        with self._client.execute_query(sql, *parameters) as cursor:
+            yield cursor
+
+    def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """The whole answer, a dictionary for each row; raises as ``cursor`` does."""
+        with self.cursor(sql, *parameters) as cursor:
+            names = [column[0] for column in cursor.description]
+            return [{name: _utc(value) for name, value in zip(names, row, strict=True)} for row in cursor.fetchall()]
+
+
+def _utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+
+
+@contextmanager
+def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    """A connection that cannot write: DuckDB files are opened read-only, a lake is read into DuckDB through Arrow,
+    and other destinations are asked for a read-only session where they have such a thing.
+
+    Raises:
+        DestinationUndefinedEntity: when something is asked of a warehouse that is not there yet.
+        DatabaseException: where the destination cannot be reached or is locked.
+    """
+    if lake.is_lake(pipeline):
+        with duckdb.connect() as connection:
+            lake.register(pipeline, connection)
+            yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
+    elif file := warehouse.duckdb_file(pipeline):
+        with _opened(file) as connection:
+            yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
+    else:
+        with pipeline.sql_client() as client:
+            dialect = client.capabilities.sqlglot_dialect or ""
+            if dialect == "postgres":
+                client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+                client.execute_sql("SET TIME ZONE 'UTC'")
+            yield Reader(client, dialect)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB file, read-only; an empty database where there is none, since reading makes no file."""
+    try:
+        connection = duckdb.connect(str(file), read_only=True) if file.exists() else duckdb.connect()
+    except duckdb.Error as error:
+        raise DatabaseTerminalException(error) from error
+    with connection:
+        yield connection
+
+
+class _DuckDB:
+    """A DuckDB connection of ours that speaks and fails as dlt's SQL clients do."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+        self._connection, self._dataset = connection, dataset
+        connection.execute("SET TimeZone = 'UTC'")
+        schemas = connection.execute("SELECT schema_name FROM information_schema.schemata").fetchall()
+        if (dataset,) in schemas:
+            connection.execute(f'USE "{dataset}"')
+        # Neither files nor the network can be reached from here, and nothing said later changes that.
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+
+    def make_qualified_table_name(self, table_name: str) -> str:
+        return ".".join('"' + name.replace('"', '""') + '"' for name in (self._dataset, table_name))
+
+    @contextmanager
+    def execute_query(self, query: str, *args: Any) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            yield self._connection.execute(query.replace("%s", "?") if args else query, args or None)
+        except duckdb.CatalogException as error:
+            raise DatabaseUndefinedRelation(error) from error
+        except duckdb.Error as error:
+            raise DatabaseTerminalException(error) from error
