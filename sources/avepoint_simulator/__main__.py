@@ -11,6 +11,9 @@ from avepoint_simulator import FAULTS, Dialect, Drift, Simulator, every, make_wo
 from avepoint_simulator.dialect import CHOICES
 from avepoint_simulator.world import BOUNDS, ORDERS, READINGS
 
+WARMED = 200_000
+"""Up to so many jobs are encoded before the start; of more, each when it is first asked for, to start sooner."""
+
 
 def pairs(given: list[str]) -> dict[str, Any]:
     """``key=value`` arguments; values are JSON or, where they are not, text."""
@@ -72,7 +75,8 @@ simulator = Simulator(
     drift=drift,
     port=given.port,
 )
-simulator.warm()
+if given.jobs <= WARMED:
+    simulator.warm()
 gc.freeze()
 gc.enable()
 with simulator:
