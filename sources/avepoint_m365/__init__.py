@@ -123,9 +123,11 @@ def avepoint_m365(
         since=parse_moment("since", since) if since else None,
         backfill_until=str(until or "now"),
     )
-    if (terms.since or terms.start_date) >= terms.until:
+    begin = terms.since or terms.start_date
+    if begin >= terms.until:
+        key = "since" if terms.since else f"{SECTION}.start_date"
         raise ConfigurationError(
-            f"The range is empty: it starts {terms.since or terms.start_date:%Y-%m-%d %H:%M} UTC and ends "
+            f"{key} = {begin:%Y-%m-%d %H:%M} UTC leaves nothing to load: the range ends "
             f"{terms.until:%Y-%m-%d %H:%M} UTC."
         )
     progress = progress or Progress()

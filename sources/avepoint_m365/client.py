@@ -65,6 +65,11 @@ class Traffic:
         return False
 
 
+def _is_cut(response: requests.Response | None, error: BaseException | None) -> bool:
+    """Whether a 200 does not end as JSON does: a body that a proxy cut or replaced is worth another try."""
+    return response is not None and response.status_code == 200 and response.content[-64:].rstrip()[-1:] != b"}"
+
+
 @with_config(spec=RuntimeConfiguration)
 def _runtime(config: RuntimeConfiguration = dlt.config.value) -> RuntimeConfiguration:
     """dlt's settings of timeouts and retries."""
@@ -93,7 +98,7 @@ class JobsClient:
             max_connections=concurrency,
             raise_for_status=False,
             status_codes=tuple(range(500, 600)),
-            retry_condition=self.traffic.observe,
+            retry_condition=[self.traffic.observe, _is_cut],
         )
         self._base_url = addresses.base_url
         self._tokens = Tokens(identity, addresses.token_url, JOBS_SCOPE, self._post_form)

@@ -27,6 +27,11 @@ from avepoint_m365.settings import (
 
 SECTION = "sources.avepoint_m365"
 
+DEFAULT_DATA_CENTER = "us"
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before any job of the product: what is asked for from earlier on is a slip of the pen."""
+
 
 @configspec
 class AvePointCredentials(CredentialsConfiguration):
@@ -54,6 +59,8 @@ class AvePointCredentials(CredentialsConfiguration):
                 f"{SECTION}.credentials needs either client_secret or certificate_path: "
                 f"{'both are' if self.client_secret else 'neither is'} set."
             )
+        if self.expires_at:
+            parse_moment(f"{SECTION}.credentials.expires_at", self.expires_at)
         if self.certificate_path:
             from avepoint_m365.certificate import load_certificate
 
@@ -99,7 +106,9 @@ def resolve_addresses(
     implied = environment_of(data_center)
     if environment is not None and environment not in TOKEN_URLS:
         raise unknown("environment", environment, list(TOKEN_URLS))
-    if environment is not None and environment != implied and base_url is None:
+    # With an address of one's own, the data centre says nothing, unless it is not the default.
+    about_base_url = base_url is not None and data_center == DEFAULT_DATA_CENTER
+    if environment is not None and environment != implied and not about_base_url:
         raise ConfigurationError(
             f"{SECTION}.environment = {environment!r} contradicts data_center = {data_center!r}, which belongs to "
             f"{implied!r}. Remove one of the two."
@@ -154,7 +163,13 @@ def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], 
     for location in locations:
         if location in LOCATIONS:
             continue
-        if not (len(location) == 3 and location.isascii() and location.isalpha() and location.isupper()):
+        if not (
+            isinstance(location, str)
+            and len(location) == 3
+            and location.isascii()
+            and location.isalpha()
+            and location.isupper()
+        ):
             raise unknown("locations", location, LOCATIONS)
         warnings.append(f"{SECTION}.locations: {location!r} is not known here; it is asked for all the same.")
     unique: list[str | None] = list(dict.fromkeys(locations))
@@ -193,4 +208,7 @@ def parse_moment(key: str, value: str | datetime) -> datetime:
                 f"{key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "
                 "without a zone it is UTC."
             ) from error
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    value = value if value.tzinfo else value.replace(tzinfo=UTC)
+    if value < EARLIEST:
+        raise ConfigurationError(f"{key} = {value:%Y-%m-%d} lies before the year 2000, and so before any job.")
+    return value.astimezone(UTC)

@@ -42,6 +42,11 @@ def _folded(params: Mapping[str, str]) -> Params:
     return {name.lower(): value for name, value in params.items()}
 
 
+def _page_of(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """What tells a page from others; its size does not, or a link in a circle would look new with each size."""
+    return frozenset((name, value) for name, value in _folded(params).items() if name != "pagesize")
+
+
 @dataclass
 class Pager:
     """Says which pages to ask for next, and when to stop, for one set of filters.
@@ -55,16 +60,19 @@ class Pager:
     seen_ids: set[str] = field(default_factory=set)
     pages: int = 0
     total_counts_matches: bool = False
-    """Whether a total was seen that is not just the number of rows on its page."""
+    """Whether a total was seen that promises more than the rows on its page."""
     _last: Page = field(default_factory=lambda: Page([], None, None))
     _asked: set[frozenset[tuple[str, str]]] = field(default_factory=set)
     _index: int = 0
     _largest_page: int = 0
     _stale_pages: int = 0
 
-    def first(self) -> list[Params]:
-        """The first request: no pageIndex, so that the server's own numbering (from 0 or 1) does not matter."""
-        return [self._ask({"pageSize": str(self.page_size)})]
+    def first(self, index: str | None = None) -> list[Params]:
+        """The first request: without a pageIndex, so that the server's own numbering (from 0 or 1) does not matter,
+        unless it has to be told that it is page ``index``."""
+        if index is not None:
+            self._index = int(index)
+        return [self._ask({"pageSize": str(self.page_size), **({} if index is None else {"pageIndex": index})})]
 
     def take(self, page: Page, new_ids: int) -> None:
         """Takes note of a page, in the order of asking, and of how many ids on it had not been seen before."""
@@ -72,7 +80,7 @@ class Pager:
         self._last = page
         if page.rows:
             self._largest_page = max(self._largest_page, len(page.rows))
-            self.total_counts_matches |= page.total is not None and page.total != len(page.rows)
+            self.total_counts_matches |= page.total is not None and page.total > len(page.rows)
             self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
     def next(self) -> list[Params]:
@@ -85,6 +93,8 @@ class Pager:
         if self._is_last(page):
             return []
         numbering_is_known = self.pages > 1 and not self._stale_pages
+        # Where the server gives fewer than asked for, it may still count pages of the size that was asked for.
+        self.page_size = min(self.page_size, self._largest_page)
         self._index += 1
         following = self._ask({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
         return [following, *(self._ahead(following) if numbering_is_known else [])]
@@ -96,24 +106,24 @@ class Pager:
         return self.total_counts_matches and total is not None and len(self.seen_ids) < total
 
     def _stale_pages_allowed(self) -> int:
-        # Where pages are numbered from 1, our count's page 1 is the first page over again. And where many jobs
-        # appear while we read, a whole page may have moved on by one: go on while the total says there is more.
+        # Where pages are numbered from 1, our count's page 1 is the first page over again; so is the page that a link
+        # in a circle leads to. And where many jobs appear while we read, a whole page may have moved on by one: go on
+        # while the total says there is more.
         if self.more_is_promised:
             return MAX_STALE_PAGES
-        return 1 if self.pages == 2 and self._index == 1 else 0
+        return 1 if self.pages == 2 else 0
 
     def _follow(self, link: str | None) -> Params | None:
-        from_link = _folded(link_parameters(link))
         own = _folded(self.filters)
-        steps = {name: value for name, value in from_link.items() if name not in own}
-        if not steps or set(steps) == {"pagesize"}:
+        from_link = link_parameters(link).items()
+        steps = {_SPELLING.get(name.lower(), name): value for name, value in from_link if name.lower() not in own}
+        if not steps.keys() - {"pageSize"}:
             return None
-        params = {**self.filters, **{_SPELLING.get(name, name): value for name, value in steps.items()}}
-        params.setdefault("pageSize", str(self.page_size))
-        if frozenset(_folded(params).items()) in self._asked:
+        params = {"pageSize": str(self.page_size), **self.filters, **steps}
+        if _page_of(params) in self._asked:
             return None
-        if steps.get("pageindex", "").isdecimal():
-            self._index = int(steps["pageindex"])
+        if steps.get("pageIndex", "").isdecimal():
+            self._index = int(steps["pageIndex"])
         return self._ask(params)
 
     def _ahead(self, step: Params) -> list[Params]:
@@ -132,7 +142,7 @@ class Pager:
     def _is_last(self, page: Page) -> bool:
         if self.more_is_promised:
             return False
-        if self.total_counts_matches and page.total is not None:
+        if self.total_counts_matches and page.total == len(self.seen_ids):
             return True
         if page.next_link == "":
             # Documented as "nothing is left"; doubted only for a page that is as full as it could be.
@@ -141,7 +151,7 @@ class Pager:
 
     def _ask(self, extra: Params) -> Params:
         params = {**self.filters, **extra}
-        self._asked.add(frozenset(_folded(params).items()))
+        self._asked.add(_page_of(params))
         return params
 
 

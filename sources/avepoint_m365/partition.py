@@ -19,6 +19,9 @@ MAX_READS = 3
 """How often a listing is read over before a partition counts as incomplete."""
 MIN_PAGE_SIZE = 10
 
+FIRST_INDEXES = (None, "0", "1")
+"""The vendor says that pageIndex is optional and 0 by default; its samples begin with 1."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -124,6 +127,8 @@ class PartitionReader:
 
     def __init__(self, page_size: int, split_job_types: bool) -> None:
         self._page_size, self._split = page_size, split_job_types
+        self._first_index: str | None = None
+        self._first_index_is_known = self._size_is_known = False
 
     def read(self, partition: Partition) -> Reader[PartitionResult]:
         """Reads all jobs and of which type each is.
@@ -140,12 +145,10 @@ class PartitionReader:
                 yield from self._to_the_end(pager, everything)
         listings, types = [everything], dict[str, JobType]()
         for job_type in JobType if self._split else ():
-            listings_say_all = by_type or everything.complete
-            if listings_say_all and len(types) >= max(
-                len(everything.ids), (by_type and everything.reported_total) or 0
-            ):
+            expected = everything.reported_total if by_type else len(everything.ids) if everything.complete else None
+            if len(types) == expected:
                 break
-            listing = yield from self.list(partition, job_type)
+            listing = yield from self.listing(partition, job_type)
             listings.append(listing)
             types |= dict.fromkeys(listing.ids - types.keys(), job_type)
         if by_type:
@@ -159,9 +162,10 @@ class PartitionReader:
             everything.ids |= types.keys()
             pager = Pager(partition.filters(None), self._page_size)
             yield from self._first_page(pager, everything)
-            everything.total_basis = "matches"
-            everything.complete = len(everything.ids) == len(types) >= (everything.reported_total or 0)
-            if not everything.complete:
+            everything.complete = len(everything.ids) == len(types) == everything.reported_total
+            if everything.complete:
+                everything.total_basis = "matches"
+            else:
                 yield from self._to_the_end(pager, everything)
 
     def peek(self, partition: Partition) -> Reader[Listing]:
@@ -169,11 +173,11 @@ class PartitionReader:
         listing = Listing(None)
         with _Clock(listing):
             pager = Pager(partition.filters(None), MIN_PAGE_SIZE)
-            self._take((yield pager.first()), pager, listing)
+            yield from self._first_page(pager, listing)
             listing.complete = not pager.next()
         return listing
 
-    def list(self, partition: Partition, job_type: JobType | None) -> Reader[Listing]:
+    def listing(self, partition: Partition, job_type: JobType | None) -> Reader[Listing]:
         """Reads one listing to its end."""
         listing, pager = Listing(job_type), Pager(partition.filters(job_type), self._page_size)
         with _Clock(listing):
@@ -182,18 +186,58 @@ class PartitionReader:
         return listing
 
     def _first_page(self, pager: Pager, listing: Listing) -> Reader[None]:
-        pager.page_size = self._page_size
+        """Asks for the first page: without a number, or where that is refused or shows nothing, by the numbers that a
+        first page may have. Which of them brings jobs is remembered."""
+        size, answers, refusal = pager.page_size, None, None
+        for index in [self._first_index] if self._first_index_is_known else FIRST_INDEXES:
+            if index == "0" and answers is not None:
+                continue  # 0 is what an index that is not given means
+            pager.page_size = min(size, self._page_size)
+            try:
+                found = yield from self._ask_first(pager, index, listing)
+            except RefusedParametersError as error:
+                refusal = error
+                continue
+            if found[0].page.rows:
+                self._first_index, self._first_index_is_known = index, True
+            if answers is None or found[0].page.rows:
+                answers = found
+            if found[0].page.rows or (found[0].page.total == 0 and index is None):
+                break
+        if answers is None:
+            assert refusal is not None
+            raise refusal
+        answers = yield from self._fit_size(answers, pager, listing)
+        listing.page_size = pager.page_size
+        self._take(answers, pager, listing)
+
+    def _fit_size(self, first: list[Answer], pager: Pager, listing: Listing) -> Reader[list[Answer]]:
+        """Asks for the first page again, with the size of pages that the API gives if that is less than was asked for:
+        it may still count pages of the size that was asked for, and so skip jobs. Once a load is enough to know."""
+        page = first[0].page
+        given, more = len(page.rows), bool(page.next_link) or (page.total or 0) > len(page.rows)
+        if self._size_is_known or not more or not 0 < given < pager.page_size:
+            return first
+        self._size_is_known = True
+        self._page_size = pager.page_size = given
+        listing.add(first)
+        return (yield pager.first(self._first_index))
+
+    def _ask_first(self, pager: Pager, index: str | None, listing: Listing) -> Reader[list[Answer]]:
+        """Asks for a first page with ever smaller sizes, as long as the API refuses; what it takes is remembered."""
+        wanted = pager.page_size
         while True:
             try:
-                answers = yield pager.first()
-                break
+                answers = yield pager.first(index)
             except RefusedParametersError:
                 listing.requests += 1
                 if pager.page_size <= MIN_PAGE_SIZE:
                     raise
-                pager.page_size = self._page_size = max(pager.page_size // 2, MIN_PAGE_SIZE)
-        listing.page_size = pager.page_size
-        self._take(answers, pager, listing)
+                pager.page_size = max(pager.page_size // 2, MIN_PAGE_SIZE)
+            else:
+                if pager.page_size < wanted:
+                    self._page_size = pager.page_size
+                return answers
 
     def _to_the_end(self, pager: Pager, listing: Listing) -> Reader[None]:
         """Pages on from the first page, and over again (at most ``MAX_READS`` times) while pages move or jobs are
@@ -212,22 +256,30 @@ class PartitionReader:
                 break
 
     def _read_on(self, pager: Pager, listing: Listing) -> Reader[bool]:
-        """Pages on from the first page, which was read; whether pages moved meanwhile."""
-        first, totals, moved = set(pager.seen_ids), {listing.reported_total}, False
+        """Pages on from the first page, which was read; whether pages moved meanwhile.
+
+        Jobs that appear do no harm; where the total fell, a job may have moved to a page that was read already.
+        """
+        first, totals, moved = set(pager.seen_ids), [listing.reported_total], False
         while requests := pager.next():
             answers = yield requests
             moved |= self._take(answers, pager, listing)
-            totals |= {answer.page.total for answer in answers}
+            totals += [answer.page.total for answer in answers]
         matches = pager.total_counts_matches or pager.pages == 1
         if pager.pages > 1:
-            again = yield pager.first()
-            moved |= set(again[0].page.rows) != first
+            again = yield pager.first(self._first_index)
+            ids = set(again[0].page.rows)
+            moved |= ids != first
+            pager.seen_ids |= ids  # type: ignore[arg-type]
             listing.add(again)
-            moved |= matches and len(totals | {again[0].page.total}) > 1
-        if listing.reported_total is not None:
+            totals.append(again[0].page.total)
+            moved |= matches and len(set(totals)) > 1
+        listing.total_basis = "absent"
+        if listing.reported_total is not None and len(pager.seen_ids) <= max(filter(None, totals), default=0):
             listing.total_basis = "matches" if matches else "page"
-        if listing.total_basis == "matches" and listing.reported_total is not None:
-            listing.complete = len(listing.ids) >= listing.reported_total
+        if listing.total_basis == "matches":
+            counts = [total for total in totals if total is not None]
+            listing.complete = counts == sorted(counts) and len(pager.seen_ids) >= counts[-1]
         else:
             listing.complete = not moved
         return moved

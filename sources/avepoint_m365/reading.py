@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from avepoint_m365.client import JobsClient, Traffic
 from avepoint_m365.dispatch import Dispatcher
 from avepoint_m365.partition import Listing, Partition, PartitionReader, PartitionResult, Window, newest
+from avepoint_m365.records import TIME
 from avepoint_m365.settings import PRIMARY_LOCATION
 
 logger = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ class Reading:
         duration, job_id, partition, start = longest
         end = start + duration + timedelta(seconds=1)
         inside = Window(start + duration / 2, end, end)
-        reader = self._reader.list(Partition(partition.location, partition.object_type, inside), None)
+        reader = self._reader.listing(Partition(partition.location, partition.object_type, inside), None)
         return job_id not in self._dispatcher.run({partition: reader})[partition].ids
 
 
@@ -251,7 +252,8 @@ def _among(jobs: pa.Table, ids: Iterable[str]) -> pa.Array:
 
 def _longest_job(result: PartitionResult) -> tuple[timedelta, str, Partition, datetime] | None:
     """The finished job that took longest, if any took seconds: duration, id, where it was found, and its start."""
-    jobs = result.jobs
+    latest = pa.scalar(result.partition.window.asked_end, TIME)
+    jobs = result.jobs.filter(pc.less_equal(result.jobs["finish_time"], latest))
     microseconds = pc.subtract(jobs["finish_time"], jobs["start_time"]).cast(pa.int64())
     longest = pc.max(microseconds)
     if not longest.is_valid or longest.as_py() < 4_000_000:

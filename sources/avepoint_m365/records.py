@@ -189,8 +189,9 @@ class _Column:
 
 def _whole_times(values: list[object]) -> pa.Array:
     times = pa.array(values, TEXT).cast(TIME)
-    if pc.any(pc.less(pc.year(times), 2)).as_py():
-        raise _Unreadable("year 1 stands for no time")
+    years = pc.min_max(pc.year(times)).as_py()
+    if years["min"] is not None and not 2 <= years["min"] <= years["max"] <= 9999:
+        raise _Unreadable("year 1 stands for no time, and Python knows no years after 9999")
     return times
 
 
