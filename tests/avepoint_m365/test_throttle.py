@@ -13,7 +13,7 @@ from avepoint_m365.errors import ThrottledError
 from avepoint_m365.partition import Partition, PartitionReader, Window
 from avepoint_m365.throttle import Gate, retry_after
 from avepoint_simulator import Answer, Asked, Simulator, make_world
-from avepoint_simulator.world import DEFAULT_NOW
+from avepoint_simulator.making import DEFAULT_NOW
 
 
 @pytest.mark.parametrize(
