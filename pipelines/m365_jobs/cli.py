@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -30,16 +30,10 @@ class Format(StrEnum):
     json = "json"
 
 
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is not a date or time; write 2026-01-31 or 2026-01-31T06:00:00+01:00 (UTC without a zone)."
-        ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _moment(option: str, text: str | None) -> datetime | None:
+    from avepoint_m365.config import parse_moment
+
+    return None if text is None else parse_moment(option, text)
 
 
 Destination = Annotated[
@@ -90,8 +84,8 @@ def load(
     verbose: Verbose = False,
 ) -> None:
     """Load what is new; with --since, a backfill of that range."""
-    begin, end = _moment(since), _moment(until)
     with _failures(verbose):
+        begin, end = _moment("--since", since), _moment("--until", until)
         from m365_jobs.load import Options
         from m365_jobs.tenants import selected
 

@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import DestinationException
+from dlt.common.runtime.telemetry import stop_telemetry
 
 from m365_jobs.errors import UsageError
 
@@ -23,6 +24,8 @@ def telemetry_off() -> None:
     """Turns dlt's anonymous telemetry off, unless the user's configuration speaks of it."""
     if dlt.config.get("runtime.dlthub_telemetry") is None:
         dlt.config["runtime.dlthub_telemetry"] = False
+        # To ask for the setting was to start dlt's runtime, with telemetry on.
+        stop_telemetry()
 
 
 def configured_tenant() -> str:

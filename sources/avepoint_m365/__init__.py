@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_HISTORY = timedelta(days=730)
 """How far back the first load begins where no ``start_date`` is given."""
 
+MOST_PAGE_SIZE = 100_000
+
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
@@ -100,8 +102,10 @@ def avepoint_m365(
     Raises:
         ConfigurationError: before any request, naming the key, the value and the known values.
     """
-    if page_size < 1:
-        raise ConfigurationError(f"{SECTION}.page_size = {page_size} must be 1 or more.")
+    if not 1 <= page_size <= MOST_PAGE_SIZE:
+        raise ConfigurationError(f"{SECTION}.page_size = {page_size} must lie between 1 and {MOST_PAGE_SIZE}.")
+    if not tenant.strip():
+        raise ConfigurationError(f"{SECTION}.tenant = {tenant!r} is empty.")
     for key, days in {"lag_hours": lag_hours, "max_open_days": max_open_days}.items():
         if not 0 <= days < 100_000:
             raise ConfigurationError(f"{SECTION}.{key} = {days} must be 0 or more.")

@@ -21,6 +21,12 @@ from avepoint_m365.errors import ApiError, AuthenticationError, MissingPermissio
 RENEW_AHEAD = 120
 """Seconds before its end at which a token is renewed, so that none ends while a request is under way."""
 
+OAUTH_ERRORS = (
+    *("invalid_request", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "access_denied"),
+    *("server_error", "temporarily_unavailable"),
+)
+"""What an identity service may say of a refusal (RFC 6749); other words are not repeated, they might be a secret."""
+
 
 class Identity(Protocol):
     """What proves who we are: turned into form fields for each token request."""
@@ -31,6 +37,10 @@ class Identity(Protocol):
 
     def proof(self, token_url: str) -> dict[str, str]:
         """Form fields that go beside ``grant_type`` and ``scope``."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,11 @@ class Secret:
     @property
     def expires_at(self) -> None:
         """A secret does not say when it ends."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secret alone."""
+        return (self.client_secret,)
 
     def proof(self, token_url: str) -> dict[str, str]:
         """The secret itself."""
@@ -76,6 +91,13 @@ class Tokens:
         self._lock = threading.Lock()
         self._token: str | None = None
         self._renew_at = 0.0
+        self._secrets = set(identity.secrets)
+
+    def redact(self, text: str) -> str:
+        """``text`` without secrets and tokens, which a server might echo."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
 
     def token(self) -> str:
         """A token that lasts, asked for at most once however many threads wait."""
@@ -105,6 +127,7 @@ class Tokens:
             lifetime = float(answer.get("expires_in", 3600))
         except (TypeError, ValueError):
             lifetime = 3600.0
+        self._secrets.add(token)
         self._renew_at = time.monotonic() + max(lifetime - RENEW_AHEAD, lifetime / 2)
         return token
 
@@ -121,7 +144,7 @@ class Tokens:
                 f"{where}, invalid_scope): the permission is not granted. Add {self._scope} to the app registration "
                 "in AvePoint Online Services and wait a few minutes."
             )
-        known = f", {error}" if error.isidentifier() else ""
+        known = f", {error}" if error in OAUTH_ERRORS else ""
         if status >= 500 or status == 429:
             return ApiError(f"{where}{known}): it is not available at the moment. Try again later.")
         return AuthenticationError(f"{where}{known}): look at token_url, environment and the credentials.")

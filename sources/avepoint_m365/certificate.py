@@ -36,6 +36,11 @@ class Certificate:
         """When the certificate ends, in UTC."""
         return self.certificate.not_valid_after_utc
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Nothing that is sent as it is: assertions are made afresh and end soon."""
+        return ()
+
     def proof(self, token_url: str) -> dict[str, str]:
         """A freshly signed assertion (RS256) that names the certificate by its SHA-1 thumbprint."""
         # The vendor's .NET sample emits SHA-1 thumbprints: as x5t in base64url, as kid in hexadecimal.

@@ -25,10 +25,12 @@ from avepoint_m365.errors import (
     ApiError,
     AuthenticationError,
     BadResponseError,
+    ConfigurationError,
     EndpointMissingError,
     MissingPermissionError,
     SourceError,
     ThrottledError,
+    storable,
 )
 from avepoint_m365.paging import Page, Params
 from avepoint_m365.records import SEEN_AT, parse_count, read_jobs
@@ -72,7 +74,15 @@ def _is_cut(response: requests.Response | None, error: BaseException | None) -> 
 
 @with_config(spec=RuntimeConfiguration)
 def _runtime(config: RuntimeConfiguration = dlt.config.value) -> RuntimeConfiguration:
-    """dlt's settings of timeouts and retries."""
+    """dlt's settings of timeouts and retries.
+
+    Raises:
+        ConfigurationError: for values with which nothing could be asked, or without end.
+    """
+    for key, least in {"request_max_attempts": 1, "request_backoff_factor": 0, "request_max_retry_delay": 0}.items():
+        value = getattr(config, key)
+        if isinstance(value, int | float) and value < least:
+            raise ConfigurationError(f"runtime.{key} = {value} must be {least} or more.")
     return config
 
 
@@ -147,8 +157,13 @@ class JobsClient:
             SourceError: by cause; see ``errors``.
         """
         attempts = self.traffic.attempts_of_thread
-        page, endpoint = self.page(params)
-        jobs = read_jobs(page.rows)
+        try:
+            page, endpoint = self.page(params)
+            jobs = read_jobs(page.rows)
+        except SourceError as error:
+            # Texts and values of a server that echoes what it was sent.
+            error.args = (self._tokens.redact(str(error)),)
+            raise
         seen_at = pa.repeat(pa.scalar(time.monotonic_ns(), pa.int64()), jobs.num_rows)
         return Answer(
             Page(jobs["id"].to_pylist(), page.total, page.next_link),
@@ -194,8 +209,11 @@ class JobsClient:
             raise _failure(response, body, where)
         if not isinstance(body, Mapping):
             raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
-        if isinstance(status := body.get("statusCode"), int) and status >= 400:
-            raise _FAILURES.get(status, ApiError)(f"{where}: {_message(body)}")
+        status = str(body.get("statusCode", ""))
+        if status.isdecimal() and int(status) >= 400:
+            raise _FAILURES.get(int(status), ApiError)(f"{where}, but the answer says {status}: {_message(body)}")
+        if body.get("errors") and not body.get("data") and not body.get("jobs"):
+            raise ApiError(f"{where}, but the answer holds errors: {_message(body)}")
         return _READERS[endpoint](body, where)
 
     def _send(self, endpoint: Endpoint, params: Params, token: str) -> requests.Response:
@@ -218,7 +236,7 @@ def describe(endpoint: Endpoint, params: Params, response: requests.Response) ->
 def _json(response: requests.Response) -> Any:
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -228,7 +246,7 @@ def _message(body: object) -> str:
         return ""
     details = [one for one in body.get("errors") or [] if isinstance(one, Mapping)]
     texts = [body.get("message"), *(one.get("message") for one in details)]
-    return " ".join(str(text)[:200] for text in texts if text)
+    return storable(" ".join(str(text)[:200] for text in texts if text))
 
 
 def _failure(response: requests.Response, body: object, where: str) -> SourceError:

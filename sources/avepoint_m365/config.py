@@ -59,6 +59,10 @@ class AvePointCredentials(CredentialsConfiguration):
                 f"{SECTION}.credentials needs either client_secret or certificate_path: "
                 f"{'both are' if self.client_secret else 'neither is'} set."
             )
+        if self.certificate_password and not self.certificate_path:
+            raise ConfigurationError(
+                f"{SECTION}.credentials.certificate_password is set, but no certificate_path that it could open."
+            )
         if self.expires_at:
             parse_moment(f"{SECTION}.credentials.expires_at", self.expires_at)
         if self.certificate_path:
@@ -113,6 +117,9 @@ def resolve_addresses(
             f"{SECTION}.environment = {environment!r} contradicts data_center = {data_center!r}, which belongs to "
             f"{implied!r}. Remove one of the two."
         )
+    for host in trusted_hosts or ():
+        if not isinstance(host, str):
+            raise ConfigurationError(f"{SECTION}.trusted_hosts holds {host!r}, which is not the name of a host.")
     return Addresses(
         _checked_url("base_url", base_url or BASE_URLS[data_center], trusted_hosts or ()),
         _checked_url("token_url", token_url or TOKEN_URLS[environment or implied], trusted_hosts or ()),
@@ -200,15 +207,14 @@ def parse_moment(key: str, value: str | datetime) -> datetime:
     Raises:
         ConfigurationError: with key and value, where it is no time.
     """
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"{key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "
-                "without a zone it is UTC."
-            ) from error
-    value = value if value.tzinfo else value.replace(tzinfo=UTC)
-    if value < EARLIEST:
-        raise ConfigurationError(f"{key} = {value:%Y-%m-%d} lies before the year 2000, and so before any job.")
-    return value.astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise ConfigurationError(
+            f"{key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "
+            "without a zone it is UTC."
+        ) from error
+    if moment < EARLIEST:
+        raise ConfigurationError(f"{key} = {value!r} lies before the year 2000, and so before any job.")
+    return moment

@@ -14,6 +14,8 @@ from avepoint_m365.config import SECTION, Addresses, AvePointCredentials, resolv
 from avepoint_m365.errors import ConfigurationError
 from avepoint_m365.settings import Endpoint
 
+MOST_CONCURRENCY = 256
+
 ENDPOINTS = ("auto", *(one.value for one in Endpoint))
 
 
@@ -50,8 +52,8 @@ def connect(
     """
     if endpoint not in ENDPOINTS:
         raise unknown("endpoint", endpoint, ENDPOINTS)
-    if concurrency < 1:
-        raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must be 1 or more.")
+    if not 1 <= concurrency <= MOST_CONCURRENCY:
+        raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must lie between 1 and {MOST_CONCURRENCY}.")
     addresses = resolve_addresses(data_center, environment, base_url, token_url, trusted_hosts)
     client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, traffic)
     return Connection(client, addresses, credentials)

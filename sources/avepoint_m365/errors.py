@@ -1,6 +1,12 @@
 """What can go wrong, by cause: each class tells the caller which cure applies."""
 
 
+def storable(text: str) -> str:
+    """``text`` with U+FFFD for what no warehouse can hold: NUL, and half of a surrogate pair, which is what is left
+    where .NET cuts a text within an emoji."""
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 class SourceError(Exception):
     """Anything this source raises on purpose; the text is one readable paragraph without secrets."""
 

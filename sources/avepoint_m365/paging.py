@@ -61,6 +61,9 @@ class Pager:
     pages: int = 0
     total_counts_matches: bool = False
     """Whether a total was seen that promises more than the rows on its page."""
+    ended: bool = False
+    """Whether paging came to an end that looks like one: an empty or short page, or a total that was reached."""
+    _end_was_said: bool = False
     _last: Page = field(default_factory=lambda: Page([], None, None))
     _asked: set[frozenset[tuple[str, str]]] = field(default_factory=set)
     _index: int = 0
@@ -78,19 +81,24 @@ class Pager:
         """Takes note of a page, in the order of asking, and of how many ids on it had not been seen before."""
         self.pages += 1
         self._last = page
-        if page.rows:
-            self._largest_page = max(self._largest_page, len(page.rows))
-            self.total_counts_matches |= page.total is not None and page.total > len(page.rows)
-            self._stale_pages = 0 if new_ids else self._stale_pages + 1
+        self._largest_page = max(self._largest_page, len(page.rows))
+        self.total_counts_matches |= page.total is not None and page.total > len(page.rows)
+        self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
     def next(self) -> list[Params]:
         """The requests to send now, side by side: one, or all that are left where that can be told; none at the end."""
         page = self._last
-        if not page.rows or self._stale_pages > self._stale_pages_allowed():
+        if not page.rows and not (page.next_link and self._stale_pages <= MAX_STALE_PAGES):
+            self.ended = True
+            return []
+        if self._stale_pages > self._stale_pages_allowed():
+            # What the API called the end was doubted for a page as full as it could be, and nothing came after it.
+            self.ended = self._end_was_said
             return []
         if following := self._follow(page.next_link):
             return [following, *self._ahead(following)]
-        if self._is_last(page):
+        if not page.rows or self._is_last(page):
+            self.ended = True
             return []
         numbering_is_known = self.pages > 1 and not self._stale_pages
         # Where the server gives fewer than asked for, it may still count pages of the size that was asked for.
@@ -109,7 +117,7 @@ class Pager:
         # Where pages are numbered from 1, our count's page 1 is the first page over again; so is the page that a link
         # in a circle leads to. And where many jobs appear while we read, a whole page may have moved on by one: go on
         # while the total says there is more.
-        if self.more_is_promised:
+        if self.more_is_promised or not self._last.rows:
             return MAX_STALE_PAGES
         return 1 if self.pages == 2 else 0
 
@@ -146,6 +154,7 @@ class Pager:
             return True
         if page.next_link == "":
             # Documented as "nothing is left"; doubted only for a page that is as full as it could be.
+            self._end_was_said = True
             return len(page.rows) < self.page_size
         return not page.next_link and len(page.rows) < self._largest_page
 

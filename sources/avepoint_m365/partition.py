@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
@@ -122,13 +122,20 @@ def newest(sightings: Iterable[pa.Table]) -> pa.Table:
     return whole if len(rows) == whole.num_rows else whole.take(pa.array(rows.values(), pa.int64()))
 
 
+def _in_whole_days(filters: Params) -> Params:
+    """The same range in dates alone, the form of the vendor's example, from the day of its start to that after its
+    end: for an API that takes no times."""
+    end = datetime.fromisoformat(filters["finishTime"]) + timedelta(days=1)
+    return {**filters, "startTime": filters["startTime"][:10], "finishTime": f"{end:%Y-%m-%d}"}
+
+
 class PartitionReader:
     """Makes the readers of partitions, which share a page size: it is halved where the API refuses it."""
 
     def __init__(self, page_size: int, split_job_types: bool) -> None:
         self._page_size, self._split = page_size, split_job_types
         self._first_index: str | None = None
-        self._first_index_is_known = self._size_is_known = False
+        self._first_index_is_known = self._size_is_known = self._whole_days = False
 
     def read(self, partition: Partition) -> Reader[PartitionResult]:
         """Reads all jobs and of which type each is.
@@ -137,7 +144,7 @@ class PartitionReader:
         Where there are more, each type is listed instead, so that no job is read twice, and the total of all types is
         what these must add up to. That takes a total that counts matches; without one both are read.
         """
-        everything, pager = Listing(None), Pager(partition.filters(None), self._page_size)
+        everything, pager = Listing(None), self._pager(partition, None)
         with _Clock(everything):
             yield from self._first_page(pager, everything)
             by_type = self._split and pager.more_is_promised
@@ -146,23 +153,26 @@ class PartitionReader:
         listings, types = [everything], dict[str, JobType]()
         for job_type in JobType if self._split else ():
             expected = everything.reported_total if by_type else len(everything.ids) if everything.complete else None
-            if len(types) == expected:
+            if len(types) == expected and (not by_type or _count_matches(listings[1:])):
                 break
             listing = yield from self.listing(partition, job_type)
             listings.append(listing)
             types |= dict.fromkeys(listing.ids - types.keys(), job_type)
         if by_type:
-            yield from self._reconcile(partition, everything, types)
+            yield from self._reconcile(partition, everything, listings[1:], types)
         sightings = [table for listing in listings for table in listing.sightings]
         return PartitionResult(partition, newest(sightings), types, listings)
 
-    def _reconcile(self, partition: Partition, everything: Listing, types: dict[str, JobType]) -> Reader[None]:
+    def _reconcile(
+        self, partition: Partition, everything: Listing, by_type: Sequence[Listing], types: dict[str, JobType]
+    ) -> Reader[None]:
         """Proves what the types added up to by the total of all, read again; reads all where it does not."""
         with _Clock(everything):
             everything.ids |= types.keys()
-            pager = Pager(partition.filters(None), self._page_size)
+            pager = self._pager(partition, None)
             yield from self._first_page(pager, everything)
-            everything.complete = len(everything.ids) == len(types) == everything.reported_total
+            add_up = len(everything.ids) == len(types) == everything.reported_total
+            everything.complete = add_up and _count_matches(by_type)
             if everything.complete:
                 everything.total_basis = "matches"
             else:
@@ -172,22 +182,27 @@ class PartitionReader:
         """One small page of a listing: complete if that is all there is."""
         listing = Listing(None)
         with _Clock(listing):
-            pager = Pager(partition.filters(None), MIN_PAGE_SIZE)
+            pager = self._pager(partition, None)
+            pager.page_size = min(pager.page_size, MIN_PAGE_SIZE)
             yield from self._first_page(pager, listing)
-            listing.complete = not pager.next()
+            listing.complete = not pager.next() and pager.ended and not pager.more_is_promised
         return listing
 
     def listing(self, partition: Partition, job_type: JobType | None) -> Reader[Listing]:
         """Reads one listing to its end."""
-        listing, pager = Listing(job_type), Pager(partition.filters(job_type), self._page_size)
+        listing, pager = Listing(job_type), self._pager(partition, job_type)
         with _Clock(listing):
             yield from self._first_page(pager, listing)
             yield from self._to_the_end(pager, listing)
         return listing
 
+    def _pager(self, partition: Partition, job_type: JobType | None) -> Pager:
+        filters = partition.filters(job_type)
+        return Pager(_in_whole_days(filters) if self._whole_days else filters, self._page_size)
+
     def _first_page(self, pager: Pager, listing: Listing) -> Reader[None]:
         """Asks for the first page: without a number, or where that is refused or shows nothing, by the numbers that a
-        first page may have. Which of them brings jobs is remembered."""
+        first page may have; and where all of that is refused, over whole days. What brings jobs is remembered."""
         size, answers, refusal = pager.page_size, None, None
         for index in [self._first_index] if self._first_index_is_known else FIRST_INDEXES:
             if index == "0" and answers is not None:
@@ -206,7 +221,14 @@ class PartitionReader:
                 break
         if answers is None:
             assert refusal is not None
-            raise refusal
+            if self._whole_days:
+                raise refusal
+            self._whole_days, pager.filters, pager.page_size = True, _in_whole_days(pager.filters), size
+            try:
+                return (yield from self._first_page(pager, listing))
+            except RefusedParametersError:
+                self._whole_days = False
+                raise refusal from None
         answers = yield from self._fit_size(answers, pager, listing)
         listing.page_size = pager.page_size
         self._take(answers, pager, listing)
@@ -226,6 +248,11 @@ class PartitionReader:
     def _ask_first(self, pager: Pager, index: str | None, listing: Listing) -> Reader[list[Answer]]:
         """Asks for a first page with ever smaller sizes, as long as the API refuses; what it takes is remembered."""
         wanted = pager.page_size
+        if index is not None:
+            # Refused at the smallest size, it is refused for something else.
+            pager.page_size = min(wanted, MIN_PAGE_SIZE)
+            yield pager.first(index)
+            pager.page_size = wanted
         while True:
             try:
                 answers = yield pager.first(index)
@@ -281,7 +308,7 @@ class PartitionReader:
             counts = [total for total in totals if total is not None]
             listing.complete = counts == sorted(counts) and len(pager.seen_ids) >= counts[-1]
         else:
-            listing.complete = not moved
+            listing.complete = pager.ended and not moved
         return moved
 
     def _take(self, answers: Iterable[Answer], pager: Pager, listing: Listing) -> bool:
@@ -295,6 +322,11 @@ class PartitionReader:
             pager.take(answer.page, new)
             listing.add([answer])
         return overlaps
+
+
+def _count_matches(listings: Sequence[Listing]) -> bool:
+    """Whether totals proved to count matches: one that counts something else might add up by chance."""
+    return all(one.total_basis == "matches" for one in listings)
 
 
 class _Clock:

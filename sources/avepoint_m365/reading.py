@@ -148,7 +148,10 @@ class Reading:
                 break
             seen = self._peek([one.until(middle) for one in spanning if one.window.start < middle])
             held = _held(seen.values())
-            if held is not None and held > most and middle > shortest:
+            if held is not None and held > most:
+                if middle == shortest:
+                    # No minute holds so much: the API does not look at the range, and every slice would be the whole.
+                    return None, seen
                 too_long = middle
                 continue
             fits, probes = middle, seen

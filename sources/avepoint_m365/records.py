@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.errors import BadResponseError
+from avepoint_m365.errors import BadResponseError, storable
 
 _FRACTION = re.compile(r"\.(\d+)")
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -119,8 +119,7 @@ def parse_flag(value: object) -> bool | None:
 def parse_text(value: object) -> str | None:
     """Reads a text; numbers become their digits, since some APIs of the vendor send ids as numbers.
 
-    What no warehouse can hold (NUL, and half of a surrogate pair, which is what is left where .NET cuts a text within
-    an emoji) becomes U+FFFD.
+    What no warehouse can hold becomes U+FFFD.
 
     Raises:
         ValueError: for lists, objects and booleans.
@@ -128,7 +127,7 @@ def parse_text(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return storable(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unreadable("not a text")
     return str(value)
@@ -238,8 +237,10 @@ def _field(objects: Sequence[Mapping[str, Any]], *spellings: str) -> list[object
     first, *others = spellings
     values: list[object] = [one.get(first) for one in objects]
     for spelling in others:
-        if None in values:
-            values = [one.get(spelling) if value is None else value for one, value in zip(objects, values, strict=True)]
+        if None in values or "" in values:
+            values = [
+                one.get(spelling) if value in (None, "") else value for one, value in zip(objects, values, strict=True)
+            ]
     return values
 
 
@@ -293,7 +294,7 @@ def _read_details(jobs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> It
     for spellings in DETAIL_SPELLINGS.values():
 
         def where(index: int, spellings: tuple[str, ...] = spellings) -> tuple[object, str]:
-            spelling = next(one for one in spellings if details[index].get(one) is not None)
+            spelling = next(one for one in spellings if details[index].get(one) not in (None, ""))
             return names[index], f"backupDetails.{spelling}"
 
         yield _COUNTS.read(_field(details, *spellings), where)

@@ -22,7 +22,7 @@ from avepoint_m365.settings import ObjectType
 logger = logging.getLogger(__name__)
 
 CLOCK_TOLERANCE = timedelta(days=1)
-"""How far beyond now a load asks, and how far a finish may lie in the future: clocks differ."""
+"""How far beyond now a load asks: clocks differ."""
 
 
 EDGE = timedelta(seconds=1)
@@ -158,8 +158,8 @@ class Resources:
             self._remember(result, state)
 
     def _newest_finish(self, result: PartitionResult, cursor: datetime) -> datetime:
-        """Where the cursor moves to. A finish in the far future does not count: it would freeze the cursor there."""
-        latest = pa.scalar(self._terms.until + CLOCK_TOLERANCE, TIME)
+        """Where the cursor moves to. A finish in the future does not count: it would freeze the cursor there."""
+        latest = pa.scalar(self._terms.until, TIME)
         finished = result.jobs["finish_time"]
         newest: datetime | None = pc.max(finished.filter(pc.less_equal(finished, latest))).as_py()
         return max(cursor, newest.astimezone(UTC)) if newest else cursor

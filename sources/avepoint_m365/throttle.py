@@ -15,9 +15,11 @@ from weakref import WeakValueDictionary
 def retry_after(header: str | None, attempt: int, factor: float, longest: float) -> float:
     """Seconds to wait before attempt ``attempt`` + 1, at most ``longest``.
 
-    ``header`` is Retry-After, in seconds or as a date (RFC 9110); without it the wait doubles with each attempt,
-    from ``factor`` seconds on. The vendor documents neither limits nor the header.
+    ``header`` is Retry-After, in seconds or as a date (RFC 9110). Without it, or where it asks for no wait at all, as
+    a date that was rounded does, the wait doubles with each attempt, from ``factor`` seconds on. The vendor documents
+    neither limits nor the header.
     """
+    doubling = factor * 2 ** min(attempt - 1, 30)
     try:
         seconds = float(header or "")
     except ValueError:
@@ -26,8 +28,10 @@ def retry_after(header: str | None, attempt: int, factor: float, longest: float)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             seconds = (moment - datetime.now(UTC)).total_seconds()
         except (TypeError, ValueError):
-            seconds = factor * 2 ** min(attempt - 1, 30)
-    return longest if math.isnan(seconds) else min(max(seconds, 0.0), longest)
+            seconds = doubling
+    if math.isnan(seconds) or seconds <= 0:
+        seconds = doubling
+    return min(seconds, longest)
 
 
 _gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()

@@ -34,6 +34,7 @@ class Server:
     total: str = "matches"
     link: str = "index"
     refuses_over: int = 10_000
+    dates_only: bool = False
     asked: list[Params] = field(default_factory=list)
     ids: list[int] | None = None
 
@@ -47,7 +48,11 @@ class Server:
         jobs, asked = self.jobs(params), int(params["pageSize"])
         base = 0 if self.first == "0" else 1
         counted = "pageIndex" in params or "skipToken" in params
-        if asked > self.refuses_over or (not counted and self.first == "required"):
+        if (
+            (self.dates_only and "T" in params["startTime"])
+            or asked > self.refuses_over
+            or (not counted and self.first == "required")
+        ):
             raise RefusedParametersError("no")
         size = min(asked, self.most)
         token = params.get("skipToken", params.get("pageIndex", "0" if self.first == "empty" else str(base)))
@@ -111,9 +116,10 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
         most=st.integers(1, 60),
         first=st.sampled_from(["0", "1", "required", "empty"]),
         stride=st.sampled_from(["given", "asked"]),
-        total=st.sampled_from(["matches", "page", "absent", "zero", "pages"]),
+        total=st.sampled_from(["matches", "page", "absent", "zero"]),
         link=st.sampled_from(["index", "token", "opaque", "circle", "none"]),
         refuses_over=st.sampled_from([10_000, 100, 20]),
+        dates_only=st.booleans(),
     ),
     st.integers(1, 60),
 )
@@ -128,6 +134,55 @@ def test_every_job_is_found_with_its_type_however_pages_are_spelled(server: Serv
     if server.first == "empty" and server.total in ("zero", "page"):
         server.first = "1"
     assert_all_is_there(read(server, page_size), server)
+
+
+def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_asked() -> None:
+    server = Server(5, dates_only=True)
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    reader = PartitionReader(500, split_job_types=False)
+    run(server, reader.read(Partition(None, None, Window(noon, noon, noon))))
+    assert (server.asked[-1]["startTime"], server.asked[-1]["finishTime"]) == ("2026-01-05", "2026-01-06")
+
+
+def test_a_request_that_is_refused_whatever_is_tried_is_an_error() -> None:
+    with pytest.raises(RefusedParametersError):
+        read(Server(5, refuses_over=0))
+
+
+@pytest.mark.parametrize("total", ["matches", "absent"])
+@pytest.mark.parametrize("link", ["index", "none"])
+def test_a_server_that_shows_its_first_page_over_and_over_is_never_called_complete(link: str, total: str) -> None:
+    class Stuck(Server):
+        def answer(self, params: Params) -> Answer:
+            return super().answer({name: value for name, value in params.items() if name != "pageIndex"})
+
+    assert not read(Stuck(137, 20, total=total, link=link)).complete
+
+
+def test_empty_pages_on_the_way_are_passed_where_a_link_leads_on() -> None:
+    class Filtering(Server):
+        """Leaves jobs out after it has cut its pages."""
+
+        def answer(self, params: Params) -> Answer:
+            answer = super().answer(params)
+            if not 20 <= int((answer.page.rows or [0])[0]) < 60:  # type: ignore[call-overload]
+                return answer
+            return Answer(Page([], None, answer.page.next_link), answer.jobs.slice(0, 0), Endpoint.jobs, 1)
+
+    result = read(Filtering(137, 20, total="absent"), split=False)
+    assert sorted(map(int, result.jobs["id"].to_pylist())) == [*range(20), *range(60, 137)]
+    assert result.complete
+
+
+def test_no_jobs_beside_a_total_that_promises_some_is_not_complete() -> None:
+    class Hiding(Server):
+        def answer(self, params: Params) -> Answer:
+            return Answer(
+                Page([], 137, ""), read_jobs([]).append_column(SEEN_AT, pa.array([], pa.int64())), Endpoint.jobs, 1
+            )
+
+    assert not read(Hiding()).complete
+    assert not run(Hiding(), PartitionReader(500, split_job_types=True).peek(PARTITION)).complete
 
 
 def test_a_gap_between_pages_is_never_called_complete() -> None:

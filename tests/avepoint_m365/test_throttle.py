@@ -20,17 +20,18 @@ from avepoint_simulator.making import DEFAULT_NOW
     ("header", "attempt", "seconds"),
     [
         ("3", 1, 3),
-        ("0", 1, 0),
-        ("-5", 1, 0),
+        ("0", 1, 2),
+        ("0", 3, 8),
+        ("-5", 1, 2),
         ("99999", 1, 300),
         ("inf", 1, 300),
-        ("nan", 1, 300),
+        ("nan", 1, 2),
         (None, 1, 2),
         (None, 4, 16),
         ("", 1, 2),
         ("in a while", 2, 4),
         (None, 10_000, 300),
-        (format_datetime(datetime.now(UTC) - timedelta(hours=1)), 1, 0),
+        (format_datetime(datetime.now(UTC) - timedelta(hours=1)), 2, 4),
         (format_datetime(datetime.now(UTC) + timedelta(days=1)), 1, 300),
     ],
 )
@@ -105,6 +106,7 @@ def test_a_server_with_a_limit_is_not_hammered() -> None:
 
 def test_a_server_that_serves_nobody_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "3")
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
     busy = Answer(429, headers={"Retry-After": "0"})
 
     def after_the_first_page(asked: Asked) -> Answer | None:
