@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -168,3 +168,14 @@ def test_a_job_that_finishes_late_replaces_its_open_row(api: FakeApi, tmp_path: 
     api.jobs[1] |= {"finishTime": "2024-12-01T00:00:00Z", "state": "Finished"}
     pipeline = load(tmp_path)
     assert rows(pipeline, newest) == [("Finished", False)]
+
+
+def test_a_finish_in_the_future_is_stored_and_does_not_freeze_the_cursor(api: FakeApi, tmp_path: Path) -> None:
+    far, near = "9999-12-31T23:59:59.9999999Z", datetime.now(UTC) + timedelta(hours=20)
+    api.jobs[0] |= {"finishTime": far}
+    api.jobs[1] |= {"finishTime": near.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    pipeline = load(tmp_path)
+    assert rows(pipeline, "SELECT count(*) FROM jobs WHERE finish_time > now()") == [(2,)]
+    api.windows.clear()
+    load(tmp_path)
+    assert min(api.windows) < f"{datetime.now(UTC) - timedelta(hours=24):%Y-%m-%dT%H:%M:%SZ}"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from avepoint_m365 import Progress
@@ -75,4 +76,19 @@ def test_a_load_that_breaks_off_goes_on_after_the_last_slice(tmp_path: Path, loa
         load(simulator, since=since)
         repeated = {window for window in windows(simulator) if window[0] < max(first)[0]}
         assert repeated == set(), "slices that were committed are not read again"
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+def test_a_server_that_does_not_look_at_the_range_is_read_once_and_not_minute_by_minute(
+    tmp_path: Path, load: Load
+) -> None:
+    world = make_world(300, seed=23, now=NOW, days=200)
+    select = world.select
+
+    def everything(*filters: Any) -> Any:
+        return select(*filters[:4])
+
+    world.select = everything  # type: ignore[method-assign]
+    with Simulator(world) as simulator:
+        assert load(simulator) == []
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
