@@ -14,10 +14,22 @@ from sqlglot import exp
 
 from m365_jobs.errors import WarehouseError
 from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Relation, tables, views
-from m365_jobs.marts.rendering import Place, create_view, qualified, render
-from m365_jobs.marts.settings import Protection, protection
+from m365_jobs.marts.rendering import Place, constants, create_view, qualified, render
+from m365_jobs.marts.settings import Protection, Services, protection
 
-__all__ = ["TABLES", "VIEWS", "Column", "Protection", "Relation", "ensure", "protection", "render", "tables", "views"]
+__all__ = [
+    "TABLES",
+    "VIEWS",
+    "Column",
+    "Protection",
+    "Relation",
+    "Services",
+    "ensure",
+    "protection",
+    "render",
+    "tables",
+    "views",
+]
 
 VERSIONS = "_mart_versions"
 """A view that says which text of each view the warehouse has."""
@@ -108,13 +120,8 @@ def _versions(client: SqlJobClientBase) -> dict[str, str]:
 
 
 def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
-    rows = [
-        exp.select(exp.alias_(exp.Literal.string(name), "name"), exp.alias_(exp.Literal.string(version), "version"))
-        for name, version in versions.items()
-    ]
-    create = exp.Create(
-        this=qualified(_place(client)(VERSIONS)), kind="VIEW", replace=True, expression=exp.union(*rows, distinct=False)
-    )
+    query = constants({"name": name, "version": version} for name, version in versions.items())
+    create = exp.Create(this=qualified(_place(client)(VERSIONS)), kind="VIEW", replace=True, expression=query)
     return create.sql(_dialect(client))
 
 
