@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import dlt
+import duckdb
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -25,6 +26,7 @@ __all__ = [
     "Protection",
     "Relation",
     "Services",
+    "define",
     "ensure",
     "protection",
     "render",
@@ -47,7 +49,7 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
     """Creates or replaces the views that are missing or whose text, comments or settings changed; their names.
 
     Two short queries where nothing changed. Does nothing where there are no tables yet, or where the destination holds
-    no views: a lake, over which ``render`` gives the queries. ``settings`` are the configuration's where unset.
+    no views: a lake, see ``define``. ``settings`` are the configuration's where unset.
 
     Raises:
         WarehouseError: where the destination refuses, for instance without the right to create views.
@@ -77,6 +79,16 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
                         "again."
                     ) from error
         return [name for name in stale if name in VIEWS]
+
+
+def define(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+    """Makes the views in a DuckDB database whose schema ``dataset`` has the tables, by the settings of the
+    configuration: for a lake, whose tables are read through Arrow. Nothing where the tables are not there yet."""
+    found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset])
+    if {row[0] for row in found.fetchall()} >= NEEDED:
+        settings = protection()
+        for name in VIEWS:
+            connection.execute(create_view(name, "duckdb", settings, lambda name: (dataset, name)))
 
 
 def _place(client: SqlJobClientBase) -> Place:

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from avepoint_simulator import Simulator
+from m365_jobs import marts
 from m365_jobs.marts import VIEWS
 
 from ..conftest import Desk
+from ..places import Place
 
 Sit = Callable[[Simulator], Desk]
 
@@ -35,6 +38,25 @@ def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
     assert (status["exchange_online"], status["teams"]) == ("ignored", "unknown")
     assert status["onedrive"] in ("late", "failing")
     assert status["power_apps"] in ("protected", "failing")
+
+
+def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    lake, database = Place("filesystem"), Place("duckdb")
+    assert lake.rows("SELECT 1") == [(1,)]
+    for place in (lake, database):
+        place.load(simulator)
+    for view in VIEWS:
+        # These tell when a load took place.
+        moments = {"fetched_at", "data_as_of", "hours_since_success", "hours_open"}
+        described = next(one for one in marts.views() if one.name == view)
+        columns = ", ".join(column.name for column in described.columns if column.name not in moments)
+        sql = f"SELECT {columns} FROM {view} ORDER BY ALL"
+        assert lake.rows(sql) == database.rows(sql)
 
 
 def test_tenants_of_the_configuration_have_services_of_their_own(simulator: Simulator, desk: Sit) -> None:
