@@ -15,7 +15,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from sqlglot import exp
 
 from m365_jobs.errors import WarehouseError
-from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Relation, source, tables, views
+from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Question, Relation, questions, source, tables, views
 from m365_jobs.marts.rendering import Place, constants, create_view, qualified, render
 from m365_jobs.marts.settings import Protection, Services, protection
 
@@ -24,11 +24,13 @@ __all__ = [
     "VIEWS",
     "Column",
     "Protection",
+    "Question",
     "Relation",
     "Services",
     "define",
     "ensure",
     "protection",
+    "questions",
     "render",
     "source",
     "tables",

@@ -1,7 +1,10 @@
 """The views as objects of a warehouse: made once, kept up to date, described, and ready for other destinations."""
 
 import shutil
+import subprocess
+import sys
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +208,15 @@ def test_the_file_of_a_view_is_plain_sql_that_duckdb_runs_as_it_is(view: str, tm
         as_it_is = connection.execute(marts.source(view)).fetchall()
         assert as_it_is == connection.execute(f"SELECT * FROM {view}").fetchall()
         assert as_it_is or view == "error_summary"
+
+
+def test_the_wheel_holds_the_files_of_the_marts(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        held = {name for name in wheel.namelist() if name.startswith("m365_jobs/marts/")}
+    folder = root / "pipelines" / "m365_jobs" / "marts"
+    files = {one for kind in ("*.sql", "*.toml") for one in folder.rglob(kind)}
+    assert len(files) > len(VIEWS)
+    assert {f"m365_jobs/marts/{one.relative_to(folder).as_posix()}" for one in files} <= held
