@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test lint setup bench lock clean
+.PHONY: run test lint setup bench docs lock clean
 
 run: .venv/.installed
 	$(PY) -m m365_jobs demo
@@ -18,6 +18,9 @@ lint: .venv/.tested
 
 bench: .venv/.tested
 	$(PY) benchmarks/run.py
+
+docs: .venv/.tested
+	$(PY) -m m365_jobs.marts.page docs/warehouse.md
 
 setup: .venv/.tested
 

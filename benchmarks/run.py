@@ -163,6 +163,12 @@ def growth(sizes: tuple[int, ...]) -> Iterator[str]:
             yield f"| {jobs:,} | {first:.1f} s | {peak:.0f} MB | {again:.1f} s |"
 
 
+def marts() -> Iterator[str]:
+    """Views and worked questions on a large warehouse."""
+    script = str(ROOT / "benchmarks" / "marts.py")
+    yield subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout.rstrip()
+
+
 def start() -> Iterator[str]:
     """Seconds until commands that do little are done."""
     yield "## Start\n"
@@ -180,7 +186,7 @@ def main() -> None:
     full = parser.parse_args().full
     sizes = (10_000, 100_000, *((1_000_000,) if full else ()))
     versions = ", ".join(f"{name} {version(name)}" for name in ("dlt", "duckdb", "pyarrow"))
-    parts: list[Any] = [throughput(100_000), latency(), requests_per_load(), growth(sizes), start()]
+    parts: list[Any] = [throughput(100_000), latency(), requests_per_load(), growth(sizes), marts(), start()]
     lines = [
         "# Benchmarks\n",
         f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {sys.version.split()[0]}, {versions}, "

@@ -12,7 +12,7 @@ import dlt
 import duckdb
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseUndefinedRelation
 
-from m365_jobs import lake, warehouse
+from m365_jobs import lake, marts, warehouse
 
 
 class Client(Protocol):
@@ -71,6 +71,7 @@ def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
     if lake.is_lake(pipeline):
         with duckdb.connect() as connection:
             lake.register(pipeline, connection)
+            marts.define(connection, pipeline.dataset_name)
             yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
     elif file := warehouse.duckdb_file(pipeline):
         with _opened(file) as connection:

@@ -8,19 +8,40 @@ from contextlib import nullcontext
 from typing import Any
 
 import dlt
+import duckdb
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from sqlglot import exp
 
 from m365_jobs.errors import WarehouseError
-from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Relation, tables, views
-from m365_jobs.marts.rendering import Place, create_view, qualified, render
-from m365_jobs.marts.settings import Protection, protection
+from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Question, Relation, questions, source, tables, views
+from m365_jobs.marts.rendering import Place, constants, create_view, qualified, render
+from m365_jobs.marts.settings import Protection, Services, protection
 
-__all__ = ["TABLES", "VIEWS", "Column", "Protection", "Relation", "ensure", "protection", "render", "tables", "views"]
+__all__ = [
+    "TABLES",
+    "VIEWS",
+    "Column",
+    "Protection",
+    "Question",
+    "Relation",
+    "Services",
+    "define",
+    "ensure",
+    "protection",
+    "questions",
+    "render",
+    "source",
+    "tables",
+    "views",
+]
 
 VERSIONS = "_mart_versions"
 """A view that says which text of each view the warehouse has."""
+
+NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit"}
+"""The tables that the views are made from."""
 
 COMMENTED = ("duckdb", "postgres")
 """Dialects in which descriptions become comments on views, tables and columns."""
@@ -29,8 +50,8 @@ COMMENTED = ("duckdb", "postgres")
 def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[str]:
     """Creates or replaces the views that are missing or whose text, comments or settings changed; their names.
 
-    Two short queries where nothing changed. Does nothing where the destination holds no views: a lake, over which
-    ``render`` gives the queries. ``settings`` are the configuration's where unset.
+    Two short queries where nothing changed. Does nothing where there are no tables yet, or where the destination holds
+    no views: a lake, see ``define``. ``settings`` are the configuration's where unset.
 
     Raises:
         WarehouseError: where the destination refuses, for instance without the right to create views.
@@ -39,11 +60,12 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
     with pipeline.destination_client() as client:
         if not isinstance(client, SqlJobClientBase):
             return []
-        found = client.get_storage_tables([*TABLES, *VIEWS, VERSIONS])
-        held = {name: columns for name, columns in found if columns}
+        held = {name: columns for name, columns in client.get_storage_tables([*TABLES, *VIEWS]) if columns}
+        if not held.keys() >= NEEDED:
+            return []
         wanted = _statements(client, settings, held)
         versions = {name: hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12] for name, texts in wanted.items()}
-        known = _versions(client) if VERSIONS in held else {}
+        known = _versions(client)
         stale = [name for name in wanted if name not in held or known.get(name) != versions[name]]
         if stale:
             statements = [*_drops(client, stale, held), *(text for name in stale for text in wanted[name])]
@@ -53,11 +75,22 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
                 # Of two loads that replace a view at the same moment, PostgreSQL refuses the second.
                 if _versions(client) != versions:
                     raise WarehouseError(
-                        f"The jobs are loaded, but the views {', '.join(stale)} could not be made: {error} "
-                        "The user of the destination needs the right to create and replace views in the dataset; "
-                        "the next load tries again."
+                        f"The jobs are loaded, but their views could not be made: {' '.join(str(error).split())} "
+                        f"The user of the destination needs the right to create and replace {', '.join(VIEWS)} in "
+                        f"dataset {pipeline.dataset_name}, where no table may have their names. The next load tries "
+                        "again."
                     ) from error
         return [name for name in stale if name in VIEWS]
+
+
+def define(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+    """Makes the views in a DuckDB database whose schema ``dataset`` has the tables, by the settings of the
+    configuration: for a lake, whose tables are read through Arrow. Nothing where the tables are not there yet."""
+    found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset])
+    if {row[0] for row in found.fetchall()} >= NEEDED:
+        settings = protection()
+        for name in VIEWS:
+            connection.execute(create_view(name, "duckdb", settings, lambda name: (dataset, name)))
 
 
 def _place(client: SqlJobClientBase) -> Place:
@@ -104,17 +137,16 @@ def _drops(client: SqlJobClientBase, stale: list[str], held: Mapping[str, Any]) 
 
 def _versions(client: SqlJobClientBase) -> dict[str, str]:
     view = client.sql_client.make_qualified_table_name(VERSIONS)
-    return {row[0]: row[1] for row in client.sql_client.execute_sql(f"SELECT name, version FROM {view}") or ()}
+    try:
+        rows = client.sql_client.execute_sql(f"SELECT name, version FROM {view}")
+    except DestinationUndefinedEntity:
+        return {}
+    return {row[0]: row[1] for row in rows or ()}
 
 
 def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
-    rows = [
-        exp.select(exp.alias_(exp.Literal.string(name), "name"), exp.alias_(exp.Literal.string(version), "version"))
-        for name, version in versions.items()
-    ]
-    create = exp.Create(
-        this=qualified(_place(client)(VERSIONS)), kind="VIEW", replace=True, expression=exp.union(*rows, distinct=False)
-    )
+    query = constants({"name": name, "version": version} for name, version in versions.items())
+    create = exp.Create(this=qualified(_place(client)(VERSIONS)), kind="VIEW", replace=True, expression=query)
     return create.sql(_dialect(client))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import takewhile
 from typing import Any
 
 VIEWS = ("job_facts", "daily_summary", "protection_status", "error_summary", "open_jobs")
@@ -37,6 +38,17 @@ class Relation:
     columns: tuple[Column, ...]
 
 
+@dataclass(frozen=True)
+class Question:
+    """Something people ask, and the query that answers it: SQL that DuckDB and PostgreSQL understand alike, on names
+    without a dataset."""
+
+    name: str
+    question: str
+    note: str
+    sql: str
+
+
 @cache
 def source(view: str) -> str:
     """The text of a view's file, in DuckDB's dialect."""
@@ -56,10 +68,24 @@ def tables() -> tuple[Relation, ...]:
     return tuple(_relation(name, described[name]) for name in TABLES)
 
 
+@cache
+def questions() -> tuple[Question, ...]:
+    """The worked questions, in the order in which the documentation shows them."""
+    folder = files(__package__) / "questions"
+    found = {one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.name.endswith(".sql")}
+    return tuple(_question(name.removesuffix(".sql"), found[name]) for name in sorted(found))
+
+
+def _question(name: str, text: str) -> Question:
+    described = tomllib.loads(_header(text))
+    sql = text.splitlines()[len(_header(text).splitlines()) :]
+    return Question(name, described["question"], described.get("note", ""), "\n".join(sql))
+
+
 def _header(text: str) -> str:
-    lines = text.splitlines()
-    end = next(number for number, line in enumerate(lines) if not line.startswith("--"))
-    return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines[:end])
+    """The lines that a file begins with and that are comments, without the marks of a comment."""
+    lines = takewhile(lambda line: line.startswith("--"), text.splitlines())
+    return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines)
 
 
 def _relation(name: str, described: Mapping[str, Any]) -> Relation:

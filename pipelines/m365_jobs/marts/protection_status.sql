@@ -23,8 +23,9 @@
 --   timestamp, UTC: Window end of the last load that proved this partition complete: the moment at which ages are \
 --   judged."""
 WITH settings AS (
-    -- Stands for the configuration, whose values m365_jobs.marts puts here.
+    -- Stands for the configuration, whose values m365_jobs.marts puts here; '' is every tenant that has none of its own.
     SELECT DISTINCT
+        '' AS tenant,
         j.object_type,
         0 AS expected,
         0 AS ignored,
@@ -67,10 +68,24 @@ held AS (
     FROM jobs AS j
     GROUP BY j.tenant, j.location, j.object_type
 ),
+tenants AS (
+    SELECT h.tenant FROM held AS h
+    UNION
+    SELECT n.tenant FROM newest AS n
+),
+named AS (
+    SELECT DISTINCT s.tenant FROM settings AS s
+),
+rules AS (
+    SELECT t.tenant, s.object_type, s.expected, s.ignored, s.allowed_age_hours, s.tolerated_failed_ratio
+    FROM tenants AS t
+    LEFT JOIN named AS n ON n.tenant = t.tenant
+    JOIN settings AS s ON s.tenant = coalesce(n.tenant, '')
+),
 expected AS (
     SELECT a.tenant, a.location, s.object_type
     FROM asked AS a
-    CROSS JOIN settings AS s
+    JOIN rules AS s ON s.tenant = a.tenant
     WHERE s.expected = 1
     UNION
     SELECT h.tenant, h.location, h.object_type
@@ -102,7 +117,7 @@ recent AS (
             ORDER BY f.finish_time DESC, f.start_time DESC NULLS LAST, f.id DESC
         ) AS place
     FROM job_facts AS f
-    JOIN settings AS s ON s.object_type = f.object_type
+    JOIN rules AS s ON s.tenant = f.tenant AND s.object_type = f.object_type
     LEFT JOIN clean AS c
         ON c.tenant = f.tenant
         AND c.object_type = f.object_type
@@ -142,7 +157,7 @@ judged AS (
         s.ignored,
         s.allowed_age_hours
     FROM expected AS e
-    JOIN settings AS s ON s.object_type = e.object_type
+    JOIN rules AS s ON s.tenant = e.tenant AND s.object_type = e.object_type
     LEFT JOIN proved AS p
         ON p.tenant = e.tenant
         AND p.object_type = e.object_type

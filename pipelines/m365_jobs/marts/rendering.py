@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 import sqlglot
+from avepoint_m365.settings import ObjectType
 from sqlglot import exp
 from sqlglot.optimizer.eliminate_ctes import eliminate_ctes
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 
 from m365_jobs.marts.catalog import TABLES, VIEWS, source
-from m365_jobs.marts.settings import OBJECT_TYPES, Protection
+from m365_jobs.marts.settings import Protection
 
 DIALECT = "duckdb"
 """What the files are written in."""
@@ -94,18 +95,25 @@ def _spare_joins(select: exp.Select) -> None:
 
 
 def _settings(protection: Protection) -> exp.Expr:
-    """A row for each object type."""
-    rows = [
-        exp.select(
-            exp.alias_(exp.Literal.string(name), "object_type"),
-            exp.alias_(exp.Literal.number(int(name in protection.expected)), "expected"),
-            exp.alias_(exp.Literal.number(int(name in protection.ignored)), "ignored"),
-            exp.alias_(exp.Literal.number(protection.allowed_age(name)), "allowed_age_hours"),
-            exp.alias_(exp.Literal.number(protection.tolerated_failed_ratio), "tolerated_failed_ratio"),
-        )
-        for name in OBJECT_TYPES
-    ]
-    return exp.union(*rows, distinct=False)
+    """A row for each object type of each tenant that has services of its own, and of '', which is all others."""
+    return constants(
+        {
+            "tenant": tenant,
+            "object_type": one.name,
+            "expected": int(one.name in services.expected),
+            "ignored": int(one.name in services.ignored),
+            "allowed_age_hours": protection.allowed_age(one.name),
+            "tolerated_failed_ratio": protection.tolerated_failed_ratio,
+        }
+        for tenant, services in {"": protection.services, **protection.of_tenant}.items()
+        for one in ObjectType
+    )
+
+
+def constants(rows: Iterable[Mapping[str, str | float]]) -> exp.Expr:
+    """A query that gives these rows."""
+    selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]
+    return exp.union(*selects, distinct=False)
 
 
 def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:

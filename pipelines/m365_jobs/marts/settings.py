@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import dlt
 from avepoint_m365.config import SECTION, check_object_types
 from avepoint_m365.errors import ConfigurationError
-from avepoint_m365.settings import ObjectType
 from dlt.common.configuration import with_config
+
+from m365_jobs.tenants import TENANTS, configured
 
 ALLOWED_AGE_HOURS = 26.0
 TOLERATED_FAILED_RATIO = 0.05
 
 
 @dataclass(frozen=True)
+class Services:
+    """Object types that are judged even if they never had a job, and those that are not judged."""
+
+    expected: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Protection:
     """How ``protection_status`` judges. The defaults are those of the configuration."""
 
-    expected: frozenset[str] = frozenset()
-    """Object types that are judged even if they never had a job."""
-    ignored: frozenset[str] = frozenset()
-    """Object types that are not judged."""
+    services: Services = Services()
+    of_tenant: Mapping[str, Services] = field(default_factory=dict)
+    """For the tenants that have services of their own."""
     tolerated_failed_ratio: float = TOLERATED_FAILED_RATIO
     """Failed objects / all objects up to which a warning counts as a success, 0 to 1."""
     allowed_age_hours: float = ALLOWED_AGE_HOURS
@@ -58,17 +67,28 @@ def protection(
     for key, hours in ages.items():
         if not isinstance(hours, int | float) or not 0 < hours < 100_000:
             raise ConfigurationError(f"{SECTION}.protection.{key} = {hours!r} must be a number of hours above 0.")
+    everyone = Services(
+        _names("expected_object_types", expected_object_types), _names("ignored_object_types", ignored_object_types)
+    )
+    tenants = {name: _services_of(name, everyone) for name in configured()}
     return Protection(
-        _names("expected_object_types", expected_object_types),
-        _names("ignored_object_types", ignored_object_types),
+        everyone,
+        {name: services for name, services in tenants.items() if services != everyone},
         tolerated_failed_ratio,
         allowed_age_hours,
         allowed_age_hours_of or {},
     )
 
 
+def _services_of(tenant: str, inherited: Services) -> Services:
+    def names(key: str, otherwise: frozenset[str]) -> frozenset[str]:
+        own = dlt.config.get(f"{TENANTS}.{tenant}.{key}", list)
+        return otherwise if own is None else _names(f"tenants.{tenant}.{key}", own)
+
+    return Services(
+        names("expected_object_types", inherited.expected), names("ignored_object_types", inherited.ignored)
+    )
+
+
 def _names(key: str, names: list[str] | None) -> frozenset[str]:
     return frozenset(one.name for one in check_object_types(names, key)) if names else frozenset()
-
-
-OBJECT_TYPES = tuple(one.name for one in ObjectType)

@@ -1,0 +1,11 @@
+-- question = "What is the success rate by location and week?"
+-- note = "Weeks begin on Monday. Success rate = succeeded / (succeeded + warnings + failures + others)."
+SELECT
+    location,
+    CAST(date_trunc('week', day) AS DATE) AS week,
+    sum(jobs) AS jobs,
+    100.0 * sum(succeeded) / sum(succeeded + warnings + failures + others) AS success_percent
+FROM daily_summary
+WHERE job_type = 'backup'
+GROUP BY location, CAST(date_trunc('week', day) AS DATE)
+ORDER BY location NULLS FIRST, week
