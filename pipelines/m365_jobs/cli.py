@@ -57,7 +57,9 @@ AllTenants = Annotated[bool, typer.Option("--all-tenants", help="Every tenant of
 @contextmanager
 def _failures(verbose: bool) -> Iterator[None]:
     """Turns whatever goes wrong into one paragraph on stderr and the exit code of its kind."""
-    logging.getLogger("dlt").setLevel(logging.INFO if verbose else logging.ERROR)
+    from m365_jobs import warehouse
+
+    warehouse.log_at("INFO" if verbose else "CRITICAL")
     try:
         yield
     except (typer.Exit, typer.BadParameter, KeyboardInterrupt, BrokenPipeError):

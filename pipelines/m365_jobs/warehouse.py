@@ -24,8 +24,17 @@ def telemetry_off() -> None:
     """Turns dlt's anonymous telemetry off, unless the user's configuration speaks of it."""
     if dlt.config.get("runtime.dlthub_telemetry") is None:
         dlt.config["runtime.dlthub_telemetry"] = False
-        # To ask for the setting was to start dlt's runtime, with telemetry on.
+        # dlt has started it by now, because the configuration was asked for something.
         stop_telemetry()
+        dlt.current.run_context().initialize_runtime()
+
+
+def log_at(level: str) -> None:
+    """Has dlt log what is at least as grave as ``level``, unless the user's configuration speaks of it. dlt logs
+    failures with their tracebacks before it raises them."""
+    if dlt.config.get("runtime.log_level") is None:
+        dlt.config["runtime.log_level"] = level
+        dlt.current.run_context().initialize_runtime()
 
 
 def configured_tenant() -> str:
