@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dlt
+from avepoint_m365 import tables
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import lake
+from m365_jobs import indexes, lake, runs
+from m365_jobs.errors import WarehouseError, explain
+from m365_jobs.reader import open_reader
+
+SCHEMA = "avepoint_m365"
+"""dlt's name of the schema of our tables: the source's."""
+
+PROMISED = {
+    "jobs": tables.JOBS.names,
+    "jobs__backup_details": tables.DETAILS.names,
+    "jobs__job_errors": tables.ERRORS.names,
+    "load_audit": tables.AUDIT.names,
+    "load_runs": list(runs.COLUMNS),
+}
+
+
+def ensure_ours(pipeline: dlt.Pipeline) -> None:
+    """Looks whether the dataset, where dlt has no record of us in it, holds tables of our names that someone else made.
+
+    Raises:
+        WarehouseError: before anything is written, naming the table; dlt would add our columns to it.
+    """
+    if SCHEMA in pipeline.schema_names:
+        return
+    with open_reader(pipeline) as reader:
+        for name, promised in PROMISED.items():
+            try:
+                with reader.cursor(f"SELECT * FROM {reader.table(name)} WHERE 1 = 0") as cursor:
+                    missing = sorted(set(promised) - {column[0] for column in cursor.description})
+            except DestinationUndefinedEntity:
+                continue
+            if missing:
+                raise WarehouseError(
+                    f"Dataset {pipeline.dataset_name} already has a table {name} that this program did not make: it "
+                    f"has no {', '.join(missing[:3])}. Nothing was written. Load into another dataset with --dataset, "
+                    "or rename that table."
+                )
 
 
 def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
@@ -18,7 +57,13 @@ def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
     return source
 
 
-def finish(pipeline: dlt.Pipeline, tenant: str) -> None:
-    """What is to be done once a load is in the warehouse; nothing of it is needed for the rows to be right."""
-    if lake.is_lake(pipeline):
-        lake.tidy(pipeline, tenant)
+def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> None:
+    """What makes reading fast, once a load is in the warehouse. The rows are right without it, so where the destination
+    refuses, that is said and the load stands."""
+    try:
+        if lake.is_lake(pipeline):
+            lake.tidy(pipeline, tenant)
+        elif pipeline.destination_client().config.destination_type == "postgres":
+            indexes.create_missing(pipeline)
+    except Exception as error:
+        say(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")

@@ -154,7 +154,7 @@ def _load(
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
         source = _source(options, run_id, progress)
     with _writing:
-        destinations.finish(pipeline, tenant)
+        destinations.finish(pipeline, tenant, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary
@@ -200,6 +200,7 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
     pipeline.drop()
     pipeline.activate()
     pipeline.sync_destination()
+    destinations.ensure_ours(pipeline)
     mark.write_text(here, encoding="utf-8")
 
 
