@@ -57,6 +57,17 @@ def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
     return source
 
 
+def file_format(pipeline: dlt.Pipeline) -> Any:
+    """What dlt writes Arrow tables as on their way: Parquet, or INSERT statements where the destination prefers them.
+
+    Of those that do only DuckDB reads Parquet by itself. For PostgreSQL dlt has two faster ways, which do harm: CSV
+    turns empty texts into nulls, and ADBC fails on a table without rows.
+    """
+    kind = pipeline.destination_client().config.destination_type
+    preferred = pipeline.destination.capabilities().preferred_loader_file_format
+    return preferred if preferred == "insert_values" and kind != "duckdb" else "parquet"
+
+
 def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> None:
     """What makes reading fast, once a load is in the warehouse. The rows are right without it, so where the destination
     refuses, that is said and the load stands."""

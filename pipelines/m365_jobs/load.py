@@ -143,7 +143,8 @@ def _load(
         _finish_what_was_left(pipeline, say)
     while True:
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)))
-        pipeline.extract(destinations.prepare(source, pipeline), loader_file_format="parquet")
+        destinations.prepare(source, pipeline)
+        pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
         with _writing:
             pipeline.normalize()
             _compare(pipeline, tenant, progress, summary)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from avepoint_simulator import Simulator, make_world
+from avepoint_simulator import SimulatedJob, Simulator, World, make_world
 from m365_jobs.destination_errors import explain
 
 from ..truth import on_server
@@ -206,3 +206,18 @@ def test_tests_of_postgres_fail_where_a_server_is_promised_and_are_skipped_elsew
     monkeypatch.setenv("M365_TEST_POSTGRES_REQUIRED", "1")
     with pytest.raises(pytest.fail.Exception, match="does not answer"):
         require_postgres()
+
+
+def test_a_tenant_without_jobs_or_without_news_is_loaded_too(postgres: Place) -> None:
+    world = World(NOW)
+    with Simulator(world) as simulator:
+        postgres.load(simulator)
+        assert postgres.held() == {}
+        world.put(SimulatedJob("one", 1, 1, None, NOW, NOW + timedelta(minutes=1)))
+        world.advance(timedelta(hours=1))
+        postgres.load(simulator)
+        assert postgres.held() == on_server(world, False)
+        world.advance(timedelta(days=90))
+        postgres.load(simulator)
+        postgres.load(simulator)
+        assert postgres.held() == on_server(world, False)
