@@ -171,6 +171,20 @@ def check(destination: Destination = None, dataset: Dataset = None, verbose: Ver
     raise typer.Exit(worst)
 
 
+@app.command()
+def export(
+    destination: Annotated[str, typer.Option(help="Name of the dlt destination to copy the DuckDB warehouse to.")],
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there."""
+    with _failures(verbose):
+        from m365_jobs import console
+        from m365_jobs.export import export as run
+
+        console.report_export(run(destination, dataset, console.say), destination)
+
+
 def _iso(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
