@@ -16,7 +16,7 @@ from m365_jobs.reader import open_reader
 SCHEMA = "avepoint_m365"
 """dlt's name of the schema of our tables: the source's."""
 
-PROMISED = {
+PROMISED: dict[str, list[str]] = {
     "jobs": tables.JOBS.names,
     "jobs__backup_details": tables.DETAILS.names,
     "jobs__job_errors": tables.ERRORS.names,
@@ -48,13 +48,32 @@ def ensure_ours(pipeline: dlt.Pipeline) -> None:
                 )
 
 
+CONTRACT: Any = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+"""dlt's schema contract: a column whose type changed stops the load before anything is written. New columns are kept
+out by ``_promised``, since dlt would let them into a table that is new, and keep those of a newer version out."""
+
+
 def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
-    """Fits a source, or a single resource, to the destination of the pipeline; the same object."""
+    """Fits a source, or a single resource, to the contract and to the destination of the pipeline; the same object."""
     resources = source.resources.values() if hasattr(source, "resources") else [source]
+    in_lake = lake.is_lake(pipeline)
     for resource in resources:
-        if lake.is_lake(pipeline):
+        resource.apply_hints(schema_contract=CONTRACT)
+        resource.add_map(_promised)
+        if in_lake:
             lake.adapt(resource, pipeline)
     return source
+
+
+def _promised(item: Any, meta: Any) -> Any:
+    """The columns that the tables promise; a field that the API adds lands in none but ``unknown_fields``."""
+    hints = getattr(meta, "hints", None) or {}
+    promised = PROMISED.get(hints.get("table_name", ""))
+    if promised is None:
+        return item
+    known = {*promised, tables.UNKNOWN_FIELDS}
+    extra = [name for name in item.schema.names if name not in known and not name.startswith("_dlt_")]
+    return item.drop_columns(extra) if extra else item
 
 
 def file_format(pipeline: dlt.Pipeline) -> Any:

@@ -14,6 +14,7 @@ from dlt.common.configuration.exceptions import (
 )
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.exceptions import MissingDependencyException
+from dlt.common.schema.exceptions import DataValidationError
 from dlt.destinations.exceptions import DatabaseException
 from dlt.load.exceptions import LoadClientJobException
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -71,6 +72,8 @@ def explain(error: BaseException) -> Failure:
             return Failure("config", str(one), WRONG_USAGE)
         if isinstance(one, WarehouseError):
             return Failure("destination", str(one), FAILED)
+        if isinstance(one, DataValidationError):
+            return Failure("destination", _contract(one), FAILED)
         if isinstance(one, MissingDependencyException):
             return Failure("config", _not_installed(one), WRONG_USAGE)
         if isinstance(one, ConfigFieldMissingException):
@@ -92,6 +95,15 @@ def explain(error: BaseException) -> Failure:
     if step is not None and step.step in ("load", "sync"):
         return Failure("destination", _destination(cause), FAILED)
     return Failure("internal", f"{type(cause).__name__}: {_first_paragraph(cause)} Run again with --verbose.", FAILED)
+
+
+def _contract(error: DataValidationError) -> str:
+    held = error.table_schema["columns"][error.column_name]
+    return (
+        f"Column {error.column_name} of table {error.table_name} would no longer be of the type {held['data_type']} "
+        "that it has in the warehouse. Columns and their types are a promise, so nothing was written. Load into "
+        "another dataset with --dataset, and please report this."
+    )
 
 
 def _driver(error: BaseException) -> bool:

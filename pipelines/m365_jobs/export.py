@@ -16,7 +16,7 @@ from avepoint_m365.records import TIME
 from avepoint_m365.resources import AUDIT, DETAILS, ERRORS, JOBS, JOBS_WITH_UNKNOWN
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import destinations, marts, warehouse
+from m365_jobs import destinations, marts, runs, warehouse
 from m365_jobs.errors import UsageError, WarehouseError
 from m365_jobs.reader import open_reader
 
@@ -39,7 +39,7 @@ OWN: Any = {
     "_dlt_id": {"name": "_dlt_id", "data_type": "text", "nullable": False, "unique": True, "row_key": True},
     "_dlt_load_id": {"name": "_dlt_load_id", "data_type": "text", "nullable": False},
 }
-LOAD_RUNS = dlt.mark.make_hints(table_name="load_runs", write_disposition="append", columns=OWN)
+LOAD_RUNS = dlt.mark.make_hints(table_name="load_runs", write_disposition="append", columns={**runs.COLUMNS, **OWN})
 
 CHILDREN: tuple[tuple[str, Any, pa.Schema], ...] = (
     ("jobs__backup_details", DETAILS, tables.DETAILS),
