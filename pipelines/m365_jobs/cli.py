@@ -57,7 +57,9 @@ AllTenants = Annotated[bool, typer.Option("--all-tenants", help="Every tenant of
 @contextmanager
 def _failures(verbose: bool) -> Iterator[None]:
     """Turns whatever goes wrong into one paragraph on stderr and the exit code of its kind."""
-    logging.getLogger("dlt").setLevel(logging.INFO if verbose else logging.ERROR)
+    from m365_jobs import warehouse
+
+    warehouse.log_at("INFO" if verbose else "CRITICAL")
     try:
         yield
     except (typer.Exit, typer.BadParameter, KeyboardInterrupt, BrokenPipeError):
@@ -167,6 +169,20 @@ def check(destination: Destination = None, dataset: Dataset = None, verbose: Ver
             typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {one.text}")
             worst = max(worst, one.exit_code)
     raise typer.Exit(worst)
+
+
+@app.command()
+def export(
+    destination: Annotated[str, typer.Option(help="Name of the dlt destination to copy the DuckDB warehouse to.")],
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there."""
+    with _failures(verbose):
+        from m365_jobs import console
+        from m365_jobs.export import export as run
+
+        console.report_export(run(destination, dataset, console.say), destination)
 
 
 def _iso(value: object) -> str:

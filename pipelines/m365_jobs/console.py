@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from m365_jobs.export import Exported
 from m365_jobs.load import Summary
 from m365_jobs.many import Group
 
@@ -108,3 +109,10 @@ def report(summary: Summary) -> None:
     if summary.incomplete:
         say("What was found is loaded; the next load reads these partitions again from the same place.")
     say(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
+
+
+def report_export(done: Exported, destination: str) -> None:
+    """The summary of an export."""
+    for tenant, rows in done.rows.items():
+        say(f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + ".")
+    say(f"Warehouse: {done.warehouse}. Go on there with: m365-jobs load --destination {destination}")

@@ -2,23 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dlt
+from avepoint_m365 import tables
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import lake
+from m365_jobs import indexes, lake, runs
+from m365_jobs.errors import WarehouseError, explain
+from m365_jobs.reader import open_reader
+
+SCHEMA = "avepoint_m365"
+"""dlt's name of the schema of our tables: the source's."""
+
+PROMISED: dict[str, list[str]] = {
+    "jobs": tables.JOBS.names,
+    "jobs__backup_details": tables.DETAILS.names,
+    "jobs__job_errors": tables.ERRORS.names,
+    "load_audit": tables.AUDIT.names,
+    "load_runs": list(runs.COLUMNS),
+}
+
+
+def ensure_ours(pipeline: dlt.Pipeline) -> None:
+    """Looks whether the dataset, where dlt has no record of us in it, holds tables of our names that someone else made.
+
+    Raises:
+        WarehouseError: before anything is written, naming the table; dlt would add our columns to it.
+    """
+    if SCHEMA in pipeline.schema_names:
+        return
+    with open_reader(pipeline) as reader:
+        for name, promised in PROMISED.items():
+            try:
+                with reader.cursor(f"SELECT * FROM {reader.table(name)} WHERE 1 = 0") as cursor:
+                    missing = sorted(set(promised) - {column[0] for column in cursor.description})
+            except DestinationUndefinedEntity:
+                continue
+            if missing:
+                raise WarehouseError(
+                    f"Dataset {pipeline.dataset_name} already has a table {name} that this program did not make: it "
+                    f"has no {', '.join(missing[:3])}. Nothing was written. Load into another dataset with --dataset, "
+                    "or rename that table."
+                )
+
+
+CONTRACT: Any = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+"""dlt's schema contract: a column whose type changed stops the load before anything is written. New columns are kept
+out by ``_promised``, since dlt would let them into a table that is new, and keep those of a newer version out."""
 
 
 def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
-    """Fits a source, or a single resource, to the destination of the pipeline; the same object."""
+    """Fits a source, or a single resource, to the contract and to the destination of the pipeline; the same object."""
     resources = source.resources.values() if hasattr(source, "resources") else [source]
+    in_lake = lake.is_lake(pipeline)
     for resource in resources:
-        if lake.is_lake(pipeline):
+        resource.apply_hints(schema_contract=CONTRACT)
+        resource.add_map(_promised)
+        if in_lake:
             lake.adapt(resource, pipeline)
     return source
 
 
-def finish(pipeline: dlt.Pipeline, tenant: str) -> None:
-    """What is to be done once a load is in the warehouse; nothing of it is needed for the rows to be right."""
-    if lake.is_lake(pipeline):
-        lake.tidy(pipeline, tenant)
+def _promised(item: Any, meta: Any) -> Any:
+    """The columns that the tables promise; a field that the API adds lands in none but ``unknown_fields``."""
+    hints = getattr(meta, "hints", None) or {}
+    promised = PROMISED.get(hints.get("table_name", ""))
+    if promised is None:
+        return item
+    known = {*promised, tables.UNKNOWN_FIELDS}
+    extra = [name for name in item.schema.names if name not in known and not name.startswith("_dlt_")]
+    return item.drop_columns(extra) if extra else item
+
+
+def file_format(pipeline: dlt.Pipeline) -> Any:
+    """What dlt writes Arrow tables as on their way: Parquet, or INSERT statements where the destination prefers them.
+
+    Of those that do only DuckDB reads Parquet by itself. For PostgreSQL dlt has two faster ways, which do harm: CSV
+    turns empty texts into nulls, and ADBC fails on a table without rows.
+    """
+    kind = pipeline.destination_client().config.destination_type
+    preferred = pipeline.destination.capabilities().preferred_loader_file_format
+    return preferred if preferred == "insert_values" and kind != "duckdb" else "parquet"
+
+
+def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> None:
+    """What makes reading fast, once a load is in the warehouse. The rows are right without it, so where the destination
+    refuses, that is said and the load stands."""
+    try:
+        if lake.is_lake(pipeline):
+            lake.tidy(pipeline, tenant)
+        elif pipeline.destination_client().config.destination_type == "postgres":
+            indexes.create_missing(pipeline)
+    except Exception as error:
+        say(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")

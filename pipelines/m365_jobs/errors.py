@@ -13,8 +13,13 @@ from dlt.common.configuration.exceptions import (
     ConfigValueCannotBeCoercedException,
 )
 from dlt.common.destination.exceptions import DestinationException
+from dlt.common.exceptions import MissingDependencyException
+from dlt.common.schema.exceptions import DataValidationError
 from dlt.destinations.exceptions import DatabaseException
+from dlt.load.exceptions import LoadClientJobException
 from dlt.pipeline.exceptions import PipelineStepFailed
+
+from m365_jobs import destination_errors
 
 FINE, FAILED, WRONG_USAGE, INCOMPLETE = 0, 1, 2, 3
 """Exit codes of the command line; 4 is ``health``'s."""
@@ -27,6 +32,10 @@ TYPES = {
     "list": 'a list such as ["a", "b"]',
 }
 """What dlt's type hints are called where people read them."""
+
+
+EXTRAS = {"postgres": "postgres", "deltalake": "lake", "pyiceberg": "lake"}
+"""Extras of dlt that are extras of this project under another name."""
 
 
 class UsageError(Exception):
@@ -63,6 +72,10 @@ def explain(error: BaseException) -> Failure:
             return Failure("config", str(one), WRONG_USAGE)
         if isinstance(one, WarehouseError):
             return Failure("destination", str(one), FAILED)
+        if isinstance(one, DataValidationError):
+            return Failure("destination", _contract(one), FAILED)
+        if isinstance(one, MissingDependencyException):
+            return Failure("config", _not_installed(one), WRONG_USAGE)
         if isinstance(one, ConfigFieldMissingException):
             return Failure("config", _missing(one), WRONG_USAGE)
         if isinstance(one, ConfigValueCannotBeCoercedException):
@@ -75,13 +88,32 @@ def explain(error: BaseException) -> Failure:
         if isinstance(one, ConfigurationException):
             return Failure("config", _first_paragraph(one), WRONG_USAGE)
     for one in _chain(error):
-        if isinstance(one, DatabaseException | DestinationException):
+        if isinstance(one, DatabaseException | DestinationException) or _driver(one):
             return Failure("destination", _destination(one), FAILED)
     step = next((one for one in _chain(error) if isinstance(one, PipelineStepFailed)), None)
     cause = list(_chain(error))[-1]
     if step is not None and step.step in ("load", "sync"):
         return Failure("destination", _destination(cause), FAILED)
     return Failure("internal", f"{type(cause).__name__}: {_first_paragraph(cause)} Run again with --verbose.", FAILED)
+
+
+def _contract(error: DataValidationError) -> str:
+    held = error.table_schema["columns"][error.column_name]
+    return (
+        f"Column {error.column_name} of table {error.table_name} would no longer be of the type {held['data_type']} "
+        "that it has in the warehouse. Columns and their types are a promise, so nothing was written. Load into "
+        "another dataset with --dataset, and please report this."
+    )
+
+
+def _driver(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in destination_errors.DRIVERS
+
+
+def _not_installed(error: MissingDependencyException) -> str:
+    extra = next((ours for word, ours in EXTRAS.items() if any(word in one for one in error.dependencies)), None)
+    cure = f"pip install 'avepoint-m365-jobs[{extra}]'" if extra else f"pip install {' '.join(error.dependencies)}"
+    return f"{error.caller} needs a package that is not installed. Run: {cure}"
 
 
 def _missing(error: ConfigFieldMissingException) -> str:
@@ -97,10 +129,7 @@ def _first_paragraph(error: BaseException) -> str:
 
 
 def _destination(error: BaseException) -> str:
-    text = _first_paragraph(error)
-    cure = "Look at the destination's address, credentials and rights; what was loaded before is still there."
-    if "lock" in text.lower():
-        cure = "Another program has the warehouse open; close it or wait for it, then run this again."
-    elif "space" in text.lower():
-        cure = "Free disk space and run this again; what was loaded before is still there."
-    return f"The destination refused: {text} {cure}"
+    if isinstance(error, LoadClientJobException):
+        # Its own text is dlt's, with a traceback in it.
+        error = error.client_exception or error
+    return destination_errors.explain(_first_paragraph(error))

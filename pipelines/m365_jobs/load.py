@@ -143,7 +143,8 @@ def _load(
         _finish_what_was_left(pipeline, say)
     while True:
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)))
-        pipeline.extract(destinations.prepare(source, pipeline), loader_file_format="parquet")
+        destinations.prepare(source, pipeline)
+        pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
         with _writing:
             pipeline.normalize()
             _compare(pipeline, tenant, progress, summary)
@@ -154,7 +155,7 @@ def _load(
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
         source = _source(options, run_id, progress)
     with _writing:
-        destinations.finish(pipeline, tenant)
+        destinations.finish(pipeline, tenant, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary
@@ -200,6 +201,7 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
     pipeline.drop()
     pipeline.activate()
     pipeline.sync_destination()
+    destinations.ensure_ours(pipeline)
     mark.write_text(here, encoding="utf-8")
 
 

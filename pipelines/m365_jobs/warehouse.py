@@ -24,8 +24,17 @@ def telemetry_off() -> None:
     """Turns dlt's anonymous telemetry off, unless the user's configuration speaks of it."""
     if dlt.config.get("runtime.dlthub_telemetry") is None:
         dlt.config["runtime.dlthub_telemetry"] = False
-        # To ask for the setting was to start dlt's runtime, with telemetry on.
+        # dlt has started it by now, because the configuration was asked for something.
         stop_telemetry()
+        dlt.current.run_context().initialize_runtime()
+
+
+def log_at(level: str) -> None:
+    """Has dlt log what is at least as grave as ``level``, unless the user's configuration speaks of it. dlt logs
+    failures with their tracebacks before it raises them."""
+    if dlt.config.get("runtime.log_level") is None:
+        dlt.config["runtime.log_level"] = level
+        dlt.current.run_context().initialize_runtime()
 
 
 def configured_tenant() -> str:
@@ -50,20 +59,28 @@ def default_file() -> Path:
 
 
 def open_pipeline(
-    tenant: str, destination: str | None = None, dataset: str | None = None, file: Path | None = None
+    tenant: str,
+    destination: str | None = None,
+    dataset: str | None = None,
+    file: Path | None = None,
+    folder: Path | None = None,
 ) -> dlt.Pipeline:
     """The pipeline of a tenant; nothing is read or written yet.
 
     ``destination`` is the name of any dlt destination; without one it is what the configuration says
     (``destination_type``), and without that a DuckDB file in the working directory. ``file`` is a DuckDB file that
-    goes before all of these.
+    goes before all of these. ``folder`` is where the pipeline keeps its state instead of where dlt would.
     """
     telemetry_off()
-    if file is not None:
-        target = dlt.destinations.duckdb(credentials=str(file))
-        return dlt.pipeline(pipeline_name(tenant), destination=target, dataset_name=dataset or DATASET)
+    places: Any = {"pipelines_dir": str(folder)} if folder else {}
     name = destination or dlt.config.get("destination_type") or dlt.config.get("destination_name") or "duckdb"
-    return dlt.pipeline(pipeline_name(tenant), destination=_destination(str(name)), dataset_name=dataset or DATASET)
+    pipeline: dlt.Pipeline = dlt.pipeline(
+        pipeline_name(tenant),
+        destination=dlt.destinations.duckdb(credentials=str(file)) if file else _destination(str(name)),
+        dataset_name=dataset or DATASET,
+        **places,
+    )
+    return pipeline
 
 
 def _destination(name: str) -> Any:

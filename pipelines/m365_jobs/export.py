@@ -1,0 +1,239 @@
+"""Moving to a bigger destination: all rows and cursors of a DuckDB warehouse, copied, so that loads go on there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pyarrow as pa
+from avepoint_m365 import tables
+from avepoint_m365.records import TIME
+from avepoint_m365.resources import AUDIT, DETAILS, ERRORS, JOBS, JOBS_WITH_UNKNOWN
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+from m365_jobs import destinations, marts, runs, warehouse
+from m365_jobs.errors import UsageError, WarehouseError
+from m365_jobs.reader import open_reader
+
+BATCH = 50_000
+"""Rows that are in memory at once."""
+
+RUNS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("run_id", "tenant", "status", "error_kind", "detail", "product_version")),
+        ("started_at", TIME),
+        ("ended_at", TIME),
+        ("requests", pa.int64()),
+        ("jobs", pa.int64()),
+        pa.field("_dlt_load_id", pa.string(), nullable=False),
+        pa.field("_dlt_id", pa.string(), nullable=False),
+    ]
+)
+# dlt gives these two to rows of Python objects, and so to the runs that later loads append.
+OWN: Any = {
+    "_dlt_id": {"name": "_dlt_id", "data_type": "text", "nullable": False, "unique": True, "row_key": True},
+    "_dlt_load_id": {"name": "_dlt_load_id", "data_type": "text", "nullable": False},
+}
+LOAD_RUNS = dlt.mark.make_hints(table_name="load_runs", write_disposition="append", columns={**runs.COLUMNS, **OWN})
+
+CHILDREN: tuple[tuple[str, Any, pa.Schema], ...] = (
+    ("jobs__backup_details", DETAILS, tables.DETAILS),
+    ("jobs__job_errors", ERRORS, tables.ERRORS),
+)
+APPENDED: tuple[tuple[str, Any, pa.Schema], ...] = (
+    ("load_audit", AUDIT, tables.AUDIT),
+    ("load_runs", LOAD_RUNS, RUNS),
+)
+
+MARKERS = """
+SELECT tenant, id AS job_id, CAST(-1 AS BIGINT) AS error_index, true AS {removed} FROM jobs j
+WHERE tenant = $tenant AND NOT EXISTS (
+    SELECT 1 FROM jobs__job_errors e WHERE e.tenant = j.tenant AND e.job_id = j.id)
+"""
+
+
+@dataclass
+class Exported:
+    """What was copied: where to, and the rows of each table by tenant."""
+
+    warehouse: str
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def export(destination: str, dataset: str | None, say: Callable[[str], None]) -> Exported:
+    """Copies the DuckDB warehouse of this configuration, tenant by tenant, each with its cursors in one load package:
+    they arrive there together or not at all. Run again, it copies again what is not there as it is here.
+
+    Raises:
+        UsageError: where there is no DuckDB warehouse, or it is the destination itself.
+        WarehouseError: where the destination has loads of its own, whose cursors would be taken back.
+    """
+    origin = warehouse.open_pipeline(warehouse.DEFAULT_TENANT, "duckdb")
+    target = warehouse.open_pipeline(warehouse.DEFAULT_TENANT, destination, dataset)
+    file = warehouse.duckdb_file(origin)
+    if file is None or not file.exists():
+        raise UsageError(f"There is no DuckDB warehouse to export: {file or 'the configured one'} is not a file.")
+    if warehouse.fingerprint(origin) == warehouse.fingerprint(target):
+        raise UsageError(f"The warehouse is already there: {warehouse.location(target)}. Name another destination.")
+    done = Exported(warehouse.location(target))
+    for tenant in _tenants(file, origin.dataset_name):
+        # The state before the rows: a cursor must never be ahead of them.
+        state = _state(tenant, file, origin.dataset_name)
+        say(f"Copying tenant {tenant} to {done.warehouse}.")
+        done.rows[tenant] = _copy(tenant, state, file, origin.dataset_name, destination, dataset, say)
+    return done
+
+
+def _tenants(file: Path, dataset: str) -> list[str]:
+    with _read(file, dataset) as connection:
+        try:
+            found = "SELECT tenant FROM jobs UNION SELECT tenant FROM load_runs ORDER BY tenant"
+            return [row[0] for row in connection.execute(found).fetchall()]
+        except duckdb.CatalogException as error:
+            raise UsageError(
+                f"{file} holds no dataset {dataset} of this program; there is nothing to export."
+            ) from error
+
+
+def _read(file: Path, dataset: str) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(str(file), read_only=True)
+    connection.execute("SET TimeZone = 'UTC'")
+    if dataset in {row[0] for row in connection.execute("SELECT schema_name FROM duckdb_schemas()").fetchall()}:
+        connection.execute(f'USE "{dataset}"')
+    return connection
+
+
+def _folder(name: str) -> Path:
+    """Where the export's pipelines work: not where loads do, since what these left unfinished must not be copied."""
+    return Path(dlt.current.run_context().get_data_entity("pipelines")) / f"{warehouse.PIPELINE}_export_{name}"
+
+
+def _state(tenant: str, file: Path, dataset: str) -> dict[str, Any]:
+    """What dlt keeps of our source for a tenant, cursors included, from the warehouse itself."""
+    credentials: Any = {"database": str(file), "read_only": True}
+    pipeline = dlt.pipeline(
+        warehouse.pipeline_name(tenant),
+        pipelines_dir=str(_folder("from")),
+        destination=dlt.destinations.duckdb(credentials=credentials),
+        dataset_name=dataset,
+    )
+    pipeline.drop()
+    pipeline.sync_destination()
+    state = deepcopy(dict(pipeline.state.get("sources", {}).get(destinations.SCHEMA, {})))
+    pipeline.drop()
+    return state
+
+
+def _copy(
+    tenant: str,
+    state: dict[str, Any],
+    file: Path,
+    dataset: str,
+    destination: str,
+    target_dataset: str | None,
+    say: Callable[[str], None],
+) -> dict[str, int]:
+    pipeline = warehouse.open_pipeline(tenant, destination, target_dataset, folder=_folder("to"))
+    pipeline.drop()
+    pipeline.sync_destination()
+    destinations.ensure_ours(pipeline)
+    there = _there(pipeline, tenant)
+    # Held open, so that no load writes to the file meanwhile.
+    with _read(file, dataset) as connection:
+        _ensure_no_loads_of_its_own(connection, tenant, there["load_runs"], warehouse.location(pipeline))
+        rows = _Rows(file, dataset, tenant, there)
+        source = destinations.prepare(rows.source(state), pipeline)
+        pipeline.run(source, loader_file_format=destinations.file_format(pipeline))
+    destinations.finish(pipeline, tenant, say)
+    marts.ensure(pipeline)
+    pipeline.drop()
+    return rows.counted
+
+
+def _there(pipeline: dlt.Pipeline, tenant: str) -> dict[str, list[str]]:
+    """The runs that the destination has rows of, by table. dlt appends a table's rows at once, so of a run either all
+    are there or none."""
+    found: dict[str, list[str]] = {}
+    with open_reader(pipeline) as reader:
+        for name in ("load_runs", "load_audit"):
+            sql = f"SELECT DISTINCT run_id FROM {reader.table(name)} WHERE tenant = %s"
+            try:
+                found[name] = [row["run_id"] for row in reader.rows(sql, tenant)]
+            except DestinationUndefinedEntity:
+                found[name] = []
+    return found
+
+
+def _ensure_no_loads_of_its_own(
+    connection: duckdb.DuckDBPyConnection, tenant: str, run_ids: list[str], where: str
+) -> None:
+    ours = {row[0] for row in connection.execute("SELECT run_id FROM load_runs WHERE tenant = ?", [tenant]).fetchall()}
+    if others := set(run_ids) - ours:
+        raise WarehouseError(
+            f"{where} has {len(others)} loads of tenant {tenant} that this warehouse knows nothing of: loads go on "
+            "there already. Exporting again would take its jobs and cursors back; nothing was copied. Load there, or "
+            "export into another dataset with --dataset."
+        )
+
+
+class _Rows:
+    """The rows of one tenant, and its state, as the source itself would hand them to dlt."""
+
+    def __init__(self, file: Path, dataset: str, tenant: str, there: dict[str, list[str]]) -> None:
+        self._file, self._dataset, self._tenant, self._there = file, dataset, tenant, there
+        self.counted: dict[str, int] = {}
+
+    def source(self, state: dict[str, Any]) -> Any:
+        """A source under the name of ours, so that dlt keeps its state as ours."""
+
+        def rows() -> Iterator[Any]:
+            kept = dlt.current.source_state()
+            kept.clear()
+            kept.update(deepcopy(state))
+            for name, hints, schema in (self._jobs(), *CHILDREN):
+                yield from self._counted(name, f"SELECT * FROM {name} WHERE tenant = $tenant", hints, schema)
+            if self._there["load_runs"]:
+                # An earlier export may have left errors there that are gone here.
+                yield from self._batches(MARKERS.format(removed=tables.REMOVED), ERRORS, tables.ERRORS)
+            for name, hints, schema in APPENDED:
+                sql = f"SELECT * FROM {name} WHERE tenant = $tenant AND NOT list_contains($there, run_id)"
+                yield from self._counted(name, sql, hints, schema, there=self._there[name])
+
+        @dlt.source(name=destinations.SCHEMA)
+        def avepoint_m365() -> Any:
+            return dlt.resource(rows, name="export")
+
+        return avepoint_m365()
+
+    def _jobs(self) -> tuple[str, Any, pa.Schema]:
+        with _read(self._file, self._dataset) as connection:
+            names = [column[0] for column in connection.execute("DESCRIBE jobs").fetchall()]
+        if tables.UNKNOWN_FIELDS in names:
+            return "jobs", JOBS_WITH_UNKNOWN, tables.JOBS_WITH_UNKNOWN
+        return "jobs", JOBS, tables.JOBS
+
+    def _counted(self, name: str, sql: str, hints: Any, schema: pa.Schema, **parameters: Any) -> Iterator[Any]:
+        # So that the table is there even where it has no row.
+        yield dlt.mark.with_hints(schema.empty_table(), hints, create_table_variant=True)
+        self.counted[name] = 0
+        for rows in self._batches(sql, hints, schema, **parameters):
+            self.counted[name] += rows.data.num_rows
+            yield rows
+
+    def _batches(self, sql: str, hints: Any, schema: pa.Schema, **parameters: Any) -> Iterator[Any]:
+        with _read(self._file, self._dataset) as connection:
+            found = connection.sql(sql, params={"tenant": self._tenant, **parameters})
+            for batch in found.to_arrow_reader(BATCH):
+                yield dlt.mark.with_hints(_fitted(batch, schema), hints, create_table_variant=True)
+
+
+def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+    """The columns of ``schema``; null where an older version of this program did not write one."""
+    there = batch.schema.names
+    columns = [batch.column(one.name) if one.name in there else pa.nulls(batch.num_rows, one.type) for one in schema]
+    return pa.table(columns, names=schema.names).cast(schema)

@@ -1,0 +1,58 @@
+"""Primary keys and indexes on PostgreSQL: dlt makes none for compound keys, and BI tools look for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dlt
+
+PRIMARY_KEYS = {
+    "jobs": "tenant, id",
+    "jobs__backup_details": "tenant, job_id",
+    "jobs__job_errors": "tenant, job_id, error_index",
+}
+INDEXES = {
+    # What happened when, by service; and the days of a chart.
+    "jobs_by_finish": ("jobs", "(finish_time, tenant, object_type)"),
+    "jobs_by_service": ("jobs", "(tenant, object_type, finish_time)"),
+    "jobs_open": ("jobs", "(tenant, start_time) WHERE finish_time IS NULL"),
+    # What a load has just brought.
+    "jobs_by_fetch": ("jobs", "(fetched_at)"),
+    "load_audit_by_run": ("load_audit", "(run_id)"),
+    "load_audit_by_service": ("load_audit", "(tenant, object_type, started_at)"),
+    "load_runs_by_start": ("load_runs", "(started_at)"),
+}
+"""Name to table and what comes behind its name."""
+
+MISSING = """
+SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relkind = 'r' AND NOT EXISTS (
+    SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+"""
+
+
+def create_missing(pipeline: dlt.Pipeline) -> None:
+    """Gives the tables that are there the keys and indexes that they lack.
+
+    Raises:
+        DatabaseException: where the user owns the tables no more, or keys are not unique.
+    """
+    with pipeline.sql_client() as client:
+        dataset = client.fully_qualified_dataset_name(quote=False)
+        with client.begin_transaction():
+            # Two loads may come here at once.
+            client.execute_sql("SELECT pg_catalog.pg_advisory_xact_lock(hashtext(%s))", dataset)
+            without_key = {row[0] for row in client.execute_sql(MISSING, dataset) or []}
+            _create(client, dataset, without_key)
+
+
+def _create(client: Any, dataset: str, without_key: set[str]) -> None:
+    for name in without_key & PRIMARY_KEYS.keys():
+        client.execute_sql(
+            f"ALTER TABLE {client.make_qualified_table_name(name)} ADD PRIMARY KEY ({PRIMARY_KEYS[name]})"
+        )
+    names = "SELECT indexname FROM pg_catalog.pg_indexes WHERE schemaname = %s"
+    there = {row[0] for row in client.execute_sql(names, dataset) or []}
+    for name in INDEXES.keys() - there:
+        table, columns = INDEXES[name]
+        client.execute_sql(f"CREATE INDEX {name} ON {client.make_qualified_table_name(table)} {columns}")

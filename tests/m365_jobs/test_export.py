@@ -1,0 +1,143 @@
+"""Moving on: a DuckDB warehouse copied to a bigger destination, where loads go on from the same cursors."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avepoint_simulator import Simulator, make_world
+from m365_jobs import export as exporting
+from m365_jobs.errors import UsageError, WarehouseError
+from m365_jobs.export import export
+
+from ..truth import on_server
+from .conftest import NOW, Desk
+from .places import Place, administer, database
+from .test_lake import lose_errors
+
+TABLES = {
+    "jobs": "*",
+    "jobs__backup_details": "*",
+    "jobs__job_errors": "tenant, job_id, error_index, is_error_code, value, url, number",
+    "load_audit": "*",
+    "load_runs": "run_id, tenant, started_at, ended_at, status, error_kind, detail, requests, jobs, product_version",
+}
+SETTINGS = {"object_types": ["exchange_online", "teams"]}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    monkeypatch.setattr(exporting, "BATCH", 7)
+    return Place("duckdb")
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with database() as one:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", one)
+        yield one
+
+
+def contents(place: Place) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables, in an order that only they decide."""
+    found = {name: place.rows(f"SELECT {columns} FROM {name}") for name, columns in TABLES.items()}
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+
+def asked_from(simulator: Simulator) -> datetime:
+    return min(datetime.fromisoformat(one.params["starttime"]) for one in simulator.asked)
+
+
+@pytest.mark.parametrize("destination", ["postgres", "filesystem"])
+def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
+    here: Place, address: str, destination: str
+) -> None:
+    there, said = Place(destination), []
+    ours, theirs = make_world(300, seed=41, now=NOW, days=10), make_world(60, seed=42, now=NOW, days=10)
+    with Simulator(ours) as simulator, Simulator(theirs) as other:
+        here.load(simulator, **SETTINGS)
+        here.load(other, tenant="contoso", **SETTINGS)
+        lose_errors(ours)
+        ours.advance(timedelta(hours=3))
+        here.load(simulator, **SETTINGS)
+        done = export(destination, None, said.append)
+        assert contents(there) == contents(here)
+        assert {tenant: rows["jobs"] for tenant, rows in done.rows.items()} == dict(
+            here.rows("SELECT tenant, count(*) FROM jobs GROUP BY tenant")
+        )
+        for one, tenant in ((simulator, "default"), (other, "contoso")):
+            one.world.advance(timedelta(hours=8))
+            one.asked.clear()
+            there.load(one, tenant=tenant, **SETTINGS)
+            assert asked_from(one) > NOW - timedelta(days=4), "nothing is read from the beginning"
+        known = on_server(ours, False) | on_server(theirs, False)
+        assert there.held().items() <= known.items()
+        assert len(there.rows("SELECT * FROM jobs")) == len(
+            [job for world in (ours, theirs) for job in world.visible() if job.object_type in (1, 7)]
+        )
+
+
+def test_an_export_that_breaks_off_is_run_again(here: Place, address: str) -> None:
+    there, world = Place("postgres"), make_world(300, seed=43, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        export("postgres", None, here.said.append)
+        lose_errors(world)
+        here.load(simulator, **SETTINGS)
+        administer(
+            "CREATE FUNCTION m365_jobs.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'broken off'; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON m365_jobs.load_audit "
+            "FOR EACH ROW EXECUTE FUNCTION m365_jobs.refuse()",
+            address=address,
+        )
+        with pytest.raises(Exception, match="broken off"):
+            export("postgres", None, here.said.append)
+        assert contents(there) != contents(here)
+        administer("DROP TRIGGER refuse ON m365_jobs.load_audit", address=address)
+        export("postgres", None, here.said.append)
+        assert contents(there) == contents(here)
+        there.load(simulator, **SETTINGS)
+        assert there.rows("SELECT id, state FROM jobs ORDER BY id") == here.rows(
+            "SELECT id, state FROM jobs ORDER BY id"
+        )
+
+
+def test_a_destination_with_loads_of_its_own_keeps_them(here: Place) -> None:
+    there, world = Place("filesystem"), make_world(60, seed=44, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        export("filesystem", None, here.said.append)
+        world.advance(timedelta(hours=8))
+        there.load(simulator, **SETTINGS)
+        before = contents(there)
+        with pytest.raises(WarehouseError, match="has 1 loads of tenant default that this warehouse knows nothing of"):
+            export("filesystem", None, here.said.append)
+        assert contents(there) == before
+
+
+def test_an_export_to_itself_or_of_nothing_is_refused(here: Place) -> None:
+    with pytest.raises(UsageError, match="no DuckDB warehouse to export"):
+        export("filesystem", None, here.said.append)
+    with Simulator(make_world(20, seed=45, now=NOW)) as simulator:
+        here.load(simulator, **SETTINGS)
+    with pytest.raises(UsageError, match="already there"):
+        export("duckdb", None, here.said.append)
+
+
+def test_the_command_says_what_it_copied_and_how_to_go_on(
+    simulator: Simulator, desk: Callable[[Simulator], Desk]
+) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
+    user.run("load")
+    said = user.run("export", "--destination", "filesystem").stderr
+    count = len(simulator.world.visible())
+    assert re.search(rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1\.", said)
+    assert "m365-jobs load --destination filesystem" in said
+    assert "0 new" in user.run("load", "--destination", "filesystem").stderr
