@@ -96,10 +96,16 @@ def _first_paragraph(error: BaseException) -> str:
     return re.sub(r"\s+", " ", text)[:500]
 
 
+def in_use(error: BaseException) -> bool:
+    """Whether another process has the DuckDB file open; Windows says it in its own words."""
+    text = str(error).lower()
+    return "lock on file" in text or "used by another process" in text
+
+
 def _destination(error: BaseException) -> str:
     text = _first_paragraph(error)
     cure = "Look at the destination's address, credentials and rights; what was loaded before is still there."
-    if "lock" in text.lower():
+    if in_use(error):
         cure = "Another program has the warehouse open; close it or wait for it, then run this again."
     elif "space" in text.lower():
         cure = "Free disk space and run this again; what was loaded before is still there."
