@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -200,12 +200,13 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
     folder = Path(pipeline.working_dir)
     mark = folder / "warehouse"
     here = warehouse.fingerprint(pipeline)
-    if pipeline.has_pending_data:
+    ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
+    if ready or read:
         if not mark.exists() or mark.read_text(encoding="utf-8") != here:
             say(
                 "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
             )
-        elif pipeline.list_normalized_load_packages():
+        elif ready:
             say("An earlier load was interrupted; finishing what it had read.")
             pipeline.load()
         else:
@@ -216,6 +217,14 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
     pipeline.activate()
     pipeline.sync_destination()
     mark.write_text(here, encoding="utf-8")
+
+
+def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
+    """The load packages of a pipeline's folder; none where dlt was killed while it made the folder they lie in."""
+    try:
+        return listing()
+    except FileNotFoundError:
+        return []
 
 
 def _record_failures(pipeline: dlt.Pipeline, backlog: Backlog, say: Say) -> None:
@@ -320,18 +329,21 @@ def _writing(pipeline: dlt.Pipeline, say: Say) -> Iterator[None]:
 @contextmanager
 def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
     """A connection to the warehouse, which is waited for while another program has a DuckDB file open."""
-    give_up = time.monotonic() + LOCK_WAIT
-    told = False
-    with ExitStack() as stack:
-        while True:
-            try:
-                client = stack.enter_context(pipeline.sql_client())
-                break
-            except DestinationConnectionError as error:
-                if not in_use(error) or time.monotonic() > give_up:
-                    raise
-                if not told:
-                    say(f"Another program has the warehouse open; waiting for it (at most {LOCK_WAIT / 60:.0f} minutes).")
-                told = True
-                time.sleep(LOCK_POLL)
+    give_up, told = time.monotonic() + LOCK_WAIT, False
+    client: Any = pipeline.sql_client()
+    while True:
+        try:
+            client.open_connection()
+            break
+        except DestinationConnectionError as error:
+            if not in_use(error) or time.monotonic() > give_up:
+                raise
+            if not told:
+                minutes = f"{LOCK_WAIT / 60:.0f} minutes"
+                say(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
+            told = True
+            time.sleep(LOCK_POLL)
+    try:
         yield client
+    finally:
+        client.close_connection()
