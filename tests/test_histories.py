@@ -1,6 +1,7 @@
 """Histories: random changes on the server, loads at random moments with random faults, and after each load the
 warehouse against everything the server has shown, in its newest shown state."""
 
+import os
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,15 +13,21 @@ import pytest
 from avepoint_m365 import Progress
 from avepoint_m365.errors import SourceError
 from avepoint_simulator import Answer, Asked, Dialect, JobError, SimulatedJob, Simulator, World
+from avepoint_simulator.world import BOUNDS, ORDERS
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from m365_jobs import load as loading
 
+from .killing import load_in_child
+from .killing import settings as settings_of
 from .truth import in_warehouse, on_server
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 LAG_HOURS = 24
+EXAMPLES = int(os.environ.get("M365_JOBS_HISTORIES", "12"))
+STEPS = {"done": 0}
+"""How many steps ran; docs/reliability.md tells of a long run."""
 FAULTS: dict[str, Answer | None] = {
     "none": None,
     "drop": Answer(0, drop=True),
@@ -45,6 +52,8 @@ class Histories(RuleBasedStateMachine):
         self.world = World(START)
         self.shown: dict[str, Any] = {}
         self.uncertain: set[str] = set()
+        self.maybe: dict[str, list[Any]] = {}
+        """How jobs looked during loads that were killed, which may have brought them or not."""
         self.count = 0
         self.loaded = False
 
@@ -52,9 +61,15 @@ class Histories(RuleBasedStateMachine):
         reading=st.sampled_from(["start", "finish", "overlap"]),
         total_basis=st.sampled_from(["matches", "page", "absent"]),
         link=st.sampled_from(["absolute", "wrong_path", "none", "opaque"]),
+        bounds=st.sampled_from(BOUNDS),
+        order=st.sampled_from([one for one in ORDERS if one != "shuffled"]),
+        locations=st.sampled_from([(), ("NAM", "EUR")]),
+        slice_jobs=st.sampled_from([3, 8, 1000]),
     )
-    def serve(self, reading: str, total_basis: str, link: str) -> None:
-        self.world.reading = reading
+    def serve(self, reading: str, total_basis: str, link: str, locations: tuple[str, ...], **more: Any) -> None:
+        self.world.reading, self.world.bounds, self.world.order = reading, more["bounds"], more["order"]
+        self.locations = locations
+        self.patch.setattr(loading, "SLICE_JOBS", more["slice_jobs"])
         dialect = Dialect(total_basis=total_basis, link=link, no_time="year_one", max_page_size=4)
         self.simulator = Simulator(self.world, dialect=dialect).__enter__()
         self.patch.setattr(avepoint_m365, "_now", lambda: self.world.now)
@@ -72,7 +87,7 @@ class Histories(RuleBasedStateMachine):
             id=f"JOB{self.count:05}",
             object_type=object_type,
             job_type=1 + self.count % 2,
-            location=None,
+            location=self.locations[self.count % 2] if self.locations else None,
             start=self.world.now,
             finish=finish,
             total=self.count,
@@ -93,11 +108,12 @@ class Histories(RuleBasedStateMachine):
         self.world.advance(timedelta(hours=hours))
 
     @precondition(lambda self: self.recently_finished())
-    @rule(data=st.data(), errors=st.integers(0, 3), state=st.sampled_from(["Finished", "Failed"]))
-    def a_finished_job_changes_within_the_lag(self, data: st.DataObject, errors: int, state: str) -> None:
+    @rule(data=st.data(), errors=st.integers(0, 3), state=st.sampled_from(["Finished", "Failed"]), moves=st.booleans())
+    def a_finished_job_changes_within_the_lag(self, data: st.DataObject, errors: int, state: str, moves: bool) -> None:
         job = data.draw(st.sampled_from(self.recently_finished()), label="job")
         kinds = tuple(JobError(f"Error {number}", False, "", number) for number in range(errors))
-        self.world.change(job.id, final_state=state, errors=kinds, failed=errors, total=job.total + 10)
+        changed = {"final_state": state, "errors": kinds, "failed": errors, "total": job.total + 10}
+        self.world.change(job.id, **changed, object_type=8 - job.object_type if moves else job.object_type)
 
     def recently_finished(self) -> list[SimulatedJob]:
         since = self.world.now - timedelta(hours=LAG_HOURS - 1)
@@ -116,11 +132,33 @@ class Histories(RuleBasedStateMachine):
         failed = not self.load(inject)
         assert not failed or fault == "forbidden"
         if not failed:
-            self.see(on_server(self.world, False))
+            self.see(self.on_server())
+
+    @rule(days=st.sampled_from([1, 3, 40]))
+    def a_backfill(self, days: int) -> None:
+        since = self.world.now - timedelta(days=days)
+        assert self.load(None, since)
+        world = self.world
+        reached = {
+            one.id for one in world.visible() if one.in_range(world.reading, since, None, world.now, world.bounds)
+        }
+        self.see({job_id: job for job_id, job in self.on_server().items() if job_id in reached})
+
+    @precondition(lambda self: hasattr(os, "fork"))
+    @rule(step=st.integers(1, 450), days=st.sampled_from([None, None, 3]))
+    def a_load_is_killed(self, step: int, days: int | None) -> None:
+        self.simulator.fault = None
+        since = self.world.now - timedelta(days=days) if days else None
+        load_in_child(Path(self.folder.name), self.options(since), step)
+        for job_id, job in self.on_server().items():
+            self.maybe.setdefault(job_id, []).append(job)
+
+    def on_server(self) -> dict[str, Any]:
+        return on_server(self.world, bool(self.locations))
 
     @rule(at=st.lists(st.integers(1, 25), max_size=3), appear=st.booleans(), vanish=st.booleans())
     def a_load_while_pages_move(self, at: list[int], appear: bool, vanish: bool) -> None:
-        before = on_server(self.world, False)
+        before = self.on_server()
 
         def drift(asked: Asked) -> None:
             if asked.number in at:
@@ -134,23 +172,25 @@ class Histories(RuleBasedStateMachine):
                     self.world.put(job)
 
         assert self.load(drift)
-        after = on_server(self.world, False)
+        after = self.on_server()
         self.uncertain |= before.keys() ^ after.keys()
         self.see({job_id: job for job_id, job in after.items() if job_id in before})
 
-    def load(self, fault: Any) -> bool:
+    def options(self, since: datetime | None) -> loading.Options:
+        source = settings_of(
+            self.simulator,
+            object_types=["exchange_online", "teams"],
+            start_date=(START - timedelta(days=1)).isoformat(),
+            lag_hours=LAG_HOURS,
+            locations=list(self.locations) or None,
+        )
+        return loading.Options(since, source=source)
+
+    def load(self, fault: Any, since: datetime | None = None) -> bool:
         self.simulator.asked.clear()
         self.simulator.fault = fault
-        source = {
-            "credentials": {"client_id": self.simulator.client_id, "client_secret": self.simulator.client_secret},
-            "base_url": self.simulator.base_url,
-            "token_url": self.simulator.token_url,
-            "object_types": ["exchange_online", "teams"],
-            "start_date": (START - timedelta(days=1)).isoformat(),
-            "lag_hours": LAG_HOURS,
-        }
         try:
-            summary = loading.load(loading.Options(source=source), Progress(), lambda _: None)
+            summary = loading.load(self.options(since), Progress(), lambda _: None)
         except Exception as error:
             if not any(isinstance(one, SourceError) for one in chain(error)):
                 raise
@@ -164,12 +204,17 @@ class Histories(RuleBasedStateMachine):
         for job_id in self.uncertain & held.keys():
             self.shown.setdefault(job_id, held[job_id])
         self.uncertain -= self.shown.keys()
+        for job_id, looks in self.maybe.items():
+            if job_id not in jobs and held.get(job_id) in looks:
+                self.shown[job_id] = held[job_id]
+        self.maybe.clear()
         assert held == self.shown
 
     @invariant()
     def nothing_is_lost_between_loads(self) -> None:
         if self.loaded:
             assert in_warehouse(self.file).keys() >= self.shown.keys()
+        STEPS["done"] += 1
 
 
 def chain(error: BaseException | None) -> Any:
@@ -179,6 +224,15 @@ def chain(error: BaseException | None) -> Any:
 
 
 Histories.TestCase.settings = settings(
-    max_examples=12, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=EXAMPLES,
+    stateful_step_count=14,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
 )
 TestHistories = Histories.TestCase
+
+
+def teardown_module() -> None:
+    """Says how many steps ran (pytest -s)."""
+    print(f"{STEPS['done']:,} steps of histories")

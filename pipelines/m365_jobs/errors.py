@@ -128,6 +128,12 @@ def _first_paragraph(error: BaseException) -> str:
     return re.sub(r"\s+", " ", text)[:500]
 
 
+def in_use(error: BaseException) -> bool:
+    """Whether another process has the DuckDB file open; Windows says it in its own words."""
+    text = str(error).lower()
+    return "lock on file" in text or "used by another process" in text
+
+
 def _destination(error: BaseException) -> str:
     if isinstance(error, LoadClientJobException):
         # Its own text is dlt's, with a traceback in it.

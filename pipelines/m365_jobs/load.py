@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,22 +18,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365 import Progress, avepoint_m365
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.destinations.exceptions import DestinationConnectionError
 from filelock import FileLock, Timeout
 
 from m365_jobs import destinations, marts, warehouse
-from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain
+from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain, in_use
 from m365_jobs.reader import open_reader
 from m365_jobs.runs import Backlog, Run, failed, resource
 
 LOCK_WAIT = 600.0
 """Seconds that a second load waits for the first."""
 
+LOCK_POLL = 0.2
+"""Seconds between two looks whether a DuckDB file is free."""
+
 SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
 
 Say = Callable[[str], None]
 
-_writing = threading.Lock()
+_threads = threading.Lock()
 """Tenants of one process read side by side but write one after the other, which any destination can take."""
 
 
@@ -92,10 +97,10 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
         Exception: whatever went wrong, after it was recorded; see ``errors.explain``.
     """
     tenant = str(options.source.get("tenant") or warehouse.configured_tenant())
-    pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     protection = marts.protection()
-    with _lock(pipeline, say):
+    with _lock(warehouse.pipeline_name(tenant), say):
+        pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         backlog = Backlog(pipeline, warehouse.fingerprint(pipeline))
         try:
             summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, say)
@@ -103,10 +108,10 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
             why = explain(error)
             backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
             if why.kind not in ("destination", "config"):
-                with _writing:
+                with _writing(pipeline, say):
                     _record_failures(pipeline, backlog, say)
             raise
-        with _writing:
+        with _writing(pipeline, say):
             marts.ensure(pipeline, protection)
         return summary
 
@@ -139,22 +144,26 @@ def _load(
 
     # Made once before anything else, so that a wrong setting is told before the warehouse is touched.
     source = _source(options, run_id, progress)
-    with _writing:
+    with _writing(pipeline, say):
         _finish_what_was_left(pipeline, say)
     while True:
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)))
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
-        with _writing:
-            pipeline.normalize()
+        with _threads:
+            # DuckDB opens a file in one process either to read or to write.
+            with _connected(pipeline, say):
+                pass
             _compare(pipeline, tenant, progress, summary)
+        with _writing(pipeline, say):
+            pipeline.normalize()
             pipeline.load()
             backlog.clear()
         if progress.cut_at is None:
             break
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
         source = _source(options, run_id, progress)
-    with _writing:
+    with _writing(pipeline, say):
         destinations.finish(pipeline, tenant, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
@@ -183,26 +192,41 @@ def _rows(run_row: Callable[[], Run], summary: Summary, progress: Progress, back
 
 
 def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
-    """Completes packages that an earlier load left, then takes state and schema from the destination.
+    """Loads packages that an earlier load left, then takes state and schema from the destination.
 
     The destination's cursors are the ones that match its rows: a working directory may have seen another warehouse
-    since, or a newer copy of this one.
+    since, or a newer copy of this one. So what was read but not made ready to load is dropped, and read again from
+    there: dlt cannot go on where it was killed right after it had made a package ready.
     """
-    mark = Path(pipeline.working_dir) / "warehouse"
+    folder = Path(pipeline.working_dir)
+    mark = folder / "warehouse"
     here = warehouse.fingerprint(pipeline)
-    if pipeline.has_pending_data:
-        if mark.exists() and mark.read_text(encoding="utf-8") == here:
-            say("An earlier load was interrupted; finishing what it had read.")
-            pipeline.run()
-        else:
+    ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
+    if ready or read:
+        if not mark.exists() or mark.read_text(encoding="utf-8") != here:
             say(
                 "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
             )
+        elif ready:
+            say("An earlier load was interrupted; finishing what it had read.")
+            pipeline.load()
+        else:
+            say("An earlier load was interrupted while it read; reading that again.")
+    # A folder without its state counts as new, however much of it a process that is killed in here leaves.
+    (folder / pipeline.STATE_FILE).unlink(missing_ok=True)
     pipeline.drop()
     pipeline.activate()
     pipeline.sync_destination()
     destinations.ensure_ours(pipeline)
     mark.write_text(here, encoding="utf-8")
+
+
+def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
+    """The load packages of a pipeline's folder; none where dlt was killed while it made the folder they lie in."""
+    try:
+        return listing()
+    except FileNotFoundError:
+        return []
 
 
 def _record_failures(pipeline: dlt.Pipeline, backlog: Backlog, say: Say) -> None:
@@ -265,23 +289,63 @@ def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tu
 
 
 @contextmanager
-def _lock(pipeline: dlt.Pipeline, say: Say) -> Iterator[None]:
-    """Keeps two loads of one tenant on one machine apart; the second waits."""
-    folder = Path(pipeline.pipelines_dir)
+def _lock(name: str, say: Say) -> Iterator[None]:
+    """Keeps two loads with one pipeline folder apart; the second waits. dlt clears and fills that folder from the
+    moment a pipeline is opened."""
+    folder = Path(get_dlt_pipelines_dir())
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{pipeline.pipeline_name}.lock")
+    lock = FileLock(folder / f"{name}.lock")
     minutes = f"{LOCK_WAIT / 60:.0f} minutes"
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"Another load of {pipeline.pipeline_name} is running; waiting for it (at most {minutes}).")
+        say(f"Another load of {name} is running; waiting for it (at most {minutes}).")
         try:
             lock.acquire(timeout=LOCK_WAIT)
         except Timeout as error:
             raise WarehouseError(
-                f"Another load of {pipeline.pipeline_name} has been running for more than {minutes}. "
+                f"Another load of {name} has been running for more than {minutes}. "
                 "Wait for it or end it, then run this again."
             ) from error
     with lock:
         lock.release()
         yield
+
+
+@contextmanager
+def _writing(pipeline: dlt.Pipeline, say: Say) -> Iterator[None]:
+    """Keeps loads that write one warehouse apart, wherever they run: dlt's staging tables are the same for all.
+
+    A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has a lock for such uses, which
+    ends with its connection. Other destinations know no such lock.
+    """
+    kind = pipeline.destination.destination_type
+    with _threads, ExitStack() as stack:
+        if kind.endswith((".duckdb", ".postgres")):
+            client = stack.enter_context(_connected(pipeline, say))
+            if kind.endswith(".postgres"):
+                client.execute_sql("SELECT pg_advisory_lock(hashtext(%s))", f"m365_jobs {pipeline.dataset_name}")
+        yield
+
+
+@contextmanager
+def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
+    """A connection to the warehouse, which is waited for while another program has a DuckDB file open."""
+    give_up, told = time.monotonic() + LOCK_WAIT, False
+    client: Any = pipeline.sql_client()
+    while True:
+        try:
+            client.open_connection()
+            break
+        except DestinationConnectionError as error:
+            if not in_use(error) or time.monotonic() > give_up:
+                raise
+            if not told:
+                minutes = f"{LOCK_WAIT / 60:.0f} minutes"
+                say(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
+            told = True
+            time.sleep(LOCK_POLL)
+    try:
+        yield client
+    finally:
+        client.close_connection()

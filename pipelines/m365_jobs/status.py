@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dlt
 from avepoint_m365.connection import connect
 from avepoint_m365.errors import SourceError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.versioned_state import decompress_state
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
 from m365_jobs import warehouse
 from m365_jobs.check import expiry
-from m365_jobs.reader import open_reader
+from m365_jobs.reader import Reader, open_reader
 
 PARTITIONS = """
 WITH last AS (
@@ -34,12 +35,14 @@ latest AS (
 ),
 held AS (
     SELECT tenant, location, object_type, count(*) AS rows_held, max(finish_time) AS newest_finish,
-           sum(CASE WHEN finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs
+           sum(CASE WHEN finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
+           min(CASE WHEN finish_time IS NULL THEN start_time END) AS oldest_open_start
     FROM {jobs} GROUP BY tenant, location, object_type
 )
 SELECT last.tenant, last.location, last.object_type, last.window_start, last.window_end, last.reported_total,
        last.distinct_jobs, last.complete, latest.complete_until, held.newest_finish,
-       coalesce(held.rows_held, 0) AS rows_held, coalesce(held.open_jobs, 0) AS open_jobs
+       coalesce(held.rows_held, 0) AS rows_held, coalesce(held.open_jobs, 0) AS open_jobs,
+       held.oldest_open_start
 FROM last
 LEFT JOIN latest ON latest.tenant = last.tenant AND latest.object_type = last.object_type
     AND coalesce(latest.location, '') = coalesce(last.location, '')
@@ -47,6 +50,10 @@ LEFT JOIN held ON held.tenant = last.tenant AND held.object_type = last.object_t
     AND coalesce(held.location, '') = coalesce(last.location, '')
 WHERE last.place = 1
 ORDER BY last.tenant, last.location, last.object_type
+"""
+
+STATE = """
+SELECT state FROM {states} WHERE pipeline_name = %s ORDER BY version DESC, _dlt_load_id DESC LIMIT 1
 """
 
 RUNS = """
@@ -70,9 +77,9 @@ def read(pipeline: dlt.Pipeline) -> dict[str, Any]:
             return {**about, "partitions": [], "runs": [], "tables": {}}
         partitions = reader.rows(PARTITIONS.format(audit=names["load_audit"], jobs=names["jobs"]))
         runs = reader.rows(RUNS.format(runs=names["load_runs"]))
-    cursors = _cursors(pipeline)
+        cursors = {tenant: _cursors(reader, tenant) for tenant in {one["tenant"] for one in partitions}}
     for one in partitions:
-        one["cursor"] = cursors.get((one["tenant"], one["location"], one["object_type"]))
+        one["cursor"] = cursors[one["tenant"]].get((one["location"], one["object_type"]))
     return {**about, "partitions": partitions, "runs": runs, "tables": counts}
 
 
@@ -85,18 +92,16 @@ def _expiry() -> str | None:
     return ending.text if ending else None
 
 
-def _cursors(pipeline: dlt.Pipeline) -> dict[tuple[str, str | None, str], datetime]:
-    """The cursor of each partition of this pipeline's tenant, from dlt's state."""
-    tenant = warehouse.configured_tenant()
+def _cursors(reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
+    """The cursor of each location and object type of a tenant, from dlt's state in the warehouse."""
+    found = reader.rows(STATE.format(states=reader.table("_dlt_pipeline_state")), warehouse.pipeline_name(tenant))
+    state: Any = decompress_state(found[0]["state"]) if found else {}
     cursors = {}
-    resources = pipeline.state.get("sources", {}).get("avepoint_m365", {}).get("resources", {})
-    for name, state in resources.items():
-        cursor = state.get("incremental", {}).get("finish_time", {})
-        if not name.startswith("jobs_") or cursor.get("last_value") is None:
-            continue
-        location, object_type = name.removeprefix("jobs_").split("_", 1)
-        if cursor["last_value"] != cursor.get("initial_value"):
-            key = (tenant, None if location == "all" else _location(location), object_type)
+    for name, resource in state.get("sources", {}).get("avepoint_m365", {}).get("resources", {}).items():
+        cursor = resource.get("incremental", {}).get("finish_time", {})
+        if name.startswith("jobs_") and cursor.get("last_value") not in (None, cursor.get("initial_value")):
+            location, object_type = name.removeprefix("jobs_").split("_", 1)
+            key = (None if location == "all" else _location(location), object_type)
             cursors[key] = cursor["last_value"].astimezone(UTC)
     return cursors
 
@@ -122,9 +127,7 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
             str(one[key]) for key in ("tenant", "location", "object_type") if one[key] not in (None, "default")
         )
         complete = _minute(one["complete_until"]) + ("" if one["complete"] else " (last load short)")
-        partitions.add_row(
-            name, f"{one['rows_held']:,}", f"{one['open_jobs']:,}", _minute(one["newest_finish"]), complete
-        )
+        partitions.add_row(name, f"{one['rows_held']:,}", _open(one), _minute(one["newest_finish"]), complete)
     partitions.columns[0].no_wrap = True
     for index in (1, 2):
         partitions.columns[index].justify = "right"
@@ -135,6 +138,14 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
             _minute(run["started_at"]), run["status"], f"{run['jobs']:,}", f"{run['requests']:,}", run["detail"] or ""
         )
     yield runs
+
+
+def _open(partition: dict[str, Any]) -> str:
+    """How many jobs are open, and for how many days the oldest is."""
+    if not partition["open_jobs"]:
+        return "0"
+    days = (datetime.now(UTC) - partition["oldest_open_start"]) / timedelta(days=1)
+    return f"{partition['open_jobs']:,} ({days:.0f} d)"
 
 
 def _minute(moment: datetime | None) -> str:

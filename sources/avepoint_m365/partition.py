@@ -32,9 +32,10 @@ class Window:
     asked_end: datetime
 
     def parameters(self) -> Params:
-        """The range as the vendor's table spells it."""
+        """The range as the vendor's table spells it, in whole seconds that hold all of it."""
         form = "%Y-%m-%dT%H:%M:%SZ"
-        return {"startTime": self.start.strftime(form), "finishTime": self.asked_end.strftime(form)}
+        end = self.asked_end + timedelta(microseconds=999_999)
+        return {"startTime": self.start.strftime(form), "finishTime": end.strftime(form)}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ CLOCK_TOLERANCE = timedelta(days=1)
 
 
 EDGE = timedelta(seconds=1)
-"""How much the windows of two slices overlap: whether the API's bounds are inclusive is not documented."""
+"""How much windows that touch overlap: whether the API's bounds are inclusive is not documented."""
 
 
 def _hints(name: str, key: list[str] | None = None, merge_key: list[str] | None = None, columns: Any = None) -> Any:
@@ -99,16 +99,23 @@ class Slices:
         slice_end = self._state.get("slice_end")
         return datetime.fromisoformat(slice_end) - EDGE if slice_end else None
 
-    def passed(self, result: PartitionResult, cut_at: datetime | None) -> None:
-        """Takes note that a slice was read, which ends at ``cut_at`` (None: the last)."""
+    def passed(self, result: PartitionResult, cut_at: datetime | None, now: datetime) -> datetime:
+        """Takes note that a slice was read at ``now``, which ends at ``cut_at`` (None: the last); the time up to which
+        all slices are known.
+
+        What changes between the first slice and the last, which may be a load of another day, is not in all of them.
+        """
         if not result.complete:
             begun = result.partition.window.start.isoformat()
             self._state["short_from"] = min(self._state.get("short_from", begun), begun)
         self._state["slice_run"] = self._run_id
         if cut_at is None:
             self._state.pop("slice_end", None)
+            began = self._state.pop("began", None)
         else:
             self._state["slice_end"] = cut_at.isoformat()
+            began = self._state.setdefault("began", now.isoformat())
+        return datetime.fromisoformat(began) - CLOCK_TOLERANCE if began else now
 
 
 class Resources:
@@ -121,7 +128,7 @@ class Resources:
         """The resource of one partition: incremental on finish_time, or plain for a backfill."""
         name = f"jobs_{location.lower() if location else 'all'}_{object_type.name}"
         if self._terms.since is not None:
-            return dlt.resource(self._backfill(location, object_type, self._terms.since), name=name)
+            return dlt.resource(self._range(location, object_type, self._terms.since), name=name)
         cursor: Any = dlt.sources.incremental(
             tables.CURSOR,
             initial_value=self._terms.start_date,
@@ -137,8 +144,12 @@ class Resources:
     def _incremental(self, location: str | None, object_type: ObjectType, cursor: Any) -> Iterator[Any]:
         state, shared = dlt.current.resource_state(), dlt.current.source_state()
         start = cursor.start_value
-        begin = start if cursor.end_value else self._window_start(start, state, shared)
-        partition = Partition(location, object_type, self._terms.window(begin, cursor.end_value))
+        if cursor.end_value:
+            # An external scheduler says what to load; what of it is loaded is its business as well.
+            cursor.advance(None)
+            yield from self._range(location, object_type, start, cursor.end_value)
+            return
+        partition = Partition(location, object_type, self._terms.window(self._window_start(start, state, shared)))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))
         self._reading.ask(partition)
         # dlt takes turns between resources: all have asked before the first comes back here.
@@ -146,11 +157,11 @@ class Resources:
         result = self._reading.result(partition)
         if result is None:
             return
-        self._slices(state).passed(result, self._reading.cut_at)
+        known_until = self._slices(state).passed(result, self._reading.cut_at, self._terms.until)
         proved = "short_from" not in state
         # No row of the window is dropped by its cursor, as dlt's incremental would do by itself: late and changed jobs
         # lie behind it.
-        cursor.advance(self._newest_finish(result, start) if proved else None)
+        cursor.advance(max(start, min(self._newest_finish(result, start), known_until)) if proved else None)
         for hints, table in self._tables(result):
             yield dlt.mark.with_hints(table, hints, create_table_variant=True)
         self._learn(shared)
@@ -162,21 +173,24 @@ class Resources:
         latest = pa.scalar(self._terms.until, TIME)
         finished = result.jobs["finish_time"]
         newest: datetime | None = pc.max(finished.filter(pc.less_equal(finished, latest))).as_py()
-        return max(cursor, newest.astimezone(UTC)) if newest else cursor
+        return newest.astimezone(UTC) if newest else cursor
 
-    def _backfill(self, location: str | None, object_type: ObjectType, since: datetime) -> Iterator[Any]:
+    def _range(
+        self, location: str | None, object_type: ObjectType, since: datetime, until: datetime | None = None
+    ) -> Iterator[Any]:
+        """What lies in a range, to the end of the load where ``until`` is unset; leaves cursors alone."""
         state = dlt.current.resource_state()
-        span = f"{since.isoformat()}/{self._terms.backfill_until}"
+        span = f"{since.isoformat()}/{until.isoformat() if until else self._terms.backfill_until}"
         if state.get("backfill", {}).get("range") != span:
             state["backfill"] = {"range": span}
         slices = self._slices(state["backfill"])
-        partition = Partition(location, object_type, self._terms.window(slices.begin() or since))
+        partition = Partition(location, object_type, self._terms.window(slices.begin() or since, until))
         self._reading.ask(partition)
         yield None
         result = self._reading.result(partition)
         if result is None:
             return
-        slices.passed(result, self._reading.cut_at)
+        slices.passed(result, self._reading.cut_at, self._terms.until)
         for hints, table in self._tables(result):
             yield dlt.mark.with_hints(table, hints, create_table_variant=True)
         if self._reading.cut_at is None:
@@ -201,9 +215,9 @@ class Resources:
         lag = self._terms.lag
         if shared.get("range_is_of_starts", True):
             lag += self._terms.max_open
-        start = max(cursor - lag, self._terms.start_date)
+        start = max(cursor - lag - EDGE, self._terms.start_date)
         oldest_open = state.get("oldest_open")
-        return min(start, datetime.fromisoformat(oldest_open)) if oldest_open else start
+        return min(start, datetime.fromisoformat(oldest_open) - EDGE) if oldest_open else start
 
     def _learn(self, shared: dict[str, Any]) -> None:
         """Keeps what this load found out about the API."""

@@ -143,7 +143,7 @@ def test_the_next_load_asks_from_the_cursor_less_the_lag(api: FakeApi, tmp_path:
     api.windows.clear()
     load(tmp_path)
     windows = sorted(set(api.windows))
-    assert windows[0] == "2024-12-01T07:53:04Z"
+    assert windows[0] == "2024-12-01T07:53:03Z"
     assert windows[1:] > ["2026"], "teams, which had no job until now, is not read from the start again"
 
 

@@ -1,0 +1,114 @@
+"""Loads in child processes that are killed at a step of one's choice.
+
+Steps are counted by an audit hook of Python: whatever creates, renames or removes a file or folder, and each message to
+the API, is a step, whoever does it. Each statement and commit on DuckDB is one as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dlt
+from avepoint_m365 import Progress
+from avepoint_simulator import Simulator
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from m365_jobs import load as loading
+from m365_jobs.errors import explain
+
+EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "http.client.send"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended, and what it had to say. ``code`` is None if it was killed."""
+
+    code: int | None
+    steps: int = 0
+    said: list[str] = field(default_factory=list)
+    cursors: dict[str, Any] = field(default_factory=dict)
+    """For each resource its cursor and the oldest job that it follows."""
+
+
+class _Steps:
+    def __init__(self, kill_at: int | None) -> None:
+        self.count, self._kill_at, self._lock = 0, kill_at, threading.Lock()
+
+    def step(self) -> None:
+        with self._lock:
+            self.count += 1
+            if self.count == self._kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(self) -> None:
+        sys.addaudithook(self._hear)
+        for name in ("execute_query", "commit_transaction"):
+            setattr(DuckDbSqlClient, name, self._counted(getattr(DuckDbSqlClient, name)))
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[1], str) and set("wax+") & set(arguments[1])
+        if event in EVENTS or writes:
+            self.step()
+
+    def _counted(self, method: Any) -> Any:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            self.step()
+            result = method(*arguments, **named)
+            if method.__name__ == "commit_transaction":
+                self.step()
+            return result
+
+        return counted
+
+
+def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
+    """Settings of the source for a simulator."""
+    return {
+        "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+        "base_url": simulator.base_url,
+        "token_url": simulator.token_url,
+        **more,
+    }
+
+
+def load_in_child(folder: Path, options: loading.Options, kill_at: int | None = None) -> Outcome:
+    """Runs a load in ``folder``, in a process that is killed at its ``kill_at``-th step, if it gets that far."""
+    report, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(report)
+        _load(folder, options, kill_at, write)
+    os.close(write)
+    with os.fdopen(report, encoding="utf-8") as file:
+        text = file.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return Outcome(None)
+    return Outcome(**json.loads(text))
+
+
+def _load(folder: Path, options: loading.Options, kill_at: int | None, write: int) -> None:
+    said: list[str] = []
+    steps, code, cursors = _Steps(kill_at), 1, {}
+    try:
+        os.chdir(folder)
+        os.environ["DLT_DATA_DIR"] = str(folder / "dlt")
+        steps.watch()
+        code = loading.load(options, Progress(), said.append).exit_code
+        resources = dlt.current.pipeline().state["sources"]["avepoint_m365"]["resources"]
+        cursors = {
+            name: (str(one["incremental"]["finish_time"]["last_value"]), one.get("oldest_open"))
+            for name, one in resources.items()
+        }
+    except BaseException as error:
+        said.append(explain(error).text)
+    finally:
+        os.write(write, json.dumps({"code": code, "steps": steps.count, "said": said, "cursors": cursors}).encode())
+        os._exit(0)

@@ -1,0 +1,136 @@
+"""Two loads at once, and loads while others have the warehouse open."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+from avepoint_simulator import Answer, Asked, Simulator
+
+from ..truth import in_warehouse, on_server
+from .conftest import Desk
+
+Sit = Callable[[Simulator], Desk]
+
+HOLD = """import duckdb, sys
+held = duckdb.connect(sys.argv[1], read_only=True)
+print('open', flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def reader(file: Path) -> Iterator[subprocess.Popen[str]]:
+    """A program that has a DuckDB file open until it is told to end."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(file)], stdin=pipe, stdout=pipe, text=True) as program:
+        assert program.stdout
+        assert program.stdout.readline() == "open\n"
+        yield program
+        program.kill()
+
+
+def start(user: Desk, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "m365_jobs", *arguments],
+        cwd=user.folder, env=user.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def line_with(process: subprocess.Popen[str], text: str) -> str:
+    """The next line on stderr that holds ``text``."""
+    assert process.stderr
+    return next(line for line in process.stderr if text in line)
+
+
+class Gate:
+    """Holds the first request to the API until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, asked: Asked) -> Answer | None:
+        self.reached.set()
+        assert self.open.wait(60)
+        return None
+
+
+def test_a_second_load_in_one_directory_waits_for_the_first(simulator: Simulator, desk: Sit) -> None:
+    user, gate = desk(simulator), Gate()
+    simulator.fault = gate
+    first = start(user, "load")
+    assert gate.reached.wait(60)
+    second = start(user, "load")
+    assert "Another load of m365_jobs is running; waiting" in line_with(second, "Another load")
+    gate.open.set()
+    assert [one.communicate(timeout=120) and one.returncode for one in (first, second)] == [0, 0]
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+    assert user.query("SELECT status, count(*), count(DISTINCT run_id) FROM load_runs GROUP BY 1") == [
+        ("complete", 2, 2)
+    ]
+
+
+def test_loads_from_two_machines_into_one_file_end_well(simulator: Simulator, desk: Sit, tmp_path: Path) -> None:
+    user, gate = desk(simulator), Gate()
+    simulator.fault = gate
+    elsewhere = Desk(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
+    loads = [start(user, "load"), start(elsewhere, "load", "--since", "2020-01-01")]
+    assert gate.reached.wait(60)
+    gate.open.set()
+    said = [one.communicate(timeout=120)[1] for one in loads]
+    assert [one.returncode for one in loads] == [0, 0], said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+    simulator.world.advance(timedelta(hours=3))
+    elsewhere.run("load")
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+
+
+def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("load")
+    simulator.world.advance(timedelta(hours=8))
+    with reader(user.folder / "m365_warehouse.duckdb") as program:
+        load = start(user, "load")
+        line_with(load, "Another program has the warehouse open; waiting")
+        program.kill()
+        said = load.communicate(timeout=120)
+    assert load.returncode == 0, said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+
+
+def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulator, desk: Sit) -> None:
+    user, gate = desk(simulator), Gate()
+    user.run("load")
+    simulator.fault = gate
+    load = start(user, "load")
+    assert gate.reached.wait(60)
+    assert "exchange_online" in user.run("status").stdout
+    assert user.query("SELECT count(*) FROM load_runs") == [(1,)]
+    gate.open.set()
+    said = load.communicate(timeout=120)
+    assert load.returncode == 0, said
+
+
+def test_status_during_a_write_says_that_the_file_is_in_use(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("load")
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")):
+        assert "Another program has the warehouse open" in user.run("status", code=1).stderr
+
+
+def test_the_lock_of_a_killed_load_does_not_hold_up_the_next(simulator: Simulator, desk: Sit) -> None:
+    user, gate = desk(simulator), Gate()
+    simulator.fault = gate
+    load = start(user, "load")
+    assert gate.reached.wait(60)
+    load.kill()
+    load.communicate()
+    gate.open.set()
+    assert list(Path(user.environment["DLT_DATA_DIR"]).glob("pipelines/*.lock")) or os.name == "nt"
+    assert "waiting" not in user.run("load").stderr
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)

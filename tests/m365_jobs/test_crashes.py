@@ -1,0 +1,111 @@
+"""A load that is killed, at whatever step: the next one ends well, with the right warehouse and cursors."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import avepoint_m365
+import duckdb
+import pytest
+from avepoint_simulator import JobError, SimulatedJob, Simulator, World
+from m365_jobs import load as loading
+
+from ..killing import load_in_child, settings
+from ..truth import in_warehouse, on_server
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "12"))
+"""Every how many steps a load is killed. ``make crashes`` tries each."""
+
+
+def job(number: int, hours: float, **more: object) -> SimulatedJob:
+    """A job of one hour that finishes ``hours`` after the start of the test."""
+    finish = START + timedelta(hours=hours)
+    plain = SimulatedJob(f"JOB{number}", 1 + number % 2 * 6, 1, None, finish - timedelta(hours=1), finish, total=number)
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def world() -> World:
+    errors = (JobError("Access denied.", True, "", 2), JobError("The item was changed.", False, "", 1))
+    world = World(START)
+    world.put(*(job(number, -number * 5, errors=errors[: number % 3]) for number in range(8)))
+    world.put(job(8, 30, start=START - timedelta(hours=20)))
+    return world
+
+
+@pytest.fixture
+def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
+    monkeypatch.setattr(loading, "SLICE_JOBS", 6)
+    with Simulator(world) as running:
+        yield running
+
+
+def options(simulator: Simulator, since: datetime | None = None) -> loading.Options:
+    start = (START - timedelta(days=3)).isoformat()
+    types = ["exchange_online", "teams"]
+    return loading.Options(since, source=settings(simulator, object_types=types, start_date=start, concurrency=1))
+
+
+def changes(world: World) -> None:
+    """A night later: an open job has ended, others came, and one has lost its errors."""
+    world.change("JOB1", errors=(), final_state="Finished", total=17)
+    world.put(*(job(number, number - 8) for number in range(9, 14)))
+    world.put(job(20, 60, start=START + timedelta(hours=10)))
+    world.advance(timedelta(hours=31))
+
+
+def left_over(folder: Path) -> bool:
+    """Whether dlt has a package that is not loaded."""
+    packages = ("load/normalized/*", "normalize/extracted/*")
+    return any([*(folder / "dlt/pipelines/m365_jobs").glob(one)] for one in packages)
+
+
+def doubled(file: Path) -> list[tuple[object, ...]]:
+    """Rows of the append-only tables that are there twice."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        connection.execute("USE m365_jobs")
+        return [
+            *connection.execute("SELECT run_id FROM load_runs GROUP BY ALL HAVING count(*) > 1").fetchall(),
+            *connection.execute(
+                "SELECT run_id, object_type, job_type, started_at FROM load_audit GROUP BY ALL HAVING count(*) > 1"
+            ).fetchall(),
+        ]
+
+
+@pytest.mark.parametrize("which", ["first", "later", "backfill"])
+def test_a_load_killed_at_any_step_is_made_good_by_the_next(
+    tmp_path: Path, simulator: Simulator, world: World, which: str
+) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    if which != "first":
+        assert load_in_child(before, options(simulator)).code == 0
+        changes(world)
+    since = START - timedelta(days=2) if which == "backfill" else None
+    undisturbed = shutil.copytree(before, tmp_path / "undisturbed")
+    expected = load_in_child(undisturbed, options(simulator, since))
+    assert expected.code == 0
+    truth = on_server(world, False)
+    assert in_warehouse(undisturbed / "m365_warehouse.duckdb") == truth
+    finished = 0
+    for step in range(1, expected.steps + 1, STRIDE):
+        folder = shutil.copytree(before, tmp_path / "killed")
+        if load_in_child(folder, options(simulator, since), step).code is not None:
+            break  # the number of steps differs a little from run to run
+        was_left = left_over(folder)
+        after = load_in_child(folder, options(simulator, since))
+        assert (step, after.code) == (step, 0), after.said
+        assert any("was interrupted" in line for line in after.said) == was_left
+        assert (step, in_warehouse(folder / "m365_warehouse.duckdb")) == (step, truth)
+        assert (step, doubled(folder / "m365_warehouse.duckdb")) == (step, [])
+        assert (step, after.cursors) == (step, expected.cursors)
+        finished += was_left
+        shutil.rmtree(folder)
+    assert finished, "some kill leaves a package to finish"

@@ -1,0 +1,273 @@
+"""Where each load begins: cursors, open jobs, edges of windows, clocks, and state restored from the warehouse."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import avepoint_m365
+import pytest
+from avepoint_m365 import Progress
+from avepoint_m365.reading import Reading
+from avepoint_simulator import Answer, Asked, SimulatedJob, Simulator, World
+from avepoint_simulator.world import BOUNDS, READINGS
+from dlt.common.configuration.container import Container
+from dlt.extract.incremental.context import TimeIntervalContext
+from m365_jobs import load as loading
+
+from ..killing import settings
+from ..truth import in_warehouse, on_server
+from .conftest import Desk
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HISTORY = START - timedelta(days=60)
+
+
+class Tenant:
+    """A world, its server, and a user who loads from it in an empty directory."""
+
+    def __init__(self, folder: Path, world: World, simulator: Simulator) -> None:
+        self.world, self.simulator, self.file = world, simulator, folder / "m365_warehouse.duckdb"
+
+    def put(self, job_id: str, start: float, finish: float | None, **more: Any) -> None:
+        """Adds an Exchange job; times in hours from the start of the test."""
+        at = [START + timedelta(hours=hours) if hours is not None else None for hours in (start, finish)]
+        self.world.put(SimulatedJob(job_id, 1, 1, None, at[0], at[1], **more))  # type: ignore[arg-type]
+
+    def load(self, since: datetime | None = None, until: datetime | None = None, **more: Any) -> set[str]:
+        """Loads; the starts of the windows whose jobs were asked for."""
+        self.simulator.asked.clear()
+        given = {"object_types": ["exchange_online"], "start_date": HISTORY.isoformat(), **more}
+        options = loading.Options(since, until, source=settings(self.simulator, **given))
+        assert loading.load(options, Progress(), lambda _: None).exit_code == 0
+        return {asked.params["starttime"] for asked in self.simulator.asked if asked.params["pagesize"] != "10"}
+
+    def agrees(self) -> bool:
+        return in_warehouse(self.file) == on_server(self.world, False)
+
+
+@pytest.fixture
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+    world = World(START)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
+    with Simulator(world) as simulator:
+        yield Tenant(tmp_path, world, simulator)
+
+
+def test_a_new_machine_goes_on_where_the_warehouse_is(tenant: Tenant, tmp_path: Path) -> None:
+    tenant.put("old", -900, -899)
+    tenant.put("new", -3, -2)
+    tenant.put("open", -40, 9)
+    tenant.load()
+    tenant.world.advance(timedelta(hours=1))
+    known = tenant.load()
+    shutil.rmtree(tmp_path / "dlt")
+    tenant.world.advance(timedelta(hours=1))
+    assert tenant.load() == known
+    assert min(known) > f"{START - timedelta(days=3):%Y-%m-%d}"
+    tenant.world.advance(timedelta(hours=8))
+    tenant.load()
+    assert tenant.agrees()
+
+
+def test_dlt_shows_the_pipeline_and_can_start_it_over(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+    user = desk(simulator)
+    user.run("load")
+
+    def dlt(*arguments: str) -> str:
+        command = [Path(sys.executable).with_name("dlt"), "--non-interactive", "pipeline", "m365_jobs"]
+        done = subprocess.run(
+            [*command, *arguments], cwd=user.folder, env=user.environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    info = dlt("info")
+    assert "dataset_name: m365_jobs" in info
+    assert "jobs_all_exchange_online with 4 table(s)" in info
+    held = user.query("SELECT id FROM jobs ORDER BY id")
+    dlt("drop", "--drop-all")
+    user.run("load")
+    assert user.query("SELECT id FROM jobs ORDER BY id") == held
+
+
+@pytest.mark.parametrize("slice_jobs", [2, 1000])
+def test_a_scheduler_of_ones_own_says_what_is_loaded(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, slice_jobs: int
+) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", slice_jobs)
+    for number in range(8):
+        tenant.put(f"job {number}", -1 - 24 * number, -24 * number)
+    for day in (5, 3):
+        interval = tuple(START - timedelta(days=days, hours=12) for days in (day, day - 2))
+        scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)  # type: ignore[arg-type]
+        with Container().injectable_context(scheduler):
+            tenant.load()
+    assert in_warehouse(tenant.file).keys() == {f"job {number}" for number in (2, 3, 4, 5)}
+    assert f"{HISTORY:%Y-%m-%dT%H:%M:%SZ}" in tenant.load(), "cursors were left alone"
+    assert tenant.agrees()
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, bounds: str, reading: str) -> None:
+    tenant.world.bounds, tenant.world.reading = bounds, reading
+    tenant.put("first", -2, -1)
+    tenant.put("open", -50, 30)
+    tenant.load(lag_hours=0)
+    tenant.put("same second", -3, -1)
+    tenant.load(lag_hours=0)
+    assert tenant.agrees()
+    tenant.world.advance(timedelta(hours=31))
+    tenant.load(lag_hours=0)
+    assert tenant.agrees()
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_jobs_at_the_edges_of_slices_are_loaded(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, bounds: str, reading: str
+) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", 3)
+    tenant.world.bounds, tenant.world.reading = bounds, reading
+    cuts: list[datetime] = []
+    end_of_slice = Reading._end_of_slice
+
+    def put_a_job_at_the_edge(reading: Any, partitions: Any) -> Any:
+        cut, probes = end_of_slice(reading, partitions)
+        if cut:
+            cuts.append(cut)
+            hours = (cut - START).total_seconds() / 3600
+            tenant.put(f"starts at cut {len(cuts)}", hours, hours + 1)
+            tenant.put(f"ends at cut {len(cuts)}", hours - 1, hours)
+        return cut, probes
+
+    monkeypatch.setattr(Reading, "_end_of_slice", put_a_job_at_the_edge)
+    for number in range(9):
+        tenant.put(f"job {number}", -130 * number - 2, -130 * number - 1)
+    tenant.load()
+    assert len(cuts) > 2
+    assert tenant.agrees()
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("skew", [-1, 1])
+def test_a_clock_that_is_an_hour_off_does_no_harm(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, skew: int, reading: str
+) -> None:
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: tenant.world.now + timedelta(hours=skew))
+    tenant.world.reading = reading
+    for hour in range(0, 60, 6):
+        tenant.put(f"plain {hour}", hour - 2, hour + 0.5)
+        tenant.put(f"late {hour}", hour - 2, hour - 1, visible_from=START + timedelta(hours=hour + 23))
+        tenant.load()
+        assert tenant.agrees()
+        tenant.world.advance(timedelta(hours=6))
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_an_open_job_is_followed_for_days_and_then_given_up(
+    tenant: Tenant, caplog: pytest.LogCaptureFixture, reading: str
+) -> None:
+    tenant.world.reading = reading
+    tenant.put("before", -6, -5)
+    tenant.put("stuck", -4, 10_000)
+    tenant.put("five days", -3, 120)
+    for day in range(14):
+        tenant.put(f"day {day}", day * 24 + 1, day * 24 + 3)
+        tenant.world.advance(timedelta(hours=24))
+        assert min(tenant.load()) <= f"{START - timedelta(hours=4):%Y-%m-%dT%H:%M:%SZ}"
+        assert tenant.agrees()
+    assert "no longer followed" not in caplog.text
+    with caplog.at_level(logging.WARNING):
+        tenant.world.advance(timedelta(hours=24))
+        tenant.load()
+    assert "1 jobs of exchange_online have been in progress for more than 14 days" in caplog.text
+    tenant.put("latest", 358, 359)
+    tenant.load()
+    back = timedelta(days=1, hours=2) + (timedelta(days=14) if reading == "start" else timedelta())
+    assert min(tenant.load()) >= f"{tenant.world.now - back:%Y-%m-%dT%H:%M:%SZ}", "not for ever"
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_an_open_job_that_ended_before_the_newest_finish_is_updated(tenant: Tenant, reading: str) -> None:
+    tenant.world.reading = reading
+    tenant.put("long", -100, 50)
+    tenant.load()
+    tenant.put("newest", 40, 71)
+    tenant.world.advance(timedelta(hours=72))
+    tenant.world.change("long", finish=None)
+    tenant.load()
+    tenant.world.change("long", finish=START + timedelta(hours=50), total=5)
+    tenant.load()
+    assert tenant.agrees()
+
+
+def test_slices_that_are_read_days_apart_miss_nothing_that_came_between(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", 4)
+    for number in range(8):
+        tenant.put(f"job {number}", -2 * number - 1, -2 * number)
+    tenant.put("long ago", -1000, -999)
+    tenant.put("late", -9, -8, visible_from=START + timedelta(hours=10))
+
+    def down(asked: Asked) -> Answer | None:
+        windows = {one.params["starttime"] for one in tenant.simulator.asked if one.params["pagesize"] != "10"}
+        return Answer(403) if len(windows) > 2 else None
+
+    tenant.simulator.fault = down
+    with pytest.raises(Exception, match="jobInfo"):
+        tenant.load()
+    tenant.simulator.fault = None
+    tenant.world.advance(timedelta(days=4))
+    tenant.put("after", 90, 91)
+    tenant.load()
+    tenant.load()
+    assert tenant.agrees()
+
+
+def test_nothing_new_costs_a_request_for_each_partition(tenant: Tenant) -> None:
+    for number in range(40):
+        tenant.put(f"job {number}", -20 * number - 1, -20 * number)
+    tenant.load(object_types=["exchange_online", "teams"])
+    tenant.load(object_types=["exchange_online", "teams"])
+    one_look_at_all, listings = 1, 2
+    types_of_jobs_in_the_lag = 1
+    assert len(tenant.simulator.asked) == one_look_at_all + listings + types_of_jobs_in_the_lag
+
+
+def test_a_backfill_holds_the_fraction_of_a_second_it_ends_in(tenant: Tenant) -> None:
+    tenant.put("job", -5, -4 + 0.5 / 3600)
+    tenant.load(START - timedelta(hours=6), START - timedelta(hours=4) + timedelta(milliseconds=600))
+    assert in_warehouse(tenant.file).keys() == {"job"}
+
+
+@pytest.mark.parametrize(
+    ("since", "begins"),
+    [("2026-02-01", "2026-02-01T00:00:00Z"), ("2026-02-01T06:00:00+02:00", "2026-02-01T04:00:00Z")],
+)
+def test_since_without_a_zone_is_utc(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], since: str, begins: str
+) -> None:
+    user = desk(simulator)
+    user.environment["TZ"] = "America/New_York"
+    user.run("load", "--since", since)
+    assert {asked.params["starttime"] for asked in simulator.asked} == {begins}
+    assert "UTC without a zone" in " ".join(user.run("load", "--help").stdout.replace("│", " ").split())
+
+
+def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+    user = desk(simulator)
+    user.run("load")
+    shutil.rmtree(user.environment["DLT_DATA_DIR"])
+    for one in json.loads(user.run("status", "--format", "json").stdout)["partitions"]:
+        for name in ("window_start", "window_end", "reported_total", "distinct_jobs", "complete_until", "cursor"):
+            assert one[name] is not None, (name, one)
+        assert one["open_jobs"] == 0 or one["oldest_open_start"] is not None
