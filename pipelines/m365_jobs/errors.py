@@ -16,8 +16,8 @@ from dlt.common.destination.exceptions import DestinationException
 from dlt.destinations.exceptions import DatabaseException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-FINE, FAILED, WRONG_USAGE, INCOMPLETE = 0, 1, 2, 3
-"""Exit codes of the command line; 4 is ``health``'s."""
+FINE, FAILED, WRONG_USAGE, INCOMPLETE, UNHEALTHY = 0, 1, 2, 3, 4
+"""Exit codes of the command line; the last is ``health``'s."""
 
 
 TYPES = {
@@ -35,6 +35,10 @@ class UsageError(Exception):
 
 class WarehouseError(Exception):
     """The warehouse cannot be used: missing, locked by another program, or not ours."""
+
+
+class NotificationError(Exception):
+    """A message could not be handed over."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def explain(error: BaseException) -> Failure:
             return Failure("config", str(one), WRONG_USAGE)
         if isinstance(one, WarehouseError):
             return Failure("destination", str(one), FAILED)
+        if isinstance(one, NotificationError):
+            return Failure("notification", str(one), FAILED)
         if isinstance(one, ConfigFieldMissingException):
             return Failure("config", _missing(one), WRONG_USAGE)
         if isinstance(one, ConfigValueCannotBeCoercedException):
