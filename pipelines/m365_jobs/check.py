@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import dlt
 from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.connection import connect
+from avepoint_m365.errors import SourceError
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import warehouse
+from m365_jobs import health_checks, tenants, warehouse
 from m365_jobs.errors import Failure, explain
+from m365_jobs.scope import open_scope
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,19 @@ def findings(destination: str | None = None, dataset: str | None = None) -> Iter
     else:
         state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
         yield Finding("destination", True, f"{where}: {state}")
+        yield from _states(pipeline)
+
+
+def _states(pipeline: dlt.Pipeline) -> Iterator[Finding]:
+    """A line for each state of the API that nobody knows."""
+    try:
+        with open_scope(pipeline) as scope:
+            for text in health_checks.unknown_states(scope):
+                yield Finding("states", True, text)
+    except DestinationUndefinedEntity:
+        return
+    except Exception as error:
+        yield _failed("states", explain(error))
 
 
 def expiry(credentials: AvePointCredentials) -> Finding | None:
@@ -73,3 +90,19 @@ def expiry(credentials: AvePointCredentials) -> Finding | None:
     if left < timedelta(days=30):
         return Finding("credentials", True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon.")
     return None
+
+
+def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Of the tenants named, each whose credentials are configured and have ended or end soon, with a line on them."""
+    sections, shared = tenants.configured(), warehouse.configured_tenant()
+    for name in names:
+        if name not in sections and name != shared:
+            continue
+        own = tenants.tenant(name).settings.get("credentials") if name in sections else None
+        try:
+            ending = expiry(own or connect().credentials)
+        except SourceError:
+            # Who looks at the warehouse needs no credentials of the API.
+            continue
+        if ending:
+            yield name, ending.text

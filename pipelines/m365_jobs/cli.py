@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +51,9 @@ Until = Annotated[str | None, typer.Option(help="End of the backfill; now where 
 
 Tenants = Annotated[
     list[str] | None, typer.Option("--tenant", help="A tenant of the configuration; may be given several times.")
+]
+OnlyTenants = Annotated[
+    list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given several times. All where unset.")
 ]
 AllTenants = Annotated[bool, typer.Option("--all-tenants", help="Every tenant of the configuration.")]
 
@@ -141,21 +145,56 @@ def demo(
 @app.command()
 def status(
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    tenant: OnlyTenants = None,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
     """Cursors, last loads, completeness, open jobs and rows."""
     with _failures(verbose):
-        from m365_jobs import warehouse
         from m365_jobs.status import read, tables
 
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
-        found = read(pipeline)
+        found = read(destination, dataset, tenant or ())
         if format is Format.json:
             typer.echo(json.dumps(found, default=_iso, indent=2))
         else:
             _print(tables(found))
+
+
+@app.command()
+def health(
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    max_age_hours: Annotated[
+        float | None,
+        typer.Option(help="Hours after which data is too old to say anything; max_data_age_hours, or 6, where unset."),
+    ] = None,
+    tenant: OnlyTenants = None,
+    prometheus: Annotated[Path | None, typer.Option(help="Write metrics into this file as well.")] = None,
+    slack: Annotated[bool, typer.Option("--slack", help="Tell Slack what changed since the last time.")] = False,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Is everything protected? Exits 4 where it is not, or where that cannot be said."""
+    with _failures(verbose):
+        from m365_jobs import health_output, warehouse
+        from m365_jobs.health import judge
+
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        found = judge(pipeline, tenant or (), max_age_hours)
+        if format is Format.json:
+            typer.echo(json.dumps(health_output.as_json(found), default=_iso, indent=2))
+        else:
+            _print(health_output.tables(found))
+        if prometheus:
+            from m365_jobs import health_prometheus
+
+            health_prometheus.write(found, prometheus)
+        if slack:
+            from m365_jobs import health_slack
+
+            health_slack.tell(found, pipeline, tenant or ())
+    raise typer.Exit(found.exit_code)
 
 
 @app.command()

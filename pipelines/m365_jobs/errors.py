@@ -21,8 +21,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs import destination_errors
 
-FINE, FAILED, WRONG_USAGE, INCOMPLETE = 0, 1, 2, 3
-"""Exit codes of the command line; 4 is ``health``'s."""
+FINE, FAILED, WRONG_USAGE, INCOMPLETE, UNHEALTHY = 0, 1, 2, 3, 4
+"""Exit codes of the command line; the last is ``health``'s."""
 
 
 TYPES = {
@@ -44,6 +44,10 @@ class UsageError(Exception):
 
 class WarehouseError(Exception):
     """The warehouse cannot be used: missing, locked by another program, or not ours."""
+
+
+class NotificationError(Exception):
+    """A message could not be handed over."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ def explain(error: BaseException) -> Failure:
             return Failure("destination", _contract(one), FAILED)
         if isinstance(one, MissingDependencyException):
             return Failure("config", _not_installed(one), WRONG_USAGE)
+        if isinstance(one, NotificationError):
+            return Failure("notification", str(one), FAILED)
         if isinstance(one, ConfigFieldMissingException):
             return Failure("config", _missing(one), WRONG_USAGE)
         if isinstance(one, ConfigValueCannotBeCoercedException):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import dlt
-from avepoint_m365.connection import connect
-from avepoint_m365.errors import SourceError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.versioned_state import decompress_state
 from rich.box import SIMPLE
@@ -16,18 +13,22 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs import warehouse
-from m365_jobs.check import expiry
-from m365_jobs.reader import Reader, open_reader
+from m365_jobs.check import expiries
+from m365_jobs.reader import Reader
+from m365_jobs.scope import open_scope
+from m365_jobs.tenants import configured
 
 PARTITIONS = """
 WITH last AS (
     SELECT a.*, row_number() OVER (
         PARTITION BY tenant, location, object_type ORDER BY started_at DESC) AS place
-    FROM {audit} a WHERE job_type IS NULL
+    FROM load_audit AS a WHERE a.job_type IS NULL
 ),
 proved AS (
     SELECT tenant, location, object_type, run_id, min(window_end) AS window_end
-    FROM {audit} GROUP BY tenant, location, object_type, run_id HAVING min(CASE WHEN complete THEN 1 ELSE 0 END) = 1
+    FROM load_audit AS a
+    GROUP BY tenant, location, object_type, run_id
+    HAVING min(CASE WHEN complete THEN 1 ELSE 0 END) = 1
 ),
 latest AS (
     SELECT tenant, location, object_type, max(window_end) AS complete_until
@@ -37,7 +38,7 @@ held AS (
     SELECT tenant, location, object_type, count(*) AS rows_held, max(finish_time) AS newest_finish,
            sum(CASE WHEN finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
            min(CASE WHEN finish_time IS NULL THEN start_time END) AS oldest_open_start
-    FROM {jobs} GROUP BY tenant, location, object_type
+    FROM jobs AS j GROUP BY tenant, location, object_type
 )
 SELECT last.tenant, last.location, last.object_type, last.window_start, last.window_end, last.reported_total,
        last.distinct_jobs, last.complete, latest.complete_until, held.newest_finish,
@@ -57,39 +58,46 @@ SELECT state FROM {states} WHERE pipeline_name = %s ORDER BY version DESC, _dlt_
 """
 
 RUNS = """
-SELECT run_id, tenant, started_at, ended_at, status, error_kind, detail, requests, jobs
-FROM {runs} ORDER BY started_at DESC LIMIT 5
+WITH ranked AS (
+    SELECT r.*, row_number() OVER (PARTITION BY r.tenant ORDER BY r.started_at DESC) AS place FROM load_runs AS r
+)
+SELECT k.run_id, k.tenant, k.started_at, k.ended_at, k.status, k.error_kind, k.detail, k.requests, k.jobs
+FROM ranked AS k WHERE k.place <= 5 ORDER BY k.started_at DESC
 """
+"""The last five of each tenant."""
+
+TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
 
 
-def read(pipeline: dlt.Pipeline) -> dict[str, Any]:
-    """Everything ``status`` shows: ``partitions`` and ``runs`` (lists of rows), ``tables`` (rows of each).
+def read(destination: str | None = None, dataset: str | None = None, tenants: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything ``status`` shows of the tenants named, or of all: ``partitions`` and ``runs`` (lists of rows),
+    ``tables`` (rows of each).
 
     The lists are empty where nothing was loaded yet. Times are datetimes in UTC.
+
+    Raises:
+        UsageError: for a tenant that nobody knows.
     """
-    tables = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
-    about = {"warehouse": warehouse.location(pipeline), "credentials": _expiry()}
-    with open_reader(pipeline) as reader:
-        names = {name: reader.table(name) for name in tables}
+    pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+    with open_scope(pipeline, tenants) as scope:
+        held = scope.held()
+        about = {"warehouse": warehouse.location(pipeline), "credentials": _expiry(tenants or held)}
         try:
-            counts = {name: reader.rows(f"SELECT count(*) AS n FROM {names[name]}")[0]["n"] for name in tables}
+            counts = {name: scope.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in TABLES}
+            partitions, runs = scope.rows(PARTITIONS), scope.rows(RUNS)
         except DestinationUndefinedEntity:
             return {**about, "partitions": [], "runs": [], "tables": {}}
-        partitions = reader.rows(PARTITIONS.format(audit=names["load_audit"], jobs=names["jobs"]))
-        runs = reader.rows(RUNS.format(runs=names["load_runs"]))
-        cursors = {tenant: _cursors(reader, tenant) for tenant in {one["tenant"] for one in partitions}}
+        cursors = {tenant: _cursors(scope.reader, tenant) for tenant in {one["tenant"] for one in partitions}}
     for one in partitions:
         one["cursor"] = cursors[one["tenant"]].get((one["location"], one["object_type"]))
     return {**about, "partitions": partitions, "runs": runs, "tables": counts}
 
 
-def _expiry() -> str | None:
+def _expiry(tenants: Iterable[str]) -> str | None:
     """What there is to say of credentials that end soon; nothing where none are configured."""
-    try:
-        ending = expiry(connect().credentials)
-    except SourceError:
-        return None
-    return ending.text if ending else None
+    default = warehouse.configured_tenant()
+    found = dict(expiries(sorted({*tenants} or {default, *configured()})))
+    return "; ".join(text if name == default else f"{name}: {text}" for name, text in found.items()) or None
 
 
 def _cursors(reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
@@ -132,12 +140,25 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
     for index in (1, 2):
         partitions.columns[index].justify = "right"
     yield partitions
-    runs = Table("Last loads (UTC)", "Status", "Jobs", "Requests", "Detail", box=SIMPLE)
-    for run in found["runs"]:
-        runs.add_row(
-            _minute(run["started_at"]), run["status"], f"{run['jobs']:,}", f"{run['requests']:,}", run["detail"] or ""
+    yield _runs(found["runs"])
+
+
+def _runs(runs: list[dict[str, Any]]) -> Table:
+    """The last loads of one tenant, or the last load of each of several."""
+    last = {run["tenant"]: run for run in reversed(runs)}
+    several = len(last) > 1
+    first = ("Tenant", "Last load (UTC)") if several else ("Last loads (UTC)",)
+    table = Table(*first, "Status", "Jobs", "Requests", "Detail", box=SIMPLE)
+    for run in sorted(last.values(), key=lambda run: str(run["tenant"])) if several else runs:
+        table.add_row(
+            *([run["tenant"]] if several else []),
+            _minute(run["started_at"]),
+            run["status"],
+            f"{run['jobs']:,}",
+            f"{run['requests']:,}",
+            Text(run["detail"] or ""),
         )
-    yield runs
+    return table
 
 
 def _open(partition: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from typing import cast
 
 import sqlglot
 from avepoint_m365.settings import ObjectType
@@ -36,6 +37,14 @@ thing or is an error, which sqlglot does not know."""
 def render(view: str, dialect: str, protection: Protection, place: Place | None = None) -> str:
     """The query of a view in another dialect. Without ``place`` tables have bare names."""
     return _query(view, dialect, protection, place).sql(dialect, pretty=True, comments=False)
+
+
+def expanded(sql: str, dialect: str, protection: Protection) -> exp.Expr:
+    """A query on tables and views, written in DuckDB's dialect, for another: views are put in as their queries."""
+    query = sqlglot.parse_one(sql, read=DIALECT).transform(_spelled, dialect)
+    asked = {table.name for table in query.find_all(exp.Table)}.intersection(VIEWS)
+    queries = {view: _query(view, dialect, protection, None) for view in asked}
+    return exp.expand(query, cast("dict[str, exp.Query | Callable[[], exp.Query]]", queries), dialect=DIALECT)
 
 
 def create_view(view: str, dialect: str, protection: Protection, place: Place) -> str:

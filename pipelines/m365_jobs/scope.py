@@ -1,0 +1,81 @@
+"""Questions to the warehouse that see the rows of some tenants only, whichever destination holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dlt
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from sqlglot import exp
+
+from m365_jobs import marts
+from m365_jobs.errors import UsageError
+from m365_jobs.marts.rendering import expanded
+from m365_jobs.reader import Reader, open_reader
+from m365_jobs.tenants import configured
+from m365_jobs.warehouse import configured_tenant
+
+
+class Scope:
+    """The warehouse as far as it concerns some tenants, or all.
+
+    Queries are written in DuckDB's dialect, with the bare names of tables and views, and reach the destination in its
+    own, each table narrowed to the tenants: nobody can forget to filter. Views are put in as their queries, with the
+    configuration of now, so that they are there in a lake as well.
+    """
+
+    def __init__(self, reader: Reader, tenants: Sequence[str] = (), protection: marts.Protection | None = None) -> None:
+        """Without ``tenants`` all are seen. ``protection`` is the configuration's where unset."""
+        self.reader = reader
+        self.tenants = tuple(tenants)
+        self._protection = protection or marts.protection()
+
+    def sql(self, query: str, **values: Any) -> str:
+        """A query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
+        dialect = self.reader.dialect
+        asked = exp.replace_placeholders(expanded(query, dialect, self._protection), **values)
+        local = {cte.alias for cte in asked.find_all(exp.CTE)}
+
+        def narrowed(node: exp.Expr) -> exp.Expr:
+            if not isinstance(node, exp.Table) or node.db or node.name in local:
+                return node
+            table = exp.to_table(self.reader.table(node.name), dialect=dialect)
+            if not self.tenants:
+                return exp.alias_(table, node.alias_or_name, table=True)
+            mine = exp.select("*").from_(table).where(exp.column("tenant").isin(*self.tenants))
+            return mine.subquery(node.alias_or_name)
+
+        return asked.transform(narrowed).sql(dialect, comments=False)
+
+    def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
+        """The whole answer, a dictionary for each row, times in UTC.
+
+        Raises:
+            DestinationUndefinedEntity: where nothing was loaded yet.
+        """
+        return self.reader.rows(self.sql(query, **values))
+
+    def held(self) -> list[str]:
+        """The tenants that have loaded something, or tried to, in alphabetical order; none where nothing was."""
+        try:
+            return [one["tenant"] for one in self.rows("SELECT DISTINCT tenant FROM load_runs ORDER BY tenant")]
+        except DestinationUndefinedEntity:
+            return []
+
+
+@contextmanager
+def open_scope(pipeline: dlt.Pipeline, tenants: Sequence[str] = ()) -> Iterator[Scope]:
+    """The warehouse as ``--tenant NAME ...`` sees it; all of it where none is named.
+
+    Raises:
+        UsageError: for a tenant that neither the configuration nor the warehouse knows.
+    """
+    with open_reader(pipeline) as reader:
+        known = {*configured(), configured_tenant(), *(Scope(reader).held() if tenants else ())}
+        for name in tenants:
+            if name not in known:
+                # The known ones are not listed: what is asked about one customer is not to name the others.
+                raise UsageError(f"Tenant {name!r} is neither in the configuration nor in the warehouse.")
+        yield Scope(reader, tuple(dict.fromkeys(tenants)))
