@@ -11,7 +11,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import indexes, lake, runs
 from m365_jobs.errors import WarehouseError, explain
-from m365_jobs.reader import open_reader
+from m365_jobs.reader import open_while_writing
 
 SCHEMA = "avepoint_m365"
 """dlt's name of the schema of our tables: the source's."""
@@ -33,7 +33,7 @@ def ensure_ours(pipeline: dlt.Pipeline) -> None:
     """
     if SCHEMA in pipeline.schema_names:
         return
-    with open_reader(pipeline) as reader:
+    with open_while_writing(pipeline) as reader:
         for name, promised in PROMISED.items():
             try:
                 with reader.cursor(f"SELECT * FROM {reader.table(name)} WHERE 1 = 0") as cursor:

@@ -86,6 +86,18 @@ def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
 
 
 @contextmanager
+def open_while_writing(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    """As ``open_reader``, for whoever writes the same warehouse meanwhile: DuckDB opens a file in one process either to
+    read or to write. Nothing but our own questions may be asked here, since it could write."""
+    if lake.is_lake(pipeline):
+        with open_reader(pipeline) as reader:
+            yield reader
+    else:
+        with pipeline.sql_client() as client:
+            yield Reader(client, client.capabilities.sqlglot_dialect or "")
+
+
+@contextmanager
 def _opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB file, read-only; an empty database where there is none, since reading makes no file."""
     try:
