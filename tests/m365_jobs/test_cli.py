@@ -91,7 +91,17 @@ def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simu
         ("endpoint", "v3", r"endpoint = 'v3' is not known.* Known are: auto, jobs, cloudbackupjobs"),
         ("base_url", "http://10.0.0.1", r"base_url = 'http://10.0.0.1': plain http is allowed for loopback only"),
         ("page_size", "many", r"page_size = 'many' is not a whole number"),
-        ("page_size", "0", r"page_size = 0 must be 1 or more"),
+        ("page_size", "0", r"page_size = 0 must lie between 1 and 100000"),
+        ("page_size", "9" * 20, r"page_size = 9+ must lie between"),
+        ("concurrency", "0", r"concurrency = 0 must lie between 1 and 256"),
+        ("locations", "[1]", r"locations = 1 is not known.* Known are: PrimaryGeoLocation"),
+        ("trusted_hosts", "[1]", r"trusted_hosts holds 1, which is not the name of a host"),
+        ("tenant", " ", r"tenant = ' ' is empty"),
+        ("start_date", "2999-01-01", r"start_date = 2999-01-01 00:00 UTC leaves nothing to load"),
+        ("start_date", "0001-01-01T00:00:00+05:00", r"start_date = '0001-01-01T00:00:00\+05:00' is not a date"),
+        ("start_date", "1999-12-31", r"start_date = '1999-12-31' lies before the year 2000"),
+        ("credentials__expires_at", "someday", r"credentials.expires_at = 'someday' is not a date or time"),
+        ("credentials__certificate_password", "x", r"certificate_password is set, but no certificate_path"),
         ("start_date", "soon", r"start_date = 'soon' is not a date or time"),
         ("credentials__client_id", "", r"credentials.client_id is missing"),
         ("credentials__client_secret", "", r"either client_secret or certificate_path: neither is set"),
@@ -173,7 +183,13 @@ def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simul
 
 
 @pytest.mark.parametrize(
-    "arguments", [("load", "--until", "2026-01-01"), ("load", "--since", "2026-01-02", "--until", "2026-01-01")]
+    "arguments",
+    [
+        ("load", "--until", "2026-01-01"),
+        ("load", "--since", "2026-01-02", "--until", "2026-01-01"),
+        ("load", "--since", "soon"),
+        ("load", "--since", "2026-01-01", "--until", "9999-12-31T23:59:59-05:00"),
+    ],
 )
 def test_an_impossible_range_is_wrong_usage(simulator: Simulator, desk: Sit, arguments: tuple[str, ...]) -> None:
     desk(simulator).run(*arguments, code=2)
