@@ -116,7 +116,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     assert finished, "some kill leaves a package to finish"
 
 
-@pytest.mark.parametrize("largest_file", [0, 1_000, 20_000, 300_000, 1_000_000, 3_000_000])
+@pytest.mark.parametrize("largest_file", [0, 1_000, 5_000, 20_000])
 def test_after_a_full_disk_the_next_load_ends_well(
     tmp_path: Path, simulator: Simulator, world: World, largest_file: int
 ) -> None:
