@@ -16,6 +16,9 @@ lint: .venv/.tested
 	$(PY) -m mypy
 
 
+crashes: .venv/.tested
+	M365_JOBS_KILL_EVERY=1 $(PY) -m pytest tests/m365_jobs/test_crashes.py
+
 bench: .venv/.tested
 	$(PY) benchmarks/run.py
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -77,12 +78,17 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
     }
 
 
-def load_in_child(folder: Path, options: loading.Options, kill_at: int | None = None) -> Outcome:
-    """Runs a load in ``folder``, in a process that is killed at its ``kill_at``-th step, if it gets that far."""
+def load_in_child(
+    folder: Path, options: loading.Options, kill_at: int | None = None, largest_file: int | None = None
+) -> Outcome:
+    """Runs a load in ``folder``, in a process that is killed at its ``kill_at``-th step, if it gets that far, or
+    that can write no file larger than ``largest_file`` bytes, which is how a full disk looks to it."""
     report, write = os.pipe()
     child = os.fork()
     if not child:
         os.close(report)
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
         _load(folder, options, kill_at, write)
     os.close(write)
     with os.fdopen(report, encoding="utf-8") as file:

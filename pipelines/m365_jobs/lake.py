@@ -53,13 +53,18 @@ def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
     """Gives a resource the hints of a lake: its table format, merging by key, a partition for each tenant."""
     kind: Any = table_format(pipeline)
     resource.apply_hints(table_format=kind, columns=PARTITION)
+    if resource.name == "load_runs":
+        resource.apply_hints(write_disposition="append")
     held = _held_errors(pipeline)
 
     def to_lake(item: Any, meta: Any) -> Any:
         """Rows with the source's hints (dlt hands them on beside the rows) get those of a lake instead."""
         hints = getattr(meta, "hints", None)
-        if not hints or "primary_key" not in hints:
+        if not hints:
             return item
+        if "primary_key" not in hints:
+            added = dlt.mark.make_hints(table_name=hints["table_name"], write_disposition="append")
+            return dlt.mark.with_hints(item, added, create_table_variant=True)
         if hints["table_name"] == ERRORS:
             item = _with_deletions(item, held)
         merged = dlt.mark.make_hints(

@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 from avepoint_m365 import Progress, avepoint_m365
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
 from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.pipeline.exceptions import PipelineStepFailed
 from filelock import FileLock, Timeout
 
 from m365_jobs import destinations, marts, warehouse
@@ -209,7 +211,7 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
             )
         elif ready:
             say("An earlier load was interrupted; finishing what it had read.")
-            pipeline.load()
+            _load_what_is_ready(pipeline)
         else:
             say("An earlier load was interrupted while it read; reading that again.")
     # A folder without its state counts as new, however much of it a process that is killed in here leaves.
@@ -227,6 +229,15 @@ def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
         return listing()
     except FileNotFoundError:
         return []
+
+
+def _load_what_is_ready(pipeline: dlt.Pipeline) -> None:
+    try:
+        pipeline.load()
+    except PipelineStepFailed as error:
+        # Killed between the end of a package and its move to the loaded ones, which dlt does not make up for.
+        if not isinstance(error.exception, LoadPackageAlreadyCompleted):
+            raise
 
 
 def _record_failures(pipeline: dlt.Pipeline, backlog: Backlog, say: Say) -> None:

@@ -48,13 +48,17 @@ def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, w
 
 
 def resource(rows: Iterator[Run | None]) -> DltResource:
-    """Appends rows to ``load_runs``; None means that the next row is not known yet."""
+    """Appends rows to ``load_runs``; None means that the next row is not known yet.
+
+    A row takes the place of one of the same run: a package may be loaded twice, where the first time was cut short.
+    """
+    once: Any = {"disposition": "merge", "strategy": "delete-insert"}
 
     def load_runs() -> Iterator[Any]:
         for row in rows:
             yield row and asdict(row)
 
-    return dlt.resource(load_runs, name="load_runs", write_disposition="append", columns=COLUMNS)
+    return dlt.resource(load_runs, name="load_runs", write_disposition=once, merge_key="run_id", columns=COLUMNS)
 
 
 class Backlog:

@@ -32,7 +32,7 @@ EDGE = timedelta(seconds=1)
 def _hints(name: str, key: list[str] | None = None, merge_key: list[str] | None = None, columns: Any = None) -> Any:
     return dlt.mark.make_hints(
         table_name=name,
-        write_disposition={"disposition": "merge", "strategy": "delete-insert"} if key else "append",
+        write_disposition={"disposition": "merge", "strategy": "delete-insert"},
         primary_key=key,
         merge_key=merge_key,
         columns=columns,
@@ -53,7 +53,8 @@ ERRORS = _hints(
     ["tenant", "job_id"],
     {tables.REMOVED: {"name": tables.REMOVED, "data_type": "bool", "hard_delete": True}},
 )
-AUDIT = _hints("load_audit")
+# Rows are only added; the key is for a package that is loaded again because the first time was cut short.
+AUDIT = _hints("load_audit", merge_key=["run_id", "started_at"])
 
 
 @dataclass(frozen=True)

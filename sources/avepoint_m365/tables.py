@@ -49,7 +49,8 @@ ERRORS = pa.schema(
 )
 AUDIT = pa.schema(
     [
-        *((name, TEXT) for name in ("run_id", "tenant", "location", "object_type", "job_type")),
+        *_key("run_id"),
+        *((name, TEXT) for name in ("tenant", "location", "object_type", "job_type")),
         ("window_start", TIME),
         ("window_end", TIME),
         ("endpoint", TEXT),
@@ -58,7 +59,7 @@ AUDIT = pa.schema(
         ("distinct_jobs", COUNT),
         ("in_progress", COUNT),
         ("complete", FLAG),
-        ("started_at", TIME),
+        pa.field("started_at", TIME, nullable=False),
         ("elapsed_seconds", REAL),
     ]
 )

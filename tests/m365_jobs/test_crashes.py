@@ -1,25 +1,30 @@
 """A load that is killed, at whatever step: the next one ends well, with the right warehouse and cursors."""
 
+import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import avepoint_m365
 import duckdb
 import pytest
 from avepoint_simulator import JobError, SimulatedJob, Simulator, World
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from m365_jobs import load as loading
 
 from ..killing import load_in_child, settings
 from ..truth import in_warehouse, on_server
+from .places import Place, administer, database, require_postgres
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "12"))
+STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "37"))
 """Every how many steps a load is killed. ``make crashes`` tries each."""
 
 
@@ -109,3 +114,49 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
         finished += was_left
         shutil.rmtree(folder)
     assert finished, "some kill leaves a package to finish"
+
+
+@pytest.mark.parametrize("largest_file", [0, 1_000, 5_000, 20_000])
+def test_after_a_full_disk_the_next_load_ends_well(
+    tmp_path: Path, simulator: Simulator, world: World, largest_file: int
+) -> None:
+    assert load_in_child(tmp_path, options(simulator)).code == 0
+    changes(world)
+    assert load_in_child(tmp_path, options(simulator), largest_file=largest_file).code != 0
+    after = load_in_child(tmp_path, options(simulator))
+    assert after.code == 0, after.said
+    assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+    assert doubled(tmp_path / "m365_warehouse.duckdb") == []
+
+
+@pytest.mark.parametrize("statement", range(1, 90, 16))
+def test_a_database_that_goes_away_at_any_statement_is_loaded_by_the_next(
+    tmp_path: Path, simulator: Simulator, world: World, monkeypatch: pytest.MonkeyPatch, statement: int
+) -> None:
+    require_postgres()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    execute, lock, count = Psycopg2SqlClient.execute_query, threading.Lock(), 0
+
+    def cut(self: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal count
+        with lock:
+            count += 1
+            if count == statement:
+                administer(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+                    address=address,
+                )
+        return execute(self, *arguments, **named)
+
+    with database() as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        postgres, types = Place("postgres"), ["exchange_online", "teams"]
+        monkeypatch.setattr(Psycopg2SqlClient, "execute_query", cut)
+        with contextlib.suppress(Exception):
+            postgres.load(simulator, object_types=types)
+        assert count >= statement
+        postgres.load(simulator, object_types=types)
+        assert postgres.held() == on_server(world, False)
+        assert postgres.rows("SELECT run_id FROM load_runs GROUP BY run_id HAVING count(*) > 1") == []
