@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,14 @@ class Format(StrEnum):
     """How rows are printed."""
 
     table = "table"
+    json = "json"
+
+
+class RowFormat(StrEnum):
+    """How the rows of a query are printed."""
+
+    table = "table"
+    csv = "csv"
     json = "json"
 
 
@@ -222,6 +231,38 @@ def export(
         from m365_jobs.export import export as run
 
         console.report_export(run(destination, dataset, console.say), destination)
+
+
+@app.command()
+def query(
+    sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One query; - takes it from stdin.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Take it from a file.", exists=True, dir_okay=False)] = None,
+    format: Annotated[
+        RowFormat, typer.Option(help="How to print it; a table ends after 1,000 rows.")
+    ] = RowFormat.table,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run SQL on the warehouse, read-only; names without a schema mean the dataset."""
+    if (sql is None) == (file is None):
+        raise typer.BadParameter("Give the SQL, - to read it from stdin, or --file.")
+    with _failures(verbose):
+        from m365_jobs import console, printing, warehouse
+        from m365_jobs.query import answer
+        from m365_jobs.reader import open_reader
+
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig") if file else sys.stdin.read() if sql == "-" else str(sql)
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        with open_reader(pipeline) as reader, answer(reader, text) as found:
+            if format is RowFormat.csv:
+                printing.write_csv(found, sys.stdout)
+            elif format is RowFormat.json:
+                printing.write_json(found, sys.stdout)
+            elif printing.write_table(found, sys.stdout, console.width(sys.stdout)):
+                console.say(f"These are the first {printing.SHOWN:,} rows; --format csv or json gives all.")
 
 
 def _iso(value: object) -> str:

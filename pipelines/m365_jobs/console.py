@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from avepoint_m365 import Progress
 from rich.console import Console
@@ -24,6 +26,11 @@ PLAIN_INTERVAL = 5.0
 def say(text: str) -> None:
     """One line to stderr."""
     Console(stderr=True, soft_wrap=True).print(escape(text), highlight=False)
+
+
+def width(out: TextIO) -> int | None:
+    """Columns of the terminal that ``out`` is; None where it is none."""
+    return shutil.get_terminal_size().columns if out.isatty() else None
 
 
 def progress_of_one(progress: Progress) -> str:

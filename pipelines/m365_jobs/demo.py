@@ -41,7 +41,7 @@ def run(jobs: int) -> Simulator:
     console.say(
         "\nNow ask it something, for instance:\n"
         "  m365-jobs status       (in a fresh clone: .venv/bin/m365-jobs status)\n"
-        '  duckdb m365_warehouse.duckdb "SELECT object_type, state, count(*) FROM m365_jobs.jobs GROUP BY ALL"'
+        '  m365-jobs query "SELECT object_type, status, hours_since_success FROM protection_status"'
     )
     return simulator
 

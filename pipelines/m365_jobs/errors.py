@@ -50,12 +50,20 @@ class NotificationError(Exception):
     """A message could not be handed over."""
 
 
+class QueryError(Exception):
+    """A query of the user's that is refused, or that the destination cannot run."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
 @dataclass(frozen=True)
 class Failure:
     """What is said of a failure, and where."""
 
     kind: str
-    """As in ``load_runs.error_kind``."""
+    """As in ``load_runs.error_kind``, or query."""
     text: str
     exit_code: int
 
@@ -72,6 +80,8 @@ def explain(error: BaseException) -> Failure:
     for one in _chain(error):
         if isinstance(one, SourceError):
             return Failure(one.kind, str(one), WRONG_USAGE if one.kind == "config" else FAILED)
+        if isinstance(one, QueryError):
+            return Failure("query", str(one), one.exit_code)
         if isinstance(one, UsageError):
             return Failure("config", str(one), WRONG_USAGE)
         if isinstance(one, WarehouseError):
