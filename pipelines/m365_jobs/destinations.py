@@ -9,9 +9,9 @@ import dlt
 from avepoint_m365 import tables
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import indexes, lake, runs
+from m365_jobs import indexes, lake, quality, runs
 from m365_jobs.errors import WarehouseError, explain
-from m365_jobs.reader import open_while_writing
+from m365_jobs.reader import open_in_load
 
 SCHEMA = "avepoint_m365"
 """dlt's name of the schema of our tables: the source's."""
@@ -22,6 +22,7 @@ PROMISED: dict[str, list[str]] = {
     "jobs__job_errors": tables.ERRORS.names,
     "load_audit": tables.AUDIT.names,
     "load_runs": list(runs.COLUMNS),
+    "load_findings": list(quality.COLUMNS),
 }
 
 
@@ -33,7 +34,7 @@ def ensure_ours(pipeline: dlt.Pipeline) -> None:
     """
     if SCHEMA in pipeline.schema_names:
         return
-    with open_while_writing(pipeline) as reader:
+    with open_in_load(pipeline) as reader:
         for name, promised in PROMISED.items():
             try:
                 with reader.cursor(f"SELECT * FROM {reader.table(name)} WHERE 1 = 0") as cursor:

@@ -16,30 +16,32 @@ from avepoint_m365.records import TIME
 from avepoint_m365.resources import AUDIT, DETAILS, ERRORS, JOBS, JOBS_WITH_UNKNOWN
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import destinations, marts, runs, warehouse
+from m365_jobs import destinations, marts, quality, runs, warehouse
 from m365_jobs.errors import UsageError, WarehouseError
 from m365_jobs.reader import open_reader
 
 BATCH = 50_000
 """Rows that are in memory at once."""
 
-RUNS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("run_id", "tenant", "status", "error_kind", "detail", "product_version")),
-        ("started_at", TIME),
-        ("ended_at", TIME),
-        ("requests", pa.int64()),
-        ("jobs", pa.int64()),
-        pa.field("_dlt_load_id", pa.string(), nullable=False),
-        pa.field("_dlt_id", pa.string(), nullable=False),
-    ]
-)
-# dlt gives these two to rows of Python objects, and so to the runs that later loads append.
 OWN: Any = {
     "_dlt_id": {"name": "_dlt_id", "data_type": "text", "nullable": False, "unique": True, "row_key": True},
     "_dlt_load_id": {"name": "_dlt_load_id", "data_type": "text", "nullable": False},
 }
-LOAD_RUNS = dlt.mark.make_hints(table_name="load_runs", write_disposition="append", columns={**runs.COLUMNS, **OWN})
+"""What dlt gives to rows of Python objects, and so to those that later loads append."""
+
+
+def _of_objects(name: str, columns: dict[str, Any]) -> tuple[str, Any, pa.Schema]:
+    """Hints and Arrow schema of a table that loads append Python objects to."""
+    types = {"text": pa.string(), "bigint": pa.int64(), "timestamp": TIME}
+    schema = pa.schema(
+        [
+            *((column, types[hints["data_type"]]) for column, hints in columns.items()),
+            *(pa.field(column, pa.string(), nullable=False) for column in OWN),
+        ]
+    )
+    hints = dlt.mark.make_hints(table_name=name, write_disposition="append", columns={**columns, **OWN})
+    return name, hints, schema
+
 
 CHILDREN: tuple[tuple[str, Any, pa.Schema], ...] = (
     ("jobs__backup_details", DETAILS, tables.DETAILS),
@@ -47,7 +49,8 @@ CHILDREN: tuple[tuple[str, Any, pa.Schema], ...] = (
 )
 APPENDED: tuple[tuple[str, Any, pa.Schema], ...] = (
     ("load_audit", AUDIT, tables.AUDIT),
-    ("load_runs", LOAD_RUNS, RUNS),
+    _of_objects("load_runs", runs.COLUMNS),
+    _of_objects("load_findings", quality.COLUMNS),
 )
 
 MARKERS = """
@@ -160,7 +163,7 @@ def _there(pipeline: dlt.Pipeline, tenant: str) -> dict[str, list[str]]:
     are there or none."""
     found: dict[str, list[str]] = {}
     with open_reader(pipeline) as reader:
-        for name in ("load_runs", "load_audit"):
+        for name, _, _ in APPENDED:
             sql = f"SELECT DISTINCT run_id FROM {reader.table(name)} WHERE tenant = %s"
             try:
                 found[name] = [row["run_id"] for row in reader.rows(sql, tenant)]

@@ -18,10 +18,10 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.extract import DltResource
 
 from m365_jobs.errors import UsageError
+from m365_jobs.marts.catalog import TABLES
 
 DELTA: Final = "delta"
 ICEBERG: Final = "iceberg"
-TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "load_findings")
 ERRORS = "jobs__job_errors"
 REMOVED = "_dlt_removed"
 PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}

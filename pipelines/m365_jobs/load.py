@@ -20,11 +20,11 @@ from avepoint_m365 import Progress, avepoint_m365
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
-from dlt.destinations.exceptions import DestinationConnectionError
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
 from filelock import FileLock, Timeout
 
-from m365_jobs import destinations, marts, warehouse
+from m365_jobs import destinations, marts, quality, warehouse
 from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain, in_use
 from m365_jobs.reader import open_reader
 from m365_jobs.runs import Backlog, Run, failed, resource
@@ -77,6 +77,7 @@ class Summary:
     unchanged: int = 0
     states: Counter[str] = field(default_factory=Counter)
     incomplete: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     requests: int = 0
     retries: int = 0
     seconds: float = 0.0
@@ -149,7 +150,7 @@ def _load(
     with _writing(pipeline, say):
         _finish_what_was_left(pipeline, say)
     while True:
-        source.resources.add(resource(_rows(run_row, summary, progress, backlog)))
+        source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
         with _threads:
@@ -167,9 +168,22 @@ def _load(
         source = _source(options, run_id, progress)
     with _writing(pipeline, say):
         destinations.finish(pipeline, tenant, say)
+        _check(pipeline, summary, started_at, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def _check(pipeline: dlt.Pipeline, summary: Summary, since: datetime, say: Say) -> None:
+    """Looks at what was loaded and keeps what is found; a destination that cannot be asked does not fail the load."""
+    try:
+        found = quality.check(pipeline, summary.tenant, summary.run_id, since)
+        if found:
+            pipeline.run(destinations.prepare(quality.resource(found), pipeline), schema=_schema(pipeline))
+    except (DatabaseException, PipelineStepFailed) as error:
+        say(f"Loaded, but not checked. {explain(error).text}")
+    else:
+        summary.findings += map(str, found)
 
 
 def _source(options: Options, run_id: str, progress: Progress) -> Any:

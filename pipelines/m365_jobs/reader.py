@@ -69,10 +69,8 @@ def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
         DatabaseException: where the destination cannot be reached or is locked.
     """
     if lake.is_lake(pipeline):
-        with duckdb.connect() as connection:
-            lake.register(pipeline, connection)
-            marts.define(connection, pipeline.dataset_name)
-            yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
+        with _lake(pipeline) as reader:
+            yield reader
     elif file := warehouse.duckdb_file(pipeline):
         with _opened(file) as connection:
             yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
@@ -86,15 +84,23 @@ def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
 
 
 @contextmanager
-def open_while_writing(pipeline: dlt.Pipeline) -> Iterator[Reader]:
-    """As ``open_reader``, for whoever writes the same warehouse meanwhile: DuckDB opens a file in one process either to
-    read or to write. Nothing but our own questions may be asked here, since it could write."""
+def open_in_load(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    """The same for a load's own questions. It has a DuckDB file open for writing, and DuckDB opens a file in one
+    process either to read or to write; raises as ``open_reader`` does."""
     if lake.is_lake(pipeline):
-        with open_reader(pipeline) as reader:
+        with _lake(pipeline) as reader:
             yield reader
     else:
         with pipeline.sql_client() as client:
             yield Reader(client, client.capabilities.sqlglot_dialect or "")
+
+
+@contextmanager
+def _lake(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    with duckdb.connect() as connection:
+        lake.register(pipeline, connection)
+        marts.define(connection, pipeline.dataset_name)
+        yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
 
 
 @contextmanager

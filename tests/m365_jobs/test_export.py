@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avepoint_simulator import Simulator, make_world
+from avepoint_simulator import SimulatedJob, Simulator, make_world
 from m365_jobs import export as exporting
 from m365_jobs.errors import UsageError, WarehouseError
 from m365_jobs.export import export
@@ -23,6 +23,7 @@ TABLES = {
     "jobs__job_errors": "tenant, job_id, error_index, is_error_code, value, url, number",
     "load_audit": "*",
     "load_runs": "run_id, tenant, started_at, ended_at, status, error_kind, detail, requests, jobs, product_version",
+    "load_findings": "run_id, tenant, rule, problem, example, jobs, found_at",
 }
 SETTINGS = {"object_types": ["exchange_online", "teams"]}
 
@@ -59,6 +60,7 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
 ) -> None:
     there, said = Place(destination), []
     ours, theirs = make_world(300, seed=41, now=NOW, days=10), make_world(60, seed=42, now=NOW, days=10)
+    ours.put(SimulatedJob("odd", 1, 1, None, NOW - timedelta(hours=2), NOW - timedelta(hours=1), total=1, failed=-1))
     with Simulator(ours) as simulator, Simulator(theirs) as other:
         here.load(simulator, **SETTINGS)
         here.load(other, tenant="contoso", **SETTINGS)
@@ -67,6 +69,7 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
         here.load(simulator, **SETTINGS)
         done = export(destination, None, said.append)
         assert contents(there) == contents(here)
+        assert contents(there)["load_findings"]
         assert {tenant: rows["jobs"] for tenant, rows in done.rows.items()} == dict(
             here.rows("SELECT tenant, count(*) FROM jobs GROUP BY tenant")
         )
@@ -138,6 +141,6 @@ def test_the_command_says_what_it_copied_and_how_to_go_on(
     user.run("load")
     said = user.run("export", "--destination", "filesystem").stderr
     count = len(simulator.world.visible())
-    assert re.search(rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1\.", said)
+    assert re.search(rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, load_findings 0\.", said)
     assert "m365-jobs load --destination filesystem" in said
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr

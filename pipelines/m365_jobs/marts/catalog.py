@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import Any
 
 VIEWS = ("job_facts", "daily_summary", "protection_status", "error_summary", "open_jobs")
-TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
+TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "load_findings")
 
 
 @dataclass(frozen=True)
