@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import dlt
+from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.versioned_state import decompress_state
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from m365_jobs import warehouse
+from m365_jobs import lake, warehouse
 from m365_jobs.check import expiries
 from m365_jobs.reader import Reader
 from m365_jobs.scope import open_scope
@@ -87,7 +89,8 @@ def read(destination: str | None = None, dataset: str | None = None, tenants: Se
             partitions, runs = scope.rows(PARTITIONS), scope.rows(RUNS)
         except DestinationUndefinedEntity:
             return {**about, "partitions": [], "runs": [], "tables": {}}
-        cursors = {tenant: _cursors(scope.reader, tenant) for tenant in {one["tenant"] for one in partitions}}
+        loaded = {one["tenant"] for one in partitions}
+        cursors = {tenant: _cursors(pipeline, scope.reader, tenant) for tenant in loaded}
     for one in partitions:
         one["cursor"] = cursors[one["tenant"]].get((one["location"], one["object_type"]))
     return {**about, "partitions": partitions, "runs": runs, "tables": counts}
@@ -100,10 +103,10 @@ def _expiry(tenants: Iterable[str]) -> str | None:
     return "; ".join(text if name == default else f"{name}: {text}" for name, text in found.items()) or None
 
 
-def _cursors(reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
+def _cursors(pipeline: dlt.Pipeline, reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
     """The cursor of each location and object type of a tenant, from dlt's state in the warehouse."""
-    found = reader.rows(STATE.format(states=reader.table("_dlt_pipeline_state")), warehouse.pipeline_name(tenant))
-    state: Any = decompress_state(found[0]["state"]) if found else {}
+    held = _state(pipeline, reader, warehouse.pipeline_name(tenant))
+    state: Any = decompress_state(held) if held else {}
     cursors = {}
     for name, resource in state.get("sources", {}).get("avepoint_m365", {}).get("resources", {}).items():
         cursor = resource.get("incremental", {}).get("finish_time", {})
@@ -112,6 +115,17 @@ def _cursors(reader: Reader, tenant: str) -> dict[tuple[str | None, str], dateti
             key = (None if location == "all" else _location(location), object_type)
             cursors[key] = cursor["last_value"].astimezone(UTC)
     return cursors
+
+
+def _state(pipeline: dlt.Pipeline, reader: Reader, name: str) -> str | None:
+    """The state that the warehouse holds of a pipeline, as dlt wrote it."""
+    if lake.is_lake(pipeline):
+        with pipeline.destination_client() as client:
+            assert isinstance(client, WithStateSync)
+            stored = client.get_stored_state(name)
+            return stored.state if stored else None
+    found = reader.rows(STATE.format(states=reader.table("_dlt_pipeline_state")), name)
+    return str(found[0]["state"]) if found else None
 
 
 def _location(lower: str) -> str:

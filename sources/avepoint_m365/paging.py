@@ -140,7 +140,7 @@ class Pager:
         Asked side by side they take a fraction of the time: one listing of 200 pages need not be read page by page.
         """
         by_number = step.keys() - self.filters.keys() == {"pageIndex", "pageSize"} and step["pageIndex"].isdecimal()
-        if not by_number or not self.more_is_promised or self._last.total is None:
+        if not by_number or not self.more_is_promised or self._last.total is None or not self._largest_page:
             return []
         first = int(step["pageIndex"])
         count = min(ceil((self._last.total - len(self.seen_ids)) / self._largest_page), MAX_PAGES_AHEAD)

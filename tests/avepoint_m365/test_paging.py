@@ -93,3 +93,10 @@ def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
 
     server = Circle(30, 10, 0, "relative", "absent")
     assert read_all(server, 10)[0] == set(server.rows)
+
+
+def test_an_empty_first_page_that_promises_more_is_followed() -> None:
+    pager = Pager({"objectType": "1"}, 10)
+    pager.first()
+    pager.take(Page([], 3, "/jobs?pageIndex=2"), 0)
+    assert [params["pageIndex"] for params in pager.next()] == ["2"]

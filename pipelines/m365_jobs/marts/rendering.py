@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import cast
 
 import sqlglot
 from avepoint_m365.settings import ObjectType
@@ -40,11 +39,13 @@ def render(view: str, dialect: str, protection: Protection, place: Place | None 
 
 
 def expanded(sql: str, dialect: str, protection: Protection) -> exp.Expr:
-    """A query on tables and views, written in DuckDB's dialect, for another: views are put in as their queries."""
-    query = sqlglot.parse_one(sql, read=DIALECT).transform(_spelled, dialect)
-    asked = {table.name for table in query.find_all(exp.Table)}.intersection(VIEWS)
-    queries = {view: _query(view, dialect, protection, None) for view in asked}
-    return exp.expand(query, cast("dict[str, exp.Query | Callable[[], exp.Query]]", queries), dialect=DIALECT)
+    """A query on tables and views, written in DuckDB's dialect, for another: views are put in as their queries.
+
+    Columns have the alias of their table before them where a view is joined.
+    """
+    query = sqlglot.parse_one(sql, read=DIALECT)
+    assert isinstance(query, exp.Query)
+    return _adapted(_lean(query), dialect, protection)
 
 
 def create_view(view: str, dialect: str, protection: Protection, place: Place) -> str:
@@ -55,7 +56,12 @@ def create_view(view: str, dialect: str, protection: Protection, place: Place) -
 
 
 def _query(view: str, dialect: str, protection: Protection, place: Place | None) -> exp.Expr:
-    query = _self_contained(view).copy()
+    query = _adapted(_self_contained(view).copy(), dialect, protection)
+    return query.transform(_placed, place) if place else query
+
+
+def _adapted(query: exp.Expr, dialect: str, protection: Protection) -> exp.Expr:
+    """A query without views, with the settings and in the words of a destination."""
     for cte in query.find_all(exp.CTE):
         if cte.alias == "settings":
             cte.set("this", _settings(protection))
@@ -63,20 +69,24 @@ def _query(view: str, dialect: str, protection: Protection, place: Place | None)
     if dialect == "clickhouse":
         # Elsewhere the columns of a join that finds nothing are null; here only if it is asked for.
         query.set("settings", [exp.EQ(this=exp.column("join_use_nulls"), expression=exp.Literal.number(1))])
-    return query.transform(_placed, place) if place else query
+    return query
 
 
 @cache
 def _self_contained(view: str) -> exp.Expr:
-    """The query of a view with the queries of other views in their place, less the columns and joins it can spare.
+    return _lean(_parsed(view))
+
+
+def _lean(query: exp.Query) -> exp.Expr:
+    """A query with the queries of views in their place, less the columns and joins it can spare.
 
     So each definition stands in one file, yet nobody has to add up errors to count jobs: a destination cannot know
     that a join whose columns are not asked for changes nothing, and performs it.
     """
-    query = _parsed(view)
-    others: dict[str, exp.Query | Callable[[], exp.Query]] = {name: _parsed(name) for name in VIEWS if name != view}
-    if not any(table.name in others for table in query.find_all(exp.Table)):
+    asked = {table.name for table in query.find_all(exp.Table)}.intersection(VIEWS)
+    if not asked:
         return query
+    others: dict[str, exp.Query | Callable[[], exp.Query]] = {name: _parsed(name) for name in VIEWS}
     expanded = qualify(exp.expand(query, others, dialect=DIALECT), dialect=DIALECT, quote_identifiers=False)
     lean = pushdown_projections(expanded)
     for select in lean.find_all(exp.Select):
