@@ -12,10 +12,10 @@ import dlt
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.charts import drawing, html, poster
-from m365_jobs.charts.figures import Figures, Scope, read
+from m365_jobs.charts.figures import Figures, Filter, read
 from m365_jobs.charts.words import moment
 from m365_jobs.errors import UsageError
-from m365_jobs.reader import open_reader
+from m365_jobs.scope import open_scope
 
 ENDINGS = (".html", ".htm", ".png", ".pdf")
 
@@ -44,7 +44,7 @@ def kind(path: Path) -> str:
     return ending
 
 
-def write(path: Path, pipeline: dlt.Pipeline, scope: Scope, zone: tzinfo) -> None:
+def write(path: Path, pipeline: dlt.Pipeline, chosen: Filter, zone: tzinfo) -> None:
     """Writes the report of a warehouse.
 
     Raises:
@@ -52,9 +52,9 @@ def write(path: Path, pipeline: dlt.Pipeline, scope: Scope, zone: tzinfo) -> Non
         DatabaseException: where the warehouse cannot be read.
     """
     ending, now = kind(path), datetime.now(UTC)
-    with open_reader(pipeline) as reader:
+    with open_scope(pipeline, chosen.tenants) as scope:
         try:
-            found = read(reader, scope)
+            found = read(scope, chosen)
             found = found and replace(found, protection=html.judged(found.protection, now))
         except DestinationUndefinedEntity:
             found = None
@@ -73,7 +73,7 @@ def page(found: Figures | None, now: datetime, zone: tzinfo) -> str:
     else:
         body = html.standing(found.as_of, found.loads, now, zone) + "".join(sections(found, now, zone))
     title = "Microsoft 365 backup"
-    whose = f" · {', '.join(found.scope.tenants)}" if found and found.scope.tenants else ""
+    whose = f" · {', '.join(found.chosen.tenants)}" if found and found.chosen.tenants else ""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -89,12 +89,12 @@ def page(found: Figures | None, now: datetime, zone: tzinfo) -> str:
 
 def sections(found: Figures, now: datetime, zone: tzinfo) -> list[str]:
     """The parts of the page in the order of their importance."""
-    days = f"last {found.scope.days} days"
+    days = f"last {found.chosen.days} days"
     errors = html.charts(html.figure(drawing.errors(found.errors))) + html.errors(found.errors, zone)
     return [
         html.section("Protection now", html.protection(found.protection, found.loads, zone)),
         html.section("Last night", html.night(found.night, found.failed, found.as_of, zone)),
-        html.section(f"Trends, {days}", html.trends(found.trend, found.scope)),
+        html.section(f"Trends, {days}", html.trends(found.trend, found.chosen)),
         html.section("Duration against its own history", html.durations(found.durations)),
         html.section(f"Top errors, {days}", errors if found.errors else html.nothing("No job had an error.")),
         html.section("Open jobs", html.open_jobs(found.open_jobs, zone)),

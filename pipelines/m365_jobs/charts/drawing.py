@@ -12,8 +12,11 @@ from xml.sax.saxutils import escape, unescape
 import altair as alt
 import vl_convert
 
-from m365_jobs.charts.figures import Row, Scope
+from m365_jobs.charts.figures import Filter, Row
 from m365_jobs.charts.words import service
+
+Drawing = alt.TopLevelMixin
+"""A chart of Altair, whatever it is made of."""
 
 WIDTH, HEIGHT = 430, 220
 """Small enough that letters are still legible when a phone shows a drawing at its own width."""
@@ -42,7 +45,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def outcomes(rows: Sequence[Row], scope: Scope) -> alt.Chart:
+def outcomes(rows: Sequence[Row], chosen: Filter) -> Drawing:
     """Jobs that ended, day by day, by what became of them."""
     names = {"failures": "Failed", "warnings": "Warning", "others": "Other", "succeeded": "Succeeded"}
     values = [
@@ -56,7 +59,7 @@ def outcomes(rows: Sequence[Row], scope: Scope) -> alt.Chart:
         _chart(values, "Jobs by outcome")
         .mark_bar(stroke="#ffffff", strokeWidth=0.5)
         .encode(
-            x=_days(rows, scope),
+            x=_days(rows, chosen),
             y=alt.Y("jobs:Q", title="Jobs", axis=_counts()),
             color=alt.Color(
                 "outcome:N", title=None, scale=alt.Scale(domain=shown, range=[OUTCOMES[name] for name in shown])
@@ -68,7 +71,7 @@ def outcomes(rows: Sequence[Row], scope: Scope) -> alt.Chart:
     )
 
 
-def objects(rows: Sequence[Row], scope: Scope) -> alt.VConcatChart:
+def objects(rows: Sequence[Row], chosen: Filter) -> Drawing:
     """Objects that jobs were to process, and below, on an axis of their own, those that failed."""
     parts = []
     for key, title, colour in (
@@ -77,10 +80,10 @@ def objects(rows: Sequence[Row], scope: Scope) -> alt.VConcatChart:
     ):
         values = [{"day": row["day"].isoformat(), "objects": row[key], "what": title.lower()} for row in rows]
         parts.append(
-            alt.Chart(alt.Data(values=values), width=WIDTH - 70, height=HEIGHT / 2 - 14)
+            alt.Chart(alt.InlineData(values=values), width=WIDTH - 70, height=HEIGHT / 2 - 14)
             .mark_bar(color=colour)
             .encode(
-                x=_days(rows, scope) if key == "failed_objects" else _days(rows, scope, labels=False),
+                x=_days(rows, chosen) if key == "failed_objects" else _days(rows, chosen, labels=False),
                 y=alt.Y("objects:Q", title=title, axis=_counts(ticks=3)),
                 description=alt.Description("label:N"),
             )
@@ -89,7 +92,7 @@ def objects(rows: Sequence[Row], scope: Scope) -> alt.VConcatChart:
     return alt.vconcat(*parts, spacing=10, title="Objects, and those that failed")
 
 
-def durations(rows: Sequence[Row]) -> alt.LayerChart:
+def durations(rows: Sequence[Row]) -> Drawing:
     """How long the last night's backups took, on top of what is usual for each service."""
     values = [
         {
@@ -100,38 +103,45 @@ def durations(rows: Sequence[Row]) -> alt.LayerChart:
         for row in rows
         if row["usual"] is not None or row["median"] is not None
     ]
-    base = alt.Chart(alt.Data(values=values), width=WIDTH - 150, height=alt.Step(22)).encode(
+    base = alt.Chart(alt.InlineData(values=values), width=WIDTH - 150, height=alt.Step(22)).encode(
         y=alt.Y("service:N", title=None, sort=None, axis=alt.Axis(labelLimit=160, grid=False, domain=False))
     )
     scale = alt.Scale(type="symlog", constant=0.1, nice=False)
     axis = alt.Axis(title="Hours", values=[0, 0.1, 0.5, 1, 2, 5, 10, 24, 48, 96])
-    usual = base.mark_bar(color=PALE, height=12).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis, title=axis.title if isinstance(axis.title, str) else None),
-        x2="high:Q",
-        description=alt.Description("range:N"),
-    ).transform_calculate(
-        range="datum.service + ': usually ' + format(datum.low, '.2f') + ' to ' + format(datum.high, '.2f') + ' hours'"
+    usual = (
+        base.mark_bar(color=PALE, height=12)
+        .encode(
+            x=alt.X("low:Q", scale=scale, axis=axis, title=axis.title if isinstance(axis.title, str) else None),
+            x2="high:Q",
+            description=alt.Description("range:N"),
+        )
+        .transform_calculate(
+            range="datum.service + ': usually ' + format(datum.low, '.2f') + ' to ' + format(datum.high, '.2f') + ' h'"
+        )
     )
     middle = base.mark_tick(color=INK, height=14, thickness=2).encode(x="usual:Q")
-    recent = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x="median:Q",
-        color=alt.Color(
-            "state:N",
-            title="Last 24 h, median:",
-            scale=alt.Scale(domain=["As usual", "Slower than usual"], range=[BLUE, OUTCOMES["Failed"]]),
-        ),
-        shape=alt.Shape(
-            "state:N",
-            title="Last 24 h, median:",
-            scale=alt.Scale(domain=["As usual", "Slower than usual"], range=["circle", "triangle-right"]),
-        ),
-        description=alt.Description("took:N"),
-    ).transform_filter("datum.median != null").transform_calculate(
-        took="datum.service + ': ' + format(datum.median, '.2f') + ' hours, ' + lower(datum.state)"
+    recent = (
+        base.mark_point(filled=True, size=90, opacity=1)
+        .encode(
+            x="median:Q",
+            color=alt.Color(
+                "state:N",
+                title="Last 24 h, median:",
+                scale=alt.Scale(domain=["As usual", "Slower than usual"], range=[BLUE, OUTCOMES["Failed"]]),
+            ),
+            shape=alt.Shape(
+                "state:N",
+                title="Last 24 h, median:",
+                scale=alt.Scale(domain=["As usual", "Slower than usual"], range=["circle", "triangle-right"]),
+            ),
+            description=alt.Description("took:N"),
+        )
+        .transform_filter("datum.median != null")
+        .transform_calculate(
+            took="datum.service + ': ' + format(datum.median, '.2f') + ' hours, ' + lower(datum.state)"
+        )
     )
-    title = alt.TitleParams(
-        "How long backups took", subtitle="Bar: 80 % of the four weeks before; line: their median"
-    )
+    title = alt.TitleParams("How long backups took", subtitle="Bar: 80 % of the four weeks before; line: their median")
     return alt.layer(usual, middle, recent, title=title)
 
 
@@ -140,7 +150,7 @@ def slow(row: Row) -> bool:
     return row["median"] is not None and row["high"] is not None and row["median"] > row["high"]
 
 
-def errors(rows: Sequence[Row], limit: int = 10) -> alt.LayerChart:
+def errors(rows: Sequence[Row], limit: int = 10) -> Drawing:
     """The errors that occurred most, each message above its bar."""
     values = [
         {
@@ -152,11 +162,13 @@ def errors(rows: Sequence[Row], limit: int = 10) -> alt.LayerChart:
         }
         for place, row in enumerate(rows[:limit])
     ]
-    base = alt.Chart(alt.Data(values=values), width=WIDTH, height=alt.Step(38)).encode(
+    base = alt.Chart(alt.InlineData(values=values), width=WIDTH, height=alt.Step(38)).encode(
         y=alt.Y("place:O", axis=None), x=alt.X("occurrences:Q", axis=None)
     )
-    bars = base.mark_bar(color=BLUE, height=12, yOffset=8).encode(description=alt.Description("label:N")).transform_calculate(
-        label="datum.message + ' ' + format(datum.occurrences, ',') + ' times'"
+    bars = (
+        base.mark_bar(color=BLUE, height=12, yOffset=8)
+        .encode(description=alt.Description("label:N"))
+        .transform_calculate(label="datum.message + ' ' + format(datum.occurrences, ',') + ' times'")
     )
     names = base.mark_text(align="left", baseline="bottom", color=INK, fontSize=12, dy=-1).encode(
         x=alt.value(0), text="short:N"
@@ -167,31 +179,40 @@ def errors(rows: Sequence[Row], limit: int = 10) -> alt.LayerChart:
     return alt.layer(bars, names, numbers, title="Top errors, by occurrences")
 
 
-def svg(chart: Any) -> str:
+def svg(drawing: Drawing) -> str:
     """A drawing as an ``<svg>`` that scales with its column; what a mark stands for is its title, which browsers show
     under the pointer and screen readers read."""
-    text = vl_convert.vegalite_to_svg({**chart.to_dict(), "config": CONFIG})
+    text = vl_convert.vegalite_to_svg({**drawing.to_dict(), "config": CONFIG})
     text = re.sub(r'(<svg [^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", text, count=1)
     return re.sub(
         r'<path aria-label="([^"]+)" role="graphics-symbol"([^>]*?)/>',
-        lambda mark: f'<path role="img"{mark[2]}><title>{escape(unescape(mark[1], {"&quot;": chr(34)}))}</title></path>',
+        lambda mark: (
+            f'<path role="img"{mark[2]}><title>{escape(unescape(mark[1], {"&quot;": chr(34)}))}</title></path>'
+        ),
         text,
     )
 
 
 def _chart(values: list[dict[str, Any]], title: str) -> alt.Chart:
-    return alt.Chart(alt.Data(values=values), width=WIDTH - 50, height=HEIGHT, title=title)
+    return alt.Chart(alt.InlineData(values=values), width=WIDTH - 50, height=HEIGHT, title=title)
 
 
-def _days(rows: Sequence[Row], scope: Scope, *, labels: bool = True) -> alt.X:
+def _days(rows: Sequence[Row], chosen: Filter, *, labels: bool = True) -> alt.X:
     """An axis of UTC days, as long as the period even where its first days are empty."""
     last = max((row["day"] for row in rows), default=None)
-    domain = [] if last is None else [(last - timedelta(days=scope.days - 1)).isoformat(), (last + timedelta(1)).isoformat()]
+    domain = (
+        []
+        if last is None
+        else [(last - timedelta(days=chosen.days - 1)).isoformat(), (last + timedelta(1)).isoformat()]
+    )
     axis = alt.Axis(title="Day (UTC)", format="%d %b", tickCount=5, grid=False, labels=labels, labelOverlap=True)
     if not labels:
         axis = alt.Axis(title=None, labels=False, ticks=False, grid=False)
     return alt.X(
-        "day:T", timeUnit="utcyearmonthdate", axis=axis, scale=alt.Scale(type="utc", domain=domain) if domain else alt.Undefined
+        "day:T",
+        timeUnit="utcyearmonthdate",
+        axis=axis,
+        scale=alt.Scale(type="utc", domain=domain) if domain else alt.Undefined,
     )
 
 
@@ -200,4 +221,6 @@ def _counts(ticks: int = 5) -> alt.Axis:
 
 
 def _label(day: str, number: str, what: str) -> str:
-    return f"utcFormat(toDate(datum.{day}), '%d %b %Y') + ': ' + format(datum.{number}, ',') + ' ' + lower(datum.{what})"
+    return (
+        f"utcFormat(toDate(datum.{day}), '%d %b %Y') + ': ' + format(datum.{number}, ',') + ' ' + lower(datum.{what})"
+    )

@@ -21,7 +21,8 @@ HISTORY = timedelta(days=28)
 TOP_ERRORS, JOBS_OF_ERROR, FAILED_JOBS, OPEN_JOBS = 20, 100, 20, 50
 """Rows at most; the newest or largest come first."""
 
-JOB = "f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.start_time, f.finish_time, f.total_number, f.failed_number"
+JOB = """f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.start_time, f.finish_time, f.total_number,
+    f.failed_number"""
 COUNTS = ("jobs", "succeeded", "warnings", "failures", "others", "total_objects", "failed_objects")
 
 

@@ -11,8 +11,9 @@ from itertools import groupby
 from typing import Any
 
 from m365_jobs.charts import drawing
-from m365_jobs.charts.figures import Row, Scope
+from m365_jobs.charts.figures import Filter, Row
 from m365_jobs.charts.words import count, location, moment, service, span
+from m365_jobs.health import max_data_age
 
 STATUSES = {
     "failing": ("✕", "Failing"),
@@ -24,9 +25,6 @@ STATUSES = {
     "ignored": ("–", "Ignored"),
 }
 """Sign and word of each status, the gravest first."""
-
-STALE = timedelta(hours=6)
-"""From this age on, data says how things were rather than how they are."""
 
 TILES = 240
 """More than these, and those that are protected are counted rather than drawn."""
@@ -43,7 +41,7 @@ def section(title: str, *parts: str) -> str:
     return f'<section class="m365">{heading}{"".join(parts)}</section>'
 
 
-def figure(chart: Any) -> str:
+def figure(chart: drawing.Drawing) -> str:
     """A drawing."""
     return f"<figure>{drawing.svg(chart)}</figure>"
 
@@ -63,12 +61,19 @@ def note(text: str) -> str:
     return f'<p class="note" role="status">{escape(text)}</p>'
 
 
+def stale(as_of: datetime | None, now: datetime) -> bool:
+    """Whether data says how things were rather than how they are; ``health`` calls it unknown then."""
+    return as_of is None or now - as_of > timedelta(hours=max_data_age())
+
+
 def standing(as_of: datetime, loads: Sequence[Row], now: datetime, zone: tzinfo) -> str:
     """What has to be known before anything else is read: how old the data is, and whose last load went wrong."""
     parts = [f'<p class="quiet">Data as of {escape(moment(as_of, zone))}.</p>']
-    if now - as_of > STALE:
+    if stale(as_of, now):
         old = span((now - as_of).total_seconds() / 3600)
-        parts = [note(f"The data is {old} old, of {moment(as_of, zone)}: it shows how things stood then. Do loads run?")]
+        parts = [
+            note(f"The data is {old} old, of {moment(as_of, zone)}: it shows how things stood then. Do loads run?")
+        ]
     for row in loads:
         if row["status"] == "failed":
             parts.append(note(f"{row['tenant']}: the last load failed, {moment(row['ended_at'], zone)}; see the end."))
@@ -77,11 +82,12 @@ def standing(as_of: datetime, loads: Sequence[Row], now: datetime, zone: tzinfo)
 
 def judged(rows: Sequence[Row], now: datetime) -> list[Row]:
     """The rows of ``protection_status`` as they can be judged at ``now``: of data that is too old nobody knows."""
-
-    def known(row: Row) -> bool:
-        return row["status"] == "ignored" or (row["data_as_of"] is not None and now - row["data_as_of"] <= STALE)
-
-    return [row if known(row) else {**row, "status": "unknown", "was": row["status"]} for row in rows]
+    return [
+        {**row, "status": "unknown", "was": row["status"]}
+        if row["status"] != "ignored" and stale(row["data_as_of"], now)
+        else row
+        for row in rows
+    ]
 
 
 def protection(rows: Sequence[Row], loads: Sequence[Row], zone: tzinfo) -> str:
@@ -139,7 +145,7 @@ def night(rows: Sequence[Row], failed: Sequence[Row], until: datetime, zone: tzi
     names = ("jobs", "failures", "warnings", "succeeded", "others", "failed_objects", "total_objects")
     total: Row = {name: sum(row[name] for row in rows) for name in names}
     parts = [
-        f'<p><strong>{count(total["jobs"], "job", "jobs")}</strong> ended from {between}: {total["succeeded"]:,} '
+        f"<p><strong>{count(total['jobs'], 'job', 'jobs')}</strong> ended from {between}: {total['succeeded']:,} "
         f"succeeded, {total['warnings']:,} with warnings, {total['failures']:,} failed"
         + (f", {total['others']:,} in another state" if total["others"] else "")
         + f". {total['failed_objects']:,} of {count(total['total_objects'], 'object', 'objects')} failed.</p>"
@@ -272,11 +278,11 @@ def _complete_until(moments: Sequence[datetime | None], zone: tzinfo) -> str:
     return moment(min(known), zone) if known and len(known) == len(moments) else "never"
 
 
-def trends(rows: Sequence[Row], scope: Scope) -> str:
+def trends(rows: Sequence[Row], chosen: Filter) -> str:
     """Outcome and objects, day by day."""
     if not rows:
-        return nothing(f"No job ended in the last {scope.days} days.")
-    parts = [figure(drawing.outcomes(rows, scope)), figure(drawing.objects(rows, scope))]
+        return nothing(f"No job ended in the last {chosen.days} days.")
+    parts = [figure(drawing.outcomes(rows, chosen)), figure(drawing.objects(rows, chosen))]
     return charts(*parts)
 
 
@@ -310,13 +316,16 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -
     kept = [
         index
         for index, name in enumerate(columns)
-        if name not in ("Tenant", "Location", "Detail", "Other") or len({str(row[index]) for row in body}) > 1
+        if name not in ("Tenant", "Location", "Detail", "Other")
+        or len({str(row[index]) for row in body}) > 1
         or any(row[index] not in ("", "default", location(None), 0) for row in body)
     ]
     numeric = {index for index in kept if all(isinstance(row[index], int | None) for row in body)}
 
     def cells(tag: str, row: Sequence[Any]) -> str:
-        return "".join(f"<{tag}{_kind(tag, row[index], index in numeric)}>{_cell(row[index])}</{tag}>" for index in kept)
+        return "".join(
+            f"<{tag}{_kind(tag, row[index], index in numeric)}>{_cell(row[index])}</{tag}>" for index in kept
+        )
 
     lines = "".join(f"<tr>{cells('td', row)}</tr>" for row in body)
     return (
@@ -338,5 +347,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else escape(str(value))
-
-

@@ -7,14 +7,14 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import vl_convert
 
 from m365_jobs.charts import drawing
 from m365_jobs.charts.figures import Figures, Row
-from m365_jobs.charts.html import STALE, STATUSES
+from m365_jobs.charts.html import STATUSES, stale
 from m365_jobs.charts.words import count, location, moment, service, span
 
 COLUMNS, TILES = 5, 60
@@ -57,7 +57,7 @@ def _svg(found: Figures | None, now: datetime, zone: tzinfo) -> str:
     """Rows of drawings, one below the other."""
     lines = [f"Made {moment(now, zone)}; days are UTC days."]
     if found is None:
-        rows = [[_text(["Nothing is loaded yet. Run: m365-jobs load"])]]
+        rows: list[list[drawing.Drawing]] = [[_text(["Nothing is loaded yet. Run: m365-jobs load"])]]
     else:
         rows, lines = _rows(found, now, zone), [_about(found, now, zone), *lines]
     heading = alt.TitleParams(TITLE, subtitle=lines, fontSize=22, subtitleFontSize=13)
@@ -75,17 +75,19 @@ def _svg(found: Figures | None, now: datetime, zone: tzinfo) -> str:
 
 
 def _about(found: Figures, now: datetime, zone: tzinfo) -> str:
-    whose = f"{', '.join(found.scope.tenants)}. " if found.scope.tenants else ""
+    whose = f"{', '.join(found.chosen.tenants)}. " if found.chosen.tenants else ""
     text = f"{whose}Data as of {moment(found.as_of, zone)}"
     hours = (now - found.as_of).total_seconds() / 3600
-    return text if now - found.as_of <= STALE else f"{text}, {span(hours)} ago: this is how things stood then"
+    return text if not stale(found.as_of, now) else f"{text}, {span(hours)} ago: this is how things stood then"
 
 
-def _rows(found: Figures, now: datetime, zone: tzinfo) -> list[list[Any]]:
+def _rows(found: Figures, now: datetime, zone: tzinfo) -> list[list[drawing.Drawing]]:
     return [
         [_tiles(found.protection, zone)] if found.protection else [],
         [_text(list(_words(found, now, zone)))],
-        [drawing.outcomes(found.trend, found.scope), drawing.objects(found.trend, found.scope)] if found.trend else [],
+        [drawing.outcomes(found.trend, found.chosen), drawing.objects(found.trend, found.chosen)]
+        if found.trend
+        else [],
         [
             *([drawing.durations(found.durations)] if found.durations else []),
             *([drawing.errors(found.errors)] if found.errors else []),
@@ -93,7 +95,7 @@ def _rows(found: Figures, now: datetime, zone: tzinfo) -> list[list[Any]]:
     ]
 
 
-def _tiles(rows: Sequence[Row], zone: tzinfo) -> alt.LayerChart:
+def _tiles(rows: Sequence[Row], zone: tzinfo) -> drawing.Drawing:
     grave = list(STATUSES)
     drawn = sorted(rows, key=lambda row: (grave.index(row["status"]), row["tenant"], row["location"] or ""))[:TILES]
     many = {name: len({row[name] for row in rows}) > 1 for name in ("tenant", "location")}
@@ -103,9 +105,7 @@ def _tiles(rows: Sequence[Row], zone: tzinfo) -> alt.LayerChart:
             "row": place // COLUMNS,
             "word": " ".join(STATUSES[row["status"]]),
             "service": service(row["object_type"]),
-            "where": " · ".join(
-                [row["tenant"]] * many["tenant"] + [location(row["location"])] * many["location"]
-            ),
+            "where": " · ".join([row["tenant"]] * many["tenant"] + [location(row["location"])] * many["location"]),
             "why": moment(row["last_success_at"], zone, "no success yet"),
             "fill": FILLS[row["status"]],
             "ink": INKS[FILLS[row["status"]]],
@@ -115,12 +115,17 @@ def _tiles(rows: Sequence[Row], zone: tzinfo) -> alt.LayerChart:
     found = Counter(row["status"] for row in rows)
     words = ", ".join(f"{found[status]:,} {word.lower()}" for status, (_, word) in STATUSES.items() if found[status])
     left_off = f"; {len(rows) - len(drawn):,} not drawn" if len(drawn) < len(rows) else ""
-    base = alt.Chart(alt.Data(values=values), width=WIDTH, height=alt.Step(72)).encode(
+    base = alt.Chart(alt.InlineData(values=values), width=WIDTH, height=alt.Step(72)).encode(
         x=alt.X("column:O", axis=None, scale=alt.Scale(domain=list(range(COLUMNS)), paddingInner=0.05)),
         y=alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0.1)),
     )
     left = -WIDTH / COLUMNS / 2 + 14
-    texts = [("word", -21, "bold"), ("service", -6, "bold"), ("why", 9, "normal"), ("where", 23, "normal")]
+    texts: list[tuple[str, int, Literal["bold", "normal"]]] = [
+        ("word", -21, "bold"),
+        ("service", -6, "bold"),
+        ("why", 9, "normal"),
+        ("where", 23, "normal"),
+    ]
     box = base.mark_rect(fillOpacity=0.1, strokeWidth=2).encode(
         fill=alt.Fill("fill:N", scale=None), stroke=alt.Stroke("fill:N", scale=None)
     )
@@ -162,11 +167,11 @@ def _words(found: Figures, now: datetime, zone: tzinfo) -> Iterator[str]:
     )
 
 
-def _text(lines: list[str], title: Any = alt.Undefined) -> alt.Chart:
+def _text(lines: list[str], title: Any = alt.Undefined) -> drawing.Drawing:
     folded = [part for line in lines for part in textwrap.wrap(line, 125)]
     values = [{"line": place, "text": text} for place, text in enumerate(folded)]
     return (
-        alt.Chart(alt.Data(values=values), width=WIDTH, height=alt.Step(19), title=title)
+        alt.Chart(alt.InlineData(values=values), width=WIDTH, height=alt.Step(19), title=title)
         .mark_text(align="left", fontSize=13, color=drawing.INK)
         .encode(x=alt.value(0), y=alt.Y("line:O", axis=None), text="text:N")
     )

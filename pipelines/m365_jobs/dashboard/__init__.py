@@ -32,12 +32,14 @@ def serve(pipeline: dlt.Pipeline, tenants: tuple[str, ...], host: str, port: int
     import uvicorn
 
     from m365_jobs.charts import drawing
-    from m365_jobs.charts.figures import Scope
+    from m365_jobs.charts.figures import Filter
     from m365_jobs.console import say
 
     # What takes a second the first time is done before anyone waits for it.
-    drawing.svg(drawing.outcomes([], Scope()))
+    drawing.svg(drawing.outcomes([], Filter()))
     _live.append(Live(pipeline, tenants))
+    # Tells of a tenant that nobody knows before a page would.
+    live().version()
     token = None if _is_loopback(host) else secrets.token_urlsafe(24)
     listening = _listen(host, port)
     server = uvicorn.Server(uvicorn.Config(_application(token), log_level="warning", lifespan="off"))

@@ -36,9 +36,9 @@ def _(mo):
 def _(Unavailable, figures, get_version, html, mo, set_version, warehouse):
     missing = []
 
-    def ask(figure, *arguments):
-        """The figures of the version that is shown."""
-        return warehouse.ask(get_version(), figure, *arguments)
+    def ask(tenants, figure, *arguments):
+        """Figures of the version that is shown."""
+        return warehouse.ask(get_version(), tenants, figure, *arguments)
 
     def part(title, build):
         """A section of the page; ``build`` gives its HTML. Where that fails, it is built again with the next look."""
@@ -56,7 +56,7 @@ def _(Unavailable, figures, get_version, html, mo, set_version, warehouse):
             return found.trouble
         if found != get_version() or missing:
             try:
-                choices = warehouse.ask(found, figures.choices, warehouse.scope)
+                choices = warehouse.ask(found, warehouse.chosen.tenants, figures.choices)
             except Unavailable as error:
                 return str(error)
             missing.clear()
@@ -95,87 +95,90 @@ def _(get_choices, mo, words):
 
 
 @app.cell
-def _(days, location, replace, service, tenant, warehouse):
+def _(ask, days, figures, location, replace, service, tenant, warehouse):
+    # Two, since what does not look back so far need not be read again when that changes.
     standing = replace(
-        warehouse.scope,
-        tenants=(tenant.value,) if tenant.value else warehouse.scope.tenants,
+        warehouse.chosen,
+        tenants=(tenant.value,) if tenant.value else warehouse.chosen.tenants,
         location=location.value,
         object_type=service.value,
     )
-    scope = replace(standing, days=days.value)
-    return scope, standing
+    chosen = replace(standing, days=days.value)
 
+    def of(figure, *arguments):
+        """Figures of the tenants that are chosen."""
+        return ask(standing.tenants, figure, *arguments)
 
-@app.cell
-def _(ask, figures, warehouse):
     def until():
-        """Everything is counted back from here, whatever is filtered."""
-        return ask(figures.as_of, warehouse.scope)
+        """Everything is counted back from here."""
+        return of(figures.as_of)
 
-    return (until,)
+    return chosen, of, standing, until
 
 
 @app.cell
-def _(UTC, ask, datetime, figures, filters, html, mo, part, refresh, standing, until):
-    mo.vstack([
-        mo.hstack([*filters, refresh], wrap=True, justify="start", align="end", gap=1),
-        part("", lambda: html.standing(until(), ask(figures.loads, standing), datetime.now(UTC), UTC)),
-    ])
+def _(UTC, of, datetime, figures, filters, html, mo, part, refresh, standing, until):
+    mo.vstack(
+        [
+            mo.hstack([*filters, refresh], wrap=True, justify="start", align="end", gap=1),
+            part("", lambda: html.standing(until(), of(figures.loads), datetime.now(UTC), UTC)),
+        ]
+    )
     return
 
 
 @app.cell
-def _(UTC, ask, datetime, figures, html, part, standing):
+def _(UTC, of, datetime, figures, html, part, standing):
     def _build():
-        rows = html.judged(ask(figures.protection, standing), datetime.now(UTC))
-        return html.protection(rows, ask(figures.loads, standing), UTC)
+        rows = html.judged(of(figures.protection, standing), datetime.now(UTC))
+        return html.protection(rows, of(figures.loads), UTC)
 
     part("Protection now", _build)
     return
 
 
 @app.cell
-def _(UTC, ask, figures, html, part, standing, until):
+def _(UTC, of, figures, html, part, standing, until):
     part(
         "Last night",
         lambda: html.night(
-            ask(figures.last_night, standing, until()), ask(figures.failed_last_night, standing, until()), until(), UTC
+            of(figures.last_night, standing, until()), of(figures.failed_last_night, standing, until()), until(), UTC
         ),
     )
     return
 
 
 @app.cell
-def _(ask, figures, html, part, scope, until):
-    part(f"Trends, last {scope.days} days", lambda: html.trends(ask(figures.trend, scope, until()), scope))
+def _(of, figures, html, part, chosen, until):
+    part(f"Trends, last {chosen.days} days", lambda: html.trends(of(figures.trend, chosen, until()), chosen))
     return
 
 
 @app.cell
-def _(ask, figures, html, part, standing, until):
+def _(of, figures, html, part, standing, until):
     part(
         "Duration against its own history",
-        lambda: html.durations(ask(figures.durations, standing, until())),
+        lambda: html.durations(of(figures.durations, standing, until())),
     )
     return
 
 
 @app.cell
-def _(ask, drawing, figures, html, part, scope, until):
+def _(of, drawing, figures, html, part, chosen, until):
     def _build():
-        rows = ask(figures.errors, scope, until())
+        rows = of(figures.errors, chosen, until())
         if not rows:
             return html.nothing("No job had an error.")
         return html.charts(html.figure(drawing.errors(rows))) + html.nothing("Choose an error below to see its jobs.")
 
-    part(f"Top errors, last {scope.days} days", _build)
+    part(f"Top errors, last {chosen.days} days", _build)
     return
 
 
 @app.cell
-def _(UTC, Unavailable, ask, figures, mo, scope, until, words):
+def _(UTC, Unavailable, of, figures, mo, chosen, until, words):
     try:
-        found = ask(figures.errors, scope, until())
+        found = of(figures.errors, chosen, until())
     except Unavailable:
         found = []
     mo.stop(not found)
@@ -202,7 +205,7 @@ def _(UTC, Unavailable, ask, figures, mo, scope, until, words):
 
 
 @app.cell
-def _(UTC, ask, errors, figures, found, html, mo, part, scope, until, words):
+def _(UTC, of, errors, figures, found, html, mo, part, chosen, until, words):
     mo.stop(not errors.value)
     (_chosen,) = errors.value
     _row = next(
@@ -213,7 +216,7 @@ def _(UTC, ask, errors, figures, found, html, mo, part, scope, until, words):
     )
 
     def _build():
-        jobs = ask(figures.jobs_of_error, scope, until(), _row["object_type"], _row["error_message"])
+        jobs = of(figures.jobs_of_error, chosen, until(), _row["object_type"], _row["error_message"])
         first = f", the newest {len(jobs)}" if len(jobs) < _row["jobs"] else ""
         return html.jobs_of_error(_row, f"{words.count(_row['jobs'], 'job', 'jobs')}{first}", jobs, UTC)
 
@@ -222,18 +225,16 @@ def _(UTC, ask, errors, figures, found, html, mo, part, scope, until, words):
 
 
 @app.cell
-def _(UTC, ask, figures, html, part, standing):
-    part("Open jobs", lambda: html.open_jobs(ask(figures.open_jobs, standing), UTC))
+def _(UTC, of, figures, html, part, standing):
+    part("Open jobs", lambda: html.open_jobs(of(figures.open_jobs, standing), UTC))
     return
 
 
 @app.cell
-def _(UTC, ask, datetime, figures, html, part, standing):
+def _(UTC, of, datetime, figures, html, part, standing):
     part(
         "Freshness of this data",
-        lambda: html.freshness(
-            ask(figures.loads, standing), ask(figures.completeness, standing), datetime.now(UTC), UTC
-        ),
+        lambda: html.freshness(of(figures.loads), of(figures.completeness, standing), datetime.now(UTC), UTC),
     )
     return
 

@@ -16,9 +16,10 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
 
 from m365_jobs import warehouse
-from m365_jobs.charts.figures import Scope, stamp
+from m365_jobs.charts import figures
+from m365_jobs.charts.figures import Filter
 from m365_jobs.errors import explain
-from m365_jobs.reader import Reader, open_reader
+from m365_jobs.scope import Scope, open_scope
 
 PATIENCE = 3.0
 """Seconds to wait for a load that writes a DuckDB file: it has the file to itself for moments."""
@@ -48,7 +49,7 @@ class Live:
 
     def __init__(self, pipeline: dlt.Pipeline, tenants: tuple[str, ...]) -> None:
         self._pipeline = pipeline
-        self.scope = Scope(tenants)
+        self.chosen = Filter(tenants)
         """What may be looked at at all."""
         self._is_file = warehouse.duckdb_file(pipeline) is not None
         # A process opens a DuckDB file once: a second connection would share the settings that the first has locked.
@@ -59,34 +60,34 @@ class Live:
     def version(self) -> Version:
         """What is there now."""
         try:
-            return Version(self._read(stamp))
+            return Version(self._read(self.chosen.tenants, figures.version))
         except Unavailable as error:
             return Version(trouble=str(error))
 
-    def ask(self, version: Version, figure: Callable[..., Any], *arguments: Any) -> Any:
-        """A function of ``figures`` applied to the warehouse and these arguments; read once for each version.
+    def ask(self, version: Version, tenants: tuple[str, ...], figure: Callable[..., Any], *arguments: Any) -> Any:
+        """A function of ``figures``, of some tenants or all, with these arguments; read once for each version.
 
         Raises:
             Unavailable: where the warehouse cannot be read.
         """
-        key = (version, figure.__name__, *arguments)
+        key = (version, tenants, figure.__name__, *arguments)
         with self._answers_lock:
             if key in self._answers:
                 self._answers.move_to_end(key)
                 return self._answers[key]
-        answer = self._read(lambda reader: figure(reader, *arguments))
+        answer = self._read(tenants, lambda scope: figure(scope, *arguments))
         with self._answers_lock:
             self._answers[key] = answer
             while len(self._answers) > KEPT:
                 self._answers.popitem(last=False)
         return answer
 
-    def _read(self, question: Callable[[Reader], Any]) -> Any:
+    def _read(self, tenants: tuple[str, ...], question: Callable[[Scope], Any]) -> Any:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                with self._turn, open_reader(self._pipeline) as reader:
-                    return question(reader)
+                with self._turn, open_scope(self._pipeline, tenants) as scope:
+                    return question(scope)
             except DestinationUndefinedEntity:
                 raise Unavailable(EMPTY) from None
             except DatabaseException as error:
