@@ -265,6 +265,45 @@ def query(
                 console.say(f"These are the first {printing.SHOWN:,} rows; --format csv or json gives all.")
 
 
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="File to write; .html, .png or .pdf says what.")],
+    tenant: OnlyTenants = None,
+    timezone: Annotated[str, typer.Option(help="Time zone of the times, such as Europe/Berlin.")] = "UTC",
+    days: Annotated[int, typer.Option(help="How many days the trends and errors reach back.", min=1, max=3650)] = 30,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Write one file with the charts: HTML that opens offline, PNG or PDF."""
+    with _failures(verbose):
+        from m365_jobs import report, warehouse
+        from m365_jobs.charts.figures import Filter
+
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        report.write(path, pipeline, Filter(tuple(tenant or ()), days=days), report.timezone(timezone))
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)] = 8365,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Beside loopback, a token is needed to look in.")
+    ] = "127.0.0.1",
+    tenant: OnlyTenants = None,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show the warehouse in a browser, live, until interrupted."""
+    with _failures(verbose):
+        from m365_jobs import warehouse
+        from m365_jobs.dashboard import serve
+
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        serve(pipeline, tuple(tenant or ()), host, port)
+
+
 def _iso(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 

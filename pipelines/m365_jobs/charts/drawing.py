@@ -1,0 +1,226 @@
+"""The drawings, made where the figures are: as SVG they need no script, no font and no network, and they print."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from xml.sax.saxutils import escape, unescape
+
+import altair as alt
+import vl_convert
+
+from m365_jobs.charts.figures import Filter, Row
+from m365_jobs.charts.words import service
+
+Drawing = alt.TopLevelMixin
+"""A chart of Altair, whatever it is made of."""
+
+WIDTH, HEIGHT = 430, 220
+"""Small enough that letters are still legible when a phone shows a drawing at its own width."""
+
+INK, MUTED, GRID = "#1f2937", "#4b5563", "#e5e7eb"
+OUTCOMES = {"Failed": "#b3261e", "Warning": "#b26a00", "Other": "#6b7280", "Succeeded": "#2e8b63"}
+"""Each at least 3:1 against white and apart from the others for people who see no red or green: dark to light."""
+BLUE, PALE = "#1d5fa8", "#b9c9dd"
+
+CONFIG: dict[str, Any] = {
+    "font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif",
+    "background": "#ffffff",
+    "view": {"stroke": None},
+    "title": {"fontSize": 14, "color": INK, "anchor": "start", "subtitleFontSize": 12, "subtitleColor": MUTED},
+    "axis": {
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "labelColor": INK,
+        "titleColor": MUTED,
+        "titleFontWeight": "normal",
+        "gridColor": GRID,
+        "domainColor": MUTED,
+        "tickColor": MUTED,
+    },
+    "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK, "orient": "bottom", "symbolLimit": 0},
+}
+
+
+def outcomes(rows: Sequence[Row], chosen: Filter) -> Drawing:
+    """Jobs that ended, day by day, by what became of them."""
+    names = {"failures": "Failed", "warnings": "Warning", "others": "Other", "succeeded": "Succeeded"}
+    values = [
+        {"day": row["day"].isoformat(), "outcome": name, "jobs": row[key], "place": place}
+        for row in rows
+        for place, (key, name) in enumerate(names.items())
+        if row[key]
+    ]
+    shown = [name for name in OUTCOMES if any(one["outcome"] == name for one in values)]
+    return (
+        _chart(values, "Jobs by outcome")
+        .mark_bar(stroke="#ffffff", strokeWidth=0.5)
+        .encode(
+            x=_days(rows, chosen),
+            y=alt.Y("jobs:Q", title="Jobs", axis=_counts()),
+            color=alt.Color(
+                "outcome:N", title=None, scale=alt.Scale(domain=shown, range=[OUTCOMES[name] for name in shown])
+            ),
+            order=alt.Order("place:Q"),
+            description=alt.value("") if not values else alt.Description("label:N"),
+        )
+        .transform_calculate(label=_label("day", "jobs", "outcome"))
+    )
+
+
+def objects(rows: Sequence[Row], chosen: Filter) -> Drawing:
+    """Objects that jobs were to process, and below, on an axis of their own, those that failed."""
+    parts = []
+    for key, title, colour in (
+        ("total_objects", "Objects", BLUE),
+        ("failed_objects", "Failed objects", OUTCOMES["Failed"]),
+    ):
+        values = [{"day": row["day"].isoformat(), "objects": row[key], "what": title.lower()} for row in rows]
+        parts.append(
+            alt.Chart(alt.InlineData(values=values), width=WIDTH - 70, height=HEIGHT / 2 - 14)
+            .mark_bar(color=colour)
+            .encode(
+                x=_days(rows, chosen) if key == "failed_objects" else _days(rows, chosen, labels=False),
+                y=alt.Y("objects:Q", title=title, axis=_counts(ticks=3)),
+                description=alt.Description("label:N"),
+            )
+            .transform_calculate(label=_label("day", "objects", "what"))
+        )
+    return alt.vconcat(*parts, spacing=10, title="Objects, and those that failed")
+
+
+def durations(rows: Sequence[Row]) -> Drawing:
+    """How long the last night's backups took, on top of what is usual for each service."""
+    values = [
+        {
+            "service": service(row["object_type"]),
+            **{key: row[key] for key in ("median", "low", "usual", "high")},
+            "state": "Slower than usual" if slow(row) else "As usual",
+        }
+        for row in rows
+        if row["usual"] is not None or row["median"] is not None
+    ]
+    base = alt.Chart(alt.InlineData(values=values), width=WIDTH - 150, height=alt.Step(22)).encode(
+        y=alt.Y("service:N", title=None, sort=None, axis=alt.Axis(labelLimit=160, grid=False, domain=False))
+    )
+    scale = alt.Scale(type="symlog", constant=0.1, nice=False)
+    axis = alt.Axis(title="Hours", values=[0, 0.1, 0.5, 1, 2, 5, 10, 24, 48, 96])
+    usual = (
+        base.mark_bar(color=PALE, height=12)
+        .encode(
+            x=alt.X("low:Q", scale=scale, axis=axis, title=axis.title if isinstance(axis.title, str) else None),
+            x2="high:Q",
+            description=alt.Description("range:N"),
+        )
+        .transform_calculate(
+            range="datum.service + ': usually ' + format(datum.low, '.2f') + ' to ' + format(datum.high, '.2f') + ' h'"
+        )
+    )
+    middle = base.mark_tick(color=INK, height=14, thickness=2).encode(x="usual:Q")
+    recent = (
+        base.mark_point(filled=True, size=90, opacity=1)
+        .encode(
+            x="median:Q",
+            color=alt.Color(
+                "state:N",
+                title="Last 24 h, median:",
+                scale=alt.Scale(domain=["As usual", "Slower than usual"], range=[BLUE, OUTCOMES["Failed"]]),
+            ),
+            shape=alt.Shape(
+                "state:N",
+                title="Last 24 h, median:",
+                scale=alt.Scale(domain=["As usual", "Slower than usual"], range=["circle", "triangle-right"]),
+            ),
+            description=alt.Description("took:N"),
+        )
+        .transform_filter("datum.median != null")
+        .transform_calculate(
+            took="datum.service + ': ' + format(datum.median, '.2f') + ' hours, ' + lower(datum.state)"
+        )
+    )
+    title = alt.TitleParams("How long backups took", subtitle="Bar: 80 % of the four weeks before; line: their median")
+    return alt.layer(usual, middle, recent, title=title)
+
+
+def slow(row: Row) -> bool:
+    """Whether a service's last night took longer than nine in ten of its backups before."""
+    return row["median"] is not None and row["high"] is not None and row["median"] > row["high"]
+
+
+def errors(rows: Sequence[Row], limit: int = 10) -> Drawing:
+    """The errors that occurred most, each message above its bar."""
+    values = [
+        {
+            "place": place,
+            "message": f"{service(row['object_type'])}: {row['error_message'] or 'no message'}",
+            # Vega can shorten as well, but measures every letter for it, which takes longer than all else.
+            "short": textwrap.shorten(f"{service(row['object_type'])}: {row['error_message']}", 60, placeholder="…"),
+            "occurrences": row["occurrences"],
+        }
+        for place, row in enumerate(rows[:limit])
+    ]
+    base = alt.Chart(alt.InlineData(values=values), width=WIDTH, height=alt.Step(38)).encode(
+        y=alt.Y("place:O", axis=None), x=alt.X("occurrences:Q", axis=None)
+    )
+    bars = (
+        base.mark_bar(color=BLUE, height=12, yOffset=8)
+        .encode(description=alt.Description("label:N"))
+        .transform_calculate(label="datum.message + ' ' + format(datum.occurrences, ',') + ' times'")
+    )
+    names = base.mark_text(align="left", baseline="bottom", color=INK, fontSize=12, dy=-1).encode(
+        x=alt.value(0), text="short:N"
+    )
+    numbers = base.mark_text(align="right", baseline="bottom", color=INK, fontSize=12, fontWeight="bold", dy=-1).encode(
+        x=alt.value(WIDTH), text=alt.Text("occurrences:Q", format=",")
+    )
+    return alt.layer(bars, names, numbers, title="Top errors, by occurrences")
+
+
+def svg(drawing: Drawing) -> str:
+    """A drawing as an ``<svg>`` that scales with its column; what a mark stands for is its title, which browsers show
+    under the pointer and screen readers read."""
+    text = vl_convert.vegalite_to_svg({**drawing.to_dict(), "config": CONFIG})
+    text = re.sub(r'(<svg [^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", text, count=1)
+    return re.sub(
+        r'<path aria-label="([^"]+)" role="graphics-symbol"([^>]*?)/>',
+        lambda mark: (
+            f'<path role="img"{mark[2]}><title>{escape(unescape(mark[1], {"&quot;": chr(34)}))}</title></path>'
+        ),
+        text,
+    )
+
+
+def _chart(values: list[dict[str, Any]], title: str) -> alt.Chart:
+    return alt.Chart(alt.InlineData(values=values), width=WIDTH - 50, height=HEIGHT, title=title)
+
+
+def _days(rows: Sequence[Row], chosen: Filter, *, labels: bool = True) -> alt.X:
+    """An axis of UTC days, as long as the period even where its first days are empty."""
+    last = max((row["day"] for row in rows), default=None)
+    domain = (
+        []
+        if last is None
+        else [(last - timedelta(days=chosen.days - 1)).isoformat(), (last + timedelta(1)).isoformat()]
+    )
+    axis = alt.Axis(title="Day (UTC)", format="%d %b", tickCount=5, grid=False, labels=labels, labelOverlap=True)
+    if not labels:
+        axis = alt.Axis(title=None, labels=False, ticks=False, grid=False)
+    return alt.X(
+        "day:T",
+        timeUnit="utcyearmonthdate",
+        axis=axis,
+        scale=alt.Scale(type="utc", domain=domain) if domain else alt.Undefined,
+    )
+
+
+def _counts(ticks: int = 5) -> alt.Axis:
+    return alt.Axis(format="~s", tickCount=ticks, domain=False, ticks=False)
+
+
+def _label(day: str, number: str, what: str) -> str:
+    return (
+        f"utcFormat(toDate(datum.{day}), '%d %b %Y') + ': ' + format(datum.{number}, ',') + ' ' + lower(datum.{what})"
+    )

@@ -1,0 +1,148 @@
+"""A real browser that tests look through: Chromium without a window, as Debian's packages install it."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+LAPTOP, PHONE = (1366, 900), (390, 844)
+
+PATIENCE = 60
+"""Seconds until a page that does not show what it should has failed; nothing waits that long otherwise."""
+
+DEEP = """
+const found = [];
+(function walk(root) {
+  for (const one of root.querySelectorAll("*")) {
+    if (one.matches(arguments[1] ?? selector)) found.push(one);
+    if (one.shadowRoot) walk(one.shadowRoot);
+  }
+})(document);
+return found;
+"""
+
+CONTRASTS = """
+const light = text => { const [r, g, b] = text.match(/[\\d.]+/g).map(Number).map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const clear = colour => !colour || colour === "transparent" || /, 0\\)$/.test(colour);
+const under = one => { for (; one; one = one.parentElement) { const colour = getComputedStyle(one).backgroundColor;
+    if (!clear(colour)) return colour; } return "rgb(255, 255, 255)"; };
+const poor = [];
+for (const one of document.querySelectorAll(".m365, .m365 *")) {
+  const text = [...one.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join("");
+  if (!text || one.closest("title, style")) continue;
+  const style = getComputedStyle(one), ink = one.closest("svg") ? style.fill : style.color;
+  const [a, b] = [light(ink), light(one.closest("svg") ? "rgb(255, 255, 255)" : under(one))].sort((x, y) => y - x);
+  if ((a + 0.05) / (b + 0.05) < 4.5) poor.push([text, ink]);
+}
+return poor;
+"""
+
+
+def require_chromium() -> tuple[str, str]:
+    """Browser and driver; skips a test without them, fails it where they are promised."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if browser and driver:
+        return browser, driver
+    word = "Chromium and chromedriver are needed to look at pages (on Debian: apt-get install chromium chromium-driver)"
+    if os.environ.get("M365_TEST_BROWSER_REQUIRED"):
+        pytest.fail(word)
+    pytest.skip(word)
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def open(self, address: str) -> None:
+        self.driver.get(address)
+
+    def text(self) -> str:
+        return str(self.driver.execute_script("return document.body.innerText"))
+
+    def until(self, said: str | Callable[[], Any]) -> Any:
+        """Waits for a text on the page, or for something to be true; that."""
+        question = (lambda: said in self.text()) if isinstance(said, str) else said
+        try:
+            return WebDriverWait(self.driver, PATIENCE, 0.2).until(lambda _: question())
+        except Exception as error:
+            raise AssertionError(f"{said} is not there, but:\n{self.text()}") from error
+
+    def all(self, selector: str) -> list[WebElement]:
+        """Elements, those inside of marimo's own ones included."""
+        script = f"const selector = {json.dumps(selector)};" + DEEP.replace("arguments[1] ?? selector", "selector")
+        found: list[WebElement] = self.driver.execute_script(script)
+        return found
+
+    def section(self, title: str) -> WebElement | None:
+        """A part of the page by its heading."""
+        for one in self.all("section.m365"):
+            if one.find_elements("css selector", "h2") and one.find_element("css selector", "h2").text == title:
+                return one
+        return None
+
+    def rows(self, title: str) -> list[dict[str, str]]:
+        """The first table of a section."""
+        section = self.section(title)
+        assert section, f"There is no {title!r} in:\n{self.text()}"
+        return table(section)
+
+    def width(self) -> int:
+        return int(self.driver.execute_script("return document.documentElement.scrollWidth"))
+
+    def poor_contrasts(self) -> list[Any]:
+        """Texts of ours with less than 4.5 to 1 against what they stand on."""
+        found: list[Any] = self.driver.execute_script(CONTRASTS)
+        return found
+
+    def asked(self) -> set[str]:
+        """Hosts that pages have asked for anything so far; not of addresses within the browser itself."""
+        messages = [json.loads(one["message"])["message"] for one in self.driver.get_log("performance")]
+        urls = [
+            urlsplit(one["params"].get("request", one["params"]).get("url", ""))
+            for one in messages
+            if one["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated")
+        ]
+        return {url.netloc for url in urls if url.scheme in ("http", "https", "ws", "wss")}
+
+
+def table(place: WebElement) -> list[dict[str, str]]:
+    """The first table of a part of a page."""
+    lines = place.find_element("css selector", "table").find_elements("css selector", "tr")
+    cells = [[cell.text for cell in line.find_elements("css selector", "th, td")] for line in lines]
+    return [dict(zip(cells[0], line, strict=True)) for line in cells[1:]]
+
+
+@contextmanager
+def browser(folder: Path, size: tuple[int, int] = LAPTOP) -> Iterator[Browser]:
+    """A window of its own, which knows nothing of earlier ones and asks nobody for anything by itself."""
+    chromium, driver = require_chromium()
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for one in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run", "disable-sync"):
+        options.add_argument(f"--{one}")
+    for one in ("disable-background-networking", "disable-component-update", f"user-data-dir={folder / 'chromium'}"):
+        options.add_argument(f"--{one}")
+    options.add_argument(f"--window-size={size[0]},{size[1]}")
+    if size == PHONE:
+        metrics = {"width": size[0], "height": size[1], "pixelRatio": 1, "touch": True}
+        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    window = webdriver.Chrome(options, Service(driver))
+    try:
+        yield Browser(window)
+    finally:
+        window.quit()

@@ -1,0 +1,165 @@
+"""The dashboard, looked at through a real browser and compared with what the simulator knows."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+import requests
+from avepoint_simulator import Simulator
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+from ..conftest import Desk
+from .browser import PHONE, Browser, table
+from .conftest import Look, Show
+from .truth import errors, night
+
+Sit = Callable[[Simulator], Desk]
+LAST = "Freshness of this data"
+ERRORS = "Top errors, last 30 days"
+
+
+def opened(browser: Browser, address: str) -> None:
+    """Waits for the last part of the page."""
+    browser.open(address)
+    browser.until(LAST)
+
+
+def shown_night(browser: Browser) -> dict[str, dict[str, int]]:
+    rows = browser.rows("Last night")
+    return {row.pop("Service"): {name: int(cell.replace(",", "")) for name, cell in row.items()} for row in rows}
+
+
+def as_of(user: Desk) -> datetime:
+    moment: datetime = user.query("SELECT max(window_end) FROM load_audit")[0][0]
+    return moment.astimezone(UTC)
+
+
+def test_the_dashboard_shows_what_the_server_holds(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
+    user, world = desk(simulator), simulator.world
+    simulator.world.advance(timedelta(hours=9))
+    user.run("load")
+    browser = look()
+    opened(browser, show(user))
+    status = dict(user.query("SELECT object_type, status FROM protection_status"))
+    tiles = browser.all("li.tile")
+    assert len(tiles) == len(status) > 0
+    assert sorted(one.get_attribute("class").split()[-1] for one in tiles) == sorted(status.values())
+    assert all(one.find_element("css selector", ".word").text for one in tiles)
+    assert shown_night(browser) == night(world, as_of(user))
+    assert browser.poor_contrasts() == []
+    assert browser.asked() == {browser.driver.current_url.split("/")[2]}
+
+
+def test_a_filter_narrows_every_part(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
+    user = desk(simulator)
+    simulator.world.advance(timedelta(hours=9))
+    user.run("load")
+    browser = look()
+    opened(browser, show(user))
+    truth = night(simulator.world, as_of(user))
+    service = max(truth, key=lambda one: truth[one]["Jobs"])
+    chooser = browser.until(lambda: [one for one in browser.all("select") if "All services" in one.text])[0]
+    Select(chooser).select_by_visible_text(service)
+    browser.until(lambda: shown_night(browser) == {service: truth[service]})
+    browser.until(lambda: {one.find_element("css selector", "b").text for one in browser.all("li.tile")} <= {service})
+
+
+def test_an_error_leads_to_its_jobs_with_the_keyboard_alone(
+    simulator: Simulator, desk: Sit, show: Show, look: Look
+) -> None:
+    user = desk(simulator)
+    user.run("load")
+    browser = look()
+    opened(browser, show(user))
+    (first, *_) = browser.until(lambda: browser.all("tbody [role=checkbox]"))
+    wanted = browser.driver.execute_script("return arguments[0].closest('tr').innerText", first)
+    for _ in range(60):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        if browser.driver.execute_script(
+            "let one = document.activeElement; while (one && one.shadowRoot) one = one.shadowRoot.activeElement;"
+            "return one === arguments[0]",
+            first,
+        ):
+            break
+    else:
+        raise AssertionError("Tab does not lead to the first error")
+    browser.driver.switch_to.active_element.send_keys(Keys.SPACE)
+    jobs = browser.until(
+        lambda: [one for one in browser.all("section.m365") if one.find_elements("css selector", "h3 + p + .scroll")]
+    )[-1]
+    service, message = jobs.find_element("css selector", "h3").text.split(": ", 1)
+    assert service in wanted
+    assert message in wanted
+    times, ids = errors(simulator.world, as_of(user))[service, message]
+    assert str(times) in wanted
+    assert {row["Job"] for row in table(jobs)} == ids
+
+
+def test_it_says_so_while_a_load_writes_and_goes_on_afterwards(
+    simulator: Simulator, desk: Sit, show: Show, look: Look
+) -> None:
+    user = desk(simulator)
+    user.run("load")
+    browser = look()
+    address = show(user)
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")):
+        browser.open(address)
+        browser.until("A load is writing; showing again in a moment.")
+    browser.until(LAST)
+    assert "A load is writing" not in browser.text()
+
+
+def test_another_load_shows_up_by_itself(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
+    user = desk(simulator)
+    user.run("load")
+    browser = look()
+    opened(browser, show(user))
+    simulator.world.advance(timedelta(hours=9))
+    user.run("load")
+    browser.until(lambda: shown_night(browser) == night(simulator.world, as_of(user)))
+
+
+def test_an_empty_warehouse_says_what_to_do(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
+    user, browser = desk(simulator), look(PHONE)
+    browser.open(show(user))
+    browser.until("Nothing is loaded yet. Run: m365-jobs load")
+    user.run("load")
+    browser.until(LAST)
+
+
+def test_on_a_phone_the_page_is_as_wide_as_the_screen(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
+    user = desk(simulator)
+    user.run("load")
+    browser = look(PHONE)
+    opened(browser, show(user))
+    browser.until(lambda: browser.section(ERRORS))
+    assert browser.width() == PHONE[0]
+
+
+def test_other_sites_cannot_look_in(simulator: Simulator, desk: Sit, show: Show) -> None:
+    address = show(desk(simulator))
+    assert requests.get(address, timeout=30).ok
+    for headers in ({"Host": "rebound.example"}, {"Origin": "https://elsewhere.example"}):
+        assert requests.get(address, headers=headers, timeout=30).status_code == 403
+
+
+def test_beside_loopback_a_token_is_needed(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
+    user = desk(simulator)
+    user.run("load")
+    address = show(user, "--host", "0.0.0.0").replace("0.0.0.0", "127.0.0.1")
+    bare, _, token = address.partition("?access_token=")
+    assert len(token) > 20
+    assert "/auth/login" in requests.get(bare, timeout=30).url
+    assert "/auth/login" in requests.get(f"{bare}?access_token=guess", timeout=30).url
+    opened(look(), address)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(("--host", "192.0.2.1"), "Cannot listen"), (("--tenant", "x"), "'x'")]
+)
+def test_what_cannot_be_shown_is_wrong_usage(
+    simulator: Simulator, desk: Sit, arguments: tuple[str, str], said: str
+) -> None:
+    assert said in desk(simulator).run("dashboard", *arguments, code=2).stderr
