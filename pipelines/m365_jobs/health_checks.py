@@ -169,8 +169,8 @@ def _incomplete(row: Row) -> Row:
 def _slow(row: Row) -> Row:
     kind = row["job_type"] or "job"
     text = (
-        f"{kind} {row['id']} has been running for {row['hours_open']:.1f} h; of the last four weeks' "
-        f"95 in 100 took at most {row['hours']:.1f} h"
+        f"{kind} {row['id']} has been running for {row['hours_open']:.1f} h; 95 in 100 of the last "
+        f"four weeks took at most {row['hours']:.1f} h"
     )
     return {"text": text, "about": row["id"]}
 

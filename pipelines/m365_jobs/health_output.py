@@ -14,6 +14,9 @@ from m365_jobs.health import Health, Reason, hours, moment, place
 ROWS = 40
 """Partitions up to which those that are fine are shown one by one."""
 
+NAME = 29
+"""Letters that a partition's name has on a terminal of 80 columns."""
+
 COLOURS = {
     **dict.fromkeys(("failing", "never", "late", "unknown", "problem"), "red"),
     **dict.fromkeys(("running_long", "warning"), "yellow"),
@@ -70,6 +73,12 @@ def _reasons(title: str, reasons: list[Reason]) -> Table:
     return table
 
 
+def _in_lines(name: str) -> Text:
+    """A partition on two lines where one does not hold it."""
+    head, slash, service = name.rpartition("/")
+    return Text(name if len(name) <= NAME else f"{head}{slash}\n  {service}")
+
+
 def _partitions(health: Health) -> Iterator[Any]:
     rows = health.protection
     shown = rows if len(rows) <= ROWS else [row for row in rows if row["status"] not in ("protected", "ignored")]
@@ -78,8 +87,8 @@ def _partitions(health: Health) -> Iterator[Any]:
         last, age = row["last_success_at"], row["hours_since_success"]
         table.add_row(
             Text(row["status"].replace("_", " "), COLOURS.get(row["status"], "")),
-            Text(place(row["tenant"], row["location"], row["object_type"])),
-            f"{last:%Y-%m-%d %H:%M}" if last else "-",
+            _in_lines(place(row["tenant"], row["location"], row["object_type"])),
+            f"{last:%m-%d %H:%M}" if last else "-",
             hours(age) if age is not None else "-",
             f"{row['consecutive_failures']:,}",
             f"{row['open_jobs']:,}",

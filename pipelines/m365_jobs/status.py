@@ -142,7 +142,14 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
         return
     yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found["tables"].items()))
     partitions = Table(
-        "Partition", "Jobs", "Open", "Newest finish", "Complete until", box=SIMPLE, caption="Times are UTC."
+        "Partition",
+        "Jobs",
+        "Open",
+        "Newest finish",
+        "Complete until",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+        caption="Times are UTC.",
     )
     for one in found["partitions"]:
         name = "/".join(
