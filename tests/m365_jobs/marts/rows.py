@@ -7,8 +7,8 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from avepoint_m365 import tables
-from m365_jobs.runs import Run
 from m365_jobs.quality import resource as load_findings
+from m365_jobs.runs import Run
 from m365_jobs.runs import resource as load_runs
 
 NOW = datetime(2026, 3, 20, 6, 0, tzinfo=UTC)
