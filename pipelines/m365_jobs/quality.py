@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dlt
-import sqlglot
 from dlt.extract import DltResource
-from sqlglot import exp
 
-from m365_jobs.marts import TABLES
-from m365_jobs.reader import Reader, open_in_load
+from m365_jobs.reader import open_in_load
+from m365_jobs.scope import Scope
 
 TOLERANCE = 60
 """Seconds by which a duration may differ from finish less start: the API gives it in thousandths of an hour."""
@@ -21,32 +19,32 @@ TOLERANCE = 60
 RULES = {
     "key_unique": (
         "the same job twice in jobs",
-        """SELECT j.id FROM ids l JOIN jobs j ON j.id = l.id WHERE j.tenant = :tenant
+        """SELECT j.id FROM ids l JOIN jobs j ON j.id = l.id
         GROUP BY j.id HAVING count(*) > 1""",
     ),
     "details_key_unique": (
         "the same job twice in jobs__backup_details",
-        """SELECT d.job_id AS id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id WHERE d.tenant = :tenant
+        """SELECT d.job_id AS id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id
         GROUP BY d.job_id HAVING count(*) > 1""",
     ),
     "errors_key_unique": (
         "the same error of a job twice in jobs__job_errors",
-        """SELECT e.job_id AS id FROM ids l JOIN jobs__job_errors e ON e.job_id = l.id WHERE e.tenant = :tenant
+        """SELECT e.job_id AS id FROM ids l JOIN jobs__job_errors e ON e.job_id = l.id
         GROUP BY e.job_id, e.error_index HAVING count(*) > 1""",
     ),
     "details_present": (
         "a job without its row in jobs__backup_details",
         """SELECT l.id FROM ids l
-        LEFT JOIN jobs__backup_details d ON d.tenant = :tenant AND d.job_id = l.id WHERE d.job_id IS NULL""",
+        LEFT JOIN jobs__backup_details d ON d.job_id = l.id WHERE d.job_id IS NULL""",
     ),
     "counts_not_negative": (
         "a negative number of objects",
-        """SELECT l.id FROM ids l JOIN jobs__backup_details d ON d.tenant = :tenant AND d.job_id = l.id
+        """SELECT l.id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id
         WHERE d.total_number < 0 OR d.failed_number < 0 OR d.successful_number < 0 OR d.skipped_number < 0""",
     ),
     "occurrences_not_negative": (
         "an error with a negative number of occurrences",
-        """SELECT l.id FROM ids l JOIN jobs__job_errors e ON e.tenant = :tenant AND e.job_id = l.id
+        """SELECT l.id FROM ids l JOIN jobs__job_errors e ON e.job_id = l.id
         WHERE e.number < 0""",
     ),
     "finish_after_start": (
@@ -61,6 +59,15 @@ RULES = {
 }
 """Name to what is wrong where a row comes back, and the rows' query in DuckDB's dialect. Only jobs of this load are
 looked at, and what belongs to them."""
+
+QUESTION = """WITH
+loaded AS (SELECT * FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)),
+ids AS (SELECT DISTINCT id FROM loaded)
+""" + " UNION ALL ".join(
+    f"SELECT '{rule}' AS rule, count(*) AS jobs, min(id) AS example FROM ({query}) AS broken"
+    for rule, (_, query) in RULES.items()
+)
+"""One statement for all rules, for a scope of one tenant."""
 
 COLUMNS: Any = {
     **{name: {"data_type": "text"} for name in ("run_id", "tenant", "rule", "problem", "example")},
@@ -93,35 +100,13 @@ def check(pipeline: dlt.Pipeline, tenant: str, run_id: str, since: datetime) -> 
         DatabaseException: where the destination refuses the question.
     """
     with open_in_load(pipeline) as reader:
-        found = reader.rows(_sql(reader, tenant, since))
+        found = Scope(reader, [tenant]).rows(QUESTION, since=since.isoformat(sep=" "))
     now = datetime.now(UTC)
     return [
         Finding(run_id, tenant, row["rule"], RULES[row["rule"]][0], row["jobs"], row["example"], now)
         for row in found
         if row["jobs"]
     ]
-
-
-def _sql(reader: Reader, tenant: str, since: datetime) -> str:
-    """One statement for all rules, a row for each."""
-    loaded = "SELECT * FROM jobs WHERE tenant = :tenant AND fetched_at >= CAST(:since AS TIMESTAMPTZ)"
-    rows = " UNION ALL ".join(
-        f"SELECT '{rule}' AS rule, count(*) AS jobs, min(id) AS example FROM ({query}) AS broken"
-        for rule, (_, query) in RULES.items()
-    )
-    statement = sqlglot.parse_one(
-        f"WITH loaded AS ({loaded}), ids AS (SELECT DISTINCT id FROM loaded) {rows}", read="duckdb"
-    )
-    statement = exp.replace_placeholders(statement, tenant=tenant, since=since.isoformat(sep=" "))
-    return statement.transform(_placed, reader).sql(reader.dialect)
-
-
-def _placed(node: exp.Expr, reader: Reader) -> exp.Expr:
-    if isinstance(node, exp.Table) and node.name in TABLES:
-        table = sqlglot.to_table(reader.table(node.name), dialect=reader.dialect)
-        table.set("alias", node.args.get("alias"))
-        return table
-    return node
 
 
 def resource(findings: list[Finding]) -> DltResource:

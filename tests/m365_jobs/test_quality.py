@@ -13,6 +13,7 @@ import sqlglot
 from avepoint_simulator import JobError, SimulatedJob, Simulator, World, make_world
 from m365_jobs import quality
 from m365_jobs.reader import Reader
+from m365_jobs.scope import Scope
 
 from .conftest import NOW, Desk
 from .places import Place, database
@@ -121,7 +122,8 @@ def test_the_question_can_be_asked_in_each_dialect(dialect: str) -> None:
         def make_qualified_table_name(self, name: str) -> str:
             return sqlglot.exp.table_(name, "m365_jobs", quoted=True).sql(dialect)
 
-    sql = quality._sql(Reader(Named(), dialect), "it's ours", NOW)  # type: ignore[arg-type]
+    scope = Scope(Reader(Named(), dialect), ["it's ours"])  # type: ignore[arg-type]
+    sql = scope.sql(quality.QUESTION, since=NOW.isoformat(sep=" "))
     parsed = sqlglot.parse_one(sql, read=dialect)
     assert {table.name for table in parsed.find_all(sqlglot.exp.Table)} >= {"jobs", "jobs__job_errors"}
     assert not list(parsed.find_all(sqlglot.exp.Anonymous)), "a function that this dialect does not know"

@@ -7,6 +7,7 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from avepoint_m365 import tables
+from m365_jobs.quality import resource as load_findings
 from m365_jobs.runs import Run
 from m365_jobs.runs import resource as load_runs
 
@@ -85,7 +86,7 @@ class Rows:
             for name, (schema, rows) in found.items()
         ]
         run = Run("run", "contoso", NOW, NOW, "complete", None, None, requests=1, jobs=len(self.jobs))
-        pipeline.run([*resources, load_runs(iter([run]))]).raise_on_failed_jobs()
+        pipeline.run([*resources, load_runs(iter([run])), load_findings([])]).raise_on_failed_jobs()
 
 
 def _job(one: Job) -> dict[str, Any]:
