@@ -65,7 +65,8 @@ OnlyTenants = Annotated[
     list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given several times. All where unset.")
 ]
 AllTenants = Annotated[
-    bool, typer.Option("--all-tenants", help="Every tenant of the configuration, but for those that another load is at.")
+    bool,
+    typer.Option("--all-tenants", help="Every tenant of the configuration that no other load is at."),
 ]
 MinAge = Annotated[
     float,

@@ -25,6 +25,9 @@ from m365_jobs.errors import UsageError, WarehouseError, explain
 SECONDS = 60.0
 """How long a lease lasts that nobody renews. Its holder renews it every third of that."""
 
+KEEPALIVE = 10
+"""Seconds after which PostgreSQL asks whether a silent holder of its locks is still there."""
+
 POLL = 1.0
 """Seconds between two looks whether a lease is free."""
 
@@ -40,9 +43,7 @@ RETURNING 1
 """
 LOOK = "SELECT holder, expires_at > now(), extract(epoch FROM now() - ended_at)::bigint FROM {} WHERE tenant = %s"
 RENEW = "UPDATE {} SET expires_at = now() + %s * interval '1 second' WHERE tenant = %s AND holder = %s RETURNING 1"
-GIVE_BACK = (
-    "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = now() WHERE tenant = %s AND holder = %s"
-)
+GIVE_BACK = "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = now() WHERE tenant = %s AND holder = %s"
 
 Say = Callable[[str], None]
 
@@ -148,7 +149,9 @@ class PostgresLease(Lease):
 
     def before_writing(self, client: Any) -> None:
         # A machine that lost its power does not say goodbye, and its locks must not stay for hours.
-        client.execute_sql("SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 4")
+        client.execute_sql(
+            "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 4"
+        )
         # dlt's staging tables belong to one load at a time, and no second load writes the same tenant.
         self._lock(client, "pg_advisory_lock", client.staging_dataset_name)
         # What changes no tables may go on beside others of its kind.

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg2
 import pytest
 from avepoint_simulator import Simulator, make_world
 
@@ -20,8 +21,9 @@ from .places import Place, administer, database
 from .test_concurrency import Gate, line_with
 
 Sit = Callable[[Simulator], Desk]
-SHORT = "from m365_jobs import cli, lease; lease.SECONDS = 3; cli.main()"
-"""The command with leases that expire soon."""
+OBJECT_TYPES = ("exchange_online", "teams")
+SHORT = "from m365_jobs import cli, lease, many; lease.SECONDS, many.SIDE_BY_SIDE = 3, 2; cli.main()"
+"""The command with leases that expire soon, and few tenants at once, so that there are some for each worker."""
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signals to stop a process with")
 
@@ -67,6 +69,16 @@ class Workers:
         assert worker.returncode == code, said
         return said
 
+    def wait_for_requests(self, more: int) -> None:
+        """Waits until the servers have been asked so often, or for ten seconds."""
+
+        def asked() -> int:
+            return sum(len(simulator.asked) for simulator in self.tenants.values())
+
+        goal, give_up = asked() + more, time.monotonic() + 10
+        while asked() < goal and time.monotonic() < give_up:
+            time.sleep(0.01)
+
     def check(self) -> None:
         """Each tenant's rows are those of its server."""
         for name, simulator in self.tenants.items():
@@ -76,19 +88,14 @@ class Workers:
         assert self.place.rows(doubled) == []
 
 
-OBJECT_TYPES = ("exchange_online", "teams")
-
-
 @pytest.fixture
 def fleet(tmp_path: Path, address: str) -> Iterator[Callable[[int], Workers]]:
     with ExitStack() as stack:
 
         def make(tenants: int) -> Workers:
             worlds = [make_world(80, seed=seed, now=NOW) for seed in range(tenants)]
-            names = [f"tenant{number}" for number in range(tenants)]
-            return Workers(
-                tmp_path, address, {name: stack.enter_context(Simulator(world)) for name, world in zip(names, worlds)}
-            )
+            simulators = [stack.enter_context(Simulator(world)) for world in worlds]
+            return Workers(tmp_path, address, {f"tenant{number}": one for number, one in enumerate(simulators)})
 
         yield make
 
@@ -188,8 +195,6 @@ def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, desk: Sit
 def test_a_load_that_changes_no_table_writes_beside_others(fleet: Callable[[int], Workers], address: str) -> None:
     workers = fleet(2)
     workers.run("one", "--tenant", "tenant0")
-    import psycopg2
-
     # As another worker does while it writes.
     other = psycopg2.connect(address)
     with other.cursor() as cursor:
@@ -201,31 +206,21 @@ def test_a_load_that_changes_no_table_writes_beside_others(fleet: Callable[[int]
 
 def test_workers_killed_at_random_lose_nothing(fleet: Callable[[int], Workers], address: str) -> None:
     workers, dice = fleet(6), random.Random(5)
-    for simulator in workers.tenants.values():
-        simulator.latency = 0.01
     for _ in range(2):
-        running = {machine: workers.start(machine, "--all-tenants") for machine in ("one", "two", "three")}
-        for machine in ("one", "two", "three", "one"):
-            # Once the victim has been at work for a while, however fast this computer is.
-            asked = sum(len(one.asked) for one in workers.tenants.values())
-            goal, give_up = asked + dice.randrange(5, 60), time.monotonic() + 10
-            while sum(len(one.asked) for one in workers.tenants.values()) < goal and time.monotonic() < give_up:
-                time.sleep(0.01)
-            running[machine].kill()
-            running[machine].communicate()
-            running[machine] = workers.start(machine, "--all-tenants")
-        for worker in running.values():
+        running = [workers.start(machine, "--all-tenants") for machine in ("one", "two", "three")]
+        for number in range(3):
+            # Once it has been at work for a while, however fast this computer is.
+            workers.wait_for_requests(dice.randrange(10, 60))
+            running[number].kill()
+            running[number].communicate()
+            running[number] = workers.start(f"new{number}", "--all-tenants")
+        for worker in running:
             said = worker.communicate(timeout=180)[1]
             assert worker.returncode == 0, said
-        for name in workers.tenants:
-            # Waits for what the killed ones held.
-            workers.run("one", "--tenant", name) if name in leased(address) else None
-        workers.run("three", "--all-tenants", "--min-age-minutes", "1")
+        # What the killed ones held is waited for.
+        orphans = administer("SELECT tenant FROM m365_jobs.load_leases WHERE holder IS NOT NULL", address=address)
+        if orphans:
+            workers.run("one", *(word for row in orphans for word in ("--tenant", row[0])))
         workers.check()
         for simulator in workers.tenants.values():
             simulator.world.advance(timedelta(hours=4))
-
-
-def leased(address: str) -> set[str]:
-    """Tenants that somebody holds, killed or not."""
-    return {row[0] for row in administer("SELECT tenant FROM m365_jobs.load_leases WHERE holder IS NOT NULL", address=address)}
