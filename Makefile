@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test lint setup bench docs lock clean
+.PHONY: run test lint setup bench test-workers docs lock clean
 
 run: .venv/.installed
 	$(PY) -m m365_jobs demo
@@ -18,6 +18,9 @@ lint: .venv/.tested
 
 crashes: .venv/.tested
 	M365_JOBS_KILL_EVERY=1 $(PY) -m pytest tests/m365_jobs/test_crashes.py
+
+test-workers: .venv/.tested
+	$(PY) benchmarks/workers.py
 
 bench: .venv/.tested
 	$(PY) benchmarks/run.py

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
@@ -64,7 +64,14 @@ Tenants = Annotated[
 OnlyTenants = Annotated[
     list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given several times. All where unset.")
 ]
-AllTenants = Annotated[bool, typer.Option("--all-tenants", help="Every tenant of the configuration.")]
+AllTenants = Annotated[
+    bool,
+    typer.Option("--all-tenants", help="Every tenant of the configuration that no other load is at."),
+]
+MinAge = Annotated[
+    float,
+    typer.Option(min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended less ago."),
+]
 
 
 @contextmanager
@@ -94,6 +101,7 @@ def load(
     until: Until = None,
     tenant: Tenants = None,
     all_tenants: AllTenants = False,
+    min_age_minutes: MinAge = 0.0,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
@@ -105,7 +113,12 @@ def load(
         from m365_jobs.tenants import selected
 
         options, tenants = Options(begin, end, destination, dataset), selected(tenant or (), every=all_tenants)
-        raise typer.Exit(_load_one(options, tenants[0]) if len(tenants) == 1 else _load_many(options, tenants, verbose))
+        if all_tenants:
+            options.min_age = timedelta(minutes=min_age_minutes)
+        elif min_age_minutes:
+            raise typer.BadParameter("goes with --all-tenants", param_hint="--min-age-minutes")
+        many = all_tenants or len(tenants) > 1
+        raise typer.Exit(_load_many(options, tenants, verbose) if many else _load_one(options, tenants[0]))
 
 
 def _load_one(options: Any, tenant: Any) -> int:

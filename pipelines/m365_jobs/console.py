@@ -88,10 +88,12 @@ def report_many(group: Group) -> None:
             say(f"{one.tenant}: failed ({one.failure.kind}): {one.failure.text}")
         elif one.summary and one.summary.incomplete:
             say(f"{one.tenant}: not proved complete: {'; '.join(one.summary.incomplete[:3])}.")
+    left = sum(not one.summary and not one.failure for one in outcomes)
     incomplete, new = sum(bool(one.incomplete) for one in summaries), sum(one.new for one in summaries)
     changed, requests = sum(one.changed for one in summaries), sum(one.requests for one in summaries)
     say(
-        f"{len(summaries)} of {len(outcomes)} tenants loaded, {incomplete} of them incomplete: {new:,} jobs new, "
+        f"{len(summaries)} of {len(outcomes)} tenants loaded, {incomplete} of them incomplete"
+        f"{f', {left} left to other workers' if left else ''}: {new:,} jobs new, "
         f"{changed:,} changed, {requests:,} requests."
     )
     for where in sorted({f"{one.warehouse}, dataset {one.dataset}" for one in summaries}):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from m365_jobs import destinations, marts, quality, warehouse
 from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain, in_use
+from m365_jobs.lease import Busy, Lease, lease_of
 from m365_jobs.reader import open_reader
 from m365_jobs.runs import Backlog, Run, failed, resource
 
@@ -56,6 +57,8 @@ class Options:
     """A DuckDB file that goes before any destination; the demo's."""
     source: dict[str, Any] = field(default_factory=dict)
     """Settings of the source that go before the configuration's; the demo's."""
+    min_age: timedelta | None = None
+    """Has a load raise ``Busy`` where another is at the tenant, or ended less than this ago; without, it waits."""
 
     def __post_init__(self) -> None:
         if self.until is not None and self.since is None:
@@ -102,19 +105,23 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
     tenant = str(options.source.get("tenant") or warehouse.configured_tenant())
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     protection = marts.protection()
-    with _lock(warehouse.pipeline_name(tenant), say):
+    with ExitStack() as stack:
+        stack.enter_context(_lock(warehouse.pipeline_name(tenant), options.min_age, say))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
+        lease = stack.enter_context(lease_of(pipeline, tenant, run_id, say))
         backlog = Backlog(pipeline, warehouse.fingerprint(pipeline))
         try:
-            summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, say)
+            summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, lease, say)
+        except Busy:
+            raise
         except BaseException as error:
             why = explain(error)
             backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
             if why.kind not in ("destination", "config"):
-                with _writing(pipeline, say):
+                with _writing(pipeline, lease, say):
                     _record_failures(pipeline, backlog, say)
             raise
-        with _writing(pipeline, say):
+        with _writing(pipeline, lease, say):
             marts.ensure(pipeline, protection)
         return summary
 
@@ -127,6 +134,7 @@ def _load(
     started_at: datetime,
     progress: Progress,
     backlog: Backlog,
+    lease: Lease,
     say: Say,
 ) -> Summary:
     began = time.monotonic()
@@ -147,7 +155,8 @@ def _load(
 
     # Made once before anything else, so that a wrong setting is told before the warehouse is touched.
     source = _source(options, run_id, progress)
-    with _writing(pipeline, say):
+    lease.take(options.min_age, LOCK_WAIT, say)
+    with _writing(pipeline, lease, say):
         _finish_what_was_left(pipeline, say)
     while True:
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
@@ -158,15 +167,15 @@ def _load(
             with _connected(pipeline, say):
                 pass
             _compare(pipeline, tenant, progress, summary)
-        with _writing(pipeline, say):
             pipeline.normalize()
+        with _writing(pipeline, lease, say):
             pipeline.load()
             backlog.clear()
         if progress.cut_at is None:
             break
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
         source = _source(options, run_id, progress)
-    with _writing(pipeline, say):
+    with _writing(pipeline, lease, say):
         destinations.finish(pipeline, tenant, say)
         _check(pipeline, summary, started_at, say)
     summary.requests = progress.traffic.attempts
@@ -314,9 +323,9 @@ def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tu
 
 
 @contextmanager
-def _lock(name: str, say: Say) -> Iterator[None]:
-    """Keeps two loads with one pipeline folder apart; the second waits. dlt clears and fills that folder from the
-    moment a pipeline is opened."""
+def _lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None]:
+    """Keeps two loads with one pipeline folder apart; the second waits, or, with ``min_age``, raises ``Busy``. dlt
+    clears and fills that folder from the moment a pipeline is opened."""
     folder = Path(get_dlt_pipelines_dir())
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{name}.lock")
@@ -324,6 +333,8 @@ def _lock(name: str, say: Say) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if min_age is not None:
+            raise Busy("Another load of it is running on this machine.") from None
         say(f"Another load of {name} is running; waiting for it (at most {minutes}).")
         try:
             lock.acquire(timeout=LOCK_WAIT)
@@ -338,18 +349,15 @@ def _lock(name: str, say: Say) -> Iterator[None]:
 
 
 @contextmanager
-def _writing(pipeline: dlt.Pipeline, say: Say) -> Iterator[None]:
-    """Keeps loads that write one warehouse apart, wherever they run: dlt's staging tables are the same for all.
+def _writing(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]:
+    """Keeps apart loads that must not write at once, wherever they run.
 
-    A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has a lock for such uses, which
-    ends with its connection. Other destinations know no such lock.
+    A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has locks for such uses, which
+    end with their connection. Other destinations know no such lock.
     """
-    kind = pipeline.destination.destination_type
     with _threads, ExitStack() as stack:
-        if kind.endswith((".duckdb", ".postgres")):
-            client = stack.enter_context(_connected(pipeline, say))
-            if kind.endswith(".postgres"):
-                client.execute_sql("SELECT pg_advisory_lock(hashtext(%s))", f"m365_jobs {pipeline.dataset_name}")
+        if pipeline.destination.destination_type.endswith((".duckdb", ".postgres")):
+            lease.before_writing(stack.enter_context(_connected(pipeline, say)))
         yield
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from avepoint_m365 import Progress
 
 from m365_jobs.errors import FAILED, FINE, Failure, explain
+from m365_jobs.lease import Busy
 from m365_jobs.load import Options, Say, Summary, load
 from m365_jobs.tenants import Tenant
 
@@ -18,7 +19,7 @@ SIDE_BY_SIDE = 8
 
 @dataclass
 class Outcome:
-    """How the load of one tenant ended: with a summary or with a failure."""
+    """How the load of one tenant ended: with a summary, with a failure, or left to another worker."""
 
     tenant: str
     summary: Summary | None = None
@@ -63,6 +64,9 @@ def load_all(
         try:
             own = replace(options, source={**options.source, **tenant.settings, "tenant": tenant.name})
             outcome = Outcome(tenant.name, summary=load(own, group.progress[tenant.name], tell))
+        except Busy as busy:
+            tell(f"left out. {busy}")
+            outcome = Outcome(tenant.name)
         except Exception as error:
             failed(error)
             outcome = Outcome(tenant.name, failure=explain(error))

@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import dlt
 from dlt.common.destination import Destination
@@ -18,6 +19,9 @@ DATASET = "m365_jobs"
 PIPELINE = "m365_jobs"
 DUCKDB_FILE = "m365_warehouse.duckdb"
 DEFAULT_TENANT = "default"
+
+STAGING_DATASETS = 16
+"""How many datasets beside the warehouse's own the merges of tenants spread over on PostgreSQL."""
 
 
 def telemetry_off() -> None:
@@ -76,25 +80,33 @@ def open_pipeline(
     name = destination or dlt.config.get("destination_type") or dlt.config.get("destination_name") or "duckdb"
     pipeline: dlt.Pipeline = dlt.pipeline(
         pipeline_name(tenant),
-        destination=dlt.destinations.duckdb(credentials=str(file)) if file else _destination(str(name)),
+        destination=dlt.destinations.duckdb(credentials=str(file)) if file else _destination(str(name), tenant),
         dataset_name=dataset or DATASET,
         **places,
     )
     return pipeline
 
 
-def _destination(name: str) -> Any:
+def _destination(name: str, tenant: str) -> Any:
     chosen: Any = dlt.config.get("destination.duckdb.credentials") or dlt.secrets.get("destination.duckdb.credentials")
     if name == "duckdb" and not chosen:
         return dlt.destinations.duckdb(credentials=str(default_file()))
     try:
-        return Destination.from_reference(name)
+        found: Any = Destination.from_reference(name)
     except DestinationException as error:
         raise UsageError(
             f"{name!r} is not a dlt destination. Use duckdb, postgres, filesystem, snowflake, bigquery, databricks, "
             "redshift, clickhouse, motherduck, mssql, athena or another that dlt documents; a name of your own needs "
             f"destination.{name}.destination_type in the configuration."
         ) from error
+    layout = "staging_dataset_name_layout"
+    if tenant == DEFAULT_TENANT or not found.destination_type.endswith(".postgres"):
+        return found
+    if dlt.config.get(f"destination.{name}.{layout}") or dlt.config.get(f"destination.{layout}"):
+        return found
+    # Loads that share dlt's staging tables have to write one after the other.
+    number = crc32(tenant.encode()) % STAGING_DATASETS
+    return Destination.from_reference(name, **{layout: f"%s_staging_{number:02}"})
 
 
 def location(pipeline: dlt.Pipeline) -> str:

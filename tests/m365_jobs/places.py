@@ -44,16 +44,18 @@ class Place:
         with open_reader(self.pipeline()) as reader:
             return [tuple(row.values()) for row in reader.rows(sql)]
 
-    def held(self) -> dict[str, Any]:
+    def held(self, tenant: str = "default") -> dict[str, Any]:
         """Job id to everything the three tables say of it."""
         jobs = self.rows(
             "SELECT id, location, object_type, job_type, state, start_time, finish_time, total_number, "
             "failed_number, successful_number, skipped_number FROM jobs "
-            "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id"
+            "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id "
+            f"WHERE jobs.tenant = '{tenant}'"
         )
         errors: dict[str, list[Any]] = {}
         for job_id, *error in self.rows(
-            "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors ORDER BY job_id, error_index"
+            "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors "
+            f"WHERE tenant = '{tenant}' ORDER BY job_id, error_index"
         ):
             errors.setdefault(job_id, []).append(tuple(error))
         assert len({row[0] for row in jobs}) == len(jobs), "a job has two rows"

@@ -1,0 +1,227 @@
+"""Workers that share nothing but a PostgreSQL warehouse, killed at random; writes its part of docs/scaling.md.
+
+Run it with ``make test-workers``. It wants a server, ``M365_TEST_POSTGRES`` or postgres at 127.0.0.1:5432, where it
+makes a database for each measure. Exits 1 where a tenant's rows are not those of its server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+from avepoint_simulator import Simulator, make_world
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.m365_jobs.places import Place, administer, database  # noqa: E402
+from tests.truth import on_server  # noqa: E402
+
+BEGIN, END = "<!-- made by make test-workers -->", "<!-- until here -->"
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
+LEASE = 10
+"""Seconds of a lease here, so that takeovers are seen; 60 in the product."""
+SIDE_BY_SIDE = 3
+"""Tenants that a worker loads at once here, so that a few tenants are enough for many workers; 8 in the product."""
+COMMAND = (
+    f"from m365_jobs import cli, lease, many; lease.SECONDS = {LEASE}; many.SIDE_BY_SIDE = {SIDE_BY_SIDE}; cli.main()"
+)
+JOBS = 100
+PAUSE = 8
+"""Seconds between two starts of one worker."""
+
+
+@dataclass
+class Fleet:
+    """Tenants, each with a simulator of its own, a database, and workers that load the ones into the other."""
+
+    folder: Path
+    address: str
+    tenants: dict[str, Simulator]
+    environment: dict[str, str] = field(default_factory=dict)
+    started: int = 0
+
+    def __post_init__(self) -> None:
+        self.environment = {
+            **os.environ, "DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": self.address
+        } | self.environment  # fmt: skip
+        for name, simulator in self.tenants.items():
+            prefix = f"SOURCES__AVEPOINT_M365__TENANTS__{name.upper()}__"
+            self.environment |= {
+                f"{prefix}BASE_URL": simulator.base_url,
+                f"{prefix}TOKEN_URL": simulator.token_url,
+                f"{prefix}CREDENTIALS__CLIENT_ID": simulator.client_id,
+                f"{prefix}CREDENTIALS__CLIENT_SECRET": simulator.client_secret,
+            }
+
+    def start(self, machine: int, round_began: float) -> subprocess.Popen[str]:
+        """A worker on a machine of its own, for what nobody has loaded since ``round_began``."""
+        self.started += 1
+        home = self.folder / str(machine)
+        home.mkdir(exist_ok=True)
+        minutes = (time.monotonic() - round_began) / 60
+        return subprocess.Popen(
+            [sys.executable, "-c", COMMAND, "load", "--all-tenants", "--min-age-minutes", f"{minutes:.4f}"],
+            cwd=home,
+            env={**self.environment, "DLT_DATA_DIR": str(home / "dlt")},
+            stderr=(home / "said").open("a"),
+            text=True,
+        )
+
+    def left(self, round_began: float) -> int:
+        """Tenants that no load of this round has ended for."""
+        try:
+            rows = administer(
+                "SELECT count(*) FROM m365_jobs.load_leases WHERE holder IS NULL "
+                f"AND ended_at > now() - make_interval(secs => {time.monotonic() - round_began:.3f})",
+                address=self.address,
+            )
+        except Exception as error:
+            if "does not exist" not in str(error):
+                raise
+            return len(self.tenants)
+        return len(self.tenants) - int(rows[0][0])
+
+    def said(self, text: str) -> int:
+        """How often the workers said something."""
+        return sum(file.read_text().count(text) for file in self.folder.glob("*/said"))
+
+    def wrong(self) -> list[str]:
+        """Tenants whose rows are not their server's."""
+        os.environ |= {"DESTINATION__POSTGRES__CREDENTIALS": self.address, "DLT_DATA_DIR": str(self.folder / "look")}
+        place = Place("postgres")
+        return [name for name, one in self.tenants.items() if place.held(name) != on_server(one.world, False)]
+
+    def doubled(self) -> int:
+        """Runs that are recorded twice."""
+        rows = "SELECT 1 FROM m365_jobs.load_runs GROUP BY run_id HAVING count(*) > 1"
+        return len(administer(rows, address=self.address))
+
+
+@contextmanager
+def fleet(tenants: int, latency: float = 0.0, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Fleet]:
+    """A fleet that is gone afterwards."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        address = stack.enter_context(database())
+        simulators = {
+            f"t{number:02}": stack.enter_context(Simulator(make_world(JOBS, number, NOW, 10), latency=latency))
+            for number in range(tenants)
+        }
+        yield Fleet(folder, address, simulators, dict(environment))
+
+
+def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: random.Random) -> Iterator[str]:
+    """Rounds of workers of which some die, now and then with their machine."""
+    yield f"### {workers} workers, {tenants} tenants, {kills} kills a round\n"
+    yield "| round | seconds | workers started | killed | left out as held or done | leases lost | other failures | tenants with wrong rows |"
+    yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
+    with fleet(tenants) as one:
+        machines = 0
+        for number in range(1, rounds + 1):
+            began, killed, started = time.monotonic(), 0, one.started
+            running: dict[int, subprocess.Popen[str]] = {}
+            next_kill, last = began + 8, dict.fromkeys(range(workers), 0.0)
+            while left := one.left(began):
+                for slot in range(workers):
+                    ended = slot not in running or running[slot].poll() is not None
+                    if ended and time.monotonic() > last[slot] + PAUSE:
+                        # As a scheduler would; every third on a machine that has never been there.
+                        machines += dice.random() < 1 / 3
+                        running[slot], last[slot] = one.start(slot + workers * machines, began), time.monotonic()
+                if killed < kills and time.monotonic() > next_kill:
+                    running[dice.choice(sorted(running))].kill()
+                    killed += 1
+                    next_kill = time.monotonic() + dice.uniform(2, 10)
+                time.sleep(0.5)
+                print(f"round {number}: {left} left, {killed} killed", file=sys.stderr)
+            for process in running.values():
+                process.wait()
+            wrong, seconds = one.wrong(), time.monotonic() - began
+            outs, lost, other = (one.said(text) for text in ("left out", "another took its place", "failed ("))
+            row = (number, f"{seconds:.0f}", one.started - started, killed, outs, lost, other - lost, len(wrong))
+            yield f"| {' | '.join(map(str, row))} |"
+            if wrong or one.doubled():
+                raise SystemExit(f"Wrong: {wrong}, {one.doubled()} runs twice.")
+            for simulator in one.tenants.values():
+                simulator.world.advance(timedelta(hours=7))
+    yield (
+        f"\nEach tenant has a simulator of its own with {JOBS} jobs, whose world goes on by seven hours after each "
+        f"round. Leases last {LEASE} s here. No run is recorded twice."
+    )
+
+
+def growth(tenants: int, latency: float, counts: tuple[int, ...]) -> Iterator[str]:
+    """A first round and a round with nothing new, by workers."""
+    yield f"### {tenants} tenants, {latency * 1000:.0f} ms a request\n"
+    yield "| workers | first load | tenants a second | next load | tenants a second |\n|---:|---:|---:|---:|---:|"
+    for workers in counts:
+        with fleet(tenants, latency) as one:
+            yield f"| {workers} | " + " | ".join(_round(one, workers)) + " |"
+
+
+def staging(tenants: int, workers: int) -> Iterator[str]:
+    """Merges through one staging dataset, one after the other, against as many as the product uses."""
+    yield f"### One staging dataset or sixteen: {workers} workers, {tenants} tenants\n"
+    yield "| staging datasets | first load | tenants a second | next load | tenants a second |"
+    yield "|---:|---:|---:|---:|---:|"
+    for count, environment in ((1, {"DESTINATION__POSTGRES__STAGING_DATASET_NAME_LAYOUT": "%s_staging"}), (16, {})):
+        with fleet(tenants, environment=environment) as one:
+            yield f"| {count} | " + " | ".join(_round(one, workers)) + " |"
+
+
+def _round(one: Fleet, workers: int) -> Iterator[str]:
+    for _ in range(2):
+        began = time.monotonic()
+        processes = [one.start(machine, began) for machine in range(workers)]
+        if any(process.wait() for process in processes) or one.left(began) or one.wrong():
+            raise SystemExit("\n".join(file.read_text()[-2000:] for file in one.folder.glob("*/said")))
+        seconds = time.monotonic() - began
+        yield f"{seconds:.1f} s"
+        yield f"{len(one.tenants) / seconds:.2f}"
+
+
+def main() -> None:
+    """Runs all, and puts what it found into docs/scaling.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--tenants", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=("killed", "growth", "staging"))
+    given = parser.parse_args()
+    counts = (1, 2, 4, 8)
+    parts = {
+        "killed": [killed_at_random(given.workers, given.tenants, given.kills, 2, random.Random(given.seed))],
+        "growth": [growth(24, 0.0, counts), growth(24, 0.2, counts)],
+        "staging": [staging(24, given.workers)],
+    }
+    lines = [
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores, which workers, simulators and "
+        f"PostgreSQL shared, with Python {sys.version.split()[0]}. A worker loads {SIDE_BY_SIDE} tenants side by side "
+        "here (8 in the product).",
+    ]
+    for part in [one for name, ones in parts.items() if given.only in (None, name) for one in ones]:
+        lines.append("")
+        for line in part:
+            print(line, flush=True)
+            lines.append(line)
+    page = ROOT / "docs" / "scaling.md"
+    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    text = "\n".join([head.rstrip(), "", BEGIN, *lines, END])
+    page.write_text(text + rest.partition(END)[2].rstrip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
