@@ -2,13 +2,17 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test lint setup bench test-workers docs lock clean
+.PHONY: run test test-workers test-dagster lint setup bench docs lock lock-dagster clean
 
 run: .venv/.installed
 	$(PY) -m m365_jobs demo
 
 test: .venv/.tested lint
 	$(PY) -m pytest
+
+# Dagster and what it needs of versions lives in an environment of its own.
+test-dagster: .venv-dagster/.installed
+	.venv-dagster/bin/python -m pytest tests/dagster
 
 lint: .venv/.tested
 	$(PY) -m ruff check .
@@ -45,10 +49,21 @@ setup: .venv/.tested
 .venv/.tested: .venv/.installed
 	@touch $@
 
+.venv-dagster/.installed: .venv/bin/python pyproject.toml requirements-dagster.lock
+	$(PYTHON) -m venv .venv-dagster
+	.venv-dagster/bin/python -m pip install --quiet --require-hashes --requirement requirements-dagster.lock
+	.venv-dagster/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
 # Keeps the pins that still fit; wants uv. The orchestrators are not in it: they bring versions of their own.
 lock:
 	uv pip compile pyproject.toml --extra build --extra test --extra postgres --extra lake --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
 
+lock-dagster:
+	uv pip compile pyproject.toml --extra build --extra test --extra postgres --extra dagster --universal \
+	  --python-version 3.11 --constraint requirements.lock --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --output-file requirements-dagster.lock
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis

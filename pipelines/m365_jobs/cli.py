@@ -40,6 +40,15 @@ class RowFormat(StrEnum):
     json = "json"
 
 
+class Scheduler(StrEnum):
+    """What can run loads by the clock."""
+
+    systemd = "systemd"
+    cron = "cron"
+    kubernetes = "kubernetes"
+    windows = "windows"
+
+
 def _moment(option: str, text: str | None) -> datetime | None:
     from avepoint_m365.config import parse_moment
 
@@ -230,6 +239,25 @@ def check(destination: Destination = None, dataset: Dataset = None, verbose: Ver
             typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {one.text}")
             worst = max(worst, one.exit_code)
     raise typer.Exit(worst)
+
+
+@app.command()
+def schedule(
+    scheduler: Annotated[Scheduler | None, typer.Argument(help="For which; for all where unset.")] = None,
+    every: Annotated[str, typer.Option(help="15m, 6h, 'daily 02:00' (UTC), and the like.")] = "1h",
+    tenant: Tenants = None,
+    all_tenants: AllTenants = False,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    image: Annotated[str, typer.Option(help="The container image, for Kubernetes.")] = "m365-jobs:latest",
+    verbose: Verbose = False,
+) -> None:
+    """Print what runs loads of this configuration by the clock: a systemd timer, a crontab line, a CronJob, a task."""
+    with _failures(verbose):
+        from m365_jobs.schedule import plan, render
+
+        planned = plan(every, tenant or (), all_tenants, destination, dataset, image)
+        typer.echo("\n".join(render(planned, one) for one in ([scheduler] if scheduler else Scheduler)), nl=False)
 
 
 @app.command()
