@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.remote.webelement import WebElement
@@ -78,7 +79,9 @@ class Browser:
         """Waits for a text on the page, or for something to be true; that."""
         question = (lambda: said in self.text()) if isinstance(said, str) else said
         try:
-            return WebDriverWait(self.driver, PATIENCE, 0.2).until(lambda _: question())
+            return WebDriverWait(self.driver, PATIENCE, 0.2, [StaleElementReferenceException]).until(
+                lambda _: question()
+            )
         except Exception as error:
             raise AssertionError(f"{said} is not there, but:\n{self.text()}") from error
 

@@ -45,7 +45,7 @@ def test_the_dashboard_shows_what_the_server_holds(shown: Shown) -> None:
     assert len(tiles) == len(status) > 0
     assert sorted(str(one.get_attribute("class")).split()[-1] for one in tiles) == sorted(status.values())
     assert all(one.find_element("css selector", ".word").text for one in tiles)
-    assert shown_night(browser) == night(shown.world, as_of(shown.user))
+    browser.until(lambda: shown_night(browser) == night(shown.world, as_of(shown.user)))
     assert browser.poor_contrasts() == []
 
 
