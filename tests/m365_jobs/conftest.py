@@ -53,23 +53,25 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
+def sit(place: Path, simulator: Simulator) -> Desk:
+    """A desk in a folder, with nothing but the simulator in its environment."""
+    kept = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    home, folder = place / "home", place / "work"
+    home.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    # dlt keeps its state in the home, but for root, whose state is the machine's.
+    places = {"HOME": str(home), "USERPROFILE": str(home), "DLT_DATA_DIR": str(home / ".dlt")}
+    one = Desk(folder, environment | places)
+    one.set(
+        base_url=simulator.base_url,
+        token_url=simulator.token_url,
+        credentials__client_id=simulator.client_id,
+        credentials__client_secret=simulator.client_secret,
+    )
+    return one
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Callable[[Simulator], Desk]:
-    def sit(simulator: Simulator) -> Desk:
-        kept = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
-        environment = {name: os.environ[name] for name in kept if name in os.environ}
-        home, folder = tmp_path / "home", tmp_path / "work"
-        home.mkdir(exist_ok=True)
-        folder.mkdir(exist_ok=True)
-        # dlt keeps its state in the home, but for root, whose state is the machine's.
-        places = {"HOME": str(home), "USERPROFILE": str(home), "DLT_DATA_DIR": str(home / ".dlt")}
-        one = Desk(folder, environment | places)
-        one.set(
-            base_url=simulator.base_url,
-            token_url=simulator.token_url,
-            credentials__client_id=simulator.client_id,
-            credentials__client_secret=simulator.client_secret,
-        )
-        return one
-
-    return sit
+    return lambda simulator: sit(tmp_path, simulator)

@@ -55,7 +55,7 @@ def outcomes(rows: Sequence[Row], chosen: Filter) -> Drawing:
         if row[key]
     ]
     shown = [name for name in OUTCOMES if any(one["outcome"] == name for one in values)]
-    return (
+    chart: Drawing = (
         _chart(values, "Jobs by outcome")
         .mark_bar(stroke="#ffffff", strokeWidth=0.5)
         .encode(
@@ -65,10 +65,11 @@ def outcomes(rows: Sequence[Row], chosen: Filter) -> Drawing:
                 "outcome:N", title=None, scale=alt.Scale(domain=shown, range=[OUTCOMES[name] for name in shown])
             ),
             order=alt.Order("place:Q"),
-            description=alt.value("") if not values else alt.Description("label:N"),
+            description=alt.Description("label:N"),
         )
         .transform_calculate(label=_label("day", "jobs", "outcome"))
     )
+    return chart
 
 
 def objects(rows: Sequence[Row], chosen: Filter) -> Drawing:

@@ -170,8 +170,9 @@ def _words(found: Figures, now: datetime, zone: tzinfo) -> Iterator[str]:
 def _text(lines: list[str], title: Any = alt.Undefined) -> drawing.Drawing:
     folded = [part for line in lines for part in textwrap.wrap(line, 125)]
     values = [{"line": place, "text": text} for place, text in enumerate(folded)]
-    return (
+    chart: drawing.Drawing = (
         alt.Chart(alt.InlineData(values=values), width=WIDTH, height=alt.Step(19), title=title)
         .mark_text(align="left", fontSize=13, color=drawing.INK)
         .encode(x=alt.value(0), y=alt.Y("line:O", axis=None), text="text:N")
     )
+    return chart

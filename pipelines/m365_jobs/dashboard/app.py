@@ -74,7 +74,8 @@ def _(get_choices, html, look, mo, refresh, set_choices):
     refresh.value
     _trouble = look(get_choices(), set_choices)
     _notes = html.note(_trouble) if _trouble else ""
-    mo.Html(f'<div class="m365"><h1>Microsoft 365 backup</h1>{_notes}</div>')
+    # The clock ticks only while it is shown, and is needed most while there is nothing else to show.
+    mo.vstack([mo.Html(f'<div class="m365"><h1>Microsoft 365 backup</h1>{_notes}</div>'), refresh])
     return
 
 
@@ -120,7 +121,7 @@ def _(ask, days, figures, location, replace, service, tenant, warehouse):
 def _(UTC, of, datetime, figures, filters, html, mo, part, refresh, standing, until):
     mo.vstack(
         [
-            mo.hstack([*filters, refresh], wrap=True, justify="start", align="end", gap=1),
+            mo.hstack(filters, wrap=True, justify="start", align="end", gap=1),
             part("", lambda: html.standing(until(), of(figures.loads), datetime.now(UTC), UTC)),
         ]
     )

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -21,10 +23,10 @@ PATIENCE = 60
 """Seconds until a page that does not show what it should has failed; nothing waits that long otherwise."""
 
 DEEP = """
-const found = [];
+const found = [], selector = %s;
 (function walk(root) {
   for (const one of root.querySelectorAll("*")) {
-    if (one.matches(arguments[1] ?? selector)) found.push(one);
+    if (one.matches(selector)) found.push(one);
     if (one.shadowRoot) walk(one.shadowRoot);
   }
 })(document);
@@ -77,14 +79,25 @@ class Browser:
         """Waits for a text on the page, or for something to be true; that."""
         question = (lambda: said in self.text()) if isinstance(said, str) else said
         try:
-            return WebDriverWait(self.driver, PATIENCE, 0.2).until(lambda _: question())
+            return WebDriverWait(self.driver, PATIENCE, 0.2, [StaleElementReferenceException]).until(
+                lambda _: question()
+            )
         except Exception as error:
             raise AssertionError(f"{said} is not there, but:\n{self.text()}") from error
 
     def all(self, selector: str) -> list[WebElement]:
         """Elements, those inside of marimo's own ones included."""
-        script = f"const selector = {json.dumps(selector)};" + DEEP.replace("arguments[1] ?? selector", "selector")
-        found: list[WebElement] = self.driver.execute_script(script)
+        found: list[WebElement] = self.driver.execute_script(DEEP % json.dumps(selector))
+        return found
+
+    def press(self, key: str) -> None:
+        """Strikes a key."""
+        ActionChains(self.driver).send_keys(key).perform()
+
+    def focus(self) -> WebElement:
+        """The element that keys reach."""
+        script = "let one = document.activeElement; while (one?.shadowRoot) one = one.shadowRoot.activeElement"
+        found: WebElement = self.driver.execute_script(f"{script}; return one;")
         return found
 
     def section(self, title: str) -> WebElement | None:

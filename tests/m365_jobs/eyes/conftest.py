@@ -3,12 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from avepoint_simulator import Simulator, World, make_world
 
-from ..conftest import Desk
+from ..conftest import NOW, Desk, sit
 from .browser import LAPTOP, Browser, browser
 
 Look = Callable[..., Browser]
@@ -29,23 +32,47 @@ def look(tmp_path: Path) -> Iterator[Look]:
 @pytest.fixture
 def show() -> Iterator[Show]:
     """Starts ``m365-jobs dashboard`` at a desk; its address."""
-    running: list[subprocess.Popen[str]] = []
+    with ExitStack() as stack:
+        yield lambda user, *arguments: stack.enter_context(dashboard(user, *arguments))
 
-    def start(user: Desk, *arguments: str) -> str:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "m365_jobs", "dashboard", "--port", "0", *arguments],
-            cwd=user.folder,
-            env=user.environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        running.append(process)
+
+@contextmanager
+def dashboard(user: Desk, *arguments: str) -> Iterator[str]:
+    """``m365-jobs dashboard`` in a process of its own; its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "m365_jobs", "dashboard", "--port", "0", *arguments],
+        cwd=user.folder,
+        env=user.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
         assert process.stderr is not None
         line = process.stderr.readline()
         assert line.startswith("Dashboard: http://"), line + process.stderr.read()
-        return line.removeprefix("Dashboard: ").strip()
-
-    yield start
-    for process in running:
+        yield line.removeprefix("Dashboard: ").strip()
+    finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+@dataclass
+class Shown:
+    """A loaded warehouse and the dashboard of it, in a window."""
+
+    user: Desk
+    world: World
+    address: str
+    browser: Browser
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """For tests that only look."""
+    place, world = tmp_path_factory.mktemp("shown"), make_world(300, seed=7, now=NOW)
+    world.advance(timedelta(hours=9))
+    with Simulator(world) as simulator:
+        user = sit(place, simulator)
+        user.run("load")
+    with dashboard(user) as address, browser(place / "window") as window:
+        yield Shown(user, world, address, window)

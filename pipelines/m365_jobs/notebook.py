@@ -1,0 +1,78 @@
+"""An analyst's notebook: the worked questions of docs/warehouse.md, ready to be changed.
+
+``marimo edit`` on a copy of this file, with the folder of the warehouse as the working directory; README says how.
+"""
+
+import marimo
+
+app = marimo.App(width="medium", app_title="Questions to the warehouse")
+
+
+@app.cell
+def _():
+    import marimo as mo
+
+    from m365_jobs import warehouse
+    from m365_jobs.marts.catalog import questions
+    from m365_jobs.scope import open_scope
+
+    pipeline = warehouse.open_pipeline(warehouse.configured_tenant())
+
+    def ask(sql):
+        """The rows of a query in DuckDB's dialect, with the bare names of tables and views, on any destination."""
+        with open_scope(pipeline) as scope:
+            return scope.rows(sql)
+
+    return ask, mo, questions
+
+
+@app.cell
+def _(mo):
+    mo.md("""
+    # Questions to the warehouse
+
+    Tables and views are described in docs/warehouse.md; times are UTC. Choose a question, change its SQL, and see
+    the answer below. The warehouse is opened for reading only, and for as long as an answer takes.
+    """)
+    return
+
+
+@app.cell
+def _(mo, questions):
+    question = mo.ui.dropdown({one.question: one for one in questions()}, questions()[0].question, label="Question")
+    question
+    return (question,)
+
+
+@app.cell
+def _(mo, question):
+    sql = mo.ui.code_editor(question.value.sql, language="sql", label=question.value.note, debounce=True)
+    sql
+    return (sql,)
+
+
+@app.cell
+def _(ask, mo, sql):
+    mo.ui.table(ask(sql.value), selection=None)
+    return
+
+
+@app.cell
+def _(ask, mo):
+    import altair as alt
+
+    _rows = ask("SELECT day, sum(jobs) AS jobs, sum(failures) AS failures FROM daily_summary GROUP BY day ORDER BY day")
+    _values = [{"day": f"{row['day']}", **{name: int(row[name]) for name in ("jobs", "failures")}} for row in _rows]
+    _chart = alt.Chart(alt.InlineData(values=_values), width=600, height=200).encode(x="day:T")
+    _failures = _chart.mark_line(color="#b3261e").encode(y="failures:Q")
+    mo.vstack(
+        [
+            mo.md("A chart to start from: jobs, and those that failed, by UTC day."),
+            _chart.mark_line().encode(y="jobs:Q") + _failures,
+        ]
+    )
+    return
+
+
+if __name__ == "__main__":
+    app.run()
