@@ -125,8 +125,7 @@ def fleet(tenants: int, latency: float = 0.0, environment: Mapping[str, str] = M
 def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: random.Random) -> Iterator[str]:
     """Rounds of workers of which some die, now and then with their machine."""
     yield f"### {workers} workers, {tenants} tenants, {kills} kills a round\n"
-    columns = ("round", "seconds", "workers started", "killed", "left out as held or done", "leases lost")
-    yield f"| {' | '.join(columns)} | other failures | tenants with wrong rows |"
+    yield "| round | seconds | starts | kills | tenants left out | leases lost | other failures | wrong rows |"
     yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
     with fleet(tenants) as one:
         machines = 0
@@ -150,6 +149,7 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
             for process in running.values():
                 process.wait()
             wrong, seconds = one.wrong(), time.monotonic() - began
+            # Of all rounds so far.
             outs, lost, other = (one.said(text) for text in ("left out", "another took its place", "failed ("))
             row = (number, f"{seconds:.0f}", one.started - started, killed, outs, lost, other - lost, len(wrong))
             yield f"| {' | '.join(map(str, row))} |"
@@ -159,7 +159,8 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
                 simulator.world.advance(timedelta(hours=7))
     yield (
         f"\nEach tenant has a simulator of its own with {JOBS} jobs, whose world goes on by seven hours after each "
-        f"round. Leases last {LEASE} s here. No run is recorded twice."
+        "round. Left out are those that another held or had loaded; wrong rows are counted in tenants. Leases last "
+        f"{LEASE} s here. No run is recorded twice."
     )
 
 

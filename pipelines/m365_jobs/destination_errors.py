@@ -35,7 +35,7 @@ CURES = (
         r"permission denied|insufficient privilege|must be owner|access ?denied|not authorized|forbidden|"
         r"read-only file",
         "The destination's user lacks a right",
-        "It must be able to create the dataset and, beside it, a second one with _staging behind its name, or own both "
+        "It must be able to create the dataset and, beside it, others with _staging in their names, or own them "
         f"with their tables; in a lake, to write files. {STAYS}",
     ),
     (
