@@ -6,8 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from avepoint_simulator import Simulator
@@ -56,18 +57,23 @@ def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_builder() -> None:
     assert {line[1:] for line in kept if line.startswith("!")} == {name for line in copied for name in line.split()}
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that anyone may enter; pytest's are their owner's alone."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(
     not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("unshare") and shutil.which("setpriv")),
     reason="needs root on Linux, as CI has it",
 )
 def test_loads_run_with_a_read_only_root_and_write_to_the_volume_and_tmp_only(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], tmp_path: Path
+    simulator: Simulator, desk: Callable[[Simulator], Desk], open_folder: Path
 ) -> None:
     user = desk(simulator)
-    # pytest's folders are their owner's alone, and the image's are not below them.
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    places = {"/data": tmp_path / "data", "/tmp": tmp_path / "tmp"}
+    places = {"/data": open_folder / "data", "/tmp": open_folder / "tmp"}
     for place in places.values():
         place.mkdir()
         os.chown(place, 10001, 10001)
