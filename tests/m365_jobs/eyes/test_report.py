@@ -57,7 +57,7 @@ def test_the_report_opens_offline_and_shows_what_the_server_holds(
     assert found.items() <= truth.items()
     assert sorted(times for times, _ in found.values()) == sorted(times for times, _ in truth.values())[-len(found) :]
     assert len(found) == min(20, len(truth))
-    assert browser.width() == size[0]
+    assert browser.width() <= size[0]
     assert browser.poor_contrasts() == []
     assert browser.asked() == set()
 
