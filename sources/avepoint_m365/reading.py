@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.client import JobsClient, Traffic
-from avepoint_m365.dispatch import Dispatcher
+from avepoint_m365.dispatch import Answer, Dispatcher
+from avepoint_m365.paging import Params
 from avepoint_m365.partition import Listing, Partition, PartitionReader, PartitionResult, Window, newest
 from avepoint_m365.records import TIME
 from avepoint_m365.settings import PRIMARY_LOCATION
@@ -55,7 +56,9 @@ class Reading:
 
     def __init__(self, client: JobsClient, reader: PartitionReader, progress: Progress, slice_jobs: int | None) -> None:
         """``slice_jobs`` ends the windows of a long range earlier, where they would hold more jobs than that."""
-        self._dispatcher, self._reader, self._progress = Dispatcher(client.ask, client.concurrency), reader, progress
+        self._client, self._reader, self._progress = client, reader, progress
+        self._dispatcher = Dispatcher(self._ask_and_count, client.concurrency)
+        self._jobs_before, self._seen = progress.jobs, set[str]()
         self._slice_jobs = slice_jobs
         self._asked: list[Partition] = []
         progress.partitions = progress.partitions_done = 0
@@ -71,6 +74,12 @@ class Reading:
         """Adds a partition to what is read."""
         self._asked.append(partition)
         self._progress.partitions += 1
+
+    def _ask_and_count(self, params: Params) -> Answer:
+        answer = self._client.ask(params)
+        self._seen.update(answer.page.rows)  # type: ignore[arg-type]
+        self._progress.jobs = self._jobs_before + len(self._seen)
+        return answer
 
     def result(self, partition: Partition) -> PartitionResult | None:
         """What a partition holds; None if its window begins after the slice. The first call reads all.
@@ -103,6 +112,7 @@ class Reading:
         self._results |= self._read(to_read, probes)
         self._keep_each_job_once()
         self._progress.results = self.results
+        self._progress.jobs = self._jobs_before + sum(one.jobs.num_rows for one in self.results)
 
     def _read(self, to_read: dict[Partition, Partition], probes: Probes) -> dict[Partition, PartitionResult]:
         """Reads partitions side by side, but those of locations that hold nothing at all."""
@@ -117,7 +127,6 @@ class Reading:
 
     def _done(self, result: PartitionResult) -> None:
         self._progress.partitions_done += 1
-        self._progress.jobs += result.jobs.num_rows
 
     def _end_of_slice(self, partitions: list[Partition]) -> tuple[datetime | None, Probes]:
         """Where to stop for now, so that the slice holds not too much (None: nothing is left after it), and what was
