@@ -40,6 +40,8 @@ def run(jobs: int) -> Simulator:
         _load(options)
     console.say(
         "\nNow ask it something, for instance:\n"
+        "  m365-jobs health\n"
+        "  m365-jobs dashboard    (or, as a file: m365-jobs report report.html)\n"
         "  m365-jobs status       (in a fresh clone: .venv/bin/m365-jobs status)\n"
         '  m365-jobs query "SELECT object_type, status, hours_since_success FROM protection_status"'
     )
