@@ -23,6 +23,7 @@ from m365_jobs.marts.catalog import TABLES
 DELTA: Final = "delta"
 ICEBERG: Final = "iceberg"
 ERRORS = "jobs__job_errors"
+UPSERT: Any = {"disposition": "merge", "strategy": "upsert"}
 REMOVED = "_dlt_removed"
 PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
 """Each tenant's rows lie in files of their own, so loads of two tenants touch no file of each other."""
@@ -54,22 +55,19 @@ def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
     kind: Any = table_format(pipeline)
     resource.apply_hints(table_format=kind, columns=PARTITION)
     if resource.name == "load_runs":
-        resource.apply_hints(write_disposition="append")
+        resource.apply_hints(write_disposition=UPSERT)
     held = _held_errors(pipeline)
 
     def to_lake(item: Any, meta: Any) -> Any:
         """Rows with the source's hints (dlt hands them on beside the rows) get those of a lake instead."""
         hints = getattr(meta, "hints", None)
-        if not hints:
+        if not hints or "primary_key" not in hints:
             return item
-        if "primary_key" not in hints:
-            added = dlt.mark.make_hints(table_name=hints["table_name"], write_disposition="append")
-            return dlt.mark.with_hints(item, added, create_table_variant=True)
         if hints["table_name"] == ERRORS:
             item = _with_deletions(item, held)
         merged = dlt.mark.make_hints(
             table_name=hints["table_name"],
-            write_disposition={"disposition": "merge", "strategy": "upsert"},
+            write_disposition=UPSERT,
             primary_key=hints["primary_key"],
             columns=hints.get("original_columns"),
         )

@@ -58,7 +58,7 @@ def resource(rows: Iterator[Run | None]) -> DltResource:
         for row in rows:
             yield row and asdict(row)
 
-    return dlt.resource(load_runs, name="load_runs", write_disposition=once, merge_key="run_id", columns=COLUMNS)
+    return dlt.resource(load_runs, name="load_runs", write_disposition=once, primary_key="run_id", columns=COLUMNS)
 
 
 class Backlog:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 import pyarrow as pa
 
@@ -69,12 +70,23 @@ class Partition:
         return f"{name} in {self.location}" if self.location else name
 
 
+_latest, _moments = datetime.min.replace(tzinfo=UTC), Lock()
+
+
+def _moment() -> datetime:
+    """Now, but later than any moment before it, so that listings can be told apart by when they began."""
+    global _latest
+    with _moments:
+        _latest = max(datetime.now(UTC), _latest + timedelta(microseconds=1))
+        return _latest
+
+
 @dataclass
 class Listing:
     """All jobs of one set of filters, with what ``load_audit`` says of them."""
 
     job_type: JobType | None
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime = field(default_factory=_moment)
     sightings: list[pa.Table] = field(default_factory=list)
     """Tables of ``records.FRAME``, with ``SEEN_AT``."""
     ids: set[str] = field(default_factory=set)

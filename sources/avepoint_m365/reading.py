@@ -244,7 +244,7 @@ def _held(probes: Iterable[Listing]) -> int | None:
 
 def _nothing(partition: Partition, probe: Listing) -> PartitionResult:
     """What is known of a partition from its whole location, which is empty."""
-    listing = Listing(None, probe.started_at, reported_total=0, total_basis="matches", complete=True)
+    listing = Listing(None, reported_total=0, total_basis="matches", complete=True)
     listing.endpoint, listing.page_size = probe.endpoint, probe.page_size
     return PartitionResult(partition, newest([]), {}, [listing])
 

@@ -54,7 +54,7 @@ ERRORS = _hints(
     {tables.REMOVED: {"name": tables.REMOVED, "data_type": "bool", "hard_delete": True}},
 )
 # Rows are only added; the key is for a package that is loaded again because the first time was cut short.
-AUDIT = _hints("load_audit", merge_key=["run_id", "started_at"])
+AUDIT = _hints("load_audit", ["run_id", "started_at"])
 
 
 @dataclass(frozen=True)
