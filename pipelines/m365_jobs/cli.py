@@ -265,6 +265,7 @@ def schedule(
 def export(
     destination: Annotated[str, typer.Option(help="Name of the dlt destination to copy the DuckDB warehouse to.")],
     dataset: Dataset = None,
+    tenant: OnlyTenants = None,
     verbose: Verbose = False,
 ) -> None:
     """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there."""
@@ -272,7 +273,7 @@ def export(
         from m365_jobs import console
         from m365_jobs.export import export as run
 
-        console.report_export(run(destination, dataset, console.say), destination)
+        console.report_export(run(destination, dataset, console.say, tenant or ()), destination)
 
 
 @app.command()

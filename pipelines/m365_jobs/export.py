@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,12 +68,13 @@ class Exported:
     rows: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-def export(destination: str, dataset: str | None, say: Callable[[str], None]) -> Exported:
-    """Copies the DuckDB warehouse of this configuration, tenant by tenant, each with its cursors in one load package:
-    they arrive there together or not at all. Run again, it copies again what is not there as it is here.
+def export(destination: str, dataset: str | None, say: Callable[[str], None], tenants: Sequence[str] = ()) -> Exported:
+    """Copies the DuckDB warehouse of this configuration, tenant by tenant (all where none is named), each with its
+    cursors in one load package: they arrive there together or not at all. Run again, it copies again what is not there
+    as it is here.
 
     Raises:
-        UsageError: where there is no DuckDB warehouse, or it is the destination itself.
+        UsageError: where there is no DuckDB warehouse, it is the destination itself, or does not hold a tenant.
         WarehouseError: where the destination has loads of its own, whose cursors would be taken back.
     """
     origin = warehouse.open_pipeline(warehouse.DEFAULT_TENANT, "duckdb")
@@ -84,7 +85,11 @@ def export(destination: str, dataset: str | None, say: Callable[[str], None]) ->
     if warehouse.fingerprint(origin) == warehouse.fingerprint(target):
         raise UsageError(f"The warehouse is already there: {warehouse.location(target)}. Name another destination.")
     done = Exported(warehouse.location(target))
-    for tenant in _tenants(file, origin.dataset_name):
+    held = _tenants(file, origin.dataset_name)
+    for tenant in tenants:
+        if tenant not in held:
+            raise UsageError(f"The warehouse holds nothing of tenant {tenant!r}.")
+    for tenant in dict.fromkeys(tenants) or held:
         # The state before the rows: a cursor must never be ahead of them.
         state = _state(tenant, file, origin.dataset_name)
         say(f"Copying tenant {tenant} to {done.warehouse}.")

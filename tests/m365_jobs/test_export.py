@@ -124,6 +124,18 @@ def test_a_destination_with_loads_of_its_own_keeps_them(here: Place) -> None:
         assert contents(there) == before
 
 
+def test_one_tenant_can_be_exported_by_itself(here: Place) -> None:
+    there = Place("filesystem")
+    with Simulator(make_world(40, seed=46, now=NOW)) as simulator:
+        here.load(simulator, **SETTINGS)
+        here.load(simulator, tenant="contoso", **SETTINGS)
+    done = export("filesystem", None, here.said.append, ["contoso"])
+    assert list(done.rows) == ["contoso"]
+    assert contents(there) == {name: [row for row in rows if "contoso" in row] for name, rows in contents(here).items()}
+    with pytest.raises(UsageError, match="holds nothing of tenant 'fabrikam'"):
+        export("filesystem", None, here.said.append, ["fabrikam"])
+
+
 def test_an_export_to_itself_or_of_nothing_is_refused(here: Place) -> None:
     with pytest.raises(UsageError, match="no DuckDB warehouse to export"):
         export("filesystem", None, here.said.append)
