@@ -44,7 +44,7 @@ def test_each_tenant_is_a_task_and_a_broken_one_fails_alone(airflow: Airflow, tm
             section("fabrikam", broken),
             section("northwind", second, 'locations = ["EUR", "NAM"]'),
         )
-        airflow.run("dags", "test", "m365_jobs")
+        airflow.run("dags", "test", "m365_jobs", code=1)
     assert airflow.ask(
         "SELECT task_id, rendered_map_index, state FROM task_instance WHERE dag_id = 'm365_jobs' ORDER BY 1, 2"
     ) == [
