@@ -56,7 +56,9 @@ def test_each_tenant_is_a_task_and_a_broken_one_fails_alone(airflow: Airflow, tm
     assert in_warehouse(tmp_path / "warehouse.duckdb", "contoso") == on_server(here, False)
     assert in_warehouse(tmp_path / "warehouse.duckdb", "northwind") == on_server(there, True)
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as warehouse:
-        assert warehouse.execute("SELECT tenant, status, error_kind FROM m365_jobs.load_runs ORDER BY 1").fetchall() == [
+        assert warehouse.execute(
+            "SELECT tenant, status, error_kind FROM m365_jobs.load_runs ORDER BY 1"
+        ).fetchall() == [
             ("contoso", "complete", None),
             ("fabrikam", "failed", "permission"),
             ("northwind", "complete", None),
