@@ -30,6 +30,7 @@ class Airflow:
             "HOME": str(home),
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
             "AIRFLOW__CORE__PARALLELISM": "2",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
@@ -89,7 +90,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
     airflow = Airflow(tmp_path_factory.mktemp("airflow"))
     for number, example in enumerate(examples()):
         (airflow.dags / f"example_{number}.py").write_text(example)
+    (airflow.dags / "split.py").write_text(examples()[0].replace('"m365_jobs"', '"split", split="locations"'))
     airflow.run("db", "migrate")
+    airflow.run("dags", "reserialize")
     return airflow
 
 
