@@ -1,9 +1,11 @@
 """A real Airflow 3 in an environment of its own: run these with ``make test-airflow``."""
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
@@ -67,13 +69,21 @@ class Airflow:
         url = f"http://127.0.0.1:{port}"
         more = {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/", "AIRFLOW__API__PORT": str(port)}
         command, log = [sys.executable, "-m", "airflow"], self.home / "services.log"
-        server = [*command, "api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        with log.open("ab") as file:
-            started = [
-                subprocess.Popen(one, cwd=self.home, env=self.environment | more, stdout=file, stderr=file)
-                for one in (server, [*command, "scheduler"])
-            ]
+        started = []
+
+        def start(*arguments: str) -> None:
+            with log.open("ab") as file:
+                options: Any = {"cwd": self.home, "env": self.environment | more, "stdout": file, "stderr": file}
+                started.append(subprocess.Popen([*command, *arguments], **options))
+
         try:
+            start("api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
+            give_up = time.monotonic() + 300
+            while not listens(port):
+                assert started[0].poll() is None, "the API server ended"
+                assert time.monotonic() < give_up, "the API server did not come up"
+                time.sleep(0.2)
+            start("scheduler")
             yield
         except BaseException:
             print(log.read_text(errors="replace")[-20_000:])
@@ -83,6 +93,11 @@ class Airflow:
                 process.terminate()
             for process in started:
                 process.wait(timeout=120)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,7 @@ def free_port() -> int:
 
 def wait_for(airflow: Airflow, sql: str, states: list[str]) -> None:
     """Until runs have ended; all of them as they should."""
-    give_up = time.monotonic() + 300
+    give_up = time.monotonic() + 600
     while any(state in ("queued", "running") for (state,) in airflow.ask(sql)):
         assert time.monotonic() < give_up, airflow.ask("SELECT run_id, task_id, map_index, state FROM task_instance")
         time.sleep(0.5)
