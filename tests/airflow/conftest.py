@@ -45,6 +45,7 @@ class Airflow:
             "DLT_PROJECT_DIR": str(self.dags),
             "DLT_DATA_DIR": str(home / "dlt"),
             "RUNTIME__DLTHUB_TELEMETRY": "false",
+            "DESTINATION__WAREHOUSE__DESTINATION_TYPE": "duckdb",
             "PROVIDERS__AIRFLOW_SECRETS__ONLY_TOML_FRAGMENTS": "true",
         }
 

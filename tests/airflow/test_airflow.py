@@ -20,7 +20,6 @@ def airflow(installed: Airflow, tmp_path: Path) -> Airflow:
     """With an empty warehouse."""
     installed.environment |= {
         "DESTINATION__DUCKDB__CREDENTIALS": str(tmp_path / "warehouse.duckdb"),
-        "DESTINATION__WAREHOUSE__DESTINATION_TYPE": "duckdb",
         "DESTINATION__WAREHOUSE__CREDENTIALS": str(tmp_path / "warehouse.duckdb"),
     }
     return installed
