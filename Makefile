@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test test-workers test-dagster lint setup bench docs lock lock-dagster clean
+.PHONY: run test test-workers test-dagster test-airflow lint setup bench docs lock lock-dagster lock-airflow clean
 
 run: .venv/.installed
 	$(PY) -m m365_jobs demo
@@ -13,6 +13,10 @@ test: .venv/.tested lint
 # Dagster and what it needs of versions lives in an environment of its own.
 test-dagster: .venv-dagster/.installed
 	.venv-dagster/bin/python -m pytest tests/dagster
+
+# So does Airflow.
+test-airflow: .venv-airflow/.installed
+	.venv-airflow/bin/python -m pytest tests/airflow
 
 lint: .venv/.tested
 	$(PY) -m ruff check .
@@ -55,6 +59,12 @@ setup: .venv/.tested
 	.venv-dagster/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+.venv-airflow/.installed: .venv/bin/python pyproject.toml requirements-airflow.lock
+	$(PYTHON) -m venv .venv-airflow
+	.venv-airflow/bin/python -m pip install --quiet --require-hashes --requirement requirements-airflow.lock
+	.venv-airflow/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
 # Keeps the pins that still fit; wants uv. The orchestrators are not in it: they bring versions of their own.
 lock:
 	uv pip compile pyproject.toml --extra build --extra test --extra postgres --extra lake --universal \
@@ -65,5 +75,10 @@ lock-dagster:
 	  --python-version 3.11 --constraint requirements.lock --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --output-file requirements-dagster.lock
 
+lock-airflow:
+	uv pip compile pyproject.toml --extra build --extra test --extra postgres --extra airflow --universal \
+	  --python-version 3.11 --constraint requirements.lock --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --output-file requirements-airflow.lock
+
 clean:
-	rm -rf .venv .venv-dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-dagster .venv-airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis

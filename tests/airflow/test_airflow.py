@@ -1,0 +1,129 @@
+"""The DAGs of the documentation, in a real Airflow 3: tenants in tasks of their own, and backfills."""
+
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from avepoint_simulator import Answer, SimulatedJob, Simulator, World, make_world
+
+from ..truth import in_warehouse, on_server
+from .conftest import Airflow, section
+
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
+
+
+@pytest.fixture
+def airflow(installed: Airflow, tmp_path: Path) -> Airflow:
+    """With an empty warehouse."""
+    installed.environment |= {
+        "DESTINATION__DUCKDB__CREDENTIALS": str(tmp_path / "warehouse.duckdb"),
+        "DESTINATION__WAREHOUSE__CREDENTIALS": str(tmp_path / "warehouse.duckdb"),
+    }
+    return installed
+
+
+def test_dags_import_without_errors(airflow: Airflow) -> None:
+    assert airflow.ask("SELECT * FROM import_error") == []
+    dags = airflow.ask("SELECT DISTINCT dag_id FROM serialized_dag ORDER BY 1")
+    assert dags == [("m365_jobs",), ("m365_source",), ("split",)]
+
+
+def test_each_tenant_is_a_task_and_a_broken_one_fails_alone(airflow: Airflow, tmp_path: Path) -> None:
+    here, there = make_world(60, seed=1, now=NOW), make_world(60, seed=2, now=NOW, locations=("EUR", "NAM"))
+    with (
+        Simulator(here) as first,
+        Simulator(there) as second,
+        Simulator(here, fault=lambda asked: Answer(403)) as broken,
+    ):
+        airflow.configure(
+            section("contoso", first),
+            section("fabrikam", broken),
+            section("northwind", second, 'locations = ["EUR", "NAM"]'),
+        )
+        airflow.run("dags", "test", "m365_jobs", code=1)
+    assert airflow.ask(
+        "SELECT task_id, rendered_map_index, state FROM task_instance WHERE dag_id = 'm365_jobs' ORDER BY 1, 2"
+    ) == [
+        ("load", "contoso", "success"),
+        ("load", "fabrikam", "failed"),
+        ("load", "northwind", "success"),
+        ("tenants", None, "success"),
+    ]
+    assert in_warehouse(tmp_path / "warehouse.duckdb", "contoso") == on_server(here, False)
+    assert in_warehouse(tmp_path / "warehouse.duckdb", "northwind") == on_server(there, True)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as warehouse:
+        assert warehouse.execute(
+            "SELECT tenant, status, error_kind FROM m365_jobs.load_runs ORDER BY 1"
+        ).fetchall() == [
+            ("contoso", "complete", None),
+            ("fabrikam", "failed", "permission"),
+            ("northwind", "complete", None),
+        ]
+
+
+def test_locations_can_be_tasks_of_their_own(airflow: Airflow, tmp_path: Path) -> None:
+    world, other = make_world(60, seed=3, now=NOW, locations=("EUR", "NAM")), make_world(60, seed=4, now=NOW)
+    with Simulator(world) as first, Simulator(other) as second:
+        airflow.configure(
+            '[sources.avepoint_m365]\nlocations = ["EUR", "NAM"]\n',
+            section("contoso", first),
+            section("fabrikam", second, "locations = []"),
+        )
+        airflow.run("dags", "test", "split")
+    assert airflow.ask(
+        "SELECT rendered_map_index, state FROM task_instance WHERE dag_id = 'split' AND map_index >= 0 ORDER BY 1"
+    ) == [("contoso EUR", "success"), ("contoso NAM", "success"), ("fabrikam", "success")]
+    assert in_warehouse(tmp_path / "warehouse.duckdb", "contoso") == on_server(world, True)
+
+
+def test_dlts_own_task_group_loads_the_source(airflow: Airflow, tmp_path: Path) -> None:
+    world = make_world(60, seed=5, now=NOW)
+    with Simulator(world) as simulator:
+        airflow.configure(section("x", simulator).replace(".tenants.x", ""))
+        airflow.run("dags", "test", "m365_source")
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as warehouse:
+        held = {row[0] for row in warehouse.execute("SELECT id FROM m365_source.jobs").fetchall()}
+    assert held == {job.id for job in world.visible()}
+
+
+def test_a_backfill_loads_exactly_its_interval_and_the_next_run_what_is_new(airflow: Airflow, tmp_path: Path) -> None:
+    world, day = World(NOW), timedelta(days=1)
+    midnight = NOW.replace(hour=0, minute=0, second=0)
+    for number in range(12):
+        finish = midnight - number * day + timedelta(hours=-6)
+        world.put(SimulatedJob(f"job {number}", 1, 1, None, finish - timedelta(hours=1), finish))
+    with Simulator(world) as simulator:
+        names = ("contoso", "fabrikam")
+        airflow.configure(*(section(name, simulator, 'object_types = ["exchange_online"]') for name in names))
+        # Two intervals: what ended on the sixth and the fifth day before today.
+        begin, end = midnight - 6 * day, midnight - 5 * day
+        airflow.run(
+            *("backfill", "create", "--dag-id", "m365_jobs", "--max-active-runs", "1"),
+            *("--from-date", f"{begin:%Y-%m-%d}", "--to-date", f"{end:%Y-%m-%d}"),
+        )
+        with airflow.serving(free_port()):
+            wait_for(airflow, "SELECT state FROM dag_run WHERE run_type = 'backfill'", ["success"] * 2)
+            for name in names:
+                assert in_warehouse(tmp_path / "warehouse.duckdb", name).keys() == {"job 4", "job 5"}
+            airflow.run("dags", "trigger", "m365_jobs", "--run-id", "by hand")
+            wait_for(airflow, "SELECT state FROM dag_run WHERE run_id = 'by hand'", ["success"])
+    for name in names:
+        assert in_warehouse(tmp_path / "warehouse.duckdb", name) == on_server(world, False)
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def wait_for(airflow: Airflow, sql: str, states: list[str]) -> None:
+    """Until runs have ended; all of them as they should."""
+    give_up = time.monotonic() + 600
+    while any(state in ("queued", "running") for (state,) in airflow.ask(sql)):
+        assert time.monotonic() < give_up, airflow.ask("SELECT run_id, task_id, map_index, state FROM task_instance")
+        time.sleep(0.5)
+    assert [state for (state,) in airflow.ask(sql)] == states
