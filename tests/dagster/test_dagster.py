@@ -109,8 +109,9 @@ def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
     def wrong(generation: int, path: str, params: dict[str, str]) -> Answer:
         answer = server_page(generation, path, params)
         answer.body.update({key: 10_000 for key in answer.body if key.startswith("total")})
-        for job in answer.body.get("jobs", []):
-            job["duration"] = "999"
+        # The simulator keeps each job as the bytes that it sends.
+        jobs = [json.loads(job) | {"duration": "999"} for job in answer.body.get("jobs", [])]
+        answer.body["jobs"] = [json.dumps(job).encode() for job in jobs]
         return answer
 
     simulator._page = wrong  # type: ignore[method-assign]
