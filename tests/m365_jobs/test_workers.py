@@ -65,7 +65,7 @@ class Workers:
     def run(self, machine: str, *arguments: str, code: int = 0) -> str:
         """What ``load`` says, once it has ended."""
         worker = self.start(machine, *arguments)
-        said = worker.communicate(timeout=180)[1]
+        said = worker.communicate(timeout=600)[1]
         assert worker.returncode == code, said
         return said
 
@@ -114,7 +114,7 @@ def test_a_tenant_that_another_worker_holds_is_left_out_by_all_tenants_and_waite
     assert f"process {holder.pid}" in line_with(waiting, "Waiting for it")
     gate.open.set()
     for worker in (holder, waiting):
-        said = worker.communicate(timeout=120)[1]
+        said = worker.communicate(timeout=600)[1]
         assert worker.returncode == 0, said
     workers.check()
 
@@ -128,7 +128,7 @@ def test_the_lease_of_a_killed_worker_expires_and_the_next_takes_over(fleet: Cal
     line_with(next_one, f"process {holder.pid}")
     holder.kill()
     gate.open.set()
-    said = next_one.communicate(timeout=120)[1]
+    said = next_one.communicate(timeout=600)[1]
     assert next_one.returncode == 0, said
     workers.check()
 
@@ -146,7 +146,7 @@ def test_a_lease_outlasts_a_load_that_takes_longer_than_it(fleet: Callable[[int]
         assert held_by == name
     assert renewed >= first + timedelta(seconds=10)
     gate.open.set()
-    said = holder.communicate(timeout=120)[1]
+    said = holder.communicate(timeout=600)[1]
     assert holder.returncode == 0, said
 
 
@@ -163,7 +163,7 @@ def test_a_worker_that_stood_still_until_another_took_over_writes_nothing(fleet:
     workers.check()
     gate.open.set()
     os.kill(sleeper.pid, signal.SIGCONT)
-    said = sleeper.communicate(timeout=120)[1]
+    said = sleeper.communicate(timeout=600)[1]
     assert sleeper.returncode == 1, said
     assert "stood still for so long that another took its place" in said
     workers.check()
@@ -174,7 +174,7 @@ def test_workers_of_one_round_load_each_tenant_once(fleet: Callable[[int], Worke
     workers = fleet(3)
     round_of = ("--all-tenants", "--min-age-minutes", "10")
     for worker in [workers.start(machine, *round_of) for machine in ("one", "two")]:
-        said = worker.communicate(timeout=180)[1]
+        said = worker.communicate(timeout=600)[1]
         assert worker.returncode == 0, said
     assert "tenant1: left out. The last load of tenant tenant1 ended" in workers.run("three", *round_of)
     workers.check()
@@ -217,7 +217,7 @@ def test_workers_killed_at_random_lose_nothing(fleet: Callable[[int], Workers], 
         running[number].communicate()
         running[number] = workers.start(f"new{number}", "--all-tenants")
     for worker in running:
-        said = worker.communicate(timeout=180)[1]
+        said = worker.communicate(timeout=600)[1]
         # A computer that is very busy may keep a worker from renewing its lease.
         assert worker.returncode == 0 or "another took its place" in said, said
     # What the killed ones held is waited for.
