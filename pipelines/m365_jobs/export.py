@@ -30,8 +30,8 @@ OWN: Any = {
 """What dlt gives to rows of Python objects, and so to those that later loads append."""
 
 
-def _of_objects(name: str, columns: dict[str, Any]) -> tuple[str, Any, pa.Schema]:
-    """Hints and Arrow schema of a table that loads append Python objects to."""
+def _of_objects(name: str, columns: dict[str, Any], key: str | None = None) -> tuple[str, Any, pa.Schema]:
+    """Hints and Arrow schema of a table that loads add Python objects to, as the load's own resource has them."""
     types = {"text": pa.string(), "bigint": pa.int64(), "timestamp": TIME}
     schema = pa.schema(
         [
@@ -39,7 +39,10 @@ def _of_objects(name: str, columns: dict[str, Any]) -> tuple[str, Any, pa.Schema
             *(pa.field(column, pa.string(), nullable=False) for column in OWN),
         ]
     )
-    hints = dlt.mark.make_hints(table_name=name, write_disposition="append", columns={**columns, **OWN})
+    once: Any = {"disposition": "merge", "strategy": "delete-insert"}
+    hints = dlt.mark.make_hints(
+        table_name=name, write_disposition=once if key else "append", primary_key=key, columns={**columns, **OWN}
+    )
     return name, hints, schema
 
 
@@ -49,7 +52,7 @@ CHILDREN: tuple[tuple[str, Any, pa.Schema], ...] = (
 )
 APPENDED: tuple[tuple[str, Any, pa.Schema], ...] = (
     ("load_audit", AUDIT, tables.AUDIT),
-    _of_objects("load_runs", runs.COLUMNS),
+    _of_objects("load_runs", runs.COLUMNS, "run_id"),
     _of_objects("load_findings", quality.COLUMNS),
 )
 

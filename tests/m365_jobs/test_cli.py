@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
-from avepoint_simulator import Answer, Simulator
+from avepoint_m365.settings import ObjectType
+from avepoint_simulator import Answer, Simulator, make_world
 
 from .conftest import Desk
 
@@ -29,6 +30,16 @@ def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Si
     cursors = {one["object_type"]: datetime.fromisoformat(one["cursor"]).timestamp() for one in found["partitions"]}
     assert cursors == newest
     assert [run["status"] for run in found["runs"]] == ["complete"]
+
+
+def test_each_service_of_an_empty_tenant_has_its_line_in_the_audit(desk: Sit) -> None:
+    with Simulator(make_world(0)) as empty:
+        user = desk(empty)
+        user.run("load")
+        assert len(empty.asked) == 1
+    assert user.query("SELECT object_type, complete, reported_total FROM load_audit ORDER BY 1") == sorted(
+        (one.name, True, 0) for one in ObjectType
+    )
 
 
 def test_a_second_load_tells_new_changed_and_unchanged_jobs_apart(simulator: Simulator, desk: Sit) -> None:
