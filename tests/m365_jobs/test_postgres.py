@@ -57,6 +57,7 @@ def test_bi_tools_find_primary_keys_and_indexes(postgres: Place, address: str) -
         ("m365_jobs.jobs", "tenant, id"),
         ("m365_jobs.jobs__backup_details", "tenant, job_id"),
         ("m365_jobs.jobs__job_errors", "tenant, job_id, error_index"),
+        ("m365_jobs.load_leases", "tenant"),
     ]
     plan = administer(
         "SET enable_seqscan = off",
