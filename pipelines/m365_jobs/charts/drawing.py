@@ -107,7 +107,7 @@ def durations(rows: Sequence[Row]) -> Drawing:
     base = alt.Chart(alt.InlineData(values=values), width=WIDTH - 150, height=alt.Step(22)).encode(
         y=alt.Y("service:N", title=None, sort=None, axis=alt.Axis(labelLimit=160, grid=False, domain=False))
     )
-    scale = alt.Scale(type="symlog", constant=0.1, nice=False)
+    scale = alt.Scale(type="symlog", constant=0.1, nice=False, padding=8)
     axis = alt.Axis(title="Hours", values=[0, 0.1, 0.5, 1, 2, 5, 10, 24, 48, 96])
     usual = (
         base.mark_bar(color=PALE, height=12)
