@@ -2,8 +2,8 @@
 
 import json
 import logging
-import shutil
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
