@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from avepoint_simulator import Simulator
 
-if find_spec("airflow.sdk") is None:
+if find_spec("airflow") is None:
     collect_ignore_glob = ["test_*.py"]
 
 DOCS = Path(__file__).parents[2] / "docs" / "orchestrators.md"
