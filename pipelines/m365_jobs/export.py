@@ -39,9 +39,8 @@ def _of_objects(name: str, columns: dict[str, Any], key: str | None = None) -> t
             *(pa.field(column, pa.string(), nullable=False) for column in OWN),
         ]
     )
-    once: Any = {"disposition": "merge", "strategy": "delete-insert"}
     hints = dlt.mark.make_hints(
-        table_name=name, write_disposition=once if key else "append", primary_key=key, columns={**columns, **OWN}
+        table_name=name, write_disposition=runs.ONCE if key else "append", primary_key=key, columns={**columns, **OWN}
     )
     return name, hints, schema
 
@@ -52,7 +51,7 @@ CHILDREN: tuple[tuple[str, Any, pa.Schema], ...] = (
 )
 APPENDED: tuple[tuple[str, Any, pa.Schema], ...] = (
     ("load_audit", AUDIT, tables.AUDIT),
-    _of_objects("load_runs", runs.COLUMNS, "run_id"),
+    _of_objects("load_runs", runs.COLUMNS, runs.KEY),
     _of_objects("load_findings", quality.COLUMNS),
 )
 

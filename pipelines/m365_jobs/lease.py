@@ -25,9 +25,6 @@ from m365_jobs.errors import UsageError, WarehouseError, explain
 SECONDS = 60.0
 """How long a lease lasts that nobody renews. Its holder renews it every third of that."""
 
-KEEPALIVE = 10
-"""Seconds after which PostgreSQL asks whether a silent holder of its locks is still there."""
-
 POLL = 1.0
 """Seconds between two looks whether a lease is free."""
 

@@ -25,6 +25,10 @@ COLUMNS: Any = {
     **{name: {"data_type": "bigint"} for name in ("requests", "jobs")},
 }
 
+KEY = "run_id"
+ONCE: Any = {"disposition": "merge", "strategy": "delete-insert"}
+"""How rows are added: in place of one with the same key, if there is one."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -52,13 +56,12 @@ def resource(rows: Iterator[Run | None]) -> DltResource:
 
     A row takes the place of one of the same run: a package may be loaded twice, where the first time was cut short.
     """
-    once: Any = {"disposition": "merge", "strategy": "delete-insert"}
 
     def load_runs() -> Iterator[Any]:
         for row in rows:
             yield row and asdict(row)
 
-    return dlt.resource(load_runs, name="load_runs", write_disposition=once, primary_key="run_id", columns=COLUMNS)
+    return dlt.resource(load_runs, name="load_runs", write_disposition=ONCE, primary_key=KEY, columns=COLUMNS)
 
 
 class Backlog:

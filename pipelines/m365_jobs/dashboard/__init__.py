@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import socket
 from importlib.resources import files
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dlt
+from avepoint_m365.config import is_loopback
 
 from m365_jobs.dashboard.live import Live
 from m365_jobs.errors import UsageError
@@ -40,7 +40,7 @@ def serve(pipeline: dlt.Pipeline, tenants: tuple[str, ...], host: str, port: int
     _live.append(Live(pipeline, tenants))
     # Tells of a tenant that nobody knows before a page would.
     live().version()
-    token = None if _is_loopback(host) else secrets.token_urlsafe(24)
+    token = None if is_loopback(host) else secrets.token_urlsafe(24)
     listening = _listen(host, port)
     server = uvicorn.Server(uvicorn.Config(_application(token), log_level="warning", lifespan="off"))
     name = f"[{host}]" if ":" in host else host
@@ -62,15 +62,6 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UsageError(
             f"Cannot listen on {host}, port {port}: {error.strerror or error}. Choose another with --host and --port."
         ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _application(token: str | None) -> Any:
@@ -97,7 +88,7 @@ class OwnPagesOnly:
         headers = dict(scope.get("headers", ()))
         host = headers.get(b"host", b"").decode("latin-1")
         origin = headers.get(b"origin", b"").decode("latin-1")
-        ours = _is_loopback(urlsplit(f"//{host}").hostname or "") and (not origin or urlsplit(origin).netloc == host)
+        ours = is_loopback(urlsplit(f"//{host}").hostname or "") and (not origin or urlsplit(origin).netloc == host)
         if ours or scope["type"] == "lifespan":
             await self._application(scope, receive, send)
         elif scope["type"] == "websocket":
