@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from m365_jobs import destinations, marts, quality, warehouse
 from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain, in_use
 from m365_jobs.lease import Busy, Lease, lease_of
-from m365_jobs.reader import open_reader
+from m365_jobs.reader import open_in_load
 from m365_jobs.runs import Backlog, Run, failed, resource
 
 LOCK_WAIT = 600.0
@@ -110,19 +110,20 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, say))
         backlog = Backlog(pipeline, warehouse.fingerprint(pipeline))
+        writing = stack.enter_context(ExitStack())
         try:
-            summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, lease, say)
+            summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, lease, writing, say)
         except Busy:
             raise
         except BaseException as error:
+            writing.close()
             why = explain(error)
             backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
             if why.kind not in ("destination", "config"):
                 with _writing(pipeline, lease, say):
                     _record_failures(pipeline, backlog, say)
             raise
-        with _writing(pipeline, lease, say):
-            marts.ensure(pipeline, protection)
+        marts.ensure(pipeline, protection)
         return summary
 
 
@@ -135,8 +136,10 @@ def _load(
     progress: Progress,
     backlog: Backlog,
     lease: Lease,
+    writing: ExitStack,
     say: Say,
 ) -> Summary:
+    """What ``load`` does, up to the views; ``writing`` then still keeps others from the warehouse."""
     began = time.monotonic()
     summary = Summary(run_id, tenant, warehouse.location(pipeline), pipeline.dataset_name)
 
@@ -162,22 +165,19 @@ def _load(
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
-        with _threads:
-            # DuckDB opens a file in one process either to read or to write.
-            with _connected(pipeline, say):
-                pass
-            _compare(pipeline, tenant, progress, summary)
-            pipeline.normalize()
-        with _writing(pipeline, lease, say):
-            pipeline.load()
-            backlog.clear()
+        # Opening and closing a DuckDB file takes longer than most of what is done in between.
+        writing.enter_context(_writing(pipeline, lease, say))
+        _compare(pipeline, tenant, progress, summary)
+        pipeline.normalize()
+        pipeline.load()
+        backlog.clear()
         if progress.cut_at is None:
             break
+        writing.close()
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
         source = _source(options, run_id, progress)
-    with _writing(pipeline, lease, say):
-        destinations.finish(pipeline, tenant, say)
-        _check(pipeline, summary, started_at, say)
+    destinations.finish(pipeline, tenant, say)
+    _check(pipeline, summary, started_at, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary
@@ -309,7 +309,7 @@ def _compare(pipeline: dlt.Pipeline, tenant: str, progress: Progress, summary: S
 
 def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tuple[Any, ...]]:
     """What the warehouse says of jobs that ended after ``start`` or have not ended."""
-    with open_reader(pipeline) as reader:
+    with open_in_load(pipeline) as reader:
         try:
             rows = reader.rows(
                 f"SELECT id, state, start_time, finish_time, duration_hours FROM {reader.table('jobs')} "

@@ -64,8 +64,10 @@ class Reading:
         progress.partitions = progress.partitions_done = 0
         progress.results, progress.cut_at = [], None
         self._results: dict[Partition, PartitionResult | None] = {}
-        self.may_learn = True
-        """Whether ``range_is_of_starts`` is still worth a request in this load."""
+        self.find_out = False
+        """Whether to spend a request on ``range_is_of_starts``."""
+        self.range_is_of_starts: bool | None = None
+        """Whether the API compares startTime with the start of jobs, once it was found out."""
         self.overlapping = False
         """Whether partitions return jobs of one another, in this load or an earlier one. Then all are read over the
         same window: a job seen in only one of them would else change its place from load to load."""
@@ -111,6 +113,8 @@ class Reading:
             to_read = {one: read.until(cut) for one, read in to_read.items() if read.window.start < cut}
         self._results |= self._read(to_read, probes)
         self._keep_each_job_once()
+        if self.find_out:
+            self.range_is_of_starts = self._is_range_of_starts()
         self._progress.results = self.results
         self._progress.jobs = self._jobs_before + sum(one.jobs.num_rows for one in self.results)
 
@@ -197,7 +201,7 @@ class Reading:
             f"and a named location; for instance {job_id}: {kept.partition}, not {other.partition}."
         )
 
-    def range_is_of_starts(self) -> bool | None:
+    def _is_range_of_starts(self) -> bool | None:
         """Whether the API compares startTime with the start of jobs, which the vendor does not say; None if unknown.
 
         Found out with one request: the longest finished job is looked for in a range that begins after its start and
