@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -162,6 +163,7 @@ def _load(
     with _writing(pipeline, lease, say):
         _finish_what_was_left(pipeline, say)
     while True:
+        since = datetime.now(UTC)
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
@@ -171,13 +173,17 @@ def _load(
         pipeline.normalize()
         pipeline.load()
         backlog.clear()
+        _check(pipeline, summary, since, say)
         if progress.cut_at is None:
             break
         writing.close()
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
+        # What was read of a slice is held in circles, which Python breaks up by their number, not by what they hold.
+        del source
+        progress.results = []
+        gc.collect()
         source = _source(options, run_id, progress)
     destinations.finish(pipeline, tenant, say)
-    _check(pipeline, summary, started_at, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary

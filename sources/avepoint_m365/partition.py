@@ -111,6 +111,11 @@ class Listing:
             if answer.page.total is not None:
                 self.reported_total = answer.page.total
 
+    def take_sightings(self) -> list[pa.Table]:
+        """The sightings, which are then no longer held here."""
+        taken, self.sightings = self.sightings, []
+        return taken
+
 
 @dataclass
 class PartitionResult:
@@ -178,7 +183,7 @@ class PartitionReader:
             if everything.complete:
                 # Read without a type and gone since: such a row would take the type from one that the warehouse has.
                 gone = everything.ids - types.keys() - seen
-        jobs = newest(table for listing in listings for table in listing.sightings)
+        jobs = newest(table for listing in listings for table in listing.take_sightings())
         if gone:
             jobs = jobs.filter(pc.invert(pc.is_in(jobs["id"], pa.array(gone, pa.string()))))
         return PartitionResult(partition, jobs, types, listings)
