@@ -34,9 +34,8 @@ LEASE = 10
 """Seconds of a lease here, so that takeovers are seen; 60 in the product."""
 SIDE_BY_SIDE = 3
 """Tenants that a worker loads at once here, so that a few tenants are enough for many workers; 8 in the product."""
-COMMAND = (
-    f"from m365_jobs import cli, lease, many; lease.SECONDS = {LEASE}; many.SIDE_BY_SIDE = {SIDE_BY_SIDE}; cli.main()"
-)
+COMMAND = f"from m365_jobs import cli, lease; lease.SECONDS = {LEASE}; cli.main()"
+WORKER = ("--min-age-minutes", "600", "--side-by-side", str(SIDE_BY_SIDE))
 JOBS = 100
 PAUSE = 8
 """Seconds between two starts of one worker."""
@@ -71,7 +70,7 @@ class Fleet:
         home = self.folder / str(machine)
         home.mkdir(exist_ok=True)
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "load", "--all-tenants", "--min-age-minutes", "600"],
+            [sys.executable, "-c", COMMAND, "load", "--all-tenants", *WORKER],
             cwd=home,
             env={**self.environment, "DLT_DATA_DIR": str(home / "dlt")},
             stderr=(home / "said").open("a"),
