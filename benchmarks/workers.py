@@ -28,7 +28,8 @@ sys.path.insert(0, str(ROOT))
 from tests.m365_jobs.places import Place, administer, database  # noqa: E402
 from tests.truth import on_server  # noqa: E402
 
-BEGIN, END = "<!-- made by make test-workers -->", "<!-- until here -->"
+BEGIN, END = "<!-- made by make test-workers: {} -->", "<!-- until here -->"
+"""Around what a measure says in docs/scaling.md."""
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
 LEASE = 10
 """Seconds of a lease here, so that takeovers are seen; 60 in the product."""
@@ -188,9 +189,10 @@ def _round(one: Fleet, workers: int) -> Iterator[str]:
             one.next_round()
         began = time.monotonic()
         processes = [one.start(machine) for machine in range(workers)]
-        if any(process.wait() for process in processes) or one.left() or one.wrong():
-            raise SystemExit("\n".join(file.read_text()[-2000:] for file in one.folder.glob("*/said")))
+        codes = [process.wait() for process in processes]
         seconds = time.monotonic() - began
+        if any(codes) or one.left() or one.wrong():
+            raise SystemExit("\n".join(file.read_text()[-2000:] for file in one.folder.glob("*/said")))
         yield f"{seconds:.1f} s"
         yield f"{len(one.tenants) / seconds:.2f}"
 
@@ -210,20 +212,31 @@ def main() -> None:
         "growth": [growth(24, 0.0, counts), growth(24, 0.2, counts)],
         "staging": [staging(24, given.workers)],
     }
-    lines = [
+    for name, measures in parts.items():
+        if given.only in (None, name):
+            write(name, [line for measure in measures for line in said(measure)])
+
+
+def said(measure: Iterator[str]) -> Iterator[str]:
+    """The lines of a measure, shown as they come, with an empty one before them."""
+    yield ""
+    for line in measure:
+        print(line, flush=True)
+        yield line
+
+
+def write(name: str, lines: list[str]) -> None:
+    """Puts what a measure said into its place in docs/scaling.md."""
+    load, _, _ = os.getloadavg()
+    when = (
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores, which workers, simulators and "
-        f"PostgreSQL shared, with Python {sys.version.split()[0]}. A worker loads {SIDE_BY_SIDE} tenants side by side "
-        "here (8 in the product).",
-    ]
-    for part in [one for name, ones in parts.items() if given.only in (None, name) for one in ones]:
-        lines.append("")
-        for line in part:
-            print(line, flush=True)
-            lines.append(line)
-    page = ROOT / "docs" / "scaling.md"
-    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    text = "\n".join([head.rstrip(), "", BEGIN, *lines, END])
-    page.write_text(text + rest.partition(END)[2].rstrip() + "\n", encoding="utf-8")
+        f"PostgreSQL shared (load average {load:.0f}), with Python {sys.version.split()[0]}. A worker loads "
+        f"{SIDE_BY_SIDE} tenants side by side here (8 in the product)."
+    )
+    page, begin = ROOT / "docs" / "scaling.md", BEGIN.format(name)
+    head, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    tail = rest.partition(END)[2]
+    page.write_text(head + "\n".join([begin, when, *lines, END]) + tail, encoding="utf-8")
 
 
 if __name__ == "__main__":
