@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from m365_jobs import destinations, marts, quality, warehouse
 from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain, in_use
 from m365_jobs.lease import Busy, Lease, lease_of
-from m365_jobs.reader import open_reader
+from m365_jobs.reader import open_in_load
 from m365_jobs.runs import Backlog, Run, failed, resource
 
 LOCK_WAIT = 600.0
@@ -163,10 +163,9 @@ def _load(
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
         with _threads:
-            # DuckDB opens a file in one process either to read or to write.
+            # Kept open meanwhile: another program may take a DuckDB file the moment that it is closed.
             with _connected(pipeline, say):
-                pass
-            _compare(pipeline, tenant, progress, summary)
+                _compare(pipeline, tenant, progress, summary)
             pipeline.normalize()
         with _writing(pipeline, lease, say):
             pipeline.load()
@@ -309,7 +308,7 @@ def _compare(pipeline: dlt.Pipeline, tenant: str, progress: Progress, summary: S
 
 def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tuple[Any, ...]]:
     """What the warehouse says of jobs that ended after ``start`` or have not ended."""
-    with open_reader(pipeline) as reader:
+    with open_in_load(pipeline) as reader:
         try:
             rows = reader.rows(
                 f"SELECT id, state, start_time, finish_time, duration_hours FROM {reader.table('jobs')} "
