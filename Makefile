@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test test-workers test-dagster test-airflow lint setup bench docs lock lock-dagster lock-airflow clean
+.PHONY: run test costs crashes test-workers test-dagster test-airflow lint setup bench docs lock lock-dagster lock-airflow clean
 
 run: .venv/.installed
 	$(PY) -m m365_jobs demo
@@ -29,6 +29,9 @@ crashes: .venv/.tested
 
 test-workers: .venv/.tested
 	$(PY) benchmarks/workers.py
+
+costs: .venv/.tested
+	$(PY) benchmarks/costs.py
 
 bench: .venv/.tested
 	$(PY) benchmarks/run.py

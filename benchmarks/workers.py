@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import fill
 from types import MappingProxyType
 
 from avepoint_simulator import Simulator, make_world
@@ -28,15 +29,15 @@ sys.path.insert(0, str(ROOT))
 from tests.m365_jobs.places import Place, administer, database  # noqa: E402
 from tests.truth import on_server  # noqa: E402
 
-BEGIN, END = "<!-- made by make test-workers -->", "<!-- until here -->"
+BEGIN, END = "<!-- measured: {} -->", "<!-- until here -->"
+"""Around what a measure says in docs/scaling.md."""
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
 LEASE = 10
 """Seconds of a lease here, so that takeovers are seen; 60 in the product."""
 SIDE_BY_SIDE = 3
 """Tenants that a worker loads at once here, so that a few tenants are enough for many workers; 8 in the product."""
-COMMAND = (
-    f"from m365_jobs import cli, lease, many; lease.SECONDS = {LEASE}; many.SIDE_BY_SIDE = {SIDE_BY_SIDE}; cli.main()"
-)
+COMMAND = f"from m365_jobs import cli, lease; lease.SECONDS = {LEASE}; cli.main()"
+ROUND = ("--min-age-minutes", "600")
 JOBS = 100
 PAUSE = 8
 """Seconds between two starts of one worker."""
@@ -50,6 +51,7 @@ class Fleet:
     address: str
     tenants: dict[str, Simulator]
     environment: dict[str, str] = field(default_factory=dict)
+    side_by_side: int = SIDE_BY_SIDE
     started: int = 0
 
     def __post_init__(self) -> None:
@@ -71,7 +73,7 @@ class Fleet:
         home = self.folder / str(machine)
         home.mkdir(exist_ok=True)
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "load", "--all-tenants", "--min-age-minutes", "600"],
+            [sys.executable, "-c", COMMAND, "load", "--all-tenants", *ROUND, "--side-by-side", str(self.side_by_side)],
             cwd=home,
             env={**self.environment, "DLT_DATA_DIR": str(home / "dlt")},
             stderr=(home / "said").open("a"),
@@ -111,7 +113,12 @@ class Fleet:
 
 
 @contextmanager
-def fleet(tenants: int, latency: float = 0.0, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Fleet]:
+def fleet(
+    tenants: int,
+    latency: float = 0.0,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    side_by_side: int = SIDE_BY_SIDE,
+) -> Iterator[Fleet]:
     """A fleet that is gone afterwards."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -120,7 +127,7 @@ def fleet(tenants: int, latency: float = 0.0, environment: Mapping[str, str] = M
             f"t{number:02}": stack.enter_context(Simulator(make_world(JOBS, number, NOW, 10), latency=latency))
             for number in range(tenants)
         }
-        yield Fleet(folder, address, simulators, dict(environment))
+        yield Fleet(folder, address, simulators, dict(environment), side_by_side)
 
 
 def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: random.Random) -> Iterator[str]:
@@ -164,12 +171,23 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
     )
 
 
-def growth(tenants: int, latency: float, counts: tuple[int, ...]) -> Iterator[str]:
-    """A first round and a round with nothing new, by workers."""
-    yield f"### {tenants} tenants, {latency * 1000:.0f} ms a request\n"
+def growth(counts: tuple[int, ...]) -> Iterator[str]:
+    """Where processors are the limit: a first round and a round with nothing new, by workers."""
+    yield "### 24 tenants, an API without latency: processors are the limit\n"
+    yield from _by_workers(counts, lambda: fleet(24))
+
+
+def waiting(counts: tuple[int, ...]) -> Iterator[str]:
+    """The same where the API is the limit."""
+    yield "### 8 tenants, one request at a time with 150 ms each, one tenant at a time: the API is the limit\n"
+    one_request = {"SOURCES__AVEPOINT_M365__CONCURRENCY": "1"}
+    yield from _by_workers(counts, lambda: fleet(8, 0.15, one_request, side_by_side=1))
+
+
+def _by_workers(counts: tuple[int, ...], make: Callable[[], AbstractContextManager[Fleet]]) -> Iterator[str]:
     yield "| workers | first load | tenants a second | next load | tenants a second |\n|---:|---:|---:|---:|---:|"
     for workers in counts:
-        with fleet(tenants, latency) as one:
+        with make() as one:
             yield f"| {workers} | " + " | ".join(_round(one, workers)) + " |"
 
 
@@ -189,9 +207,10 @@ def _round(one: Fleet, workers: int) -> Iterator[str]:
             one.next_round()
         began = time.monotonic()
         processes = [one.start(machine) for machine in range(workers)]
-        if any(process.wait() for process in processes) or one.left() or one.wrong():
-            raise SystemExit("\n".join(file.read_text()[-2000:] for file in one.folder.glob("*/said")))
+        codes = [process.wait() for process in processes]
         seconds = time.monotonic() - began
+        if any(codes) or one.left() or one.wrong():
+            raise SystemExit("\n".join(file.read_text()[-2000:] for file in one.folder.glob("*/said")))
         yield f"{seconds:.1f} s"
         yield f"{len(one.tenants) / seconds:.2f}"
 
@@ -203,28 +222,41 @@ def main() -> None:
     parser.add_argument("--tenants", type=int, default=50)
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=("killed", "growth", "staging"))
+    parser.add_argument("--only", choices=("killed", "growth", "waiting", "staging"))
     given = parser.parse_args()
     counts = (1, 2, 4, 8)
+    note = f"A worker loads {SIDE_BY_SIDE} tenants side by side here, unless it says otherwise (8 in the product)."
     parts = {
         "killed": [killed_at_random(given.workers, given.tenants, given.kills, 2, random.Random(given.seed))],
-        "growth": [growth(24, 0.0, counts), growth(24, 0.2, counts)],
+        "growth": [growth(counts)],
+        "waiting": [waiting(counts)],
         "staging": [staging(24, given.workers)],
     }
-    lines = [
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores, which workers, simulators and "
-        f"PostgreSQL shared, with Python {sys.version.split()[0]}. A worker loads {SIDE_BY_SIDE} tenants side by side "
-        "here (8 in the product).",
-    ]
-    for part in [one for name, ones in parts.items() if given.only in (None, name) for one in ones]:
-        lines.append("")
-        for line in part:
-            print(line, flush=True)
-            lines.append(line)
-    page = ROOT / "docs" / "scaling.md"
-    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    text = "\n".join([head.rstrip(), "", BEGIN, *lines, END])
-    page.write_text(text + rest.partition(END)[2].rstrip() + "\n", encoding="utf-8")
+    for name, measures in parts.items():
+        if given.only in (None, name):
+            write(name, ["", note, *(line for measure in measures for line in said(measure))])
+
+
+def said(measure: Iterator[str]) -> Iterator[str]:
+    """The lines of a measure, shown as they come, with an empty one before them."""
+    yield ""
+    for line in measure:
+        print(line, flush=True)
+        yield line
+
+
+def write(name: str, lines: list[str]) -> None:
+    """Puts what a measure said into its place in docs/scaling.md."""
+    load, _, _ = os.getloadavg()
+    when = (
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC with Python {sys.version.split()[0]} on {os.cpu_count()} "
+        f"cores, which loads, simulators and PostgreSQL shared with other programs (load average {load:.1f})."
+    )
+    page, begin = ROOT / "docs" / "scaling.md", BEGIN.format(name)
+    head, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    tail = rest.partition(END)[2]
+    shown = [one if one.startswith(("|", "#")) else fill(one, 120) for one in "\n".join([when, *lines]).split("\n")]
+    page.write_text(head + "\n".join([begin, *shown, END]) + tail, encoding="utf-8")
 
 
 if __name__ == "__main__":

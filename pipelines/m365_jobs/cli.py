@@ -82,6 +82,9 @@ MinAge = Annotated[
     float,
     typer.Option(min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended less ago."),
 ]
+SideBySide = Annotated[
+    int, typer.Option(min=1, help="Of several tenants, how many are loaded at once; each API host has a limit as well.")
+]
 
 
 @contextmanager
@@ -112,6 +115,7 @@ def load(
     tenant: Tenants = None,
     all_tenants: AllTenants = False,
     min_age_minutes: MinAge = 0.0,
+    side_by_side: SideBySide = 8,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
@@ -128,7 +132,9 @@ def load(
         elif min_age_minutes:
             raise typer.BadParameter("goes with --all-tenants", param_hint="--min-age-minutes")
         many = all_tenants or len(tenants) > 1
-        raise typer.Exit(_load_many(options, tenants, verbose) if many else _load_one(options, tenants[0]))
+        raise typer.Exit(
+            _load_many(options, tenants, side_by_side, verbose) if many else _load_one(options, tenants[0])
+        )
 
 
 def _load_one(options: Any, tenant: Any) -> int:
@@ -145,7 +151,7 @@ def _load_one(options: Any, tenant: Any) -> int:
     return summary.exit_code
 
 
-def _load_many(options: Any, tenants: list[Any], verbose: bool) -> int:
+def _load_many(options: Any, tenants: list[Any], side_by_side: int, verbose: bool) -> int:
     from avepoint_m365 import Progress
 
     from m365_jobs import console
@@ -157,7 +163,7 @@ def _load_many(options: Any, tenants: list[Any], verbose: bool) -> int:
 
     group = Group({one.name: Progress() for one in tenants})
     with console.watch(lambda: console.progress_of_many(group)):
-        load_all(tenants, options, group, console.say, failed)
+        load_all(tenants, options, group, console.say, failed, side_by_side)
     console.report_many(group)
     return group.exit_code
 

@@ -42,6 +42,8 @@ def progress_of_one(progress: Progress) -> str:
 
 def progress_of_many(group: Group) -> str:
     """How far the loads of several tenants are, in one line."""
+    if len(group.progress) == 1:
+        return progress_of_one(*group.progress.values())
     return f"{len(group.outcomes)}/{len(group.progress)} tenants, {_traffic(group.progress.values())}"
 
 
@@ -80,8 +82,16 @@ def watch(line: Callable[[], str]) -> Iterator[None]:
 
 
 def report_many(group: Group) -> None:
-    """What the loads of several tenants did: a line for each that is not fine, and one for all."""
+    """What the loads of several tenants did: a line for each that is not fine, and one for all. Where there is but one
+    tenant it is the summary of its load, or what it failed of."""
     outcomes = sorted(group.outcomes, key=lambda one: one.tenant)
+    if len(outcomes) == 1:
+        (one,) = outcomes
+        if one.summary:
+            report(one.summary)
+        elif one.failure:
+            say(f"Error ({one.failure.kind}): {one.failure.text}")
+        return
     summaries = [one.summary for one in outcomes if one.summary]
     for one in outcomes:
         if one.failure:

@@ -35,6 +35,8 @@ NOT_RETRIED = ("config", "auth", "permission")
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
+
 
 class Translator(DagsterDltTranslator):
     """Keys, groups and kinds of our assets; override ``get_asset_spec`` for others."""
@@ -52,6 +54,8 @@ def definitions(
     first_day: str | None = None,
     executor: dg.ExecutorDefinition | None = None,
     translator: DagsterDltTranslator | None = None,
+    freshness: dg.FreshnessPolicy | None = FRESHNESS,
+    retries: dg.RetryPolicy | None = RETRIES,
 ) -> dg.Definitions:
     """Assets, checks and the schedule of the tenants that dlt's configuration has now.
 
@@ -65,6 +69,8 @@ def definitions(
         first_day: The first day that can be loaded again, as 2026-01-31.
         executor: What runs the loads; Dagster's own, a process for each, where unset.
         translator: Makes the assets' keys, groups and kinds.
+        freshness: How old the newest load may be, of whichever tenant; goes with ``cron``. None: any age.
+        retries: Whether and when a load that failed is tried again, where that may help. None: never.
 
     Raises:
         UsageError: for a destination that is not known.
@@ -73,8 +79,8 @@ def definitions(
     by_tenant = dg.StaticPartitionsDefinition(names)
     place = Place(destination, dataset)
     specs = Specs(place, translator or Translator())
-    new = _new_jobs(place, specs, by_tenant)
-    past = _past_days(place, specs, by_tenant, first_day or f"{datetime.now(UTC).year - 2}-01-01")
+    new = _new_jobs(place, specs, by_tenant, freshness, retries)
+    past = _past_days(place, specs, by_tenant, first_day or f"{datetime.now(UTC).year - 2}-01-01", retries)
     job = dg.define_asset_job("load", dg.AssetSelection.assets(new))
 
     @dg.schedule(job=job, cron_schedule=cron, execution_timezone="UTC")
@@ -181,8 +187,13 @@ def _columns(relation: marts.Relation) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(one.name, one.type, one.description) for one in relation.columns])
 
 
-def _new_jobs(place: Place, specs: Specs, by_tenant: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
-    freshness = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
+def _new_jobs(
+    place: Place,
+    specs: Specs,
+    by_tenant: dg.StaticPartitionsDefinition,
+    freshness: dg.FreshnessPolicy | None,
+    retries: dg.RetryPolicy | None,
+) -> dg.AssetsDefinition:
     families = [specs.family(name, freshness_policy=freshness) for name in FAMILIES]
     jobs, records = (one.key for one in families)
 
@@ -191,7 +202,7 @@ def _new_jobs(place: Place, specs: Specs, by_tenant: dg.StaticPartitionsDefiniti
         specs=families,
         check_specs=_check_specs(jobs, by_tenant),
         partitions_def=by_tenant,
-        retry_policy=RETRIES,
+        retry_policy=retries,
     )
     def load_new(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         tenant = context.partition_key
@@ -209,7 +220,11 @@ def _new_jobs(place: Place, specs: Specs, by_tenant: dg.StaticPartitionsDefiniti
 
 
 def _past_days(
-    place: Place, specs: Specs, by_tenant: dg.StaticPartitionsDefinition, first_day: str
+    place: Place,
+    specs: Specs,
+    by_tenant: dg.StaticPartitionsDefinition,
+    first_day: str,
+    retries: dg.RetryPolicy | None,
 ) -> dg.AssetsDefinition:
     days = dg.DailyPartitionsDefinition(first_day)
     spec = specs.family("jobs_by_day")
@@ -218,7 +233,7 @@ def _past_days(
         name="load_day",
         specs=[spec],
         partitions_def=dg.MultiPartitionsDefinition({"day": days, "tenant": by_tenant}),
-        retry_policy=RETRIES,
+        retry_policy=retries,
     )
     def load_day(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         key: Any = context.partition_key

@@ -49,6 +49,21 @@ class Busy(WarehouseError):
     """Another worker is loading the tenant, or has just done so."""
 
 
+def has_leases(destination_type: str) -> bool:
+    """Whether a destination of that type can keep leases."""
+    return destination_type.endswith(".postgres")
+
+
+def refuse_age(min_age: timedelta | None, destination_type: str) -> None:
+    """Refuses an age above 0 for a destination that keeps no leases, and so does not know when a load ended.
+
+    Raises:
+        UsageError: saying what it is for.
+    """
+    if min_age and not has_leases(destination_type):
+        raise UsageError("--min-age-minutes is for workers that share a warehouse in PostgreSQL.")
+
+
 class Lease:
     """A tenant's lease, where the warehouse has no such thing: there to be taken by anyone."""
 
@@ -61,8 +76,7 @@ class Lease:
         Raises:
             UsageError: for an age above 0, where the warehouse has no leases.
         """
-        if min_age:
-            raise UsageError("--min-age-minutes is for workers that share a warehouse in PostgreSQL.")
+        refuse_age(min_age, "")
 
     def before_writing(self, client: Any) -> None:
         """Waits until the holder of an open connection may write, and makes sure that the lease is still its own.
@@ -80,8 +94,8 @@ class Lease:
 
 def lease_of(pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> Lease:
     """The lease of a tenant in the pipeline's warehouse, not taken yet; given back at the end of its ``with``."""
-    is_postgres = pipeline.destination.destination_type.endswith(".postgres")
-    return PostgresLease(pipeline, tenant, run_id, say) if is_postgres else Lease()
+    kept = has_leases(pipeline.destination.destination_type)
+    return PostgresLease(pipeline, tenant, run_id, say) if kept else Lease()
 
 
 class PostgresLease(Lease):

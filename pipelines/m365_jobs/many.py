@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 from avepoint_m365 import Progress
 
 from m365_jobs.errors import FAILED, FINE, Failure, explain
-from m365_jobs.lease import Busy
+from m365_jobs.lease import Busy, refuse_age
 from m365_jobs.load import Options, Say, Summary, load
 from m365_jobs.tenants import Tenant
-
-SIDE_BY_SIDE = 8
-"""Tenants that are read at once; how many requests are under way is up to ``concurrency``, for each API host."""
+from m365_jobs.warehouse import destination_type
 
 
 @dataclass
@@ -50,12 +48,23 @@ class Group:
 
 
 def load_all(
-    tenants: Sequence[Tenant], options: Options, group: Group, say: Say, failed: Callable[[BaseException], None]
+    tenants: Sequence[Tenant],
+    options: Options,
+    group: Group,
+    say: Say,
+    failed: Callable[[BaseException], None],
+    side_by_side: int,
 ) -> None:
     """Loads each tenant with ``options``; ``group`` tells how far they are and, at the end, how each ended.
 
-    ``failed`` is told of each exception, after it was recorded.
+    ``failed`` is told of each exception, after it was recorded. ``side_by_side`` is how many tenants are read at once;
+    how many requests are under way is up to ``concurrency``, for each API host.
+
+    Raises:
+        UsageError: before anything is loaded, where the warehouse cannot tell how long ago a tenant was.
     """
+    if options.min_age and not options.file:
+        refuse_age(options.min_age, destination_type(options.destination))
 
     def one(tenant: Tenant) -> Outcome:
         def tell(text: str) -> None:
@@ -75,5 +84,5 @@ def load_all(
         group.outcomes.append(outcome)
         return outcome
 
-    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="tenant") as pool:
+    with ThreadPoolExecutor(side_by_side, thread_name_prefix="tenant") as pool:
         list(pool.map(one, tenants))

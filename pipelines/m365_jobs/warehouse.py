@@ -83,14 +83,28 @@ def open_pipeline(
     """
     telemetry_off()
     places: Any = {"pipelines_dir": str(folder)} if folder else {}
-    name = destination or dlt.config.get("destination_type") or dlt.config.get("destination_name") or "duckdb"
+    name = _destination_name(destination)
     pipeline: dlt.Pipeline = dlt.pipeline(
         pipeline_name(tenant),
-        destination=_duckdb(file) if file else _destination(str(name), tenant),
+        destination=_duckdb(file) if file else _destination(name, tenant),
         dataset_name=dataset or DATASET,
         **places,
     )
     return pipeline
+
+
+def destination_type(destination: str | None = None) -> str:
+    """What kind of destination ``open_pipeline`` would choose, in dlt's words, such as dlt.destinations.postgres.
+
+    Raises:
+        UsageError: for a destination that is not known.
+    """
+    kind: str = _destination(_destination_name(destination), DEFAULT_TENANT).destination_type
+    return kind
+
+
+def _destination_name(destination: str | None) -> str:
+    return str(destination or dlt.config.get("destination_type") or dlt.config.get("destination_name") or "duckdb")
 
 
 def _destination(name: str, tenant: str) -> Any:

@@ -62,6 +62,13 @@ class Airflow:
         assert done.returncode == code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def python(self, code: str) -> str:
+        """Runs some Python in the environment of the DAGs, which has to be fine; what it printed."""
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, cwd=self.dags, env=self.environment, capture_output=True, text=True, timeout=600, check=True
+        ).stdout
+
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Asks the metadata database."""
         with closing(sqlite3.connect(self.home / "airflow.db", timeout=60)) as connection:
@@ -109,7 +116,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
     airflow = Airflow(tmp_path_factory.mktemp("airflow"))
     for number, example in enumerate(examples()):
         (airflow.dags / f"example_{number}.py").write_text(example)
-    (airflow.dags / "split.py").write_text(examples()[0].replace('"m365_jobs"', '"split", split="locations"'))
+    for name, arguments in {
+        "split": 'split="locations"',
+        "rounds": 'destination="postgres", min_age=timedelta(minutes=10), '
+        'task_arguments={"retries": 1, "retry_delay": timedelta()}',
+    }.items():
+        text = examples()[0].replace('"m365_jobs"', f'"{name}", {arguments}')
+        (airflow.dags / f"{name}.py").write_text(
+            text.replace("import UTC, datetime", "import UTC, datetime, timedelta")
+        )
     airflow.run("db", "migrate")
     airflow.run("dags", "reserialize")
     return airflow

@@ -8,7 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 from avepoint_simulator import Answer, SimulatedJob, Simulator, World, make_world
+from m365_jobs.airflow import load_dag
 
+from ..m365_jobs.places import administer, database
 from ..truth import in_warehouse, on_server
 from .conftest import Airflow, section
 
@@ -28,7 +30,14 @@ def airflow(installed: Airflow, tmp_path: Path) -> Airflow:
 def test_dags_import_without_errors(airflow: Airflow) -> None:
     assert airflow.ask("SELECT * FROM import_error") == []
     dags = airflow.ask("SELECT DISTINCT dag_id FROM serialized_dag ORDER BY 1")
-    assert dags == [("m365_jobs",), ("m365_source",), ("split",)]
+    assert dags == [("m365_jobs",), ("m365_source",), ("rounds",), ("split",)]
+
+
+def test_a_dag_file_is_read_without_dlt_and_what_contradicts_itself_is_refused(airflow: Airflow) -> None:
+    read = "import example_0, sys; print(example_0.m365_jobs.task_ids, {'dlt', 'duckdb', 'pyarrow'} & {*sys.modules})"
+    assert airflow.python(read).splitlines()[-1] == "['tenants', 'load'] set()"
+    with pytest.raises(ValueError, match="min_age goes with split='tenants'"):
+        load_dag(start_date=NOW, split="locations", min_age=timedelta())
 
 
 def test_each_tenant_is_a_task_and_a_broken_one_fails_alone(airflow: Airflow, tmp_path: Path) -> None:
@@ -79,6 +88,29 @@ def test_locations_can_be_tasks_of_their_own(airflow: Airflow, tmp_path: Path) -
     assert in_warehouse(tmp_path / "warehouse.duckdb", "contoso") == on_server(world, True)
 
 
+def test_what_another_worker_has_just_loaded_is_skipped_but_a_failure_is_tried_again(airflow: Airflow) -> None:
+    here, there = make_world(60, seed=6, now=NOW), make_world(60, seed=7, now=NOW)
+    with Simulator(here) as first, Simulator(there) as second, database() as address:
+        airflow.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+        airflow.environment["RUNTIME__REQUEST_MAX_ATTEMPTS"] = "1"
+        airflow.configure(section("contoso", first), section("fabrikam", second))
+        airflow.python(
+            "from m365_jobs.cli import app; app(['load', '--tenant', 'contoso', '--destination', 'postgres'])"
+        )
+        asked = len(first.asked)
+        # Each load asks for a token of its own: the first one finds the API down.
+        second.fault = lambda asked: Answer(503) if second.token_requests < 2 else None
+        airflow.run("dags", "test", "rounds")
+        assert len(first.asked) == asked
+        assert airflow.ask(
+            "SELECT rendered_map_index, state, try_number FROM task_instance WHERE dag_id = 'rounds' AND map_index >= 0"
+            " ORDER BY 1"
+        ) == [("contoso", "skipped", 1), ("fabrikam", "success", 2)]
+        runs = "SELECT tenant, status FROM m365_jobs.load_runs ORDER BY started_at"
+        loads = [("contoso", "complete"), ("fabrikam", "failed"), ("fabrikam", "complete")]
+        assert administer(runs, address=address) == loads
+
+
 def test_dlts_own_task_group_loads_the_source(airflow: Airflow, tmp_path: Path) -> None:
     world = make_world(60, seed=5, now=NOW)
     with Simulator(world) as simulator:
@@ -108,8 +140,8 @@ def test_a_backfill_loads_exactly_its_interval_and_the_next_run_what_is_new(airf
             wait_for(airflow, "SELECT state FROM dag_run WHERE run_type = 'backfill'", ["success"] * 2)
             for name in names:
                 assert in_warehouse(tmp_path / "warehouse.duckdb", name).keys() == {"job 4", "job 5"}
-            airflow.run("dags", "trigger", "m365_jobs", "--run-id", "by hand")
-            wait_for(airflow, "SELECT state FROM dag_run WHERE run_id = 'by hand'", ["success"])
+            airflow.run("dags", "trigger", "m365_jobs", "--run-id", "by-hand")
+            wait_for(airflow, "SELECT state FROM dag_run WHERE run_id = 'by-hand'", ["success"])
     for name in names:
         assert in_warehouse(tmp_path / "warehouse.duckdb", name) == on_server(world, False)
 

@@ -5,14 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from avepoint_simulator import Answer, Simulator, make_world
 from dagster_dlt import DagsterDltTranslator
-from m365_jobs.dagster import definitions
+from m365_jobs.dagster import RETRIES, definitions
 
 from ..m365_jobs.conftest import NOW, Desk
 from ..truth import in_warehouse, on_server
@@ -25,11 +24,16 @@ def user(simulator: Simulator, desk: Callable[[Simulator], Desk], monkeypatch: p
     """A provider with two tenants in the environment, which this process has as well."""
     user = desk(simulator)
     with Simulator(make_world(80, seed=9, now=NOW)) as second:
-        shared = {name: user.environment.pop(name) for name in list(user.environment) if name.startswith("SOURCES__")}
-        for tenant, server in (("CONTOSO", simulator), ("FABRIKAM", second)):
-            for name, value in shared.items():
-                own = value.replace(simulator.base_url, server.base_url)
-                user.environment[name.replace("M365__", f"M365__TENANTS__{tenant}__", 1)] = own
+        for name in [name for name in user.environment if name.startswith("SOURCES__")]:
+            del user.environment[name]
+        for tenant, server in (("contoso", simulator), ("fabrikam", second)):
+            own = {
+                "base_url": server.base_url,
+                "token_url": server.token_url,
+                "credentials__client_id": server.client_id,
+                "credentials__client_secret": server.client_secret,
+            }
+            user.set(**{f"tenants__{tenant}__{key}": value for key, value in own.items()})
         user.environment["DAGSTER_HOME"] = str(user.folder)
         (user.folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
         for name, value in user.environment.items():
@@ -41,14 +45,16 @@ def user(simulator: Simulator, desk: Callable[[Simulator], Desk], monkeypatch: p
 
 @pytest.fixture
 def instance(user: Desk) -> Iterator[dg.DagsterInstance]:
+    """Where Dagster keeps its runs. It is made before anything runs: two processes that find it missing make it both,
+    and one of them fails ("table alembic_version already exists")."""
     with dg.DagsterInstance.from_config(str(user.folder)) as instance:
         yield instance
 
 
-def run(instance: dg.DagsterInstance, partition: str, *assets: dg.AssetKey, fine: bool = True) -> Any:
-    """One run with the in-process executor."""
+def run(instance: dg.DagsterInstance, partition: str, *assets: dg.AssetKey, fine: bool = True, **arguments: Any) -> Any:
+    """One run with the in-process executor, of definitions with these arguments."""
     done = (
-        definitions()
+        definitions(**arguments)
         .resolve_implicit_global_asset_job_def()
         .execute_in_process(
             partition_key=partition, asset_selection=list(assets), instance=instance, raise_on_error=False
@@ -130,7 +136,7 @@ def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
         assert one["health"][0] is (health.returncode == 0)
 
 
-def test_a_failure_is_one_paragraph_and_is_tried_again_only_where_that_may_help(
+def test_a_failure_is_one_paragraph_and_is_not_tried_again_where_that_is_no_use(
     user: Desk, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
     simulator.fault = lambda asked: Answer(403)
@@ -141,6 +147,19 @@ def test_a_failure_is_one_paragraph_and_is_tried_again_only_where_that_may_help(
     assert why.metadata["kind"].value == "permission"
     assert not any(one.is_step_up_for_retry for one in done.all_node_events)
     assert user.query("SELECT tenant, status, error_kind FROM load_runs") == [("contoso", "failed", "permission")]
+
+
+def test_a_load_is_tried_twice_more_where_the_api_is_down_for_a_while(
+    user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (RETRIES.max_retries, RETRIES.delay, RETRIES.backoff) == (2, 60, dg.Backoff.EXPONENTIAL)
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
+    # Each load asks for a token of its own: two of them find the API down.
+    simulator.fault = lambda asked: Answer(503) if simulator.token_requests < 3 else None
+    done = run(instance, "contoso", JOBS, RECORDS, retries=dg.RetryPolicy(max_retries=2))
+    assert len([one for one in done.all_node_events if one.is_step_up_for_retry]) == 2
+    assert user.query("SELECT status FROM load_runs ORDER BY started_at") == [("failed",), ("failed",), ("complete",)]
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
 
 
 def test_a_past_day_is_loaded_again_and_the_cursors_stay(
@@ -162,7 +181,9 @@ def test_a_past_day_is_loaded_again_and_the_cursors_stay(
     assert in_warehouse(file, "contoso") == truth
 
 
-def test_runs_in_processes_of_their_own_share_one_warehouse(user: Desk, simulator: Simulator) -> None:
+def test_runs_in_processes_of_their_own_share_one_warehouse(
+    user: Desk, simulator: Simulator, instance: dg.DagsterInstance
+) -> None:
     runs = [start(user, tenant) for tenant in ("contoso", "fabrikam")]
     for one in runs:
         _, said = one.communicate(timeout=300)
@@ -171,8 +192,22 @@ def test_runs_in_processes_of_their_own_share_one_warehouse(user: Desk, simulato
     file = user.folder / "m365_warehouse.duckdb"
     assert in_warehouse(file, "contoso") == on_server(simulator.world, False)
     assert in_warehouse(file, "fabrikam") == on_server(user.fabrikam.world, False)  # type: ignore[attr-defined]
-    with dg.DagsterInstance.from_config(str(user.folder)) as instance:
-        assert instance.get_materialized_partitions(JOBS) == {"contoso", "fabrikam"}
+    assert instance.get_materialized_partitions(JOBS) == {"contoso", "fabrikam"}
+
+
+@pytest.mark.parametrize(
+    "executor", [dg.in_process_executor, dg.multiprocess_executor.configured({"max_concurrent": 3})]
+)
+def test_the_executor_is_the_one_that_was_asked_for(user: Desk, executor: dg.ExecutorDefinition) -> None:
+    found = definitions(executor=executor)
+    for job in (found.resolve_job_def("load"), found.resolve_implicit_global_asset_job_def()):
+        assert job.executor_def is executor
+
+
+def test_freshness_goes_with_the_schedule(user: Desk) -> None:
+    daily = dg.FreshnessPolicy.time_window(timedelta(hours=30))
+    graph = definitions(cron="0 4 * * *", freshness=daily).get_repository_def().asset_graph
+    assert [graph.get(key).freshness_policy for key in (JOBS, RECORDS, BY_DAY)] == [daily, daily, None]
 
 
 def test_the_schedule_asks_for_a_run_of_each_tenant(user: Desk, instance: dg.DagsterInstance) -> None:
@@ -193,20 +228,21 @@ def test_assets_have_columns_freshness_and_lineage_and_can_be_named_by_a_transla
 
     graph = definitions(translator=Ours()).get_repository_def().asset_graph
     jobs, view = (graph.get(dg.AssetKey(["lake", name])) for name in ("jobs", "job_facts"))
-    columns = [one.name for one in jobs.metadata["dagster/column_schema"].value.columns]
+    columns = [one.name for one in jobs.metadata["dagster/column_schema"].columns]
     assert columns[:2] == ["tenant", "id"]
     assert jobs.freshness_policy == dg.FreshnessPolicy.time_window(timedelta(hours=6), timedelta(hours=2))
     assert view.parent_keys == {dg.AssetKey(["lake", "jobs"]), dg.AssetKey(["lake", "load_records"])}
     assert not view.is_materializable
 
 
-def test_nothing_that_the_command_line_imports_imports_dagster() -> None:
-    folder = Path(__file__).parents[2] / "pipelines" / "m365_jobs"
-    code = "import sys, pkgutil, importlib, m365_jobs\n" + (
+def test_nothing_that_the_command_line_imports_imports_an_orchestrator() -> None:
+    code = (
+        "import sys, pkgutil, importlib, m365_jobs\n"
         "for one in pkgutil.walk_packages(m365_jobs.__path__, 'm365_jobs.'):\n"
-        "    if one.name not in ('m365_jobs.dagster', 'm365_jobs.__main__', 'm365_jobs.dashboard.app'):\n"
+        "    if not one.name.startswith(('m365_jobs.dagster', 'm365_jobs.airflow', 'm365_jobs.__main__')):\n"
         "        importlib.import_module(one.name)\n"
-        "assert 'dagster' not in sys.modules"
+        "assert {'dagster', 'airflow'}.isdisjoint(sys.modules)\n"
+        "import m365_jobs.dagster\n"
+        "assert 'dagster' in sys.modules"
     )
-    assert (folder / "dagster.py").exists()
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import m365_jobs.load as loading
+import pytest
+from avepoint_m365 import Progress
 from avepoint_simulator import Answer, Asked, Simulator
+from m365_jobs.errors import in_use
 
 from ..truth import in_warehouse, on_server
 from .conftest import Desk
@@ -100,6 +105,26 @@ def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator,
         program.kill()
         said = load.communicate(timeout=120)
     assert load.returncode == 0, said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+
+
+def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_comparison(
+    simulator: Simulator, desk: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, compare, others = desk(simulator), loading._compare, []
+
+    def compare_while_another_tries(*arguments: Any) -> None:
+        file = str(user.folder / "m365_warehouse.duckdb")
+        code = "import duckdb, sys; duckdb.connect(sys.argv[1])"
+        others.append(subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=False))
+        compare(*arguments)
+
+    for name, value in user.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(user.folder)
+    monkeypatch.setattr(loading, "_compare", compare_while_another_tries)
+    loading.load(loading.Options(), Progress(), lambda text: None)
+    assert [in_use(OSError(other.stderr)) for other in others] == [True]
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 

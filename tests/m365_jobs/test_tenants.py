@@ -1,15 +1,28 @@
 """Many tenants: sections of the configuration, cursors of their own, and none held up by another."""
 
 import json
+import re
+import threading
 from collections.abc import Callable
 
 import pytest
-from avepoint_simulator import Answer, Simulator, make_world
+from avepoint_simulator import Answer, Asked, Simulator, make_world
 
 from ..truth import in_warehouse, on_server
 from .conftest import NOW, Desk
 
 Sit = Callable[[Simulator], Desk]
+
+
+class Once:
+    """A fault that keeps the first request until that of the other tenant is there."""
+
+    def __init__(self, both: threading.Barrier) -> None:
+        self._both, self._waits = both, iter([True])
+
+    def __call__(self, asked: Asked) -> None:
+        if next(self._waits, False):
+            self._both.wait(60)
 
 
 def section(name: str, simulator: Simulator, **more: str) -> str:
@@ -62,6 +75,43 @@ def test_a_broken_tenant_is_named_and_the_others_load(simulator: Simulator, desk
             ("fabrikam", "failed", "permission"),
             ("northwind", "complete", None),
         ]
+
+
+@pytest.mark.parametrize("fault", [None, Answer(403)])
+def test_one_tenant_of_all_tenants_reads_like_one(simulator: Simulator, desk: Sit, fault: Answer | None) -> None:
+    user = desk(simulator)
+    configure(user, section("contoso", simulator))
+    simulator.fault = lambda asked: fault
+    said = []
+    for which in (["--all-tenants"], ["--tenant", "contoso"]):
+        (user.folder / "m365_warehouse.duckdb").unlink(missing_ok=True)
+        text = user.run("load", *which, code=1 if fault else 0).stderr
+        assert text.startswith("Error (permission): " if fault else f"Read {len(simulator.world.visible())} jobs in ")
+        # Seconds, times and ids of requests are those of each load.
+        said.append(re.sub(r"[\da-f]*\d[\da-f.:TZ-]*", "#", text))
+    assert said[0] == said[1]
+
+
+def test_as_many_tenants_are_loaded_at_once_as_one_says(desk: Sit) -> None:
+    worlds = [make_world(20, seed=seed, now=NOW) for seed in (1, 2)]
+    with Simulator(worlds[0]) as first, Simulator(worlds[1]) as second:
+        user = desk(first)
+        configure(user, section("contoso", first) + section("fabrikam", second))
+        # What the other tenant had asked when the later one of the two began.
+        seen: list[int] = []
+
+        def look(asked: Asked) -> None:
+            seen.append(len(first.asked))
+
+        second.fault = look
+        user.run("load", "--all-tenants", "--side-by-side", "1")
+        assert seen[0] == len(first.asked)
+        # Neither goes on before both have begun.
+        both = threading.Barrier(2)
+        for one in (first, second):
+            one.fault = Once(both)
+        user.run("load", "--all-tenants", "--side-by-side", "2")
+        assert not both.broken
 
 
 def test_tenants_inherit_what_they_do_not_set_but_not_half_of_their_credentials(

@@ -22,8 +22,10 @@ from .test_concurrency import Gate, line_with
 
 Sit = Callable[[Simulator], Desk]
 OBJECT_TYPES = ("exchange_online", "teams")
-SHORT = "from m365_jobs import cli, lease, many; lease.SECONDS, many.SIDE_BY_SIDE = 9, 2; cli.main()"
-"""The command with leases that expire soon, and few tenants at once, so that there are some for each worker."""
+SHORT = "from m365_jobs import cli, lease; lease.SECONDS = 9; cli.main()"
+"""The command with leases that expire soon."""
+FEW = ("--side-by-side", "2")
+"""Few tenants at once, so that there are some for each worker."""
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signals to stop a process with")
 
@@ -58,7 +60,7 @@ class Workers:
         home = self.folder / machine
         home.mkdir(exist_ok=True)
         return subprocess.Popen(
-            [sys.executable, "-c", SHORT, "load", *arguments], cwd=home, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", SHORT, "load", *FEW, *arguments], cwd=home, stderr=subprocess.PIPE, text=True,
             env={**os.environ, **self.settings, "DLT_DATA_DIR": str(home / "dlt")},
         )  # fmt: skip
 
@@ -186,9 +188,10 @@ def test_workers_of_one_round_load_each_tenant_once(fleet: Callable[[int], Worke
 
 def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
-    user.set(tenants__contoso__page_size="50")
+    user.set(tenants__contoso__page_size="50", tenants__fabrikam__page_size="50")
     said = user.run("load", "--all-tenants", "--min-age-minutes", "5", code=2).stderr
-    assert "for workers that share a warehouse in PostgreSQL" in said
+    assert said == "Error (config): --min-age-minutes is for workers that share a warehouse in PostgreSQL.\n"
+    assert simulator.asked == []
     assert "--all-tenants" in user.run("load", "--min-age-minutes", "5", code=2).stderr
 
 

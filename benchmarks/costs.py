@@ -1,0 +1,156 @@
+"""What a load costs by request, job and tenant, for each kind of warehouse; writes its part of docs/scaling.md.
+
+Run it with ``make costs``. It wants a PostgreSQL server, as ``make test-workers`` does.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.run import Server, folder, run, settings, simulator  # noqa: E402
+from benchmarks.workers import write  # noqa: E402
+from tests.m365_jobs.places import database  # noqa: E402
+
+TENANTS = 20
+JOBS = 20_000
+MEASURE = (
+    "import json, resource, subprocess, sys, time;"
+    "began = time.monotonic(); subprocess.run([sys.executable, *sys.argv[1:]], check=True);"
+    "seconds, used = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN);"
+    "json.dump([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024], open('spent', 'w'))"
+)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a process took from start to exit: seconds on the clock and of the processor, and MB at its peak."""
+
+    seconds: float
+    processor: float
+    peak: float
+
+    def less(self, other: Spent, parts: int) -> Spent:
+        """What one of ``parts`` took beyond what ``other`` did."""
+        return Spent((self.seconds - other.seconds) / parts, (self.processor - other.processor) / parts, self.peak)
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s ({self.processor:.2f})"
+
+
+def load(here: Path, environment: dict[str, str], *arguments: str) -> Spent:
+    """A load, as a process of its own."""
+    run(here, "-c", MEASURE, "-m", "m365_jobs", "load", *arguments, **environment)
+    return Spent(*json.loads((here / "spent").read_text()))
+
+
+@contextmanager
+def duckdb() -> Iterator[tuple[Path, dict[str, str]]]:
+    """An empty folder, and the variables that make a file in it the warehouse."""
+    with folder() as here:
+        yield here, {}
+
+
+@contextmanager
+def postgres() -> Iterator[tuple[Path, dict[str, str]]]:
+    """An empty database."""
+    with folder() as here, database() as address:
+        yield here, {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
+
+
+@contextmanager
+def delta() -> Iterator[tuple[Path, dict[str, str]]]:
+    """An empty lake in a folder."""
+    with folder() as here:
+        yield here, {"DESTINATION_TYPE": "filesystem", "DESTINATION__FILESYSTEM__BUCKET_URL": str(here / "lake")}
+
+
+Warehouse = Callable[[], AbstractContextManager[tuple[Path, dict[str, str]]]]
+WAREHOUSES: dict[str, Warehouse] = {"DuckDB": duckdb, "PostgreSQL": postgres, "Delta in a folder": delta}
+
+
+def costs() -> Iterator[str]:
+    """A table with a column for each warehouse."""
+    found = [measured(place) for place in WAREHOUSES.values()]
+    yield f"| seconds on the clock (of the loading process's processor) | {' | '.join(WAREHOUSES)} |"
+    yield f"|---|{'---:|' * len(WAREHOUSES)}"
+    for name in found[0]:
+        yield f"| {name} | {' | '.join(one[name] for one in found)} |"
+    requests, spent = a_request()
+    yield (
+        f"\nA request more, of {requests:,} with ten jobs each: {spent.seconds * 1000:.1f} ms "
+        f"({spent.processor * 1000:.1f} ms of the processor) from a simulator without latency on the same machine; add "
+        "the API's own latency, divided by `concurrency`."
+    )
+
+
+def measured(warehouse: Warehouse) -> dict[str, str]:
+    """What there is to say of one kind of warehouse."""
+    with ExitStack() as stack:
+        server, here, environment = begun(stack, warehouse, "--jobs", "0")
+        load(here, environment)
+        start = median_of(load(here, environment) for _ in range(3))
+    with ExitStack() as stack:
+        server, here, environment = begun(stack, warehouse, "--jobs", str(JOBS), "--days", "300")
+        job = load(here, environment).less(start, JOBS // 1000)
+    with ExitStack() as stack:
+        server, here, environment = begun(stack, warehouse, "--jobs", "200", "--days", "10")
+        for number in range(TENANTS):
+            environment[f"SOURCES__AVEPOINT_M365__TENANTS__TENANT{number:02}__PAGE_SIZE"] = "500"
+        first = load(here, environment, "--all-tenants").less(start, TENANTS)
+        before = server.counts()["requests"]
+        again = load(here, environment, "--all-tenants").less(start, TENANTS)
+        asked = (server.counts()["requests"] - before) / TENANTS
+    return {
+        "a load of one tenant without jobs: start-up": str(start),
+        "1,000 jobs more, first load": str(job),
+        f"a tenant more with 200 jobs, first load, {TENANTS} in one process": str(first),
+        "the same with nothing new": str(again),
+        "requests of the latter": f"{asked:.0f}",
+        "peak memory of the latter": f"{again.peak:.0f} MB",
+    }
+
+
+def begun(stack: ExitStack, warehouse: Warehouse, *world: str) -> tuple[Server, Path, dict[str, str]]:
+    """A server, a folder for loads from it, and their environment."""
+    server = stack.enter_context(simulator(*world))
+    here, environment = stack.enter_context(warehouse())
+    return server, here, {**settings(server), **environment}
+
+
+def median_of(runs: Iterator[Spent]) -> Spent:
+    """The medians of what several runs took."""
+    all_of = list(runs)
+    return Spent(*(median(getattr(one, name) for one in all_of) for name in ("seconds", "processor", "peak")))
+
+
+def a_request() -> tuple[int, Spent]:
+    """How many requests small pages need beyond large ones, and what each of them takes."""
+    spent, asked = [], []
+    for size in ("500", "10"):
+        with ExitStack() as stack:
+            server, here, environment = begun(stack, duckdb, "--jobs", "5000")
+            spent.append(load(here, {**environment, "SOURCES__AVEPOINT_M365__PAGE_SIZE": size}))
+            asked.append(server.counts()["requests"])
+    return asked[1] - asked[0], spent[1].less(spent[0], asked[1] - asked[0])
+
+
+def main() -> None:
+    """Measures all, and puts it into docs/scaling.md."""
+    lines = [""]
+    for line in costs():
+        print(line, flush=True)
+        lines.append(line)
+    write("costs", lines)
+
+
+if __name__ == "__main__":
+    main()
