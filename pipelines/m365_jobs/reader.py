@@ -59,6 +59,13 @@ def _utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
+def dialect(pipeline: dlt.Pipeline) -> str:
+    """sqlglot's name of the SQL that a reader of this warehouse speaks; nothing is connected to."""
+    if lake.is_lake(pipeline) or warehouse.duckdb_file(pipeline):
+        return "duckdb"
+    return str(pipeline.destination.capabilities().sqlglot_dialect or "")
+
+
 @contextmanager
 def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
     """A connection that cannot write: DuckDB files are opened read-only, a lake is read into DuckDB through Arrow,
@@ -137,3 +144,7 @@ class _DuckDB:
             raise DatabaseUndefinedRelation(error) from error
         except duckdb.Error as error:
             raise DatabaseTerminalException(error) from error
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            raise KeyboardInterrupt from error  # which is what it was
