@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,19 +75,34 @@ def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
         DestinationUndefinedEntity: when something is asked of a warehouse that is not there yet.
         DatabaseException: where the destination cannot be reached or is locked.
     """
+    with opener(pipeline)() as reader:
+        yield reader
+
+
+def opener(pipeline: dlt.Pipeline) -> Callable[[], AbstractContextManager[Reader]]:
+    """What ``open_reader`` does, to be done again and again: finding out of what kind a warehouse is takes longer than
+    many a question to it."""
     if lake.is_lake(pipeline):
-        with _lake(pipeline) as reader:
-            yield reader
-    elif file := warehouse.duckdb_file(pipeline):
-        with _opened(file) as connection:
-            yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
-    else:
-        with pipeline.sql_client() as client:
-            dialect = client.capabilities.sqlglot_dialect or ""
-            if dialect == "postgres":
-                client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-                client.execute_sql("SET TIME ZONE 'UTC'")
-            yield Reader(client, dialect)
+        return lambda: _lake(pipeline)
+    if file := warehouse.duckdb_file(pipeline):
+        return lambda: _of_file(file, pipeline.dataset_name)
+    return lambda: _of_server(pipeline)
+
+
+@contextmanager
+def _of_file(file: Path, dataset: str) -> Iterator[Reader]:
+    with _opened(file) as connection:
+        yield Reader(_DuckDB(connection, dataset), "duckdb")
+
+
+@contextmanager
+def _of_server(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    with pipeline.sql_client() as client:
+        dialect = client.capabilities.sqlglot_dialect or ""
+        if dialect == "postgres":
+            client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+            client.execute_sql("SET TIME ZONE 'UTC'")
+        yield Reader(client, dialect)
 
 
 @contextmanager
