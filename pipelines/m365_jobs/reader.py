@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import dlt
 import duckdb
-from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseUndefinedRelation
+from dlt.destinations.exceptions import (
+    DatabaseTerminalException,
+    DatabaseTransientException,
+    DatabaseUndefinedRelation,
+)
 
 from m365_jobs import lake, marts, warehouse
+from m365_jobs.destination_errors import of_driver
 
 
 class Client(Protocol):
@@ -97,7 +102,14 @@ def _of_file(file: Path, dataset: str) -> Iterator[Reader]:
 
 @contextmanager
 def _of_server(pipeline: dlt.Pipeline) -> Iterator[Reader]:
-    with pipeline.sql_client() as client:
+    found: Any = pipeline.sql_client()
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(found)
+        except Exception as error:
+            if not of_driver(error):
+                raise
+            raise DatabaseTransientException(error) from error  # as what is refused later on would be
         dialect = client.capabilities.sqlglot_dialect or ""
         if dialect == "postgres":
             client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")

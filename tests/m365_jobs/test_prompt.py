@@ -240,3 +240,14 @@ def test_views_are_told_from_tables() -> None:
     about = {one.text: one.display_meta_text for one in found}
     assert {name for name, what in about.items() if what == "view"} == set(VIEWS)
     assert {name for name, what in about.items() if what == "table"} == {one.name for one in tables()}
+
+
+def test_a_warehouse_that_is_down_is_one_paragraph_and_the_prompt_goes_on(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open
+) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
+    prompt = terminal(user, "--destination", "postgres")
+    prompt.ask("SELECT 1;\r")
+    prompt.until("Error (destination): ")
+    prompt.leave()
