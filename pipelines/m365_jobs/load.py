@@ -110,7 +110,7 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
         stack.enter_context(_lock(warehouse.pipeline_name(tenant), options.min_age, say))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, say))
-        backlog = Backlog(pipeline, warehouse.fingerprint(pipeline))
+        backlog = Backlog(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
         writing = stack.enter_context(ExitStack())
         try:
             summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, lease, writing, say)

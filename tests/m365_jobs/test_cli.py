@@ -10,6 +10,7 @@ import pytest
 from avepoint_m365.settings import ObjectType
 from avepoint_simulator import Answer, Simulator, make_world
 
+from .backups import job, serving
 from .conftest import Desk
 
 Sit = Callable[[Simulator], Desk]
@@ -205,3 +206,17 @@ def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simul
 def test_an_impossible_range_is_wrong_usage(simulator: Simulator, desk: Sit, arguments: tuple[str, ...]) -> None:
     desk(simulator).run(*arguments, code=2)
     assert simulator.asked == []
+
+
+def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) -> None:
+    with serving(job("microsoft_365_groups", 3), job("microsoft_365_groups", None, lasted=12 * 24)) as simulator:
+        user = desk(simulator)
+        user.set(tenant="contoso")
+        user.run("load")
+        lines = user.run("status").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    (place,) = [number for number, line in enumerate(lines) if line.startswith(" contoso/ ")]
+    moment = r"\d\d-\d\d \d\d:\d\d"
+    assert re.fullmatch(rf" contoso/ +2 +1 \(12 d\) +{moment} +{moment} *", lines[place])
+    assert lines[place + 1].strip() == "microsoft_365_groups"
