@@ -94,6 +94,21 @@ def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simu
     assert {one["object_type"]: one["cursor"] for one in again} == cursors
 
 
+def test_a_scheduler_of_ones_own_says_what_a_process_loads(simulator: Simulator, desk: Sit) -> None:
+    user, world = desk(simulator), simulator.world
+    start, end = world.now - timedelta(days=9), world.now - timedelta(days=6)
+    interval = {"DLT_INTERVAL_START": start.isoformat(), "DLT_INTERVAL_END": end.isoformat()}
+    user.environment |= interval | {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true"}
+    user.run("load")
+    expected = {job.id for job in world.visible() if job.in_range("finish", start, end, world.now)}
+    assert 0 < len(expected) < len(world.visible())
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
+    for name in (*interval, "DLT_ALLOW_EXTERNAL_SCHEDULERS"):
+        del user.environment[name]
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in world.visible()}
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
