@@ -263,6 +263,12 @@ def marts() -> Iterator[str]:
     yield subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout.rstrip()
 
 
+def dashboard() -> Iterator[str]:
+    """First paint and filters of the dashboard on a large warehouse, in a browser."""
+    script = str(ROOT / "benchmarks" / "dashboard.py")
+    yield subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout.rstrip()
+
+
 def start() -> Iterator[str]:
     """Seconds until commands that do little are done."""
     yield "## Start\n"
@@ -288,6 +294,7 @@ def main() -> None:
         requests_per_load(),
         growth(sizes),
         marts(),
+        dashboard(),
         start(),
     ]
     lines = [

@@ -68,7 +68,7 @@ def _application(token: str | None) -> Any:
     from m365_jobs.charts import html
     from m365_jobs.dashboard.serving import FilesAtHand, FirstLook, OwnPagesOnly
 
-    head = f"<style>{html.css()}{(files(__package__) / 'app.css').read_text(encoding='utf-8')}</style>"
+    head = f"<style>{html.css()}{(files(__package__) / 'first.css').read_text(encoding='utf-8')}</style>"
     builder = marimo.create_asgi_app(quiet=True, token=token, html_head=head)
     application = builder.with_app(path="", root=str(Path(__file__).with_name("app.py"))).build()
     application = FirstLook(FilesAtHand(application), _look)

@@ -6,7 +6,7 @@
 
 import marimo
 
-app = marimo.App(width="full", app_title="Microsoft 365 backup")
+app = marimo.App(width="full", app_title="Microsoft 365 backup", css_file="app.css")
 
 
 @app.cell

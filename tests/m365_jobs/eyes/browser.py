@@ -34,19 +34,39 @@ return found;
 """
 
 CONTRASTS = """
-const light = text => { const [r, g, b] = text.match(/[\\d.]+/g).map(Number).map(v => v / 255)
-    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-const clear = colour => !colour || colour === "transparent" || /, 0\\)$/.test(colour);
-const under = one => { for (; one; one = one.parentElement) { const colour = getComputedStyle(one).backgroundColor;
-    if (!clear(colour)) return colour; } return "rgb(255, 255, 255)"; };
+// Colours may be written in any way that CSS knows: the browser itself paints them.
+const dot = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+const paint = colour => {
+  dot.clearRect(0, 0, 1, 1); dot.fillStyle = colour; dot.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = dot.getImageData(0, 0, 1, 1).data;
+  return [[r, g, b], a / 255];
+};
+const over = (ink, share, paper) => paper.map((value, index) => value * (1 - share) + ink[index] * share);
+const light = colour => {
+  const [r, g, b] = colour.map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const above = one => one.parentElement || one.getRootNode().host;
+const up = one => { const all = []; for (; one; one = above(one)) all.push(one); return all; };
+const paper = one => up(one).reverse().reduce((under, each) =>
+    over(...paint(getComputedStyle(each).backgroundColor), under), [255, 255, 255]);
+const said = one => one.tagName === "SELECT" ? one.selectedOptions[0]?.text
+    : one.tagName === "INPUT" ? one.value || one.placeholder
+    : [...one.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join("");
 const poor = [];
-for (const one of document.querySelectorAll(".m365, .m365 *")) {
-  const text = [...one.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join("");
-  if (!text || one.closest("title, style")) continue;
-  const style = getComputedStyle(one), ink = one.closest("svg") ? style.fill : style.color;
-  const [a, b] = [light(ink), light(one.closest("svg") ? "rgb(255, 255, 255)" : under(one))].sort((x, y) => y - x);
-  if ((a + 0.05) / (b + 0.05) < 4.5) poor.push([text, ink]);
-}
+(function walk(root) {
+  for (const one of root.querySelectorAll("*")) {
+    if (one.shadowRoot) walk(one.shadowRoot);
+    const text = said(one), style = getComputedStyle(one), box = one.getBoundingClientRect();
+    const drawn = one.closest("svg"), share = up(one).reduce((all, each) => all * getComputedStyle(each).opacity, 1);
+    if (!text || one.closest("title, style, script, option")) continue;
+    // Without a share it shows itself under the pointer only.
+    if (box.width < 2 || style.visibility === "hidden" || !share) continue;
+    const under = drawn ? [255, 255, 255] : paper(one), [ink, opaque] = paint(drawn ? style.fill : style.color);
+    const [a, b] = [light(over(ink, opaque * share, under)), light(under)].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) poor.push([text, style.color, ((a + 0.05) / (b + 0.05)).toFixed(2)]);
+  }
+})(document);
 return poor;
 """
 
@@ -117,7 +137,7 @@ class Browser:
         return int(self.driver.execute_script("return document.documentElement.scrollWidth"))
 
     def poor_contrasts(self) -> list[Any]:
-        """Texts of ours with less than 4.5 to 1 against what they stand on."""
+        """Texts, those of controls included, with less than 4.5 to 1 against what they stand on."""
         found: list[Any] = self.driver.execute_script(CONTRASTS)
         return found
 

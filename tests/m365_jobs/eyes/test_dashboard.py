@@ -64,6 +64,7 @@ def test_the_dashboard_shows_what_the_server_holds(shown: Shown) -> None:
     assert sorted(str(one.get_attribute("class")).split()[-1] for one in tiles) == sorted(status.values())
     assert all(one.find_element("css selector", ".word").text for one in tiles)
     browser.until(lambda: shown_night(browser) == night(shown.world, until=as_of(shown.user)))
+    browser.until(lambda: browser.all("tbody [role=checkbox]"))
     assert browser.poor_contrasts() == []
 
 
@@ -176,6 +177,8 @@ def test_an_error_leads_to_its_jobs_with_the_keyboard_alone(shown: Shown) -> Non
     times, ids = errors(shown.world, as_of(shown.user))[service, message]
     assert str(times) in row
     assert {one["Job"] for one in table(jobs)} == ids
+    # The table with a choice, the controls under it, and what has the focus can be read by everybody.
+    assert browser.poor_contrasts() == []
 
 
 def test_it_says_so_while_a_load_writes_and_goes_on_afterwards(
