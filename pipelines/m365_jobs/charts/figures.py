@@ -29,15 +29,6 @@ OUTCOMES = {
     "failures": "('failure')",
     "others": "('running', 'other')",
 }
-COUNTS = ", ".join(
-    (
-        "count(*) AS jobs",
-        *(f"count(CASE WHEN f.outcome IN {names} THEN 1 END) AS {name}" for name, names in OUTCOMES.items()),
-        "CAST(coalesce(sum(f.total_number), 0) AS BIGINT) AS total_objects",
-        "CAST(coalesce(sum(f.failed_number), 0) AS BIGINT) AS failed_objects",
-    )
-)
-"""What ``daily_summary`` adds up of ``job_facts``."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +108,27 @@ def protection(scope: Scope, chosen: Filter) -> list[Row]:
 
 def last_night(scope: Scope, chosen: Filter, until: datetime) -> list[Row]:
     """Per object type, what ended in the 24 hours up to ``until``, counted as ``daily_summary`` counts."""
-    return scope.rows(
-        f"""SELECT f.object_type, {COUNTS}
-        FROM job_facts AS f
-        WHERE {chosen.of("f")} AND f.finish_time > :since AND f.finish_time <= :until
-        GROUP BY f.object_type ORDER BY f.object_type""",
-        **chosen.values,
-        since=until - NIGHT,
-        until=until,
+    between = "f.finish_time > :since AND f.finish_time <= :until"
+    query = _counted("object_type", "f.object_type", f"{chosen.of('f')} AND {between}")
+    return scope.rows(query, **chosen.values, since=until - NIGHT, until=until)
+
+
+def _counted(name: str, key: str, condition: str) -> str:
+    """Jobs by outcome, and objects, for each value of a key; as ``daily_summary`` adds them up, but by outcome first:
+    to tell the outcome of a job takes longer than to count it."""
+    outcomes = ", ".join(
+        f"CAST(coalesce(sum(CASE WHEN c.outcome IN {names} THEN c.jobs END), 0) AS BIGINT) AS {column}"
+        for column, names in OUTCOMES.items()
     )
+    return f"""WITH counted AS (
+            SELECT {key} AS {name}, f.outcome, count(*) AS jobs, sum(f.total_number) AS total_objects,
+                sum(f.failed_number) AS failed_objects
+            FROM job_facts AS f WHERE {condition} GROUP BY {key}, f.outcome
+        )
+        SELECT c.{name}, CAST(sum(c.jobs) AS BIGINT) AS jobs, {outcomes},
+            CAST(coalesce(sum(c.total_objects), 0) AS BIGINT) AS total_objects,
+            CAST(coalesce(sum(c.failed_objects), 0) AS BIGINT) AS failed_objects
+        FROM counted AS c GROUP BY c.{name} ORDER BY c.{name}"""
 
 
 def failed_last_night(scope: Scope, chosen: Filter, until: datetime) -> list[Row]:
@@ -146,15 +149,9 @@ def trend(scope: Scope, chosen: Filter, until: datetime) -> list[Row]:
     Asked of the jobs themselves, by their finish: of the view's days a destination cannot know which jobs they need.
     """
     first = datetime.combine(until.astimezone(UTC).date() - timedelta(days=chosen.days - 1), time(), UTC)
-    return scope.rows(
-        f"""SELECT CAST(f.finish_time AT TIME ZONE 'UTC' AS DATE) AS day, {COUNTS}
-        FROM job_facts AS f
-        WHERE {chosen.of("f")} AND f.finish_time >= :first AND f.finish_time < :after
-        GROUP BY CAST(f.finish_time AT TIME ZONE 'UTC' AS DATE) ORDER BY day""",
-        **chosen.values,
-        first=first,
-        after=first + timedelta(days=chosen.days),
-    )
+    day = "CAST(f.finish_time AT TIME ZONE 'UTC' AS DATE)"
+    query = _counted("day", day, f"{chosen.of('f')} AND f.finish_time >= :first AND f.finish_time < :after")
+    return scope.rows(query, **chosen.values, first=first, after=first + timedelta(days=chosen.days))
 
 
 def durations(scope: Scope, chosen: Filter, until: datetime) -> list[Row]:

@@ -46,18 +46,27 @@ SELECT
     d.failed_number,
     d.successful_number,
     d.skipped_number,
-    CASE regexp_replace(lower(j.state), '[^a-z0-9]', '', 'g')
-        WHEN 'finished' THEN 'success'
-        WHEN '2' THEN 'success'
-        WHEN 'finishedwithexception' THEN 'warning'
-        WHEN '4' THEN 'warning'
-        WHEN 'partiallyfinished' THEN 'warning'
-        WHEN '5' THEN 'warning'
-        WHEN 'failed' THEN 'failure'
-        WHEN '3' THEN 'failure'
-        WHEN 'inprogress' THEN 'running'
-        WHEN '1' THEN 'running'
-        ELSE 'other'
+    CASE j.state
+        -- What the API sends, told without the pattern, which takes ten times as long.
+        WHEN 'Finished' THEN 'success'
+        WHEN 'Finished with Exception' THEN 'warning'
+        WHEN 'Partially Finished' THEN 'warning'
+        WHEN 'Failed' THEN 'failure'
+        WHEN 'In Progress' THEN 'running'
+        ELSE
+            CASE regexp_replace(lower(j.state), '[^a-z0-9]', '', 'g')
+                WHEN 'finished' THEN 'success'
+                WHEN '2' THEN 'success'
+                WHEN 'finishedwithexception' THEN 'warning'
+                WHEN '4' THEN 'warning'
+                WHEN 'partiallyfinished' THEN 'warning'
+                WHEN '5' THEN 'warning'
+                WHEN 'failed' THEN 'failure'
+                WHEN '3' THEN 'failure'
+                WHEN 'inprogress' THEN 'running'
+                WHEN '1' THEN 'running'
+                ELSE 'other'
+            END
     END AS outcome,
     CAST(d.failed_number AS DOUBLE) / nullif(d.total_number, 0) AS failed_ratio,
     coalesce(errors.error_kinds, 0) AS error_kinds,

@@ -11,6 +11,17 @@
 -- hours_open = """\
 --   double, hours: How long it had been open at data_as_of of its partition, the window end of the last complete \
 --   load; at fetched_at where there is none or the job started later."""
+WITH complete_loads AS MATERIALIZED (
+    -- Once and for all: PostgreSQL expects a single open job and would add up the audit anew for each there is.
+    SELECT l.tenant, l.location, l.object_type, max(l.window_end) AS data_as_of
+    FROM (
+        SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS window_end
+        FROM load_audit AS a
+        GROUP BY a.tenant, a.location, a.object_type, a.run_id
+        HAVING min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) = 1
+    ) AS l
+    GROUP BY l.tenant, l.location, l.object_type
+)
 SELECT
     f.tenant,
     f.id,
@@ -22,16 +33,7 @@ SELECT
         epoch(CASE WHEN p.data_as_of >= f.start_time THEN p.data_as_of ELSE f.fetched_at END) - epoch(f.start_time)
     ) / 3600 AS hours_open
 FROM job_facts AS f
-LEFT JOIN (
-    SELECT l.tenant, l.location, l.object_type, max(l.window_end) AS data_as_of
-    FROM (
-        SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS window_end
-        FROM load_audit AS a
-        GROUP BY a.tenant, a.location, a.object_type, a.run_id
-        HAVING min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) = 1
-    ) AS l
-    GROUP BY l.tenant, l.location, l.object_type
-) AS p
+LEFT JOIN complete_loads AS p
     ON p.tenant = f.tenant
     AND p.object_type = f.object_type
     AND coalesce(p.location, '') = coalesce(f.location, '')

@@ -28,6 +28,9 @@ SECONDS = {
 }
 """Seconds since 1970 where sqlglot has no word for them."""
 
+MATERIALIZES = ("duckdb", "postgres")
+"""Dialects that can be told to work out a part of a query once."""
+
 REPLACES_ONCE = ("duckdb", "postgres")
 """Dialects whose regexp_replace needs to be told to replace all matches; elsewhere a fourth argument means another
 thing or is an error, which sqlglot does not know."""
@@ -71,6 +74,8 @@ def _adapted(query: exp.Expr, dialect: str, protection: Protection) -> exp.Expr:
     for cte in query.find_all(exp.CTE):
         if cte.alias == "settings":
             cte.set("this", _settings(protection))
+        if dialect not in MATERIALIZES:
+            cte.set("materialized", None)
     query = query.transform(_spelled, dialect)
     if dialect == "clickhouse":
         # Elsewhere the columns of a join that finds nothing are null; here only if it is asked for.
