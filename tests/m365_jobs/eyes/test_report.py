@@ -60,6 +60,12 @@ def test_the_report_opens_offline_and_shows_what_the_server_holds(
     assert browser.width() <= size[0]
     assert browser.poor_contrasts() == []
     assert browser.asked() == set()
+    # On paper nothing scrolls, so nothing may be wider than a sheet of A4.
+    sheet = {"width": 717, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", sheet)
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.all("table")
+    assert [one.text for one in browser.all("table, svg") if one.rect["x"] + one.rect["width"] > 717] == []
 
 
 def test_the_report_refers_to_nothing_outside_but_pages_that_explain_errors(shown: Shown, tmp_path: Path) -> None:
