@@ -8,7 +8,7 @@ run: .venv/.installed
 	$(PY) -m m365_jobs demo
 
 test: .venv/.tested lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2
 
 # Dagster and what it needs of versions lives in an environment of its own.
 test-dagster: .venv-dagster/.installed

@@ -98,14 +98,19 @@ def _failures(verbose: bool) -> Iterator[None]:
     except (typer.Exit, typer.BadParameter, KeyboardInterrupt, BrokenPipeError):
         raise
     except BaseException as error:
-        from m365_jobs.console import say
-        from m365_jobs.errors import explain
+        raise typer.Exit(_tell(error, verbose)) from None
 
-        if verbose:
-            logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
-        why = explain(error)
-        say(f"Error ({why.kind}): {why.text}")
-        raise typer.Exit(why.exit_code) from None
+
+def _tell(error: BaseException, verbose: bool) -> int:
+    """Says in one paragraph on stderr what went wrong; the exit code of its kind."""
+    from m365_jobs.console import say
+    from m365_jobs.errors import explain
+
+    if verbose:
+        logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
+    why = explain(error)
+    say(f"Error ({why.kind}): {why.text}")
+    return why.exit_code
 
 
 @app.command()
@@ -284,7 +289,9 @@ def export(
 
 @app.command()
 def query(
-    sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One query; - takes it from stdin.")] = None,
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="One query; - takes it from stdin. A prompt where unset.")
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="Take it from a file.", exists=True, dir_okay=False)] = None,
     format: Annotated[
         RowFormat, typer.Option(help="How to print it; a table ends after 1,000 rows.")
@@ -293,25 +300,40 @@ def query(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Run SQL on the warehouse, read-only; names without a schema mean the dataset."""
-    if (sql is None) == (file is None):
-        raise typer.BadParameter("Give the SQL, - to read it from stdin, or --file.")
+    """Run SQL on the warehouse, read-only; names without a schema mean the dataset.
+
+    Without SQL, a prompt on a terminal; elsewhere the query comes from stdin.
+    """
+    if sql is not None and file is not None:
+        raise typer.BadParameter("Give the SQL or --file, not both.")
     with _failures(verbose):
-        from m365_jobs import console, printing, warehouse
-        from m365_jobs.query import answer
-        from m365_jobs.reader import open_reader
+        from m365_jobs import warehouse
 
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
-        text = file.read_text(encoding="utf-8-sig") if file else sys.stdin.read() if sql == "-" else str(sql)
         pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        if sql is None and file is None and sys.stdin.isatty():
+            from m365_jobs import prompt
+
+            prompt.run(pipeline, lambda found: _print_rows(found, format), lambda error: _tell(error, verbose))
+            return
+        from m365_jobs.query import answer
+        from m365_jobs.reader import open_reader
+
+        text = file.read_text(encoding="utf-8-sig") if file else sys.stdin.read() if sql in (None, "-") else str(sql)
         with open_reader(pipeline) as reader, answer(reader, text) as found:
-            if format is RowFormat.csv:
-                printing.write_csv(found, sys.stdout)
-            elif format is RowFormat.json:
-                printing.write_json(found, sys.stdout)
-            elif printing.write_table(found, sys.stdout, console.width(sys.stdout)):
-                console.say(f"These are the first {printing.SHOWN:,} rows; --format csv or json gives all.")
+            _print_rows(found, format)
+
+
+def _print_rows(found: Any, format: RowFormat) -> None:
+    from m365_jobs import console, printing
+
+    if format is RowFormat.csv:
+        printing.write_csv(found, sys.stdout)
+    elif format is RowFormat.json:
+        printing.write_json(found, sys.stdout)
+    elif printing.write_table(found, sys.stdout, console.width(sys.stdout)):
+        console.say(f"These are the first {printing.SHOWN:,} rows; --format csv or json gives all.")
 
 
 @app.command()

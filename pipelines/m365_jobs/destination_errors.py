@@ -55,6 +55,11 @@ CURES = (
 """Pattern in the driver's words (any case), what it means, and what to do."""
 
 
+def of_driver(error: BaseException) -> bool:
+    """Whether an error comes from the driver of a database."""
+    return type(error).__module__.partition(".")[0] in DRIVERS
+
+
 def explain(words: str) -> str:
     """One paragraph on a destination's refusal: what it means, the driver's own words, the cure."""
     shown = words if words.endswith((".", "?", "!")) else f"{words}."

@@ -83,9 +83,10 @@ def file_format(pipeline: dlt.Pipeline) -> Any:
     Of those that do only DuckDB reads Parquet by itself. For PostgreSQL dlt has two faster ways, which do harm: CSV
     turns empty texts into nulls, and ADBC fails on a table without rows.
     """
-    kind = pipeline.destination_client().config.destination_type
+    if pipeline.destination.destination_type.endswith(".duckdb"):
+        return "parquet"
     preferred = pipeline.destination.capabilities().preferred_loader_file_format
-    return preferred if preferred == "insert_values" and kind != "duckdb" else "parquet"
+    return preferred if preferred == "insert_values" else "parquet"
 
 
 def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> None:
@@ -94,7 +95,7 @@ def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> N
     try:
         if lake.is_lake(pipeline):
             lake.tidy(pipeline, tenant)
-        elif pipeline.destination_client().config.destination_type == "postgres":
+        elif pipeline.destination.destination_type.endswith(".postgres"):
             indexes.create_missing(pipeline)
     except Exception as error:
         say(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")

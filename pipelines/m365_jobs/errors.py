@@ -104,7 +104,7 @@ def explain(error: BaseException) -> Failure:
         if isinstance(one, ConfigurationException):
             return Failure("config", _first_paragraph(one), WRONG_USAGE)
     for one in _chain(error):
-        if isinstance(one, DatabaseException | DestinationException) or _driver(one):
+        if isinstance(one, DatabaseException | DestinationException) or destination_errors.of_driver(one):
             return Failure("destination", _destination(one), FAILED)
     step = next((one for one in _chain(error) if isinstance(one, PipelineStepFailed)), None)
     cause = list(_chain(error))[-1]
@@ -120,10 +120,6 @@ def _contract(error: DataValidationError) -> str:
         "that it has in the warehouse. Columns and their types are a promise, so nothing was written. Load into "
         "another dataset with --dataset, and please report this."
     )
-
-
-def _driver(error: BaseException) -> bool:
-    return type(error).__module__.partition(".")[0] in destination_errors.DRIVERS
 
 
 def _not_installed(error: MissingDependencyException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import check, health_checks, tenants, warehouse
 from m365_jobs.errors import FINE, UNHEALTHY, UsageError
+from m365_jobs.runs import Backlog
 from m365_jobs.scope import Scope, open_scope
 
 
@@ -117,9 +118,24 @@ def judge(pipeline: dlt.Pipeline, names: Sequence[str] = (), max_age_hours: floa
         rows = _protection(scope, now, limit)
         reasons = [*_unprotected(rows, limit), *_unjudged(wanted, held, rows)]
         reasons += [Reason(Kind(kind), **about) for kind, about in health_checks.found(scope)]
+        unrecorded = list(_unrecorded(pipeline, names or [*wanted, warehouse.configured_tenant()], scope))
+    newer = {one.tenant for one in unrecorded}
+    reasons = [one for one in reasons if one.kind is not Kind.failed_load or one.tenant not in newer] + unrecorded
     reasons += _credentials(wanted)
     reasons.sort(key=lambda one: (one.kind.gravity, one.tenant or "", one.location or "", one.object_type or ""))
     return Health(warehouse.location(pipeline), now, limit, reasons, rows)
+
+
+def _unrecorded(pipeline: dlt.Pipeline, names: Iterable[str], scope: Scope) -> Iterator[Reason]:
+    """The last loads that failed without the warehouse knowing of it, most often because it was what failed them: they
+    wait on the machine that loads until it takes them."""
+    known = health_checks.last_loads(scope)
+    for tenant in sorted(set(names)):
+        backlog = Backlog(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
+        last = max(backlog.rows(), key=lambda run: run.started_at, default=None)
+        if last and (tenant not in known or known[tenant] < last.started_at):
+            text = health_checks.failed_load(asdict(last))["text"]
+            yield Reason(Kind.failed_load, tenant, f"{text} The warehouse has no record of it yet.")
 
 
 ORDER = ("failing", "never", "late", "unknown", "running_long", "protected", "ignored")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
@@ -30,6 +31,8 @@ WITH ranked AS (
 )
 SELECT k.tenant, k.started_at, k.error_kind, k.detail FROM ranked AS k WHERE k.place = 1 AND k.status = 'failed'
 """
+
+LAST_LOADS = "SELECT r.tenant, max(r.started_at) AS started_at FROM load_runs AS r GROUP BY r.tenant"
 
 INCOMPLETE = f"""
 WITH {NEWEST},
@@ -152,13 +155,22 @@ def found(scope: Scope) -> Iterator[tuple[str, Row]]:
             yield kind, place | words(row)
 
 
+def last_loads(scope: Scope) -> dict[str, datetime]:
+    """When the newest load that the warehouse knows of began, per tenant; nothing where nothing was loaded yet."""
+    try:
+        return {row["tenant"]: row["started_at"] for row in scope.rows(LAST_LOADS)}
+    except DestinationUndefinedEntity:
+        return {}
+
+
 def unknown_states(scope: Scope) -> Iterator[str]:
     """A text for each state that nobody knows."""
     for row in scope.rows(UNKNOWN_STATES):
         yield str(_state(row)["text"])
 
 
-def _load(row: Row) -> Row:
+def failed_load(row: Row) -> Row:
+    """What is said of a load that failed."""
     return {"text": f"the last load ({_minute(row['started_at'])}) failed ({row['error_kind']}): {row['detail']}"}
 
 
@@ -208,7 +220,7 @@ def _count(number: int, what: str) -> str:
 
 
 CHECKS: tuple[tuple[str, str, Callable[[Row], Row]], ...] = (
-    ("failed_load", LOADS, _load),
+    ("failed_load", LOADS, failed_load),
     ("incomplete", INCOMPLETE, _incomplete),
     ("slow_job", SLOW, _slow),
     ("failed_objects", FAILED_OBJECTS, _jump),

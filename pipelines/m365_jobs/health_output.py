@@ -73,10 +73,13 @@ def _reasons(title: str, reasons: list[Reason]) -> Table:
     return table
 
 
-def _in_lines(name: str) -> Text:
-    """A partition on two lines where one does not hold it."""
+def in_lines(name: str, width: int) -> Text:
+    """The name of a partition, a part on each line where one of so many letters does not hold it."""
     head, slash, service = name.rpartition("/")
-    return Text(name if len(name) <= NAME else f"{head}{slash}\n  {service}")
+    if len(name) <= width or not slash:
+        return Text(name)
+    lines = [f"{head}/"] if len(head) < width else [f"{part}/" for part in head.split("/")]
+    return Text("\n".join([*lines, f"  {service}"]))
 
 
 def _partitions(health: Health) -> Iterator[Any]:
@@ -87,7 +90,7 @@ def _partitions(health: Health) -> Iterator[Any]:
         last, age = row["last_success_at"], row["hours_since_success"]
         table.add_row(
             Text(row["status"].replace("_", " "), COLOURS.get(row["status"], "")),
-            _in_lines(place(row["tenant"], row["location"], row["object_type"])),
+            in_lines(place(row["tenant"], row["location"], row["object_type"]), NAME),
             f"{last:%m-%d %H:%M}" if last else "-",
             hours(age) if age is not None else "-",
             f"{row['consecutive_failures']:,}",

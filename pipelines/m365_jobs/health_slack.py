@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import dlt
 import requests
+from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.common.runtime.slack import send_slack_message
 from filelock import FileLock
 
@@ -58,7 +60,7 @@ def tell(health: Health, pipeline: dlt.Pipeline, tenants: Iterable[str]) -> bool
         over = [line for key, line in before.items() if key not in now]
         if not new and not over:
             return False
-        _send(address, _message(health, new, over))
+        _send(address, _message(health, new, over), _patience())
         others = {key: line for key, line in told.items() if key not in before}
         _replace(path, memory | {here: others | now})
     return True
@@ -89,16 +91,40 @@ def _message(health: Health, new: list[str], over: list[str]) -> str:
     return "\n".join(parts)
 
 
-def _send(address: str, message: str) -> None:
-    try:
-        send_slack_message(address, message)
-    except requests.RequestException as error:
+def _patience() -> float:
+    """Seconds to wait for an answer: dlt's own setting ``runtime.request_timeout``."""
+    return float(dlt.config.get("runtime.request_timeout", float) or RuntimeConfiguration.request_timeout)
+
+
+def _send(address: str, message: str, patience: float) -> None:
+    """Sends with dlt's helper, which itself waits for ever: hence beside, in a thread that nobody waits for longer than
+    ``patience`` seconds."""
+    failures: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            send_slack_message(address, message)
+        except BaseException as error:
+            failures.append(error)
+
+    sending = threading.Thread(target=send, daemon=True)
+    sending.start()
+    sending.join(patience)
+    if sending.is_alive():
+        raise _not_taken(f"no answer within {patience:g} s")
+    for error in failures:
+        if not isinstance(error, requests.RequestException):
+            raise error
         # Its text holds the address, which is a secret.
         answer = f"it answered {error.response.status_code}" if error.response is not None else type(error).__name__
-        raise NotificationError(
-            f"Slack did not take the message ({answer}). Look at runtime.slack_incoming_hook and the network; the next "
-            "run sends it again."
-        ) from None
+        raise _not_taken(answer)
+
+
+def _not_taken(why: str) -> NotificationError:
+    return NotificationError(
+        f"Slack did not take the message ({why}). Look at runtime.slack_incoming_hook and the network; the next run "
+        "sends it again."
+    )
 
 
 def _replace(path: Path, memory: Mapping[str, Any]) -> None:

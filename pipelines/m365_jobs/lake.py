@@ -34,7 +34,7 @@ FILES_PER_TENANT = 50
 
 def is_lake(pipeline: dlt.Pipeline) -> bool:
     """Whether the pipeline writes files rather than into a database."""
-    return bool(pipeline.destination_client().config.destination_type == "filesystem")
+    return pipeline.destination.destination_type.endswith(".filesystem")
 
 
 def table_format(pipeline: dlt.Pipeline) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import Counter
@@ -109,20 +110,21 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
         stack.enter_context(_lock(warehouse.pipeline_name(tenant), options.min_age, say))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, say))
-        backlog = Backlog(pipeline, warehouse.fingerprint(pipeline))
+        backlog = Backlog(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
+        writing = stack.enter_context(ExitStack())
         try:
-            summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, lease, say)
+            summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, lease, writing, say)
         except Busy:
             raise
         except BaseException as error:
+            writing.close()
             why = explain(error)
             backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
             if why.kind not in ("destination", "config"):
                 with _writing(pipeline, lease, say):
                     _record_failures(pipeline, backlog, say)
             raise
-        with _writing(pipeline, lease, say):
-            marts.ensure(pipeline, protection)
+        marts.ensure(pipeline, protection)
         return summary
 
 
@@ -135,8 +137,10 @@ def _load(
     progress: Progress,
     backlog: Backlog,
     lease: Lease,
+    writing: ExitStack,
     say: Say,
 ) -> Summary:
+    """What ``load`` does, up to the views; ``writing`` then still keeps others from the warehouse."""
     began = time.monotonic()
     summary = Summary(run_id, tenant, warehouse.location(pipeline), pipeline.dataset_name)
 
@@ -159,24 +163,28 @@ def _load(
     with _writing(pipeline, lease, say):
         _finish_what_was_left(pipeline, say)
     while True:
+        since = datetime.now(UTC)
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
-        with _threads:
-            # Kept open meanwhile: another program may take a DuckDB file the moment that it is closed.
-            with _connected(pipeline, say):
-                _compare(pipeline, tenant, progress, summary)
-            pipeline.normalize()
-        with _writing(pipeline, lease, say):
-            pipeline.load()
-            backlog.clear()
+        # Kept open until all is done: another program may take a DuckDB file the moment that it is closed, and opening
+        # and closing it takes longer than most of what is done in between.
+        writing.enter_context(_writing(pipeline, lease, say))
+        _compare(pipeline, tenant, progress, summary)
+        pipeline.normalize()
+        pipeline.load()
+        backlog.clear()
+        _check(pipeline, summary, since, say)
         if progress.cut_at is None:
             break
+        writing.close()
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
+        # What was read of a slice is held in circles, which Python breaks up by their number, not by what they hold.
+        del source
+        progress.results = []
+        gc.collect()
         source = _source(options, run_id, progress)
-    with _writing(pipeline, lease, say):
-        destinations.finish(pipeline, tenant, say)
-        _check(pipeline, summary, started_at, say)
+    destinations.finish(pipeline, tenant, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary

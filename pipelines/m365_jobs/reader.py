@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import dlt
 import duckdb
-from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseUndefinedRelation
+from dlt.destinations.exceptions import (
+    DatabaseTerminalException,
+    DatabaseTransientException,
+    DatabaseUndefinedRelation,
+)
 
 from m365_jobs import lake, marts, warehouse
+from m365_jobs.destination_errors import of_driver
 
 
 class Client(Protocol):
@@ -59,6 +64,13 @@ def _utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
+def dialect(pipeline: dlt.Pipeline) -> str:
+    """sqlglot's name of the SQL that a reader of this warehouse speaks; nothing is connected to."""
+    if lake.is_lake(pipeline) or warehouse.duckdb_file(pipeline):
+        return "duckdb"
+    return str(pipeline.destination.capabilities().sqlglot_dialect or "")
+
+
 @contextmanager
 def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
     """A connection that cannot write: DuckDB files are opened read-only, a lake is read into DuckDB through Arrow,
@@ -68,19 +80,41 @@ def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
         DestinationUndefinedEntity: when something is asked of a warehouse that is not there yet.
         DatabaseException: where the destination cannot be reached or is locked.
     """
+    with opener(pipeline)() as reader:
+        yield reader
+
+
+def opener(pipeline: dlt.Pipeline) -> Callable[[], AbstractContextManager[Reader]]:
+    """What ``open_reader`` does, to be done again and again: finding out of what kind a warehouse is takes longer than
+    many a question to it."""
     if lake.is_lake(pipeline):
-        with _lake(pipeline) as reader:
-            yield reader
-    elif file := warehouse.duckdb_file(pipeline):
-        with _opened(file) as connection:
-            yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
-    else:
-        with pipeline.sql_client() as client:
-            dialect = client.capabilities.sqlglot_dialect or ""
-            if dialect == "postgres":
-                client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-                client.execute_sql("SET TIME ZONE 'UTC'")
-            yield Reader(client, dialect)
+        return lambda: _lake(pipeline)
+    if file := warehouse.duckdb_file(pipeline):
+        return lambda: _of_file(file, pipeline.dataset_name)
+    return lambda: _of_server(pipeline)
+
+
+@contextmanager
+def _of_file(file: Path, dataset: str) -> Iterator[Reader]:
+    with _opened(file) as connection:
+        yield Reader(_DuckDB(connection, dataset), "duckdb")
+
+
+@contextmanager
+def _of_server(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    found: Any = pipeline.sql_client()
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(found)
+        except Exception as error:
+            if not of_driver(error):
+                raise
+            raise DatabaseTransientException(error) from error  # as what is refused later on would be
+        dialect = client.capabilities.sqlglot_dialect or ""
+        if dialect == "postgres":
+            client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+            client.execute_sql("SET TIME ZONE 'UTC'")
+        yield Reader(client, dialect)
 
 
 @contextmanager
@@ -137,3 +171,7 @@ class _DuckDB:
             raise DatabaseUndefinedRelation(error) from error
         except duckdb.Error as error:
             raise DatabaseTerminalException(error) from error
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            raise KeyboardInterrupt from error  # which is what it was

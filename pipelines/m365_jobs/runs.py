@@ -67,9 +67,10 @@ def resource(rows: Iterator[Run | None]) -> DltResource:
 class Backlog:
     """Rows of failed runs that are not in the warehouse yet, in a file beside the pipeline's folder."""
 
-    def __init__(self, pipeline: dlt.Pipeline, warehouse: str) -> None:
-        """``warehouse`` is the fingerprint of the warehouse that the rows belong to."""
-        self._path = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.failed_runs.jsonl"
+    def __init__(self, pipelines: str | Path, name: str, warehouse: str) -> None:
+        """``pipelines`` is dlt's folder of them, ``name`` that of the pipeline, ``warehouse`` the fingerprint of
+        the one that the rows belong to."""
+        self._path = Path(pipelines) / f"{name}.failed_runs.jsonl"
         self._warehouse = warehouse
 
     def add(self, run: Run) -> None:

@@ -73,9 +73,14 @@ def open_scope(pipeline: dlt.Pipeline, tenants: Sequence[str] = ()) -> Iterator[
         UsageError: for a tenant that neither the configuration nor the warehouse knows.
     """
     with open_reader(pipeline) as reader:
-        known = {*configured(), configured_tenant(), *(Scope(reader).held() if tenants else ())}
-        for name in tenants:
-            if name not in known:
-                # The known ones are not listed: what is asked about one customer is not to name the others.
-                raise UsageError(f"Tenant {name!r} is neither in the configuration nor in the warehouse.")
+        refuse_unknown(reader, tenants)
         yield Scope(reader, tuple(dict.fromkeys(tenants)))
+
+
+def refuse_unknown(reader: Reader, tenants: Sequence[str]) -> None:
+    """Raises UsageError for a tenant that neither the configuration nor the warehouse knows."""
+    known = {*configured(), configured_tenant(), *(Scope(reader).held() if tenants else ())}
+    for name in tenants:
+        if name not in known:
+            # The known ones are not listed: what is asked about one customer is not to name the others.
+            raise UsageError(f"Tenant {name!r} is neither in the configuration nor in the warehouse.")

@@ -16,6 +16,8 @@ from rich.text import Text
 
 from m365_jobs import lake, warehouse
 from m365_jobs.check import expiries
+from m365_jobs.health import place
+from m365_jobs.health_output import in_lines
 from m365_jobs.reader import Reader
 from m365_jobs.scope import open_scope
 from m365_jobs.tenants import configured
@@ -67,6 +69,9 @@ SELECT k.run_id, k.tenant, k.started_at, k.ended_at, k.status, k.error_kind, k.d
 FROM ranked AS k WHERE k.place <= 5 ORDER BY k.started_at DESC
 """
 """The last five of each tenant."""
+
+NAME = 24
+"""Letters that a partition's name has on a terminal of 80 columns."""
 
 TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
 
@@ -141,45 +146,53 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
         return
     yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found["tables"].items()))
-    partitions = Table(
-        "Partition",
-        "Jobs",
-        "Open",
-        "Newest finish",
-        "Complete until",
+    yield _partitions(found["partitions"])
+    yield from _runs(found["runs"])
+
+
+def _partitions(rows: list[dict[str, Any]]) -> Table:
+    table = Table(
+        *("Partition", "Jobs", "Open\n(oldest)", "Newest\nfinish", "Complete\nuntil"),
         box=SIMPLE,
         padding=(0, 1, 0, 0),
-        caption="Times are UTC.",
+        caption="Times are UTC. Open: jobs that run, and for how many days the oldest has.",
     )
-    for one in found["partitions"]:
-        name = "/".join(
-            str(one[key]) for key in ("tenant", "location", "object_type") if one[key] not in (None, "default")
+    for one in rows:
+        table.add_row(
+            in_lines(place(one["tenant"], one["location"], one["object_type"]), NAME),
+            f"{one['rows_held']:,}",
+            _open(one),
+            _short(one["newest_finish"]),
+            _short(one["complete_until"]) + ("" if one["complete"] else "\nlast load short"),
         )
-        complete = _minute(one["complete_until"]) + ("" if one["complete"] else " (last load short)")
-        partitions.add_row(name, f"{one['rows_held']:,}", _open(one), _minute(one["newest_finish"]), complete)
-    partitions.columns[0].no_wrap = True
-    for index in (1, 2):
-        partitions.columns[index].justify = "right"
-    yield partitions
-    yield _runs(found["runs"])
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    return table
 
 
-def _runs(runs: list[dict[str, Any]]) -> Table:
-    """The last loads of one tenant, or the last load of each of several."""
+def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
+    """The last loads of one tenant, or the last load of each of several; below, what there is to say of them."""
     last = {run["tenant"]: run for run in reversed(runs)}
     several = len(last) > 1
     first = ("Tenant", "Last load (UTC)") if several else ("Last loads (UTC)",)
-    table = Table(*first, "Status", "Jobs", "Requests", "Detail", box=SIMPLE)
-    for run in sorted(last.values(), key=lambda run: str(run["tenant"])) if several else runs:
-        table.add_row(
-            *([run["tenant"]] if several else []),
-            _minute(run["started_at"]),
-            run["status"],
-            f"{run['jobs']:,}",
-            f"{run['requests']:,}",
-            Text(run["detail"] or ""),
-        )
-    return table
+    table = Table(*first, "Status", "Jobs", "Requests", box=SIMPLE, padding=(0, 1, 0, 0))
+    shown = sorted(last.values(), key=lambda run: str(run["tenant"])) if several else runs
+    for run in shown:
+        names = [Text(run["tenant"])] if several else []
+        table.add_row(*names, _minute(run["started_at"]), run["status"], f"{run['jobs']:,}", f"{run['requests']:,}")
+    if several:
+        table.columns[0].overflow = "fold"
+    for column in table.columns[several:]:
+        column.no_wrap = True
+    for column in table.columns[-2:]:
+        column.justify = "right"
+    yield table
+    for run in shown:
+        if run["detail"]:
+            yield Text(f"{run['tenant'] if several else _minute(run['started_at'])}: {run['detail']}")
 
 
 def _open(partition: dict[str, Any]) -> str:
@@ -188,6 +201,13 @@ def _open(partition: dict[str, Any]) -> str:
         return "0"
     days = (datetime.now(UTC) - partition["oldest_open_start"]) / timedelta(days=1)
     return f"{partition['open_jobs']:,} ({days:.0f} d)"
+
+
+def _short(moment: datetime | None) -> str:
+    """A time to the minute, or if it is long ago, its day."""
+    if moment and datetime.now(UTC) - moment < timedelta(days=300):
+        return f"{moment:%m-%d %H:%M}"
+    return f"{moment:%Y-%m-%d}" if moment else "-"
 
 
 def _minute(moment: datetime | None) -> str:

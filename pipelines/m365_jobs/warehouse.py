@@ -12,6 +12,7 @@ import dlt
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.runtime.telemetry import stop_telemetry
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from m365_jobs.errors import UsageError
 
@@ -19,6 +20,11 @@ DATASET = "m365_jobs"
 PIPELINE = "m365_jobs"
 DUCKDB_FILE = "m365_warehouse.duckdb"
 DEFAULT_TENANT = "default"
+
+DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
+"""What DuckDB takes while it loads, unless the configuration says something else; without, it fills the machine's
+memory with what it has touched, and a warehouse of 1,000,000 jobs takes twice as much as one of 100,000. DuckDB asks
+for 125 MB a thread at least; what does not fit it puts on disk."""
 
 STAGING_DATASETS = 16
 """How many datasets beside the warehouse's own the merges of tenants spread over on PostgreSQL."""
@@ -80,7 +86,7 @@ def open_pipeline(
     name = _destination_name(destination)
     pipeline: dlt.Pipeline = dlt.pipeline(
         pipeline_name(tenant),
-        destination=dlt.destinations.duckdb(credentials=str(file)) if file else _destination(name, tenant),
+        destination=_duckdb(file) if file else _destination(name, tenant),
         dataset_name=dataset or DATASET,
         **places,
     )
@@ -102,9 +108,8 @@ def _destination_name(destination: str | None) -> str:
 
 
 def _destination(name: str, tenant: str) -> Any:
-    chosen: Any = dlt.config.get("destination.duckdb.credentials") or dlt.secrets.get("destination.duckdb.credentials")
-    if name == "duckdb" and not chosen:
-        return dlt.destinations.duckdb(credentials=str(default_file()))
+    if name == "duckdb":
+        return _duckdb()
     try:
         found: Any = Destination.from_reference(name)
     except DestinationException as error:
@@ -121,6 +126,18 @@ def _destination(name: str, tenant: str) -> Any:
     # Loads that share dlt's staging tables have to write one after the other.
     number = crc32(tenant.encode()) % STAGING_DATASETS
     return Destination.from_reference(name, **{layout: f"%s_staging_{number:02}"})
+
+
+def _duckdb(file: Path | None = None) -> Any:
+    """DuckDB at ``file``, or where the configuration says, or else in the working directory."""
+    key = "destination.duckdb.credentials"
+    chosen: Any = dlt.config.get(key) or dlt.secrets.get(key)
+    if isinstance(chosen, dict):
+        chosen = chosen.get("database")
+    where = file or chosen or dlt.config.get(f"{key}.database") or default_file()
+    own: object = dlt.config.get(f"{key}.global_config") or dlt.secrets.get(f"{key}.global_config")
+    # What else the configuration says of credentials, dlt adds.
+    return dlt.destinations.duckdb(DuckDbCredentials(str(where), global_config=None if own else DUCKDB_SETTINGS))
 
 
 def location(pipeline: dlt.Pipeline) -> str:

@@ -21,7 +21,7 @@ class Page:
     """One page of jobs, alike for both generations of the endpoint."""
 
     rows: Sequence[object]
-    """The jobs as the API sent them, or, once they are read, their ids."""
+    """The jobs as the API sent them (see ``records.Objects``), or, once they are read, their ids."""
     total: int | None
     """What the API says of the total; it does not say whether of all matches or of the page."""
     next_link: str | None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from avepoint_m365.client import RefusedParametersError
 from avepoint_m365.dispatch import Answer, Reader
@@ -110,6 +111,11 @@ class Listing:
             if answer.page.total is not None:
                 self.reported_total = answer.page.total
 
+    def take_sightings(self) -> list[pa.Table]:
+        """The sightings, which are then no longer held here."""
+        taken, self.sightings = self.sightings, []
+        return taken
+
 
 @dataclass
 class PartitionResult:
@@ -171,15 +177,22 @@ class PartitionReader:
             listing = yield from self.listing(partition, job_type)
             listings.append(listing)
             types |= dict.fromkeys(listing.ids - types.keys(), job_type)
-        if by_type:
-            yield from self._reconcile(partition, everything, listings[1:], types)
-        sightings = [table for listing in listings for table in listing.sightings]
-        return PartitionResult(partition, newest(sightings), types, listings)
+        gone: set[str] = set()
+        if by_type or (self._split and everything.ids - types.keys()):
+            seen = yield from self._reconcile(partition, everything, listings[1:], types)
+            if everything.complete:
+                # Read without a type and gone since: such a row would take the type from one that the warehouse has.
+                gone = everything.ids - types.keys() - seen
+        jobs = newest(table for listing in listings for table in listing.take_sightings())
+        if gone:
+            jobs = jobs.filter(pc.invert(pc.is_in(jobs["id"], pa.array(gone, pa.string()))))
+        return PartitionResult(partition, jobs, types, listings)
 
     def _reconcile(
         self, partition: Partition, everything: Listing, by_type: Sequence[Listing], types: dict[str, JobType]
-    ) -> Reader[None]:
-        """Proves what the types added up to by the total of all, read again; reads all where it does not."""
+    ) -> Reader[set[str]]:
+        """Proves what the types added up to by the total of all, read again; reads all where it does not. The ids that
+        are known to be there."""
         with _Clock(everything):
             everything.ids |= types.keys()
             pager = self._pager(partition, None)
@@ -188,8 +201,8 @@ class PartitionReader:
             everything.complete = add_up and _count_matches(by_type)
             if everything.complete:
                 everything.total_basis = "matches"
-            else:
-                yield from self._to_the_end(pager, everything)
+                return everything.ids
+            return (yield from self._to_the_end(pager, everything))
 
     def peek(self, partition: Partition) -> Reader[Listing]:
         """One small page of a listing: complete if that is all there is."""
@@ -279,9 +292,9 @@ class PartitionReader:
                     self._page_size = pager.page_size
                 return answers
 
-    def _to_the_end(self, pager: Pager, listing: Listing) -> Reader[None]:
+    def _to_the_end(self, pager: Pager, listing: Listing) -> Reader[set[str]]:
         """Pages on from the first page, and over again (at most ``MAX_READS`` times) while pages move or jobs are
-        missing.
+        missing; the ids that were seen the last time.
 
         A job inserted between two page requests shows some job twice, which does no harm; one that is removed hides
         another. Both are seen by a total that changes, by a page that overlaps another, or by a first page that,
@@ -294,6 +307,7 @@ class PartitionReader:
             moved = yield from self._read_on(pager, listing)
             if listing.complete and not moved:
                 break
+        return pager.seen_ids
 
     def _read_on(self, pager: Pager, listing: Listing) -> Reader[bool]:
         """Pages on from the first page, which was read; whether pages moved meanwhile.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.client import JobsClient, Traffic
-from avepoint_m365.dispatch import Answer, Dispatcher
+from avepoint_m365.dispatch import Answer, Dispatcher, Reader
 from avepoint_m365.paging import Params
 from avepoint_m365.partition import Listing, Partition, PartitionReader, PartitionResult, Window, newest
 from avepoint_m365.records import TIME
@@ -64,8 +64,10 @@ class Reading:
         progress.partitions = progress.partitions_done = 0
         progress.results, progress.cut_at = [], None
         self._results: dict[Partition, PartitionResult | None] = {}
-        self.may_learn = True
-        """Whether ``range_is_of_starts`` is still worth a request in this load."""
+        self.find_out = False
+        """Whether to spend a request on ``range_is_of_starts``."""
+        self.range_is_of_starts: bool | None = None
+        """Whether the API compares startTime with the start of jobs, once it was found out."""
         self.overlapping = False
         """Whether partitions return jobs of one another, in this load or an earlier one. Then all are read over the
         same window: a job seen in only one of them would else change its place from load to load."""
@@ -122,8 +124,17 @@ class Reading:
             if probe is not None and probe.complete and not probe.ids:
                 results[asked] = _nothing(partition, probe)
                 self._done(results[asked])
-        readers = {asked: self._reader.read(one) for asked, one in to_read.items() if asked not in results}
+        readers = {asked: self._partition(one) for asked, one in to_read.items() if asked not in results}
         return results | self._dispatcher.run(readers, self._done)
+
+    def _partition(self, partition: Partition) -> Reader[PartitionResult]:
+        """Reads a partition, and finds out by the first with jobs that take time what a range means."""
+        result = yield from self._reader.read(partition)
+        longest = _longest_job(result) if self.find_out else None
+        if longest is not None:
+            self.find_out = False
+            self.range_is_of_starts = yield from self._is_range_of_starts(result.partition, *longest)
+        return result
 
     def _done(self, result: PartitionResult) -> None:
         self._progress.partitions_done += 1
@@ -197,20 +208,15 @@ class Reading:
             f"and a named location; for instance {job_id}: {kept.partition}, not {other.partition}."
         )
 
-    def range_is_of_starts(self) -> bool | None:
-        """Whether the API compares startTime with the start of jobs, which the vendor does not say; None if unknown.
+    def _is_range_of_starts(self, partition: Partition, job_id: str, start: datetime, finish: datetime) -> Reader[bool]:
+        """Whether the API compares startTime with the start of jobs, which the vendor does not say.
 
-        Found out with one request: the longest finished job is looked for in a range that begins after its start and
-        ends after its finish. If it is not in there, only the start counts.
+        Found out with one request: a finished job is looked for in a range that begins after its start and ends after
+        its finish. If it is not in there, only the start counts.
         """
-        longest = max((one for one in map(_longest_job, self.results) if one), key=lambda one: one[0], default=None)
-        if longest is None:
-            return None
-        duration, job_id, partition, start = longest
-        end = start + duration + timedelta(seconds=1)
-        inside = Window(start + duration / 2, end, end)
-        reader = self._reader.listing(Partition(partition.location, partition.object_type, inside), None)
-        return job_id not in self._dispatcher.run({partition: reader})[partition].ids
+        end = finish + timedelta(seconds=1)
+        inside = replace(partition, window=Window(start + (finish - start) / 2, end, end))
+        return job_id not in (yield from self._reader.listing(inside, None)).ids
 
 
 def _spanning(partitions: Iterable[Partition]) -> list[Partition]:
@@ -262,8 +268,8 @@ def _among(jobs: pa.Table, ids: Iterable[str]) -> pa.Array:
     return pc.is_in(jobs["id"], pa.array(list(ids), pa.string()))
 
 
-def _longest_job(result: PartitionResult) -> tuple[timedelta, str, Partition, datetime] | None:
-    """The finished job that took longest, if any took seconds: duration, id, where it was found, and its start."""
+def _longest_job(result: PartitionResult) -> tuple[str, datetime, datetime] | None:
+    """The finished job that took longest, if any took seconds: its id, start and finish."""
     latest = pa.scalar(result.partition.window.asked_end, TIME)
     jobs = result.jobs.filter(pc.less_equal(result.jobs["finish_time"], latest))
     microseconds = pc.subtract(jobs["finish_time"], jobs["start_time"]).cast(pa.int64())
@@ -271,8 +277,7 @@ def _longest_job(result: PartitionResult) -> tuple[timedelta, str, Partition, da
     if not longest.is_valid or longest.as_py() < 4_000_000:
         return None
     row = pc.index(microseconds, longest).as_py()
-    duration = timedelta(microseconds=longest.as_py())
-    return duration, jobs["id"][row].as_py(), result.partition, jobs["start_time"][row].as_py()
+    return tuple(jobs[name][row].as_py() for name in ("id", "start_time", "finish_time"))
 
 
 def _precedence(result: PartitionResult) -> tuple[int, bool]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from itertools import accumulate, chain
-from typing import Any
+from itertools import accumulate
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -161,6 +162,12 @@ known."""
 
 Parse = Callable[[object], Any]
 
+Objects: TypeAlias = Sequence[Mapping[str, Any]] | pa.StructArray
+"""Objects as Python's JSON reads them, or as Arrow does."""
+
+Values: TypeAlias = list[object] | pa.Array
+"""The values of one field of many objects."""
+
 
 class _Column:
     """Turns the values of one field, one for each job, into an Arrow array.
@@ -169,14 +176,15 @@ class _Column:
     That is what makes 100,000 jobs take 1 s instead of 4.
     """
 
-    def __init__(self, type: pa.DataType, parse: Parse, whole: Callable[[list[object]], pa.Array]) -> None:
+    def __init__(self, type: pa.DataType, parse: Parse, whole: Callable[[Values], pa.Array]) -> None:
         self._type, self._parse, self._whole = type, parse, whole
 
-    def read(self, values: list[object], where: Callable[[int], tuple[object, str]]) -> pa.Array:
+    def read(self, values: Values, where: Callable[[int], tuple[object, str]]) -> pa.Array:
         """``where`` tells job and field of the value at an index, for the error that names it."""
         try:
             return self._whole(values)
         except (pa.ArrowException, ValueError, OverflowError):
+            values = values.to_pylist() if isinstance(values, pa.Array) else values
             return pa.array((self._one(value, index, where) for index, value in enumerate(values)), self._type)
 
     def _one(self, value: object, index: int, where: Callable[[int], tuple[object, str]]) -> Any:
@@ -186,31 +194,35 @@ class _Column:
             raise _unreadable(*where(index), value, error) from error
 
 
-def _whole_times(values: list[object]) -> pa.Array:
-    times = pa.array(values, TEXT).cast(TIME)
+def _array(values: Values, type: pa.DataType | None = None) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, type)
+
+
+def _whole_times(values: Values) -> pa.Array:
+    times = _array(values, TEXT).cast(TIME)
     years = pc.min_max(pc.year(times)).as_py()
     if years["min"] is not None and not 2 <= years["min"] <= years["max"] <= 9999:
         raise _Unreadable("year 1 stands for no time, and Python knows no years after 9999")
     return times
 
 
-def _whole_counts(values: list[object]) -> pa.Array:
+def _whole_counts(values: Values) -> pa.Array:
     # Given a type, Arrow would cut 1.5 to 1; left to find one, it tells that there are fractions.
-    counts = pa.array(values)
+    counts = _array(values)
     if counts.type not in (COUNT, pa.null()):
         raise _Unreadable("not whole numbers alone")
     return counts.cast(COUNT)
 
 
-def _whole_hours(values: list[object]) -> pa.Array:
-    hours = pa.array(values, TEXT).cast(REAL)
+def _whole_hours(values: Values) -> pa.Array:
+    hours = _array(values, TEXT).cast(REAL)
     if not pc.all(pc.is_finite(hours)).as_py():
         raise _Unreadable("not numbers alone")
     return hours
 
 
-def _whole_texts(values: list[object]) -> pa.Array:
-    texts = pa.array(values, TEXT)
+def _whole_texts(values: Values) -> pa.Array:
+    texts = _array(values, TEXT)
     if pc.any(pc.match_substring(texts, "\0")).as_py():
         raise _Unreadable("NUL")
     return texts
@@ -220,7 +232,7 @@ _TIMES = _Column(TIME, parse_time, _whole_times)
 _COUNTS = _Column(COUNT, parse_count, _whole_counts)
 _HOURS = _Column(REAL, parse_hours, _whole_hours)
 _TEXTS = _Column(TEXT, parse_text, _whole_texts)
-_FLAGS = _Column(FLAG, parse_flag, lambda values: pa.array(values, FLAG))
+_FLAGS = _Column(FLAG, parse_flag, lambda values: _array(values, FLAG))
 
 
 def _unreadable(job_id: object, field: str, value: object, why: object) -> BadResponseError:
@@ -232,8 +244,10 @@ def _unreadable(job_id: object, field: str, value: object, why: object) -> BadRe
     )
 
 
-def _field(objects: Sequence[Mapping[str, Any]], *spellings: str) -> list[object]:
+def _field(objects: Objects, *spellings: str) -> Values:
     """One field of many objects; of several spellings the first that is there."""
+    if isinstance(objects, pa.StructArray):
+        return pc.coalesce(*(pc.struct_field(objects, spelling) for spelling in spellings))
     first, *others = spellings
     values: list[object] = [one.get(first) for one in objects]
     for spelling in others:
@@ -244,13 +258,15 @@ def _field(objects: Sequence[Mapping[str, Any]], *spellings: str) -> list[object
     return values
 
 
-def read_jobs(rows: Sequence[object]) -> pa.Table:
+def read_jobs(rows: Sequence[object] | pa.StructArray) -> pa.Table:
     """The jobs of one page, of either generation, as a table of ``FRAME``, in their order.
+
+    ``rows`` are as Python's JSON reads them, or as ``documented`` does.
 
     Raises:
         BadResponseError: naming job, field and value where one cannot be read.
     """
-    jobs = [_as_object(row) for row in rows]
+    jobs = rows if isinstance(rows, pa.StructArray) else [_as_object(row) for row in rows]
     ids = _read_ids(jobs)
     names = ids.to_pylist()
 
@@ -265,7 +281,7 @@ def read_jobs(rows: Sequence[object]) -> pa.Table:
         column(_HOURS, "duration"),
         *_read_details(jobs, names),
         _read_errors(jobs, names),
-        pa.array([_unknown_fields(job) for job in jobs], TEXT),
+        _unknown_fields(jobs),
     ]
     return pa.Table.from_arrays(columns, schema=FRAME)
 
@@ -276,21 +292,18 @@ def _as_object(row: object) -> Mapping[str, Any]:
     return row
 
 
-def _read_ids(jobs: Sequence[Mapping[str, Any]]) -> pa.Array:
+def _read_ids(jobs: Objects) -> pa.Array:
     values = _field(jobs, "id")
     ids = _TEXTS.read(values, lambda index: (values[index], "id"))
-    for index, job_id in enumerate(ids.to_pylist()):
-        if not job_id:
-            raise BadResponseError(f"The API lists a job without an id; its fields are {sorted(jobs[index])}.")
+    if ids.null_count or pc.any(pc.equal(ids, "")).as_py():
+        job = next(job for job, job_id in zip(jobs, ids.to_pylist(), strict=True) if not job_id)
+        raise BadResponseError(f"The API lists a job without an id; its fields are {sorted(job)}.")
     return ids
 
 
-def _read_details(jobs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterable[pa.Array]:
-    details: list[Mapping[str, Any]] = []
-    for name, value in zip(names, _field(jobs, "backupDetails"), strict=True):
-        if not isinstance(value or {}, Mapping):
-            raise _unreadable(name, "backupDetails", value, "not an object")
-        details.append(value or {})  # type: ignore[arg-type]
+def _read_details(jobs: Objects, names: Sequence[str]) -> Iterable[pa.Array]:
+    values = _field(jobs, "backupDetails")
+    details = values if isinstance(values, pa.Array) else _objects(values, names)
     for spellings in DETAIL_SPELLINGS.values():
 
         def where(index: int, spellings: tuple[str, ...] = spellings) -> tuple[object, str]:
@@ -300,29 +313,57 @@ def _read_details(jobs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> It
         yield _COUNTS.read(_field(details, *spellings), where)
 
 
-def _read_errors(jobs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pa.Array:
-    lists: list[list[Any]] = []
-    for name, value in zip(names, _field(jobs, "jobErrors"), strict=True):
-        if not isinstance(value or [], list):
-            raise _unreadable(name, "jobErrors", value, "not a list")
-        lists.append(value or [])  # type: ignore[arg-type]
-    places = [(name, index) for name, errors in zip(names, lists, strict=True) for index in range(len(errors))]
-    errors: list[Any] = list(chain.from_iterable(lists))
-    for place, error in zip(places, errors, strict=True):
-        if not isinstance(error, Mapping):
-            raise _unreadable(place[0], f"jobErrors[{place[1]}]", error, "not an object")
+def _objects(values: list[object], names: Sequence[str]) -> Objects:
+    objects: list[Mapping[str, Any]] = []
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(value or {}, Mapping):
+            raise _unreadable(name, "backupDetails", value, "not an object")
+        objects.append(value or {})  # type: ignore[arg-type]
+    return objects
+
+
+def _read_errors(jobs: Objects, names: Sequence[str]) -> pa.Array:
+    values = _field(jobs, "jobErrors")
+    if isinstance(values, pa.Array):
+        errors, lengths = values.flatten(), pc.fill_null(pc.list_value_length(values), 0).to_pylist()
+    else:
+        errors, lengths = _flat(values, names)
+    offsets = [0, *accumulate(lengths)]
 
     def column(kind: _Column, field: str) -> pa.Array:
-        return kind.read(
-            _field(errors, field), lambda index: (places[index][0], f"jobErrors[{places[index][1]}].{field}")
-        )
+        def where(index: int) -> tuple[object, str]:
+            job = bisect_right(offsets, index) - 1
+            return names[job], f"jobErrors[{index - offsets[job]}].{field}"
+
+        return kind.read(_field(errors, field), where)
 
     fields = [column(_FLAGS, "isErrorCode"), column(_TEXTS, "value"), column(_TEXTS, "url"), column(_COUNTS, "number")]
-    offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(fields, names=list(ERROR_FIELDS)))
+    structs = pa.StructArray.from_arrays(fields, names=list(ERROR_FIELDS))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
 
 
-def _unknown_fields(job: Mapping[str, Any]) -> str | None:
+def _flat(values: list[object], names: Sequence[str]) -> tuple[Objects, list[int]]:
+    """All errors of all jobs, and how many each job has."""
+    errors: list[Mapping[str, Any]] = []
+    lengths: list[int] = []
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(value or [], list):
+            raise _unreadable(name, "jobErrors", value, "not a list")
+        for index, error in enumerate(value or []):  # type: ignore[arg-type, var-annotated]
+            if not isinstance(error, Mapping):
+                raise _unreadable(name, f"jobErrors[{index}]", error, "not an object")
+            errors.append(error)
+        lengths.append(len(value or []))  # type: ignore[arg-type]
+    return errors, lengths
+
+
+def _unknown_fields(jobs: Objects) -> pa.Array:
+    if isinstance(jobs, pa.StructArray):
+        return pa.nulls(len(jobs), TEXT)
+    return pa.array([_unknown_fields_of(job) for job in jobs], TEXT)
+
+
+def _unknown_fields_of(job: Mapping[str, Any]) -> str | None:
     if job.keys() <= _KNOWN_FIELDS:
         return None
     return json.dumps({name: job[name] for name in sorted(job.keys() - _KNOWN_FIELDS)})

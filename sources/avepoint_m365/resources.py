@@ -152,6 +152,7 @@ class Resources:
             return
         partition = Partition(location, object_type, self._terms.window(self._window_start(start, state, shared)))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))
+        self._reading.find_out |= "range_is_of_starts" not in shared
         self._reading.ask(partition)
         # dlt takes turns between resources: all have asked before the first comes back here.
         yield None
@@ -224,11 +225,8 @@ class Resources:
         """Keeps what this load found out about the API."""
         if self._reading.overlapping:
             shared["partitions_overlap"] = True
-        if "range_is_of_starts" not in shared and self._reading.may_learn:
-            of_starts = self._reading.range_is_of_starts()
-            self._reading.may_learn = False
-            if of_starts is not None:
-                shared["range_is_of_starts"] = of_starts
+        if self._reading.range_is_of_starts is not None:
+            shared["range_is_of_starts"] = self._reading.range_is_of_starts
 
     def _remember(self, result: PartitionResult, state: dict[str, Any]) -> None:
         """Keeps where the next window of a partition begins, beside the cursor."""

@@ -35,7 +35,8 @@ def client(endpoint: str = "auto") -> JobsClient:
 def test_the_first_generation_is_asked_first(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
-    assert client().page({"objectType": "1"}) == (Page([{"id": "1"}], 1, ""), Endpoint.jobs)
+    answer = client().ask({"objectType": "1"})
+    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), Endpoint.jobs)
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 401, 403])
@@ -44,7 +45,8 @@ def test_auto_takes_the_second_generation_where_the_first_is_refused(api: respon
     api.get(FIRST, status=status)
     api.get(SECOND, json={"data": [{"id": "1"}], "metadata": {"totalNumber": 1, "nextLink": ""}})
     jobs = client()
-    assert jobs.page({}) == (Page([{"id": "1"}], 1, ""), Endpoint.cloudbackupjobs)
+    answer = jobs.ask({})
+    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), Endpoint.cloudbackupjobs)
     asked = len(api.calls)
     jobs.page({})
     assert len(api.calls) == asked + 1, "the answer is remembered"

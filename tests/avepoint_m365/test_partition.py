@@ -216,6 +216,20 @@ def test_jobs_of_a_type_that_nobody_knows_are_found_without_one() -> None:
     assert result.complete
 
 
+@pytest.mark.parametrize("count", [50, 1234])
+def test_a_job_that_goes_before_its_type_was_read_keeps_the_type_that_the_warehouse_knows(count: int) -> None:
+    class Losing(Server):
+        def answer(self, params: Params) -> Answer:
+            if params["jobType"] != "0":
+                self.ids = list(range(1, count))
+            return super().answer(params)
+
+    result = read(Losing(count))
+    # Its row would say that the type is unknown.
+    assert set(result.jobs["id"].to_pylist()) == {str(one) for one in range(1, count)} == result.job_types.keys()
+    assert result.complete
+
+
 def test_the_page_size_that_the_api_takes_is_kept() -> None:
     server = Server(100, refuses_over=60)
     reader = PartitionReader(500, split_job_types=False)

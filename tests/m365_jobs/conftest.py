@@ -28,6 +28,8 @@ class Desk:
             [sys.executable, "-m", "m365_jobs", *arguments],
             cwd=self.folder,
             env=self.environment,
+            # Not the terminal that the tests may run in.
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=120,

@@ -10,6 +10,7 @@ import pytest
 from avepoint_m365.settings import ObjectType
 from avepoint_simulator import Answer, Simulator, make_world
 
+from .backups import job, serving
 from .conftest import Desk
 
 Sit = Callable[[Simulator], Desk]
@@ -91,6 +92,21 @@ def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simu
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
     again = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
     assert {one["object_type"]: one["cursor"] for one in again} == cursors
+
+
+def test_a_scheduler_of_ones_own_says_what_a_process_loads(simulator: Simulator, desk: Sit) -> None:
+    user, world = desk(simulator), simulator.world
+    start, end = world.now - timedelta(days=9), world.now - timedelta(days=6)
+    interval = {"DLT_INTERVAL_START": start.isoformat(), "DLT_INTERVAL_END": end.isoformat()}
+    user.environment |= interval | {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true"}
+    user.run("load")
+    expected = {job.id for job in world.visible() if job.in_range("finish", start, end, world.now)}
+    assert 0 < len(expected) < len(world.visible())
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
+    for name in (*interval, "DLT_ALLOW_EXTERNAL_SCHEDULERS"):
+        del user.environment[name]
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in world.visible()}
 
 
 @pytest.mark.parametrize(
@@ -205,3 +221,17 @@ def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simul
 def test_an_impossible_range_is_wrong_usage(simulator: Simulator, desk: Sit, arguments: tuple[str, ...]) -> None:
     desk(simulator).run(*arguments, code=2)
     assert simulator.asked == []
+
+
+def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) -> None:
+    with serving(job("microsoft_365_groups", 3), job("microsoft_365_groups", None, lasted=12 * 24)) as simulator:
+        user = desk(simulator)
+        user.set(tenant="contoso")
+        user.run("load")
+        lines = user.run("status").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    (place,) = [number for number, line in enumerate(lines) if line.startswith(" contoso/ ")]
+    moment = r"\d\d-\d\d \d\d:\d\d"
+    assert re.fullmatch(rf" contoso/ +2 +1 \(12 d\) +{moment} +{moment} *", lines[place])
+    assert lines[place + 1].strip() == "microsoft_365_groups"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from avepoint_m365.errors import SourceError
 from avepoint_m365.settings import ObjectType
@@ -19,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from .backups import job, place, serving
 from .conftest import Desk
-from .places import Place
+from .places import Place, database
 
 Sit = Callable[[Simulator], Desk]
 
@@ -261,6 +262,44 @@ def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Place) -> None:
         simulator.fault = None
         duckdb.load(simulator)
     assert reasons(judge(duckdb.pipeline())) == []
+
+
+def test_a_load_that_failed_because_the_warehouse_was_down_is_named(
+    duckdb: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "DESTINATION__POSTGRES__CREDENTIALS"
+    with database() as address, serving(*protected("teams")) as simulator:
+        there, nobody = Place("postgres"), address.replace(":5432", ":1")
+        for first in (True, False):
+            monkeypatch.setenv(variable, nobody)
+            with pytest.raises(psycopg2.OperationalError):
+                there.load(simulator)
+            monkeypatch.setenv(variable, address)
+            health = judge(there.pipeline())
+            (reason,) = [one for one in health.reasons if one.kind is Kind.failed_load]
+            assert reason.tenant == "default"
+            assert "failed (destination): " in reason.text
+            assert reason.text.endswith("The warehouse has no record of it yet.")
+            assert health.exit_code == (4 if first else 0)
+            there.load(simulator)
+            assert reasons(judge(there.pipeline())) == []
+
+
+def test_credentials_that_end_soon_are_named_for_each_tenant(duckdb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=10)).date()
+    ends = {"fabrikam": soon.isoformat(), "contoso": "2020-01-01", "tailspin": "2999-01-01"}
+    for tenant, end in ends.items():
+        section = f"{CONFIGURATION}TENANTS__{tenant.upper()}__CREDENTIALS__"
+        for key, value in {"client_id": "id", "client_secret": "made up", "expires_at": end}.items():
+            monkeypatch.setenv(f"{section}{key.upper()}", value)
+        with serving(*protected("teams")) as simulator:
+            duckdb.load(simulator, tenant=tenant)
+    named = {one.tenant: one.text for one in judge(duckdb.pipeline()).reasons if one.kind is Kind.credentials}
+    assert named.keys() == {"fabrikam", "contoso"}
+    assert soon.isoformat() in named["fabrikam"]
+    assert "2020-01-01" in named["contoso"]
+    narrowed = judge(duckdb.pipeline(), ["tailspin"])
+    assert (narrowed.reasons, narrowed.exit_code) == ([], 0)
 
 
 def test_the_gravest_reason_of_any_tenant_comes_first(duckdb: Place) -> None:

@@ -148,6 +148,7 @@ def test_csv_and_json_hold_what_the_warehouse_holds(place: Place, simulator: Sim
     assert all(one["start_time"].endswith("+00:00") for one in printed)
     assert json.loads(run(place, EVERYTHING, "--format", "json").stdout) == printed
     in_csv = list(csv.DictReader(io.StringIO(run(place, "-", "--format", "csv", stdin=EVERYTHING).stdout)))
+    assert run(place, "--format", "json", stdin=EVERYTHING).stdout == run(place, EVERYTHING, "--format", "json").stdout
     assert in_csv == [{name: "" if value is None else str(value) for name, value in row.items()} for row in printed]
     Path("mine.sql").write_text(f"\ufeff{EVERYTHING};\n", encoding="utf-8")
     assert json.loads(run(place, "--file", "mine.sql", "--format", "json").stdout) == printed
@@ -179,7 +180,8 @@ def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, des
         f"{'-' * width}  ----",
         *(f"{name:<{width}}  {count:>4}" for name, count in counts),
     ]
-    assert user.run("query", code=2).stdout == ""
+    assert "There is no query" in user.run("query", code=2).stderr
+    assert "not both" in user.run("query", "SELECT 1", "--file", __file__, code=2).stderr
     assert "first 1,000 rows" in user.run("query", "SELECT * FROM range(1001)").stderr
     assert user.run("query", "SELECT * FROM range(1000)").stderr == ""
 

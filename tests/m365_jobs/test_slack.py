@@ -24,6 +24,9 @@ class Slack:
 
     hook: str = ""
     status: int = 200
+    """What it answers; 0 is nothing at all."""
+    asked: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
     messages: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -38,6 +41,10 @@ def listening() -> Iterator[Slack]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            slack.asked.set()
+            if not slack.status:
+                slack.gone.wait()
+                return
             if slack.status == 200:
                 slack.messages.append(body["text"])
             self.send_response(slack.status)
@@ -53,6 +60,7 @@ def listening() -> Iterator[Slack]:
         try:
             yield slack
         finally:
+            slack.gone.set()
             server.shutdown()
             thread.join()
 
@@ -116,3 +124,18 @@ def test_slack_that_cannot_be_reached_or_is_not_configured_is_one_paragraph(desk
         said = user.run("health", "--slack", code=1)
         assert "Slack did not take the message (ConnectionError)" in said.stderr
         assert SECRET not in said.stderr
+
+
+def test_a_slack_that_never_answers_holds_nobody_up(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator, listening() as slack:
+        user = desk(simulator)
+        user.environment |= {"RUNTIME__SLACK_INCOMING_HOOK": slack.hook, "RUNTIME__REQUEST_TIMEOUT": "2"}
+        user.run("load")
+        slack.status = 0
+        said = user.run("health", "--slack", code=1)
+        assert slack.asked.is_set()
+        assert "Slack did not take the message (no answer within 2 s)" in said.stderr
+        assert SECRET not in said.stderr + said.stdout
+        slack.status = 200
+        user.run("health", "--slack", code=4)
+        assert slack.lines()[0] == "*Microsoft 365 backups: UNHEALTHY*"

@@ -1,10 +1,12 @@
 """Long ranges are loaded in slices, each committed by itself; a load that is killed goes on where it was."""
 
+import gc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from avepoint_m365 import Progress
 from avepoint_simulator import Answer, Asked, Simulator, make_world
@@ -92,3 +94,24 @@ def test_a_server_that_does_not_look_at_the_range_is_read_once_and_not_minute_by
     with Simulator(world) as simulator:
         assert load(simulator) == []
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+def test_what_a_load_holds_in_memory_does_not_grow_with_its_slices(load: Load) -> None:
+    held: list[int] = []
+
+    def fault(asked: Asked) -> None:
+        held.append(pa.total_allocated_bytes())
+
+    # When Python looks for circles by itself depends on all else that the process does.
+    gc.collect()
+    gc.disable()
+    before = pa.total_allocated_bytes()
+    try:
+        with Simulator(make_world(800, seed=23, now=NOW, days=600), fault=fault) as simulator:
+            said = load(simulator)
+    finally:
+        gc.enable()
+    assert len([line for line in said if "going on" in line]) >= 6
+    third = len(held) // 3
+    first, last = max(held[:third]) - before, max(held[-third:]) - before
+    assert last < first * 2, f"{first:,} bytes of jobs were held at first, {last:,} at last"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 from xml.sax.saxutils import escape, unescape
 
@@ -183,7 +185,12 @@ def errors(rows: Sequence[Row], limit: int = 10) -> Drawing:
 def svg(drawing: Drawing) -> str:
     """A drawing as an ``<svg>`` that scales with its column; what a mark stands for is its title, which browsers show
     under the pointer and screen readers read."""
-    text = vl_convert.vegalite_to_svg({**drawing.to_dict(), "config": CONFIG})
+    return _svg(json.dumps({**drawing.to_dict(), "config": CONFIG}))
+
+
+@lru_cache(maxsize=200)
+def _svg(specification: str) -> str:
+    text = vl_convert.vegalite_to_svg(specification)
     text = re.sub(r'(<svg [^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", text, count=1)
     return re.sub(
         r'<path aria-label="([^"]+)" role="graphics-symbol"([^>]*?)/>',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from m365_jobs.scope import Scope
@@ -23,7 +23,21 @@ TOP_ERRORS, JOBS_OF_ERROR, FAILED_JOBS, OPEN_JOBS = 20, 100, 20, 50
 
 JOB = """f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.start_time, f.finish_time, f.total_number,
     f.failed_number"""
-COUNTS = ("jobs", "succeeded", "warnings", "failures", "others", "total_objects", "failed_objects")
+OUTCOMES = {
+    "succeeded": "('success')",
+    "warnings": "('warning')",
+    "failures": "('failure')",
+    "others": "('running', 'other')",
+}
+COUNTS = ", ".join(
+    (
+        "count(*) AS jobs",
+        *(f"count(CASE WHEN f.outcome IN {names} THEN 1 END) AS {name}" for name, names in OUTCOMES.items()),
+        "CAST(coalesce(sum(f.total_number), 0) AS BIGINT) AS total_objects",
+        "CAST(coalesce(sum(f.failed_number), 0) AS BIGINT) AS failed_objects",
+    )
+)
+"""What ``daily_summary`` adds up of ``job_facts``."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +54,28 @@ class Filter:
 
     def of(self, alias: str) -> str:
         """A condition on the columns of a table or view; its parameters are in ``values``."""
-        parts = [f"coalesce({alias}.location, '') = :location"] * (self.location is not None)
-        parts += [f"{alias}.object_type = :object_type"] * (self.object_type is not None)
-        return " AND ".join(parts) or "1 = 1"
+        # One text whatever is chosen: to translate it takes longer than many an answer, and is done once for each text.
+        return (
+            f"(:everywhere = 1 OR coalesce({alias}.location, '') = :location) "
+            f"AND (:all_types = 1 OR {alias}.object_type = :object_type)"
+        )
+
+    def holds(self, row: Row) -> bool:
+        """Whether a row is of the tenants, the location and the service that are chosen, as far as it says."""
+        wanted = {"object_type": self.object_type, "location": self.location}
+        return (not self.tenants or row["tenant"] in self.tenants) and all(
+            value is None or name not in row or (row[name] or NO_LOCATION) == value for name, value in wanted.items()
+        )
 
     @property
     def values(self) -> dict[str, Any]:
         """What the placeholders of ``of`` stand for."""
-        return {"location": self.location, "object_type": self.object_type}
+        return {
+            "everywhere": int(self.location is None),
+            "location": self.location or NO_LOCATION,
+            "all_types": int(self.object_type is None),
+            "object_type": self.object_type or "",
+        }
 
 
 @dataclass(frozen=True)
@@ -89,15 +117,8 @@ def protection(scope: Scope, chosen: Filter) -> list[Row]:
 
 def last_night(scope: Scope, chosen: Filter, until: datetime) -> list[Row]:
     """Per object type, what ended in the 24 hours up to ``until``, counted as ``daily_summary`` counts."""
-    outcomes = {"succeeded": "('success')", "warnings": "('warning')", "failures": "('failure')"}
-    outcomes["others"] = "('running', 'other')"
-    counts = ", ".join(
-        f"count(CASE WHEN f.outcome IN {names} THEN 1 END) AS {name}" for name, names in outcomes.items()
-    )
     return scope.rows(
-        f"""SELECT f.object_type, count(*) AS jobs, {counts},
-            CAST(coalesce(sum(f.total_number), 0) AS BIGINT) AS total_objects,
-            CAST(coalesce(sum(f.failed_number), 0) AS BIGINT) AS failed_objects
+        f"""SELECT f.object_type, {COUNTS}
         FROM job_facts AS f
         WHERE {chosen.of("f")} AND f.finish_time > :since AND f.finish_time <= :until
         GROUP BY f.object_type ORDER BY f.object_type""",
@@ -120,14 +141,19 @@ def failed_last_night(scope: Scope, chosen: Filter, until: datetime) -> list[Row
 
 
 def trend(scope: Scope, chosen: Filter, until: datetime) -> list[Row]:
-    """Per UTC day: jobs by outcome, objects and failed objects."""
-    sums = ", ".join(f"CAST(sum(d.{name}) AS BIGINT) AS {name}" for name in COUNTS)
+    """Per UTC day: jobs by outcome, objects and failed objects, counted as ``daily_summary`` counts.
+
+    Asked of the jobs themselves, by their finish: of the view's days a destination cannot know which jobs they need.
+    """
+    first = datetime.combine(until.astimezone(UTC).date() - timedelta(days=chosen.days - 1), time(), UTC)
     return scope.rows(
-        f"""SELECT d.day, {sums} FROM daily_summary AS d
-        WHERE {chosen.of("d")} AND d.day > :since AND d.day <= :until GROUP BY d.day ORDER BY d.day""",
+        f"""SELECT CAST(f.finish_time AT TIME ZONE 'UTC' AS DATE) AS day, {COUNTS}
+        FROM job_facts AS f
+        WHERE {chosen.of("f")} AND f.finish_time >= :first AND f.finish_time < :after
+        GROUP BY CAST(f.finish_time AT TIME ZONE 'UTC' AS DATE) ORDER BY day""",
         **chosen.values,
-        since=(until - timedelta(days=chosen.days)).date(),
-        until=until.date(),
+        first=first,
+        after=first + timedelta(days=chosen.days),
     )
 
 

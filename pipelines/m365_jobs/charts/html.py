@@ -35,6 +35,11 @@ def css() -> str:
     return (files(__package__) / "page.css").read_text(encoding="utf-8")
 
 
+def title(text: str) -> str:
+    """The heading of the page."""
+    return f"<h1>{escape(text)}</h1>"
+
+
 def section(title: str, *parts: str) -> str:
     """A part of the page under its heading."""
     heading = f"<h2>{escape(title)}</h2>" if title else ""

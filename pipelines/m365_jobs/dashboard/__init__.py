@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 import socket
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dlt
 from avepoint_m365.config import is_loopback
 
-from m365_jobs.dashboard.live import Live
+from m365_jobs.dashboard.live import Live, Unavailable
 from m365_jobs.errors import UsageError
 
 _live: list[Live] = []
@@ -27,21 +27,16 @@ def serve(pipeline: dlt.Pipeline, tenants: tuple[str, ...], host: str, port: int
     """Shows a warehouse until the process is interrupted. Says on stderr where.
 
     Raises:
-        UsageError: where the address cannot be listened on.
+        UsageError: where the address cannot be listened on, or a tenant is one that nobody knows.
     """
     import uvicorn
 
-    from m365_jobs.charts import drawing
-    from m365_jobs.charts.figures import Filter
     from m365_jobs.console import say
 
-    # What takes a second the first time is done before anyone waits for it.
-    drawing.svg(drawing.outcomes([], Filter()))
     _live.append(Live(pipeline, tenants))
-    # Tells of a tenant that nobody knows before a page would.
-    live().version()
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     listening = _listen(host, port)
+    _warm()
     server = uvicorn.Server(uvicorn.Config(_application(token), log_level="warning", lifespan="off"))
     name = f"[{host}]" if ":" in host else host
     say(f"Dashboard: http://{name}:{listening.getsockname()[1]}/{f'?access_token={token}' if token else ''}")
@@ -57,42 +52,50 @@ def serve(pipeline: dlt.Pipeline, tenants: tuple[str, ...], host: str, port: int
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        made = socket.create_server((host, port), family=family)
     except OSError as error:
         raise UsageError(
             f"Cannot listen on {host}, port {port}: {error.strerror or error}. Choose another with --host and --port."
         ) from error
+    # asyncio sends small parts at once only where a socket says that it is TCP, which those of create_server do not:
+    # each of the page's 250 files would wait for 40 ms.
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=made.detach())
 
 
 def _application(token: str | None) -> Any:
     import marimo
 
     from m365_jobs.charts import html
+    from m365_jobs.dashboard.serving import FilesAtHand, FirstLook, OwnPagesOnly
 
     head = f"<style>{html.css()}{(files(__package__) / 'app.css').read_text(encoding='utf-8')}</style>"
     builder = marimo.create_asgi_app(quiet=True, token=token, html_head=head)
     application = builder.with_app(path="", root=str(Path(__file__).with_name("app.py"))).build()
+    application = FirstLook(FilesAtHand(application), _look)
     return application if token else OwnPagesOnly(application)
 
 
-class OwnPagesOnly:
-    """Refuses what other web sites make a browser ask of loopback, where no token keeps them out: requests that name
-    another origin, or another host, which is how names that change their address get in."""
+def _warm() -> None:
+    """Reads and draws what a page shows first, before anyone waits for it."""
+    from m365_jobs.charts import drawing
+    from m365_jobs.charts.figures import Filter
+    from m365_jobs.dashboard import parts
 
-    def __init__(self, application: Any) -> None:
-        self._application = application
+    # The first drawing takes its time, whatever it shows.
+    drawing.svg(drawing.outcomes([], Filter()))
+    with suppress(Unavailable):  # the page says so
+        if not (version := live().version()).trouble:
+            for part in parts.ALL:
+                part(parts.View(live(), version, live().chosen))
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from starlette.responses import PlainTextResponse
 
-        headers = dict(scope.get("headers", ()))
-        host = headers.get(b"host", b"").decode("latin-1")
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        ours = is_loopback(urlsplit(f"//{host}").hostname or "") and (not origin or urlsplit(origin).netloc == host)
-        if ours or scope["type"] == "lifespan":
-            await self._application(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            refusal = PlainTextResponse("This dashboard shows itself on its own address only; see --host.", 403)
-            await refusal(scope, receive, send)
+def _look() -> str:
+    from m365_jobs.charts import html
+    from m365_jobs.dashboard import parts
+
+    try:
+        version = live().version(patience=0)
+        look = "" if version.trouble else parts.first_look(parts.View(live(), version, live().chosen))
+        return look and html.title(parts.TITLE) + look
+    except Unavailable:
+        return ""  # the page says so when it comes to life

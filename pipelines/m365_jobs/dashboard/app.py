@@ -12,16 +12,16 @@ app = marimo.App(width="full", app_title="Microsoft 365 backup")
 @app.cell
 def _():
     from dataclasses import replace
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     import marimo as mo
 
-    from m365_jobs.charts import drawing, figures, html, words
-    from m365_jobs.dashboard import live
+    from m365_jobs.charts import html, words
+    from m365_jobs.dashboard import live, parts
     from m365_jobs.dashboard.live import Unavailable
 
     warehouse = live()
-    return UTC, Unavailable, datetime, drawing, figures, html, mo, replace, warehouse, words
+    return UTC, Unavailable, html, mo, parts, replace, warehouse, words
 
 
 @app.cell
@@ -33,12 +33,8 @@ def _(mo):
 
 
 @app.cell
-def _(Unavailable, figures, get_version, html, mo, set_version, warehouse):
+def _(Unavailable, get_version, html, mo, parts, set_version, warehouse):
     missing = []
-
-    def ask(tenants, figure, *arguments):
-        """Figures of the version that is shown."""
-        return warehouse.ask(get_version(), tenants, figure, *arguments)
 
     def part(title, build):
         """A section of the page; ``build`` gives its HTML. Where that fails, it is built again with the next look."""
@@ -56,7 +52,7 @@ def _(Unavailable, figures, get_version, html, mo, set_version, warehouse):
             return found.trouble
         if found != get_version() or missing:
             try:
-                choices = warehouse.ask(found, warehouse.chosen.tenants, figures.choices)
+                choices = parts.View(warehouse, found, warehouse.chosen).choices()
             except Unavailable as error:
                 return str(error)
             missing.clear()
@@ -65,17 +61,17 @@ def _(Unavailable, figures, get_version, html, mo, set_version, warehouse):
                 set_choices(choices)
         return ""
 
-    return ask, look, part
+    return look, part
 
 
 @app.cell
-def _(get_choices, html, look, mo, refresh, set_choices):
+def _(get_choices, html, look, mo, parts, refresh, set_choices):
     # Parts are built again only if another load is there, so that nobody loses what they have opened.
     refresh.value
     _trouble = look(get_choices(), set_choices)
     _notes = html.note(_trouble) if _trouble else ""
     # The clock ticks only while it is shown, and is needed most while there is nothing else to show.
-    mo.vstack([mo.Html(f'<div class="m365"><h1>Microsoft 365 backup</h1>{_notes}</div>'), refresh])
+    mo.vstack([mo.Html(f'<div class="m365">{html.title(parts.TITLE)}{_notes}</div>'), refresh])
     return
 
 
@@ -96,90 +92,76 @@ def _(get_choices, mo, words):
 
 
 @app.cell
-def _(ask, days, figures, location, replace, service, tenant, warehouse):
-    # Two, since what does not look back so far need not be read again when that changes.
-    standing = replace(
-        warehouse.chosen,
-        tenants=(tenant.value,) if tenant.value else warehouse.chosen.tenants,
-        location=location.value,
-        object_type=service.value,
-    )
-    chosen = replace(standing, days=days.value)
-
-    def of(figure, *arguments):
-        """Figures of the tenants that are chosen."""
-        return ask(standing.tenants, figure, *arguments)
-
-    def until():
-        """Everything is counted back from here."""
-        return of(figures.as_of)
-
-    return chosen, of, standing, until
-
-
-@app.cell
-def _(UTC, of, datetime, figures, filters, html, mo, part, refresh, standing, until):
-    mo.vstack(
-        [
-            mo.hstack(filters, wrap=True, justify="start", align="end", gap=1),
-            part("", lambda: html.standing(until(), of(figures.loads), datetime.now(UTC), UTC)),
-        ]
-    )
-    return
-
-
-@app.cell
-def _(UTC, of, datetime, figures, html, part, standing):
-    def _build():
-        rows = html.judged(of(figures.protection, standing), datetime.now(UTC))
-        return html.protection(rows, of(figures.loads), UTC)
-
-    part("Protection now", _build)
-    return
-
-
-@app.cell
-def _(UTC, of, figures, html, part, standing, until):
-    part(
-        "Last night",
-        lambda: html.night(
-            of(figures.last_night, standing, until()), of(figures.failed_last_night, standing, until()), until(), UTC
+def _(get_version, location, parts, replace, service, tenant, warehouse):
+    # Two, since what does not look back so far need not be built again when that changes.
+    now = parts.View(
+        warehouse,
+        get_version(),
+        replace(
+            warehouse.chosen,
+            tenants=(tenant.value,) if tenant.value else warehouse.chosen.tenants,
+            location=location.value,
+            object_type=service.value,
         ),
     )
+    return (now,)
+
+
+@app.cell
+def _(days, now, replace):
+    lately = replace(now, chosen=replace(now.chosen, days=days.value))
+    return (lately,)
+
+
+@app.cell
+def _(filters, mo):
+    mo.hstack(filters, wrap=True, justify="start", align="end", gap=1)
     return
 
 
 @app.cell
-def _(of, figures, html, part, chosen, until):
-    part(f"Trends, last {chosen.days} days", lambda: html.trends(of(figures.trend, chosen, until()), chosen))
+def _(now, part, parts, refresh):
+    # Again with each look, as is the next: when loads stop, the data grows old without another version.
+    refresh.value
+    part("", lambda: parts.standing(now))
     return
 
 
 @app.cell
-def _(of, figures, html, part, standing, until):
-    part(
-        "Duration against its own history",
-        lambda: html.durations(of(figures.durations, standing, until())),
-    )
+def _(now, part, parts, refresh):
+    refresh.value
+    part(parts.PROTECTION, lambda: parts.protection(now))
     return
 
 
 @app.cell
-def _(of, drawing, figures, html, part, chosen, until):
-    def _build():
-        rows = of(figures.errors, chosen, until())
-        if not rows:
-            return html.nothing("No job had an error.")
-        return html.charts(html.figure(drawing.errors(rows))) + html.nothing("Choose an error below to see its jobs.")
-
-    part(f"Top errors, last {chosen.days} days", _build)
+def _(now, part, parts):
+    part(parts.LAST_NIGHT, lambda: parts.night(now))
     return
 
 
 @app.cell
-def _(UTC, Unavailable, of, figures, mo, chosen, until, words):
+def _(lately, part, parts):
+    part(f"Trends, last {lately.chosen.days} days", lambda: parts.trends(lately))
+    return
+
+
+@app.cell
+def _(now, part, parts):
+    part(parts.DURATIONS, lambda: parts.durations(now))
+    return
+
+
+@app.cell
+def _(lately, part, parts):
+    part(f"Top errors, last {lately.chosen.days} days", lambda: parts.errors(lately))
+    return
+
+
+@app.cell
+def _(UTC, Unavailable, lately, mo, parts, words):
     try:
-        found = of(figures.errors, chosen, until())
+        found = parts.top_errors(lately)
     except Unavailable:
         found = []
     mo.stop(not found)
@@ -206,7 +188,7 @@ def _(UTC, Unavailable, of, figures, mo, chosen, until, words):
 
 
 @app.cell
-def _(UTC, of, errors, figures, found, html, mo, part, chosen, until, words):
+def _(UTC, errors, found, html, lately, mo, part, parts, words):
     mo.stop(not errors.value)
     (_chosen,) = errors.value
     _row = next(
@@ -217,7 +199,7 @@ def _(UTC, of, errors, figures, found, html, mo, part, chosen, until, words):
     )
 
     def _build():
-        jobs = of(figures.jobs_of_error, chosen, until(), _row["object_type"], _row["error_message"])
+        jobs = parts.jobs_of_error(lately, _row)
         first = f", the newest {len(jobs)}" if len(jobs) < _row["jobs"] else ""
         return html.jobs_of_error(_row, f"{words.count(_row['jobs'], 'job', 'jobs')}{first}", jobs, UTC)
 
@@ -226,17 +208,14 @@ def _(UTC, of, errors, figures, found, html, mo, part, chosen, until, words):
 
 
 @app.cell
-def _(UTC, of, figures, html, part, standing):
-    part("Open jobs", lambda: html.open_jobs(of(figures.open_jobs, standing), UTC))
+def _(now, part, parts):
+    part(parts.OPEN_JOBS, lambda: parts.open_jobs(now))
     return
 
 
 @app.cell
-def _(UTC, of, datetime, figures, html, part, standing):
-    part(
-        "Freshness of this data",
-        lambda: html.freshness(of(figures.loads), of(figures.completeness, standing), datetime.now(UTC), UTC),
-    )
+def _(now, part, parts):
+    part(parts.FRESHNESS, lambda: parts.freshness(now))
     return
 
 

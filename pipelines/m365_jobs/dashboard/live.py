@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ import duckdb
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
 
-from m365_jobs import warehouse
+from m365_jobs import marts, warehouse
 from m365_jobs.charts import figures
 from m365_jobs.charts.figures import Filter
 from m365_jobs.errors import explain
-from m365_jobs.scope import Scope, open_scope
+from m365_jobs.reader import Reader, opener
+from m365_jobs.scope import Scope, refuse_unknown
 
 PATIENCE = 3.0
 """Seconds to wait for a load that writes a DuckDB file: it has the file to itself for moments."""
@@ -44,23 +45,79 @@ class Version:
     """Why it cannot be read, if it cannot."""
 
 
+class Connection:
+    """The way to a DuckDB file, which this process opens once (a second connection would share the settings that the
+    first has locked) and keeps open for a moment, since parts of a page ask one after the other and to open it takes
+    longer than many an answer. To a server each question has a connection of its own."""
+
+    KEPT_FOR, AT_MOST = 0.25, 2.0
+    """Seconds that it stays open after a question, and in all: a load waits for as long."""
+
+    def __init__(self, opened: Callable[[], AbstractContextManager[Reader]], *, shared: bool) -> None:
+        self._opened, self._shared = opened, shared
+        self._turn = threading.RLock()
+        self._stack: ExitStack | None = None
+        self._reader: Reader | None = None
+        self._since = 0.0
+        self._closing: threading.Timer | None = None
+
+    @contextmanager
+    def borrowed(self, *, keep: bool) -> Iterator[Reader]:
+        """A reader for one question; ``keep`` says whether more may follow."""
+        if not self._shared:
+            with self._opened() as reader:
+                yield reader
+            return
+        with self._turn:
+            if self._closing:
+                self._closing.cancel()
+            try:
+                yield self._reader or self._open()
+            except BaseException:
+                self._close()
+                raise
+            if keep and time.monotonic() - self._since < self.AT_MOST:
+                self._closing = threading.Timer(self.KEPT_FOR, self._close)
+                self._closing.daemon = True
+                self._closing.start()
+            else:
+                self._close()
+
+    def _open(self) -> Reader:
+        with ExitStack() as stack:
+            self._reader = stack.enter_context(self._opened())
+            self._stack, self._since = stack.pop_all(), time.monotonic()
+            return self._reader
+
+    def _close(self) -> None:
+        with self._turn:
+            stack, self._stack, self._reader = self._stack, None, None
+            if stack:
+                stack.close()
+
+
 class Live:
     """One warehouse, for every page that looks at it."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenants: tuple[str, ...]) -> None:
-        self._pipeline = pipeline
+        """Without ``tenants`` all are shown."""
         self.chosen = Filter(tenants)
         """What may be looked at at all."""
+        self._protection = marts.protection()
+        self._known = False
         self._is_file = warehouse.duckdb_file(pipeline) is not None
-        # A process opens a DuckDB file once: a second connection would share the settings that the first has locked.
-        self._turn = threading.Lock() if self._is_file else nullcontext()
+        self._connection = Connection(opener(pipeline), shared=self._is_file)
         self._answers: OrderedDict[Any, Any] = OrderedDict()
         self._answers_lock = threading.Lock()
 
-    def version(self) -> Version:
-        """What is there now."""
+    def version(self, patience: float = PATIENCE) -> Version:
+        """What is there now. ``patience`` is how many seconds to wait for a load that writes.
+
+        Raises:
+            UsageError: for a tenant that neither the configuration nor the warehouse knows, the first time.
+        """
         try:
-            return Version(self._read(self.chosen.tenants, figures.version))
+            return Version(self._read(self.chosen.tenants, figures.version, patience))
         except Unavailable as error:
             return Version(trouble=str(error))
 
@@ -75,19 +132,22 @@ class Live:
             if key in self._answers:
                 self._answers.move_to_end(key)
                 return self._answers[key]
-        answer = self._read(tenants, lambda scope: figure(scope, *arguments))
+        answer = self._read(tenants, lambda scope: figure(scope, *arguments), PATIENCE)
         with self._answers_lock:
             self._answers[key] = answer
             while len(self._answers) > KEPT:
                 self._answers.popitem(last=False)
         return answer
 
-    def _read(self, tenants: tuple[str, ...], question: Callable[[Scope], Any]) -> Any:
-        until = time.monotonic() + PATIENCE
+    def _read(self, tenants: tuple[str, ...], question: Callable[[Scope], Any], patience: float) -> Any:
+        until = time.monotonic() + patience
         while True:
             try:
-                with self._turn, open_scope(self._pipeline, tenants) as scope:
-                    return question(scope)
+                with self._connection.borrowed(keep=question is not figures.version) as reader:
+                    if not self._known:
+                        refuse_unknown(reader, self.chosen.tenants)
+                        self._known = True
+                    return question(Scope(reader, tenants, self._protection))
             except DestinationUndefinedEntity:
                 raise Unavailable(EMPTY) from None
             except DatabaseException as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import sqlglot
 from avepoint_m365.settings import ObjectType
@@ -43,9 +43,15 @@ def expanded(sql: str, dialect: str, protection: Protection) -> exp.Expr:
 
     Columns have the alias of their table before them where a view is joined.
     """
+    return _adapted(_parsed_lean(sql).copy(), dialect, protection)
+
+
+@lru_cache(maxsize=200)
+def _parsed_lean(sql: str) -> exp.Expr:
+    """Not to be changed: a dashboard asks the same over and over, and parsing takes longer than some answers."""
     query = sqlglot.parse_one(sql, read=DIALECT)
     assert isinstance(query, exp.Query)
-    return _adapted(_lean(query), dialect, protection)
+    return _lean(query)
 
 
 def create_view(view: str, dialect: str, protection: Protection, place: Place) -> str:
@@ -74,7 +80,7 @@ def _adapted(query: exp.Expr, dialect: str, protection: Protection) -> exp.Expr:
 
 @cache
 def _self_contained(view: str) -> exp.Expr:
-    return _lean(_parsed(view))
+    return _lean(_parsed(view).copy())
 
 
 def _lean(query: exp.Query) -> exp.Expr:
@@ -94,7 +100,9 @@ def _lean(query: exp.Query) -> exp.Expr:
     return eliminate_ctes(lean)
 
 
+@cache
 def _parsed(view: str) -> exp.Query:
+    """Not to be changed."""
     query = sqlglot.parse_one(source(view), read=DIALECT)
     assert isinstance(query, exp.Query)
     return query

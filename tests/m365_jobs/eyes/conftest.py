@@ -12,6 +12,7 @@ import pytest
 from avepoint_simulator import Simulator, World, make_world
 
 from ..conftest import NOW, Desk, sit
+from ..test_tenants import configure, section
 from .browser import LAPTOP, Browser, browser
 
 Look = Callable[..., Browser]
@@ -64,6 +65,36 @@ class Shown:
     world: World
     address: str
     browser: Browser
+
+
+@dataclass
+class Provider:
+    """A warehouse of several tenants, each with two locations, and the dashboard of it, in a window."""
+
+    user: Desk
+    worlds: dict[str, World]
+    address: str
+    browser: Browser
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """For tests that only look."""
+    place, locations = tmp_path_factory.mktemp("provider"), ("NAM", "EUR")
+    worlds = {
+        name: make_world(300, seed=seed, now=NOW, locations=locations)
+        for seed, name in enumerate(("contoso", "fabrikam"), 5)
+    }
+    with ExitStack() as stack:
+        text = ""
+        for name, world in worlds.items():
+            world.advance(timedelta(hours=9))
+            text += section(name, stack.enter_context(Simulator(world)), locations='["NAM", "EUR"]')
+        user = sit(place, stack.enter_context(Simulator(make_world(1, now=NOW))))
+        configure(user, text)
+        user.run("load", "--all-tenants")
+    with dashboard(user) as address, browser(place / "window") as window:
+        yield Provider(user, worlds, address, window)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The dashboard, looked at through a real browser and compared with what the simulator knows."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -12,9 +13,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from ..conftest import Desk
+from ..places import administer, database
 from .browser import PHONE, Browser, table
-from .conftest import Look, Show, Shown
-from .truth import errors, night
+from .conftest import Look, Provider, Show, Shown
+from .truth import NAMES, ended, errors, night
 
 Sit = Callable[[Simulator], Desk]
 LAST = "Freshness of this data"
@@ -32,9 +34,25 @@ def shown_night(browser: Browser) -> dict[str, dict[str, int]]:
     return {row.pop("Service"): {name: int(cell.replace(",", "")) for name, cell in row.items()} for row in rows}
 
 
-def as_of(user: Desk) -> datetime:
-    moment: datetime = user.query("SELECT max(window_end) FROM load_audit")[0][0]
+def as_of(user: Desk, tenant: str = "%") -> datetime:
+    moment: datetime = user.query(f"SELECT max(window_end) FROM load_audit WHERE tenant LIKE '{tenant}'")[0][0]
     return moment.astimezone(UTC)
+
+
+def choose(browser: Browser, every: str, wanted: str) -> None:
+    """Chooses in the filter that has a choice ``every``."""
+    chooser = browser.until(lambda: [one for one in browser.all("select") if every in one.text])[0]
+    Select(chooser).select_by_visible_text(wanted)
+
+
+def tiles(browser: Browser) -> list[str]:
+    """The services of the tiles that are shown."""
+    return sorted(one.text for one in browser.all("li.tile b"))
+
+
+def services(user: Desk, condition: str) -> list[str]:
+    """The services of the tiles that there should be."""
+    return sorted(NAMES[one] for (one,) in user.query(f"SELECT object_type FROM protection_status WHERE {condition}"))
 
 
 def test_the_dashboard_shows_what_the_server_holds(shown: Shown) -> None:
@@ -45,7 +63,7 @@ def test_the_dashboard_shows_what_the_server_holds(shown: Shown) -> None:
     assert len(tiles) == len(status) > 0
     assert sorted(str(one.get_attribute("class")).split()[-1] for one in tiles) == sorted(status.values())
     assert all(one.find_element("css selector", ".word").text for one in tiles)
-    browser.until(lambda: shown_night(browser) == night(shown.world, as_of(shown.user)))
+    browser.until(lambda: shown_night(browser) == night(shown.world, until=as_of(shown.user)))
     assert browser.poor_contrasts() == []
 
 
@@ -54,15 +72,88 @@ def test_nothing_is_fetched_from_elsewhere(shown: Shown) -> None:
     assert shown.browser.asked() == {urlsplit(shown.address).netloc}
 
 
-def test_a_filter_narrows_every_part(shown: Shown) -> None:
-    browser = shown.browser
-    opened(browser, shown.address)
-    truth = night(shown.world, as_of(shown.user))
+def test_the_filter_of_the_service_narrows_every_part(provider: Provider) -> None:
+    browser = provider.browser
+    opened(browser, provider.address)
+    truth = night(*provider.worlds.values(), until=as_of(provider.user))
     service = max(truth, key=lambda one: truth[one]["Jobs"])
-    chooser = browser.until(lambda: [one for one in browser.all("select") if "All services" in one.text])[0]
-    Select(chooser).select_by_visible_text(service)
+    choose(browser, "All services", service)
     browser.until(lambda: shown_night(browser) == {service: truth[service]})
-    browser.until(lambda: [one.text for one in browser.all("li.tile b")] == [service])
+    browser.until(lambda: set(tiles(browser)) == {service})
+    assert tiles(browser) == [one for one in services(provider.user, "true") if one == service]
+    choose(browser, "All services", "All services")
+    browser.until(lambda: shown_night(browser) == truth)
+    assert tiles(browser) == services(provider.user, "true")
+
+
+def test_the_filter_of_the_tenant_shows_nothing_of_the_others(provider: Provider) -> None:
+    browser = provider.browser
+    opened(browser, provider.address)
+    for tenant, world in provider.worlds.items():
+        choose(browser, "All tenants", tenant)
+        truth = night(world, until=as_of(provider.user, tenant))
+        browser.until(lambda truth=truth: shown_night(browser) == truth)
+        browser.until(lambda tenant=tenant: tiles(browser) == services(provider.user, f"tenant = '{tenant}'"))
+        headings = [one.text for one in browser.all("section.m365 h3")]
+        assert {one.split(" · ")[0] for one in headings if " · " in one} == {tenant}
+        others = {job.id for name, other in provider.worlds.items() if name != tenant for job in other.visible()}
+        text = browser.text()
+        assert not [one for one in others if one in text]
+
+
+def test_the_filter_of_the_location_narrows_every_part(provider: Provider) -> None:
+    browser, until = provider.browser, as_of(provider.user)
+    opened(browser, provider.address)
+    for location in ("NAM", "EUR"):
+        choose(browser, "Everywhere", location)
+        truth = night(*provider.worlds.values(), until=until, location=location)
+        browser.until(lambda truth=truth: shown_night(browser) == truth)
+        wanted = services(provider.user, f"location = '{location}'")
+        browser.until(lambda wanted=wanted: tiles(browser) == wanted)
+
+
+def test_the_filter_of_the_time_changes_trends_and_errors(provider: Provider) -> None:
+    browser, until = provider.browser, as_of(provider.user)
+    opened(browser, provider.address)
+    for days, choice in ((7, "7 days"), (90, "90 days")):
+        choose(browser, "90 days", choice)
+        trends = browser.until(lambda days=days: browser.section(f"Trends, last {days} days"))
+        first = (until - timedelta(days=days - 1)).date()
+        ended_since = [
+            job
+            for world in provider.worlds.values()
+            for job in ended(world, datetime(first.year, first.month, first.day, tzinfo=UTC), until + timedelta(1))
+        ]
+        bars = [one.get_attribute("textContent") for one in trends.find_elements("css selector", "figure title")]
+        outcomes = [bar.partition(": ")[2].split() for bar in bars if not bar.endswith("objects")]
+        assert sum(int(count.replace(",", "")) for count, *_ in outcomes) == len(ended_since)
+        errors_shown = browser.until(lambda days=days: browser.section(f"Top errors, last {days} days"))
+        truth = Counter[str]()
+        for world in provider.worlds.values():
+            for (service, message), (times, _) in errors(world, until, days).items():
+                truth[f"{service}: {message}"] += times
+        titles = [one.get_attribute("textContent") for one in errors_shown.find_elements("css selector", "title")]
+        named = [title.removesuffix(" times").rsplit(" ", 1) for title in titles]
+        assert {name: int(times.replace(",", "")) for name, times in named}.items() <= truth.items()
+        assert sorted(int(times.replace(",", "")) for _, times in named) == sorted(truth.values())[-len(named) :]
+
+
+def test_it_shows_what_postgresql_holds_and_says_so_while_that_is_down(
+    simulator: Simulator, desk: Sit, show: Show, look: Look
+) -> None:
+    user, browser = desk(simulator), look()
+    with database() as address:
+        user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+        user.run("load", "--destination", "postgres")
+        opened(browser, show(user, "--destination", "postgres"))
+        until = administer("SELECT max(window_end) FROM m365_jobs.load_audit", address=address)[0][0]
+        truth = night(simulator.world, until=until)
+        browser.until(lambda: shown_night(browser) == truth)
+        service = max(truth, key=lambda one: truth[one]["Jobs"])
+        choose(browser, "All services", service)
+        browser.until(lambda: shown_night(browser) == {service: truth[service]})
+    # The database is gone.
+    browser.until("The destination has no such database")
 
 
 def test_an_error_leads_to_its_jobs_with_the_keyboard_alone(shown: Shown) -> None:
@@ -108,7 +199,7 @@ def test_another_load_shows_up_by_itself(simulator: Simulator, desk: Sit, show: 
     opened(browser, show(user))
     simulator.world.advance(timedelta(hours=9))
     user.run("load")
-    browser.until(lambda: shown_night(browser) == night(simulator.world, as_of(user)))
+    browser.until(lambda: shown_night(browser) == night(simulator.world, until=as_of(user)))
 
 
 def test_an_empty_warehouse_says_what_to_do(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:

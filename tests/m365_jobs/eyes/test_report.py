@@ -48,7 +48,7 @@ def test_the_report_opens_offline_and_shows_what_the_server_holds(
     offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     browser.driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
     browser.open(path.as_uri())
-    assert shown_night(browser) == night(shown.world, as_of(shown.user))
+    assert shown_night(browser) == night(shown.world, until=as_of(shown.user))
     found = {
         (row["Service"], row["Error"]): (int(row["Occurrences"]), int(row["Jobs"]))
         for row in browser.rows("Top errors, last 30 days")

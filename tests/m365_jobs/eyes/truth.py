@@ -36,10 +36,12 @@ def ended(world: World, since: datetime, until: datetime) -> list[SimulatedJob]:
     return [job for job in world.visible() if job.finish and job.finished(world.now) and since < job.finish <= until]
 
 
-def night(world: World, until: datetime) -> dict[str, dict[str, int]]:
-    """Service to the cells of its row."""
+def night(*worlds: World, until: datetime, location: str | None = None) -> dict[str, dict[str, int]]:
+    """Service to the cells of its row; of all tenants that these are, and of one location or all."""
     rows: dict[str, Counter[str]] = defaultdict(Counter)
-    for job in ended(world, until - timedelta(hours=24), until):
+    for job in (one for world in worlds for one in ended(world, until - timedelta(hours=24), until)):
+        if location not in (None, job.location):
+            continue
         rows[name(job)].update(
             {"Jobs": 1, COLUMNS[job.final_state]: 1, "Objects": job.total, "Failed objects": job.failed}
         )

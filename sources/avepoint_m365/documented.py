@@ -1,0 +1,50 @@
+"""Answers in the form that the vendor documents, from JSON straight into Arrow.
+
+100,000 jobs take 0.3 s of a processor that way, beside other threads, where Python's JSON and its dictionaries take
+0.9 s that no other thread can use. Whatever is in another form is left to those.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json as pj
+
+from avepoint_m365.records import COUNT, DETAIL_SPELLINGS, FLAG, TEXT
+
+_ERROR = pa.struct([("isErrorCode", FLAG), ("value", TEXT), ("url", TEXT), ("number", COUNT)])
+_JOB = pa.struct(
+    [
+        *((name, TEXT) for name in ("id", "state", "startTime", "finishTime", "duration")),
+        ("backupDetails", pa.struct([(name, COUNT) for names in DETAIL_SPELLINGS.values() for name in names])),
+        ("jobErrors", pa.list_(_ERROR)),
+    ]
+)
+_LISTS = pa.schema([("jobs", pa.list_(_JOB)), ("data", pa.list_(_JOB))])
+"""Where the two generations of the endpoint have their jobs."""
+
+
+def read_documented(content: bytes) -> dict[str, Any] | None:
+    """The body of an answer, with its jobs as an array of structs under the name that they have in it.
+
+    None where a value or a field of a job has a form that is not documented, or where there is no list of jobs.
+    """
+    try:
+        table = pj.read_json(
+            pa.BufferReader(content),
+            pj.ReadOptions(use_threads=False, block_size=len(content) + 1),
+            pj.ParseOptions(explicit_schema=_LISTS, unexpected_field_behavior="infer"),
+        )
+        # Arrow does not look whether texts are UTF-8.
+        table.validate(full=True)
+    except (pa.ArrowException, UnicodeError):
+        return None
+    found = [name for name in _LISTS.names if table.num_rows == 1 and table[name].null_count == 0]
+    if len(found) != 1 or table.schema.field(found[0]).type != _LISTS.field(found[0]).type:
+        return None
+    jobs = table[found[0]].chunk(0).flatten()
+    if jobs.null_count or jobs.field("jobErrors").flatten().null_count:
+        return None
+    rest: dict[str, Any] = table.drop_columns(_LISTS.names).to_pylist()[0] if table.num_columns > 2 else {}
+    return {**rest, found[0]: jobs}

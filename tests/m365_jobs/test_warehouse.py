@@ -1,0 +1,54 @@
+"""Where the DuckDB file is, and what DuckDB may take, in every form in which dlt's configuration can say so."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from m365_jobs import warehouse
+
+
+@pytest.fixture
+def configuration_of() -> Iterator[Callable[[Path], None]]:
+    """Has dlt read the configuration of another folder, until the test is over."""
+    context = Container()[PluggableRunContext]
+    before = context.context.run_dir
+    yield lambda folder: context.reload(str(folder))
+    context.reload(before)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "environment", "file", "threads"),
+    [
+        ("", {}, "m365_warehouse.duckdb", 2),
+        ('[destination.duckdb]\ncredentials = "own.duckdb"', {}, "own.duckdb", 2),
+        ('[destination.duckdb.credentials]\ndatabase = "own.duckdb"', {}, "own.duckdb", 2),
+        ("[destination.duckdb.credentials]\nglobal_config = {threads = 1}", {}, "m365_warehouse.duckdb", 1),
+        ("", {"CREDENTIALS": "own.duckdb"}, "own.duckdb", 2),
+        ("", {"CREDENTIALS__DATABASE": "own.duckdb"}, "own.duckdb", 2),
+        ("", {"CREDENTIALS__GLOBAL_CONFIG": '{"threads": 1}'}, "m365_warehouse.duckdb", 1),
+    ],
+)
+def test_the_configuration_says_where_the_file_is_and_what_duckdb_may_take(
+    secrets: str,
+    environment: dict[str, str],
+    file: str,
+    threads: int,
+    configuration_of: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    for name, value in environment.items():
+        monkeypatch.setenv(f"DESTINATION__DUCKDB__{name}", value)
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "secrets.toml").write_text(secrets, encoding="utf-8")
+    configuration_of(tmp_path)
+    for _ in range(2):
+        pipeline = warehouse.open_pipeline("default")
+        assert warehouse.duckdb_file(pipeline) == tmp_path / file
+        with pipeline.sql_client() as client:
+            rows = client.execute_sql("SELECT current_setting('threads'), current_setting('memory_limit')")
+        assert rows == [(threads, "238.4 MiB" if threads == 2 else rows[0][1])]
