@@ -1,5 +1,7 @@
 """What the client sends and what it makes of the answers, over a mocked network."""
 
+import codecs
+import json
 import uuid
 from typing import Any
 
@@ -37,6 +39,14 @@ def test_the_first_generation_is_asked_first(api: responses.RequestsMock) -> Non
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
     answer = client().ask({"objectType": "1"})
     assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), Endpoint.jobs)
+
+
+@pytest.mark.parametrize("job", [{"id": "1"}, {"id": 1}])
+def test_a_byte_order_mark_before_the_answer_is_passed_over(api: responses.RequestsMock, job: dict[str, Any]) -> None:
+    grant(api)
+    body = codecs.BOM_UTF8 + json.dumps({"jobs": [job], "totalCount": 1, "nextLink": ""}).encode()
+    api.get(FIRST, body=body, content_type="application/json; charset=utf-8")
+    assert client().ask({}).page == Page(["1"], 1, "")
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 401, 403])
