@@ -43,6 +43,8 @@ SHORTEST_SLICE = timedelta(minutes=1)
 MAX_BISECTIONS = 24
 """Looks taken at most to find the end of a slice; enough to come from a hundred years to minutes."""
 
+DAY = timedelta(days=1)
+
 Probes = dict[str | None, Listing]
 """For each location a first look at its whole range, all object types together."""
 
@@ -130,10 +132,10 @@ class Reading:
     def _partition(self, partition: Partition) -> Reader[PartitionResult]:
         """Reads a partition, and finds out by the first with jobs that take time what a range means."""
         result = yield from self._reader.read(partition)
-        longest = _longest_job(result) if self.find_out else None
-        if longest is not None:
+        telling = _telling_job(result) if self.find_out else None
+        if telling is not None:
             self.find_out = False
-            self.range_is_of_starts = yield from self._is_range_of_starts(result.partition, *longest)
+            self.range_is_of_starts = yield from self._is_range_of_starts(result.partition, *telling)
         return result
 
     def _done(self, result: PartitionResult) -> None:
@@ -208,15 +210,21 @@ class Reading:
             f"and a named location; for instance {job_id}: {kept.partition}, not {other.partition}."
         )
 
-    def _is_range_of_starts(self, partition: Partition, job_id: str, start: datetime, finish: datetime) -> Reader[bool]:
-        """Whether the API compares startTime with the start of jobs, which the vendor does not say.
+    def _is_range_of_starts(
+        self, partition: Partition, job_id: str, start: datetime, finish: datetime
+    ) -> Reader[bool | None]:
+        """Whether the API compares startTime with the start of jobs, which the vendor does not say; None if that cannot
+        be told.
 
         Found out with one request: a finished job is looked for in a range that begins after its start and ends after
-        its finish. If it is not in there, only the start counts.
+        its finish. If it is not in there, only the start counts. If it is, that means something only where the range
+        begins on a later day: the API may look at no more than the day.
         """
-        end = finish + timedelta(seconds=1)
-        inside = replace(partition, window=Window(start + (finish - start) / 2, end, end))
-        return job_id not in (yield from self._reader.listing(inside, None)).ids
+        end, midnight = finish + timedelta(seconds=1), (start + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+        begin = max(start + (finish - start) / 2, midnight if midnight < finish else start)
+        inside = replace(partition, window=Window(begin, end, end))
+        found = job_id in (yield from self._reader.listing(inside, None)).ids
+        return (None if begin < midnight else False) if found else True
 
 
 def _spanning(partitions: Iterable[Partition]) -> list[Partition]:
@@ -268,16 +276,19 @@ def _among(jobs: pa.Table, ids: Iterable[str]) -> pa.Array:
     return pc.is_in(jobs["id"], pa.array(list(ids), pa.string()))
 
 
-def _longest_job(result: PartitionResult) -> tuple[str, datetime, datetime] | None:
-    """The finished job that took longest, if any took seconds: its id, start and finish."""
+def _telling_job(result: PartitionResult) -> tuple[str, datetime, datetime] | None:
+    """The finished job that tells most of what a range means: the longest of those that went on past midnight UTC, or
+    else of all, if any took seconds. Its id, start and finish."""
     latest = pa.scalar(result.partition.window.asked_end, TIME)
     jobs = result.jobs.filter(pc.less_equal(result.jobs["finish_time"], latest))
-    microseconds = pc.subtract(jobs["finish_time"], jobs["start_time"]).cast(pa.int64())
-    longest = pc.max(microseconds)
-    if not longest.is_valid or longest.as_py() < 4_000_000:
-        return None
-    row = pc.index(microseconds, longest).as_py()
-    return tuple(jobs[name][row].as_py() for name in ("id", "start_time", "finish_time"))
+    first, last = (pc.floor_temporal(jobs[name], unit="day") for name in ("start_time", "finish_time"))
+    for some in (jobs.filter(pc.less(first, last)), jobs):
+        microseconds = pc.subtract(some["finish_time"], some["start_time"]).cast(pa.int64())
+        longest = pc.max(microseconds)
+        if longest.is_valid and longest.as_py() >= 4_000_000:
+            row = pc.index(microseconds, longest).as_py()
+            return tuple(some[name][row].as_py() for name in ("id", "start_time", "finish_time"))
+    return None
 
 
 def _precedence(result: PartitionResult) -> tuple[int, bool]:

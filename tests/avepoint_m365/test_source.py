@@ -137,8 +137,9 @@ def test_errors_that_are_gone_from_the_api_are_gone_from_the_warehouse(api: Fake
 
 
 def test_the_next_load_asks_from_the_cursor_less_the_lag(api: FakeApi, tmp_path: Path) -> None:
+    api.jobs[1]["startTime"] = "2024-12-01T21:30:02Z"
     load(tmp_path)
-    of_starts_or_not = "2024-12-02T01:32:06Z"
+    of_starts_or_not = "2024-12-02T00:00:00Z"
     assert set(api.windows) == {"2024-01-01T00:00:00Z", of_starts_or_not}
     api.windows.clear()
     load(tmp_path)

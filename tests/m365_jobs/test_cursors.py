@@ -63,7 +63,7 @@ def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
 
 
 def test_a_new_machine_goes_on_where_the_warehouse_is(tenant: Tenant, tmp_path: Path) -> None:
-    tenant.put("old", -900, -899)
+    tenant.put("old", -920, -899)
     tenant.put("new", -3, -2)
     tenant.put("open", -40, 9)
     tenant.load()
@@ -236,7 +236,7 @@ def test_slices_that_are_read_days_apart_miss_nothing_that_came_between(
 
 def test_nothing_new_costs_a_request_for_each_partition(tenant: Tenant) -> None:
     for number in range(40):
-        tenant.put(f"job {number}", -20 * number - 1, -20 * number)
+        tenant.put(f"job {number}", -20 * number - 5, -20 * number)
     tenant.load(object_types=["exchange_online", "teams"])
     tenant.load(object_types=["exchange_online", "teams"])
     one_look_at_all, listings = 1, 2
