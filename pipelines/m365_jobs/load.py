@@ -167,11 +167,13 @@ def _load(
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
+        with _threads:
+            # Before anything is locked: only then is it known whether tables have to be made.
+            pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed, and opening
         # and closing it takes longer than most of what is done in between.
         writing.enter_context(_writing(pipeline, lease, say))
         _compare(pipeline, tenant, progress, summary)
-        pipeline.normalize()
         pipeline.load()
         backlog.clear()
         _check(pipeline, summary, since, say)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from avepoint_m365.records import COUNT, DETAIL_SPELLINGS, FLAG, TEXT
@@ -47,7 +48,8 @@ def read_documented(content: bytes) -> dict[str, Any] | None:
     if len(found) != 1 or table.schema.field(found[0]).type != _LISTS.field(found[0]).type:
         return None
     jobs = table[found[0]].chunk(0).flatten()
-    if jobs.null_count or jobs.field("jobErrors").flatten().null_count:
+    nameless = pc.any(pc.equal(pc.fill_null(jobs.field("id"), ""), "")).as_py()
+    if nameless or jobs.null_count or jobs.field("jobErrors").flatten().null_count:
         return None
     around = table.drop_columns(_LISTS.names)
     if any(_holds_times(type) for type in around.schema.types):

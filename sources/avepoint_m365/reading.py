@@ -281,7 +281,8 @@ def _telling_job(result: PartitionResult) -> tuple[str, datetime, datetime] | No
     else of all, if any took seconds. Its id, start and finish."""
     latest = pa.scalar(result.partition.window.asked_end, TIME)
     jobs = result.jobs.filter(pc.less_equal(result.jobs["finish_time"], latest))
-    first, last = (pc.floor_temporal(jobs[name], unit="day") for name in ("start_time", "finish_time"))
+    before_finish = pc.subtract(jobs["finish_time"], pa.scalar(timedelta(seconds=2), pa.duration("us")))
+    first, last = (pc.floor_temporal(times, unit="day") for times in (jobs["start_time"], before_finish))
     for some in (jobs.filter(pc.less(first, last)), jobs):
         microseconds = pc.subtract(some["finish_time"], some["start_time"]).cast(pa.int64())
         longest = pc.max(microseconds)
