@@ -283,11 +283,13 @@ def main() -> None:
     """Runs all measures and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="without 1,000,000 jobs and with fewer tenants")
-    quick = parser.parse_args().quick
+    parser.add_argument("--tenants", type=int, default=500, help="how many tenants one process loads")
+    chosen = parser.parse_args()
+    quick = chosen.quick
     sizes = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
     versions = ", ".join(f"{name} {version(name)}" for name in ("dlt", "duckdb", "pyarrow"))
     parts: list[Any] = [
-        many_tenants(20 if quick else 500),
+        many_tenants(20 if quick else chosen.tenants),
         throughput(100_000),
         latency(),
         throttling(),
