@@ -210,21 +210,17 @@ class Reading:
             f"and a named location; for instance {job_id}: {kept.partition}, not {other.partition}."
         )
 
-    def _is_range_of_starts(
-        self, partition: Partition, job_id: str, start: datetime, finish: datetime
-    ) -> Reader[bool | None]:
-        """Whether the API compares startTime with the start of jobs, which the vendor does not say; None if that cannot
-        be told.
+    def _is_range_of_starts(self, partition: Partition, job_id: str, start: datetime, finish: datetime) -> Reader[bool]:
+        """Whether the API compares startTime with the start of jobs, which the vendor does not say.
 
-        Found out with one request: a finished job is looked for in a range that begins after its start and ends after
-        its finish. If it is not in there, only the start counts. If it is, that means something only where the range
-        begins on a later day: the API may look at no more than the day.
+        Found out with one request: a job that went on past midnight is looked for in a range that begins after its
+        start, and on a later day, since the API may look at no more than the day. If it is not in there, only the start
+        counts.
         """
-        end, midnight = finish + timedelta(seconds=1), (start + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
-        begin = max(start + (finish - start) / 2, midnight if midnight < finish else start)
-        inside = replace(partition, window=Window(begin, end, end))
-        found = job_id in (yield from self._reader.listing(inside, None)).ids
-        return (None if begin < midnight else False) if found else True
+        midnight = (start + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+        end = finish + timedelta(seconds=1)
+        inside = replace(partition, window=Window(max(start + (finish - start) / 2, midnight), end, end))
+        return job_id not in (yield from self._reader.listing(inside, None)).ids
 
 
 def _spanning(partitions: Iterable[Partition]) -> list[Partition]:
@@ -277,19 +273,16 @@ def _among(jobs: pa.Table, ids: Iterable[str]) -> pa.Array:
 
 
 def _telling_job(result: PartitionResult) -> tuple[str, datetime, datetime] | None:
-    """The finished job that tells most of what a range means: the longest of those that went on past midnight UTC, or
-    else of all, if any took seconds. Its id, start and finish."""
+    """The finished job that tells what a range means: the longest of those that went on past midnight UTC, by seconds
+    at least; its id, start and finish."""
     latest = pa.scalar(result.partition.window.asked_end, TIME)
     jobs = result.jobs.filter(pc.less_equal(result.jobs["finish_time"], latest))
     before_finish = pc.subtract(jobs["finish_time"], pa.scalar(timedelta(seconds=2), pa.duration("us")))
     first, last = (pc.floor_temporal(times, unit="day") for times in (jobs["start_time"], before_finish))
-    for some in (jobs.filter(pc.less(first, last)), jobs):
-        microseconds = pc.subtract(some["finish_time"], some["start_time"]).cast(pa.int64())
-        longest = pc.max(microseconds)
-        if longest.is_valid and longest.as_py() >= 4_000_000:
-            row = pc.index(microseconds, longest).as_py()
-            return tuple(some[name][row].as_py() for name in ("id", "start_time", "finish_time"))
-    return None
+    jobs = jobs.filter(pc.less(first, last))
+    durations = pc.subtract(jobs["finish_time"], jobs["start_time"]).cast(pa.int64())
+    row = pc.index(durations, pc.max(durations)).as_py() if jobs.num_rows else -1
+    return tuple(jobs[name][row].as_py() for name in ("id", "start_time", "finish_time")) if row >= 0 else None
 
 
 def _precedence(result: PartitionResult) -> tuple[int, bool]:

@@ -46,6 +46,8 @@ class Terminal:
             stdout=there,
             stderr=there,
             start_new_session=True,
+            # What runs in the background of a shell hands down that it ignores Ctrl+C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(there)
         self._shown = ""
