@@ -130,7 +130,7 @@ class Reading:
         return results | self._dispatcher.run(readers, self._done)
 
     def _partition(self, partition: Partition) -> Reader[PartitionResult]:
-        """Reads a partition, and finds out by the first with jobs that take time what a range means."""
+        """Reads a partition, and finds out by the first with a job that went on past midnight what a range means."""
         result = yield from self._reader.read(partition)
         telling = _telling_job(result) if self.find_out else None
         if telling is not None:
