@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,9 @@ from m365_jobs.reader import Reader, open_reader
 from m365_jobs.tenants import configured
 from m365_jobs.warehouse import configured_tenant
 
+VALUE = re.compile("\0(\\w+)\0")
+"""Where a value goes in a translated query. No SQL and no tenant's name holds NUL."""
+
 
 class Scope:
     """The warehouse as far as it concerns some tenants, or all.
@@ -26,16 +30,34 @@ class Scope:
     configuration of now, so that they are there in a lake as well.
     """
 
-    def __init__(self, reader: Reader, tenants: Sequence[str] = (), protection: marts.Protection | None = None) -> None:
-        """Without ``tenants`` all are seen. ``protection`` is the configuration's where unset."""
+    def __init__(
+        self,
+        reader: Reader,
+        tenants: Sequence[str] = (),
+        protection: marts.Protection | None = None,
+        translated: dict[tuple[str, ...], str] | None = None,
+    ) -> None:
+        """Without ``tenants`` all are seen. ``protection`` is the configuration's where unset. ``translated`` keeps
+        translations for other scopes of the same warehouse, which take longer than many an answer."""
         self.reader = reader
         self.tenants = tuple(tenants)
         self._protection = protection or marts.protection()
+        self._translated = {} if translated is None else translated
 
     def sql(self, query: str, **values: Any) -> str:
         """A query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
+        key = (query, *self.tenants)
+        if key not in self._translated:
+            self._translated[key] = self._translate(query)
+        literals = {name: exp.convert(value).sql(self.reader.dialect) for name, value in values.items()}
+        return VALUE.sub(lambda name: literals[name[1]], self._translated[key])
+
+    def _translate(self, query: str) -> str:
+        """The query with a mark for each value, which nothing else in it can be taken for."""
         dialect = self.reader.dialect
-        asked = exp.replace_placeholders(expanded(query, dialect, self._protection), **values)
+        asked = expanded(query, dialect, self._protection)
+        for place in list(asked.find_all(exp.Placeholder)):
+            place.replace(exp.var(f"\0{place.name}\0"))
         local = {cte.alias for cte in asked.find_all(exp.CTE)}
 
         def narrowed(node: exp.Expr) -> exp.Expr:

@@ -104,6 +104,7 @@ class Live:
         self.chosen = Filter(tenants)
         """What may be looked at at all."""
         self._protection = marts.protection()
+        self._translated: dict[tuple[str, ...], str] = {}
         self._known = False
         self._is_file = warehouse.duckdb_file(pipeline) is not None
         self._connection = Connection(opener(pipeline), shared=self._is_file)
@@ -147,7 +148,7 @@ class Live:
                     if not self._known:
                         refuse_unknown(reader, self.chosen.tenants)
                         self._known = True
-                    return question(Scope(reader, tenants, self._protection))
+                    return question(Scope(reader, tenants, self._protection, self._translated))
             except DestinationUndefinedEntity:
                 raise Unavailable(EMPTY) from None
             except DatabaseException as error:
