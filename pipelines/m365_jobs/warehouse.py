@@ -137,7 +137,13 @@ def _duckdb(file: Path | None = None) -> Any:
     where = file or chosen or dlt.config.get(f"{key}.database") or default_file()
     own: object = dlt.config.get(f"{key}.global_config") or dlt.secrets.get(f"{key}.global_config")
     # What else the configuration says of credentials, dlt adds.
-    return dlt.destinations.duckdb(DuckDbCredentials(str(where), global_config=None if own else DUCKDB_SETTINGS))
+    credentials = DuckDbCredentials(global_config=None if own else DUCKDB_SETTINGS)
+    if "://" in str(where):
+        credentials.parse_native_representation(str(where))
+    else:
+        # For a file dlt would import SQLAlchemy, where that is installed: 0.2 s of `status`.
+        credentials.database = str(where)
+    return dlt.destinations.duckdb(credentials)
 
 
 def location(pipeline: dlt.Pipeline) -> str:
