@@ -49,6 +49,9 @@ CONFIG: dict[str, Any] = {
     "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK, "orient": "bottom", "symbolLimit": 0},
 }
 
+NAMES: dict[str, Any] = {"labelLimit": 160, "minExtent": 140, "grid": False, "domain": False}
+"""An axis of services, whose longest name has room in the widest of the fonts that the page may be shown in."""
+
 
 def outcomes(rows: Sequence[Row], chosen: Filter) -> Drawing:
     """Jobs that ended, day by day, by what became of them."""
@@ -110,7 +113,7 @@ def durations(rows: Sequence[Row]) -> Drawing:
         if row["usual"] is not None or row["median"] is not None
     ]
     base = alt.Chart(_data(values), width=WIDTH - 150, height=alt.Step(22)).encode(
-        y=alt.Y("service:N", title=None, sort=None, axis=alt.Axis(labelLimit=160, grid=False, domain=False))
+        y=alt.Y("service:N", title=None, sort=None, axis=alt.Axis(**NAMES))
     )
     scale = alt.Scale(type="symlog", constant=0.1, nice=False, padding=8)
     axis = alt.Axis(title="Hours", values=[0, 0.1, 0.5, 1, 2, 5, 10, 24, 48, 96])

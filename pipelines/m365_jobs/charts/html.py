@@ -96,7 +96,8 @@ def judged(rows: Sequence[Row], now: datetime) -> list[Row]:
 
 
 def protection(rows: Sequence[Row], loads: Sequence[Row], zone: tzinfo) -> str:
-    """A tile for each service and location, the gravest first, under the name of its tenant and location."""
+    """A tile for each service, the gravest first, under the name of its tenant and location. Tenants are in the order
+    of their gravest tile."""
     without = [str(row["tenant"]) for row in loads if row["tenant"] not in {one["tenant"] for one in rows}]
     nobody = note(f"No backup in the last 30 days, and none is expected: {', '.join(without)}.") if without else ""
     if not rows:
@@ -108,8 +109,12 @@ def protection(rows: Sequence[Row], loads: Sequence[Row], zone: tzinfo) -> str:
     if len(drawn) < len(rows):
         parts.append(f'<p class="quiet">{len(rows) - len(drawn):,} that are protected or ignored are not drawn.</p>')
     titled = len({_group(row) for row in rows}) > 1
-    for name, group in groupby(sorted(drawn, key=_group), key=_group):
-        tiles = sorted(group, key=lambda row: (list(STATUSES).index(row["status"]), service(row["object_type"])))
+    gravest: dict[str, int] = {}
+    for row in drawn:
+        gravest[row["tenant"]] = min(_gravity(row), gravest.get(row["tenant"], len(STATUSES)))
+    ordered = sorted(drawn, key=lambda row: (gravest[row["tenant"]], _group(row)))
+    for name, group in groupby(ordered, key=_group):
+        tiles = sorted(group, key=lambda row: (_gravity(row), service(row["object_type"])))
         heading = f"<h3>{escape(' · '.join(part for part in name if part))}</h3>" if titled else ""
         parts.append(f'{heading}<ul class="tiles">{"".join(_tile(row, zone) for row in tiles)}</ul>')
     return "".join(parts)
@@ -117,6 +122,11 @@ def protection(rows: Sequence[Row], loads: Sequence[Row], zone: tzinfo) -> str:
 
 def _group(row: Row) -> tuple[str, str]:
     return str(row["tenant"]), str(row["location"] or "")
+
+
+def _gravity(row: Row) -> int:
+    """0 for the gravest."""
+    return list(STATUSES).index(row["status"])
 
 
 def _tile(row: Row, zone: tzinfo) -> str:
