@@ -366,4 +366,15 @@ def _unknown_fields(jobs: Objects) -> pa.Array:
 def _unknown_fields_of(job: Mapping[str, Any]) -> str | None:
     if job.keys() <= _KNOWN_FIELDS:
         return None
-    return json.dumps({name: job[name] for name in sorted(job.keys() - _KNOWN_FIELDS)})
+    return json.dumps(_portable({name: job[name] for name in sorted(job.keys() - _KNOWN_FIELDS)}))
+
+
+def _portable(value: Any) -> Any:
+    """A value of JSON as the JSON of every warehouse takes it, which knows no NaN and no text that is not storable."""
+    if isinstance(value, dict):
+        return {storable(name): _portable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_portable(one) for one in value]
+    if isinstance(value, str):
+        return storable(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
