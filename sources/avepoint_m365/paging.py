@@ -113,6 +113,11 @@ class Pager:
         total = self._last.total
         return self.total_counts_matches and total is not None and len(self.seen_ids) < total
 
+    @property
+    def more_is_said(self) -> bool:
+        """Whether the API speaks of pages after the last one, be it by a total or a link."""
+        return self.more_is_promised or bool(self._last.next_link)
+
     def _stale_pages_allowed(self) -> int:
         # Where pages are numbered from 1, our count's page 1 is the first page over again; so is the page that a link
         # in a circle leads to. And where many jobs appear while we read, a whole page may have moved on by one: go on

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from avepoint_m365.client import RefusedParametersError
 from avepoint_m365.dispatch import Answer, Reader
+from avepoint_m365.errors import EndpointMissingError
 from avepoint_m365.paging import Pager, Params
 from avepoint_m365.records import FRAME, SEEN_AT
 from avepoint_m365.settings import ALL, JobType, ObjectType
@@ -316,7 +317,15 @@ class PartitionReader:
         """
         first, totals, moved = set(pager.seen_ids), [listing.reported_total], False
         while requests := pager.next():
-            answers = yield requests
+            try:
+                answers = yield requests
+            except (RefusedParametersError, EndpointMissingError):
+                listing.requests += 1
+                if pager.more_is_said:
+                    raise
+                # A page that only we thought there might be: some answer 400 or 404 after the last.
+                pager.ended = True
+                break
             moved |= self._take(answers, pager, listing)
             totals += [answer.page.total for answer in answers]
         matches = pager.total_counts_matches or pager.pages == 1

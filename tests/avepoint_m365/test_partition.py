@@ -35,6 +35,8 @@ class Server:
     link: str = "index"
     refuses_over: int = 10_000
     dates_only: bool = False
+    beyond: str = "empty"
+    """What comes of a page after the last: empty, refused, or refused like any after the first ("all refused")."""
     asked: list[Params] = field(default_factory=list)
     ids: list[int] | None = None
 
@@ -59,6 +61,8 @@ class Server:
         index, cut = int(token) - base, size if self.stride == "given" else asked
         rows = jobs[index * cut :][:size] if index >= 0 else []
         more = index >= 0 and index * cut + size < len(jobs)
+        if index > 0 and (self.beyond == "all refused" or (not rows and self.beyond == "refused")):
+            raise RefusedParametersError("no such page")
         total = {
             "matches": len(jobs),
             "page": len(rows),
@@ -86,12 +90,12 @@ def run(server: Server, reader: Reader[Any]) -> Any:
     requests = next(reader)
     while len(server.asked) < 3000:
         try:
-            answers = [server.answer(params) for params in requests]
-        except RefusedParametersError as error:
-            requests = reader.throw(error)
-            continue
-        try:
-            requests = reader.send(answers)
+            try:
+                answers = [server.answer(params) for params in requests]
+            except RefusedParametersError as error:
+                requests = reader.throw(error)
+            else:
+                requests = reader.send(answers)
         except StopIteration as end:
             return end.value
     raise AssertionError("it does not end")
@@ -120,9 +124,12 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
         link=st.sampled_from(["index", "token", "opaque", "circle", "none"]),
         refuses_over=st.sampled_from([10_000, 100, 20]),
         dates_only=st.booleans(),
+        beyond=st.sampled_from(["empty", "refused"]),
     ),
     st.integers(1, 60),
 )
+@example(Server(20, 20, "0", "given", "page", "index", beyond="refused"), 20)
+@example(Server(40, 20, "1", "given", "absent", "none", beyond="refused"), 500)
 @example(Server(137, 20, "0", "asked", "absent", "none"), 500)
 @example(Server(137, 10, "0", "given", "pages", "none"), 500)
 @example(Server(137, 10, "0", "given", "zero", "none"), 500)
@@ -147,6 +154,12 @@ def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_aske
 def test_a_request_that_is_refused_whatever_is_tried_is_an_error() -> None:
     with pytest.raises(RefusedParametersError):
         read(Server(5, refuses_over=0))
+
+
+@pytest.mark.parametrize(("total", "link"), [("matches", "none"), ("absent", "opaque"), ("absent", "index")])
+def test_a_page_that_is_refused_although_the_api_speaks_of_it_is_an_error(total: str, link: str) -> None:
+    with pytest.raises(RefusedParametersError):
+        read(Server(40, 20, total=total, link=link, beyond="all refused"))
 
 
 @pytest.mark.parametrize("total", ["matches", "absent"])
