@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -205,7 +206,7 @@ class JobsClient:
             raise
         seen_at = pa.repeat(pa.scalar(time.monotonic_ns(), pa.int64()), jobs.num_rows)
         return Answer(
-            Page(jobs["id"].to_pylist(), page.total, page.next_link),
+            replace(page, rows=jobs["id"].to_pylist()),
             jobs.append_column(SEEN_AT, seen_at),
             endpoint,
             max(self.traffic.attempts_of_thread - attempts, 1),
@@ -248,9 +249,12 @@ class JobsClient:
         body = read_documented(response.content) or _json(response)
         if not isinstance(body, Mapping):
             raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
-        if body.get("errors") and not body.get("data") and not body.get("jobs"):
-            raise ApiError(f"{where}, but the answer holds errors: {_message(body)}")
-        return _READERS[endpoint](body, where)
+        errors = ""
+        if body.get("errors"):
+            errors = _message({name: body.get(name) for name in ("message", "errors")}) or "errors without a text"
+            if not body.get("data") and not body.get("jobs"):
+                raise ApiError(f"{where}, but the answer holds errors: {errors}")
+        return replace(_READERS[endpoint](body, where), errors=errors)
 
     def _send(self, endpoint: Endpoint, params: Params, token: str) -> requests.Response:
         url = self._base_url + endpoint.path

@@ -26,6 +26,8 @@ class Page:
     """What the API says of the total; it does not say whether of all matches or of the page."""
     next_link: str | None
     """"" where the API says that nothing is left, None where it says nothing."""
+    errors: str = ""
+    """What the API says of errors beside these jobs: something may be missing."""
 
 
 def link_parameters(link: str | None) -> Params:

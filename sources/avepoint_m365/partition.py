@@ -99,6 +99,8 @@ class Listing:
     requests: int = 0
     retries: int = 0
     complete: bool = False
+    errors: str = ""
+    """What the API said of errors beside the jobs, the last time that the listing was read."""
     elapsed_seconds: float = 0.0
 
     def add(self, answers: Iterable[Answer]) -> None:
@@ -111,6 +113,7 @@ class Listing:
             self.endpoint = answer.endpoint.value
             if answer.page.total is not None:
                 self.reported_total = answer.page.total
+            self.errors = answer.page.errors or self.errors
 
     def take_sightings(self) -> list[pa.Table]:
         """The sightings, which are then no longer held here."""
@@ -199,7 +202,7 @@ class PartitionReader:
             pager = self._pager(partition, None)
             yield from self._first_page(pager, everything)
             add_up = len(everything.ids) == len(types) == everything.reported_total
-            everything.complete = add_up and _count_matches(by_type)
+            everything.complete = add_up and _count_matches(by_type) and not everything.errors
             if everything.complete:
                 everything.total_basis = "matches"
                 return everything.ids
@@ -303,7 +306,7 @@ class PartitionReader:
         """
         for reads in range(MAX_READS):
             if reads:
-                pager = Pager(pager.filters, self._page_size)
+                pager, listing.errors = Pager(pager.filters, self._page_size), ""
                 yield from self._first_page(pager, listing)
             moved = yield from self._read_on(pager, listing)
             if listing.complete and not moved:
@@ -345,6 +348,7 @@ class PartitionReader:
             listing.complete = counts == sorted(counts) and len(pager.seen_ids) >= counts[-1]
         else:
             listing.complete = pager.ended and not moved
+        listing.complete &= not listing.errors
         return moved
 
     def _take(self, answers: Iterable[Answer], pager: Pager, listing: Listing) -> bool:

@@ -184,6 +184,16 @@ def test_a_200_that_tells_of_an_error_to_the_end_names_the_same_cure_as_that_sta
 
 
 @pytest.mark.parametrize(
+    ("errors", "said"),
+    [([], ""), (None, ""), ([{"message": "EUR is down"}], "EUR is down"), (["EUR is down"], "EUR is down")],
+)
+def test_errors_beside_jobs_are_kept_with_the_page(api: responses.RequestsMock, errors: object, said: str) -> None:
+    grant(api)
+    api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}, "errors": errors})
+    assert client("cloudbackupjobs").ask({}).page == Page(["1"], 1, None, said)
+
+
+@pytest.mark.parametrize(
     ("body", "said"),
     [
         ({"title": "Not valid", "errors": {"startTime": ["is no time"]}}, "Not valid.*is no time"),

@@ -37,6 +37,8 @@ class Server:
     dates_only: bool = False
     beyond: str = "empty"
     """What comes of a page after the last: empty, refused, or refused like any after the first ("all refused")."""
+    errors: int = 0
+    """How many answers speak of an error beside their jobs; the first ones."""
     asked: list[Params] = field(default_factory=list)
     ids: list[int] | None = None
 
@@ -82,7 +84,8 @@ class Server:
         table = read_jobs(raw)
         table = table.append_column(SEEN_AT, pa.array([len(self.asked)] * len(rows), pa.int64()))
         ids = [str(one) for one in rows]
-        return Answer(Page(ids, total, link if more or link is None else ""), table, Endpoint.jobs, 1)
+        said = "EUR is down" if len(self.asked) <= self.errors else ""
+        return Answer(Page(ids, total, link if more or link is None else "", said), table, Endpoint.jobs, 1)
 
 
 def run(server: Server, reader: Reader[Any]) -> Any:
@@ -196,6 +199,20 @@ def test_no_jobs_beside_a_total_that_promises_some_is_not_complete() -> None:
 
     assert not read(Hiding()).complete
     assert not run(Hiding(), PartitionReader(500, split_job_types=True).peek(PARTITION)).complete
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_a_listing_whose_answers_speak_of_errors_is_not_complete(count: int) -> None:
+    result = read(Server(count, 20, errors=1000))
+    assert result.jobs.num_rows == count
+    assert not any(one.complete for one in result.listings)
+    assert {one.errors for one in result.listings} == {"EUR is down"}
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_a_listing_is_complete_once_its_answers_speak_of_no_error(count: int) -> None:
+    server = Server(count, 20, errors=1)
+    assert_all_is_there(read(server), server)
 
 
 def test_a_gap_between_pages_is_never_called_complete() -> None:
