@@ -102,11 +102,18 @@ _LOST = (
 
 def _may_pass(response: requests.Response | None, error: BaseException | None) -> bool:
     """Whether another try may bring more: where no answer arrived, after an error of the server, and after a 200 that
-    does not end as JSON does, since a proxy cut or replaced it."""
+    was cut."""
     if response is None:
         return isinstance(error, _LOST)
-    is_cut = response.status_code == 200 and response.content[-64:].rstrip()[-1:] != b"}"
-    return is_cut or 500 <= _status(response) < 600
+    return (response.status_code == 200 and _is_cut(response)) or 500 <= _status(response) < 600
+
+
+def _is_cut(response: requests.Response) -> bool:
+    """Whether a body is no whole object of JSON, since a proxy cut or replaced it; read only where it may be so."""
+    content = response.content
+    if content[-64:].rstrip()[-1:] != b"}":
+        return True
+    return content.count(b"{") != content.count(b"}") and _json(response) is None
 
 
 @with_config(spec=RuntimeConfiguration)

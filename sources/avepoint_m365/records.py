@@ -239,7 +239,7 @@ def _unreadable(job_id: object, field: str, value: object, why: object) -> BadRe
     shown = repr(value)
     shown = shown if len(shown) <= 120 else shown[:117] + "..."
     return BadResponseError(
-        f"Job {job_id}: field {field} has the value {shown}, which is {why}. Nothing of this load was written. "
+        f"Job {job_id}: field {field} has the value {shown}, which is {why}. Nothing that was read with it is loaded. "
         "Please report this with the value."
     )
 

@@ -131,9 +131,10 @@ def test_a_200_that_tells_of_a_passing_error_is_asked_again(
         {"body": requests.exceptions.ChunkedEncodingError("cut")},
         {"body": requests.exceptions.ContentDecodingError("no gzip")},
         {"body": "<html>"},
+        {"body": '{"jobs": [{"id": "1"}'},
         {"status": 429, "headers": {"Retry-After": "0.001"}},
     ],
-    ids=["503", "reset", "cut", "no gzip", "html", "429"],
+    ids=["503", "reset", "cut", "no gzip", "html", "cut after a job", "429"],
 )
 def test_what_passes_is_asked_again_and_each_attempt_is_counted(
     api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
@@ -229,6 +230,31 @@ def test_a_line_break_that_is_not_escaped_in_a_text_is_read(api: responses.Reque
     grant(api)
     api.get(FIRST, body=b'{"jobs": [{"id": "1", "state": "Fini\n\tshed"}], "totalCount": 1}')
     assert client("jobs").ask({}).jobs["state"].to_pylist() == ["Fini\n\tshed"]
+
+
+@pytest.mark.parametrize("lifetime", ["9" * 400, "-5", "null", '"soon"'], ids=["huge", "negative", "null", "text"])
+def test_a_token_of_any_lifetime_is_used(api: responses.RequestsMock, lifetime: str) -> None:
+    api.post(ADDRESSES.token_url, body=f'{{"access_token": "fresh", "expires_in": {lifetime}}}')
+    api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
+    assert client("jobs").ask({}).page.rows == ["1"]
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "[" * 100_000], ids=["html", "list", "deep"])
+def test_an_identity_service_that_answers_with_something_else_is_named(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    api.post(ADDRESSES.token_url, body=body)
+    with pytest.raises(AuthenticationError, match="answered without an access token"):
+        client("jobs").authenticate()
+
+
+def test_a_text_with_braces_is_not_taken_for_a_body_that_was_cut(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(FIRST, json={"jobs": [{"id": "1", "state": "{{{"}], "totalCount": 1, "nextLink": ""})
+    jobs = client("jobs")
+    jobs.authenticate()
+    assert jobs.ask({}).attempts == 1
 
 
 def test_a_redirect_is_not_followed(api: responses.RequestsMock) -> None:
