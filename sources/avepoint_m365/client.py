@@ -259,7 +259,7 @@ class JobsClient:
         errors = ""
         if body.get("errors"):
             errors = _message({name: body.get(name) for name in ("message", "errors")}) or "errors without a text"
-            if not body.get("data") and not body.get("jobs"):
+            if body.get("data") is None and body.get("jobs") is None:
                 raise ApiError(f"{where}, but the answer holds errors: {errors}")
         return replace(_READERS[endpoint](body, where), errors=errors)
 

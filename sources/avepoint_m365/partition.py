@@ -215,7 +215,8 @@ class PartitionReader:
             pager = self._pager(partition, None)
             pager.page_size = min(pager.page_size, MIN_PAGE_SIZE)
             yield from self._first_page(pager, listing)
-            listing.complete = not pager.next() and pager.ended and not pager.more_is_promised
+            ended = not pager.next() and pager.ended and not pager.more_is_promised
+            listing.complete = ended and not listing.errors
         return listing
 
     def listing(self, partition: Partition, job_type: JobType | None) -> Reader[Listing]:

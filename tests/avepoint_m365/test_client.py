@@ -188,10 +188,21 @@ def test_a_200_that_tells_of_an_error_to_the_end_names_the_same_cure_as_that_sta
     ("errors", "said"),
     [([], ""), (None, ""), ([{"message": "EUR is down"}], "EUR is down"), (["EUR is down"], "EUR is down")],
 )
-def test_errors_beside_jobs_are_kept_with_the_page(api: responses.RequestsMock, errors: object, said: str) -> None:
+@pytest.mark.parametrize("ids", [["1"], []], ids=["a job", "no job"])
+def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
+    api: responses.RequestsMock, ids: list[str], errors: object, said: str
+) -> None:
     grant(api)
-    api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}, "errors": errors})
-    assert client("cloudbackupjobs").ask({}).page == Page(["1"], 1, None, said)
+    jobs = [{"id": one} for one in ids]
+    api.get(SECOND, json={"statusCode": 200, "data": jobs, "metadata": {"totalNumber": 1}, "errors": errors})
+    assert client("cloudbackupjobs").ask({}).page == Page(ids, 1, None, said)
+
+
+def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(SECOND, json={"statusCode": 200, "data": None, "errors": [{"message": "EUR is down"}]})
+    with pytest.raises(ApiError, match="the answer holds errors: EUR is down"):
+        client("cloudbackupjobs").page({})
 
 
 @pytest.mark.parametrize(

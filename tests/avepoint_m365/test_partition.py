@@ -201,12 +201,13 @@ def test_no_jobs_beside_a_total_that_promises_some_is_not_complete() -> None:
     assert not run(Hiding(), PartitionReader(500, split_job_types=True).peek(PARTITION)).complete
 
 
-@pytest.mark.parametrize("count", [5, 40])
+@pytest.mark.parametrize("count", [0, 5, 40])
 def test_a_listing_whose_answers_speak_of_errors_is_not_complete(count: int) -> None:
     result = read(Server(count, 20, errors=1000))
     assert result.jobs.num_rows == count
     assert not any(one.complete for one in result.listings)
     assert {one.errors for one in result.listings} == {"EUR is down"}
+    assert not run(Server(count, 20, errors=1000), PartitionReader(20, True).peek(PARTITION)).complete
 
 
 @pytest.mark.parametrize("count", [5, 40])
