@@ -51,7 +51,7 @@ def findings(destination: str | None = None, dataset: str | None = None) -> Iter
         else:
             yield Finding("token", True, "granted")
             try:
-                endpoint = connection.client.page({"pageSize": "10"})[1]
+                endpoint = connection.client.ask({"pageSize": "10"}).endpoint
             except Exception as error:
                 yield _failed("permission and API", explain(error))
             else:

@@ -24,8 +24,9 @@ PLAIN_INTERVAL = 5.0
 
 
 def say(text: str) -> None:
-    """One line to stderr."""
-    Console(stderr=True, soft_wrap=True).print(escape(text), highlight=False)
+    """One line to stderr; what a terminal would take for a command is left out, since some texts are the API's."""
+    shown = "".join(one if one.isprintable() or one == "\n" else " " for one in text)
+    Console(stderr=True, soft_wrap=True).print(escape(shown), highlight=False)
 
 
 def width(out: TextIO) -> int | None:
@@ -110,6 +111,10 @@ def report_many(group: Group) -> None:
         say(f"Warehouse: {where}.")
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 def report(summary: Summary) -> None:
     """The summary of a load."""
     jobs = summary.new + summary.changed + summary.unchanged
@@ -118,7 +123,9 @@ def report(summary: Summary) -> None:
         f"{summary.new:,} new, {summary.changed:,} changed, {summary.unchanged:,} as before."
     )
     if summary.states:
-        say("By state: " + ", ".join(f"{state} {count:,}" for state, count in summary.states.most_common()) + ".")
+        states = [f"{_short(state)} {count:,}" for state, count in summary.states.most_common(10)]
+        more = len(summary.states) - len(states)
+        say(f"By state: {', '.join(states)}{f', and {more} more states' if more else ''}.")
     if summary.retries:
         say(f"{summary.retries:,} requests had to be repeated.")
     for text in summary.incomplete[:10]:

@@ -293,7 +293,7 @@ def _incomplete(progress: Progress) -> list[str]:
     return [
         f"{result.partition}, {listing.job_type.name if listing.job_type else 'all job types'}: "
         f"{len(listing.ids)} jobs found, {listing.reported_total if listing.reported_total is not None else '?'} "
-        "reported"
+        f"reported{f'; the API says: {listing.errors}' if listing.errors else ''}"
         for result in progress.results
         for listing in result.listings
         if not listing.complete

@@ -125,7 +125,7 @@ class Tokens:
             )
         try:
             lifetime = float(answer.get("expires_in", 3600))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             lifetime = 3600.0
         self._secrets.add(token)
         self._renew_at = time.monotonic() + max(lifetime - RENEW_AHEAD, lifetime / 2)
@@ -153,6 +153,6 @@ class Tokens:
 def _json_object(response: requests.Response) -> Mapping[str, Any]:
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, Mapping) else {}

@@ -26,6 +26,8 @@ class Page:
     """What the API says of the total; it does not say whether of all matches or of the page."""
     next_link: str | None
     """"" where the API says that nothing is left, None where it says nothing."""
+    errors: str = ""
+    """What the API says of errors beside these jobs: something may be missing."""
 
 
 def link_parameters(link: str | None) -> Params:
@@ -112,6 +114,11 @@ class Pager:
         """Whether the API counts more matches than were seen."""
         total = self._last.total
         return self.total_counts_matches and total is not None and len(self.seen_ids) < total
+
+    @property
+    def more_is_said(self) -> bool:
+        """Whether the API speaks of pages after the last one, be it by a total or a link."""
+        return self.more_is_promised or bool(self._last.next_link)
 
     def _stale_pages_allowed(self) -> int:
         # Where pages are numbered from 1, our count's page 1 is the first page over again; so is the page that a link

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from avepoint_m365.client import RefusedParametersError
 from avepoint_m365.dispatch import Answer, Reader
+from avepoint_m365.errors import EndpointMissingError
 from avepoint_m365.paging import Pager, Params
 from avepoint_m365.records import FRAME, SEEN_AT
 from avepoint_m365.settings import ALL, JobType, ObjectType
@@ -98,6 +99,8 @@ class Listing:
     requests: int = 0
     retries: int = 0
     complete: bool = False
+    errors: str = ""
+    """What the API said of errors beside the jobs, the last time that the listing was read."""
     elapsed_seconds: float = 0.0
 
     def add(self, answers: Iterable[Answer]) -> None:
@@ -110,6 +113,7 @@ class Listing:
             self.endpoint = answer.endpoint.value
             if answer.page.total is not None:
                 self.reported_total = answer.page.total
+            self.errors = answer.page.errors or self.errors
 
     def take_sightings(self) -> list[pa.Table]:
         """The sightings, which are then no longer held here."""
@@ -198,7 +202,7 @@ class PartitionReader:
             pager = self._pager(partition, None)
             yield from self._first_page(pager, everything)
             add_up = len(everything.ids) == len(types) == everything.reported_total
-            everything.complete = add_up and _count_matches(by_type)
+            everything.complete = add_up and _count_matches(by_type) and not everything.errors
             if everything.complete:
                 everything.total_basis = "matches"
                 return everything.ids
@@ -211,7 +215,8 @@ class PartitionReader:
             pager = self._pager(partition, None)
             pager.page_size = min(pager.page_size, MIN_PAGE_SIZE)
             yield from self._first_page(pager, listing)
-            listing.complete = not pager.next() and pager.ended and not pager.more_is_promised
+            ended = not pager.next() and pager.ended and not pager.more_is_promised
+            listing.complete = ended and not listing.errors
         return listing
 
     def listing(self, partition: Partition, job_type: JobType | None) -> Reader[Listing]:
@@ -302,7 +307,7 @@ class PartitionReader:
         """
         for reads in range(MAX_READS):
             if reads:
-                pager = Pager(pager.filters, self._page_size)
+                pager, listing.errors = Pager(pager.filters, self._page_size), ""
                 yield from self._first_page(pager, listing)
             moved = yield from self._read_on(pager, listing)
             if listing.complete and not moved:
@@ -316,7 +321,15 @@ class PartitionReader:
         """
         first, totals, moved = set(pager.seen_ids), [listing.reported_total], False
         while requests := pager.next():
-            answers = yield requests
+            try:
+                answers = yield requests
+            except (RefusedParametersError, EndpointMissingError):
+                listing.requests += 1
+                if pager.more_is_said:
+                    raise
+                # A page that only we thought there might be: some answer 400 or 404 after the last.
+                pager.ended = True
+                break
             moved |= self._take(answers, pager, listing)
             totals += [answer.page.total for answer in answers]
         matches = pager.total_counts_matches or pager.pages == 1
@@ -336,6 +349,7 @@ class PartitionReader:
             listing.complete = counts == sorted(counts) and len(pager.seen_ids) >= counts[-1]
         else:
             listing.complete = pager.ended and not moved
+        listing.complete &= not listing.errors
         return moved
 
     def _take(self, answers: Iterable[Answer], pager: Pager, listing: Listing) -> bool:

@@ -239,7 +239,7 @@ def _unreadable(job_id: object, field: str, value: object, why: object) -> BadRe
     shown = repr(value)
     shown = shown if len(shown) <= 120 else shown[:117] + "..."
     return BadResponseError(
-        f"Job {job_id}: field {field} has the value {shown}, which is {why}. Nothing of this load was written. "
+        f"Job {job_id}: field {field} has the value {shown}, which is {why}. Nothing that was read with it is loaded. "
         "Please report this with the value."
     )
 
@@ -366,4 +366,15 @@ def _unknown_fields(jobs: Objects) -> pa.Array:
 def _unknown_fields_of(job: Mapping[str, Any]) -> str | None:
     if job.keys() <= _KNOWN_FIELDS:
         return None
-    return json.dumps({name: job[name] for name in sorted(job.keys() - _KNOWN_FIELDS)})
+    return json.dumps(_portable({name: job[name] for name in sorted(job.keys() - _KNOWN_FIELDS)}))
+
+
+def _portable(value: Any) -> Any:
+    """A value of JSON as the JSON of every warehouse takes it, which knows no NaN and no text that is not storable."""
+    if isinstance(value, dict):
+        return {storable(name): _portable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_portable(one) for one in value]
+    if isinstance(value, str):
+        return storable(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

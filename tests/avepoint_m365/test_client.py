@@ -6,11 +6,19 @@ import uuid
 from typing import Any
 
 import pytest
+import requests
 import responses
 from avepoint_m365.auth import Secret
-from avepoint_m365.client import JobsClient
+from avepoint_m365.client import JobsClient, RefusedParametersError
 from avepoint_m365.config import Addresses, resolve_addresses
-from avepoint_m365.errors import ApiError, AuthenticationError, ConfigurationError, MissingPermissionError
+from avepoint_m365.errors import (
+    ApiError,
+    AuthenticationError,
+    ConfigurationError,
+    EndpointMissingError,
+    MissingPermissionError,
+    ThrottledError,
+)
 from avepoint_m365.paging import Page
 from avepoint_m365.settings import BASE_URLS, TOKEN_URLS, Endpoint
 
@@ -93,6 +101,171 @@ def test_a_refused_token_names_its_cure_and_no_secret(
     with pytest.raises(expected, match=cure) as caught:
         client("jobs").page({})
     assert SECRET not in str(caught.value)
+
+
+def envelope(status: object, **more: Any) -> dict[str, Any]:
+    """How the second generation says that something is wrong, be it with a status of its own or with 200."""
+    return {"statusCode": status, "message": "It is busy.", "errors": [], "data": None} | more
+
+
+@pytest.mark.parametrize("said", [429, 503, "500"])
+def test_a_200_that_tells_of_a_passing_error_is_asked_again(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, said: object
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(SECOND, json=envelope(said))
+    api.get(SECOND, json=envelope(said))
+    api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
+    jobs = client("cloudbackupjobs")
+    jobs.authenticate()
+    answer = jobs.ask({})
+    assert (answer.page.rows, answer.attempts) == (["1"], 3)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503},
+        {"body": requests.exceptions.ConnectionError("reset")},
+        {"body": requests.exceptions.ChunkedEncodingError("cut")},
+        {"body": requests.exceptions.ContentDecodingError("no gzip")},
+        {"body": "<html>"},
+        {"body": '{"jobs": [{"id": "1"}'},
+        {"status": 429, "headers": {"Retry-After": "0.001"}},
+    ],
+    ids=["503", "reset", "cut", "no gzip", "html", "cut after a job", "429"],
+)
+def test_what_passes_is_asked_again_and_each_attempt_is_counted(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(FIRST, **fault)
+    api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
+    jobs = client("jobs")
+    jobs.authenticate()
+    answer = jobs.ask({})
+    assert (answer.page.rows, answer.attempts) == (["1"], 2)
+
+
+def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api: responses.RequestsMock) -> None:
+    grant(api, "stale")
+    grant(api, "fresh")
+    api.get(SECOND, json=envelope(401))
+    api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
+    assert client("cloudbackupjobs").ask({}).page.rows == ["1"]
+    sent = [call.request.headers["Authorization"] for call in api.calls if call.request.method == "GET"]
+    assert sent == ["Bearer stale", "Bearer fresh"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "cure"),
+    [
+        (400, RefusedParametersError, "refuses a parameter"),
+        (401, AuthenticationError, "environment and data_center"),
+        (403, MissingPermissionError, "Grant the permission"),
+        (410, EndpointMissingError, "does not have this endpoint"),
+        (429, ThrottledError, "lower concurrency"),
+        (503, ApiError, "Try again later"),
+    ],
+)
+def test_a_200_that_tells_of_an_error_to_the_end_names_the_same_cure_as_that_status(
+    api: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    said: int,
+    expected: type[Exception],
+    cure: str,
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(SECOND, json=envelope(said))
+    with pytest.raises(expected, match=f"answered 200, but says {said}: It is busy.*{cure}"):
+        client("cloudbackupjobs").page({})
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [([], ""), (None, ""), ([{"message": "EUR is down"}], "EUR is down"), (["EUR is down"], "EUR is down")],
+)
+@pytest.mark.parametrize("ids", [["1"], []], ids=["a job", "no job"])
+def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
+    api: responses.RequestsMock, ids: list[str], errors: object, said: str
+) -> None:
+    grant(api)
+    jobs = [{"id": one} for one in ids]
+    api.get(SECOND, json={"statusCode": 200, "data": jobs, "metadata": {"totalNumber": 1}, "errors": errors})
+    assert client("cloudbackupjobs").ask({}).page == Page(ids, 1, None, said)
+
+
+def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(SECOND, json={"statusCode": 200, "data": None, "errors": [{"message": "EUR is down"}]})
+    with pytest.raises(ApiError, match="the answer holds errors: EUR is down"):
+        client("cloudbackupjobs").page({})
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"title": "Not valid", "errors": {"startTime": ["is no time"]}}, "Not valid.*is no time"),
+        ({"error": {"code": "BadRequest", "message": "No such location"}}, "No such location"),
+        ({"message": "Not valid", "errors": 5}, "Not valid"),
+        ({"message": "Not valid", "errors": ["no location"]}, "Not valid"),
+        ({"message": "Not valid", "errors": [{"message": "no location"}]}, "Not valid no location"),
+        ([1, 2], "refuses a parameter"),
+    ],
+)
+def test_what_the_api_says_of_an_error_is_shown_in_whatever_form(
+    api: responses.RequestsMock, body: object, said: str
+) -> None:
+    grant(api)
+    api.get(FIRST, status=400, json=body)
+    with pytest.raises(RefusedParametersError, match=said):
+        client("jobs").page({})
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=iso-8859-1", "text/plain"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("job_id", ["1", 1])
+def test_texts_are_read_as_they_were_written_whatever_the_header_says(
+    api: responses.RequestsMock, content_type: str, encoding: str, job_id: object
+) -> None:
+    grant(api)
+    body = json.dumps({"jobs": [{"id": job_id, "state": "Läuft"}], "totalCount": 1}, ensure_ascii=False)
+    api.get(FIRST, body=body.encode(encoding), content_type=content_type)
+    assert client("jobs").ask({}).jobs["state"].to_pylist() == ["Läuft"]
+
+
+def test_a_line_break_that_is_not_escaped_in_a_text_is_read(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(FIRST, body=b'{"jobs": [{"id": "1", "state": "Fini\n\tshed"}], "totalCount": 1}')
+    assert client("jobs").ask({}).jobs["state"].to_pylist() == ["Fini\n\tshed"]
+
+
+@pytest.mark.parametrize("lifetime", ["9" * 400, "-5", "null", '"soon"'], ids=["huge", "negative", "null", "text"])
+def test_a_token_of_any_lifetime_is_used(api: responses.RequestsMock, lifetime: str) -> None:
+    api.post(ADDRESSES.token_url, body=f'{{"access_token": "fresh", "expires_in": {lifetime}}}')
+    api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
+    assert client("jobs").ask({}).page.rows == ["1"]
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "[" * 100_000], ids=["html", "list", "deep"])
+def test_an_identity_service_that_answers_with_something_else_is_named(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    api.post(ADDRESSES.token_url, body=body)
+    with pytest.raises(AuthenticationError, match="answered without an access token"):
+        client("jobs").authenticate()
+
+
+def test_a_text_with_braces_is_not_taken_for_a_body_that_was_cut(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(FIRST, json={"jobs": [{"id": "1", "state": "{{{"}], "totalCount": 1, "nextLink": ""})
+    jobs = client("jobs")
+    jobs.authenticate()
+    assert jobs.ask({}).attempts == 1
 
 
 def test_a_redirect_is_not_followed(api: responses.RequestsMock) -> None:

@@ -35,6 +35,10 @@ class Server:
     link: str = "index"
     refuses_over: int = 10_000
     dates_only: bool = False
+    beyond: str = "empty"
+    """What comes of a page after the last: empty, refused, or refused like any after the first ("all refused")."""
+    errors: int = 0
+    """How many answers speak of an error beside their jobs; the first ones."""
     asked: list[Params] = field(default_factory=list)
     ids: list[int] | None = None
 
@@ -59,6 +63,8 @@ class Server:
         index, cut = int(token) - base, size if self.stride == "given" else asked
         rows = jobs[index * cut :][:size] if index >= 0 else []
         more = index >= 0 and index * cut + size < len(jobs)
+        if index > 0 and (self.beyond == "all refused" or (not rows and self.beyond == "refused")):
+            raise RefusedParametersError("no such page")
         total = {
             "matches": len(jobs),
             "page": len(rows),
@@ -78,7 +84,8 @@ class Server:
         table = read_jobs(raw)
         table = table.append_column(SEEN_AT, pa.array([len(self.asked)] * len(rows), pa.int64()))
         ids = [str(one) for one in rows]
-        return Answer(Page(ids, total, link if more or link is None else ""), table, Endpoint.jobs, 1)
+        said = "EUR is down" if len(self.asked) <= self.errors else ""
+        return Answer(Page(ids, total, link if more or link is None else "", said), table, Endpoint.jobs, 1)
 
 
 def run(server: Server, reader: Reader[Any]) -> Any:
@@ -86,12 +93,12 @@ def run(server: Server, reader: Reader[Any]) -> Any:
     requests = next(reader)
     while len(server.asked) < 3000:
         try:
-            answers = [server.answer(params) for params in requests]
-        except RefusedParametersError as error:
-            requests = reader.throw(error)
-            continue
-        try:
-            requests = reader.send(answers)
+            try:
+                answers = [server.answer(params) for params in requests]
+            except RefusedParametersError as error:
+                requests = reader.throw(error)
+            else:
+                requests = reader.send(answers)
         except StopIteration as end:
             return end.value
     raise AssertionError("it does not end")
@@ -120,9 +127,12 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
         link=st.sampled_from(["index", "token", "opaque", "circle", "none"]),
         refuses_over=st.sampled_from([10_000, 100, 20]),
         dates_only=st.booleans(),
+        beyond=st.sampled_from(["empty", "refused"]),
     ),
     st.integers(1, 60),
 )
+@example(Server(20, 20, "0", "given", "page", "index", beyond="refused"), 20)
+@example(Server(40, 20, "1", "given", "absent", "none", beyond="refused"), 500)
 @example(Server(137, 20, "0", "asked", "absent", "none"), 500)
 @example(Server(137, 10, "0", "given", "pages", "none"), 500)
 @example(Server(137, 10, "0", "given", "zero", "none"), 500)
@@ -147,6 +157,12 @@ def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_aske
 def test_a_request_that_is_refused_whatever_is_tried_is_an_error() -> None:
     with pytest.raises(RefusedParametersError):
         read(Server(5, refuses_over=0))
+
+
+@pytest.mark.parametrize(("total", "link"), [("matches", "none"), ("absent", "opaque"), ("absent", "index")])
+def test_a_page_that_is_refused_although_the_api_speaks_of_it_is_an_error(total: str, link: str) -> None:
+    with pytest.raises(RefusedParametersError):
+        read(Server(40, 20, total=total, link=link, beyond="all refused"))
 
 
 @pytest.mark.parametrize("total", ["matches", "absent"])
@@ -183,6 +199,21 @@ def test_no_jobs_beside_a_total_that_promises_some_is_not_complete() -> None:
 
     assert not read(Hiding()).complete
     assert not run(Hiding(), PartitionReader(500, split_job_types=True).peek(PARTITION)).complete
+
+
+@pytest.mark.parametrize("count", [0, 5, 40])
+def test_a_listing_whose_answers_speak_of_errors_is_not_complete(count: int) -> None:
+    result = read(Server(count, 20, errors=1000))
+    assert result.jobs.num_rows == count
+    assert not any(one.complete for one in result.listings)
+    assert {one.errors for one in result.listings} == {"EUR is down"}
+    assert not run(Server(count, 20, errors=1000), PartitionReader(20, True).peek(PARTITION)).complete
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_a_listing_is_complete_once_its_answers_speak_of_no_error(count: int) -> None:
+    server = Server(count, 20, errors=1)
+    assert_all_is_there(read(server), server)
 
 
 def test_a_gap_between_pages_is_never_called_complete() -> None:

@@ -1,5 +1,6 @@
 """Every form in which the API may send a value, and what becomes of it."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -186,3 +187,11 @@ def test_what_no_warehouse_can_hold_is_replaced_and_told_apart_from_nothing() ->
     row = read({"id": "1", "state": "a\0b", "jobErrors": [{"value": "cut \ud83d"}, {"value": "whole \U0001f600"}]})
     assert row["state"] == "a\ufffdb"
     assert [error["value"] for error in row["errors"]] == ["cut \ufffd", "whole \U0001f600"]
+
+
+def test_fields_that_nobody_knows_are_kept_as_json_that_every_warehouse_takes() -> None:
+    added = {"cut\0": "a\ud83d", "more": [1.5, None, True, float("nan"), {"far": [float("inf"), 10**30, "\U0001f600"]}]}
+    (kept,) = read_jobs([{"id": "1", **added}])["unknown_fields"].to_pylist()
+    assert kept == json.dumps(
+        {"cut\ufffd": "a\ufffd", "more": [1.5, None, True, None, {"far": [None, 10**30, "\U0001f600"]}]}
+    )

@@ -234,3 +234,13 @@ def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) 
     (place,) = [number - 1 for number, line in enumerate(lines) if line.strip() == "microsoft_365_groups"]
     moment = r"\d\d-\d\d \d\d:\d\d"
     assert re.fullmatch(rf" contoso/ +2 +1 \(12 d\) +{moment} +{moment} *", lines[place])
+
+
+def test_no_text_of_the_api_commands_the_terminal_or_fills_it(desk: Sit) -> None:
+    state = "\x1b[31mred\r\x9b" + "x" * 1000
+    with serving(job("teams", 3), job("teams", 4), job("teams", 5, state)) as simulator:
+        user = desk(simulator)
+        said = user.run("load").stderr
+        assert f"By state: Finished 2,  [31mred  {'x' * 27}... 1.\n" in said
+        simulator.fault = lambda asked: Answer(400, {"message": "\x1b[31mred [bold]"})
+        assert ":  [31mred [bold]. The API refuses" in user.run("load", code=1).stderr

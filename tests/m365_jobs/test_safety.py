@@ -76,6 +76,8 @@ def test_a_secret_or_token_that_a_server_echoes_is_not_shown_or_stored(simulator
     simulator.fault = echo
     said = user.run("load", code=1).stderr
     assert "Bearer *** and *** may not" in said
+    checked = user.run("check", code=1)
+    assert "Bearer *** and *** may not" in checked.stdout + checked.stderr
     secrets = [*tokens, simulator.client_secret]
     for file in [path for path in user.folder.parent.rglob("*") if path.is_file()]:
         content = file.read_bytes()
