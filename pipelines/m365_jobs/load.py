@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,31 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365 import Progress, avepoint_m365
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
-from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+from dlt.destinations.exceptions import DatabaseException
 from dlt.pipeline.exceptions import PipelineStepFailed
-from filelock import FileLock, Timeout
 
 from m365_jobs import destinations, marts, quality, warehouse
-from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain, in_use
+from m365_jobs.errors import INCOMPLETE, UsageError, explain
 from m365_jobs.lease import Busy, Lease, lease_of
+from m365_jobs.locks import LOCK_WAIT, folder_lock, threads, writing_turn
 from m365_jobs.reader import open_in_load
 from m365_jobs.runs import Backlog, Run, failed, resource
-
-LOCK_WAIT = 600.0
-"""Seconds that a second load waits for the first."""
-
-LOCK_POLL = 0.2
-"""Seconds between two looks whether a DuckDB file is free."""
 
 SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
 
 Say = Callable[[str], None]
-
-_threads = threading.Lock()
-"""Tenants of one process read side by side but write one after the other, which any destination can take."""
 
 
 @dataclass
@@ -107,7 +96,7 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     protection = marts.protection()
     with ExitStack() as stack:
-        stack.enter_context(_lock(warehouse.pipeline_name(tenant), options.min_age, say))
+        stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, say))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, say))
         backlog = Backlog(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
@@ -121,7 +110,7 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
             why = explain(error)
             backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
             if why.kind not in ("destination", "config"):
-                with _writing(pipeline, lease, say):
+                with writing_turn(pipeline, lease, say):
                     _record_failures(pipeline, backlog, say)
             raise
         marts.ensure(pipeline, protection)
@@ -160,19 +149,19 @@ def _load(
     # Made once before anything else, so that a wrong setting is told before the warehouse is touched.
     source = _source(options, run_id, progress)
     lease.take(options.min_age, LOCK_WAIT, say)
-    with _writing(pipeline, lease, say):
+    with writing_turn(pipeline, lease, say):
         _finish_what_was_left(pipeline, say)
     while True:
         since = datetime.now(UTC)
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
-        with _threads:
+        with threads:
             # Before anything is locked: only then is it known whether tables have to be made.
             pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed, and opening
         # and closing it takes longer than most of what is done in between.
-        writing.enter_context(_writing(pipeline, lease, say))
+        writing.enter_context(writing_turn(pipeline, lease, say))
         _compare(pipeline, tenant, progress, summary)
         pipeline.load()
         backlog.clear()
@@ -329,65 +318,3 @@ def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tu
         except DestinationUndefinedEntity:
             return {}
     return {row.pop("id"): tuple(row.values()) for row in rows}
-
-
-@contextmanager
-def _lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None]:
-    """Keeps two loads with one pipeline folder apart; the second waits, or, with ``min_age``, raises ``Busy``. dlt
-    clears and fills that folder from the moment a pipeline is opened."""
-    folder = Path(get_dlt_pipelines_dir())
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{name}.lock")
-    minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if min_age is not None:
-            raise Busy("Another load of it is running on this machine.") from None
-        say(f"Another load of {name} is running; waiting for it (at most {minutes}).")
-        try:
-            lock.acquire(timeout=LOCK_WAIT)
-        except Timeout as error:
-            raise WarehouseError(
-                f"Another load of {name} has been running for more than {minutes}. "
-                "Wait for it or end it, then run this again."
-            ) from error
-    with lock:
-        lock.release()
-        yield
-
-
-@contextmanager
-def _writing(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]:
-    """Keeps apart loads that must not write at once, wherever they run.
-
-    A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has locks for such uses, which
-    end with their connection. Other destinations know no such lock.
-    """
-    with _threads, ExitStack() as stack:
-        if pipeline.destination.destination_type.endswith((".duckdb", ".postgres")):
-            lease.before_writing(stack.enter_context(_connected(pipeline, say)))
-        yield
-
-
-@contextmanager
-def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
-    """A connection to the warehouse, which is waited for while another program has a DuckDB file open."""
-    give_up, told = time.monotonic() + LOCK_WAIT, False
-    client: Any = pipeline.sql_client()
-    while True:
-        try:
-            client.open_connection()
-            break
-        except DestinationConnectionError as error:
-            if not in_use(error) or time.monotonic() > give_up:
-                raise
-            if not told:
-                minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-                say(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
-            told = True
-            time.sleep(LOCK_POLL)
-    try:
-        yield client
-    finally:
-        client.close_connection()
