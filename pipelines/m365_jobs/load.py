@@ -150,7 +150,8 @@ def _load(
     source = _source(options, run_id, progress)
     lease.take(options.min_age, LOCK_WAIT, say)
     with writing_turn(pipeline, lease, say):
-        _finish_what_was_left(pipeline, say)
+        if left_since := _finish_what_was_left(pipeline, say):
+            _check(pipeline, summary, left_since, say)
     while True:
         since = datetime.now(UTC)
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
@@ -165,7 +166,7 @@ def _load(
         _compare(pipeline, tenant, progress, summary)
         pipeline.load()
         backlog.clear()
-        _check(pipeline, summary, since, say)
+        _check(pipeline, summary, since, say, _ids(progress))
         if progress.cut_at is None:
             break
         writing.close()
@@ -181,10 +182,17 @@ def _load(
     return summary
 
 
-def _check(pipeline: dlt.Pipeline, summary: Summary, since: datetime, say: Say) -> None:
+def _ids(progress: Progress) -> pa.ChunkedArray:
+    """The ids of the jobs that a slice brought."""
+    return pa.chunked_array([ids for one in progress.results for ids in one.jobs["id"].chunks], pa.string())
+
+
+def _check(
+    pipeline: dlt.Pipeline, summary: Summary, since: datetime, say: Say, read: pa.ChunkedArray | None = None
+) -> None:
     """Looks at what was loaded and keeps what is found; a destination that cannot be asked does not fail the load."""
     try:
-        found = quality.check(pipeline, summary.tenant, summary.run_id, since)
+        found = quality.check(pipeline, summary.tenant, summary.run_id, since, read)
         if found:
             pipeline.run(destinations.prepare(quality.resource(found), pipeline), schema=_schema(pipeline))
     except (DatabaseException, PipelineStepFailed) as error:
@@ -214,8 +222,9 @@ def _rows(run_row: Callable[[], Run], summary: Summary, progress: Progress, back
         yield run_row()
 
 
-def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
-    """Loads packages that an earlier load left, then takes state and schema from the destination.
+def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
+    """Loads packages that an earlier load left, then takes state and schema from the destination. The time (UTC) from
+    which on what it loaded had been fetched; None where it loaded nothing.
 
     The destination's cursors are the ones that match its rows: a working directory may have seen another warehouse
     since, or a newer copy of this one. So what was read but not made ready to load is dropped, and read again from
@@ -224,6 +233,7 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
     folder = Path(pipeline.working_dir)
     mark = folder / "warehouse"
     here = warehouse.fingerprint(pipeline)
+    since = None
     ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
     if ready or read:
         if not mark.exists() or mark.read_text(encoding="utf-8") != here:
@@ -232,6 +242,7 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
             )
         elif ready:
             say("An earlier load was interrupted; finishing what it had read.")
+            since = min(pipeline.get_load_package_state(one)["created_at"] for one in ready)
             _load_what_is_ready(pipeline)
         else:
             say("An earlier load was interrupted while it read; reading that again.")
@@ -242,6 +253,7 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
     pipeline.sync_destination()
     destinations.ensure_ours(pipeline)
     mark.write_text(here, encoding="utf-8")
+    return since
 
 
 def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
