@@ -9,7 +9,7 @@ import dlt
 from avepoint_m365 import tables
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import indexes, lake, quality, runs
+from m365_jobs import indexes, lake, marts, quality, runs
 from m365_jobs.errors import WarehouseError, explain
 from m365_jobs.reader import open_in_load
 
@@ -89,9 +89,11 @@ def file_format(pipeline: dlt.Pipeline) -> Any:
     return preferred if preferred == "insert_values" else "parquet"
 
 
-def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> None:
-    """What makes reading fast, once a load is in the warehouse. The rows are right without it, so where the destination
-    refuses, that is said and the load stands."""
+def finish(
+    pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None], protection: marts.Protection | None = None
+) -> None:
+    """What makes reading fast, and the views, once a load is in the warehouse. The rows are right without it, so where
+    the destination refuses, that is said and the load stands. ``protection`` is the configuration's where unset."""
     try:
         if lake.is_lake(pipeline):
             lake.tidy(pipeline, tenant)
@@ -99,3 +101,7 @@ def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> N
             indexes.create_missing(pipeline)
     except Exception as error:
         say(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
+    try:
+        marts.ensure(pipeline, protection)
+    except Exception as error:
+        say(f"Loaded, but the views could not be made or brought up to date: {explain(error).text}")

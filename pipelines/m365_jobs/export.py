@@ -17,7 +17,7 @@ from avepoint_m365.records import TIME
 from avepoint_m365.resources import AUDIT, DETAILS, ERRORS, JOBS, JOBS_WITH_UNKNOWN
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import destinations, marts, quality, runs, warehouse
+from m365_jobs import destinations, quality, runs, warehouse
 from m365_jobs.errors import UsageError, WarehouseError
 from m365_jobs.lease import lease_of
 from m365_jobs.locks import LOCK_WAIT, folder_lock, writing_turn
@@ -182,7 +182,6 @@ def _copy(
         with writing_turn(pipeline, lease, say):
             pipeline.load()
             destinations.finish(pipeline, tenant, say)
-            marts.ensure(pipeline)
     pipeline.drop()
     return rows.counted
 

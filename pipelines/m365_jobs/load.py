@@ -103,6 +103,8 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
         writing = stack.enter_context(ExitStack())
         try:
             summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, lease, writing, say)
+            destinations.finish(pipeline, tenant, say, protection)
+            return summary
         except Busy:
             raise
         except BaseException as error:
@@ -113,8 +115,6 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
                 with writing_turn(pipeline, lease, say):
                     _record_failures(pipeline, backlog, say)
             raise
-        marts.ensure(pipeline, protection)
-        return summary
 
 
 def _load(
@@ -129,7 +129,7 @@ def _load(
     writing: ExitStack,
     say: Say,
 ) -> Summary:
-    """What ``load`` does, up to the views; ``writing`` then still keeps others from the warehouse."""
+    """What ``load`` does, but for what makes reading fast; ``writing`` then still keeps others from the warehouse."""
     began = time.monotonic()
     summary = Summary(run_id, tenant, warehouse.location(pipeline), pipeline.dataset_name)
 
@@ -176,7 +176,6 @@ def _load(
         progress.results = []
         gc.collect()
         source = _source(options, run_id, progress)
-    destinations.finish(pipeline, tenant, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary
