@@ -32,8 +32,12 @@ def ensure_ours(pipeline: dlt.Pipeline) -> None:
     Raises:
         WarehouseError: before anything is written, naming the table; dlt would add our columns to it.
     """
-    if SCHEMA in pipeline.schema_names:
-        return
+    if SCHEMA not in pipeline.schema_names:
+        refuse_others(pipeline)
+
+
+def refuse_others(pipeline: dlt.Pipeline) -> None:
+    """The same whatever dlt has on record: its folder on this machine may know our tables from another warehouse."""
     with open_in_load(pipeline) as reader:
         for name, promised in PROMISED.items():
             try:

@@ -180,6 +180,10 @@ def test_a_table_of_another_make_is_left_alone(address: str, simulator: Simulato
     assert administer("SELECT * FROM m365_jobs.jobs", address=address) == [(1, "janitor")]
     user.run("load", *TO, "--dataset", "elsewhere")
     assert administer("SELECT count(*) FROM elsewhere.jobs", address=address) == [(len(simulator.world.visible()),)]
+    # The folder of dlt knows our tables by now, though not those.
+    assert "Nothing was written" in user.run("load", *TO, code=1).stderr
+    there = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'm365_jobs'"
+    assert administer(there, address=address) == [("jobs",)]
 
 
 @pytest.mark.parametrize(
