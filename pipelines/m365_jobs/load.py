@@ -17,6 +17,7 @@ import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365 import Progress, avepoint_m365
+from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
 from dlt.destinations.exceptions import DatabaseException
@@ -31,6 +32,9 @@ from m365_jobs.runs import Backlog, Run, failed, resource
 
 SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
+
+MARK = "warehouse"
+"""A file in a pipeline's folder; see ``_mark``."""
 
 Say = Callable[[str], None]
 
@@ -169,6 +173,7 @@ def _load(
         _check(pipeline, summary, since, say, _ids(progress))
         if progress.cut_at is None:
             break
+        _mark(pipeline)
         writing.close()
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
         # What was read of a slice is held in circles, which Python breaks up by their number, not by what they hold.
@@ -230,12 +235,10 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     there: dlt cannot go on where it was killed right after it had made a package ready.
     """
     folder = Path(pipeline.working_dir)
-    mark = folder / "warehouse"
-    here = warehouse.fingerprint(pipeline)
     since = None
     ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
     if ready or read:
-        if not mark.exists() or mark.read_text(encoding="utf-8") != here:
+        if not _is_marked(pipeline):
             say(
                 "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
             )
@@ -251,8 +254,33 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     pipeline.activate()
     pipeline.sync_destination()
     destinations.ensure_ours(pipeline)
-    mark.write_text(here, encoding="utf-8")
+    _mark(pipeline)
     return since
+
+
+def _mark(pipeline: dlt.Pipeline) -> None:
+    """Keeps, beside the packages of a load, which warehouse they are for, and the version of its cursors that they go
+    on from."""
+    text = f"{warehouse.fingerprint(pipeline)} {_state_version(pipeline)}"
+    (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
+
+
+def _is_marked(pipeline: dlt.Pipeline) -> bool:
+    """Whether the packages there are for the warehouse as it is. One that was made anew, or is an older copy, lacks
+    rows that lie before their cursors."""
+    mark = Path(pipeline.working_dir) / MARK
+    name, _, version = mark.read_text(encoding="utf-8").partition(" ") if mark.exists() else ("", "", "")
+    return name == warehouse.fingerprint(pipeline) and int(version or 0) <= _state_version(pipeline)
+
+
+def _state_version(pipeline: dlt.Pipeline) -> int:
+    """The version of dlt's state, cursors included, that the warehouse has; 0 where it has none."""
+    with pipeline.destination_client() as client:
+        try:
+            stored = client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
+        except DestinationUndefinedEntity:
+            return 0
+    return stored.version if stored else 0
 
 
 def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
