@@ -65,7 +65,9 @@ Since = Annotated[
     str | None,
     typer.Option(help="Backfill from this date or time on, leaving the cursors alone. UTC without a zone."),
 ]
-Until = Annotated[str | None, typer.Option(help="End of the backfill; now where unset. UTC without a zone.")]
+Until = Annotated[
+    str | None, typer.Option(help="End of the backfill, at the latest and where unset now. UTC without a zone.")
+]
 
 
 Tenants = Annotated[

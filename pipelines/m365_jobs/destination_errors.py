@@ -21,6 +21,37 @@ CURES = (
         "Close it or wait for it, then run this again.",
     ),
     (
+        r"not a valid duckdb|corrupt|could not read enough bytes|json error|invalid parquet|parquet magic",
+        "A file of the warehouse is damaged, or is none of it",
+        "Put back a copy of it, or move the file (a lake: the folder of the dataset) away: the next load then makes "
+        "the warehouse anew, from what the API still has.",
+    ),
+    (
+        r"database file with version number",
+        "Another version of DuckDB wrote the file",
+        "Install that version, or a newer one.",
+    ),
+    (
+        r"read-only transaction",
+        "The destination can only be read",
+        f"Load into the primary server, not a standby, or take default_transaction_read_only back. {STAYS}",
+    ),
+    (
+        r"too many (clients|connections)|connection slots|not currently accepting connections",
+        "The destination takes no more connections",
+        f"Raise its limit, or end some, and run this again. {STAYS}",
+    ),
+    (
+        r"canceling statement due to",
+        "The destination gave up on a statement",
+        f"Raise statement_timeout or lock_timeout for this user, and run this again. {STAYS}",
+    ),
+    (
+        r"cannot open file .*permission denied|(errno|os error) (13|30)\b|read-only file",
+        "This user may not read or write a file of the warehouse",
+        f"Let it read and write that file and the folder that it lies in. {STAYS}",
+    ),
+    (
         r"database \S+ does not exist|unknown database|no such bucket|nosuchbucket",
         "The destination has no such database",
         "Create it, or name another in destination.<name>.credentials.database (for a lake in .bucket_url).",
@@ -32,18 +63,23 @@ CURES = (
         "Set user and password in destination.<name>.credentials, in .dlt/secrets.toml or in the environment.",
     ),
     (
-        r"permission denied|insufficient privilege|must be owner|access ?denied|not authorized|forbidden|"
-        r"read-only file",
+        r"permission denied|insufficient privilege|must be owner|access ?denied|not authorized|forbidden",
         "The destination's user lacks a right",
-        "It must be able to create the dataset and, beside it, others with _staging in their names, or own them "
-        f"with their tables; in a lake, to write files. {STAYS}",
+        "To load, it must be able to create the dataset and, beside it, others with _staging in their names, or own "
+        f"them with their tables; in a lake, to write files. To read, it needs no more than to read them. {STAYS}",
     ),
     (
         r"connection refused|could not translate host|name or service not known|timeout expired|timed out|"
         r"server closed the connection|could not connect|unreachable|terminating connection|shutting down|starting up|"
-        r"connection (reset|already closed)|too many clients",
+        r"connection (reset|already closed)|is the server running",
         "The destination cannot be reached",
         f"Start it, or correct host and port in destination.<name>.credentials, and run this again. {STAYS}",
+    ),
+    (
+        r"no such file or directory|is a directory|not a directory|file exists|cannot find the (path|file)",
+        "A file or folder of the warehouse is not there, or is not what it should be",
+        "Make the folder, or put the file back, or name another place in destination.<name>.credentials (for a lake in "
+        ".bucket_url).",
     ),
     (
         r"(column|table|relation) .*(does not exist|not found)|does not have a column|cannot be cast|"
@@ -62,6 +98,8 @@ def of_driver(error: BaseException) -> bool:
 
 def explain(words: str) -> str:
     """One paragraph on a destination's refusal: what it means, the driver's own words, the cure."""
+    # PostgreSQL shows where in the statement, which is none of the user's; delta-rs paints in colours.
+    words = re.sub(r"\x1b\[\d*m|\s*LINE \d+: .*", "", words)
     shown = words if words.endswith((".", "?", "!")) else f"{words}."
     for pattern, meaning, cure in CURES:
         if re.search(pattern, words, re.IGNORECASE):

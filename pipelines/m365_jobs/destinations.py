@@ -9,7 +9,7 @@ import dlt
 from avepoint_m365 import tables
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import indexes, lake, quality, runs
+from m365_jobs import indexes, lake, marts, quality, runs
 from m365_jobs.errors import WarehouseError, explain
 from m365_jobs.reader import open_in_load
 
@@ -32,8 +32,12 @@ def ensure_ours(pipeline: dlt.Pipeline) -> None:
     Raises:
         WarehouseError: before anything is written, naming the table; dlt would add our columns to it.
     """
-    if SCHEMA in pipeline.schema_names:
-        return
+    if SCHEMA not in pipeline.schema_names:
+        refuse_others(pipeline)
+
+
+def refuse_others(pipeline: dlt.Pipeline) -> None:
+    """The same whatever dlt has on record: its folder on this machine may know our tables from another warehouse."""
     with open_in_load(pipeline) as reader:
         for name, promised in PROMISED.items():
             try:
@@ -89,9 +93,11 @@ def file_format(pipeline: dlt.Pipeline) -> Any:
     return preferred if preferred == "insert_values" else "parquet"
 
 
-def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> None:
-    """What makes reading fast, once a load is in the warehouse. The rows are right without it, so where the destination
-    refuses, that is said and the load stands."""
+def finish(
+    pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None], protection: marts.Protection | None = None
+) -> None:
+    """What makes reading fast, and the views, once a load is in the warehouse. The rows are right without it, so where
+    the destination refuses, that is said and the load stands. ``protection`` is the configuration's where unset."""
     try:
         if lake.is_lake(pipeline):
             lake.tidy(pipeline, tenant)
@@ -99,3 +105,7 @@ def finish(pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None]) -> N
             indexes.create_missing(pipeline)
     except Exception as error:
         say(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
+    try:
+        marts.ensure(pipeline, protection)
+    except Exception as error:
+        say(f"Loaded, but the views could not be made or brought up to date: {explain(error).text}")

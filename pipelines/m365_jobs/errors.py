@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from avepoint_m365.errors import SourceError
 from dlt.common.configuration.exceptions import (
@@ -14,8 +16,9 @@ from dlt.common.configuration.exceptions import (
 )
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.exceptions import MissingDependencyException
+from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.schema.exceptions import DataValidationError
-from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 from dlt.load.exceptions import LoadClientJobException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -36,6 +39,10 @@ TYPES = {
 
 EXTRAS = {"postgres": "postgres", "deltalake": "lake", "pyiceberg": "lake"}
 """Extras of dlt that are extras of this project under another name."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk says that is full, or a file that may not grow."""
 
 
 class UsageError(Exception):
@@ -106,11 +113,29 @@ def explain(error: BaseException) -> Failure:
     for one in _chain(error):
         if isinstance(one, DatabaseException | DestinationException) or destination_errors.of_driver(one):
             return Failure("destination", _destination(one), FAILED)
+    for one in _chain(error):
+        if isinstance(one, OSError) and _is_of_dlt(one):
+            return Failure("internal", _working_folder(one), FAILED)
     step = next((one for one in _chain(error) if isinstance(one, PipelineStepFailed)), None)
     cause = list(_chain(error))[-1]
     if step is not None and step.step in ("load", "sync"):
         return Failure("destination", _destination(cause), FAILED)
+    if isinstance(cause, OSError) and cause.errno in FULL:
+        text = f"{cause.strerror}. Make room, also in {get_dlt_pipelines_dir()}, where dlt keeps what it works on."
+        return Failure("internal", f"{text} Then run this again.", FAILED)
     return Failure("internal", f"{type(cause).__name__}: {_first_paragraph(cause)} Run again with --verbose.", FAILED)
+
+
+def _is_of_dlt(error: OSError) -> bool:
+    """Whether what this machine refused has to do with dlt's folder: a destination's files lie elsewhere."""
+    return bool(error.filename) and Path(str(error.filename)).is_relative_to(get_dlt_pipelines_dir())
+
+
+def _working_folder(error: OSError) -> str:
+    return (
+        f"{error.strerror}: {error.filename}. dlt keeps there what it works on. Make room, and let this user write "
+        "there, or name another folder in DLT_DATA_DIR; then run this again. The warehouse is as it was."
+    )
 
 
 def _contract(error: DataValidationError) -> str:
@@ -146,8 +171,19 @@ def in_use(error: BaseException) -> bool:
     return "lock on file" in text or "used by another process" in text
 
 
-def _destination(error: BaseException) -> str:
+def _inner(error: BaseException) -> BaseException | None:
+    """The refusal that an error of dlt's is made from; none where it is one itself."""
     if isinstance(error, LoadClientJobException):
-        # Its own text is dlt's, with a traceback in it.
-        error = error.client_exception or error
+        return error.client_exception
+    if isinstance(error, DestinationConnectionError):
+        return error.inner_exc
+    cause = error.__cause__
+    ours = isinstance(cause, DatabaseException | DestinationException)
+    return cause if cause and (ours or destination_errors.of_driver(cause)) else None
+
+
+def _destination(error: BaseException) -> str:
+    # What dlt says around the driver's own words is of no use to the user, or a traceback.
+    while inner := _inner(error):
+        error = inner
     return destination_errors.explain(_first_paragraph(error))

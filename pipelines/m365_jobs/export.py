@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,10 @@ from avepoint_m365.records import TIME
 from avepoint_m365.resources import AUDIT, DETAILS, ERRORS, JOBS, JOBS_WITH_UNKNOWN
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import destinations, marts, quality, runs, warehouse
+from m365_jobs import destinations, quality, runs, warehouse
 from m365_jobs.errors import UsageError, WarehouseError
+from m365_jobs.lease import lease_of
+from m365_jobs.locks import LOCK_WAIT, folder_lock, writing_turn
 from m365_jobs.reader import open_reader
 
 BATCH = 50_000
@@ -92,11 +95,24 @@ def export(destination: str, dataset: str | None, say: Callable[[str], None], te
         if tenant not in held:
             raise UsageError(f"The warehouse holds nothing of tenant {tenant!r}.")
     for tenant in dict.fromkeys(tenants) or held:
-        # The state before the rows: a cursor must never be ahead of them.
-        state = _state(tenant, file, origin.dataset_name)
-        say(f"Copying tenant {tenant} to {done.warehouse}.")
-        done.rows[tenant] = _copy(tenant, state, file, origin.dataset_name, destination, dataset, say)
+        # As a load of the tenant would: neither the file nor the destination is loaded into meanwhile.
+        with folder_lock(warehouse.pipeline_name(tenant), None, say):
+            _say_what_stays_here(tenant, say)
+            # The state before the rows: a cursor must never be ahead of them.
+            state = _state(tenant, file, origin.dataset_name)
+            say(f"Copying tenant {tenant} to {done.warehouse}.")
+            done.rows[tenant] = _copy(tenant, state, file, origin.dataset_name, destination, dataset, say)
     return done
+
+
+def _say_what_stays_here(tenant: str, say: Callable[[str], None]) -> None:
+    # dlt may have been killed while it made the folders that this looks into.
+    with suppress(FileNotFoundError):
+        if warehouse.open_pipeline(tenant, "duckdb").has_pending_data:
+            say(
+                f"A load of tenant {tenant} was interrupted; what it left unfinished is not copied. Run it again, then "
+                "export again."
+            )
 
 
 def _tenants(file: Path, dataset: str) -> list[str]:
@@ -150,17 +166,22 @@ def _copy(
 ) -> dict[str, int]:
     pipeline = warehouse.open_pipeline(tenant, destination, target_dataset, folder=_folder("to"))
     pipeline.drop()
-    pipeline.sync_destination()
-    destinations.ensure_ours(pipeline)
-    there = _there(pipeline, tenant)
-    # Held open, so that no load writes to the file meanwhile.
-    with _read(file, dataset) as connection:
-        _ensure_no_loads_of_its_own(connection, tenant, there["load_runs"], warehouse.location(pipeline))
-        rows = _Rows(file, dataset, tenant, there)
-        source = destinations.prepare(rows.source(state), pipeline)
-        pipeline.run(source, loader_file_format=destinations.file_format(pipeline))
-    destinations.finish(pipeline, tenant, say)
-    marts.ensure(pipeline)
+    with lease_of(pipeline, tenant, "export", say) as lease:
+        lease.take(None, LOCK_WAIT, say)
+        with writing_turn(pipeline, lease, say):
+            pipeline.sync_destination()
+            destinations.ensure_ours(pipeline)
+        there = _there(pipeline, tenant)
+        # Held open, so that no load writes to the file meanwhile.
+        with _read(file, dataset) as connection:
+            _ensure_no_loads_of_its_own(connection, tenant, there["load_runs"], warehouse.location(pipeline))
+            rows = _Rows(file, dataset, tenant, there)
+            source = destinations.prepare(rows.source(state), pipeline)
+            pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
+        pipeline.normalize()
+        with writing_turn(pipeline, lease, say):
+            pipeline.load()
+            destinations.finish(pipeline, tenant, say)
     pipeline.drop()
     return rows.counted
 

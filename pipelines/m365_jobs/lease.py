@@ -138,7 +138,7 @@ class PostgresLease(Lease):
         return f"The last load of tenant {self._tenant} ended {ago} seconds ago."
 
     def _create(self, client: Any) -> None:
-        destinations.ensure_ours(self._pipeline)
+        destinations.refuse_others(self._pipeline)
         with client.begin_transaction():
             client.execute_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", f"m365_jobs {client.dataset_name} leases")
             if not client.has_dataset():

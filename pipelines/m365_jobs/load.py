@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,32 +17,26 @@ import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365 import Progress, avepoint_m365
+from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
-from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+from dlt.destinations.exceptions import DatabaseException
 from dlt.pipeline.exceptions import PipelineStepFailed
-from filelock import FileLock, Timeout
 
 from m365_jobs import destinations, marts, quality, warehouse
-from m365_jobs.errors import INCOMPLETE, UsageError, WarehouseError, explain, in_use
+from m365_jobs.errors import INCOMPLETE, UsageError, explain
 from m365_jobs.lease import Busy, Lease, lease_of
+from m365_jobs.locks import LOCK_WAIT, folder_lock, threads, writing_turn
 from m365_jobs.reader import open_in_load
 from m365_jobs.runs import Backlog, Run, failed, resource
-
-LOCK_WAIT = 600.0
-"""Seconds that a second load waits for the first."""
-
-LOCK_POLL = 0.2
-"""Seconds between two looks whether a DuckDB file is free."""
 
 SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
 
-Say = Callable[[str], None]
+MARK = "warehouse"
+"""A file in a pipeline's folder; see ``_mark``."""
 
-_threads = threading.Lock()
-"""Tenants of one process read side by side but write one after the other, which any destination can take."""
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -107,13 +100,15 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     protection = marts.protection()
     with ExitStack() as stack:
-        stack.enter_context(_lock(warehouse.pipeline_name(tenant), options.min_age, say))
+        stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, say))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, say))
         backlog = Backlog(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
         writing = stack.enter_context(ExitStack())
         try:
             summary = _load(pipeline, options, tenant, run_id, started_at, progress, backlog, lease, writing, say)
+            destinations.finish(pipeline, tenant, say, protection)
+            return summary
         except Busy:
             raise
         except BaseException as error:
@@ -121,11 +116,9 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
             why = explain(error)
             backlog.add(failed(run_id, tenant, started_at, datetime.now(UTC), why, progress))
             if why.kind not in ("destination", "config"):
-                with _writing(pipeline, lease, say):
+                with writing_turn(pipeline, lease, say):
                     _record_failures(pipeline, backlog, say)
             raise
-        marts.ensure(pipeline, protection)
-        return summary
 
 
 def _load(
@@ -140,7 +133,7 @@ def _load(
     writing: ExitStack,
     say: Say,
 ) -> Summary:
-    """What ``load`` does, up to the views; ``writing`` then still keeps others from the warehouse."""
+    """What ``load`` does, but for what makes reading fast; ``writing`` then still keeps others from the warehouse."""
     began = time.monotonic()
     summary = Summary(run_id, tenant, warehouse.location(pipeline), pipeline.dataset_name)
 
@@ -160,25 +153,27 @@ def _load(
     # Made once before anything else, so that a wrong setting is told before the warehouse is touched.
     source = _source(options, run_id, progress)
     lease.take(options.min_age, LOCK_WAIT, say)
-    with _writing(pipeline, lease, say):
-        _finish_what_was_left(pipeline, say)
+    with writing_turn(pipeline, lease, say):
+        if left_since := _finish_what_was_left(pipeline, say):
+            _check(pipeline, summary, left_since, say)
     while True:
         since = datetime.now(UTC)
         source.resources.add(resource(_rows(run_row, summary, progress, backlog)), quality.resource([]))
         destinations.prepare(source, pipeline)
         pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
-        with _threads:
+        with threads:
             # Before anything is locked: only then is it known whether tables have to be made.
             pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed, and opening
         # and closing it takes longer than most of what is done in between.
-        writing.enter_context(_writing(pipeline, lease, say))
+        writing.enter_context(writing_turn(pipeline, lease, say))
         _compare(pipeline, tenant, progress, summary)
         pipeline.load()
         backlog.clear()
-        _check(pipeline, summary, since, say)
+        _check(pipeline, summary, since, say, _ids(progress))
         if progress.cut_at is None:
             break
+        _mark(pipeline)
         writing.close()
         say(f"Loaded up to {progress.cut_at:%Y-%m-%d %H:%M} UTC, {progress.jobs:,} jobs so far; going on.")
         # What was read of a slice is held in circles, which Python breaks up by their number, not by what they hold.
@@ -186,16 +181,22 @@ def _load(
         progress.results = []
         gc.collect()
         source = _source(options, run_id, progress)
-    destinations.finish(pipeline, tenant, say)
     summary.requests = progress.traffic.attempts
     summary.seconds = time.monotonic() - began
     return summary
 
 
-def _check(pipeline: dlt.Pipeline, summary: Summary, since: datetime, say: Say) -> None:
+def _ids(progress: Progress) -> pa.ChunkedArray:
+    """The ids of the jobs that a slice brought."""
+    return pa.chunked_array([ids for one in progress.results for ids in one.jobs["id"].chunks], pa.string())
+
+
+def _check(
+    pipeline: dlt.Pipeline, summary: Summary, since: datetime, say: Say, read: pa.ChunkedArray | None = None
+) -> None:
     """Looks at what was loaded and keeps what is found; a destination that cannot be asked does not fail the load."""
     try:
-        found = quality.check(pipeline, summary.tenant, summary.run_id, since)
+        found = quality.check(pipeline, summary.tenant, summary.run_id, since, read)
         if found:
             pipeline.run(destinations.prepare(quality.resource(found), pipeline), schema=_schema(pipeline))
     except (DatabaseException, PipelineStepFailed) as error:
@@ -225,24 +226,25 @@ def _rows(run_row: Callable[[], Run], summary: Summary, progress: Progress, back
         yield run_row()
 
 
-def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
-    """Loads packages that an earlier load left, then takes state and schema from the destination.
+def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
+    """Loads packages that an earlier load left, then takes state and schema from the destination. The time (UTC) from
+    which on what it loaded had been fetched; None where it loaded nothing.
 
     The destination's cursors are the ones that match its rows: a working directory may have seen another warehouse
     since, or a newer copy of this one. So what was read but not made ready to load is dropped, and read again from
     there: dlt cannot go on where it was killed right after it had made a package ready.
     """
     folder = Path(pipeline.working_dir)
-    mark = folder / "warehouse"
-    here = warehouse.fingerprint(pipeline)
+    since = None
     ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
     if ready or read:
-        if not mark.exists() or mark.read_text(encoding="utf-8") != here:
+        if not _is_marked(pipeline):
             say(
                 "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
             )
         elif ready:
             say("An earlier load was interrupted; finishing what it had read.")
+            since = min(pipeline.get_load_package_state(one)["created_at"] for one in ready)
             _load_what_is_ready(pipeline)
         else:
             say("An earlier load was interrupted while it read; reading that again.")
@@ -252,7 +254,33 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> None:
     pipeline.activate()
     pipeline.sync_destination()
     destinations.ensure_ours(pipeline)
-    mark.write_text(here, encoding="utf-8")
+    _mark(pipeline)
+    return since
+
+
+def _mark(pipeline: dlt.Pipeline) -> None:
+    """Keeps, beside the packages of a load, which warehouse they are for, and the version of its cursors that they go
+    on from."""
+    text = f"{warehouse.fingerprint(pipeline)} {_state_version(pipeline)}"
+    (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
+
+
+def _is_marked(pipeline: dlt.Pipeline) -> bool:
+    """Whether the packages there are for the warehouse as it is. One that was made anew, or is an older copy, lacks
+    rows that lie before their cursors."""
+    mark = Path(pipeline.working_dir) / MARK
+    name, _, version = mark.read_text(encoding="utf-8").partition(" ") if mark.exists() else ("", "", "")
+    return name == warehouse.fingerprint(pipeline) and int(version or 0) <= _state_version(pipeline)
+
+
+def _state_version(pipeline: dlt.Pipeline) -> int:
+    """The version of dlt's state, cursors included, that the warehouse has; 0 where it has none."""
+    with pipeline.destination_client() as client:
+        try:
+            stored = client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
+        except DestinationUndefinedEntity:
+            return 0
+    return stored.version if stored else 0
 
 
 def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
@@ -329,65 +357,3 @@ def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tu
         except DestinationUndefinedEntity:
             return {}
     return {row.pop("id"): tuple(row.values()) for row in rows}
-
-
-@contextmanager
-def _lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None]:
-    """Keeps two loads with one pipeline folder apart; the second waits, or, with ``min_age``, raises ``Busy``. dlt
-    clears and fills that folder from the moment a pipeline is opened."""
-    folder = Path(get_dlt_pipelines_dir())
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{name}.lock")
-    minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if min_age is not None:
-            raise Busy("Another load of it is running on this machine.") from None
-        say(f"Another load of {name} is running; waiting for it (at most {minutes}).")
-        try:
-            lock.acquire(timeout=LOCK_WAIT)
-        except Timeout as error:
-            raise WarehouseError(
-                f"Another load of {name} has been running for more than {minutes}. "
-                "Wait for it or end it, then run this again."
-            ) from error
-    with lock:
-        lock.release()
-        yield
-
-
-@contextmanager
-def _writing(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]:
-    """Keeps apart loads that must not write at once, wherever they run.
-
-    A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has locks for such uses, which
-    end with their connection. Other destinations know no such lock.
-    """
-    with _threads, ExitStack() as stack:
-        if pipeline.destination.destination_type.endswith((".duckdb", ".postgres")):
-            lease.before_writing(stack.enter_context(_connected(pipeline, say)))
-        yield
-
-
-@contextmanager
-def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
-    """A connection to the warehouse, which is waited for while another program has a DuckDB file open."""
-    give_up, told = time.monotonic() + LOCK_WAIT, False
-    client: Any = pipeline.sql_client()
-    while True:
-        try:
-            client.open_connection()
-            break
-        except DestinationConnectionError as error:
-            if not in_use(error) or time.monotonic() > give_up:
-                raise
-            if not told:
-                minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-                say(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
-            told = True
-            time.sleep(LOCK_POLL)
-    try:
-        yield client
-    finally:
-        client.close_connection()

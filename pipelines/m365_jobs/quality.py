@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from m365_jobs.reader import open_in_load
@@ -60,14 +62,25 @@ RULES = {
 """Name to what is wrong where a row comes back, and the rows' query in DuckDB's dialect. Only jobs of this load are
 looked at, and what belongs to them."""
 
+PRESENT = "job_present"
+PROBLEMS = {
+    PRESENT: "no row in jobs, unlike its details and errors",
+    **{name: what for name, (what, _) in RULES.items()},
+}
+"""Name of each rule to what is wrong where it is broken."""
+
 QUESTION = """WITH
 loaded AS (SELECT * FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)),
 ids AS (SELECT DISTINCT id FROM loaded)
 """ + " UNION ALL ".join(
-    f"SELECT '{rule}' AS rule, count(*) AS jobs, min(id) AS example FROM ({query}) AS broken"
-    for rule, (_, query) in RULES.items()
+    f"SELECT '{rule}' AS rule, count(*) AS jobs, min(id) AS example FROM ({query}) AS found"
+    for rule, query in {PRESENT: "SELECT id FROM ids", **{name: query for name, (_, query) in RULES.items()}}.items()
 )
-"""One statement for all rules, for a scope of one tenant."""
+"""One statement for all rules, for a scope of one tenant: the jobs that break each, but for the first, for which it
+counts those that are there. To look among all details and errors for some without a job would take longer the more
+the warehouse holds."""
+
+IDS = "SELECT DISTINCT id FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)"
 
 COLUMNS: Any = {
     **{name: {"data_type": "text"} for name in ("run_id", "tenant", "rule", "problem", "example")},
@@ -93,19 +106,31 @@ class Finding:
         return f"{others} {self.problem} ({self.rule}), for instance {self.example}"
 
 
-def check(pipeline: dlt.Pipeline, tenant: str, run_id: str, since: datetime) -> list[Finding]:
+def check(
+    pipeline: dlt.Pipeline, tenant: str, run_id: str, since: datetime, read: pa.ChunkedArray | None = None
+) -> list[Finding]:
     """What is wrong with the jobs of a tenant that were fetched since a time (UTC), and with what belongs to them.
+
+    ``read`` are the ids, each once, of the jobs that were fetched, where they are known: details and errors were
+    loaded of each, so each has to be there.
 
     Raises:
         DatabaseException: where the destination refuses the question.
     """
+    since_text = since.isoformat(sep=" ")
     with open_in_load(pipeline) as reader:
-        found = Scope(reader, [tenant]).rows(QUESTION, since=since.isoformat(sep=" "))
+        scope = Scope(reader, [tenant])
+        found = {row["rule"]: (row["jobs"], row["example"]) for row in scope.rows(QUESTION, since=since_text)}
+        present, _ = found.pop(PRESENT)
+        if read is not None and present < len(read):
+            there = pa.array([row["id"] for row in scope.rows(IDS, since=since_text)], pa.string())
+            missing = read.filter(pc.invert(pc.is_in(read, there)))
+            found[PRESENT] = (len(missing), pc.min(missing).as_py())
     now = datetime.now(UTC)
     return [
-        Finding(run_id, tenant, row["rule"], RULES[row["rule"]][0], row["jobs"], row["example"], now)
-        for row in found
-        if row["jobs"]
+        Finding(run_id, tenant, rule, PROBLEMS[rule], jobs, example, now)
+        for rule, (jobs, example) in found.items()
+        if jobs
     ]
 
 

@@ -93,7 +93,7 @@ def avepoint_m365(
         ignored_object_types: Services that they leave out.
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
         since: Loads from here as a backfill, which leaves the cursors alone (UTC without a zone).
-        until: Loads up to here; now where unset.
+        until: Loads up to here; now where unset, or where it lies in the future.
         slice_jobs: Ends a long range earlier where it would hold more jobs than that; ``progress.cut_at`` then says
             where, and another load goes on from there.
         run_id: Stamped on the rows of ``load_audit``; made up where unset.
@@ -115,12 +115,13 @@ def avepoint_m365(
     for warning in warnings:
         logger.warning(warning)
     now = _now()
+    end = parse_moment("until", until) if until else now
     terms = Terms(
         tenant=tenant,
         run_id=run_id or uuid4().hex,
         start_date=parse_moment(f"{SECTION}.start_date", start_date) if start_date else now - DEFAULT_HISTORY,
-        until=parse_moment("until", until) if until else now,
-        open_ended=until is None,
+        until=min(end, now),
+        open_ended=end >= now,
         lag=timedelta(hours=lag_hours),
         max_open=timedelta(days=max_open_days),
         keep_unknown_fields=keep_unknown_fields,

@@ -65,7 +65,7 @@ class Terms:
     run_id: str
     start_date: datetime
     until: datetime
-    """The end of the window: now, or what was asked for."""
+    """The end of the window: now, or what was asked for if that is earlier. Nobody can vouch for what is to come."""
     open_ended: bool
     """Whether ``until`` is now."""
     lag: timedelta
@@ -77,9 +77,11 @@ class Terms:
     """Tells backfills with the same start apart."""
 
     def window(self, start: datetime, end: datetime | None = None) -> Window:
-        """From ``start`` to ``end``, or to the end of the load, which asks beyond now since clocks differ."""
-        asked_end = self.until + CLOCK_TOLERANCE if end is None and self.open_ended else end or self.until
-        return Window(start.replace(microsecond=0), end or self.until, asked_end)
+        """From ``start`` to ``end``, or to the end of the load if that is earlier, which asks beyond now since clocks
+        differ."""
+        end = min(end or self.until, self.until)
+        asked_end = end + CLOCK_TOLERANCE if self.open_ended and end == self.until else end
+        return Window(start.replace(microsecond=0), end, asked_end)
 
 
 class Slices:

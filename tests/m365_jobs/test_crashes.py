@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import avepoint_m365
+import dlt
 import duckdb
 import pytest
 from avepoint_simulator import JobError, SimulatedJob, Simulator, World
@@ -116,13 +118,53 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     assert finished, "some kill leaves a package to finish"
 
 
+@pytest.mark.parametrize("destination", ["duckdb", "postgres", "filesystem"])
+@pytest.mark.parametrize("after", [1, 4])
+def test_what_was_read_for_a_warehouse_that_is_gone_does_not_take_its_place(
+    tmp_path: Path, simulator: Simulator, world: World, monkeypatch: pytest.MonkeyPatch, destination: str, after: int
+) -> None:
+    """Its cursors would be ahead of the rows. The first load breaks off in its second slice, or one after it does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    place, load, loads = Place(destination), dlt.Pipeline.load, 0
+    given = {"object_types": ["exchange_online", "teams"], "start_date": (START - timedelta(days=3)).isoformat()}
+
+    def breaks_off(pipeline: dlt.Pipeline, *arguments: Any) -> Any:
+        nonlocal loads
+        loads += 1
+        if loads > after:
+            raise OSError("the power went")
+        return load(pipeline, *arguments)
+
+    with database() if destination == "postgres" else contextlib.nullcontext("unused") as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        with monkeypatch.context() as broken:
+            broken.setattr(dlt.Pipeline, "load", breaks_off)
+            if after > 1:
+                place.load(simulator, **given)
+                changes(world)
+            with pytest.raises(OSError, match="the power went"):
+                place.load(simulator, **given)
+        if destination == "postgres":
+            administer("DROP SCHEMA m365_jobs CASCADE", address=address)
+        else:
+            Path("m365_warehouse.duckdb").unlink(missing_ok=True)
+            shutil.rmtree("lake", ignore_errors=True)
+        place.load(simulator, **given)
+        assert place.held() == on_server(world, False)
+        assert "Dropping what an interrupted load had read for another warehouse" in place.said[0]
+
+
 @pytest.mark.parametrize("largest_file", [0, 1_000, 5_000, 20_000])
 def test_after_a_full_disk_the_next_load_ends_well(
     tmp_path: Path, simulator: Simulator, world: World, largest_file: int
 ) -> None:
     assert load_in_child(tmp_path, options(simulator)).code == 0
     changes(world)
-    assert load_in_child(tmp_path, options(simulator), largest_file=largest_file).code != 0
+    full = load_in_child(tmp_path, options(simulator), largest_file=largest_file)
+    assert full.code != 0
+    assert re.search(r"no disk space left: .* Free some|File too large.* Make room", full.said[-1])
     after = load_in_child(tmp_path, options(simulator))
     assert after.code == 0, after.said
     assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import avepoint_m365
+import duckdb
 import pytest
 from avepoint_m365 import Progress
 from avepoint_m365.reading import Reading
@@ -248,6 +249,24 @@ def test_a_backfill_holds_the_fraction_of_a_second_it_ends_in(tenant: Tenant) ->
     tenant.put("job", -5, -4 + 0.5 / 3600)
     tenant.load(START - timedelta(hours=6), START - timedelta(hours=4) + timedelta(milliseconds=600))
     assert in_warehouse(tenant.file).keys() == {"job"}
+
+
+@pytest.mark.parametrize("who_says_so", ["the user", "a scheduler"])
+def test_a_range_that_ends_in_the_future_vouches_for_what_is_known_now(tenant: Tenant, who_says_so: str) -> None:
+    tenant.put("job", -5, -4)
+    tenant.put("open", -2, 1)
+    begin, end = START - timedelta(hours=6), START + timedelta(days=300)
+    if who_says_so == "the user":
+        tenant.load(begin, end)
+    else:
+        scheduler = TimeIntervalContext((begin, end), allow_external_schedulers=True)  # type: ignore[arg-type]
+        with Container().injectable_context(scheduler):
+            tenant.load()
+    assert tenant.agrees()
+    with duckdb.connect(str(tenant.file), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+        assert connection.execute("SELECT DISTINCT window_end FROM load_audit").fetchall() == [(START,)]
+        assert connection.execute("SELECT DISTINCT data_as_of FROM protection_status").fetchall() == [(START,)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Moving on: a DuckDB warehouse copied to a bigger destination, where loads go on from the same cursors."""
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,8 +14,9 @@ from m365_jobs.errors import UsageError, WarehouseError
 from m365_jobs.export import export
 
 from ..truth import on_server
-from .conftest import NOW, Desk
+from .conftest import NOW, Desk, sit
 from .places import Place, administer, database
+from .test_concurrency import Gate, line_with, start
 from .test_lake import lose_errors
 
 TABLES = {
@@ -162,3 +164,74 @@ def test_the_command_says_what_it_copied_and_how_to_go_on(
     assert re.search(rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, load_findings 0\.", said)
     assert "m365-jobs load --destination filesystem" in said
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr
+
+
+def test_an_export_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+    user, gate = desk(simulator), Gate()
+    user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
+    user.run("load")
+    simulator.world.advance(timedelta(hours=8))
+    simulator.fault = gate
+    load = start(user, "load")
+    assert gate.reached.wait(60)
+    export = start(user, "export", "--destination", "filesystem")
+    assert "Another load of m365_jobs is running; waiting" in line_with(export, "Another load")
+    gate.open.set()
+    assert [one.communicate(timeout=120) and one.returncode for one in (load, export)] == [0, 0]
+    assert '"load_runs": 2' in user.run("status", "--format", "json", "--destination", "filesystem").stdout
+
+
+def test_an_export_waits_for_a_load_into_its_destination_on_another_machine(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], address: str, tmp_path: Path
+) -> None:
+    user, gate = desk(simulator), Gate()
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+    user.run("load")
+    simulator.fault = gate
+    elsewhere = Desk(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
+    load = start(elsewhere, "load", "--destination", "postgres")
+    assert gate.reached.wait(60)
+    export = start(user, "export", "--destination", "postgres")
+    assert f"Another load of tenant default is running ({socket.gethostname()}, process {load.pid}" in line_with(
+        export, "Waiting for it"
+    )
+    gate.open.set()
+    assert load.communicate(timeout=120)
+    said = export.communicate(timeout=120)[1]
+    assert (load.returncode, export.returncode) == (0, 1)
+    assert "has 1 loads of tenant default that this warehouse knows nothing of" in said
+
+
+def test_a_load_waits_for_an_export_into_its_warehouse(
+    here: Place, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, world = Place("postgres"), make_world(60, seed=47, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        source, loads = exporting._Rows.source, []
+        user = sit(tmp_path, simulator)
+        user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+        user.set(object_types='["exchange_online", "teams"]')
+
+        def while_a_load_begins(*arguments: Any) -> Any:
+            loads.append(start(user, "load", "--destination", "postgres"))
+            assert "Another load of tenant default is running" in line_with(loads[0], "Waiting for it")
+            return source(*arguments)
+
+        monkeypatch.setattr(exporting._Rows, "source", while_a_load_begins)
+        export("postgres", None, here.said.append)
+        said = loads[0].communicate(timeout=120)[1]
+        assert loads[0].returncode == 0, said
+        assert "0 new" in said
+        assert there.held() == here.held()
+
+
+def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Place) -> None:
+    world = make_world(60, seed=48, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        world.advance(timedelta(hours=8))
+        pipeline = here.pipeline()
+        pipeline.extract([{"id": 1}], table_name="left")
+        export("filesystem", None, here.said.append)
+        assert "A load of tenant default was interrupted; what it left unfinished is not copied" in here.said[-2]

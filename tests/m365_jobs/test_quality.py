@@ -1,5 +1,6 @@
 """Checks of what a load brought: findings are told and kept, and no row is dropped for them."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -7,7 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import dlt
 import duckdb
+import pyarrow as pa
 import pytest
 import sqlglot
 from avepoint_simulator import JobError, SimulatedJob, Simulator, World, make_world
@@ -16,7 +19,7 @@ from m365_jobs.reader import Reader
 from m365_jobs.scope import Scope
 
 from .conftest import NOW, Desk
-from .places import Place, database
+from .places import Place, administer, database
 
 START = NOW - timedelta(hours=3)
 SOUND = SimulatedJob("sound", 1, 1, None, START, START + timedelta(hours=1), total=5, failed=1)
@@ -77,10 +80,47 @@ def test_only_what_a_load_brought_is_looked_at(place: Place) -> None:
     assert findings(place) == [("counts_not_negative", 1, "negative")]
 
 
+def test_what_an_interrupted_load_had_read_is_looked_at_when_it_is_finished(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(NOW)
+    world.put(SOUND, replace(SOUND, id="negative", failed=-3))
+
+    def breaks_off(pipeline: dlt.Pipeline) -> None:
+        raise OSError("the power went")
+
+    with Simulator(world) as simulator:
+        with monkeypatch.context() as broken:
+            broken.setattr(dlt.Pipeline, "load", breaks_off)
+            with pytest.raises(OSError, match="the power went"):
+                place.load(simulator)
+        world.remove("negative")
+        summary = place.load(simulator)
+    assert findings(place) == [("counts_not_negative", 1, "negative")]
+    assert len(summary.findings) == 1
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_details_and_errors_whose_job_is_not_there_are_told(place: Place) -> None:
+    world = World(NOW)
+    with Simulator(world) as simulator:
+        place.load(simulator)
+        administer(
+            "CREATE FUNCTION m365_jobs.swallow() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN IF NEW.id = 'lost' THEN RETURN NULL; END IF; RETURN NEW; END $$",
+            "CREATE TRIGGER swallow BEFORE INSERT ON m365_jobs.jobs FOR EACH ROW EXECUTE FUNCTION m365_jobs.swallow()",
+            address=os.environ["DESTINATION__POSTGRES__CREDENTIALS"],
+        )
+        world.put(SOUND, replace(SOUND, id="lost", errors=(JobError("Denied.", True, "", 1),)))
+        place.load(simulator)
+    assert findings(place) == [("job_present", 1, "lost")]
+
+
 BROKEN = {
     "key_unique": "INSERT INTO jobs SELECT * FROM jobs WHERE id = 'one'",
     "details_key_unique": "INSERT INTO jobs__backup_details SELECT * FROM jobs__backup_details WHERE job_id = 'one'",
     "errors_key_unique": "INSERT INTO jobs__job_errors SELECT * FROM jobs__job_errors WHERE job_id = 'one'",
+    "job_present": "DELETE FROM jobs WHERE id = 'one'",
     "details_present": "DELETE FROM jobs__backup_details WHERE job_id = 'one'",
     "counts_not_negative": "UPDATE jobs__backup_details SET skipped_number = -1 WHERE job_id = 'one'",
     "occurrences_not_negative": "UPDATE jobs__job_errors SET number = -1 WHERE job_id = 'one'",
@@ -90,7 +130,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("rule", quality.RULES)
+@pytest.mark.parametrize("rule", quality.PROBLEMS)
 def test_each_rule_finds_what_it_is_for_and_nothing_else(
     rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +143,7 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else(
     with duckdb.connect("m365_warehouse.duckdb") as connection:
         connection.execute("USE m365_jobs")
         connection.execute(BROKEN[rule])
-    found = quality.check(place.pipeline(), "default", "run", NOW)
+    found = quality.check(place.pipeline(), "default", "run", NOW, pa.chunked_array([["one"], [SOUND.id]]))
     assert [(one.rule, one.jobs, one.example) for one in found] == [(rule, 1, "one")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -64,12 +65,10 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
     with pipeline.destination_client() as client:
         if not isinstance(client, SqlJobClientBase):
             return []
-        held = {name: columns for name, columns in client.get_storage_tables([*TABLES, *VIEWS]) if columns}
-        if not held.keys() >= NEEDED:
+        if not (held := _held(client)).keys() >= NEEDED:
             return []
         versions = _wanted_versions(client, settings, held)
-        known = _versions(client)
-        stale = [name for name in versions if name not in held or known.get(name) != versions[name]]
+        stale = _stale(client, versions, held)
         if stale:
             wanted = _statements(client, settings, held)
             statements = [*_drops(client, stale, held), *(text for name in stale for text in wanted[name])]
@@ -77,14 +76,32 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
                 _execute(client, [*statements, _remember(client, versions)])
             except DatabaseException as error:
                 # Of two loads that replace a view at the same moment, PostgreSQL refuses the second.
-                if _versions(client) != versions:
-                    raise WarehouseError(
-                        f"The jobs are loaded, but their views could not be made: {' '.join(str(error).split())} "
-                        f"The user of the destination needs the right to create and replace {', '.join(VIEWS)} in "
-                        f"dataset {pipeline.dataset_name}, where no table may have their names. The next load tries "
-                        "again."
-                    ) from error
+                if _stale(client, versions, _held(client)):
+                    raise WarehouseError(_refused(error, pipeline.dataset_name)) from error
         return [name for name in stale if name in VIEWS]
+
+
+def _held(client: SqlJobClientBase) -> dict[str, Any]:
+    """The columns of each of our tables and views that is there."""
+    return {name: columns for name, columns in client.get_storage_tables([*TABLES, *VIEWS]) if columns}
+
+
+def _stale(client: SqlJobClientBase, versions: Mapping[str, str], held: Mapping[str, Any]) -> list[str]:
+    known = _versions(client)
+    return [name for name in versions if name not in held or known.get(name) != versions[name]]
+
+
+def _refused(error: DatabaseException, dataset: str) -> str:
+    """What the destination said, and the cure. PostgreSQL's own hint would have users drop their views unseen."""
+    words = re.sub(r"\s+", " ", str(error).partition("HINT:")[0]).strip().rstrip(".")
+    if "depend on it" in words:
+        cure = "Drop those that are yours and make them again after the next load."
+    else:
+        cure = (
+            f"The user needs the right to create and replace {', '.join(VIEWS)} in dataset {dataset}, where no table "
+            "may have their names. The next load tries again."
+        )
+    return f"{words}. {cure}"
 
 
 def define(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
