@@ -48,6 +48,9 @@ REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-re
 _TELLS_OF_AN_ERROR = re.compile(rb'"statusCode"\s*:\s*"?[4-9]\d\d')
 """Found in bodies that may tell of an error beside 200, so that the others need not be read to know."""
 
+_EDGE = 4096
+"""Bytes at both ends of a body that are searched for it. An error is short, and what lies between is jobs."""
+
 
 _reading_jobs = threading.Lock()
 """Threads that turn jobs into columns side by side fight for Python's one interpreter, which made reading 100,000 jobs
@@ -83,12 +86,16 @@ class Traffic:
 
 def _status(response: requests.Response) -> int:
     """The status of an answer: where HTTP says 200, that of an error which the body tells of."""
-    if response.status_code == 200 and _TELLS_OF_AN_ERROR.search(response.content):
-        body = _json(response)
-        said = str(body.get("statusCode", "")) if isinstance(body, Mapping) else ""
-        if said.isdecimal() and int(said) >= 400:
-            return int(said)
+    content = response.content
+    if response.status_code == 200 and any(map(_TELLS_OF_AN_ERROR.search, (content[:_EDGE], content[-_EDGE:]))):
+        return _error_told(_json(response)) or 200
     return response.status_code
+
+
+def _error_told(body: object) -> int | None:
+    """The status of an error that a body tells of, if it does."""
+    said = str(body.get("statusCode", "")) if isinstance(body, Mapping) else ""
+    return int(said) if said.isdecimal() and int(said) >= 400 else None
 
 
 _LOST = (
@@ -256,6 +263,8 @@ class JobsClient:
         body = read_documented(response.content) or _json(response)
         if not isinstance(body, Mapping):
             raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
+        if told := _error_told(body):
+            raise _failure(told, body, f"{where}, but says {told}")
         errors = ""
         if body.get("errors"):
             errors = _message({name: body.get(name) for name in ("message", "errors")}) or "errors without a text"
