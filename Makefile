@@ -8,7 +8,7 @@ run: .venv/.installed
 	$(PY) -m m365_jobs demo
 
 test: .venv/.tested lint
-	$(PY) -m pytest -n 2
+	$(PY) -m pytest -n 2 --dist worksteal
 
 # Dagster and what it needs of versions lives in an environment of its own.
 test-dagster: .venv-dagster/.installed
