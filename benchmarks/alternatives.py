@@ -64,6 +64,14 @@ def raw_duckdb(folder: Path) -> None:
     )
 
 
+def two_rows(folder: Path) -> None:
+    """What dlt takes for a load of next to nothing."""
+    import dlt
+
+    os.chdir(folder)
+    dlt.pipeline("two_rows", destination="duckdb").run([{"id": 1}, {"id": 2}], table_name="two_rows")
+
+
 def save_pages(where: dict[str, str], folder: Path) -> None:
     """Puts every page as the API sends it on disk."""
     (folder / "pages").mkdir()
@@ -95,5 +103,6 @@ if __name__ == "__main__":
         "rest_api": lambda: rest_api(given, target),
         "rest_api_parquet": lambda: rest_api(given, target, "parquet"),
         "raw_duckdb": lambda: raw_duckdb(target),
+        "two_rows": lambda: two_rows(target),
         "save_pages": lambda: save_pages(given, target),
     }[name]()

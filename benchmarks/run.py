@@ -105,6 +105,7 @@ def throughput(jobs: int) -> Iterator[str]:
         "rest_api": "plain dlt rest_api source",
         "rest_api_parquet": "the same with loader_file_format parquet",
         "raw_duckdb": "DuckDB reading the same JSON from disk",
+        "two_rows": "a dlt pipeline that loads two rows, and nothing else",
     }
     with simulator("--jobs", str(jobs), "--days", "300") as server, folder() as pages:
         where = json.dumps(server.where)
