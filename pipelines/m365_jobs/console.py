@@ -18,14 +18,15 @@ from rich.text import Text
 from m365_jobs.export import Exported
 from m365_jobs.load import Summary
 from m365_jobs.many import Group
+from m365_jobs.terminal import harmless
 
 PLAIN_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
 def say(text: str) -> None:
-    """One line to stderr; what a terminal would take for a command is left out, since some texts are the API's."""
-    shown = "".join(one if one.isprintable() or one == "\n" else " " for one in text)
+    """One line to stderr, or several as they are; some texts are the API's."""
+    shown = "\n".join(map(harmless, text.split("\n")))
     Console(stderr=True, soft_wrap=True).print(escape(shown), highlight=False)
 
 

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from rich.cells import cell_len
 
 from m365_jobs.query import Answer
+from m365_jobs.terminal import harmless
 
 SHOWN = 1_000
 """Rows that a table has at most: its columns are as wide as their widest value, so all rows must be known."""
@@ -100,7 +101,7 @@ def _text(value: Any) -> str:
         return value.isoformat(sep=" ")
     value = _plain(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(one if one.isprintable() else " " for one in text)
+    return harmless(text)
 
 
 def _plain(value: Any) -> Any:
