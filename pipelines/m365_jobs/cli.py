@@ -404,3 +404,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted; the next load goes on from the last complete one.\n")
         sys.exit(1)
+    finally:
+        # When it ends, Python looks for cycles in all that was imported and read: 0.5 s after 100,000 jobs.
+        gc.freeze()

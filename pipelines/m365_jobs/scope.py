@@ -69,7 +69,7 @@ class Scope:
             mine = exp.select("*").from_(table).where(exp.column("tenant").isin(*self.tenants))
             return mine.subquery(node.alias_or_name)
 
-        return asked.transform(narrowed).sql(dialect, comments=False)
+        return asked.transform(narrowed, copy=False).sql(dialect, comments=False)
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """The whole answer, a dictionary for each row, times in UTC.

@@ -66,7 +66,7 @@ def create_view(view: str, dialect: str, protection: Protection, place: Place) -
 
 def _query(view: str, dialect: str, protection: Protection, place: Place | None) -> exp.Expr:
     query = _adapted(_self_contained(view).copy(), dialect, protection)
-    return query.transform(_placed, place) if place else query
+    return query.transform(_placed, place, copy=False) if place else query
 
 
 def _adapted(query: exp.Expr, dialect: str, protection: Protection) -> exp.Expr:
@@ -76,7 +76,7 @@ def _adapted(query: exp.Expr, dialect: str, protection: Protection) -> exp.Expr:
             cte.set("this", _settings(protection))
         if dialect not in MATERIALIZES:
             cte.set("materialized", None)
-    query = query.transform(_spelled, dialect)
+    query = query.transform(_spelled, dialect, copy=False)
     if dialect == "clickhouse":
         # Elsewhere the columns of a join that finds nothing are null; here only if it is asked for.
         query.set("settings", [exp.EQ(this=exp.column("join_use_nulls"), expression=exp.Literal.number(1))])
