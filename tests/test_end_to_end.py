@@ -1,5 +1,6 @@
 """The whole path over real HTTP: what the simulator holds is what the warehouse holds, row for row."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import dlt
 import duckdb
 import pytest
 from avepoint_m365 import avepoint_m365
+from avepoint_m365.settings import JobType, ObjectType
 from avepoint_simulator import Answer, Asked, Dialect, Simulator, make_world
 from dlt.destinations import duckdb as duckdb_destination
 
@@ -95,3 +97,34 @@ def test_fields_that_the_api_adds_are_left_out_or_kept_as_json(tmp_path: Path) -
                 if settings:
                     kept = connection.execute("SELECT DISTINCT unknown_fields::VARCHAR FROM m365_jobs.jobs").fetchall()
                     assert kept == [('{"addedLater": {"nested": [1, 2]}}',)]
+
+
+def test_the_audit_says_of_each_listing_what_was_asked_and_what_the_server_held(tmp_path: Path) -> None:
+    world = make_world(400, seed=6, now=NOW)
+    asked: Counter[tuple[str, str | None]] = Counter()
+
+    def note(one: Asked) -> None:
+        object_type, job_type = int(one.params["objecttype"]), int(one.params["jobtype"])
+        if object_type:  # the first look at the whole is at all services
+            asked[ObjectType(object_type).name, JobType(job_type).name if job_type else None] += 1
+
+    with Simulator(world, fault=note) as simulator:
+        file = load(simulator, tmp_path, page_size=20)
+    held, running = Counter[tuple[str, str | None]](), Counter[tuple[str, str | None]]()
+    for job in world.visible():
+        for job_type in (JobType(job.job_type).name, None):
+            listing = (ObjectType(job.object_type).name, job_type)
+            held[listing] += 1
+            running[listing] += not job.finished(world.now)
+    with duckdb.connect(str(file), read_only=True) as connection:
+        said = connection.execute(
+            "SELECT object_type, job_type, reported_total, distinct_jobs, in_progress, complete, total_basis, "
+            "page_size, endpoint FROM m365_jobs.load_audit"
+        ).fetchall()
+        requests = connection.execute("SELECT object_type, job_type, requests FROM m365_jobs.load_audit").fetchall()
+    # One request more looks for the job that tells which of its times a range means.
+    assert sum(asked.values()) - sum(row[2] for row in requests) == 1
+    assert all(row[2] <= asked[row[0], row[1]] <= row[2] + 1 for row in requests)
+    assert sorted(said, key=str) == sorted(
+        [(*one, held[one], held[one], running[one], True, "matches", 20, "jobs") for one in asked], key=str
+    )
