@@ -98,8 +98,9 @@ def of_driver(error: BaseException) -> bool:
 
 def explain(words: str) -> str:
     """One paragraph on a destination's refusal: what it means, the driver's own words, the cure."""
-    # PostgreSQL shows where in the statement, which is none of the user's; delta-rs paints in colours.
-    words = re.sub(r"\x1b\[\d*m|\s*LINE \d+: .*", "", words)
+    # PostgreSQL shows where in the statement, which is none of the user's; delta-rs paints in colours, and adds its
+    # calls where RUST_BACKTRACE is set.
+    words = re.sub(r"\x1b\[\d*m|\s*LINE \d+: .*|\s+0: \S+.*\s1: .*", "", words)
     shown = words if words.endswith((".", "?", "!")) else f"{words}."
     for pattern, meaning, cure in CURES:
         if re.search(pattern, words, re.IGNORECASE):
