@@ -45,3 +45,33 @@ def test_a_job_of_days_that_shows_up_late_is_loaded_under_each_reading_of_the_ra
         load(simulator, tmp_path)
         world.advance(timedelta(hours=9))
         assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
+
+
+@pytest.mark.parametrize("page_size", [500, 10])
+def test_an_api_that_ignores_job_types_does_not_make_every_job_a_backup(
+    tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(300, seed=8, now=NOW)
+    select = world.select
+
+    def typeless(object_type: int, job_type: int, *rest: Any) -> list[SimulatedJob]:
+        return select(object_type, 0, *rest)
+
+    world.select = typeless  # type: ignore[method-assign, assignment]
+    with Simulator(world) as simulator:
+        held = in_warehouse(load(simulator, tmp_path, page_size=page_size))
+    untyped = {job_id: (*job[:2], None, *job[3:]) for job_id, job in on_server(world, False).items()}
+    assert held == untyped
+    assert "whatever jobType is asked for" in caplog.text
+
+
+def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_job_types(tmp_path: Path) -> None:
+    world = World(NOW)
+    for number in range(1, 4):
+        start = NOW - timedelta(hours=30 + number)
+        world.put(SimulatedJob(f"job {number}", number, 1, None, start, start + timedelta(hours=1), total=2))
+    with Simulator(world) as simulator:
+        for restores in (1, 0):
+            before = len(simulator.asked)
+            assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
+            assert [one.params["jobtype"] for one in simulator.asked[before:]].count("2") == restores

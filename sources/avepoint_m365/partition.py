@@ -208,11 +208,11 @@ class PartitionReader:
                 return everything.ids
             return (yield from self._to_the_end(pager, everything))
 
-    def peek(self, partition: Partition) -> Reader[Listing]:
+    def peek(self, partition: Partition, job_type: JobType | None = None) -> Reader[Listing]:
         """One small page of a listing: complete if that is all there is."""
-        listing = Listing(None)
+        listing = Listing(job_type)
         with _Clock(listing):
-            pager = self._pager(partition, None)
+            pager = self._pager(partition, job_type)
             pager.page_size = min(pager.page_size, MIN_PAGE_SIZE)
             yield from self._first_page(pager, listing)
             ended = not pager.next() and pager.ended and not pager.more_is_promised

@@ -16,7 +16,7 @@ from avepoint_m365.dispatch import Answer, Dispatcher, Reader
 from avepoint_m365.paging import Params
 from avepoint_m365.partition import Listing, Partition, PartitionReader, PartitionResult, Window, newest
 from avepoint_m365.records import TIME
-from avepoint_m365.settings import PRIMARY_LOCATION
+from avepoint_m365.settings import PRIMARY_LOCATION, JobType
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,10 @@ class Reading:
         """Whether to spend a request on ``range_is_of_starts``."""
         self.range_is_of_starts: bool | None = None
         """Whether the API compares startTime with the start of jobs, once it was found out."""
+        self.find_out_types = False
+        """Whether to spend a request on ``types_are_told``, where what is asked for anyway does not tell."""
+        self.types_are_told: bool | None = None
+        """Whether the API looks at jobType, once it was found out. If not, all jobs would be of the first type."""
         self.overlapping = False
         """Whether partitions return jobs of one another, in this load or an earlier one. Then all are read over the
         same window: a job seen in only one of them would else change its place from load to load."""
@@ -114,6 +118,8 @@ class Reading:
             self._results |= dict.fromkeys(one for one, read in to_read.items() if read.window.start >= cut)
             to_read = {one: read.until(cut) for one, read in to_read.items() if read.window.start < cut}
         self._results |= self._read(to_read, probes)
+        if self.types_are_told is False:
+            self._forget_types()
         self._keep_each_job_once()
         self._progress.results = self.results
         self._progress.jobs = self._jobs_before + sum(one.jobs.num_rows for one in self.results)
@@ -130,13 +136,39 @@ class Reading:
         return results | self._dispatcher.run(readers, self._done)
 
     def _partition(self, partition: Partition) -> Reader[PartitionResult]:
-        """Reads a partition, and finds out by the first with a job that went on past midnight what a range means."""
+        """Reads a partition, and finds out by the first that can tell what a range means and whether types are told."""
         result = yield from self._reader.read(partition)
+        if self.types_are_told is None:
+            yield from self._look_at_types(result)
         telling = _telling_job(result) if self.find_out else None
         if telling is not None:
             self.find_out = False
             self.range_is_of_starts = yield from self._is_range_of_starts(result.partition, *telling)
         return result
+
+    def _look_at_types(self, result: PartitionResult) -> Reader[None]:
+        """Finds out whether types are told: they are where a type does not have all jobs; where all were asked for
+        anyway and each has all, they are not; and where one was enough, another that has some of the same tells."""
+        typed = [one for one in result.listings if one.job_type]
+        if not result.job_types:
+            return
+        if any(len(one.ids) < result.jobs.num_rows for one in typed):
+            self.types_are_told = True
+        elif len(typed) > 1:
+            self.types_are_told = False
+        elif self.find_out_types:
+            self.find_out_types = False
+            other = next(one for one in JobType if one != typed[0].job_type)
+            seen = yield from self._reader.peek(result.partition, other)
+            self.types_are_told = seen.ids.isdisjoint(typed[0].ids)
+
+    def _forget_types(self) -> None:
+        logger.warning(
+            "The API shows the same jobs whatever jobType is asked for, so job_type stays empty. Set split_job_types = "
+            "false to save the requests."
+        )
+        for result in self.results:
+            result.job_types.clear()
 
     def _done(self, result: PartitionResult) -> None:
         self._progress.partitions_done += 1

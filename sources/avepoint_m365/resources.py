@@ -155,6 +155,7 @@ class Resources:
         partition = Partition(location, object_type, self._terms.window(self._window_start(start, state, shared)))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))
         self._reading.find_out |= "range_is_of_starts" not in shared
+        self._reading.find_out_types |= "job_types_are_told" not in shared
         self._reading.ask(partition)
         # dlt takes turns between resources: all have asked before the first comes back here.
         yield None
@@ -184,6 +185,7 @@ class Resources:
     ) -> Iterator[Any]:
         """What lies in a range, to the end of the load where ``until`` is unset; leaves cursors alone."""
         state = dlt.current.resource_state()
+        self._reading.find_out_types |= "job_types_are_told" not in dlt.current.source_state()
         span = f"{since.isoformat()}/{until.isoformat() if until else self._terms.backfill_until}"
         if state.get("backfill", {}).get("range") != span:
             state["backfill"] = {"range": span}
@@ -227,6 +229,8 @@ class Resources:
         """Keeps what this load found out about the API."""
         if self._reading.overlapping:
             shared["partitions_overlap"] = True
+        if self._reading.types_are_told:
+            shared["job_types_are_told"] = True
         if self._reading.range_is_of_starts is not None:
             shared["range_is_of_starts"] = self._reading.range_is_of_starts
 
