@@ -213,8 +213,8 @@ def requests_per_load() -> Iterator[str]:
         "nothing, is all. Then one request for each object type; where it has jobs, one for each job type until every "
         "job has its type, since a job does not carry it (backups are asked for first). A listing of several pages "
         "takes one more request, for its first page again: only that shows whether pages moved. One request of the "
-        "first load finds out which of a job's times a range means, and where all jobs are backups, another whether the "
-        "API looks at job types."
+        "first load finds out which of a job's times a range means, and where all jobs are backups, another whether "
+        "the API looks at job types."
     )
 
 
