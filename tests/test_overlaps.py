@@ -1,5 +1,6 @@
 """Jobs that two partitions return, and servers that compare the range with other times of a job."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,14 @@ def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_
             before = len(simulator.asked)
             assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
             assert [one.params["jobtype"] for one in simulator.asked[before:]].count("2") == restores
+
+
+def test_jobs_of_a_service_that_nobody_knows_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world = make_world(60, seed=9, now=NOW)
+    with Simulator(world) as simulator:
+        load(simulator, tmp_path, slice_jobs=1000)
+        assert "object types" not in caplog.text
+        start = NOW - timedelta(hours=3)
+        world.put(*(SimulatedJob(f"new {n}", 13, 1, None, start, start + timedelta(hours=1)) for n in range(2)))
+        load(simulator, tmp_path, slice_jobs=1000, since=str(NOW - timedelta(days=5)))
+    assert re.search(r"The API holds 2 jobs from .* UTC to .* UTC of none of the twelve object types", caplog.text)

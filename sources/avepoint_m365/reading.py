@@ -16,7 +16,7 @@ from avepoint_m365.dispatch import Answer, Dispatcher, Reader
 from avepoint_m365.paging import Params
 from avepoint_m365.partition import Listing, Partition, PartitionReader, PartitionResult, Window, newest
 from avepoint_m365.records import TIME
-from avepoint_m365.settings import PRIMARY_LOCATION, JobType
+from avepoint_m365.settings import PRIMARY_LOCATION, JobType, ObjectType
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +120,7 @@ class Reading:
         self._results |= self._read(to_read, probes)
         if self.types_are_told is False:
             self._forget_types()
+        self._look_for_unknown_types(list(to_read.values()), probes)
         self._keep_each_job_once()
         self._progress.results = self.results
         self._progress.jobs = self._jobs_before + sum(one.jobs.num_rows for one in self.results)
@@ -169,6 +170,30 @@ class Reading:
         )
         for result in self.results:
             result.job_types.clear()
+
+    def _look_for_unknown_types(self, read: list[Partition], probes: Probes) -> None:
+        """Tells of jobs that only the look at a whole location saw, which the vendor's next service would have. Known
+        where all types were read over one window, as in a first load or a backfill, and totals count matches."""
+        for whole in _spanning(read):
+            parts = [one for one in self.results if one.partition.location == whole.location]
+            found = sum(one.jobs.num_rows for one in parts)
+            probe = probes.get(whole.location)
+            if (
+                probe is None
+                or (probe.reported_total or 0) <= found
+                or {one.partition for one in parts} != {replace(whole, object_type=one) for one in ObjectType}
+                or any(one.total_basis != "matches" or not one.complete for part in parts for one in part.listings)
+            ):
+                continue
+            # Once more, since jobs may have gone in the meantime.
+            held = self._peek([whole])[whole.location].reported_total or 0
+            if held > found:
+                window = whole.window
+                logger.warning(
+                    f"The API holds {held - found} jobs from {window.start:%Y-%m-%d %H:%M} UTC to "
+                    f"{window.end:%Y-%m-%d %H:%M} UTC of none of the twelve object types that this program knows. They "
+                    "are not loaded. Please report this: the vendor may have a new service."
+                )
 
     def _done(self, result: PartitionResult) -> None:
         self._progress.partitions_done += 1
