@@ -75,8 +75,7 @@ class Pager:
     def first(self, index: str | None = None) -> list[Params]:
         """The first request: without a pageIndex, so that the server's own numbering (from 0 or 1) does not matter,
         unless it has to be told that it is page ``index``."""
-        if index is not None:
-            self._index = int(index)
+        self._index = int(index or 0)
         return [self._ask({"pageSize": str(self.page_size), **({} if index is None else {"pageIndex": index})})]
 
     def take(self, page: Page, new_ids: int) -> None:

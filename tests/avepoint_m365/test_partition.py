@@ -139,6 +139,7 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
 @example(Server(137, 60, "empty", "given", "matches", "index"), 500)
 @example(Server(137, 60, "required", "given", "absent", "index"), 500)
 @example(Server(137, 20, "0", "given", "absent", "token"), 500)
+@example(Server(137, 20, "0", "given", "absent", "none", dates_only=True), 500)
 def test_every_job_is_found_with_its_type_however_pages_are_spelled(server: Server, page_size: int) -> None:
     # A total of 0 on an empty page is taken at its word.
     if server.first == "empty" and server.total in ("zero", "page"):
