@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,19 +39,22 @@ class Outcome:
 
 
 class _Steps:
-    def __init__(self, kill_at: int | None) -> None:
+    def __init__(self, kill_at: int | None, kill_before: str | None) -> None:
         self.count, self._kill_at, self._lock = 0, kill_at, threading.Lock()
+        self._kill_before = kill_before
 
     def step(self) -> None:
         with self._lock:
             self.count += 1
             if self.count == self._kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
 
     def watch(self) -> None:
         sys.addaudithook(self._hear)
-        for name in ("execute_query", "commit_transaction"):
-            setattr(DuckDbSqlClient, name, self._counted(getattr(DuckDbSqlClient, name)))
+        ways = {name: self._counted(getattr(DuckDbSqlClient, name)) for name in ("execute_query", "commit_transaction")}
+        # dlt hands DuckDB the statements of a merge in one text, in which nothing could be killed between two.
+        for name, way in {**ways, "execute_many": _one_by_one}.items():
+            setattr(DuckDbSqlClient, name, way)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         writes = event == "open" and isinstance(arguments[1], str) and set("wax+") & set(arguments[1])
@@ -60,12 +64,24 @@ class _Steps:
     def _counted(self, method: Any) -> Any:
         def counted(*arguments: Any, **named: Any) -> Any:
             self.step()
+            if self._kill_before and str(arguments[-1]).startswith(self._kill_before):
+                die()
             result = method(*arguments, **named)
             if method.__name__ == "commit_transaction":
                 self.step()
             return result
 
         return counted
+
+
+def die() -> None:
+    """Ends this process as the kernel would: nothing of it runs any more."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _one_by_one(client: Any, statements: Sequence[str], *arguments: Any, **named: Any) -> list[Any]:
+    """``execute_many``, with a step for each statement."""
+    return [client.execute_sql(one, *arguments, **named) for one in statements]
 
 
 def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
@@ -79,17 +95,22 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
 
 
 def load_in_child(
-    folder: Path, options: loading.Options, kill_at: int | None = None, largest_file: int | None = None
+    folder: Path,
+    options: loading.Options,
+    kill_at: int | None = None,
+    kill_before: str | None = None,
+    largest_file: int | None = None,
 ) -> Outcome:
-    """Runs a load in ``folder``, in a process that is killed at its ``kill_at``-th step, if it gets that far, or
-    that can write no file larger than ``largest_file`` bytes, which is how a full disk looks to it."""
+    """Runs a load in ``folder``, in a process that is killed at its ``kill_at``-th step, if it gets that far, or before
+    the first statement on DuckDB that begins with ``kill_before``, or that can write no file larger than
+    ``largest_file`` bytes, which is how a full disk looks to it."""
     report, write = os.pipe()
     child = os.fork()
     if not child:
         os.close(report)
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        _load(folder, options, kill_at, write)
+        _load(folder, options, _Steps(kill_at, kill_before), write)
     os.close(write)
     with os.fdopen(report, encoding="utf-8") as file:
         text = file.read()
@@ -100,9 +121,9 @@ def load_in_child(
     return Outcome(**json.loads(text))
 
 
-def _load(folder: Path, options: loading.Options, kill_at: int | None, write: int) -> None:
+def _load(folder: Path, options: loading.Options, steps: _Steps, write: int) -> None:
     said: list[str] = []
-    steps, code, cursors = _Steps(kill_at), 1, {}
+    code, cursors = 1, {}
     try:
         os.chdir(folder)
         os.environ["DLT_DATA_DIR"] = str(folder / "dlt")

@@ -86,11 +86,24 @@ def open_pipeline(
     name = _destination_name(destination)
     pipeline: dlt.Pipeline = dlt.pipeline(
         pipeline_name(tenant),
-        destination=_duckdb(file) if file else _destination(name, tenant),
+        destination=_replacing_at_once(_duckdb(file) if file else _destination(name, tenant)),
         dataset_name=dataset or DATASET,
         **places,
     )
     return pipeline
+
+
+def _replacing_at_once(destination: Any) -> Any:
+    """The same destination, with the rows that a load replaces deleted and put back in one transaction.
+
+    dlt does so only where it has on record that a destination knows transactions, which it forgot for those that know
+    more: tables in transactions. DuckDB then commits the deletion by itself, and rows are missing until the next load
+    where one is killed after it, or for good where that load's folder is gone as well.
+    """
+    known = destination.capabilities()
+    if known.supports_ddl_transactions and known.supports_transactions is None:
+        destination.caps_params["supports_transactions"] = True
+    return destination
 
 
 def destination_type(destination: str | None = None) -> str:
