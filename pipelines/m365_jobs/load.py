@@ -29,6 +29,7 @@ from m365_jobs.lease import Busy, Lease, lease_of
 from m365_jobs.locks import LOCK_WAIT, folder_lock, threads, writing_turn
 from m365_jobs.reader import open_in_load
 from m365_jobs.runs import Backlog, Run, failed, resource
+from m365_jobs.scope import Scope
 
 SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
@@ -156,7 +157,9 @@ def _load(
     source = _source(options, run_id, progress)
     lease.take(options.min_age, LOCK_WAIT, say)
     with writing_turn(pipeline, lease, say):
-        if left_since := _finish_what_was_left(pipeline, say):
+        left_since = _finish_what_was_left(pipeline, say)
+        _start_over_without_rows(pipeline, tenant, say)
+        if left_since:
             _check(pipeline, summary, left_since, say)
     while True:
         since = datetime.now(UTC)
@@ -258,6 +261,26 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     destinations.ensure_ours(pipeline)
     _mark(pipeline)
     return since
+
+
+def _start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:
+    """Forgets cursors whose rows are gone. dlt's ``drop`` of a single resource takes the tables of all partitions and
+    tenants with it, but no cursor but its own."""
+    sources = pipeline.state.get("sources", {})
+    if not sources.get(destinations.SCHEMA, {}).get("resources") or _was_loaded(pipeline, tenant):
+        return
+    say(f"The warehouse no longer holds what was loaded before of {tenant}; reading everything again.")
+    with pipeline.managed_state() as state:
+        del state["sources"][destinations.SCHEMA]
+
+
+def _was_loaded(pipeline: dlt.Pipeline, tenant: str) -> bool:
+    """Whether the warehouse knows of any load of a tenant, be it one that found no job."""
+    with open_in_load(pipeline) as reader:
+        try:
+            return bool(Scope(reader, [tenant]).rows("SELECT run_id FROM load_audit LIMIT 1"))
+        except DestinationUndefinedEntity:
+            return False
 
 
 def _mark(pipeline: dlt.Pipeline) -> None:

@@ -79,24 +79,37 @@ def test_a_new_machine_goes_on_where_the_warehouse_is(tenant: Tenant, tmp_path: 
     assert tenant.agrees()
 
 
-def test_dlt_shows_the_pipeline_and_can_start_it_over(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+@pytest.mark.parametrize("what", ["--drop-all", "jobs_all_power_apps"])
+def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], what: str
+) -> None:
+    """dlt takes the tables, which all partitions and tenants share, for those of the partition that filled them last:
+    with it, it drops the rows of all of them, but no cursor but its."""
     user = desk(simulator)
-    user.run("load")
+    user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_warehouse.duckdb"
 
     def dlt(*arguments: str) -> str:
-        command = [Path(sys.executable).with_name("dlt"), "--non-interactive", "pipeline", "m365_jobs"]
+        command = [sys.executable, "-m", "dlt", "--yes", "pipeline", "m365_jobs", *arguments]
         done = subprocess.run(
-            [*command, *arguments], cwd=user.folder, env=user.environment, capture_output=True, text=True, check=True
+            command, cwd=user.folder, env=user.environment, capture_output=True, text=True, check=True
         )
         return done.stdout
 
-    info = dlt("info")
-    assert "dataset_name: m365_jobs" in info
-    assert re.search(r"jobs_all_\w+ with 4 table\(s\) and \d resource state", info)
-    held = user.query("SELECT id FROM jobs ORDER BY id")
-    dlt("drop", "--drop-all")
-    user.run("load")
-    assert user.query("SELECT id FROM jobs ORDER BY id") == held
+    def load(tenant: str) -> str:
+        user.set(tenant=tenant)
+        return user.run("load").stderr
+
+    for tenant in ("other", "default"):
+        load(tenant)
+    assert re.search(r"jobs_all_power_apps with 4 table\(s\) and \d resource state", dlt("info"))
+    held = user.query("SELECT tenant, id FROM jobs ORDER BY ALL")
+    dlt("drop", what)
+    with pytest.raises(duckdb.CatalogException):
+        user.query("SELECT 1 FROM jobs")
+    said = [load(tenant) for tenant in ("default", "other")]
+    assert user.query("SELECT tenant, id FROM jobs ORDER BY ALL") == held
+    assert "no longer holds what was loaded before" in said[-1]
+    assert "no longer holds" not in load("other")
 
 
 @pytest.mark.parametrize("slice_jobs", [2, 1000])
