@@ -1,17 +1,20 @@
 """Long ranges are loaded in slices, each committed by itself; a load that is killed goes on where it was."""
 
 import gc
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from avepoint_m365 import Progress
 from avepoint_simulator import Answer, Asked, Simulator, make_world
 from m365_jobs import load as loading
 
+from ..killing import load_in_child, settings
 from ..truth import in_warehouse, on_server
 from .conftest import NOW
 
@@ -79,6 +82,28 @@ def test_a_load_that_breaks_off_goes_on_after_the_last_slice(tmp_path: Path, loa
         repeated = {window for window in windows(simulator) if window[0] < max(first)[0]}
         assert repeated == set(), "slices that were committed are not read again"
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
+@pytest.mark.parametrize("step", [320, 560])
+@pytest.mark.parametrize("since", [None, NOW - timedelta(days=400)])
+def test_a_load_that_is_killed_goes_on_after_the_last_slice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: datetime | None, step: int
+) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", 100)
+    world = make_world(500, seed=22, now=NOW, days=300)
+    file = tmp_path / "m365_warehouse.duckdb"
+    with Simulator(world) as simulator:
+        options = loading.Options(since, source=settings(simulator))
+        assert load_in_child(tmp_path, options, kill_at=step).code is None
+        with duckdb.connect(str(file), read_only=True) as connection:
+            ends = connection.execute("SELECT max(epoch(window_end)) FROM m365_jobs.load_audit").fetchall()
+        loaded_until = datetime.fromtimestamp(ends[0][0], UTC)
+        assert loaded_until < NOW - timedelta(days=30), "more slices were left"
+        simulator.asked.clear()
+        assert load_in_child(tmp_path, options).code == 0
+        assert min(windows(simulator))[0] >= f"{loaded_until - timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+        assert in_warehouse(file) == on_server(world, False)
 
 
 def test_a_server_that_does_not_look_at_the_range_is_read_once_and_not_minute_by_minute(
