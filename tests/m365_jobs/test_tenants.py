@@ -85,7 +85,9 @@ def test_one_tenant_of_all_tenants_reads_like_one(simulator: Simulator, desk: Si
     said = []
     for which in (["--all-tenants"], ["--tenant", "contoso"]):
         (user.folder / "m365_warehouse.duckdb").unlink(missing_ok=True)
-        text = user.run("load", *which, code=1 if fault else 0).stderr
+        lines = user.run("load", *which, code=1 if fault else 0).stderr.splitlines(keepends=True)
+        # On a machine that is busy a load tells how far it is.
+        text = "".join(line for line in lines if " partitions, " not in line)
         assert text.startswith("Error (permission): " if fault else f"Read {len(simulator.world.visible())} jobs in ")
         # Seconds, times and ids of requests are those of each load.
         said.append(re.sub(r"[\da-f]*\d[\da-f.:TZ-]*", "#", text))
