@@ -42,6 +42,11 @@ HARMLESS = (
 SERVER_FILES = ("pg_file_settings", "pg_hba_file_rules", "pg_ident_file_mappings")
 """Views of PostgreSQL that show files of the server."""
 
+TO_XML = tuple(
+    f"{what}_to_xml{schema}" for what in ("table", "schema", "database") for schema in ("", "_and_xmlschema")
+)
+"""Functions of PostgreSQL that read whatever a value names, such as the views above: no name in the text shows it."""
+
 VOLATILE = """
 SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p
 WHERE p.provolatile = 'v' AND p.proname = ANY(%s) AND p.proname <> ALL(%s)
@@ -106,8 +111,8 @@ def _ask_postgres(reader: Reader, sql: str) -> Iterator[Answer]:
     if re.search(r"u&\s*\"", sql, re.IGNORECASE):
         raise QueryError('Names written with Unicode escapes (U&"...") are not accepted.', WRONG_USAGE)
     words = sorted(set(re.findall(r"[\w$]+", sql.lower())))
-    if files := set(SERVER_FILES).intersection(words):
-        raise _not_read_only(files.pop())
+    if reaching := {*SERVER_FILES, *TO_XML}.intersection(words):
+        raise _not_read_only(min(reaching))
     if volatile := reader.rows(VOLATILE, words, list(HARMLESS)):
         name = volatile[0]["proname"]
         raise QueryError(

@@ -99,6 +99,8 @@ WRITES = (
     "SELECT * FROM query_to_xml('SELECT pg_read_file(''/etc/hostname'')', true, true, '')",
     "SELECT * FROM pg_ls_dir('.')",
     "SELECT * FROM pg_hba_file_rules",
+    "SELECT table_to_xml(('pg_hba_' || 'file_rules')::regclass, true, true, '')",
+    "SELECT schema_to_xml_and_xmlschema('pg_catalog', true, true, '')",
     "SELECT lo_import('/etc/hostname')",
     "SELECT set_config('transaction_read_only', 'off', false)",
     "SELECT nextval('numbers')",
