@@ -57,16 +57,21 @@ asked AS (
 ),
 held AS (
     SELECT
-        j.tenant,
-        j.location,
-        j.object_type,
-        count(j.job_type) AS typed_jobs,
+        f.tenant,
+        f.location,
+        f.object_type,
+        count(f.job_type) AS typed_jobs,
         coalesce(
-            max(CASE WHEN j.job_type = 'backup' THEN coalesce(j.finish_time, j.start_time) END),
-            CASE WHEN count(j.job_type) = 0 THEN max(coalesce(j.finish_time, j.start_time)) END
-        ) AS last_backup
-    FROM jobs AS j
-    GROUP BY j.tenant, j.location, j.object_type
+            max(CASE WHEN f.job_type = 'backup' THEN coalesce(f.finish_time, f.start_time) END),
+            CASE WHEN count(f.job_type) = 0 THEN max(coalesce(f.finish_time, f.start_time)) END
+        ) AS last_backup,
+        -- What ended before the last clean success cannot change anything, and is most of all jobs.
+        coalesce(
+            max(CASE WHEN f.job_type = 'backup' AND f.outcome = 'success' THEN f.finish_time END),
+            min(f.finish_time)
+        ) AS matters_from
+    FROM job_facts AS f
+    GROUP BY f.tenant, f.location, f.object_type
 ),
 tenants AS (
     SELECT h.tenant FROM held AS h
@@ -93,14 +98,7 @@ expected AS (
     LEFT JOIN newest AS n ON n.tenant = h.tenant
     WHERE epoch(coalesce(n.loaded_until, h.last_backup)) - epoch(h.last_backup) <= 30 * 86400
 ),
-clean AS (
-    SELECT f.tenant, f.location, f.object_type, max(f.finish_time) AS finish_time
-    FROM job_facts AS f
-    WHERE f.job_type = 'backup' AND f.outcome = 'success'
-    GROUP BY f.tenant, f.location, f.object_type
-),
 recent AS (
-    -- What ended before the last clean success cannot change anything, and is most of all jobs.
     SELECT
         f.tenant,
         f.location,
@@ -116,13 +114,14 @@ recent AS (
             PARTITION BY f.tenant, f.location, f.object_type
             ORDER BY f.finish_time DESC, f.start_time DESC NULLS LAST, f.id DESC
         ) AS place
-    FROM job_facts AS f
-    JOIN rules AS s ON s.tenant = f.tenant AND s.object_type = f.object_type
-    LEFT JOIN clean AS c
-        ON c.tenant = f.tenant
-        AND c.object_type = f.object_type
-        AND coalesce(c.location, '') = coalesce(f.location, '')
-    WHERE f.job_type = 'backup' AND f.finish_time >= coalesce(c.finish_time, f.finish_time)
+    FROM held AS h
+    JOIN rules AS s ON s.tenant = h.tenant AND s.object_type = h.object_type
+    JOIN job_facts AS f
+        ON f.tenant = h.tenant
+        AND f.object_type = h.object_type
+        AND coalesce(f.location, '') = coalesce(h.location, '')
+        AND f.finish_time >= h.matters_from
+    WHERE f.job_type = 'backup'
 ),
 history AS (
     SELECT
