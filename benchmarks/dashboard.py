@@ -31,6 +31,7 @@ from selenium.webdriver.chrome.service import Service
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import run as bench  # noqa: E402
 from benchmarks.marts import TABLES  # noqa: E402
 
 RUNS = """
@@ -94,6 +95,30 @@ def make(folder: Path, jobs: int) -> None:
         connection.execute(tables.format(jobs=jobs, services=[one.name for one in ObjectType]))
         connection.execute(RUNS)
         marts.define(connection, "m365_jobs")
+
+
+def copy(folder: Path, address: str) -> None:
+    """The same in an empty PostgreSQL database: a small load makes tables, indexes and views, rows are put in after."""
+    import psycopg2
+
+    with bench.simulator("--jobs", "1") as server:
+        bench.run(folder, "-m", "m365_jobs", "load", "--destination", "postgres", **bench.settings(server))
+    with (
+        duckdb.connect(str(folder / "m365_warehouse.duckdb"), read_only=True) as connection,
+        psycopg2.connect(address) as postgres,
+        postgres.cursor() as cursor,
+    ):
+        connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+        for name in ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs"):
+            columns = [row[0] for row in connection.execute(f"DESCRIBE {name}").fetchall()]
+            own = ["_dlt_load_id", "_dlt_id"] if name == "load_runs" else []
+            rows = folder / f"{name}.csv"
+            made = "".join(f", uuid()::VARCHAR AS {column}" for column in own)
+            connection.execute(f"COPY (SELECT *{made} FROM {name}) TO '{rows}' (HEADER false)")
+            cursor.execute(f"TRUNCATE m365_jobs.{name}")
+            with rows.open() as file:
+                cursor.copy_expert(f"COPY m365_jobs.{name} ({', '.join(columns + own)}) FROM STDIN (FORMAT csv)", file)
+            cursor.execute(f"ANALYZE m365_jobs.{name}")
 
 
 @contextmanager
@@ -186,17 +211,23 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where a warehouse is already")
+    parser.add_argument("--postgres", metavar="ADDRESS", help="an empty PostgreSQL database to put the jobs into")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = given.folder or Path(name)
         if not given.folder:
             make(folder, given.jobs)
-        runs = [measure(folder) for _ in range(given.runs)]
+        arguments = []
+        if given.postgres:
+            os.environ["DESTINATION__POSTGRES__CREDENTIALS"] = given.postgres
+            copy(folder, given.postgres)
+            arguments = ["--destination", "postgres"]
+        runs = [measure(folder, *arguments) for _ in range(given.runs)]
     if given.json:
         print(json.dumps(runs, indent=1))
     else:
-        report(given.jobs, runs)
+        report(given.jobs, runs, "PostgreSQL" if given.postgres else "DuckDB")
 
 
 if __name__ == "__main__":
