@@ -21,6 +21,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import traverse_scope
 
+from m365_jobs.destination_errors import explain
 from m365_jobs.errors import FAILED, WRONG_USAGE, QueryError
 from m365_jobs.marts import TABLES, VIEWS
 from m365_jobs.reader import Reader
@@ -120,15 +121,13 @@ def _ask_postgres(reader: Reader, sql: str) -> Iterator[Answer]:
             "read-only. If it is yours and only reads, declare it STABLE.",
             WRONG_USAGE,
         )
+    # It ends with the connection, which is there for one query; to end it here might hide what went wrong.
     _do(reader, "BEGIN TRANSACTION READ ONLY")
-    try:
-        _do(reader, "SELECT pg_catalog.set_config('m365_jobs.query', %s, true)", sql)
-        _do(reader, "SET LOCAL cursor_tuple_fraction = 1")
-        _do(reader, OPEN)
-        columns, first = _fetch(reader)
-        yield Answer(columns, _fetched(lambda: _fetch(reader)[1], first))
-    finally:
-        _do(reader, "ROLLBACK")
+    _do(reader, "SELECT pg_catalog.set_config('m365_jobs.query', %s, true)", sql)
+    _do(reader, "SET LOCAL cursor_tuple_fraction = 1")
+    _do(reader, OPEN)
+    columns, first = _fetch(reader)
+    yield Answer(columns, _fetched(lambda: _fetch(reader)[1], first))
 
 
 def _do(reader: Reader, sql: str, *parameters: Any) -> None:
@@ -204,6 +203,9 @@ def _explained(error: DatabaseException) -> QueryError:
         return QueryError(f"Not run: {what}. {text}", WRONG_USAGE)
     if isinstance(error, DatabaseUndefinedRelation):
         text += f" The first load makes {', '.join((*TABLES, *VIEWS))}."
+    if getattr(error.dbapi_exception, "pgcode", "") is None:
+        # PostgreSQL has a code for whatever it says of a query; without one, there was no server to say it.
+        text = explain(text)
     return QueryError(text, FAILED)
 
 

@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 from avepoint_simulator import SimulatedJob, Simulator, World, make_world
 from m365_jobs.destination_errors import explain
+from m365_jobs.query import QueryError, answer
+from m365_jobs.reader import open_reader
 
 from ..truth import on_server
 from .conftest import NOW, Desk
@@ -235,3 +237,24 @@ def test_a_tenant_without_jobs_or_without_news_is_loaded_too(postgres: Place) ->
         postgres.load(simulator)
         postgres.load(simulator)
         assert postgres.held() == on_server(world, False)
+
+
+def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Place, address: str) -> None:
+    with Simulator(make_world(20, seed=1, now=NOW)) as simulator:
+        postgres.load(simulator)
+    name = address.rpartition("/")[2]
+
+    def read_on() -> None:
+        with (
+            open_reader(postgres.pipeline()) as reader,
+            answer(reader, "SELECT * FROM generate_series(1, 100000)") as found,
+        ):
+            assert next(found.batches)
+            administer(
+                f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false",
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+            )
+            list(found.batches)
+
+    with pytest.raises(QueryError, match=r"The destination takes no more connections: .* run this again"):
+        read_on()
