@@ -355,7 +355,11 @@ def _incomplete(progress: Progress) -> list[str]:
 
 def _compare(pipeline: dlt.Pipeline, tenant: str, progress: Progress, summary: Summary) -> None:
     """Adds up what a slice brought, against what the warehouse holds before it is loaded."""
-    known = _known(pipeline, tenant, min(one.partition.window.start for one in progress.results))
+    windows = [one.partition.window for one in progress.results]
+    # A range may be of starts, and jobs go on past its end.
+    finishes = filter(None, (pc.max(one.jobs["finish_time"]).as_py() for one in progress.results))
+    end = max([*(one.asked_end for one in windows), *finishes])
+    known = _known(pipeline, tenant, min(one.start for one in windows), end)
     for result in progress.results:
         jobs = result.jobs
         for count in pc.value_counts(jobs["state"]).to_pylist():
@@ -369,15 +373,16 @@ def _compare(pipeline: dlt.Pipeline, tenant: str, progress: Progress, summary: S
     summary.retries += sum(listing.retries for result in progress.results for listing in result.listings)
 
 
-def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime) -> dict[str, tuple[Any, ...]]:
-    """What the warehouse says of jobs that ended after ``start`` or have not ended."""
+def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime, end: datetime) -> dict[str, tuple[Any, ...]]:
+    """What the warehouse says of jobs that ended between ``start`` and ``end`` (UTC) or have not ended."""
     with open_in_load(pipeline) as reader:
         try:
             rows = reader.rows(
                 f"SELECT id, state, start_time, finish_time, duration_hours FROM {reader.table('jobs')} "
-                "WHERE tenant = %s AND (finish_time IS NULL OR finish_time >= %s)",
+                "WHERE tenant = %s AND (finish_time IS NULL OR finish_time BETWEEN %s AND %s)",
                 tenant,
                 start,
+                end,
             )
         except DestinationUndefinedEntity:
             return {}
