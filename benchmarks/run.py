@@ -162,18 +162,27 @@ def _phases(here: Path, server: Server) -> dict[str, float]:
 def latency() -> Iterator[str]:
     """24 partitions split by job type, 100 ms a request, 8 in flight."""
     locations = {"LOCATIONS": '["NAM", "EUR"]'}
-    with simulator("--jobs", "0", "--locations", "NAM", "EUR") as server, folder() as here:
-        start = load(here, server, **locations)
-    with simulator("--jobs", "5000", "--latency", "0.1", "--locations", "NAM", "EUR") as server, folder() as here:
-        seconds = load(here, server, **locations)
+
+    def median_load(server: Server) -> float:
+        seconds = []
+        for _ in range(3):
+            with folder() as here:
+                seconds.append(load(here, server, **locations))
+        return median(seconds)
+
+    with simulator("--jobs", "0", "--locations", "NAM", "EUR") as server:
+        start = median_load(server)
+    with simulator("--jobs", "5000", "--latency", "0.1", "--locations", "NAM", "EUR") as server:
+        seconds = median_load(server)
         counts = server.counts()
-    ideal = counts["requests"] * 0.1 / 8
+    requests = counts["requests"] // 3
+    ideal = requests * 0.1 / 8
     yield "## Latency: 24 partitions by job type, 100 ms a request, 8 in flight\n"
-    yield "Start-up is a load of an empty tenant without latency: imports, dlt, and the file of the warehouse.\n"
+    yield "Medians of three loads. Start-up is one of an empty tenant: imports, dlt, and the file of the warehouse.\n"
     yield "| requests | most in flight | requests x latency / 8 | load | start-up | ratio without start-up |"
     yield "|---:|---:|---:|---:|---:|---:|"
     yield (
-        f"| {counts['requests']} | {counts['most_in_flight']} | {ideal:.1f} s | {seconds:.1f} s | {start:.1f} s | "
+        f"| {requests} | {counts['most_in_flight']} | {ideal:.1f} s | {seconds:.1f} s | {start:.1f} s | "
         f"{(seconds - start) / ideal:.2f} |"
     )
 
