@@ -226,7 +226,8 @@ def _days(rows: Sequence[Row], chosen: Filter, *, labels: bool = True) -> alt.X:
         if last is None
         else [(last - timedelta(days=chosen.days - 1)).isoformat(), (last + timedelta(1)).isoformat()]
     )
-    axis = alt.Axis(title="Day (UTC)", format="%d %b", tickCount=5, grid=False, labels=labels, labelOverlap=True)
+    title = "Day (UTC), the last as far as it was loaded"
+    axis = alt.Axis(title=title, format="%d %b", tickCount=5, grid=False, labels=labels, labelOverlap=True)
     if not labels:
         axis = alt.Axis(title=None, labels=False, ticks=False, grid=False)
     return alt.X(

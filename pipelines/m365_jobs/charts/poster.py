@@ -15,7 +15,7 @@ import vl_convert
 from m365_jobs.charts import drawing
 from m365_jobs.charts.figures import Figures, Row
 from m365_jobs.charts.html import STATUSES, stale
-from m365_jobs.charts.words import count, location, moment, service, span
+from m365_jobs.charts.words import count, moment, service, span
 
 COLUMNS, TILES = 5, 60
 """Tiles side by side, and at most; of more the gravest are drawn."""
@@ -98,14 +98,14 @@ def _rows(found: Figures, now: datetime, zone: tzinfo) -> list[list[drawing.Draw
 def _tiles(rows: Sequence[Row], zone: tzinfo) -> drawing.Drawing:
     grave = list(STATUSES)
     drawn = sorted(rows, key=lambda row: (grave.index(row["status"]), row["tenant"], row["location"] or ""))[:TILES]
-    many = {name: len({row[name] for row in rows}) > 1 for name in ("tenant", "location")}
+    many = [name for name in ("tenant", "location") if len({row[name] for row in rows}) > 1]
     values = [
         {
             "column": place % COLUMNS,
             "row": place // COLUMNS,
             "word": " ".join(STATUSES[row["status"]]),
             "service": service(row["object_type"]),
-            "where": " · ".join([row["tenant"]] * many["tenant"] + [location(row["location"])] * many["location"]),
+            "where": " · ".join(row[name] for name in many if row[name]),
             "why": moment(row["last_success_at"], zone, "no success yet"),
             "fill": FILLS[row["status"]],
             "ink": INKS[FILLS[row["status"]]],
