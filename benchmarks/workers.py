@@ -254,7 +254,8 @@ def write(name: str, lines: list[str]) -> None:
     )
     page, begin = ROOT / "docs" / "scaling.md", BEGIN.format(name)
     head, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    tail = rest.partition(END)[2]
+    # A measure that the page does not have yet comes at its end.
+    head, tail = (head, rest.partition(END)[2]) if rest else (f"{head.rstrip()}\n\n", "\n")
     shown = [one if one.startswith(("|", "#")) else fill(one, 120) for one in "\n".join([when, *lines]).split("\n")]
     page.write_text(head + "\n".join([begin, *shown, END]) + tail, encoding="utf-8")
 
