@@ -12,7 +12,7 @@ from m365_jobs.errors import FAILED, FINE, Failure, explain
 from m365_jobs.lease import Busy, refuse_age
 from m365_jobs.load import Options, Say, Summary, load
 from m365_jobs.tenants import Tenant
-from m365_jobs.warehouse import destination_type
+from m365_jobs.warehouse import destination_type, telemetry_off
 
 
 @dataclass
@@ -63,6 +63,8 @@ def load_all(
     Raises:
         UsageError: before anything is loaded, where the warehouse cannot tell how long ago a tenant was.
     """
+    # Before others read the configuration: it writes to it.
+    telemetry_off()
     if options.min_age and not options.file:
         refuse_age(options.min_age, destination_type(options.destination))
 

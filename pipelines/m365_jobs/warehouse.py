@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -30,13 +31,18 @@ STAGING_DATASETS = 16
 """How many datasets beside the warehouse's own the merges of tenants spread over on PostgreSQL."""
 
 
+_telemetry = threading.Lock()
+"""dlt's configuration can be written by one thread only, and each tenant's load looks after it."""
+
+
 def telemetry_off() -> None:
     """Turns dlt's anonymous telemetry off, unless the user's configuration speaks of it."""
-    if dlt.config.get("runtime.dlthub_telemetry") is None:
-        dlt.config["runtime.dlthub_telemetry"] = False
-        # dlt has started it by now, because the configuration was asked for something.
-        stop_telemetry()
-        dlt.current.run_context().initialize_runtime()
+    with _telemetry:
+        if dlt.config.get("runtime.dlthub_telemetry") is None:
+            dlt.config["runtime.dlthub_telemetry"] = False
+            # dlt has started it by now, because the configuration was asked for something.
+            stop_telemetry()
+            dlt.current.run_context().initialize_runtime()
 
 
 def log_at(level: str) -> None:

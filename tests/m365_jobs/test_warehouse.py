@@ -1,7 +1,11 @@
 """Where the DuckDB file is, and what DuckDB may take, in every form in which dlt's configuration can say so."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dlt.common.configuration.container import Container
@@ -52,3 +56,31 @@ def test_the_configuration_says_where_the_file_is_and_what_duckdb_may_take(
         with pipeline.sql_client() as client:
             rows = client.execute_sql("SELECT current_setting('threads'), current_setting('memory_limit')")
         assert rows == [(threads, "238.4 MiB" if threads == 2 else rows[0][1])]
+
+
+def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written by two at once, it fails a tenant: Key "dlthub_telemetry" already exists."""
+    both = threading.Barrier(2)
+
+    class Configuration(dict[str, bool]):
+        written = 0
+
+        def get(self, key: str) -> bool | None:  # type: ignore[override]
+            found = super().get(key)
+            with suppress(threading.BrokenBarrierError):
+                both.wait(timeout=0.5)  # for another that looks before this one has written
+            return found
+
+        def __setitem__(self, key: str, value: bool) -> None:
+            self.written += 1
+            super().__setitem__(key, value)
+
+    configuration = Configuration()
+    runtime = SimpleNamespace(initialize_runtime=lambda: None)
+    fake = SimpleNamespace(config=configuration, current=SimpleNamespace(run_context=lambda: runtime))
+    monkeypatch.setattr(warehouse, "dlt", fake)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(warehouse.telemetry_off) for _ in range(2)]:
+            done.result()
+    assert configuration == {"runtime.dlthub_telemetry": False}
+    assert configuration.written == 1
