@@ -146,11 +146,19 @@ def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
 
 def _delta_table(client: Any, name: str) -> Any:
     from deltalake import DeltaTable
+
+    address, options = client.get_open_table_location(DELTA, name), storage_options(client)
+    return DeltaTable(address, storage_options=options) if DeltaTable.is_deltatable(address, options) else None
+
+
+def storage_options(client: Any) -> dict[str, str]:
+    """What delta-rs needs to know to get at the lake of a destination client."""
     from dlt.common.libs.deltalake import deltalake_storage_options
 
-    location = client.get_open_table_location(DELTA, name)
-    options = deltalake_storage_options(client.config.credentials, client.config.deltalake_storage_options)
-    return DeltaTable(location, storage_options=options) if DeltaTable.is_deltatable(location, options) else None
+    options: dict[str, str] = deltalake_storage_options(
+        client.config.credentials, client.config.deltalake_storage_options
+    )
+    return options
 
 
 def register(pipeline: dlt.Pipeline, connection: duckdb.DuckDBPyConnection) -> None:

@@ -61,11 +61,12 @@ def writing_turn(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[Non
     """Keeps apart loads that must not write at once, wherever they run.
 
     A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has locks for such uses, which
-    end with their connection. Other destinations know no such lock.
+    end with their connection. In a lake tenants write side by side, each as long as it has its lease. Other
+    destinations know neither.
     """
     with threads, ExitStack() as stack:
-        if pipeline.destination.destination_type.endswith((".duckdb", ".postgres")):
-            lease.before_writing(stack.enter_context(_connected(pipeline, say)))
+        connects = pipeline.destination.destination_type.endswith((".duckdb", ".postgres"))
+        stack.enter_context(lease.writing(stack.enter_context(_connected(pipeline, say)) if connects else None))
         yield
 
 

@@ -1,6 +1,8 @@
 """A lake: Delta and Iceberg tables in files, with the same rows and keys as in any other warehouse."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +36,23 @@ def lose_errors(world: World) -> None:
         world.change(job.id, errors=())
     for job in ended[1::2]:
         world.change(job.id, errors=job.errors[:1])
+
+
+WITHOUT_DELTA = "import sys; sys.modules['deltalake'] = None; from m365_jobs import cli; cli.main()"
+
+
+def test_what_to_install_for_a_lake_is_said_before_anything_is_asked(
+    simulator: Simulator, desk: Callable[[Simulator], Desk]
+) -> None:
+    user = desk(simulator)
+    variables = user.environment | {"DESTINATION_TYPE": "filesystem", "DESTINATION__FILESYSTEM__BUCKET_URL": "lake"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DELTA, "load"],
+        cwd=user.folder, env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.endswith("is not installed. Run: pip install 'avepoint-m365-jobs[lake]'\n")
+    assert simulator.asked == []
 
 
 @pytest.mark.parametrize("table_format", ["delta", "iceberg"])

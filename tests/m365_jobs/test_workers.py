@@ -1,4 +1,4 @@
-"""Workers on several machines that share nothing but a PostgreSQL warehouse."""
+"""Workers on several machines that share nothing but a warehouse in PostgreSQL or a lake."""
 
 import os
 import random
@@ -30,21 +30,36 @@ FEW = ("--side-by-side", "2")
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signals to stop a process with")
 
 
+POSTGRES = pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+"""For what only PostgreSQL has, or what is looked up in its table of leases."""
+
+
+@pytest.fixture(params=["postgres", "filesystem"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """A destination that all workers write to, as the environment names it."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "onlooker"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DESTINATION_TYPE", request.param)
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", stack.enter_context(database()))
+        else:
+            monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(tmp_path / "lake"))
+        yield request.param
+
+
 @pytest.fixture
-def address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    with database() as one:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", one)
-        monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "onlooker"))
-        monkeypatch.chdir(tmp_path)
-        yield one
+def address(kind: str) -> str:
+    """Where PostgreSQL is."""
+    return os.environ["DESTINATION__POSTGRES__CREDENTIALS"]
 
 
 class Workers:
     """Machines that know the same tenants and the same warehouse."""
 
-    def __init__(self, folder: Path, address: str, tenants: dict[str, Simulator]) -> None:
-        self.folder, self.tenants, self.place = folder, tenants, Place("postgres")
-        self.settings = {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
+    def __init__(self, folder: Path, destination: str, tenants: dict[str, Simulator]) -> None:
+        self.folder, self.tenants, self.place = folder, tenants, Place(destination)
+        self.settings: dict[str, str] = {}
         for name, simulator in tenants.items():
             prefix = f"SOURCES__AVEPOINT_M365__TENANTS__{name.upper()}__"
             self.settings |= {
@@ -91,13 +106,13 @@ class Workers:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, address: str) -> Iterator[Callable[[int], Workers]]:
+def fleet(tmp_path: Path, kind: str) -> Iterator[Callable[[int], Workers]]:
     with ExitStack() as stack:
 
         def make(tenants: int) -> Workers:
             worlds = [make_world(80, seed=seed, now=NOW) for seed in range(tenants)]
             simulators = [stack.enter_context(Simulator(world)) for world in worlds]
-            return Workers(tmp_path, address, {f"tenant{number}": one for number, one in enumerate(simulators)})
+            return Workers(tmp_path, kind, {f"tenant{number}": one for number, one in enumerate(simulators)})
 
         yield make
 
@@ -135,6 +150,7 @@ def test_the_lease_of_a_killed_worker_expires_and_the_next_takes_over(fleet: Cal
     workers.check()
 
 
+@POSTGRES
 def test_a_lease_outlasts_a_load_that_takes_longer_than_it(fleet: Callable[[int], Workers], address: str) -> None:
     workers, gate = fleet(1), Gate()
     workers.tenants["tenant0"].fault = gate
@@ -190,11 +206,12 @@ def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, desk: Sit
     user = desk(simulator)
     user.set(tenants__contoso__page_size="50", tenants__fabrikam__page_size="50")
     said = user.run("load", "--all-tenants", "--min-age-minutes", "5", code=2).stderr
-    assert said == "Error (config): --min-age-minutes is for workers that share a warehouse in PostgreSQL.\n"
+    assert said == "Error (config): --min-age-minutes is for workers that share a warehouse in PostgreSQL or a lake.\n"
     assert simulator.asked == []
     assert "--all-tenants" in user.run("load", "--min-age-minutes", "5", code=2).stderr
 
 
+@POSTGRES
 def test_a_load_that_changes_no_table_writes_beside_others(fleet: Callable[[int], Workers], address: str) -> None:
     workers = fleet(2)
     workers.run("one", "--tenant", "tenant0")
@@ -207,7 +224,7 @@ def test_a_load_that_changes_no_table_writes_beside_others(fleet: Callable[[int]
     workers.check()
 
 
-def test_workers_killed_at_random_lose_nothing(fleet: Callable[[int], Workers], address: str) -> None:
+def test_workers_killed_at_random_lose_nothing(fleet: Callable[[int], Workers]) -> None:
     workers, dice, machines = fleet(6), random.Random(5), ("one", "two", "three")
     workers.run("one", *(word for name in list(workers.tenants)[:3] for word in ("--tenant", name)))
     for simulator in workers.tenants.values():

@@ -1,0 +1,119 @@
+"""Leases in a lake, taken by several at once and by those that come later; whole loads with them: test_workers.py."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from m365_jobs import lease, lease_lake
+from m365_jobs.lease import Busy
+from m365_jobs.lease_lake import LakeLease
+
+from .places import Place
+
+AT_ONCE = timedelta(0)
+"""Raise where the lease is not to be had."""
+
+
+@pytest.fixture
+def lease_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], LakeLease]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    pipeline = Place("filesystem").pipeline()
+    return lambda run_id: LakeLease(pipeline, "default", run_id, print)
+
+
+def table(folder: Path) -> DeltaTable:
+    return DeltaTable(folder / "lake" / "m365_jobs_leases" / "m365_jobs")
+
+
+def row(folder: Path) -> dict[str, Any]:
+    (found,) = table(folder).to_pyarrow_table().to_pylist()
+    return dict(found)
+
+
+def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str], LakeLease]) -> None:
+    start = threading.Barrier(6)
+
+    def ask(number: int) -> LakeLease | None:
+        one = lease_of(f"run{number}")
+        start.wait()
+        try:
+            one.take(AT_ONCE, 0, print)
+        except Busy:
+            return None
+        return one
+
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(5):
+            (holder,) = filter(None, pool.map(ask, range(6)))
+            with holder:
+                pass
+
+
+def test_a_lease_is_renewed_while_it_is_held_and_says_when_it_ended(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
+    monkeypatch.setattr(lease, "POLL", 0.05)
+    before = datetime.now(UTC)
+    with lease_of("run1") as held:
+        held.take(AT_ONCE, 0, print)
+        assert "run run1" in row(tmp_path)["holder"]
+        with pytest.raises(Busy, match="is running"):
+            # Waits four times as long as a lease lasts that nobody renews.
+            lease_of("run2").take(None, 1.2, print)
+    ended = row(tmp_path)
+    assert ended["holder"] is None
+    assert before < ended["ended_at"] < datetime.now(UTC)
+    with pytest.raises(Busy, match=r"ended \d+ seconds ago"):
+        lease_of("run2").take(timedelta(minutes=1), 0, print)
+    with lease_of("run2") as held:
+        held.take(AT_ONCE, 0, print)
+
+
+def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
+    lease_of: Callable[[str], LakeLease], tmp_path: Path
+) -> None:
+    with lease_of("run1") as held:
+        held.take(AT_ONCE, 0, print)
+    for minutes, free in ((5, False), (7, True)):
+        left = row(tmp_path) | {"holder": "killed", "renewed_at": datetime.now(UTC) - timedelta(minutes=minutes)}
+        rows = pa.Table.from_pylist([left], lease_lake.COLUMNS)
+        write_deltalake(table(tmp_path), rows, mode="overwrite")
+        with lease_of("run2") as asked:
+            if free:
+                asked.take(AT_ONCE, 0, print)
+            else:
+                with pytest.raises(Busy, match="killed"):
+                    asked.take(AT_ONCE, 0, print)
+
+
+def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with lease_of("run1") as lost:
+        lost.take(AT_ONCE, 0, print)
+        taken = row(tmp_path) | {"holder": "another"}
+        write_deltalake(table(tmp_path), pa.Table.from_pylist([taken], lease_lake.COLUMNS), mode="overwrite")
+        for _ in range(2):
+            with pytest.raises(lease.WarehouseError, match="another took its place"), lost.writing(None):
+                pytest.fail("wrote")
+    assert row(tmp_path)["holder"] == "another"
+
+
+def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lease_lake, "TIDY_EVERY", 1)
+    monkeypatch.setattr(lease_lake, "KEEP_HOURS", 0)
+    for number in range(3):
+        with lease_of(f"run{number}") as held:
+            held.take(AT_ONCE, 0, print)
+    assert len(list((tmp_path / "lake" / "m365_jobs_leases" / "m365_jobs").glob("*.parquet"))) == 1
