@@ -90,28 +90,29 @@ SideBySide = Annotated[
 
 
 @contextmanager
-def _failures(verbose: bool) -> Iterator[None]:
-    """Turns whatever goes wrong into one paragraph on stderr and the exit code of its kind."""
-    from m365_jobs import warehouse
-
-    warehouse.log_at("INFO" if verbose else "CRITICAL")
+def _failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
+    """Turns whatever goes wrong, the reading of the configuration included, into one paragraph on stderr and the exit
+    code of its kind; ``interrupted`` is what Ctrl+C means for the command."""
     try:
+        from m365_jobs import warehouse
+
+        warehouse.log_at("INFO" if verbose else "CRITICAL")
         yield
-    except (typer.Exit, typer.BadParameter, KeyboardInterrupt, BrokenPipeError):
-        raise
+    except (typer.Exit, typer.BadParameter, BrokenPipeError, SystemExit):
+        raise  # the last is rich's, where nobody reads its table any more
     except BaseException as error:
-        raise typer.Exit(_tell(error, verbose)) from None
+        raise typer.Exit(_tell(error, verbose, interrupted)) from None
 
 
-def _tell(error: BaseException, verbose: bool) -> int:
+def _tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     """Says in one paragraph on stderr what went wrong; the exit code of its kind."""
     from m365_jobs.console import say
-    from m365_jobs.errors import explain
+    from m365_jobs.errors import INTERRUPTED, explain
 
     if verbose:
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
     why = explain(error)
-    say(f"Error ({why.kind}): {why.text}")
+    say(interrupted or why.text if why.exit_code == INTERRUPTED else f"Error ({why.kind}): {why.text}")
     return why.exit_code
 
 
@@ -128,7 +129,7 @@ def load(
     verbose: Verbose = False,
 ) -> None:
     """Load what is new; with --since, a backfill of that range."""
-    with _failures(verbose):
+    with _failures(verbose, "Interrupted; the next load goes on from there."):
         begin, end = _moment("--since", since), _moment("--until", until)
         from m365_jobs.load import Options
         from m365_jobs.tenants import selected
@@ -396,13 +397,13 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 20)
     run: Callable[[], None] = app
     try:
-        run()
+        try:
+            run()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing is left to be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted; the next load goes on from the last complete one.\n")
         sys.exit(1)
     finally:
         # When it ends, Python looks for cycles in all that was imported and read: 0.5 s after 100,000 jobs.

@@ -46,11 +46,11 @@ def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
     if not names and not every:
         return [Tenant(configured_tenant())]
     known = configured()
-    if every and not known:
+    missing = [name for name in names if name not in known and name != configured_tenant()]
+    if not known and (every or missing):
         raise UsageError(f"No tenants are configured. Add sections [{TENANTS}.<name>] to .dlt/secrets.toml.")
-    for name in names:
-        if name not in known and name != configured_tenant():
-            raise unknown("tenants", name, known)
+    for name in missing:
+        raise unknown("tenants", name, known)
     return [tenant(name) if name in known else Tenant(name) for name in dict.fromkeys(names or known)]
 
 
