@@ -42,6 +42,10 @@ def findings(destination: str | None = None, dataset: str | None = None) -> Iter
         yield Finding(
             "configuration", True, f"{connection.addresses.base_url}, tokens from {connection.addresses.token_url}"
         )
+        from m365_jobs.unheeded import unheeded  # which looks at settings of health, and that imports this
+
+        for text in unheeded():
+            yield Finding("settings", True, text)
         if ending := expiry(connection.credentials):
             yield ending
         try:

@@ -57,6 +57,23 @@ def test_a_tenant_that_is_named_where_none_is_configured(simulator: Simulator, d
     assert "No tenants are configured." in desk(simulator).run("load", "--tenant", "contoso", code=2).stderr
 
 
+def test_check_tells_of_settings_that_are_none(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    (user.folder / ".dlt").mkdir()
+    mine = "[sources.avepoint_m365]\ntenant = 'contoso'\nexpected_object_type = ['teams']\nmax_data_age_hours = 9\n"
+    mine += "[sources.avepoint_m365.protection]\nallowed_age = 8\nallowed_age_hours_of = {teams = 8}\n"
+    mine += "[sources.avepoint_m365.tenants.contoso]\ndata_center = 'we'\n"
+    (user.folder / ".dlt" / "config.toml").write_text(mine)
+    user.set(datacenter="we", object_types='["teams"]')
+    assert [line for line in user.run("check").stdout.splitlines() if " settings: " in line] == [
+        "ok    settings: sources.avepoint_m365.datacenter is no setting of this program. Did you mean 'data_center'?",
+        "ok    settings: sources.avepoint_m365.expected_object_type is no setting of this program. Did you mean "
+        "'expected_object_types'?",
+        "ok    settings: sources.avepoint_m365.protection.allowed_age is no setting of this program. Did you mean "
+        "'allowed_age_hours'?",
+    ]
+
+
 @pytest.mark.parametrize("ending", ["html", "png", "pdf"])
 def test_a_report_that_cannot_be_written_is_told_with_its_path(simulator: Simulator, desk: Sit, ending: str) -> None:
     said = desk(simulator).run("report", f"no-folder/backup.{ending}", code=2).stderr
