@@ -157,6 +157,7 @@ def _load(
     source = _source(options, run_id, progress)
     lease.take(options.min_age, LOCK_WAIT, say)
     with writing_turn(pipeline, lease, say):
+        _refuse_the_demos(pipeline, tenant)
         left_since = _finish_what_was_left(pipeline, say)
         _start_over_without_rows(pipeline, tenant, say)
         if left_since:
@@ -261,6 +262,20 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     destinations.ensure_ours(pipeline)
     _mark(pipeline)
     return since
+
+
+def _refuse_the_demos(pipeline: dlt.Pipeline, tenant: str) -> None:
+    """Keeps what is real out of the demo's warehouse, where its jobs would stand beside simulated ones.
+
+    Raises:
+        UsageError: before anything is read or written.
+    """
+    file = warehouse.duckdb_file(pipeline)
+    if file and tenant != warehouse.DEMO_TENANT and _was_loaded(pipeline, warehouse.DEMO_TENANT):
+        raise UsageError(
+            f"{file} is the demo's, with simulated jobs. Delete it, and run this again: the load makes a new one. Or "
+            "load in another directory."
+        )
 
 
 def _start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:

@@ -22,6 +22,10 @@ DATASET = "m365_jobs"
 PIPELINE = "m365_jobs"
 DUCKDB_FILE = "m365_warehouse.duckdb"
 DEFAULT_TENANT = "default"
+DEMO_TENANT = "simulated"
+"""The demo's, so that its rows and cursors are nobody else's."""
+UNSAID = (DEFAULT_TENANT, DEMO_TENANT)
+"""Labels that nobody has chosen, and so are left out where partitions are named."""
 
 DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
 """What DuckDB takes while it loads, unless the configuration says something else; without, it fills the machine's
