@@ -66,7 +66,7 @@ Since = Annotated[
     typer.Option(help="Backfill from this date or time on, leaving the cursors alone. UTC without a zone."),
 ]
 Until = Annotated[
-    str | None, typer.Option(help="End of the backfill, at the latest and where unset now. UTC without a zone.")
+    str | None, typer.Option(help="End of the backfill; now where unset, or where it lies in the future. UTC without a zone.")
 ]
 
 
@@ -362,7 +362,7 @@ def report(
 def dashboard(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)] = 8365,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Beside loopback, a token is needed to look in.")
+        str, typer.Option(help="Address to listen on. On any but loopback, a token is needed to look in.")
     ] = "127.0.0.1",
     tenant: OnlyTenants = None,
     destination: Destination = None,
