@@ -352,7 +352,7 @@ def _record_failures(pipeline: dlt.Pipeline, backlog: Backlog, say: Say) -> None
 
 
 def _schema(pipeline: dlt.Pipeline) -> Any:
-    name = "avepoint_m365"
+    name = destinations.SCHEMA
     return pipeline.schemas[name] if name in pipeline.schema_names else dlt.Schema(name)
 
 
