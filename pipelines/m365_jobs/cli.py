@@ -66,7 +66,8 @@ Since = Annotated[
     typer.Option(help="Backfill from this date or time on, leaving the cursors alone. UTC without a zone."),
 ]
 Until = Annotated[
-    str | None, typer.Option(help="End of the backfill; now where unset, or where it lies in the future. UTC without a zone.")
+    str | None,
+    typer.Option(help="End of the backfill; now where unset, or where it lies in the future. UTC without a zone."),
 ]
 
 
@@ -244,13 +245,15 @@ def health(
 
 
 @app.command()
-def check(destination: Destination = None, dataset: Dataset = None, verbose: Verbose = False) -> None:
+def check(
+    tenant: Tenants = None, destination: Destination = None, dataset: Dataset = None, verbose: Verbose = False
+) -> None:
     """Try configuration, token, permission, API and destination, and name the cure for what fails."""
     worst = 0
     with _failures(verbose):
         from m365_jobs.check import findings
 
-        for one in findings(destination, dataset):
+        for one in findings(destination, dataset, tenant or ()):
             typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {one.text}")
             worst = max(worst, one.exit_code)
     raise typer.Exit(worst)
