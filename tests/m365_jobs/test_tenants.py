@@ -191,3 +191,14 @@ def test_check_tries_each_tenant_with_what_is_its_own(simulator: Simulator, desk
         assert said.startswith("FAIL  fabrikam: permission and API: ")
         user.run("check", "--tenant", "contoso")
         assert "'nobody' is not known" in user.run("check", "--tenant", "nobody", code=2).stdout
+
+
+def test_a_load_of_nobody_in_particular_says_how_tenants_are_named(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    configure(user, section("contoso", simulator))
+    assert "--tenant NAME, or all of them with --all-tenants" in user.run("load", code=2).stderr
+    # What the section above has of its own is still loaded by itself.
+    shared = section("x", simulator).replace(".tenants.x", "")
+    configure(user, shared + section("contoso", simulator))
+    user.run("load")
+    assert user.query("SELECT DISTINCT tenant FROM jobs") == [("default",)]
