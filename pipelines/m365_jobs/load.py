@@ -271,7 +271,16 @@ def _refuse_the_demos(pipeline: dlt.Pipeline, tenant: str) -> None:
         UsageError: before anything is read or written.
     """
     file = warehouse.duckdb_file(pipeline)
-    if file and tenant != warehouse.DEMO_TENANT and _was_loaded(pipeline, warehouse.DEMO_TENANT):
+    if not file or tenant == warehouse.DEMO_TENANT:
+        return
+    with open_in_load(pipeline) as reader:
+        try:
+            demo = reader.rows(
+                f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1", warehouse.DEMO_TENANT
+            )
+        except DestinationUndefinedEntity:
+            return
+    if demo:
         raise UsageError(
             f"{file} is the demo's, with simulated jobs. Delete it, and run this again: the load makes a new one. Or "
             "load in another directory."
