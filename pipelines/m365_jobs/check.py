@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import dlt
+from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.connection import connect
 from avepoint_m365.errors import SourceError
@@ -31,31 +33,56 @@ def _failed(what: str, why: Failure) -> Finding:
     return Finding(what, False, why.text, why.exit_code)
 
 
-def findings(destination: str | None = None, dataset: str | None = None) -> Iterator[Finding]:
-    """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be."""
+def findings(
+    destination: str | None = None, dataset: str | None = None, names: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """Tries configuration, token and permission with API of the tenants named, or else of all that have a section of
+    their own, or of the one that the configuration names; then the destination. Later ones only where they can be."""
     warehouse.telemetry_off()
+    from m365_jobs.unheeded import unheeded  # which looks at settings of health, and that imports this
+
+    for text in unheeded():
+        yield Finding("settings", True, text)
     try:
-        connection = connect()
+        every = not names and bool(tenants.configured())
+        chosen = tenants.selected(names, every=every)
     except Exception as error:
         yield _failed("configuration", explain(error))
     else:
-        yield Finding(
-            "configuration", True, f"{connection.addresses.base_url}, tokens from {connection.addresses.token_url}"
-        )
-        if ending := expiry(connection.credentials):
-            yield ending
-        try:
-            connection.client.authenticate()
-        except Exception as error:
-            yield _failed("token", explain(error))
-        else:
-            yield Finding("token", True, "granted")
-            try:
-                endpoint = connection.client.ask({"pageSize": "10"}).endpoint
-            except Exception as error:
-                yield _failed("permission and API", explain(error))
-            else:
-                yield Finding("permission and API", True, f"{endpoint.path} answers")
+        for one in chosen:
+            for found in _of_tenant(one):
+                yield replace(found, what=f"{one.name}: {found.what}") if names or every else found
+    yield from _of_destination(destination, dataset)
+
+
+def _of_tenant(tenant: tenants.Tenant) -> Iterator[Finding]:
+    try:
+        own = {key: value for key, value in tenant.settings.items() if key in inspect.signature(connect).parameters}
+        connection = connect(**own)
+        avepoint_m365(**tenant.settings)  # for the settings that need no connection
+    except Exception as error:
+        yield _failed("configuration", explain(error))
+        return
+    yield Finding(
+        "configuration", True, f"{connection.addresses.base_url}, tokens from {connection.addresses.token_url}"
+    )
+    if ending := expiry(connection.credentials):
+        yield ending
+    try:
+        connection.client.authenticate()
+    except Exception as error:
+        yield _failed("token", explain(error))
+        return
+    yield Finding("token", True, "granted")
+    try:
+        endpoint = connection.client.ask({"pageSize": "10"}).endpoint
+    except Exception as error:
+        yield _failed("permission and API", explain(error))
+    else:
+        yield Finding("permission and API", True, f"{endpoint.path} answers")
+
+
+def _of_destination(destination: str | None, dataset: str | None) -> Iterator[Finding]:
     try:
         pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
         with pipeline.destination_client() as target:

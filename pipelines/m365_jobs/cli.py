@@ -66,7 +66,8 @@ Since = Annotated[
     typer.Option(help="Backfill from this date or time on, leaving the cursors alone. UTC without a zone."),
 ]
 Until = Annotated[
-    str | None, typer.Option(help="End of the backfill, at the latest and where unset now. UTC without a zone.")
+    str | None,
+    typer.Option(help="End of the backfill; now where unset, or where it lies in the future. UTC without a zone."),
 ]
 
 
@@ -90,28 +91,29 @@ SideBySide = Annotated[
 
 
 @contextmanager
-def _failures(verbose: bool) -> Iterator[None]:
-    """Turns whatever goes wrong into one paragraph on stderr and the exit code of its kind."""
-    from m365_jobs import warehouse
-
-    warehouse.log_at("INFO" if verbose else "CRITICAL")
+def _failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
+    """Turns whatever goes wrong, the reading of the configuration included, into one paragraph on stderr and the exit
+    code of its kind; ``interrupted`` is what Ctrl+C means for the command."""
     try:
+        from m365_jobs import warehouse
+
+        warehouse.log_at("INFO" if verbose else "CRITICAL")
         yield
-    except (typer.Exit, typer.BadParameter, KeyboardInterrupt, BrokenPipeError):
-        raise
+    except (typer.Exit, typer.BadParameter, BrokenPipeError, SystemExit):
+        raise  # the last is rich's, where nobody reads its table any more
     except BaseException as error:
-        raise typer.Exit(_tell(error, verbose)) from None
+        raise typer.Exit(_tell(error, verbose, interrupted)) from None
 
 
-def _tell(error: BaseException, verbose: bool) -> int:
+def _tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     """Says in one paragraph on stderr what went wrong; the exit code of its kind."""
     from m365_jobs.console import say
-    from m365_jobs.errors import explain
+    from m365_jobs.errors import INTERRUPTED, explain
 
     if verbose:
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
     why = explain(error)
-    say(f"Error ({why.kind}): {why.text}")
+    say(interrupted or why.text if why.exit_code == INTERRUPTED else f"Error ({why.kind}): {why.text}")
     return why.exit_code
 
 
@@ -128,7 +130,7 @@ def load(
     verbose: Verbose = False,
 ) -> None:
     """Load what is new; with --since, a backfill of that range."""
-    with _failures(verbose):
+    with _failures(verbose, "Interrupted; the next load goes on from there."):
         begin, end = _moment("--since", since), _moment("--until", until)
         from m365_jobs.load import Options
         from m365_jobs.tenants import selected
@@ -243,13 +245,15 @@ def health(
 
 
 @app.command()
-def check(destination: Destination = None, dataset: Dataset = None, verbose: Verbose = False) -> None:
+def check(
+    tenant: Tenants = None, destination: Destination = None, dataset: Dataset = None, verbose: Verbose = False
+) -> None:
     """Try configuration, token, permission, API and destination, and name the cure for what fails."""
     worst = 0
     with _failures(verbose):
         from m365_jobs.check import findings
 
-        for one in findings(destination, dataset):
+        for one in findings(destination, dataset, tenant or ()):
             typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {one.text}")
             worst = max(worst, one.exit_code)
     raise typer.Exit(worst)
@@ -361,7 +365,7 @@ def report(
 def dashboard(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)] = 8365,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Beside loopback, a token is needed to look in.")
+        str, typer.Option(help="Address to listen on. On any but loopback, a token is needed to look in.")
     ] = "127.0.0.1",
     tenant: OnlyTenants = None,
     destination: Destination = None,
@@ -396,13 +400,13 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 20)
     run: Callable[[], None] = app
     try:
-        run()
+        try:
+            run()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing is left to be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted; the next load goes on from the last complete one.\n")
         sys.exit(1)
     finally:
         # When it ends, Python looks for cycles in all that was imported and read: 0.5 s after 100,000 jobs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def run(jobs: int) -> Simulator:
         options = Options(
             file=file,
             source={
+                "tenant": warehouse.DEMO_TENANT,
                 "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
                 "base_url": simulator.base_url,
                 "token_url": simulator.token_url,
@@ -39,10 +41,10 @@ def run(jobs: int) -> Simulator:
         console.say("\nEight hours later: jobs have ended, others have started. Second load:")
         _load(options)
     console.say(
-        "\nNow ask it something, for instance:\n"
+        f"\nNow ask it something. The command is {Path(sys.executable).with_name('m365-jobs')}; for instance:\n"
         "  m365-jobs health\n"
         "  m365-jobs dashboard    (or, as a file: m365-jobs report report.html)\n"
-        "  m365-jobs status       (in a fresh clone: .venv/bin/m365-jobs status)\n"
+        "  m365-jobs status\n"
         '  m365-jobs query "SELECT object_type, status, hours_since_success FROM protection_status"'
     )
     return simulator

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from avepoint_m365 import avepoint_m365
+from avepoint_m365.config import SECTION
 from avepoint_m365.errors import SourceError
 from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigurationException,
     ConfigValueCannotBeCoercedException,
+    ValueNotSecretException,
 )
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.exceptions import MissingDependencyException
@@ -26,6 +30,9 @@ from m365_jobs import destination_errors
 
 FINE, FAILED, WRONG_USAGE, INCOMPLETE, UNHEALTHY = 0, 1, 2, 3, 4
 """Exit codes of the command line; the last is ``health``'s."""
+
+INTERRUPTED = 130
+"""The exit code of what Ctrl+C ended, as shells have it."""
 
 
 TYPES = {
@@ -84,6 +91,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def explain(error: BaseException) -> Failure:
     """Says in one paragraph what happened, where, and what to do. Never holds a secret: errors of the source have
     none, and of the others only the known parts are used."""
+    if any(isinstance(one, KeyboardInterrupt) for one in _chain(error)):
+        # dlt hands it on as a failure of the step that it was at.
+        return Failure("internal", "Interrupted.", INTERRUPTED)
     for one in _chain(error):
         if isinstance(one, SourceError):
             return Failure(one.kind, str(one), WRONG_USAGE if one.kind == "config" else FAILED)
@@ -102,12 +112,10 @@ def explain(error: BaseException) -> Failure:
         if isinstance(one, ConfigFieldMissingException):
             return Failure("config", _missing(one), WRONG_USAGE)
         if isinstance(one, ConfigValueCannotBeCoercedException):
-            value = f"{one.field_value!r}" if "secret" not in str(one.hint).lower() else "the value"
-            name = getattr(one.hint, "__name__", str(one.hint))
-            expected = TYPES.get(name, name)
-            return Failure(
-                "config", f"sources.avepoint_m365.{one.field_name} = {value} is not {expected}.", WRONG_USAGE
-            )
+            return Failure("config", _of_another_type(one), WRONG_USAGE)
+        if isinstance(one, ValueNotSecretException):
+            text = f"{one.key} must not be in {one.provider_name}. Move it to .dlt/secrets.toml or the environment."
+            return Failure("config", text, WRONG_USAGE)
         if isinstance(one, ConfigurationException):
             return Failure("config", _first_paragraph(one), WRONG_USAGE)
     for one in _chain(error):
@@ -158,6 +166,14 @@ def _missing(error: ConfigFieldMissingException) -> str:
         f"The configuration of {error.spec_name} lacks {', '.join(error.fields)}. Set it in .dlt/secrets.toml, in "
         ".dlt/config.toml or in the environment; --verbose lists the names that were tried."
     )
+
+
+def _of_another_type(error: ConfigValueCannotBeCoercedException) -> str:
+    value = f"{error.field_value!r}" if "secret" not in str(error.hint).lower() else "the value"
+    name = getattr(error.hint, "__name__", str(error.hint))
+    # dlt does not say of which section it is: of the source's, of a destination's, or one of its own.
+    ours = error.field_name in inspect.signature(avepoint_m365).parameters
+    return f"{SECTION + '.' if ours else ''}{error.field_name} = {value} is not {TYPES.get(name, name)}."
 
 
 def _first_paragraph(error: BaseException) -> str:

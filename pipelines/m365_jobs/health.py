@@ -216,7 +216,7 @@ def _credentials(wanted: Iterable[str]) -> Iterator[Reason]:
 
 def place(tenant: str | None, location: str | None, object_type: str | None) -> str:
     """A partition in short, without what is at its default."""
-    return "/".join(part for part in (tenant, location, object_type) if part and part != warehouse.DEFAULT_TENANT)
+    return "/".join(part for part in (tenant, location, object_type) if part and part not in warehouse.UNSAID)
 
 
 def moment(value: datetime) -> str:

@@ -157,6 +157,7 @@ def _load(
     source = _source(options, run_id, progress)
     lease.take(options.min_age, LOCK_WAIT, say)
     with writing_turn(pipeline, lease, say):
+        _refuse_the_demos(pipeline, tenant)
         left_since = _finish_what_was_left(pipeline, say)
         _start_over_without_rows(pipeline, tenant, say)
         if left_since:
@@ -263,6 +264,29 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     return since
 
 
+def _refuse_the_demos(pipeline: dlt.Pipeline, tenant: str) -> None:
+    """Keeps what is real out of the demo's warehouse, where its jobs would stand beside simulated ones.
+
+    Raises:
+        UsageError: before anything is read or written.
+    """
+    file = warehouse.duckdb_file(pipeline)
+    if not file or tenant == warehouse.DEMO_TENANT:
+        return
+    with open_in_load(pipeline) as reader:
+        try:
+            demo = reader.rows(
+                f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1", warehouse.DEMO_TENANT
+            )
+        except DestinationUndefinedEntity:
+            return
+    if demo:
+        raise UsageError(
+            f"{file} is the demo's, with simulated jobs. Delete it, and run this again: the load makes a new one. Or "
+            "load in another directory."
+        )
+
+
 def _start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:
     """Forgets cursors whose rows are gone. dlt's ``drop`` of a single resource takes the tables of all partitions and
     tenants with it, but no cursor but its own."""
@@ -337,7 +361,7 @@ def _record_failures(pipeline: dlt.Pipeline, backlog: Backlog, say: Say) -> None
 
 
 def _schema(pipeline: dlt.Pipeline) -> Any:
-    name = "avepoint_m365"
+    name = destinations.SCHEMA
     return pipeline.schemas[name] if name in pipeline.schema_names else dlt.Schema(name)
 
 

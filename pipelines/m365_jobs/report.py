@@ -48,7 +48,7 @@ def write(path: Path, pipeline: dlt.Pipeline, chosen: Filter, zone: tzinfo) -> N
     """Writes the report of a warehouse.
 
     Raises:
-        UsageError: where the ending of the path is not known.
+        UsageError: where the ending of the path is not known, or the file cannot be written.
         DatabaseException: where the warehouse cannot be read.
     """
     ending, now = kind(path), datetime.now(UTC)
@@ -58,12 +58,12 @@ def write(path: Path, pipeline: dlt.Pipeline, chosen: Filter, zone: tzinfo) -> N
             found = found and replace(found, protection=html.judged(found.protection, now))
         except DestinationUndefinedEntity:
             found = None
-    if ending == ".png":
-        path.write_bytes(poster.png(found, now, zone))
-    elif ending == ".pdf":
-        path.write_bytes(poster.pdf(found, now, zone))
-    else:
-        path.write_text(page(found, now, zone), encoding="utf-8")
+    drawn = {".png": poster.png, ".pdf": poster.pdf}.get(ending)
+    content = drawn(found, now, zone) if drawn else page(found, now, zone).encode()
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def page(found: Figures | None, now: datetime, zone: tzinfo) -> str:

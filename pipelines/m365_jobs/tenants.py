@@ -9,6 +9,7 @@ from typing import Any
 
 import dlt
 from avepoint_m365.config import SECTION, AvePointCredentials, unknown
+from dlt.common.configuration import with_config
 
 from m365_jobs.errors import UsageError
 from m365_jobs.warehouse import configured_tenant
@@ -39,19 +40,30 @@ def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
     """The tenants of ``--tenant NAME`` or ``--all-tenants``; without either the one that the section itself names.
 
     Raises:
-        UsageError: for a name that is not configured, or where none is.
+        UsageError: for a name that is not configured, where none is, or where one has to be named.
     """
     if names and every:
         raise UsageError("--tenant and --all-tenants exclude each other.")
-    if not names and not every:
-        return [Tenant(configured_tenant())]
     known = configured()
-    if every and not known:
+    if not names and not every:
+        if known and not _shared_credentials().client_id:
+            raise UsageError(
+                "Each tenant has credentials of its own. Say which is meant with --tenant NAME, or all of them with "
+                "--all-tenants."
+            )
+        return [Tenant(configured_tenant())]
+    missing = [name for name in names if name not in known and name != configured_tenant()]
+    if not known and (every or missing):
         raise UsageError(f"No tenants are configured. Add sections [{TENANTS}.<name>] to .dlt/secrets.toml.")
-    for name in names:
-        if name not in known and name != configured_tenant():
-            raise unknown("tenants", name, known)
+    for name in missing:
+        raise unknown("tenants", name, known)
     return [tenant(name) if name in known else Tenant(name) for name in dict.fromkeys(names or known)]
+
+
+@with_config(sections=("sources", "avepoint_m365"))
+def _shared_credentials(credentials: AvePointCredentials = dlt.secrets.value) -> AvePointCredentials:
+    """Those of the section above the tenants'."""
+    return credentials
 
 
 def configured() -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from zlib import crc32
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.runtime.telemetry import stop_telemetry
@@ -21,6 +22,10 @@ DATASET = "m365_jobs"
 PIPELINE = "m365_jobs"
 DUCKDB_FILE = "m365_warehouse.duckdb"
 DEFAULT_TENANT = "default"
+DEMO_TENANT = "simulated"
+"""The demo's, so that its rows and cursors are nobody else's."""
+UNSAID = (DEFAULT_TENANT, DEMO_TENANT)
+"""Labels that nobody has chosen, and so are left out where partitions are named."""
 
 DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
 """What DuckDB takes while it loads, unless the configuration says something else; without, it fills the machine's
@@ -47,10 +52,21 @@ def telemetry_off() -> None:
 
 def log_at(level: str) -> None:
     """Has dlt log what is at least as grave as ``level``, unless the user's configuration speaks of it. dlt logs
-    failures with their tracebacks before it raises them."""
-    if dlt.config.get("runtime.log_level") is None:
-        dlt.config["runtime.log_level"] = level
-        dlt.current.run_context().initialize_runtime()
+    failures with their tracebacks before it raises them.
+
+    Raises:
+        UsageError: for a level that is not known.
+        ConfigurationException: for configuration that dlt cannot read.
+    """
+    try:
+        if dlt.config.get("runtime.log_level") is None:
+            dlt.config["runtime.log_level"] = level
+            dlt.current.run_context().initialize_runtime()
+    except ConfigurationException:
+        raise
+    except ValueError as error:
+        known = "CRITICAL, ERROR, WARNING, INFO, DEBUG"
+        raise UsageError(f"runtime.log_level: {error}. Known are: {known}.") from error
 
 
 def configured_tenant() -> str:

@@ -92,16 +92,6 @@ class JobType(IntEnum):
     retention = 5
 
 
-class JobState(IntEnum):
-    """States, with the codes of the ``jobState`` parameter (0 means all)."""
-
-    in_progress = 1
-    finished = 2
-    failed = 3
-    finished_with_exception = 4
-    partially_finished = 5
-
-
 class Endpoint(StrEnum):
     """The two generations of the jobs endpoint; the value is the last part of the path."""
 

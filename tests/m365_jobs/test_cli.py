@@ -209,6 +209,19 @@ def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simul
     assert "holds jobs that are not the demo's" in user.run("demo", code=2).stderr
 
 
+def test_a_first_real_load_never_goes_into_the_demos_warehouse(simulator: Simulator, desk: Sit) -> None:
+    """Its cursors would leave out all that is older than the demo, and its jobs would stay."""
+    user = desk(simulator)
+    user.run("demo", "--jobs", "200")
+    rows = user.query("SELECT * FROM jobs ORDER BY id")
+    said = user.run("load", code=2).stderr
+    assert "m365_warehouse.duckdb is the demo's" in said
+    assert (simulator.asked, user.query("SELECT * FROM jobs ORDER BY id")) == ([], rows)
+    (user.folder / "m365_warehouse.duckdb").unlink()
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -12,4 +12,4 @@ def test_the_demo_leaves_what_the_simulator_holds(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     simulator = demo.run(700)
-    assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+    assert in_warehouse(tmp_path / "m365_warehouse.duckdb", "simulated") == on_server(simulator.world, False)

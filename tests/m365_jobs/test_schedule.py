@@ -252,7 +252,7 @@ def test_without_a_scheduler_named_there_is_one_text_for_each(user: Desk) -> Non
         (("--every", "7m"), "--every '7m' is not known"),
         (("--every", "25h"), "--every '25h' is not known"),
         (("--every", "daily 24:00"), "--every 'daily 24:00' is not known"),
-        (("--tenant", "nobody"), "tenants = 'nobody' is not known"),
+        (("--tenant", "nobody"), "No tenants are configured"),
         (("--destination", "postgras"), "'postgras' is not a dlt destination"),
     ],
 )

@@ -170,3 +170,35 @@ def test_tenants_of_one_host_share_its_limit_of_requests(desk: Sit, simulator: S
     assert json.loads(user.run("status", "--format", "json").stdout)["tables"]["jobs"] == 6 * len(
         simulator.world.visible()
     )
+
+
+def test_check_tries_each_tenant_with_what_is_its_own(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    with Simulator(make_world(10, seed=3, now=NOW)) as second:
+        configure(user, section("contoso", simulator) + section("fabrikam", second, object_types='["mail"]'))
+        lines = user.run("check", code=2).stdout.splitlines()
+        assert [line.split(": ")[:2] for line in lines] == [
+            ["ok    contoso", "configuration"],
+            ["ok    contoso", "token"],
+            ["ok    contoso", "permission and API"],
+            ["FAIL  fabrikam", "configuration"],
+            ["ok    destination", str(user.folder / "m365_warehouse.duckdb")],
+        ]
+        assert "object_types = 'mail' is not known" in lines[3]
+        second.fault = lambda asked: Answer(403)
+        configure(user, section("contoso", simulator) + section("fabrikam", second))
+        (said,) = [line for line in user.run("check", code=1).stdout.splitlines() if line.startswith("FAIL")]
+        assert said.startswith("FAIL  fabrikam: permission and API: ")
+        user.run("check", "--tenant", "contoso")
+        assert "'nobody' is not known" in user.run("check", "--tenant", "nobody", code=2).stdout
+
+
+def test_a_load_of_nobody_in_particular_says_how_tenants_are_named(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    configure(user, section("contoso", simulator))
+    assert "--tenant NAME, or all of them with --all-tenants" in user.run("load", code=2).stderr
+    # What the section above has of its own is still loaded by itself.
+    shared = section("x", simulator).replace(".tenants.x", "")
+    configure(user, shared + section("contoso", simulator))
+    user.run("load")
+    assert user.query("SELECT DISTINCT tenant FROM jobs") == [("default",)]

@@ -14,6 +14,7 @@ from m365_jobs.charts import drawing
 from m365_jobs.charts.figures import Filter, Row
 from m365_jobs.charts.words import count, location, moment, service, span
 from m365_jobs.health import max_data_age
+from m365_jobs.warehouse import UNSAID
 
 STATUSES = {
     "failing": ("✕", "Failing"),
@@ -333,7 +334,7 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -
         for index, name in enumerate(columns)
         if name not in ("Tenant", "Location", "Detail", "Other")
         or len({str(row[index]) for row in body}) > 1
-        or any(row[index] not in ("", "default", location(None), 0) for row in body)
+        or any(row[index] not in ("", *UNSAID, location(None), 0) for row in body)
     ]
     numeric = {index for index in kept if all(isinstance(row[index], int | None) for row in body)}
 
