@@ -83,7 +83,7 @@ class KeptLease(Lease):
     """What the kinds of lease that a warehouse keeps have in common: waiting for it, and a thread that renews it."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
-        self._pipeline, self._tenant, self._say = pipeline, tenant, say
+        self._pipeline, self._tenant, self._run_id, self._say = pipeline, tenant, run_id, say
         self._holder = f"{socket.gethostname()}, process {os.getpid()}, run {run_id[:8]}"
         self._ended, self._renewing = threading.Event(), threading.Thread(target=self._go_on_renewing, daemon=True)
 

@@ -116,7 +116,7 @@ class LakeLease(KeptLease):
         with ExitStack() as stack:
             if not self._tables_are_there():
                 # Two that make them at once would fail each other.
-                making = stack.enter_context(MakingLease(self._pipeline, self._tenant, self._holder, self._say))
+                making = stack.enter_context(MakingLease(self._pipeline, self._tenant, self._run_id, self._say))
                 making.take(None, PATIENCE, self._say)
             stack.enter_context(super().writing(client))
             yield
