@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import dlt
+from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.connection import connect
 from avepoint_m365.errors import SourceError
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import health_checks, tenants, warehouse
 from m365_jobs.errors import Failure, explain
 from m365_jobs.scope import open_scope
+from m365_jobs.tenants import Tenant
+
+SIDE_BY_SIDE = 8
+
+CONNECTING = (
+    "credentials", "data_center", "environment", "base_url", "token_url", "endpoint", "concurrency", "trusted_hosts",
+)  # fmt: skip
+"""The settings that a connection goes by."""
 
 
 @dataclass(frozen=True)
@@ -31,31 +42,16 @@ def _failed(what: str, why: Failure) -> Finding:
     return Finding(what, False, why.text, why.exit_code)
 
 
-def findings(destination: str | None = None, dataset: str | None = None) -> Iterator[Finding]:
-    """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be."""
+def findings(
+    destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = ()
+) -> Iterator[Finding]:
+    """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be. The
+    first three for each tenant asked for, some of them side by side: a host that is down is waited for."""
     warehouse.telemetry_off()
-    try:
-        connection = connect()
-    except Exception as error:
-        yield _failed("configuration", explain(error))
-    else:
-        yield Finding(
-            "configuration", True, f"{connection.addresses.base_url}, tokens from {connection.addresses.token_url}"
-        )
-        if ending := expiry(connection.credentials):
-            yield ending
-        try:
-            connection.client.authenticate()
-        except Exception as error:
-            yield _failed("token", explain(error))
-        else:
-            yield Finding("token", True, "granted")
-            try:
-                endpoint = connection.client.ask({"pageSize": "10"}).endpoint
-            except Exception as error:
-                yield _failed("permission and API", explain(error))
-            else:
-                yield Finding("permission and API", True, f"{endpoint.path} answers")
+    several = len(asked) > 1
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for tenant, found in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
+            yield from (replace(one, what=f"{tenant.name}, {one.what}") if several else one for one in found)
     try:
         pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
         with pipeline.destination_client() as target:
@@ -67,6 +63,37 @@ def findings(destination: str | None = None, dataset: str | None = None) -> Iter
         state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
         yield Finding("destination", True, f"{where}: {state}")
         yield from _states(pipeline)
+
+
+def _of_api(tenant: Tenant) -> tuple[Tenant, list[Finding]]:
+    return tenant, list(_steps(tenant))
+
+
+def _steps(tenant: Tenant) -> Iterator[Finding]:
+    try:
+        own = tenant.settings
+        # The source looks at all settings, and asks nothing.
+        avepoint_m365(**own)
+        connection = connect(**{key: own[key] for key in CONNECTING if key in own})
+    except Exception as error:
+        yield _failed("configuration", explain(error))
+        return
+    addresses = connection.addresses
+    yield Finding("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
+    if ending := expiry(connection.credentials):
+        yield ending
+    try:
+        connection.client.authenticate()
+    except Exception as error:
+        yield _failed("token", explain(error))
+        return
+    yield Finding("token", True, "granted")
+    try:
+        endpoint = connection.client.ask({"pageSize": "10"}).endpoint
+    except Exception as error:
+        yield _failed("permission and API", explain(error))
+        return
+    yield Finding("permission and API", True, f"{endpoint.path} answers")
 
 
 def _states(pipeline: dlt.Pipeline) -> Iterator[Finding]:
@@ -98,11 +125,11 @@ def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     for name in names:
         if name not in sections and name != shared:
             continue
-        own = tenants.tenant(name).settings.get("credentials") if name in sections else None
         try:
+            own = Tenant(name, name in sections).settings.get("credentials")
             ending = expiry(own or connect().credentials)
-        except SourceError:
-            # Who looks at the warehouse needs no credentials of the API.
+        except (SourceError, ConfigurationException):
+            # Who looks at the warehouse needs no credentials of the API, and loads tell what is wrong with theirs.
             continue
         if ending:
             yield name, ending.text

@@ -120,9 +120,9 @@ class Place:
         Raises:
             Failure: with the paragraph that the command line prints; not to be retried where that is no use.
         """
-        settings = tenants.tenant(tenant).settings if tenant in tenants.configured() else {"tenant": tenant}
-        options = Options(since, until, self.destination, self.dataset, source=settings)
+        own = tenants.Tenant(tenant, tenant in tenants.configured())
         try:
+            options = Options(since, until, self.destination, self.dataset, tenant=own)
             return load(options, Progress(), context.log.info)
         except Exception as error:
             why = explain(error)

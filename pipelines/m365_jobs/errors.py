@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avepoint_m365.errors import SourceError
+from avepoint_m365.errors import InterruptedLoadError, SourceError
 from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigurationException,
@@ -87,6 +87,8 @@ def explain(error: BaseException) -> Failure:
     for one in _chain(error):
         if isinstance(one, SourceError):
             return Failure(one.kind, str(one), WRONG_USAGE if one.kind == "config" else FAILED)
+        if isinstance(one, KeyboardInterrupt):
+            return Failure("internal", str(InterruptedLoadError()), FAILED)
         if isinstance(one, QueryError):
             return Failure("query", str(one), one.exit_code)
         if isinstance(one, UsageError):
