@@ -142,8 +142,8 @@ def _refuse_unknown_keys(name: str) -> None:
     known = [*KEYS, "trusted_hosts", "credentials"]
     parts: dict[tuple[str, ...], list[str]] = {(): known, ("credentials",): list(_CREDENTIALS)}
     for inner, keys in parts.items():
-        *above, last = [*TENANTS.split("."), name, *inner]
-        found = [provider.get_value(last, dict, "", *above)[0] for provider in dlt.config.config_providers]
+        path = (*TENANTS.split("."), name, *inner)
+        found = [provider.get_value(path[-1], dict, "", *path[:-1])[0] for provider in dlt.config.config_providers]
         if not inner and any(one is not None and not isinstance(one, Mapping) for one in found):
             raise ConfigurationError(f"{TENANTS}.{name} is a value, not a section with keys.")
         in_files = [key for one in found if isinstance(one, Mapping) for key in one]

@@ -149,6 +149,23 @@ def test_a_failure_is_one_paragraph_and_is_not_tried_again_where_that_is_no_use(
     assert user.query("SELECT tenant, status, error_kind FROM load_runs") == [("contoso", "failed", "permission")]
 
 
+def test_a_section_that_cannot_be_fails_its_tenant_alone_and_is_not_tried_again(
+    user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = "SOURCES__AVEPOINT_M365__TENANTS__TYPO__"
+    monkeypatch.setenv(f"{prefix}PAGE_SIZE", "many")
+    monkeypatch.setenv(f"{prefix}EXPECTED_OBJECT_TYPES", '["tims"]')
+    done = run(instance, "typo", JOBS, RECORDS, fine=False)
+    (failed,) = [one for one in done.all_node_events if one.is_step_failure]
+    assert (
+        "tenants.typo.page_size = 'many' is not a whole number"
+        in failed.step_failure_data.user_failure_data.description
+    )
+    assert not any(one.is_step_up_for_retry for one in done.all_node_events)
+    run(instance, "contoso", JOBS, RECORDS)
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+
+
 def test_a_load_is_tried_twice_more_where_the_api_is_down_for_a_while(
     user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
