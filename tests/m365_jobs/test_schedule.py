@@ -240,6 +240,28 @@ def test_without_a_tenant_named_all_that_are_configured_are_scheduled(user: Desk
     assert "m365-jobs.env" not in printed(user, "cron")
 
 
+def test_the_folder_that_the_configuration_is_in_is_found_again(
+    user: Desk, simulator: Simulator, tmp_path: Path
+) -> None:
+    project = Desk(tmp_path / "my project", user.environment)
+    project.folder.mkdir()
+    configure(project, section("contoso", simulator))
+    user.environment["DLT_PROJECT_DIR"] = str(project.folder)
+    text = printed(user, "cron")
+    keep_variables(user, text)
+    done = subprocess.run(
+        ["/bin/sh", "-c", crontab_line(text)[1]], env=BARE, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+    text = printed(user, "kubernetes")
+    # The path says nothing in a container, where the files are mounted in the working directory.
+    assert "DLT_PROJECT_DIR" not in text
+    found = re.search(r"generic m365-jobs-configuration (.*)", text)
+    assert found is not None
+    assert shlex.split(found[1]) == [f"--from-file={project.folder / '.dlt' / 'secrets.toml'}"]
+
+
 def test_without_a_scheduler_named_there_is_one_text_for_each(user: Desk) -> None:
     text = user.run("schedule").stdout
     for sign in ("OnCalendar=", "0 */1 * * *", "kind: CronJob", "Register-ScheduledTask"):
