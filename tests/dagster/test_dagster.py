@@ -198,6 +198,27 @@ def test_a_past_day_is_loaded_again_and_the_cursors_stay(
     assert in_warehouse(file, "contoso") == truth
 
 
+def test_a_name_with_signs_that_partitions_may_not_have(
+    user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, key = "contoso, inc. [100% a|b]...", "contoso%2C inc. %5B100%25 a%7Cb%5D%2E%2E%2E"
+    for variable in [one for one in user.environment if "__CONTOSO__" in one]:
+        monkeypatch.delenv(variable)
+        monkeypatch.setenv(variable.replace("CONTOSO", name.upper()), user.environment[variable])
+    run(instance, key, JOBS, RECORDS)
+    file = user.folder / "m365_warehouse.duckdb"
+    assert in_warehouse(file, name) == on_server(simulator.world, False)
+    day = (NOW - timedelta(days=3)).date()
+    run(instance, dg.MultiPartitionKey({"day": str(day), "tenant": key}), BY_DAY)
+    assert user.query("SELECT tenant, status FROM load_runs") == [(name, "complete")] * 2
+    found = definitions()
+    context = dg.build_schedule_context(
+        instance, scheduled_execution_time=NOW, repository_def=found.get_repository_def()
+    )
+    requests = found.resolve_schedule_def("load_schedule").evaluate_tick(context).run_requests
+    assert [one.partition_key for one in requests or ()] == [key, "fabrikam"]
+
+
 def test_runs_in_processes_of_their_own_share_one_warehouse(
     user: Desk, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
