@@ -4,6 +4,7 @@ holds them."""
 from __future__ import annotations
 
 import getpass
+import glob
 import json
 import os
 import re
@@ -157,7 +158,10 @@ def _systemd(plan: Plan) -> dict[str, str]:
     return {
         "folder": plain(plan.folder),
         "state_variable": word(f"DLT_DATA_DIR={plan.state}"),
-        "environment_file": f"EnvironmentFile={plain(plan.environment_file)}\n" if plan.variables else "",
+        # Read as a wildcard expression, in which brackets and the like stand for other signs.
+        "environment_file": f"EnvironmentFile={plain(Path(glob.escape(str(plan.environment_file))))}\n"
+        if plan.variables
+        else "",
         "command": " ".join(word(part).replace("$", "$$") for part in plan.command),
         "calendar": plan.every.systemd,
         "needs": _needs_file(plan),

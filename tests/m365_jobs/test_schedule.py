@@ -1,6 +1,7 @@
 """What `schedule` prints is taken by each scheduler as it stands, runs, and holds no secret."""
 
 import configparser
+import glob
 import re
 import shlex
 import shutil
@@ -26,7 +27,7 @@ BARE = {"PATH": "/usr/bin:/bin"}
 def user(simulator: Simulator, desk: Sit, tmp_path: Path) -> Desk:
     """Someone whose folder has a name that quoting is for."""
     user = desk(simulator)
-    user.folder = tmp_path / "50% of $HOME's work"
+    user.folder = tmp_path / "50% of $HOME's [work]"
     user.folder.mkdir()
     return user
 
@@ -71,7 +72,9 @@ def as_systemd_runs(service: configparser.ConfigParser) -> subprocess.CompletedP
     own = service["Service"]
     environment = BARE | dict(word.split("=", 1) for word in words(own["Environment"]))
     if "EnvironmentFile" in own:
-        lines = Path(own["EnvironmentFile"].replace("%%", "%")).read_text().splitlines()
+        # systemd.exec(5): the name may be a wildcard expression.
+        (file,) = glob.glob(own["EnvironmentFile"].replace("%%", "%"))
+        lines = Path(file).read_text().splitlines()
         environment |= dict(shlex.split(line)[0].split("=", 1) for line in lines)
     command = [word.replace("$$", "$") for word in words(own["ExecStart"])]
     folder = own["WorkingDirectory"].replace("%%", "%")
