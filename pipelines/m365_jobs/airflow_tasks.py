@@ -12,7 +12,9 @@ import dlt
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from avepoint_m365 import Progress
 from avepoint_m365.config import SECTION
+from avepoint_m365.errors import SourceError
 from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.extract.incremental.context import TimeIntervalContext
 
 from m365_jobs.errors import WRONG_USAGE, explain
@@ -38,8 +40,11 @@ def units(tenants: Sequence[str], split: str) -> list[dict[str, str]]:
         shared = dlt.config.get(f"{SECTION}.locations", list)
         units: list[dict[str, str]] = []
         for one in found:
-            # A tenant may have an empty list of its own.
-            places = one.settings.get("locations", shared) or ()
+            try:
+                # A tenant may have an empty list of its own.
+                places = one.settings.get("locations", shared) or ()
+            except (SourceError, ConfigurationException):
+                places = ()  # its own task says what is wrong with its section, and fails for itself alone
             units += [{"tenant": one.name, "location": place} for place in places] or [{"tenant": one.name}]
         return units
 
@@ -71,8 +76,7 @@ def load_unit(
         AirflowSkipException: where ``options.min_age`` leaves the tenant to another worker.
     """
     with _explained(), ExitStack() as stack:
-        (tenant,) = selected([unit["tenant"]], every=False)
-        options.source = {**tenant.settings, "tenant": tenant.name}
+        (options.tenant,) = selected([unit["tenant"]], every=False)
         if "location" in unit:
             options.source["locations"] = [unit["location"]]
         if interval:

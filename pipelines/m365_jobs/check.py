@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,11 +12,20 @@ from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.connection import connect
 from avepoint_m365.errors import SourceError
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import health_checks, tenants, warehouse
 from m365_jobs.errors import Failure, explain
 from m365_jobs.scope import open_scope
+from m365_jobs.tenants import Tenant
+
+SIDE_BY_SIDE = 8
+
+CONNECTING = (
+    "credentials", "data_center", "environment", "base_url", "token_url", "endpoint", "concurrency", "trusted_hosts",
+)  # fmt: skip
+"""The settings that a connection goes by."""
 
 
 @dataclass(frozen=True)
@@ -34,38 +43,47 @@ def _failed(what: str, why: Failure) -> Finding:
 
 
 def findings(
-    destination: str | None = None, dataset: str | None = None, names: Sequence[str] = ()
+    destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = ()
 ) -> Iterator[Finding]:
-    """Tries configuration, token and permission with API of the tenants named, or else of all that have a section of
-    their own, or of the one that the configuration names; then the destination. Later ones only where they can be."""
+    """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be. The
+    first three for each tenant asked for, some of them side by side: a host that is down is waited for."""
     warehouse.telemetry_off()
     from m365_jobs.unheeded import unheeded  # which looks at settings of health, and that imports this
 
     for text in unheeded():
         yield Finding("settings", True, text)
+    several = len(asked) > 1
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for tenant, found in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
+            yield from (replace(one, what=f"{tenant.name}, {one.what}") if several else one for one in found)
     try:
-        every = not names and bool(tenants.configured())
-        chosen = tenants.selected(names, every=every)
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        with pipeline.destination_client() as target:
+            ready = target.is_storage_initialized()
+        where = warehouse.location(pipeline)
     except Exception as error:
-        yield _failed("configuration", explain(error))
+        yield _failed("destination", explain(error))
     else:
-        for one in chosen:
-            for found in _of_tenant(one):
-                yield replace(found, what=f"{one.name}: {found.what}") if names or every else found
-    yield from _of_destination(destination, dataset)
+        state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
+        yield Finding("destination", True, f"{where}: {state}")
+        yield from _states(pipeline)
 
 
-def _of_tenant(tenant: tenants.Tenant) -> Iterator[Finding]:
+def _of_api(tenant: Tenant) -> tuple[Tenant, list[Finding]]:
+    return tenant, list(_steps(tenant))
+
+
+def _steps(tenant: Tenant) -> Iterator[Finding]:
     try:
-        own = {key: value for key, value in tenant.settings.items() if key in inspect.signature(connect).parameters}
-        connection = connect(**own)
-        avepoint_m365(**tenant.settings)  # for the settings that need no connection
+        own = tenant.settings
+        # The source looks at all settings, and asks nothing.
+        avepoint_m365(**own)
+        connection = connect(**{key: own[key] for key in CONNECTING if key in own})
     except Exception as error:
         yield _failed("configuration", explain(error))
         return
-    yield Finding(
-        "configuration", True, f"{connection.addresses.base_url}, tokens from {connection.addresses.token_url}"
-    )
+    addresses = connection.addresses
+    yield Finding("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
     if ending := expiry(connection.credentials):
         yield ending
     try:
@@ -78,22 +96,8 @@ def _of_tenant(tenant: tenants.Tenant) -> Iterator[Finding]:
         endpoint = connection.client.ask({"pageSize": "10"}).endpoint
     except Exception as error:
         yield _failed("permission and API", explain(error))
-    else:
-        yield Finding("permission and API", True, f"{endpoint.path} answers")
-
-
-def _of_destination(destination: str | None, dataset: str | None) -> Iterator[Finding]:
-    try:
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
-        with pipeline.destination_client() as target:
-            ready = target.is_storage_initialized()
-        where = warehouse.location(pipeline)
-    except Exception as error:
-        yield _failed("destination", explain(error))
-    else:
-        state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
-        yield Finding("destination", True, f"{where}: {state}")
-        yield from _states(pipeline)
+        return
+    yield Finding("permission and API", True, f"{endpoint.path} answers")
 
 
 def _states(pipeline: dlt.Pipeline) -> Iterator[Finding]:
@@ -125,11 +129,11 @@ def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     for name in names:
         if name not in sections and name != shared:
             continue
-        own = tenants.tenant(name).settings.get("credentials") if name in sections else None
         try:
+            own = Tenant(name, name in sections).settings.get("credentials")
             ending = expiry(own or connect().credentials)
-        except SourceError:
-            # Who looks at the warehouse needs no credentials of the API.
+        except (SourceError, ConfigurationException):
+            # Who looks at the warehouse needs no credentials of the API, and loads tell what is wrong with theirs.
             continue
         if ending:
             yield name, ending.text

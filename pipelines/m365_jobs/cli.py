@@ -88,6 +88,10 @@ MinAge = Annotated[
 SideBySide = Annotated[
     int, typer.Option(min=1, help="Of several tenants, how many are loaded at once; each API host has a limit as well.")
 ]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(min=1, help="Requests under way at most, for each API host; the configuration's, or 8, where unset."),
+]
 
 
 @contextmanager
@@ -125,6 +129,7 @@ def load(
     all_tenants: AllTenants = False,
     min_age_minutes: MinAge = 0.0,
     side_by_side: SideBySide = 8,
+    concurrency: Concurrency = None,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
@@ -136,6 +141,8 @@ def load(
         from m365_jobs.tenants import selected
 
         options, tenants = Options(begin, end, destination, dataset), selected(tenant or (), every=all_tenants)
+        if concurrency:
+            options.source["concurrency"] = concurrency
         if all_tenants:
             options.min_age = timedelta(minutes=min_age_minutes)
         elif min_age_minutes:
@@ -153,7 +160,7 @@ def _load_one(options: Any, tenant: Any) -> int:
     from m365_jobs.load import load as run
 
     progress = Progress()
-    options.source = {**tenant.settings, "tenant": tenant.name}
+    options.tenant = tenant
     with console.watch(lambda: console.progress_of_one(progress)):
         summary = run(options, progress, console.say)
     console.report(summary)
@@ -246,14 +253,21 @@ def health(
 
 @app.command()
 def check(
-    tenant: Tenants = None, destination: Destination = None, dataset: Dataset = None, verbose: Verbose = False
+    tenant: Tenants = None,
+    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="Every tenant of the configuration.")] = False,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
 ) -> None:
     """Try configuration, token, permission, API and destination, and name the cure for what fails."""
     worst = 0
     with _failures(verbose):
         from m365_jobs.check import findings
+        from m365_jobs.tenants import only_sections, selected
 
-        for one in findings(destination, dataset, tenant or ()):
+        # Where all credentials are tenants' own, there is nobody else to try.
+        every = all_tenants or (not tenant and only_sections())
+        for one in findings(destination, dataset, selected(tenant or (), every=every)):
             typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {one.text}")
             worst = max(worst, one.exit_code)
     raise typer.Exit(worst)

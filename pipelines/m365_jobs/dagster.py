@@ -3,6 +3,7 @@
 Needs the extra ``dagster``, so nothing that the command line imports imports this.
 """
 
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote
 
 import dagster as dg
 import dlt
@@ -76,7 +78,7 @@ def definitions(
     Raises:
         UsageError: for a destination that is not known.
     """
-    names = tenants.configured() or [warehouse.configured_tenant()]
+    names = list(map(partition_of, tenants.configured() or [warehouse.configured_tenant()]))
     by_tenant = dg.StaticPartitionsDefinition(names)
     place = Place(destination, dataset)
     specs = Specs(place, translator or Translator())
@@ -94,6 +96,11 @@ def definitions(
         schedules=[load_schedule],
         executor=executor,
     )
+
+
+def partition_of(tenant: str) -> str:
+    """A tenant's name as the key of a partition: signs that Dagster refuses there are written as in a web address."""
+    return re.sub(r"[%|,\[\]\x00-\x1f]|\.{3}", lambda found: "".join(f"%{ord(one):02X}" for one in found[0]), tenant)
 
 
 @dg.definitions
@@ -120,9 +127,9 @@ class Place:
         Raises:
             Failure: with the paragraph that the command line prints; not to be retried where that is no use.
         """
-        settings = tenants.tenant(tenant).settings if tenant in tenants.configured() else {"tenant": tenant}
-        options = Options(since, until, self.destination, self.dataset, source=settings)
+        own = tenants.Tenant(tenant, tenant in tenants.configured())
         try:
+            options = Options(since, until, self.destination, self.dataset, tenant=own)
             return load(options, Progress(), context.log.info)
         except Exception as error:
             why = explain(error)
@@ -206,7 +213,7 @@ def _new_jobs(
         retry_policy=retries,
     )
     def load_new(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        tenant = context.partition_key
+        tenant = unquote(context.partition_key)
         summary = place.load(context, tenant)
         yield dg.MaterializeResult(
             asset_key=jobs,
@@ -238,7 +245,7 @@ def _past_days(
     )
     def load_day(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         key: Any = context.partition_key
-        tenant, day = key.keys_by_dimension["tenant"], key.keys_by_dimension["day"]
+        tenant, day = unquote(key.keys_by_dimension["tenant"]), key.keys_by_dimension["day"]
         since = datetime.fromisoformat(day).replace(tzinfo=UTC)
         summary = place.load(context, tenant, since, since + timedelta(days=1))
         yield dg.MaterializeResult(

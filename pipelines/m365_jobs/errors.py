@@ -11,7 +11,7 @@ from pathlib import Path
 
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import SECTION
-from avepoint_m365.errors import SourceError
+from avepoint_m365.errors import InterruptedLoadError, SourceError
 from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigurationException,
@@ -91,7 +91,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def explain(error: BaseException) -> Failure:
     """Says in one paragraph what happened, where, and what to do. Never holds a secret: errors of the source have
     none, and of the others only the known parts are used."""
-    if any(isinstance(one, KeyboardInterrupt) for one in _chain(error)):
+    if any(isinstance(one, KeyboardInterrupt | InterruptedLoadError) for one in _chain(error)):
         # dlt hands it on as a failure of the step that it was at.
         return Failure("internal", "Interrupted.", INTERRUPTED)
     for one in _chain(error):

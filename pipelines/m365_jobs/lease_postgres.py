@@ -20,9 +20,12 @@ CREATE = (
 TAKE = """
 INSERT INTO {0} AS held (tenant, holder, expires_at) VALUES (%s, %s, now() + %s * interval '1 second')
 ON CONFLICT (tenant) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-WHERE held.expires_at < now() AND (held.ended_at IS NULL OR held.ended_at <= now() - %s * interval '1 second')
+WHERE held.expires_at NOT BETWEEN now() AND now() + %s * interval '1 second'
+AND (held.ended_at > now() - %s * interval '1 second' AND held.ended_at <= now()) IS NOT TRUE
 RETURNING 1
 """
+"""Times to come are of a clock that was put back since, and say nothing; those who hold a lease renew it."""
+
 LOOK = "SELECT holder, expires_at > now(), extract(epoch FROM now() - ended_at)::bigint FROM {} WHERE tenant = %s"
 RENEW = "UPDATE {} SET expires_at = now() + %s * interval '1 second' WHERE tenant = %s AND holder = %s RETURNING 1"
 GIVE_BACK = "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = now() WHERE tenant = %s AND holder = %s"
@@ -38,14 +41,18 @@ class PostgresLease(KeptLease):
         self._client = self._client or self._pipeline.sql_client()
         with self._client as client:
             try:
-                taken = self._execute(client, TAKE, self._tenant, self._holder, lease.SECONDS, age)
+                taken = self._take(client, age)
             except DatabaseUndefinedRelation:
                 self._create(client)
-                taken = self._execute(client, TAKE, self._tenant, self._holder, lease.SECONDS, age)
+                taken = self._take(client, age)
             if taken:
                 return ""
             ((holder, held, ago),) = self._execute(client, LOOK, self._tenant)
         return self._running(holder) if held else self._too_young(ago)
+
+    def _take(self, client: Any, age: float) -> bool:
+        lasts = lease.SECONDS
+        return bool(self._execute(client, TAKE, self._tenant, self._holder, lasts, 2 * lasts, age))
 
     def _create(self, client: Any) -> None:
         destinations.refuse_others(self._pipeline)

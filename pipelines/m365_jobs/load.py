@@ -30,6 +30,7 @@ from m365_jobs.locks import LOCK_WAIT, folder_lock, threads, writing_turn
 from m365_jobs.reader import open_in_load
 from m365_jobs.runs import Backlog, Run, failed, resource
 from m365_jobs.scope import Scope
+from m365_jobs.tenants import Tenant
 
 SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
@@ -50,8 +51,10 @@ class Options:
     dataset: str | None = None
     file: Path | None = None
     """A DuckDB file that goes before any destination; the demo's."""
+    tenant: Tenant | None = None
+    """Whose settings go before those of the section above; the one that the configuration names where unset."""
     source: dict[str, Any] = field(default_factory=dict)
-    """Settings of the source that go before the configuration's; the demo's."""
+    """Settings of the source that go before all of these; the demo's."""
     min_age: timedelta | None = None
     """Has a load raise ``Busy`` where another is at the tenant, or ended less than this ago; without, it waits."""
 
@@ -99,7 +102,8 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
     """
     # Arrow's own memory pool keeps what a slice no longer needs: 460 MB at most for 100,000 jobs instead of 380.
     pa.set_memory_pool(pa.system_memory_pool())
-    tenant = str(options.source.get("tenant") or warehouse.configured_tenant())
+    named = options.tenant.name if options.tenant else warehouse.configured_tenant()
+    tenant = str(options.source.get("tenant") or named)
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     protection = marts.protection()
     with ExitStack() as stack:
@@ -212,8 +216,9 @@ def _check(
 
 
 def _source(options: Options, run_id: str, progress: Progress) -> Any:
+    own = options.tenant.settings if options.tenant else {}
     return avepoint_m365(
-        **options.source,
+        **{**own, **options.source},
         since=options.since,
         until=options.until,
         slice_jobs=SLICE_JOBS,

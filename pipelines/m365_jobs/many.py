@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from avepoint_m365 import Progress
+from avepoint_m365.errors import InterruptedLoadError
 
 from m365_jobs.errors import FAILED, FINE, Failure, explain
 from m365_jobs.lease import Busy, refuse_age
@@ -62,6 +63,7 @@ def load_all(
 
     Raises:
         UsageError: before anything is loaded, where the warehouse cannot tell how long ago a tenant was.
+        InterruptedLoadError: once all have ended, where that was asked for (KeyboardInterrupt).
     """
     # Before others read the configuration: it writes to it.
     telemetry_off()
@@ -73,8 +75,8 @@ def load_all(
             say(f"{tenant.name}: {text}")
 
         try:
-            own = replace(options, source={**options.source, **tenant.settings, "tenant": tenant.name})
-            outcome = Outcome(tenant.name, summary=load(own, group.progress[tenant.name], tell))
+            summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
+            outcome = Outcome(tenant.name, summary=summary)
         except Busy as busy:
             tell(f"left out. {busy}")
             outcome = Outcome(tenant.name)
@@ -87,4 +89,10 @@ def load_all(
         return outcome
 
     with ThreadPoolExecutor(side_by_side, thread_name_prefix="tenant") as pool:
-        list(pool.map(one, tenants))
+        try:
+            list(pool.map(one, tenants))
+        except KeyboardInterrupt:
+            say("Interrupted; each tenant ends with the request or the write that it is at.")
+            for progress in group.progress.values():
+                progress.traffic.interrupted.set()
+            raise InterruptedLoadError from None

@@ -4,6 +4,7 @@ holds them."""
 from __future__ import annotations
 
 import getpass
+import glob
 import json
 import os
 import re
@@ -25,7 +26,10 @@ from m365_jobs.errors import UsageError
 ENVIRONMENT_FILE = "m365-jobs.env"
 """In the working directory: the variables that this shell has and a scheduler has not."""
 
-_OTHER_VARIABLES = ("DESTINATION_TYPE", "DESTINATION_NAME", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE")
+_PATHS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "DLT_PROJECT_DIR", "DLT_CONFIG_FOLDER")
+"""Variables that hold a path of this machine, which says nothing in a container."""
+
+_OTHER_VARIABLES = ("DESTINATION_TYPE", "DESTINATION_NAME", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", *_PATHS)
 """What loads heed beside dlt's variables, which have two underscores in a row between their parts."""
 
 
@@ -78,6 +82,8 @@ class Plan:
     image: str
     python: Path
     folder: Path
+    settings: Path
+    """Where dlt's configuration files are."""
     state: Path
     user: str
     variables: Sequence[str]
@@ -121,6 +127,7 @@ def plan(
         image=image,
         python=Path(sys.executable),
         folder=Path.cwd(),
+        settings=Path(dlt.current.run_context().settings_dir).absolute(),
         state=Path(dlt.current.run_context().data_dir).absolute(),
         user=getpass.getuser(),
         variables=variables,
@@ -151,7 +158,10 @@ def _systemd(plan: Plan) -> dict[str, str]:
     return {
         "folder": plain(plan.folder),
         "state_variable": word(f"DLT_DATA_DIR={plan.state}"),
-        "environment_file": f"EnvironmentFile={plain(plan.environment_file)}\n" if plan.variables else "",
+        # Read as a wildcard expression, in which brackets and the like stand for other signs.
+        "environment_file": f"EnvironmentFile={plain(Path(glob.escape(str(plan.environment_file))))}\n"
+        if plan.variables
+        else "",
         "command": " ".join(word(part).replace("$", "$$") for part in plan.command),
         "calendar": plan.every.systemd,
         "needs": _needs_file(plan),
@@ -182,15 +192,15 @@ def _kubernetes(plan: Plan) -> dict[str, str]:
                       name: m365-jobs
                       key: {0}
 """
-    # A path of this machine, if it is there, says nothing in a container.
-    variables = [name for name in plan.variables if name != "REQUESTS_CA_BUNDLE"]
-    settings = [name for name in ("config.toml", "secrets.toml") if (plan.folder / ".dlt" / name).exists()]
+    variables = [name for name in plan.variables if name not in _PATHS]
+    here = plan.settings.relative_to(plan.folder) if plan.settings.is_relative_to(plan.folder) else plan.settings
+    settings = [here / name for name in ("config.toml", "secrets.toml") if (plan.settings / name).exists()]
     needs = []
     if variables:
         literals = [f'--from-literal={name}="${name}"' for name in variables]
         needs += ["First, in this shell:", " \\\n#     ".join(["kubectl create secret generic m365-jobs", *literals])]
     if settings:
-        kept = " ".join(f"--from-file=.dlt/{name}" for name in settings)
+        kept = " ".join(f"--from-file={shlex.quote(file.as_posix())}" for file in settings)
         needs += ["First, in this folder:", f"kubectl create secret generic m365-jobs-configuration {kept}"]
     return {
         "command": json.dumps(["python", *plan.arguments]),

@@ -26,6 +26,8 @@ DEMO_TENANT = "simulated"
 """The demo's, so that its rows and cursors are nobody else's."""
 UNSAID = (DEFAULT_TENANT, DEMO_TENANT)
 """Labels that nobody has chosen, and so are left out where partitions are named."""
+LONGEST_NAME = 64
+"""Of a pipeline: dlt calls a schema by it, which may have no longer one."""
 
 DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
 """What DuckDB takes while it loads, unless the configuration says something else; without, it fills the machine's
@@ -79,9 +81,11 @@ def pipeline_name(tenant: str) -> str:
     if tenant == DEFAULT_TENANT:
         return PIPELINE
     plain = re.sub(r"[^A-Za-z0-9]+", "_", tenant).strip("_").lower()
-    if plain != tenant:
-        # Two labels must not share cursors because they look alike without their punctuation.
-        plain = f"{plain}_{hashlib.sha256(tenant.encode()).hexdigest()[:8]}"
+    room = LONGEST_NAME - len(f"{PIPELINE}__")
+    if plain != tenant or len(plain) > room:
+        # Two labels must not share cursors because they look alike without their punctuation or their ends.
+        number = f"_{hashlib.sha256(tenant.encode()).hexdigest()[:8]}"
+        plain = plain[: room - len(number)] + number
     return f"{PIPELINE}__{plain}"
 
 

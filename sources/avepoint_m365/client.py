@@ -32,6 +32,7 @@ from avepoint_m365.errors import (
     BadResponseError,
     ConfigurationError,
     EndpointMissingError,
+    InterruptedLoadError,
     MissingPermissionError,
     SourceError,
     ThrottledError,
@@ -69,11 +70,22 @@ class Traffic:
         self.attempts = 0
         self.throttled = 0
         """Answers with 429."""
+        self.interrupted = threading.Event()
+        """Set from any thread: no other request is sent, and those who ask get an error."""
 
     @property
     def attempts_of_thread(self) -> int:
         """Attempts of the calling thread so far."""
         return getattr(self._local, "attempts", 0)
+
+    def go_on(self) -> None:
+        """Does nothing, unless no other request is to be sent.
+
+        Raises:
+            InterruptedLoadError: where that is so.
+        """
+        if self.interrupted.is_set():
+            raise InterruptedLoadError
 
     def observe(self, response: requests.Response | None, error: BaseException | None) -> bool:
         """Counts one attempt; never asks for another, which the client decides by itself."""
@@ -81,6 +93,7 @@ class Traffic:
         with self._lock:
             self.attempts += 1
             self.throttled += response is not None and _status(response) == 429
+        self.go_on()
         return False
 
 
@@ -176,7 +189,7 @@ class JobsClient:
         """Sends when the gate lets it, and again after a pause for each 429, until as many pauses as there may be
         attempts have passed in which the API served nobody."""
         while True:
-            with self._gate.passage() as number:
+            with self._gate.passage(self.traffic.go_on) as number:
                 try:
                     response = send()
                 except requests.RequestException as error:

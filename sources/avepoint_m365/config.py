@@ -43,28 +43,29 @@ class AvePointCredentials(CredentialsConfiguration):
     certificate_password: TSecretStrValue | None = None
     expires_at: str | None = None
 
-    def identity(self) -> Identity:
-        """What proves who we are.
+    def identity(self, section: str = SECTION) -> Identity:
+        """What proves who we are; errors say that the credentials are those of ``section``.
 
         Raises:
             ConfigurationError: where there is no client id, or neither or both of secret and certificate.
         """
         if not self.client_id:
             raise ConfigurationError(
-                f"{SECTION}.credentials.client_id is missing. Set it in .dlt/secrets.toml or as the variable "
-                "SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_ID, with client_secret or certificate_path beside it."
+                f"{section}.credentials.client_id is missing. Set it in .dlt/secrets.toml or as the variable "
+                f"{section.replace('.', '__').upper()}__CREDENTIALS__CLIENT_ID, with client_secret or certificate_path "
+                "beside it."
             )
         if bool(self.client_secret) == bool(self.certificate_path):
             raise ConfigurationError(
-                f"{SECTION}.credentials needs either client_secret or certificate_path: "
+                f"{section}.credentials needs either client_secret or certificate_path: "
                 f"{'both are' if self.client_secret else 'neither is'} set."
             )
         if self.certificate_password and not self.certificate_path:
             raise ConfigurationError(
-                f"{SECTION}.credentials.certificate_password is set, but no certificate_path that it could open."
+                f"{section}.credentials.certificate_password is set, but no certificate_path that it could open."
             )
         if self.expires_at:
-            parse_moment(f"{SECTION}.credentials.expires_at", self.expires_at)
+            parse_moment(f"{section}.credentials.expires_at", self.expires_at)
         if self.certificate_path:
             from avepoint_m365.certificate import load_certificate
 

@@ -47,5 +47,14 @@ class BadResponseError(SourceError):
     kind = "bad_response"
 
 
+class InterruptedLoadError(SourceError):
+    """Whoever runs the load wants it to end."""
+
+    kind = "internal"
+
+    def __init__(self) -> None:
+        super().__init__("Interrupted.")
+
+
 class EndpointMissingError(ApiError):
     """This host does not have this generation of the endpoint (404, 405 or 410)."""

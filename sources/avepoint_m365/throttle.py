@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -39,11 +39,13 @@ _making = threading.Lock()
 
 
 def gate_of(host: str, concurrency: int) -> Gate:
-    """The gate of an API host, shared by all who ask it in this process: tenants of one host have one limit."""
+    """The gate of an API host, shared by all who ask it in this process: tenants of one host have one limit, which is
+    the lowest of theirs."""
     with _making:
         gate = _gates.get(host)
         if gate is None:
             gate = _gates[host] = Gate(concurrency)
+        gate.allow_at_most(concurrency)
         return gate
 
 
@@ -61,12 +63,21 @@ class Gate:
         self.pauses = 0
         """Pauses since the last answer that was not a 429."""
 
+    def allow_at_most(self, concurrency: int) -> None:
+        """Lowers the limit to that of somebody who wants no more."""
+        with self._changed:
+            self._most = min(self._most, concurrency)
+            self.limit = min(self.limit, self._most)
+
     @contextmanager
-    def passage(self) -> Iterator[int]:
-        """Waits until a request may be sent; the block sends it, and gives the number it gets to ``close``."""
+    def passage(self, go_on: Callable[[], None] = lambda: None) -> Iterator[int]:
+        """Waits until a request may be sent; the block sends it, and gives the number it gets to ``close``. Meanwhile,
+        and at the end, ``go_on`` is called now and then; it may raise."""
         with self._changed:
             while (wait := self._closed_until - time.monotonic()) > 0 or self._inside >= self.limit:
-                self._changed.wait(wait if wait > 0 else None)
+                go_on()
+                self._changed.wait(min(wait, 1) if wait > 0 else None)
+            go_on()
             self._inside += 1
             number = self._round
         try:

@@ -51,6 +51,7 @@ def test_each_tenant_is_a_task_and_a_broken_one_fails_alone(airflow: Airflow, tm
             section("contoso", first),
             section("fabrikam", broken),
             section("northwind", second, 'locations = ["EUR", "NAM"]'),
+            '[sources.avepoint_m365.tenants."typo.example"]\npage_size = "many"\n',
         )
         airflow.run("dags", "test", "m365_jobs", code=1)
     assert airflow.ask(
@@ -59,6 +60,7 @@ def test_each_tenant_is_a_task_and_a_broken_one_fails_alone(airflow: Airflow, tm
         ("load", "contoso", "success"),
         ("load", "fabrikam", "failed"),
         ("load", "northwind", "success"),
+        ("load", "typo.example", "failed"),
         ("tenants", None, "success"),
     ]
     assert in_warehouse(tmp_path / "warehouse.duckdb", "contoso") == on_server(here, False)

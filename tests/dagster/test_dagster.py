@@ -149,6 +149,23 @@ def test_a_failure_is_one_paragraph_and_is_not_tried_again_where_that_is_no_use(
     assert user.query("SELECT tenant, status, error_kind FROM load_runs") == [("contoso", "failed", "permission")]
 
 
+def test_a_section_that_cannot_be_fails_its_tenant_alone_and_is_not_tried_again(
+    user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = "SOURCES__AVEPOINT_M365__TENANTS__TYPO__"
+    monkeypatch.setenv(f"{prefix}PAGE_SIZE", "many")
+    monkeypatch.setenv(f"{prefix}EXPECTED_OBJECT_TYPES", '["tims"]')
+    done = run(instance, "typo", JOBS, RECORDS, fine=False)
+    (failed,) = [one for one in done.all_node_events if one.is_step_failure]
+    assert (
+        "tenants.typo.page_size = 'many' is not a whole number"
+        in failed.step_failure_data.user_failure_data.description
+    )
+    assert not any(one.is_step_up_for_retry for one in done.all_node_events)
+    run(instance, "contoso", JOBS, RECORDS)
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+
+
 def test_a_load_is_tried_twice_more_where_the_api_is_down_for_a_while(
     user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +196,27 @@ def test_a_past_day_is_loaded_again_and_the_cursors_stay(
     assert in_warehouse(file, "contoso") == that_day
     run(instance, "contoso", JOBS, RECORDS)
     assert in_warehouse(file, "contoso") == truth
+
+
+def test_a_name_with_signs_that_partitions_may_not_have(
+    user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, key = "contoso, inc. [100% a|b]...", "contoso%2C inc. %5B100%25 a%7Cb%5D%2E%2E%2E"
+    for variable in [one for one in user.environment if "__CONTOSO__" in one]:
+        monkeypatch.delenv(variable)
+        monkeypatch.setenv(variable.replace("CONTOSO", name.upper()), user.environment[variable])
+    run(instance, key, JOBS, RECORDS)
+    file = user.folder / "m365_warehouse.duckdb"
+    assert in_warehouse(file, name) == on_server(simulator.world, False)
+    day = (NOW - timedelta(days=3)).date()
+    run(instance, dg.MultiPartitionKey({"day": str(day), "tenant": key}), BY_DAY)
+    assert user.query("SELECT tenant, status FROM load_runs") == [(name, "complete")] * 2
+    found = definitions()
+    context = dg.build_schedule_context(
+        instance, scheduled_execution_time=NOW, repository_def=found.get_repository_def()
+    )
+    requests = found.resolve_schedule_def("load_schedule").evaluate_tick(context).run_requests
+    assert [one.partition_key for one in requests or ()] == [key, "fabrikam"]
 
 
 def test_runs_in_processes_of_their_own_share_one_warehouse(

@@ -1,6 +1,7 @@
 """What `schedule` prints is taken by each scheduler as it stands, runs, and holds no secret."""
 
 import configparser
+import glob
 import re
 import shlex
 import shutil
@@ -26,7 +27,7 @@ BARE = {"PATH": "/usr/bin:/bin"}
 def user(simulator: Simulator, desk: Sit, tmp_path: Path) -> Desk:
     """Someone whose folder has a name that quoting is for."""
     user = desk(simulator)
-    user.folder = tmp_path / "50% of $HOME's work"
+    user.folder = tmp_path / "50% of $HOME's [work]"
     user.folder.mkdir()
     return user
 
@@ -71,7 +72,9 @@ def as_systemd_runs(service: configparser.ConfigParser) -> subprocess.CompletedP
     own = service["Service"]
     environment = BARE | dict(word.split("=", 1) for word in words(own["Environment"]))
     if "EnvironmentFile" in own:
-        lines = Path(own["EnvironmentFile"].replace("%%", "%")).read_text().splitlines()
+        # systemd.exec(5): the name may be a wildcard expression.
+        (file,) = glob.glob(own["EnvironmentFile"].replace("%%", "%"))
+        lines = Path(file).read_text().splitlines()
         environment |= dict(shlex.split(line)[0].split("=", 1) for line in lines)
     command = [word.replace("$$", "$") for word in words(own["ExecStart"])]
     folder = own["WorkingDirectory"].replace("%%", "%")
@@ -238,6 +241,28 @@ def test_without_a_tenant_named_all_that_are_configured_are_scheduled(user: Desk
     for more, arguments in (((), "load --all-tenants"), (("--tenant", "contoso"), "load --tenant contoso")):
         assert f"-m m365_jobs {arguments} 2>&1" in printed(user, "cron", *more)
     assert "m365-jobs.env" not in printed(user, "cron")
+
+
+def test_the_folder_that_the_configuration_is_in_is_found_again(
+    user: Desk, simulator: Simulator, tmp_path: Path
+) -> None:
+    project = Desk(tmp_path / "my project", user.environment)
+    project.folder.mkdir()
+    configure(project, section("contoso", simulator))
+    user.environment["DLT_PROJECT_DIR"] = str(project.folder)
+    text = printed(user, "cron")
+    keep_variables(user, text)
+    done = subprocess.run(
+        ["/bin/sh", "-c", crontab_line(text)[1]], env=BARE, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+    text = printed(user, "kubernetes")
+    # The path says nothing in a container, where the files are mounted in the working directory.
+    assert "DLT_PROJECT_DIR" not in text
+    found = re.search(r"generic m365-jobs-configuration (.*)", text)
+    assert found is not None
+    assert shlex.split(found[1]) == [f"--from-file={project.folder / '.dlt' / 'secrets.toml'}"]
 
 
 def test_without_a_scheduler_named_there_is_one_text_for_each(user: Desk) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -172,27 +175,6 @@ def test_tenants_of_one_host_share_its_limit_of_requests(desk: Sit, simulator: S
     )
 
 
-def test_check_tries_each_tenant_with_what_is_its_own(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
-    with Simulator(make_world(10, seed=3, now=NOW)) as second:
-        configure(user, section("contoso", simulator) + section("fabrikam", second, object_types='["mail"]'))
-        lines = user.run("check", code=2).stdout.splitlines()
-        assert [line.split(": ")[:2] for line in lines] == [
-            ["ok    contoso", "configuration"],
-            ["ok    contoso", "token"],
-            ["ok    contoso", "permission and API"],
-            ["FAIL  fabrikam", "configuration"],
-            ["ok    destination", str(user.folder / "m365_warehouse.duckdb")],
-        ]
-        assert "object_types = 'mail' is not known" in lines[3]
-        second.fault = lambda asked: Answer(403)
-        configure(user, section("contoso", simulator) + section("fabrikam", second))
-        (said,) = [line for line in user.run("check", code=1).stdout.splitlines() if line.startswith("FAIL")]
-        assert said.startswith("FAIL  fabrikam: permission and API: ")
-        user.run("check", "--tenant", "contoso")
-        assert "'nobody' is not known" in user.run("check", "--tenant", "nobody", code=2).stdout
-
-
 def test_a_load_of_nobody_in_particular_says_how_tenants_are_named(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     configure(user, section("contoso", simulator))
@@ -202,3 +184,171 @@ def test_a_load_of_nobody_in_particular_says_how_tenants_are_named(simulator: Si
     configure(user, shared + section("contoso", simulator))
     user.run("load")
     assert user.query("SELECT DISTINCT tenant FROM jobs") == [("default",)]
+
+
+def shared(simulator: Simulator) -> str:
+    """The provider's own settings, which tenants inherit."""
+    lines = ["[sources.avepoint_m365]", f'base_url = "{simulator.base_url}"', f'token_url = "{simulator.token_url}"']
+    lines += ["[sources.avepoint_m365.credentials]", f'client_id = "{simulator.client_id}"']
+    return "\n".join([*lines, f'client_secret = "{simulator.client_secret}"', ""])
+
+
+def test_long_names_that_differ_at_their_ends_have_cursors_of_their_own(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    names = [f"contoso_international_holding_{'of_many_parts_' * 20}{end}" for end in ("one", "two")]
+    names += ["contoso-international-holding.onmicrosoft.com"]
+    configure(user, "".join(section(json.dumps(name), simulator) for name in names))
+    for _ in range(2):
+        user.run("load", "--all-tenants")
+    for name in names:
+        assert in_warehouse(user.folder / "m365_warehouse.duckdb", name) == on_server(simulator.world, False)
+    assert user.query("SELECT count(DISTINCT pipeline_name) FROM _dlt_pipeline_state") == [(3,)]
+
+
+@pytest.mark.parametrize("name", ["contoso.onmicrosoft.com", "Con Toso", "日本", "../x", "a'b|c%", "__"])
+def test_a_tenant_of_any_name_goes_by_its_own_section(simulator: Simulator, desk: Sit, name: str) -> None:
+    user = desk(simulator)
+    with Simulator(make_world(30, seed=9, now=NOW)) as own:
+        configure(user, shared(simulator) + section(json.dumps(name, ensure_ascii=False), own, page_size="50"))
+        user.run("load", "--all-tenants")
+        assert in_warehouse(user.folder / "m365_warehouse.duckdb", name) == on_server(own.world, False)
+        assert user.query("SELECT DISTINCT tenant, page_size FROM load_audit") == [(name, 50)]
+        assert not simulator.asked
+
+
+def test_a_name_in_the_environment_is_that_of_the_section_whatever_its_case(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    configure(user, "")
+    settings = section("Contoso__EU", simulator).replace(f'client_secret = "{simulator.client_secret}"', "")
+    (user.folder / ".dlt" / "config.toml").write_text(settings)
+    user.set(tenants__contoso__eu__credentials__client_secret=simulator.client_secret, tenants__solo__page_size="50")
+    assert "solo: failed (config)" in user.run("load", "--all-tenants", code=1).stderr
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "Contoso__EU") == on_server(simulator.world, False)
+    assert user.query("SELECT DISTINCT tenant FROM jobs") == [("Contoso__EU",)]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        'credentials = { client_id = "own", certificate_path = "none.pem" }',
+        'credentials = \'{"client_id": "own", "client_secret": "no"}\'',
+    ],
+)
+def test_credentials_of_a_tenant_are_never_replaced_by_those_above(simulator: Simulator, desk: Sit, own: str) -> None:
+    user = desk(simulator)
+    configure(user, shared(simulator))
+    (user.folder / ".dlt" / "config.toml").write_text(f"[sources.avepoint_m365.tenants.contoso]\n{own}\n")
+    said = user.run("load", "--all-tenants", code=2).stderr
+    assert "none.pem" in said or "tenants.contoso.credentials" in said
+    assert not simulator.asked
+
+
+WRONG = {
+    'data_centre = "we"': "Did you mean 'data_center'",
+    'page_size = "many"': "sources.avepoint_m365.tenants.typo.page_size = 'many' is not a whole number",
+    'expected_object_types = ["tims"]': "Did you mean 'teams'",
+    'locations = "NAM"': "sources.avepoint_m365.tenants.typo.locations = 'NAM' is not a list",
+    'credentials.client_sercet = "x"': "Did you mean 'client_secret'",
+    'start_date = "soon"': "soon",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
+    simulator: Simulator, desk: Sit, wrong: str
+) -> None:
+    user = desk(simulator)
+    configure(user, section("contoso", simulator) + f"[sources.avepoint_m365.tenants.typo]\n{wrong}\n")
+    said = user.run("load", "--all-tenants", code=1).stderr
+    assert re.search(rf"typo: failed \(config\): .*{re.escape(WRONG[wrong])}", said)
+    assert "contoso" not in said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+    assert WRONG[wrong] in user.run("load", "--tenant", "typo", code=2).stderr
+    user.run("load", "--tenant", "contoso")
+    user.run("schedule", "cron")
+    reasons = json.loads(user.run("health", "--format", "json", code=4).stdout)["reasons"]
+    assert [one["kind"] for one in reasons if one["tenant"] == "typo"] == ["nothing_to_judge", "failed_load"]
+
+
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_what_is_no_section_or_no_key_of_one_is_refused(simulator: Simulator, desk: Sit, way: str) -> None:
+    user = desk(simulator)
+    configure(user, shared(simulator) + ('[sources.avepoint_m365.tenants]\ncontoso = "we"\n' if way == "file" else ""))
+    if way == "environment":
+        user.set(tenants__contoso__data_centre="we")
+    assert "tenants.contoso" in user.run("load", "--all-tenants", code=2).stderr
+    assert not simulator.asked
+
+
+def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    with Simulator(make_world(50, seed=8, now=NOW), fault=lambda asked: Answer(403)) as broken:
+        text = section("contoso", simulator) + section("fabrikam", broken)
+        configure(user, text + '[sources.avepoint_m365.tenants.typo]\nobject_types = ["tims"]\n')
+        lines = user.run("check", "--all-tenants", code=2).stdout.splitlines()
+        assert [re.split(r": (?!FAIL|ok)", line)[0] for line in lines if "destination" not in line] == [
+            "ok    contoso, configuration",
+            "ok    contoso, token",
+            "ok    contoso, permission and API",
+            "ok    fabrikam, configuration",
+            "ok    fabrikam, token",
+            "FAIL  fabrikam, permission and API",
+            "FAIL  typo, configuration",
+        ]
+        assert sum("destination" in line for line in lines) == 1
+        # Nobody else has credentials.
+        assert user.run("check", code=2).stdout.splitlines() == lines
+        assert "fabrikam" not in user.run("check", "--tenant", "contoso").stdout
+        assert "Did you mean 'contoso'" in user.run("check", "--tenant", "kontoso", code=2).stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows sends no signals to a process")
+@pytest.mark.parametrize("which", [["--all-tenants"], ["--tenant", "tenant0"]])
+def test_an_interrupt_ends_loads_soon_with_a_word(simulator: Simulator, desk: Sit, which: list[str]) -> None:
+    user, many = desk(simulator), len(which) == 1
+    configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(12)))
+    interrupted = threading.Event()
+    late: list[str] = []
+
+    def fault(asked: Asked) -> None:
+        if interrupted.is_set():
+            late.append(asked.path)
+        elif len(simulator.asked) >= 20:
+            interrupted.set()
+            load.send_signal(signal.SIGINT)
+            # One request at a time: it is under way when the load hears of it.
+            assert heard.wait(60) or not many
+
+    heard, simulator.fault = threading.Event(), fault
+    if not many:
+        heard.set()
+    load = subprocess.Popen(
+        [sys.executable, "-m", "m365_jobs", "load", "--all-tenants"], cwd=user.folder, env=user.environment,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert load.stderr is not None
+    said = load.stderr.readline()
+    while "Interrupted" not in said:
+        said = load.stderr.readline()
+        assert said, "it ended without a word"
+    heard.set()
+    said += load.communicate(timeout=60)[1]
+    assert said.endswith("Interrupted; the next load goes on from there.\n")
+    assert load.returncode == 130
+    assert late == [] or not many
+    simulator.fault = None
+    user.run("load", "--all-tenants")
+    for number in range(12):
+        assert in_warehouse(user.folder / "m365_warehouse.duckdb", f"tenant{number}") == on_server(
+            simulator.world, False
+        )
+
+
+@pytest.mark.parametrize("option", [True, False])
+def test_the_lowest_limit_of_a_host_holds(simulator: Simulator, desk: Sit, option: bool) -> None:
+    user = desk(simulator)
+    simulator.latency = 0.01
+    limits = ("9", "9") if option else ("9", "2")
+    configure(user, "".join(section(f"t{limit}{n}", simulator, concurrency=limit) for n, limit in enumerate(limits)))
+    user.run("load", "--all-tenants", *(("--concurrency", "2") if option else ()))
+    assert simulator.most_in_flight == 2

@@ -188,6 +188,19 @@ def test_a_worker_that_stood_still_until_another_took_over_writes_nothing(fleet:
     assert workers.place.rows("SELECT count(*) FROM load_runs") == [(1,)]
 
 
+def test_a_clock_that_was_put_back_keeps_nobody_from_loading(fleet: Callable[[int], Workers], address: str) -> None:
+    workers = fleet(1)
+    workers.run("one", "--tenant", "tenant0")
+    # What the server's clock said before: of a load that ended, and of one whose worker died.
+    ended, died = "ended_at = now() + interval '1 day'", "holder = 'x', expires_at = now() + interval '1 day'"
+    for left in (ended, f"{ended}, {died}"):
+        for more in ((), ("--min-age-minutes", "10")):
+            administer(f"UPDATE m365_jobs.load_leases SET {left}", address=address)
+            assert "left out" not in workers.run("two", "--all-tenants", *more)
+    workers.check()
+    assert workers.place.rows("SELECT count(*) FROM load_runs") == [(5,)]
+
+
 def test_workers_of_one_round_load_each_tenant_once(fleet: Callable[[int], Workers]) -> None:
     workers = fleet(3)
     round_of = ("--all-tenants", "--min-age-minutes", "10")

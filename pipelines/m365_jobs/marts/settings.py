@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import dlt
 from avepoint_m365.config import SECTION, check_object_types
 from avepoint_m365.errors import ConfigurationError
 from dlt.common.configuration import with_config
+from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
 
-from m365_jobs.tenants import TENANTS, configured
+from m365_jobs.tenants import configured, setting
 
 ALLOWED_AGE_HOURS = 26.0
 TOLERATED_FAILED_RATIO = 0.05
@@ -82,8 +82,12 @@ def protection(
 
 def _services_of(tenant: str, inherited: Services) -> Services:
     def names(key: str, otherwise: frozenset[str]) -> frozenset[str]:
-        own = dlt.config.get(f"{TENANTS}.{tenant}.{key}", list)
-        return otherwise if own is None else _names(f"tenants.{tenant}.{key}", own)
+        try:
+            own = setting(tenant, key, list)
+            return otherwise if own is None else _names(f"tenants.{tenant}.{key}", own)
+        except (ConfigurationError, ConfigValueCannotBeCoercedException):
+            # Of that the load of the tenant tells, which it fails; nobody else's does.
+            return otherwise
 
     return Services(
         names("expected_object_types", inherited.expected), names("ignored_object_types", inherited.ignored)
