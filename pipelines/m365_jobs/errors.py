@@ -172,7 +172,7 @@ def _of_another_type(error: ConfigValueCannotBeCoercedException) -> str:
     value = f"{error.field_value!r}" if "secret" not in str(error.hint).lower() else "the value"
     name = getattr(error.hint, "__name__", str(error.hint))
     # dlt does not say of which section it is: of the source's, of a destination's, or one of its own.
-    ours = error.field_name in inspect.signature(avepoint_m365).parameters
+    ours = error.field_name.startswith("tenants.") or error.field_name in inspect.signature(avepoint_m365).parameters
     return f"{SECTION + '.' if ours else ''}{error.field_name} = {value} is not {TYPES.get(name, name)}."
 
 
