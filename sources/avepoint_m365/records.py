@@ -246,9 +246,10 @@ def _unreadable(job_id: object, field: str, value: object, why: object) -> BadRe
 
 def _field(objects: Objects, *spellings: str) -> Values:
     """One field of many objects; of several spellings the first that is there."""
-    if isinstance(objects, pa.StructArray):
-        return pc.coalesce(*(pc.struct_field(objects, spelling) for spelling in spellings))
     first, *others = spellings
+    if isinstance(objects, pa.StructArray):
+        found = pc.struct_field(objects, first)
+        return pc.coalesce(found, *(pc.struct_field(objects, one) for one in others)) if others else found
     values: list[object] = [one.get(first) for one in objects]
     for spelling in others:
         if None in values or "" in values:
