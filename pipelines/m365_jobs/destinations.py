@@ -9,8 +9,8 @@ import dlt
 from avepoint_m365 import tables
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import indexes, lake, marts, quality, runs
-from m365_jobs.errors import WarehouseError, explain
+from m365_jobs import indexes, lake, marts, quality, runs, warehouse
+from m365_jobs.errors import UsageError, WarehouseError, explain
 from m365_jobs.reader import open_in_load
 
 SCHEMA = "avepoint_m365"
@@ -31,9 +31,29 @@ def ensure_ours(pipeline: dlt.Pipeline) -> None:
 
     Raises:
         WarehouseError: before anything is written, naming the table; dlt would add our columns to it.
+        UsageError: where it is the demo's, and the load is not.
     """
     if SCHEMA not in pipeline.schema_names:
         refuse_others(pipeline)
+        _refuse_the_demos(pipeline)
+
+
+def _refuse_the_demos(pipeline: dlt.Pipeline) -> None:
+    """Keeps what is real out of the demo's warehouse, where its jobs would stand beside simulated ones."""
+    file = warehouse.duckdb_file(pipeline)
+    if not file or pipeline.pipeline_name == warehouse.pipeline_name(warehouse.DEMO_TENANT):
+        return
+    with open_in_load(pipeline) as reader:
+        runs = f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1"
+        try:
+            simulated = reader.rows(runs, warehouse.DEMO_TENANT)
+        except DestinationUndefinedEntity:
+            return
+    if simulated:
+        raise UsageError(
+            f"{file} is the demo's, with simulated jobs. Delete it, and run this again: the load makes a new one. Or "
+            "load in another directory."
+        )
 
 
 def refuse_others(pipeline: dlt.Pipeline) -> None:

@@ -161,7 +161,6 @@ def _load(
     source = _source(options, run_id, progress)
     lease.take(options.min_age, LOCK_WAIT, say)
     with writing_turn(pipeline, lease, say):
-        _refuse_the_demos(pipeline, tenant)
         left_since = _finish_what_was_left(pipeline, say)
         _start_over_without_rows(pipeline, tenant, say)
         if left_since:
@@ -267,29 +266,6 @@ def _finish_what_was_left(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     destinations.ensure_ours(pipeline)
     _mark(pipeline)
     return since
-
-
-def _refuse_the_demos(pipeline: dlt.Pipeline, tenant: str) -> None:
-    """Keeps what is real out of the demo's warehouse, where its jobs would stand beside simulated ones.
-
-    Raises:
-        UsageError: before anything is read or written.
-    """
-    file = warehouse.duckdb_file(pipeline)
-    if not file or tenant == warehouse.DEMO_TENANT:
-        return
-    with open_in_load(pipeline) as reader:
-        try:
-            demo = reader.rows(
-                f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1", warehouse.DEMO_TENANT
-            )
-        except DestinationUndefinedEntity:
-            return
-    if demo:
-        raise UsageError(
-            f"{file} is the demo's, with simulated jobs. Delete it, and run this again: the load makes a new one. Or "
-            "load in another directory."
-        )
 
 
 def _start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:

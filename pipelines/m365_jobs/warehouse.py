@@ -7,6 +7,7 @@ import re
 import threading
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 from zlib import crc32
 
 import dlt
@@ -192,7 +193,7 @@ def location(pipeline: dlt.Pipeline) -> str:
     """
     if file := duckdb_file(pipeline):
         return str(file)
-    config: Any = pipeline.destination_client().config
+    config = _destination_config(pipeline)
     credentials = getattr(config, "credentials", None)
     # Of an address only what cannot hold a password.
     host = getattr(config, "bucket_url", None) or getattr(credentials, "host", None)
@@ -202,10 +203,22 @@ def location(pipeline: dlt.Pipeline) -> str:
 
 def duckdb_file(pipeline: dlt.Pipeline) -> Path | None:
     """The file of a DuckDB warehouse; None for any other destination."""
-    config: Any = pipeline.destination_client().config
+    config = _destination_config(pipeline)
     database: Any = getattr(getattr(config, "credentials", None), "database", None)
     is_file = config.destination_type == "duckdb" and isinstance(database, str) and database != ":memory:"
     return Path(database) if is_file else None
+
+
+def _destination_config(pipeline: dlt.Pipeline) -> Any:
+    """What a pipeline knows of its destination. Asked once, since dlt takes ten milliseconds to resolve it: there may
+    be hundreds of tenants."""
+    found = _configs.get(pipeline)
+    if found is None:
+        found = _configs[pipeline] = pipeline.destination_client().config
+    return found
+
+
+_configs: WeakKeyDictionary[dlt.Pipeline, Any] = WeakKeyDictionary()
 
 
 def fingerprint(pipeline: dlt.Pipeline) -> str:
