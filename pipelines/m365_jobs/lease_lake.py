@@ -20,6 +20,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.destinations.exceptions import DatabaseTransientException
 
 from m365_jobs import lake, lease
 from m365_jobs.lease import KeptLease, Say
@@ -50,6 +51,15 @@ ONCE = CommitProperties(max_commit_retries=0)
 """Has Delta refuse a commit after any other, also after one that it could be reconciled with."""
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What delta-rs hands on of its storage as it is, a server that is down for instance, is the destination's refusal."""
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseTransientException(error) from error
+
+
 class LakeLease(KeptLease):
     """A table of one row: ``holder`` (null when free), ``renewed_at``, ``ended_at`` (end of the last load)."""
 
@@ -63,6 +73,7 @@ class LakeLease(KeptLease):
         self._seen: tuple[int, float] | None = None
         """The version that another's lease was first seen at, and when, by a clock that nobody sets."""
 
+    @_refusals()
     def _try(self, age: float) -> str:
         if not self._place:
             # Asked here for the thread that renews: dlt reads the configuration for the thread that asks.
@@ -132,10 +143,12 @@ class LakeLease(KeptLease):
         except DestinationUndefinedEntity:
             return False
 
+    @_refusals()
     def _renew(self, client: Any = None) -> bool:
         with self._one_at_a_time:
             return self._hold(self._holder, self._last_end)
 
+    @_refusals()
     def _give_back(self) -> None:
         with self._one_at_a_time:
             self._hold(None, datetime.now(UTC))

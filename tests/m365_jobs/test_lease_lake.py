@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from dlt.destinations.exceptions import DatabaseException
 from m365_jobs import lease, lease_lake
+from m365_jobs.errors import explain
 from m365_jobs.lease import Busy
 from m365_jobs.lease_lake import LakeLease
 
@@ -106,6 +108,21 @@ def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
             with pytest.raises(lease.WarehouseError, match="another took its place"), lost.writing(None):
                 pytest.fail("wrote")
     assert row(tmp_path)["holder"] == "another"
+
+
+def test_a_storage_that_is_down_is_told_as_the_destinations_failure(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> bool:
+        # As delta-rs has it of a store that nobody answers for.
+        raise OSError("Generic S3 error: error sending request: client error (Connect): Connection refused")
+
+    monkeypatch.setattr(DeltaTable, "is_deltatable", down)
+    with pytest.raises(DatabaseException) as caught:
+        lease_of("run1").take(AT_ONCE, 0, print)
+    why = explain(caught.value)
+    assert (why.kind, why.exit_code) == ("destination", 1)
+    assert why.text.startswith("The destination cannot be reached: Generic S3 error")
 
 
 def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
