@@ -53,7 +53,7 @@ ONCE = CommitProperties(max_commit_retries=0)
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What delta-rs hands on of its storage as it is, a server that is down for instance, is the destination's refusal."""
+    """What delta-rs hands on of its storage as it is, a server that is down say, is the destination's failure."""
     try:
         yield
     except OSError as error:
