@@ -188,6 +188,7 @@ def test_a_worker_that_stood_still_until_another_took_over_writes_nothing(fleet:
     assert workers.place.rows("SELECT count(*) FROM load_runs") == [(1,)]
 
 
+@POSTGRES
 def test_a_clock_that_was_put_back_keeps_nobody_from_loading(fleet: Callable[[int], Workers], address: str) -> None:
     workers = fleet(1)
     workers.run("one", "--tenant", "tenant0")
