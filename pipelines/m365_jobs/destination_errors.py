@@ -42,6 +42,12 @@ CURES = (
         f"Raise its limit, or end some, and run this again. {STAYS}",
     ),
     (
+        r"canceling statement due to lock timeout",
+        "Someone keeps a table or view busy",
+        "End the transaction that has read it and is still open (in pg_stat_activity it is idle in transaction, or "
+        f"active), or raise lock_timeout where it is set for this user. The next load tries again. {STAYS}",
+    ),
+    (
         r"canceling statement due to",
         "The destination gave up on a statement",
         f"Raise statement_timeout or lock_timeout for this user, and run this again. {STAYS}",

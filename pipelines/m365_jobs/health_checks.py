@@ -93,7 +93,8 @@ aged AS (
     WHERE epoch(n.loaded_until) - epoch(f.finish_time) BETWEEN 0 AND 29 * 86400 - 1
 ),
 days AS (
-    SELECT a.tenant, a.location, a.object_type, a.day, coalesce(sum(a.failed_number), 0) AS failed
+    SELECT a.tenant, a.location, a.object_type, a.day,
+        CAST(coalesce(sum(a.failed_number), 0) AS BIGINT) AS failed
     FROM aged AS a
     GROUP BY a.tenant, a.location, a.object_type, a.day
 ),
@@ -107,15 +108,15 @@ ranked AS (
 ),
 compared AS (
     SELECT k.tenant, k.location, k.object_type, sum(CASE WHEN k.day > 0 THEN 1 ELSE 0 END) AS days,
-        CAST(max(CASE WHEN k.day = 0 THEN k.failed END) AS BIGINT) AS failed,
+        max(CASE WHEN k.day = 0 THEN k.failed END) AS failed,
         -- Of 28 days, those without any job included, one may be worse.
-        CAST(coalesce(max(CASE WHEN k.day > 0 AND k.place > 0.05 * 28 THEN k.failed END), 0) AS BIGINT) AS usual
+        coalesce(max(CASE WHEN k.day > 0 AND k.place > 0.05 * 28 THEN k.failed END), 0) AS usual
     FROM ranked AS k
     GROUP BY k.tenant, k.location, k.object_type
 )
 SELECT c.tenant, c.location, c.object_type, c.failed, c.usual
 FROM compared AS c
-WHERE c.days >= {LEAST_DAYS} AND c.failed >= {LEAST_OBJECTS} AND c.failed > {FACTOR} * c.usual
+WHERE c.days >= {LEAST_DAYS} AND c.failed >= {LEAST_OBJECTS} AND c.failed > {FACTOR} * CAST(c.usual AS DOUBLE)
 """
 
 ENDED_BADLY = f"""

@@ -24,6 +24,10 @@ INDEXES = {
 }
 """Name to table and what comes behind its name."""
 
+GIVE_UP = "SET LOCAL lock_timeout = '5s'"
+"""For transactions that change tables or views. These wait for everyone who reads, new readers wait behind them, and
+someone may read for hours: a transaction that was left open."""
+
 MISSING = """
 SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relkind = 'r' AND NOT EXISTS (
@@ -35,13 +39,15 @@ def create_missing(pipeline: dlt.Pipeline) -> None:
     """Gives the tables that are there the keys and indexes that they lack.
 
     Raises:
-        DatabaseException: where the user owns the tables no more, or keys are not unique.
+        DatabaseException: where the user owns the tables no more, keys are not unique, or a transaction that has read
+            a table is left open.
     """
     with pipeline.sql_client() as client:
         dataset = client.fully_qualified_dataset_name(quote=False)
         with client.begin_transaction():
             # Two loads may come here at once.
             client.execute_sql("SELECT pg_catalog.pg_advisory_xact_lock(hashtext(%s))", dataset)
+            client.execute_sql(GIVE_UP)
             without_key = {row[0] for row in client.execute_sql(MISSING, dataset) or []}
             _create(client, dataset, without_key)
 

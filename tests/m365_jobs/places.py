@@ -84,11 +84,11 @@ def require_postgres() -> None:
 
 
 @contextmanager
-def database() -> Iterator[str]:
-    """A PostgreSQL database of its own, gone afterwards: its address."""
+def database(made: str = "") -> Iterator[str]:
+    """A PostgreSQL database of its own, gone afterwards: its address. ``made``: options of its making."""
     require_postgres()
     name = f"m365_{uuid4().hex[:12]}"
-    administer(f"CREATE DATABASE {name}")
+    administer(f"CREATE DATABASE {name} {made}")
     try:
         yield f"{SERVER}/{name}"
     finally:

@@ -196,6 +196,23 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
     assert health.exit_code == 0
 
 
+def test_absurd_counts_of_one_service_do_not_keep_anyone_from_being_judged(anywhere: Place) -> None:
+    huge = 2**63 - 1
+    jobs = [
+        *(job("teams", hours, EXCEPTION, total=huge, failed=huge) for hours in (2, 3)),
+        *(
+            job("teams", 24 * day + 12 + more, EXCEPTION, total=huge, failed=huge)
+            for day in range(1, 28)
+            for more in (0, 1)
+        ),
+        *quiet_month("exchange_online", failed=5),
+        job("exchange_online", 3, EXCEPTION, total=1000, failed=11),
+    ]
+    with serving(*jobs) as simulator:
+        anywhere.load(simulator)
+    assert reasons(judge(anywhere.pipeline())) == [("failing", "teams"), ("failed_objects", "exchange_online")]
+
+
 def test_one_bad_day_or_one_long_job_does_not_hide_the_next(duckdb: Place) -> None:
     jobs = quiet_month("teams", lasted=2, failed=1)
     jobs[3] = job("teams", 24 * 4 + 12, lasted=40, total=100_000, failed=5_000)

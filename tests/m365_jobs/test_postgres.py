@@ -3,9 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg2
 import pytest
 from avepoint_simulator import SimulatedJob, Simulator, World, make_world
 from m365_jobs.destination_errors import explain
@@ -67,6 +70,56 @@ def test_bi_tools_find_primary_keys_and_indexes(postgres: Place, address: str) -
         address=address,
     )
     assert "jobs_by_finish" in str(plan)
+
+
+def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load(
+    postgres: Place, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Simulator(make_world(30, seed=43, now=NOW, days=10)) as simulator:
+        postgres.load(simulator)
+        with closing(psycopg2.connect(address)) as reader, reader.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM m365_jobs.job_facts")
+            monkeypatch.setenv("SOURCES__AVEPOINT_M365__EXPECTED_OBJECT_TYPES", '["power_bi"]')
+            assert not hangs(lambda: postgres.load(simulator), address)
+            assert "the views could not be made" in str(postgres.said)
+            assert "End the transaction that has read it and is still open" in str(postgres.said)
+        postgres.load(simulator)
+    assert not any("views" in word for word in postgres.said)
+    expected = "SELECT count(*) FROM m365_jobs.protection_status WHERE object_type = 'power_bi'"
+    assert administer(expected, address=address) != [(0,)]
+
+
+def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load_over_a_key(
+    postgres: Place, address: str
+) -> None:
+    with Simulator(make_world(30, seed=43, now=NOW, days=10)) as simulator:
+        postgres.load(simulator)
+        administer("ALTER TABLE m365_jobs.jobs DROP CONSTRAINT jobs_pkey", address=address)
+        with closing(psycopg2.connect(address)) as reader, reader.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM m365_jobs.jobs")
+            assert not hangs(lambda: postgres.load(simulator), address)
+            assert "keys and indexes could not be looked after" in str(postgres.said)
+            assert "End the transaction that has read it and is still open" in str(postgres.said)
+        postgres.load(simulator)
+    assert not any("indexes" in word for word in postgres.said)
+    made = "SELECT count(*) FROM pg_indexes WHERE indexname = 'jobs_pkey'"
+    assert administer(made, address=address) == [(1,)]
+
+
+def hangs(load: Callable[[], object], address: str) -> bool:
+    """Whether a load is still waiting after a minute; what it waits for is taken away then."""
+    with ThreadPoolExecutor() as pool:
+        loading = pool.submit(load)
+        try:
+            loading.result(timeout=60)
+        except TimeoutError:
+            administer(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND state = 'idle in transaction'",
+                address=address,
+            )
+            return True
+    return False
 
 
 def test_a_merge_that_breaks_in_the_middle_leaves_its_table_as_it_was_and_is_finished_later(

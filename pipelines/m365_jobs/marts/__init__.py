@@ -19,7 +19,9 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from sqlglot import exp
 
+from m365_jobs import destination_errors
 from m365_jobs.errors import WarehouseError
+from m365_jobs.indexes import GIVE_UP
 from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Question, Relation, questions, source, tables, views
 from m365_jobs.marts.rendering import Place, constants, create_view, qualified, render
 from m365_jobs.marts.settings import Protection, Services, protection
@@ -48,6 +50,9 @@ VERSIONS = "_mart_versions"
 NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit"}
 """The tables that the views are made from."""
 
+DLT_TYPES = {"boolean": "bool"}
+"""dlt's words for types that it does not call as we do."""
+
 COMMENTED = ("duckdb", "postgres")
 """Dialects in which descriptions become comments on views, tables and columns."""
 
@@ -59,7 +64,8 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
     no views: a lake, see ``define``. ``settings`` are the configuration's where unset.
 
     Raises:
-        WarehouseError: where the destination refuses, for instance without the right to create views.
+        WarehouseError: where the destination refuses, for instance without the right to create views, or while a
+            transaction that has read one is left open.
     """
     settings = settings or protection()
     with pipeline.destination_client() as client:
@@ -94,6 +100,8 @@ def _stale(client: SqlJobClientBase, versions: Mapping[str, str], held: Mapping[
 def _refused(error: DatabaseException, dataset: str) -> str:
     """What the destination said, and the cure. PostgreSQL's own hint would have users drop their views unseen."""
     words = re.sub(r"\s+", " ", str(error).partition("HINT:")[0]).strip().rstrip(".")
+    if "lock timeout" in words:
+        return destination_errors.explain(words)
     if "depend on it" in words:
         cure = "Drop those that are yours and make them again after the next load."
     else:
@@ -163,11 +171,17 @@ def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
 
 
 def _drops(client: SqlJobClientBase, stale: list[str], held: Mapping[str, Any]) -> Iterator[str]:
-    """Views whose columns changed go first: PostgreSQL replaces only those that keep theirs."""
-    described = {view.name: [column.name for column in view.columns] for view in views()}
-    for name in stale:
-        if name in held and name in described and [column.lower() for column in held[name]] != described[name]:
-            yield f"DROP VIEW {qualified(_place(client)(name)).sql(_dialect(client))}"
+    """Views whose columns changed go first: PostgreSQL replaces only those that keep their names and types. Others keep
+    who may read them."""
+    for view in views():
+        if view.name in stale and view.name in held:
+            has = held[view.name]
+            same = [name.lower() for name in has] == [column.name for column in view.columns]
+            if same and _dialect(client) == "postgres":
+                types = [DLT_TYPES.get(column.type, column.type) for column in view.columns]
+                same = [column["data_type"] for column in has.values()] == types
+            if not same:
+                yield f"DROP VIEW {qualified(_place(client)(view.name)).sql(_dialect(client))}"
 
 
 def _versions(client: SqlJobClientBase) -> dict[str, str]:
@@ -188,5 +202,5 @@ def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
 def _execute(client: SqlJobClientBase, statements: list[str]) -> None:
     sql = client.sql_client
     with sql.begin_transaction() if client.capabilities.supports_ddl_transactions else nullcontext():
-        for statement in statements:
+        for statement in [GIVE_UP, *statements] if _dialect(client) == "postgres" else statements:
             sql.execute_sql(statement)

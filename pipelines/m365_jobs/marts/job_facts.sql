@@ -54,7 +54,7 @@ SELECT
         WHEN 'Failed' THEN 'failure'
         WHEN 'In Progress' THEN 'running'
         ELSE
-            CASE regexp_replace(lower(j.state), '[^a-z0-9]', '', 'g')
+            CASE regexp_replace(lower(j.state COLLATE "C"), '[^a-z0-9]', '', 'g')
                 WHEN 'finished' THEN 'success'
                 WHEN '2' THEN 'success'
                 WHEN 'finishedwithexception' THEN 'warning'

@@ -112,7 +112,7 @@ recent AS (
         END AS succeeded,
         row_number() OVER (
             PARTITION BY f.tenant, f.location, f.object_type
-            ORDER BY f.finish_time DESC, f.start_time DESC NULLS LAST, f.id DESC
+            ORDER BY f.finish_time DESC, f.start_time DESC NULLS LAST, f.id COLLATE "C" DESC
         ) AS place
     FROM held AS h
     JOIN rules AS s ON s.tenant = h.tenant AND s.object_type = h.object_type

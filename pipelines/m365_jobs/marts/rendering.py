@@ -31,6 +31,12 @@ SECONDS = {
 MATERIALIZES = ("duckdb", "postgres")
 """Dialects that can be told to work out a part of a query once."""
 
+WIDENS = ("duckdb", "postgres")
+"""Dialects in which the sum of bigints is of a wider type, and may be too large for a bigint."""
+
+COLLATES = ("duckdb", "postgres")
+"""Dialects that know the collation "C": the same letters and order in a database of any language."""
+
 REPLACES_ONCE = ("duckdb", "postgres")
 """Dialects whose regexp_replace needs to be told to replace all matches; elsewhere a fourth argument means another
 thing or is an error, which sqlglot does not know."""
@@ -155,9 +161,22 @@ def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:
         return exp.replace_placeholders(template, x=node.this)
     if isinstance(node, exp.RegexpReplace) and dialect not in REPLACES_ONCE:
         node.set("modifiers", None)
+    if isinstance(node, exp.Cast) and node.is_type("bigint") and node.find(exp.Sum) and dialect in WIDENS:
+        return _limited(node)
+    if isinstance(node, exp.Collate):
+        # On the way here sqlglot made its name small.
+        node.set("expression", exp.to_identifier("C", quoted=True))
+        return node if dialect in COLLATES else node.this
     if isinstance(node, exp.AtTimeZone) and dialect == "clickhouse":
         return exp.func("toTimeZone", node.this, node.args["zone"])
     return node
+
+
+def _limited(cast: exp.Cast) -> exp.Cast:
+    """A sum as a bigint, which ends at its limit: an absurd number of one job must not fail a query for all of them."""
+    limit = 2**63 - 1
+    cast.set("this", exp.func("LEAST", exp.func("GREATEST", cast.this, exp.convert(-limit)), exp.convert(limit)))
+    return cast
 
 
 def _placed(node: exp.Expr, place: Place) -> exp.Expr:

@@ -1,7 +1,9 @@
 """The numbers in the marts are those of the definitions, on each destination."""
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dlt
@@ -9,6 +11,7 @@ import pytest
 from m365_jobs import marts
 from m365_jobs.marts import Protection, Services
 
+from ..places import database
 from . import truth
 from .rows import NOW, Error, Job, Read, Rows, ago
 
@@ -110,6 +113,50 @@ def test_an_outcome_is_known_however_the_state_is_spelled(pipeline: dlt.Pipeline
     assert {state: found[f"FB{number}"] for number, (_, state) in enumerate(spelled)} == {
         state: outcome for outcome, state in spelled
     }
+
+
+@pytest.fixture
+def turkish(tmp_path: Path) -> Iterator[dlt.Pipeline]:
+    """A database in whose language the small letter of I has no dot, and in which b comes before C."""
+    with database("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'") as address:
+        yield dlt.pipeline(
+            "marts",
+            pipelines_dir=str(tmp_path / "state"),
+            destination=dlt.destinations.postgres(address),
+            dataset_name="m365_jobs",
+        )
+
+
+def test_marts_say_the_same_in_a_database_of_another_language(turkish: dlt.Pipeline) -> None:
+    jobs = [
+        Job("FBb", ago(2), "FINISHED"),
+        Job("FBC", ago(2), "FAILED"),
+        Job("FBD", ago(2), "FAILED"),
+        Job("FB1", None, "IN PROGRESS"),
+    ]
+    rows = Rows(jobs, [Read()])
+    rows.load(turkish)
+    marts.ensure(turkish, Protection())
+    assert content(turkish, "job_facts") == plain(truth.job_facts(rows))
+    assert content(turkish, "protection_status") == plain(truth.protection_status(rows, Protection()))
+
+
+def test_sums_beyond_what_their_type_holds_end_at_its_limit(pipeline: dlt.Pipeline) -> None:
+    limit = 2**63 - 1
+    errors = (Error("Throttled", limit), Error("Throttled", limit))
+    jobs = [
+        Job("FB1", ago(2), total=limit, failed=-limit, errors=errors),
+        Job("FB2", ago(2), total=limit, failed=-limit),
+        Job("FB3", ago(2), object_type="teams"),
+    ]
+    Rows(jobs, [Read()]).load(pipeline)
+    marts.ensure(pipeline, Protection())
+    assert {row[3]: row[10:12] for row in content(pipeline, "daily_summary")} == {
+        "exchange_online": (limit, -limit),
+        "teams": (100, 0),
+    }
+    assert {row[1]: row[-1] for row in content(pipeline, "job_facts")} == {"FB1": limit, "FB2": 0, "FB3": 0}
+    assert [row[3] for row in content(pipeline, "error_summary")] == [limit]
 
 
 def test_a_job_counts_on_the_utc_day_of_its_finish_whatever_the_time_zone_of_the_session(

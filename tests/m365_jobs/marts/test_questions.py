@@ -104,6 +104,28 @@ def test_each_question_is_answered(pipeline: dlt.Pipeline) -> None:
         assert answers[name] == ANSWERS[name]
 
 
+def test_backups_that_took_no_time_or_less_do_not_break_the_question_of_those_that_grow(
+    pipeline: dlt.Pipeline,
+) -> None:
+    # By day: hours of a backup, the newest first.
+    grown = {
+        "exchange_online": (4, 3, 2, 1, 0.5),
+        "teams": (4, 3, 2, 0, -1),
+        "onedrive": (4, 3, 2, -1, -2),
+    }
+    jobs = [
+        Job(f"{service}{day}", ago(2 + 24 * day), object_type=service, start=ago(2 + 24 * day + hours))
+        for service, days in grown.items()
+        for day, hours in enumerate(days)
+    ]
+    Rows(jobs, [Read()]).load(pipeline)
+    marts.ensure(pipeline, marts.Protection())
+    question = next(one for one in marts.questions() if one.name == "05_slower_every_day")
+    with pipeline.sql_client() as client:
+        found = [tuple(row[2:]) for row in client.execute_sql(question.sql) or []]
+    assert found == [("teams", 0.0, 4.0), ("exchange_online", 1.0, 4.0), ("onedrive", -1.0, 4.0)]
+
+
 def _number(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 

@@ -56,6 +56,32 @@ def test_a_view_of_an_older_version_with_other_columns_is_replaced(pipeline: dlt
     assert run(pipeline, "SELECT id, hours_open FROM m365_jobs.open_jobs") == [("FB2", 3.0)]
 
 
+def test_a_view_whose_column_has_another_type_is_replaced(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    columns = run(
+        pipeline,
+        "SELECT column_name FROM information_schema.columns "
+        "WHERE table_schema = 'm365_jobs' AND table_name = 'open_jobs' ORDER BY ordinal_position",
+    )
+    run(pipeline, "DROP VIEW m365_jobs.open_jobs")
+    run(pipeline, f"CREATE VIEW m365_jobs.open_jobs AS SELECT {', '.join(f'1 AS {name}' for (name,) in columns)}")
+    run(pipeline, "DROP VIEW m365_jobs._mart_versions")
+    ensure(pipeline, Protection())
+    assert run(pipeline, "SELECT id, hours_open FROM m365_jobs.open_jobs") == [("FB2", 3.0)]
+
+
+@pytest.mark.parametrize("pipeline", ["postgres"], indirect=True)
+def test_views_that_keep_their_columns_keep_who_may_read_them(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    for view in VIEWS:
+        run(pipeline, f"GRANT SELECT ON m365_jobs.{view} TO PUBLIC")
+    assert ensure(pipeline, Protection(Services(expected=frozenset({"teams"})))) == list(VIEWS)
+    granted = "SELECT table_name FROM information_schema.role_table_grants WHERE grantee = 'PUBLIC'"
+    assert set(VIEWS) <= {name for (name,) in run(pipeline, granted)}
+
+
 def test_views_show_what_is_in_the_tables_now(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     ensure(pipeline, Protection())

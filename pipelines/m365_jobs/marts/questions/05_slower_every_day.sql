@@ -22,4 +22,4 @@ FROM daily
 WHERE days_back <= 4
 GROUP BY tenant, location, object_type
 HAVING count(CASE WHEN hours_of_a_backup > the_day_before THEN 1 END) = 4
-ORDER BY max(hours_of_a_backup) / min(hours_of_a_backup) DESC
+ORDER BY max(hours_of_a_backup) / nullif(min(hours_of_a_backup), 0) DESC NULLS FIRST
