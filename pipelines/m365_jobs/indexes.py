@@ -53,7 +53,8 @@ def create_missing(pipeline: dlt.Pipeline) -> None:
 
 
 def _create(client: Any, dataset: str, without_key: set[str]) -> None:
-    for name in without_key & PRIMARY_KEYS.keys():
+    keyless = without_key & PRIMARY_KEYS.keys()
+    for name in keyless:
         client.execute_sql(
             f"ALTER TABLE {client.make_qualified_table_name(name)} ADD PRIMARY KEY ({PRIMARY_KEYS[name]})"
         )
@@ -62,3 +63,6 @@ def _create(client: Any, dataset: str, without_key: set[str]) -> None:
     for name in INDEXES.keys() - there:
         table, columns = INDEXES[name]
         client.execute_sql(f"CREATE INDEX {name} ON {client.make_qualified_table_name(table)} {columns}")
+    for name in sorted(keyless):
+        # A first load has filled it. Until the server looks at it by itself, it would guess how to read it.
+        client.execute_sql(f"ANALYZE {client.make_qualified_table_name(name)}")
