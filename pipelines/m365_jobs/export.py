@@ -58,6 +58,14 @@ APPENDED: tuple[tuple[str, Any, pa.Schema], ...] = (
     _of_objects("load_findings", quality.COLUMNS),
 )
 
+KEYS: dict[str, pa.Schema] = {
+    # Slices of one run may be exported at different times.
+    "load_audit": pa.schema([("run_id", pa.string()), ("started_at", TIME)]),
+    "load_runs": pa.schema([("run_id", pa.string())]),
+    "load_findings": pa.schema([("run_id", pa.string())]),
+}
+"""By what appended rows are known again; those that share a key are written at once."""
+
 MARKERS = """
 SELECT tenant, id AS job_id, CAST(-1 AS BIGINT) AS error_index, true AS {removed} FROM jobs j
 WHERE tenant = $tenant AND NOT EXISTS (
@@ -117,13 +125,17 @@ def _say_what_stays_here(tenant: str, say: Callable[[str], None]) -> None:
 
 def _tenants(file: Path, dataset: str) -> list[str]:
     with _read(file, dataset) as connection:
-        try:
-            found = "SELECT tenant FROM jobs UNION SELECT tenant FROM load_runs ORDER BY tenant"
-            return [row[0] for row in connection.execute(found).fetchall()]
-        except duckdb.CatalogException as error:
-            raise UsageError(
-                f"{file} holds no dataset {dataset} of this program; there is nothing to export."
-            ) from error
+        # A first load in slices writes jobs before it has a run; one that failed at once has a run and no jobs.
+        asked = [name for name in ("jobs", "load_runs") if name in _tables(connection, dataset)]
+        if not asked:
+            raise UsageError(f"{file} holds no dataset {dataset} of this program; there is nothing to export.")
+        found = " UNION ".join(f"SELECT tenant FROM {name}" for name in asked)
+        return [row[0] for row in connection.execute(f"{found} ORDER BY tenant").fetchall()]
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, dataset: str) -> set[str]:
+    found = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
+    return {row[0] for row in connection.execute(found, [dataset]).fetchall()}
 
 
 def _read(file: Path, dataset: str) -> duckdb.DuckDBPyConnection:
@@ -174,8 +186,10 @@ def _copy(
         there = _there(pipeline, tenant)
         # Held open, so that no load writes to the file meanwhile.
         with _read(file, dataset) as connection:
-            _ensure_no_loads_of_its_own(connection, tenant, there["load_runs"], warehouse.location(pipeline))
-            rows = _Rows(file, dataset, tenant, there)
+            tables_here = _tables(connection, dataset)
+            ours = _run_ids(connection, tenant) if "load_audit" in tables_here else set()
+            _ensure_no_loads_of_its_own(ours, tenant, there, warehouse.location(pipeline))
+            rows = _Rows(file, dataset, tenant, tables_here, there)
             source = destinations.prepare(rows.source(state), pipeline)
             pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
         pipeline.normalize()
@@ -186,25 +200,38 @@ def _copy(
     return rows.counted
 
 
-def _there(pipeline: dlt.Pipeline, tenant: str) -> dict[str, list[str]]:
-    """The runs that the destination has rows of, by table. dlt appends a table's rows at once, so of a run either all
-    are there or none."""
-    found: dict[str, list[str]] = {}
+@dataclass(frozen=True)
+class _There:
+    """What the destination has of a tenant: keys of appended rows by table, and whether there are errors."""
+
+    keys: dict[str, pa.Table]
+    errors: bool
+
+
+def _there(pipeline: dlt.Pipeline, tenant: str) -> _There:
     with open_reader(pipeline) as reader:
-        for name, _, _ in APPENDED:
-            sql = f"SELECT DISTINCT run_id FROM {reader.table(name)} WHERE tenant = %s"
+
+        def distinct(name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+            sql = f"SELECT DISTINCT {', '.join(columns)} FROM {reader.table(name)} WHERE tenant = %s"
             try:
-                found[name] = [row["run_id"] for row in reader.rows(sql, tenant)]
+                return list(reader.rows(sql, tenant))
             except DestinationUndefinedEntity:
-                found[name] = []
-    return found
+                return []
+
+        return _There(
+            {name: pa.Table.from_pylist(distinct(name, key.names), schema=key) for name, key in KEYS.items()},
+            bool(distinct("jobs__job_errors", ["tenant"])),
+        )
 
 
-def _ensure_no_loads_of_its_own(
-    connection: duckdb.DuckDBPyConnection, tenant: str, run_ids: list[str], where: str
-) -> None:
-    ours = {row[0] for row in connection.execute("SELECT run_id FROM load_runs WHERE tenant = ?", [tenant]).fetchall()}
-    if others := set(run_ids) - ours:
+def _run_ids(connection: duckdb.DuckDBPyConnection, tenant: str) -> set[str]:
+    found = "SELECT DISTINCT run_id FROM load_audit WHERE tenant = ?"
+    return {row[0] for row in connection.execute(found, [tenant]).fetchall()}
+
+
+def _ensure_no_loads_of_its_own(ours: set[str], tenant: str, there: _There, where: str) -> None:
+    # Not by load_runs: a load that failed before it loaded anything is there, one killed between slices is not.
+    if others := set(there.keys["load_audit"]["run_id"].to_pylist()) - ours:
         raise WarehouseError(
             f"{where} has {len(others)} loads of tenant {tenant} that this warehouse knows nothing of: loads go on "
             "there already. Exporting again would take its jobs and cursors back; nothing was copied. Load there, or "
@@ -215,8 +242,9 @@ def _ensure_no_loads_of_its_own(
 class _Rows:
     """The rows of one tenant, and its state, as the source itself would hand them to dlt."""
 
-    def __init__(self, file: Path, dataset: str, tenant: str, there: dict[str, list[str]]) -> None:
-        self._file, self._dataset, self._tenant, self._there = file, dataset, tenant, there
+    def __init__(self, file: Path, dataset: str, tenant: str, tables_here: set[str], there: _There) -> None:
+        self._file, self._dataset, self._tenant = file, dataset, tenant
+        self._tables, self._there = tables_here, there
         self.counted: dict[str, int] = {}
 
     def source(self, state: dict[str, Any]) -> Any:
@@ -228,12 +256,15 @@ class _Rows:
             kept.update(deepcopy(state))
             for name, hints, schema in (self._jobs(), *CHILDREN):
                 yield from self._counted(name, f"SELECT * FROM {name} WHERE tenant = $tenant", hints, schema)
-            if self._there["load_runs"]:
+            if self._there.errors and {"jobs", "jobs__job_errors"} <= self._tables:
                 # An earlier export may have left errors there that are gone here.
                 yield from self._batches(MARKERS.format(removed=tables.REMOVED), ERRORS, tables.ERRORS)
             for name, hints, schema in APPENDED:
-                sql = f"SELECT * FROM {name} WHERE tenant = $tenant AND NOT list_contains($there, run_id)"
-                yield from self._counted(name, sql, hints, schema, there=self._there[name])
+                key = self._there.keys[name]
+                sql = (
+                    f"SELECT * FROM {name} ANTI JOIN there USING ({', '.join(key.column_names)}) WHERE tenant = $tenant"
+                )
+                yield from self._counted(name, sql, hints, schema, key)
 
         @dlt.source(name=destinations.SCHEMA)
         def avepoint_m365() -> Any:
@@ -242,23 +273,31 @@ class _Rows:
         return avepoint_m365()
 
     def _jobs(self) -> tuple[str, Any, pa.Schema]:
+        if "jobs" not in self._tables:
+            return "jobs", JOBS, tables.JOBS
         with _read(self._file, self._dataset) as connection:
             names = [column[0] for column in connection.execute("DESCRIBE jobs").fetchall()]
         if tables.UNKNOWN_FIELDS in names:
             return "jobs", JOBS_WITH_UNKNOWN, tables.JOBS_WITH_UNKNOWN
         return "jobs", JOBS, tables.JOBS
 
-    def _counted(self, name: str, sql: str, hints: Any, schema: pa.Schema, **parameters: Any) -> Iterator[Any]:
+    def _counted(
+        self, name: str, sql: str, hints: Any, schema: pa.Schema, there: pa.Table | None = None
+    ) -> Iterator[Any]:
         # So that the table is there even where it has no row.
         yield dlt.mark.with_hints(schema.empty_table(), hints, create_table_variant=True)
         self.counted[name] = 0
-        for rows in self._batches(sql, hints, schema, **parameters):
+        if name not in self._tables:
+            return
+        for rows in self._batches(sql, hints, schema, there):
             self.counted[name] += rows.data.num_rows
             yield rows
 
-    def _batches(self, sql: str, hints: Any, schema: pa.Schema, **parameters: Any) -> Iterator[Any]:
+    def _batches(self, sql: str, hints: Any, schema: pa.Schema, there: pa.Table | None = None) -> Iterator[Any]:
         with _read(self._file, self._dataset) as connection:
-            found = connection.sql(sql, params={"tenant": self._tenant, **parameters})
+            if there is not None:
+                connection.register("there", there)
+            found = connection.sql(sql, params={"tenant": self._tenant})
             for batch in found.to_arrow_reader(BATCH):
                 yield dlt.mark.with_hints(_fitted(batch, schema), hints, create_table_variant=True)
 

@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dlt
+import duckdb
 import pytest
 from avepoint_simulator import SimulatedJob, Simulator, make_world
 from m365_jobs import export as exporting
+from m365_jobs import load as loading
 from m365_jobs.errors import UsageError, WarehouseError
 from m365_jobs.export import export
 
@@ -235,3 +238,58 @@ def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Plac
         pipeline.extract([{"id": 1}], table_name="left")
         export("filesystem", None, here.said.append)
         assert "A load of tenant default was interrupted; what it left unfinished is not copied" in here.said[-2]
+
+
+def test_an_export_takes_away_errors_that_one_broken_off_left(here: Place, address: str) -> None:
+    there, world = Place("postgres"), make_world(300, seed=43, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        export("postgres", None, here.said.append)
+        # As a first export leaves it that is killed when the jobs are there and the runs are not.
+        administer(
+            *(f"DELETE FROM m365_jobs.{name}" for name in ("load_runs", "load_audit", "_dlt_pipeline_state")),
+            address=address,
+        )
+        lose_errors(world)
+        here.load(simulator, **SETTINGS)
+        export("postgres", None, here.said.append)
+        assert contents(there) == contents(here)
+
+
+@pytest.mark.parametrize("destination", ["postgres", "filesystem"])
+def test_what_a_first_load_has_loaded_can_be_exported_before_it_is_complete_and_after(
+    here: Place, address: str, monkeypatch: pytest.MonkeyPatch, destination: str
+) -> None:
+    there, world = Place(destination), make_world(300, seed=43, now=NOW, days=10)
+    monkeypatch.setattr(loading, "SLICE_JOBS", 20)
+    real, loads = dlt.Pipeline.load, []
+
+    def breaks(*arguments: Any, **options: Any) -> Any:
+        loads.append(arguments)
+        if len(loads) > 2:
+            raise OSError("no power")
+        return real(*arguments, **options)
+
+    with Simulator(world) as simulator:
+        with monkeypatch.context() as broken:
+            broken.setattr(dlt.Pipeline, "load", breaks)
+            with pytest.raises(OSError, match="no power"):
+                here.load(simulator, **SETTINGS)
+        export(destination, None, here.said.append)
+        part = contents(there)
+        assert part["jobs"]
+        assert part["jobs"] == sorted(here.rows("SELECT * FROM jobs"), key=repr)
+        here.load(simulator, **SETTINGS)
+        export(destination, None, here.said.append)
+        assert len(contents(there)["jobs"]) > len(part["jobs"])
+        assert contents(there) == contents(here)
+
+
+def test_a_warehouse_without_a_table_that_loads_append_to_is_exported(here: Place, address: str) -> None:
+    there = Place("postgres")
+    with Simulator(make_world(60, seed=43, now=NOW, days=10)) as simulator:
+        here.load(simulator, **SETTINGS)
+    with duckdb.connect("m365_warehouse.duckdb") as connection:
+        connection.execute("DROP TABLE m365_jobs.load_findings")
+    assert export("postgres", None, here.said.append).rows["default"]["load_findings"] == 0
+    assert there.held() == here.held()
