@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dlt
 import duckdb
@@ -23,41 +23,15 @@ from m365_jobs.lease import lease_of
 from m365_jobs.locks import LOCK_WAIT, folder_lock, writing_turn
 from m365_jobs.reader import open_reader
 
+Row = TypeVar("Row")
+
 BATCH = 50_000
 """Rows that are in memory at once."""
-
-OWN: Any = {
-    "_dlt_id": {"name": "_dlt_id", "data_type": "text", "nullable": False, "unique": True, "row_key": True},
-    "_dlt_load_id": {"name": "_dlt_load_id", "data_type": "text", "nullable": False},
-}
-"""What dlt gives to rows of Python objects, and so to those that later loads append."""
-
-
-def _of_objects(name: str, columns: dict[str, Any], key: str | None = None) -> tuple[str, Any, pa.Schema]:
-    """Hints and Arrow schema of a table that loads add Python objects to, as the load's own resource has them."""
-    types = {"text": pa.string(), "bigint": pa.int64(), "timestamp": TIME}
-    schema = pa.schema(
-        [
-            *((column, types[hints["data_type"]]) for column, hints in columns.items()),
-            *(pa.field(column, pa.string(), nullable=False) for column in OWN),
-        ]
-    )
-    hints = dlt.mark.make_hints(
-        table_name=name, write_disposition=runs.ONCE if key else "append", primary_key=key, columns={**columns, **OWN}
-    )
-    return name, hints, schema
-
 
 CHILDREN: tuple[tuple[str, Any, pa.Schema], ...] = (
     ("jobs__backup_details", DETAILS, tables.DETAILS),
     ("jobs__job_errors", ERRORS, tables.ERRORS),
 )
-APPENDED: tuple[tuple[str, Any, pa.Schema], ...] = (
-    ("load_audit", AUDIT, tables.AUDIT),
-    _of_objects("load_runs", runs.COLUMNS, runs.KEY),
-    _of_objects("load_findings", quality.COLUMNS),
-)
-
 KEYS: dict[str, pa.Schema] = {
     # Slices of one run may be exported at different times.
     "load_audit": pa.schema([("run_id", pa.string()), ("started_at", TIME)]),
@@ -245,7 +219,8 @@ class _Rows:
     def __init__(self, file: Path, dataset: str, tenant: str, tables_here: set[str], there: _There) -> None:
         self._file, self._dataset, self._tenant = file, dataset, tenant
         self._tables, self._there = tables_here, there
-        self.counted: dict[str, int] = {}
+        names = ["jobs", *(name for name, _, _ in CHILDREN), *KEYS]
+        self.counted = dict.fromkeys(names, 0)
 
     def source(self, state: dict[str, Any]) -> Any:
         """A source under the name of ours, so that dlt keeps its state as ours."""
@@ -259,18 +234,33 @@ class _Rows:
             if self._there.errors and {"jobs", "jobs__job_errors"} <= self._tables:
                 # An earlier export may have left errors there that are gone here.
                 yield from self._batches(MARKERS.format(removed=tables.REMOVED), ERRORS, tables.ERRORS)
-            for name, hints, schema in APPENDED:
-                key = self._there.keys[name]
-                sql = (
-                    f"SELECT * FROM {name} ANTI JOIN there USING ({', '.join(key.column_names)}) WHERE tenant = $tenant"
-                )
-                yield from self._counted(name, sql, hints, schema, key)
+            yield from self._counted("load_audit", self._appended("load_audit"), AUDIT, tables.AUDIT)
 
         @dlt.source(name=destinations.SCHEMA)
         def avepoint_m365() -> Any:
-            return dlt.resource(rows, name="export")
+            # The last two by the load's own resources: dlt takes a column of Arrow for another than one of objects.
+            return (
+                dlt.resource(rows, name="export"),
+                runs.resource(iter(self._objects("load_runs", runs.COLUMNS, runs.Run))),
+                quality.resource(self._objects("load_findings", quality.COLUMNS, quality.Finding)),
+            )
 
         return avepoint_m365()
+
+    def _appended(self, name: str) -> str:
+        """A query for the rows of a table that loads append to, less those that are there."""
+        key = ", ".join(KEYS[name].names)
+        return f"SELECT * FROM {name} ANTI JOIN there USING ({key}) WHERE tenant = $tenant"
+
+    def _objects(self, name: str, columns: Iterable[str], kind: Callable[..., Row]) -> list[Row]:
+        """The same as objects; None where an older version of this program did not write a column."""
+        if name not in self._tables:
+            return []
+        with _read(self._file, self._dataset) as connection:
+            connection.register("there", self._there.keys[name])
+            found = connection.sql(self._appended(name), params={"tenant": self._tenant}).to_arrow_table()
+        self.counted[name] = found.num_rows
+        return [kind(**{column: row.get(column) for column in columns}) for row in found.to_pylist()]
 
     def _jobs(self) -> tuple[str, Any, pa.Schema]:
         if "jobs" not in self._tables:
@@ -281,22 +271,18 @@ class _Rows:
             return "jobs", JOBS_WITH_UNKNOWN, tables.JOBS_WITH_UNKNOWN
         return "jobs", JOBS, tables.JOBS
 
-    def _counted(
-        self, name: str, sql: str, hints: Any, schema: pa.Schema, there: pa.Table | None = None
-    ) -> Iterator[Any]:
+    def _counted(self, name: str, sql: str, hints: Any, schema: pa.Schema) -> Iterator[Any]:
         # So that the table is there even where it has no row.
         yield dlt.mark.with_hints(schema.empty_table(), hints, create_table_variant=True)
-        self.counted[name] = 0
         if name not in self._tables:
             return
-        for rows in self._batches(sql, hints, schema, there):
+        for rows in self._batches(sql, hints, schema):
             self.counted[name] += rows.data.num_rows
             yield rows
 
-    def _batches(self, sql: str, hints: Any, schema: pa.Schema, there: pa.Table | None = None) -> Iterator[Any]:
+    def _batches(self, sql: str, hints: Any, schema: pa.Schema) -> Iterator[Any]:
         with _read(self._file, self._dataset) as connection:
-            if there is not None:
-                connection.register("there", there)
+            connection.register("there", self._there.keys["load_audit"])
             found = connection.sql(sql, params={"tenant": self._tenant})
             for batch in found.to_arrow_reader(BATCH):
                 yield dlt.mark.with_hints(_fitted(batch, schema), hints, create_table_variant=True)

@@ -328,6 +328,8 @@ def test_an_interrupt_ends_loads_soon_with_a_word(simulator: Simulator, desk: Si
     load = subprocess.Popen(
         [sys.executable, "-m", "m365_jobs", "load", "--all-tenants"], cwd=user.folder, env=user.environment,
         stderr=subprocess.PIPE, text=True,
+        # A shell in the background has its children ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert load.stderr is not None
     said = load.stderr.readline()
