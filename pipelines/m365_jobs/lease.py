@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -79,7 +80,7 @@ class Lease:
         pass
 
 
-class KeptLease(Lease):
+class KeptLease(Lease, ABC):
     """What the kinds of lease that a warehouse keeps have in common: waiting for it, and a thread that renews it."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
@@ -87,17 +88,17 @@ class KeptLease(Lease):
         self._holder = f"{socket.gethostname()}, process {os.getpid()}, run {run_id[:8]}"
         self._ended, self._renewing = threading.Event(), threading.Thread(target=self._go_on_renewing, daemon=True)
 
+    @abstractmethod
     def _try(self, age: float) -> str:
         """Takes the lease, or says why it is not to be had; ``age`` in seconds as in ``take``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _renew(self, client: Any = None) -> bool:
         """Renews the lease, with an open connection where there is one; false where another has it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _give_back(self) -> None:
         """Ends the lease, unless another has it."""
-        raise NotImplementedError
 
     def take(self, min_age: timedelta | None, patience: float, say: Say) -> None:
         age, give_up, told = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False

@@ -85,7 +85,8 @@ class LakeLease(KeptLease):
         if (holder := row.get("holder")) and not self._expired(row["renewed_at"]):
             return self._running(holder)
         self._last_end = row.get("ended_at")
-        if self._last_end and (ago := (datetime.now(UTC) - self._last_end).total_seconds()) < age:
+        # An end that is to come is of a clock that was put back since, and says nothing.
+        if self._last_end and 0 <= (ago := (datetime.now(UTC) - self._last_end).total_seconds()) < age:
             return self._too_young(ago)
         return "" if self._commit(self._holder, self._last_end) else self._running("since just now")
 
@@ -105,12 +106,12 @@ class LakeLease(KeptLease):
         return rows[0] if rows else {}
 
     def _expired(self, renewed_at: datetime) -> bool:
-        """Whether a lease stayed as it is for as long as it lasts while we looked, or for much longer by its times."""
+        """Whether a lease stayed as it is for as long as it lasts while we looked, or is of another time altogether."""
         version, now = self._table.version(), time.monotonic()
         if self._seen is None or self._seen[0] != version:
             self._seen = version, now
         lasts = timedelta(seconds=lease.SECONDS)
-        return now - self._seen[1] > lease.SECONDS or datetime.now(UTC) - renewed_at > lasts + CLOCKS_DIFFER
+        return now - self._seen[1] > lease.SECONDS or abs(datetime.now(UTC) - renewed_at) > lasts + CLOCKS_DIFFER
 
     def _commit(self, holder: str | None, ended_at: datetime | None) -> bool:
         """Writes the row as the version after the one that is known; false where there is one already."""

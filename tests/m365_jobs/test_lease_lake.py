@@ -85,7 +85,8 @@ def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
 ) -> None:
     with lease_of("run1") as held:
         held.take(AT_ONCE, 0, print)
-    for minutes, free in ((5, False), (7, True)):
+    # The last is of a clock that was put back since.
+    for minutes, free in ((5, False), (7, True), (-7, True)):
         left = row(tmp_path) | {"holder": "killed", "renewed_at": datetime.now(UTC) - timedelta(minutes=minutes)}
         rows = pa.Table.from_pylist([left], lease_lake.COLUMNS)
         write_deltalake(table(tmp_path), rows, mode="overwrite")
@@ -95,6 +96,17 @@ def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
             else:
                 with pytest.raises(Busy, match="killed"):
                     asked.take(AT_ONCE, 0, print)
+
+
+def test_a_clock_that_was_put_back_keeps_nobody_from_loading(
+    lease_of: Callable[[str], LakeLease], tmp_path: Path
+) -> None:
+    with lease_of("run1") as held:
+        held.take(AT_ONCE, 0, print)
+    ended = row(tmp_path) | {"ended_at": datetime.now(UTC) + timedelta(days=1)}
+    write_deltalake(table(tmp_path), pa.Table.from_pylist([ended], lease_lake.COLUMNS), mode="overwrite")
+    with lease_of("run2") as held:
+        held.take(timedelta(minutes=10), 0, print)
 
 
 def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
