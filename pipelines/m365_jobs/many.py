@@ -92,7 +92,7 @@ def load_all(
         try:
             list(pool.map(one, tenants))
         except KeyboardInterrupt:
-            say("Interrupted; each tenant ends with the request or the write that it is at.")
             for progress in group.progress.values():
                 progress.traffic.interrupted.set()
+            say("Interrupted; each tenant ends with the request or the write that it is at.")
             raise InterruptedLoadError from None
