@@ -44,9 +44,9 @@ def _refuse_the_demos(pipeline: dlt.Pipeline) -> None:
     if not file or pipeline.pipeline_name == warehouse.pipeline_name(warehouse.DEMO_TENANT):
         return
     with open_in_load(pipeline) as reader:
-        runs = f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1"
+        question = f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1"
         try:
-            simulated = reader.rows(runs, warehouse.DEMO_TENANT)
+            simulated = reader.rows(question, warehouse.DEMO_TENANT)
         except DestinationUndefinedEntity:
             return
     if simulated:

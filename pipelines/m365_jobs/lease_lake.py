@@ -24,14 +24,12 @@ from dlt.destinations.exceptions import DatabaseTransientException
 
 from m365_jobs import lake, lease
 from m365_jobs.lease import KeptLease, Say
+from m365_jobs.locks import LOCK_WAIT
 from m365_jobs.warehouse import pipeline_name
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """What the clocks of two workers may differ by: so much longer than a lease lasts, it is left alone by a worker that
 cannot wait to see it expire."""
-
-PATIENCE = 600.0
-"""Seconds that a load waits for another to have made the tables."""
 
 TIDY_EVERY = 100
 """Versions of a lease's table after which the files of old ones are removed."""
@@ -129,7 +127,7 @@ class LakeLease(KeptLease):
             if not self._tables_are_there():
                 # Two that make them at once would fail each other.
                 making = stack.enter_context(MakingLease(self._pipeline, self._tenant, self._run_id, self._say))
-                making.take(None, PATIENCE, self._say)
+                making.take(None, LOCK_WAIT, self._say)
             stack.enter_context(super().writing(client))
             yield
 

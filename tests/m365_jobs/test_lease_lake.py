@@ -40,6 +40,12 @@ def row(folder: Path) -> dict[str, Any]:
     return dict(found)
 
 
+def rewrite(folder: Path, **changed: object) -> None:
+    """Changes the row as another worker would."""
+    rows = pa.Table.from_pylist([row(folder) | changed], lease_lake.COLUMNS)
+    write_deltalake(table(folder), rows, mode="overwrite")
+
+
 def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str], LakeLease]) -> None:
     start = threading.Barrier(6)
 
@@ -87,9 +93,7 @@ def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
         held.take(AT_ONCE, 0, print)
     # The last is of a clock that was put back since.
     for minutes, free in ((5, False), (7, True), (-7, True)):
-        left = row(tmp_path) | {"holder": "killed", "renewed_at": datetime.now(UTC) - timedelta(minutes=minutes)}
-        rows = pa.Table.from_pylist([left], lease_lake.COLUMNS)
-        write_deltalake(table(tmp_path), rows, mode="overwrite")
+        rewrite(tmp_path, holder="killed", renewed_at=datetime.now(UTC) - timedelta(minutes=minutes))
         with lease_of("run2") as asked:
             if free:
                 asked.take(AT_ONCE, 0, print)
@@ -103,8 +107,7 @@ def test_a_clock_that_was_put_back_keeps_nobody_from_loading(
 ) -> None:
     with lease_of("run1") as held:
         held.take(AT_ONCE, 0, print)
-    ended = row(tmp_path) | {"ended_at": datetime.now(UTC) + timedelta(days=1)}
-    write_deltalake(table(tmp_path), pa.Table.from_pylist([ended], lease_lake.COLUMNS), mode="overwrite")
+    rewrite(tmp_path, ended_at=datetime.now(UTC) + timedelta(days=1))
     with lease_of("run2") as held:
         held.take(timedelta(minutes=10), 0, print)
 
@@ -114,8 +117,7 @@ def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
 ) -> None:
     with lease_of("run1") as lost:
         lost.take(AT_ONCE, 0, print)
-        taken = row(tmp_path) | {"holder": "another"}
-        write_deltalake(table(tmp_path), pa.Table.from_pylist([taken], lease_lake.COLUMNS), mode="overwrite")
+        rewrite(tmp_path, holder="another")
         for _ in range(2):
             with pytest.raises(lease.WarehouseError, match="another took its place"), lost.writing(None):
                 pytest.fail("wrote")
