@@ -140,7 +140,7 @@ PHASES = {
     "reading: requests, JSON to Arrow, proof of completeness": ("reading.py", "_read_all"),
     "dlt extract, reading included": ("pipeline.py", "extract"),
     "dlt normalize": ("pipeline.py", "normalize"),
-    "comparison with the warehouse, for the summary": ("load.py", "_compare"),
+    "comparison with the warehouse, for the summary": ("summary.py", "compare"),
     "dlt load: staging and merging in DuckDB": ("pipeline.py", "load"),
     "views": ("__init__.py", "ensure"),
 }
