@@ -19,7 +19,6 @@ import typer
 
 app = typer.Typer(
     name="m365-jobs",
-    help="The jobs of AvePoint Cloud Backup for Microsoft 365, in your warehouse.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -119,6 +118,23 @@ def _tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     why = explain(error)
     say(interrupted or why.text if why.exit_code == INTERRUPTED else f"Error ({why.kind}): {why.text}")
     return why.exit_code
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"m365-jobs {version('avepoint-m365-jobs')}")
+        raise typer.Exit
+
+
+@app.callback()
+def before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The jobs of AvePoint Cloud Backup for Microsoft 365, in your warehouse."""
 
 
 @app.command()

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 
 import duckdb
 import pytest
@@ -14,6 +15,13 @@ from .backups import job, serving
 from .conftest import Desk
 
 Sit = Callable[[Simulator], Desk]
+
+
+def test_the_version_is_the_one_that_runs_are_recorded_with(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    assert user.run("--version").stdout == f"m365-jobs {version('avepoint-m365-jobs')}\n"
+    user.run("load")
+    assert user.query("SELECT product_version FROM load_runs") == [(version("avepoint-m365-jobs"),)]
 
 
 def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Sit) -> None:
