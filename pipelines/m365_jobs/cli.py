@@ -172,12 +172,16 @@ def load(
 def _load_one(options: Any, tenant: Any) -> int:
     from avepoint_m365 import Progress
 
-    from m365_jobs import console
+    from m365_jobs import console, waiting
     from m365_jobs.load import load as run
 
     progress = Progress()
-    options.tenant = tenant
-    with console.watch(lambda: console.progress_of_one(progress)):
+    options.tenant, interrupted = tenant, progress.traffic.interrupted
+    with (
+        waiting.told_by_ctrl_c(interrupted),
+        waiting.unless(interrupted),
+        console.watch(lambda: console.progress_of_one(progress)),
+    ):
         summary = run(options, progress, console.say)
     console.report(summary)
     return summary.exit_code

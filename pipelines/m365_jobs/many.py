@@ -13,6 +13,7 @@ from m365_jobs.errors import FAILED, FINE, Failure, explain
 from m365_jobs.lease import Busy, refuse_age
 from m365_jobs.load import Options, Say, Summary, load
 from m365_jobs.tenants import Tenant
+from m365_jobs.waiting import unless
 from m365_jobs.warehouse import destination_type, telemetry_off
 
 
@@ -75,7 +76,8 @@ def load_all(
             say(f"{tenant.name}: {text}")
 
         try:
-            summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
+            with unless(group.progress[tenant.name].traffic.interrupted):
+                summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
             outcome = Outcome(tenant.name, summary=summary)
         except Busy as busy:
             tell(f"left out. {busy}")
