@@ -20,8 +20,9 @@ from m365_jobs.charts.words import service
 Drawing = alt.TopLevelMixin
 """A chart of Altair, whatever it is made of."""
 
-WIDTH, HEIGHT = 430, 220
-"""Small enough that letters are still legible when a phone shows a drawing at its own width."""
+WIDTH, HEIGHT = 350, 180
+"""No more than a phone shows at its full size: on a screen of 390, in the dashboard's margins, letters keep 11 of their
+12 pixels."""
 
 INK, MUTED, GRID = "#1f2937", "#4b5563", "#e5e7eb"
 OUTCOMES = {"Failed": "#b3261e", "Warning": "#b26a00", "Other": "#6b7280", "Succeeded": "#2e8b63"}
@@ -166,7 +167,7 @@ def errors(rows: Sequence[Row], limit: int = 10) -> Drawing:
             "place": place,
             "message": f"{service(row['object_type'])}: {row['error_message'] or 'no message'}",
             # Vega can shorten as well, but measures every letter for it, which takes longer than all else.
-            "short": textwrap.shorten(f"{service(row['object_type'])}: {row['error_message']}", 60, placeholder="…"),
+            "short": textwrap.shorten(f"{service(row['object_type'])}: {row['error_message']}", 46, placeholder="…"),
             "occurrences": row["occurrences"],
         }
         for place, row in enumerate(rows[:limit])

@@ -219,6 +219,7 @@ def test_on_a_phone_the_page_is_as_wide_as_the_screen(shown: Shown, look: Look) 
     opened(browser, shown.address)
     browser.until(lambda: browser.section(ERRORS))
     assert browser.width() == PHONE[0]
+    assert browser.smallest_letters() >= 11
 
 
 def test_other_sites_cannot_look_in(shown: Shown) -> None:

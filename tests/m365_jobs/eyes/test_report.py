@@ -58,6 +58,7 @@ def test_the_report_opens_offline_and_shows_what_the_server_holds(
     assert sorted(times for times, _ in found.values()) == sorted(times for times, _ in truth.values())[-len(found) :]
     assert len(found) == min(20, len(truth))
     assert browser.width() <= size[0]
+    assert browser.smallest_letters() >= 11
     assert browser.poor_contrasts() == []
     assert browser.asked() == set()
     # On paper nothing scrolls, so nothing may be wider than a sheet of A4.
