@@ -284,11 +284,12 @@ def check(
     with _failures(verbose):
         from m365_jobs.check import findings
         from m365_jobs.tenants import only_sections, selected
+        from m365_jobs.terminal import harmless
 
         # Where all credentials are tenants' own, there is nobody else to try.
         every = all_tenants or (not tenant and only_sections())
         for one in findings(destination, dataset, selected(tenant or (), every=every)):
-            typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {one.text}")
+            typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {harmless(one.text)}")
             worst = max(worst, one.exit_code)
     raise typer.Exit(worst)
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.health import Health, Reason, hours, moment, place
+from m365_jobs.terminal import harmless
 
 ROWS = 40
 """Partitions up to which those that are fine are shown one by one."""
@@ -68,7 +69,7 @@ def _reasons(title: str, reasons: list[Reason]) -> Table:
     table = Table(title, "What", box=SIMPLE, padding=(0, 1, 0, 0))
     for one in reasons:
         word = Text(one.kind.value.replace("_", " "), COLOURS[title.lower()])
-        table.add_row(word, Text(f"{one.place}: {one.text}" if one.place else one.text))
+        table.add_row(word, Text(harmless(f"{one.place}: {one.text}" if one.place else one.text)))
     table.columns[0].no_wrap = True
     return table
 

@@ -21,6 +21,7 @@ from m365_jobs.health_output import in_lines
 from m365_jobs.reader import Reader
 from m365_jobs.scope import open_scope
 from m365_jobs.tenants import configured
+from m365_jobs.terminal import harmless
 
 PARTITIONS = """
 WITH last AS (
@@ -192,7 +193,8 @@ def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
     yield table
     for run in shown:
         if run["detail"]:
-            yield Text(f"{run['tenant'] if several else _minute(run['started_at'])}: {run['detail']}")
+            about = run["tenant"] if several else _minute(run["started_at"])
+            yield Text(harmless(f"{about}: {run['detail']}"))
 
 
 def _open(partition: dict[str, Any]) -> str:

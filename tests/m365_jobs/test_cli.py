@@ -263,5 +263,9 @@ def test_no_text_of_the_api_commands_the_terminal_or_fills_it(desk: Sit) -> None
         user = desk(simulator)
         said = user.run("load").stderr
         assert f"By state: Finished 2,  [31mred  {'x' * 27}... 1.\n" in said
-        simulator.fault = lambda asked: Answer(400, {"message": "\x1b[31mred [bold]"})
-        assert ":  [31mred [bold]. The API refuses" in user.run("load", code=1).stderr
+        simulator.fault = lambda asked: Answer(400, {"message": "\x1b[31mred\x9b [bold] 1:on:1"})
+        assert ":  [31mred  [bold] 1:on:1. The API refuses" in user.run("load", code=1).stderr
+        for command, code in (("status", 0), ("health", 0), ("check", 1)):
+            shown = user.run(command, code=code).stdout
+            assert "[31mred [bold] 1:on:1. The API refuses" in " ".join(shown.split())
+            assert {"\x1b", "\x9b"} & set(shown) == set()
