@@ -82,7 +82,9 @@ AllTenants = Annotated[
 ]
 MinAge = Annotated[
     float,
-    typer.Option(min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended less ago."),
+    typer.Option(
+        min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended fewer minutes ago."
+    ),
 ]
 SideBySide = Annotated[
     int, typer.Option(min=1, help="Of several tenants, how many are loaded at once; each API host has a limit as well.")

@@ -148,6 +148,8 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
         return
     yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found["tables"].items()))
     yield _partitions(found["partitions"])
+    # Below, as health has it: a caption of the table is folded to its width, however much room there is beside it.
+    yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
     yield from _runs(found["runs"])
 
 
@@ -156,7 +158,6 @@ def _partitions(rows: list[dict[str, Any]]) -> Table:
         *("Partition", "Jobs", "Open\n(oldest)", "Newest\nfinish", "Complete\nuntil"),
         box=SIMPLE,
         padding=(0, 1, 0, 0),
-        caption="Times are UTC. Open: jobs that run, and for how many days the oldest has.",
     )
     for one in rows:
         table.add_row(
