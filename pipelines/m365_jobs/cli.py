@@ -327,7 +327,7 @@ def export(
         from m365_jobs import console
         from m365_jobs.export import export as run
 
-        console.report_export(run(destination, dataset, console.say, tenant or ()), destination)
+        console.report_export(run(destination, dataset, console.say, tenant or ()), destination, dataset)
 
 
 @app.command()

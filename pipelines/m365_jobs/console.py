@@ -140,8 +140,9 @@ def report(summary: Summary) -> None:
     say(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
 
 
-def report_export(done: Exported, destination: str) -> None:
-    """The summary of an export."""
+def report_export(done: Exported, destination: str, dataset: str | None) -> None:
+    """The summary of an export, with the command that goes on there."""
     for tenant, rows in done.rows.items():
         say(f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + ".")
-    say(f"Warehouse: {done.warehouse}. Go on there with: m365-jobs load --destination {destination}")
+    load = f"m365-jobs load --destination {destination}" + (f" --dataset {dataset}" if dataset else "")
+    say(f"Warehouse: {done.warehouse}. Go on there with: {load}")
