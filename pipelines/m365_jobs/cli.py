@@ -208,7 +208,7 @@ def _load_many(options: Any, tenants: list[Any], side_by_side: int, verbose: boo
 
 @app.command()
 def demo(
-    jobs: Annotated[int, typer.Option(help="How many jobs the simulated tenant has.", min=1)] = 5000,
+    jobs: Annotated[int, typer.Option(help="Jobs of the simulated tenant, those to come included.", min=1)] = 5000,
     verbose: Verbose = False,
 ) -> None:
     """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
