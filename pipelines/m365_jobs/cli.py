@@ -360,10 +360,10 @@ def query(
 
             prompt.run(pipeline, lambda found: _print_rows(found, format), lambda error: _tell(error, verbose))
             return
-        from m365_jobs.query import answer
+        from m365_jobs.query import answer, from_file
         from m365_jobs.reader import open_reader
 
-        text = file.read_text(encoding="utf-8-sig") if file else sys.stdin.read() if sql in (None, "-") else str(sql)
+        text = from_file(file) if file else sys.stdin.read() if sql in (None, "-") else str(sql)
         with open_reader(pipeline) as reader, answer(reader, text) as found:
             _print_rows(found, format)
 
