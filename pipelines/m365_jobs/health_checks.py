@@ -43,14 +43,22 @@ runs AS (
     GROUP BY a.tenant, a.location, a.object_type, a.run_id
 ),
 ranked AS (
-    SELECT r.*, row_number() OVER (PARTITION BY r.tenant, r.location, r.object_type ORDER BY r.started_at DESC) AS place
+    SELECT
+        r.*,
+        row_number() OVER (PARTITION BY r.tenant, r.location, r.object_type ORDER BY r.started_at DESC) AS place,
+        row_number() OVER (
+            PARTITION BY r.tenant, r.location, r.object_type ORDER BY r.window_end DESC, r.started_at DESC
+        ) AS reach
     FROM runs AS r
 )
-SELECT k.tenant, k.location, k.object_type, k.started_at
+SELECT k.tenant, k.location, k.object_type, max(k.started_at) AS started_at
 FROM ranked AS k
 JOIN newest AS n ON n.tenant = k.tenant
-WHERE k.place = 1 AND k.complete = 0 AND epoch(n.loaded_until) - epoch(k.window_end) <= 30 * 86400
+WHERE (k.place = 1 OR k.reach = 1) AND k.complete = 0
+    AND epoch(n.loaded_until) - epoch(k.window_end) <= 30 * 86400
+GROUP BY k.tenant, k.location, k.object_type
 """
+"""By the last load, and by the one that reached furthest: a backfill of an older range says nothing of that one."""
 
 SLOW = f"""
 WITH {NEWEST},

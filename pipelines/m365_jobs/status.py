@@ -26,7 +26,7 @@ from m365_jobs.terminal import harmless
 PARTITIONS = """
 WITH last AS (
     SELECT a.*, row_number() OVER (
-        PARTITION BY tenant, location, object_type ORDER BY started_at DESC) AS place
+        PARTITION BY tenant, location, object_type ORDER BY window_end DESC, started_at DESC) AS place
     FROM load_audit AS a WHERE a.job_type IS NULL
 ),
 proved AS (

@@ -28,7 +28,9 @@ class Place:
     destination: str
     said: list[str] = field(default_factory=list)
 
-    def load(self, simulator: Simulator, since: datetime | None = None, **settings: Any) -> Summary:
+    def load(
+        self, simulator: Simulator, since: datetime | None = None, until: datetime | None = None, **settings: Any
+    ) -> Summary:
         source = {
             "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
             "base_url": simulator.base_url,
@@ -36,7 +38,7 @@ class Place:
             **settings,
         }
         self.said.clear()
-        return load(Options(since, destination=self.destination, source=source), Progress(), self.said.append)
+        return load(Options(since, until, destination=self.destination, source=source), Progress(), self.said.append)
 
     def pipeline(self, tenant: str = "default") -> dlt.Pipeline:
         return warehouse.open_pipeline(tenant, self.destination)

@@ -281,6 +281,25 @@ def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Place) -> None:
     assert reasons(judge(duckdb.pipeline())) == []
 
 
+def test_what_is_not_proved_stays_named_whatever_else_is_loaded_until_a_load_proves_it(duckdb: Place) -> None:
+    with serving(*protected("public_folder", "teams"), job("public_folder", 400), job("teams", 400)) as simulator:
+        until = simulator.world.now - timedelta(days=14)
+        page = simulator._page
+        short(simulator, "6")
+        assert duckdb.load(simulator).incomplete
+        simulator._page = page  # type: ignore[method-assign]
+        assert not duckdb.load(simulator, until - timedelta(days=7), until).incomplete
+        assert reasons(judge(duckdb.pipeline())) == [("stale", None), ("incomplete", "public_folder")]
+        short(simulator, "6")
+        assert duckdb.load(simulator, until - timedelta(days=7), until).incomplete
+        simulator._page = page  # type: ignore[method-assign]
+        assert not duckdb.load(simulator).incomplete
+        assert reasons(judge(duckdb.pipeline())) == []
+        short(simulator, "6")
+        assert duckdb.load(simulator, until - timedelta(days=7), until).incomplete
+        assert reasons(judge(duckdb.pipeline())) == [("incomplete", "public_folder")]
+
+
 def test_a_load_that_failed_because_the_warehouse_was_down_is_named(
     duckdb: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

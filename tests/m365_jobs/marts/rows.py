@@ -57,6 +57,8 @@ class Read:
     tenant: str = "contoso"
     location: str | None = None
     until: datetime = NOW
+    at: datetime | None = None
+    """When it was read; ``until`` where unset."""
     complete: bool = True
     job_type: str | None = None
     run_id: str = "run"
@@ -129,5 +131,5 @@ def _audit(one: Read) -> dict[str, Any]:
         "window_start": one.until - timedelta(days=2),
         "window_end": one.until,
         "complete": one.complete,
-        "started_at": one.until,
+        "started_at": one.at or one.until,
     }

@@ -42,7 +42,8 @@ def story() -> Rows:
     ]
     done = ("exchange_online", "EUR"), ("onedrive", "NAM"), ("exchange_online", None)
     reads = [Read(one, location=where) for one, where in done]
-    return Rows(jobs, [*reads, Read("sharepoint_online", complete=False), Read("sharepoint_online", until=ago(2))])
+    reads += [Read("sharepoint_online", complete=False), Read("sharepoint_online", until=ago(2))]
+    return Rows(jobs, [*reads, Read("sharepoint_online", until=ago(900), at=ago(-1))])
 
 
 CONTOSO, EUR, NAM = "contoso", "EUR", "NAM"

@@ -1,5 +1,7 @@
 -- question = "How fresh is the data, and what is not proved complete?"
--- note = "The last listing of all job types of each service. Where it is not complete, jobs may be missing."
+-- note = """\
+--   The last listing of all job types of each service; a backfill of an older range does not count. Where it is not \
+--   complete, jobs may be missing."""
 WITH ranked AS (
     SELECT
         tenant,
@@ -9,7 +11,9 @@ WITH ranked AS (
         reported_total,
         distinct_jobs,
         complete,
-        row_number() OVER (PARTITION BY tenant, location, object_type ORDER BY started_at DESC) AS place
+        row_number() OVER (
+            PARTITION BY tenant, location, object_type ORDER BY window_end DESC, started_at DESC
+        ) AS place
     FROM load_audit
     WHERE job_type IS NULL
 )
