@@ -266,13 +266,16 @@ class PartitionReader:
 
     def _fit_size(self, first: list[Answer], pager: Pager, listing: Listing) -> Reader[list[Answer]]:
         """Asks for the first page again, with the size of pages that the API gives if that is less than was asked for:
-        it may still count pages of the size that was asked for, and so skip jobs. Once a load is enough to know."""
+        it may still count pages of the size that was asked for, and so skip jobs. Once a load is enough to know, but
+        listings that were asked for side by side with the first, in its size, are asked for again as well."""
         page = first[0].page
         given, more = len(page.rows), bool(page.next_link) or (page.total or 0) > len(page.rows)
-        if self._size_is_known or not more or not 0 < given < pager.page_size:
+        fits = self._size_is_known and pager.page_size <= self._page_size
+        if fits or not more or not 0 < given < pager.page_size:
             return first
-        self._size_is_known = True
-        self._page_size = pager.page_size = given
+        if not self._size_is_known:
+            self._size_is_known, self._page_size = True, given
+        pager.page_size = self._page_size
         listing.add(first)
         return (yield pager.first(self._first_index))
 

@@ -1,5 +1,6 @@
 """A partition against servers that spell paging in every way the documentation leaves open, without any network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -104,6 +105,26 @@ def run(server: Server, reader: Reader[Any]) -> Any:
     raise AssertionError("it does not end")
 
 
+def side_by_side(server: Server, readers: Sequence[Reader[Any]]) -> list[Any]:
+    """Drives readers in turns: each asks once before the first is answered, and so on."""
+    requests, results = {index: next(reader) for index, reader in enumerate(readers)}, dict[int, Any]()
+    while requests and len(server.asked) < 3000:
+        answers: dict[int, list[Answer] | RefusedParametersError] = {}
+        for index, asked in requests.items():
+            try:
+                answers[index] = [server.answer(params) for params in asked]
+            except RefusedParametersError as error:
+                answers[index] = error
+        for index, answer in answers.items():
+            reader = readers[index]
+            try:
+                requests[index] = reader.throw(answer) if isinstance(answer, Exception) else reader.send(answer)
+            except StopIteration as end:
+                results[index] = end.value
+                del requests[index]
+    return [results[index] for index in range(len(readers))]
+
+
 def read(server: Server, page_size: int = 500, split: bool = True) -> PartitionResult:
     result: PartitionResult = run(server, PartitionReader(page_size, split).read(PARTITION))
     return result
@@ -145,6 +166,15 @@ def test_every_job_is_found_with_its_type_however_pages_are_spelled(server: Serv
     if server.first == "empty" and server.total in ("zero", "page"):
         server.first = "1"
     assert_all_is_there(read(server, page_size), server)
+
+
+@pytest.mark.parametrize("total", ["matches", "page", "absent"])
+def test_partitions_that_are_read_side_by_side_all_learn_what_size_of_pages_is_given(total: str) -> None:
+    server = Server(137, 20, stride="asked", total=total)
+    reader = PartitionReader(500, split_job_types=False)
+    for result in side_by_side(server, [reader.read(PARTITION) for _ in range(3)]):
+        assert sorted(map(int, result.jobs["id"].to_pylist())) == list(range(137))
+        assert result.complete
 
 
 def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_asked() -> None:
