@@ -152,6 +152,10 @@ def _in_whole_days(filters: Params) -> Params:
     return {**filters, "startTime": filters["startTime"][:10], "finishTime": f"{end:%Y-%m-%d}"}
 
 
+def _is_in_whole_days(filters: Params) -> bool:
+    return "T" not in filters["startTime"]
+
+
 class PartitionReader:
     """Makes the readers of partitions, which share a page size: it is halved where the API refuses it."""
 
@@ -252,7 +256,8 @@ class PartitionReader:
                 break
         if answers is None:
             assert refusal is not None
-            if self._whole_days:
+            # Not by what is known of the API: another listing may have learnt it while this one asked.
+            if _is_in_whole_days(pager.filters):
                 raise refusal
             self._whole_days, pager.filters, pager.page_size = True, _in_whole_days(pager.filters), size
             try:

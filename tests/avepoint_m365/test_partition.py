@@ -185,6 +185,14 @@ def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_aske
     assert (server.asked[-1]["startTime"], server.asked[-1]["finishTime"]) == ("2026-01-05", "2026-01-06")
 
 
+def test_partitions_that_are_read_side_by_side_all_learn_that_only_dates_are_taken() -> None:
+    server = Server(30, dates_only=True)
+    reader = PartitionReader(500, split_job_types=False)
+    for result in side_by_side(server, [reader.read(PARTITION) for _ in range(3)]):
+        assert sorted(map(int, result.jobs["id"].to_pylist())) == list(range(30))
+        assert result.complete
+
+
 def test_a_request_that_is_refused_whatever_is_tried_is_an_error() -> None:
     with pytest.raises(RefusedParametersError):
         read(Server(5, refuses_over=0))
