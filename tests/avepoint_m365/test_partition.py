@@ -37,7 +37,8 @@ class Server:
     refuses_over: int = 10_000
     dates_only: bool = False
     beyond: str = "empty"
-    """What comes of a page after the last: empty, refused, or refused like any after the first ("all refused")."""
+    """What comes of a page after the last: empty, with a total of 0 ("nothing"), refused, or refused like any after the
+    first ("all refused")."""
     errors: int = 0
     """How many answers speak of an error beside their jobs; the first ones."""
     asked: list[Params] = field(default_factory=list)
@@ -76,6 +77,7 @@ class Server:
         follow = index + base + 1
         link = {
             "index": f"https://host/jobs?pageIndex={follow}&pageSize={asked}",
+            "endless": f"https://host/jobs?pageIndex={follow}&pageSize={asked}",
             "token": f"?skipToken={follow}",
             "opaque": "b2gh==",
             "circle": f"/jobs?pageIndex={base}&pageSize={asked}",
@@ -86,7 +88,10 @@ class Server:
         table = table.append_column(SEEN_AT, pa.array([len(self.asked)] * len(rows), pa.int64()))
         ids = [str(one) for one in rows]
         said = "EUR is down" if len(self.asked) <= self.errors else ""
-        return Answer(Page(ids, total, link if more or link is None else "", said), table, Endpoint.jobs, 1)
+        if index > 0 and not rows and self.beyond == "nothing":
+            total = 0
+        leads_on = more or (self.link == "endless" and bool(rows))
+        return Answer(Page(ids, total, link if leads_on or link is None else "", said), table, Endpoint.jobs, 1)
 
 
 def run(server: Server, reader: Reader[Any]) -> Any:
@@ -145,10 +150,10 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
         first=st.sampled_from(["0", "1", "required", "empty"]),
         stride=st.sampled_from(["given", "asked"]),
         total=st.sampled_from(["matches", "page", "absent", "zero"]),
-        link=st.sampled_from(["index", "token", "opaque", "circle", "none"]),
+        link=st.sampled_from(["index", "endless", "token", "opaque", "circle", "none"]),
         refuses_over=st.sampled_from([10_000, 100, 20]),
         dates_only=st.booleans(),
-        beyond=st.sampled_from(["empty", "refused"]),
+        beyond=st.sampled_from(["empty", "nothing", "refused"]),
     ),
     st.integers(1, 60),
 )
@@ -156,12 +161,16 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
 @example(Server(40, 20, "1", "given", "absent", "none", beyond="refused"), 500)
 @example(Server(137, 20, "0", "asked", "absent", "none"), 500)
 @example(Server(137, 10, "0", "given", "pages", "none"), 500)
+@example(Server(137, 20, "0", "given", "matches", "endless", beyond="nothing"), 500)
 @example(Server(137, 10, "0", "given", "zero", "none"), 500)
 @example(Server(137, 60, "empty", "given", "matches", "index"), 500)
 @example(Server(137, 60, "required", "given", "absent", "index"), 500)
 @example(Server(137, 20, "0", "given", "absent", "token"), 500)
 @example(Server(137, 20, "0", "given", "absent", "none", dates_only=True), 500)
 def test_every_job_is_found_with_its_type_however_pages_are_spelled(server: Server, page_size: int) -> None:
+    # A link to a page that is refused then is an error, as below.
+    if server.link == "endless" and server.beyond == "refused":
+        server.link = "index"
     # A total of 0 on an empty page is taken at its word.
     if server.first == "empty" and server.total in ("zero", "page"):
         server.first = "1"
