@@ -28,17 +28,24 @@ FIRST_INDEXES = (None, "0", "1")
 
 @dataclass(frozen=True)
 class Window:
-    """A time range in UTC, ends included; ``asked_end`` may lie beyond ``end`` to allow for clocks that differ."""
+    """A time range in UTC, ends included; ``asked_end`` may lie beyond ``end`` to allow for clocks that differ,
+    ``asked_start`` before ``start`` for jobs that began before it."""
 
     start: datetime
     end: datetime
     asked_end: datetime
+    asked_start: datetime | None = None
+
+    @property
+    def begin(self) -> datetime:
+        """What is asked for begins here."""
+        return min(self.start, self.asked_start or self.start)
 
     def parameters(self) -> Params:
         """The range as the vendor's table spells it, in whole seconds that hold all of it."""
         form = "%Y-%m-%dT%H:%M:%SZ"
         end = self.asked_end + timedelta(microseconds=999_999)
-        return {"startTime": self.start.strftime(form), "finishTime": end.strftime(form)}
+        return {"startTime": self.begin.strftime(form), "finishTime": end.strftime(form)}
 
 
 @dataclass(frozen=True)
@@ -58,13 +65,16 @@ class Partition:
             params["location"] = self.location
         return params
 
-    def reaching_back_to(self, start: datetime) -> Partition:
-        """The same with a window that starts at ``start`` if that is earlier."""
-        return replace(self, window=replace(self.window, start=min(self.window.start, start)))
+    def reaching_back_to(self, start: datetime, begin: datetime) -> Partition:
+        """The same with a window that starts at ``start``, and is asked for from ``begin`` on, if that is earlier."""
+        window = self.window
+        return replace(
+            self, window=replace(window, start=min(window.start, start), asked_start=min(window.begin, begin))
+        )
 
     def until(self, end: datetime) -> Partition:
         """The same with a window that ends at ``end``."""
-        return replace(self, window=Window(self.window.start, end, end))
+        return replace(self, window=replace(self.window, end=end, asked_end=end))
 
     def __str__(self) -> str:
         """For logs: exchange_online, or exchange_online in EUR."""
@@ -163,6 +173,11 @@ class PartitionReader:
         self._page_size, self._split = page_size, split_job_types
         self._first_index: str | None = None
         self._first_index_is_known = self._size_is_known = self._whole_days = False
+
+    @property
+    def dates_alone(self) -> bool:
+        """Whether the API refused times, and is asked for whole days."""
+        return self._whole_days
 
     def read(self, partition: Partition) -> Reader[PartitionResult]:
         """Reads all jobs and of which type each is.
