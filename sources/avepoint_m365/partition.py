@@ -354,8 +354,9 @@ class PartitionReader:
                 pager.ended = True
                 break
             moved |= self._take(answers, pager, listing)
-            # A page after the last, be it empty or 204, may count its own jobs only: what 0 says there is no news.
-            totals += [answer.page.total for answer in answers if answer.page.rows or answer.page.total]
+            # A page after the last, be it empty or 204, may count its own jobs only, and some count on page one alone:
+            # what 0 says here is no news.
+            totals += [answer.page.total for answer in answers if answer.page.total]
         matches = pager.total_counts_matches or pager.pages == 1
         if pager.pages > 1:
             again = yield pager.first(self._first_index)

@@ -72,6 +72,8 @@ class Server:
             "page": len(rows),
             "absent": None,
             "zero": 0,
+            "first": len(jobs) if index == 0 else 0,
+            "capped": min(len(jobs), 40),
             "pages": -(-len(jobs) // size),
         }[self.total]
         follow = index + base + 1
@@ -149,7 +151,7 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
         most=st.integers(1, 60),
         first=st.sampled_from(["0", "1", "required", "empty"]),
         stride=st.sampled_from(["given", "asked"]),
-        total=st.sampled_from(["matches", "page", "absent", "zero"]),
+        total=st.sampled_from(["matches", "page", "absent", "zero", "first"]),
         link=st.sampled_from(["index", "endless", "token", "opaque", "circle", "none"]),
         refuses_over=st.sampled_from([10_000, 100, 20]),
         dates_only=st.booleans(),
@@ -162,6 +164,8 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
 @example(Server(137, 20, "0", "asked", "absent", "none"), 500)
 @example(Server(137, 10, "0", "given", "pages", "none"), 500)
 @example(Server(137, 20, "0", "given", "matches", "endless", beyond="nothing"), 500)
+@example(Server(137, 20, "0", "given", "first", "index"), 500)
+@example(Server(137, 20, "0", "given", "capped", "opaque"), 500)
 @example(Server(137, 10, "0", "given", "zero", "none"), 500)
 @example(Server(137, 60, "empty", "given", "matches", "index"), 500)
 @example(Server(137, 60, "required", "given", "absent", "index"), 500)
@@ -172,7 +176,7 @@ def test_every_job_is_found_with_its_type_however_pages_are_spelled(server: Serv
     if server.link == "endless" and server.beyond == "refused":
         server.link = "index"
     # A total of 0 on an empty page is taken at its word.
-    if server.first == "empty" and server.total in ("zero", "page"):
+    if server.first == "empty" and server.total in ("zero", "page", "first"):
         server.first = "1"
     assert_all_is_there(read(server, page_size), server)
 
