@@ -109,6 +109,8 @@ class Listing:
     requests: int = 0
     retries: int = 0
     complete: bool = False
+    whole: bool = False
+    """Of a look: whether it saw all that the API shows, be that complete or not."""
     errors: str = ""
     """What the API said of errors beside the jobs, the last time that the listing was read."""
     elapsed_seconds: float = 0.0
@@ -234,8 +236,8 @@ class PartitionReader:
             pager = self._pager(partition, job_type)
             pager.page_size = min(pager.page_size, MIN_PAGE_SIZE)
             yield from self._first_page(pager, listing)
-            ended = not pager.next() and pager.ended and not pager.more_is_promised
-            listing.complete = ended and not listing.errors
+            listing.whole = not pager.next() and pager.ended and not pager.more_is_promised
+            listing.complete = listing.whole and not listing.errors
         return listing
 
     def listing(self, partition: Partition, job_type: JobType | None) -> Reader[Listing]:

@@ -319,7 +319,7 @@ def _held(probes: Iterable[Listing]) -> int | None:
     """How many jobs a range holds, or None where the API's totals do not tell."""
     held = 0
     for listing in probes:
-        if not listing.complete and (listing.reported_total or 0) <= len(listing.ids):
+        if not listing.whole and (listing.reported_total or 0) <= len(listing.ids):
             return None
         held += listing.reported_total if listing.reported_total is not None else len(listing.ids)
     return held

@@ -1,5 +1,6 @@
 """What a load finds out about the meaning of a range, from an API that says nothing of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,3 +78,23 @@ def test_what_a_range_means_is_known_only_where_the_api_can_tell(
     assert result is not None
     assert result.jobs["id"].to_pylist() == ["a"]
     assert (reading.range_is_of_starts, reading.range_is_of_whole_jobs) == (of_starts, of_whole_jobs)
+
+
+@pytest.mark.parametrize("total", [1, None])
+def test_a_few_jobs_beside_an_error_are_read_at_once_and_not_month_by_month(total: int | None) -> None:
+    class Erring(Api):
+        def ask(self, params: Params) -> Answer:
+            answer = super().ask(params)
+            asked.append(params)
+            return replace(answer, page=replace(answer.page, total=total, errors="EUR is down"))
+
+    asked: list[Params] = []
+    api: Any = Erring(TIMES["by day"], (1, 1), 20, False)
+    reading = Reading(api, PartitionReader(500, False), Progress(), 100_000)
+    end = datetime(2026, 1, 9, tzinfo=UTC)
+    partition = Partition(None, ObjectType.teams, Window(datetime(2024, 1, 1, tzinfo=UTC), end, end))
+    reading.ask(partition)
+    result = reading.result(partition)
+    assert result is not None
+    assert (result.jobs["id"].to_pylist(), result.complete, reading.cut_at) == (["a"], False, None)
+    assert {params["startTime"] for params in asked} == {"2024-01-01T00:00:00Z"}
