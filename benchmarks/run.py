@@ -105,6 +105,7 @@ def throughput(jobs: int) -> Iterator[str]:
         "rest_api": "plain dlt rest_api source",
         "rest_api_parquet": "the same with loader_file_format parquet",
         "raw_duckdb": "DuckDB reading the same JSON from disk",
+        "ready_tables": "dlt merging the same three tables, read from Parquet files",
         "two_rows": "a dlt pipeline that loads two rows, and nothing else",
     }
     with simulator("--jobs", str(jobs), "--days", "300") as server, folder() as pages:
@@ -118,7 +119,7 @@ def throughput(jobs: int) -> Iterator[str]:
                 if name == "rest_api" and name in others:
                     continue  # takes as long as everything else together
                 with folder() as here:
-                    target = pages if name == "raw_duckdb" else here
+                    target = pages if name in ("raw_duckdb", "ready_tables") else here
                     (pages / "raw.duckdb").unlink(missing_ok=True)
                     others.setdefault(name, []).append(run(here, ALTERNATIVES, name, where, str(target)))
         with folder() as here:
@@ -140,7 +141,7 @@ PHASES = {
     "reading: requests, JSON to Arrow, proof of completeness": ("reading.py", "_read_all"),
     "dlt extract, reading included": ("pipeline.py", "extract"),
     "dlt normalize": ("pipeline.py", "normalize"),
-    "comparison with the warehouse, for the summary": ("load.py", "_compare"),
+    "comparison with the warehouse, for the summary": ("summary.py", "compare"),
     "dlt load: staging and merging in DuckDB": ("pipeline.py", "load"),
     "views": ("__init__.py", "ensure"),
 }

@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from m365_jobs.export import Exported
-from m365_jobs.load import Summary
 from m365_jobs.many import Group
+from m365_jobs.summary import Summary
 from m365_jobs.terminal import harmless
 
 PLAIN_INTERVAL = 5.0

@@ -23,9 +23,10 @@ from dlt.destinations.exceptions import DatabaseException
 from m365_jobs import marts, tenants, warehouse
 from m365_jobs.errors import explain, in_use
 from m365_jobs.health import judge
-from m365_jobs.load import Options, Summary, load
+from m365_jobs.load import Options, load
 from m365_jobs.locks import LOCK_POLL, LOCK_WAIT
 from m365_jobs.scope import open_scope
+from m365_jobs.summary import Summary
 
 FAMILIES = {
     "jobs": ("jobs", "jobs__backup_details", "jobs__job_errors"),

@@ -39,18 +39,28 @@ STAGING_DATASETS = 16
 """How many datasets beside the warehouse's own the merges of tenants spread over on PostgreSQL."""
 
 
-_telemetry = threading.Lock()
+_configuring = threading.Lock()
 """dlt's configuration can be written by one thread only, and each tenant's load looks after it."""
 
 
 def telemetry_off() -> None:
     """Turns dlt's anonymous telemetry off, unless the user's configuration speaks of it."""
-    with _telemetry:
+    with _configuring:
         if dlt.config.get("runtime.dlthub_telemetry") is None:
             dlt.config["runtime.dlthub_telemetry"] = False
             # dlt has started it by now, because the configuration was asked for something.
             stop_telemetry()
             dlt.current.run_context().initialize_runtime()
+
+
+def _keep_no_copies(pipeline: dlt.Pipeline) -> None:
+    """Empties the staging tables after each load, where loads write in turns, unless the user's configuration speaks of
+    it. What the last load brought would stay there a second time: half of a DuckDB file after a first load."""
+    key = "load.truncate_staging_dataset"
+    if pipeline.destination.destination_type.endswith((".duckdb", ".postgres")):
+        with _configuring:
+            if dlt.config.get(key) is None:
+                dlt.config[f"{pipeline.pipeline_name}.{key}"] = True
 
 
 def log_at(level: str) -> None:
@@ -117,6 +127,7 @@ def open_pipeline(
         dataset_name=dataset or DATASET,
         **places,
     )
+    _keep_no_copies(pipeline)
     return pipeline
 
 

@@ -28,6 +28,8 @@ _EXPECTED = _LISTS.append(pa.field("timestamp", TEXT))
 """With the time that the second generation puts on its answers. Arrow would make a time of it, and Python has none for
 every time of Arrow's."""
 
+_FORM = pj.ParseOptions(explicit_schema=_EXPECTED, unexpected_field_behavior="infer")
+
 
 def read_documented(content: bytes) -> dict[str, Any] | None:
     """The body of an answer, with its jobs as an array of structs under the name that they have in it.
@@ -38,7 +40,7 @@ def read_documented(content: bytes) -> dict[str, Any] | None:
         table = pj.read_json(
             pa.BufferReader(content),
             pj.ReadOptions(use_threads=False, block_size=len(content) + 1),
-            pj.ParseOptions(explicit_schema=_EXPECTED, unexpected_field_behavior="infer"),
+            _FORM,
         )
         # Arrow does not look whether texts are UTF-8.
         table.validate(full=True)

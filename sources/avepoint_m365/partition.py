@@ -76,6 +76,10 @@ class Partition:
         """The same with a window that ends at ``end``."""
         return replace(self, window=replace(self.window, end=end, asked_end=end))
 
+    def replaces(self, other: Partition) -> bool:
+        """Whether both are of one location and object type."""
+        return (self.location, self.object_type) == (other.location, other.object_type)
+
     def __str__(self) -> str:
         """For logs: exchange_online, or exchange_online in EUR."""
         name = self.object_type.name if self.object_type else "all object types"

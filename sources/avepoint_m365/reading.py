@@ -66,6 +66,7 @@ class Reading:
         progress.partitions = progress.partitions_done = 0
         progress.results, progress.cut_at = [], None
         self._results: dict[Partition, PartitionResult | None] = {}
+        self._untaken: list[PartitionResult] = []
         self.find_out = False
         """Whether to spend a request or two on what a range means."""
         self.find_out_for_slices = False
@@ -84,7 +85,8 @@ class Reading:
         same window: a job seen in only one of them would else change its place from load to load."""
 
     def ask(self, partition: Partition) -> None:
-        """Adds a partition to what is read."""
+        """Adds a partition to what is read, in place of what was read of it before, be it over another window."""
+        self._results = {one: held for one, held in self._results.items() if not partition.replaces(one)}
         self._asked.append(partition)
         self._progress.partitions += 1
 
@@ -103,6 +105,11 @@ class Reading:
         if partition not in self._results:
             self._read_all()
         return self._results[partition]
+
+    def take(self) -> list[PartitionResult]:
+        """What was read and not taken before."""
+        taken, self._untaken = self._untaken, []
+        return taken
 
     @property
     def cut_at(self) -> datetime | None:
@@ -128,6 +135,8 @@ class Reading:
             self._forget_types()
         self._look_for_unknown_types(list(to_read.values()), probes)
         self._keep_each_job_once()
+        self._untaken = list(filter(None, map(self._results.get, to_read)))
+        self._asked = []
         self._progress.results = self.results
         self._progress.jobs = self._jobs_before + sum(one.jobs.num_rows for one in self.results)
 

@@ -65,20 +65,23 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
         yield fake
 
 
-def load(folder: Path) -> dlt.Pipeline:
+def load(folder: Path, source: Any = None) -> dlt.Pipeline:
     pipeline = dlt.pipeline(
         "someone_elses",
         pipelines_dir=str(folder / "state"),
         destination=duckdb_destination(str(folder / "warehouse.duckdb")),
         dataset_name="theirs",
     )
-    source = avepoint_m365(
+    pipeline.run(source or exchange_and_teams()).raise_on_failed_jobs()
+    return pipeline
+
+
+def exchange_and_teams() -> Any:
+    return avepoint_m365(
         credentials={"client_id": "client", "client_secret": uuid.uuid4().hex},
         object_types=["exchange_online", "teams"],
         start_date="2024-01-01",
     )
-    pipeline.run(source).raise_on_failed_jobs()
-    return pipeline
 
 
 def rows(pipeline: dlt.Pipeline, sql: str) -> list[tuple[Any, ...]]:
@@ -134,6 +137,22 @@ def test_errors_that_are_gone_from_the_api_are_gone_from_the_warehouse(api: Fake
     pipeline = load(tmp_path)
     assert rows(pipeline, "SELECT * FROM jobs__job_errors") == []
     assert rows(pipeline, "SELECT count(*), count(DISTINCT id) FROM jobs") == [(2, 2)]
+
+
+@pytest.mark.parametrize("turns", ["round_robin", "fifo"])
+def test_a_source_that_is_run_again_brings_all_rows_again(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: str
+) -> None:
+    monkeypatch.setenv("EXTRACT__NEXT_ITEM_MODE", turns)
+    source = exchange_and_teams()
+    for place in (tmp_path / "one", tmp_path / "two"):
+        place.mkdir()
+        pipeline = load(place, source)
+        assert rows(pipeline, "SELECT id FROM jobs ORDER BY id") == [(job["id"],) for job in reversed(SAMPLE)]
+        assert len(rows(pipeline, "SELECT DISTINCT object_type FROM load_audit")) == 2
+    api.jobs[0]["state"] = "Failed"
+    load(place, source)
+    assert rows(pipeline, "SELECT state FROM jobs ORDER BY id") == [("Finished",), ("Failed",)]
 
 
 def test_the_next_load_asks_from_the_cursor_less_the_lag(api: FakeApi, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import pytest
 from avepoint_m365 import Progress
 from avepoint_simulator import Simulator
 from m365_jobs import warehouse
-from m365_jobs.load import Options, Summary, load
+from m365_jobs.load import Options, load
 from m365_jobs.reader import open_reader
+from m365_jobs.summary import Summary
 
 SERVER = os.environ.get("M365_TEST_POSTGRES", "postgresql://postgres:any@127.0.0.1:5432")
 

@@ -111,7 +111,7 @@ def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator,
 def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_comparison(
     simulator: Simulator, desk: Sit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user, compare, others = desk(simulator), loading._compare, []
+    user, compare, others = desk(simulator), loading.compare, []
 
     def compare_while_another_tries(*arguments: Any) -> None:
         file = str(user.folder / "m365_warehouse.duckdb")
@@ -122,7 +122,7 @@ def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_comparison(
     for name, value in user.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(user.folder)
-    monkeypatch.setattr(loading, "_compare", compare_while_another_tries)
+    monkeypatch.setattr(loading, "compare", compare_while_another_tries)
     loading.load(loading.Options(), Progress(), lambda text: None)
     assert [in_use(OSError(other.stderr)) for other in others] == [True]
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)

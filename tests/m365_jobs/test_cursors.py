@@ -80,11 +80,11 @@ def test_a_new_machine_goes_on_where_the_warehouse_is(tenant: Tenant, tmp_path: 
     assert tenant.agrees()
 
 
-@pytest.mark.parametrize("what", ["--drop-all", "jobs_all_power_apps"])
+@pytest.mark.parametrize("what", ["--drop-all", "jobs_all_exchange_online"])
 def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
     simulator: Simulator, desk: Callable[[Simulator], Desk], what: str
 ) -> None:
-    """dlt takes the tables, which all partitions and tenants share, for those of the partition that filled them last:
+    """dlt takes the tables, which all partitions and tenants share, for those of the partition that handed them on:
     with it, it drops the rows of all of them, but no cursor but its."""
     user = desk(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_warehouse.duckdb"
@@ -102,7 +102,7 @@ def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
 
     for tenant in ("other", "default"):
         load(tenant)
-    assert re.search(r"jobs_all_power_apps with 4 table\(s\) and \d resource state", dlt("info"))
+    assert re.search(r"jobs_all_exchange_online with 4 table\(s\) and \d resource state", dlt("info"))
     held = user.query("SELECT tenant, id FROM jobs ORDER BY ALL")
     dlt("drop", what)
     with pytest.raises(duckdb.CatalogException):

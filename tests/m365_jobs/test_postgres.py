@@ -48,6 +48,15 @@ def test_postgres_holds_what_the_server_holds_load_after_load(postgres: Place) -
             world.advance(timedelta(hours=3))
 
 
+def test_what_a_load_brought_is_in_the_database_once(postgres: Place) -> None:
+    with Simulator(make_world(50, seed=1, now=NOW)) as simulator:
+        postgres.load(simulator)
+    assert [postgres.rows(f"SELECT count(*) AS rows FROM m365_jobs{part}.jobs") for part in ("", "_staging")] == [
+        [(len(postgres.held()),)],
+        [(0,)],
+    ]
+
+
 def test_bi_tools_find_primary_keys_and_indexes(postgres: Place, address: str) -> None:
     with Simulator(make_world(50, seed=1, now=NOW)) as simulator:
         postgres.load(simulator)

@@ -8,9 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from avepoint_simulator import Simulator
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from m365_jobs import warehouse
+
+from .conftest import Desk
 
 
 @pytest.fixture
@@ -84,3 +87,17 @@ def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch
             done.result()
     assert configuration == {"runtime.dlthub_telemetry": False}
     assert configuration.written == 1
+
+
+def test_what_a_load_brought_is_in_the_file_once_unless_the_user_wants_the_staging_tables_kept(
+    desk: Callable[[Simulator], Desk], simulator: Simulator
+) -> None:
+    mine = desk(simulator)
+    staged = "SELECT count(*) FROM m365_jobs_staging."
+    names = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit")
+    mine.run("load")
+    assert [mine.query(staged + name) for name in names] == [[(0,)]] * 4
+    assert [mine.query(f"SELECT count(*) > 0 FROM {name}") for name in names] == [[(True,)]] * 4
+    mine.environment["LOAD__TRUNCATE_STAGING_DATASET"] = "false"
+    mine.run("load", "--since", "2000-01-01")
+    assert mine.query(staged + "jobs") == mine.query("SELECT count(*) FROM jobs")
