@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: run test costs crashes test-workers test-dagster test-airflow lint setup bench docs lock lock-dagster lock-airflow clean
+.PHONY: run test costs crashes test-workers test-dagster test-airflow lint setup bench docs pictures lock lock-dagster lock-airflow clean
 
 run: .venv/.installed
 	$(PY) -m m365_jobs demo
@@ -38,6 +38,10 @@ bench: .venv/.tested
 
 docs: .venv/.tested
 	$(PY) -m m365_jobs.marts.page docs/warehouse.md
+
+# Those of the README; to be looked at before they are kept.
+pictures: .venv/.tested
+	$(PY) -m tests.m365_jobs.eyes.pictures
 
 setup: .venv/.tested
 

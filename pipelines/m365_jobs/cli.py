@@ -19,7 +19,6 @@ import typer
 
 app = typer.Typer(
     name="m365-jobs",
-    help="The jobs of AvePoint Cloud Backup for Microsoft 365, in your warehouse.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -83,7 +82,9 @@ AllTenants = Annotated[
 ]
 MinAge = Annotated[
     float,
-    typer.Option(min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended less ago."),
+    typer.Option(
+        min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended fewer minutes ago."
+    ),
 ]
 SideBySide = Annotated[
     int, typer.Option(min=1, help="Of several tenants, how many are loaded at once; each API host has a limit as well.")
@@ -121,6 +122,23 @@ def _tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     return why.exit_code
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"m365-jobs {version('avepoint-m365-jobs')}")
+        raise typer.Exit
+
+
+@app.callback()
+def before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The jobs of AvePoint Cloud Backup for Microsoft 365, in your warehouse."""
+
+
 @app.command()
 def load(
     since: Since = None,
@@ -156,12 +174,16 @@ def load(
 def _load_one(options: Any, tenant: Any) -> int:
     from avepoint_m365 import Progress
 
-    from m365_jobs import console
+    from m365_jobs import console, waiting
     from m365_jobs.load import load as run
 
     progress = Progress()
-    options.tenant = tenant
-    with console.watch(lambda: console.progress_of_one(progress)):
+    options.tenant, interrupted = tenant, progress.traffic.interrupted
+    with (
+        waiting.told_by_ctrl_c(interrupted),
+        waiting.unless(interrupted),
+        console.watch(lambda: console.progress_of_one(progress)),
+    ):
         summary = run(options, progress, console.say)
     console.report(summary)
     return summary.exit_code
@@ -186,7 +208,7 @@ def _load_many(options: Any, tenants: list[Any], side_by_side: int, verbose: boo
 
 @app.command()
 def demo(
-    jobs: Annotated[int, typer.Option(help="How many jobs the simulated tenant has.", min=1)] = 5000,
+    jobs: Annotated[int, typer.Option(help="Jobs of the simulated tenant, those to come included.", min=1)] = 5000,
     verbose: Verbose = False,
 ) -> None:
     """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
@@ -264,11 +286,12 @@ def check(
     with _failures(verbose):
         from m365_jobs.check import findings
         from m365_jobs.tenants import only_sections, selected
+        from m365_jobs.terminal import harmless
 
         # Where all credentials are tenants' own, there is nobody else to try.
         every = all_tenants or (not tenant and only_sections())
         for one in findings(destination, dataset, selected(tenant or (), every=every)):
-            typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {one.text}")
+            typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {harmless(one.text)}")
             worst = max(worst, one.exit_code)
     raise typer.Exit(worst)
 
@@ -304,7 +327,7 @@ def export(
         from m365_jobs import console
         from m365_jobs.export import export as run
 
-        console.report_export(run(destination, dataset, console.say, tenant or ()), destination)
+        console.report_export(run(destination, dataset, console.say, tenant or ()), destination, dataset)
 
 
 @app.command()
@@ -337,10 +360,10 @@ def query(
 
             prompt.run(pipeline, lambda found: _print_rows(found, format), lambda error: _tell(error, verbose))
             return
-        from m365_jobs.query import answer
+        from m365_jobs.query import answer, from_file
         from m365_jobs.reader import open_reader
 
-        text = file.read_text(encoding="utf-8-sig") if file else sys.stdin.read() if sql in (None, "-") else str(sql)
+        text = from_file(file) if file else sys.stdin.read() if sql in (None, "-") else str(sql)
         with open_reader(pipeline) as reader, answer(reader, text) as found:
             _print_rows(found, format)
 

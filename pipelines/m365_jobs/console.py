@@ -12,7 +12,6 @@ from typing import TextIO
 from avepoint_m365 import Progress
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 
 from m365_jobs.export import Exported
@@ -27,7 +26,8 @@ PLAIN_INTERVAL = 5.0
 def say(text: str) -> None:
     """One line to stderr, or several as they are; some texts are the API's."""
     shown = "\n".join(map(harmless, text.split("\n")))
-    Console(stderr=True, soft_wrap=True).print(escape(shown), highlight=False)
+    # As it is: rich would read words between colons, of an address say, as names of little pictures.
+    Console(stderr=True, soft_wrap=True).print(Text(shown), highlight=False)
 
 
 def width(out: TextIO) -> int | None:
@@ -140,8 +140,9 @@ def report(summary: Summary) -> None:
     say(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
 
 
-def report_export(done: Exported, destination: str) -> None:
-    """The summary of an export."""
+def report_export(done: Exported, destination: str, dataset: str | None) -> None:
+    """The summary of an export, with the command that goes on there."""
     for tenant, rows in done.rows.items():
         say(f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + ".")
-    say(f"Warehouse: {done.warehouse}. Go on there with: m365-jobs load --destination {destination}")
+    load = f"m365-jobs load --destination {destination}" + (f" --dataset {dataset}" if dataset else "")
+    say(f"Warehouse: {done.warehouse}. Go on there with: {load}")

@@ -35,7 +35,8 @@ def run(jobs: int) -> Simulator:
                 "start_date": (evening - timedelta(days=60)).isoformat(),
             },
         )
-        console.say(f"A simulated tenant with {jobs:,} jobs is at {simulator.base_url}. First load:")
+        # Some of its jobs are still to come.
+        console.say(f"A simulated tenant with {len(world.visible()):,} jobs is at {simulator.base_url}. First load:")
         _load(options)
         world.advance(NIGHT)
         console.say("\nEight hours later: jobs have ended, others have started. Second load:")

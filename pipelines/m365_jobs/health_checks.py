@@ -196,16 +196,16 @@ def _jump(row: Row) -> Row:
 
 
 def _restores(row: Row) -> Row:
-    return {"text": f"{_count(row['jobs'], 'restore')} failed in the last 7 days, the last {_minute(row['last_at'])}"}
+    return {"text": f"{count(row['jobs'], 'restore')} failed in the last 7 days, the last {_minute(row['last_at'])}"}
 
 
 def _empty(row: Row) -> Row:
-    jobs = _count(row["jobs"], "backup")
+    jobs = count(row["jobs"], "backup")
     return {"text": f"{jobs} ended with 0 objects in the last 7 days, the last {_minute(row['last_at'])}"}
 
 
 def _state(row: Row) -> Row:
-    jobs = _count(row["jobs"], "job")
+    jobs = count(row["jobs"], "job")
     text = (
         f"state {row['state']!r} ({jobs}, the last started {_minute(row['last_at'])}) is not known and counts as other"
     )
@@ -216,7 +216,8 @@ def _minute(value: Any) -> str:
     return f"{value:%Y-%m-%d %H:%M} UTC" if value else "at an unknown time"
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """A number with its noun: 1 job, 2,000 jobs."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 

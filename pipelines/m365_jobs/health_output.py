@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.health import Health, Reason, hours, moment, place
+from m365_jobs.health_checks import count
+from m365_jobs.terminal import harmless
 
 ROWS = 40
 """Partitions up to which those that are fine are shown one by one."""
@@ -50,7 +52,7 @@ def tables(health: Health) -> Iterator[Any]:
     """For a terminal of 80 columns: the verdict, the reasons, then each partition, the worst first."""
     warnings = [one for one in health.reasons if one not in health.problems]
     verdict = Text("UNHEALTHY", "bold red") if health.problems else Text("Healthy", "bold green")
-    counts = f": {_count(len(health.problems), 'problem')}, {_count(len(warnings), 'warning')}"
+    counts = f": {count(len(health.problems), 'problem')}, {count(len(warnings), 'warning')}"
     yield verdict.append(f"{counts}. Judged {moment(health.judged_at)}.", "default")
     if health.problems:
         yield _reasons("Problem", health.problems)
@@ -60,15 +62,11 @@ def tables(health: Health) -> Iterator[Any]:
         yield from _partitions(health)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _reasons(title: str, reasons: list[Reason]) -> Table:
     table = Table(title, "What", box=SIMPLE, padding=(0, 1, 0, 0))
     for one in reasons:
         word = Text(one.kind.value.replace("_", " "), COLOURS[title.lower()])
-        table.add_row(word, Text(f"{one.place}: {one.text}" if one.place else one.text))
+        table.add_row(word, Text(harmless(f"{one.place}: {one.text}" if one.place else one.text)))
     table.columns[0].no_wrap = True
     return table
 
@@ -104,5 +102,5 @@ def _partitions(health: Health) -> Iterator[Any]:
     if shown:
         yield table
     if hidden := len(rows) - len(shown):
-        yield Text(f"{_count(hidden, 'more partition')} protected or ignored; --format json names them.")
+        yield Text(f"{count(hidden, 'more partition')} protected or ignored; --format json names them.")
     yield Text("Times are UTC. Age: from the last success to the end of the data. Failed: backups in a row.", "dim")

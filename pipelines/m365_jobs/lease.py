@@ -12,7 +12,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import dlt
 
 from m365_jobs.errors import UsageError, WarehouseError, explain
+from m365_jobs.waiting import pause
 
 SECONDS = 60.0
 """How long a lease lasts that nobody renews. Its holder renews it every third of that."""
@@ -110,7 +111,7 @@ class KeptLease(Lease, ABC):
             if not told:
                 say(f"{busy} Waiting for it (at most {patience / 60:.0f} minutes).")
             told = True
-            time.sleep(POLL)
+            pause(POLL)
         self._renewing.start()
 
     def _running(self, holder: str) -> str:
@@ -127,14 +128,22 @@ class KeptLease(Lease, ABC):
                 # Whether the lease outlived this is seen before anything is written.
                 self._say(f"The lease of tenant {self._tenant} could not be renewed yet. {explain(error).text}")
 
+    def _kept_apart(self, client: Any) -> AbstractContextManager[None]:
+        """Waits for loads of other tenants that must not write at the same time; around all that is written."""
+        return nullcontext()
+
     @contextmanager
     def writing(self, client: Any) -> Iterator[None]:
-        if not self._renew(client):
-            raise WarehouseError(
-                f"This load of tenant {self._tenant} stood still for so long that another took its place, so it wrote "
-                "no more. Nothing is lost: the other, or the next, loads the same jobs."
-            )
-        yield
+        if not self._renewing.is_alive():
+            # Interrupted while it waited, say. In a lake a renewal would be taken for a lease: it would rob the holder.
+            raise WarehouseError(f"This load never had the lease of tenant {self._tenant}, so it wrote nothing.")
+        with self._kept_apart(client):
+            if not self._renew(client):
+                raise WarehouseError(
+                    f"This load of tenant {self._tenant} stood still for so long that another took its place, so it "
+                    "wrote no more. Nothing is lost: the other, or the next, loads the same jobs."
+                )
+            yield
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if not self._renewing.is_alive():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,13 +122,13 @@ class LakeLease(KeptLease):
         return True
 
     @contextmanager
-    def writing(self, client: Any) -> Iterator[None]:
-        with ExitStack() as stack:
-            if not self._tables_are_there():
-                # Two that make them at once would fail each other.
-                making = stack.enter_context(MakingLease(self._pipeline, self._tenant, self._run_id, self._say))
-                making.take(None, LOCK_WAIT, self._say)
-            stack.enter_context(super().writing(client))
+    def _kept_apart(self, client: Any) -> Iterator[None]:
+        if self._tables_are_there():
+            yield
+            return
+        # Two that make them at once would fail each other.
+        with MakingLease(self._pipeline, self._tenant, self._run_id, self._say) as making:
+            making.take(None, LOCK_WAIT, self._say)
             yield
 
     def _tables_are_there(self) -> bool:

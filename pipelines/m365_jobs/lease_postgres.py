@@ -75,7 +75,7 @@ class PostgresLease(KeptLease):
             self._execute(client, GIVE_BACK, self._tenant, self._holder)
 
     @contextmanager
-    def writing(self, client: Any) -> Iterator[None]:
+    def _kept_apart(self, client: Any) -> Iterator[None]:
         # A machine that lost its power does not say goodbye, and its locks must not stay for hours.
         client.execute_sql(
             "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 4"
@@ -86,8 +86,7 @@ class PostgresLease(KeptLease):
         shared = _makes_no_tables(self._pipeline, client)
         self._lock(client, "pg_advisory_lock_shared" if shared else "pg_advisory_lock", client.dataset_name)
         # The locks end with the connection.
-        with super().writing(client):
-            yield
+        yield
 
     @staticmethod
     def _lock(client: Any, function: str, dataset: str) -> None:

@@ -17,12 +17,13 @@ from filelock import FileLock, Timeout
 
 from m365_jobs.errors import WarehouseError, in_use
 from m365_jobs.lease import Busy, Lease
+from m365_jobs.waiting import pause
 
 LOCK_WAIT = 600.0
 """Seconds that a second load waits for the first."""
 
 LOCK_POLL = 0.2
-"""Seconds between two looks whether a DuckDB file is free."""
+"""Seconds between two looks whether a folder, or a DuckDB file, is free."""
 
 Say = Callable[[str], None]
 
@@ -38,19 +39,23 @@ def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{name}.lock")
     minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if min_age is not None:
-            raise Busy("Another load of it is running on this machine.") from None
-        say(f"Another load of {name} is running; waiting for it (at most {minutes}).")
+    give_up, told = time.monotonic() + LOCK_WAIT, False
+    while True:
         try:
-            lock.acquire(timeout=LOCK_WAIT)
+            lock.acquire(timeout=0)
+            break
         except Timeout as error:
-            raise WarehouseError(
-                f"Another load of {name} has been running for more than {minutes}. "
-                "Wait for it or end it, then run this again."
-            ) from error
+            if min_age is not None:
+                raise Busy("Another load of it is running on this machine.") from None
+            if time.monotonic() > give_up:
+                raise WarehouseError(
+                    f"Another load of {name} has been running for more than {minutes}. "
+                    "Wait for it or end it, then run this again."
+                ) from error
+        if not told:
+            say(f"Another load of {name} is running; waiting for it (at most {minutes}).")
+        told = True
+        pause(LOCK_POLL)
     with lock:
         lock.release()
         yield
@@ -82,11 +87,11 @@ def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
         except DestinationConnectionError as error:
             if not in_use(error) or time.monotonic() > give_up:
                 raise
+            pause(LOCK_POLL)
             if not told:
                 minutes = f"{LOCK_WAIT / 60:.0f} minutes"
                 say(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
             told = True
-            time.sleep(LOCK_POLL)
     try:
         yield client
     finally:

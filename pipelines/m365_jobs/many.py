@@ -14,6 +14,7 @@ from m365_jobs.lease import Busy, refuse_age
 from m365_jobs.load import Options, Say, load
 from m365_jobs.summary import Summary
 from m365_jobs.tenants import Tenant
+from m365_jobs.waiting import unless
 from m365_jobs.warehouse import destination_type, telemetry_off
 
 
@@ -76,7 +77,8 @@ def load_all(
             say(f"{tenant.name}: {text}")
 
         try:
-            summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
+            with unless(group.progress[tenant.name].traffic.interrupted):
+                summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
             outcome = Outcome(tenant.name, summary=summary)
         except Busy as busy:
             tell(f"left out. {busy}")

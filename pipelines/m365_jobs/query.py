@@ -7,11 +7,13 @@ user of the destination the right to read and no other.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -66,6 +68,19 @@ class Answer:
 
     columns: Sequence[str]
     batches: Iterator[list[Row]]
+
+
+def from_file(path: Path) -> str:
+    """The text of a query in UTF-8, or in UTF-16, as PowerShell writes it.
+
+    Raises:
+        QueryError: where it is neither.
+    """
+    text = path.read_bytes()
+    try:
+        return text.decode("utf-16" if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise QueryError(f"{path} is not UTF-8. Save it so, then run this again.", WRONG_USAGE) from error
 
 
 @contextmanager

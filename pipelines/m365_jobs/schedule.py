@@ -129,9 +129,17 @@ def plan(
         folder=Path.cwd(),
         settings=Path(dlt.current.run_context().settings_dir).absolute(),
         state=Path(dlt.current.run_context().data_dir).absolute(),
-        user=getpass.getuser(),
+        user=_user(),
         variables=variables,
     )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A number that has no name, as in a container; systemd takes numbers, too.
+        return str(os.getuid())
 
 
 class _Text(Template):

@@ -21,6 +21,7 @@ from m365_jobs.health_output import in_lines
 from m365_jobs.reader import Reader
 from m365_jobs.scope import open_scope
 from m365_jobs.tenants import configured
+from m365_jobs.terminal import harmless
 
 PARTITIONS = """
 WITH last AS (
@@ -147,6 +148,8 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
         return
     yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found["tables"].items()))
     yield _partitions(found["partitions"])
+    # Below, as health has it: a caption of the table is folded to its width, however much room there is beside it.
+    yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
     yield from _runs(found["runs"])
 
 
@@ -155,7 +158,6 @@ def _partitions(rows: list[dict[str, Any]]) -> Table:
         *("Partition", "Jobs", "Open\n(oldest)", "Newest\nfinish", "Complete\nuntil"),
         box=SIMPLE,
         padding=(0, 1, 0, 0),
-        caption="Times are UTC. Open: jobs that run, and for how many days the oldest has.",
     )
     for one in rows:
         table.add_row(
@@ -192,7 +194,8 @@ def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
     yield table
     for run in shown:
         if run["detail"]:
-            yield Text(f"{run['tenant'] if several else _minute(run['started_at'])}: {run['detail']}")
+            about = run["tenant"] if several else _minute(run["started_at"])
+            yield Text(harmless(f"{about}: {run['detail']}"))
 
 
 def _open(partition: dict[str, Any]) -> str:

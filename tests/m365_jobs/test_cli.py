@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 
 import duckdb
 import pytest
@@ -14,6 +15,13 @@ from .backups import job, serving
 from .conftest import Desk
 
 Sit = Callable[[Simulator], Desk]
+
+
+def test_the_version_is_the_one_that_runs_are_recorded_with(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    assert user.run("--version").stdout == f"m365-jobs {version('avepoint-m365-jobs')}\n"
+    user.run("load")
+    assert user.query("SELECT product_version FROM load_runs") == [(version("avepoint-m365-jobs"),)]
 
 
 def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Sit) -> None:
@@ -244,6 +252,7 @@ def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) 
         lines = user.run("status").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
+    assert "Times are UTC. Open: jobs that run, and for how many days the oldest has." in lines
     (place,) = [number - 1 for number, line in enumerate(lines) if line.strip() == "microsoft_365_groups"]
     moment = r"\d\d-\d\d \d\d:\d\d"
     assert re.fullmatch(rf" contoso/ +2 +1 \(12 d\) +{moment} +{moment} *", lines[place])
@@ -255,5 +264,9 @@ def test_no_text_of_the_api_commands_the_terminal_or_fills_it(desk: Sit) -> None
         user = desk(simulator)
         said = user.run("load").stderr
         assert f"By state: Finished 2,  [31mred  {'x' * 27}... 1.\n" in said
-        simulator.fault = lambda asked: Answer(400, {"message": "\x1b[31mred [bold]"})
-        assert ":  [31mred [bold]. The API refuses" in user.run("load", code=1).stderr
+        simulator.fault = lambda asked: Answer(400, {"message": "\x1b[31mred\x9b [bold] 1:on:1"})
+        assert ":  [31mred  [bold] 1:on:1. The API refuses" in user.run("load", code=1).stderr
+        for command, code in (("status", 0), ("health", 0), ("check", 1)):
+            shown = user.run(command, code=code).stdout
+            assert "[31mred [bold] 1:on:1. The API refuses" in " ".join(shown.split())
+            assert {"\x1b", "\x9b"} & set(shown) == set()

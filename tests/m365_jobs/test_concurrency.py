@@ -1,6 +1,7 @@
 """Two loads at once, and loads while others have the warehouse open."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,8 +20,11 @@ from m365_jobs.errors import in_use
 
 from ..truth import in_warehouse, on_server
 from .conftest import Desk
+from .test_tenants import configure, section
 
 Sit = Callable[[Simulator], Desk]
+
+INTERRUPTS = pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
 
 HOLD = """import duckdb, sys
 held = duckdb.connect(sys.argv[1], read_only=True)
@@ -40,11 +44,28 @@ def reader(file: Path) -> Iterator[subprocess.Popen[str]]:
         program.kill()
 
 
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+hear_interrupts = None if os.name == "nt" else _hear_interrupts
+"""A shell in the background has its children ignore them."""
+
+
 def start(user: Desk, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "m365_jobs", *arguments],
         cwd=user.folder, env=user.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=hear_interrupts,
     )  # fmt: skip
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Ctrl+C, which is heard."""
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=50)[1]
+    assert (process.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load goes on from there.")
+    assert "waiting" not in said
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:
@@ -77,6 +98,44 @@ def test_a_second_load_in_one_directory_waits_for_the_first(simulator: Simulator
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
     assert user.query("SELECT status, count(*), count(DISTINCT run_id) FROM load_runs GROUP BY 1") == [
         ("complete", 2, 2)
+    ]
+
+
+@INTERRUPTS
+@pytest.mark.parametrize("names", [["contoso"], ["contoso", "fabrikam"]])
+def test_an_interrupt_reaches_a_load_that_waits_for_another(simulator: Simulator, desk: Sit, names: list[str]) -> None:
+    user, gate = desk(simulator), Gate()
+    configure(user, section("contoso", simulator) + section("fabrikam", simulator))
+    simulator.fault = gate
+    first = start(user, "load", "--tenant", "contoso")
+    assert gate.reached.wait(60)
+    simulator.fault = None
+    second = start(user, "load", *(word for name in names for word in ("--tenant", name)))
+    line_with(second, "Another load of m365_jobs__contoso is running; waiting")
+    interrupt(second)
+    gate.open.set()
+    said = first.communicate(timeout=120)
+    assert first.returncode == 0, said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+
+
+@INTERRUPTS
+@pytest.mark.parametrize("names", [["contoso"], ["contoso", "fabrikam"]])
+def test_an_interrupt_reaches_a_load_that_waits_for_a_program(
+    simulator: Simulator, desk: Sit, names: list[str]
+) -> None:
+    user, tenants = desk(simulator), [word for name in names for word in ("--tenant", name)]
+    configure(user, section("contoso", simulator) + section("fabrikam", simulator))
+    user.run("load", *tenants)
+    with reader(user.folder / "m365_warehouse.duckdb"):
+        load = start(user, "load", *tenants)
+        line_with(load, "Another program has the warehouse open; waiting")
+        interrupt(load)
+    user.run("load", *tenants)
+    assert user.query("SELECT tenant, status, detail FROM load_runs ORDER BY tenant, started_at") == [
+        (name, *result)
+        for name in names
+        for result in (("complete", None), ("failed", "Interrupted."), ("complete", None))
     ]
 
 

@@ -93,7 +93,7 @@ def test_loads_run_with_a_read_only_root_and_write_to_the_volume_and_tmp_only(
 
     for place in ("/", "/var/tmp", "/home", str(ROOT)):
         assert "Read-only file system" in container("touch", f"{place}/written").stderr
-    for command in (["load"], ["load"], ["health"], ["status"]):
+    for command in (["load"], ["load"], ["health"], ["status"], ["schedule"]):
         done = container(sys.executable, "-m", "m365_jobs", *command)
         assert done.returncode in ((0, 4) if command == ["health"] else (0,)), done.stderr
         assert "Traceback" not in done.stderr

@@ -60,6 +60,20 @@ def asked_from(simulator: Simulator) -> datetime:
     return min(datetime.fromisoformat(one.params["starttime"]) for one in simulator.asked)
 
 
+@pytest.mark.parametrize("more", [(), ("--dataset", "kept")])
+def test_the_command_that_it_says_goes_on_there(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], address: str, more: tuple[str, ...]
+) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+    user.run("load")
+    found = re.search(
+        r"Go on there with: m365-jobs (.*)\n", user.run("export", "--destination", "postgres", *more).stderr
+    )
+    assert found is not None
+    assert ": 0 new, 0 changed" in user.run(*found[1].split()).stderr
+
+
 @pytest.mark.parametrize("destination", ["postgres", "filesystem"])
 def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
     here: Place, address: str, destination: str

@@ -188,6 +188,20 @@ def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, des
     assert user.run("query", "SELECT * FROM range(1000)").stderr == ""
 
 
+def test_a_file_is_read_as_windows_writes_it_and_refused_where_its_signs_mean_nothing(
+    simulator: Simulator, desk: Callable[[Simulator], Desk]
+) -> None:
+    user = desk(simulator)
+    user.run("load")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (user.folder / "mine.sql").write_text("SELECT 'Zürich' AS place", encoding=encoding)
+        assert user.run("query", "--file", "mine.sql", "--format", "csv").stdout == "place\nZürich\n"
+    (user.folder / "mine.sql").write_text("SELECT 'Zürich' AS place", encoding="latin-1")
+    assert user.run("query", "--file", "mine.sql", code=2).stderr == (
+        "Error (query): mine.sql is not UTF-8. Save it so, then run this again.\n"
+    )
+
+
 def printed(rows: list[tuple[Any, ...]], columns: list[str], width: int | None) -> str:
     out = io.StringIO()
     printing.write_table(Answer(columns, iter([rows])), out, width)

@@ -18,7 +18,7 @@ from avepoint_simulator import Simulator, make_world
 from ..truth import on_server
 from .conftest import NOW, Desk
 from .places import Place, administer, database
-from .test_concurrency import Gate, line_with
+from .test_concurrency import Gate, hear_interrupts, interrupt, line_with
 
 Sit = Callable[[Simulator], Desk]
 OBJECT_TYPES = ("exchange_online", "teams")
@@ -76,7 +76,7 @@ class Workers:
         home.mkdir(exist_ok=True)
         return subprocess.Popen(
             [sys.executable, "-c", SHORT, "load", *FEW, *arguments], cwd=home, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **self.settings, "DLT_DATA_DIR": str(home / "dlt")},
+            env={**os.environ, **self.settings, "DLT_DATA_DIR": str(home / "dlt")}, preexec_fn=hear_interrupts,
         )  # fmt: skip
 
     def run(self, machine: str, *arguments: str, code: int = 0) -> str:
@@ -134,6 +134,26 @@ def test_a_tenant_that_another_worker_holds_is_left_out_by_all_tenants_and_waite
         said = worker.communicate(timeout=600)[1]
         assert worker.returncode == 0, said
     workers.check()
+
+
+@pytest.mark.parametrize("tenants", [1, 2])
+def test_an_interrupt_reaches_a_worker_that_waits_and_leaves_the_lease_to_its_holder(
+    fleet: Callable[[int], Workers], tenants: int
+) -> None:
+    workers, gate = fleet(tenants), Gate()
+    workers.tenants["tenant0"].fault = gate
+    holder = workers.start("one", "--tenant", "tenant0")
+    assert gate.reached.wait(60)
+    waiting = workers.start("two", *(word for name in workers.tenants for word in ("--tenant", name)))
+    line_with(waiting, f"process {holder.pid}")
+    interrupt(waiting)
+    gate.open.set()
+    said = holder.communicate(timeout=600)[1]
+    assert holder.returncode == 0, said
+    workers.run("two", *(word for name in workers.tenants for word in ("--tenant", name)))
+    workers.check()
+    runs = "SELECT status, detail, count(*) FROM load_runs WHERE tenant = 'tenant0' GROUP BY 1, 2 ORDER BY 1"
+    assert workers.place.rows(runs) == [("complete", None, 2), ("failed", "Interrupted.", 1)]
 
 
 def test_the_lease_of_a_killed_worker_expires_and_the_next_takes_over(fleet: Callable[[int], Workers]) -> None:

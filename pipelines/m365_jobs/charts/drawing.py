@@ -16,12 +16,14 @@ import vl_convert
 
 from m365_jobs.charts.figures import Filter, Row
 from m365_jobs.charts.words import service
+from m365_jobs.terminal import harmless
 
 Drawing = alt.TopLevelMixin
 """A chart of Altair, whatever it is made of."""
 
-WIDTH, HEIGHT = 430, 220
-"""Small enough that letters are still legible when a phone shows a drawing at its own width."""
+WIDTH, HEIGHT = 350, 180
+"""No more than a phone shows at its full size: on a screen of 390, in the dashboard's margins, letters keep 11 of their
+12 pixels."""
 
 INK, MUTED, GRID = "#1f2937", "#4b5563", "#e5e7eb"
 OUTCOMES = {"Failed": "#b3261e", "Warning": "#b26a00", "Other": "#6b7280", "Succeeded": "#2e8b63"}
@@ -116,11 +118,11 @@ def durations(rows: Sequence[Row]) -> Drawing:
         y=alt.Y("service:N", title=None, sort=None, axis=alt.Axis(**NAMES))
     )
     scale = alt.Scale(type="symlog", constant=0.1, nice=False, padding=8)
-    axis = alt.Axis(title="Hours", values=[0, 0.1, 0.5, 1, 2, 5, 10, 24, 48, 96])
+    axis = alt.Axis(values=[0, 0.1, 0.5, 1, 2, 5, 10, 24, 48, 96])
     usual = (
         base.mark_bar(color=PALE, height=12)
         .encode(
-            x=alt.X("low:Q", scale=scale, axis=axis, title=axis.title if isinstance(axis.title, str) else None),
+            x=alt.X("low:Q", scale=scale, axis=axis, title="Hours"),
             x2="high:Q",
             description=alt.Description("range:N"),
         )
@@ -161,15 +163,16 @@ def slow(row: Row) -> bool:
 
 def errors(rows: Sequence[Row], limit: int = 10) -> Drawing:
     """The errors that occurred most, each message above its bar."""
+    messages = [f"{service(row['object_type'])}: {row['error_message'] or 'no message'}" for row in rows[:limit]]
     values = [
         {
             "place": place,
-            "message": f"{service(row['object_type'])}: {row['error_message'] or 'no message'}",
+            "message": message,
             # Vega can shorten as well, but measures every letter for it, which takes longer than all else.
-            "short": textwrap.shorten(f"{service(row['object_type'])}: {row['error_message']}", 60, placeholder="…"),
+            "short": textwrap.shorten(message, 46, placeholder="…"),
             "occurrences": row["occurrences"],
         }
-        for place, row in enumerate(rows[:limit])
+        for place, (row, message) in enumerate(zip(rows, messages, strict=False))
     ]
     base = alt.Chart(_data(values), width=WIDTH, height=alt.Step(38)).encode(
         y=alt.Y("place:O", axis=None), x=alt.X("occurrences:Q", axis=None)
@@ -192,7 +195,17 @@ def svg(drawing: Drawing) -> str:
     """A drawing as an ``<svg>`` that scales with its column; what a mark stands for is its title, which browsers show
     under the pointer and screen readers read."""
     # Altair checked each part as it was made; to check them together takes as long again.
-    return _svg(json.dumps({**drawing.to_dict(validate=False), "config": CONFIG}))
+    return _svg(json.dumps({**_drawable(drawing.to_dict(validate=False)), "config": CONFIG}))
+
+
+def _drawable(part: Any) -> Any:
+    """A part of a specification without the signs that XML has no place for: at one of them, in a message of the API
+    say, vl-convert ends the whole process."""
+    if isinstance(part, str):
+        return part if part.isprintable() else harmless(part)
+    if isinstance(part, dict):
+        return {name: _drawable(value) for name, value in part.items()}
+    return [_drawable(one) for one in part] if isinstance(part, list | tuple) else part
 
 
 @lru_cache(maxsize=200)

@@ -40,7 +40,9 @@ INKS = {
 """What is written on them: darker, so that it can be read."""
 
 TITLE = "Microsoft 365 backup"
-WIDTH, PADDING = 2 * drawing.WIDTH + 60, 20.0
+WIDTH, PADDING = 920, 20.0
+COLUMN = WIDTH / 2 - PADDING
+"""Width of each of two drawings side by side."""
 
 
 def png(found: Figures | None, now: datetime, zone: tzinfo) -> bytes:
@@ -66,6 +68,9 @@ def _svg(found: Figures | None, now: datetime, zone: tzinfo) -> str:
         left, height = PADDING, 0.0
         for one in map(drawing.svg, row):
             wide, high = (float(size) for size in re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', one)[0])
+            if wide < COLUMN:
+                # Of a drawing for pages, which is no wider than a phone.
+                wide, high = COLUMN, high * COLUMN / wide
             placed.append(one.replace("<svg ", f'<svg x="{left}" y="{top}" width="{wide}" height="{high}" ', 1))
             left, height, widest = left + wide + PADDING, max(height, high), max(widest, left + wide)
         top += height + PADDING

@@ -15,6 +15,9 @@ from avepoint_m365.config import is_loopback
 from m365_jobs.dashboard.live import Live, Unavailable
 from m365_jobs.errors import UsageError
 
+EVERYWHERE = ("", "0.0.0.0", "::")
+"""Ways to say: all addresses that this machine has."""
+
 _live: list[Live] = []
 
 
@@ -38,8 +41,8 @@ def serve(pipeline: dlt.Pipeline, tenants: tuple[str, ...], host: str, port: int
     listening = _listen(host, port)
     _warm()
     server = uvicorn.Server(uvicorn.Config(_application(token), log_level="warning", lifespan="off"))
-    name = f"[{host}]" if ":" in host else host
-    say(f"Dashboard: http://{name}:{listening.getsockname()[1]}/{f'?access_token={token}' if token else ''}")
+    query = f"?access_token={token}" if token else ""
+    say(f"Dashboard: http://{_name(host)}:{listening.getsockname()[1]}/{query}")
     if token:
         say("Whoever has this address can look in. It is not encrypted: put a proxy with TLS before it.")
     say("Ctrl+C ends it.")
@@ -49,10 +52,20 @@ def serve(pipeline: dlt.Pipeline, tenants: tuple[str, ...], host: str, port: int
         return
 
 
+def _name(host: str) -> str:
+    """What browsers call an address that is listened on. 0.0.0.0 and :: stand for all that this machine has, and
+    browsers elsewhere would take them for their own."""
+    if host in EVERYWHERE:
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        made = socket.create_server((host, port), family=family)
+        # By its name this machine may be found under an address of either kind.
+        both = host == "::" and socket.has_dualstack_ipv6()
+        made = socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         raise UsageError(
             f"Cannot listen on {host}, port {port}: {error.strerror or error}. Choose another with --host and --port."

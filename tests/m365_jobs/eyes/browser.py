@@ -141,6 +141,19 @@ class Browser:
         found: list[Any] = self.driver.execute_script(CONTRASTS)
         return found
 
+    def smallest_letters(self) -> float:
+        """Of drawings, in the page's pixels, whatever the size at which a drawing is shown."""
+        sizes = [
+            self.driver.execute_script(
+                "const one = arguments[0], drawing = one.ownerSVGElement;"
+                "return parseFloat(getComputedStyle(one).fontSize)"
+                " * drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width",
+                one,
+            )
+            for one in self.all("figure text")
+        ]
+        return float(min(sizes))
+
     def asked(self) -> set[str]:
         """Hosts that pages have asked for anything so far; not of addresses within the browser itself."""
         messages = [json.loads(one["message"])["message"] for one in self.driver.get_log("performance")]

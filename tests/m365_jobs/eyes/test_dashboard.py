@@ -1,5 +1,6 @@
 """The dashboard, looked at through a real browser and compared with what the simulator knows."""
 
+import socket
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -218,6 +219,7 @@ def test_on_a_phone_the_page_is_as_wide_as_the_screen(shown: Shown, look: Look) 
     opened(browser, shown.address)
     browser.until(lambda: browser.section(ERRORS))
     assert browser.width() == PHONE[0]
+    assert browser.smallest_letters() >= 11
 
 
 def test_other_sites_cannot_look_in(shown: Shown) -> None:
@@ -230,7 +232,10 @@ def test_other_sites_cannot_look_in(shown: Shown) -> None:
 def test_beside_loopback_a_token_is_needed(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
     user = desk(simulator)
     user.run("load")
-    address = show(user, "--host", "0.0.0.0").replace("0.0.0.0", "127.0.0.1")
+    shown = show(user, "--host", "0.0.0.0")
+    # The name that others know this machine by, which it need not know itself.
+    assert urlsplit(shown).hostname == socket.gethostname().lower()
+    address = shown.replace(socket.gethostname(), "127.0.0.1", 1)
     bare, _, token = address.partition("?access_token=")
     assert len(token) > 20
     assert "/auth/login" in requests.get(bare, timeout=30).url

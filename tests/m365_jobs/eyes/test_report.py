@@ -1,5 +1,6 @@
 """The report: one file, the same figures, nothing from elsewhere."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import dlt
 import pytest
 from avepoint_simulator import JobError, Simulator, make_world
-from m365_jobs.charts import figures
+from m365_jobs.charts import drawing, figures
 from m365_jobs.marts.catalog import questions
 from m365_jobs.scope import open_scope
 
@@ -58,6 +59,7 @@ def test_the_report_opens_offline_and_shows_what_the_server_holds(
     assert sorted(times for times, _ in found.values()) == sorted(times for times, _ in truth.values())[-len(found) :]
     assert len(found) == min(20, len(truth))
     assert browser.width() <= size[0]
+    assert browser.smallest_letters() >= 11
     assert browser.poor_contrasts() == []
     assert browser.asked() == set()
     # On paper nothing scrolls, so nothing may be wider than a sheet of A4.
@@ -137,15 +139,24 @@ def test_a_report_of_one_tenant_names_no_other(simulator: Simulator, desk: Sit) 
 
 def test_what_the_api_sends_is_text_and_never_markup(simulator: Simulator, desk: Sit) -> None:
     user, world = desk(simulator), simulator.world
-    hostile = '<img src=x onerror="alert(1)">&lt;'
+    # What XML has no place for among it; to draw that would end the process.
+    hostile = '\x1b[31m\x00\uffff<img src=x onerror="alert(1)">&lt;'
     for job in list(world.visible()):
         if job.finished(world.now):
             world.put(replace(job, errors=(JobError(hostile, False, "javascript:alert(1)", 5),)))
     user.run("load")
-    user.run("report", "report.html")
+    for ending in ("png", "pdf", "html"):
+        user.run("report", f"report.{ending}")
     found = Elements((user.folder / "report.html").read_text(encoding="utf-8")).found
     assert "img" not in {tag for tag, _ in found}
     assert not [one for one in found if "javascript" in (one[1].get("href") or "")]
+
+
+def test_an_error_without_a_message_is_called_so_in_the_chart() -> None:
+    row = {"object_type": "teams", "error_message": None, "occurrences": 2}
+    assert re.findall(r">([^<]+)</text>", drawing.svg(drawing.errors([row]))) == [
+        "Teams: no message", "2", "Top errors, by occurrences",
+    ]  # fmt: skip
 
 
 def test_figures_are_the_same_on_duckdb_and_postgresql(
