@@ -13,7 +13,7 @@ import pytest
 from avepoint_m365 import Progress
 from avepoint_m365.errors import SourceError
 from avepoint_simulator import Answer, Asked, Dialect, JobError, SimulatedJob, Simulator, World
-from avepoint_simulator.world import BOUNDS, ORDERS
+from avepoint_simulator.world import BOUNDS, ORDERS, READINGS
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -58,7 +58,7 @@ class Histories(RuleBasedStateMachine):
         self.loaded = False
 
     @initialize(
-        reading=st.sampled_from(["start", "finish", "overlap"]),
+        reading=st.sampled_from(READINGS),
         total_basis=st.sampled_from(["matches", "page", "absent"]),
         link=st.sampled_from(["absolute", "wrong_path", "none", "opaque"]),
         bounds=st.sampled_from(BOUNDS),

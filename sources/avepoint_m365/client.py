@@ -290,10 +290,15 @@ class JobsClient:
             raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
         if told := _error_told(body):
             raise _failure(told, body, f"{where}, but says {told}")
+        no_jobs = body.get("data") is None and body.get("jobs") is None
+        said = {name: body[name] for name in ("message", "error") if body.get(name)}
+        if no_jobs and said and "statusCode" not in body and _total(body, where) is None:
+            # In no envelope, which has a message at all times, and without a total, which would vouch for none.
+            raise ApiError(f"{where}, but holds no list of jobs and says: {_message(said)}. Try again later.")
         errors = ""
         if body.get("errors"):
             errors = _message({name: body.get(name) for name in ("message", "errors")}) or "errors without a text"
-            if body.get("data") is None and body.get("jobs") is None:
+            if no_jobs:
                 raise ApiError(f"{where}, but the answer holds errors: {errors}")
         return replace(_READERS[endpoint](body, where), errors=errors)
 
@@ -358,7 +363,10 @@ def _failure(status: int, body: object, where: str) -> SourceError:
     if status in (404, 405, 410):
         return EndpointMissingError(f"{text} This host does not have this endpoint: look at endpoint and base_url.")
     if status == 400:
-        return RefusedParametersError(f"{text} The API refuses a parameter.")
+        return RefusedParametersError(
+            f"{text} The API refuses a parameter: look at start_date, page_size, and at locations, which are for "
+            "Multi-Geo tenants only."
+        )
     if status == 429:
         return ThrottledError(f"{text} It still throttles after all retries: lower concurrency or try later.")
     if 300 <= status < 400:

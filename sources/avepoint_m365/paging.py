@@ -156,7 +156,8 @@ class Pager:
     def _is_last(self, page: Page) -> bool:
         if self.more_is_promised:
             return False
-        if self.total_counts_matches and page.total == len(self.seen_ids):
+        if self.total_counts_matches and page.total == len(self.seen_ids) and not page.next_link:
+            # With a link that says there is more, the total may count something else, or no further.
             return True
         if page.next_link == "":
             # Documented as "nothing is left"; doubted only for a page that is as full as it could be.

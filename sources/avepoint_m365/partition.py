@@ -28,17 +28,24 @@ FIRST_INDEXES = (None, "0", "1")
 
 @dataclass(frozen=True)
 class Window:
-    """A time range in UTC, ends included; ``asked_end`` may lie beyond ``end`` to allow for clocks that differ."""
+    """A time range in UTC, ends included; ``asked_end`` may lie beyond ``end`` to allow for clocks that differ,
+    ``asked_start`` before ``start`` for jobs that began before it."""
 
     start: datetime
     end: datetime
     asked_end: datetime
+    asked_start: datetime | None = None
+
+    @property
+    def begin(self) -> datetime:
+        """What is asked for begins here."""
+        return min(self.start, self.asked_start or self.start)
 
     def parameters(self) -> Params:
         """The range as the vendor's table spells it, in whole seconds that hold all of it."""
         form = "%Y-%m-%dT%H:%M:%SZ"
         end = self.asked_end + timedelta(microseconds=999_999)
-        return {"startTime": self.start.strftime(form), "finishTime": end.strftime(form)}
+        return {"startTime": self.begin.strftime(form), "finishTime": end.strftime(form)}
 
 
 @dataclass(frozen=True)
@@ -58,13 +65,16 @@ class Partition:
             params["location"] = self.location
         return params
 
-    def reaching_back_to(self, start: datetime) -> Partition:
-        """The same with a window that starts at ``start`` if that is earlier."""
-        return replace(self, window=replace(self.window, start=min(self.window.start, start)))
+    def reaching_back_to(self, start: datetime, begin: datetime) -> Partition:
+        """The same with a window that starts at ``start``, and is asked for from ``begin`` on, if that is earlier."""
+        window = self.window
+        return replace(
+            self, window=replace(window, start=min(window.start, start), asked_start=min(window.begin, begin))
+        )
 
     def until(self, end: datetime) -> Partition:
         """The same with a window that ends at ``end``."""
-        return replace(self, window=Window(self.window.start, end, end))
+        return replace(self, window=replace(self.window, end=end, asked_end=end))
 
     def replaces(self, other: Partition) -> bool:
         """Whether both are of one location and object type."""
@@ -103,6 +113,8 @@ class Listing:
     requests: int = 0
     retries: int = 0
     complete: bool = False
+    whole: bool = False
+    """Of a look: whether it saw all that the API shows, be that complete or not."""
     errors: str = ""
     """What the API said of errors beside the jobs, the last time that the listing was read."""
     elapsed_seconds: float = 0.0
@@ -156,6 +168,10 @@ def _in_whole_days(filters: Params) -> Params:
     return {**filters, "startTime": filters["startTime"][:10], "finishTime": f"{end:%Y-%m-%d}"}
 
 
+def _is_in_whole_days(filters: Params) -> bool:
+    return "T" not in filters["startTime"]
+
+
 class PartitionReader:
     """Makes the readers of partitions, which share a page size: it is halved where the API refuses it."""
 
@@ -163,6 +179,11 @@ class PartitionReader:
         self._page_size, self._split = page_size, split_job_types
         self._first_index: str | None = None
         self._first_index_is_known = self._size_is_known = self._whole_days = False
+
+    @property
+    def dates_alone(self) -> bool:
+        """Whether the API refused times, and is asked for whole days."""
+        return self._whole_days
 
     def read(self, partition: Partition) -> Reader[PartitionResult]:
         """Reads all jobs and of which type each is.
@@ -219,8 +240,8 @@ class PartitionReader:
             pager = self._pager(partition, job_type)
             pager.page_size = min(pager.page_size, MIN_PAGE_SIZE)
             yield from self._first_page(pager, listing)
-            ended = not pager.next() and pager.ended and not pager.more_is_promised
-            listing.complete = ended and not listing.errors
+            listing.whole = not pager.next() and pager.ended and not pager.more_is_promised
+            listing.complete = listing.whole and not listing.errors
         return listing
 
     def listing(self, partition: Partition, job_type: JobType | None) -> Reader[Listing]:
@@ -256,7 +277,8 @@ class PartitionReader:
                 break
         if answers is None:
             assert refusal is not None
-            if self._whole_days:
+            # Not by what is known of the API: another listing may have learnt it while this one asked.
+            if _is_in_whole_days(pager.filters):
                 raise refusal
             self._whole_days, pager.filters, pager.page_size = True, _in_whole_days(pager.filters), size
             try:
@@ -270,13 +292,16 @@ class PartitionReader:
 
     def _fit_size(self, first: list[Answer], pager: Pager, listing: Listing) -> Reader[list[Answer]]:
         """Asks for the first page again, with the size of pages that the API gives if that is less than was asked for:
-        it may still count pages of the size that was asked for, and so skip jobs. Once a load is enough to know."""
+        it may still count pages of the size that was asked for, and so skip jobs. Once a load is enough to know, but
+        listings that were asked for side by side with the first, in its size, are asked for again as well."""
         page = first[0].page
         given, more = len(page.rows), bool(page.next_link) or (page.total or 0) > len(page.rows)
-        if self._size_is_known or not more or not 0 < given < pager.page_size:
+        fits = self._size_is_known and pager.page_size <= self._page_size
+        if fits or not more or not 0 < given < pager.page_size:
             return first
-        self._size_is_known = True
-        self._page_size = pager.page_size = given
+        if not self._size_is_known:
+            self._size_is_known, self._page_size = True, given
+        pager.page_size = self._page_size
         listing.add(first)
         return (yield pager.first(self._first_index))
 
@@ -335,7 +360,9 @@ class PartitionReader:
                 pager.ended = True
                 break
             moved |= self._take(answers, pager, listing)
-            totals += [answer.page.total for answer in answers]
+            # A page after the last, be it empty or 204, may count its own jobs only, and some count on page one alone:
+            # what 0 says here is no news.
+            totals += [answer.page.total for answer in answers if answer.page.total]
         matches = pager.total_counts_matches or pager.pages == 1
         if pager.pages > 1:
             again = yield pager.first(self._first_index)

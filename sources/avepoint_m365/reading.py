@@ -68,9 +68,14 @@ class Reading:
         self._results: dict[Partition, PartitionResult | None] = {}
         self._untaken: list[PartitionResult] = []
         self.find_out = False
-        """Whether to spend a request on ``range_is_of_starts``."""
+        """Whether to spend a request or two on what a range means."""
+        self.find_out_for_slices = False
+        """Whether to do so where what is asked for is read in slices."""
         self.range_is_of_starts: bool | None = None
         """Whether the API compares startTime with the start of jobs, once it was found out."""
+        self.range_is_of_whole_jobs: bool | None = None
+        """Whether it compares finishTime with their finish as well: no slice then holds a job that goes on past its
+        end."""
         self.find_out_types = False
         """Whether to spend a request on ``types_are_told``, where what is asked for anyway does not tell."""
         self.types_are_told: bool | None = None
@@ -117,10 +122,11 @@ class Reading:
         return [one for one in self._results.values() if one is not None]
 
     def _read_all(self) -> None:
-        earliest = min(one.window.start for one in self._asked)
-        to_read = {one: one.reaching_back_to(earliest) if self.overlapping else one for one in self._asked}
+        earliest, begin = (min(getattr(one.window, name) for one in self._asked) for name in ("start", "begin"))
+        to_read = {one: one.reaching_back_to(earliest, begin) if self.overlapping else one for one in self._asked}
         cut, probes = self._end_of_slice(list(to_read.values()))
         self._progress.cut_at = cut
+        self.find_out |= self.find_out_for_slices and cut is not None
         if cut is not None:
             self._results |= dict.fromkeys(one for one, read in to_read.items() if read.window.start >= cut)
             to_read = {one: read.until(cut) for one, read in to_read.items() if read.window.start < cut}
@@ -138,8 +144,8 @@ class Reading:
         """Reads partitions side by side, but those of locations that hold nothing at all."""
         results = {}
         for asked, partition in to_read.items():
-            probe = probes.get(partition.location)
-            if probe is not None and probe.complete and not probe.ids:
+            probe, window = probes.get(partition.location), partition.window
+            if probe is not None and probe.complete and not probe.ids and window.begin == window.start:
                 results[asked] = _nothing(partition, probe)
                 self._done(results[asked])
         readers = {asked: self._partition(one) for asked, one in to_read.items() if asked not in results}
@@ -153,7 +159,7 @@ class Reading:
         telling = _telling_job(result) if self.find_out else None
         if telling is not None:
             self.find_out = False
-            self.range_is_of_starts = yield from self._is_range_of_starts(result.partition, *telling)
+            yield from self._look_at_range(result.partition, *telling)
         return result
 
     def _look_at_types(self, result: PartitionResult) -> Reader[None]:
@@ -276,17 +282,27 @@ class Reading:
             f"and a named location; for instance {job_id}: {kept.partition}, not {other.partition}."
         )
 
-    def _is_range_of_starts(self, partition: Partition, job_id: str, start: datetime, finish: datetime) -> Reader[bool]:
-        """Whether the API compares startTime with the start of jobs, which the vendor does not say.
+    def _look_at_range(self, partition: Partition, job_id: str, start: datetime, finish: datetime) -> Reader[None]:
+        """Finds out which times of jobs the API compares with a range, which the vendor does not say.
 
-        Found out with one request: a job that went on past midnight is looked for in a range that begins after its
-        start, and on a later day, since the API may look at no more than the day. If it is not in there, only the start
-        counts.
+        A job that went on past midnight is looked for in a range that begins after its start, and on a later day, since
+        the API may look at no more than the day. If it is not in there, its start counts; then it is looked for in
+        a range that ends after its start, on that day. If it is not in there either, its finish counts as well. Where
+        the API takes dates alone, no range ends on that day; then that is assumed.
         """
         midnight = (start + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
-        end = finish + timedelta(seconds=1)
-        inside = replace(partition, window=Window(max(start + (finish - start) / 2, midnight), end, end))
-        return job_id not in (yield from self._reader.listing(inside, None)).ids
+        second, end = timedelta(seconds=1), finish + timedelta(seconds=1)
+        after_start = Window(max(start + (finish - start) / 2, midnight), end, end)
+        self.range_is_of_starts = not (yield from self._is_in(after_start, partition, job_id))
+        self.range_is_of_whole_jobs = False
+        if self.range_is_of_starts:
+            end = min(start + second, midnight - second)
+            around_start = Window(start - second, end, end)
+            seen = not self._reader.dates_alone and (yield from self._is_in(around_start, partition, job_id))
+            self.range_is_of_whole_jobs = not seen
+
+    def _is_in(self, window: Window, partition: Partition, job_id: str) -> Reader[bool]:
+        return job_id in (yield from self._reader.listing(replace(partition, window=window), None)).ids
 
 
 def _spanning(partitions: Iterable[Partition]) -> list[Partition]:
@@ -312,7 +328,7 @@ def _held(probes: Iterable[Listing]) -> int | None:
     """How many jobs a range holds, or None where the API's totals do not tell."""
     held = 0
     for listing in probes:
-        if not listing.complete and (listing.reported_total or 0) <= len(listing.ids):
+        if not listing.whole and (listing.reported_total or 0) <= len(listing.ids):
             return None
         held += listing.reported_total if listing.reported_total is not None else len(listing.ids)
     return held

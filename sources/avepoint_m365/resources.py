@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -152,9 +152,9 @@ class Resources:
             cursor.advance(None)
             yield from self._range(location, object_type, start, cursor.end_value)
             return
-        partition = Partition(location, object_type, self._terms.window(self._window_start(start, state, shared)))
+        partition = Partition(location, object_type, self._window(start, state, shared))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))
-        self._reading.find_out |= "range_is_of_starts" not in shared
+        self._reading.find_out |= "range_is_of_whole_jobs" not in shared
         self._reading.find_out_types |= "job_types_are_told" not in shared
         self._reading.ask(partition)
         # dlt takes turns between resources: all have asked before the first comes back here.
@@ -183,35 +183,55 @@ class Resources:
         self, location: str | None, object_type: ObjectType, since: datetime, until: datetime | None = None
     ) -> Iterator[Any]:
         """What lies in a range, to the end of the load where ``until`` is unset; leaves cursors alone."""
-        state = dlt.current.resource_state()
-        self._reading.find_out_types |= "job_types_are_told" not in dlt.current.source_state()
+        state, shared = dlt.current.resource_state(), dlt.current.source_state()
+        self._reading.find_out_for_slices |= "range_is_of_whole_jobs" not in shared
+        self._reading.find_out_types |= "job_types_are_told" not in shared
         span = f"{since.isoformat()}/{until.isoformat() if until else self._terms.backfill_until}"
         if state.get("backfill", {}).get("range") != span:
             state["backfill"] = {"range": span}
         slices = self._slices(state["backfill"])
-        partition = Partition(location, object_type, self._terms.window(slices.begin() or since, until))
-        self._reading.ask(partition)
+        reached = slices.begin()
+        window = self._going_on(reached, since, shared, until) if reached else self._terms.window(since, until)
+        self._reading.ask(Partition(location, object_type, window))
         yield None
-        result = self._reading.result(partition)
+        result = self._reading.result(Partition(location, object_type, window))
         if result is None:
             return
         slices.passed(result, self._reading.cut_at, self._terms.until)
         yield from self._rows()
+        self._learn(shared)
         if self._reading.cut_at is None:
             del state["backfill"]
 
     def _slices(self, state: dict[str, Any]) -> Slices:
         return Slices(state, self._terms.run_id)
 
+    def _window(self, cursor: datetime, state: dict[str, Any], shared: dict[str, Any]) -> Window:
+        """Where the slices of a long range go on, else from the lag behind the cursor, and back to the oldest open
+        job."""
+        if reached := self._slices(state).begin():
+            return self._going_on(reached, self._terms.start_date, shared)
+        return self._terms.window(self._window_start(cursor, state, shared))
+
+    def _going_on(
+        self, reached: datetime, begin: datetime, shared: dict[str, Any], until: datetime | None = None
+    ) -> Window:
+        """The window of slices after the first, of a range that begins at ``begin``.
+
+        Where a range holds jobs only that lie in it as a whole (or as long as we do not know), one that went on past
+        the end of the slice before is in neither: then it is asked for from ``max_open`` earlier.
+        """
+        window = self._terms.window(reached, until)
+        if not shared.get("range_is_of_whole_jobs", True):
+            return window
+        return replace(window, asked_start=max(reached - self._terms.max_open, begin))
+
     def _window_start(self, cursor: datetime, state: dict[str, Any], shared: dict[str, Any]) -> datetime:
-        """Where the window begins: where the slices of a long range are, else the lag behind the cursor, and back to
-        the oldest open job.
+        """Where the window begins that is no slice: the lag behind the cursor, and back to the oldest open job.
 
         Where the API compares the range with the start of jobs (or as long as we do not know), a job that shows up
         late may have started long before its finish: then the window reaches back by ``max_open`` as well.
         """
-        if reached := self._slices(state).begin():
-            return reached
         if cursor <= self._terms.start_date:
             if not (empty_until := state.get("empty_until")):
                 return self._terms.start_date
@@ -231,6 +251,7 @@ class Resources:
             shared["job_types_are_told"] = True
         if self._reading.range_is_of_starts is not None:
             shared["range_is_of_starts"] = self._reading.range_is_of_starts
+            shared["range_is_of_whole_jobs"] = self._reading.range_is_of_whole_jobs
 
     def _remember(self, result: PartitionResult, state: dict[str, Any]) -> None:
         """Keeps where the next window of a partition begins, beside the cursor."""

@@ -18,7 +18,7 @@ IN_PROGRESS = "In Progress"
 STATE_CODES = {1: IN_PROGRESS, 2: FINISHED, 3: FAILED, 4: EXCEPTION, 5: PARTIAL}
 PRIMARY_LOCATION = "PrimaryGeoLocation"
 
-READINGS = ("start", "finish", "overlap")
+READINGS = ("start", "finish", "overlap", "whole")
 BOUNDS = ("inclusive", "exclusive", "end_excluded")
 ORDERS = ("newest", "oldest", "id", "scattered", "shuffled")
 
@@ -75,8 +75,8 @@ class SimulatedJob:
         An open job counts as finishing at ``now``.
         """
         end = self.finish if self.finish is not None and self.finish <= now else now
-        first = end if reading == "finish" else self.start
-        last = self.start if reading == "start" else end
+        first = end if reading in ("finish", "whole") else self.start
+        last = self.start if reading in ("start", "whole") else end
         return (since is None or last > since or (last == since and bounds != "exclusive")) and (
             until is None or first < until or (first == until and bounds == "inclusive")
         )

@@ -108,6 +108,24 @@ def envelope(status: object, **more: Any) -> dict[str, Any]:
     return {"statusCode": status, "message": "It is busy.", "errors": [], "data": None} | more
 
 
+@pytest.mark.parametrize("lists", [{}, {"jobs": None}, {"jobs": None, "totalNumber": None, "nextLink": None}])
+@pytest.mark.parametrize("said", [{"message": "It broke."}, {"error": {"code": "Broken", "message": "It broke."}}])
+def test_a_message_where_jobs_should_be_is_no_empty_list(
+    api: responses.RequestsMock, lists: dict[str, Any], said: dict[str, Any]
+) -> None:
+    grant(api)
+    api.get(FIRST, json=lists | said)
+    with pytest.raises(ApiError, match=r"holds no list of jobs and says: .*It broke"):
+        client("jobs").ask({})
+
+
+@pytest.mark.parametrize("lists", [{"jobs": None}, {"jobs": None, "totalNumber": 0, "message": "There are none."}])
+def test_no_list_without_a_message_is_an_empty_one(api: responses.RequestsMock, lists: dict[str, Any]) -> None:
+    grant(api)
+    api.get(FIRST, json=lists)
+    assert client("jobs").ask({}).page.rows == []
+
+
 @pytest.mark.parametrize("said", [429, 503, "500"])
 def test_a_200_that_tells_of_a_passing_error_is_asked_again(
     api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, said: object
@@ -162,7 +180,7 @@ def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api
 @pytest.mark.parametrize(
     ("said", "expected", "cure"),
     [
-        (400, RefusedParametersError, "refuses a parameter"),
+        (400, RefusedParametersError, "refuses a parameter: look at .*locations"),
         (401, AuthenticationError, "environment and data_center"),
         (403, MissingPermissionError, "Grant the permission"),
         (410, EndpointMissingError, "does not have this endpoint"),

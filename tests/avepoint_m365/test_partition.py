@@ -1,5 +1,6 @@
 """A partition against servers that spell paging in every way the documentation leaves open, without any network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -36,7 +37,8 @@ class Server:
     refuses_over: int = 10_000
     dates_only: bool = False
     beyond: str = "empty"
-    """What comes of a page after the last: empty, refused, or refused like any after the first ("all refused")."""
+    """What comes of a page after the last: empty, with a total of 0 ("nothing"), refused, or refused like any after the
+    first ("all refused")."""
     errors: int = 0
     """How many answers speak of an error beside their jobs; the first ones."""
     asked: list[Params] = field(default_factory=list)
@@ -70,11 +72,14 @@ class Server:
             "page": len(rows),
             "absent": None,
             "zero": 0,
+            "first": len(jobs) if index == 0 else 0,
+            "capped": min(len(jobs), 40),
             "pages": -(-len(jobs) // size),
         }[self.total]
         follow = index + base + 1
         link = {
             "index": f"https://host/jobs?pageIndex={follow}&pageSize={asked}",
+            "endless": f"https://host/jobs?pageIndex={follow}&pageSize={asked}",
             "token": f"?skipToken={follow}",
             "opaque": "b2gh==",
             "circle": f"/jobs?pageIndex={base}&pageSize={asked}",
@@ -85,7 +90,10 @@ class Server:
         table = table.append_column(SEEN_AT, pa.array([len(self.asked)] * len(rows), pa.int64()))
         ids = [str(one) for one in rows]
         said = "EUR is down" if len(self.asked) <= self.errors else ""
-        return Answer(Page(ids, total, link if more or link is None else "", said), table, Endpoint.jobs, 1)
+        if index > 0 and not rows and self.beyond == "nothing":
+            total = 0
+        leads_on = more or (self.link == "endless" and bool(rows))
+        return Answer(Page(ids, total, link if leads_on or link is None else "", said), table, Endpoint.jobs, 1)
 
 
 def run(server: Server, reader: Reader[Any]) -> Any:
@@ -102,6 +110,26 @@ def run(server: Server, reader: Reader[Any]) -> Any:
         except StopIteration as end:
             return end.value
     raise AssertionError("it does not end")
+
+
+def side_by_side(server: Server, readers: Sequence[Reader[Any]]) -> list[Any]:
+    """Drives readers in turns: each asks once before the first is answered, and so on."""
+    requests, results = {index: next(reader) for index, reader in enumerate(readers)}, dict[int, Any]()
+    while requests and len(server.asked) < 3000:
+        answers: dict[int, list[Answer] | RefusedParametersError] = {}
+        for index, asked in requests.items():
+            try:
+                answers[index] = [server.answer(params) for params in asked]
+            except RefusedParametersError as error:
+                answers[index] = error
+        for index, answer in answers.items():
+            reader = readers[index]
+            try:
+                requests[index] = reader.throw(answer) if isinstance(answer, Exception) else reader.send(answer)
+            except StopIteration as end:
+                results[index] = end.value
+                del requests[index]
+    return [results[index] for index in range(len(readers))]
 
 
 def read(server: Server, page_size: int = 500, split: bool = True) -> PartitionResult:
@@ -123,11 +151,11 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
         most=st.integers(1, 60),
         first=st.sampled_from(["0", "1", "required", "empty"]),
         stride=st.sampled_from(["given", "asked"]),
-        total=st.sampled_from(["matches", "page", "absent", "zero"]),
-        link=st.sampled_from(["index", "token", "opaque", "circle", "none"]),
+        total=st.sampled_from(["matches", "page", "absent", "zero", "first"]),
+        link=st.sampled_from(["index", "endless", "token", "opaque", "circle", "none"]),
         refuses_over=st.sampled_from([10_000, 100, 20]),
         dates_only=st.booleans(),
-        beyond=st.sampled_from(["empty", "refused"]),
+        beyond=st.sampled_from(["empty", "nothing", "refused"]),
     ),
     st.integers(1, 60),
 )
@@ -135,16 +163,31 @@ def assert_all_is_there(result: PartitionResult, server: Server) -> None:
 @example(Server(40, 20, "1", "given", "absent", "none", beyond="refused"), 500)
 @example(Server(137, 20, "0", "asked", "absent", "none"), 500)
 @example(Server(137, 10, "0", "given", "pages", "none"), 500)
+@example(Server(137, 20, "0", "given", "matches", "endless", beyond="nothing"), 500)
+@example(Server(137, 20, "0", "given", "first", "index"), 500)
+@example(Server(137, 20, "0", "given", "capped", "opaque"), 500)
 @example(Server(137, 10, "0", "given", "zero", "none"), 500)
 @example(Server(137, 60, "empty", "given", "matches", "index"), 500)
 @example(Server(137, 60, "required", "given", "absent", "index"), 500)
 @example(Server(137, 20, "0", "given", "absent", "token"), 500)
 @example(Server(137, 20, "0", "given", "absent", "none", dates_only=True), 500)
 def test_every_job_is_found_with_its_type_however_pages_are_spelled(server: Server, page_size: int) -> None:
+    # A link to a page that is refused then is an error, as below.
+    if server.link == "endless" and server.beyond == "refused":
+        server.link = "index"
     # A total of 0 on an empty page is taken at its word.
-    if server.first == "empty" and server.total in ("zero", "page"):
+    if server.first == "empty" and server.total in ("zero", "page", "first"):
         server.first = "1"
     assert_all_is_there(read(server, page_size), server)
+
+
+@pytest.mark.parametrize("total", ["matches", "page", "absent"])
+def test_partitions_that_are_read_side_by_side_all_learn_what_size_of_pages_is_given(total: str) -> None:
+    server = Server(137, 20, stride="asked", total=total)
+    reader = PartitionReader(500, split_job_types=False)
+    for result in side_by_side(server, [reader.read(PARTITION) for _ in range(3)]):
+        assert sorted(map(int, result.jobs["id"].to_pylist())) == list(range(137))
+        assert result.complete
 
 
 def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_asked() -> None:
@@ -153,6 +196,14 @@ def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_aske
     reader = PartitionReader(500, split_job_types=False)
     run(server, reader.read(Partition(None, None, Window(noon, noon, noon))))
     assert (server.asked[-1]["startTime"], server.asked[-1]["finishTime"]) == ("2026-01-05", "2026-01-06")
+
+
+def test_partitions_that_are_read_side_by_side_all_learn_that_only_dates_are_taken() -> None:
+    server = Server(30, dates_only=True)
+    reader = PartitionReader(500, split_job_types=False)
+    for result in side_by_side(server, [reader.read(PARTITION) for _ in range(3)]):
+        assert sorted(map(int, result.jobs["id"].to_pylist())) == list(range(30))
+        assert result.complete
 
 
 def test_a_request_that_is_refused_whatever_is_tried_is_an_error() -> None:

@@ -90,4 +90,10 @@ def test_an_open_job_counts_as_ending_now(reading: str, bounds: str) -> None:
     hour = timedelta(hours=1)
     recent = job.in_range(reading, DEFAULT_NOW - hour, DEFAULT_NOW + hour, DEFAULT_NOW, bounds)
     earlier = job.in_range(reading, DEFAULT_NOW - 3 * hour, DEFAULT_NOW - hour, DEFAULT_NOW, bounds)
-    assert (recent, earlier) == {"start": (False, True), "finish": (True, False), "overlap": (True, True)}[reading]
+    expected = {
+        "start": (False, True),
+        "finish": (True, False),
+        "overlap": (True, True),
+        "whole": (False, False),
+    }
+    assert (recent, earlier) == expected[reading]

@@ -162,6 +162,7 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
             hours = (cut - START).total_seconds() / 3600
             tenant.put(f"starts at cut {len(cuts)}", hours, hours + 1)
             tenant.put(f"ends at cut {len(cuts)}", hours - 1, hours)
+            tenant.put(f"goes on past cut {len(cuts)}", hours - 3, hours + 1)
         return cut, probes
 
     monkeypatch.setattr(Reading, "_end_of_slice", put_a_job_at_the_edge)
@@ -209,7 +210,7 @@ def test_an_open_job_is_followed_for_days_and_then_given_up(
     assert "1 jobs of exchange_online have been in progress for more than 14 days" in caplog.text
     tenant.put("latest", 333, 334)
     tenant.load()
-    back = timedelta(days=1, hours=2, seconds=1) + (timedelta(days=14) if reading == "start" else timedelta())
+    back = timedelta(days=15 if reading in ("start", "whole") else 1, hours=2, seconds=1)
     assert min(tenant.load()) >= f"{tenant.world.now - back:%Y-%m-%dT%H:%M:%SZ}", "not for ever"
     open_for = (tenant.world.now - START) / timedelta(hours=1) + 4
     with duckdb.connect(str(tenant.file), read_only=True) as connection:

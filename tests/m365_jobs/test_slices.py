@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from avepoint_m365 import Progress
 from avepoint_simulator import Answer, Asked, Simulator, make_world
+from avepoint_simulator.world import READINGS
 from m365_jobs import load as loading
 
 from ..killing import load_in_child, settings
@@ -51,7 +52,7 @@ def windows(simulator: Simulator) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("reading", ["start", "finish", "overlap"])
+@pytest.mark.parametrize("reading", READINGS)
 def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load: Load, reading: str) -> None:
     world = make_world(500, seed=21, now=NOW, days=300)
     world.reading = reading
