@@ -1,5 +1,6 @@
 """What the warehouse says, and what it should say, in one form that can be compared whole."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ def in_warehouse(file: Path, tenant: str = "default") -> dict[str, Any]:
         ).fetchall()
     assert len({row[0] for row in jobs}) == len(jobs), "a job has two rows"
     return {row[0]: (*row[1:], tuple(error[1:] for error in errors if error[0] == row[0])) for row in jobs}
+
+
+def end_of_day(moment: datetime) -> datetime:
+    """The midnight (UTC) to which a range is asked for that ends at ``moment``."""
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight if midnight == moment else midnight + timedelta(days=1)
 
 
 def on_server(world: World, with_location: bool) -> dict[str, Any]:

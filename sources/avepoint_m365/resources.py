@@ -78,10 +78,15 @@ class Terms:
 
     def window(self, start: datetime, end: datetime | None = None) -> Window:
         """From ``start`` to ``end``, or to the end of the load if that is earlier, which asks beyond now since clocks
-        differ."""
+        differ. Any other end is asked for to the end of its day: the API may look at no more than the day."""
         end = min(end or self.until, self.until)
-        asked_end = end + CLOCK_TOLERANCE if self.open_ended and end == self.until else end
+        asked_end = end + CLOCK_TOLERANCE if self.open_ended and end == self.until else _midnight(end)
         return Window(start.replace(microsecond=0), end, asked_end)
+
+
+def _midnight(moment: datetime) -> datetime:
+    """The first midnight (UTC) that is not before ``moment``."""
+    return (moment + timedelta(days=1, microseconds=-1)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Slices:

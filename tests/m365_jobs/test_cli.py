@@ -11,6 +11,7 @@ import pytest
 from avepoint_m365.settings import ObjectType
 from avepoint_simulator import Answer, Simulator, make_world
 
+from ..truth import end_of_day
 from .backups import job, serving
 from .conftest import Desk
 
@@ -92,7 +93,7 @@ def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simu
     expected = {
         job.id
         for job in world.visible()
-        if job.in_range("finish", start, None, world.now) or job.in_range("finish", since, until, world.now)
+        if job.in_range("finish", start, None, world.now) or job.in_range("finish", since, end_of_day(until), world.now)
     }
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
     again = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
@@ -106,7 +107,7 @@ def test_a_scheduler_of_ones_own_says_what_a_process_loads(simulator: Simulator,
     interval = {"DLT_INTERVAL_START": start.isoformat(), "DLT_INTERVAL_END": end.isoformat()}
     user.environment |= interval | {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true"}
     user.run("load")
-    expected = {job.id for job in world.visible() if job.in_range("finish", start, end, world.now)}
+    expected = {job.id for job in world.visible() if job.in_range("finish", start, end_of_day(end), world.now)}
     assert 0 < len(expected) < len(world.visible())
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
     for name in (*interval, "DLT_ALLOW_EXTERNAL_SCHEDULERS"):

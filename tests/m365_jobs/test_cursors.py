@@ -24,7 +24,7 @@ from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs import load as loading
 
 from ..killing import settings
-from ..truth import in_warehouse, on_server
+from ..truth import end_of_day, in_warehouse, on_server
 from .conftest import Desk
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -125,9 +125,30 @@ def test_a_scheduler_of_ones_own_says_what_is_loaded(
         scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)  # type: ignore[arg-type]
         with Container().injectable_context(scheduler):
             tenant.load()
-    assert in_warehouse(tenant.file).keys() == {f"job {number}" for number in (2, 3, 4, 5)}
+    begin, end = START - timedelta(days=5, hours=12), end_of_day(START - timedelta(days=1, hours=12))
+    wanted = {job.id for job in tenant.world.visible() if job.in_range("finish", begin, end, START)}
+    assert wanted >= {f"job {number}" for number in (2, 3, 4, 5)}
+    assert in_warehouse(tenant.file).keys() == wanted
     assert f"{HISTORY:%Y-%m-%dT%H:%M:%SZ}" in tenant.load(), "cursors were left alone"
     assert tenant.agrees()
+
+
+def test_hours_of_a_day_bring_its_jobs_from_an_api_that_looks_at_the_day_alone(tenant: Tenant) -> None:
+    select = tenant.world.select
+
+    def of_days(*arguments: Any) -> list[SimulatedJob]:
+        *others, since, until = arguments
+        return select(*others, *(one.replace(hour=0, minute=0, second=0) for one in (since, until)))
+
+    tenant.world.select = of_days  # type: ignore[method-assign]
+    day = (START - timedelta(days=3)).replace(hour=0, minute=0, second=0)
+    for hour in (0, 7, 23):
+        at = (day - START) / timedelta(hours=1) + hour + 0.4
+        tenant.put(f"hour {hour}", at, at + 0.2)
+        interval = (day + timedelta(hours=hour), day + timedelta(hours=hour + 1))
+        with Container().injectable_context(TimeIntervalContext(interval, allow_external_schedulers=True)):
+            tenant.load()
+        assert tenant.agrees()
 
 
 @pytest.mark.parametrize("reading", READINGS)
