@@ -66,6 +66,22 @@ def test_an_api_that_ignores_job_types_does_not_make_every_job_a_backup(
     assert "whatever jobType is asked for" in caplog.text
 
 
+@pytest.mark.parametrize("page_size", [500, 10])
+def test_an_api_that_ignores_object_types_does_not_make_every_job_one_of_exchange(
+    tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(100, seed=8, now=NOW)
+    select = world.select
+    world.select = lambda object_type, *rest: select(0, *rest)  # type: ignore[method-assign, misc, assignment]
+    with Simulator(world) as simulator:
+        for _ in range(2):
+            held = in_warehouse(load(simulator, tmp_path, page_size=page_size))
+            assert held == {job_id: (job[0], None, *job[2:]) for job_id, job in on_server(world, False).items()}
+            assert "whatever objectType is asked for" in caplog.text
+            caplog.clear()
+            world.advance(timedelta(hours=8))
+
+
 def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_job_types(tmp_path: Path) -> None:
     world = World(NOW)
     for number in range(1, 4):

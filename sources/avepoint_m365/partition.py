@@ -145,6 +145,8 @@ class PartitionResult:
     jobs: pa.Table
     job_types: dict[str, JobType]
     listings: list[Listing]
+    object_type_is_told: bool = True
+    """Whether the API looked at the object type; if not, its jobs may be of any."""
 
     @property
     def complete(self) -> bool:

@@ -260,6 +260,7 @@ class Reading:
         """Of a job in two partitions, the lowest object type and a named location win; the newest reading stays."""
         if len(set().union(*map(_ids, self.results))) == sum(one.jobs.num_rows for one in self.results):
             return
+        self._forget_object_types()
         holders: dict[str, list[PartitionResult]] = defaultdict(list)
         for result in sorted(self.results, key=_precedence):
             for job_id in _ids(result):
@@ -277,10 +278,29 @@ class Reading:
                     if job_id in other.job_types:
                         result.job_types.setdefault(job_id, other.job_types[job_id])
         job_id, (kept, other, *_) = next(iter(shared.items()))
-        logger.warning(
-            f"{len(shared)} jobs were returned by two partitions and are stored once, under the lowest object type "
-            f"and a named location; for instance {job_id}: {kept.partition}, not {other.partition}."
-        )
+        if kept.object_type_is_told:
+            logger.warning(
+                f"{len(shared)} jobs were returned by two partitions and are stored once, under the lowest object type "
+                f"and a named location; for instance {job_id}: {kept.partition}, not {other.partition}."
+            )
+
+    def _forget_object_types(self) -> None:
+        """Where all object types of a location hold the same jobs, over the same window, the API does not look at them:
+        all jobs would be of the first."""
+        by_location: dict[str | None, list[PartitionResult]] = defaultdict(list)
+        for result in self.results:
+            by_location[result.partition.location].append(result)
+        for results in by_location.values():
+            windows = {(one.partition.window.begin, one.partition.window.asked_end) for one in results}
+            held = {frozenset(_ids(one)) for one in results}
+            if len(results) > 1 and len(windows) == len(held) == 1 and held != {frozenset()}:
+                for result in results:
+                    result.object_type_is_told = False
+        if not all(one.object_type_is_told for one in self.results):
+            logger.warning(
+                "The API shows the same jobs whatever objectType is asked for, so object_type stays empty, and nothing "
+                "can be said of any service."
+            )
 
     def _look_at_range(self, partition: Partition, job_id: str, start: datetime, finish: datetime) -> Reader[None]:
         """Finds out which times of jobs the API compares with a range, which the vendor does not say.

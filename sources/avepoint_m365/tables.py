@@ -72,11 +72,16 @@ def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime, schema:
     known: dict[str, Any] = {
         "tenant": _same(tenant, TEXT, jobs),
         "location": _same(partition.location, TEXT, jobs),
-        "object_type": _same(partition.object_type.name if partition.object_type else None, TEXT, jobs),
+        "object_type": _same(_object_type(result), TEXT, jobs),
         "job_type": pa.array([types.get(job_id) for job_id in jobs["id"].to_pylist()], TEXT),
         "fetched_at": _same(fetched_at, TIME, jobs),
     }
     return _table(schema, jobs, known)
+
+
+def _object_type(result: PartitionResult) -> str | None:
+    asked = result.partition.object_type
+    return asked.name if asked and result.object_type_is_told else None
 
 
 def detail_rows(result: PartitionResult, tenant: str) -> pa.Table:
