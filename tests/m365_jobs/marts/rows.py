@@ -57,11 +57,11 @@ class Read:
     tenant: str = "contoso"
     location: str | None = None
     until: datetime = NOW
-    at: datetime | None = None
-    """When it was read; ``until`` where unset."""
     complete: bool = True
     job_type: str | None = None
     run_id: str = "run"
+    at: datetime | None = None
+    """When it was read; ``until`` where unset."""
 
     @property
     def partition(self) -> tuple[str, str | None, str]:
