@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,9 @@ from m365_jobs.summary import Summary
 from m365_jobs.tenants import Tenant
 from m365_jobs.waiting import unless
 from m365_jobs.warehouse import destination_type, telemetry_off
+
+THREADS = "tenant"
+"""What the names of their threads begin with."""
 
 
 @dataclass
@@ -91,11 +95,17 @@ def load_all(
         group.outcomes.append(outcome)
         return outcome
 
-    with ThreadPoolExecutor(side_by_side, thread_name_prefix="tenant") as pool:
-        try:
-            list(pool.map(one, tenants))
-        except KeyboardInterrupt:
-            for progress in group.progress.values():
-                progress.traffic.interrupted.set()
-            say("Interrupted; each tenant ends with the request or the write that it is at.")
-            raise InterruptedLoadError from None
+    try:
+        with ThreadPoolExecutor(side_by_side, thread_name_prefix=THREADS) as pool:
+            try:
+                list(pool.map(one, tenants))
+            except KeyboardInterrupt:
+                for progress in group.progress.values():
+                    progress.traffic.interrupted.set()
+                say("Interrupted; each tenant ends with the request or the write that it is at.")
+                raise InterruptedLoadError from None
+    finally:
+        # Ctrl+C may come between the start of a thread and the pool's note of it.
+        for thread in threading.enumerate():
+            if thread.name.startswith(THREADS) and thread.is_alive():
+                thread.join()

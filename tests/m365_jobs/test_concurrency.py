@@ -15,8 +15,11 @@ import duckdb
 import m365_jobs.load as loading
 import pytest
 from avepoint_m365 import Progress
+from avepoint_m365.errors import InterruptedLoadError
 from avepoint_simulator import Answer, Asked, Simulator
+from m365_jobs import many
 from m365_jobs.errors import in_use
+from m365_jobs.tenants import Tenant
 
 from ..truth import in_warehouse, on_server
 from .conftest import Desk
@@ -64,7 +67,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     """Ctrl+C, which is heard."""
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=50)[1]
-    assert (process.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load goes on from there.")
+    assert (process.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load goes on from there."), said
     assert "waiting" not in said
 
 
@@ -117,6 +120,33 @@ def test_an_interrupt_reaches_a_load_that_waits_for_another(simulator: Simulator
     said = first.communicate(timeout=120)
     assert first.returncode == 0, said
     assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+
+
+def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, ended = threading.Thread.start, []
+
+    def begin_and_interrupt(thread: threading.Thread) -> None:
+        begin(thread)
+        if thread.name == "tenant_1":
+            raise KeyboardInterrupt
+
+    def load(options: loading.Options, progress: Progress, say: Callable[[str], None]) -> None:
+        assert options.tenant
+        assert progress.traffic.interrupted.wait(60)
+        if options.tenant.name == "fabrikam":
+            # Long enough for the others to have gone, if they do.
+            threading.Event().wait(0.5)
+        ended.append(options.tenant.name)
+
+    monkeypatch.setattr(threading.Thread, "start", begin_and_interrupt)
+    monkeypatch.setattr(many, "load", load)
+    tenants, options = [Tenant("contoso"), Tenant("fabrikam")], loading.Options(file=tmp_path / "any.duckdb")
+    group = many.Group({one.name: Progress() for one in tenants})
+    with pytest.raises(InterruptedLoadError):
+        many.load_all(tenants, options, group, lambda text: None, lambda error: None, 8)
+    assert sorted(ended) == ["contoso", "fabrikam"]
 
 
 @INTERRUPTS

@@ -30,6 +30,9 @@ from .conftest import Desk
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HISTORY = START - timedelta(days=60)
 
+RANGES = [*((BOUNDS[0], one) for one in READINGS), *((one, READINGS[0]) for one in BOUNDS[1:]), (BOUNDS[1], "whole")]
+"""What a range may mean: each reading, and each kind of bounds."""
+
 
 class Tenant:
     """A world, its server, and a user who loads from it in an empty directory."""
@@ -151,8 +154,7 @@ def test_hours_of_a_day_bring_its_jobs_from_an_api_that_looks_at_the_day_alone(t
         assert tenant.agrees()
 
 
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize(("bounds", "reading"), RANGES)
 def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, bounds: str, reading: str) -> None:
     tenant.world.bounds, tenant.world.reading = bounds, reading
     tenant.put("first", -2, -1)
@@ -166,8 +168,7 @@ def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, b
     assert tenant.agrees()
 
 
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize(("bounds", "reading"), RANGES)
 def test_jobs_at_the_edges_of_slices_are_loaded(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch, bounds: str, reading: str
 ) -> None:

@@ -259,7 +259,7 @@ def test_a_load_that_changes_no_table_writes_beside_others(fleet: Callable[[int]
 
 
 def test_workers_killed_at_random_lose_nothing(fleet: Callable[[int], Workers]) -> None:
-    workers, dice, machines = fleet(6), random.Random(5), ("one", "two", "three")
+    workers, dice, machines = fleet(5), random.Random(5), ("one", "two")
     workers.run("one", *(word for name in list(workers.tenants)[:3] for word in ("--tenant", name)))
     for simulator in workers.tenants.values():
         simulator.world.advance(timedelta(hours=4))
