@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import dlt
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from avepoint_m365 import tables
 from avepoint_m365.records import TIME
 from avepoint_m365.resources import AUDIT, DETAILS, ERRORS, JOBS, JOBS_WITH_UNKNOWN
@@ -230,7 +231,9 @@ class _Rows:
             kept.clear()
             kept.update(deepcopy(state))
             for name, hints, schema in (self._jobs(), *CHILDREN):
-                yield from self._counted(name, f"SELECT * FROM {name} WHERE tenant = $tenant", hints, schema)
+                # A lake is told what to delete by all errors of a job at once.
+                order = " ORDER BY job_id" if hints is ERRORS else ""
+                yield from self._counted(name, f"SELECT * FROM {name} WHERE tenant = $tenant{order}", hints, schema)
             if self._there.errors and {"jobs", "jobs__job_errors"} <= self._tables:
                 # An earlier export may have left errors there that are gone here.
                 yield from self._batches(MARKERS.format(removed=tables.REMOVED), ERRORS, tables.ERRORS)
@@ -284,8 +287,22 @@ class _Rows:
         with _read(self._file, self._dataset) as connection:
             connection.register("there", self._there.keys["load_audit"])
             found = connection.sql(sql, params={"tenant": self._tenant})
-            for batch in found.to_arrow_reader(BATCH):
-                yield dlt.mark.with_hints(_fitted(batch, schema), hints, create_table_variant=True)
+            batches = (_fitted(batch, schema) for batch in found.to_arrow_reader(BATCH))
+            for rows in _by_whole_jobs(batches) if hints is ERRORS else batches:
+                yield dlt.mark.with_hints(rows, hints, create_table_variant=True)
+
+
+def _by_whole_jobs(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows, which are in the order of their ``job_id``, with no job in two batches."""
+    rest: pa.Table | None = None
+    for batch in batches:
+        rows = pa.concat_tables([rest, batch]) if rest else batch
+        last = pc.index(rows["job_id"], rows["job_id"][-1]).as_py() if rows.num_rows else 0
+        rest = rows.slice(last)
+        if last:
+            yield rows.slice(0, last)
+    if rest:
+        yield rest
 
 
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:

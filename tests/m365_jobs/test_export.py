@@ -300,6 +300,18 @@ def test_what_a_first_load_has_loaded_can_be_exported_before_it_is_complete_and_
         assert contents(there) == contents(here)
 
 
+def test_errors_of_one_job_reach_a_lake_together_however_many_rows_go_at_once(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "BATCH", 1)
+    there = Place("filesystem")
+    with Simulator(make_world(12, seed=43, now=NOW, days=10, error_share=0.9)) as simulator:
+        here.load(simulator, **SETTINGS)
+        for _ in range(2):
+            export("filesystem", None, here.said.append)
+            assert contents(there) == contents(here)
+
+
 def test_a_warehouse_without_a_table_that_loads_append_to_is_exported(here: Place, address: str) -> None:
     there = Place("postgres")
     with Simulator(make_world(60, seed=43, now=NOW, days=10)) as simulator:
