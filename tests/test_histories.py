@@ -25,7 +25,7 @@ from .truth import in_warehouse, on_server
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 LAG_HOURS = 24
-EXAMPLES = int(os.environ.get("M365_JOBS_HISTORIES", "5"))
+EXAMPLES = int(os.environ.get("M365_JOBS_HISTORIES", "4"))
 STEPS = {"done": 0}
 """How many steps ran; docs/reliability.md tells of a long run."""
 FAULTS: dict[str, Answer | None] = {

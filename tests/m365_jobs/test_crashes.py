@@ -26,7 +26,7 @@ from .places import Place, administer, database, require_postgres
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "113"))
+STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "139"))
 """Every how many steps a load is killed. ``make crashes`` tries each."""
 
 
