@@ -13,6 +13,12 @@ from .test_end_to_end import NOW, load
 from .truth import in_warehouse, on_server
 
 
+def ignore(world: World, argument: int) -> None:
+    """Has the server pay no heed to one argument of a selection: 0 is the object type, 1 the job type."""
+    select = world.select
+    world.select = lambda *given: select(*given[:argument], 0, *given[argument + 1 :])  # type: ignore[method-assign]
+
+
 def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path) -> None:
     world = make_world(60, seed=5, now=NOW, locations=("NAM",))
     select = world.select
@@ -53,12 +59,7 @@ def test_an_api_that_ignores_job_types_does_not_make_every_job_a_backup(
     tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = make_world(300, seed=8, now=NOW)
-    select = world.select
-
-    def typeless(object_type: int, job_type: int, *rest: Any) -> list[SimulatedJob]:
-        return select(object_type, 0, *rest)
-
-    world.select = typeless  # type: ignore[method-assign, assignment]
+    ignore(world, 1)
     with Simulator(world) as simulator:
         held = in_warehouse(load(simulator, tmp_path, page_size=page_size))
     untyped = {job_id: (*job[:2], None, *job[3:]) for job_id, job in on_server(world, False).items()}
@@ -71,8 +72,7 @@ def test_an_api_that_ignores_object_types_does_not_make_every_job_one_of_exchang
     tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = make_world(100, seed=8, now=NOW)
-    select = world.select
-    world.select = lambda object_type, *rest: select(0, *rest)  # type: ignore[method-assign, misc, assignment]
+    ignore(world, 0)
     with Simulator(world) as simulator:
         for _ in range(2):
             held = in_warehouse(load(simulator, tmp_path, page_size=page_size))

@@ -231,9 +231,7 @@ class _Rows:
             kept.clear()
             kept.update(deepcopy(state))
             for name, hints, schema in (self._jobs(), *CHILDREN):
-                # A lake is told what to delete by all errors of a job at once.
-                order = " ORDER BY job_id" if hints is ERRORS else ""
-                yield from self._counted(name, f"SELECT * FROM {name} WHERE tenant = $tenant{order}", hints, schema)
+                yield from self._counted(name, f"SELECT * FROM {name} WHERE tenant = $tenant", hints, schema)
             if self._there.errors and {"jobs", "jobs__job_errors"} <= self._tables:
                 # An earlier export may have left errors there that are gone here.
                 yield from self._batches(MARKERS.format(removed=tables.REMOVED), ERRORS, tables.ERRORS)
@@ -287,7 +285,10 @@ class _Rows:
         with _read(self._file, self._dataset) as connection:
             connection.register("there", self._there.keys["load_audit"])
             found = connection.sql(sql, params={"tenant": self._tenant})
+            if hints is ERRORS:
+                found = found.order("job_id")
             batches = (_fitted(batch, schema) for batch in found.to_arrow_reader(BATCH))
+            # A lake is told what to delete by all errors of a job at once.
             for rows in _by_whole_jobs(batches) if hints is ERRORS else batches:
                 yield dlt.mark.with_hints(rows, hints, create_table_variant=True)
 

@@ -13,12 +13,11 @@ from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs import destinations, warehouse
+from m365_jobs.lease import Say
 from m365_jobs.reader import open_in_load
 
 MARK = "warehouse"
 """A file in a pipeline's folder; see ``mark``."""
-
-Say = Callable[[str], None]
 
 
 def finish(pipeline: dlt.Pipeline, say: Say) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs import destinations, leftovers, marts, quality, warehouse
 from m365_jobs.errors import UsageError, explain
-from m365_jobs.lease import Busy, Lease, lease_of
+from m365_jobs.lease import Busy, Lease, Say, lease_of
 from m365_jobs.locks import LOCK_WAIT, folder_lock, threads, writing_turn
 from m365_jobs.runs import Backlog, Run, failed, resource
 from m365_jobs.summary import Summary, compare, incomplete
@@ -28,8 +28,6 @@ from m365_jobs.tenants import Tenant
 
 SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
-
-Say = Callable[[str], None]
 
 
 @dataclass

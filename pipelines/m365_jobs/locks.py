@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from filelock import FileLock, Timeout
 
 from m365_jobs.errors import WarehouseError, in_use
-from m365_jobs.lease import Busy, Lease
+from m365_jobs.lease import Busy, Lease, Say
 from m365_jobs.waiting import pause
 
 LOCK_WAIT = 600.0
@@ -25,7 +25,6 @@ LOCK_WAIT = 600.0
 LOCK_POLL = 0.2
 """Seconds between two looks whether a folder, or a DuckDB file, is free."""
 
-Say = Callable[[str], None]
 
 threads = threading.Lock()
 """Tenants of one process read side by side but write one after the other, which any destination can take."""

@@ -11,8 +11,8 @@ from avepoint_m365 import Progress
 from avepoint_m365.errors import InterruptedLoadError
 
 from m365_jobs.errors import FAILED, FINE, Failure, explain
-from m365_jobs.lease import Busy, refuse_age
-from m365_jobs.load import Options, Say, load
+from m365_jobs.lease import Busy, Say, refuse_age
+from m365_jobs.load import Options, load
 from m365_jobs.summary import Summary
 from m365_jobs.tenants import Tenant
 from m365_jobs.waiting import unless

@@ -197,9 +197,10 @@ class Resources:
         slices = self._slices(state["backfill"])
         reached = slices.begin()
         window = self._going_on(reached, since, shared, until) if reached else self._terms.window(since, until)
-        self._reading.ask(Partition(location, object_type, window))
+        partition = Partition(location, object_type, window)
+        self._reading.ask(partition)
         yield None
-        result = self._reading.result(Partition(location, object_type, window))
+        result = self._reading.result(partition)
         if result is None:
             return
         slices.passed(result, self._reading.cut_at, self._terms.until)
