@@ -30,7 +30,7 @@ WITH last AS (
     FROM load_audit AS a WHERE a.job_type IS NULL
 ),
 proved AS (
-    SELECT tenant, location, object_type, run_id, min(window_end) AS window_end
+    SELECT tenant, location, object_type, run_id, max(window_end) AS window_end
     FROM load_audit AS a
     GROUP BY tenant, location, object_type, run_id
     HAVING min(CASE WHEN complete THEN 1 ELSE 0 END) = 1

@@ -11,9 +11,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 from avepoint_m365 import Progress
+from avepoint_m365.settings import ObjectType
 from avepoint_simulator import Answer, Asked, Simulator, make_world
 from avepoint_simulator.world import READINGS
 from m365_jobs import load as loading
+from m365_jobs import status
 
 from ..killing import load_in_child, settings
 from ..truth import in_warehouse, on_server
@@ -60,6 +62,9 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
         said = load(simulator)
         assert len([line for line in said if "going on" in line]) >= 4
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+        partitions = status.read()["partitions"]
+        assert len(partitions) == len(ObjectType)
+        assert all(one["complete_until"] == one["window_end"] > world.now for one in partitions)
         world.advance(timedelta(hours=8))
         assert load(simulator) == []
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
