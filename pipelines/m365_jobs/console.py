@@ -37,7 +37,9 @@ def width(out: TextIO) -> int | None:
 
 def progress_of_one(progress: Progress) -> str:
     """How far a load is, in one line."""
-    done = progress.partitions and progress.partitions_done == progress.partitions
+    if not progress.partitions:
+        return f"Starting: {_traffic([progress])}"
+    done = progress.partitions_done == progress.partitions
     partitions = f"{progress.partitions_done}/{progress.partitions} partitions"
     return f"{'Writing' if done else 'Reading'}: {partitions}, {_traffic([progress])}"
 
