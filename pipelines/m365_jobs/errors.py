@@ -16,6 +16,8 @@ from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigurationException,
     ConfigValueCannotBeCoercedException,
+    FieldLookupTraces,
+    LookupTraces,
     ValueNotSecretException,
 )
 from dlt.common.destination.exceptions import DestinationException
@@ -162,10 +164,22 @@ def _not_installed(error: MissingDependencyException) -> str:
 
 
 def _missing(error: ConfigFieldMissingException) -> str:
+    names = ", ".join(_lacking(error.traces))
     return (
-        f"The configuration of {error.spec_name} lacks {', '.join(error.fields)}. Set it in .dlt/secrets.toml, in "
-        ".dlt/config.toml or in the environment; --verbose lists the names that were tried."
+        f"The configuration of {error.spec_name} lacks {names}. Set it in .dlt/secrets.toml, in .dlt/config.toml or in "
+        "the environment; --verbose lists the names that were tried."
     )
+
+
+def _lacking(traces: FieldLookupTraces) -> Iterator[str]:
+    """The fields that have no value; of one that has fields itself those of them, unless it may be of several forms,
+    which lack different ones."""
+    for field, tried in traces.items():
+        match tried:
+            case [LookupTraces(traces=inner)]:
+                yield from (f"{field}.{one}" for one in _lacking(inner))
+            case _:
+                yield field
 
 
 def _of_another_type(error: ConfigValueCannotBeCoercedException) -> str:

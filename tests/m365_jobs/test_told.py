@@ -44,6 +44,12 @@ def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
     assert "sources.avepoint_m365" not in said
 
 
+def test_what_a_connection_string_lacks_is_named(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://loader@127.0.0.1:5432/backup"
+    assert " lacks credentials.password. Set it " in user.run("load", "--destination", "postgres", code=2).stderr
+
+
 def test_a_secret_setting_in_the_wrong_file_is_told_where_it_belongs(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     (user.folder / ".dlt").mkdir()
