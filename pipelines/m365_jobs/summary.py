@@ -61,10 +61,12 @@ def incomplete(progress: Progress) -> list[str]:
 def compare(summary: Summary, pipeline: dlt.Pipeline, progress: Progress) -> None:
     """Adds up what a slice brought, against what the warehouse holds before it is loaded."""
     windows = [one.partition.window for one in progress.results]
-    # A range may be of starts, and jobs go on past its end.
-    finishes = filter(None, (pc.max(one.jobs["finish_time"]).as_py() for one in progress.results))
-    end = max([*(one.asked_end for one in windows), *finishes])
-    known = _known(pipeline, summary.tenant, min(one.start for one in windows), end)
+    # A range may be of starts, and jobs go on past its end; and what a slice is asked for again from before its start
+    # ended before it.
+    spans = [pc.min_max(one.jobs["finish_time"]).as_py() for one in progress.results]
+    start = min([*(one.begin for one in windows), *(one["min"] for one in spans if one["min"])])
+    end = max([*(one.asked_end for one in windows), *(one["max"] for one in spans if one["max"])])
+    known = _known(pipeline, summary.tenant, start, end)
     for result in progress.results:
         jobs = result.jobs
         for count in pc.value_counts(jobs["state"]).to_pylist():

@@ -30,16 +30,10 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setattr(loading, "SLICE_JOBS", 100)
 
-    def run(simulator: Simulator, since: str | None = None, **settings: str) -> list[str]:
+    def run(simulator: Simulator, since: str | None = None) -> list[str]:
         said: list[str] = []
-        source = {
-            "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
-            "base_url": simulator.base_url,
-            "token_url": simulator.token_url,
-            **settings,
-        }
-        options = loading.Options(datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None, source=source)
-        loading.load(options, Progress(), said.append)
+        begin = datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None
+        loading.load(loading.Options(begin, source=settings(simulator)), Progress(), said.append)
         return said
 
     return run
@@ -68,6 +62,17 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
         world.advance(timedelta(hours=8))
         assert load(simulator) == []
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+@pytest.mark.usefixtures("load")
+def test_a_job_that_several_slices_bring_is_new_once() -> None:
+    world = make_world(250, seed=21, now=NOW, days=150)
+    # A range holds jobs only that lie in it as a whole, so each slice is asked for from before its start.
+    world.reading = "whole"
+    with Simulator(world) as simulator:
+        summary = loading.load(loading.Options(source=settings(simulator)), Progress(), print)
+    assert summary.unchanged > 0
+    assert (summary.new, summary.changed) == (len(world.visible()), 0)
 
 
 @pytest.mark.parametrize("since", [None, "2020-01-01"])
