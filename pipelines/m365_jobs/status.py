@@ -199,11 +199,12 @@ def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
 
 
 def _open(partition: dict[str, Any]) -> str:
-    """How many jobs are open, and for how many days the oldest is."""
+    """How many jobs are open, and for how many days the oldest is; of a job that waits, the API may give no start."""
     if not partition["open_jobs"]:
         return "0"
-    days = (datetime.now(UTC) - partition["oldest_open_start"]) / timedelta(days=1)
-    return f"{partition['open_jobs']:,} ({days:.0f} d)"
+    oldest = partition["oldest_open_start"]
+    age = f"{(datetime.now(UTC) - oldest) / timedelta(days=1):.0f} d" if oldest else "?"
+    return f"{partition['open_jobs']:,} ({age})"
 
 
 def _short(moment: datetime | None) -> str:

@@ -257,6 +257,22 @@ def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) 
     assert re.fullmatch(rf" contoso/ +2 +1 \(12 d\) +{moment} +{moment} *", lines[place])
 
 
+def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(desk: Sit) -> None:
+    with serving(job("teams", None), job("teams", 3)) as simulator:
+        user, shown = desk(simulator), simulator._shown
+        simulator._shown = lambda one: re.sub(  # type: ignore[method-assign]
+            rb'"startTime":"[^"]+"', b'"startTime":""' if one.finish is None else rb"\g<0>", shown(one)
+        )
+        user.run("load")
+        assert user.query("SELECT count(*) FROM jobs WHERE start_time IS NULL") == [(1,)]
+        (row,) = [row for row in map(str.split, user.run("status").stdout.splitlines()) if row[:1] == ["teams"]]
+        assert row[1:4] == ["2", "1", "(?)"]
+        assert json.loads(user.run("health", "--format", "json").stdout)["protection"][0]["open_jobs"] == 1
+        user.run("report", "report.html")
+        assert ">1 running<" in (user.folder / "report.html").read_text(encoding="utf-8")
+        user.run("report", "report.pdf")
+
+
 def test_no_text_of_the_api_commands_the_terminal_or_fills_it(desk: Sit) -> None:
     state = "\x1b[31mred\r\x9b" + "x" * 1000
     with serving(job("teams", 3), job("teams", 4), job("teams", 5, state)) as simulator:
