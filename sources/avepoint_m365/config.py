@@ -209,8 +209,7 @@ def parse_moment(key: str, value: str | datetime) -> datetime:
         ConfigurationError: with key and value, where it is no time.
     """
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = in_utc(datetime.fromisoformat(value) if isinstance(value, str) else value)
     except (ValueError, OverflowError) as error:
         raise ConfigurationError(
             f"{key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "
@@ -219,3 +218,8 @@ def parse_moment(key: str, value: str | datetime) -> datetime:
     if moment < EARLIEST:
         raise ConfigurationError(f"{key} = {value!r} lies before the year 2000, and so before any job.")
     return moment
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC, which it is taken for where it has no zone."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from avepoint_m365 import tables
+from avepoint_m365.config import in_utc
 from avepoint_m365.partition import Partition, PartitionResult, Window
 from avepoint_m365.reading import Reading
 from avepoint_m365.records import TIME
@@ -151,11 +152,12 @@ class Resources:
 
     def _incremental(self, location: str | None, object_type: ObjectType, cursor: Any) -> Iterator[Any]:
         state, shared = dlt.current.resource_state(), dlt.current.source_state()
-        start = cursor.start_value
+        # In a pipeline of one's own these are whatever its hints say; the API is asked in UTC.
+        start = in_utc(cursor.start_value)
         if cursor.end_value:
             # An external scheduler says what to load; what of it is loaded is its business as well.
             cursor.advance(None)
-            yield from self._range(location, object_type, start, cursor.end_value)
+            yield from self._range(location, object_type, start, in_utc(cursor.end_value))
             return
         partition = Partition(location, object_type, self._window(start, state, shared))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import dlt
 import pytest
@@ -153,6 +154,23 @@ def test_a_source_that_is_run_again_brings_all_rows_again(
     api.jobs[0]["state"] = "Failed"
     load(place, source)
     assert rows(pipeline, "SELECT state FROM jobs ORDER BY id") == [("Finished",), ("Failed",)]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", None])
+def test_a_range_of_ones_own_is_asked_for_in_utc(api: FakeApi, tmp_path: Path, zone: str | None) -> None:
+    begin, end = (
+        moment.astimezone(ZoneInfo(zone)) if zone else moment.replace(tzinfo=None)
+        for moment in (datetime(2024, 12, day, 3, tzinfo=UTC) for day in (1, 5))
+    )
+    source = exchange_and_teams()
+    for resource in source.resources.values():
+        resource.apply_hints(
+            incremental=dlt.sources.incremental(
+                "finish_time", initial_value=begin, end_value=end, primary_key=(), on_cursor_value_missing="include"
+            )
+        )
+    load(tmp_path, source)
+    assert min(api.windows) == "2024-12-01T03:00:00Z"
 
 
 def test_the_next_load_asks_from_the_cursor_less_the_lag(api: FakeApi, tmp_path: Path) -> None:
