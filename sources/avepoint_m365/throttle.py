@@ -27,7 +27,7 @@ def retry_after(header: str | None, attempt: int, factor: float, longest: float)
             moment = parsedate_to_datetime(header or "")
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             seconds = (moment - datetime.now(UTC)).total_seconds()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             seconds = doubling
     if math.isnan(seconds) or seconds <= 0:
         seconds = doubling
@@ -52,7 +52,7 @@ def gate_of(host: str, concurrency: int) -> Gate:
 class Gate:
     """Lets at most ``limit`` requests through at once, and none while the API has asked for a pause.
 
-    Each pause halves the limit; as many answers as the limit allows at once, without another pause, raise it by one.
+    Each pause halves the limit; four times as many answers as it is, without another pause, raise it by one.
     """
 
     def __init__(self, concurrency: int) -> None:

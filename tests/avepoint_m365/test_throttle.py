@@ -33,6 +33,7 @@ from avepoint_simulator.making import DEFAULT_NOW
         (None, 10_000, 300),
         ("Sun, 01 Nov 2026 00:00:00 GMT", 2, 4),
         ("Sun, 01 Nov 2126 00:00:00 GMT", 1, 300),
+        (f"Sun, 01 Nov {10**20} 00:00:00 GMT", 1, 2),
     ],
 )
 def test_the_wait_is_what_the_server_asks_for_within_bounds(header: str | None, attempt: int, seconds: float) -> None:
