@@ -25,7 +25,7 @@ from dlt.sources.helpers.requests import Client
 from avepoint_m365.auth import Bearer, Identity, Tokens
 from avepoint_m365.config import Addresses
 from avepoint_m365.dispatch import Answer
-from avepoint_m365.documented import read_documented
+from avepoint_m365.documented import is_too_deep, read_documented
 from avepoint_m365.errors import (
     ApiError,
     AuthenticationError,
@@ -107,7 +107,8 @@ def _status(response: requests.Response) -> int:
 
 def _error_told(body: object) -> int | None:
     """The status of an error that a body tells of, if it does."""
-    said = str(body.get("statusCode", "")) if isinstance(body, Mapping) else ""
+    # Cut where Python would refuse to make a number of it.
+    said = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""
     return int(said) if said.isdecimal() and int(said) >= 400 else None
 
 
@@ -321,7 +322,10 @@ def describe(endpoint: Endpoint, params: Params, response: requests.Response) ->
 
 
 def _json(response: requests.Response) -> Any:
-    """The body; None where it is not JSON. It is UTF-8, whatever the header says, or else what the header says."""
+    """The body; None where it is not JSON, or nested deeper than anybody's. It is UTF-8, whatever the header says, or
+    else what the header says."""
+    if is_too_deep(response.content):
+        return None
     for read in (partial(json.loads, response.content), response.json):
         try:
             # A line break in a text that is not escaped does no harm.

@@ -30,12 +30,30 @@ every time of Arrow's."""
 
 _FORM = pj.ParseOptions(explicit_schema=_EXPECTED, unexpected_field_behavior="infer")
 
+DEEPEST = 100
+"""Levels that JSON is read to. Documented are six."""
+
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_STEPS = bytes(set(range(256)) - set(b"[{]}"))
+
+
+def is_too_deep(content: bytes) -> bool:
+    """Whether JSON is nested deeper than ``DEEPEST``; signs within texts count as well.
+
+    Arrow goes down a level with each call, and some thousands of them end the process; Python gives up at a thousand.
+    """
+    steps = content.translate(_STEPS, _NO_STEPS)
+    signs = pa.Array.from_buffers(pa.int8(), len(steps), [None, pa.py_buffer(steps)])
+    return (pc.max(pc.cumulative_sum(signs.cast(pa.int32()))).as_py() or 0) > DEEPEST
+
 
 def read_documented(content: bytes) -> dict[str, Any] | None:
     """The body of an answer, with its jobs as an array of structs under the name that they have in it.
 
     None where a value or a field of a job has a form that is not documented, or where there is no list of jobs.
     """
+    if is_too_deep(content):
+        return None
     try:
         table = pj.read_json(
             pa.BufferReader(content),

@@ -40,6 +40,11 @@ def link_parameters(link: str | None) -> Params:
         return {}
 
 
+def _is_number(index: str) -> bool:
+    """Whether pages can be counted on from it; of thousands of digits Python would not even make a number."""
+    return index.isdecimal() and len(index) < 19
+
+
 def _folded(params: Mapping[str, str]) -> Params:
     return {name.lower(): value for name, value in params.items()}
 
@@ -136,7 +141,7 @@ class Pager:
         params = {"pageSize": str(self.page_size), **self.filters, **steps}
         if _page_of(params) in self._asked:
             return None
-        if steps.get("pageIndex", "").isdecimal():
+        if _is_number(steps.get("pageIndex", "")):
             self._index = int(steps["pageIndex"])
         return self._ask(params)
 
@@ -145,7 +150,7 @@ class Pager:
 
         Asked side by side they take a fraction of the time: one listing of 200 pages need not be read page by page.
         """
-        by_number = step.keys() - self.filters.keys() == {"pageIndex", "pageSize"} and step["pageIndex"].isdecimal()
+        by_number = step.keys() - self.filters.keys() == {"pageIndex", "pageSize"} and _is_number(step["pageIndex"])
         if not by_number or not self.more_is_promised or self._last.total is None or not self._largest_page:
             return []
         first = int(step["pageIndex"])

@@ -14,6 +14,7 @@ from avepoint_m365.config import Addresses, resolve_addresses
 from avepoint_m365.errors import (
     ApiError,
     AuthenticationError,
+    BadResponseError,
     ConfigurationError,
     EndpointMissingError,
     MissingPermissionError,
@@ -276,6 +277,27 @@ def test_an_identity_service_that_answers_with_something_else_is_named(
     api.post(ADDRESSES.token_url, body=body)
     with pytest.raises(AuthenticationError, match="answered without an access token"):
         client("jobs").authenticate()
+
+
+@pytest.mark.parametrize("levels", [450, 20_000])
+@pytest.mark.parametrize("form", ['{{"jobs": [], "new": {}}}', '{{"jobs": [{{"id": "1", "new": {}}}]}}'])
+def test_json_that_is_nested_without_end_is_an_error_like_any_other(
+    api: responses.RequestsMock, levels: int, form: str
+) -> None:
+    grant(api)
+    api.get(FIRST, body=form.format('[ {"a":' * levels + "1" + "} ]" * levels))
+    with pytest.raises(BadResponseError, match="not a JSON object"):
+        client("jobs").ask({})
+
+
+def test_a_status_of_more_digits_than_python_reads_is_an_error_like_any_other(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(FIRST, json=envelope("4" * 5000))
+    with pytest.raises(ApiError, match="but says 444444444: It is busy"):
+        client("jobs").ask({})
 
 
 def test_a_text_with_braces_is_not_taken_for_a_body_that_was_cut(api: responses.RequestsMock) -> None:

@@ -100,3 +100,10 @@ def test_an_empty_first_page_that_promises_more_is_followed() -> None:
     pager.first()
     pager.take(Page([], 3, "/jobs?pageIndex=2"), 0)
     assert [params["pageIndex"] for params in pager.next()] == ["2"]
+
+
+def test_a_link_to_a_page_of_more_digits_than_python_reads_is_followed_as_it_is() -> None:
+    pager, number = Pager({"objectType": "1"}, 10), "9" * 5000
+    pager.first()
+    pager.take(Page(["1"], 20, f"/jobs?pageIndex={number}"), 1)
+    assert [params["pageIndex"] for params in pager.next()] == [number]
