@@ -78,7 +78,8 @@ class Backlog:
         line = {"warehouse": self._warehouse, **asdict(run)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, default=datetime.isoformat) + "\n")
+            # On a line of its own, even if another process was killed within the one before.
+            file.write("\n" + json.dumps(line, default=datetime.isoformat) + "\n")
 
     def rows(self) -> list[Run]:
         """The rows that wait for this warehouse."""
@@ -94,7 +95,9 @@ class Backlog:
         """Forgets the rows of this warehouse, once it has them."""
         others = [line for line in self._lines() if line["warehouse"] != self._warehouse]
         if others:
-            self._path.write_text("".join(json.dumps(line) + "\n" for line in others), encoding="utf-8")
+            fresh = self._path.with_suffix(".new")
+            fresh.write_text("".join(json.dumps(line) + "\n" for line in others), encoding="utf-8")
+            fresh.replace(self._path)
         else:
             self._path.unlink(missing_ok=True)
 
@@ -106,5 +109,5 @@ class Backlog:
             try:
                 lines.append(json.loads(text))
             except ValueError:
-                continue  # the last line of a process that was killed while it wrote
+                continue  # empty, or of a process that was killed while it wrote
         return lines
