@@ -30,10 +30,10 @@ WITH last AS (
     FROM load_audit AS a WHERE a.job_type IS NULL
 ),
 proved AS (
-    SELECT tenant, location, object_type, run_id, max(window_end) AS window_end
+    SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS window_end
     FROM load_audit AS a
-    GROUP BY tenant, location, object_type, run_id
-    HAVING min(CASE WHEN complete THEN 1 ELSE 0 END) = 1
+    GROUP BY a.tenant, a.location, a.object_type, a.run_id
+    HAVING min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) = 1
 ),
 latest AS (
     SELECT tenant, location, object_type, max(window_end) AS complete_until
@@ -46,10 +46,13 @@ held AS (
     FROM jobs AS j GROUP BY tenant, location, object_type
 )
 SELECT last.tenant, last.location, last.object_type, last.window_start, last.window_end, last.reported_total,
-       last.distinct_jobs, last.complete, latest.complete_until, held.newest_finish,
+       last.distinct_jobs, CASE WHEN proved.run_id IS NULL THEN FALSE ELSE TRUE END AS complete,
+       latest.complete_until, held.newest_finish,
        coalesce(held.rows_held, 0) AS rows_held, coalesce(held.open_jobs, 0) AS open_jobs,
        held.oldest_open_start
 FROM last
+LEFT JOIN proved ON proved.tenant = last.tenant AND proved.object_type = last.object_type
+    AND coalesce(proved.location, '') = coalesce(last.location, '') AND proved.run_id = last.run_id
 LEFT JOIN latest ON latest.tenant = last.tenant AND latest.object_type = last.object_type
     AND coalesce(latest.location, '') = coalesce(last.location, '')
 LEFT JOIN held ON held.tenant = last.tenant AND held.object_type = last.object_type

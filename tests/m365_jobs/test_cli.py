@@ -82,6 +82,23 @@ def test_a_partition_that_stays_short_exits_3_and_says_which(simulator: Simulato
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
 
 
+def test_status_calls_a_load_short_by_whichever_of_its_listings_is(simulator: Simulator, desk: Sit) -> None:
+    user, server_page = desk(simulator), simulator._page
+
+    def unsure(generation: int, path: str, params: dict[str, str]) -> Answer:
+        answer = server_page(generation, path, params)
+        if (params["objecttype"], params["jobtype"]) == ("7", "1"):
+            answer.body["errors"] = [{"message": "EUR is down"}]
+        return answer
+
+    simulator._page = unsure  # type: ignore[method-assign]
+    user.run("load", code=3)
+    assert user.query("SELECT object_type, job_type FROM load_audit WHERE NOT complete") == [("teams", "backup")]
+    partitions = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
+    assert [one["object_type"] for one in partitions if not one["complete"]] == ["teams"]
+    assert "last load short" in user.run("status").stdout
+
+
 def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simulator, desk: Sit) -> None:
     user, world = desk(simulator), simulator.world
     start = world.now - timedelta(days=5)
