@@ -13,6 +13,7 @@ import dlt
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from avepoint_m365.tables import REMOVED
 from dlt.common.destination.client import SupportsOpenTables
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.extract import DltResource
@@ -24,7 +25,6 @@ DELTA: Final = "delta"
 ICEBERG: Final = "iceberg"
 ERRORS = "jobs__job_errors"
 UPSERT: Any = {"disposition": "merge", "strategy": "upsert"}
-REMOVED = "_dlt_removed"
 PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
 """Each tenant's rows lie in files of their own, so loads of two tenants touch no file of each other."""
 

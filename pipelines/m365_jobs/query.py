@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from sqlglot.optimizer.scope import traverse_scope
 from m365_jobs.destination_errors import explain
 from m365_jobs.errors import FAILED, WRONG_USAGE, QueryError
 from m365_jobs.marts import TABLES, VIEWS
-from m365_jobs.reader import Reader
+from m365_jobs.reader import Reader, in_utc
 
 BATCH = 10_000
 """Rows that are held at once."""
@@ -194,11 +193,7 @@ def _fetched(fetch: Callable[[], list[Row]], first: list[Row] | None = None) -> 
 
 def _in_utc(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
     for rows in batches:
-        yield [tuple(_utc(value) for value in row) for row in rows]
-
-
-def _utc(value: Any) -> Any:
-    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+        yield [tuple(in_utc(value) for value in row) for row in rows]
 
 
 def _not_one(count: int) -> QueryError:

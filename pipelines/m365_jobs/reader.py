@@ -57,10 +57,11 @@ class Reader:
         """The whole answer, a dictionary for each row; raises as ``cursor`` does."""
         with self.cursor(sql, *parameters) as cursor:
             names = [column[0] for column in cursor.description]
-            return [{name: _utc(value) for name, value in zip(names, row, strict=True)} for row in cursor.fetchall()]
+            return [{name: in_utc(value) for name, value in zip(names, row, strict=True)} for row in cursor.fetchall()]
 
 
-def _utc(value: Any) -> Any:
+def in_utc(value: Any) -> Any:
+    """A value as it is, but a time that has a zone in UTC: drivers give the session's or the server's."""
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 

@@ -38,6 +38,9 @@ DEFAULT_HISTORY = timedelta(days=730)
 
 MOST_PAGE_SIZE = 100_000
 
+LONGEST = 100_000
+"""Hours of lag, or days that a job is followed, below which no window begins before the times that Python knows."""
+
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
@@ -106,9 +109,9 @@ def avepoint_m365(
         raise ConfigurationError(f"{SECTION}.page_size = {page_size} must lie between 1 and {MOST_PAGE_SIZE}.")
     if not tenant.strip():
         raise ConfigurationError(f"{SECTION}.tenant = {tenant!r} is empty.")
-    for key, days in {"lag_hours": lag_hours, "max_open_days": max_open_days}.items():
-        if not 0 <= days < 100_000:
-            raise ConfigurationError(f"{SECTION}.{key} = {days} must be 0 or more.")
+    for key, length in {"lag_hours": lag_hours, "max_open_days": max_open_days}.items():
+        if not 0 <= length < LONGEST:
+            raise ConfigurationError(f"{SECTION}.{key} = {length} must be 0 or more, and less than {LONGEST}.")
     for key, names in {"expected": expected_object_types, "ignored": ignored_object_types}.items():
         check_object_types(names, f"{key}_object_types")
     asked, warnings = check_locations(locations)

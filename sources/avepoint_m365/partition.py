@@ -19,7 +19,7 @@ from avepoint_m365.records import FRAME, SEEN_AT
 from avepoint_m365.settings import ALL, JobType, ObjectType
 
 MAX_READS = 3
-"""How often a listing is read over before a partition counts as incomplete."""
+"""How often a listing is read, the first time included, before a partition counts as incomplete."""
 MIN_PAGE_SIZE = 10
 
 FIRST_INDEXES = (None, "0", "1")
@@ -329,7 +329,7 @@ class PartitionReader:
                 return answers
 
     def _to_the_end(self, pager: Pager, listing: Listing) -> Reader[set[str]]:
-        """Pages on from the first page, and over again (at most ``MAX_READS`` times) while pages move or jobs are
+        """Pages on from the first page, and over again (``MAX_READS`` times in all) while pages move or jobs are
         missing; the ids that were seen the last time.
 
         A job inserted between two page requests shows some job twice, which does no harm; one that is removed hides

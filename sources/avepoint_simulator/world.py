@@ -111,7 +111,8 @@ class World:
 
     now: datetime
     reading: str = "finish"
-    """What startTime and finishTime are compared with: start, finish or overlap."""
+    """What startTime and finishTime are compared with: one of ``READINGS``. ``whole`` is startTime with the start of a
+    job, finishTime with its finish."""
     bounds: str = "inclusive"
     """Whether a range holds its own ends: inclusive, exclusive or end_excluded."""
     order: str = "newest"

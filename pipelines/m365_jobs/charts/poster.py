@@ -61,7 +61,7 @@ def _svg(found: Figures | None, now: datetime, zone: tzinfo) -> str:
     if found is None:
         rows: list[list[drawing.Drawing]] = [[_text(["Nothing is loaded yet. Run: m365-jobs load"])]]
     else:
-        rows, lines = _rows(found, now, zone), [_about(found, now, zone), *lines]
+        rows, lines = _rows(found, zone), [_about(found, now, zone), *lines]
     heading = alt.TitleParams(TITLE, subtitle=lines, fontSize=22, subtitleFontSize=13)
     placed, top, widest = [], PADDING, 0.0
     for row in [[_text([""], title=heading)], *rows]:
@@ -86,10 +86,10 @@ def _about(found: Figures, now: datetime, zone: tzinfo) -> str:
     return text if not stale(found.as_of, now) else f"{text}, {span(hours)} ago: this is how things stood then"
 
 
-def _rows(found: Figures, now: datetime, zone: tzinfo) -> list[list[drawing.Drawing]]:
+def _rows(found: Figures, zone: tzinfo) -> list[list[drawing.Drawing]]:
     return [
         [_tiles(found.protection, zone)] if found.protection else [],
-        [_text(list(_words(found, now, zone)))],
+        [_text(list(_words(found, zone)))],
         [drawing.outcomes(found.trend, found.chosen), drawing.objects(found.trend, found.chosen)]
         if found.trend
         else [],
@@ -144,7 +144,7 @@ def _tiles(rows: Sequence[Row], zone: tzinfo) -> drawing.Drawing:
     return alt.layer(box, *lines, title=title)
 
 
-def _words(found: Figures, now: datetime, zone: tzinfo) -> Iterator[str]:
+def _words(found: Figures, zone: tzinfo) -> Iterator[str]:
     total = Counter[str]()
     for row in found.night:
         total.update({name: row[name] for name in ("jobs", "succeeded", "warnings", "failures", "failed_objects")})
