@@ -200,18 +200,21 @@ def errors(scope: Scope, chosen: Filter, until: datetime) -> list[Row]:
     )
 
 
-def jobs_of_error(scope: Scope, chosen: Filter, until: datetime, object_type: str, message: str | None) -> list[Row]:
+def jobs_of_error(
+    scope: Scope, chosen: Filter, until: datetime, object_type: str | None, message: str | None
+) -> list[Row]:
     """The jobs behind a row of ``errors``, the newest first, at most ``JOBS_OF_ERROR``."""
     seen = SEEN.format("f")
     return scope.rows(
         f"""SELECT {JOB} FROM job_facts AS f
-        WHERE {chosen.of("f")} AND f.object_type = :of_type AND {seen} > :since AND {seen} <= :until AND EXISTS (
+        WHERE {chosen.of("f")} AND (f.object_type = :of_type OR :of_type = '' AND f.object_type IS NULL)
+        AND {seen} > :since AND {seen} <= :until AND EXISTS (
             SELECT 1 FROM jobs__job_errors AS e
             WHERE e.tenant = f.tenant AND e.job_id = f.id AND coalesce(e.value, '') = :message
         )
         ORDER BY {seen} DESC, f.id LIMIT {JOBS_OF_ERROR}""",
         **chosen.values,
-        of_type=object_type,
+        of_type=object_type or "",
         message=message or "",
         since=until - timedelta(days=chosen.days),
         until=until,

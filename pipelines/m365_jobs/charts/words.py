@@ -20,9 +20,9 @@ SERVICES = {
 }
 
 
-def service(object_type: str) -> str:
-    """Microsoft's name of an object type."""
-    return SERVICES.get(object_type, object_type)
+def service(object_type: str | None) -> str:
+    """Microsoft's name of an object type; what is said of jobs whose type the API did not tell."""
+    return SERVICES.get(object_type, object_type) if object_type else "Unknown service"
 
 
 def location(name: str | None) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import dlt
 import pytest
 from avepoint_simulator import JobError, Simulator, make_world
-from m365_jobs.charts import drawing, figures
+from m365_jobs import report
+from m365_jobs.charts import drawing, figures, html
 from m365_jobs.marts.catalog import questions
 from m365_jobs.scope import open_scope
 
@@ -150,6 +152,29 @@ def test_what_the_api_sends_is_text_and_never_markup(simulator: Simulator, desk:
     found = Elements((user.folder / "report.html").read_text(encoding="utf-8")).found
     assert "img" not in {tag for tag, _ in found}
     assert not [one for one in found if "javascript" in (one[1].get("href") or "")]
+
+
+def test_jobs_whose_service_nobody_knows_are_shown_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    select, place, now = simulator.world.select, Place("duckdb"), datetime.now(UTC)
+    # All the same whatever object type is asked for.
+    simulator.world.select = lambda *given: select(0, *given[1:])  # type: ignore[method-assign]
+    place.load(simulator)
+    assert place.rows("SELECT DISTINCT object_type FROM jobs") == [(None,)]
+    with open_scope(place.pipeline()) as scope:
+        found = figures.read(scope, figures.Filter())
+        assert found is not None
+        error = found.errors[0]
+        behind = figures.jobs_of_error(scope, found.chosen, found.as_of, None, error["error_message"])
+    assert len(behind) == error["jobs"]
+    slow = [{**row, "median": 9.0, "high": 1.0} for row in found.durations]
+    shown = report.page(replace(found, durations=slow), now, UTC) + html.jobs_of_error(error, "All", behind, UTC)
+    assert "than nine in ten of the backups before: Unknown service." in shown
+    assert f"<h3>Unknown service: {escape(error['error_message'])}" in re.sub("</?a[^>]*>", "", shown)
+    assert "None" not in shown
 
 
 def test_an_error_without_a_message_is_called_so_in_the_chart() -> None:
