@@ -290,6 +290,17 @@ def test_json_that_is_nested_without_end_is_an_error_like_any_other(
         client("jobs").ask({})
 
 
+@pytest.mark.parametrize("more", [{}, {"new": 1}])
+def test_brackets_in_texts_are_not_taken_for_levels(api: responses.RequestsMock, more: dict[str, Any]) -> None:
+    grant(api)
+    error = {"isErrorCode": False, "value": 'Failed: \\"[{ ... "[[', "url": "", "number": 1}
+    jobs = [{"id": str(number), "state": "Failed", "jobErrors": [error], **more} for number in range(300)]
+    api.get(FIRST, json={"jobs": jobs, "totalCount": 300, "nextLink": ""})
+    answer = client("jobs").ask({})
+    assert {one["value"] for errors in answer.jobs["errors"].to_pylist() for one in errors} == {error["value"]}
+    assert answer.page.rows == [str(number) for number in range(300)]
+
+
 def test_a_status_of_more_digits_than_python_reads_is_an_error_like_any_other(
     api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
