@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import dlt
 import pyarrow as pa
@@ -23,7 +24,7 @@ from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers.requests import Client
 
 from avepoint_m365.auth import Bearer, Identity, Tokens
-from avepoint_m365.config import Addresses
+from avepoint_m365.config import Addresses, is_loopback
 from avepoint_m365.dispatch import Answer
 from avepoint_m365.documented import is_too_deep, read_documented
 from avepoint_m365.errors import (
@@ -192,7 +193,11 @@ class JobsClient:
         session = self._http.session
         if url not in self._surroundings:
             session.trust_env = True
-            self._surroundings[url] = session.merge_environment_settings(url, {}, None, None, None)
+            surroundings = session.merge_environment_settings(url, {}, None, None, None)
+            if is_loopback(urlsplit(url).hostname or ""):
+                # A proxy has a loopback of its own, and would see the secret, which plain http does not hide.
+                surroundings["proxies"] = {}
+            self._surroundings[url] = surroundings
         session.trust_env = False
         return session.request(method, url, allow_redirects=False, **self._surroundings[url], **more)
 

@@ -9,10 +9,12 @@ import pytest
 from avepoint_m365.auth import Secret
 from avepoint_m365.client import JobsClient
 from avepoint_m365.config import Addresses
+from avepoint_m365.errors import ApiError
 from avepoint_simulator import Simulator, make_world
 
 ANSWER = b'{"access_token": "t", "expires_in": 3600, "jobs": [], "totalNumber": 0, "nextLink": ""}'
-NOWHERE = Addresses("http://localhost:9", "http://localhost:9/token")
+NOWHERE = Addresses("http://127.1:9", "http://127.1:9/token")
+"""This machine in a spelling that is not taken for loopback; nobody listens there."""
 
 
 class Proxy(ThreadingHTTPServer):
@@ -58,7 +60,16 @@ def test_the_token_and_jobs_are_asked_for_by_way_of_the_proxy(proxy: Proxy) -> N
 
 
 def test_a_host_that_is_excepted_is_asked_itself(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.1")
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
+    client = JobsClient(NOWHERE, Secret("client", uuid.uuid4().hex), "auto", 2)
+    with pytest.raises(ApiError, match="could not be reached"):
+        client.page({})
+    assert not proxy.asked
+
+
+def test_this_machine_is_asked_itself_whatever_proxy_there_is(proxy: Proxy) -> None:
+    """The demo's simulator, and whatever else gets a secret in plain http."""
     with Simulator(make_world(3)) as simulator:
         addresses = Addresses(simulator.base_url, simulator.token_url)
         client = JobsClient(addresses, Secret(simulator.client_id, simulator.client_secret), "auto", 2)
