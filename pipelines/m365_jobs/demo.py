@@ -56,14 +56,25 @@ def _make_room(file: Path) -> None:
     if not file.exists():
         return
     with duckdb.connect(str(file), read_only=True) as connection:
-        try:
-            others = connection.execute(
-                f"SELECT count(*) FROM {warehouse.DATASET}.jobs WHERE NOT regexp_full_match(id, ?)", [ID_PATTERN]
-            ).fetchone()
-        except duckdb.CatalogException:
-            others = (0,)
+        # In schemas of other names lie real loads with --dataset, or what somebody else made.
+        others = connection.execute(
+            "SELECT count(*) FROM (SELECT schema_name, internal FROM duckdb_tables() UNION ALL "
+            "SELECT schema_name, internal FROM duckdb_views()) "
+            "WHERE NOT internal AND schema_name <> ? AND NOT starts_with(schema_name, ?)",
+            [warehouse.DATASET, f"{warehouse.DATASET}_staging"],
+        ).fetchone()
+        if not (others and others[0]):
+            try:
+                others = connection.execute(
+                    f"SELECT count(*) FROM {warehouse.DATASET}.jobs WHERE NOT regexp_full_match(id, ?)", [ID_PATTERN]
+                ).fetchone()
+            except duckdb.CatalogException:
+                others = (0,)
     if others and others[0]:
-        raise UsageError(f"{file} is in use: it holds jobs that are not the demo's. Run the demo in another directory.")
+        raise UsageError(
+            f"{file} is in use: it holds jobs that are not the demo's, or other tables. "
+            "Run the demo in another directory."
+        )
     console.say(f"Starting over: {file.name} holds an earlier demo.")
     file.unlink()
 

@@ -233,6 +233,15 @@ def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simul
     assert "holds jobs that are not the demo's" in user.run("demo", code=2).stderr
 
 
+def test_the_demo_leaves_other_datasets_of_its_file_alone(simulator: Simulator, desk: Sit) -> None:
+    """It took a file without its own dataset for an earlier demo, and deleted it."""
+    user = desk(simulator)
+    user.run("load", "--dataset", "backups")
+    assert "or other tables" in user.run("demo", code=2).stderr
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
+        assert len(connection.execute("FROM backups.jobs").fetchall()) == len(simulator.world.visible())
+
+
 def test_a_first_real_load_never_goes_into_the_demos_warehouse(simulator: Simulator, desk: Sit) -> None:
     """Its cursors would leave out all that is older than the demo, and its jobs would stay."""
     user = desk(simulator)
