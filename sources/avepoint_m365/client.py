@@ -348,7 +348,8 @@ def _message(body: object) -> str:
     errors = body.get("errors")
     details = [one for one in errors if isinstance(one, Mapping)] if isinstance(errors, list) else []
     said = [str(text) for text in (body.get("message"), *(one.get("message") for one in details)) if text]
-    return storable(" ".join(text[:200] for text in said or _texts(body)))[:1000]
+    # The envelope often says the same twice.
+    return storable(" ".join(dict.fromkeys(text[:200] for text in said or _texts(body))))[:1000]
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -362,7 +363,7 @@ def _texts(value: object) -> Iterator[str]:
 
 def _failure(status: int, body: object, where: str) -> SourceError:
     said = _message(body)
-    text = f"{where}{': ' + said if said else ''}."
+    text = f"{where}{': ' + said if said else ''}".removesuffix(".") + "."
     if status == 401:
         return AuthenticationError(f"{text} A fresh token is refused as well: look at environment and data_center.")
     if status == 403:

@@ -109,6 +109,16 @@ def envelope(status: object, **more: Any) -> dict[str, Any]:
     return {"statusCode": status, "message": "It is busy.", "errors": [], "data": None} | more
 
 
+def test_what_an_error_says_twice_is_shown_once(api: responses.RequestsMock) -> None:
+    grant(api)
+    said = "The resource does not exist."
+    for path in (FIRST, SECOND):
+        api.get(path, status=404, json={"statusCode": 404, "message": said, "errors": [{"message": said}]})
+    with pytest.raises(EndpointMissingError, match=r"answered 404: The resource does not exist\. This host"):
+        client().page({})
+
+
+
 @pytest.mark.parametrize("lists", [{}, {"jobs": None}, {"jobs": None, "totalNumber": None, "nextLink": None}])
 @pytest.mark.parametrize("said", [{"message": "It broke."}, {"error": {"code": "Broken", "message": "It broke."}}])
 def test_a_message_where_jobs_should_be_is_no_empty_list(
