@@ -117,6 +117,9 @@ def open_pipeline(
     ``destination`` is the name of any dlt destination; without one it is what the configuration says
     (``destination_type``), and without that a DuckDB file in the working directory. ``file`` is a DuckDB file that
     goes before all of these. ``folder`` is where the pipeline keeps its state instead of where dlt would.
+
+    Raises:
+        UsageError: for a destination that is not known, and a DuckDB file that bears the name of the dataset.
     """
     telemetry_off()
     places: Any = {"pipelines_dir": str(folder)} if folder else {}
@@ -127,8 +130,19 @@ def open_pipeline(
         dataset_name=dataset or DATASET,
         **places,
     )
+    if pipeline.destination.destination_type.endswith(".duckdb"):
+        _refuse_one_name_for_two(pipeline)
     _keep_no_copies(pipeline)
     return pipeline
+
+
+def _refuse_one_name_for_two(pipeline: dlt.Pipeline) -> None:
+    file = duckdb_file(pipeline)
+    if file and file.stem.lower() == pipeline.dataset_name.lower():
+        raise UsageError(
+            f"The file {file} is named as the dataset {pipeline.dataset_name} is, and DuckDB cannot tell one from the "
+            "other. Name the file otherwise in destination.duckdb.credentials, or another dataset with --dataset."
+        )
 
 
 def _replacing_at_once(destination: Any) -> Any:

@@ -118,7 +118,6 @@ def test_what_an_error_says_twice_is_shown_once(api: responses.RequestsMock) -> 
         client().page({})
 
 
-
 @pytest.mark.parametrize("lists", [{}, {"jobs": None}, {"jobs": None, "totalNumber": None, "nextLink": None}])
 @pytest.mark.parametrize("said", [{"message": "It broke."}, {"error": {"code": "Broken", "message": "It broke."}}])
 def test_a_message_where_jobs_should_be_is_no_empty_list(

@@ -59,6 +59,15 @@ def test_a_secret_setting_in_the_wrong_file_is_told_where_it_belongs(simulator: 
     assert ".dlt/secrets.toml" in said
 
 
+@pytest.mark.parametrize("command", ["check", "load", "status"])
+def test_a_file_that_bears_the_name_of_the_dataset_is_told(simulator: Simulator, desk: Sit, command: str) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_jobs.duckdb"
+    done = user.run(command, code=2)
+    assert "is named as the dataset m365_jobs is" in done.stdout + done.stderr
+    assert not (user.folder / "m365_jobs.duckdb").exists()
+
+
 def test_a_tenant_that_is_named_where_none_is_configured(simulator: Simulator, desk: Sit) -> None:
     assert "No tenants are configured." in desk(simulator).run("load", "--tenant", "contoso", code=2).stderr
 
