@@ -1,24 +1,31 @@
 -- question = "What was the longest time without a successful backup in the last 30 days?"
--- note = "Per service, between the finishes of two successful jobs; 30 days back from the newest finish."
-WITH successes AS (
+-- note = "Per service, from the finish of a success to that of the next, or to the newest finish of the tenant, where the 30 days end. A service without any success is in question 1."
+WITH newest AS (
+    SELECT tenant, max(finish_time) AS finish_time FROM jobs GROUP BY tenant
+),
+successes AS (
     SELECT
-        tenant,
-        location,
-        object_type,
-        finish_time,
-        lag(finish_time) OVER (PARTITION BY tenant, location, object_type ORDER BY finish_time) AS success_before
-    FROM job_facts
+        f.tenant,
+        f.location,
+        f.object_type,
+        f.finish_time,
+        coalesce(
+            lead(f.finish_time) OVER (PARTITION BY f.tenant, f.location, f.object_type ORDER BY f.finish_time),
+            n.finish_time
+        ) AS success_after
+    FROM job_facts AS f
+    JOIN newest AS n ON n.tenant = f.tenant
     WHERE
-        job_type = 'backup'
-        AND outcome = 'success'
-        AND finish_time > (SELECT max(finish_time) FROM jobs) - INTERVAL '30' DAY
+        f.job_type = 'backup'
+        AND f.outcome = 'success'
+        AND f.finish_time > n.finish_time - INTERVAL '30' DAY
 )
 SELECT
     tenant,
     location,
     object_type,
     count(*) AS successes,
-    max(extract(EPOCH FROM finish_time - success_before)) / 3600 AS longest_gap_hours
+    max(extract(EPOCH FROM success_after - finish_time)) / 3600 AS longest_gap_hours
 FROM successes
 GROUP BY tenant, location, object_type
-ORDER BY longest_gap_hours DESC NULLS LAST, tenant, location, object_type
+ORDER BY longest_gap_hours DESC, tenant, location, object_type
