@@ -4,9 +4,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import dlt
+import pyarrow as pa
+import pytest
+from avepoint_m365 import avepoint_m365
 from avepoint_m365.settings import BASE_URLS, ObjectType
 from avepoint_simulator import Simulator, make_world
+from deltalake import DeltaTable
+from m365_jobs.destinations import prepare
 
 from .test_end_to_end import NOW
 
@@ -39,6 +46,41 @@ def test_the_pipeline_of_someone_else_works_as_shown(tmp_path: Path) -> None:
     assert dict(line.rsplit(" ", 1) for line in done.stdout.splitlines()) == {
         key: str(count) for key, count in truth.items()
     }
+
+
+@pytest.mark.parametrize("destination", ["duckdb", "filesystem"])
+def test_a_pipeline_of_ones_own_merges_whatever_run_is_told_and_takes_columns_of_ones_own(
+    destination: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(tmp_path / "lake"))
+
+    def with_team(item: Any) -> Any:
+        return item.append_column("team", pa.array(["ours"] * len(item))) if "state" in item.schema.names else item
+
+    pipeline = dlt.pipeline("own", pipelines_dir=str(tmp_path), destination=destination, dataset_name="backups")
+    with Simulator(make_world(60, seed=11, now=NOW)) as simulator:
+        for _ in range(2):
+            source = avepoint_m365(
+                credentials={"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+                base_url=simulator.base_url,
+                token_url=simulator.token_url,
+            )
+            if destination == "filesystem":
+                source = prepare(source, pipeline)
+            for resource in source.resources.values():
+                resource.add_map(with_team)
+            told: Any = {} if destination == "filesystem" else {"write_disposition": "replace"}
+            pipeline.run(source, loader_file_format="parquet", **told)
+        wanted = [(job.id, "ours") for job in simulator.world.visible()]
+    if destination == "filesystem":
+        held = DeltaTable(tmp_path / "lake" / "backups" / "jobs").to_pyarrow_table().to_pylist()
+        found = [(row["id"], row["team"]) for row in held]
+    else:
+        with pipeline.sql_client() as client:
+            found = [tuple(row) for row in client.execute_sql("SELECT id, team FROM jobs") or []]
+    assert sorted(found) == sorted(wanted)
 
 
 def test_the_configuration_table_names_every_data_center_and_object_type() -> None:
