@@ -181,6 +181,8 @@ class PartitionReader:
         self._page_size, self._split = page_size, split_job_types
         self._first_index: str | None = None
         self._first_index_is_known = self._size_is_known = self._whole_days = False
+        self._typeless = False
+        """Whether jobs were met whose type is none of those that are asked for."""
 
     @property
     def dates_alone(self) -> bool:
@@ -209,8 +211,9 @@ class PartitionReader:
             listings.append(listing)
             types |= dict.fromkeys(listing.ids - types.keys(), job_type)
         gone: set[str] = set()
-        if by_type or (self._split and everything.ids - types.keys()):
+        if by_type or (self._split and everything.ids ^ types.keys()):
             seen = yield from self._reconcile(partition, everything, listings[1:], types)
+            yield from self._read_types_again(partition, seen - types.keys(), listings, types)
             if everything.complete:
                 # Read without a type and gone since: such a row would take the type from one that the warehouse has.
                 gone = everything.ids - types.keys() - seen
@@ -224,6 +227,8 @@ class PartitionReader:
     ) -> Reader[set[str]]:
         """Proves what the types added up to by the total of all, read again; reads all where it does not. The ids that
         are known to be there."""
+        # A list that twice lacks what its own types show is not whole, whatever it says of its end.
+        lacking = types.keys() - everything.ids if everything.complete else set[str]()
         with _Clock(everything):
             everything.ids |= types.keys()
             pager = self._pager(partition, None)
@@ -233,7 +238,24 @@ class PartitionReader:
             if everything.complete:
                 everything.total_basis = "matches"
                 return everything.ids
-            return (yield from self._to_the_end(pager, everything))
+            seen = yield from self._to_the_end(pager, everything)
+            everything.complete &= lacking <= seen
+            return seen
+
+    def _read_types_again(
+        self, partition: Partition, untyped: set[str], listings: list[Listing], types: dict[str, JobType]
+    ) -> Reader[None]:
+        """Looks once more for the types of jobs that came after their type was listed, or that a page which moved
+        hid there: without one, a backup would not count as one. Once a load is enough to know that jobs have none."""
+        if not untyped or self._typeless:
+            return
+        for job_type in JobType:
+            listing = yield from self.listing(partition, job_type)
+            listings.append(listing)
+            types |= dict.fromkeys(listing.ids - types.keys(), job_type)
+            if untyped <= types.keys():
+                return
+        self._typeless = untyped.isdisjoint(types)
 
     def peek(self, partition: Partition, job_type: JobType | None = None) -> Reader[Listing]:
         """One small page of a listing: complete if that is all there is."""

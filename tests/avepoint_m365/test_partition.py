@@ -313,6 +313,56 @@ def test_a_job_that_goes_before_its_type_was_read_keeps_the_type_that_the_wareho
     assert result.complete
 
 
+def test_a_job_that_comes_between_the_listing_of_its_type_and_that_of_all_has_its_type() -> None:
+    class Growing(Server):
+        def answer(self, params: Params) -> Answer:
+            if params["jobType"] == "2":
+                self.ids = list(range(self.count + 1))
+            return super().answer(params)
+
+    server = Growing(100, most=20)
+    assert_all_is_there(read(server), server)
+
+
+def test_a_job_that_pages_which_moved_hid_from_its_type_is_looked_for_again() -> None:
+    """Without totals, a job that goes from a page that was read takes another from the next to it; page one, read again
+    at the end, is as it was."""
+
+    class Losing(Server):
+        def answer(self, params: Params) -> Answer:
+            if params["jobType"] == "1" and params.get("pageIndex") == "2" and self.ids is None:
+                gone = [one for one in range(self.count) if one % 3][25]
+                self.ids = [one for one in range(self.count) if one != gone]
+            return super().answer(params)
+
+    server = Losing(100, most=20, total="absent")
+    result = read(server)
+    assert result.job_types.keys() >= {str(one) for one in server.jobs({"jobType": "0"})}
+    assert result.complete
+
+
+def test_jobs_of_a_type_that_nobody_knows_are_looked_for_again_in_one_partition_alone() -> None:
+    class Newer(Server):
+        def jobs(self, params: Params) -> list[int]:
+            return [one for one in super().jobs(params) if params["jobType"] == "0" or one % 10]
+
+    server, reader = Newer(100), PartitionReader(500, split_job_types=True)
+    for types in (10, 5):
+        server.asked.clear()
+        run(server, reader.read(PARTITION))
+        assert len([one for one in server.asked if one["jobType"] != "0"]) == types
+
+
+def test_a_list_of_all_that_lacks_a_job_of_its_types_is_not_complete() -> None:
+    class Lying(Server):
+        def jobs(self, params: Params) -> list[int]:
+            return super().jobs(params)[: 20 if params["jobType"] == "0" else None]
+
+    result = read(Lying(30, total="page", link="index"))
+    assert len(result.jobs) == 30
+    assert not result.complete
+
+
 def test_the_page_size_that_the_api_takes_is_kept() -> None:
     server = Server(100, refuses_over=60)
     reader = PartitionReader(500, split_job_types=False)
