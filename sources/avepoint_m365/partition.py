@@ -316,16 +316,15 @@ class PartitionReader:
 
     def _fit_size(self, first: list[Answer], pager: Pager, listing: Listing) -> Reader[list[Answer]]:
         """Asks for the first page again, with the size of pages that the API gives if that is less than was asked for:
-        it may still count pages of the size that was asked for, and so skip jobs. Once a load is enough to know, but
-        listings that were asked for side by side with the first, in its size, are asked for again as well."""
+        it may still count pages of the size that was asked for, and so skip jobs. Once a load is enough to know, which
+        takes a page after it: a link or a total may speak of more after the last page as well. Until then, each listing
+        is asked for again."""
         page = first[0].page
         given, more = len(page.rows), bool(page.next_link) or (page.total or 0) > len(page.rows)
         fits = self._size_is_known and pager.page_size <= self._page_size
         if fits or not more or not 0 < given < pager.page_size:
             return first
-        if not self._size_is_known:
-            self._size_is_known, self._page_size = True, given
-        pager.page_size = self._page_size
+        pager.page_size = self._page_size if self._size_is_known else given
         listing.add(first)
         return (yield pager.first(self._first_index))
 
@@ -374,6 +373,7 @@ class PartitionReader:
         """
         first, totals, moved = set(pager.seen_ids), [listing.reported_total], False
         while requests := pager.next():
+            seen = len(pager.seen_ids)
             try:
                 answers = yield requests
             except (RefusedParametersError, EndpointMissingError):
@@ -384,6 +384,8 @@ class PartitionReader:
                 pager.ended = True
                 break
             moved |= self._take(answers, pager, listing)
+            if pager.page_size < self._page_size and not self._size_is_known and len(pager.seen_ids) > seen:
+                self._size_is_known, self._page_size = True, pager.page_size
             # A page after the last, be it empty or 204, may count its own jobs only, and some count on page one alone:
             # what 0 says here is no news.
             totals += [answer.page.total for answer in answers if answer.page.total]

@@ -75,6 +75,7 @@ class Server:
             "first": len(jobs) if index == 0 else 0,
             "capped": min(len(jobs), 40),
             "pages": -(-len(jobs) // size),
+            "too many": len(jobs) + 1,
         }[self.total]
         follow = index + base + 1
         link = {
@@ -188,6 +189,17 @@ def test_partitions_that_are_read_side_by_side_all_learn_what_size_of_pages_is_g
     for result in side_by_side(server, [reader.read(PARTITION) for _ in range(3)]):
         assert sorted(map(int, result.jobs["id"].to_pylist())) == list(range(137))
         assert result.complete
+
+
+@pytest.mark.parametrize(("total", "link"), [("page", "endless"), ("too many", "none")])
+def test_a_last_page_that_is_said_to_have_another_does_not_tell_what_size_of_pages_is_given(
+    total: str, link: str
+) -> None:
+    small, large = Server(2, total=total, link=link), Server(1234, total=total, link=link)
+    reader = PartitionReader(500, split_job_types=False)
+    for server in (small, large):
+        assert run(server, reader.read(PARTITION)).jobs.num_rows == server.count
+    assert {one["pageSize"] for one in large.asked} == {"500"}
 
 
 def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_asked() -> None:
