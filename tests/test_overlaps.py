@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avepoint_simulator import Simulator, World, make_world
+from avepoint_simulator import Asked, Simulator, World, make_world
 from avepoint_simulator.world import READINGS, SimulatedJob
 
 from .test_end_to_end import NOW, load
@@ -80,6 +80,33 @@ def test_an_api_that_ignores_object_types_does_not_make_every_job_one_of_exchang
             assert "whatever objectType is asked for" in caplog.text
             caplog.clear()
             world.advance(timedelta(hours=8))
+
+
+@pytest.mark.parametrize(
+    ("argument", "column", "when", "settings"),
+    [
+        (0, 1, [("12", "5")], {}),
+        (1, 2, [("1", "1"), ("1", "2")], {"object_types": ["exchange_online"], "page_size": 10}),
+    ],
+    ids=["objectType", "jobType"],
+)
+def test_a_job_that_comes_meanwhile_does_not_hide_that_an_api_ignores_a_parameter(
+    tmp_path: Path, argument: int, column: int, when: list[tuple[str, str]], settings: dict[str, Any]
+) -> None:
+    """One comes whenever the next of some pairs of objectType and jobType is asked for."""
+    world = make_world(300, seed=8, now=NOW)
+    ignore(world, argument)
+
+    def one_comes(asked: Asked) -> None:
+        if (asked.params.get("objecttype"), asked.params.get("jobtype")) in when[:1]:
+            types = (int(one) for one in when.pop(0))
+            world.put(SimulatedJob(f"new {asked.number}", *types, None, NOW - timedelta(minutes=5), NOW))
+
+    with Simulator(world) as simulator:
+        simulator.fault = one_comes
+        held = in_warehouse(load(simulator, tmp_path, concurrency=1, **settings))
+    assert not when
+    assert {job[column] for job in held.values()} == {None}
 
 
 def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_job_types(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -163,20 +163,22 @@ class Reading:
         return result
 
     def _look_at_types(self, result: PartitionResult) -> Reader[None]:
-        """Finds out whether types are told: they are where a type does not have all jobs; where all were asked for
-        anyway and each has all, they are not; and where one was enough, another that has some of the same tells."""
-        typed = [one for one in result.listings if one.job_type]
+        """Finds out whether types are told: they are where not most jobs are of several types; and where one was
+        enough, another that has some of the same tells."""
+        typed: dict[JobType, set[str]] = defaultdict(set)
+        for one in result.listings:
+            if one.job_type:
+                typed[one.job_type] |= one.ids
         if not result.job_types:
             return
-        if any(len(one.ids) < result.jobs.num_rows for one in typed):
-            self.types_are_told = True
-        elif len(typed) > 1:
-            self.types_are_told = False
+        if len(typed) > 1:
+            self.types_are_told = not _mostly_the_same(typed.values())
         elif self.find_out_types:
             self.find_out_types = False
-            other = next(one for one in JobType if one != typed[0].job_type)
+            ((first, ids),) = typed.items()
+            other = next(one for one in JobType if one != first)
             seen = yield from self._reader.peek(result.partition, other)
-            self.types_are_told = seen.ids.isdisjoint(typed[0].ids)
+            self.types_are_told = seen.ids.isdisjoint(ids)
 
     def _forget_types(self) -> None:
         logger.warning(
@@ -286,14 +288,16 @@ class Reading:
 
     def _forget_object_types(self) -> None:
         """Where all object types of a location hold the same jobs, over the same window, the API does not look at them:
-        all jobs would be of the first."""
+        all jobs would be of the first. Those that came or went meanwhile are not in all; of two types, though, most
+        jobs may well be in both, as a team is a group."""
         by_location: dict[str | None, list[PartitionResult]] = defaultdict(list)
         for result in self.results:
             by_location[result.partition.location].append(result)
         for results in by_location.values():
             windows = {(one.partition.window.begin, one.partition.window.asked_end) for one in results}
-            held = {frozenset(_ids(one)) for one in results}
-            if len(results) > 1 and len(windows) == len(held) == 1 and held != {frozenset()}:
+            held = [set(_ids(one)) for one in results]
+            same = _mostly_the_same(held) if len(held) > 2 else len(held) > 1 and held[0] == held[1]
+            if same and len(windows) == 1 and any(held):
                 for result in results:
                     result.object_type_is_told = False
         if not all(one.object_type_is_told for one in self.results):
@@ -359,6 +363,11 @@ def _nothing(partition: Partition, probe: Listing) -> PartitionResult:
     listing = Listing(None, reported_total=0, total_basis="matches", complete=True)
     listing.endpoint, listing.page_size = probe.endpoint, probe.page_size
     return PartitionResult(partition, newest([]), {}, [listing])
+
+
+def _mostly_the_same(sets: Collection[set[str]]) -> bool:
+    """Whether more than half of all that several sets hold is in each of them."""
+    return 2 * len(set.intersection(*sets)) > len(set.union(*sets))
 
 
 def _ids(result: PartitionResult) -> list[str]:
