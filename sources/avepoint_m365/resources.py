@@ -241,7 +241,9 @@ class Resources:
         late may have started long before its finish: then the window reaches back by ``max_open`` as well.
         """
         if cursor <= self._terms.start_date:
-            if not (empty_until := state.get("empty_until")):
+            empty_until = state.get("empty_until")
+            # A clock that was ahead vouched for a time that nobody had seen.
+            if not empty_until or datetime.fromisoformat(empty_until) > self._terms.until:
                 return self._terms.start_date
             cursor = datetime.fromisoformat(empty_until) - CLOCK_TOLERANCE
         lag = self._terms.lag

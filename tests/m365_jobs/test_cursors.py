@@ -214,6 +214,20 @@ def test_a_clock_that_is_an_hour_off_does_no_harm(
         tenant.world.advance(timedelta(hours=12))
 
 
+def test_a_clock_that_was_weeks_ahead_once_does_not_hide_the_first_jobs_of_a_service(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = [timedelta(days=40)]
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: tenant.world.now + ahead[-1])
+    tenant.load()
+    ahead.append(timedelta(0))
+    tenant.put("first", 1, 2)
+    for _ in range(2):
+        tenant.world.advance(timedelta(hours=30))
+        tenant.load()
+        assert tenant.agrees()
+
+
 @pytest.mark.parametrize("reading", READINGS)
 def test_an_open_job_is_followed_for_days_and_then_given_up(
     tenant: Tenant, caplog: pytest.LogCaptureFixture, reading: str
