@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import dlt
 from avepoint_m365 import avepoint_m365
+from avepoint_m365.client import JobsClient, RefusedParametersError
 from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.connection import connect
+from avepoint_m365.dispatch import Answer
 from avepoint_m365.errors import SourceError
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
@@ -93,11 +95,19 @@ def _steps(tenant: Tenant) -> Iterator[Finding]:
         return
     yield Finding("token", True, "granted")
     try:
-        endpoint = connection.client.ask({"pageSize": "10"}).endpoint
+        endpoint = _first_page(connection.client).endpoint
     except Exception as error:
         yield _failed("permission and API", explain(error))
         return
     yield Finding("permission and API", True, f"{endpoint.path} answers")
+
+
+def _first_page(client: JobsClient) -> Answer:
+    try:
+        return client.ask({"pageSize": "10"})
+    except RefusedParametersError:
+        # An API may insist on the number of a page, as loads find out too.
+        return client.ask({"pageSize": "10", "pageIndex": "1"})
 
 
 def _states(pipeline: dlt.Pipeline) -> Iterator[Finding]:

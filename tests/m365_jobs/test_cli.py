@@ -9,7 +9,7 @@ from importlib.metadata import version
 import duckdb
 import pytest
 from avepoint_m365.settings import ObjectType
-from avepoint_simulator import Answer, Simulator, make_world
+from avepoint_simulator import Answer, Dialect, Simulator, make_world
 
 from ..truth import end_of_day
 from .backups import job, serving
@@ -210,6 +210,11 @@ def test_credentials_that_end_soon_are_told_in_time(simulator: Simulator, desk: 
             assert (f"end on {ends}" in user.run(command).stdout) is told
     user.set(credentials__expires_at="2020-01-01")
     assert "FAIL  credentials: they ended on 2020-01-01" in user.run("check", code=1).stdout
+
+
+def test_check_passes_where_the_api_wants_the_number_of_a_page_as_loads_do(desk: Sit) -> None:
+    with Simulator(make_world(0), dialect=Dialect(page_index_required=True)) as simulator:
+        assert "ok    permission and API" in desk(simulator).run("check").stdout
 
 
 def test_check_names_the_cure_for_each_thing_that_fails(simulator: Simulator, desk: Sit) -> None:
