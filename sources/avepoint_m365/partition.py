@@ -293,6 +293,10 @@ class PartitionReader:
             except RefusedParametersError as error:
                 refusal = error
                 continue
+            except EndpointMissingError:
+                if refusal is None:
+                    raise
+                continue  # what is not there is a page of this number
             if found[0].page.rows:
                 self._first_index, self._first_index_is_known = index, True
             if answers is None or found[0].page.rows:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from avepoint_m365.client import RefusedParametersError
 from avepoint_m365.dispatch import Answer, Reader
+from avepoint_m365.errors import EndpointMissingError
 from avepoint_m365.paging import Page, Params
 from avepoint_m365.partition import Partition, PartitionReader, PartitionResult, Window
 from avepoint_m365.records import SEEN_AT, read_jobs
@@ -104,7 +105,7 @@ def run(server: Server, reader: Reader[Any]) -> Any:
         try:
             try:
                 answers = [server.answer(params) for params in requests]
-            except RefusedParametersError as error:
+            except (RefusedParametersError, EndpointMissingError) as error:
                 requests = reader.throw(error)
             else:
                 requests = reader.send(answers)
@@ -189,6 +190,17 @@ def test_partitions_that_are_read_side_by_side_all_learn_what_size_of_pages_is_g
     for result in side_by_side(server, [reader.read(PARTITION) for _ in range(3)]):
         assert sorted(map(int, result.jobs["id"].to_pylist())) == list(range(137))
         assert result.complete
+
+
+def test_a_first_page_that_needs_a_number_and_is_not_found_under_0_is_asked_for_as_1() -> None:
+    class Strict(Server):
+        def answer(self, params: Params) -> Answer:
+            if params.get("pageIndex") == "0":
+                raise EndpointMissingError("no such page")
+            return super().answer(params)
+
+    server = Strict(20, first="required")
+    assert_all_is_there(read(server), server)
 
 
 @pytest.mark.parametrize(("total", "link"), [("page", "endless"), ("too many", "none")])
