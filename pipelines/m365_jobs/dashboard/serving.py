@@ -26,14 +26,20 @@ class OwnPagesOnly:
         headers = dict(scope.get("headers", ()))
         host = headers.get(b"host", b"").decode("latin-1")
         origin = headers.get(b"origin", b"").decode("latin-1")
-        ours = is_loopback(urlsplit(f"//{host}").hostname or "") and (not origin or urlsplit(origin).netloc == host)
-        if ours or scope["type"] == "lifespan":
+        if _is_ours(host, origin) or scope["type"] == "lifespan":
             await self._application(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
             refusal = PlainTextResponse("This dashboard shows itself on its own address only; see --host.", 403)
             await refusal(scope, receive, send)
+
+
+def _is_ours(host: str, origin: str) -> bool:
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "") and (not origin or urlsplit(origin).netloc == host)
+    except ValueError:  # of a name that is none, such as a bracket
+        return False
 
 
 class FilesAtHand:

@@ -5,7 +5,7 @@
 -- tenant = "text: Label of the tenant."
 -- id = "text: The job's id, as AvePoint gives it."
 -- location = "text: Multi-Geo location that was asked for; null where none was."
--- object_type = "text: Service, such as exchange_online."
+-- object_type = "text: Service, such as exchange_online; null where the API does not tell services apart."
 -- job_type = "text: backup, restore, export, deletion or retention; null where it is unknown."
 -- state = "text: The API's word for the state, unchanged."
 -- start_time = "timestamp, UTC: When the job started."

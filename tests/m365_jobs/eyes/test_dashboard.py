@@ -225,7 +225,7 @@ def test_on_a_phone_the_page_is_as_wide_as_the_screen(shown: Shown, look: Look) 
 def test_other_sites_cannot_look_in(shown: Shown) -> None:
     address = shown.address
     assert requests.get(address, timeout=30).ok
-    for headers in ({"Host": "rebound.example"}, {"Origin": "https://elsewhere.example"}):
+    for headers in ({"Host": "rebound.example"}, {"Origin": "https://elsewhere.example"}, {"Host": "["}):
         assert requests.get(address, headers=headers, timeout=30).status_code == 403
 
 
