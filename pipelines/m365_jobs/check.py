@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import dlt
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.client import JobsClient, RefusedParametersError
+from avepoint_m365.client import JobsClient
 from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.connection import connect
 from avepoint_m365.dispatch import Answer
-from avepoint_m365.errors import SourceError
+from avepoint_m365.errors import RefusedParametersError, SourceError
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 

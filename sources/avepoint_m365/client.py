@@ -1,4 +1,5 @@
-"""How one asks: the two generations of the jobs endpoint behind one call, a page of jobs for a set of parameters.
+"""How one asks: the two generations of the jobs endpoint behind one call, a page of jobs for a set of parameters. What
+the answers say is read in ``answers``.
 
 The client can send GET to the API and POST to the token URL and nothing else; it follows no redirect, so that a
 token never reaches another host. TLS 1.2 with verification is what urllib3 2 insists on by default.
@@ -6,13 +7,10 @@ token never reaches another host. TLS 1.2 with verification is what urllib3 2 in
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,44 +21,27 @@ from dlt.common.configuration import with_config
 from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers.requests import Client
 
+from avepoint_m365.answers import is_cut, read_page, status
 from avepoint_m365.auth import Bearer, Identity, Tokens
 from avepoint_m365.config import Addresses, is_loopback
 from avepoint_m365.dispatch import Answer
-from avepoint_m365.documented import is_too_deep, read_documented
 from avepoint_m365.errors import (
     ApiError,
     AuthenticationError,
-    BadResponseError,
     ConfigurationError,
     EndpointMissingError,
     InterruptedLoadError,
     MissingPermissionError,
     SourceError,
-    ThrottledError,
-    storable,
 )
 from avepoint_m365.paging import Page, Params
-from avepoint_m365.records import SEEN_AT, parse_count, read_jobs
+from avepoint_m365.records import SEEN_AT, read_jobs
 from avepoint_m365.settings import JOBS_SCOPE, Endpoint
 from avepoint_m365.throttle import gate_of, retry_after
-
-REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
-
-
-_TELLS_OF_AN_ERROR = re.compile(rb'"statusCode"\s*:\s*"?[4-9]\d\d')
-"""Found in bodies that may tell of an error beside 200, so that the others need not be read to know."""
-
-_EDGE = 4096
-"""Bytes at both ends of a body that are searched for it. An error is short, and what lies between is jobs."""
-
 
 _reading_jobs = threading.Lock()
 """Threads that turn jobs into columns side by side fight for Python's one interpreter, which made reading 100,000 jobs
 take 3.0 s of a processor instead of 1.9."""
-
-
-class RefusedParametersError(ApiError):
-    """The API answered 400: a parameter, perhaps the page size, is not to its liking."""
 
 
 class Traffic:
@@ -93,24 +74,9 @@ class Traffic:
         self._local.attempts = self.attempts_of_thread + 1
         with self._lock:
             self.attempts += 1
-            self.throttled += response is not None and _status(response) == 429
+            self.throttled += response is not None and status(response) == 429
         self.go_on()
         return False
-
-
-def _status(response: requests.Response) -> int:
-    """The status of an answer: where HTTP says 200, that of an error which the body tells of."""
-    content = response.content
-    if response.status_code == 200 and any(map(_TELLS_OF_AN_ERROR.search, (content[:_EDGE], content[-_EDGE:]))):
-        return _error_told(_json(response)) or 200
-    return response.status_code
-
-
-def _error_told(body: object) -> int | None:
-    """The status of an error that a body tells of, if it does."""
-    # Cut where Python would refuse to make a number of it.
-    said = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""
-    return int(said) if said.isdecimal() and int(said) >= 400 else None
 
 
 _LOST = (
@@ -127,15 +93,7 @@ def _may_pass(response: requests.Response | None, error: BaseException | None) -
     was cut."""
     if response is None:
         return isinstance(error, _LOST)
-    return (response.status_code == 200 and _is_cut(response)) or 500 <= _status(response) < 600
-
-
-def _is_cut(response: requests.Response) -> bool:
-    """Whether a body is no whole object of JSON, since a proxy cut or replaced it; read only where it may be so."""
-    content = response.content
-    if content[-64:].rstrip()[-1:] != b"}":
-        return True
-    return content.count(b"{") != content.count(b"}") and _json(response) is None
+    return (response.status_code == 200 and is_cut(response)) or 500 <= status(response) < 600
 
 
 @with_config(spec=RuntimeConfiguration)
@@ -210,7 +168,7 @@ class JobsClient:
                     response = send()
                 except requests.RequestException as error:
                     raise _unreachable(url, error) from error
-                if _status(response) != 429:
+                if status(response) != 429:
                     self._gate.went_well()
                     return response
                 pauses = self._gate.pauses + 1
@@ -283,105 +241,14 @@ class JobsClient:
     def _get(self, endpoint: Endpoint, params: Params) -> Page:
         token = self._tokens.token()
         response = self._send(endpoint, params, token)
-        if _status(response) == 401:
+        if status(response) == 401:
             self._tokens.reject(token)
             response = self._send(endpoint, params, self._tokens.token())
-        status, where = _status(response), describe(endpoint, params, response)
-        if status == 204:
-            return Page([], 0, "")
-        if status != 200:
-            raise _failure(status, _json(response), where)
-        body = read_documented(response.content) or _json(response)
-        if not isinstance(body, Mapping):
-            raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
-        if told := _error_told(body):
-            raise _failure(told, body, f"{where}, but says {told}")
-        no_jobs = body.get("data") is None and body.get("jobs") is None
-        said = {name: body[name] for name in ("message", "error") if body.get(name)}
-        if no_jobs and said and "statusCode" not in body and _total(body, where) is None:
-            # In no envelope, which has a message at all times, and without a total, which would vouch for none.
-            raise ApiError(f"{where}, but holds no list of jobs and says: {_message(said)}. Try again later.")
-        errors = ""
-        if body.get("errors"):
-            errors = _message({name: body.get(name) for name in ("message", "errors")}) or "errors without a text"
-            if no_jobs:
-                raise ApiError(f"{where}, but the answer holds errors: {errors}")
-        return replace(_READERS[endpoint](body, where), errors=errors)
+        return read_page(endpoint, params, response)
 
     def _send(self, endpoint: Endpoint, params: Params, token: str) -> requests.Response:
         url = self._base_url + endpoint.path
         return self._through_the_gate(url, lambda: self._request("GET", url, params=params, auth=Bearer(token)))
-
-
-def describe(endpoint: Endpoint, params: Params, response: requests.Response) -> str:
-    """Where something happened: path, parameters, status and the request id worth quoting to the vendor."""
-    asked = " ".join(f"{name}={value}" for name, value in params.items())
-    ids = (response.headers.get(name) for name in REQUEST_ID_HEADERS)
-    request_id = next((one for one in ids if one), None)
-    said = _status(response)
-    return (
-        f"GET {endpoint.path} ({asked}) answered {response.status_code}"
-        + (f", but says {said}" if said != response.status_code else "")
-        + (f", request id {request_id}" if request_id else "")
-    )
-
-
-def _json(response: requests.Response) -> Any:
-    """The body; None where it is not JSON, or nested deeper than anybody's. It is UTF-8, whatever the header says, or
-    else what the header says."""
-    if is_too_deep(response.content):
-        return None
-    for read in (partial(json.loads, response.content), response.json):
-        try:
-            # A line break in a text that is not escaped does no harm.
-            return read(strict=False)
-        except (ValueError, RecursionError):
-            continue
-    return None
-
-
-def _message(body: object) -> str:
-    """What the API says of an error: in its envelope, or all texts of another object; nothing where the body is HTML or
-    empty."""
-    if not isinstance(body, Mapping):
-        return ""
-    errors = body.get("errors")
-    details = [one for one in errors if isinstance(one, Mapping)] if isinstance(errors, list) else []
-    said = [str(text) for text in (body.get("message"), *(one.get("message") for one in details)) if text]
-    # The envelope often says the same twice.
-    return storable(" ".join(dict.fromkeys(text[:200] for text in said or _texts(body))))[:1000]
-
-
-def _texts(value: object) -> Iterator[str]:
-    """All texts within a value of JSON."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(one)
-
-
-def _failure(status: int, body: object, where: str) -> SourceError:
-    said = _message(body)
-    text = f"{where}{': ' + said if said else ''}".removesuffix(".") + "."
-    if status == 401:
-        return AuthenticationError(f"{text} A fresh token is refused as well: look at environment and data_center.")
-    if status == 403:
-        return MissingPermissionError(
-            f"{text} Grant the permission {JOBS_SCOPE} to the app registration in AvePoint Online Services."
-        )
-    if status in (404, 405, 410):
-        return EndpointMissingError(f"{text} This host does not have this endpoint: look at endpoint and base_url.")
-    if status == 400:
-        return RefusedParametersError(
-            f"{text} The API refuses a parameter: look at start_date, page_size, and at locations, which are for "
-            "Multi-Geo tenants only."
-        )
-    if status == 429:
-        return ThrottledError(f"{text} It still throttles after all retries: lower concurrency or try later.")
-    if 300 <= status < 400:
-        return ApiError(f"{text} Redirects are not followed, to keep the token safe: look at base_url.")
-    return ApiError(f"{text} Try again later; if it stays, give the vendor the request id.")
 
 
 def _unreachable(url: str, error: requests.RequestException) -> ApiError:
@@ -392,40 +259,3 @@ def _unreachable(url: str, error: requests.RequestException) -> ApiError:
             "your network has an authority of its own, name its file in REQUESTS_CA_BUNDLE."
         )
     return ApiError(f"{host} could not be reached ({type(error).__name__}). Look at network, proxy and the address.")
-
-
-def _total(fields: Mapping[str, Any], where: str) -> int | None:
-    # The vendor's table says totalNumber, its sample totalCount.
-    values = [fields[name] for name in ("totalNumber", "totalCount") if fields.get(name) is not None]
-    try:
-        return parse_count(values[0]) if values else None
-    except ValueError as error:
-        raise BadResponseError(f"{where}: the total is {values[0]!r}, which is {error}.") from error
-
-
-def _read_page(body: Mapping[str, Any], rows: object, paging: object, where: str) -> Page:
-    if rows is None:
-        rows = []
-    if isinstance(rows, str) or not isinstance(rows, Sequence | pa.StructArray):
-        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
-    fields = paging if isinstance(paging, Mapping) else {}
-    link = fields.get("nextLink")
-    return Page(rows, _total(fields, where), link if isinstance(link, str) else None)
-
-
-def _first_generation(body: Mapping[str, Any], where: str) -> Page:
-    if "jobs" not in body:
-        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
-    return _read_page(body, body["jobs"], body, where)
-
-
-def _second_generation(body: Mapping[str, Any], where: str) -> Page:
-    if "data" not in body:
-        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
-    return _read_page(body, body["data"], body.get("metadata"), where)
-
-
-_READERS: dict[Endpoint, Callable[[Mapping[str, Any], str], Page]] = {
-    Endpoint.jobs: _first_generation,
-    Endpoint.cloudbackupjobs: _second_generation,
-}

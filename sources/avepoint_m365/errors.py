@@ -58,3 +58,7 @@ class InterruptedLoadError(SourceError):
 
 class EndpointMissingError(ApiError):
     """This host does not have this generation of the endpoint (404, 405 or 410)."""
+
+
+class RefusedParametersError(ApiError):
+    """The API answered 400: a parameter, perhaps the page size, is not to its liking."""

@@ -11,9 +11,8 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.client import RefusedParametersError
 from avepoint_m365.dispatch import Answer, Reader
-from avepoint_m365.errors import EndpointMissingError
+from avepoint_m365.errors import EndpointMissingError, RefusedParametersError
 from avepoint_m365.paging import Pager, Params
 from avepoint_m365.records import FRAME, SEEN_AT
 from avepoint_m365.settings import ALL, JobType, ObjectType

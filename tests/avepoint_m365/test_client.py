@@ -9,7 +9,7 @@ import pytest
 import requests
 import responses
 from avepoint_m365.auth import Secret
-from avepoint_m365.client import JobsClient, RefusedParametersError
+from avepoint_m365.client import JobsClient
 from avepoint_m365.config import Addresses, resolve_addresses
 from avepoint_m365.errors import (
     ApiError,
@@ -18,6 +18,7 @@ from avepoint_m365.errors import (
     ConfigurationError,
     EndpointMissingError,
     MissingPermissionError,
+    RefusedParametersError,
     ThrottledError,
 )
 from avepoint_m365.paging import Page

@@ -7,9 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from avepoint_m365.client import RefusedParametersError
 from avepoint_m365.dispatch import Answer, Reader
-from avepoint_m365.errors import EndpointMissingError
+from avepoint_m365.errors import EndpointMissingError, RefusedParametersError
 from avepoint_m365.paging import Page, Params
 from avepoint_m365.partition import Partition, PartitionReader, PartitionResult, Window
 from avepoint_m365.records import SEEN_AT, read_jobs

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from avepoint_m365.client import RefusedParametersError
 from avepoint_m365.dispatch import Answer
+from avepoint_m365.errors import RefusedParametersError
 from avepoint_m365.paging import Page, Params
 from avepoint_m365.partition import Partition, PartitionReader, Window
 from avepoint_m365.reading import Progress, Reading
