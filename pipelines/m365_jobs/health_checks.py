@@ -8,6 +8,7 @@ from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from m365_jobs import audit
 from m365_jobs.scope import Scope
 
 LEAST_JOBS, LEAST_DAYS = 10, 7
@@ -36,12 +37,7 @@ LAST_LOADS = "SELECT r.tenant, max(r.started_at) AS started_at FROM load_runs AS
 
 INCOMPLETE = f"""
 WITH {NEWEST},
-runs AS (
-    SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.started_at) AS started_at,
-        max(a.window_end) AS window_end, min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) AS complete
-    FROM load_audit AS a
-    GROUP BY a.tenant, a.location, a.object_type, a.run_id
-),
+runs AS ({audit.OF_PARTITIONS}),
 ranked AS (
     SELECT
         r.*,

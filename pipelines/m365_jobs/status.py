@@ -14,7 +14,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from m365_jobs import lake, warehouse
+from m365_jobs import audit, lake, warehouse
 from m365_jobs.check import expiries
 from m365_jobs.health import place
 from m365_jobs.health_output import in_lines
@@ -23,17 +23,14 @@ from m365_jobs.scope import open_scope
 from m365_jobs.tenants import configured
 from m365_jobs.terminal import harmless
 
-PARTITIONS = """
+PARTITIONS = f"""
 WITH last AS (
     SELECT a.*, row_number() OVER (
         PARTITION BY tenant, location, object_type ORDER BY window_end DESC, started_at DESC) AS place
     FROM load_audit AS a WHERE a.job_type IS NULL
 ),
 proved AS (
-    SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS window_end
-    FROM load_audit AS a
-    GROUP BY a.tenant, a.location, a.object_type, a.run_id
-    HAVING min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) = 1
+    SELECT r.* FROM ({audit.OF_PARTITIONS}) AS r WHERE r.complete = 1
 ),
 latest AS (
     SELECT tenant, location, object_type, max(window_end) AS complete_until

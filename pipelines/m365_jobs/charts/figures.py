@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from m365_jobs import audit
 from m365_jobs.scope import Scope
 
 Row = dict[str, Any]
@@ -247,15 +248,9 @@ def completeness(scope: Scope, chosen: Filter) -> list[Row]:
     """Per tenant, location and object type: until when it was last asked for, and until when it is proved complete
     (null if it never was). The two differ where the last load fell short."""
     return scope.rows(
-        f"""WITH runs AS (
-            SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS asked_until,
-                min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) AS proved
-            FROM load_audit AS a WHERE {chosen.of("a")}
-            GROUP BY a.tenant, a.location, a.object_type, a.run_id
-        )
-        SELECT l.tenant, l.location, l.object_type, max(l.asked_until) AS asked_until,
-            max(CASE WHEN l.proved = 1 THEN l.asked_until END) AS complete_until
-        FROM runs AS l
+        f"""SELECT l.tenant, l.location, l.object_type, max(l.window_end) AS asked_until,
+            max(CASE WHEN l.complete = 1 THEN l.window_end END) AS complete_until
+        FROM ({audit.OF_PARTITIONS}) AS l WHERE {chosen.of("l")}
         GROUP BY l.tenant, l.location, l.object_type ORDER BY l.tenant, l.location, l.object_type""",
         **chosen.values,
     )
