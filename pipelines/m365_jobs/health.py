@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -116,7 +116,8 @@ def judge(pipeline: dlt.Pipeline, names: Sequence[str] = (), max_age_hours: floa
         held = scope.held()
         wanted = sorted({*held, *(names or tenants.configured())})
         rows = _protection(scope, now, limit)
-        reasons = [*_unprotected(rows, limit), *_unjudged(wanted, held, rows)]
+        nameless = health_checks.nameless(scope)
+        reasons = [*_unprotected(rows, limit, nameless), *_unjudged(wanted, held, rows, nameless)]
         reasons += [Reason(Kind(kind), **about) for kind, about in health_checks.found(scope)]
         unrecorded = list(_unrecorded(pipeline, names or [*wanted, warehouse.configured_tenant()], scope))
     newer = {one.tenant for one in unrecorded}
@@ -138,6 +139,9 @@ def _unrecorded(pipeline: dlt.Pipeline, names: Iterable[str], scope: Scope) -> I
             yield Reason(Kind.failed_load, tenant, f"{text} The warehouse has no record of it yet.")
 
 
+NAMELESS = "the API shows the same jobs whatever objectType is asked for"
+"""Why jobs have no service."""
+
 ORDER = ("failing", "never", "late", "unknown", "running_long", "protected", "ignored")
 """Statuses of a partition, the worst first."""
 
@@ -158,7 +162,7 @@ def _protection(scope: Scope, now: datetime, limit: float) -> list[dict[str, Any
     )
 
 
-def _unprotected(rows: Iterable[dict[str, Any]], limit: float) -> Iterator[Reason]:
+def _unprotected(rows: Iterable[dict[str, Any]], limit: float, nameless: Collection[str]) -> Iterator[Reason]:
     stale: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["status"] in ("protected", "ignored"):
@@ -167,7 +171,7 @@ def _unprotected(rows: Iterable[dict[str, Any]], limit: float) -> Iterator[Reaso
             stale.setdefault(row["tenant"], []).append(row)
             continue
         partition = {key: row[key] for key in ("tenant", "location", "object_type")}
-        yield Reason(Kind(row["status"]), text=_status_text(row), **partition)
+        yield Reason(Kind(row["status"]), text=_status_text(row, nameless), **partition)
     for tenant, late in stale.items():
         oldest = min(late, key=lambda row: row["data_as_of"])
         names = ", ".join("/".join(filter(None, (row["location"], row["object_type"]))) for row in late)
@@ -178,7 +182,7 @@ def _unprotected(rows: Iterable[dict[str, Any]], limit: float) -> Iterator[Reaso
         yield Reason(Kind.stale, tenant, text)
 
 
-def _status_text(row: dict[str, Any]) -> str:
+def _status_text(row: dict[str, Any], nameless: Collection[str]) -> str:
     last = row["last_success_at"]
     success = f"the last success was {moment(last)}" if last else "none has succeeded yet"
     match row["status"]:
@@ -193,15 +197,21 @@ def _status_text(row: dict[str, Any]) -> str:
             return f"{success}, {hours(row['hours_since_success'])} before the data ends; a backup is running"
     if row["data_as_of"] is None:
         return "no load has been proved complete yet"
+    if row["tenant"] in nameless:
+        return f"whether any job is of this service is not known: {NAMELESS}"
     return "the type of its jobs is not known, so it cannot be said whether they are backups (set split_job_types)"
 
 
-def _unjudged(wanted: Sequence[str], held: Sequence[str], rows: Sequence[dict[str, Any]]) -> Iterator[Reason]:
+def _unjudged(
+    wanted: Sequence[str], held: Sequence[str], rows: Sequence[dict[str, Any]], nameless: Collection[str]
+) -> Iterator[Reason]:
     """Where there is nothing to judge, all is not well."""
     judged = {row["tenant"] for row in rows if row["status"] != "ignored"}
     for tenant in wanted:
         if tenant not in held:
             yield Reason(Kind.nothing, tenant, "no load has been made yet. Run: m365-jobs load")
+        elif tenant not in judged and tenant in nameless:
+            yield Reason(Kind.nothing, tenant, f"no service can be judged: {NAMELESS}")
         elif tenant not in judged:
             text = "no service is expected or had a backup in the last 30 days, but for those that are ignored"
             yield Reason(Kind.nothing, tenant, text)

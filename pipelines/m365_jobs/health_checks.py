@@ -168,6 +168,15 @@ def last_loads(scope: Scope) -> dict[str, datetime]:
         return {}
 
 
+def nameless(scope: Scope) -> set[str]:
+    """The tenants of whose jobs some are of no service that is known."""
+    try:
+        rows = scope.rows("SELECT DISTINCT j.tenant FROM jobs AS j WHERE j.object_type IS NULL")
+    except DestinationUndefinedEntity:
+        return set()
+    return {row["tenant"] for row in rows}
+
+
 def unknown_states(scope: Scope) -> Iterator[str]:
     """A text for each state that nobody knows."""
     for row in scope.rows(UNKNOWN_STATES):

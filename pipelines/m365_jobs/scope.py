@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dlt
@@ -21,13 +22,20 @@ from m365_jobs.warehouse import configured_tenant
 VALUE = re.compile("\0(\\w+)\0")
 """Where a value goes in a translated query. No SQL and no tenant's name holds NUL."""
 
+WRITTEN = {"load_audit": "window_end", "load_runs": "started_at"}
+"""Times that a load takes from the clock of its machine. One that was ahead once would make its load the newest, and so
+hide what later ones found, until real time has caught up."""
+
+CLOCKS_DIFFER = timedelta(hours=1)
+"""How far a time may lie ahead all the same: clocks of two machines differ."""
+
 
 class Scope:
     """The warehouse as far as it concerns some tenants, or all.
 
     Queries are written in DuckDB's dialect, with the bare names of tables and views, and reach the destination in its
     own, each table narrowed to the tenants: nobody can forget to filter. Views are put in as their queries, with the
-    configuration of now, so that they are there in a lake as well.
+    configuration of now, so that they are there in a lake as well. What loads wrote whose clock was ahead is left out.
     """
 
     def __init__(
@@ -36,19 +44,27 @@ class Scope:
         tenants: Sequence[str] = (),
         protection: marts.Protection | None = None,
         translated: dict[tuple[str, ...], str] | None = None,
+        clocks_ahead: bool = False,
     ) -> None:
         """Without ``tenants`` all are seen. ``protection`` is the configuration's where unset. ``translated`` keeps
-        translations for other scopes of the same warehouse, which take longer than many an answer."""
+        translations for other scopes of the same warehouse, which take longer than many an answer. ``clocks_ahead``
+        shows loads whose clock was ahead as well."""
         self.reader = reader
         self.tenants = tuple(tenants)
         self._protection = protection or marts.protection()
         self._translated = {} if translated is None else translated
+        self._clocks_ahead = clocks_ahead
+
+    def with_clocks_ahead(self) -> Scope:
+        """The same with the loads whose clock was ahead."""
+        return Scope(self.reader, self.tenants, self._protection, self._translated, clocks_ahead=True)
 
     def sql(self, query: str, **values: Any) -> str:
         """A query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
-        key = (query, *self.tenants)
+        key = (query, str(self._clocks_ahead), *self.tenants)
         if key not in self._translated:
             self._translated[key] = self._translate(query)
+        values = {**values, "latest": datetime.now(UTC) + CLOCKS_DIFFER}
         literals = {name: exp.convert(value).sql(self.reader.dialect) for name, value in values.items()}
         return VALUE.sub(lambda name: literals[name[1]], self._translated[key])
 
@@ -64,10 +80,12 @@ class Scope:
             if not isinstance(node, exp.Table) or node.db or node.name in local:
                 return node
             table = exp.to_table(self.reader.table(node.name), dialect=dialect)
-            if not self.tenants:
+            conditions: list[exp.Expr] = [exp.column("tenant").isin(*self.tenants)] if self.tenants else []
+            if node.name in WRITTEN and not self._clocks_ahead:
+                conditions.append(exp.column(WRITTEN[node.name]) <= exp.var("\0latest\0"))
+            if not conditions:
                 return exp.alias_(table, node.alias_or_name, table=True)
-            mine = exp.select("*").from_(table).where(exp.column("tenant").isin(*self.tenants))
-            return mine.subquery(node.alias_or_name)
+            return exp.select("*").from_(table).where(*conditions).subquery(node.alias_or_name)
 
         return asked.transform(narrowed, copy=False).sql(dialect, comments=False)
 
@@ -82,7 +100,8 @@ class Scope:
     def held(self) -> list[str]:
         """The tenants that have loaded something, or tried to, in alphabetical order; none where nothing was."""
         try:
-            return [one["tenant"] for one in self.rows("SELECT DISTINCT tenant FROM load_runs ORDER BY tenant")]
+            rows = self.with_clocks_ahead().rows("SELECT DISTINCT tenant FROM load_runs ORDER BY tenant")
+            return [one["tenant"] for one in rows]
         except DestinationUndefinedEntity:
             return []
 

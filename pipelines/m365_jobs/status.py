@@ -16,6 +16,7 @@ from rich.text import Text
 
 from m365_jobs import audit, lake, warehouse
 from m365_jobs.check import expiries
+from m365_jobs.health import NAMELESS as BECAUSE
 from m365_jobs.health import place
 from m365_jobs.health_output import in_lines
 from m365_jobs.reader import Reader
@@ -58,6 +59,15 @@ WHERE last.place = 1
 ORDER BY last.tenant, last.location, last.object_type
 """
 
+NAMELESS = """
+SELECT j.tenant, j.location, j.object_type, count(*) AS rows_held, max(j.finish_time) AS newest_finish,
+       sum(CASE WHEN j.finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
+       min(CASE WHEN j.finish_time IS NULL THEN j.start_time END) AS oldest_open_start
+FROM jobs AS j WHERE j.object_type IS NULL GROUP BY j.tenant, j.location, j.object_type
+ORDER BY j.tenant, j.location
+"""
+"""Jobs whose service is not known: they lie in no partition that is asked for."""
+
 STATE = """
 SELECT state FROM {states} WHERE pipeline_name = %s ORDER BY version DESC, _dlt_load_id DESC LIMIT 1
 """
@@ -71,6 +81,11 @@ FROM ranked AS k WHERE k.place <= 5 ORDER BY k.started_at DESC
 """
 """The last five of each tenant."""
 
+AHEAD = """
+SELECT a.tenant, max(a.window_end) AS window_end FROM load_audit AS a
+WHERE a.window_end > :latest GROUP BY a.tenant ORDER BY a.tenant
+"""
+
 NAME = 24
 """Letters that a partition's name has on a terminal of 80 columns."""
 
@@ -79,7 +94,8 @@ TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "loa
 
 def read(destination: str | None = None, dataset: str | None = None, tenants: Sequence[str] = ()) -> dict[str, Any]:
     """Everything ``status`` shows of the tenants named, or of all: ``partitions`` and ``runs`` (lists of rows),
-    ``tables`` (rows of each).
+    ``tables`` (rows of each), ``never_loaded`` (names), ``clocks_ahead`` (until when loads reach that are left out),
+    ``nameless`` (per location, the jobs whose service is not known).
 
     The lists are empty where nothing was loaded yet. Times are datetimes in UTC.
 
@@ -89,10 +105,18 @@ def read(destination: str | None = None, dataset: str | None = None, tenants: Se
     pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
     with open_scope(pipeline, tenants) as scope:
         held = scope.held()
-        about = {"warehouse": warehouse.location(pipeline), "credentials": _expiry(tenants or held)}
+        about: dict[str, Any] = {
+            "warehouse": warehouse.location(pipeline),
+            "credentials": _expiry(tenants or held),
+            "never_loaded": sorted({*(tenants or configured())} - {*held}),
+            "clocks_ahead": [],
+            "nameless": [],
+        }
+        everything = scope.with_clocks_ahead()
         try:
-            counts = {name: scope.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in TABLES}
-            partitions, runs = scope.rows(PARTITIONS), scope.rows(RUNS)
+            counts = {name: everything.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in TABLES}
+            partitions, runs, about["clocks_ahead"] = scope.rows(PARTITIONS), scope.rows(RUNS), everything.rows(AHEAD)
+            about["nameless"] = scope.rows(NAMELESS)
         except DestinationUndefinedEntity:
             return {**about, "partitions": [], "runs": [], "tables": {}}
         loaded = {one["tenant"] for one in partitions}
@@ -146,14 +170,21 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
     if not found["tables"]:
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
         return
+    if found["never_loaded"]:
+        yield Text(harmless(f"Never loaded: {', '.join(found['never_loaded'])}"))
+    for one in found["clocks_ahead"]:
+        text = f"{one['tenant']}: loads whose clock was ahead, at {_minute(one['window_end'])} UTC, are left out below."
+        yield Text(harmless(text))
     yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found["tables"].items()))
-    yield _partitions(found["partitions"])
+    yield _partitions(found["partitions"], found["nameless"])
     # Below, as health has it: a caption of the table is folded to its width, however much room there is beside it.
     yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
+    if found["nameless"]:
+        yield Text(f"Jobs of an unknown service: {BECAUSE}.")
     yield from _runs(found["runs"])
 
 
-def _partitions(rows: list[dict[str, Any]]) -> Table:
+def _partitions(rows: list[dict[str, Any]], nameless: list[dict[str, Any]]) -> Table:
     table = Table(
         *("Partition", "Jobs", "Open\n(oldest)", "Newest\nfinish", "Complete\nuntil"),
         box=SIMPLE,
@@ -167,6 +198,9 @@ def _partitions(rows: list[dict[str, Any]]) -> Table:
             _short(one["newest_finish"]),
             _short(one["complete_until"]) + ("" if one["complete"] else "\nlast load short"),
         )
+    for one in nameless:
+        name = in_lines(place(one["tenant"], one["location"], "unknown service"), NAME)
+        table.add_row(name, f"{one['rows_held']:,}", _open(one), _short(one["newest_finish"]), "-")
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.no_wrap = True

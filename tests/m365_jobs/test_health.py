@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import avepoint_m365
 import psycopg2
 import pytest
 from avepoint_m365.errors import SourceError
@@ -14,8 +15,11 @@ from avepoint_m365.settings import ObjectType
 from avepoint_simulator import Answer, Simulator
 from avepoint_simulator.world import EXCEPTION, FAILED, SimulatedJob
 from dlt.pipeline.exceptions import PipelineStepFailed
+from m365_jobs.charts import figures
 from m365_jobs.errors import UsageError
 from m365_jobs.health import Health, Kind, judge
+from m365_jobs.scope import open_scope
+from m365_jobs.status import read
 from prometheus_client.parser import text_string_to_metric_families
 
 from .backups import job, place, serving
@@ -267,6 +271,27 @@ def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Place, monkeypa
     assert judge(duckdb.pipeline(), ["contoso"]).exit_code == 4
 
 
+def test_jobs_whose_service_is_not_known_are_shown_and_judge_no_service(
+    anywhere: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(*protected("teams", "onedrive"), job("power_bi", None)) as simulator:
+        select = simulator.world.select
+        # All the same whatever object type is asked for.
+        simulator.world.select = lambda *given: select(0, *given[1:])  # type: ignore[method-assign]
+        anywhere.load(simulator)
+    health = judge(anywhere.pipeline())
+    assert [(one.kind, one.object_type) for one in health.reasons] == [(Kind.nothing, None)]
+    assert health.reasons[0].text == (
+        "no service can be judged: the API shows the same jobs whatever objectType is asked for"
+    )
+    monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", '["teams"]')
+    health = judge(anywhere.pipeline())
+    assert reasons(health) == [("unknown", "teams")], "it may well have had its backup"
+    assert "whatever objectType is asked for" in health.reasons[0].text
+    (nameless,) = read(anywhere.destination)["nameless"]
+    assert (nameless["object_type"], nameless["rows_held"], nameless["open_jobs"]) == (None, 3, 1)
+
+
 def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Place) -> None:
     with serving(*protected("teams")) as simulator:
         duckdb.load(simulator)
@@ -298,6 +323,35 @@ def test_what_is_not_proved_stays_named_whatever_else_is_loaded_until_a_load_pro
         short(simulator, "6")
         assert duckdb.load(simulator, until - timedelta(days=7), until).incomplete
         assert reasons(judge(duckdb.pipeline())) == [("incomplete", "public_folder")]
+
+
+@pytest.mark.parametrize("tenants", [[], ["default"]], ids=["all", "one"])
+def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_later_load(
+    anywhere: Place, monkeypatch: pytest.MonkeyPatch, tenants: list[str]
+) -> None:
+    """What such a load wrote stands in the warehouse for good, until real time catches up as the newest of all."""
+    now, ahead = avepoint_m365._now, timedelta(days=40)
+    with serving(*protected("public_folder", "teams")) as simulator:
+        with monkeypatch.context() as wrong:
+            wrong.setattr(avepoint_m365, "_now", lambda: now() + ahead)
+            anywhere.load(simulator)
+        short(simulator, "6")
+        assert anywhere.load(simulator).incomplete
+    health = judge(anywhere.pipeline(), tenants)
+    assert reasons(health) == [("unknown", "public_folder"), ("incomplete", "public_folder")]
+    assert max(row["data_as_of"] for row in health.protection if row["data_as_of"]) <= now()
+    found = read(anywhere.destination, tenants=tenants)
+    (left_out,) = found["clocks_ahead"]
+    assert left_out["window_end"] > now() + ahead - timedelta(hours=1)
+    partitions = {one["object_type"]: one for one in found["partitions"]}
+    assert not partitions["public_folder"]["complete"]
+    assert partitions["public_folder"]["complete_until"] is None
+    assert partitions["teams"]["complete"]
+    assert partitions["teams"]["complete_until"] <= now()
+    with open_scope(anywhere.pipeline(), tenants) as scope:
+        assert figures.as_of(scope) <= now()  # type: ignore[operator]
+        shown = {one["object_type"]: one for one in figures.completeness(scope, figures.Filter())}
+    assert shown["public_folder"]["complete_until"] is None
 
 
 def test_a_load_that_failed_because_the_warehouse_was_down_is_named(

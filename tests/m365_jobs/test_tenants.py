@@ -268,6 +268,9 @@ def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
     user.run("schedule", "cron")
     reasons = json.loads(user.run("health", "--format", "json", code=4).stdout)["reasons"]
     assert [one["kind"] for one in reasons if one["tenant"] == "typo"] == ["nothing_to_judge", "failed_load"]
+    assert "Never loaded: typo\n" in user.run("status").stdout
+    assert json.loads(user.run("status", "--format", "json").stdout)["never_loaded"] == ["typo"]
+    assert "typo" not in user.run("status", "--tenant", "contoso").stdout
 
 
 @pytest.mark.parametrize("way", ["file", "environment"])

@@ -100,13 +100,14 @@ def protection(rows: Sequence[Row], loads: Sequence[Row], zone: tzinfo) -> str:
     """A tile for each service, the gravest first, under the name of its tenant and location. Tenants are in the order
     of their gravest tile."""
     without = [str(row["tenant"]) for row in loads if row["tenant"] not in {one["tenant"] for one in rows}]
-    nobody = note(f"No backup in the last 30 days, and none is expected: {', '.join(without)}.") if without else ""
+    words = "No service is known to have had a backup in the last 30 days, and none is expected"
+    nobody = note(f"{words}: {', '.join(without)}.") if without else ""
     if not rows:
-        return nobody or nothing("No service had a backup in the last 30 days, and none is expected.")
+        return nobody or nothing(f"{words}.")
     drawn = [row for row in rows if len(rows) <= TILES or row["status"] not in ("protected", "ignored")]
     found = Counter(row["status"] for row in rows)
-    words = [f"{found[status]:,} {word.lower()}" for status, (_, word) in STATUSES.items() if found[status]]
-    parts = [nobody, f"<p><strong>{count(len(rows), 'service', 'services')}</strong>: {', '.join(words)}.</p>"]
+    each = [f"{found[status]:,} {word.lower()}" for status, (_, word) in STATUSES.items() if found[status]]
+    parts = [nobody, f"<p><strong>{count(len(rows), 'service', 'services')}</strong>: {', '.join(each)}.</p>"]
     if len(drawn) < len(rows):
         parts.append(f'<p class="quiet">{len(rows) - len(drawn):,} that are protected or ignored are not drawn.</p>')
     titled = len({_group(row) for row in rows}) > 1
@@ -146,7 +147,7 @@ def _why(row: Row, zone: tzinfo) -> Iterator[str]:
     if row["last_success_at"]:
         yield f"last success <time>{moment(row['last_success_at'], zone)}</time>"
     else:
-        yield "no success yet"
+        yield "no success known" if row["status"] == "unknown" else "no success yet"
     if row["consecutive_failures"]:
         yield f"{count(row['consecutive_failures'], 'backup', 'backups')} without success since"
     if row["open_jobs"]:

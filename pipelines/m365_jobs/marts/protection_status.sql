@@ -16,8 +16,8 @@
 -- consecutive_failures = "bigint, jobs: Finished backups after the last success; all of them where there is none."
 -- open_jobs = "bigint, jobs: Backups in progress."
 -- status = """\
---   text: The first that holds: ignored (in ignored_object_types); unknown (no complete load, or no job whose type \
---   is known); failing (2 or more consecutive failures); never (no success yet); running_long (the allowed age is \
+--   text: The first that holds: ignored (in ignored_object_types); unknown (no complete load, no job whose type is \
+--   known, or no job of its own beside jobs whose service is not known); failing (2 or more consecutive failures); never (no success yet); running_long (the allowed age is \
 --   passed, but a backup has been open for less than 48 hours); late (the allowed age is passed); protected."""
 -- data_as_of = """\
 --   timestamp, UTC: Window end of the last load that proved this partition complete: the moment at which ages are \
@@ -151,7 +151,8 @@ judged AS (
         coalesce(y.consecutive_failures, 0) AS consecutive_failures,
         coalesce(r.open_jobs, 0) AS open_jobs,
         p.data_as_of,
-        h.typed_jobs,
+        -- Any of the jobs whose service is not known may be its backups.
+        CASE WHEN h.object_type IS NULL AND u.tenant IS NOT NULL THEN 0 ELSE h.typed_jobs END AS typed_jobs,
         r.shortest_open,
         s.ignored,
         s.allowed_age_hours
@@ -165,6 +166,10 @@ judged AS (
         ON h.tenant = e.tenant
         AND h.object_type = e.object_type
         AND coalesce(h.location, '') = coalesce(e.location, '')
+    LEFT JOIN held AS u
+        ON u.tenant = e.tenant
+        AND u.object_type IS NULL
+        AND coalesce(u.location, '') = coalesce(e.location, '')
     LEFT JOIN history AS y
         ON y.tenant = e.tenant
         AND y.object_type = e.object_type
