@@ -1,4 +1,4 @@
-"""Whether everything a load needs is in place, one line each, with the cure for what is not."""
+"""Whether what a load needs is there, one line each, with the cure for what is not; rights to write show in a load."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
 """Loads as assets of Dagster, with its own executors and its own instance on disk, against simulated tenants."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -271,6 +273,24 @@ def test_assets_have_columns_freshness_and_lineage_and_can_be_named_by_a_transla
     assert jobs.freshness_policy == dg.FreshnessPolicy.time_window(timedelta(hours=6), timedelta(hours=2))
     assert view.parent_keys == {dg.AssetKey(["lake", "jobs"]), dg.AssetKey(["lake", "load_records"])}
     assert not view.is_materializable
+
+
+def test_a_project_of_ones_own_is_written_as_the_documentation_says(user: Desk) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "orchestrators.md").read_text(encoding="utf-8")
+    code = re.search(r"<!-- test: dagster project -->\n```python\n(.*?)```", page, re.S)
+    assert code
+    (user.folder / "project.py").write_text(code[1])
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-f", "project.py"]
+    environment = user.environment | {"DESTINATION__POSTGRES__CREDENTIALS": "postgresql://a:b@127.0.0.1:1/c"}
+    done = subprocess.run(command, cwd=user.folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_retries_come_as_late_as_the_documentation_says() -> None:
+    """One and three minutes, and up to a minute more or less, so that many tenants do not come back at once."""
+    for attempt, minutes in ((1, 1), (2, 3)):
+        for _ in range(20):
+            assert abs(RETRIES.calculate_delay(attempt) - 60 * minutes) <= 60
 
 
 def test_nothing_that_the_command_line_imports_imports_an_orchestrator() -> None:

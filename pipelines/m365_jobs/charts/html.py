@@ -12,7 +12,7 @@ from typing import Any
 
 from m365_jobs.charts import drawing
 from m365_jobs.charts.figures import Filter, Row
-from m365_jobs.charts.words import count, location, moment, service, span
+from m365_jobs.charts.words import NOBODY, count, location, moment, no_success, service, span
 from m365_jobs.health import max_data_age
 from m365_jobs.warehouse import UNSAID
 
@@ -100,14 +100,13 @@ def protection(rows: Sequence[Row], loads: Sequence[Row], zone: tzinfo) -> str:
     """A tile for each service, the gravest first, under the name of its tenant and location. Tenants are in the order
     of their gravest tile."""
     without = [str(row["tenant"]) for row in loads if row["tenant"] not in {one["tenant"] for one in rows}]
-    words = "No service is known to have had a backup in the last 30 days, and none is expected"
-    nobody = note(f"{words}: {', '.join(without)}.") if without else ""
+    nobody = note(f"{NOBODY}: {', '.join(without)}.") if without else ""
     if not rows:
-        return nobody or nothing(f"{words}.")
+        return nobody or nothing(f"{NOBODY}.")
     drawn = [row for row in rows if len(rows) <= TILES or row["status"] not in ("protected", "ignored")]
     found = Counter(row["status"] for row in rows)
-    each = [f"{found[status]:,} {word.lower()}" for status, (_, word) in STATUSES.items() if found[status]]
-    parts = [nobody, f"<p><strong>{count(len(rows), 'service', 'services')}</strong>: {', '.join(each)}.</p>"]
+    words = [f"{found[status]:,} {word.lower()}" for status, (_, word) in STATUSES.items() if found[status]]
+    parts = [nobody, f"<p><strong>{count(len(rows), 'service', 'services')}</strong>: {', '.join(words)}.</p>"]
     if len(drawn) < len(rows):
         parts.append(f'<p class="quiet">{len(rows) - len(drawn):,} that are protected or ignored are not drawn.</p>')
     titled = len({_group(row) for row in rows}) > 1
@@ -147,7 +146,7 @@ def _why(row: Row, zone: tzinfo) -> Iterator[str]:
     if row["last_success_at"]:
         yield f"last success <time>{moment(row['last_success_at'], zone)}</time>"
     else:
-        yield "no success known" if row["status"] == "unknown" else "no success yet"
+        yield no_success(row["status"])
     if row["consecutive_failures"]:
         yield f"{count(row['consecutive_failures'], 'backup', 'backups')} without success since"
     if row["open_jobs"]:

@@ -15,7 +15,7 @@ import vl_convert
 from m365_jobs.charts import drawing
 from m365_jobs.charts.figures import Figures, Row
 from m365_jobs.charts.html import STATUSES, stale
-from m365_jobs.charts.words import count, moment, service, span
+from m365_jobs.charts.words import NOBODY, count, moment, no_success, service, span
 
 COLUMNS, TILES = 5, 60
 """Tiles side by side, and at most; of more the gravest are drawn."""
@@ -88,7 +88,7 @@ def _about(found: Figures, now: datetime, zone: tzinfo) -> str:
 
 def _rows(found: Figures, zone: tzinfo) -> list[list[drawing.Drawing]]:
     return [
-        [_tiles(found.protection, zone)] if found.protection else [],
+        [_tiles(found.protection, zone) if found.protection else _text([f"{NOBODY}."])],
         [_text(list(_words(found, zone)))],
         [drawing.outcomes(found.trend, found.chosen), drawing.objects(found.trend, found.chosen)]
         if found.trend
@@ -111,7 +111,7 @@ def _tiles(rows: Sequence[Row], zone: tzinfo) -> drawing.Drawing:
             "word": " ".join(STATUSES[row["status"]]),
             "service": service(row["object_type"]),
             "where": " · ".join(row[name] for name in many if row[name]),
-            "why": moment(row["last_success_at"], zone, "no success yet"),
+            "why": moment(row["last_success_at"], zone, no_success(row["status"])),
             "fill": FILLS[row["status"]],
             "ink": INKS[FILLS[row["status"]]],
         }

@@ -19,6 +19,8 @@ SERVICES = {
     "power_apps": "Power Apps",
 }
 
+NOBODY = "No service is known to have had a backup in the last 30 days, and none is expected"
+
 
 def service(object_type: str | None) -> str:
     """Microsoft's name of an object type; what is said of jobs whose type the API did not tell."""
@@ -47,3 +49,8 @@ def span(hours: float | None) -> str:
 def count(number: int | None, one: str, many: str) -> str:
     """A number with its noun: 1 job, 2,000 jobs."""
     return f"{number or 0:,} {one if number == 1 else many}"
+
+
+def no_success(status: str) -> str:
+    """What a service without a last success is called, by its status."""
+    return "no success known" if status == "unknown" else "no success yet"

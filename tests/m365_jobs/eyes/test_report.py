@@ -13,7 +13,7 @@ import dlt
 import pytest
 from avepoint_simulator import JobError, Simulator, make_world
 from m365_jobs import report
-from m365_jobs.charts import drawing, figures, html
+from m365_jobs.charts import drawing, figures, html, poster
 from m365_jobs.marts.catalog import questions
 from m365_jobs.scope import open_scope
 
@@ -175,6 +175,9 @@ def test_jobs_whose_service_nobody_knows_are_shown_as_such(
     assert "than nine in ten of the backups before: Unknown service." in shown
     assert f"<h3>Unknown service: {escape(error['error_message'])}" in re.sub("</?a[^>]*>", "", shown)
     assert "None" not in shown
+    nobody = "No service is known to have had a backup in the last 30 days, and none is expected"
+    assert nobody in shown
+    assert nobody in poster._svg(found, now, UTC)
 
 
 def test_an_error_without_a_message_is_called_so_in_the_chart() -> None:
