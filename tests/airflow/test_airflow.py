@@ -142,6 +142,17 @@ def test_a_backfill_loads_exactly_its_interval_and_the_next_run_what_is_new(airf
             wait_for(airflow, "SELECT state FROM dag_run WHERE run_type = 'backfill'", ["success"] * 2)
             for name in names:
                 assert in_warehouse(tmp_path / "warehouse.duckdb", name).keys() == {"job 4", "job 5"}
+            # Airflow refuses another while the first counts as running.
+            ended = "SELECT CASE WHEN completed_at IS NULL THEN 'running' ELSE 'success' END FROM backfill"
+            wait_for(airflow, ended, ["success"])
+            earlier = f"{midnight - 9 * day:%Y-%m-%d}"
+            airflow.run(
+                *("backfill", "create", "--dag-id", "m365_jobs", "--dag-run-conf", '{"tenants": ["contoso"]}'),
+                *("--from-date", earlier, "--to-date", earlier),
+            )
+            wait_for(airflow, "SELECT state FROM dag_run WHERE run_type = 'backfill'", ["success"] * 3)
+            assert in_warehouse(tmp_path / "warehouse.duckdb", "contoso").keys() == {"job 4", "job 5", "job 8"}
+            assert in_warehouse(tmp_path / "warehouse.duckdb", "fabrikam").keys() == {"job 4", "job 5"}
             airflow.run("dags", "trigger", "m365_jobs", "--run-id", "by-hand")
             wait_for(airflow, "SELECT state FROM dag_run WHERE run_id = 'by-hand'", ["success"])
     for name in names:
