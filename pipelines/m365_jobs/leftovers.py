@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt.common.destination.client import WithStateSync
@@ -64,13 +65,18 @@ def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> No
 
 
 def _was_loaded(pipeline: dlt.Pipeline, tenant: str) -> bool:
-    """Whether the warehouse knows of any load of a tenant, be it one that found no job."""
+    """Whether the warehouse knows of any load of a tenant, be it one that found no job; and if any found jobs, whether
+    it still holds one of them."""
     with open_in_load(pipeline) as reader:
-        try:
+
+        def most(what: str, table: str) -> Any:
             # In words that every destination has: to translate takes longer than to ask.
-            return bool(
-                reader.rows(f"SELECT DISTINCT tenant FROM {reader.table('load_audit')} WHERE tenant = %s", tenant)
-            )
+            (row,) = reader.rows(f"SELECT {what} AS most FROM {reader.table(table)} WHERE tenant = %s", tenant)
+            return row["most"]
+
+        try:
+            found = most("max(distinct_jobs)", "load_audit")
+            return found is not None and (found == 0 or most("max(id)", "jobs") is not None)
         except DestinationUndefinedEntity:
             return False
 

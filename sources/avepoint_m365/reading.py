@@ -81,8 +81,9 @@ class Reading:
         self.types_are_told: bool | None = None
         """Whether the API looks at jobType, once it was found out. If not, all jobs would be of the first type."""
         self.overlapping = False
-        """Whether partitions return jobs of one another, in this load or an earlier one. Then all are read over the
-        same window: a job seen in only one of them would else change its place from load to load."""
+        """Whether partitions return jobs of one another, in this load or an earlier one, or are known to, as the
+        primary location and the one it stands for. Then all are read over the same window: a job seen in only one of
+        them would else change its place from load to load."""
 
     def ask(self, partition: Partition) -> None:
         """Adds a partition to what is read, in place of what was read of it before, be it over another window."""
@@ -117,11 +118,18 @@ class Reading:
         return self._progress.cut_at
 
     @property
+    def endpoint(self) -> str:
+        """The generation of the endpoint that answered."""
+        return next((one.endpoint for result in self.results for one in result.listings if one.endpoint), "")
+
+    @property
     def results(self) -> list[PartitionResult]:
         """Everything read so far."""
         return [one for one in self._results.values() if one is not None]
 
     def _read_all(self) -> None:
+        locations = {one.location for one in self._asked}
+        self.overlapping |= PRIMARY_LOCATION in locations and len(locations) > 1
         earliest, begin = (min(getattr(one.window, name) for one in self._asked) for name in ("start", "begin"))
         to_read = {one: one.reaching_back_to(earliest, begin) if self.overlapping else one for one in self._asked}
         cut, probes = self._end_of_slice(list(to_read.values()))

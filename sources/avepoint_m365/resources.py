@@ -26,6 +26,14 @@ CLOCK_TOLERANCE = timedelta(days=1)
 """How far beyond now a load asks: clocks differ."""
 
 
+BELIEVED_FOR = timedelta(days=1)
+"""How long what was found out about the API is believed without another look: no longer than the usual lag, within
+which the next load makes up for what a wrong belief hid."""
+
+GOES_ON_FOR = timedelta(days=7)
+"""How long after its begin a backfill that broke off goes on where it was. Later it begins again: who asks for a range
+means it as it is now."""
+
 EDGE = timedelta(seconds=1)
 """How much windows that touch overlap: whether the API's bounds are inclusive is not documented."""
 
@@ -161,8 +169,8 @@ class Resources:
             return
         partition = Partition(location, object_type, self._window(start, state, shared))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))
-        self._reading.find_out |= "range_is_of_whole_jobs" not in shared
-        self._reading.find_out_types |= "job_types_are_told" not in shared
+        self._reading.find_out |= self._is_to_be_found_out("range_is_of_whole_jobs", shared)
+        self._reading.find_out_types |= self._is_to_be_found_out("job_types_are_told", shared)
         self._reading.ask(partition)
         # dlt takes turns between resources: all have asked before the first comes back here.
         yield None
@@ -191,10 +199,13 @@ class Resources:
     ) -> Iterator[Any]:
         """What lies in a range, to the end of the load where ``until`` is unset; leaves cursors alone."""
         state, shared = dlt.current.resource_state(), dlt.current.source_state()
-        self._reading.find_out_for_slices |= "range_is_of_whole_jobs" not in shared
-        self._reading.find_out_types |= "job_types_are_told" not in shared
+        self._reading.find_out_for_slices |= self._is_to_be_found_out("range_is_of_whole_jobs", shared)
+        self._reading.find_out_types |= self._is_to_be_found_out("job_types_are_told", shared)
         span = f"{since.isoformat()}/{until.isoformat() if until else self._terms.backfill_until}"
-        if state.get("backfill", {}).get("range") != span:
+        began = state.get("backfill", {}).get("began")
+        if state.get("backfill", {}).get("range") != span or (
+            began and self._terms.until - datetime.fromisoformat(began) >= GOES_ON_FOR
+        ):
             state["backfill"] = {"range": span}
         slices = self._slices(state["backfill"])
         reached = slices.begin()
@@ -253,15 +264,30 @@ class Resources:
         oldest_open = state.get("oldest_open")
         return min(start, datetime.fromisoformat(oldest_open) - EDGE) if oldest_open else start
 
+    def _is_to_be_found_out(self, fact: str, shared: dict[str, Any]) -> bool:
+        """Whether something about the API is not known, or was seen too long ago (or by a clock that was ahead)."""
+        seen_at = shared.get("learnt_at", {}).get(fact)
+        if fact not in shared or not seen_at:
+            return True
+        return abs(self._terms.until - datetime.fromisoformat(seen_at)) >= BELIEVED_FOR
+
     def _learn(self, shared: dict[str, Any]) -> None:
-        """Keeps what this load found out about the API."""
+        """Keeps what this load found out about the API. What one generation of its endpoint means does not hold for the
+        other: after a change, windows are as wide as if nothing was known."""
+        if shared.setdefault("learnt_of", self._reading.endpoint) != self._reading.endpoint:
+            for fact in ("job_types_are_told", "range_is_of_starts", "range_is_of_whole_jobs"):
+                shared.pop(fact, None)
+            shared["learnt_of"] = self._reading.endpoint
         if self._reading.overlapping:
             shared["partitions_overlap"] = True
+        learnt_at = shared.setdefault("learnt_at", {})
         if self._reading.types_are_told:
             shared["job_types_are_told"] = True
+            learnt_at["job_types_are_told"] = self._terms.until.isoformat()
         if self._reading.range_is_of_starts is not None:
             shared["range_is_of_starts"] = self._reading.range_is_of_starts
             shared["range_is_of_whole_jobs"] = self._reading.range_is_of_whole_jobs
+            learnt_at["range_is_of_whole_jobs"] = self._terms.until.isoformat()
 
     def _remember(self, result: PartitionResult, state: dict[str, Any]) -> None:
         """Keeps where the next window of a partition begins, beside the cursor."""
