@@ -223,9 +223,9 @@ def requests_per_load() -> Iterator[str]:
         "nothing, is all. Then one request for each object type; where it has jobs, one for each job type until every "
         "job has its type, since a job does not carry it (backups are asked for first). A listing of several pages "
         "takes one more request, for its first page again: only that shows whether pages moved. One request of the "
-        "first load finds out which of a job's times a range means, and where all jobs are backups, another whether "
-        "the API looks at job types. Where a host lacks the first generation, each location that is looked at before "
-        "that is known learns it by a request of its own."
+        "first load, and of one load a day, finds out which of a job's times a range means, and where all jobs are "
+        "backups, another whether the API looks at job types. Where a host lacks the first generation, each location "
+        "that is looked at before that is known learns it by a request of its own."
     )
 
 

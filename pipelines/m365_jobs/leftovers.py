@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.destination.client import WithStateSync
+from dlt.common.destination.client import StateInfo, WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -37,6 +37,9 @@ def finish(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
             say(
                 "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
             )
+        elif ready and _others_loaded_since(pipeline, ready):
+            # It would put back jobs as they were then, behind the cursors of the loads that have been made since.
+            say("Dropping what an interrupted load had read: another machine has loaded since.")
         elif ready:
             say("An earlier load was interrupted; finishing what it had read.")
             since = min(pipeline.get_load_package_state(one)["created_at"] for one in ready)
@@ -84,26 +87,42 @@ def _was_loaded(pipeline: dlt.Pipeline, tenant: str) -> bool:
 def mark(pipeline: dlt.Pipeline) -> None:
     """Keeps, beside the packages of a load, which warehouse they are for, and the version of its cursors that they go
     on from."""
-    text = f"{warehouse.fingerprint(pipeline)} {_state_version(pipeline)}"
+    text = f"{warehouse.fingerprint(pipeline)} {_version(_stored_state(pipeline))}"
     (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
+
+
+def _marked(pipeline: dlt.Pipeline) -> tuple[str, int]:
+    """What ``mark`` kept; nothing and 0 where it kept nothing."""
+    mark = Path(pipeline.working_dir) / MARK
+    name, _, version = mark.read_text(encoding="utf-8").partition(" ") if mark.exists() else ("", "", "")
+    return name, int(version or 0)
 
 
 def _is_marked(pipeline: dlt.Pipeline) -> bool:
     """Whether the packages there are for the warehouse as it is. One that was made anew, or is an older copy, lacks
     rows that lie before their cursors."""
-    mark = Path(pipeline.working_dir) / MARK
-    name, _, version = mark.read_text(encoding="utf-8").partition(" ") if mark.exists() else ("", "", "")
-    return name == warehouse.fingerprint(pipeline) and int(version or 0) <= _state_version(pipeline)
+    name, version = _marked(pipeline)
+    return name == warehouse.fingerprint(pipeline) and version <= _version(_stored_state(pipeline))
 
 
-def _state_version(pipeline: dlt.Pipeline) -> int:
-    """The version of dlt's state, cursors included, that the warehouse has; 0 where it has none."""
+def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
+    """Whether the warehouse's cursors have moved on, and not by what is ready to load itself: killed right after it
+    was loaded, it is still there."""
+    stored = _stored_state(pipeline)
+    return _version(stored) > _marked(pipeline)[1] and stored is not None and stored._dlt_load_id not in ready
+
+
+def _stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
+    """dlt's state, cursors included, as the warehouse has it, if it has one."""
     with pipeline.destination_client() as client:
         try:
-            stored = client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
+            return client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
         except DestinationUndefinedEntity:
-            return 0
-    return stored.version if stored else 0
+            return None
+
+
+def _version(state: StateInfo | None) -> int:
+    return state.version if state else 0
 
 
 def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:

@@ -184,6 +184,8 @@ class _Loading:
         try:
             found = quality.check(self.pipeline, self.summary.tenant, self.summary.run_id, since, read)
             if found:
+                # What they are about is in the warehouse now, and its cursors with it.
+                leftovers.mark(self.pipeline)
                 self._write(quality.resource(found))
         except (DatabaseException, PipelineStepFailed) as error:
             self.say(f"Loaded, but not checked. {explain(error).text}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -295,17 +295,13 @@ class Reading:
             )
 
     def _forget_object_types(self) -> None:
-        """Where all object types of a location hold the same jobs, over the same window, the API does not look at them:
-        all jobs would be of the first. Those that came or went meanwhile are not in all; of two types, though, most
-        jobs may well be in both, as a team is a group."""
+        """Where all object types of a location hold the same jobs, the API does not look at them: all jobs would be of
+        the first."""
         by_location: dict[str | None, list[PartitionResult]] = defaultdict(list)
         for result in self.results:
             by_location[result.partition.location].append(result)
         for results in by_location.values():
-            windows = {(one.partition.window.begin, one.partition.window.asked_end) for one in results}
-            held = [set(_ids(one)) for one in results]
-            same = _mostly_the_same(held) if len(held) > 2 else len(held) > 1 and held[0] == held[1]
-            if same and len(windows) == 1 and any(held):
+            if _hold_the_same(results):
                 for result in results:
                     result.object_type_is_told = False
         if not all(one.object_type_is_told for one in self.results):
@@ -376,6 +372,20 @@ def _nothing(partition: Partition, probe: Listing) -> PartitionResult:
 def _mostly_the_same(sets: Collection[set[str]]) -> bool:
     """Whether more than half of all that several sets hold is in each of them."""
     return 2 * len(set.intersection(*sets)) > len(set.union(*sets))
+
+
+def _hold_the_same(results: Sequence[PartitionResult]) -> bool:
+    """Whether partitions hold the same jobs over the time that all were asked for. Jobs that came or went meanwhile are
+    not in all, so most are enough; but of two, which may well share most jobs, as a team is a group, all must be in
+    both, and over one window."""
+    begins = {one.partition.window.begin for one in results}
+    since = pa.scalar(max(begins), TIME)
+    # Jobs in progress lie in every window.
+    common = [pc.fill_null(pc.greater_equal(one.jobs["finish_time"], since), True) for one in results]
+    held = [set(one.jobs.filter(rows)["id"].to_pylist()) for one, rows in zip(results, common, strict=True)]
+    if len(held) > 2:
+        return any(held) and _mostly_the_same(held)
+    return len(held) == 2 and any(held) and len(begins) == 1 and set(_ids(results[0])) == set(_ids(results[1]))
 
 
 def _ids(result: PartitionResult) -> list[str]:

@@ -15,6 +15,7 @@ from dlt.extract import DltResource
 
 from avepoint_m365 import tables
 from avepoint_m365.config import in_utc
+from avepoint_m365.errors import ConfigurationError
 from avepoint_m365.partition import Partition, PartitionResult, Window
 from avepoint_m365.reading import Reading
 from avepoint_m365.records import TIME
@@ -164,8 +165,15 @@ class Resources:
         start = in_utc(cursor.start_value)
         if cursor.end_value:
             # An external scheduler says what to load; what of it is loaded is its business as well.
+            end = in_utc(cursor.end_value)
+            if not start <= end or start >= self._terms.until:
+                raise ConfigurationError(
+                    f"The scheduler's interval, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, leaves nothing to "
+                    f"load at {self._terms.until:%Y-%m-%d %H:%M} UTC. Look at DLT_INTERVAL_START and DLT_INTERVAL_END, "
+                    "or at what sets the interval of this run."
+                )
             cursor.advance(None)
-            yield from self._range(location, object_type, start, in_utc(cursor.end_value))
+            yield from self._range(location, object_type, start, end)
             return
         partition = Partition(location, object_type, self._window(start, state, shared))
         self._reading.overlapping |= bool(shared.get("partitions_overlap"))

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import avepoint_m365
+import dlt
 import duckdb
 import pytest
 from avepoint_simulator import Answer, Asked, Simulator, World
+from dlt.common.configuration.container import Container
+from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs import load as loading
 
 from ..truth import in_warehouse, on_server
@@ -122,3 +125,64 @@ def test_a_backfill_that_broke_off_long_ago_begins_again(tenant: Tenant, monkeyp
         tenant.world.change(f"job {number}", final_state="Failed")
     tenant.load(since)
     assert tenant.agrees()
+
+
+def test_what_was_read_before_others_loaded_does_not_take_back_what_they_brought(
+    tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine breaks down with a package that is ready to load; another stands in for days; the first comes back."""
+    tenant.put("open", -5, 30)
+    tenant.load()
+    tenant.world.advance(timedelta(hours=1))
+    with monkeypatch.context() as broken:
+        broken.setattr(dlt.Pipeline, "load", lambda _: die())
+        with pytest.raises(OSError, match="broke down"):
+            tenant.load()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("DLT_DATA_DIR", str(tmp_path / "standby"))
+        for number in range(1, 5):
+            tenant.world.advance(timedelta(days=1))
+            tenant.put(f"job {number}", 24 * number - 3, 24 * number - 2)
+            tenant.load()
+    tenant.load()
+    assert tenant.agrees()
+
+
+@pytest.mark.parametrize(("begin", "end"), [(2, 3), (3, 40), (1, 0)])
+def test_an_interval_in_which_nothing_can_lie_is_no_complete_load(tenant: Tenant, begin: int, end: int) -> None:
+    """Now is the second hour: nobody can vouch for what is to come, nor for an interval that ends before it begins."""
+    tenant.world.advance(timedelta(hours=2))
+    interval = tuple(START + timedelta(hours=hours) for hours in (begin, end))
+    scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)  # type: ignore[arg-type]
+    with Container().injectable_context(scheduler), pytest.raises(Exception, match="leaves nothing to load"):
+        tenant.load()
+    with pytest.raises(duckdb.Error), duckdb.connect(str(tenant.file), read_only=True) as connection:
+        connection.execute("SELECT * FROM m365_jobs.load_audit")
+
+
+def die() -> None:
+    raise OSError("broke down")
+
+
+def test_an_api_that_no_longer_looks_at_the_object_type_is_noticed_at_once(tenant: Tenant) -> None:
+    """Services that had jobs at different times are asked for over different windows: what lies in that of one alone
+    was stored under it, and stayed there."""
+    types = ["exchange_online", "teams", "power_apps"]
+    for number in range(12):
+        tenant.put(f"job {number}", -100 * number - 3, -100 * number - 2)
+    for number, object_type in ((11, 7), (8, 12)):
+        tenant.world.change(f"job {number}", object_type=object_type)
+    tenant.load(object_types=types)
+    assert tenant.agrees()
+    select = tenant.world.select
+
+    def all_types(object_type: int, *others: Any) -> Any:
+        return select(0, *others)
+
+    tenant.world.select = all_types  # type: ignore[method-assign, assignment]
+    tenant.put("new", 1, 2)
+    tenant.world.advance(timedelta(hours=5))
+    tenant.load(object_types=types)
+    held = in_warehouse(tenant.file)
+    assert held["new"][1] is None
+    assert {one[1] for one in held.values()} <= {None, "exchange_online"}
