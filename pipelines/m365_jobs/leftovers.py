@@ -39,7 +39,10 @@ def finish(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
             )
         elif ready and _others_loaded_since(pipeline, ready):
             # It would put back jobs as they were then, behind the cursors of the loads that have been made since.
-            say("Dropping what an interrupted load had read: another machine has loaded since.")
+            say(
+                "Dropping what an interrupted load had read: another machine has loaded since. If it was a backfill, "
+                "run that again."
+            )
         elif ready:
             say("An earlier load was interrupted; finishing what it had read.")
             since = min(pipeline.get_load_package_state(one)["created_at"] for one in ready)

@@ -146,6 +146,7 @@ def test_what_was_read_before_others_loaded_does_not_take_back_what_they_brought
             tenant.load()
     tenant.load()
     assert tenant.agrees()
+    assert len(tenant.load()) == 1, "nothing is left over"
 
 
 @pytest.mark.parametrize(("begin", "end"), [(2, 3), (3, 40), (1, 0)])
