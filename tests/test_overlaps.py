@@ -11,12 +11,7 @@ from avepoint_simulator.world import READINGS, SimulatedJob
 
 from .test_end_to_end import NOW, load
 from .truth import in_warehouse, on_server
-
-
-def ignore(world: World, argument: int) -> None:
-    """Has the server pay no heed to one argument of a selection: 0 is the object type, 1 the job type."""
-    select = world.select
-    world.select = lambda *given: select(*given[:argument], 0, *given[argument + 1 :])  # type: ignore[method-assign]
+from .worlds import ignore
 
 
 def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path) -> None:

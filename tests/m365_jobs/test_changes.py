@@ -15,6 +15,7 @@ from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs import load as loading
 
 from ..truth import in_warehouse, on_server
+from ..worlds import ignore
 from .test_cursors import START, Tenant
 
 
@@ -68,12 +69,7 @@ def test_what_a_range_means_is_found_out_again_each_day(tenant: Tenant, reading:
 def test_an_api_that_no_longer_looks_at_the_job_type_is_noticed(tenant: Tenant) -> None:
     tenant.put("backup", -26, -20)
     tenant.load()
-    select = tenant.world.select
-
-    def all_types(object_type: int, job_type: int, *others: Any) -> Any:
-        return select(object_type, 0, *others)
-
-    tenant.world.select = all_types  # type: ignore[method-assign, assignment]
+    ignore(tenant.world, 1)
     tenant.put("restore", 28, 29)
     tenant.world.change("restore", job_type=2)
     tenant.world.advance(timedelta(hours=30))
@@ -175,12 +171,7 @@ def test_an_api_that_no_longer_looks_at_the_object_type_is_noticed_at_once(tenan
         tenant.world.change(f"job {number}", object_type=object_type)
     tenant.load(object_types=types)
     assert tenant.agrees()
-    select = tenant.world.select
-
-    def all_types(object_type: int, *others: Any) -> Any:
-        return select(0, *others)
-
-    tenant.world.select = all_types  # type: ignore[method-assign, assignment]
+    ignore(tenant.world, 0)
     tenant.put("new", 1, 2)
     tenant.world.advance(timedelta(hours=5))
     tenant.load(object_types=types)
