@@ -25,6 +25,7 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.schema.exceptions import DataValidationError
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+from dlt.extract.incremental.exceptions import ExternalSchedulerNotAvailable
 from dlt.load.exceptions import LoadClientJobException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -48,6 +49,12 @@ TYPES = {
 
 EXTRAS = {"postgres": "postgres", "deltalake": "lake", "pyiceberg": "lake"}
 """Extras of dlt that are extras of this project under another name."""
+
+
+NO_INTERVAL = (
+    "DLT_ALLOW_EXTERNAL_SCHEDULERS leaves it to a scheduler what to load, and none says so. Set both "
+    "DLT_INTERVAL_START and DLT_INTERVAL_END, or unset all three to load what is new."
+)
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -120,6 +127,8 @@ def explain(error: BaseException) -> Failure:
             return Failure("config", text, WRONG_USAGE)
         if isinstance(one, ConfigurationException):
             return Failure("config", _first_paragraph(one), WRONG_USAGE)
+        if isinstance(one, ExternalSchedulerNotAvailable):
+            return Failure("config", NO_INTERVAL, WRONG_USAGE)
     for one in _chain(error):
         if isinstance(one, DatabaseException | DestinationException) or destination_errors.of_driver(one):
             return Failure("destination", _destination(one), FAILED)

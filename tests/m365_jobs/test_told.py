@@ -50,6 +50,13 @@ def test_what_a_connection_string_lacks_is_named(simulator: Simulator, desk: Sit
     assert " lacks credentials.password. Set it " in user.run("load", "--destination", "postgres", code=2).stderr
 
 
+def test_a_scheduler_that_names_no_end_is_told_of_both_ends(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment |= {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true", "DLT_INTERVAL_START": "2026-11-01T00:00:00Z"}
+    said = user.run("load", code=2).stderr
+    assert re.search(r"Error \(config\): .* Set both DLT_INTERVAL_START and DLT_INTERVAL_END, or unset", said)
+
+
 def test_a_secret_setting_in_the_wrong_file_is_told_where_it_belongs(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     (user.folder / ".dlt").mkdir()
