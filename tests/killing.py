@@ -19,7 +19,6 @@ from typing import Any
 
 import dlt
 from avepoint_m365 import Progress
-from avepoint_simulator import Simulator
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from m365_jobs import load as loading
 from m365_jobs.errors import explain
@@ -82,16 +81,6 @@ def die() -> None:
 def _one_by_one(client: Any, statements: Sequence[str], *arguments: Any, **named: Any) -> list[Any]:
     """``execute_many``, with a step for each statement."""
     return [client.execute_sql(one, *arguments, **named) for one in statements]
-
-
-def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
-    """Settings of the source for a simulator."""
-    return {
-        "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
-        "base_url": simulator.base_url,
-        "token_url": simulator.token_url,
-        **more,
-    }
 
 
 def load_in_child(

@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from m365_jobs import load as loading
 
 from .killing import load_in_child
-from .killing import settings as settings_of
 from .truth import in_warehouse, on_server
+from .worlds import settings as settings_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 LAG_HOURS = 24

@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from m365_jobs.destinations import prepare
 
 from .test_end_to_end import NOW
+from .worlds import settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -62,11 +63,7 @@ def test_a_pipeline_of_ones_own_merges_whatever_run_is_told_and_takes_columns_of
     pipeline = dlt.pipeline("own", pipelines_dir=str(tmp_path), destination=destination, dataset_name="backups")
     with Simulator(make_world(60, seed=11, now=NOW)) as simulator:
         for _ in range(2):
-            source = avepoint_m365(
-                credentials={"client_id": simulator.client_id, "client_secret": simulator.client_secret},
-                base_url=simulator.base_url,
-                token_url=simulator.token_url,
-            )
+            source = avepoint_m365(**settings(simulator))
             if destination == "filesystem":
                 source = prepare(source, pipeline)
             for resource in source.resources.values():

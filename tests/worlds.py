@@ -1,6 +1,18 @@
-"""Servers whose API is not what the documentation says."""
+"""How a source reaches a simulated server, and servers whose API is not what the documentation says."""
 
-from avepoint_simulator import World
+from typing import Any
+
+from avepoint_simulator import Simulator, World
+
+
+def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
+    """Settings of the source for a simulator."""
+    return {
+        "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+        "base_url": simulator.base_url,
+        "token_url": simulator.token_url,
+        **more,
+    }
 
 
 def ignore(world: World, argument: int) -> None:

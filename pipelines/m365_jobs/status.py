@@ -16,13 +16,18 @@ from rich.text import Text
 
 from m365_jobs import audit, lake, warehouse
 from m365_jobs.check import expiries
-from m365_jobs.health import NAMELESS as BECAUSE
-from m365_jobs.health import place
+from m365_jobs.health import NAMELESS, place
 from m365_jobs.health_output import in_lines
 from m365_jobs.reader import Reader
 from m365_jobs.scope import open_scope
 from m365_jobs.tenants import configured
 from m365_jobs.terminal import harmless
+
+HELD = """
+    SELECT j.tenant, j.location, j.object_type, count(*) AS rows_held, max(j.finish_time) AS newest_finish,
+        sum(CASE WHEN j.finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
+        min(CASE WHEN j.finish_time IS NULL THEN j.start_time END) AS oldest_open_start
+    FROM jobs AS j GROUP BY j.tenant, j.location, j.object_type"""
 
 PARTITIONS = f"""
 WITH last AS (
@@ -37,12 +42,7 @@ latest AS (
     SELECT tenant, location, object_type, max(window_end) AS complete_until
     FROM proved GROUP BY tenant, location, object_type
 ),
-held AS (
-    SELECT tenant, location, object_type, count(*) AS rows_held, max(finish_time) AS newest_finish,
-           sum(CASE WHEN finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
-           min(CASE WHEN finish_time IS NULL THEN start_time END) AS oldest_open_start
-    FROM jobs AS j GROUP BY tenant, location, object_type
-)
+held AS ({HELD})
 SELECT last.tenant, last.location, last.object_type, last.window_start, last.window_end, last.reported_total,
        last.distinct_jobs, CASE WHEN proved.run_id IS NULL THEN FALSE ELSE TRUE END AS complete,
        latest.complete_until, held.newest_finish,
@@ -59,13 +59,7 @@ WHERE last.place = 1
 ORDER BY last.tenant, last.location, last.object_type
 """
 
-NAMELESS = """
-SELECT j.tenant, j.location, j.object_type, count(*) AS rows_held, max(j.finish_time) AS newest_finish,
-       sum(CASE WHEN j.finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
-       min(CASE WHEN j.finish_time IS NULL THEN j.start_time END) AS oldest_open_start
-FROM jobs AS j WHERE j.object_type IS NULL GROUP BY j.tenant, j.location, j.object_type
-ORDER BY j.tenant, j.location
-"""
+HELD_NAMELESS = f"SELECT h.* FROM ({HELD}) AS h WHERE h.object_type IS NULL ORDER BY h.tenant, h.location"
 """Jobs whose service is not known: they lie in no partition that is asked for."""
 
 STATE = """
@@ -116,7 +110,7 @@ def read(destination: str | None = None, dataset: str | None = None, tenants: Se
         try:
             counts = {name: everything.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in TABLES}
             partitions, runs, about["clocks_ahead"] = scope.rows(PARTITIONS), scope.rows(RUNS), everything.rows(AHEAD)
-            about["nameless"] = scope.rows(NAMELESS)
+            about["nameless"] = scope.rows(HELD_NAMELESS)
         except DestinationUndefinedEntity:
             return {**about, "partitions": [], "runs": [], "tables": {}}
         loaded = {one["tenant"] for one in partitions}
@@ -180,7 +174,7 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
     # Below, as health has it: a caption of the table is folded to its width, however much room there is beside it.
     yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
     if found["nameless"]:
-        yield Text(f"Jobs of an unknown service: {BECAUSE}.")
+        yield Text(f"Jobs of an unknown service: {NAMELESS}.")
     yield from _runs(found["runs"])
 
 

@@ -24,6 +24,7 @@ from avepoint_m365.settings import (
     ObjectType,
     environment_of,
 )
+from avepoint_m365.times import in_utc
 
 SECTION = "sources.avepoint_m365"
 
@@ -218,8 +219,3 @@ def parse_moment(key: str, value: str | datetime) -> datetime:
     if moment < EARLIEST:
         raise ConfigurationError(f"{key} = {value!r} lies before the year 2000, and so before any job.")
     return moment
-
-
-def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC, which it is taken for where it has no zone."""
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

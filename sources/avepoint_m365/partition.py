@@ -206,9 +206,7 @@ class PartitionReader:
             expected = everything.reported_total if by_type else len(everything.ids) if everything.complete else None
             if len(types) == expected and (not by_type or _count_matches(listings[1:])):
                 break
-            listing = yield from self.listing(partition, job_type)
-            listings.append(listing)
-            types |= dict.fromkeys(listing.ids - types.keys(), job_type)
+            yield from self._read_type(partition, job_type, listings, types)
         gone: set[str] = set()
         if by_type or (self._split and everything.ids ^ types.keys()):
             seen = yield from self._reconcile(partition, everything, listings[1:], types)
@@ -220,6 +218,14 @@ class PartitionReader:
         if gone:
             jobs = jobs.filter(pc.invert(pc.is_in(jobs["id"], pa.array(gone, pa.string()))))
         return PartitionResult(partition, jobs, types, listings)
+
+    def _read_type(
+        self, partition: Partition, job_type: JobType, listings: list[Listing], types: dict[str, JobType]
+    ) -> Reader[None]:
+        """Adds the listing of a type, and the type of those of its jobs that have none yet."""
+        listing = yield from self.listing(partition, job_type)
+        listings.append(listing)
+        types |= dict.fromkeys(listing.ids - types.keys(), job_type)
 
     def _reconcile(
         self, partition: Partition, everything: Listing, by_type: Sequence[Listing], types: dict[str, JobType]
@@ -249,9 +255,7 @@ class PartitionReader:
         if not untyped or self._typeless:
             return
         for job_type in JobType:
-            listing = yield from self.listing(partition, job_type)
-            listings.append(listing)
-            types |= dict.fromkeys(listing.ids - types.keys(), job_type)
+            yield from self._read_type(partition, job_type, listings, types)
             if untyped <= types.keys():
                 return
         self._typeless = untyped.isdisjoint(types)

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.errors import BadResponseError, storable
+from avepoint_m365.times import in_utc
 
 _FRACTION = re.compile(r"\.(\d+)")
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -61,7 +62,7 @@ def parse_time(value: object) -> datetime | None:
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         parsed = datetime.fromisoformat(text)
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        return in_utc(parsed)
     except (ValueError, OverflowError) as error:
         raise _Unreadable("not a time") from error
 

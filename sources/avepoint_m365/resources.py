@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from avepoint_m365 import tables
-from avepoint_m365.config import in_utc
 from avepoint_m365.errors import ConfigurationError
 from avepoint_m365.partition import Partition, PartitionResult, Window
 from avepoint_m365.reading import Reading
 from avepoint_m365.records import TIME
 from avepoint_m365.settings import ObjectType
+from avepoint_m365.times import in_utc
 
 logger = logging.getLogger(__name__)
 
@@ -210,10 +210,10 @@ class Resources:
         self._reading.find_out_for_slices |= self._is_to_be_found_out("range_is_of_whole_jobs", shared)
         self._reading.find_out_types |= self._is_to_be_found_out("job_types_are_told", shared)
         span = f"{since.isoformat()}/{until.isoformat() if until else self._terms.backfill_until}"
-        began = state.get("backfill", {}).get("began")
-        if state.get("backfill", {}).get("range") != span or (
-            began and self._terms.until - datetime.fromisoformat(began) >= GOES_ON_FOR
-        ):
+        earlier = state.get("backfill", {})
+        began = earlier.get("began")
+        stale = began and self._terms.until - datetime.fromisoformat(began) >= GOES_ON_FOR
+        if earlier.get("range") != span or stale:
             state["backfill"] = {"range": span}
         slices = self._slices(state["backfill"])
         reached = slices.begin()
@@ -275,16 +275,14 @@ class Resources:
     def _is_to_be_found_out(self, fact: str, shared: dict[str, Any]) -> bool:
         """Whether something about the API is not known, or was seen too long ago (or by a clock that was ahead)."""
         seen_at = shared.get("learnt_at", {}).get(fact)
-        if fact not in shared or not seen_at:
-            return True
-        return abs(self._terms.until - datetime.fromisoformat(seen_at)) >= BELIEVED_FOR
+        return not seen_at or abs(self._terms.until - datetime.fromisoformat(seen_at)) >= BELIEVED_FOR
 
     def _learn(self, shared: dict[str, Any]) -> None:
         """Keeps what this load found out about the API. What one generation of its endpoint means does not hold for the
         other: after a change, windows are as wide as if nothing was known."""
         if shared.setdefault("learnt_of", self._reading.endpoint) != self._reading.endpoint:
-            for fact in ("job_types_are_told", "range_is_of_starts", "range_is_of_whole_jobs"):
-                shared.pop(fact, None)
+            for known in ("job_types_are_told", "range_is_of_starts", "range_is_of_whole_jobs", "learnt_at"):
+                shared.pop(known, None)
             shared["learnt_of"] = self._reading.endpoint
         if self._reading.overlapping:
             shared["partitions_overlap"] = True

@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import avepoint_m365
 import duckdb
 import pytest
-from avepoint_simulator import Simulator, make_world
+from avepoint_simulator import Simulator, World, make_world
+
+from .tenant import START, Tenant
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
 
@@ -77,3 +80,13 @@ def sit(place: Path, simulator: Simulator) -> Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Callable[[Simulator], Desk]:
     return lambda simulator: sit(tmp_path, simulator)
+
+
+@pytest.fixture
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+    world = World(START)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
+    with Simulator(world) as simulator:
+        yield Tenant(tmp_path, world, simulator)

@@ -1,32 +1,20 @@
 """Settings, and the API itself, that change between the loads of one warehouse."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import avepoint_m365
 import dlt
 import duckdb
 import pytest
-from avepoint_simulator import Answer, Asked, Simulator, World
+from avepoint_simulator import Answer, Asked
 from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs import load as loading
 
 from ..truth import in_warehouse, on_server
 from ..worlds import ignore
-from .test_cursors import START, Tenant
-
-
-@pytest.fixture
-def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
-    world = World(START)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
-    with Simulator(world) as simulator:
-        yield Tenant(tmp_path, world, simulator)
+from .tenant import START, Tenant
 
 
 def a_day_of(tenant: Tenant, number: int, **more: Any) -> None:

@@ -19,8 +19,9 @@ from avepoint_simulator import JobError, SimulatedJob, Simulator, World
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from m365_jobs import load as loading
 
-from ..killing import load_in_child, settings
+from ..killing import load_in_child
 from ..truth import in_warehouse, on_server
+from ..worlds import settings
 from .places import Place, administer, database, require_postgres
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")

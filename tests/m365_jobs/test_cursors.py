@@ -7,64 +7,27 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import avepoint_m365
 import duckdb
 import pytest
-from avepoint_m365 import Progress
 from avepoint_m365.reading import Reading
-from avepoint_simulator import Answer, Asked, SimulatedJob, Simulator, World
+from avepoint_simulator import Answer, Asked, SimulatedJob, Simulator
 from avepoint_simulator.world import BOUNDS, READINGS
 from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs import load as loading
 
-from ..killing import settings
-from ..truth import end_of_day, in_warehouse, on_server
+from ..truth import end_of_day, in_warehouse
 from .conftest import Desk
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-HISTORY = START - timedelta(days=60)
+from .tenant import HISTORY, START, Tenant
 
 RANGES = [*((BOUNDS[0], one) for one in READINGS), *((one, READINGS[0]) for one in BOUNDS[1:]), (BOUNDS[1], "whole")]
 """What a range may mean: each reading, and each kind of bounds."""
-
-
-class Tenant:
-    """A world, its server, and a user who loads from it in an empty directory."""
-
-    def __init__(self, folder: Path, world: World, simulator: Simulator) -> None:
-        self.world, self.simulator, self.file = world, simulator, folder / "m365_warehouse.duckdb"
-
-    def put(self, job_id: str, start: float, finish: float | None, **more: Any) -> None:
-        """Adds an Exchange job; times in hours from the start of the test."""
-        at = [START + timedelta(hours=hours) if hours is not None else None for hours in (start, finish)]
-        self.world.put(SimulatedJob(job_id, 1, 1, None, at[0], at[1], **more))  # type: ignore[arg-type]
-
-    def load(self, since: datetime | None = None, until: datetime | None = None, **more: Any) -> set[str]:
-        """Loads; the starts of the windows whose jobs were asked for."""
-        self.simulator.asked.clear()
-        given = {"object_types": ["exchange_online"], "start_date": HISTORY.isoformat(), **more}
-        options = loading.Options(since, until, source=settings(self.simulator, **given))
-        assert loading.load(options, Progress(), lambda _: None).exit_code == 0
-        return {asked.params["starttime"] for asked in self.simulator.asked if asked.params["pagesize"] != "10"}
-
-    def agrees(self) -> bool:
-        return in_warehouse(self.file) == on_server(self.world, False)
-
-
-@pytest.fixture
-def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
-    world = World(START)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
-    with Simulator(world) as simulator:
-        yield Tenant(tmp_path, world, simulator)
 
 
 def test_a_new_machine_goes_on_where_the_warehouse_is(tenant: Tenant, tmp_path: Path) -> None:

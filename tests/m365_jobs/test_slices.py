@@ -17,8 +17,9 @@ from avepoint_simulator.world import READINGS
 from m365_jobs import load as loading
 from m365_jobs import status
 
-from ..killing import load_in_child, settings
+from ..killing import load_in_child
 from ..truth import in_warehouse, on_server
+from ..worlds import settings
 from .conftest import NOW
 
 Load = Callable[..., list[str]]

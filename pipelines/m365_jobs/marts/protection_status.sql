@@ -17,8 +17,8 @@
 -- open_jobs = "bigint, jobs: Backups in progress."
 -- status = """\
 --   text: The first that holds: ignored (in ignored_object_types); unknown (no complete load, no job whose type is \
---   known, or no job of its own beside jobs whose service is not known); failing (2 or more consecutive failures); never (no success yet); running_long (the allowed age is \
---   passed, but a backup has been open for less than 48 hours); late (the allowed age is passed); protected."""
+--   known, or no job of its own beside jobs whose service is not known); failing (2 or more consecutive failures); \
+--   never (no success yet); running_long (the allowed age is passed, but a backup has been open for less than 48 hours); late (the allowed age is passed); protected."""
 -- data_as_of = """\
 --   timestamp, UTC: Window end of the last load that proved this partition complete: the moment at which ages are \
 --   judged."""
