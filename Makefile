@@ -12,11 +12,11 @@ test: .venv/.tested lint
 
 # Dagster and what it needs of versions lives in an environment of its own.
 test-dagster: .venv-dagster/.installed
-	.venv-dagster/bin/python -m pytest tests/dagster
+	.venv-dagster/bin/python -m pytest tests/orchestrators/dagster
 
 # So does Airflow.
 test-airflow: .venv-airflow/.installed
-	.venv-airflow/bin/python -m pytest tests/airflow
+	.venv-airflow/bin/python -m pytest tests/orchestrators/airflow
 
 lint: .venv/.tested
 	$(PY) -m ruff check .
@@ -25,7 +25,7 @@ lint: .venv/.tested
 
 
 crashes: .venv/.tested
-	M365_JOBS_KILL_EVERY=1 $(PY) -m pytest tests/m365_jobs/test_crashes.py
+	M365_JOBS_KILL_EVERY=1 $(PY) -m pytest tests/chaos/test_crashes.py
 
 test-workers: .venv/.tested
 	$(PY) benchmarks/workers.py
@@ -37,11 +37,11 @@ bench: .venv/.tested
 	$(PY) benchmarks/run.py
 
 docs: .venv/.tested
-	$(PY) -m m365_jobs.marts.page docs/warehouse.md
+	$(PY) -m m365_jobs.marts.docs docs/warehouse.md
 
 # Those of the README; to be looked at before they are kept.
 pictures: .venv/.tested
-	$(PY) -m tests.m365_jobs.eyes.pictures
+	$(PY) -m tests.browser.pictures
 
 setup: .venv/.tested
 

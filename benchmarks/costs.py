@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.run import Server, folder, run, settings, simulator  # noqa: E402
 from benchmarks.workers import write  # noqa: E402
-from tests.m365_jobs.places import database  # noqa: E402
+from tests.support.warehouse import database  # noqa: E402
 
 TENANTS = 10
 JOBS = 10_000

@@ -26,8 +26,8 @@ from avepoint_simulator import Simulator, make_world
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.m365_jobs.places import Place, administer, database  # noqa: E402
-from tests.truth import on_server  # noqa: E402
+from tests.support.truth import on_server  # noqa: E402
+from tests.support.warehouse import Place, administer, database  # noqa: E402
 
 BEGIN, END = "<!-- measured: {} -->", "<!-- until here -->"
 """Around what a measure says in docs/scaling.md."""
@@ -36,7 +36,7 @@ LEASE = 10
 """Seconds of a lease here, so that takeovers are seen; 60 in the product."""
 SIDE_BY_SIDE = 3
 """Tenants that a worker loads at once here, so that a few tenants are enough for many workers; 8 in the product."""
-COMMAND = f"from m365_jobs import cli, lease; lease.SECONDS = {LEASE}; cli.main()"
+COMMAND = f"from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.SECONDS = {LEASE}; main()"
 ROUND = ("--min-age-minutes", "600")
 JOBS = 100
 PAUSE = 8

@@ -3,6 +3,10 @@
 import pytest
 from hypothesis import settings
 
+from tests.support.cli import desk, simulator, tenant
+
+__all__ = ["desk", "simulator", "tenant"]
+
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 

@@ -1,5 +1,5 @@
 """``python -m m365_jobs``."""
 
-from m365_jobs.cli import main
+from m365_jobs.cli.app import main
 
 main()

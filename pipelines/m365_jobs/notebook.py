@@ -12,9 +12,9 @@ app = marimo.App(width="medium", app_title="Questions to the warehouse")
 def _():
     import marimo as mo
 
-    from m365_jobs import warehouse
     from m365_jobs.marts.catalog import questions
-    from m365_jobs.scope import open_scope
+    from m365_jobs.warehouse import pipeline as warehouse
+    from m365_jobs.warehouse.tenant_scope import open_scope
 
     pipeline = warehouse.open_pipeline(warehouse.configured_tenant())
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 import dlt
 from dlt.extract import DltResource
 
+from avepoint_m365.api.connection import TrustedHosts, connect
 from avepoint_m365.config import (
     SECTION,
     AvePointCredentials,
@@ -23,10 +24,9 @@ from avepoint_m365.config import (
     check_object_types,
     parse_moment,
 )
-from avepoint_m365.connection import TrustedHosts, connect
-from avepoint_m365.errors import ConfigurationError
-from avepoint_m365.partition import PartitionReader
-from avepoint_m365.reading import Progress, Reading
+from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.extract.extraction import Progress, Reading
+from avepoint_m365.extract.listing import PartitionReader
 from avepoint_m365.resources import Resources, Terms
 
 __all__ = ["Progress", "avepoint_m365"]

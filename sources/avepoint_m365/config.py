@@ -14,8 +14,9 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.typing import TSecretStrValue
 
-from avepoint_m365.auth import Identity, Secret
-from avepoint_m365.errors import ConfigurationError
+from avepoint_m365.api.auth import Identity, Secret
+from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.parse.times import in_utc
 from avepoint_m365.settings import (
     BASE_URLS,
     LOCATIONS,
@@ -24,7 +25,6 @@ from avepoint_m365.settings import (
     ObjectType,
     environment_of,
 )
-from avepoint_m365.times import in_utc
 
 SECTION = "sources.avepoint_m365"
 
@@ -68,7 +68,7 @@ class AvePointCredentials(CredentialsConfiguration):
         if self.expires_at:
             parse_moment(f"{section}.credentials.expires_at", self.expires_at)
         if self.certificate_path:
-            from avepoint_m365.certificate import load_certificate
+            from avepoint_m365.api.certificate import load_certificate
 
             return load_certificate(self.client_id, Path(self.certificate_path), self.certificate_password)
         return Secret(self.client_id, str(self.client_secret))

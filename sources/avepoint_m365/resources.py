@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
 
-from avepoint_m365 import tables
-from avepoint_m365.errors import ConfigurationError
-from avepoint_m365.partition import Partition, PartitionResult, Window
-from avepoint_m365.reading import Reading
-from avepoint_m365.records import TIME
+from avepoint_m365 import rows as tables
+from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.extract.extraction import Reading
+from avepoint_m365.extract.listing import Partition, PartitionResult, Window
+from avepoint_m365.parse.times import in_utc
+from avepoint_m365.parse.values import TIME
 from avepoint_m365.settings import ObjectType
-from avepoint_m365.times import in_utc
 
 logger = logging.getLogger(__name__)
 

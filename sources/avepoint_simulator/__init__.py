@@ -1,10 +1,10 @@
 """A local server that behaves as the vendor documents its API, for the demo, the tests and the benchmarks."""
 
-from avepoint_simulator.dialect import Dialect
-from avepoint_simulator.exchange import FAULTS, Answer, Asked, Drift, Fault, every
-from avepoint_simulator.making import ID_PATTERN, make_world
+from avepoint_simulator.faults import FAULTS, Answer, Asked, Drift, Fault, every
+from avepoint_simulator.generator import ID_PATTERN, make_world
+from avepoint_simulator.response_format import Dialect
 from avepoint_simulator.server import JOBS_SCOPE, SCOPES, Simulator
-from avepoint_simulator.world import JobError, SimulatedJob, World
+from avepoint_simulator.tenant import JobError, SimulatedJob, World
 
 __all__ = [
     "FAULTS",

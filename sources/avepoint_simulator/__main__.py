@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from avepoint_simulator import FAULTS, Dialect, Drift, Simulator, every, make_world
-from avepoint_simulator.dialect import CHOICES
-from avepoint_simulator.world import BOUNDS, ORDERS, READINGS
+from avepoint_simulator.response_format import CHOICES
+from avepoint_simulator.tenant import BOUNDS, ORDERS, READINGS
 
 WARMED = 200_000
 """Up to so many jobs are encoded before the start; of more, each when it is first asked for, to start sooner."""

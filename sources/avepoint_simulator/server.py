@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from avepoint_simulator.dialect import Dialect
-from avepoint_simulator.exchange import Answer, Asked, Drift, Fault
-from avepoint_simulator.identity import Tokens, assertion_holds
-from avepoint_simulator.wire import Request, Server
-from avepoint_simulator.world import JOB_TYPES, OBJECT_TYPES, STATE_CODES, SimulatedJob, World
+from avepoint_simulator.faults import Answer, Asked, Drift, Fault
+from avepoint_simulator.http import Request, Server
+from avepoint_simulator.response_format import Dialect
+from avepoint_simulator.tenant import JOB_TYPES, OBJECT_TYPES, STATE_CODES, SimulatedJob, World
+from avepoint_simulator.tokens import Tokens, assertion_holds
 
 PERMISSION = "microsoft365backup."
 JOBS_SCOPE = PERMISSION + "jobInfo.read.all"

@@ -19,12 +19,12 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from sqlglot import exp
 
-from m365_jobs import destination_errors
-from m365_jobs.errors import WarehouseError
-from m365_jobs.indexes import GIVE_UP
+from m365_jobs.config.protection import Protection, Services, protection
+from m365_jobs.errors import driver_messages
+from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Question, Relation, questions, source, tables, views
-from m365_jobs.marts.rendering import Place, constants, create_view, qualified, render
-from m365_jobs.marts.settings import Protection, Services, protection
+from m365_jobs.marts.render import Place, constants, create_view, qualified, render
+from m365_jobs.warehouse.destinations.postgres import GIVE_UP
 
 __all__ = [
     "TABLES",
@@ -101,7 +101,7 @@ def _refused(error: DatabaseException, dataset: str) -> str:
     """What the destination said, and the cure. PostgreSQL's own hint would have users drop their views unseen."""
     words = re.sub(r"\s+", " ", str(error).partition("HINT:")[0]).strip().rstrip(".")
     if "lock timeout" in words:
-        return destination_errors.explain(words)
+        return driver_messages.explain(words)
     if "depend on it" in words:
         cure = "Drop those that are yours and make them again after the next load."
     else:
@@ -138,7 +138,7 @@ def _dialect(client: SqlJobClientBase) -> str:
 def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mapping[str, Any]) -> dict[str, str]:
     """For each view, and each table that is there, what its statements are made from; to make them takes half a second,
     which a load with nothing new should not pay."""
-    maker = (version("sqlglot"), (files(__package__) / "rendering.py").read_text(encoding="utf-8"))
+    maker = (version("sqlglot"), (files(__package__) / "render.py").read_text(encoding="utf-8"))
     chosen = json.dumps(asdict(settings), sort_keys=True, default=sorted)
     place, versions = _place(client), {}
     for relation in (*views(), *tables()):

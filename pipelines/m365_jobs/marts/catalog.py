@@ -52,7 +52,7 @@ class Question:
 @cache
 def source(view: str) -> str:
     """The text of a view's file, in DuckDB's dialect."""
-    return (files(__package__) / f"{view}.sql").read_text(encoding="utf-8")
+    return (files(__package__) / "models" / f"{view}.sql").read_text(encoding="utf-8")
 
 
 @cache

@@ -1,1 +1,0 @@
-"""What dashboard and report show: figures that the warehouse adds up, drawings of them, and both as HTML."""

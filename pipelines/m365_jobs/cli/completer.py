@@ -1,0 +1,130 @@
+"""What the prompt of ``query`` offers while a statement is typed: tables, columns, and the words of SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from sqlglot import exp
+
+from m365_jobs.marts import VIEWS, tables, views
+from m365_jobs.warehouse.reader import Reader
+
+KEYWORDS = re.findall(
+    r"\w+",
+    "ALL AND AS ASC BETWEEN BY CASE CAST COUNT CROSS DESC DISTINCT ELSE END EXCEPT EXISTS EXPLAIN EXTRACT FALSE FILTER "
+    "FROM FULL GROUP HAVING ILIKE IN INNER INTERSECT INTERVAL IS JOIN LAST LATERAL LEFT LIKE LIMIT NOT NULL NULLS "
+    "OFFSET ON OR ORDER OUTER OVER PARTITION RIGHT SELECT SUM THEN TRUE UNION USING VALUES WHEN WHERE WINDOW WITH "
+    "AVG MAX MIN COALESCE CURRENT_DATE CURRENT_TIMESTAMP DATE_TRUNC LOWER NOW NULLIF ROUND ROW_NUMBER UPPER",
+)
+"""Words of queries that DuckDB, PostgreSQL and most others know."""
+
+TABLE_NEXT = ("from", "join")
+
+HELD = """
+SELECT c.table_name, c.column_name FROM information_schema.columns AS c
+WHERE c.table_schema = %s ORDER BY c.table_name, c.ordinal_position
+"""
+
+IN_WHOLE = re.compile(r"'(?:[^']|'')*'|--[^\n]*\n|/\*.*?\*/", re.DOTALL)
+"""Strings and comments that end."""
+
+LAST = re.compile(r'(?:"?(?P<owner>\w+)"?\.)?"?(?P<word>\w*)$')
+"""What is being typed, and the table, alias or dataset before its dot."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What can be asked for: the dataset, and its tables and views with their columns."""
+
+    dataset: str
+    columns: Mapping[str, Sequence[str]]
+
+
+def documented(dataset: str) -> Names:
+    """The tables and views that loads make."""
+    return Names(dataset, {one.name: [column.name for column in one.columns] for one in (*tables(), *views())})
+
+
+def held(reader: Reader) -> Names:
+    """What the dataset holds, on destinations whose catalog is read here; the documented tables on others, and where
+    nothing was loaded yet."""
+    dataset = exp.to_table(reader.table("jobs"), dialect=reader.dialect).db
+    found: dict[str, list[str]] = {}
+    if reader.dialect in ("duckdb", "postgres"):
+        for row in reader.rows(HELD, dataset):
+            found.setdefault(row["table_name"], []).append(row["column_name"])
+    return Names(dataset, found) if found else documented(dataset)
+
+
+@dataclass
+class Words(Completer):
+    """Completion by what stands before the cursor, and by the tables that the statement names anywhere."""
+
+    names: Names
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        """The words that fit, those that fit best first."""
+        before = IN_WHOLE.sub(" ", document.text_before_cursor)
+        if re.search(r"'|--|/\*", before):
+            return  # inside of a string or a comment
+        typed = LAST.search(before)
+        assert typed is not None
+        word, owner = typed["word"], typed["owner"]
+        if not word and not owner and complete_event.text_inserted:
+            return  # a space asks for nothing; the Tab key does
+        seen = set()
+        for name, about in self._fitting(before[: typed.start()], owner, document.text):
+            if _fits(name, word) and name not in seen:
+                seen.add(name)
+                text = name.lower() if about == "SQL" and word and word == word.lower() else name
+                yield Completion(text, -len(word), display_meta=about)
+
+    def _fitting(self, before: str, owner: str | None, statement: str) -> Iterator[tuple[str, str]]:
+        columns, used = self.names.columns, self._used(statement)
+        if owner:
+            yield from self._columns_of([used.get(owner.lower(), owner.lower())])
+            if owner.lower() == self.names.dataset.lower():
+                yield from self._tables()
+            return
+        words = re.findall(r"\w+", before)
+        if words and words[-1].lower() in TABLE_NEXT:
+            yield from self._tables()
+            yield self.names.dataset, "dataset"
+            return
+        if words:
+            yield from self._columns_of(sorted(set(used.values())) or columns)
+            yield from self._tables()
+        yield from ((one, "SQL") for one in KEYWORDS)
+
+    def _used(self, statement: str) -> dict[str, str]:
+        """Names and aliases of the tables in a statement, in lower case, to their names."""
+        one_of = "|".join(re.escape(name) for name in sorted(self.names.columns, key=len, reverse=True))
+        mentioned = rf'(?:\bFROM|\bJOIN|,)\s+(?:\w+\.)?"?({one_of})"?\b(?:\s+(?:AS\s+)?(\w+))?'
+        used = {}
+        for found in re.finditer(mentioned, IN_WHOLE.sub(" ", statement), re.IGNORECASE):
+            name = found[1].lower()
+            used[name] = name
+            if found[2] and found[2].upper() not in KEYWORDS:
+                used[found[2].lower()] = name
+        return used
+
+    def _columns_of(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        where: dict[str, list[str]] = {}
+        for name in names:
+            for column in self.names.columns.get(name, ()):
+                where.setdefault(column, []).append(name)
+        for column, holders in where.items():
+            yield column, ", ".join(holders) if len(holders) < 4 else "column"
+
+    def _tables(self) -> Iterator[tuple[str, str]]:
+        for name in self.names.columns:
+            yield name, "view" if name in VIEWS else "table"
+
+
+def _fits(name: str, word: str) -> bool:
+    """Whether a name goes on as typed; those of dlt's own, which begin with a line, only if that is typed."""
+    return name.lower().startswith(word.lower()) and (not name.startswith("_") or word.startswith("_"))

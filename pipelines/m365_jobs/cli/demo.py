@@ -1,0 +1,87 @@
+"""The demo: a simulated tenant, a first load, a night later what is new, and what the warehouse then says."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+from avepoint_m365 import Progress
+from avepoint_simulator import ID_PATTERN, Simulator, make_world
+
+from m365_jobs.cli import progress as console
+from m365_jobs.errors.explain import UsageError
+from m365_jobs.load.run import Options, load
+from m365_jobs.warehouse import pipeline as warehouse
+
+SEED = 42
+NIGHT = timedelta(hours=8)
+
+
+def run(jobs: int) -> Simulator:
+    """Loads twice from a simulator on loopback; the simulator, stopped, still knows what it held."""
+    file = warehouse.default_file()
+    _make_room(file)
+    evening = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - NIGHT
+    world = make_world(jobs, SEED, evening)
+    with Simulator(world) as simulator:
+        options = Options(
+            file=file,
+            source={
+                "tenant": warehouse.DEMO_TENANT,
+                "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+                "base_url": simulator.base_url,
+                "token_url": simulator.token_url,
+                "start_date": (evening - timedelta(days=60)).isoformat(),
+            },
+        )
+        # Some of its jobs are still to come.
+        console.say(f"A simulated tenant with {len(world.visible()):,} jobs is at {simulator.base_url}. First load:")
+        _load(options)
+        world.advance(NIGHT)
+        console.say("\nEight hours later: jobs have ended, others have started. Second load:")
+        _load(options)
+    console.say(
+        f"\nNow ask it something. The command is {Path(sys.executable).with_name('m365-jobs')}; for instance:\n"
+        "  m365-jobs health\n"
+        "  m365-jobs dashboard    (or, as a file: m365-jobs report report.html)\n"
+        "  m365-jobs status\n"
+        '  m365-jobs query "SELECT object_type, status, hours_since_success FROM protection_status"'
+    )
+    return simulator
+
+
+def _make_room(file: Path) -> None:
+    """Removes the warehouse of an earlier demo; refuses to touch any other."""
+    if not file.exists():
+        return
+    with duckdb.connect(str(file), read_only=True) as connection:
+        # In schemas of other names lie real loads with --dataset, or what somebody else made.
+        others = connection.execute(
+            "SELECT count(*) FROM (SELECT schema_name, internal FROM duckdb_tables() UNION ALL "
+            "SELECT schema_name, internal FROM duckdb_views()) "
+            "WHERE NOT internal AND schema_name <> ? AND NOT starts_with(schema_name, ?)",
+            [warehouse.DATASET, f"{warehouse.DATASET}_staging"],
+        ).fetchone()
+        if not (others and others[0]):
+            try:
+                others = connection.execute(
+                    f"SELECT count(*) FROM {warehouse.DATASET}.jobs WHERE NOT regexp_full_match(id, ?)", [ID_PATTERN]
+                ).fetchone()
+            except duckdb.CatalogException:
+                others = (0,)
+    if others and others[0]:
+        raise UsageError(
+            f"{file} is in use: it holds jobs that are not the demo's, or other tables. "
+            "Run the demo in another directory."
+        )
+    console.say(f"Starting over: {file.name} holds an earlier demo.")
+    file.unlink()
+
+
+def _load(options: Options) -> None:
+    progress = Progress()
+    with console.watch(lambda: console.progress_of_one(progress)):
+        summary = load(options, progress, console.say)
+    console.report(summary)

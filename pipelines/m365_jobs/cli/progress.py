@@ -1,0 +1,150 @@
+"""What a person sees of a load: progress while it works, a summary at its end. All of it goes to stderr."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from avepoint_m365 import Progress
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from m365_jobs.load.copy import Exported
+from m365_jobs.load.parallel import Group
+from m365_jobs.load.summary import Summary
+from m365_jobs.text import harmless
+
+PLAIN_INTERVAL = 5.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+def say(text: str) -> None:
+    """One line to stderr, or several as they are; some texts are the API's."""
+    shown = "\n".join(map(harmless, text.split("\n")))
+    # As it is: rich would read words between colons, of an address say, as names of little pictures.
+    Console(stderr=True, soft_wrap=True).print(Text(shown), highlight=False)
+
+
+def width(out: TextIO) -> int | None:
+    """Columns of the terminal that ``out`` is; None where it is none."""
+    return shutil.get_terminal_size().columns if out.isatty() else None
+
+
+def progress_of_one(progress: Progress) -> str:
+    """How far a load is, in one line."""
+    if not progress.partitions:
+        return f"Starting: {_traffic([progress])}"
+    done = progress.partitions_done == progress.partitions
+    partitions = f"{progress.partitions_done}/{progress.partitions} partitions"
+    return f"{'Writing' if done else 'Reading'}: {partitions}, {_traffic([progress])}"
+
+
+def progress_of_many(group: Group) -> str:
+    """How far the loads of several tenants are, in one line."""
+    if len(group.progress) == 1:
+        return progress_of_one(*group.progress.values())
+    return f"{len(group.outcomes)}/{len(group.progress)} tenants, {_traffic(group.progress.values())}"
+
+
+def _traffic(loads: Iterable[Progress]) -> str:
+    loads = list(loads)
+    jobs, requests = sum(one.jobs for one in loads), sum(one.traffic.attempts for one in loads)
+    throttled = sum(one.traffic.throttled for one in loads)
+    return f"{jobs:,} jobs, {requests:,} requests" + (f", throttled {throttled:,}x" if throttled else "")
+
+
+@contextmanager
+def watch(line: Callable[[], str]) -> Iterator[None]:
+    """Shows ``line`` and the time until the block ends: in place on a terminal, as plain lines elsewhere."""
+    console = Console(stderr=True, soft_wrap=True)
+    began, stop = time.monotonic(), threading.Event()
+
+    def now() -> str:
+        return f"{line()}, {time.monotonic() - began:.0f} s"
+
+    def in_place() -> None:
+        with Live(Text(now()), console=console, transient=True, auto_refresh=False) as live:
+            while not stop.wait(0.2):
+                live.update(Text(now()), refresh=True)
+
+    def in_lines() -> None:
+        while not stop.wait(PLAIN_INTERVAL):
+            console.print(now(), highlight=False)
+
+    thread = threading.Thread(target=in_place if console.is_terminal else in_lines, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def report_many(group: Group) -> None:
+    """What the loads of several tenants did: a line for each that is not fine, and one for all. Where there is but one
+    tenant it is the summary of its load, or what it failed of."""
+    outcomes = sorted(group.outcomes, key=lambda one: one.tenant)
+    if len(outcomes) == 1:
+        (one,) = outcomes
+        if one.summary:
+            report(one.summary)
+        elif one.failure:
+            say(f"Error ({one.failure.kind}): {one.failure.text}")
+        return
+    summaries = [one.summary for one in outcomes if one.summary]
+    for one in outcomes:
+        if one.failure:
+            say(f"{one.tenant}: failed ({one.failure.kind}): {one.failure.text}")
+        elif one.summary and one.summary.incomplete:
+            say(f"{one.tenant}: not proved complete: {'; '.join(one.summary.incomplete[:3])}.")
+    left = sum(not one.summary and not one.failure for one in outcomes)
+    incomplete, new = sum(bool(one.incomplete) for one in summaries), sum(one.new for one in summaries)
+    changed, requests = sum(one.changed for one in summaries), sum(one.requests for one in summaries)
+    say(
+        f"{len(summaries)} of {len(outcomes)} tenants loaded, {incomplete} of them incomplete"
+        f"{f', {left} left to other workers' if left else ''}: {new:,} jobs new, "
+        f"{changed:,} changed, {requests:,} requests."
+    )
+    for where in sorted({f"{one.warehouse}, dataset {one.dataset}" for one in summaries}):
+        say(f"Warehouse: {where}.")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def report(summary: Summary) -> None:
+    """The summary of a load."""
+    jobs = summary.new + summary.changed + summary.unchanged
+    say(
+        f"Read {jobs:,} jobs in {summary.requests:,} requests and {summary.seconds:.1f} s: "
+        f"{summary.new:,} new, {summary.changed:,} changed, {summary.unchanged:,} as before."
+    )
+    if summary.states:
+        states = [f"{_short(state)} {count:,}" for state, count in summary.states.most_common(10)]
+        more = len(summary.states) - len(states)
+        say(f"By state: {', '.join(states)}{f', and {more} more states' if more else ''}.")
+    if summary.retries:
+        say(f"{summary.retries:,} requests had to be repeated.")
+    for text in summary.incomplete[:10]:
+        say(f"Not proved complete: {text}.")
+    if len(summary.incomplete) > 10:
+        say(f"... and {len(summary.incomplete) - 10} more; they are in load_audit.")
+    if summary.incomplete:
+        say("What was found is loaded; the next load reads these partitions again from the same place.")
+    for text in summary.findings:
+        say(f"Looks wrong: {text}. The rows are loaded as they are; load_findings has a note of it.")
+    say(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
+
+
+def report_export(done: Exported, destination: str, dataset: str | None) -> None:
+    """The summary of an export, with the command that goes on there."""
+    for tenant, rows in done.rows.items():
+        say(f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + ".")
+    load = f"m365-jobs load --destination {destination}" + (f" --dataset {dataset}" if dataset else "")
+    say(f"Warehouse: {done.warehouse}. Go on there with: {load}")

@@ -1,0 +1,129 @@
+"""The prompt of ``query``: statements typed one after the other, each run and refused as one given as an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dlt
+import sqlglot
+from dlt.common.destination.exceptions import DestinationException
+from dlt.destinations.exceptions import DatabaseException
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.output.defaults import create_output
+from sqlglot.errors import SqlglotError
+
+from m365_jobs.cli.completer import Words, documented, held
+from m365_jobs.cli.progress import say
+from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.query import Answer, answer
+from m365_jobs.warehouse.reader import dialect, open_reader
+
+PROMPT, GOES_ON = "m365-jobs> ", "      ...> "
+LEAVE = ("exit", "quit", "\\q")
+
+Show = Callable[[Answer], None]
+Tell = Callable[[BaseException], object]
+
+
+def run(pipeline: dlt.Pipeline, show: Show, tell: Tell) -> None:
+    """Asks for statements until the user leaves. ``show`` prints an answer, ``tell`` says what went wrong with one.
+
+    The warehouse is open only while a statement runs: a load need not wait for a prompt that somebody left open.
+    """
+    say(f"SQL on {warehouse.location(pipeline)}, read-only. A statement ends with ; and may span lines.")
+    say("Tab completes, the arrow keys bring back earlier ones. Ctrl+C empties the line, Ctrl+D leaves.")
+    _let_queries_be_stopped(pipeline)
+    words = Words(documented(pipeline.dataset_name))
+    session = _session(dialect(pipeline), words, _history(Path(pipeline.pipelines_dir)))
+    _learn(pipeline, words)
+    while True:
+        try:
+            text = session.prompt()
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+        if _is_leaving(text):
+            return
+        if text.strip():
+            _run_one(pipeline, text, words, show, tell)
+
+
+def _run_one(pipeline: dlt.Pipeline, text: str, words: Words, show: Show, tell: Tell) -> None:
+    try:
+        with open_reader(pipeline) as reader:
+            with answer(reader, text) as found:
+                show(found)
+            # A load since then may have made tables.
+            words.names = held(reader)
+    except KeyboardInterrupt:
+        say("Stopped.")
+    except Exception as error:
+        tell(error)
+
+
+def _learn(pipeline: dlt.Pipeline, words: Words) -> None:
+    try:
+        with open_reader(pipeline) as reader:
+            words.names = held(reader)
+    except (DatabaseException, DestinationException):
+        return  # down, or a load writes: the documented names will do, and the first statement says so in full
+
+
+def _session(sql_dialect: str, words: Words, history: History) -> PromptSession[str]:
+    unfinished = Condition(lambda: not is_whole(get_app().current_buffer.text, sql_dialect))
+    return PromptSession(
+        PROMPT,
+        # Enter begins another line as long as there is one.
+        multiline=unfinished,
+        prompt_continuation=GOES_ON,
+        completer=words,
+        complete_while_typing=True,
+        history=history,
+        enable_history_search=False,
+        # What is asked for goes to the terminal even if the answers go to a file.
+        output=create_output(always_prefer_tty=True),
+    )
+
+
+def is_whole(text: str, sql_dialect: str) -> bool:
+    """Whether nothing more is to be typed: a statement with its semicolon, nothing at all, or a word that leaves."""
+    if not text.strip() or _is_leaving(text):
+        return True
+    try:
+        tokens = sqlglot.tokenize(text, read=sql_dialect)
+    except SqlglotError:
+        return False  # within a string or a comment
+    return bool(tokens) and tokens[-1].token_type.name == "SEMICOLON"
+
+
+def _is_leaving(text: str) -> bool:
+    return text.strip().rstrip(";").lower() in LEAVE
+
+
+def _history(folder: Path) -> History:
+    """Statements of earlier runs, in a file that is its owner's; of this run only where none can be written."""
+    file = folder / f"{warehouse.PIPELINE}.query_history"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+    except OSError as error:
+        say(f"Statements are not kept for the next time: {file}: {error.strerror or error}.")
+        return InMemoryHistory()
+    return FileHistory(file)
+
+
+def _let_queries_be_stopped(pipeline: dlt.Pipeline) -> None:
+    """psycopg2 waits for the server where no Ctrl+C reaches it, unless it is told how to wait."""
+    if dialect(pipeline) == "postgres":
+        try:
+            from psycopg2 import extensions, extras
+        except ImportError:
+            return  # another driver, or none: opening the reader says so
+        wait: Any = extras.wait_select
+        extensions.set_wait_callback(wait)

@@ -1,0 +1,133 @@
+"""Answers to queries, written as a table for people or as CSV or JSON for programs, as they come."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from itertools import chain, islice
+from typing import Any, TextIO
+
+from rich.cells import cell_len
+
+from m365_jobs.text import harmless
+from m365_jobs.warehouse.query import Answer
+
+SHOWN = 1_000
+"""Rows that a table has at most: its columns are as wide as their widest value, so all rows must be known."""
+
+AS_IT_IS = frozenset({str, int, type(None)})
+"""Types that CSV and JSON have themselves; most values are of one of them."""
+
+
+def write_csv(answer: Answer, out: TextIO) -> None:
+    """A line of names, then one for each row (RFC 4180, lines end in a line feed). Null is nothing, times are ISO
+    8601, true and false are words, lists and structures are JSON."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(answer.columns)
+    for rows in answer.batches:
+        writer.writerows([_csv(value) for value in row] for row in rows)
+
+
+def _csv(value: Any) -> Any:
+    if type(value) in AS_IT_IS:
+        return value
+    value = _plain(value)
+    if isinstance(value, bool | list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def write_json(answer: Answer, out: TextIO) -> None:
+    """A list with an object for each row, one to a line. Times are ISO 8601."""
+    names = _unique(answer.columns)
+    out.write("[")
+    separator = "\n"
+    for row in chain.from_iterable(answer.batches):
+        fields = {name: _plain(value) for name, value in zip(names, row, strict=True)}
+        out.write(separator + json.dumps(fields, ensure_ascii=False))
+        separator = ",\n"
+    out.write("\n]\n")
+
+
+def write_table(answer: Answer, out: TextIO, width: int | None) -> bool:
+    """Columns side by side where ``width`` (in characters; None: any) allows, else each row as a list of its values.
+
+    Ends after ``SHOWN`` rows; whether more were left.
+    """
+    found = chain.from_iterable(answer.batches)
+    rows = list(islice(found, SHOWN))
+    texts = [[_text(value) for value in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(answer.columns, *texts, strict=True)]
+    if width is None or sum(widths) + 2 * (len(widths) - 1) <= width:
+        right = [any(isinstance(row[index], int | float | Decimal) for row in rows) for index in range(len(widths))]
+        lines = _columns(answer.columns, texts, widths, right)
+    else:
+        lines = _records(answer.columns, texts)
+    out.writelines(f"{line.rstrip()}\n" for line in lines)
+    return next(found, None) is not None
+
+
+def _columns(names: Sequence[str], rows: list[list[str]], widths: list[int], right: list[bool]) -> Iterator[str]:
+    def line(texts: Sequence[str]) -> str:
+        cells = zip(texts, widths, right, strict=True)
+        return "  ".join(
+            " " * (width - cell_len(text)) + text if on_the_right else text + " " * (width - cell_len(text))
+            for text, width, on_the_right in cells
+        )
+
+    yield line(names)
+    yield "  ".join("-" * width for width in widths)
+    yield from map(line, rows)
+
+
+def _records(names: Sequence[str], rows: list[list[str]]) -> Iterator[str]:
+    width = max(map(cell_len, names))
+    for number, row in enumerate(rows, 1):
+        yield f"-- row {number} --"
+        for name, text in zip(names, row, strict=True):
+            yield f"{name}{' ' * (width - cell_len(name))}  {text}"
+
+
+def _text(value: Any) -> str:
+    """A value in one line, fractions to six digits; what a terminal would take for a command is left out."""
+    value = float(value) if isinstance(value, Decimal) else value
+    if isinstance(value, float) and abs(value) < 1e6:
+        return format(value, ".6g")
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    value = _plain(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return harmless(text)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if type(value) in AS_IT_IS:
+        return value
+    if isinstance(value, Decimal):
+        value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return value if isinstance(value, bool) else str(value)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names that an object can have side by side: the second id is id_2."""
+    found: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found

@@ -1,0 +1,98 @@
+"""What the configuration says of protection: which services must be protected, how old a backup may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from avepoint_m365.config import SECTION, check_object_types
+from avepoint_m365.exceptions import ConfigurationError
+from dlt.common.configuration import with_config
+from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
+
+from m365_jobs.config.tenants import configured, setting
+
+ALLOWED_AGE_HOURS = 26.0
+TOLERATED_FAILED_RATIO = 0.05
+
+
+@dataclass(frozen=True)
+class Services:
+    """Object types that are judged even if they never had a job, and those that are not judged."""
+
+    expected: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Protection:
+    """How ``protection_status`` judges. The defaults are those of the configuration."""
+
+    services: Services = Services()
+    of_tenant: Mapping[str, Services] = field(default_factory=dict)
+    """For the tenants that have services of their own."""
+    tolerated_failed_ratio: float = TOLERATED_FAILED_RATIO
+    """Failed objects / all objects up to which a warning counts as a success, 0 to 1."""
+    allowed_age_hours: float = ALLOWED_AGE_HOURS
+    """Hours after which the last success is too old."""
+    allowed_age_of: Mapping[str, float] = field(default_factory=dict)
+    """The same for single object types."""
+
+    def allowed_age(self, object_type: str) -> float:
+        """Hours after which the last success of an object type is too old."""
+        return self.allowed_age_of.get(object_type, self.allowed_age_hours)
+
+
+@with_config(sections=("sources", "avepoint_m365", "protection"))
+def protection(
+    expected_object_types: list[str] | None = None,
+    ignored_object_types: list[str] | None = None,
+    tolerated_failed_ratio: float = TOLERATED_FAILED_RATIO,
+    allowed_age_hours: float = ALLOWED_AGE_HOURS,
+    allowed_age_hours_of: dict[str, float] | None = None,
+) -> Protection:
+    """What the configuration says; each key may stand in ``sources.avepoint_m365`` or its part ``protection``.
+
+    Raises:
+        ConfigurationError: naming the key, the value and what it may be.
+    """
+    if not 0 <= tolerated_failed_ratio <= 1:
+        raise ConfigurationError(
+            f"{SECTION}.protection.tolerated_failed_ratio = {tolerated_failed_ratio} must be between 0 and 1."
+        )
+    ages = {"allowed_age_hours": allowed_age_hours}
+    for object_type, hours in (allowed_age_hours_of or {}).items():
+        check_object_types([object_type], "protection.allowed_age_hours_of")
+        ages[f"allowed_age_hours_of.{object_type}"] = hours
+    for key, hours in ages.items():
+        if not isinstance(hours, int | float) or not 0 < hours < 100_000:
+            raise ConfigurationError(f"{SECTION}.protection.{key} = {hours!r} must be a number of hours above 0.")
+    everyone = Services(
+        _names("expected_object_types", expected_object_types), _names("ignored_object_types", ignored_object_types)
+    )
+    tenants = {name: _services_of(name, everyone) for name in configured()}
+    return Protection(
+        everyone,
+        {name: services for name, services in tenants.items() if services != everyone},
+        tolerated_failed_ratio,
+        allowed_age_hours,
+        allowed_age_hours_of or {},
+    )
+
+
+def _services_of(tenant: str, inherited: Services) -> Services:
+    def names(key: str, otherwise: frozenset[str]) -> frozenset[str]:
+        try:
+            own = setting(tenant, key, list)
+            return otherwise if own is None else _names(f"tenants.{tenant}.{key}", own)
+        except (ConfigurationError, ConfigValueCannotBeCoercedException):
+            # Of that the load of the tenant tells, which it fails; nobody else's does.
+            return otherwise
+
+    return Services(
+        names("expected_object_types", inherited.expected), names("ignored_object_types", inherited.ignored)
+    )
+
+
+def _names(key: str, names: list[str] | None) -> frozenset[str]:
+    return frozenset(one.name for one in check_object_types(names, key)) if names else frozenset()

@@ -1,0 +1,171 @@
+"""Tenants of a managed service provider: sections of the configuration, each inheriting what it does not set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dlt
+from avepoint_m365.config import SECTION, AvePointCredentials, unknown
+from avepoint_m365.exceptions import ConfigurationError
+from dlt.common.configuration import with_config
+from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
+from dlt.common.configuration.utils import deserialize_value
+from dlt.common.typing import TSecretStrValue
+
+from m365_jobs.errors.explain import UsageError
+from m365_jobs.warehouse.pipeline import configured_tenant
+
+TENANTS = f"{SECTION}.tenants"
+
+KEYS: Mapping[str, type] = {
+    **dict.fromkeys(("data_center", "environment", "base_url", "token_url", "endpoint", "start_date"), str),
+    **dict.fromkeys(("locations", "object_types", "expected_object_types", "ignored_object_types"), list),
+    **dict.fromkeys(("split_job_types", "keep_unknown_fields"), bool),
+    **dict.fromkeys(("lag_hours", "max_open_days"), float),
+    **dict.fromkeys(("page_size", "concurrency"), int),
+}
+"""What a tenant may set for itself, beside ``credentials`` and ``trusted_hosts``, which are secret."""
+
+_CREDENTIALS = {
+    **dict.fromkeys(("client_id", "certificate_path", "expires_at"), False),
+    **dict.fromkeys(("client_secret", "certificate_password"), True),
+}
+"""Key to whether it is secret: those are not taken from config.toml."""
+
+_VARIABLES = TENANTS.replace(".", "__").upper() + "__"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant, with a section of its own or, like the one that the configuration names, without."""
+
+    name: str
+    has_section: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the source that are its own. Read when they are asked for, so that a section that cannot be
+        is the failure of its tenant alone.
+
+        Its credentials are its own as a whole, or those of the section above as a whole.
+
+        Raises:
+            ConfigurationError: for a key that no source has, or credentials that lack something.
+        """
+        own: dict[str, Any] = {"tenant": self.name}
+        if not self.has_section:
+            return own
+        _refuse_unknown_keys(self.name)
+        own |= {key: setting(self.name, key, kind) for key, kind in KEYS.items()}
+        own["trusted_hosts"] = setting(self.name, "trusted_hosts", list, secret=True)
+        own["credentials"] = _credentials(self.name)
+        return {key: value for key, value in own.items() if value is not None}
+
+
+def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
+    """The tenants of ``--tenant NAME`` or ``--all-tenants``; without either the one that the section itself names.
+
+    Raises:
+        UsageError: for a name that is not configured, where none is, or where one has to be named.
+    """
+    if names and every:
+        raise UsageError("--tenant and --all-tenants exclude each other.")
+    known = configured()
+    if not names and not every:
+        if only_sections():
+            raise UsageError(
+                "Each tenant has credentials of its own. Say which is meant with --tenant NAME, or all of them with "
+                "--all-tenants."
+            )
+        return [Tenant(configured_tenant())]
+    missing = [name for name in names if name not in known and name != configured_tenant()]
+    if not known and (every or missing):
+        raise UsageError(f"No tenants are configured. Add sections [{TENANTS}.<name>] to .dlt/secrets.toml.")
+    for name in missing:
+        raise unknown("tenants", name, known)
+    return [Tenant(name, name in known) for name in dict.fromkeys(names or known)]
+
+
+def only_sections() -> bool:
+    """Whether there are tenants with sections of their own, and no credentials for anybody else."""
+    return bool(configured()) and not _shared_credentials().client_id
+
+
+@with_config(sections=("sources", "avepoint_m365"))
+def _shared_credentials(credentials: AvePointCredentials = dlt.secrets.value) -> AvePointCredentials:
+    """Those of the section above the tenants'."""
+    return credentials
+
+
+def configured() -> list[str]:
+    """The names of all tenants that the configuration has a section for, in alphabetical order.
+
+    In the environment, where case and most signs are lost, a name is that of a section in a file if there is such a
+    one; else what stands between SOURCES__AVEPOINT_M365__TENANTS__ and the next two underscores, in lower case.
+    """
+    names: set[str] = set()
+    for provider in dlt.config.config_providers:
+        found, _ = provider.get_value("tenants", dict, "", *SECTION.split("."))
+        names.update(found if isinstance(found, Mapping) else ())
+    in_files = {name.upper() for name in names}
+    for key in _variables(_VARIABLES):
+        parts = key.split("__")
+        if not any("__".join(parts[:length]) in in_files for length in range(1, len(parts) + 1)) and parts[0]:
+            names.add(parts[0].lower())
+    return sorted(names)
+
+
+def _variables(prefix: str) -> Iterator[str]:
+    """The variables of the environment that begin with ``prefix``, without it."""
+    return (key.removeprefix(prefix) for key in os.environ if key.startswith(prefix))
+
+
+def setting(tenant: str, key: str, kind: Any, *inner: str, secret: bool = False) -> Any:
+    """What the section of a tenant, or a part of it (``inner``), says of a key; None where it does not. Secrets are
+    not taken from config.toml.
+
+    dlt.config.get would take the dots in a name such as contoso.onmicrosoft.com for those between sections.
+    """
+    for provider in (dlt.secrets if secret else dlt.config).config_providers:
+        value, _ = provider.get_value(key, kind, "", *TENANTS.split("."), tenant, *inner)
+        if value is not None:
+            # Of credentials no value may get into the words of an error.
+            return value if inner else deserialize_value(f"tenants.{tenant}.{key}", value, kind)
+    return None
+
+
+def _credentials(tenant: str) -> AvePointCredentials | None:
+    """Those in the section of a tenant, key by key or as one text of JSON; None where it has none."""
+    try:
+        whole = setting(tenant, "credentials", dict, secret=True) or {}
+    except ConfigValueCannotBeCoercedException:
+        raise ConfigurationError(f"{TENANTS}.{tenant}.credentials is neither a section nor JSON.") from None
+    own = {key: whole.get(key) for key in _CREDENTIALS}
+    for key, secret in _CREDENTIALS.items():
+        value = setting(tenant, key, TSecretStrValue if secret else str, "credentials", secret=secret)
+        own[key] = own[key] if value is None else value
+    if all(value is None for value in own.values()) and setting(tenant, "credentials", dict) is None:
+        return None
+    credentials = AvePointCredentials(**own)
+    credentials.resolve()
+    credentials.identity(f"{TENANTS}.{tenant}")
+    return credentials
+
+
+def _refuse_unknown_keys(name: str) -> None:
+    known = [*KEYS, "trusted_hosts", "credentials"]
+    parts: dict[tuple[str, ...], list[str]] = {(): known, ("credentials",): list(_CREDENTIALS)}
+    for inner, keys in parts.items():
+        path = (*TENANTS.split("."), name, *inner)
+        found = [provider.get_value(path[-1], dict, "", *path[:-1])[0] for provider in dlt.config.config_providers]
+        if not inner and any(one is not None and not isinstance(one, Mapping) for one in found):
+            raise ConfigurationError(f"{TENANTS}.{name} is a value, not a section with keys.")
+        in_files = [key for one in found if isinstance(one, Mapping) for key in one]
+        prefix = "__".join((name, *inner, "")).upper()
+        in_environment = [key.split("__")[0].lower() for key in _variables(_VARIABLES + prefix)]
+        for key in (*in_files, *in_environment):
+            if key not in keys:
+                raise unknown(".".join(("tenants", name, *inner)), key, keys)

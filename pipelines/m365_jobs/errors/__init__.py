@@ -1,0 +1,1 @@
+"""Errors as one readable paragraph with the cure."""

@@ -1,0 +1,1 @@
+"""Health, status and preflight checks, and where their results are sent."""

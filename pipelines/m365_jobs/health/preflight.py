@@ -1,0 +1,151 @@
+"""Whether what a load needs is there, one line each, with the cure for what is not; rights to write show in a load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import dlt
+from avepoint_m365 import avepoint_m365
+from avepoint_m365.api.client import JobsClient
+from avepoint_m365.api.connection import connect
+from avepoint_m365.config import AvePointCredentials
+from avepoint_m365.exceptions import RefusedParametersError, SourceError
+from avepoint_m365.extract.pool import Answer
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+from m365_jobs.config import tenants
+from m365_jobs.config.tenants import Tenant
+from m365_jobs.errors.explain import Failure, explain
+from m365_jobs.health import checks
+from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.tenant_scope import open_scope
+
+SIDE_BY_SIDE = 8
+
+CONNECTING = (
+    "credentials", "data_center", "environment", "base_url", "token_url", "endpoint", "concurrency", "trusted_hosts",
+)  # fmt: skip
+"""The settings that a connection goes by."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``check``."""
+
+    what: str
+    fine: bool
+    text: str
+    exit_code: int = 0
+
+
+def _failed(what: str, why: Failure) -> Finding:
+    return Finding(what, False, why.text, why.exit_code)
+
+
+def findings(
+    destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = ()
+) -> Iterator[Finding]:
+    """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be. The
+    first three for each tenant asked for, some of them side by side: a host that is down is waited for."""
+    warehouse.telemetry_off()
+    from m365_jobs.config.unknown_settings import unheeded  # which looks at settings of health, and that imports this
+
+    for text in unheeded():
+        yield Finding("settings", True, text)
+    several = len(asked) > 1
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for tenant, found in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
+            yield from (replace(one, what=f"{tenant.name}, {one.what}") if several else one for one in found)
+    try:
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        with pipeline.destination_client() as target:
+            ready = target.is_storage_initialized()
+        where = warehouse.location(pipeline)
+    except Exception as error:
+        yield _failed("destination", explain(error))
+    else:
+        state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
+        yield Finding("destination", True, f"{where}: {state}")
+        yield from _states(pipeline)
+
+
+def _of_api(tenant: Tenant) -> tuple[Tenant, list[Finding]]:
+    return tenant, list(_steps(tenant))
+
+
+def _steps(tenant: Tenant) -> Iterator[Finding]:
+    try:
+        own = tenant.settings
+        # The source looks at all settings, and asks nothing.
+        avepoint_m365(**own)
+        connection = connect(**{key: own[key] for key in CONNECTING if key in own})
+    except Exception as error:
+        yield _failed("configuration", explain(error))
+        return
+    addresses = connection.addresses
+    yield Finding("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
+    if ending := expiry(connection.credentials):
+        yield ending
+    try:
+        connection.client.authenticate()
+    except Exception as error:
+        yield _failed("token", explain(error))
+        return
+    yield Finding("token", True, "granted")
+    try:
+        endpoint = _first_page(connection.client).endpoint
+    except Exception as error:
+        yield _failed("permission and API", explain(error))
+        return
+    yield Finding("permission and API", True, f"{endpoint.path} answers")
+
+
+def _first_page(client: JobsClient) -> Answer:
+    try:
+        return client.ask({"pageSize": "10"})
+    except RefusedParametersError:
+        # An API may insist on the number of a page, as loads find out too.
+        return client.ask({"pageSize": "10", "pageIndex": "1"})
+
+
+def _states(pipeline: dlt.Pipeline) -> Iterator[Finding]:
+    """A line for each state of the API that nobody knows."""
+    try:
+        with open_scope(pipeline) as scope:
+            for text in checks.unknown_states(scope):
+                yield Finding("states", True, text)
+    except DestinationUndefinedEntity:
+        return
+    except Exception as error:
+        yield _failed("states", explain(error))
+
+
+def expiry(credentials: AvePointCredentials) -> Finding | None:
+    """A line on credentials that have ended or end within 30 days."""
+    ends = credentials.ends_at()
+    left = ends - datetime.now(UTC) if ends else timedelta.max
+    if left < timedelta(0):
+        return Finding("credentials", False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.", 1)
+    if left < timedelta(days=30):
+        return Finding("credentials", True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon.")
+    return None
+
+
+def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Of the tenants named, each whose credentials are configured and have ended or end soon, with a line on them."""
+    sections, shared = tenants.configured(), warehouse.configured_tenant()
+    for name in names:
+        if name not in sections and name != shared:
+            continue
+        try:
+            own = Tenant(name, name in sections).settings.get("credentials")
+            ending = expiry(own or connect().credentials)
+        except (SourceError, ConfigurationException):
+            # Who looks at the warehouse needs no credentials of the API, and loads tell what is wrong with theirs.
+            continue
+        if ending:
+            yield name, ending.text

@@ -1,0 +1,1 @@
+"""Loading one tenant or many."""

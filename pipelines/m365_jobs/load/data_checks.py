@@ -1,0 +1,143 @@
+"""Checks of what a load has just brought, in the warehouse itself. What they find is told and kept, never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.extract import DltResource
+
+from m365_jobs.warehouse.reader import open_in_load
+from m365_jobs.warehouse.tenant_scope import Scope
+
+TOLERANCE = 60
+"""Seconds by which a duration may differ from finish less start: the API gives it in thousandths of an hour."""
+
+RULES = {
+    "key_unique": (
+        "the same job twice in jobs",
+        """SELECT j.id FROM ids l JOIN jobs j ON j.id = l.id
+        GROUP BY j.id HAVING count(*) > 1""",
+    ),
+    "details_key_unique": (
+        "the same job twice in jobs__backup_details",
+        """SELECT d.job_id AS id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id
+        GROUP BY d.job_id HAVING count(*) > 1""",
+    ),
+    "errors_key_unique": (
+        "the same error of a job twice in jobs__job_errors",
+        """SELECT e.job_id AS id FROM ids l JOIN jobs__job_errors e ON e.job_id = l.id
+        GROUP BY e.job_id, e.error_index HAVING count(*) > 1""",
+    ),
+    "details_present": (
+        "a job without its row in jobs__backup_details",
+        """SELECT l.id FROM ids l
+        LEFT JOIN jobs__backup_details d ON d.job_id = l.id WHERE d.job_id IS NULL""",
+    ),
+    "counts_not_negative": (
+        "a negative number of objects",
+        """SELECT l.id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id
+        WHERE d.total_number < 0 OR d.failed_number < 0 OR d.successful_number < 0 OR d.skipped_number < 0""",
+    ),
+    "occurrences_not_negative": (
+        "an error with a negative number of occurrences",
+        """SELECT l.id FROM ids l JOIN jobs__job_errors e ON e.job_id = l.id
+        WHERE e.number < 0""",
+    ),
+    "finish_after_start": (
+        "a finish before the start",
+        "SELECT l.id FROM loaded l WHERE l.finish_time < l.start_time",
+    ),
+    "duration_consistent": (
+        "a duration more than a minute off finish less start",
+        f"""SELECT l.id FROM loaded l
+        WHERE abs(l.duration_hours * 3600 - date_diff('second', l.start_time, l.finish_time)) > {TOLERANCE}""",
+    ),
+}
+"""Name to what is wrong where a row comes back, and the rows' query in DuckDB's dialect. Only jobs of this load are
+looked at, and what belongs to them."""
+
+PRESENT = "job_present"
+PROBLEMS = {
+    PRESENT: "no row in jobs, unlike its details and errors",
+    **{name: what for name, (what, _) in RULES.items()},
+}
+"""Name of each rule to what is wrong where it is broken."""
+
+QUESTION = """WITH
+loaded AS (SELECT * FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)),
+ids AS (SELECT DISTINCT id FROM loaded)
+""" + " UNION ALL ".join(
+    f"SELECT '{rule}' AS rule, count(*) AS jobs, min(id) AS example FROM ({query}) AS found"
+    for rule, query in {PRESENT: "SELECT id FROM ids", **{name: query for name, (_, query) in RULES.items()}}.items()
+)
+"""One statement for all rules, for a scope of one tenant: the jobs that break each, but for the first, for which it
+counts those that are there. To look among all details and errors for some without a job would take longer the more
+the warehouse holds."""
+
+IDS = "SELECT DISTINCT id FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)"
+
+COLUMNS: Any = {
+    **{name: {"data_type": "text"} for name in ("run_id", "tenant", "rule", "problem", "example")},
+    "jobs": {"data_type": "bigint"},
+    "found_at": {"data_type": "timestamp", "timezone": True},
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of ``load_findings``: a rule that jobs of a run break, how many, and the id of one of them."""
+
+    run_id: str
+    tenant: str
+    rule: str
+    problem: str
+    jobs: int
+    example: str
+    found_at: datetime
+
+    def __str__(self) -> str:
+        others = "1 job has" if self.jobs == 1 else f"{self.jobs:,} jobs have"
+        return f"{others} {self.problem} ({self.rule}), for instance {self.example}"
+
+
+def check(
+    pipeline: dlt.Pipeline, tenant: str, run_id: str, since: datetime, read: pa.ChunkedArray | None = None
+) -> list[Finding]:
+    """What is wrong with the jobs of a tenant that were fetched since a time (UTC), and with what belongs to them.
+
+    ``read`` are the ids, each once, of the jobs that were fetched, where they are known: details and errors were
+    loaded of each, so each has to be there.
+
+    Raises:
+        DatabaseException: where the destination refuses the question.
+    """
+    since_text = since.isoformat(sep=" ")
+    with open_in_load(pipeline) as reader:
+        scope = Scope(reader, [tenant])
+        found = {row["rule"]: (row["jobs"], row["example"]) for row in scope.rows(QUESTION, since=since_text)}
+        present, _ = found.pop(PRESENT)
+        if read is not None and present < len(read):
+            there = pa.array([row["id"] for row in scope.rows(IDS, since=since_text)], pa.string())
+            missing = read.filter(pc.invert(pc.is_in(read, there)))
+            found[PRESENT] = (len(missing), pc.min(missing).as_py())
+    now = datetime.now(UTC)
+    return [
+        Finding(run_id, tenant, rule, PROBLEMS[rule], jobs, example, now)
+        for rule, (jobs, example) in found.items()
+        if jobs
+    ]
+
+
+def resource(findings: list[Finding]) -> DltResource:
+    """Appends findings to ``load_findings``; without any it only sees to it that the table is there."""
+
+    def load_findings() -> Iterator[Any]:
+        yield [asdict(one) for one in findings] or dlt.mark.materialize_table_schema()
+
+    return dlt.resource(load_findings, name="load_findings", write_disposition="append", columns=COLUMNS)

@@ -1,0 +1,111 @@
+"""Loading several tenants: side by side, and none held up by another that fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from avepoint_m365 import Progress
+from avepoint_m365.exceptions import InterruptedLoadError
+
+from m365_jobs.config.tenants import Tenant
+from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
+from m365_jobs.load.run import Options, load
+from m365_jobs.load.summary import Summary
+from m365_jobs.locks.base import Busy, Say, refuse_age
+from m365_jobs.locks.wait import unless
+from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
+
+THREADS = "tenant"
+"""What the names of their threads begin with."""
+
+
+@dataclass
+class Outcome:
+    """How the load of one tenant ended: with a summary, with a failure, or left to another worker."""
+
+    tenant: str
+    summary: Summary | None = None
+    failure: Failure | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """That of a load of this tenant alone."""
+        if self.failure:
+            return self.failure.exit_code
+        return self.summary.exit_code if self.summary else FINE
+
+
+@dataclass
+class Group:
+    """The loads of several tenants, as a whole; read it from any thread while they go on."""
+
+    progress: dict[str, Progress]
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """That of all tenants if it is the same; else 1 if any failed, or 3 if any is incomplete."""
+        codes = {one.exit_code for one in self.outcomes}
+        if len(codes) == 1:
+            return codes.pop()
+        return FAILED if any(one.failure for one in self.outcomes) else max(codes, default=FINE)
+
+
+def load_all(
+    tenants: Sequence[Tenant],
+    options: Options,
+    group: Group,
+    say: Say,
+    failed: Callable[[BaseException], None],
+    side_by_side: int,
+) -> None:
+    """Loads each tenant with ``options``; ``group`` tells how far they are and, at the end, how each ended.
+
+    ``failed`` is told of each exception, after it was recorded. ``side_by_side`` is how many tenants are read at once;
+    how many requests are under way is up to ``concurrency``, for each API host.
+
+    Raises:
+        UsageError: before anything is loaded, where the warehouse cannot tell how long ago a tenant was.
+        InterruptedLoadError: once all have ended, where that was asked for (KeyboardInterrupt).
+    """
+    # Before others read the configuration: it writes to it.
+    telemetry_off()
+    if options.min_age and not options.file:
+        refuse_age(options.min_age, destination_type(options.destination))
+
+    def one(tenant: Tenant) -> Outcome:
+        def tell(text: str) -> None:
+            say(f"{tenant.name}: {text}")
+
+        try:
+            with unless(group.progress[tenant.name].traffic.interrupted):
+                summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
+            outcome = Outcome(tenant.name, summary=summary)
+        except Busy as busy:
+            tell(f"left out. {busy}")
+            outcome = Outcome(tenant.name)
+        except Exception as error:
+            failed(error)
+            outcome = Outcome(tenant.name, failure=explain(error))
+        # What was read is not needed any more, and there may be hundreds of tenants.
+        group.progress[tenant.name].results = []
+        group.outcomes.append(outcome)
+        return outcome
+
+    try:
+        with ThreadPoolExecutor(side_by_side, thread_name_prefix=THREADS) as pool:
+            try:
+                list(pool.map(one, tenants))
+            except KeyboardInterrupt:
+                for progress in group.progress.values():
+                    progress.traffic.interrupted.set()
+                say("Interrupted; each tenant ends with the request or the write that it is at.")
+                raise InterruptedLoadError from None
+    finally:
+        # Ctrl+C may come between the start of a thread and the pool's note of it.
+        for thread in threading.enumerate():
+            if thread.name.startswith(THREADS) and thread.is_alive():
+                thread.join()

@@ -1,0 +1,146 @@
+"""What an earlier load left in the pipeline's folder, and cursors whose rows are gone: seen to before a load begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.destination.client import StateInfo, WithStateSync
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from m365_jobs.locks.base import Say
+from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations import base as destinations
+from m365_jobs.warehouse.reader import open_in_load
+
+MARK = "warehouse"
+"""A file in a pipeline's folder; see ``mark``."""
+
+
+def finish(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
+    """Loads packages that an earlier load left, then takes state and schema from the destination. The time (UTC) from
+    which on what it loaded had been fetched; None where it loaded nothing.
+
+    The destination's cursors are the ones that match its rows: a working directory may have seen another warehouse
+    since, or a newer copy of this one. So what was read but not made ready to load is dropped, and read again from
+    there: dlt cannot go on where it was killed right after it had made a package ready.
+    """
+    folder = Path(pipeline.working_dir)
+    since = None
+    ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
+    if ready or read:
+        if not _is_marked(pipeline):
+            say(
+                "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
+            )
+        elif ready and _others_loaded_since(pipeline, ready):
+            # It would put back jobs as they were then, behind the cursors of the loads that have been made since.
+            say(
+                "Dropping what an interrupted load had read: another machine has loaded since. If it was a backfill, "
+                "run that again."
+            )
+        elif ready:
+            say("An earlier load was interrupted; finishing what it had read.")
+            since = min(pipeline.get_load_package_state(one)["created_at"] for one in ready)
+            _load_what_is_ready(pipeline)
+        else:
+            say("An earlier load was interrupted while it read; reading that again.")
+    # A folder without its state counts as new, however much of it a process that is killed in here leaves.
+    (folder / pipeline.STATE_FILE).unlink(missing_ok=True)
+    pipeline.drop()
+    pipeline.activate()
+    pipeline.sync_destination()
+    destinations.ensure_ours(pipeline)
+    mark(pipeline)
+    return since
+
+
+def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:
+    """Forgets cursors whose rows are gone. dlt's ``drop`` of a single resource takes the tables of all partitions and
+    tenants with it, but no cursor but its own."""
+    sources = pipeline.state.get("sources", {})
+    if not sources.get(destinations.SCHEMA, {}).get("resources") or _was_loaded(pipeline, tenant):
+        return
+    say(f"The warehouse no longer holds what was loaded before of {tenant}; reading everything again.")
+    with pipeline.managed_state() as state:
+        del state["sources"][destinations.SCHEMA]
+
+
+def _was_loaded(pipeline: dlt.Pipeline, tenant: str) -> bool:
+    """Whether the warehouse knows of any load of a tenant, be it one that found no job; and if any found jobs, whether
+    it still holds one of them."""
+    with open_in_load(pipeline) as reader:
+
+        def most(what: str, table: str) -> Any:
+            # In words that every destination has: to translate takes longer than to ask.
+            (row,) = reader.rows(f"SELECT {what} AS most FROM {reader.table(table)} WHERE tenant = %s", tenant)
+            return row["most"]
+
+        try:
+            found = most("max(distinct_jobs)", "load_audit")
+            return found is not None and (found == 0 or most("max(id)", "jobs") is not None)
+        except DestinationUndefinedEntity:
+            return False
+
+
+def mark(pipeline: dlt.Pipeline) -> None:
+    """Keeps, beside the packages of a load, which warehouse they are for, and the version of its cursors that they go
+    on from."""
+    text = f"{warehouse.fingerprint(pipeline)} {_version(_stored_state(pipeline))}"
+    (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
+
+
+def _marked(pipeline: dlt.Pipeline) -> tuple[str, int]:
+    """What ``mark`` kept; nothing and 0 where it kept nothing."""
+    mark = Path(pipeline.working_dir) / MARK
+    name, _, version = mark.read_text(encoding="utf-8").partition(" ") if mark.exists() else ("", "", "")
+    return name, int(version or 0)
+
+
+def _is_marked(pipeline: dlt.Pipeline) -> bool:
+    """Whether the packages there are for the warehouse as it is. One that was made anew, or is an older copy, lacks
+    rows that lie before their cursors."""
+    name, version = _marked(pipeline)
+    return name == warehouse.fingerprint(pipeline) and version <= _version(_stored_state(pipeline))
+
+
+def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
+    """Whether the warehouse's cursors have moved on, and not by what is ready to load itself: killed right after it
+    was loaded, it is still there."""
+    stored = _stored_state(pipeline)
+    return _version(stored) > _marked(pipeline)[1] and stored is not None and stored._dlt_load_id not in ready
+
+
+def _stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
+    """dlt's state, cursors included, as the warehouse has it, if it has one."""
+    with pipeline.destination_client() as client:
+        try:
+            return client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
+        except DestinationUndefinedEntity:
+            return None
+
+
+def _version(state: StateInfo | None) -> int:
+    return state.version if state else 0
+
+
+def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
+    """The load packages of a pipeline's folder; none where dlt was killed while it made the folder they lie in."""
+    try:
+        return listing()
+    except FileNotFoundError:
+        return []
+
+
+def _load_what_is_ready(pipeline: dlt.Pipeline) -> None:
+    try:
+        pipeline.load()
+    except PipelineStepFailed as error:
+        # Killed between the end of a package and its move to the loaded ones, which dlt does not make up for.
+        if not isinstance(error.exception, LoadPackageAlreadyCompleted):
+            raise

@@ -1,0 +1,113 @@
+"""The rows of ``load_runs``, those of failed runs included, which wait in a file until the destination takes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dlt
+from avepoint_m365 import Progress
+from dlt.extract import DltResource
+
+from m365_jobs.errors.explain import Failure
+
+COLUMNS: Any = {
+    **{
+        name: {"data_type": "text"}
+        for name in ("run_id", "tenant", "status", "error_kind", "detail", "product_version")
+    },
+    **{name: {"data_type": "timestamp", "timezone": True} for name in ("started_at", "ended_at")},
+    **{name: {"data_type": "bigint"} for name in ("requests", "jobs")},
+}
+
+KEY = "run_id"
+ONCE: Any = {"disposition": "merge", "strategy": "delete-insert"}
+"""How rows are added: in place of one with the same key, if there is one."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of ``load_runs``; times in UTC."""
+
+    run_id: str
+    tenant: str
+    started_at: datetime
+    ended_at: datetime
+    status: str
+    error_kind: str | None
+    detail: str | None
+    requests: int
+    jobs: int
+    product_version: str = version("avepoint-m365-jobs")
+
+
+def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, why: Failure, done: Progress) -> Run:
+    """The row of a run that ended with an error."""
+    return Run(run_id, tenant, started_at, ended_at, "failed", why.kind, why.text, done.traffic.attempts, done.jobs)
+
+
+def resource(rows: Iterator[Run | None]) -> DltResource:
+    """Appends rows to ``load_runs``; None means that the next row is not known yet.
+
+    A row takes the place of one of the same run: a package may be loaded twice, where the first time was cut short.
+    """
+
+    def load_runs() -> Iterator[Any]:
+        for row in rows:
+            yield row and asdict(row)
+
+    return dlt.resource(load_runs, name="load_runs", write_disposition=ONCE, primary_key=KEY, columns=COLUMNS)
+
+
+class Backlog:
+    """Rows of failed runs that are not in the warehouse yet, in a file beside the pipeline's folder."""
+
+    def __init__(self, pipelines: str | Path, name: str, warehouse: str) -> None:
+        """``pipelines`` is dlt's folder of them, ``name`` that of the pipeline, ``warehouse`` the fingerprint of
+        the one that the rows belong to."""
+        self._path = Path(pipelines) / f"{name}.failed_runs.jsonl"
+        self._warehouse = warehouse
+
+    def add(self, run: Run) -> None:
+        """Keeps a row until the warehouse has it."""
+        line = {"warehouse": self._warehouse, **asdict(run)}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            # On a line of its own, even if another process was killed within the one before.
+            file.write("\n" + json.dumps(line, default=datetime.isoformat) + "\n")
+
+    def rows(self) -> list[Run]:
+        """The rows that wait for this warehouse."""
+        rows = []
+        for line in self._lines():
+            if line.pop("warehouse") == self._warehouse:
+                for name in ("started_at", "ended_at"):
+                    line[name] = datetime.fromisoformat(line[name])
+                rows.append(Run(**line))
+        return rows
+
+    def clear(self) -> None:
+        """Forgets the rows of this warehouse, once it has them."""
+        others = [line for line in self._lines() if line["warehouse"] != self._warehouse]
+        if others:
+            fresh = self._path.with_suffix(".new")
+            fresh.write_text("".join(json.dumps(line) + "\n" for line in others), encoding="utf-8")
+            fresh.replace(self._path)
+        else:
+            self._path.unlink(missing_ok=True)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        lines = []
+        for text in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                continue  # empty, or of a process that was killed while it wrote
+        return lines

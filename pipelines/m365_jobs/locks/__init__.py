@@ -1,0 +1,1 @@
+"""Locks that keep two workers from loading one tenant at once."""

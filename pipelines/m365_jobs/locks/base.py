@@ -1,0 +1,172 @@
+"""Workers that share nothing but the warehouse: no tenant is loaded by two at once, and none writes into another.
+
+PostgreSQL and lakes keep a lease for each tenant, which expires where its holder does not renew it. A DuckDB file is a
+lock by itself. Other destinations have neither: let one machine load at a time there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from types import TracebackType
+from typing import Any
+
+import dlt
+
+from m365_jobs.errors.explain import UsageError, WarehouseError, explain
+from m365_jobs.locks.wait import pause
+
+SECONDS = 60.0
+"""How long a lease lasts that nobody renews. Its holder renews it every third of that."""
+
+POLL = 1.0
+"""Seconds between two looks whether a lease is free."""
+
+Say = Callable[[str], None]
+
+
+class Busy(WarehouseError):
+    """Another worker is loading the tenant, or has just done so."""
+
+
+def has_leases(destination_type: str) -> bool:
+    """Whether a destination of that type can keep leases."""
+    return destination_type.endswith((".postgres", ".filesystem"))
+
+
+def refuse_age(min_age: timedelta | None, destination_type: str) -> None:
+    """Refuses an age above 0 for a destination that keeps no leases, and so does not know when a load ended.
+
+    Raises:
+        UsageError: saying what it is for.
+    """
+    if min_age and not has_leases(destination_type):
+        raise UsageError("--min-age-minutes is for workers that share a warehouse in PostgreSQL or a lake.")
+
+
+class Lease:
+    """A tenant's lease, where the warehouse has no such thing: there to be taken by anyone."""
+
+    def take(self, min_age: timedelta | None, patience: float, say: Say) -> None:
+        """Takes the lease before anything is read.
+
+        With ``min_age`` raises ``Busy`` where another worker has it, or has given it back less than that ago; without,
+        waits for it, at most ``patience`` seconds.
+
+        Raises:
+            UsageError: for an age above 0, where the warehouse has no leases.
+        """
+        refuse_age(min_age, "")
+
+    @contextmanager
+    def writing(self, client: Any) -> Iterator[None]:
+        """Waits until the holder, with an open connection where the destination has such, may write, and makes sure
+        that the lease is still its own; around all that is written.
+
+        Raises:
+            WarehouseError: where another worker has taken the lease meanwhile.
+        """
+        yield
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        pass
+
+
+class KeptLease(Lease, ABC):
+    """What the kinds of lease that a warehouse keeps have in common: waiting for it, and a thread that renews it."""
+
+    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
+        self._pipeline, self._tenant, self._run_id, self._say = pipeline, tenant, run_id, say
+        self._holder = f"{socket.gethostname()}, process {os.getpid()}, run {run_id[:8]}"
+        self._ended, self._renewing = threading.Event(), threading.Thread(target=self._go_on_renewing, daemon=True)
+
+    @abstractmethod
+    def _try(self, age: float) -> str:
+        """Takes the lease, or says why it is not to be had; ``age`` in seconds as in ``take``."""
+
+    @abstractmethod
+    def _renew(self, client: Any = None) -> bool:
+        """Renews the lease, with an open connection where there is one; false where another has it."""
+
+    @abstractmethod
+    def _give_back(self) -> None:
+        """Ends the lease, unless another has it."""
+
+    def take(self, min_age: timedelta | None, patience: float, say: Say) -> None:
+        age, give_up, told = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
+        while busy := self._try(age):
+            if min_age is not None:
+                raise Busy(busy)
+            if time.monotonic() > give_up:
+                raise Busy(f"{busy} Waited {patience / 60:.0f} minutes for it. End that load, then run this again.")
+            if not told:
+                say(f"{busy} Waiting for it (at most {patience / 60:.0f} minutes).")
+            told = True
+            pause(POLL)
+        self._renewing.start()
+
+    def _running(self, holder: str) -> str:
+        return f"Another load of tenant {self._tenant} is running ({holder})."
+
+    def _too_young(self, seconds: float) -> str:
+        return f"The last load of tenant {self._tenant} ended {seconds:.0f} seconds ago."
+
+    def _go_on_renewing(self) -> None:
+        while not self._ended.wait(SECONDS / 3):
+            try:
+                self._renew()
+            except Exception as error:
+                # Whether the lease outlived this is seen before anything is written.
+                self._say(f"The lease of tenant {self._tenant} could not be renewed yet. {explain(error).text}")
+
+    def _kept_apart(self, client: Any) -> AbstractContextManager[None]:
+        """Waits for loads of other tenants that must not write at the same time; around all that is written."""
+        return nullcontext()
+
+    @contextmanager
+    def writing(self, client: Any) -> Iterator[None]:
+        if not self._renewing.is_alive():
+            # Interrupted while it waited, say. In a lake a renewal would be taken for a lease: it would rob the holder.
+            raise WarehouseError(f"This load never had the lease of tenant {self._tenant}, so it wrote nothing.")
+        with self._kept_apart(client):
+            if not self._renew(client):
+                raise WarehouseError(
+                    f"This load of tenant {self._tenant} stood still for so long that another took its place, so it "
+                    "wrote no more. Nothing is lost: the other, or the next, loads the same jobs."
+                )
+            yield
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if not self._renewing.is_alive():
+            return
+        self._ended.set()
+        self._renewing.join()
+        try:
+            self._give_back()
+        except Exception as error:
+            why = explain(error).text
+            self._say(f"The lease of tenant {self._tenant} ends within {SECONDS:.0f} seconds, not at once. {why}")
+
+
+def lease_of(pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> Lease:
+    """The lease of a tenant in the pipeline's warehouse, not taken yet; given back at the end of its ``with``."""
+    # Each kind brings libraries that the others do not need.
+    kind = pipeline.destination.destination_type
+    if kind.endswith(".postgres"):
+        from m365_jobs.locks.postgres import PostgresLease
+
+        return PostgresLease(pipeline, tenant, run_id, say)
+    if kind.endswith(".filesystem"):
+        from m365_jobs.locks.lake import LakeLease
+
+        return LakeLease(pipeline, tenant, run_id, say)
+    return Lease()

@@ -1,0 +1,179 @@
+"""Leases in a lake: a small Delta table for each tenant, in a folder beside the dataset's.
+
+A lake has no server that could judge. Delta has commits: of two that go on from the same version, one is refused. So a
+lease is taken by the commit that says so, each renewal is a commit, and a holder whose commit is refused has lost it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dlt
+import dlt.common.libs.deltalake  # Says what to install where deltalake is missing, so it comes first.
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+from dlt.common.destination.client import WithStateSync
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.destinations.exceptions import DatabaseTransientException
+
+from m365_jobs.locks import base as leases
+from m365_jobs.locks.base import KeptLease, Say
+from m365_jobs.locks.pipeline_folder import LOCK_WAIT
+from m365_jobs.warehouse.destinations import lake
+from m365_jobs.warehouse.pipeline import pipeline_name
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""What the clocks of two workers may differ by: so much longer than a lease lasts, it is left alone by a worker that
+cannot wait to see it expire."""
+
+TIDY_EVERY = 100
+"""Versions of a lease's table after which the files of old ones are removed."""
+
+KEEP_HOURS = 1
+"""How old these have to be: another may be about to read them."""
+
+COLUMNS = pa.schema(
+    [
+        ("tenant", pa.string()),
+        ("holder", pa.string()),
+        ("renewed_at", pa.timestamp("us", "UTC")),
+        ("ended_at", pa.timestamp("us", "UTC")),
+    ]
+)
+ONCE = CommitProperties(max_commit_retries=0)
+"""Has Delta refuse a commit after any other, also after one that it could be reconciled with."""
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What delta-rs hands on of its storage as it is, a server that is down say, is the destination's failure."""
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseTransientException(error) from error
+
+
+class LakeLease(KeptLease):
+    """A table of one row: ``holder`` (null when free), ``renewed_at``, ``ended_at`` (end of the last load)."""
+
+    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
+        super().__init__(pipeline, tenant, run_id, say)
+        self._name = pipeline_name(tenant)
+        self._place: dict[str, Any] = {}
+        self._table: Any = None
+        self._last_end: datetime | None = None
+        self._one_at_a_time = threading.Lock()
+        self._seen: tuple[int, float] | None = None
+        """The version that another's lease was first seen at, and when, by a clock that nobody sets."""
+
+    @_refusals()
+    def _try(self, age: float) -> str:
+        if not self._place:
+            # Asked here for the thread that renews: dlt reads the configuration for the thread that asks.
+            client: Any = self._pipeline.destination_client()
+            folder = client.pathlib.join(client.bucket_path, f"{client.dataset_name}_leases", self._name)
+            self._place = {"table_uri": client.make_remote_url(folder), "storage_options": lake.storage_options(client)}
+        self._table = self._open()
+        row = self._row(self._table)
+        if (holder := row.get("holder")) and not self._expired(row["renewed_at"]):
+            return self._running(holder)
+        self._last_end = row.get("ended_at")
+        # An end that is to come is of a clock that was put back since, and says nothing.
+        if self._last_end and 0 <= (ago := (datetime.now(UTC) - self._last_end).total_seconds()) < age:
+            return self._too_young(ago)
+        return "" if self._commit(self._holder, self._last_end) else self._running("since just now")
+
+    def _open(self) -> DeltaTable:
+        if not DeltaTable.is_deltatable(*self._place.values()):
+            try:
+                return DeltaTable.create(schema=COLUMNS, **self._place)
+            except DeltaError:
+                # Another was faster, if it is there now.
+                if not DeltaTable.is_deltatable(*self._place.values()):
+                    raise
+        return DeltaTable(**self._place)
+
+    @staticmethod
+    def _row(table: DeltaTable) -> dict[str, Any]:
+        rows: list[dict[str, Any]] = table.to_pyarrow_table().to_pylist()
+        return rows[0] if rows else {}
+
+    def _expired(self, renewed_at: datetime) -> bool:
+        """Whether a lease stayed as it is for as long as it lasts while we looked, or is of another time altogether."""
+        version, now = self._table.version(), time.monotonic()
+        if self._seen is None or self._seen[0] != version:
+            self._seen = version, now
+        lasts = timedelta(seconds=leases.SECONDS)
+        return now - self._seen[1] > leases.SECONDS or abs(datetime.now(UTC) - renewed_at) > lasts + CLOCKS_DIFFER
+
+    def _commit(self, holder: str | None, ended_at: datetime | None) -> bool:
+        """Writes the row as the version after the one that is known; false where there is one already."""
+        row = {"tenant": self._tenant, "holder": holder, "renewed_at": datetime.now(UTC), "ended_at": ended_at}
+        rows = pa.Table.from_pylist([row], COLUMNS)
+        try:
+            write_deltalake(self._table, rows, mode="overwrite", commit_properties=ONCE)
+        except CommitFailedError:
+            return False
+        return True
+
+    @contextmanager
+    def _kept_apart(self, client: Any) -> Iterator[None]:
+        if self._tables_are_there():
+            yield
+            return
+        # Two that make them at once would fail each other.
+        with MakingLease(self._pipeline, self._tenant, self._run_id, self._say) as making:
+            making.take(None, LOCK_WAIT, self._say)
+            yield
+
+    def _tables_are_there(self) -> bool:
+        """Whether the lake has the tables and columns of the pipeline's schemas, so that dlt makes none."""
+        client, schemas = self._pipeline.destination_client(), self._pipeline.schemas
+        assert isinstance(client, WithStateSync)
+        try:
+            return bool(self._pipeline.schema_names) and all(
+                client.get_stored_schema_by_hash(schemas[name].version_hash) for name in self._pipeline.schema_names
+            )
+        except DestinationUndefinedEntity:
+            return False
+
+    @_refusals()
+    def _renew(self, client: Any = None) -> bool:
+        with self._one_at_a_time:
+            return self._hold(self._holder, self._last_end)
+
+    @_refusals()
+    def _give_back(self) -> None:
+        with self._one_at_a_time:
+            self._hold(None, datetime.now(UTC))
+            if self._table.version() % TIDY_EVERY < 2:
+                self._table.vacuum(retention_hours=KEEP_HOURS, enforce_retention_duration=False, dry_run=False)
+
+    def _hold(self, holder: str | None, ended_at: datetime | None) -> bool:
+        """Commits as the holder, and once more where the version after the known one is its own: a commit may arrive
+        although its answer does not."""
+        if self._commit(holder, ended_at):
+            return True
+        newest = self._open()
+        if self._row(newest).get("holder") != self._holder:
+            # The known version stays as it is: a lease that was lost is not to be had by trying again.
+            return False
+        self._table = newest
+        return self._commit(holder, ended_at)
+
+
+class MakingLease(LakeLease):
+    """Held by a load, of whatever tenant, that makes tables or columns."""
+
+    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
+        super().__init__(pipeline, tenant, run_id, say)
+        self._name = "tables"
+
+    def _running(self, holder: str) -> str:
+        return f"Another load is making the tables of the lake ({holder})."

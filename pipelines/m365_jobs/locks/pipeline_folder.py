@@ -1,0 +1,97 @@
+"""Loads and exports that must not go on at once: those of one pipeline folder, and those that write."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.destinations.exceptions import DestinationConnectionError
+from filelock import FileLock, Timeout
+
+from m365_jobs.errors.explain import WarehouseError, in_use
+from m365_jobs.locks.base import Busy, Lease, Say
+from m365_jobs.locks.wait import pause
+
+LOCK_WAIT = 600.0
+"""Seconds that a second load waits for the first."""
+
+LOCK_POLL = 0.2
+"""Seconds between two looks whether a folder, or a DuckDB file, is free."""
+
+
+threads = threading.Lock()
+"""Tenants of one process read side by side but write one after the other, which any destination can take."""
+
+
+@contextmanager
+def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None]:
+    """Keeps two loads with one pipeline folder apart; the second waits, or, with ``min_age``, raises ``Busy``. dlt
+    clears and fills that folder from the moment a pipeline is opened."""
+    folder = Path(get_dlt_pipelines_dir())
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{name}.lock")
+    minutes = f"{LOCK_WAIT / 60:.0f} minutes"
+    give_up, told = time.monotonic() + LOCK_WAIT, False
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            break
+        except Timeout as error:
+            if min_age is not None:
+                raise Busy("Another load of it is running on this machine.") from None
+            if time.monotonic() > give_up:
+                raise WarehouseError(
+                    f"Another load of {name} has been running for more than {minutes}. "
+                    "Wait for it or end it, then run this again."
+                ) from error
+        if not told:
+            say(f"Another load of {name} is running; waiting for it (at most {minutes}).")
+        told = True
+        pause(LOCK_POLL)
+    with lock:
+        lock.release()
+        yield
+
+
+@contextmanager
+def writing_turn(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]:
+    """Keeps apart loads that must not write at once, wherever they run.
+
+    A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has locks for such uses, which
+    end with their connection. In a lake tenants write side by side, each as long as it has its lease. Other
+    destinations know neither.
+    """
+    with threads, ExitStack() as stack:
+        connects = pipeline.destination.destination_type.endswith((".duckdb", ".postgres"))
+        stack.enter_context(lease.writing(stack.enter_context(_connected(pipeline, say)) if connects else None))
+        yield
+
+
+@contextmanager
+def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
+    """A connection to the warehouse, which is waited for while another program has a DuckDB file open."""
+    give_up, told = time.monotonic() + LOCK_WAIT, False
+    client: Any = pipeline.sql_client()
+    while True:
+        try:
+            client.open_connection()
+            break
+        except DestinationConnectionError as error:
+            if not in_use(error) or time.monotonic() > give_up:
+                raise
+            pause(LOCK_POLL)
+            if not told:
+                minutes = f"{LOCK_WAIT / 60:.0f} minutes"
+                say(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
+            told = True
+    try:
+        yield client
+    finally:
+        client.close_connection()

@@ -1,0 +1,193 @@
+"""From the plain SQL of a view's file to the dialect, the dataset and the settings of a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+
+import sqlglot
+from avepoint_m365.settings import ObjectType
+from sqlglot import exp
+from sqlglot.optimizer.eliminate_ctes import eliminate_ctes
+from sqlglot.optimizer.pushdown_projections import pushdown_projections
+from sqlglot.optimizer.qualify import qualify
+
+from m365_jobs.config.protection import Protection
+from m365_jobs.marts.catalog import TABLES, VIEWS, source
+
+DIALECT = "duckdb"
+"""What the files are written in."""
+
+Place = Callable[[str], Sequence[str]]
+"""Where a table or view of the dataset is: the parts of its full name, unquoted."""
+
+SECONDS = {
+    "bigquery": "UNIX_SECONDS(:x)",
+    "clickhouse": "toUnixTimestamp(:x)",
+    "tsql": "DATEDIFF_BIG(SECOND, '1970-01-01', :x)",
+}
+"""Seconds since 1970 where sqlglot has no word for them."""
+
+MATERIALIZES = ("duckdb", "postgres")
+"""Dialects that can be told to work out a part of a query once."""
+
+WIDENS = ("duckdb", "postgres")
+"""Dialects in which the sum of bigints is of a wider type, and may be too large for a bigint."""
+
+COLLATES = ("duckdb", "postgres")
+"""Dialects that know the collation "C": the same letters and order in a database of any language."""
+
+REPLACES_ONCE = ("duckdb", "postgres")
+"""Dialects whose regexp_replace needs to be told to replace all matches; elsewhere a fourth argument means another
+thing or is an error, which sqlglot does not know."""
+
+
+def render(view: str, dialect: str, protection: Protection, place: Place | None = None) -> str:
+    """The query of a view in another dialect. Without ``place`` tables have bare names."""
+    return _query(view, dialect, protection, place).sql(dialect, pretty=True, comments=False)
+
+
+def expanded(sql: str, dialect: str, protection: Protection) -> exp.Expr:
+    """A query on tables and views, written in DuckDB's dialect, for another: views are put in as their queries.
+
+    Columns have the alias of their table before them where a view is joined.
+    """
+    return _adapted(_parsed_lean(sql).copy(), dialect, protection)
+
+
+@lru_cache(maxsize=200)
+def _parsed_lean(sql: str) -> exp.Expr:
+    """Not to be changed: a dashboard asks the same over and over, and parsing takes longer than some answers."""
+    query = sqlglot.parse_one(sql, read=DIALECT)
+    assert isinstance(query, exp.Query)
+    return _lean(query)
+
+
+def create_view(view: str, dialect: str, protection: Protection, place: Place) -> str:
+    """The statement that creates or replaces a view."""
+    query = _query(view, dialect, protection, place)
+    create = exp.Create(this=qualified(place(view)), kind="VIEW", replace=True, expression=query)
+    return create.sql(dialect, pretty=True, comments=False)
+
+
+def _query(view: str, dialect: str, protection: Protection, place: Place | None) -> exp.Expr:
+    query = _adapted(_self_contained(view).copy(), dialect, protection)
+    return query.transform(_placed, place, copy=False) if place else query
+
+
+def _adapted(query: exp.Expr, dialect: str, protection: Protection) -> exp.Expr:
+    """A query without views, with the settings and in the words of a destination."""
+    for cte in query.find_all(exp.CTE):
+        if cte.alias == "settings":
+            cte.set("this", _settings(protection))
+        if dialect not in MATERIALIZES:
+            cte.set("materialized", None)
+    query = query.transform(_spelled, dialect, copy=False)
+    if dialect == "clickhouse":
+        # Elsewhere the columns of a join that finds nothing are null; here only if it is asked for.
+        query.set("settings", [exp.EQ(this=exp.column("join_use_nulls"), expression=exp.Literal.number(1))])
+    return query
+
+
+@cache
+def _self_contained(view: str) -> exp.Expr:
+    return _lean(_parsed(view).copy())
+
+
+def _lean(query: exp.Query) -> exp.Expr:
+    """A query with the queries of views in their place, less the columns and joins it can spare.
+
+    So each definition stands in one file, yet nobody has to add up errors to count jobs: a destination cannot know
+    that a join whose columns are not asked for changes nothing, and performs it.
+    """
+    asked = {table.name for table in query.find_all(exp.Table)}.intersection(VIEWS)
+    if not asked:
+        return query
+    others: dict[str, exp.Query | Callable[[], exp.Query]] = {name: _parsed(name) for name in VIEWS}
+    expanded = qualify(exp.expand(query, others, dialect=DIALECT), dialect=DIALECT, quote_identifiers=False)
+    lean = pushdown_projections(expanded)
+    for select in lean.find_all(exp.Select):
+        _spare_joins(select)
+    return eliminate_ctes(lean)
+
+
+@cache
+def _parsed(view: str) -> exp.Query:
+    """Not to be changed."""
+    query = sqlglot.parse_one(source(view), read=DIALECT)
+    assert isinstance(query, exp.Query)
+    return query
+
+
+def _spare_joins(select: exp.Select) -> None:
+    """Takes out left joins that nothing else in the query refers to: in these files they are on the key of what they
+    join, so that rows stay as they are."""
+
+    def needed(join: exp.Join) -> bool:
+        return join.side != "LEFT" or any(
+            column.table == join.alias_or_name and column.find_ancestor(exp.Join) is not join
+            for column in select.find_all(exp.Column)
+        )
+
+    select.set("joins", [join for join in select.args.get("joins") or [] if needed(join)])
+
+
+def _settings(protection: Protection) -> exp.Expr:
+    """A row for each object type of each tenant that has services of its own, and of '', which is all others."""
+    return constants(
+        {
+            "tenant": tenant,
+            "object_type": one.name,
+            "expected": int(one.name in services.expected),
+            "ignored": int(one.name in services.ignored),
+            "allowed_age_hours": protection.allowed_age(one.name),
+            "tolerated_failed_ratio": protection.tolerated_failed_ratio,
+        }
+        for tenant, services in {"": protection.services, **protection.of_tenant}.items()
+        for one in ObjectType
+    )
+
+
+def constants(rows: Iterable[Mapping[str, str | float]]) -> exp.Expr:
+    """A query that gives these rows."""
+    selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]
+    return exp.union(*selects, distinct=False)
+
+
+def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:
+    """Replaces what sqlglot does not translate."""
+    if isinstance(node, exp.TimeToUnix) and dialect in SECONDS:
+        template = sqlglot.parse_one(SECONDS[dialect], read=dialect)
+        return exp.replace_placeholders(template, x=node.this)
+    if isinstance(node, exp.RegexpReplace) and dialect not in REPLACES_ONCE:
+        node.set("modifiers", None)
+    if isinstance(node, exp.Cast) and node.is_type("bigint") and node.find(exp.Sum) and dialect in WIDENS:
+        return _limited(node)
+    if isinstance(node, exp.Collate):
+        # On the way here sqlglot made its name small.
+        node.set("expression", exp.to_identifier("C", quoted=True))
+        return node if dialect in COLLATES else node.this
+    if isinstance(node, exp.AtTimeZone) and dialect == "clickhouse":
+        return exp.func("toTimeZone", node.this, node.args["zone"])
+    return node
+
+
+def _limited(cast: exp.Cast) -> exp.Cast:
+    """A sum as a bigint, which ends at its limit: an absurd number of one job must not fail a query for all of them."""
+    limit = 2**63 - 1
+    cast.set("this", exp.func("LEAST", exp.func("GREATEST", cast.this, exp.convert(-limit)), exp.convert(limit)))
+    return cast
+
+
+def _placed(node: exp.Expr, place: Place) -> exp.Expr:
+    if isinstance(node, exp.Table) and node.name in TABLES and not node.db:
+        table = qualified(place(node.name))
+        table.set("alias", node.args.get("alias"))
+        return table
+    return node
+
+
+def qualified(parts: Sequence[str]) -> exp.Table:
+    """A table by the parts of its full name."""
+    name, db, catalog = [*reversed(parts), None, None][:3]
+    return exp.table_(name or "", db, catalog, quoted=True)

@@ -1,0 +1,1 @@
+"""Airflow, Dagster and operating system schedulers."""

@@ -1,0 +1,1 @@
+"""Dashboard, report and image."""

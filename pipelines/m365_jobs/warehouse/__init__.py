@@ -1,0 +1,1 @@
+"""The warehouse: opening it, reading it, and what its destination can do."""

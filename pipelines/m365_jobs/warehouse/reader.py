@@ -1,0 +1,180 @@
+"""A read-only look into the warehouse, whichever destination holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import dlt
+import duckdb
+from dlt.destinations.exceptions import (
+    DatabaseTerminalException,
+    DatabaseTransientException,
+    DatabaseUndefinedRelation,
+)
+
+from m365_jobs import marts
+from m365_jobs.errors.driver_messages import of_driver
+from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations import lake
+
+
+class Client(Protocol):
+    """What a reader needs of a connection; dlt's SQL clients have it."""
+
+    def make_qualified_table_name(self, table_name: str) -> str:
+        """The name with its dataset, quoted."""
+
+    def execute_query(self, query: str, *args: Any) -> Any:
+        """A context manager with a cursor: ``description``, ``fetchmany``, ``fetchall``. Parameters are ``%s``."""
+
+
+class Reader:
+    """SQL on the warehouse. Times come as datetimes in UTC."""
+
+    def __init__(self, client: Client, dialect: str) -> None:
+        self._client = client
+        self.dialect = dialect
+        """sqlglot's name of the SQL that is spoken."""
+
+    def table(self, name: str) -> str:
+        """The qualified, quoted name of a table or view of the dataset."""
+        return self._client.make_qualified_table_name(name)
+
+    @contextmanager
+    def cursor(self, sql: str, *parameters: Any) -> Iterator[Any]:
+        """A cursor with the answer, to be fetched from in parts. Parameters are written ``%s``.
+
+        Raises:
+            DestinationUndefinedEntity: where a table is not there.
+            DatabaseException: for anything else that the destination refuses.
+        """
+        with self._client.execute_query(sql, *parameters) as cursor:
+            yield cursor
+
+    def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """The whole answer, a dictionary for each row; raises as ``cursor`` does."""
+        with self.cursor(sql, *parameters) as cursor:
+            names = [column[0] for column in cursor.description]
+            return [{name: in_utc(value) for name, value in zip(names, row, strict=True)} for row in cursor.fetchall()]
+
+
+def in_utc(value: Any) -> Any:
+    """A value as it is, but a time that has a zone in UTC: drivers give the session's or the server's."""
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+
+
+def dialect(pipeline: dlt.Pipeline) -> str:
+    """sqlglot's name of the SQL that a reader of this warehouse speaks; nothing is connected to."""
+    if lake.is_lake(pipeline) or warehouse.duckdb_file(pipeline):
+        return "duckdb"
+    return str(pipeline.destination.capabilities().sqlglot_dialect or "")
+
+
+@contextmanager
+def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    """A connection that cannot write: DuckDB files are opened read-only, a lake is read into DuckDB through Arrow,
+    and other destinations are asked for a read-only session where they have such a thing.
+
+    Raises:
+        DestinationUndefinedEntity: when something is asked of a warehouse that is not there yet.
+        DatabaseException: where the destination cannot be reached or is locked.
+    """
+    with opener(pipeline)() as reader:
+        yield reader
+
+
+def opener(pipeline: dlt.Pipeline) -> Callable[[], AbstractContextManager[Reader]]:
+    """What ``open_reader`` does, to be done again and again: finding out of what kind a warehouse is takes longer than
+    many a question to it."""
+    if lake.is_lake(pipeline):
+        return lambda: _lake(pipeline)
+    if file := warehouse.duckdb_file(pipeline):
+        return lambda: _of_file(file, pipeline.dataset_name)
+    return lambda: _of_server(pipeline)
+
+
+@contextmanager
+def _of_file(file: Path, dataset: str) -> Iterator[Reader]:
+    with _opened(file) as connection:
+        yield Reader(_DuckDB(connection, dataset), "duckdb")
+
+
+@contextmanager
+def _of_server(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    found: Any = pipeline.sql_client()
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(found)
+        except Exception as error:
+            if not of_driver(error):
+                raise
+            raise DatabaseTransientException(error) from error  # as what is refused later on would be
+        dialect = client.capabilities.sqlglot_dialect or ""
+        if dialect == "postgres":
+            client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+            client.execute_sql("SET TIME ZONE 'UTC'")
+        yield Reader(client, dialect)
+
+
+@contextmanager
+def open_in_load(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    """The same for a load's own questions. It has a DuckDB file open for writing, and DuckDB opens a file in one
+    process either to read or to write; raises as ``open_reader`` does."""
+    if lake.is_lake(pipeline):
+        with _lake(pipeline) as reader:
+            yield reader
+    else:
+        with pipeline.sql_client() as client:
+            yield Reader(client, client.capabilities.sqlglot_dialect or "")
+
+
+@contextmanager
+def _lake(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+    with duckdb.connect() as connection:
+        lake.register(pipeline, connection)
+        marts.define(connection, pipeline.dataset_name)
+        yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB file, read-only; an empty database where there is none, since reading makes no file."""
+    try:
+        connection = duckdb.connect(str(file), read_only=True) if file.exists() else duckdb.connect()
+    except duckdb.Error as error:
+        raise DatabaseTerminalException(error) from error
+    with connection:
+        yield connection
+
+
+class _DuckDB:
+    """A DuckDB connection of ours that speaks and fails as dlt's SQL clients do."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+        self._connection, self._dataset = connection, dataset
+        connection.execute("SET TimeZone = 'UTC'")
+        schemas = connection.execute("SELECT schema_name FROM information_schema.schemata").fetchall()
+        if (dataset,) in schemas:
+            connection.execute(f'USE "{dataset}"')
+        # Neither files nor the network can be reached from here, and nothing said later changes that.
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+
+    def make_qualified_table_name(self, table_name: str) -> str:
+        return ".".join('"' + name.replace('"', '""') + '"' for name in (self._dataset, table_name))
+
+    @contextmanager
+    def execute_query(self, query: str, *args: Any) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            yield self._connection.execute(query.replace("%s", "?") if args else query, args or None)
+        except duckdb.CatalogException as error:
+            raise DatabaseUndefinedRelation(error) from error
+        except duckdb.Error as error:
+            raise DatabaseTerminalException(error) from error
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            raise KeyboardInterrupt from error  # which is what it was

@@ -1,0 +1,127 @@
+"""Questions to the warehouse that see the rows of some tenants only, whichever destination holds it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dlt
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from sqlglot import exp
+
+from m365_jobs import marts
+from m365_jobs.config.tenants import configured
+from m365_jobs.errors.explain import UsageError
+from m365_jobs.marts.render import expanded
+from m365_jobs.warehouse.pipeline import configured_tenant
+from m365_jobs.warehouse.reader import Reader, open_reader
+
+VALUE = re.compile("\0(\\w+)\0")
+"""Where a value goes in a translated query. No SQL and no tenant's name holds NUL."""
+
+WRITTEN = {"load_audit": "window_end", "load_runs": "started_at"}
+"""Times that a load takes from the clock of its machine. One that was ahead once would make its load the newest, and so
+hide what later ones found, until real time has caught up."""
+
+CLOCKS_DIFFER = timedelta(hours=1)
+"""How far a time may lie ahead all the same: clocks of two machines differ."""
+
+
+class Scope:
+    """The warehouse as far as it concerns some tenants, or all.
+
+    Queries are written in DuckDB's dialect, with the bare names of tables and views, and reach the destination in its
+    own, each table narrowed to the tenants: nobody can forget to filter. Views are put in as their queries, with the
+    configuration of now, so that they are there in a lake as well. What loads wrote whose clock was ahead is left out.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        tenants: Sequence[str] = (),
+        protection: marts.Protection | None = None,
+        translated: dict[tuple[str, ...], str] | None = None,
+        clocks_ahead: bool = False,
+    ) -> None:
+        """Without ``tenants`` all are seen. ``protection`` is the configuration's where unset. ``translated`` keeps
+        translations for other scopes of the same warehouse, which take longer than many an answer. ``clocks_ahead``
+        shows loads whose clock was ahead as well."""
+        self.reader = reader
+        self.tenants = tuple(tenants)
+        self._protection = protection or marts.protection()
+        self._translated = {} if translated is None else translated
+        self._clocks_ahead = clocks_ahead
+
+    def with_clocks_ahead(self) -> Scope:
+        """The same with the loads whose clock was ahead."""
+        return Scope(self.reader, self.tenants, self._protection, self._translated, clocks_ahead=True)
+
+    def sql(self, query: str, **values: Any) -> str:
+        """A query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
+        key = (query, str(self._clocks_ahead), *self.tenants)
+        if key not in self._translated:
+            self._translated[key] = self._translate(query)
+        values = {**values, "latest": datetime.now(UTC) + CLOCKS_DIFFER}
+        literals = {name: exp.convert(value).sql(self.reader.dialect) for name, value in values.items()}
+        return VALUE.sub(lambda name: literals[name[1]], self._translated[key])
+
+    def _translate(self, query: str) -> str:
+        """The query with a mark for each value, which nothing else in it can be taken for."""
+        dialect = self.reader.dialect
+        asked = expanded(query, dialect, self._protection)
+        for place in list(asked.find_all(exp.Placeholder)):
+            place.replace(exp.var(f"\0{place.name}\0"))
+        local = {cte.alias for cte in asked.find_all(exp.CTE)}
+
+        def narrowed(node: exp.Expr) -> exp.Expr:
+            if not isinstance(node, exp.Table) or node.db or node.name in local:
+                return node
+            table = exp.to_table(self.reader.table(node.name), dialect=dialect)
+            conditions: list[exp.Expr] = [exp.column("tenant").isin(*self.tenants)] if self.tenants else []
+            if node.name in WRITTEN and not self._clocks_ahead:
+                conditions.append(exp.column(WRITTEN[node.name]) <= exp.var("\0latest\0"))
+            if not conditions:
+                return exp.alias_(table, node.alias_or_name, table=True)
+            return exp.select("*").from_(table).where(*conditions).subquery(node.alias_or_name)
+
+        return asked.transform(narrowed, copy=False).sql(dialect, comments=False)
+
+    def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
+        """The whole answer, a dictionary for each row, times in UTC.
+
+        Raises:
+            DestinationUndefinedEntity: where nothing was loaded yet.
+        """
+        return self.reader.rows(self.sql(query, **values))
+
+    def held(self) -> list[str]:
+        """The tenants that have loaded something, or tried to, in alphabetical order; none where nothing was."""
+        try:
+            rows = self.with_clocks_ahead().rows("SELECT DISTINCT tenant FROM load_runs ORDER BY tenant")
+            return [one["tenant"] for one in rows]
+        except DestinationUndefinedEntity:
+            return []
+
+
+@contextmanager
+def open_scope(pipeline: dlt.Pipeline, tenants: Sequence[str] = ()) -> Iterator[Scope]:
+    """The warehouse as ``--tenant NAME ...`` sees it; all of it where none is named.
+
+    Raises:
+        UsageError: for a tenant that neither the configuration nor the warehouse knows.
+    """
+    with open_reader(pipeline) as reader:
+        refuse_unknown(reader, tenants)
+        yield Scope(reader, tuple(dict.fromkeys(tenants)))
+
+
+def refuse_unknown(reader: Reader, tenants: Sequence[str]) -> None:
+    """Raises UsageError for a tenant that neither the configuration nor the warehouse knows."""
+    known = {*configured(), configured_tenant(), *(Scope(reader).held() if tenants else ())}
+    for name in tenants:
+        if name not in known:
+            # The known ones are not listed: what is asked about one customer is not to name the others.
+            raise UsageError(f"Tenant {name!r} is neither in the configuration nor in the warehouse.")

@@ -1,0 +1,59 @@
+"""From settings to a client that can ask: for the source, and for whoever wants to try the settings alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import dlt
+from dlt.common.configuration import with_config
+from dlt.common.typing import SecretSentinel
+
+from avepoint_m365.api.client import JobsClient, Traffic
+from avepoint_m365.config import SECTION, Addresses, AvePointCredentials, resolve_addresses, unknown
+from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.settings import Endpoint
+
+MOST_CONCURRENCY = 256
+
+ENDPOINTS = ("auto", *(one.value for one in Endpoint))
+
+
+TrustedHosts = Annotated[list[str], SecretSentinel] | None
+"""Hosts that may be given credentials. Held to be a secret, so that dlt takes it from the environment or from secrets
+only: a config.toml travels with a repository, and must not be able to send its reader's credentials elsewhere."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client, where it asks, and with which credentials."""
+
+    client: JobsClient
+    addresses: Addresses
+    credentials: AvePointCredentials
+
+
+@with_config(sections=("sources", "avepoint_m365"))
+def connect(
+    credentials: AvePointCredentials = dlt.secrets.value,
+    data_center: str = "us",
+    environment: str | None = None,
+    base_url: str | None = None,
+    token_url: str | None = None,
+    endpoint: str = "auto",
+    concurrency: int = 8,
+    trusted_hosts: TrustedHosts = None,
+    traffic: Traffic | None = None,
+) -> Connection:
+    """A client for the settings of ``sources.avepoint_m365``; nothing is asked yet.
+
+    Raises:
+        ConfigurationError: naming the key, the value and the known values.
+    """
+    if endpoint not in ENDPOINTS:
+        raise unknown("endpoint", endpoint, ENDPOINTS)
+    if not 1 <= concurrency <= MOST_CONCURRENCY:
+        raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must lie between 1 and {MOST_CONCURRENCY}.")
+    addresses = resolve_addresses(data_center, environment, base_url, token_url, trusted_hosts)
+    client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, traffic)
+    return Connection(client, addresses, credentials)

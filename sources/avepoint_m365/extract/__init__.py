@@ -1,0 +1,1 @@
+"""Reading time windows completely, and proving it."""

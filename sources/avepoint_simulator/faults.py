@@ -1,0 +1,102 @@
+"""What goes to and fro: requests as the server sees them, answers, and faults that take the place of answers."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from avepoint_simulator.tenant import World
+
+
+@dataclass
+class Answer:
+    """What is sent back. A ``status`` of 0 stands for the answer that is due, which the other fields then spoil."""
+
+    status: int
+    body: Any = None
+    """A JSON value, parts of which may be bytes of JSON already; or text, which is sent as it is."""
+    headers: dict[str, str] = field(default_factory=dict)
+    drop: bool = False
+    """Closes the connection: at once, or after what ``keep`` leaves of the body."""
+    keep: float | None = None
+    """The share of the body that is sent. Without ``drop`` this is a whole answer whose JSON is broken."""
+    drip: float = 0.0
+    """Seconds that the body takes, sent in pieces."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as the server saw it; parameter names in lower case."""
+
+    number: int
+    path: str
+    params: dict[str, str]
+
+
+Fault = Callable[[Asked], Answer | None]
+"""Looks at a request to the API and answers in the server's place, or lets it pass with None."""
+
+MAINTENANCE_PAGE = "<!DOCTYPE html><html><head><title>503</title></head><body>Service Unavailable</body></html>"
+
+FAULTS = {
+    "drop": Answer(0, drop=True),
+    "break": Answer(0, drop=True, keep=0.5),
+    "cut": Answer(0, keep=0.5),
+    "drip": Answer(0, drip=1.0),
+    "throttle": Answer(429, headers={"Retry-After": "1"}),
+    "unauthorized": Answer(401),
+    "forbidden": Answer(403),
+    "error": Answer(500),
+    "maintenance": Answer(503, MAINTENANCE_PAGE),
+    "redirect": Answer(302, headers={"Location": "https://elsewhere.example/backup/m365/jobs"}),
+}
+"""Common faults by name."""
+
+
+def every(**often: int) -> Fault:
+    """Faults by name and how often they come: ``every(drop=50, cut=70)`` drops each 50th request, cuts each 70th.
+
+    Raises:
+        KeyError: for a name that is not in ``FAULTS``.
+    """
+    answers = [(often[name], FAULTS[name]) for name in often]
+    return lambda asked: next((answer for nth, answer in answers if asked.number % nth == 0), None)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Jobs that appear and vanish between page requests: so many after each of the first ``requests``."""
+
+    insert: int = 0
+    remove: int = 0
+    every: int = 1
+    """Changes come after every so many requests only."""
+    requests: int | None = None
+    """How many requests are followed by changes; None for no end."""
+    seed: int = 0
+
+    def move(self, world: World, number: int) -> None:
+        """What happens after request ``number``: copies of jobs end right now, others are gone."""
+        if number % self.every or (self.requests is not None and number > self.requests * self.every):
+            return
+        chance = random.Random(f"{self.seed} {number}")
+        shown = world.select()
+        for job in chance.sample(shown, min(self.remove, len(shown))):
+            world.remove(job.id)
+        for count in range(self.insert if shown else 0):
+            job_id = f"FB{world.now:%Y%m%d%H%M%S}9{number % 10_000:04d}{count % 100:02d}"
+            world.put(replace(chance.choice(shown), id=job_id, start=world.now, finish=world.now))
+
+
+def encode(value: Any) -> bytes:
+    """A JSON value as bytes; parts that are bytes already are taken as they are."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, dict):
+        return b"{" + b",".join(b"%s:%s" % (encode(name), encode(one)) for name, one in value.items()) + b"}"
+    if isinstance(value, list):
+        return b"[" + b",".join([one if type(one) is bytes else encode(one) for one in value]) + b"]"
+    return json.dumps(value).encode()

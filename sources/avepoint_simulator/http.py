@@ -1,0 +1,117 @@
+"""HTTP/1.1 over plain sockets, a thread for each connection: http.server spends longer on headers than on a page."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import socket
+import socketserver
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import responses
+from typing import Any
+
+from avepoint_simulator.faults import Answer, encode
+
+PIECES = 10
+"""How many pieces a dripping body comes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came; header names in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    last: bool
+    """Whether the connection is to be closed after the answer."""
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Listens on loopback and sends what ``respond`` says; closing it ends all connections."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    # On Windows this would let two servers share a port.
+    allow_reuse_address = os.name != "nt"
+
+    def __init__(self, port: int, respond: Callable[[Request], Answer], compress: Callable[[], bool]) -> None:
+        """``compress`` says whether answers are compressed for clients that accept it."""
+        self.respond, self.compress = respond, compress
+        self._open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", port), _Connection)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Starts a thread for a new connection."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Ends a connection."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Stops listening and ends the connections that clients keep open."""
+        super().server_close()
+        for connection in list(self._open):
+            # The client may have been faster.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Connection(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+    server: Server
+
+    def handle(self) -> None:
+        # A client may hang up at any moment, which ends the connection and nothing else.
+        with suppress(ConnectionError):
+            while request := self._read():
+                if not self._send(request, self.server.respond(request)) or request.last:
+                    return
+
+    def _read(self) -> Request | None:
+        words = self.rfile.readline(65_537).decode("latin-1").split()
+        if len(words) != 3:
+            return None
+        headers: dict[str, str] = {}
+        while line := self.rfile.readline(65_537).decode("latin-1").strip():
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        last = words[2] == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
+        return Request(words[0], words[1], headers, body, last)
+
+    def _send(self, request: Request, answer: Answer) -> bool:
+        """Sends an answer with a single write, where it need not drip; whether the connection stays open."""
+        if answer.drop and answer.keep is None:
+            return False
+        text = isinstance(answer.body, str)
+        body = answer.body.encode() if text else b"" if answer.body is None else encode(answer.body)
+        headers = {"Content-Type": "text/html" if text else "application/json", **answer.headers}
+        if self.server.compress() and "gzip" in request.headers.get("accept-encoding", ""):
+            body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
+        kept = body if answer.keep is None else body[: int(len(body) * answer.keep)]
+        if answer.status != 204:
+            headers["Content-Length"] = str(len(body if answer.drop else kept))
+        headers["x-request-id"] = uuid.uuid4().hex
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}\r\n{lines}\r\n".encode("latin-1")
+        if answer.drip:
+            self._drip(head, kept, answer.drip)
+        else:
+            self.connection.sendall(head + kept)
+        return not answer.drop
+
+    def _drip(self, head: bytes, body: bytes, seconds: float) -> None:
+        self.connection.sendall(head)
+        step = len(body) // PIECES + 1
+        for at in range(0, len(body), step):
+            time.sleep(seconds / PIECES)
+            self.connection.sendall(body[at : at + step])

@@ -1,0 +1,250 @@
+"""Two loads at once, and loads while others have the warehouse open."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import m365_jobs.load.run as loading
+import pytest
+from avepoint_m365 import Progress
+from avepoint_m365.exceptions import InterruptedLoadError
+from avepoint_simulator import Answer, Asked, Simulator
+from m365_jobs.config.tenants import Tenant
+from m365_jobs.errors.explain import in_use
+from m365_jobs.load import parallel
+
+from tests.integration.m365_jobs.test_tenants import configure, section
+from tests.support.cli import Desk
+from tests.support.truth import in_warehouse, on_server
+
+Sit = Callable[[Simulator], Desk]
+
+INTERRUPTS = pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
+
+HOLD = """import duckdb, sys
+held = duckdb.connect(sys.argv[1], read_only=True)
+print('open', flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def reader(file: Path) -> Iterator[subprocess.Popen[str]]:
+    """A program that has a DuckDB file open until it is told to end."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(file)], stdin=pipe, stdout=pipe, text=True) as program:
+        assert program.stdout
+        assert program.stdout.readline() == "open\n"
+        yield program
+        program.kill()
+
+
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+hear_interrupts = None if os.name == "nt" else _hear_interrupts
+"""A shell in the background has its children ignore them."""
+
+
+def start(user: Desk, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "m365_jobs", *arguments],
+        cwd=user.folder, env=user.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=hear_interrupts,
+    )  # fmt: skip
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Ctrl+C, which is heard."""
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=50)[1]
+    assert (process.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load goes on from there."), said
+    assert "waiting" not in said
+
+
+def line_with(process: subprocess.Popen[str], text: str) -> str:
+    """The next line on stderr that holds ``text``."""
+    assert process.stderr
+    return next(line for line in process.stderr if text in line)
+
+
+class Gate:
+    """Holds the first request to the API until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, asked: Asked) -> Answer | None:
+        self.reached.set()
+        assert self.open.wait(60)
+        return None
+
+
+def test_a_second_load_in_one_directory_waits_for_the_first(simulator: Simulator, desk: Sit) -> None:
+    user, gate = desk(simulator), Gate()
+    simulator.fault = gate
+    first = start(user, "load")
+    assert gate.reached.wait(60)
+    second = start(user, "load")
+    assert "Another load of m365_jobs is running; waiting" in line_with(second, "Another load")
+    gate.open.set()
+    assert [one.communicate(timeout=120) and one.returncode for one in (first, second)] == [0, 0]
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+    assert user.query("SELECT status, count(*), count(DISTINCT run_id) FROM load_runs GROUP BY 1") == [
+        ("complete", 2, 2)
+    ]
+
+
+@INTERRUPTS
+@pytest.mark.parametrize("names", [["contoso"], ["contoso", "fabrikam"]])
+def test_an_interrupt_reaches_a_load_that_waits_for_another(simulator: Simulator, desk: Sit, names: list[str]) -> None:
+    user, gate = desk(simulator), Gate()
+    configure(user, section("contoso", simulator) + section("fabrikam", simulator))
+    simulator.fault = gate
+    first = start(user, "load", "--tenant", "contoso")
+    assert gate.reached.wait(60)
+    simulator.fault = None
+    second = start(user, "load", *(word for name in names for word in ("--tenant", name)))
+    line_with(second, "Another load of m365_jobs__contoso is running; waiting")
+    interrupt(second)
+    gate.open.set()
+    said = first.communicate(timeout=120)
+    assert first.returncode == 0, said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+
+
+def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, ended = threading.Thread.start, []
+
+    def begin_and_interrupt(thread: threading.Thread) -> None:
+        begin(thread)
+        if thread.name == "tenant_1":
+            raise KeyboardInterrupt
+
+    def load(options: loading.Options, progress: Progress, say: Callable[[str], None]) -> None:
+        assert options.tenant
+        assert progress.traffic.interrupted.wait(60)
+        if options.tenant.name == "fabrikam":
+            # Long enough for the others to have gone, if they do.
+            threading.Event().wait(0.5)
+        ended.append(options.tenant.name)
+
+    monkeypatch.setattr(threading.Thread, "start", begin_and_interrupt)
+    monkeypatch.setattr(parallel, "load", load)
+    tenants, options = [Tenant("contoso"), Tenant("fabrikam")], loading.Options(file=tmp_path / "any.duckdb")
+    group = parallel.Group({one.name: Progress() for one in tenants})
+    with pytest.raises(InterruptedLoadError):
+        parallel.load_all(tenants, options, group, lambda text: None, lambda error: None, 8)
+    assert sorted(ended) == ["contoso", "fabrikam"]
+
+
+@INTERRUPTS
+@pytest.mark.parametrize("names", [["contoso"], ["contoso", "fabrikam"]])
+def test_an_interrupt_reaches_a_load_that_waits_for_a_program(
+    simulator: Simulator, desk: Sit, names: list[str]
+) -> None:
+    user, tenants = desk(simulator), [word for name in names for word in ("--tenant", name)]
+    configure(user, section("contoso", simulator) + section("fabrikam", simulator))
+    user.run("load", *tenants)
+    with reader(user.folder / "m365_warehouse.duckdb"):
+        load = start(user, "load", *tenants)
+        line_with(load, "Another program has the warehouse open; waiting")
+        interrupt(load)
+    user.run("load", *tenants)
+    assert user.query("SELECT tenant, status, detail FROM load_runs ORDER BY tenant, started_at") == [
+        (name, *result)
+        for name in names
+        for result in (("complete", None), ("failed", "Interrupted."), ("complete", None))
+    ]
+
+
+def test_loads_from_two_machines_into_one_file_end_well(simulator: Simulator, desk: Sit, tmp_path: Path) -> None:
+    user, gate = desk(simulator), Gate()
+    simulator.fault = gate
+    elsewhere = Desk(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
+    loads = [start(user, "load"), start(elsewhere, "load", "--since", "2020-01-01")]
+    assert gate.reached.wait(60)
+    gate.open.set()
+    said = [one.communicate(timeout=120)[1] for one in loads]
+    assert [one.returncode for one in loads] == [0, 0], said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+    simulator.world.advance(timedelta(hours=3))
+    elsewhere.run("load")
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+
+
+def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("load")
+    simulator.world.advance(timedelta(hours=8))
+    with reader(user.folder / "m365_warehouse.duckdb") as program:
+        load = start(user, "load")
+        line_with(load, "Another program has the warehouse open; waiting")
+        program.kill()
+        said = load.communicate(timeout=120)
+    assert load.returncode == 0, said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+
+
+def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_comparison(
+    simulator: Simulator, desk: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, compare, others = desk(simulator), loading.compare, []
+
+    def compare_while_another_tries(*arguments: Any) -> None:
+        file = str(user.folder / "m365_warehouse.duckdb")
+        code = "import duckdb, sys; duckdb.connect(sys.argv[1])"
+        others.append(subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=False))
+        compare(*arguments)
+
+    for name, value in user.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(user.folder)
+    monkeypatch.setattr(loading, "compare", compare_while_another_tries)
+    loading.load(loading.Options(), Progress(), lambda text: None)
+    assert [in_use(OSError(other.stderr)) for other in others] == [True]
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+
+
+def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulator, desk: Sit) -> None:
+    user, gate = desk(simulator), Gate()
+    user.run("load")
+    simulator.fault = gate
+    load = start(user, "load")
+    assert gate.reached.wait(60)
+    assert "exchange_online" in user.run("status").stdout
+    assert user.query("SELECT count(*) FROM load_runs") == [(1,)]
+    gate.open.set()
+    said = load.communicate(timeout=120)
+    assert load.returncode == 0, said
+
+
+def test_status_during_a_write_says_that_the_file_is_in_use(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("load")
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")):
+        assert "Another program has the warehouse open" in user.run("status", code=1).stderr
+
+
+def test_the_lock_of_a_killed_load_does_not_hold_up_the_next(simulator: Simulator, desk: Sit) -> None:
+    user, gate = desk(simulator), Gate()
+    simulator.fault = gate
+    load = start(user, "load")
+    assert gate.reached.wait(60)
+    load.kill()
+    load.communicate()
+    gate.open.set()
+    assert list(Path(user.environment["DLT_DATA_DIR"]).glob("pipelines/*.lock")) or os.name == "nt"
+    assert "waiting" not in user.run("load").stderr
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)

@@ -1,0 +1,365 @@
+"""What the client sends and what it makes of the answers, over a mocked network."""
+
+import codecs
+import json
+import uuid
+from typing import Any
+
+import pytest
+import requests
+import responses
+from avepoint_m365.api.auth import Secret
+from avepoint_m365.api.client import JobsClient
+from avepoint_m365.api.pagination import Page
+from avepoint_m365.config import Addresses, resolve_addresses
+from avepoint_m365.exceptions import (
+    ApiError,
+    AuthenticationError,
+    BadResponseError,
+    ConfigurationError,
+    EndpointMissingError,
+    MissingPermissionError,
+    RefusedParametersError,
+    ThrottledError,
+)
+from avepoint_m365.settings import BASE_URLS, TOKEN_URLS, Endpoint
+
+ADDRESSES = Addresses(BASE_URLS["us"], TOKEN_URLS["commercial"])
+FIRST = ADDRESSES.base_url + Endpoint.jobs.path
+SECOND = ADDRESSES.base_url + Endpoint.cloudbackupjobs.path
+SECRET = uuid.uuid4().hex
+
+
+@pytest.fixture
+def api() -> Any:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+def grant(api: responses.RequestsMock, token: str = "first") -> None:
+    api.post(ADDRESSES.token_url, json={"access_token": token, "expires_in": 3600})
+
+
+def client(endpoint: str = "auto") -> JobsClient:
+    return JobsClient(ADDRESSES, Secret("client", SECRET), endpoint, 2)
+
+
+def test_the_first_generation_is_asked_first(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
+    answer = client().ask({"objectType": "1"})
+    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), Endpoint.jobs)
+
+
+@pytest.mark.parametrize("job", [{"id": "1"}, {"id": 1}])
+def test_a_byte_order_mark_before_the_answer_is_passed_over(api: responses.RequestsMock, job: dict[str, Any]) -> None:
+    grant(api)
+    body = codecs.BOM_UTF8 + json.dumps({"jobs": [job], "totalCount": 1, "nextLink": ""}).encode()
+    api.get(FIRST, body=body, content_type="application/json; charset=utf-8")
+    assert client().ask({}).page == Page(["1"], 1, "")
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 401, 403])
+def test_auto_takes_the_second_generation_where_the_first_is_refused(api: responses.RequestsMock, status: int) -> None:
+    grant(api)
+    api.get(FIRST, status=status)
+    api.get(SECOND, json={"data": [{"id": "1"}], "metadata": {"totalNumber": 1, "nextLink": ""}})
+    jobs = client()
+    answer = jobs.ask({})
+    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), Endpoint.cloudbackupjobs)
+    asked = len(api.calls)
+    jobs.page({})
+    assert len(api.calls) == asked + 1, "the answer is remembered"
+
+
+def test_a_token_is_renewed_once_on_a_401(api: responses.RequestsMock) -> None:
+    grant(api, "stale")
+    grant(api, "fresh")
+    api.get(FIRST, status=401)
+    api.get(FIRST, json={"jobs": [], "totalNumber": 0, "nextLink": ""})
+    client("jobs").page({})
+    sent = [call.request.headers["Authorization"] for call in api.calls if call.request.method == "GET"]
+    assert sent == ["Bearer stale", "Bearer fresh"]
+
+
+def test_a_403_names_the_permission_to_grant(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(FIRST, status=403, body="<html>no</html>", headers={"x-request-id": "abc-1"})
+    with pytest.raises(MissingPermissionError, match=r"abc-1.*microsoft365backup\.jobInfo\.read\.all"):
+        client("jobs").page({})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "cure"),
+    [
+        ("invalid_client", AuthenticationError, "secret or certificate is wrong or has expired"),
+        ("invalid_scope", MissingPermissionError, "permission is not granted"),
+    ],
+)
+def test_a_refused_token_names_its_cure_and_no_secret(
+    api: responses.RequestsMock, error: str, expected: type[Exception], cure: str
+) -> None:
+    api.post(ADDRESSES.token_url, status=400, json={"error": error, "error_description": SECRET})
+    with pytest.raises(expected, match=cure) as caught:
+        client("jobs").page({})
+    assert SECRET not in str(caught.value)
+
+
+def envelope(status: object, **more: Any) -> dict[str, Any]:
+    """How the second generation says that something is wrong, be it with a status of its own or with 200."""
+    return {"statusCode": status, "message": "It is busy.", "errors": [], "data": None} | more
+
+
+def test_what_an_error_says_twice_is_shown_once(api: responses.RequestsMock) -> None:
+    grant(api)
+    said = "The resource does not exist."
+    for path in (FIRST, SECOND):
+        api.get(path, status=404, json={"statusCode": 404, "message": said, "errors": [{"message": said}]})
+    with pytest.raises(EndpointMissingError, match=r"answered 404: The resource does not exist\. This host"):
+        client().page({})
+
+
+@pytest.mark.parametrize("lists", [{}, {"jobs": None}, {"jobs": None, "totalNumber": None, "nextLink": None}])
+@pytest.mark.parametrize("said", [{"message": "It broke."}, {"error": {"code": "Broken", "message": "It broke."}}])
+def test_a_message_where_jobs_should_be_is_no_empty_list(
+    api: responses.RequestsMock, lists: dict[str, Any], said: dict[str, Any]
+) -> None:
+    grant(api)
+    api.get(FIRST, json=lists | said)
+    with pytest.raises(ApiError, match=r"holds no list of jobs and says: .*It broke"):
+        client("jobs").ask({})
+
+
+@pytest.mark.parametrize("lists", [{"jobs": None}, {"jobs": None, "totalNumber": 0, "message": "There are none."}])
+def test_no_list_without_a_message_is_an_empty_one(api: responses.RequestsMock, lists: dict[str, Any]) -> None:
+    grant(api)
+    api.get(FIRST, json=lists)
+    assert client("jobs").ask({}).page.rows == []
+
+
+@pytest.mark.parametrize("said", [429, 503, "500"])
+def test_a_200_that_tells_of_a_passing_error_is_asked_again(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, said: object
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(SECOND, json=envelope(said))
+    api.get(SECOND, json=envelope(said))
+    api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
+    jobs = client("cloudbackupjobs")
+    jobs.authenticate()
+    answer = jobs.ask({})
+    assert (answer.page.rows, answer.attempts) == (["1"], 3)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503},
+        {"body": requests.exceptions.ConnectionError("reset")},
+        {"body": requests.exceptions.ChunkedEncodingError("cut")},
+        {"body": requests.exceptions.ContentDecodingError("no gzip")},
+        {"body": "<html>"},
+        {"body": '{"jobs": [{"id": "1"}'},
+        {"status": 429, "headers": {"Retry-After": "0.001"}},
+    ],
+    ids=["503", "reset", "cut", "no gzip", "html", "cut after a job", "429"],
+)
+def test_what_passes_is_asked_again_and_each_attempt_is_counted(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(FIRST, **fault)
+    api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
+    jobs = client("jobs")
+    jobs.authenticate()
+    answer = jobs.ask({})
+    assert (answer.page.rows, answer.attempts) == (["1"], 2)
+
+
+def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api: responses.RequestsMock) -> None:
+    grant(api, "stale")
+    grant(api, "fresh")
+    api.get(SECOND, json=envelope(401))
+    api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
+    assert client("cloudbackupjobs").ask({}).page.rows == ["1"]
+    sent = [call.request.headers["Authorization"] for call in api.calls if call.request.method == "GET"]
+    assert sent == ["Bearer stale", "Bearer fresh"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "cure"),
+    [
+        (400, RefusedParametersError, "refuses a parameter: look at .*locations"),
+        (401, AuthenticationError, "environment and data_center"),
+        (403, MissingPermissionError, "Grant the permission"),
+        (410, EndpointMissingError, "does not have this endpoint"),
+        (429, ThrottledError, "lower concurrency"),
+        (503, ApiError, "Try again later"),
+    ],
+)
+def test_a_200_that_tells_of_an_error_to_the_end_names_the_same_cure_as_that_status(
+    api: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    said: int,
+    expected: type[Exception],
+    cure: str,
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(SECOND, json=envelope(said))
+    with pytest.raises(expected, match=f"answered 200, but says {said}: It is busy.*{cure}"):
+        client("cloudbackupjobs").page({})
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [([], ""), (None, ""), ([{"message": "EUR is down"}], "EUR is down"), (["EUR is down"], "EUR is down")],
+)
+@pytest.mark.parametrize("ids", [["1"], []], ids=["a job", "no job"])
+def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
+    api: responses.RequestsMock, ids: list[str], errors: object, said: str
+) -> None:
+    grant(api)
+    jobs = [{"id": one} for one in ids]
+    api.get(SECOND, json={"statusCode": 200, "data": jobs, "metadata": {"totalNumber": 1}, "errors": errors})
+    assert client("cloudbackupjobs").ask({}).page == Page(ids, 1, None, said)
+
+
+def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(SECOND, json={"statusCode": 200, "data": None, "errors": [{"message": "EUR is down"}]})
+    with pytest.raises(ApiError, match="the answer holds errors: EUR is down"):
+        client("cloudbackupjobs").page({})
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"title": "Not valid", "errors": {"startTime": ["is no time"]}}, "Not valid.*is no time"),
+        ({"error": {"code": "BadRequest", "message": "No such location"}}, "No such location"),
+        ({"message": "Not valid", "errors": 5}, "Not valid"),
+        ({"message": "Not valid", "errors": ["no location"]}, "Not valid"),
+        ({"message": "Not valid", "errors": [{"message": "no location"}]}, "Not valid no location"),
+        ([1, 2], "refuses a parameter"),
+    ],
+)
+def test_what_the_api_says_of_an_error_is_shown_in_whatever_form(
+    api: responses.RequestsMock, body: object, said: str
+) -> None:
+    grant(api)
+    api.get(FIRST, status=400, json=body)
+    with pytest.raises(RefusedParametersError, match=said):
+        client("jobs").page({})
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=iso-8859-1", "text/plain"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("job_id", ["1", 1])
+def test_texts_are_read_as_they_were_written_whatever_the_header_says(
+    api: responses.RequestsMock, content_type: str, encoding: str, job_id: object
+) -> None:
+    grant(api)
+    body = json.dumps({"jobs": [{"id": job_id, "state": "Läuft"}], "totalCount": 1}, ensure_ascii=False)
+    api.get(FIRST, body=body.encode(encoding), content_type=content_type)
+    assert client("jobs").ask({}).jobs["state"].to_pylist() == ["Läuft"]
+
+
+def test_a_line_break_that_is_not_escaped_in_a_text_is_read(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(FIRST, body=b'{"jobs": [{"id": "1", "state": "Fini\n\tshed"}], "totalCount": 1}')
+    assert client("jobs").ask({}).jobs["state"].to_pylist() == ["Fini\n\tshed"]
+
+
+@pytest.mark.parametrize("lifetime", ["9" * 400, "-5", "null", '"soon"'], ids=["huge", "negative", "null", "text"])
+def test_a_token_of_any_lifetime_is_used(api: responses.RequestsMock, lifetime: str) -> None:
+    api.post(ADDRESSES.token_url, body=f'{{"access_token": "fresh", "expires_in": {lifetime}}}')
+    api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
+    assert client("jobs").ask({}).page.rows == ["1"]
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "[" * 100_000], ids=["html", "list", "deep"])
+def test_an_identity_service_that_answers_with_something_else_is_named(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    api.post(ADDRESSES.token_url, body=body)
+    with pytest.raises(AuthenticationError, match="answered without an access token"):
+        client("jobs").authenticate()
+
+
+@pytest.mark.parametrize("levels", [450, 20_000])
+@pytest.mark.parametrize("form", ['{{"jobs": [], "new": {}}}', '{{"jobs": [{{"id": "1", "new": {}}}]}}'])
+def test_json_that_is_nested_without_end_is_an_error_like_any_other(
+    api: responses.RequestsMock, levels: int, form: str
+) -> None:
+    grant(api)
+    api.get(FIRST, body=form.format('[ {"a":' * levels + "1" + "} ]" * levels))
+    with pytest.raises(BadResponseError, match="not a JSON object"):
+        client("jobs").ask({})
+
+
+@pytest.mark.parametrize("more", [{}, {"new": 1}])
+def test_brackets_in_texts_are_not_taken_for_levels(api: responses.RequestsMock, more: dict[str, Any]) -> None:
+    grant(api)
+    error = {"isErrorCode": False, "value": 'Failed: \\"[{ ... "[[', "url": "", "number": 1}
+    jobs = [{"id": str(number), "state": "Failed", "jobErrors": [error], **more} for number in range(300)]
+    api.get(FIRST, json={"jobs": jobs, "totalCount": 300, "nextLink": ""})
+    answer = client("jobs").ask({})
+    assert {one["value"] for errors in answer.jobs["errors"].to_pylist() for one in errors} == {error["value"]}
+    assert answer.page.rows == [str(number) for number in range(300)]
+
+
+def test_a_status_of_more_digits_than_python_reads_is_an_error_like_any_other(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(FIRST, json=envelope("4" * 5000))
+    with pytest.raises(ApiError, match="but says 444444444: It is busy"):
+        client("jobs").ask({})
+
+
+def test_a_text_with_braces_is_not_taken_for_a_body_that_was_cut(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(FIRST, json={"jobs": [{"id": "1", "state": "{{{"}], "totalCount": 1, "nextLink": ""})
+    jobs = client("jobs")
+    jobs.authenticate()
+    assert jobs.ask({}).attempts == 1
+
+
+def test_a_redirect_is_not_followed(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(FIRST, status=302, headers={"Location": "https://evil.example/"})
+    with pytest.raises(ApiError, match="Redirects are not followed"):
+        client("jobs").page({})
+    assert {call.request.url.split("?")[0] for call in api.calls} == {ADDRESSES.token_url, FIRST}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://graph-us.avepointonlineservices.com",
+        "https://evil.example",
+        "https://avepointonlineservices.com.evil.example",
+        "https://evilavepointonlineservices.com",
+        "https://user:pass@graph-us.avepointonlineservices.com",
+        "ftp://127.0.0.1",
+        "graph-us.avepointonlineservices.com",
+    ],
+)
+@pytest.mark.parametrize("key", ["base_url", "token_url"])
+def test_addresses_that_credentials_must_not_reach_are_refused(key: str, url: str) -> None:
+    given = {"base_url": None, "token_url": None} | {key: url}
+    with pytest.raises(ConfigurationError, match=key):
+        resolve_addresses("us", None, given["base_url"], given["token_url"], None)
+
+
+def test_each_data_center_has_its_identity_service() -> None:
+    for data_center, host in BASE_URLS.items():
+        found = resolve_addresses(data_center, None, None, None, None)
+        expected = data_center if data_center in ("gov", "aos2", "fedramp") else "commercial"
+        assert found == Addresses(host, TOKEN_URLS[expected])
+    with pytest.raises(ConfigurationError, match="contradicts"):
+        resolve_addresses("us", "gov", None, None, None)

@@ -1,0 +1,135 @@
+"""Warehouses made by hand: a few words for each job, the tables of the source filled with them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from avepoint_m365 import rows as tables
+from m365_jobs.load.data_checks import resource as load_findings
+from m365_jobs.load.run_log import Run
+from m365_jobs.load.run_log import resource as load_runs
+
+NOW = datetime(2026, 3, 20, 6, 0, tzinfo=UTC)
+"""Where the windows of all loads end unless said otherwise."""
+
+
+def ago(hours: float) -> datetime:
+    return NOW - timedelta(hours=hours)
+
+
+@dataclass(frozen=True)
+class Error:
+    value: str | None
+    number: int | None = 1
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job; ``finish`` and ``start`` are times, or None for none."""
+
+    id: str
+    finish: datetime | None
+    state: str | None = "Finished"
+    job_type: str | None = "backup"
+    object_type: str = "exchange_online"
+    tenant: str = "contoso"
+    location: str | None = None
+    start: datetime | None = NOW - timedelta(days=20)
+    total: int | None = 100
+    failed: int | None = 0
+    successful: int | None = 100
+    skipped: int | None = 0
+    errors: tuple[Error, ...] = ()
+
+    @property
+    def partition(self) -> tuple[str, str | None, str]:
+        return self.tenant, self.location, self.object_type
+
+
+@dataclass(frozen=True)
+class Read:
+    """A row of ``load_audit``: a listing of a load."""
+
+    object_type: str = "exchange_online"
+    tenant: str = "contoso"
+    location: str | None = None
+    until: datetime = NOW
+    complete: bool = True
+    job_type: str | None = None
+    run_id: str = "run"
+    at: datetime | None = None
+    """When it was read; ``until`` where unset."""
+
+    @property
+    def partition(self) -> tuple[str, str | None, str]:
+        return self.tenant, self.location, self.object_type
+
+
+@dataclass
+class Rows:
+    """What a warehouse holds."""
+
+    jobs: list[Job] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+
+    def load(self, pipeline: dlt.Pipeline) -> None:
+        """Puts them into the tables, with the types and the loader of a real load."""
+        found: dict[str, tuple[pa.Schema, list[dict[str, Any]]]] = {
+            "jobs": (tables.JOBS, [_job(one) for one in self.jobs]),
+            "jobs__backup_details": (tables.DETAILS, [_details(one) for one in self.jobs]),
+            "jobs__job_errors": (tables.ERRORS, [row for one in self.jobs for row in _errors(one)]),
+            "load_audit": (tables.AUDIT, [_audit(one) for one in self.reads]),
+        }
+        resources = [
+            dlt.resource([pa.Table.from_pylist(rows, schema)], name=name, write_disposition="replace")
+            for name, (schema, rows) in found.items()
+        ]
+        run = Run("run", "contoso", NOW, NOW, "complete", None, None, requests=1, jobs=len(self.jobs))
+        pipeline.run([*resources, load_runs(iter([run])), load_findings([])]).raise_on_failed_jobs()
+
+
+def _job(one: Job) -> dict[str, Any]:
+    return {
+        "tenant": one.tenant,
+        "id": one.id,
+        "location": one.location,
+        "object_type": one.object_type,
+        "job_type": one.job_type,
+        "state": one.state,
+        "start_time": one.start,
+        "finish_time": one.finish,
+        "duration_hours": 0.5,
+        "fetched_at": NOW + timedelta(minutes=1),
+    }
+
+
+def _details(one: Job) -> dict[str, Any]:
+    counts = {
+        "total_number": one.total,
+        "failed_number": one.failed,
+        "successful_number": one.successful,
+        "skipped_number": one.skipped,
+    }
+    return {"tenant": one.tenant, "job_id": one.id, **counts}
+
+
+def _errors(one: Job) -> list[dict[str, Any]]:
+    return [
+        {"tenant": one.tenant, "job_id": one.id, "error_index": index, "is_error_code": True, **vars(error)}
+        for index, error in enumerate(one.errors)
+    ]
+
+
+def _audit(one: Read) -> dict[str, Any]:
+    known = {"run_id": one.run_id, "tenant": one.tenant, "location": one.location, "object_type": one.object_type}
+    return {
+        **known,
+        "job_type": one.job_type,
+        "window_start": one.until - timedelta(days=2),
+        "window_end": one.until,
+        "complete": one.complete,
+        "started_at": one.at or one.until,
+    }

@@ -1,0 +1,179 @@
+"""Marts as a user of the command line meets them."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+import pytest
+from avepoint_simulator import Simulator
+from m365_jobs import marts
+from m365_jobs.marts import VIEWS
+
+from tests.support.cli import Desk
+from tests.support.truth import on_server
+from tests.support.warehouse import Place, administer, database
+
+Sit = Callable[[Simulator], Desk]
+
+
+def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
+    simulator: Simulator, desk: Sit
+) -> None:
+    user = desk(simulator)
+    user.set(object_types='["exchange_online", "onedrive", "power_apps"]')
+    user.run("load")
+    for view in VIEWS:
+        user.query(f"SELECT * FROM {view}")
+    assert user.query("SELECT count(*) FROM job_facts") == user.query("SELECT count(*) FROM jobs")
+    judged = {row[0] for row in user.query("SELECT object_type FROM protection_status")}
+    assert judged == {"exchange_online", "onedrive", "power_apps"}
+    user.set(
+        expected_object_types='["teams"]',
+        ignored_object_types='["exchange_online"]',
+        protection__tolerated_failed_ratio="1",
+        protection__allowed_age_hours="99999",
+        protection__allowed_age_hours_of='{"onedrive": 0.01}',
+    )
+    user.run("load")
+    status = dict(user.query("SELECT object_type, status FROM protection_status"))
+    assert (status["exchange_online"], status["teams"]) == ("ignored", "unknown")
+    assert status["onedrive"] in ("late", "failing")
+    assert status["power_apps"] in ("protected", "failing")
+
+
+def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    lake, database = Place("filesystem"), Place("duckdb")
+    assert lake.rows("SELECT 1") == [(1,)]
+    for place in (lake, database):
+        place.load(simulator)
+    for view in VIEWS:
+        # These tell when a load took place.
+        moments = {"fetched_at", "data_as_of", "hours_since_success", "hours_open"}
+        described = next(one for one in marts.views() if one.name == view)
+        columns = ", ".join(column.name for column in described.columns if column.name not in moments)
+        sql = f"SELECT {columns} FROM {view} ORDER BY ALL"
+        assert lake.rows(sql) == database.rows(sql)
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A PostgreSQL database that is the warehouse of this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with database() as one:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", one)
+        yield one
+
+
+def test_a_user_without_the_right_to_make_views_loads_jobs_and_is_told(
+    simulator: Simulator, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, role, name = Place("postgres"), f"clerk_{uuid4().hex[:8]}", address.rpartition("/")[2]
+    administer(f"CREATE ROLE {role} LOGIN", f"GRANT CREATE ON DATABASE {name} TO {role}")
+    try:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address.replace("postgres:any", f"{role}:any"))
+        place.load(simulator)
+        administer("DROP VIEW m365_jobs.open_jobs", f"REVOKE CREATE ON SCHEMA m365_jobs FROM {role}", address=address)
+        world = simulator.world
+        world.advance(timedelta(hours=8))
+        newest = max(world.visible(), key=lambda job: job.start)
+        running = world.change(newest.id, finish=world.now + timedelta(hours=1))
+        assert place.load(simulator).exit_code == 0
+        assert place.held() == on_server(world, False)
+        assert re.search(
+            r"^Loaded, but the views could not be made or brought up to date: permission denied for schema m365_jobs.* "
+            r"The user needs the right to create and replace job_facts, .*\. The next load tries again\.$",
+            place.said[-1],
+        )
+        administer(f"GRANT CREATE ON SCHEMA m365_jobs TO {role}", address=address)
+        place.load(simulator)
+        assert not [line for line in place.said if "views" in line]
+        assert place.rows("SELECT id FROM open_jobs") == [(running.id,)]
+    finally:
+        administer(f"DROP OWNED BY {role}", address=address)
+        administer(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_a_view_of_the_users_own_is_never_dropped_with_the_one_it_is_made_from(
+    simulator: Simulator, address: str
+) -> None:
+    place = Place("postgres")
+    place.load(simulator)
+    administer(
+        "DROP VIEW m365_jobs._mart_versions",
+        "DROP VIEW m365_jobs.daily_summary",
+        "CREATE VIEW m365_jobs.daily_summary AS SELECT 1 AS of_an_older_version",
+        "CREATE VIEW public.theirs AS SELECT of_an_older_version FROM m365_jobs.daily_summary",
+        address=address,
+    )
+    assert place.load(simulator).exit_code == 0
+    assert re.search(
+        r"^Loaded, but the views could not .*: cannot drop view .*daily_summary because other objects depend on it "
+        r"DETAIL: view theirs depends on view .*daily_summary\. Drop those that are yours and make them again "
+        r"after the next load\.$",
+        place.said[-1],
+    )
+    assert "CASCADE" not in place.said[-1]
+    assert administer("SELECT * FROM public.theirs", address=address) == [(1,)]
+    administer("DROP VIEW public.theirs", address=address)
+    place.load(simulator)
+    assert place.rows("SELECT sum(jobs) FROM daily_summary") == place.rows(
+        "SELECT count(*) FROM jobs WHERE finish_time IS NOT NULL"
+    )
+
+
+def test_a_table_that_has_the_name_of_a_view_is_left_alone(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA m365_jobs; CREATE TABLE m365_jobs.open_jobs AS SELECT 'ours' AS whose")
+    said = " ".join(user.run("load").stderr.split())
+    assert re.search(r"Loaded, but the views could not .*open_jobs.* where no table may have their names", said)
+    assert user.query("SELECT * FROM open_jobs") == [("ours",)]
+    assert user.query("SELECT count(*) FROM jobs") == [(len(simulator.world.visible()),)]
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
+        connection.execute("ALTER TABLE m365_jobs.open_jobs RENAME TO theirs")
+    assert "views" not in user.run("load").stderr
+    assert user.query("SELECT count(*) FROM job_facts") == user.query("SELECT count(*) FROM jobs")
+
+
+def test_tenants_of_the_configuration_have_services_of_their_own(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.set(
+        object_types='["teams", "onedrive"]',
+        expected_object_types='["power_apps"]',
+        tenants__contoso__expected_object_types='["power_bi"]',
+        tenants__fabrikam__ignored_object_types='["teams"]',
+    )
+    user.run("load", "--all-tenants")
+    assert set(user.query("SELECT tenant, object_type, status = 'ignored' FROM protection_status")) == {
+        *(("contoso", "teams", False), ("contoso", "onedrive", False), ("contoso", "power_bi", False)),
+        *(("fabrikam", "teams", True), ("fabrikam", "onedrive", False), ("fabrikam", "power_apps", False)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("expected_object_types", '["mail"]', r"expected_object_types = 'mail' is not known"),
+        ("protection__tolerated_failed_ratio", "5", r"tolerated_failed_ratio = 5.0 must be between 0 and 1"),
+        ("protection__tolerated_failed_ratio", "some", r"tolerated_failed_ratio = 'some' is not a number"),
+        ("protection__allowed_age_hours", "0", r"allowed_age_hours = 0.0 must be a number of hours above 0"),
+        ("protection__allowed_age_hours_of", '{"mail": 8}', r"allowed_age_hours_of = 'mail' is not known"),
+        ("protection__allowed_age_hours_of", '{"teams": "x"}', r"allowed_age_hours_of.teams = 'x' must be a number"),
+    ],
+)
+def test_a_wrong_setting_of_protection_is_refused_before_any_request(
+    simulator: Simulator, desk: Sit, setting: str, value: str, said: str
+) -> None:
+    user = desk(simulator)
+    user.set(**{setting: value})
+    assert re.search(said, user.run("load", code=2).stderr)
+    assert (simulator.asked, simulator.token_requests) == ([], 0)

@@ -1,0 +1,307 @@
+"""The numbers in the marts are those of the definitions, on each destination."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from m365_jobs import marts
+from m365_jobs.marts import Protection, Services
+
+from tests.integration.m365_jobs.marts import truth
+from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
+from tests.support.warehouse import database
+
+SETTINGS = Protection(
+    Services(expected=frozenset({"teams"}), ignored=frozenset({"power_bi"})),
+    of_tenant={"fabrikam": Services(expected=frozenset({"onedrive"}))},
+    allowed_age_of={"onedrive": 8},
+)
+
+
+def content(pipeline: dlt.Pipeline, view: str, time_zone: str = "UTC") -> list[tuple[Any, ...]]:
+    """All rows of a view in a form that can be compared: sorted, times in UTC, fractions rounded."""
+    with pipeline.sql_client() as client:
+        client.execute_sql(f"SET TimeZone = '{time_zone}'")
+        return plain(client.execute_sql(f"SELECT * FROM {client.make_qualified_table_name(view)}") or [])
+
+
+def plain(rows: Any) -> list[tuple[Any, ...]]:
+    return sorted((tuple(_plain(value) for value in row) for row in rows), key=repr)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return round(value, 9) if isinstance(value, float) else value
+
+
+def random_rows(seed: int) -> Rows:
+    """Many jobs out of few values, so that ties, nulls and contradictions are common."""
+    chance = random.Random(seed)
+    texts = ("Access denied", "Throttled", None)
+    states = ("Finished", "FINISHED", "Failed", "Finished with exception", "Partially-Finished", "In Progress", "Held")
+    partitions = [
+        (tenant, location, object_type)
+        for tenant in ("contoso", "fabrikam")
+        for location in (None, "EUR")
+        for object_type in ("exchange_online", "onedrive", "power_bi")
+    ]
+
+    def job(number: int) -> Job:
+        tenant, location, object_type = chance.choice(partitions)
+        total = chance.choice((0, None, 3, 20, 100))
+        return Job(
+            id=f"FB{number:05d}",
+            finish=chance.choice((None, *(ago(6 * chance.randrange(160)) for _ in range(7)))),
+            state=chance.choice((*states, "Finished", None)),
+            job_type=chance.choice(("backup", "backup", "backup", "restore", None)),
+            object_type=object_type,
+            tenant=tenant,
+            location=location,
+            start=chance.choice((None, ago(1), ago(40), ago(70), ago(900))),
+            total=total,
+            failed=chance.choice((0, None, 1, 5)),
+            successful=chance.choice((0, None, 90)),
+            errors=tuple(
+                Error(chance.choice(texts), chance.choice((None, 0, 4)), chance.choice((None, "", "https://kb/1")))
+                for _ in range(chance.choice((0, 0, 2, 3)))
+            ),
+        )
+
+    reads = [
+        Read(object_type, tenant, location, ago(chance.choice((0, 5, 1000))), chance.random() < 0.7, kind, f"run{run}")
+        for tenant, location, object_type in partitions
+        for run in range(3)
+        for kind in (None, "backup")
+    ]
+    return Rows([job(number) for number in range(600)], reads)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_mart_holds_what_plain_python_computes_from_the_rows(pipeline: dlt.Pipeline, seed: int) -> None:
+    rows = random_rows(seed)
+    rows.load(pipeline)
+    marts.ensure(pipeline, SETTINGS)
+    assert content(pipeline, "job_facts") == plain(truth.job_facts(rows))
+    assert content(pipeline, "daily_summary") == plain(truth.daily_summary(rows))
+    assert content(pipeline, "error_summary") == plain(truth.error_summary(rows))
+    assert content(pipeline, "open_jobs") == plain(truth.open_jobs(rows))
+    assert content(pipeline, "protection_status") == plain(truth.protection_status(rows, SETTINGS))
+
+
+OUTCOMES = {
+    "success": ("Finished", "finished", "FINISHED ", "2"),
+    "warning": (
+        *("Finished with Exception", "Finished with exception", "FinishedWithException", "4"),
+        *("Partially Finished", "partially_finished", "PartiallyFinished", "5"),
+    ),
+    "failure": ("Failed", "FAILED", "3"),
+    "running": ("In Progress", "InProgress", "in-progress", "1"),
+    "other": ("Skipped", "Finished?!42", "6", "", None),
+}
+
+
+def test_an_outcome_is_known_however_the_state_is_spelled(pipeline: dlt.Pipeline) -> None:
+    spelled = [(outcome, state) for outcome, states in OUTCOMES.items() for state in states]
+    Rows([Job(f"FB{number}", ago(1), state) for number, (_, state) in enumerate(spelled)], [Read()]).load(pipeline)
+    marts.ensure(pipeline, Protection())
+    found = {row[1]: row[14] for row in content(pipeline, "job_facts")}
+    assert {state: found[f"FB{number}"] for number, (_, state) in enumerate(spelled)} == {
+        state: outcome for outcome, state in spelled
+    }
+
+
+@pytest.fixture
+def turkish(tmp_path: Path) -> Iterator[dlt.Pipeline]:
+    """A database in whose language the small letter of I has no dot, and in which b comes before C."""
+    with database("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'") as address:
+        yield dlt.pipeline(
+            "marts",
+            pipelines_dir=str(tmp_path / "state"),
+            destination=dlt.destinations.postgres(address),
+            dataset_name="m365_jobs",
+        )
+
+
+def test_marts_say_the_same_in_a_database_of_another_language(turkish: dlt.Pipeline) -> None:
+    jobs = [
+        Job("FBb", ago(2), "FINISHED"),
+        Job("FBC", ago(2), "FAILED"),
+        Job("FBD", ago(2), "FAILED"),
+        Job("FB1", None, "IN PROGRESS"),
+    ]
+    rows = Rows(jobs, [Read()])
+    rows.load(turkish)
+    marts.ensure(turkish, Protection())
+    assert content(turkish, "job_facts") == plain(truth.job_facts(rows))
+    assert content(turkish, "protection_status") == plain(truth.protection_status(rows, Protection()))
+
+
+def test_sums_beyond_what_their_type_holds_end_at_its_limit(pipeline: dlt.Pipeline) -> None:
+    limit = 2**63 - 1
+    errors = (Error("Throttled", limit), Error("Throttled", limit))
+    jobs = [
+        Job("FB1", ago(2), total=limit, failed=-limit, errors=errors),
+        Job("FB2", ago(2), total=limit, failed=-limit),
+        Job("FB3", ago(2), object_type="teams"),
+    ]
+    Rows(jobs, [Read()]).load(pipeline)
+    marts.ensure(pipeline, Protection())
+    assert {row[3]: row[10:12] for row in content(pipeline, "daily_summary")} == {
+        "exchange_online": (limit, -limit),
+        "teams": (100, 0),
+    }
+    assert {row[1]: row[-1] for row in content(pipeline, "job_facts")} == {"FB1": limit, "FB2": 0, "FB3": 0}
+    assert [row[3] for row in content(pipeline, "error_summary")] == [limit]
+
+
+def test_a_job_counts_on_the_utc_day_of_its_finish_whatever_the_time_zone_of_the_session(
+    pipeline: dlt.Pipeline,
+) -> None:
+    midnight = datetime(2026, 3, 18, tzinfo=UTC)
+    just_before = midnight - timedelta(microseconds=1)
+    jobs = [
+        Job("FB1", midnight, start=midnight - timedelta(hours=30)),
+        Job("FB2", just_before, start=just_before - timedelta(hours=1.5)),
+        Job("FB3", None, start=midnight, state="In Progress"),
+    ]
+    Rows(jobs, [Read()]).load(pipeline)
+    marts.ensure(pipeline, Protection())
+    for time_zone in ("Asia/Tokyo", "America/Los_Angeles"):
+        days = {row[0]: (row[5], row[12]) for row in content(pipeline, "daily_summary", time_zone)}
+        assert days == {date(2026, 3, 17): (1, 1.5), date(2026, 3, 18): (1, 30.0)}
+
+
+def test_hours_do_not_change_with_summer_time_in_the_time_zone_of_the_session(pipeline: dlt.Pipeline) -> None:
+    start = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+    Rows([Job("FB1", start + timedelta(hours=2), start=start)], [Read()]).load(pipeline)
+    marts.ensure(pipeline, Protection())
+    assert [row[12] for row in content(pipeline, "daily_summary", "Europe/Berlin")] == [2.0]
+
+
+def good(hours: float, **more: Any) -> Job:
+    return Job(f"FB{hours}", ago(hours), **more)
+
+
+def bad(hours: float, **more: Any) -> Job:
+    return Job(f"FB{hours}", ago(hours), "Failed", **more)
+
+
+def warning(hours: float, failed: int | None, total: int | None = 100, successful: int | None = 50) -> Job:
+    return Job(f"FB{hours}", ago(hours), "Finished with Exception", total=total, failed=failed, successful=successful)
+
+
+def running(hours: float, **more: Any) -> Job:
+    return Job(f"FB{hours}", None, "In Progress", start=ago(hours), **more)
+
+
+def untyped(hours: float) -> Job:
+    return Job(f"FB{hours}", ago(hours), job_type=None)
+
+
+CASES: dict[str, tuple[list[Job], str]] = {
+    "a success a day ago": ([good(24)], "protected"),
+    "a success at the very end of the allowed age": ([good(26)], "protected"),
+    "a success older than that": ([good(26.01)], "late"),
+    "an old success and a backup that runs": ([good(30), running(47.9)], "running_long"),
+    "an old success and a backup that runs for two days": ([good(30), running(48)], "late"),
+    "an old success and a restore that runs": ([good(30), running(1, job_type="restore")], "late"),
+    "an old success and a job that ended without a finish": ([good(30), Job("FBx", None, start=ago(2))], "late"),
+    "an old success and a state nobody knows without a finish": (
+        [good(30), Job("FBx", None, "Queued", start=ago(2))],
+        "running_long",
+    ),
+    "one failure after a success": ([good(20), bad(2)], "protected"),
+    "two failures after a success": ([good(20), bad(3), bad(2)], "failing"),
+    "two failures before a success": ([bad(3), bad(2), good(1)], "protected"),
+    "a failure and a state nobody knows": ([good(20), bad(3), Job("FBx", ago(2), "Held")], "failing"),
+    "one failure and never a success": ([bad(2)], "never"),
+    "two failures and never a success": ([bad(3), bad(2)], "failing"),
+    "only a backup that runs": ([running(2)], "never"),
+    "only restores": ([Job("RE1", ago(2), job_type="restore"), good(700)], "late"),
+    "a warning with few failed objects": ([warning(2, failed=5)], "protected"),
+    "a warning with too many failed objects": ([warning(2, failed=6)], "never"),
+    "a warning without a successful object": ([warning(2, failed=0, successful=0)], "never"),
+    "a warning without a total": ([warning(2, failed=0, total=0)], "never"),
+    "a warning without counts": ([warning(2, failed=None, total=None, successful=None)], "never"),
+    "tolerated warnings after a success": ([good(30), warning(3, failed=1), warning(2, failed=1)], "protected"),
+    "only jobs of unknown type": ([untyped(2), untyped(3)], "unknown"),
+    "jobs of unknown type beside a backup": ([good(30), untyped(2)], "late"),
+    "failures with one finish, by start": (
+        [good(9), bad(2, start=ago(5)), Job("FB-late", ago(2), start=ago(4)), Job("FB0", ago(2), "Failed", start=None)],
+        "protected",
+    ),
+    "failures with one finish and start, by id": (
+        [Job("FBa", ago(2)), Job("FBb", ago(2), "Failed"), Job("FBc", ago(2), "Failed")],
+        "failing",
+    ),
+}
+
+
+def test_each_status_of_protection_is_the_first_that_holds(pipeline: dlt.Pipeline) -> None:
+    rows = Rows()
+    for tenant, (jobs, _) in CASES.items():
+        rows.jobs += [Job(**{**vars(job), "tenant": tenant}) for job in jobs]
+        rows.reads.append(Read(tenant=tenant))
+    rows.load(pipeline)
+    marts.ensure(pipeline, Protection())
+    found = {row[0]: row[8] for row in content(pipeline, "protection_status")}
+    assert found == {tenant: status for tenant, (_, status) in CASES.items()}
+
+
+def test_services_are_judged_by_what_the_configuration_and_the_loads_say_of_them(pipeline: dlt.Pipeline) -> None:
+    rows = Rows(
+        [
+            good(20, object_type="exchange_online"),
+            good(21, object_type="onedrive"),
+            bad(22, object_type="power_bi"),
+            bad(23, object_type="power_bi"),
+            good(24, object_type="viva_engage"),
+            good(31 * 24, object_type="project_online"),
+            good(29 * 24, object_type="public_folder", location="EUR"),
+            good(25, object_type="exchange_online", tenant="fabrikam"),
+            good(26, object_type="power_bi", tenant="fabrikam"),
+        ],
+        [
+            *(Read(one) for one in ("exchange_online", "onedrive", "power_bi", "project_online", "teams")),
+            Read("viva_engage", complete=False),
+            Read("public_folder", location="EUR", until=ago(12)),
+            Read("teams", location="NAM", until=ago(31 * 24)),
+            Read("exchange_online", tenant="fabrikam", until=ago(3)),
+            Read("exchange_online", tenant="fabrikam", run_id="short", job_type="backup", complete=False),
+            Read("exchange_online", tenant="fabrikam", run_id="short"),
+            Read("exchange_online", tenant="fabrikam", run_id="backfill", until=ago(500)),
+            Read("power_bi", tenant="fabrikam", until=ago(3)),
+        ],
+    )
+    rows.load(pipeline)
+    marts.ensure(pipeline, SETTINGS)
+    found = {row[:3]: (row[4], row[8], row[9]) for row in content(pipeline, "protection_status")}
+    assert found == {
+        # Allowed are 8 hours.
+        ("contoso", None, "onedrive"): (21.0, "late", NOW),
+        ("contoso", None, "exchange_online"): (20.0, "protected", NOW),
+        ("contoso", None, "power_bi"): (None, "ignored", NOW),
+        # Never proved complete.
+        ("contoso", None, "viva_engage"): (None, "unknown", None),
+        # Expected, and never ran; not asked about in NAM any more.
+        ("contoso", None, "teams"): (None, "never", NOW),
+        # Not loaded in EUR, where it would be expected too.
+        ("contoso", "EUR", "teams"): (None, "unknown", None),
+        # Judged when the data ends, not now.
+        ("contoso", "EUR", "public_folder"): (29 * 24 - 12.0, "late", ago(12)),
+        # Other services are expected of this tenant, and none are ignored; a load that fell short proves nothing.
+        ("fabrikam", None, "exchange_online"): (22.0, "protected", ago(3)),
+        ("fabrikam", None, "power_bi"): (23.0, "protected", ago(3)),
+        ("fabrikam", None, "onedrive"): (None, "unknown", None),
+    }
+
+
+def test_without_any_load_on_record_nothing_is_called_protected(pipeline: dlt.Pipeline) -> None:
+    Rows([good(1)], []).load(pipeline)
+    marts.ensure(pipeline, Protection())
+    assert [row[8:] for row in content(pipeline, "protection_status")] == [("unknown", None)]

@@ -1,0 +1,137 @@
+"""The worked questions of the documentation give the right answers, on each destination, as they are written there."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import dlt
+from m365_jobs import marts
+from m365_jobs.marts.docs import page
+
+from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
+from tests.integration.m365_jobs.marts.test_numbers import plain
+from tests.support.project import ROOT
+
+KB = "https://kb/locked"
+
+
+def story() -> Rows:
+    """Three weeks of a tenant in which each question has something to find. NOW is a Friday, 06:00 UTC."""
+    jobs = []
+    for day in range(6):
+        finish = ago(24 * day + 5)
+        # Exchange takes half an hour more each day; OneDrive takes turns.
+        jobs.append(Job(f"EX{day}", finish, start=finish - timedelta(hours=4 - day / 2), location="EUR"))
+        length = timedelta(hours=1 + day % 2)
+        jobs.append(Job(f"OD{day}", finish, start=finish - length, object_type="onedrive", location="NAM"))
+    locked, throttled = Error("Locked", 4, KB), Error("Throttled", None)
+    jobs += [
+        Job("SP1", ago(30), "Finished", object_type="sharepoint_online", start=ago(31), total=0),
+        Job(
+            *("SP2", ago(3), "Failed"),
+            object_type="sharepoint_online",
+            start=ago(4),
+            failed=40,
+            errors=(throttled, locked),
+        ),
+        Job("SP3", ago(200), "Failed", object_type="sharepoint_online", start=ago(201), failed=10, errors=(throttled,)),
+        Job("RE1", ago(50), job_type="restore", start=ago(51), total=7),
+        Job("RE2", ago(2), "Failed", job_type="restore", start=ago(3), total=5, errors=(Error("No space"),)),
+        Job("RE3", None, "In Progress", job_type="restore", start=ago(25)),
+        Job("XX1", ago(40), "On Hold", job_type="deletion", start=ago(41)),
+    ]
+    done = ("exchange_online", "EUR"), ("onedrive", "NAM"), ("exchange_online", None)
+    reads = [Read(one, location=where) for one, where in done]
+    reads += [Read("sharepoint_online", complete=False), Read("sharepoint_online", until=ago(2))]
+    return Rows(jobs, [*reads, Read("sharepoint_online", until=ago(900), at=ago(-1))])
+
+
+CONTOSO, EUR, NAM = "contoso", "EUR", "NAM"
+MON, MON_BEFORE = date(2026, 3, 16), date(2026, 3, 9)
+
+ANSWERS: dict[str, list[tuple[Any, ...]]] = {
+    "01_unprotected": [
+        (CONTOSO, None, "sharepoint_online", "unknown", ago(30), None),
+    ],
+    "02_failed_last_day": [
+        (CONTOSO, None, "exchange_online", "restore", "RE2", ago(2), 0, "No space"),
+        (CONTOSO, None, "sharepoint_online", "backup", "SP2", ago(3), 40, "Locked"),
+    ],
+    "03_top_errors": [
+        ("sharepoint_online", "Locked", 4, 0, 4),
+        ("sharepoint_online", "Throttled", 1, 1, 0),
+        ("exchange_online", "No space", 1, 0, 1),
+    ],
+    "04_success_rate": [
+        (None, MON_BEFORE, 1, 0.0),
+        (None, MON, 2, 50.0),
+        (EUR, MON_BEFORE, 1, 100.0),
+        (EUR, MON, 5, 100.0),
+        (NAM, MON_BEFORE, 1, 100.0),
+        (NAM, MON, 5, 100.0),
+    ],
+    "05_slower_every_day": [(CONTOSO, EUR, "exchange_online", 2.5, 4.0)],
+    "06_open_too_long": [(CONTOSO, None, "exchange_online", "restore", "RE3", ago(25), 25.0)],
+    # That of SharePoint lasts still: it ends with the newest finish, RE2's.
+    "07_longest_gap": [
+        (CONTOSO, None, "sharepoint_online", 1, 28.0),
+        (CONTOSO, EUR, "exchange_online", 6, 24.0),
+        (CONTOSO, NAM, "onedrive", 6, 24.0),
+    ],
+    "08_failed_objects": [("sharepoint_online", 200, 50, 25.0)],
+    "09_empty_backups": [(CONTOSO, None, "sharepoint_online", 1, ago(30))],
+    "10_restores": [
+        ("exchange_online", "restore", "failure", 1, 5, ago(2)),
+        ("exchange_online", "restore", "success", 1, 7, ago(50)),
+    ],
+    "11_jobs_of_an_error": [(CONTOSO, None, "sharepoint_online", "SP2", "Failed", ago(3), 4, KB)],
+    "12_complete": [
+        (CONTOSO, None, "sharepoint_online", NOW, False, None, None),
+        (CONTOSO, EUR, "exchange_online", NOW, True, None, None),
+        (CONTOSO, NAM, "onedrive", NOW, True, None, None),
+        (CONTOSO, None, "exchange_online", NOW, True, None, None),
+    ],
+    "13_unknown_states": [("On Hold", 1, ago(41), ago(41))],
+}
+
+
+def test_each_question_is_answered(pipeline: dlt.Pipeline) -> None:
+    story().load(pipeline)
+    marts.ensure(pipeline, marts.Protection())
+    with pipeline.sql_client() as client:
+        found = {one.name: client.execute_sql(one.sql) or [] for one in marts.questions()}
+    answers = {name: [tuple(map(_number, row)) for row in rows] for name, rows in found.items()}
+    assert {name: plain(rows) for name, rows in answers.items()} == {name: plain(r) for name, r in ANSWERS.items()}
+    for name in ("02_failed_last_day", "03_top_errors", "07_longest_gap"):
+        assert answers[name] == ANSWERS[name]
+
+
+def test_backups_that_took_no_time_or_less_do_not_break_the_question_of_those_that_grow(
+    pipeline: dlt.Pipeline,
+) -> None:
+    # By day: hours of a backup, the newest first.
+    grown = {
+        "exchange_online": (4, 3, 2, 1, 0.5),
+        "teams": (4, 3, 2, 0, -1),
+        "onedrive": (4, 3, 2, -1, -2),
+    }
+    jobs = [
+        Job(f"{service}{day}", ago(2 + 24 * day), object_type=service, start=ago(2 + 24 * day + hours))
+        for service, days in grown.items()
+        for day, hours in enumerate(days)
+    ]
+    Rows(jobs, [Read()]).load(pipeline)
+    marts.ensure(pipeline, marts.Protection())
+    question = next(one for one in marts.questions() if one.name == "05_slower_every_day")
+    with pipeline.sql_client() as client:
+        found = [tuple(row[2:]) for row in client.execute_sql(question.sql) or []]
+    assert found == [("teams", 0.0, 4.0), ("exchange_online", 1.0, 4.0), ("onedrive", -1.0, 4.0)]
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def test_the_page_of_the_documentation_is_what_the_descriptions_make() -> None:
+    written = ROOT / "docs" / "warehouse.md"
+    assert written.read_text(encoding="utf-8") == page(), "Run: make docs"

@@ -1,0 +1,249 @@
+"""The views as objects of a warehouse: made once, kept up to date, described, and ready for other destinations."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pyarrow as pa
+import pytest
+import sqlglot
+from avepoint_m365 import rows as tables
+from m365_jobs import marts
+from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.load.run_log import COLUMNS
+from m365_jobs.marts import VIEWS, Protection, Services, ensure, render
+
+from tests.integration.m365_jobs.marts.rows import Job, Read, Rows, ago
+from tests.support.project import ROOT
+
+DIALECTS = (
+    *("snowflake", "bigquery", "databricks", "redshift", "clickhouse", "tsql", "athena", "trino", "postgres"),
+    *("duckdb", "fabric", "dremio"),
+)
+SOME = Rows([Job("FB1", ago(2)), Job("FB2", None, "In Progress", start=ago(3))], [Read()])
+
+
+def run(pipeline: dlt.Pipeline, sql: str) -> list[Any]:
+    with pipeline.sql_client() as client:
+        return list(client.execute_sql(sql) or [])
+
+
+def test_views_are_made_once_and_again_only_when_something_changed(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    settings = Protection()
+    assert ensure(pipeline, settings) == list(VIEWS)
+    assert ensure(pipeline, settings) == []
+    run(pipeline, "DROP VIEW m365_jobs.open_jobs")
+    assert ensure(pipeline, settings) == ["open_jobs"]
+    changed = Protection(Services(expected=frozenset({"teams"})))
+    assert ensure(pipeline, changed) == list(VIEWS)
+    assert run(pipeline, "SELECT count(*) FROM m365_jobs.protection_status") == [(2,)]
+    assert ensure(pipeline, changed) == []
+
+
+def test_a_view_of_an_older_version_with_other_columns_is_replaced(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    run(pipeline, "DROP VIEW m365_jobs.open_jobs")
+    run(pipeline, "CREATE VIEW m365_jobs.open_jobs AS SELECT 1 AS older")
+    run(pipeline, "DROP VIEW m365_jobs._mart_versions")
+    ensure(pipeline, Protection())
+    assert run(pipeline, "SELECT id, hours_open FROM m365_jobs.open_jobs") == [("FB2", 3.0)]
+
+
+def test_a_view_whose_column_has_another_type_is_replaced(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    columns = run(
+        pipeline,
+        "SELECT column_name FROM information_schema.columns "
+        "WHERE table_schema = 'm365_jobs' AND table_name = 'open_jobs' ORDER BY ordinal_position",
+    )
+    run(pipeline, "DROP VIEW m365_jobs.open_jobs")
+    run(pipeline, f"CREATE VIEW m365_jobs.open_jobs AS SELECT {', '.join(f'1 AS {name}' for (name,) in columns)}")
+    run(pipeline, "DROP VIEW m365_jobs._mart_versions")
+    ensure(pipeline, Protection())
+    assert run(pipeline, "SELECT id, hours_open FROM m365_jobs.open_jobs") == [("FB2", 3.0)]
+
+
+@pytest.mark.parametrize("pipeline", ["postgres"], indirect=True)
+def test_views_that_keep_their_columns_keep_who_may_read_them(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    for view in VIEWS:
+        run(pipeline, f"GRANT SELECT ON m365_jobs.{view} TO PUBLIC")
+    assert ensure(pipeline, Protection(Services(expected=frozenset({"teams"})))) == list(VIEWS)
+    granted = "SELECT table_name FROM information_schema.role_table_grants WHERE grantee = 'PUBLIC'"
+    assert set(VIEWS) <= {name for (name,) in run(pipeline, granted)}
+
+
+def test_views_show_what_is_in_the_tables_now(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    run(pipeline, "UPDATE m365_jobs.jobs SET state = 'Failed' WHERE id = 'FB1'")
+    assert run(pipeline, "SELECT failures FROM m365_jobs.daily_summary") == [(1,)]
+    run(pipeline, "DELETE FROM m365_jobs.jobs")
+    assert run(pipeline, "SELECT * FROM m365_jobs.job_facts") == []
+
+
+def test_before_the_first_load_there_is_nothing_to_make(pipeline: dlt.Pipeline) -> None:
+    assert ensure(pipeline, Protection()) == []
+
+
+def test_what_keeps_a_view_from_being_made_is_told_and_leaves_the_others_as_they_were(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    run(pipeline, "CREATE TABLE m365_jobs.open_jobs (id INT)")
+    with pytest.raises(WarehouseError, match=r"open_jobs.* no table may have their names\. The next load"):
+        ensure(pipeline, Protection())
+    run(pipeline, "DROP TABLE m365_jobs.open_jobs")
+    assert ensure(pipeline, Protection()) == list(VIEWS)
+
+
+@pytest.mark.parametrize("pipeline", ["postgres"], indirect=True)
+def test_loads_that_end_at_the_same_moment_do_not_fail_over_the_views(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    failures: list[BaseException] = []
+    start = threading.Barrier(4)
+
+    def one() -> None:
+        start.wait()
+        try:
+            ensure(pipeline, Protection())
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert ensure(pipeline, Protection()) == []
+
+
+def test_comments_say_what_each_column_is(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    if pipeline.destination.destination_name == "duckdb":
+        columns = "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE schema_name = 'm365_jobs'"
+        relations = """SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'm365_jobs'
+            UNION ALL SELECT table_name, comment FROM duckdb_tables() WHERE schema_name = 'm365_jobs'"""
+    else:
+        columns = """SELECT c.relname, a.attname, col_description(c.oid, a.attnum) FROM pg_attribute a
+            JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = 'm365_jobs'::regnamespace"""
+        relations = """SELECT relname, obj_description(oid, 'pg_class') FROM pg_class
+            WHERE relnamespace = 'm365_jobs'::regnamespace"""
+    for relation in (*marts.views(), *marts.tables()):
+        said = {name: comment for table, name, comment in run(pipeline, columns) if table == relation.name}
+        for column in relation.columns:
+            assert said[column.name].startswith(column.description)
+            assert column.unit in said[column.name]
+        assert dict(run(pipeline, relations))[relation.name] == relation.about
+
+
+def test_a_duckdb_warehouse_answers_under_another_name_and_attached(tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    pipeline = dlt.pipeline(
+        "marts",
+        pipelines_dir=str(tmp_path / "state"),
+        destination=dlt.destinations.duckdb(str(file)),
+        dataset_name="m365_jobs",
+    )
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    copy = shutil.copy(file, tmp_path / "copy.duckdb")
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{copy}' AS other (READ_ONLY)")
+        assert connection.execute("SELECT id FROM other.m365_jobs.open_jobs").fetchall() == [("FB2",)]
+
+
+TYPES = {
+    "text": {"VARCHAR", "character varying", "text"},
+    "timestamp": {"TIMESTAMP WITH TIME ZONE", "timestamp with time zone"},
+    "bigint": {"BIGINT", "bigint"},
+    "double": {"DOUBLE", "double precision"},
+    "boolean": {"BOOLEAN", "boolean"},
+    "date": {"DATE", "date"},
+}
+
+
+def test_columns_and_types_are_those_that_are_described(pipeline: dlt.Pipeline) -> None:
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    found = run(
+        pipeline,
+        "SELECT table_name, column_name, data_type FROM information_schema.columns "
+        "WHERE table_schema = 'm365_jobs' ORDER BY table_name, ordinal_position",
+    )
+    for relation in (*marts.views(), *marts.tables()):
+        here = [row[1:] for row in found if row[0] == relation.name and not row[1].startswith("_dlt_")]
+        assert sorted(name for name, _ in here) == sorted(column.name for column in relation.columns)
+        for column in relation.columns:
+            assert dict(here)[column.name] in TYPES[column.type]
+        if relation.name in VIEWS:
+            assert [name for name, _ in here] == [column.name for column in relation.columns]
+
+
+def test_the_described_tables_are_those_of_the_source() -> None:
+    words = {pa.string(): "text", pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}
+    made = {
+        "jobs": tables.JOBS,
+        "jobs__backup_details": tables.DETAILS,
+        "jobs__job_errors": tables.ERRORS,
+        "load_audit": tables.AUDIT,
+    }
+    described = {table.name: {column.name: column.type for column in table.columns} for table in marts.tables()}
+    for name, schema in made.items():
+        columns = {field.name: words.get(field.type, "timestamp") for field in schema if field.name != tables.REMOVED}
+        assert described[name] == columns
+    assert described["load_runs"] == {name: column["data_type"] for name, column in COLUMNS.items()}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_reads_the_same_in_every_dialect(view: str, dialect: str) -> None:
+    described = next(one for one in marts.views() if one.name == view)
+    parsed = sqlglot.parse_one(render(view, dialect, Protection(), lambda name: ("m365_jobs", name)), read=dialect)
+    assert isinstance(parsed, sqlglot.exp.Query)
+    assert parsed.named_selects == [column.name for column in described.columns]
+    bases = {table.name for table in parsed.find_all(sqlglot.exp.Table) if table.db == "m365_jobs"}
+    assert bases <= set(marts.TABLES)
+    # Whatever sqlglot does not know it hands on as it is: DuckDB's own words must be gone elsewhere.
+    unknown = {function.name.lower() for function in parsed.find_all(sqlglot.exp.Anonymous)}
+    assert not unknown & {"epoch", "time_to_unix"}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_file_of_a_view_is_plain_sql_that_duckdb_runs_as_it_is(view: str, tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    pipeline = dlt.pipeline(
+        "marts",
+        pipelines_dir=str(tmp_path / "state"),
+        destination=dlt.destinations.duckdb(str(file)),
+        dataset_name="m365_jobs",
+    )
+    SOME.load(pipeline)
+    ensure(pipeline, Protection())
+    with duckdb.connect(str(file), read_only=True) as connection:
+        connection.execute("USE m365_jobs")
+        as_it_is = connection.execute(marts.source(view)).fetchall()
+        assert as_it_is == connection.execute(f"SELECT * FROM {view}").fetchall()
+        assert as_it_is or view == "error_summary"
+
+
+def test_the_wheel_holds_the_files_of_the_marts(tmp_path: Path) -> None:
+    root = ROOT
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        held = {name for name in wheel.namelist() if name.startswith("m365_jobs/marts/")}
+    folder = root / "pipelines" / "m365_jobs" / "marts"
+    files = {one for kind in ("*.sql", "*.toml") for one in folder.rglob(kind)}
+    assert len(files) > len(VIEWS)
+    assert {f"m365_jobs/marts/{one.relative_to(folder).as_posix()}" for one in files} <= held

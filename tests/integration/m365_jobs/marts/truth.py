@@ -1,0 +1,181 @@
+"""What the marts should say, computed from rows in plain Python by the definitions, without any SQL."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from m365_jobs.marts import Protection
+
+from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows
+
+OUTCOMES = {
+    "finished": "success",
+    "2": "success",
+    "finishedwithexception": "warning",
+    "4": "warning",
+    "partiallyfinished": "warning",
+    "5": "warning",
+    "failed": "failure",
+    "3": "failure",
+    "inprogress": "running",
+    "1": "running",
+}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MONTH = timedelta(days=30)
+Partition = tuple[str, str | None, str]
+
+
+def outcome(job: Job) -> str:
+    plain = "".join(one for one in (job.state or "").lower() if one.isascii() and one.isalnum())
+    return OUTCOMES.get(plain, "other")
+
+
+def failed_ratio(job: Job) -> float | None:
+    return job.failed / job.total if job.total and job.failed is not None else None
+
+
+def hours(duration: timedelta) -> float:
+    return duration.total_seconds() / 3600
+
+
+def is_open(job: Job) -> bool:
+    return job.finish is None and outcome(job) in ("running", "other")
+
+
+def job_facts(rows: Rows) -> list[tuple[Any, ...]]:
+    return [
+        (
+            *(job.tenant, job.id, job.location, job.object_type, job.job_type, job.state, job.start, job.finish),
+            *(0.5, NOW + timedelta(minutes=1), job.total, job.failed, job.successful, job.skipped),
+            outcome(job),
+            failed_ratio(job),
+            len({error.value for error in job.errors} - {None}),
+            sum(1 if error.number is None else error.number for error in job.errors),
+        )
+        for job in rows.jobs
+    ]
+
+
+def daily_summary(rows: Rows) -> list[tuple[Any, ...]]:
+    days = defaultdict(list)
+    for job in rows.jobs:
+        if job.finish:
+            days[(job.finish.astimezone(UTC).date(), *job.partition, job.job_type)].append(job)
+    found = []
+    for key, jobs in days.items():
+        outcomes = [outcome(job) for job in jobs]
+        counts = [outcomes.count(one) for one in ("success", "warning", "failure")]
+        spent = sum(hours(job.finish - job.start) for job in jobs if job.finish and job.start)
+        totals = sum(job.total or 0 for job in jobs), sum(job.failed or 0 for job in jobs)
+        found.append((*key, len(jobs), *counts, len(jobs) - sum(counts), *totals, spent))
+    return found
+
+
+def error_summary(rows: Rows) -> list[tuple[Any, ...]]:
+    kinds = defaultdict(list)
+    for job in rows.jobs:
+        for error in job.errors:
+            kinds[job.tenant, job.object_type, error.value].append((job, error))
+    found = []
+    for key, cases in kinds.items():
+        times = [job.finish or job.start for job, _ in cases if job.finish or job.start]
+        urls = [error.url for _, error in cases if error.url]
+        count = sum(1 if error.number is None else error.number for _, error in cases)
+        seen = (min(filter(None, times)), max(filter(None, times)))
+        found.append((*key, count, len({job.id for job, _ in cases}), *seen, max(urls, default=None)))
+    return found
+
+
+def data_as_of(reads: Iterable[Read]) -> dict[Partition, datetime]:
+    """Per partition the latest window end of the loads of which no listing fell short."""
+    loads = defaultdict(list)
+    for read in reads:
+        loads[read.partition, read.run_id].append(read)
+    found: dict[Partition, datetime] = {}
+    for (partition, _), listings in loads.items():
+        if all(one.complete for one in listings):
+            until = max(one.until for one in listings)
+            found[partition] = max(until, found.get(partition, EPOCH))
+    return found
+
+
+def hours_open(job: Job, as_of: datetime | None) -> float | None:
+    if job.start is None:
+        return None
+    return hours((as_of if as_of and as_of >= job.start else NOW + timedelta(minutes=1)) - job.start)
+
+
+def open_jobs(rows: Rows) -> list[tuple[Any, ...]]:
+    known = data_as_of(rows.reads)
+    return [
+        (job.tenant, job.id, *job.partition[1:], job.job_type, job.start, hours_open(job, known.get(job.partition)))
+        for job in rows.jobs
+        if is_open(job)
+    ]
+
+
+def expected(rows: Rows, settings: Protection) -> set[Partition]:
+    newest: dict[str, datetime] = {}
+    for read in rows.reads:
+        newest[read.tenant] = max(read.until, newest.get(read.tenant, EPOCH))
+    found = set()
+    for read in rows.reads:
+        services = settings.of_tenant.get(read.tenant, settings.services)
+        if newest[read.tenant] - read.until <= MONTH:
+            found |= {(read.tenant, read.location, one) for one in services.expected}
+    for partition, jobs in by_partition(rows.jobs).items():
+        kind = {"backup"} if any(job.job_type for job in jobs) else {None}
+        times = [job.finish or job.start for job in jobs if job.job_type in kind]
+        last = max(filter(None, times), default=None)
+        if last and newest.get(partition[0], last) - last <= MONTH:
+            found.add(partition)
+    return found
+
+
+def by_partition(jobs: Iterable[Job]) -> dict[Partition, list[Job]]:
+    found: dict[Partition, list[Job]] = defaultdict(list)
+    for job in jobs:
+        found[job.partition].append(job)
+    return found
+
+
+def succeeded(job: Job, tolerated: float) -> bool:
+    ratio = failed_ratio(job)
+    tolerable = ratio is not None and ratio <= tolerated and (job.successful or 0) > 0
+    return outcome(job) == "success" or (outcome(job) == "warning" and tolerable)
+
+
+def protection_status(rows: Rows, settings: Protection) -> list[tuple[Any, ...]]:
+    known, held = data_as_of(rows.reads), by_partition(rows.jobs)
+    return [
+        (*partition, *_judge(partition, held.get(partition, []), known.get(partition), settings), known.get(partition))
+        for partition in expected(rows, settings)
+    ]
+
+
+def _judge(partition: Partition, jobs: list[Job], as_of: datetime | None, settings: Protection) -> tuple[Any, ...]:
+    """last_success_at, hours_since_success, last_outcome, consecutive_failures, open_jobs, status."""
+    backups = [job for job in jobs if job.job_type == "backup"]
+    ended = sorted((job for job in backups if job.finish), key=lambda job: (job.finish, job.start or EPOCH, job.id))
+    good = [job for job in ended if succeeded(job, settings.tolerated_failed_ratio)]
+    last = good[-1] if good else None
+    failures = len(ended) - ended.index(last) - 1 if last else len(ended)
+    since = hours(as_of - last.finish) if last and last.finish and as_of else None
+    running = [job for job in backups if is_open(job)]
+    too_old = since is not None and since > settings.allowed_age(partition[2])
+    ages = [age for job in running if (age := hours_open(job, as_of)) is not None]
+    if partition[2] in settings.of_tenant.get(partition[0], settings.services).ignored:
+        status = "ignored"
+    elif as_of is None or (jobs and not any(job.job_type for job in jobs)):
+        status = "unknown"
+    elif failures >= 2:
+        status = "failing"
+    elif last is None:
+        status = "never"
+    elif too_old and any(age < 48 for age in ages):
+        status = "running_long"
+    else:
+        status = "late" if too_old else "protected"
+    outcome_of_last = outcome(ended[-1]) if ended else None
+    return last.finish if last else None, since, outcome_of_last, failures, len(running), status

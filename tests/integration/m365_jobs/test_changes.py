@@ -1,0 +1,168 @@
+"""Settings, and the API itself, that change between the loads of one warehouse."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from avepoint_simulator import Answer, Asked
+from dlt.common.configuration.container import Container
+from dlt.extract.incremental.context import TimeIntervalContext
+from m365_jobs.load import run as loading
+
+from tests.support.tenant import START, Tenant
+from tests.support.truth import in_warehouse, on_server
+from tests.support.worlds import ignore
+
+
+def a_day_of(tenant: Tenant, number: int, **more: Any) -> None:
+    """A day on which one job goes on past midnight, and one that began five days before is shown once it has ended."""
+    hour = 24 * number
+    tenant.put(f"night {number}", hour - 2, hour + 1)
+    shown = START + timedelta(hours=hour + 2)
+    tenant.put(f"long {number}", hour - 120, hour + 2, visible_from=shown)
+    tenant.world.advance(timedelta(days=1))
+    tenant.load(**more)
+
+
+@pytest.mark.parametrize("reading", ["start", "whole"])
+def test_what_one_generation_of_the_endpoint_means_by_a_range_is_not_believed_of_the_other(
+    tenant: Tenant, reading: str
+) -> None:
+    tenant.put("first", -26, -20)
+    tenant.load()
+    a_day_of(tenant, 0)
+    tenant.world.reading = reading
+    a_day_of(tenant, 1, endpoint="cloudbackupjobs")
+    a_day_of(tenant, 2, endpoint="cloudbackupjobs")
+    assert tenant.agrees()
+    tenant.put("longest", -200, 72, visible_from=START + timedelta(hours=72))
+    a_day_of(tenant, 3, endpoint="cloudbackupjobs")
+    assert tenant.agrees()
+
+
+@pytest.mark.parametrize("reading", ["start", "whole"])
+def test_what_a_range_means_is_found_out_again_each_day(tenant: Tenant, reading: str) -> None:
+    tenant.put("first", -26, -20)
+    tenant.load()
+    a_day_of(tenant, 0)
+    tenant.world.reading = reading
+    for number in range(1, 4):
+        a_day_of(tenant, number)
+    assert tenant.agrees()
+
+
+def test_an_api_that_no_longer_looks_at_the_job_type_is_noticed(tenant: Tenant) -> None:
+    tenant.put("backup", -26, -20)
+    tenant.load()
+    ignore(tenant.world, 1)
+    tenant.put("restore", 28, 29)
+    tenant.world.change("restore", job_type=2)
+    tenant.world.advance(timedelta(hours=30))
+    tenant.load()
+    assert in_warehouse(tenant.file)["restore"][2] is None
+
+
+def test_a_location_that_is_added_as_an_alias_takes_no_job_from_the_one_it_stands_for(tenant: Tenant) -> None:
+    """The alias is read from the beginning, and the others only where something is new."""
+    tenant.world.primary_location = "NAM"
+    for number in range(12):
+        tenant.put(f"job {number}", -100 * number - 3, -100 * number - 2)
+        tenant.world.change(f"job {number}", location=("NAM", "EUR")[number % 2])
+    tenant.load(locations=["NAM", "EUR"])
+    tenant.world.advance(timedelta(days=2))
+    tenant.load(locations=["NAM", "EUR", "PrimaryGeoLocation"])
+    assert in_warehouse(tenant.file) == on_server(tenant.world, True)
+
+
+def test_a_tenant_whose_jobs_somebody_deleted_is_read_again(tenant: Tenant) -> None:
+    """Whoever takes a customer out of the warehouse may leave the tables behind that say what was loaded."""
+    tenant.put("long ago", -900, -899)
+    tenant.put("new", -3, -2)
+    tenant.load()
+    with duckdb.connect(str(tenant.file)) as connection:
+        for name in ("jobs", "jobs__backup_details", "jobs__job_errors"):
+            connection.execute(f"DELETE FROM m365_jobs.{name}")
+    tenant.load()
+    assert tenant.agrees()
+    assert len(tenant.load()) == 1, "once"
+
+
+def test_a_backfill_that_broke_off_long_ago_begins_again(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", 2)
+    for number in range(6):
+        tenant.put(f"job {number}", -400 * number - 2, -400 * number - 1)
+    since = START - timedelta(days=90)
+
+    def down(asked: Asked) -> Answer | None:
+        windows = {one.params["finishtime"] for one in tenant.simulator.asked if one.params["pagesize"] != "10"}
+        return Answer(403) if len(windows) > 1 else None
+
+    tenant.simulator.fault = down
+    with pytest.raises(Exception, match="jobInfo"):
+        tenant.load(since)
+    tenant.simulator.fault = None
+    tenant.world.advance(timedelta(days=60))
+    for number in range(6):
+        tenant.world.change(f"job {number}", final_state="Failed")
+    tenant.load(since)
+    assert tenant.agrees()
+
+
+def test_what_was_read_before_others_loaded_does_not_take_back_what_they_brought(
+    tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine breaks down with a package that is ready to load; another stands in for days; the first comes back."""
+    tenant.put("open", -5, 30)
+    tenant.load()
+    tenant.world.advance(timedelta(hours=1))
+    with monkeypatch.context() as broken:
+        broken.setattr(dlt.Pipeline, "load", lambda _: die())
+        with pytest.raises(OSError, match="broke down"):
+            tenant.load()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("DLT_DATA_DIR", str(tmp_path / "standby"))
+        for number in range(1, 5):
+            tenant.world.advance(timedelta(days=1))
+            tenant.put(f"job {number}", 24 * number - 3, 24 * number - 2)
+            tenant.load()
+    tenant.load()
+    assert tenant.agrees()
+    assert len(tenant.load()) == 1, "nothing is left over"
+
+
+@pytest.mark.parametrize(("begin", "end"), [(2, 3), (3, 40), (1, 0)])
+def test_an_interval_in_which_nothing_can_lie_is_no_complete_load(tenant: Tenant, begin: int, end: int) -> None:
+    """Now is the second hour: nobody can vouch for what is to come, nor for an interval that ends before it begins."""
+    tenant.world.advance(timedelta(hours=2))
+    interval = tuple(START + timedelta(hours=hours) for hours in (begin, end))
+    scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)  # type: ignore[arg-type]
+    with Container().injectable_context(scheduler), pytest.raises(Exception, match="leaves nothing to load"):
+        tenant.load()
+    with pytest.raises(duckdb.Error), duckdb.connect(str(tenant.file), read_only=True) as connection:
+        connection.execute("SELECT * FROM m365_jobs.load_audit")
+
+
+def die() -> None:
+    raise OSError("broke down")
+
+
+def test_an_api_that_no_longer_looks_at_the_object_type_is_noticed_at_once(tenant: Tenant) -> None:
+    """Services that had jobs at different times are asked for over different windows: what lies in that of one alone
+    was stored under it, and stayed there."""
+    types = ["exchange_online", "teams", "power_apps"]
+    for number in range(12):
+        tenant.put(f"job {number}", -100 * number - 3, -100 * number - 2)
+    for number, object_type in ((11, 7), (8, 12)):
+        tenant.world.change(f"job {number}", object_type=object_type)
+    tenant.load(object_types=types)
+    assert tenant.agrees()
+    ignore(tenant.world, 0)
+    tenant.put("new", 1, 2)
+    tenant.world.advance(timedelta(hours=5))
+    tenant.load(object_types=types)
+    held = in_warehouse(tenant.file)
+    assert held["new"][1] is None
+    assert {one[1] for one in held.values()} <= {None, "exchange_online"}

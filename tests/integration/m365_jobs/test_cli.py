@@ -1,0 +1,318 @@
+"""The command line as a user meets it: as a process, with nothing but environment variables."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import duckdb
+import pytest
+from avepoint_m365.settings import ObjectType
+from avepoint_simulator import Answer, Dialect, Simulator, make_world
+
+from tests.support.backups import job, serving
+from tests.support.cli import Desk
+from tests.support.truth import end_of_day
+
+Sit = Callable[[Simulator], Desk]
+
+
+def test_the_version_is_the_one_that_runs_are_recorded_with(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    assert user.run("--version").stdout == f"m365-jobs {version('avepoint-m365-jobs')}\n"
+    user.run("load")
+    assert user.query("SELECT product_version FROM load_runs") == [(version("avepoint-m365-jobs"),)]
+
+
+def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    assert "Nothing is loaded yet" in user.run("status").stdout
+    held = {job.id for job in simulator.world.visible()}
+    assert f"{len(held)} new, 0 changed" in user.run("load").stderr
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == held
+    found = json.loads(user.run("status", "--format", "json").stdout)
+    assert found["tables"]["jobs"] == len(held)
+    assert {one["object_type"]: one["rows_held"] for one in found["partitions"]} == dict(
+        user.query("SELECT object_type, count(*) FROM jobs GROUP BY 1")
+    )
+    newest = dict(user.query("SELECT object_type, epoch(max(finish_time))::BIGINT FROM jobs GROUP BY 1"))
+    cursors = {one["object_type"]: datetime.fromisoformat(one["cursor"]).timestamp() for one in found["partitions"]}
+    assert cursors == newest
+    assert [run["status"] for run in found["runs"]] == ["complete"]
+
+
+def test_each_service_of_an_empty_tenant_has_its_line_in_the_audit(desk: Sit) -> None:
+    with Simulator(make_world(0)) as empty:
+        user = desk(empty)
+        user.run("load")
+        assert len(empty.asked) == 1
+    assert user.query("SELECT object_type, complete, reported_total FROM load_audit ORDER BY 1") == sorted(
+        (one.name, True, 0) for one in ObjectType
+    )
+
+
+def test_a_second_load_tells_new_changed_and_unchanged_jobs_apart(simulator: Simulator, desk: Sit) -> None:
+    user, world = desk(simulator), simulator.world
+    before = {job.id: job.state(world.now) for job in world.visible()}
+    user.run("load")
+    world.advance(timedelta(hours=8))
+    after = {job.id: job.state(world.now) for job in world.visible()}
+    new = len(after.keys() - before.keys())
+    changed = sum(before[one] != after[one] for one in before)
+    assert f"{new} new, {changed} changed" in user.run("load").stderr
+    assert dict(user.query("SELECT id, state FROM jobs")) == after
+
+
+def test_a_partition_that_stays_short_exits_3_and_says_which(simulator: Simulator, desk: Sit) -> None:
+    user, server_page = desk(simulator), simulator._page
+
+    def short(generation: int, path: str, params: dict[str, str]) -> Answer:
+        answer = server_page(generation, path, params)
+        if params["objecttype"] == "7" and answer.body["jobs"]:
+            answer.body["jobs"].pop()
+        return answer
+
+    simulator._page = short  # type: ignore[method-assign]
+    assert "Not proved complete: teams, all job types" in user.run("load", code=3).stderr
+    assert user.query("SELECT status FROM load_runs") == [("incomplete",)]
+    assert user.query("SELECT DISTINCT object_type FROM load_audit WHERE NOT complete") == [("teams",)]
+    simulator._page = server_page  # type: ignore[method-assign]
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
+
+
+def test_status_calls_a_load_short_by_whichever_of_its_listings_is(simulator: Simulator, desk: Sit) -> None:
+    user, server_page = desk(simulator), simulator._page
+
+    def unsure(generation: int, path: str, params: dict[str, str]) -> Answer:
+        answer = server_page(generation, path, params)
+        if (params["objecttype"], params["jobtype"]) == ("7", "1"):
+            answer.body["errors"] = [{"message": "EUR is down"}]
+        return answer
+
+    simulator._page = unsure  # type: ignore[method-assign]
+    user.run("load", code=3)
+    assert user.query("SELECT object_type, job_type FROM load_audit WHERE NOT complete") == [("teams", "backup")]
+    partitions = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
+    assert [one["object_type"] for one in partitions if not one["complete"]] == ["teams"]
+    assert "last load short" in user.run("status").stdout
+
+
+def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simulator, desk: Sit) -> None:
+    user, world = desk(simulator), simulator.world
+    start = world.now - timedelta(days=5)
+    user.set(start_date=start.isoformat())
+    user.run("load")
+    before = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
+    since, until = start - timedelta(days=10), start - timedelta(days=3)
+    user.run("load", "--since", since.isoformat(), "--until", until.isoformat())
+    expected = {
+        job.id
+        for job in world.visible()
+        if job.in_range("finish", start, None, world.now) or job.in_range("finish", since, end_of_day(until), world.now)
+    }
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
+    again = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
+    for name in ("cursor", "window_start", "window_end", "complete_until"):
+        assert [one[name] for one in again] == [one[name] for one in before]
+
+
+def test_a_scheduler_of_ones_own_says_what_a_process_loads(simulator: Simulator, desk: Sit) -> None:
+    user, world = desk(simulator), simulator.world
+    start, end = world.now - timedelta(days=9), world.now - timedelta(days=6)
+    interval = {"DLT_INTERVAL_START": start.isoformat(), "DLT_INTERVAL_END": end.isoformat()}
+    user.environment |= interval | {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true"}
+    user.run("load")
+    expected = {job.id for job in world.visible() if job.in_range("finish", start, end_of_day(end), world.now)}
+    assert 0 < len(expected) < len(world.visible())
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
+    for name in (*interval, "DLT_ALLOW_EXTERNAL_SCHEDULERS"):
+        del user.environment[name]
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in world.visible()}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("data_center", "mars", r"data_center = 'mars' is not known.* Known are: au, "),
+        ("object_types", '["mail"]', r"object_types = 'mail' is not known.* Known are: exchange_online"),
+        ("locations", '["Europe"]', r"locations = 'Europe' is not known.* Known are: PrimaryGeoLocation"),
+        ("endpoint", "v3", r"endpoint = 'v3' is not known.* Known are: auto, jobs, cloudbackupjobs"),
+        ("base_url", "http://10.0.0.1", r"base_url = 'http://10.0.0.1': plain http is allowed for loopback only"),
+        ("page_size", "many", r"page_size = 'many' is not a whole number"),
+        ("page_size", "0", r"page_size = 0 must lie between 1 and 100000"),
+        ("page_size", "9" * 20, r"page_size = 9+ must lie between"),
+        ("concurrency", "0", r"concurrency = 0 must lie between 1 and 256"),
+        ("locations", "[1]", r"locations = 1 is not known.* Known are: PrimaryGeoLocation"),
+        ("trusted_hosts", "[1]", r"trusted_hosts holds 1, which is not the name of a host"),
+        ("tenant", " ", r"tenant = ' ' is empty"),
+        ("start_date", "2999-01-01", r"start_date = 2999-01-01 00:00 UTC leaves nothing to load"),
+        ("start_date", "0001-01-01T00:00:00+05:00", r"start_date = '0001-01-01T00:00:00\+05:00' is not a date"),
+        ("start_date", "1999-12-31", r"start_date = '1999-12-31' lies before the year 2000"),
+        ("credentials__expires_at", "someday", r"credentials.expires_at = 'someday' is not a date or time"),
+        ("credentials__certificate_password", "x", r"certificate_password is set, but no certificate_path"),
+        ("start_date", "soon", r"start_date = 'soon' is not a date or time"),
+        ("credentials__client_id", "", r"credentials.client_id is missing"),
+        ("credentials__client_secret", "", r"either client_secret or certificate_path: neither is set"),
+        ("credentials__certificate_path", "no.pfx", r"either client_secret or certificate_path: both are set"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_any_request(
+    simulator: Simulator, desk: Sit, setting: str, value: str, said: str
+) -> None:
+    user = desk(simulator)
+    user.set(**{setting: value})
+    assert re.search(said, user.run("load", code=2).stderr)
+    assert (simulator.asked, simulator.token_requests) == ([], 0)
+
+
+def test_trusted_hosts_come_from_the_environment_or_secrets_only(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["RUNTIME__REQUEST_MAX_ATTEMPTS"] = "1"
+    user.set(base_url="https://elsewhere.example")
+    (user.folder / ".dlt").mkdir()
+    trust = '[sources.avepoint_m365]\ntrusted_hosts = ["elsewhere.example"]\n'
+    (user.folder / ".dlt" / "config.toml").write_text(trust)
+    assert "config.toml" in user.run("load", code=2).stderr
+    (user.folder / ".dlt" / "config.toml").unlink()
+    assert "credentials are not sent to elsewhere.example" in user.run("load", code=2).stderr
+    assert simulator.token_requests == 0
+    (user.folder / ".dlt" / "secrets.toml").write_text(trust)
+    assert "ok    configuration: https://elsewhere.example" in user.run("check", code=1).stdout
+    (user.folder / ".dlt" / "secrets.toml").unlink()
+    user.set(trusted_hosts='["elsewhere.example"]')
+    assert "ok    configuration: https://elsewhere.example" in user.run("check", code=1).stdout
+
+
+def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    simulator.fault = lambda asked: Answer(403)
+    said = user.run("load", code=1).stderr
+    assert "microsoft365backup.jobInfo.read.all" in said
+    assert simulator.client_secret not in said
+    simulator.fault = None
+    user.run("load")
+    assert user.query("SELECT status, error_kind FROM load_runs ORDER BY started_at") == [
+        ("failed", "permission"),
+        ("complete", None),
+    ]
+
+
+def test_credentials_that_end_soon_are_told_in_time(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("load")
+    for days, told in ((40, False), (20, True)):
+        ends = f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
+        user.set(credentials__expires_at=ends)
+        for command in ("status", "check"):
+            assert (f"end on {ends}" in user.run(command).stdout) is told
+    user.set(credentials__expires_at="2020-01-01")
+    assert "FAIL  credentials: they ended on 2020-01-01" in user.run("check", code=1).stdout
+
+
+def test_check_passes_where_the_api_wants_the_number_of_a_page_as_loads_do(desk: Sit) -> None:
+    with Simulator(make_world(0), dialect=Dialect(page_index_required=True)) as simulator:
+        assert "ok    permission and API" in desk(simulator).run("check").stdout
+
+
+def test_check_names_the_cure_for_each_thing_that_fails(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    lines = user.run("check").stdout.splitlines()
+    assert [line[:4].strip() for line in lines] == ["ok"] * 4
+    user.set(credentials__client_secret="wrong")
+    assert re.search(r"FAIL  token: .*invalid_client.*expired", user.run("check", code=1).stdout)
+
+
+def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("demo", "--jobs", "200")
+    rows = user.query("SELECT count(*) FROM jobs")
+    assert "Starting over" in user.run("demo", "--jobs", "200").stderr
+    assert user.query("SELECT count(*) FROM jobs") == rows
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
+        connection.execute(
+            "UPDATE m365_jobs.jobs SET id = 'FB20241015105312327583' WHERE id = (SELECT min(id) FROM m365_jobs.jobs)"
+        )
+    assert "holds jobs that are not the demo's" in user.run("demo", code=2).stderr
+
+
+def test_the_demo_leaves_other_datasets_of_its_file_alone(simulator: Simulator, desk: Sit) -> None:
+    """It took a file without its own dataset for an earlier demo, and deleted it."""
+    user = desk(simulator)
+    user.run("load", "--dataset", "backups")
+    assert "or other tables" in user.run("demo", code=2).stderr
+    with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
+        assert len(connection.execute("FROM backups.jobs").fetchall()) == len(simulator.world.visible())
+
+
+def test_a_first_real_load_never_goes_into_the_demos_warehouse(simulator: Simulator, desk: Sit) -> None:
+    """Its cursors would leave out all that is older than the demo, and its jobs would stay."""
+    user = desk(simulator)
+    user.run("demo", "--jobs", "200")
+    rows = user.query("SELECT * FROM jobs ORDER BY id")
+    said = user.run("load", code=2).stderr
+    assert "m365_warehouse.duckdb is the demo's" in said
+    assert (simulator.asked, user.query("SELECT * FROM jobs ORDER BY id")) == ([], rows)
+    (user.folder / "m365_warehouse.duckdb").unlink()
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("load", "--until", "2026-01-01"),
+        ("load", "--since", "2026-01-02", "--until", "2026-01-01"),
+        ("load", "--since", "soon"),
+        ("load", "--since", "2026-01-01", "--until", "9999-12-31T23:59:59-05:00"),
+    ],
+)
+def test_an_impossible_range_is_wrong_usage(simulator: Simulator, desk: Sit, arguments: tuple[str, ...]) -> None:
+    desk(simulator).run(*arguments, code=2)
+    assert simulator.asked == []
+
+
+def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) -> None:
+    with serving(job("microsoft_365_groups", 3), job("microsoft_365_groups", None, lasted=12 * 24)) as simulator:
+        user = desk(simulator)
+        user.set(tenant="contoso")
+        user.run("load")
+        lines = user.run("status").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    assert "Times are UTC. Open: jobs that run, and for how many days the oldest has." in lines
+    (place,) = [number - 1 for number, line in enumerate(lines) if line.strip() == "microsoft_365_groups"]
+    moment = r"\d\d-\d\d \d\d:\d\d"
+    assert re.fullmatch(rf" contoso/ +2 +1 \(12 d\) +{moment} +{moment} *", lines[place])
+
+
+def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(desk: Sit) -> None:
+    with serving(job("teams", None), job("teams", 3)) as simulator:
+        user, shown = desk(simulator), simulator._shown
+        simulator._shown = lambda one: re.sub(  # type: ignore[method-assign]
+            rb'"startTime":"[^"]+"', b'"startTime":""' if one.finish is None else rb"\g<0>", shown(one)
+        )
+        user.run("load")
+        assert user.query("SELECT count(*) FROM jobs WHERE start_time IS NULL") == [(1,)]
+        (row,) = [row for row in map(str.split, user.run("status").stdout.splitlines()) if row[:1] == ["teams"]]
+        assert row[1:4] == ["2", "1", "(?)"]
+        assert json.loads(user.run("health", "--format", "json").stdout)["protection"][0]["open_jobs"] == 1
+        user.run("report", "report.html")
+        assert ">1 running<" in (user.folder / "report.html").read_text(encoding="utf-8")
+        user.run("report", "report.pdf")
+
+
+def test_no_text_of_the_api_commands_the_terminal_or_fills_it(desk: Sit) -> None:
+    state = "\x1b[31mred\r\x9b" + "x" * 1000
+    with serving(job("teams", 3), job("teams", 4), job("teams", 5, state)) as simulator:
+        user = desk(simulator)
+        said = user.run("load").stderr
+        assert f"By state: Finished 2,  [31mred  {'x' * 27}... 1.\n" in said
+        simulator.fault = lambda asked: Answer(400, {"message": "\x1b[31mred\x9b [bold] 1:on:1"})
+        assert ":  [31mred  [bold] 1:on:1. The API refuses" in user.run("load", code=1).stderr
+        for command, code in (("status", 0), ("health", 0), ("check", 1)):
+            shown = user.run(command, code=code).stdout
+            assert "[31mred [bold] 1:on:1. The API refuses" in " ".join(shown.split())
+            assert {"\x1b", "\x9b"} & set(shown) == set()

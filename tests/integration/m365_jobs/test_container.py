@@ -1,0 +1,99 @@
+"""The Dockerfile's promises, as far as they can be kept to without a container runtime: the same user, the same
+variables and a root file system that really is read-only, by a mount namespace."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from avepoint_simulator import Simulator
+
+from tests.support.cli import Desk
+from tests.support.project import ROOT
+from tests.support.truth import in_warehouse, on_server
+
+IN_A_CONTAINER = """
+set -e
+mount --make-rprivate /
+mount --bind "$DATA" "$DATA"
+mount --bind "$TMPDIR" "$TMPDIR"
+findmnt --raw --noheadings --output TARGET | while read -r target; do
+  case "$target" in "$DATA"|"$TMPDIR"|/proc*|/sys*|/dev*) ;; *) mount -o remount,bind,ro "$target" ;; esac
+done
+cd "$DATA"
+exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs "$@"
+"""
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The last stage of the Dockerfile: instruction and its text."""
+    text = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
+    lines = [line.split(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
+    last = max(number for number, line in enumerate(lines) if line[0] == "FROM")
+    return [(word, rest) for word, rest in lines[last:]]
+
+
+def test_the_image_runs_as_a_user_without_a_name_and_installs_by_hash_only() -> None:
+    last = dict(instructions())
+    user, group = last["USER"].split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert (last["WORKDIR"], last["VOLUME"], last["HEALTHCHECK"]) == ("/data", "/data", "NONE")
+    whole = (ROOT / "Dockerfile").read_text()
+    for line in re.findall(r"pip (?:download|install) .*", whole):
+        assert "--require-hashes" in line or "--no-index" in line, line
+
+
+def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_builder() -> None:
+    kept = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert kept[0] == "*"
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert {line[1:] for line in kept if line.startswith("!")} == {name for line in copied for name in line.split()}
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that anyone may enter; pytest's are their owner's alone."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(
+    not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("unshare") and shutil.which("setpriv")),
+    reason="needs root on Linux, as CI has it",
+)
+def test_loads_run_with_a_read_only_root_and_write_to_the_volume_and_tmp_only(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], open_folder: Path
+) -> None:
+    user = desk(simulator)
+    places = {"/data": open_folder / "data", "/tmp": open_folder / "tmp"}
+    for place in places.values():
+        place.mkdir()
+        os.chown(place, 10001, 10001)
+    variables = dict(part.split("=", 1) for part in dict(instructions())["ENV"].split())
+    for name in ("HOME", "TMPDIR", "DLT_DATA_DIR"):
+        variables[name] = re.sub("^/(data|tmp)", lambda found: str(places[found[0]]), variables[name])
+    environment = user.environment | variables | {"DATA": str(places["/data"]), "PATH": os.environ["PATH"]}
+
+    def container(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["unshare", "--mount", "sh", "-c", IN_A_CONTAINER, "sh", *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    for place in ("/", "/var/tmp", "/home", str(ROOT)):
+        assert "Read-only file system" in container("touch", f"{place}/written").stderr
+    for command in (["load"], ["load"], ["health"], ["status"], ["schedule"]):
+        done = container(sys.executable, "-m", "m365_jobs", *command)
+        assert done.returncode in ((0, 4) if command == ["health"] else (0,)), done.stderr
+        assert "Traceback" not in done.stderr
+    assert in_warehouse(places["/data"] / "m365_warehouse.duckdb") == on_server(simulator.world, False)

@@ -1,0 +1,314 @@
+"""Where each load begins: cursors, open jobs, edges of windows, clocks, and state restored from the warehouse."""
+
+import itertools
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import avepoint_m365
+import duckdb
+import pytest
+from avepoint_m365.extract.extraction import Reading
+from avepoint_simulator import Answer, Asked, SimulatedJob, Simulator
+from avepoint_simulator.tenant import BOUNDS, READINGS
+from dlt.common.configuration.container import Container
+from dlt.extract.incremental.context import TimeIntervalContext
+from m365_jobs.load import run as loading
+
+from tests.support.cli import Desk
+from tests.support.tenant import HISTORY, START, Tenant
+from tests.support.truth import end_of_day, in_warehouse
+
+RANGES = [*((BOUNDS[0], one) for one in READINGS), *((one, READINGS[0]) for one in BOUNDS[1:]), (BOUNDS[1], "whole")]
+"""What a range may mean: each reading, and each kind of bounds."""
+
+
+def test_a_new_machine_goes_on_where_the_warehouse_is(tenant: Tenant, tmp_path: Path) -> None:
+    tenant.put("old", -920, -899)
+    tenant.put("new", -3, -2)
+    tenant.put("open", -40, 9)
+    tenant.load()
+    tenant.world.advance(timedelta(hours=1))
+    known = tenant.load()
+    shutil.rmtree(tmp_path / "dlt")
+    tenant.world.advance(timedelta(hours=1))
+    assert tenant.load() == known
+    assert min(known) > f"{START - timedelta(days=3):%Y-%m-%d}"
+    tenant.world.advance(timedelta(hours=8))
+    tenant.load()
+    assert tenant.agrees()
+
+
+@pytest.mark.parametrize("what", ["--drop-all", "jobs_all_exchange_online"])
+def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], what: str
+) -> None:
+    """dlt takes the tables, which all partitions and tenants share, for those of the partition that handed them on:
+    with it, it drops the rows of all of them, but no cursor but its."""
+    user = desk(simulator)
+    user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_warehouse.duckdb"
+
+    def dlt(*arguments: str) -> str:
+        command = [sys.executable, "-m", "dlt", "--yes", "pipeline", "m365_jobs", *arguments]
+        done = subprocess.run(
+            command, cwd=user.folder, env=user.environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def load(tenant: str) -> str:
+        user.set(tenant=tenant)
+        return user.run("load").stderr
+
+    for tenant in ("other", "default"):
+        load(tenant)
+    assert re.search(r"jobs_all_exchange_online with 4 table\(s\) and \d resource state", dlt("info"))
+    held = user.query("SELECT tenant, id FROM jobs ORDER BY ALL")
+    dlt("drop", what)
+    with pytest.raises(duckdb.CatalogException):
+        user.query("SELECT 1 FROM jobs")
+    said = [load(tenant) for tenant in ("default", "other")]
+    assert user.query("SELECT tenant, id FROM jobs ORDER BY ALL") == held
+    assert "no longer holds what was loaded before" in said[-1]
+    assert "no longer holds" not in load("other")
+
+
+@pytest.mark.parametrize("slice_jobs", [2, 1000])
+def test_a_scheduler_of_ones_own_says_what_is_loaded(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, slice_jobs: int
+) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", slice_jobs)
+    for number in range(8):
+        tenant.put(f"job {number}", -1 - 24 * number, -24 * number)
+    for day in (5, 3):
+        interval = tuple(START - timedelta(days=days, hours=12) for days in (day, day - 2))
+        scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)  # type: ignore[arg-type]
+        with Container().injectable_context(scheduler):
+            tenant.load()
+    begin, end = START - timedelta(days=5, hours=12), end_of_day(START - timedelta(days=1, hours=12))
+    wanted = {job.id for job in tenant.world.visible() if job.in_range("finish", begin, end, START)}
+    assert wanted >= {f"job {number}" for number in (2, 3, 4, 5)}
+    assert in_warehouse(tenant.file).keys() == wanted
+    assert f"{HISTORY:%Y-%m-%dT%H:%M:%SZ}" in tenant.load(), "cursors were left alone"
+    assert tenant.agrees()
+
+
+def test_hours_of_a_day_bring_its_jobs_from_an_api_that_looks_at_the_day_alone(tenant: Tenant) -> None:
+    select = tenant.world.select
+
+    def of_days(*arguments: Any) -> list[SimulatedJob]:
+        *others, since, until = arguments
+        return select(*others, *(one.replace(hour=0, minute=0, second=0) for one in (since, until)))
+
+    tenant.world.select = of_days  # type: ignore[method-assign]
+    day = (START - timedelta(days=3)).replace(hour=0, minute=0, second=0)
+    for hour in (0, 7, 23):
+        at = (day - START) / timedelta(hours=1) + hour + 0.4
+        tenant.put(f"hour {hour}", at, at + 0.2)
+        interval = (day + timedelta(hours=hour), day + timedelta(hours=hour + 1))
+        with Container().injectable_context(TimeIntervalContext(interval, allow_external_schedulers=True)):
+            tenant.load()
+        assert tenant.agrees()
+
+
+@pytest.mark.parametrize(("bounds", "reading"), RANGES)
+def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, bounds: str, reading: str) -> None:
+    tenant.world.bounds, tenant.world.reading = bounds, reading
+    tenant.put("first", -2, -1)
+    tenant.put("open", -50, 30)
+    tenant.load(lag_hours=0)
+    tenant.put("same second", -3, -1)
+    tenant.load(lag_hours=0)
+    assert tenant.agrees()
+    tenant.world.advance(timedelta(hours=31))
+    tenant.load(lag_hours=0)
+    assert tenant.agrees()
+
+
+@pytest.mark.parametrize(("bounds", "reading"), RANGES)
+def test_jobs_at_the_edges_of_slices_are_loaded(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, bounds: str, reading: str
+) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", 3)
+    tenant.world.bounds, tenant.world.reading = bounds, reading
+    cuts: list[datetime] = []
+    end_of_slice = Reading._end_of_slice
+
+    def put_a_job_at_the_edge(reading: Any, partitions: Any) -> Any:
+        cut, probes = end_of_slice(reading, partitions)
+        if cut:
+            cuts.append(cut)
+            hours = (cut - START).total_seconds() / 3600
+            tenant.put(f"starts at cut {len(cuts)}", hours, hours + 1)
+            tenant.put(f"ends at cut {len(cuts)}", hours - 1, hours)
+            tenant.put(f"goes on past cut {len(cuts)}", hours - 3, hours + 1)
+        return cut, probes
+
+    monkeypatch.setattr(Reading, "_end_of_slice", put_a_job_at_the_edge)
+    for number in range(9):
+        tenant.put(f"job {number}", -130 * number - 2, -130 * number - 1)
+    tenant.load()
+    assert len(cuts) > 2
+    assert tenant.agrees()
+
+
+@pytest.mark.parametrize(
+    ("skews", "reading"),
+    [((-1,), "start"), ((-1,), "finish"), ((1,), "start"), ((1,), "finish"), ((1, -1), "overlap"), ((1, -1), "whole")],
+)
+def test_a_clock_that_is_an_hour_off_does_no_harm(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, skews: tuple[int, ...], reading: str
+) -> None:
+    """It may be set right, or wrong again, between two loads."""
+    skew = itertools.cycle(skews)
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: tenant.world.now + timedelta(hours=next(skew)))
+    tenant.world.reading = reading
+    for hour in range(0, 60, 12):
+        tenant.put(f"plain {hour}", hour - 2, hour + 0.5)
+        tenant.put(f"late {hour}", hour - 2, hour - 1, visible_from=START + timedelta(hours=hour + 23))
+        tenant.load()
+        assert tenant.agrees()
+        tenant.world.advance(timedelta(hours=12))
+
+
+def test_a_clock_that_was_weeks_ahead_once_does_not_hide_the_first_jobs_of_a_service(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = [timedelta(days=40)]
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: tenant.world.now + ahead[-1])
+    tenant.load()
+    ahead.append(timedelta(0))
+    tenant.put("first", 1, 2)
+    for _ in range(2):
+        tenant.world.advance(timedelta(hours=30))
+        tenant.load()
+        assert tenant.agrees()
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_an_open_job_is_followed_for_days_and_then_given_up(
+    tenant: Tenant, caplog: pytest.LogCaptureFixture, reading: str
+) -> None:
+    tenant.world.reading = reading
+    tenant.put("before", -6, -5)
+    tenant.put("stuck", -4, 10_000)
+    tenant.put("five days", -3, 120)
+    for hour in range(0, 13 * 24, 52):
+        tenant.put(f"hour {hour}", hour + 1, hour + 3)
+        tenant.world.advance(timedelta(hours=52))
+        assert min(tenant.load()) <= f"{START - timedelta(hours=4):%Y-%m-%dT%H:%M:%SZ}"
+        assert tenant.agrees()
+    assert "no longer followed" not in caplog.text
+    with caplog.at_level(logging.WARNING):
+        tenant.world.advance(timedelta(hours=24))
+        tenant.load()
+    assert "1 jobs of exchange_online have been in progress for more than 14 days" in caplog.text
+    tenant.put("latest", 333, 334)
+    tenant.load()
+    back = timedelta(days=15 if reading in ("start", "whole") else 1, hours=2, seconds=1)
+    assert min(tenant.load()) >= f"{tenant.world.now - back:%Y-%m-%dT%H:%M:%SZ}", "not for ever"
+    open_for = (tenant.world.now - START) / timedelta(hours=1) + 4
+    with duckdb.connect(str(tenant.file), read_only=True) as connection:
+        assert connection.execute("SELECT id, hours_open FROM m365_jobs.open_jobs").fetchall() == [("stuck", open_for)]
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_an_open_job_that_ended_before_the_newest_finish_is_updated(tenant: Tenant, reading: str) -> None:
+    tenant.world.reading = reading
+    tenant.put("long", -100, 50)
+    tenant.load()
+    tenant.put("newest", 40, 71)
+    tenant.world.advance(timedelta(hours=72))
+    tenant.world.change("long", finish=None)
+    tenant.load()
+    tenant.world.change("long", finish=START + timedelta(hours=50), total=5)
+    tenant.load()
+    assert tenant.agrees()
+
+
+def test_slices_that_are_read_days_apart_miss_nothing_that_came_between(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", 4)
+    for number in range(8):
+        tenant.put(f"job {number}", -2 * number - 1, -2 * number)
+    tenant.put("long ago", -1000, -999)
+    tenant.put("late", -9, -8, visible_from=START + timedelta(hours=10))
+
+    def down(asked: Asked) -> Answer | None:
+        windows = {one.params["starttime"] for one in tenant.simulator.asked if one.params["pagesize"] != "10"}
+        return Answer(403) if len(windows) > 2 else None
+
+    tenant.simulator.fault = down
+    with pytest.raises(Exception, match="jobInfo"):
+        tenant.load()
+    tenant.simulator.fault = None
+    tenant.world.advance(timedelta(days=4))
+    tenant.put("after", 90, 91)
+    tenant.load()
+    tenant.load()
+    assert tenant.agrees()
+
+
+def test_nothing_new_costs_a_request_for_each_partition(tenant: Tenant) -> None:
+    for number in range(40):
+        tenant.put(f"job {number}", -20 * number - 5, -20 * number)
+    tenant.load(object_types=["exchange_online", "teams"])
+    tenant.load(object_types=["exchange_online", "teams"])
+    one_look_at_all, listings = 1, 2
+    types_of_jobs_in_the_lag = 1
+    assert len(tenant.simulator.asked) == one_look_at_all + listings + types_of_jobs_in_the_lag
+
+
+def test_a_backfill_holds_the_fraction_of_a_second_it_ends_in(tenant: Tenant) -> None:
+    tenant.put("job", -5, -4 + 0.5 / 3600)
+    tenant.load(START - timedelta(hours=6), START - timedelta(hours=4) + timedelta(milliseconds=600))
+    assert in_warehouse(tenant.file).keys() == {"job"}
+
+
+@pytest.mark.parametrize("who_says_so", ["the user", "a scheduler"])
+def test_a_range_that_ends_in_the_future_vouches_for_what_is_known_now(tenant: Tenant, who_says_so: str) -> None:
+    tenant.put("job", -5, -4)
+    tenant.put("open", -2, 1)
+    begin, end = START - timedelta(hours=6), START + timedelta(days=300)
+    if who_says_so == "the user":
+        tenant.load(begin, end)
+    else:
+        scheduler = TimeIntervalContext((begin, end), allow_external_schedulers=True)  # type: ignore[arg-type]
+        with Container().injectable_context(scheduler):
+            tenant.load()
+    assert tenant.agrees()
+    with duckdb.connect(str(tenant.file), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+        assert connection.execute("SELECT DISTINCT window_end FROM load_audit").fetchall() == [(START,)]
+        assert connection.execute("SELECT DISTINCT data_as_of FROM protection_status").fetchall() == [(START,)]
+
+
+@pytest.mark.parametrize(
+    ("since", "begins"),
+    [("2026-02-01", "2026-02-01T00:00:00Z"), ("2026-02-01T06:00:00+02:00", "2026-02-01T04:00:00Z")],
+)
+def test_since_without_a_zone_is_utc(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], since: str, begins: str
+) -> None:
+    user = desk(simulator)
+    user.environment["TZ"] = "America/New_York"
+    user.run("load", "--since", since)
+    assert {asked.params["starttime"] for asked in simulator.asked} == {begins}
+    assert "UTC without a zone" in " ".join(user.run("load", "--help").stdout.replace("│", " ").split())
+
+
+def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+    user = desk(simulator)
+    user.run("load")
+    shutil.rmtree(user.environment["DLT_DATA_DIR"])
+    for one in json.loads(user.run("status", "--format", "json").stdout)["partitions"]:
+        for name in ("window_start", "window_end", "reported_total", "distinct_jobs", "complete_until", "cursor"):
+            assert one[name] is not None, (name, one)
+        assert one["open_jobs"] == 0 or one["oldest_open_start"] is not None

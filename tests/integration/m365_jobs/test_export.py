@@ -1,0 +1,336 @@
+"""Moving on: a DuckDB warehouse copied to a bigger destination, where loads go on from the same cursors."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from avepoint_simulator import SimulatedJob, Simulator, make_world
+from dlt.pipeline.exceptions import PipelineStepFailed
+from m365_jobs.errors.explain import UsageError, WarehouseError
+from m365_jobs.load import copy as exporting
+from m365_jobs.load import run as loading
+from m365_jobs.load.copy import export
+
+from tests.chaos.test_concurrency import Gate, line_with, start
+from tests.integration.m365_jobs.test_lake import lose_errors
+from tests.support.cli import NOW, Desk, sit
+from tests.support.truth import on_server
+from tests.support.warehouse import Place, administer, database
+
+TABLES = {
+    "jobs": "*",
+    "jobs__backup_details": "*",
+    "jobs__job_errors": "tenant, job_id, error_index, is_error_code, value, url, number",
+    "load_audit": "*",
+    "load_runs": "run_id, tenant, started_at, ended_at, status, error_kind, detail, requests, jobs, product_version",
+    "load_findings": "run_id, tenant, rule, problem, example, jobs, found_at",
+}
+SETTINGS = {"object_types": ["exchange_online", "teams"]}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    monkeypatch.setattr(exporting, "BATCH", 7)
+    return Place("duckdb")
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with database() as one:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", one)
+        yield one
+
+
+def contents(place: Place) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables, in an order that only they decide."""
+    found = {name: place.rows(f"SELECT {columns} FROM {name}") for name, columns in TABLES.items()}
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+
+def asked_from(simulator: Simulator) -> datetime:
+    return min(datetime.fromisoformat(one.params["starttime"]) for one in simulator.asked)
+
+
+@pytest.mark.parametrize("more", [(), ("--dataset", "kept")])
+def test_the_command_that_it_says_goes_on_there(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], address: str, more: tuple[str, ...]
+) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+    user.run("load")
+    found = re.search(
+        r"Go on there with: m365-jobs (.*)\n", user.run("export", "--destination", "postgres", *more).stderr
+    )
+    assert found is not None
+    assert ": 0 new, 0 changed" in user.run(*found[1].split()).stderr
+
+
+@pytest.mark.parametrize("destination", ["postgres", "filesystem"])
+def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
+    here: Place, address: str, destination: str
+) -> None:
+    there, said = Place(destination), []
+    ours, theirs = make_world(300, seed=41, now=NOW, days=10), make_world(60, seed=42, now=NOW, days=10)
+    ours.put(SimulatedJob("odd", 1, 1, None, NOW - timedelta(hours=2), NOW - timedelta(hours=1), total=1, failed=-1))
+    midnight = (NOW - timedelta(days=5)).replace(hour=0, minute=0, second=0)
+    for world in (ours, theirs):
+        # Tells what a range means, so that windows need not reach back further than the lag.
+        world.put(
+            SimulatedJob("night", 1, 1, None, midnight - timedelta(hours=1), midnight + timedelta(hours=1), total=1)
+        )
+    with Simulator(ours) as simulator, Simulator(theirs) as other:
+        here.load(simulator, **SETTINGS)
+        here.load(other, tenant="contoso", **SETTINGS)
+        lose_errors(ours)
+        ours.advance(timedelta(hours=3))
+        here.load(simulator, **SETTINGS)
+        done = export(destination, None, said.append)
+        assert contents(there) == contents(here)
+        assert contents(there)["load_findings"]
+        assert {tenant: rows["jobs"] for tenant, rows in done.rows.items()} == dict(
+            here.rows("SELECT tenant, count(*) FROM jobs GROUP BY tenant")
+        )
+        for one, tenant in ((simulator, "default"), (other, "contoso")):
+            one.world.advance(timedelta(hours=8))
+            one.asked.clear()
+            there.load(one, tenant=tenant, **SETTINGS)
+            assert asked_from(one) > NOW - timedelta(days=4), "nothing is read from the beginning"
+        known = on_server(ours, False) | on_server(theirs, False)
+        assert there.held().items() <= known.items()
+        assert len(there.rows("SELECT * FROM jobs")) == len(
+            [job for world in (ours, theirs) for job in world.visible() if job.object_type in (1, 7)]
+        )
+
+
+def test_an_export_that_breaks_off_is_run_again(here: Place, address: str) -> None:
+    there, world = Place("postgres"), make_world(300, seed=43, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        export("postgres", None, here.said.append)
+        lose_errors(world)
+        here.load(simulator, **SETTINGS)
+        administer(
+            "CREATE FUNCTION m365_jobs.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'broken off'; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON m365_jobs.load_audit "
+            "FOR EACH ROW EXECUTE FUNCTION m365_jobs.refuse()",
+            address=address,
+        )
+        with pytest.raises(Exception, match="broken off"):
+            export("postgres", None, here.said.append)
+        assert contents(there) != contents(here)
+        administer("DROP TRIGGER refuse ON m365_jobs.load_audit", address=address)
+        export("postgres", None, here.said.append)
+        assert contents(there) == contents(here)
+        there.load(simulator, **SETTINGS)
+        assert there.rows("SELECT id, state FROM jobs ORDER BY id") == here.rows(
+            "SELECT id, state FROM jobs ORDER BY id"
+        )
+
+
+def test_a_destination_with_loads_of_its_own_keeps_them(here: Place) -> None:
+    there, world = Place("filesystem"), make_world(60, seed=44, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        export("filesystem", None, here.said.append)
+        world.advance(timedelta(hours=8))
+        there.load(simulator, **SETTINGS)
+        before = contents(there)
+        with pytest.raises(WarehouseError, match="has 1 loads of tenant default that this warehouse knows nothing of"):
+            export("filesystem", None, here.said.append)
+        assert contents(there) == before
+
+
+def test_one_tenant_can_be_exported_by_itself(here: Place) -> None:
+    there = Place("filesystem")
+    with Simulator(make_world(40, seed=46, now=NOW)) as simulator:
+        here.load(simulator, **SETTINGS)
+        here.load(simulator, tenant="contoso", **SETTINGS)
+    done = export("filesystem", None, here.said.append, ["contoso"])
+    assert list(done.rows) == ["contoso"]
+    assert contents(there) == {name: [row for row in rows if "contoso" in row] for name, rows in contents(here).items()}
+    with pytest.raises(UsageError, match="holds nothing of tenant 'fabrikam'"):
+        export("filesystem", None, here.said.append, ["fabrikam"])
+
+
+def test_an_export_to_itself_or_of_nothing_is_refused(here: Place) -> None:
+    with pytest.raises(UsageError, match="no DuckDB warehouse to export"):
+        export("filesystem", None, here.said.append)
+    with Simulator(make_world(20, seed=45, now=NOW)) as simulator:
+        here.load(simulator, **SETTINGS)
+    with pytest.raises(UsageError, match="already there"):
+        export("duckdb", None, here.said.append)
+
+
+def test_the_command_says_what_it_copied_and_how_to_go_on(
+    simulator: Simulator, desk: Callable[[Simulator], Desk]
+) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
+    user.run("load")
+    said = user.run("export", "--destination", "filesystem").stderr
+    count = len(simulator.world.visible())
+    assert re.search(rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, load_findings 0\.", said)
+    assert "m365-jobs load --destination filesystem" in said
+    assert "0 new" in user.run("load", "--destination", "filesystem").stderr
+
+
+def test_an_export_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+    user, gate = desk(simulator), Gate()
+    user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
+    user.run("load")
+    simulator.world.advance(timedelta(hours=8))
+    simulator.fault = gate
+    load = start(user, "load")
+    assert gate.reached.wait(60)
+    export = start(user, "export", "--destination", "filesystem")
+    assert "Another load of m365_jobs is running; waiting" in line_with(export, "Another load")
+    gate.open.set()
+    assert [one.communicate(timeout=120) and one.returncode for one in (load, export)] == [0, 0]
+    assert '"load_runs": 2' in user.run("status", "--format", "json", "--destination", "filesystem").stdout
+
+
+def test_an_export_waits_for_a_load_into_its_destination_on_another_machine(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], address: str, tmp_path: Path
+) -> None:
+    user, gate = desk(simulator), Gate()
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+    user.run("load")
+    simulator.fault = gate
+    elsewhere = Desk(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
+    load = start(elsewhere, "load", "--destination", "postgres")
+    assert gate.reached.wait(60)
+    export = start(user, "export", "--destination", "postgres")
+    assert f"Another load of tenant default is running ({socket.gethostname()}, process {load.pid}" in line_with(
+        export, "Waiting for it"
+    )
+    gate.open.set()
+    assert load.communicate(timeout=120)
+    said = export.communicate(timeout=120)[1]
+    assert (load.returncode, export.returncode) == (0, 1)
+    assert "has 1 loads of tenant default that this warehouse knows nothing of" in said
+
+
+def test_a_load_waits_for_an_export_into_its_warehouse(
+    here: Place, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, world = Place("postgres"), make_world(60, seed=47, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        source, loads = exporting._Rows.source, []
+        user = sit(tmp_path, simulator)
+        user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+        user.set(object_types='["exchange_online", "teams"]')
+
+        def while_a_load_begins(*arguments: Any) -> Any:
+            loads.append(start(user, "load", "--destination", "postgres"))
+            assert "Another load of tenant default is running" in line_with(loads[0], "Waiting for it")
+            return source(*arguments)
+
+        monkeypatch.setattr(exporting._Rows, "source", while_a_load_begins)
+        export("postgres", None, here.said.append)
+        said = loads[0].communicate(timeout=120)[1]
+        assert loads[0].returncode == 0, said
+        assert "0 new" in said
+        assert there.held() == here.held()
+
+
+def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Place) -> None:
+    world = make_world(60, seed=48, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        world.advance(timedelta(hours=8))
+        pipeline = here.pipeline()
+        pipeline.extract([{"id": 1}], table_name="left")
+        export("filesystem", None, here.said.append)
+        assert "A load of tenant default was interrupted; what it left unfinished is not copied" in here.said[-2]
+
+
+def test_an_export_takes_away_errors_that_one_broken_off_left(here: Place, address: str) -> None:
+    there, world = Place("postgres"), make_world(300, seed=43, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        export("postgres", None, here.said.append)
+        # As a first export leaves it that is killed when the jobs are there and the runs are not.
+        administer(
+            *(f"DELETE FROM m365_jobs.{name}" for name in ("load_runs", "load_audit", "_dlt_pipeline_state")),
+            address=address,
+        )
+        lose_errors(world)
+        here.load(simulator, **SETTINGS)
+        export("postgres", None, here.said.append)
+        assert contents(there) == contents(here)
+
+
+@pytest.mark.parametrize("destination", ["postgres", "filesystem"])
+def test_what_a_first_load_has_loaded_can_be_exported_before_it_is_complete_and_after(
+    here: Place, address: str, monkeypatch: pytest.MonkeyPatch, destination: str
+) -> None:
+    there, world = Place(destination), make_world(300, seed=43, now=NOW, days=10)
+    monkeypatch.setattr(loading, "SLICE_JOBS", 20)
+    real, loads = dlt.Pipeline.load, []
+
+    def breaks(*arguments: Any, **options: Any) -> Any:
+        loads.append(arguments)
+        if len(loads) > 2:
+            raise OSError("no power")
+        return real(*arguments, **options)
+
+    with Simulator(world) as simulator:
+        with monkeypatch.context() as broken:
+            broken.setattr(dlt.Pipeline, "load", breaks)
+            with pytest.raises(OSError, match="no power"):
+                here.load(simulator, **SETTINGS)
+        export(destination, None, here.said.append)
+        part = there.held()
+        assert part
+        assert part == here.held()
+        here.load(simulator, **SETTINGS)
+        export(destination, None, here.said.append)
+        assert there.held().keys() > part.keys()
+        assert contents(there) == contents(here)
+
+
+def test_errors_of_one_job_reach_a_lake_together_however_many_rows_go_at_once(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "BATCH", 1)
+    there = Place("filesystem")
+    with Simulator(make_world(12, seed=43, now=NOW, days=10, error_share=0.9)) as simulator:
+        here.load(simulator, **SETTINGS)
+        for _ in range(2):
+            export("filesystem", None, here.said.append)
+            assert contents(there) == contents(here)
+
+
+def test_a_warehouse_without_a_table_that_loads_append_to_is_exported(here: Place, address: str) -> None:
+    there = Place("postgres")
+    with Simulator(make_world(60, seed=43, now=NOW, days=10)) as simulator:
+        here.load(simulator, **SETTINGS)
+    with duckdb.connect("m365_warehouse.duckdb") as connection:
+        connection.execute("DROP TABLE m365_jobs.load_findings")
+    assert export("postgres", None, here.said.append).rows["default"]["load_findings"] == 0
+    assert there.held() == here.held()
+
+
+def test_a_load_that_failed_at_the_destination_does_not_stop_an_export(here: Place, address: str) -> None:
+    there, world = Place("postgres"), make_world(60, seed=43, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        here.load(simulator, **SETTINGS)
+        with pytest.raises(PipelineStepFailed):
+            there.load(simulator, **{**SETTINGS, "credentials": {"client_id": "x", "client_secret": "y"}})
+        (failed,) = there.rows("SELECT status FROM load_runs")
+        assert failed == ("failed",)
+        export("postgres", None, here.said.append)
+        found, ours = contents(there), contents(here)
+        assert [row for row in found.pop("load_runs") if "failed" not in row] == ours.pop("load_runs")
+        assert found == ours

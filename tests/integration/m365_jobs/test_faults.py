@@ -1,0 +1,94 @@
+"""Files of a warehouse that are not there, not ours or damaged: told with the cure, and the next load ends well."""
+
+import re
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from avepoint_simulator import Simulator
+
+from tests.support.cli import Desk
+from tests.support.truth import in_warehouse, on_server
+
+Sit = Callable[[Simulator], Desk]
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "other bytes": lambda held: b"this is no database" * 1000,
+    "half of it": lambda held: held[: len(held) // 2],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_duckdb_file_is_told_and_left_alone(simulator: Simulator, desk: Sit, damage: str) -> None:
+    user, told = desk(simulator), r"file of the warehouse is damaged, or is none of it: (?!Connection with).* Put back"
+    file = user.folder / "m365_warehouse.duckdb"
+    user.run("load")
+    whole = file.read_bytes()
+    simulator.world.advance(timedelta(hours=8))
+    damaged = DAMAGES[damage](whole)
+    file.write_bytes(damaged)
+    assert re.search(told, user.run("load", code=1).stderr)
+    assert file.read_bytes() == damaged
+    file.write_bytes(whole)
+    user.run("load")
+    assert in_warehouse(file) == on_server(simulator.world, False)
+
+
+def test_a_damaged_file_that_is_moved_away_is_replaced_by_all_that_the_api_has(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("load")
+    file = user.folder / "m365_warehouse.duckdb"
+    file.write_bytes(DAMAGES["half of it"](file.read_bytes()))
+    user.run("load", code=1)
+    file.rename(file.with_suffix(".damaged"))
+    user.run("load")
+    assert in_warehouse(file) == on_server(simulator.world, False)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "a folder"])
+def test_a_file_that_cannot_be_there_is_told(simulator: Simulator, desk: Sit, wrong: str) -> None:
+    user = desk(simulator)
+    file = user.folder / "no" / "such" / "folder" / "w.duckdb" if wrong == "missing" else user.folder / "w.duckdb"
+    if wrong == "a folder":
+        file.mkdir()
+    user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = str(file)
+    told = r"not there, or is not what it should be: .*w\.duckdb.* destination\.<name>\.credentials"
+    assert re.search(told, user.run("load", code=1).stderr)
+    shutil.rmtree(file) if wrong == "a folder" else file.parent.mkdir(parents=True)
+    user.run("load")
+    assert in_warehouse(file) == on_server(simulator.world, False)
+
+
+def test_a_lake_where_a_file_or_a_folder_of_others_lies_is_told(simulator: Simulator, desk: Sit) -> None:
+    user, lake, to = desk(simulator), "lake", ("--destination", "filesystem")
+    user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = lake
+    (user.folder / lake).write_text("a file", encoding="utf-8")
+    assert re.search(r"is not what it should be: .* \.bucket_url", user.run("load", *to, code=1).stderr)
+    (user.folder / lake).unlink()
+    user.run("load", *to)
+    log = next((user.folder / lake / "m365_jobs" / "jobs" / "_delta_log").glob("*.json"))
+    whole = log.read_bytes()
+    log.write_bytes(whole[: len(whole) // 2])
+    user.environment["RUST_BACKTRACE"] = "1"
+    said = user.run("load", *to, code=1).stderr
+    assert re.search(r"is damaged, or is none of it: .* Put back a copy", said)
+    assert "unknown" not in said
+    log.write_bytes(whole)
+    user.run("load", *to)
+    assert f"\n{len(simulator.world.visible())}\n" in user.run(
+        "query", "SELECT count(DISTINCT id) AS jobs FROM jobs", "--format", "csv", *to
+    ).stdout.replace("\r", "")
+
+
+def test_a_folder_of_dlt_that_cannot_be_used_is_told(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    good, bad = user.environment["DLT_DATA_DIR"], user.folder / "a file"
+    bad.write_text("in the way", encoding="utf-8")
+    user.environment["DLT_DATA_DIR"] = str(bad)
+    assert re.search(
+        r"^Error \(internal\): .*a file.* name another folder in DLT_DATA_DIR", user.run("load", code=1).stderr, re.M
+    )
+    user.environment["DLT_DATA_DIR"] = good
+    user.run("load")
+    assert in_warehouse(Path(user.folder / "m365_warehouse.duckdb")) == on_server(simulator.world, False)

@@ -1,0 +1,470 @@
+"""Health: what it says of each state of affairs, in which order, and how it ends."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import avepoint_m365
+import psycopg2
+import pytest
+from avepoint_m365.exceptions import SourceError
+from avepoint_m365.settings import ObjectType
+from avepoint_simulator import Answer, Simulator
+from avepoint_simulator.tenant import EXCEPTION, FAILED, SimulatedJob
+from dlt.pipeline.exceptions import PipelineStepFailed
+from m365_jobs.errors.explain import UsageError
+from m365_jobs.health.evaluate import Health, Kind, judge
+from m365_jobs.health.status import read
+from m365_jobs.reports import metrics
+from m365_jobs.warehouse.tenant_scope import open_scope
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.backups import job, place, serving
+from tests.support.cli import Desk
+from tests.support.warehouse import Place, database
+from tests.support.worlds import ignore
+
+Sit = Callable[[Simulator], Desk]
+
+CONFIGURATION = "SOURCES__AVEPOINT_M365__"
+NAMES = {one.value: one.name for one in ObjectType}
+
+
+@pytest.fixture(params=["duckdb", "postgres", "filesystem"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with place(request.param, monkeypatch) as warehouse:
+        yield warehouse
+
+
+@pytest.fixture
+def duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    return Place("duckdb")
+
+
+def reasons(health: Health) -> list[tuple[str, str | None]]:
+    return [(one.kind.value, one.object_type) for one in health.reasons]
+
+
+def protected(*services: str) -> list[SimulatedJob]:
+    return [job(service, 3) for service in services]
+
+
+def quiet_month(service: str, **how: Any) -> list[SimulatedJob]:
+    """A backup for each of the last 28 days but this one, of the same length and with the same failed objects."""
+    return [job(service, 24 * day + 12, **how) for day in range(1, 28)]
+
+
+def broken() -> tuple[list[SimulatedJob], dict[str, str]]:
+    """Jobs, and the status that each service must have for them."""
+    jobs = [
+        *(job("exchange_online", 30), job("exchange_online", 20, FAILED), job("exchange_online", 4, FAILED)),
+        job("sharepoint_online", 5, FAILED),
+        job("onedrive", 40),
+        *(job("teams", 40), job("teams", None, lasted=2)),
+        # Open for two days: nobody believes in it any more.
+        *(job("teams_chat", 40), job("teams_chat", None, lasted=50)),
+        # 4 objects of 100 are tolerated, 6 are not.
+        *(job("microsoft_365_groups", 30, FAILED), job("microsoft_365_groups", 3, EXCEPTION, failed=4)),
+        *(job("power_apps", 40), job("power_apps", 3, EXCEPTION, failed=6)),
+        *(job("power_bi", 9, FAILED), job("power_bi", 4, FAILED)),
+        *(job("public_folder", 13), job("public_folder", 3)),
+        # Of 40 days ago only, and not expected.
+        job("viva_engage", 40 * 24),
+    ]
+    statuses = {
+        "exchange_online": "failing",
+        "sharepoint_online": "never",
+        "project_online": "never",
+        "onedrive": "late",
+        "power_apps": "late",
+        "teams_chat": "late",
+        "public_folder": "unknown",
+        "teams": "running_long",
+        "microsoft_365_groups": "protected",
+        "power_bi": "ignored",
+    }
+    return jobs, statuses
+
+
+def short(simulator: Simulator, object_type: str) -> None:
+    """Makes the server leave one job of each list of a service out."""
+    page = simulator._page
+
+    def answer(generation: int, path: str, params: dict[str, str]) -> Answer:
+        found = page(generation, path, params)
+        if params["objecttype"] == object_type and found.body["jobs"]:
+            found.body["jobs"].pop()
+        return found
+
+    simulator._page = answer  # type: ignore[method-assign]
+
+
+def test_each_status_is_judged_as_defined_on_every_destination(
+    anywhere: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", '["project_online"]')
+    monkeypatch.setenv(f"{CONFIGURATION}IGNORED_OBJECT_TYPES", '["power_bi"]')
+    jobs, statuses = broken()
+    with serving(*jobs) as simulator:
+        short(simulator, "6")
+        anywhere.load(simulator)
+    health = judge(anywhere.pipeline())
+    assert {row["object_type"]: row["status"] for row in health.protection} == statuses
+    assert [row["status"] for row in health.protection] == list(statuses.values())
+    assert reasons(health) == [
+        ("failing", "exchange_online"),
+        ("never", "project_online"),
+        ("never", "sharepoint_online"),
+        ("late", "onedrive"),
+        ("late", "power_apps"),
+        ("late", "teams_chat"),
+        ("unknown", "public_folder"),
+        ("incomplete", "public_folder"),
+        ("running_long", "teams"),
+    ]
+    assert health.exit_code == 4
+    assert health.reasons[0].text.startswith("2 backups in a row did not succeed; the last success was")
+
+
+@pytest.mark.parametrize("status", ["failing", "never", "late", "unknown", "running_long", "protected", "ignored"])
+def test_the_exit_code_is_4_where_one_service_is_not_protected(
+    duckdb: Place, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    jobs, statuses = broken()
+    services = {service for service, one in statuses.items() if one == status}
+    expected = json.dumps(sorted(services))
+    monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", expected)
+    monkeypatch.setenv(f"{CONFIGURATION}IGNORED_OBJECT_TYPES", expected if status == "ignored" else "[]")
+    mine = [one for one in jobs if NAMES[one.object_type] in services]
+    with serving(*mine, *protected("viva_engage")) as simulator:
+        if status == "unknown":
+            short(simulator, "6")
+        duckdb.load(simulator)
+    health = judge(duckdb.pipeline())
+    assert {row["object_type"]: row["status"] for row in health.protection} == {
+        **dict.fromkeys(services, status),
+        "viva_engage": "protected",
+    }
+    assert health.exit_code == (4 if status in ("failing", "never", "late", "unknown") else 0)
+
+
+def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
+    anywhere: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = f"{datetime.now(UTC) + timedelta(days=20):%Y-%m-%d}"
+    monkeypatch.setenv(f"{CONFIGURATION}CREDENTIALS__EXPIRES_AT", ends)
+    monkeypatch.setenv(f"{CONFIGURATION}CREDENTIALS__CLIENT_ID", "someone")
+    monkeypatch.setenv(f"{CONFIGURATION}CREDENTIALS__CLIENT_SECRET", "secret")
+    slow, fast = job("teams", None, lasted=9), job("onedrive", None, lasted=7)
+    jobs = [
+        *quiet_month("teams", lasted=4),
+        *(slow, job("teams", 2, lasted=4)),
+        *quiet_month("onedrive", lasted=4),
+        *(fast, job("onedrive", 2, lasted=4)),
+        *quiet_month("exchange_online", failed=5),
+        job("exchange_online", 3, EXCEPTION, total=1000, failed=11),
+        *quiet_month("sharepoint_online", failed=5),
+        job("sharepoint_online", 3, EXCEPTION, total=1000, failed=10),
+        *(job("power_bi", 5, total=0), job("power_bi", 3), job("power_bi", 8 * 24, total=0)),
+        *(job("power_apps", 3), job("power_apps", 9, FAILED, kind="restore"), job("power_apps", 3, kind="restore")),
+        *(job("power_apps", 8 * 24, FAILED, kind="restore"), job("power_apps", 2, "Paused by <admin>", kind="export")),
+    ]
+    with serving(*jobs) as simulator:
+        anywhere.load(simulator)
+    health = judge(anywhere.pipeline())
+    found = [(one.kind.value, one.object_type, one.text) for one in health.reasons]
+    assert [one[:2] for one in found] == [
+        ("credentials", None),
+        ("slow_job", "teams"),
+        ("failed_objects", "exchange_online"),
+        ("failed_restores", "power_apps"),
+        ("empty_backups", "power_bi"),
+        ("unknown_state", None),
+    ]
+    texts = {kind: text for kind, _, text in found}
+    assert ends in texts["credentials"]
+    assert slow.id in texts["slow_job"]
+    assert "running for 9.0 h" in texts["slow_job"]
+    assert texts["slow_job"].endswith("at most 4.0 h")
+    assert texts["failed_objects"].startswith("11 objects failed")
+    assert texts["failed_objects"].endswith("at most 5")
+    assert texts["failed_restores"].startswith("1 restore failed in the last 7 days")
+    assert texts["empty_backups"].startswith("1 backup ended with 0 objects")
+    assert "'Paused by <admin>' (1 job" in texts["unknown_state"]
+    assert health.exit_code == 0
+
+
+def test_absurd_counts_of_one_service_do_not_keep_anyone_from_being_judged(anywhere: Place) -> None:
+    huge = 2**63 - 1
+    jobs = [
+        *(job("teams", hours, EXCEPTION, total=huge, failed=huge) for hours in (2, 3)),
+        *(
+            job("teams", 24 * day + 12 + more, EXCEPTION, total=huge, failed=huge)
+            for day in range(1, 28)
+            for more in (0, 1)
+        ),
+        *quiet_month("exchange_online", failed=5),
+        job("exchange_online", 3, EXCEPTION, total=1000, failed=11),
+    ]
+    with serving(*jobs) as simulator:
+        anywhere.load(simulator)
+    assert reasons(judge(anywhere.pipeline())) == [("failing", "teams"), ("failed_objects", "exchange_online")]
+
+
+def test_one_bad_day_or_one_long_job_does_not_hide_the_next(duckdb: Place) -> None:
+    jobs = quiet_month("teams", lasted=2, failed=1)
+    jobs[3] = job("teams", 24 * 4 + 12, lasted=40, total=100_000, failed=5_000)
+    jobs += [job("teams", 3, EXCEPTION, total=100_000, failed=60), job("teams", None, lasted=5)]
+    with serving(*jobs) as simulator:
+        duckdb.load(simulator)
+    assert reasons(judge(duckdb.pipeline())) == [("slow_job", "teams"), ("failed_objects", "teams")]
+
+
+def test_a_short_history_calls_nothing_unusual(duckdb: Place) -> None:
+    jobs = [job("teams", 24 * day, lasted=1) for day in range(1, 7)]
+    jobs += [job("teams", 3, EXCEPTION, total=10_000, failed=60), job("teams", None, lasted=20)]
+    with serving(*jobs) as simulator:
+        duckdb.load(simulator)
+    assert reasons(judge(duckdb.pipeline())) == []
+
+
+def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(*protected("teams", "onedrive"), job("power_bi", 40)) as simulator:
+        duckdb.load(simulator)
+    assert reasons(judge(duckdb.pipeline(), max_age_hours=1)) == [("late", "power_bi")]
+    monkeypatch.setenv(f"{CONFIGURATION}MAX_DATA_AGE_HOURS", "0.0000001")
+    health = judge(duckdb.pipeline())
+    assert {row["object_type"]: row["status"] for row in health.protection} == dict.fromkeys(
+        ("teams", "onedrive", "power_bi"), "unknown"
+    )
+    assert reasons(health) == [("stale", None)]
+    assert health.reasons[0].text.endswith("nothing is known of onedrive, power_bi, teams")
+    assert health.exit_code == 4
+    monkeypatch.setenv(f"{CONFIGURATION}MAX_DATA_AGE_HOURS", "0")
+    with pytest.raises(SourceError, match="max_data_age_hours = 0"):
+        judge(duckdb.pipeline())
+    with pytest.raises(UsageError, match="--max-age-hours -1"):
+        judge(duckdb.pipeline(), max_age_hours=-1)
+
+
+def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    health = judge(duckdb.pipeline())
+    assert [(one.kind, one.tenant, one.text) for one in health.reasons] == [
+        (Kind.nothing, None, "the warehouse is empty. Run: m365-jobs load")
+    ]
+    assert health.exit_code == 4
+    with serving(job("teams", 3, kind="restore")) as simulator:
+        duckdb.load(simulator, tenant="restores")
+    with serving(*protected("teams")) as simulator:
+        duckdb.load(simulator, tenant="fine")
+    monkeypatch.setenv(f"{CONFIGURATION}TENANTS__CONTOSO__LAG_HOURS", "5")
+    health = judge(duckdb.pipeline())
+    assert [(one.kind, one.tenant) for one in health.reasons] == [(Kind.nothing, "contoso"), (Kind.nothing, "restores")]
+    assert health.exit_code == 4
+    assert judge(duckdb.pipeline(), ["fine"]).exit_code == 0
+    assert judge(duckdb.pipeline(), ["contoso"]).exit_code == 4
+
+
+def test_jobs_whose_service_is_not_known_are_shown_and_judge_no_service(
+    anywhere: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(*protected("teams", "onedrive"), job("power_bi", None)) as simulator:
+        ignore(simulator.world, 0)
+        anywhere.load(simulator)
+    health = judge(anywhere.pipeline())
+    assert [(one.kind, one.object_type) for one in health.reasons] == [(Kind.nothing, None)]
+    assert health.reasons[0].text == (
+        "no service can be judged: the API shows the same jobs whatever objectType is asked for"
+    )
+    monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", '["teams"]')
+    health = judge(anywhere.pipeline())
+    assert reasons(health) == [("unknown", "teams")], "it may well have had its backup"
+    assert "whatever objectType is asked for" in health.reasons[0].text
+    (nameless,) = read(anywhere.destination)["nameless"]
+    assert (nameless["object_type"], nameless["rows_held"], nameless["open_jobs"]) == (None, 3, 1)
+
+
+def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Place) -> None:
+    with serving(*protected("teams")) as simulator:
+        duckdb.load(simulator)
+        simulator.fault = lambda asked: Answer(403)
+        with pytest.raises(PipelineStepFailed, match="answered 403"):
+            duckdb.load(simulator)
+        health = judge(duckdb.pipeline())
+        assert (reasons(health), health.exit_code) == ([("failed_load", None)], 0)
+        assert "failed (permission)" in health.reasons[0].text
+        simulator.fault = None
+        duckdb.load(simulator)
+    assert reasons(judge(duckdb.pipeline())) == []
+
+
+def test_what_is_not_proved_stays_named_whatever_else_is_loaded_until_a_load_proves_it(duckdb: Place) -> None:
+    with serving(*protected("public_folder", "teams"), job("public_folder", 400), job("teams", 400)) as simulator:
+        until = simulator.world.now - timedelta(days=14)
+        page = simulator._page
+        short(simulator, "6")
+        assert duckdb.load(simulator).incomplete
+        simulator._page = page  # type: ignore[method-assign]
+        assert not duckdb.load(simulator, until - timedelta(days=7), until).incomplete
+        assert reasons(judge(duckdb.pipeline())) == [("stale", None), ("incomplete", "public_folder")]
+        short(simulator, "6")
+        assert duckdb.load(simulator, until - timedelta(days=7), until).incomplete
+        simulator._page = page  # type: ignore[method-assign]
+        assert not duckdb.load(simulator).incomplete
+        assert reasons(judge(duckdb.pipeline())) == []
+        short(simulator, "6")
+        assert duckdb.load(simulator, until - timedelta(days=7), until).incomplete
+        assert reasons(judge(duckdb.pipeline())) == [("incomplete", "public_folder")]
+
+
+@pytest.mark.parametrize("tenants", [[], ["default"]], ids=["all", "one"])
+def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_later_load(
+    anywhere: Place, monkeypatch: pytest.MonkeyPatch, tenants: list[str]
+) -> None:
+    """What such a load wrote stands in the warehouse for good, until real time catches up as the newest of all."""
+    now, ahead = avepoint_m365._now, timedelta(days=40)
+    with serving(*protected("public_folder", "teams")) as simulator:
+        with monkeypatch.context() as wrong:
+            wrong.setattr(avepoint_m365, "_now", lambda: now() + ahead)
+            anywhere.load(simulator)
+        short(simulator, "6")
+        assert anywhere.load(simulator).incomplete
+    health = judge(anywhere.pipeline(), tenants)
+    assert reasons(health) == [("unknown", "public_folder"), ("incomplete", "public_folder")]
+    assert max(row["data_as_of"] for row in health.protection if row["data_as_of"]) <= now()
+    found = read(anywhere.destination, tenants=tenants)
+    (left_out,) = found["clocks_ahead"]
+    assert left_out["window_end"] > now() + ahead - timedelta(hours=1)
+    partitions = {one["object_type"]: one for one in found["partitions"]}
+    assert not partitions["public_folder"]["complete"]
+    assert partitions["public_folder"]["complete_until"] is None
+    assert partitions["teams"]["complete"]
+    assert partitions["teams"]["complete_until"] <= now()
+    with open_scope(anywhere.pipeline(), tenants) as scope:
+        assert metrics.as_of(scope) <= now()  # type: ignore[operator]
+        shown = {one["object_type"]: one for one in metrics.completeness(scope, metrics.Filter())}
+    assert shown["public_folder"]["complete_until"] is None
+
+
+def test_a_load_that_failed_because_the_warehouse_was_down_is_named(
+    duckdb: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "DESTINATION__POSTGRES__CREDENTIALS"
+    with database() as address, serving(*protected("teams")) as simulator:
+        there, nobody = Place("postgres"), address.replace(":5432", ":1")
+        for first in (True, False):
+            monkeypatch.setenv(variable, nobody)
+            with pytest.raises(psycopg2.OperationalError):
+                there.load(simulator)
+            monkeypatch.setenv(variable, address)
+            health = judge(there.pipeline())
+            (reason,) = [one for one in health.reasons if one.kind is Kind.failed_load]
+            assert reason.tenant == "default"
+            assert "failed (destination): " in reason.text
+            assert reason.text.endswith("The warehouse has no record of it yet.")
+            assert health.exit_code == (4 if first else 0)
+            there.load(simulator)
+            assert reasons(judge(there.pipeline())) == []
+
+
+def test_credentials_that_end_soon_are_named_for_each_tenant(duckdb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=10)).date()
+    ends = {"fabrikam": soon.isoformat(), "contoso": "2020-01-01", "tailspin": "2999-01-01"}
+    for tenant, end in ends.items():
+        section = f"{CONFIGURATION}TENANTS__{tenant.upper()}__CREDENTIALS__"
+        for key, value in {"client_id": "id", "client_secret": "made up", "expires_at": end}.items():
+            monkeypatch.setenv(f"{section}{key.upper()}", value)
+        with serving(*protected("teams")) as simulator:
+            duckdb.load(simulator, tenant=tenant)
+    named = {one.tenant: one.text for one in judge(duckdb.pipeline()).reasons if one.kind is Kind.credentials}
+    assert named.keys() == {"fabrikam", "contoso"}
+    assert soon.isoformat() in named["fabrikam"]
+    assert "2020-01-01" in named["contoso"]
+    narrowed = judge(duckdb.pipeline(), ["tailspin"])
+    assert (narrowed.reasons, narrowed.exit_code) == ([], 0)
+
+
+def test_the_gravest_reason_of_any_tenant_comes_first(duckdb: Place) -> None:
+    with serving(job("teams", 40)) as simulator:
+        duckdb.load(simulator, tenant="a")
+    with serving(job("onedrive", 9, FAILED), job("onedrive", 4, FAILED), job("teams", 40)) as simulator:
+        duckdb.load(simulator, tenant="b")
+    assert [(one.kind.value, one.tenant) for one in judge(duckdb.pipeline()).reasons] == [
+        ("failing", "b"),
+        ("late", "a"),
+        ("late", "b"),
+    ]
+
+
+def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_path: Path) -> None:
+    jobs, _ = broken()
+    with serving(*jobs) as simulator:
+        user = desk(simulator)
+        user.set(tenant='con"to\\so')
+        user.run("load")
+    metrics = user.folder / "m365.prom"
+    metrics.write_text("what was there before")
+    found = json.loads(user.run("health", "--format", "json", "--prometheus", "m365.prom", code=4).stdout)
+    assert list(found) == ["healthy", "judged_at", "warehouse", "max_data_age_hours", "reasons", "protection"]
+    assert {tuple(one) for one in found["reasons"]} == {
+        ("kind", "severity", "tenant", "location", "object_type", "text")
+    }
+    assert {tuple(sorted(row)) for row in found["protection"]} == {
+        (
+            *("consecutive_failures", "data_age_hours", "data_as_of", "hours_since_success", "last_outcome"),
+            *("last_success_at", "location", "object_type", "open_jobs", "status", "tenant"),
+        )
+    }
+    samples = {
+        (one.name, *(one.labels.get(key) for key in ("tenant", "object_type", "m365_jobs_protection", "kind"))): one
+        for family in text_string_to_metric_families(metrics.read_text(encoding="utf-8"))
+        for one in family.samples
+    }
+
+    def value(name: str, *labels: str | None) -> float | None:
+        sample = samples.get((f"m365_jobs_{name}", *labels, *(None,) * (4 - len(labels))))
+        return sample and sample.value
+
+    tenant = 'con"to\\so'
+    for row in found["protection"]:
+        service = row["object_type"]
+        assert row["tenant"] == tenant
+        assert value("protection", tenant, service, row["status"]) == 1
+        assert (
+            sum(one.value for key, one in samples.items() if key[0] == "m365_jobs_protection" and key[2] == service)
+            == 1
+        )
+        last = row["last_success_at"] and datetime.fromisoformat(row["last_success_at"]).timestamp()
+        assert value("last_success_timestamp_seconds", tenant, service) == last
+        data = datetime.fromisoformat(row["data_as_of"]).timestamp()
+        assert value("data_timestamp_seconds", tenant, service) == data
+        assert value("consecutive_failures", tenant, service) == row["consecutive_failures"]
+        assert value("open_backups", tenant, service) == row["open_jobs"]
+    late = [one for one in found["reasons"] if one["kind"] == "late"]
+    assert value("health_reasons", tenant, None, None, "late") == len(late) > 1
+    assert value("healthy") == 0
+    assert [one.name for one in user.folder.iterdir() if "prom" in one.name] == ["m365.prom"]
+    said = user.run("health", "--prometheus", "no/folder/m365.prom", code=2).stderr
+    assert "cannot be written: No such file or directory" in said
+
+
+def test_the_table_fits_80_columns_and_says_it_in_words(desk: Sit) -> None:
+    jobs, _ = broken()
+    for number, one in enumerate(jobs):
+        jobs[number] = replace(one, location="NAM")
+    with serving(*jobs) as simulator:
+        user = desk(simulator)
+        user.set(tenant="a-tenant-with-a-long-name", locations='["NAM"]')
+        user.run("load")
+    lines = user.run("health", code=4).stdout.splitlines()
+    assert lines[0].startswith("UNHEALTHY: ")
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    assert "failing a-tenant-with-a-long-name/NAM/exchange_online: 2 backups in a row did not succeed" in text

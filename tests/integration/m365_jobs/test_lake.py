@@ -1,0 +1,132 @@
+"""A lake: Delta and Iceberg tables in files, with the same rows and keys as in any other warehouse."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avepoint_simulator import Simulator, World, make_world
+from avepoint_simulator.tenant import SimulatedJob
+from deltalake import DeltaTable
+from m365_jobs.warehouse.destinations import lake as lakes
+
+from tests.support.cli import NOW, Desk
+from tests.support.truth import on_server
+from tests.support.warehouse import Place
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    return Place("filesystem")
+
+
+def lose_errors(world: World) -> None:
+    """Takes all errors from some jobs that the next load looks at again, and all but the first from others."""
+    recent = world.now - timedelta(hours=18)
+    ended = [one for one in world.visible() if one.errors and one.finish and recent < one.finish < world.now]
+    assert len(ended) >= 2
+    for job in ended[::2]:
+        world.change(job.id, errors=())
+    for job in ended[1::2]:
+        world.change(job.id, errors=job.errors[:1])
+
+
+WITHOUT_DELTA = "import sys; sys.modules['deltalake'] = None; from m365_jobs.cli.app import main; main()"
+
+
+def test_what_to_install_for_a_lake_is_said_before_anything_is_asked(
+    simulator: Simulator, desk: Callable[[Simulator], Desk]
+) -> None:
+    user = desk(simulator)
+    variables = user.environment | {"DESTINATION_TYPE": "filesystem", "DESTINATION__FILESYSTEM__BUCKET_URL": "lake"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DELTA, "load"],
+        cwd=user.folder, env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.endswith("is not installed. Run: pip install 'avepoint-m365-jobs[lake]'\n")
+    assert simulator.asked == []
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_a_lake_holds_what_the_server_holds_load_after_load(
+    lake: Place, monkeypatch: pytest.MonkeyPatch, table_format: str
+) -> None:
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", table_format)
+    world = make_world(900, seed=31, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        for _ in range(3):
+            lake.load(simulator)
+            assert lake.held() == on_server(world, False)
+            lose_errors(world)
+            world.advance(timedelta(hours=3))
+    assert lake.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
+
+
+def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Place) -> None:
+    world = make_world(60, seed=5, now=NOW, locations=("NAM",))
+    select = world.select
+
+    def aliased(*args: Any) -> list[SimulatedJob]:
+        object_type, job_type, state, location, *rest = args
+        return select(object_type, job_type, state, "NAM" if location == "PrimaryGeoLocation" else location, *rest)
+
+    world.select = aliased  # type: ignore[method-assign]
+    with Simulator(world) as simulator:
+        for _ in range(2):
+            lake.load(simulator, locations=["PrimaryGeoLocation", "NAM"])
+            assert lake.held() == on_server(world, True)
+
+
+def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Place, tmp_path: Path) -> None:
+    ours, theirs = make_world(40, seed=1, now=NOW), make_world(40, seed=1, now=NOW)
+    for job in theirs.visible():
+        theirs.change(job.id, errors=())
+    with Simulator(ours) as simulator:
+        lake.load(simulator)
+    before = lake.held()
+    with Simulator(theirs) as simulator:
+        lake.load(simulator, tenant="con/toso")
+    sizes = dict(lake.rows("SELECT tenant, count(*) FROM jobs GROUP BY tenant"))
+    assert sizes == {"default": len(before), "con/toso": len(theirs.visible())}
+    errors = lake.rows("SELECT tenant, count(*) FROM jobs__job_errors GROUP BY tenant")
+    assert errors == [("default", sum(len(job[-1]) for job in before.values()))]
+    table = DeltaTable(str(tmp_path / "lake" / "m365_jobs" / "jobs"))
+    assert sorted(one["tenant"] for one in table.partitions()) == ["con/toso", "default"]
+
+
+def test_small_files_are_put_together_once_there_are_many(lake: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lakes, "FILES_PER_TENANT", 3)
+    world = make_world(40, seed=2, now=NOW)
+    table = Path("lake") / "m365_jobs" / "load_audit"
+    counts = []
+    with Simulator(world) as simulator:
+        for _ in range(6):
+            lake.load(simulator)
+            counts.append(len(DeltaTable(str(table)).file_uris()))
+    assert max(counts) <= 4
+    assert lake.rows("SELECT count(DISTINCT run_id) FROM load_audit") == [(6,)]
+    assert lake.held() == on_server(world, False)
+
+
+def test_status_and_check_of_a_lake_from_the_command_line(
+    simulator: Simulator, desk: Callable[[Simulator], Desk]
+) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
+    to = ("--destination", "filesystem")
+    assert "Nothing is loaded yet" in user.run("status", *to).stdout
+    user.run("load", *to)
+    held = json.loads(user.run("status", "--format", "json", *to).stdout)
+    assert held["tables"]["jobs"] == len(simulator.world.visible())
+    assert {one["complete"] for one in held["partitions"]} == {True}
+    assert "ok    destination: filesystem" in user.run("check", *to).stdout
+    user.environment["DESTINATION__FILESYSTEM__TABLE_FORMAT"] = "hudi"
+    assert "table_format = 'hudi' is not known. Known are: delta, iceberg" in user.run("load", *to, code=2).stderr

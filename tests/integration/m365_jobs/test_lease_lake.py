@@ -1,0 +1,151 @@
+"""Leases in a lake, taken by several at once and by those that come later; whole loads with them: test_workers.py."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from dlt.destinations.exceptions import DatabaseException
+from m365_jobs.errors.explain import explain
+from m365_jobs.locks import base as leases
+from m365_jobs.locks import lake
+from m365_jobs.locks.base import Busy
+from m365_jobs.locks.lake import LakeLease
+
+from tests.support.warehouse import Place
+
+AT_ONCE = timedelta(0)
+"""Raise where the lease is not to be had."""
+
+
+@pytest.fixture
+def lease_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], LakeLease]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    pipeline = Place("filesystem").pipeline()
+    return lambda run_id: LakeLease(pipeline, "default", run_id, print)
+
+
+def table(folder: Path) -> DeltaTable:
+    return DeltaTable(folder / "lake" / "m365_jobs_leases" / "m365_jobs")
+
+
+def row(folder: Path) -> dict[str, Any]:
+    (found,) = table(folder).to_pyarrow_table().to_pylist()
+    return dict(found)
+
+
+def rewrite(folder: Path, **changed: object) -> None:
+    """Changes the row as another worker would."""
+    rows = pa.Table.from_pylist([row(folder) | changed], lake.COLUMNS)
+    write_deltalake(table(folder), rows, mode="overwrite")
+
+
+def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str], LakeLease]) -> None:
+    start = threading.Barrier(6)
+
+    def ask(number: int) -> LakeLease | None:
+        one = lease_of(f"run{number}")
+        start.wait()
+        try:
+            one.take(AT_ONCE, 0, print)
+        except Busy:
+            return None
+        return one
+
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(5):
+            (holder,) = filter(None, pool.map(ask, range(6)))
+            with holder:
+                pass
+
+
+def test_a_lease_is_renewed_while_it_is_held_and_says_when_it_ended(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(leases, "SECONDS", 0.3)
+    monkeypatch.setattr(leases, "POLL", 0.05)
+    before = datetime.now(UTC)
+    with lease_of("run1") as held:
+        held.take(AT_ONCE, 0, print)
+        assert "run run1" in row(tmp_path)["holder"]
+        with pytest.raises(Busy, match="is running"):
+            # Waits four times as long as a lease lasts that nobody renews.
+            lease_of("run2").take(None, 1.2, print)
+    ended = row(tmp_path)
+    assert ended["holder"] is None
+    assert before < ended["ended_at"] < datetime.now(UTC)
+    with pytest.raises(Busy, match=r"ended \d+ seconds ago"):
+        lease_of("run2").take(timedelta(minutes=1), 0, print)
+    with lease_of("run2") as held:
+        held.take(AT_ONCE, 0, print)
+
+
+def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
+    lease_of: Callable[[str], LakeLease], tmp_path: Path
+) -> None:
+    with lease_of("run1") as held:
+        held.take(AT_ONCE, 0, print)
+    # The last is of a clock that was put back since.
+    for minutes, free in ((5, False), (7, True), (-7, True)):
+        rewrite(tmp_path, holder="killed", renewed_at=datetime.now(UTC) - timedelta(minutes=minutes))
+        with lease_of("run2") as asked:
+            if free:
+                asked.take(AT_ONCE, 0, print)
+            else:
+                with pytest.raises(Busy, match="killed"):
+                    asked.take(AT_ONCE, 0, print)
+
+
+def test_a_clock_that_was_put_back_keeps_nobody_from_loading(
+    lease_of: Callable[[str], LakeLease], tmp_path: Path
+) -> None:
+    with lease_of("run1") as held:
+        held.take(AT_ONCE, 0, print)
+    rewrite(tmp_path, ended_at=datetime.now(UTC) + timedelta(days=1))
+    with lease_of("run2") as held:
+        held.take(timedelta(minutes=10), 0, print)
+
+
+def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with lease_of("run1") as lost:
+        lost.take(AT_ONCE, 0, print)
+        rewrite(tmp_path, holder="another")
+        for _ in range(2):
+            with pytest.raises(leases.WarehouseError, match="another took its place"), lost.writing(None):
+                pytest.fail("wrote")
+    assert row(tmp_path)["holder"] == "another"
+
+
+def test_a_storage_that_is_down_is_told_as_the_destinations_failure(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> bool:
+        # As delta-rs has it of a store that nobody answers for.
+        raise OSError("Generic S3 error: error sending request: client error (Connect): Connection refused")
+
+    monkeypatch.setattr(DeltaTable, "is_deltatable", down)
+    with pytest.raises(DatabaseException) as caught:
+        lease_of("run1").take(AT_ONCE, 0, print)
+    why = explain(caught.value)
+    assert (why.kind, why.exit_code) == ("destination", 1)
+    assert why.text.startswith("The destination cannot be reached: Generic S3 error")
+
+
+def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lake, "TIDY_EVERY", 1)
+    monkeypatch.setattr(lake, "KEEP_HOURS", 0)
+    for number in range(3):
+        with lease_of(f"run{number}") as held:
+            held.take(AT_ONCE, 0, print)
+    assert len(list((tmp_path / "lake" / "m365_jobs_leases" / "m365_jobs").glob("*.parquet"))) == 1

@@ -1,0 +1,322 @@
+"""PostgreSQL as a warehouse, against a real server; each test has a database of its own."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg2
+import pytest
+from avepoint_simulator import SimulatedJob, Simulator, World, make_world
+from m365_jobs.errors.driver_messages import explain
+from m365_jobs.warehouse.query import QueryError, answer
+from m365_jobs.warehouse.reader import open_reader
+
+from tests.integration.m365_jobs.test_lake import lose_errors
+from tests.support.cli import NOW, Desk
+from tests.support.truth import on_server
+from tests.support.warehouse import SERVER, Place, administer, database, require_postgres
+
+TO = ("--destination", "postgres")
+Sit = Callable[[Simulator], Desk]
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with database() as one:
+        yield one
+
+
+@pytest.fixture
+def postgres(address: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv("DLT_DATA_DIR", f"{tmp_path}/dlt")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+    return Place("postgres")
+
+
+def test_postgres_holds_what_the_server_holds_load_after_load(postgres: Place) -> None:
+    world = make_world(900, seed=31, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        for _ in range(3):
+            postgres.load(simulator)
+            assert postgres.held() == on_server(world, False)
+            lose_errors(world)
+            world.advance(timedelta(hours=3))
+
+
+def test_what_a_load_brought_is_in_the_database_once(postgres: Place) -> None:
+    with Simulator(make_world(50, seed=1, now=NOW)) as simulator:
+        postgres.load(simulator)
+    assert [postgres.rows(f"SELECT count(*) AS rows FROM m365_jobs{part}.jobs") for part in ("", "_staging")] == [
+        [(len(postgres.held()),)],
+        [(0,)],
+    ]
+
+
+def test_bi_tools_find_primary_keys_and_indexes(postgres: Place, address: str) -> None:
+    with Simulator(make_world(50, seed=1, now=NOW)) as simulator:
+        postgres.load(simulator)
+        postgres.load(simulator)
+    keys = administer(
+        "SELECT i.indrelid::regclass::text, string_agg(a.attname, ', ' ORDER BY array_position(i.indkey, a.attnum)) "
+        "FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) "
+        "WHERE i.indisprimary AND i.indrelid::regclass::text LIKE 'm365_jobs.%' GROUP BY 1 ORDER BY 1",
+        address=address,
+    )
+    assert keys == [
+        ("m365_jobs.jobs", "tenant, id"),
+        ("m365_jobs.jobs__backup_details", "tenant, job_id"),
+        ("m365_jobs.jobs__job_errors", "tenant, job_id, error_index"),
+        ("m365_jobs.load_leases", "tenant"),
+    ]
+    plan = administer(
+        "SET enable_seqscan = off",
+        "EXPLAIN SELECT * FROM m365_jobs.jobs WHERE finish_time >= now() - interval '1 day'",
+        address=address,
+    )
+    assert "jobs_by_finish" in str(plan)
+
+
+def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load(
+    postgres: Place, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Simulator(make_world(30, seed=43, now=NOW, days=10)) as simulator:
+        postgres.load(simulator)
+        with closing(psycopg2.connect(address)) as reader, reader.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM m365_jobs.job_facts")
+            monkeypatch.setenv("SOURCES__AVEPOINT_M365__EXPECTED_OBJECT_TYPES", '["power_bi"]')
+            assert not hangs(lambda: postgres.load(simulator), address)
+            assert "the views could not be made" in str(postgres.said)
+            assert "End the transaction that has read it and is still open" in str(postgres.said)
+        postgres.load(simulator)
+    assert not any("views" in word for word in postgres.said)
+    expected = "SELECT count(*) FROM m365_jobs.protection_status WHERE object_type = 'power_bi'"
+    assert administer(expected, address=address) != [(0,)]
+
+
+def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load_over_a_key(
+    postgres: Place, address: str
+) -> None:
+    with Simulator(make_world(30, seed=43, now=NOW, days=10)) as simulator:
+        postgres.load(simulator)
+        administer("ALTER TABLE m365_jobs.jobs DROP CONSTRAINT jobs_pkey", address=address)
+        with closing(psycopg2.connect(address)) as reader, reader.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM m365_jobs.jobs")
+            assert not hangs(lambda: postgres.load(simulator), address)
+            assert "keys and indexes could not be looked after" in str(postgres.said)
+            assert "End the transaction that has read it and is still open" in str(postgres.said)
+        postgres.load(simulator)
+    assert not any("indexes" in word for word in postgres.said)
+    made = "SELECT count(*) FROM pg_indexes WHERE indexname = 'jobs_pkey'"
+    assert administer(made, address=address) == [(1,)]
+
+
+def hangs(load: Callable[[], object], address: str) -> bool:
+    """Whether a load is still waiting after a minute; what it waits for is taken away then."""
+    with ThreadPoolExecutor() as pool:
+        loading = pool.submit(load)
+        try:
+            loading.result(timeout=60)
+        except TimeoutError:
+            administer(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND state = 'idle in transaction'",
+                address=address,
+            )
+            return True
+    return False
+
+
+def test_a_merge_that_breaks_in_the_middle_leaves_its_table_as_it_was_and_is_finished_later(
+    postgres: Place, address: str
+) -> None:
+    world = make_world(400, seed=32, now=NOW, days=5)
+    with Simulator(world) as simulator:
+        postgres.load(simulator)
+        errors = "SELECT job_id, error_index, value FROM m365_jobs.jobs__job_errors ORDER BY 1, 2"
+        before = administer(errors, address=address)
+        lose_errors(world)
+        # The delete of the merge has been done when its insert meets this.
+        administer(
+            "CREATE FUNCTION m365_jobs.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'broken in the middle'; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON m365_jobs.jobs__job_errors "
+            "FOR EACH ROW EXECUTE FUNCTION m365_jobs.refuse()",
+            address=address,
+        )
+        with pytest.raises(Exception, match="broken in the middle"):
+            postgres.load(simulator)
+        assert administer(errors, address=address) == before
+        assert len(postgres.held()) == len(world.visible())
+        administer("DROP TRIGGER refuse ON m365_jobs.jobs__job_errors", address=address)
+        postgres.load(simulator)
+        assert "finishing what it had read" in postgres.said[0]
+        assert postgres.held() == on_server(world, False)
+
+
+def test_load_status_and_check_from_the_command_line(address: str, simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+    assert "Nothing is loaded yet" in user.run("status", *TO).stdout
+    assert "the dataset comes with the first load" in user.run("check", *TO).stdout
+    user.run("load", *TO)
+    held = json.loads(user.run("status", "--format", "json", *TO).stdout)
+    assert held["tables"]["jobs"] == len(simulator.world.visible())
+    assert {one["complete"] for one in held["partitions"]} == {True}
+    assert {one["cursor"] for one in held["partitions"]} == {one["newest_finish"] for one in held["partitions"]}
+    assert "has the dataset" in user.run("check", *TO).stdout
+    user.environment["DLT_DATA_DIR"] += "_of_another_machine"
+    simulator.asked.clear()
+    user.run("load", *TO)
+    asked = {one.params["starttime"] for one in simulator.asked}
+    assert min(asked) > (NOW - timedelta(days=60)).isoformat(), "another machine goes on from the cursors"
+
+
+def test_a_server_that_is_down_is_told_by_every_command(address: str, simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace(":5432", ":1")
+    told = r"cannot be reached: .*refused.* Start it, or correct host and port"
+    assert re.search(told, user.run("load", *TO, code=1).stderr)
+    assert re.search(told, user.run("status", *TO, code=1).stderr)
+    assert re.search(r"FAIL  destination: .*" + told, user.run("check", *TO, code=1).stdout)
+
+
+def test_a_database_that_goes_away_comes_back_with_all_it_held(address: str, simulator: Simulator, desk: Sit) -> None:
+    user, name = desk(simulator), address.rpartition("/")[2]
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+    user.run("load", *TO)
+    administer(f"ALTER DATABASE {name} RENAME TO {name}_away")
+    told = rf'no such database: .*"{name}" does not exist.* Create it, or name another'
+    assert re.search(told, user.run("load", *TO, code=1).stderr)
+    administer(f"ALTER DATABASE {name}_away RENAME TO {name}")
+    user.run("load", *TO)
+    runs = "SELECT status, error_kind FROM m365_jobs.load_runs ORDER BY started_at"
+    assert administer(runs, address=address) == [("complete", None), ("failed", "destination"), ("complete", None)]
+    assert administer("SELECT count(*) FROM m365_jobs.jobs", address=address) == [(len(simulator.world.visible()),)]
+
+
+def test_a_user_that_the_server_does_not_know_is_told(address: str, simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace("postgres:any", "stranger:their-password")
+    said = user.run("load", *TO, code=1).stderr
+    assert re.search(r"does not accept the credentials: .*stranger.* Set user and password", said)
+    assert "their-password" not in said
+
+
+def test_missing_rights_are_told_and_what_was_loaded_stays(address: str, simulator: Simulator, desk: Sit) -> None:
+    user, role, name = desk(simulator), f"clerk_{uuid4().hex[:8]}", address.rpartition("/")[2]
+    administer(f"CREATE ROLE {role} LOGIN")
+    try:
+        user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace("postgres:any", f"{role}:any")
+        told = r"lacks a right: .*permission denied.* To load, it must be able to create the dataset"
+        assert re.search(told, user.run("load", *TO, code=1).stderr)
+        administer(f"GRANT CREATE ON DATABASE {name} TO {role}")
+        user.run("load", *TO)
+        loaded = administer("SELECT * FROM m365_jobs.jobs ORDER BY id", address=address)
+        administer(f"REVOKE INSERT ON m365_jobs.jobs FROM {role}", address=address)
+        simulator.world.advance(timedelta(hours=8))
+        assert re.search(told, user.run("load", *TO, code=1).stderr)
+        assert administer("SELECT * FROM m365_jobs.jobs ORDER BY id", address=address) == loaded
+        administer(f"GRANT INSERT ON m365_jobs.jobs TO {role}", address=address)
+        user.run("load", *TO)
+        now = {job.id for job in simulator.world.visible()}
+        assert {row[0] for row in administer("SELECT id FROM m365_jobs.jobs", address=address)} == now
+    finally:
+        administer(f"DROP OWNED BY {role}", address=address)
+        administer(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_a_table_of_another_make_is_left_alone(address: str, simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+    administer(
+        "CREATE SCHEMA m365_jobs",
+        "CREATE TABLE m365_jobs.jobs (id integer, title text)",
+        "INSERT INTO m365_jobs.jobs VALUES (1, 'janitor')",
+        address=address,
+    )
+    said = user.run("load", *TO, code=1).stderr
+    assert re.search(r"already has a table jobs that this program did not make.* --dataset", said)
+    assert administer("SELECT * FROM m365_jobs.jobs", address=address) == [(1, "janitor")]
+    user.run("load", *TO, "--dataset", "elsewhere")
+    assert administer("SELECT count(*) FROM elsewhere.jobs", address=address) == [(len(simulator.world.visible()),)]
+    # The folder of dlt knows our tables by now, though not those.
+    assert "Nothing was written" in user.run("load", *TO, code=1).stderr
+    there = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'm365_jobs'"
+    assert administer(there, address=address) == [("jobs",)]
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        ('could not extend file "base/16384/16385": No space left on device', "no disk space left"),
+        ("IO Error: Could not write file: No space left on device", "no disk space left"),
+        ('password authentication failed for user "loader"', "does not accept the credentials"),
+        ('IO Error: Could not set lock on file "m365_warehouse.duckdb"', "Another program has the warehouse open"),
+        ("An error occurred (NoSuchBucket) when calling the PutObject operation", "no such database"),
+        ('FATAL: too many connections for role "loader"', "takes no more connections: .* Raise its limit"),
+        ("cannot execute INSERT in a read-only transaction", "can only be read: .* primary server"),
+        ("canceling statement due to statement timeout", "gave up on a statement: .* Raise statement_timeout"),
+        ('IO Error: Cannot open file "/w/w.duckdb.wal": Permission denied', "may not read or write .* the folder"),
+        ("Unable to open file /lake/a.parquet: Permission denied (os error 13)", "may not read or write .* the folder"),
+        ("could not connect: No such file or directory. Is the server running locally?", "cannot be reached"),
+        ("Kernel error: Json error: Truncated record", "is damaged.* Put back a copy"),
+        ("Corrupt database file: computed checksum 1 does not match stored checksum 2", "is damaged.* Put back a copy"),
+        ("Trying to read a database file with version number 99", "Another version of DuckDB wrote the file"),
+        ("something new", "The destination refused: something new. Look at its address, credentials and rights"),
+    ],
+)
+def test_each_refusal_gets_its_meaning_and_its_cure(words: str, meaning: str) -> None:
+    assert re.search(meaning, explain(words))
+
+
+def test_tests_of_postgres_fail_where_a_server_is_promised_and_are_skipped_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.m365_jobs.places.SERVER", SERVER.replace(":5432", ":1"))
+    monkeypatch.delenv("M365_TEST_POSTGRES_REQUIRED", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="does not answer"):
+        require_postgres()
+    monkeypatch.setenv("M365_TEST_POSTGRES_REQUIRED", "1")
+    with pytest.raises(pytest.fail.Exception, match="does not answer"):
+        require_postgres()
+
+
+def test_a_tenant_without_jobs_or_without_news_is_loaded_too(postgres: Place) -> None:
+    world = World(NOW)
+    with Simulator(world) as simulator:
+        postgres.load(simulator)
+        assert postgres.held() == {}
+        world.put(SimulatedJob("one", 1, 1, None, NOW, NOW + timedelta(minutes=1)))
+        world.advance(timedelta(hours=1))
+        postgres.load(simulator)
+        assert postgres.held() == on_server(world, False)
+        world.advance(timedelta(days=90))
+        postgres.load(simulator)
+        postgres.load(simulator)
+        assert postgres.held() == on_server(world, False)
+
+
+def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Place, address: str) -> None:
+    with Simulator(make_world(20, seed=1, now=NOW)) as simulator:
+        postgres.load(simulator)
+    name = address.rpartition("/")[2]
+
+    def read_on() -> None:
+        with (
+            open_reader(postgres.pipeline()) as reader,
+            answer(reader, "SELECT * FROM generate_series(1, 100000)") as found,
+        ):
+            assert next(found.batches)
+            administer(
+                f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false",
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+            )
+            list(found.batches)
+
+    with pytest.raises(QueryError, match=r"The destination takes no more connections: .* run this again"):
+        read_on()

@@ -1,0 +1,255 @@
+"""The prompt of ``query``: in a terminal as a user has it, and what it offers while a statement is typed."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from avepoint_simulator import Simulator
+from m365_jobs.cli.completer import Names, Words, documented, held
+from m365_jobs.cli.shell import is_whole
+from m365_jobs.marts import VIEWS, tables, views
+from m365_jobs.warehouse.reader import open_reader
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+
+from tests.support.cli import Desk
+from tests.support.warehouse import Place, administer, database
+
+PATIENCE = 60
+"""Seconds until a terminal that does not show what it should has failed."""
+
+COMMANDS = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
+"""How a process tells its terminal where and in which colour to write."""
+
+CTRL_C, CTRL_D, UP, TAB = "\x03", "\x04", "\x1b[A", "\t"
+
+
+class Terminal:
+    """A process that believes to be at a terminal."""
+
+    def __init__(self, user: Desk, *arguments: str) -> None:
+        pty = pytest.importorskip("pty", reason="only POSIX has terminals that a test can hold")
+        self._here, there = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "m365_jobs", "query", *arguments],
+            cwd=user.folder,
+            # Nobody here answers where the cursor is.
+            env={**user.environment, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+            stdin=there,
+            stdout=there,
+            stderr=there,
+            start_new_session=True,
+            # What runs in the background of a shell hands down that it ignores Ctrl+C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        os.close(there)
+        self._shown = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._here, text.encode())
+
+    def ask(self, text: str) -> None:
+        """Waits for the prompt, then types."""
+        self.until("m365-jobs>")
+        self.type(text)
+
+    def leave(self, text: str = CTRL_D) -> None:
+        self.ask(text)
+        assert self.process.wait(PATIENCE) == 0
+
+    def until(self, said: str) -> str:
+        """Waits for a text; what was shown up to it since the last one."""
+        until = time.monotonic() + PATIENCE
+        while said not in (shown := COMMANDS.sub("", self._shown)):
+            ready, _, _ = select.select([self._here], [], [], max(0, until - time.monotonic()))
+            assert ready, f"{said!r} is not there, but:\n{shown}"
+            self._shown += os.read(self._here, 65536).decode(errors="replace")
+        before, _, self._shown = shown.partition(said)
+        return before
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._here)
+
+
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def terminal() -> Iterator[Open]:
+    opened: list[Terminal] = []
+
+    def open_one(user: Desk, *arguments: str) -> Terminal:
+        opened.append(Terminal(user, *arguments))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+def count(user: Desk) -> int:
+    found: int = user.query("SELECT count(*) FROM jobs")[0][0]
+    return found
+
+
+def test_statements_run_one_after_the_other(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open
+) -> None:
+    user = desk(simulator)
+    prompt = terminal(user)
+    prompt.ask("SELECT count(*) FROM jobs;\r")
+    prompt.until("Error (query)")
+    prompt.until("The first load makes jobs, ")
+    # A prompt that is left open keeps no load from writing.
+    user.run("load")
+    prompt.ask("SELECT count(*) AS held\r")
+    prompt.until("...>")
+    prompt.type("FROM jobs -- not yet;\r;\r")
+    prompt.until(f"held\r\n----\r\n{count(user):>4}\r\n")
+    prompt.ask("DELETE FROM jobs;\r")
+    prompt.until("Error (query): Not run: queries are read-only here, and DELETE is not.")
+    prompt.ask(f"SELECT nobody wants this{CTRL_C}SELECT 6 * 7 AS answer;\r")
+    prompt.until("answer\r\n------\r\n    42\r\n")
+    prompt.leave()
+
+
+def test_earlier_statements_come_back_in_the_next_run(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open
+) -> None:
+    user = desk(simulator)
+    first = terminal(user)
+    first.ask("SELECT 6 * 7\rAS answer;\r")
+    first.until("    42\r\n")
+    first.leave("exit\r")
+    second = terminal(user, "--format", "csv")
+    second.ask(f"{UP}{UP}\r")
+    second.until("answer\r\n42\r\n")
+
+
+def test_the_tab_key_completes(simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open) -> None:
+    user = desk(simulator)
+    user.run("load")
+    prompt = terminal(user)
+    prompt.ask("SELECT count(*) AS one FROM protec")
+    prompt.until("protection_status")
+    prompt.type(TAB)
+    prompt.until("tion_status")
+    prompt.type(";\r")
+    (expected,) = user.query("SELECT count(*) FROM protection_status")[0]
+    prompt.until(f"one\r\n---\r\n{expected:>3}\r\n")
+
+
+def test_on_postgresql_it_is_the_same(simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open) -> None:
+    user = desk(simulator)
+    with database() as address:
+        user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+        user.run("load", "--destination", "postgres")
+        prompt = terminal(user, "--destination", "postgres")
+        prompt.ask("SELECT count(*) > 0 AS some FROM job_facts WHERE '$;' <> $$;$$;\r")
+        prompt.until("some\r\n----\r\ntrue\r\n")
+        # One that takes for ever ends with Ctrl+C, and the prompt goes on.
+        prompt.ask("SELECT pg_sleep(100000);\r")
+        running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'FETCH%'"
+        while administer(running, address=address) == [(0,)]:
+            assert prompt.process.poll() is None
+        prompt.process.send_signal(signal.SIGINT)
+        prompt.until("canceling statement due to user request")
+        prompt.leave()
+
+
+@pytest.mark.parametrize("destination", ["duckdb", "postgres", "filesystem"])
+def test_the_names_are_those_of_the_warehouse(
+    destination: str, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    with database() as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        place = Place(destination)
+        with open_reader(place.pipeline()) as reader:
+            assert held(reader) == documented("m365_jobs")
+        place.load(simulator)
+        with open_reader(place.pipeline()) as reader:
+            found = held(reader)
+    assert found.dataset == "m365_jobs"
+    described = {one.name: [column.name for column in one.columns] for one in (*tables(), *views())}
+    # A table that no row was ever for is not made.
+    assert found.columns.keys() & described.keys() >= described.keys() - {"load_findings"}
+    for name, columns in described.items():
+        if name in found.columns:
+            assert {one for one in found.columns[name] if not one.startswith("_")} == set(columns)
+
+
+NAMES = Names("m365_jobs", {**documented("m365_jobs").columns, "_dlt_loads": ["load_id"]})
+
+
+def offered(text: str, by: str = "tab") -> list[str]:
+    """What is offered where the bar stands in the text."""
+    before, _, after = text.partition("|")
+    event = CompleteEvent(completion_requested=by == "tab", text_inserted=by != "tab")
+    found = Words(NAMES).get_completions(Document(before + after, len(before)), event)
+    return [one.text for one in found]
+
+
+def test_what_is_offered_fits_the_place() -> None:
+    everything = [*NAMES.columns]
+    everything.remove("_dlt_loads")
+    assert offered("SELECT * FROM |") == [*everything, "m365_jobs"]
+    assert offered("SELECT * FROM m365_jobs.|") == everything
+    assert offered("SELECT * FROM jobs JOIN _|") == ["_dlt_loads"]
+    assert offered("SELECT * FROM o|") == ["open_jobs"]
+    assert offered("SELECT f.| FROM job_facts AS f") == list(NAMES.columns["job_facts"])
+    assert offered("SELECT f.su| FROM job_facts f JOIN jobs__backup_details d ON f.id = d.job_id") == [
+        "successful_number"
+    ]
+    assert offered("SELECT d.s| FROM job_facts f, jobs__backup_details d") == ["successful_number", "skipped_number"]
+    assert offered("SELECT nobody.| FROM job_facts f") == []
+    assert offered("SELECT ho| FROM open_jobs") == ["hours_open"]
+    assert offered("SELECT ho|") == ["hours", "hours_since_success", "hours_open"]
+    assert offered("sel|") == ["select"]
+    assert offered("SEL|") == ["SELECT"]
+    assert offered("SELECT * FROM jobs WHERE finish_time IS NOT N|") == ["NOT", "NULL", "NULLS", "NOW", "NULLIF"]
+
+
+def test_nothing_is_offered_in_strings_and_comments_or_after_a_space() -> None:
+    assert offered("SELECT * FROM jobs WHERE state = 'Fin|") == []
+    assert offered("SELECT 'it''s' -- FROM |") == []
+    assert offered("SELECT /* FROM |") == []
+    assert offered("SELECT |", by="typing") == []
+    assert offered("SELECT 'it''s' FROM op|", by="typing") == ["open_jobs"]
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres", "snowflake", ""])
+def test_a_statement_ends_with_its_semicolon(dialect: str) -> None:
+    whole = ["", "  \n", "SELECT 1;", "SELECT 1 ; ", "SELECT ';';", "SELECT 1; -- done", "exit", "QUIT;", "\\q"]
+    assert [text for text in whole if not is_whole(text, dialect)] == []
+    unfinished = ["SELECT 1", "SELECT ';", "SELECT 1 -- ;", "SELECT 1 /* ;", 'SELECT 1 AS ";"', "exit now"]
+    assert [text for text in unfinished if is_whole(text, dialect)] == []
+
+
+def test_views_are_told_from_tables() -> None:
+    found = Words(NAMES).get_completions(Document("SELECT * FROM "), CompleteEvent(completion_requested=True))
+    about = {one.text: one.display_meta_text for one in found}
+    assert {name for name, what in about.items() if what == "view"} == set(VIEWS)
+    assert {name for name, what in about.items() if what == "table"} == {one.name for one in tables()}
+
+
+def test_a_warehouse_that_is_down_is_one_paragraph_and_the_prompt_goes_on(
+    simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open
+) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
+    prompt = terminal(user, "--destination", "postgres")
+    prompt.ask("SELECT 1;\r")
+    prompt.until("Error (destination): ")
+    prompt.leave()

@@ -1,0 +1,169 @@
+"""Checks of what a load brought: findings are told and kept, and no row is dropped for them."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import dlt
+import duckdb
+import pyarrow as pa
+import pytest
+import sqlglot
+from avepoint_simulator import JobError, SimulatedJob, Simulator, World, make_world
+from m365_jobs.load import data_checks
+from m365_jobs.warehouse.reader import Reader
+from m365_jobs.warehouse.tenant_scope import Scope
+
+from tests.support.cli import NOW, Desk
+from tests.support.warehouse import Place, administer, database
+
+START = NOW - timedelta(hours=3)
+SOUND = SimulatedJob("sound", 1, 1, None, START, START + timedelta(hours=1), total=5, failed=1)
+
+
+@pytest.fixture(params=["duckdb", "postgres", "filesystem"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    with database() if request.param == "postgres" else nullcontext("unused") as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        yield Place(request.param)
+
+
+def findings(place: Place) -> list[tuple[str, int, str]]:
+    rows = place.rows("SELECT rule, jobs, example, tenant, run_id FROM load_findings ORDER BY rule")
+    assert {row[3:] for row in rows} <= {("default", run) for (run,) in place.rows("SELECT run_id FROM load_runs")}
+    return [row[:3] for row in rows]
+
+
+def test_what_looks_wrong_is_told_and_kept_and_loaded_as_it_is(place: Place) -> None:
+    world = World(NOW)
+    world.put(
+        SOUND,
+        replace(SOUND, id="negative", failed=-3),
+        replace(SOUND, id="backwards", finish=START - timedelta(hours=1)),
+        replace(SOUND, id="occurrences", errors=(JobError("Denied.", True, "", -1),)),
+    )
+    with Simulator(world) as simulator:
+        summary = place.load(simulator)
+        assert findings(place) == [
+            ("counts_not_negative", 1, "negative"),
+            ("finish_after_start", 1, "backwards"),
+            ("occurrences_not_negative", 1, "occurrences"),
+        ]
+        assert len(summary.findings) == 3
+        assert summary.exit_code == 0
+        assert place.held().keys() == {"sound", "negative", "backwards", "occurrences"}
+
+
+def test_a_sound_load_finds_nothing_and_has_a_table_to_say_so(place: Place) -> None:
+    with Simulator(make_world(300, seed=61, now=NOW)) as simulator:
+        assert place.load(simulator).findings == []
+        assert place.load(simulator).findings == []
+    assert findings(place) == []
+
+
+def test_only_what_a_load_brought_is_looked_at(place: Place) -> None:
+    world = World(NOW)
+    world.put(replace(SOUND, id="negative", failed=-3))
+    with Simulator(world) as simulator:
+        place.load(simulator)
+        world.put(replace(SOUND, start=NOW - timedelta(minutes=5), finish=NOW + timedelta(hours=1)))
+        world.remove("negative")
+        world.advance(timedelta(days=90))
+        place.load(simulator)
+    assert findings(place) == [("counts_not_negative", 1, "negative")]
+
+
+def test_what_an_interrupted_load_had_read_is_looked_at_when_it_is_finished(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(NOW)
+    world.put(SOUND, replace(SOUND, id="negative", failed=-3))
+
+    def breaks_off(pipeline: dlt.Pipeline) -> None:
+        raise OSError("the power went")
+
+    with Simulator(world) as simulator:
+        with monkeypatch.context() as broken:
+            broken.setattr(dlt.Pipeline, "load", breaks_off)
+            with pytest.raises(OSError, match="the power went"):
+                place.load(simulator)
+        world.remove("negative")
+        summary = place.load(simulator)
+    assert findings(place) == [("counts_not_negative", 1, "negative")]
+    assert len(summary.findings) == 1
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_details_and_errors_whose_job_is_not_there_are_told(place: Place) -> None:
+    world = World(NOW)
+    with Simulator(world) as simulator:
+        place.load(simulator)
+        administer(
+            "CREATE FUNCTION m365_jobs.swallow() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN IF NEW.id = 'lost' THEN RETURN NULL; END IF; RETURN NEW; END $$",
+            "CREATE TRIGGER swallow BEFORE INSERT ON m365_jobs.jobs FOR EACH ROW EXECUTE FUNCTION m365_jobs.swallow()",
+            address=os.environ["DESTINATION__POSTGRES__CREDENTIALS"],
+        )
+        world.put(SOUND, replace(SOUND, id="lost", errors=(JobError("Denied.", True, "", 1),)))
+        place.load(simulator)
+    assert findings(place) == [("job_present", 1, "lost")]
+
+
+BROKEN = {
+    "key_unique": "INSERT INTO jobs SELECT * FROM jobs WHERE id = 'one'",
+    "details_key_unique": "INSERT INTO jobs__backup_details SELECT * FROM jobs__backup_details WHERE job_id = 'one'",
+    "errors_key_unique": "INSERT INTO jobs__job_errors SELECT * FROM jobs__job_errors WHERE job_id = 'one'",
+    "job_present": "DELETE FROM jobs WHERE id = 'one'",
+    "details_present": "DELETE FROM jobs__backup_details WHERE job_id = 'one'",
+    "counts_not_negative": "UPDATE jobs__backup_details SET skipped_number = -1 WHERE job_id = 'one'",
+    "occurrences_not_negative": "UPDATE jobs__job_errors SET number = -1 WHERE job_id = 'one'",
+    "finish_after_start": "UPDATE jobs SET start_time = finish_time + INTERVAL 1 SECOND, duration_hours = 0 "
+    "WHERE id = 'one'",
+    "duration_consistent": "UPDATE jobs SET duration_hours = duration_hours + 0.0175 WHERE id = 'one'",
+}
+
+
+@pytest.mark.parametrize("rule", data_checks.PROBLEMS)
+def test_each_rule_finds_what_it_is_for_and_nothing_else(
+    rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    place, world = Place("duckdb"), World(NOW)
+    world.put(replace(SOUND, id="one", errors=(JobError("Denied.", True, "", 1),)), SOUND)
+    with Simulator(world) as simulator:
+        place.load(simulator)
+    with duckdb.connect("m365_warehouse.duckdb") as connection:
+        connection.execute("USE m365_jobs")
+        connection.execute(BROKEN[rule])
+    found = data_checks.check(place.pipeline(), "default", "run", NOW, pa.chunked_array([["one"], [SOUND.id]]))
+    assert [(one.rule, one.jobs, one.example) for one in found] == [(rule, 1, "one")]
+
+
+def test_the_command_says_what_it_found(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+    simulator.world.put(replace(SOUND, id="negative", failed=-3))
+    said = desk(simulator).run("load").stderr
+    assert re.search(r"1 job has a negative number of objects \(counts_not_negative\), for instance negative\. ", said)
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    ["duckdb", "postgres", "snowflake", "bigquery", "databricks", "redshift", "clickhouse", "tsql", "athena"],
+)
+def test_the_question_can_be_asked_in_each_dialect(dialect: str) -> None:
+    class Named:
+        def make_qualified_table_name(self, name: str) -> str:
+            return sqlglot.exp.table_(name, "m365_jobs", quoted=True).sql(dialect)
+
+    scope = Scope(Reader(Named(), dialect), ["it's ours"])  # type: ignore[arg-type]
+    sql = scope.sql(data_checks.QUESTION, since=NOW.isoformat(sep=" "))
+    parsed = sqlglot.parse_one(sql, read=dialect)
+    assert {table.name for table in parsed.find_all(sqlglot.exp.Table)} >= {"jobs", "jobs__job_errors"}
+    assert not list(parsed.find_all(sqlglot.exp.Anonymous)), "a function that this dialect does not know"

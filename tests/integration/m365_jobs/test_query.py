@@ -1,0 +1,259 @@
+"""SQL of the user: read-only whatever its spelling, on each destination, and printed as asked."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avepoint_simulator import Simulator
+from m365_jobs.cli import tables
+from m365_jobs.cli.app import app
+from m365_jobs.errors.explain import QueryError
+from m365_jobs.warehouse.query import BATCH, Answer, answer, checked
+from m365_jobs.warehouse.reader import Reader, open_reader
+from typer.testing import CliRunner
+
+from tests.support.cli import Desk
+from tests.support.warehouse import Place, administer, database
+
+EVERYTHING = "SELECT * FROM jobs ORDER BY tenant, id"
+
+
+@pytest.fixture(params=["duckdb", "postgres", "filesystem"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    if request.param == "postgres":
+        with database() as address:
+            monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+            yield Place("postgres")
+    else:
+        yield Place(request.param)
+
+
+def ask(place: Place, sql: str) -> list[tuple[Any, ...]]:
+    with open_reader(place.pipeline()) as reader, answer(reader, sql) as found:
+        return [row for rows in found.batches for row in rows]
+
+
+def run(place: Place, *arguments: str, stdin: str | None = None) -> Any:
+    return CliRunner().invoke(app, ["query", *arguments, "--destination", place.destination], input=stdin)
+
+
+READS = {
+    "SELECT 1": [(1,)],
+    "  -- a comment; with a semicolon\n select 'a;b' || '%s %' ;": [("a;b%s %",)],
+    "VALUES (1), (2)": [(1,), (2,)],
+    "WITH one AS (SELECT 1 AS n) SELECT n FROM one UNION ALL SELECT 2 ORDER BY 1": [(1,), (2,)],
+    "SELECT count(*) = (SELECT count(*) FROM jobs) FROM job_facts f JOIN jobs j ON f.id = j.id": [(True,)],
+    "SELECT count(*) > 0 FROM m365_jobs.jobs WHERE state <> 'delete from jobs'": [(True,)],
+    "SELECT id FROM jobs WHERE false": [],
+}
+
+WRITES = (
+    "DELETE FROM jobs",
+    "delete/**/from jobs",
+    "DELETE FROM jobs RETURNING id",
+    "WITH gone AS (DELETE FROM jobs RETURNING id) SELECT * FROM gone",
+    "EXPLAIN ANALYZE DELETE FROM jobs",
+    "SELECT 1; DELETE FROM jobs",
+    "SELECT 1; COMMIT; DELETE FROM jobs",
+    "COMMIT",
+    "BEGIN",
+    "INSERT INTO jobs SELECT * FROM jobs",
+    "UPDATE jobs SET state = 'x'",
+    "TRUNCATE jobs",
+    "DROP VIEW open_jobs",
+    "CREATE TABLE mine AS SELECT 1 AS one",
+    "CREATE TEMP TABLE mine AS SELECT 1 AS one",
+    "SELECT 1 AS one INTO mine",
+    "ALTER TABLE jobs ADD COLUMN mine INT",
+    "COPY jobs TO 'stolen.csv'",
+    "COPY (SELECT 1) TO 'stolen.csv'",
+    "ATTACH 'stolen.duckdb' AS other",
+    "ATTACH ':memory:' AS other",
+    "EXPORT DATABASE 'stolen'",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SET threads = 1",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+    "PREPARE mine AS DELETE FROM jobs",
+    "DO $$BEGIN DELETE FROM m365_jobs.jobs; END$$",
+    "CALL mine()",
+    "VACUUM",
+    "",
+    "-- nothing",
+    # The file system, and what can be done with a function.
+    "SELECT * FROM read_csv('secret.csv')",
+    "SELECT * FROM 'secret.csv'",
+    "SELECT content FROM read_text('secret.csv')",
+    "SELECT * FROM glob('*')",
+    "SELECT pg_read_file('/etc/hostname')",
+    "SELECT pg_catalog.\"pg_read_file\"('/etc/hostname')",
+    "SELECT PG_READ_FILE--\n('/etc/hostname')",
+    "SELECT U&\"pg_re\\0061d_file\"('/etc/hostname')",
+    "SELECT * FROM query_to_xml('SELECT pg_read_file(''/etc/hostname'')', true, true, '')",
+    "SELECT * FROM pg_ls_dir('.')",
+    "SELECT * FROM pg_hba_file_rules",
+    "SELECT table_to_xml(('pg_hba_' || 'file_rules')::regclass, true, true, '')",
+    "SELECT schema_to_xml_and_xmlschema('pg_catalog', true, true, '')",
+    "SELECT lo_import('/etc/hostname')",
+    "SELECT set_config('transaction_read_only', 'off', false)",
+    "SELECT nextval('numbers')",
+    "SELECT public.erase()",
+)
+
+
+def test_a_query_reads_and_nothing_else(place: Place, simulator: Simulator, tmp_path: Path) -> None:
+    place.load(simulator)
+    if place.destination == "postgres":
+        erase = "CREATE FUNCTION public.erase() RETURNS bigint LANGUAGE sql AS $$SELECT lo_create(4711)::bigint$$"
+        address = place.pipeline().destination_client().config.credentials.to_native_representation()
+        administer("CREATE SEQUENCE m365_jobs.numbers", erase, address=address)
+    (tmp_path / "secret.csv").write_text("secret\nhidden\n")
+    before, files = ask(place, EVERYTHING), sorted(tmp_path.glob("*"))
+    for sql, rows in READS.items():
+        assert ask(place, sql) == rows
+    for sql in WRITES:
+        with pytest.raises(QueryError):
+            pytest.fail(f"{sql!r} was run: {ask(place, sql)}")
+    assert ask(place, EVERYTHING) == before
+    assert sorted(tmp_path.glob("*")) == files
+    if place.destination == "postgres":
+        assert administer("SELECT count(*) FROM pg_largeobject_metadata", address=address) == [(0,)]
+
+
+def test_rows_come_as_they_are_made(place: Place) -> None:
+    endless = {"postgres": "SELECT generate_series(1, 100000000000)"}
+    sql = endless.get(place.destination, "SELECT * FROM range(1, 100000000000)")
+    with open_reader(place.pipeline()) as reader, answer(reader, sql) as found:
+        seen = [number for _ in range(2) for (number,) in next(found.batches)]
+    assert seen == list(range(1, len(seen) + 1))
+    assert BATCH <= len(seen) <= 2 * BATCH
+
+
+def test_csv_and_json_hold_what_the_warehouse_holds(place: Place, simulator: Simulator) -> None:
+    place.load(simulator)
+    rows = ask(place, EVERYTHING)
+    names = next(csv.reader(io.StringIO(run(place, EVERYTHING, "--format", "csv").stdout)))
+    printed = [
+        {
+            name: value.isoformat() if hasattr(value, "isoformat") else value
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in rows
+    ]
+    assert all(one["start_time"].endswith("+00:00") for one in printed)
+    assert json.loads(run(place, EVERYTHING, "--format", "json").stdout) == printed
+    in_csv = list(csv.DictReader(io.StringIO(run(place, "-", "--format", "csv", stdin=EVERYTHING).stdout)))
+    assert run(place, "--format", "json", stdin=EVERYTHING).stdout == run(place, EVERYTHING, "--format", "json").stdout
+    assert in_csv == [{name: "" if value is None else str(value) for name, value in row.items()} for row in printed]
+    Path("mine.sql").write_text(f"\ufeff{EVERYTHING};\n", encoding="utf-8")
+    assert json.loads(run(place, "--file", "mine.sql", "--format", "json").stdout) == printed
+
+
+@pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
+def test_what_is_wrong_with_a_query_is_told_in_one_line(place: Place, simulator: Simulator) -> None:
+    before = run(place, "SELECT * FROM jobs")
+    assert (before.exit_code, "The first load makes jobs, " in before.stderr) == (1, True)
+    place.load(simulator)
+    told = {sql: run(place, sql) for sql in ("SELECT jobid FROM jobs", "SELEC 1", "DELETE FROM jobs")}
+    assert [one.exit_code for one in told.values()] == [1, 1, 2]
+    assert "jobid" in told["SELECT jobid FROM jobs"].stderr
+    assert "SELEC" in told["SELEC 1"].stderr
+    assert "read-only" in told["DELETE FROM jobs"].stderr
+    for one in told.values():
+        assert one.stderr.count("\n") == 1
+        assert one.stdout == ""
+
+
+def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+    user = desk(simulator)
+    user.run("load")
+    shown = user.run("query", "SELECT object_type, count(*) AS jobs FROM jobs GROUP BY 1 ORDER BY 1").stdout
+    counts = user.query("SELECT object_type, count(*) FROM jobs GROUP BY 1 ORDER BY 1")
+    width = max(len(name) for name, _ in counts)
+    assert shown.splitlines() == [
+        f"{'object_type':<{width}}  jobs",
+        f"{'-' * width}  ----",
+        *(f"{name:<{width}}  {count:>4}" for name, count in counts),
+    ]
+    assert "There is no query" in user.run("query", code=2).stderr
+    assert "not both" in user.run("query", "SELECT 1", "--file", __file__, code=2).stderr
+    assert "first 1,000 rows" in user.run("query", "SELECT * FROM range(1001)").stderr
+    assert user.run("query", "SELECT * FROM range(1000)").stderr == ""
+
+
+def test_a_file_is_read_as_windows_writes_it_and_refused_where_its_signs_mean_nothing(
+    simulator: Simulator, desk: Callable[[Simulator], Desk]
+) -> None:
+    user = desk(simulator)
+    user.run("load")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (user.folder / "mine.sql").write_text("SELECT 'Zürich' AS place", encoding=encoding)
+        assert user.run("query", "--file", "mine.sql", "--format", "csv").stdout == "place\nZürich\n"
+    (user.folder / "mine.sql").write_text("SELECT 'Zürich' AS place", encoding="latin-1")
+    assert user.run("query", "--file", "mine.sql", code=2).stderr == (
+        "Error (query): mine.sql is not UTF-8. Save it so, then run this again.\n"
+    )
+
+
+def printed(rows: list[tuple[Any, ...]], columns: list[str], width: int | None) -> str:
+    out = io.StringIO()
+    tables.write_table(Answer(columns, iter([rows])), out, width)
+    return out.getvalue()
+
+
+def test_rows_too_wide_for_the_terminal_are_shown_one_under_the_other() -> None:
+    rows: list[tuple[Any, ...]] = [("Zugriff verweigert", 1.25, None), ("拒絶", 1 / 3, True)]
+    columns = ["error_message", "hours", "seen"]
+    assert printed(rows, columns, 40) == (
+        "error_message          hours  seen\n"
+        "------------------  --------  ----\n"
+        "Zugriff verweigert      1.25  null\n"
+        "拒絶                0.333333  true\n"
+    )
+    assert printed(rows, columns, 33) == (
+        "-- row 1 --\n"
+        "error_message  Zugriff verweigert\n"
+        "hours          1.25\n"
+        "seen           null\n"
+        "-- row 2 --\n"
+        "error_message  拒絶\n"
+        "hours          0.333333\n"
+        "seen           true\n"
+    )
+
+
+def test_a_message_of_the_api_cannot_command_the_terminal() -> None:
+    assert printed([("\x1b[31mred\r\nnext",)], ["m"], None) == "m\n--------------\n [31mred  next\n"
+
+
+def test_columns_of_one_name_stay_apart_in_json() -> None:
+    out = io.StringIO()
+    tables.write_json(Answer(["id", "id", "id_2"], iter([[(1, 2, float("nan"))]])), out)
+    assert json.loads(out.getvalue()) == [{"id": 1, "id_2": 2, "id_2_2": None}]
+
+
+class Elsewhere:
+    """A destination that we only translate for."""
+
+    def make_qualified_table_name(self, table_name: str) -> str:
+        return f'"DB"."M365_JOBS"."{table_name.upper()}"'
+
+    def execute_query(self, query: str, *args: Any) -> Any:
+        raise AssertionError(query)
+
+
+def test_elsewhere_names_without_a_schema_mean_the_dataset_and_writing_is_refused() -> None:
+    reader = Reader(Elsewhere(), "snowflake")
+    assert checked(reader, "WITH jobs2 AS (SELECT * FROM jobs) SELECT * FROM jobs2 JOIN other.jobs AS o ON TRUE") == (
+        'WITH jobs2 AS (SELECT * FROM "DB"."M365_JOBS"."JOBS") SELECT * FROM jobs2 JOIN other.jobs AS o ON TRUE'
+    )
+    for sql in ("DELETE FROM jobs", "SELECT 1; SELECT 2", "CALL x()", "COPY INTO x FROM jobs", "", "SELEC 1", "USE x"):
+        with pytest.raises(QueryError):
+            checked(reader, sql)

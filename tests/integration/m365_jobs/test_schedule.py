@@ -1,0 +1,285 @@
+"""What `schedule` prints is taken by each scheduler as it stands, runs, and holds no secret."""
+
+import configparser
+import glob
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from avepoint_simulator import Answer, Simulator
+
+from tests.integration.m365_jobs.test_tenants import configure, section
+from tests.support.cli import Desk
+from tests.support.truth import in_warehouse, on_server
+
+Sit = Callable[[Simulator], Desk]
+
+BARE = {"PATH": "/usr/bin:/bin"}
+"""What a scheduler gives a command, more or less."""
+
+
+@pytest.fixture
+def user(simulator: Simulator, desk: Sit, tmp_path: Path) -> Desk:
+    """Someone whose folder has a name that quoting is for."""
+    user = desk(simulator)
+    user.folder = tmp_path / "50% of $HOME's [work]"
+    user.folder.mkdir()
+    return user
+
+
+def printed(user: Desk, scheduler: str, *more: str) -> str:
+    text = user.run("schedule", scheduler, *more).stdout
+    assert user.environment.get("SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_SECRET", "client_secret = ") not in text
+    return text
+
+
+def keep_variables(user: Desk, text: str) -> None:
+    """Does what the text asks for: writes the variables that it names into the file that it names."""
+    names = re.findall(r"^#   (\w+)$", text, re.MULTILINE)
+    lines = [f"{name}={shlex.quote(user.environment[name])}" for name in names]
+    (user.folder / "m365-jobs.env").write_text("\n".join(lines) + "\n")
+
+
+def units(text: str, folder: Path) -> dict[str, Path]:
+    """The unit files that the text consists of, written to a folder."""
+    parts = re.split(r"^# ---- (.*)$", text, flags=re.MULTILINE)[1:]
+    found = {}
+    for place, content in zip(parts[::2], parts[1::2], strict=True):
+        if place.startswith("/"):
+            found[Path(place).suffix[1:]] = folder / Path(place).name
+            found[Path(place).suffix[1:]].write_text(content)
+    return found
+
+
+def unit(file: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, delimiters="=", comment_prefixes="#")
+    parser.optionxform = str  # type: ignore[method-assign,assignment]
+    parser.read(file)
+    return parser
+
+
+def as_systemd_runs(service: configparser.ConfigParser) -> subprocess.CompletedProcess[str]:
+    """Runs a service as systemd would: its own words, folder and variables, and nothing of this process."""
+
+    def words(text: str) -> list[str]:
+        return [word.replace("%%", "%") for word in shlex.split(text)]
+
+    own = service["Service"]
+    environment = BARE | dict(word.split("=", 1) for word in words(own["Environment"]))
+    if "EnvironmentFile" in own:
+        # systemd.exec(5): the name may be a wildcard expression.
+        (file,) = glob.glob(own["EnvironmentFile"].replace("%%", "%"))
+        lines = Path(file).read_text().splitlines()
+        environment |= dict(shlex.split(line)[0].split("=", 1) for line in lines)
+    command = [word.replace("$$", "$") for word in words(own["ExecStart"])]
+    folder = own["WorkingDirectory"].replace("%%", "%")
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_systemd_service_loads_what_a_load_by_hand_would(user: Desk, simulator: Simulator, tmp_path: Path) -> None:
+    text = printed(user, "systemd", "--dataset", "m365_jobs")
+    keep_variables(user, text)
+    service = unit(units(text, tmp_path)["service"])
+    done = as_systemd_runs(service)
+    assert done.returncode == 0, done.stderr
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+    # Cursors are the same: nothing is new to a load by hand.
+    assert "0 new, 0 changed" in user.run("load").stderr
+
+
+def test_systemd_takes_a_load_that_is_not_proved_complete_for_a_success(
+    user: Desk, simulator: Simulator, tmp_path: Path
+) -> None:
+    text = printed(user, "systemd")
+    keep_variables(user, text)
+    server_page = simulator._page
+
+    def short(generation: int, path: str, params: dict[str, str]) -> Answer:
+        answer = server_page(generation, path, params)
+        answer.body.update({key: 10_000 for key in answer.body if key.startswith("total")})
+        return answer
+
+    simulator._page = short  # type: ignore[method-assign]
+    service = unit(units(text, tmp_path)["service"])
+    assert as_systemd_runs(service).returncode == int(service["Service"]["SuccessExitStatus"]) == 3
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+@pytest.mark.parametrize(
+    ("every", "next_at"),
+    [
+        ("15m", r"\d\d:(00|15|30|45):00 UTC"),
+        ("1h", r"\d\d:00:00 UTC"),
+        ("6h", r"(00|06|12|18):00:00 UTC"),
+        ("daily 02:30", r"02:30:00 UTC"),
+    ],
+)
+def test_systemd_finds_nothing_wrong_and_reads_the_times_as_meant(
+    user: Desk, tmp_path: Path, every: str, next_at: str
+) -> None:
+    text = printed(user, "systemd", "--every", every)
+    keep_variables(user, text)
+    files = units(text, tmp_path)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *files.values()], capture_output=True, text=True, check=False
+    )
+    about_us = [line for line in done.stderr.splitlines() if "m365" in line]
+    assert (done.returncode, about_us) == (0, []), done.stderr
+    calendar = unit(files["timer"])["Timer"]["OnCalendar"]
+    said = subprocess.run(
+        ["systemd-analyze", "calendar", calendar], env={"TZ": "UTC", **BARE}, capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(rf"Next elapse: .* {next_at}", said), said
+
+
+def crontab_line(text: str) -> tuple[list[str], str]:
+    """The five fields of the only job in a crontab, and what cron hands to the shell."""
+    jobs = [line for line in text.splitlines() if line and not line.startswith("#") and not re.match(r"\w+=", line)]
+    assert len(jobs) == 1
+    *fields, command = jobs[0].split(None, 5)
+    # cron(5): up to the first percent sign that is not escaped; those that are lose their backslash.
+    return fields, re.split(r"(?<!\\)%", command)[0].replace("\\%", "%")
+
+
+def test_cron_mails_nothing_of_loads_that_went_well_and_says_what_went_wrong(user: Desk, simulator: Simulator) -> None:
+    text = printed(user, "cron", "--every", "15m")
+    keep_variables(user, text)
+    fields, command = crontab_line(text)
+    assert fields == ["*/15", "*", "*", "*", "*"]
+
+    def cron() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/bin/sh", "-c", command], env=BARE, cwd="/", capture_output=True, text=True, check=False
+        )
+
+    done = cron()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+    simulator.fault = lambda asked: Answer(403)
+    done = cron()
+    assert done.returncode == 1
+    assert "microsoft365backup.jobInfo.read.all" in done.stdout
+    (user.folder / "m365-jobs.env").unlink()
+    done = cron()
+    assert done.returncode != 0
+    assert "m365-jobs.env" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("every", "fields", "zone"),
+    [("5m", "*/5 * * * *", False), ("6h", "0 */6 * * *", True), ("daily 02:30", "30 2 * * *", True)],
+)
+def test_the_crontab_has_the_times_as_meant_in_utc(user: Desk, every: str, fields: str, zone: bool) -> None:
+    text = printed(user, "cron", "--every", every)
+    assert crontab_line(text)[0] == fields.split()
+    assert ("CRON_TZ=UTC" in text.splitlines()) is zone
+
+
+def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Desk) -> None:
+    (user.folder / ".dlt").mkdir()
+    (user.folder / ".dlt" / "secrets.toml").write_text("")
+    text = printed(user, "kubernetes", "--every", "daily 02:30", "--image", "registry.example/m365-jobs:1")
+    claim, job = yaml.safe_load_all(text)
+    assert (claim["apiVersion"], claim["kind"]) == ("v1", "PersistentVolumeClaim")
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
+    for one in (claim, job):
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", one["metadata"]["name"])
+    spec = job["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("30 2 * * *", "Etc/UTC", "Forbid")
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    # A policy for failed pods wants pods that are not started again in place.
+    assert pod["restartPolicy"] == "Never"
+    (container,) = pod["containers"]
+    assert container["image"] == "registry.example/m365-jobs:1"
+    failed, disrupted = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert failed == {
+        "action": "FailJob",
+        "onExitCodes": {"containerName": container["name"], "operator": "In", "values": [2]},
+    }
+    assert disrupted["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    by_reference = {one["name"] for one in container["env"] if "secretKeyRef" in one.get("valueFrom", {})}
+    assert by_reference == {name for name in user.environment if name.startswith("SOURCES__")}
+    # The commands that make the secrets name all of them, and the shell's variables instead of values.
+    assert set(re.findall(r'--from-literal=(\w+)="\$\1"', text)) == by_reference
+    assert "--from-file=.dlt/secrets.toml" in text
+
+
+@pytest.mark.parametrize(("load_exits", "container_exits"), [(0, 0), (1, 1), (2, 2), (3, 0)])
+def test_the_container_takes_a_load_that_is_not_proved_complete_for_a_success(
+    user: Desk, load_exits: int, container_exits: int
+) -> None:
+    _, job = yaml.safe_load_all(printed(user, "kubernetes"))
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["python", "-m", "m365_jobs", "load"]
+    stand_in = [*container["command"], "sh", "-c", f"exit {load_exits}"]
+    assert subprocess.run(stand_in, check=False).returncode == container_exits
+
+
+def test_the_windows_task_runs_the_load_in_its_folder(user: Desk) -> None:
+    text = printed(user, "windows", "--every", "15m")
+    action = re.search(r"-Execute '(.*)' -Argument '(.*)' -WorkingDirectory '(.*)'\n", text)
+    assert action is not None
+    assert action[2] == "-m m365_jobs load"
+    assert action[3].replace("''", "'") == str(user.folder)
+    assert "-RepetitionInterval (New-TimeSpan -Minutes 15)" in text
+    assert "-MultipleInstances IgnoreNew" in text
+    name = "SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_SECRET"
+    assert f"[Environment]::SetEnvironmentVariable('{name}', $env:{name}, 'User')" in text
+
+
+def test_without_a_tenant_named_all_that_are_configured_are_scheduled(user: Desk, simulator: Simulator) -> None:
+    configure(user, section("contoso", simulator) + section("fabrikam", simulator))
+    for more, arguments in (((), "load --all-tenants"), (("--tenant", "contoso"), "load --tenant contoso")):
+        assert f"-m m365_jobs {arguments} 2>&1" in printed(user, "cron", *more)
+    assert "m365-jobs.env" not in printed(user, "cron")
+
+
+def test_the_folder_that_the_configuration_is_in_is_found_again(
+    user: Desk, simulator: Simulator, tmp_path: Path
+) -> None:
+    project = Desk(tmp_path / "my project", user.environment)
+    project.folder.mkdir()
+    configure(project, section("contoso", simulator))
+    user.environment["DLT_PROJECT_DIR"] = str(project.folder)
+    text = printed(user, "cron")
+    keep_variables(user, text)
+    done = subprocess.run(
+        ["/bin/sh", "-c", crontab_line(text)[1]], env=BARE, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+    text = printed(user, "kubernetes")
+    # The path says nothing in a container, where the files are mounted in the working directory.
+    assert "DLT_PROJECT_DIR" not in text
+    found = re.search(r"generic m365-jobs-configuration (.*)", text)
+    assert found is not None
+    assert shlex.split(found[1]) == [f"--from-file={project.folder / '.dlt' / 'secrets.toml'}"]
+
+
+def test_without_a_scheduler_named_there_is_one_text_for_each(user: Desk) -> None:
+    text = user.run("schedule").stdout
+    for sign in ("OnCalendar=", "0 */1 * * *", "kind: CronJob", "Register-ScheduledTask"):
+        assert sign in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--every", "7m"), "--every '7m' is not known"),
+        (("--every", "25h"), "--every '25h' is not known"),
+        (("--every", "daily 24:00"), "--every 'daily 24:00' is not known"),
+        (("--tenant", "nobody"), "No tenants are configured"),
+        (("--destination", "postgras"), "'postgras' is not a dlt destination"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_wrong_usage(user: Desk, arguments: tuple[str, ...], said: str) -> None:
+    assert said in user.run("schedule", *arguments, code=2).stderr

@@ -1,0 +1,116 @@
+"""``--tenant``: what is said of one tenant holds nothing of another."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from avepoint_simulator import Simulator
+from avepoint_simulator.tenant import FAILED
+from m365_jobs.health.status import read
+from m365_jobs.warehouse.tenant_scope import open_scope
+
+from tests.support.backups import job, place, serving
+from tests.support.cli import Desk
+from tests.support.warehouse import Place
+
+Sit = Callable[[Simulator], Desk]
+
+TENANTS = ("contoso", "fab'rikam 100%s", "northwind")
+
+
+@pytest.fixture(params=["duckdb", "postgres", "filesystem"])
+def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A warehouse of three tenants with jobs of the same ids; the second has 2 of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    jobs = [job("teams", 3), job("teams", 30, FAILED), job("onedrive", None), job("power_bi", 4, FAILED)]
+    own = [job("exchange_online", 5), job("exchange_online", 6)]
+    with place(request.param, monkeypatch) as warehouse:
+        for tenant in TENANTS:
+            with serving(*jobs, *(own if tenant == TENANTS[1] else ())) as simulator:
+                warehouse.load(simulator, tenant=tenant)
+        yield warehouse
+
+
+def test_every_table_and_view_is_narrowed_to_the_tenants_named(three: Place) -> None:
+    sizes = dict.fromkeys(TENANTS, 4) | {TENANTS[1]: 6}
+    per_tenant = "SELECT t.tenant, count(*) AS n FROM {} AS t GROUP BY t.tenant"
+    with open_scope(three.pipeline()) as scope:
+        everything = {
+            name: {row["tenant"]: row["n"] for row in scope.rows(per_tenant.format(name))}
+            for name in ("jobs", "jobs__backup_details", "load_runs", "job_facts", "open_jobs", "protection_status")
+        }
+        assert everything["jobs"] == everything["job_facts"] == sizes
+    for names in ((TENANTS[1],), (TENANTS[0], TENANTS[2])):
+        with open_scope(three.pipeline(), names) as scope:
+            assert scope.held() == sorted(names)
+            for name, counts in everything.items():
+                found = {row["tenant"]: row["n"] for row in scope.rows(per_tenant.format(name))}
+                assert found == {tenant: counts[tenant] for tenant in names}, name
+            joined = scope.rows(
+                "WITH mine AS (SELECT f.id, f.tenant FROM job_facts AS f WHERE f.outcome = :outcome) "
+                "SELECT count(*) AS n FROM mine AS m JOIN jobs AS j ON j.id = m.id",
+                outcome="failure",
+            )
+            assert joined == [{"n": 2 * len(names) ** 2}]
+
+
+def test_status_has_the_cursors_of_every_tenant_and_only_of_those_named(three: Place) -> None:
+    newest = {
+        (row[0], row[1]): row[2]
+        for row in three.rows(
+            "SELECT tenant, object_type, max(finish_time) FROM jobs WHERE finish_time IS NOT NULL GROUP BY 1, 2"
+        )
+    }
+
+    def cursors(*tenants: str) -> dict[tuple[str, str], object]:
+        found = read(three.destination, tenants=tenants)
+        return {(one["tenant"], one["object_type"]): one["cursor"] for one in found["partitions"] if one["cursor"]}
+
+    assert cursors() == newest
+    assert cursors("contoso") == {key: value for key, value in newest.items() if key[0] == "contoso"}
+    mine = read(three.destination, tenants=["contoso"])
+    assert {key: mine["tables"][key] for key in ("jobs", "jobs__backup_details", "load_runs")} == {
+        "jobs": 4,
+        "jobs__backup_details": 4,
+        "load_runs": 1,
+    }
+    assert [run["tenant"] for run in mine["runs"]] == ["contoso"]
+
+
+def test_commands_for_one_tenant_do_not_name_or_count_another(desk: Sit) -> None:
+    jobs = [job("teams", 3), job("onedrive", 40), job("onedrive", 5, "Odd", kind="restore")]
+    with serving(*jobs) as simulator:
+        user = desk(simulator)
+        user.set(tenant="contoso")
+        user.run("load")
+        alone = {
+            command: json.loads(user.run(*command, "--format", "json", code=code).stdout)
+            for command, code in ((("status",), 0), (("health",), 4))
+        }
+        user.set(tenant="fabrikam")
+        user.run("load")
+    user.set(tenant="contoso")
+    for command, held in alone.items():
+        code = 4 if command == ("health",) else 0
+        assert "fabrikam" in user.run(*command, code=code).stdout
+        assert "fabrikam" not in user.run(*command, "--tenant", "contoso", code=code).stdout
+        text = user.run(*command, "--tenant", "contoso", "--format", "json", code=code).stdout
+        assert "fabrikam" not in text
+        found = json.loads(text)
+        for one in (found, held):
+            one.pop("judged_at", None)
+            for row in one.get("protection", ()):
+                row.pop("data_age_hours")
+        assert found == held
+    said = user.run("health", "--tenant", "nobody", code=2).stderr
+    assert "'nobody' is neither in the configuration nor in the warehouse" in said
+    assert "fabrikam" not in said
+
+
+def test_check_names_states_that_nobody_knows(desk: Sit) -> None:
+    with serving(job("teams", 3), job("teams", 4, "Paused"), job("onedrive", 9, "Paused")) as simulator:
+        user = desk(simulator)
+        user.run("load")
+        assert "ok    states: state 'Paused' (2 jobs, the last started " in user.run("check").stdout

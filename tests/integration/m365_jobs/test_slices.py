@@ -1,0 +1,154 @@
+"""Long ranges are loaded in slices, each committed by itself; a load that is killed goes on where it was."""
+
+import gc
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from avepoint_m365 import Progress
+from avepoint_m365.settings import ObjectType
+from avepoint_simulator import Answer, Asked, Simulator, make_world
+from avepoint_simulator.tenant import READINGS
+from m365_jobs.health import status
+from m365_jobs.load import run as loading
+
+from tests.support.cli import NOW
+from tests.support.kill_at_step import load_in_child
+from tests.support.truth import in_warehouse, on_server
+from tests.support.worlds import settings
+
+Load = Callable[..., list[str]]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setattr(loading, "SLICE_JOBS", 100)
+
+    def run(simulator: Simulator, since: str | None = None) -> list[str]:
+        said: list[str] = []
+        begin = datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None
+        loading.load(loading.Options(begin, source=settings(simulator)), Progress(), said.append)
+        return said
+
+    return run
+
+
+def windows(simulator: Simulator) -> set[tuple[str, str]]:
+    """The windows whose jobs were read; questions of how much a range holds ask for small pages."""
+    return {
+        (asked.params["starttime"], asked.params["finishtime"])
+        for asked in simulator.asked
+        if asked.params["pagesize"] != "10"
+    }
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load: Load, reading: str) -> None:
+    world = make_world(500, seed=21, now=NOW, days=300)
+    world.reading = reading
+    with Simulator(world) as simulator:
+        said = load(simulator)
+        assert len([line for line in said if "going on" in line]) >= 4
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+        partitions = status.read()["partitions"]
+        assert len(partitions) == len(ObjectType)
+        assert all(one["complete_until"] == one["window_end"] > world.now for one in partitions)
+        world.advance(timedelta(hours=8))
+        assert load(simulator) == []
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+@pytest.mark.usefixtures("load")
+def test_a_job_that_several_slices_bring_is_new_once() -> None:
+    world = make_world(250, seed=21, now=NOW, days=150)
+    # A range holds jobs only that lie in it as a whole, so each slice is asked for from before its start.
+    world.reading = "whole"
+    with Simulator(world) as simulator:
+        summary = loading.load(loading.Options(source=settings(simulator)), Progress(), print)
+    assert summary.unchanged > 0
+    assert (summary.new, summary.changed) == (len(world.visible()), 0)
+
+
+@pytest.mark.parametrize("since", [None, "2020-01-01"])
+def test_a_load_that_breaks_off_goes_on_after_the_last_slice(tmp_path: Path, load: Load, since: str | None) -> None:
+    world = make_world(500, seed=22, now=NOW, days=300)
+
+    def broken(asked: Asked) -> Answer | None:
+        slices = {start for start, _ in windows(simulator)}
+        return Answer(403) if len(slices) > 3 else None
+
+    with Simulator(world, fault=broken) as simulator:
+        with pytest.raises(Exception, match="jobInfo"):
+            load(simulator, since=since)
+        first = windows(simulator)
+        simulator.fault = None
+        simulator.asked.clear()
+        load(simulator, since=since)
+        repeated = {window for window in windows(simulator) if window[0] < max(first)[0]}
+        assert repeated == set(), "slices that were committed are not read again"
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
+@pytest.mark.parametrize("step", [320, 560])
+@pytest.mark.parametrize("since", [None, NOW - timedelta(days=400)])
+def test_a_load_that_is_killed_goes_on_after_the_last_slice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: datetime | None, step: int
+) -> None:
+    monkeypatch.setattr(loading, "SLICE_JOBS", 100)
+    world = make_world(500, seed=22, now=NOW, days=300)
+    file = tmp_path / "m365_warehouse.duckdb"
+    with Simulator(world) as simulator:
+        options = loading.Options(since, source=settings(simulator))
+        assert load_in_child(tmp_path, options, kill_at=step).code is None
+        with duckdb.connect(str(file), read_only=True) as connection:
+            ends = connection.execute("SELECT max(epoch(window_end)) FROM m365_jobs.load_audit").fetchall()
+        loaded_until = datetime.fromtimestamp(ends[0][0], UTC)
+        assert loaded_until < NOW - timedelta(days=30), "more slices were left"
+        simulator.asked.clear()
+        assert load_in_child(tmp_path, options).code == 0
+        assert min(windows(simulator))[0] >= f"{loaded_until - timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+        assert in_warehouse(file) == on_server(world, False)
+
+
+def test_a_server_that_does_not_look_at_the_range_is_read_once_and_not_minute_by_minute(
+    tmp_path: Path, load: Load
+) -> None:
+    world = make_world(300, seed=23, now=NOW, days=200)
+    select = world.select
+
+    def everything(*filters: Any) -> Any:
+        return select(*filters[:4])
+
+    world.select = everything  # type: ignore[method-assign]
+    with Simulator(world) as simulator:
+        assert load(simulator) == []
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+def test_what_a_load_holds_in_memory_does_not_grow_with_its_slices(load: Load) -> None:
+    held: list[int] = []
+
+    def fault(asked: Asked) -> None:
+        held.append(pa.total_allocated_bytes())
+
+    # When Python looks for circles by itself depends on all else that the process does.
+    gc.collect()
+    gc.disable()
+    before = pa.total_allocated_bytes()
+    try:
+        with Simulator(make_world(800, seed=23, now=NOW, days=600), fault=fault) as simulator:
+            said = load(simulator)
+    finally:
+        gc.enable()
+    assert len([line for line in said if "going on" in line]) >= 6
+    third = len(held) // 3
+    first, last = max(held[:third]) - before, max(held[-third:]) - before
+    assert last < first * 2, f"{first:,} bytes of jobs were held at first, {last:,} at last"

@@ -1,0 +1,169 @@
+"""What goes wrong before or beside the work itself is told in one paragraph, too, that says what to do."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+from avepoint_simulator import Answer, Simulator
+
+from tests.support.cli import Desk
+
+Sit = Callable[[Simulator], Desk]
+
+
+def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    (user.folder / ".dlt").mkdir()
+    (user.folder / ".dlt" / "config.toml").write_text("# mine\n[sources.avepoint_m365\n")
+    for command in ("load", "status", "check"):
+        said = user.run(command, code=2).stderr
+        assert re.fullmatch(r"Error \(config\): .*config\.toml.* line 2 .*\n", said)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("RUNTIME__DLTHUB_TELEMETRY", "maybe", "dlthub_telemetry = 'maybe' is not true or false"),
+        ("RUNTIME__REQUEST_TIMEOUT", "a minute", "request_timeout = 'a minute' is not a number"),
+        ("RUNTIME__LOG_LEVEL", "loud", "runtime.log_level: Unknown level: 'loud'. Known are: CRITICAL, "),
+        ("DESTINATION__POSTGRES__CREDENTIALS__PORT", "pg", "port = 'pg' is not a whole number"),
+    ],
+)
+def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
+    simulator: Simulator, desk: Sit, variable: str, value: str, told: str
+) -> None:
+    user = desk(simulator)
+    user.environment[variable] = value
+    said = user.run("load", "--destination", "postgres", code=2).stderr
+    assert told in said
+    assert "sources.avepoint_m365" not in said
+
+
+def test_what_a_connection_string_lacks_is_named(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://loader@127.0.0.1:5432/backup"
+    assert " lacks credentials.password. Set it " in user.run("load", "--destination", "postgres", code=2).stderr
+
+
+def test_a_scheduler_that_names_no_end_is_told_of_both_ends(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment |= {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true", "DLT_INTERVAL_START": "2026-11-01T00:00:00Z"}
+    said = user.run("load", code=2).stderr
+    assert re.search(r"Error \(config\): .* Set both DLT_INTERVAL_START and DLT_INTERVAL_END, or unset", said)
+
+
+def test_a_secret_setting_in_the_wrong_file_is_told_where_it_belongs(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    (user.folder / ".dlt").mkdir()
+    (user.folder / ".dlt" / "config.toml").write_text('[sources.avepoint_m365]\ntrusted_hosts = ["one.example"]\n')
+    said = user.run("load", code=2).stderr
+    assert "sources.avepoint_m365.trusted_hosts must not be in config.toml" in said
+    assert ".dlt/secrets.toml" in said
+
+
+@pytest.mark.parametrize("command", ["check", "load", "status"])
+def test_a_file_that_bears_the_name_of_the_dataset_is_told(simulator: Simulator, desk: Sit, command: str) -> None:
+    user = desk(simulator)
+    user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_jobs.duckdb"
+    done = user.run(command, code=2)
+    assert "is named as the dataset m365_jobs is" in done.stdout + done.stderr
+    assert not (user.folder / "m365_jobs.duckdb").exists()
+
+
+def test_a_tenant_that_is_named_where_none_is_configured(simulator: Simulator, desk: Sit) -> None:
+    assert "No tenants are configured." in desk(simulator).run("load", "--tenant", "contoso", code=2).stderr
+
+
+def test_check_tells_of_settings_that_are_none(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    (user.folder / ".dlt").mkdir()
+    mine = "[sources.avepoint_m365]\ntenant = 'contoso'\nexpected_object_type = ['teams']\nmax_data_age_hours = 9\n"
+    mine += "[sources.avepoint_m365.protection]\nallowed_age = 8\nallowed_age_hours_of = {teams = 8}\n"
+    mine += "[sources.avepoint_m365.tenants.contoso]\ndata_center = 'we'\n"
+    (user.folder / ".dlt" / "config.toml").write_text(mine)
+    user.set(datacenter="we", object_types='["teams"]')
+    assert [line for line in user.run("check").stdout.splitlines() if " settings: " in line] == [
+        "ok    settings: sources.avepoint_m365.datacenter is no setting of this program. Did you mean 'data_center'?",
+        "ok    settings: sources.avepoint_m365.expected_object_type is no setting of this program. Did you mean "
+        "'expected_object_types'?",
+        "ok    settings: sources.avepoint_m365.protection.allowed_age is no setting of this program. Did you mean "
+        "'allowed_age_hours'?",
+    ]
+
+
+@pytest.mark.parametrize("ending", ["html", "png", "pdf"])
+def test_a_report_that_cannot_be_written_is_told_with_its_path(simulator: Simulator, desk: Sit, ending: str) -> None:
+    said = desk(simulator).run("report", f"no-folder/backup.{ending}", code=2).stderr
+    assert re.fullmatch(
+        rf"Error \(config\): \S*backup\.{ending} cannot be written: No such file or directory\.\n", said
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("health",),
+        ("check",),
+        ("query", "SELECT 1"),
+        ("query", "SELECT * FROM range(99999)", "--format", "csv"),
+    ],
+)
+def test_whoever_stops_reading_the_answer_hears_of_no_failure(
+    simulator: Simulator, desk: Sit, command: tuple[str, ...]
+) -> None:
+    user = desk(simulator)
+    user.run("load")
+    nobody, out = os.pipe()
+    os.close(nobody)
+    done = subprocess.run(
+        [sys.executable, "-m", "m365_jobs", *command],
+        cwd=user.folder,
+        env=user.environment,
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(out)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
+def test_an_interrupted_load_says_that_nothing_is_lost(simulator: Simulator, desk: Sit) -> None:
+    user, asked, go_on = desk(simulator), threading.Event(), threading.Event()
+
+    def held(request: object) -> Answer | None:
+        asked.set()
+        go_on.wait(60)
+        return None
+
+    simulator.fault = held
+    with subprocess.Popen(
+        [sys.executable, "-m", "m365_jobs", "load"],
+        cwd=user.folder,
+        env=user.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell in the background has its children ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as load:
+        assert asked.wait(60)
+        load.send_signal(signal.SIGINT)
+        go_on.set()
+        _, said = load.communicate(timeout=60)
+    assert (load.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load goes on from there.")
+    assert "Error" not in said
+    simulator.fault = None
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {one.id for one in simulator.world.visible()}
+    assert user.query("SELECT status, detail FROM load_runs ORDER BY started_at") == [
+        ("failed", "Interrupted."),
+        ("complete", None),
+    ]

@@ -1,0 +1,103 @@
+"""Where the DuckDB file is, and what DuckDB may take, in every form in which dlt's configuration can say so."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from avepoint_simulator import Simulator
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from m365_jobs.warehouse import pipeline as warehouse
+
+from tests.support.cli import Desk
+
+
+@pytest.fixture
+def configuration_of() -> Iterator[Callable[[Path], None]]:
+    """Has dlt read the configuration of another folder, until the test is over."""
+    context = Container()[PluggableRunContext]
+    before = context.context.run_dir
+    yield lambda folder: context.reload(str(folder))
+    context.reload(before)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "environment", "file", "threads"),
+    [
+        ("", {}, "m365_warehouse.duckdb", 2),
+        ('[destination.duckdb]\ncredentials = "own.duckdb"', {}, "own.duckdb", 2),
+        ('[destination.duckdb.credentials]\ndatabase = "own.duckdb"', {}, "own.duckdb", 2),
+        ("[destination.duckdb.credentials]\nglobal_config = {threads = 1}", {}, "m365_warehouse.duckdb", 1),
+        ("", {"CREDENTIALS": "own.duckdb"}, "own.duckdb", 2),
+        ("", {"CREDENTIALS__DATABASE": "own.duckdb"}, "own.duckdb", 2),
+        ("", {"CREDENTIALS__GLOBAL_CONFIG": '{"threads": 1}'}, "m365_warehouse.duckdb", 1),
+    ],
+)
+def test_the_configuration_says_where_the_file_is_and_what_duckdb_may_take(
+    secrets: str,
+    environment: dict[str, str],
+    file: str,
+    threads: int,
+    configuration_of: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    for name, value in environment.items():
+        monkeypatch.setenv(f"DESTINATION__DUCKDB__{name}", value)
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "secrets.toml").write_text(secrets, encoding="utf-8")
+    configuration_of(tmp_path)
+    for _ in range(2):
+        pipeline = warehouse.open_pipeline("default")
+        assert warehouse.duckdb_file(pipeline) == tmp_path / file
+        with pipeline.sql_client() as client:
+            rows = client.execute_sql("SELECT current_setting('threads'), current_setting('memory_limit')")
+        assert rows == [(threads, "238.4 MiB" if threads == 2 else rows[0][1])]
+
+
+def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written by two at once, it fails a tenant: Key "dlthub_telemetry" already exists."""
+    both = threading.Barrier(2)
+
+    class Configuration(dict[str, bool]):
+        written = 0
+
+        def get(self, key: str) -> bool | None:  # type: ignore[override]
+            found = super().get(key)
+            with suppress(threading.BrokenBarrierError):
+                both.wait(timeout=0.5)  # for another that looks before this one has written
+            return found
+
+        def __setitem__(self, key: str, value: bool) -> None:
+            self.written += 1
+            super().__setitem__(key, value)
+
+    configuration = Configuration()
+    runtime = SimpleNamespace(initialize_runtime=lambda: None)
+    fake = SimpleNamespace(config=configuration, current=SimpleNamespace(run_context=lambda: runtime))
+    monkeypatch.setattr(warehouse, "dlt", fake)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(warehouse.telemetry_off) for _ in range(2)]:
+            done.result()
+    assert configuration == {"runtime.dlthub_telemetry": False}
+    assert configuration.written == 1
+
+
+def test_what_a_load_brought_is_in_the_file_once_unless_the_user_wants_the_staging_tables_kept(
+    desk: Callable[[Simulator], Desk], simulator: Simulator
+) -> None:
+    mine = desk(simulator)
+    staged = "SELECT count(*) FROM m365_jobs_staging."
+    names = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit")
+    mine.run("load")
+    assert [mine.query(staged + name) for name in names] == [[(0,)]] * 4
+    assert [mine.query(f"SELECT count(*) > 0 FROM {name}") for name in names] == [[(True,)]] * 4
+    mine.environment["LOAD__TRUNCATE_STAGING_DATASET"] = "false"
+    mine.run("load", "--since", "2000-01-01")
+    assert mine.query(staged + "jobs") == mine.query("SELECT count(*) FROM jobs")

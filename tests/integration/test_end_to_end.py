@@ -1,0 +1,133 @@
+"""The whole path over real HTTP: what the simulator holds is what the warehouse holds, row for row."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from avepoint_m365 import avepoint_m365
+from avepoint_m365.settings import JobType, ObjectType
+from avepoint_simulator import Answer, Asked, Dialect, Simulator, make_world
+from dlt.destinations import duckdb as duckdb_destination
+
+from tests.support.truth import in_warehouse, on_server
+
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
+
+
+def load(simulator: Simulator, folder: Path, **settings: Any) -> Path:
+    """Loads with a pipeline of someone else's; the DuckDB file."""
+    file = folder / "warehouse.duckdb"
+    pipeline = dlt.pipeline(
+        "end_to_end",
+        pipelines_dir=str(folder / "state"),
+        destination=duckdb_destination(str(file)),
+        dataset_name="m365_jobs",
+    )
+    source = avepoint_m365(
+        credentials={"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+        base_url=simulator.base_url,
+        token_url=simulator.token_url,
+        **settings,
+    )
+    pipeline.run(source).raise_on_failed_jobs()
+    return file
+
+
+DIALECTS = {
+    "sample": Dialect(),
+    "table": Dialect(count_suffix="Number", first_page=0, link="relative", time="offset", no_time="null"),
+    "numbers as strings": Dialect(numbers_as_strings=True, link="wrong_path", time="naive", no_time="year_one"),
+    "totals per page": Dialect(total_basis="page", max_page_size=7, link="foreign", time="seven_decimals"),
+    "no totals, no links": Dialect(total_basis="absent", max_page_size=7, link="none", no_time="empty"),
+    "opaque links": Dialect(link="opaque", max_page_size=5, empty_parts="absent", extra_fields=True),
+    "circular links": Dialect(link="circle", max_page_size=5, empty_parts="null"),
+    "refuses large pages": Dialect(refuse_page_size_over=20, link="query_only"),
+}
+
+
+@pytest.mark.parametrize("locations", [(), ("NAM", "EUR")])
+@pytest.mark.parametrize("generation", [1, 2])
+def test_the_warehouse_holds_what_the_server_holds(tmp_path: Path, generation: int, locations: tuple[str, ...]) -> None:
+    world = make_world(600, seed=generation, now=NOW, locations=locations)
+    with Simulator(world, generations=(generation,)) as simulator:
+        file = load(simulator, tmp_path, locations=list(locations) or None)
+        assert in_warehouse(file) == on_server(world, bool(locations))
+        world.advance(timedelta(hours=8))
+        file = load(simulator, tmp_path, locations=list(locations) or None)
+        assert in_warehouse(file) == on_server(world, bool(locations))
+        assert simulator.most_in_flight <= 8
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS.keys())
+def test_the_warehouse_is_the_same_however_the_api_spells_its_answers(
+    tmp_path: Path, dialect: Dialect, generation: int
+) -> None:
+    world = make_world(150, seed=3, now=NOW)
+    with Simulator(world, dialect=dialect, generations=(generation,)) as simulator:
+        assert in_warehouse(load(simulator, tmp_path, page_size=50)) == on_server(world, False)
+
+
+def test_dropped_connections_server_errors_and_expired_tokens_are_ridden_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.01")
+    world = make_world(80, seed=4, now=NOW)
+    faults = {3: Answer(0, drop=True), 9: Answer(503, "<html>"), 17: Answer(401), 23: Answer(500)}
+
+    def fault(asked: Asked) -> Answer | None:
+        return faults.get(asked.number)
+
+    with Simulator(world, fault=fault) as simulator:
+        assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
+        assert simulator.token_requests == 2
+
+
+def test_fields_that_the_api_adds_are_left_out_or_kept_as_json(tmp_path: Path) -> None:
+    world = make_world(40, seed=9, now=NOW)
+    with Simulator(world, dialect=Dialect(extra_fields=True)) as simulator:
+        for folder, settings in (("without", {}), ("with", {"keep_unknown_fields": True})):
+            (tmp_path / folder).mkdir()
+            file = load(simulator, tmp_path / folder, **settings)
+            assert in_warehouse(file) == on_server(world, False)
+            with duckdb.connect(str(file), read_only=True) as connection:
+                columns = {row[0]: row[1] for row in connection.execute("DESCRIBE m365_jobs.jobs").fetchall()}
+                assert columns.get("unknown_fields") == ("JSON" if settings else None)
+                if settings:
+                    kept = connection.execute("SELECT DISTINCT unknown_fields::VARCHAR FROM m365_jobs.jobs").fetchall()
+                    assert kept == [('{"addedLater": {"nested": [1, 2]}}',)]
+
+
+def test_the_audit_says_of_each_listing_what_was_asked_and_what_the_server_held(tmp_path: Path) -> None:
+    world = make_world(400, seed=6, now=NOW)
+    asked: Counter[tuple[str, str | None]] = Counter()
+
+    def note(one: Asked) -> None:
+        object_type, job_type = int(one.params["objecttype"]), int(one.params["jobtype"])
+        if object_type:  # the first look at the whole is at all services
+            asked[ObjectType(object_type).name, JobType(job_type).name if job_type else None] += 1
+
+    with Simulator(world, fault=note) as simulator:
+        file = load(simulator, tmp_path, page_size=20)
+    held, running = Counter[tuple[str, str | None]](), Counter[tuple[str, str | None]]()
+    for job in world.visible():
+        for job_type in (JobType(job.job_type).name, None):
+            listing = (ObjectType(job.object_type).name, job_type)
+            held[listing] += 1
+            running[listing] += not job.finished(world.now)
+    with duckdb.connect(str(file), read_only=True) as connection:
+        said = connection.execute(
+            "SELECT object_type, job_type, reported_total, distinct_jobs, in_progress, complete, total_basis, "
+            "page_size, endpoint FROM m365_jobs.load_audit"
+        ).fetchall()
+        requests = connection.execute("SELECT object_type, job_type, requests FROM m365_jobs.load_audit").fetchall()
+    # One request more looks for the job that tells which of its times a range means.
+    assert sum(asked.values()) - sum(row[2] for row in requests) == 1
+    assert all(row[2] <= asked[row[0], row[1]] <= row[2] + 1 for row in requests)
+    assert sorted(said, key=str) == sorted(
+        [(*one, held[one], held[one], running[one], True, "matches", 20, "jobs") for one in asked], key=str
+    )

@@ -1,0 +1,127 @@
+"""Jobs that two partitions return, and servers that compare the range with other times of a job."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avepoint_simulator import Asked, Simulator, World, make_world
+from avepoint_simulator.tenant import READINGS, SimulatedJob
+
+from tests.integration.test_end_to_end import NOW, load
+from tests.support.truth import in_warehouse, on_server
+from tests.support.worlds import ignore
+
+
+def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path) -> None:
+    world = make_world(60, seed=5, now=NOW, locations=("NAM",))
+    select = world.select
+
+    def aliased(*args: Any) -> list[SimulatedJob]:
+        object_type, job_type, state, location, *rest = args
+        return select(object_type, job_type, state, "NAM" if location == "PrimaryGeoLocation" else location, *rest)
+
+    world.select = aliased  # type: ignore[method-assign]
+    with Simulator(world) as simulator:
+        for _ in range(2):
+            file = load(simulator, tmp_path, locations=["PrimaryGeoLocation", "NAM"])
+            assert in_warehouse(file) == on_server(world, True)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_job_of_days_that_shows_up_late_is_loaded_under_each_reading_of_the_range(
+    tmp_path: Path, reading: str
+) -> None:
+    world = World(NOW - timedelta(days=10), reading=reading)
+    short = SimulatedJob("short", 1, 1, None, world.now - timedelta(hours=5), world.now - timedelta(hours=4), total=3)
+    late = SimulatedJob(
+        "late", 1, 1, None, world.now - timedelta(days=4), world.now + timedelta(hours=2), total=7,
+        visible_from=world.now + timedelta(hours=20),
+    )  # fmt: skip
+    world.put(short, late)
+    with Simulator(world) as simulator:
+        load(simulator, tmp_path)
+        world.put(SimulatedJob("later", 1, 1, None, world.now, world.now + timedelta(hours=10)))
+        world.advance(timedelta(hours=12))
+        load(simulator, tmp_path)
+        world.advance(timedelta(hours=9))
+        assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
+
+
+@pytest.mark.parametrize("page_size", [500, 10])
+def test_an_api_that_ignores_job_types_does_not_make_every_job_a_backup(
+    tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(300, seed=8, now=NOW)
+    ignore(world, 1)
+    with Simulator(world) as simulator:
+        held = in_warehouse(load(simulator, tmp_path, page_size=page_size))
+    untyped = {job_id: (*job[:2], None, *job[3:]) for job_id, job in on_server(world, False).items()}
+    assert held == untyped
+    assert "whatever jobType is asked for" in caplog.text
+
+
+@pytest.mark.parametrize("page_size", [500, 10])
+def test_an_api_that_ignores_object_types_does_not_make_every_job_one_of_exchange(
+    tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(100, seed=8, now=NOW)
+    ignore(world, 0)
+    with Simulator(world) as simulator:
+        for _ in range(2):
+            held = in_warehouse(load(simulator, tmp_path, page_size=page_size))
+            assert held == {job_id: (job[0], None, *job[2:]) for job_id, job in on_server(world, False).items()}
+            assert "whatever objectType is asked for" in caplog.text
+            caplog.clear()
+            world.advance(timedelta(hours=8))
+
+
+@pytest.mark.parametrize(
+    ("argument", "column", "when", "settings"),
+    [
+        (0, 1, [("12", "5")], {}),
+        (1, 2, [("1", "1"), ("1", "2")], {"object_types": ["exchange_online"], "page_size": 10}),
+    ],
+    ids=["objectType", "jobType"],
+)
+def test_a_job_that_comes_meanwhile_does_not_hide_that_an_api_ignores_a_parameter(
+    tmp_path: Path, argument: int, column: int, when: list[tuple[str, str]], settings: dict[str, Any]
+) -> None:
+    """One comes whenever the next of some pairs of objectType and jobType is asked for."""
+    world = make_world(300, seed=8, now=NOW)
+    ignore(world, argument)
+
+    def one_comes(asked: Asked) -> None:
+        if (asked.params.get("objecttype"), asked.params.get("jobtype")) in when[:1]:
+            types = (int(one) for one in when.pop(0))
+            world.put(SimulatedJob(f"new {asked.number}", *types, None, NOW - timedelta(minutes=5), NOW))
+
+    with Simulator(world) as simulator:
+        simulator.fault = one_comes
+        held = in_warehouse(load(simulator, tmp_path, concurrency=1, **settings))
+    assert not when
+    assert {job[column] for job in held.values()} == {None}
+
+
+def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_job_types(tmp_path: Path) -> None:
+    world = World(NOW)
+    for number in range(1, 4):
+        start = NOW - timedelta(hours=30 + number)
+        world.put(SimulatedJob(f"job {number}", number, 1, None, start, start + timedelta(hours=1), total=2))
+    with Simulator(world) as simulator:
+        for restores in (1, 0):
+            before = len(simulator.asked)
+            assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
+            assert [one.params["jobtype"] for one in simulator.asked[before:]].count("2") == restores
+
+
+def test_jobs_of_a_service_that_nobody_knows_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world = make_world(60, seed=9, now=NOW)
+    with Simulator(world) as simulator:
+        load(simulator, tmp_path, slice_jobs=1000)
+        assert "object types" not in caplog.text
+        start = NOW - timedelta(hours=3)
+        world.put(*(SimulatedJob(f"new {n}", 13, 1, None, start, start + timedelta(hours=1)) for n in range(2)))
+        load(simulator, tmp_path, slice_jobs=1000, since=str(NOW - timedelta(days=5)))
+    assert re.search(r"The API holds 2 jobs from .* UTC to .* UTC of none of the twelve object types", caplog.text)

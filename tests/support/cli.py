@@ -1,0 +1,92 @@
+"""A user's machine: an empty directory, an empty home, and a simulated tenant in the environment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import avepoint_m365
+import duckdb
+import pytest
+from avepoint_simulator import Simulator, World, make_world
+
+from tests.support.tenant import START, Tenant
+
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
+
+
+@dataclass
+class Desk:
+    """Where a user sits: runs the command as a process, looks into the warehouse."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "m365_jobs", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            # Not the terminal that the tests may run in.
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.folder / "m365_warehouse.duckdb"), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+            return connection.execute(sql).fetchall()
+
+    def set(self, **settings: str) -> None:
+        for key, value in settings.items():
+            self.environment[f"SOURCES__AVEPOINT_M365__{key.upper()}"] = value
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(make_world(120, seed=7, now=NOW)) as running:
+        yield running
+
+
+def sit(place: Path, simulator: Simulator) -> Desk:
+    """A desk in a folder, with nothing but the simulator in its environment."""
+    kept = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    home, folder = place / "home", place / "work"
+    home.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    # dlt keeps its state in the home, but for root, whose state is the machine's.
+    places = {"HOME": str(home), "USERPROFILE": str(home), "DLT_DATA_DIR": str(home / ".dlt")}
+    one = Desk(folder, environment | places)
+    one.set(
+        base_url=simulator.base_url,
+        token_url=simulator.token_url,
+        credentials__client_id=simulator.client_id,
+        credentials__client_secret=simulator.client_secret,
+    )
+    return one
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Callable[[Simulator], Desk]:
+    return lambda simulator: sit(tmp_path, simulator)
+
+
+@pytest.fixture
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+    world = World(START)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
+    with Simulator(world) as simulator:
+        yield Tenant(tmp_path, world, simulator)

@@ -1,0 +1,38 @@
+"""A tenant whose clock and jobs a test has in its hands."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from avepoint_m365 import Progress
+from avepoint_simulator import SimulatedJob, Simulator, World
+from m365_jobs.load import run as loading
+
+from tests.support.truth import in_warehouse, on_server
+from tests.support.worlds import settings
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HISTORY = START - timedelta(days=60)
+
+
+class Tenant:
+    """A world, its server, and a user who loads from it in an empty directory."""
+
+    def __init__(self, folder: Path, world: World, simulator: Simulator) -> None:
+        self.world, self.simulator, self.file = world, simulator, folder / "m365_warehouse.duckdb"
+
+    def put(self, job_id: str, start: float, finish: float | None, **more: Any) -> None:
+        """Adds an Exchange job; times in hours from the start of the test."""
+        at = [START + timedelta(hours=hours) if hours is not None else None for hours in (start, finish)]
+        self.world.put(SimulatedJob(job_id, 1, 1, None, at[0], at[1], **more))  # type: ignore[arg-type]
+
+    def load(self, since: datetime | None = None, until: datetime | None = None, **more: Any) -> set[str]:
+        """Loads; the starts of the windows whose jobs were asked for."""
+        self.simulator.asked.clear()
+        given = {"object_types": ["exchange_online"], "start_date": HISTORY.isoformat(), **more}
+        options = loading.Options(since, until, source=settings(self.simulator, **given))
+        assert loading.load(options, Progress(), lambda _: None).exit_code == 0
+        return {asked.params["starttime"] for asked in self.simulator.asked if asked.params["pagesize"] != "10"}
+
+    def agrees(self) -> bool:
+        return in_warehouse(self.file) == on_server(self.world, False)

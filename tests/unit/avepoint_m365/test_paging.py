@@ -1,0 +1,109 @@
+"""Paging against servers that number, size and link their pages in every way we know of."""
+
+from urllib.parse import urlencode
+
+import pytest
+from avepoint_m365.api.pagination import Page, Pager, Params
+from hypothesis import given
+from hypothesis import strategies as st
+
+LINKS = {
+    "absolute": "https://host/backup/m365/jobs?{}",
+    "foreign": "https://evil.example/else?{}",
+    "relative": "/jobs?{}",
+    "query only": "?{}",
+    "wrong path": "/jobs?{}",
+    "none": None,
+    "opaque": "b64token==",
+}
+
+
+class Server:
+    """Cuts ``count`` jobs into pages the way one variant of the API would."""
+
+    def __init__(self, count: int, largest: int, base: int, link: str, total: str) -> None:
+        self.rows: list[object] = [str(n) for n in range(count)]
+        self.largest, self.base, self.link, self.total = largest, base, LINKS[link], total
+
+    def answer(self, params: Params) -> Page:
+        assert params["objectType"] == "1"
+        size = min(int(params["pageSize"]), self.largest)
+        index = max(int(params.get("pageIndex", self.base)) - self.base, 0)
+        rows = self.rows[index * size : (index + 1) * size]
+        more = (index + 1) * size < len(self.rows)
+        query = urlencode({"pageindex": index + self.base + 1, "OBJECTTYPE": "0"})
+        link = None if self.link is None else self.link.format(query) if more else ""
+        total = {"matches": len(self.rows), "page": len(rows), "absent": None}[self.total]
+        return Page(rows, total, link)
+
+
+def read_all(server: Server, page_size: int) -> tuple[set[str], list[int]]:
+    """What was found, and how many requests were sent side by side in each round."""
+    pager, rounds = Pager({"objectType": "1"}, page_size), []
+    requests = pager.first()
+    while requests:
+        rounds.append(len(requests))
+        for params in requests:
+            page = server.answer(params)
+            new = {str(row) for row in page.rows} - pager.seen_ids
+            pager.seen_ids |= new
+            pager.take(page, len(new))
+        requests = pager.next()
+        assert sum(rounds) < 500
+    return pager.seen_ids, rounds
+
+
+@given(
+    count=st.integers(0, 90),
+    page_size=st.integers(1, 40),
+    largest=st.integers(1, 40),
+    base=st.sampled_from([0, 1]),
+    link=st.sampled_from(["absolute", "foreign", "relative", "query only", "none", "opaque"]),
+    total=st.sampled_from(["matches", "page", "absent"]),
+)
+def test_every_job_is_read_whatever_the_pages_look_like(
+    count: int, page_size: int, largest: int, base: int, link: str, total: str
+) -> None:
+    server = Server(count, largest, base, link, total)
+    found, rounds = read_all(server, page_size)
+    assert found == set(server.rows)
+    assert sum(rounds) <= count // min(page_size, largest) + 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_jobs_on_one_page_cost_one_request(count: int) -> None:
+    assert read_all(Server(count, 500, 0, "absolute", "matches"), 10)[1] == [1]
+
+
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize(("link", "known_after"), [("absolute", 1), ("wrong path", 1), ("none", 2)])
+def test_pages_that_go_by_number_are_asked_side_by_side(base: int, link: str, known_after: int) -> None:
+    found, rounds = read_all(Server(95, 10, base, link, "matches"), 50)
+    assert len(found) == 95
+    assert rounds[:known_after] == [1] * known_after
+    assert max(rounds) >= 7
+    assert sum(rounds) <= 11
+
+
+def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
+    class Circle(Server):
+        def answer(self, params: Params) -> Page:
+            page = super().answer(params)
+            return Page(page.rows, page.total, "/jobs?pageIndex=1")
+
+    server = Circle(30, 10, 0, "relative", "absent")
+    assert read_all(server, 10)[0] == set(server.rows)
+
+
+def test_an_empty_first_page_that_promises_more_is_followed() -> None:
+    pager = Pager({"objectType": "1"}, 10)
+    pager.first()
+    pager.take(Page([], 3, "/jobs?pageIndex=2"), 0)
+    assert [params["pageIndex"] for params in pager.next()] == ["2"]
+
+
+def test_a_link_to_a_page_of_more_digits_than_python_reads_is_followed_as_it_is() -> None:
+    pager, number = Pager({"objectType": "1"}, 10), "9" * 5000
+    pager.first()
+    pager.take(Page(["1"], 20, f"/jobs?pageIndex={number}"), 1)
+    assert [params["pageIndex"] for params in pager.next()] == [number]

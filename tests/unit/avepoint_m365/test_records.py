@@ -1,0 +1,197 @@
+"""Every form in which the API may send a value, and what becomes of it."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from avepoint_m365.exceptions import BadResponseError
+from avepoint_m365.parse.values import (
+    DETAIL_SPELLINGS,
+    parse_count,
+    parse_flag,
+    parse_hours,
+    parse_text,
+    parse_time,
+    read_jobs,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+MOMENT = datetime(2024, 12, 2, 7, 52, 25, tzinfo=UTC)
+VENDOR_SAMPLE = {
+    "id": "FB20241015105312327583",
+    "state": "Finished",
+    "startTime": "2024-12-02T07:52:25Z",
+    "finishTime": "2024-12-02T07:53:04Z",
+    "duration": "0.011",
+    "backupDetails": {"totalCount": 16, "failedCount": 0, "successfulCount": 16, "skippedCount": 0},
+    "jobErrors": [{"isErrorCode": False, "value": "Access denied", "url": "https://x", "number": 2}],
+}
+
+
+def read(raw: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = read_jobs([raw]).to_pylist()[0]
+    return row
+
+
+def details_of(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in DETAIL_SPELLINGS}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-12-02T07:52:25Z",
+        "2024-12-02T07:52:25",
+        "2024-12-02 07:52:25",
+        "2024-12-02T09:52:25+02:00",
+        "2024-12-02T07:52:25.0000000Z",
+        "2024-12-02T07:52:25.0000009+00:00",
+    ],
+)
+def test_a_time_is_read_in_every_form_as_utc(text: str) -> None:
+    assert parse_time(text) == MOMENT
+
+
+def test_a_date_alone_is_midnight_utc() -> None:
+    assert parse_time("2024-12-02") == datetime(2024, 12, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("nothing", [None, "", "0001-01-01T00:00:00", "0001-01-01T00:00:00Z", " "])
+def test_no_time_is_null(nothing: object) -> None:
+    assert parse_time(nothing) is None
+
+
+@given(
+    st.datetimes(min_value=datetime(2, 1, 2), max_value=datetime(9999, 12, 30)),
+    st.integers(-14 * 60, 14 * 60),
+)
+def test_any_moment_at_any_offset_is_read_back(moment: datetime, offset: int) -> None:
+    zoned = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
+    assert parse_time(zoned.isoformat()) == zoned
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_a_count_is_read_from_number_string_and_back(number: int) -> None:
+    assert parse_count(number) == number
+    assert parse_count(str(number)) == number
+
+
+@pytest.mark.parametrize("spelling", ["Number", "Count"])
+def test_both_spellings_of_every_count_are_read(spelling: str) -> None:
+    details = {f"total{spelling}": "4", f"failed{spelling}": 1.0}
+    details |= {f"successful{spelling}": 2, f"skipped{spelling}": 1}
+    assert details_of(read({"id": 7, "backupDetails": details})) == {
+        "total_number": 4,
+        "failed_number": 1,
+        "successful_number": 2,
+        "skipped_number": 1,
+    }
+
+
+def test_the_vendors_sample_becomes_exactly_these_rows() -> None:
+    assert read(VENDOR_SAMPLE | {"somethingNew": {"a": 1}}) == {
+        "id": "FB20241015105312327583",
+        "state": "Finished",
+        "start_time": MOMENT,
+        "finish_time": datetime(2024, 12, 2, 7, 53, 4, tzinfo=UTC),
+        "duration_hours": 0.011,
+        "total_number": 16,
+        "failed_number": 0,
+        "successful_number": 16,
+        "skipped_number": 0,
+        "errors": [{"is_error_code": False, "value": "Access denied", "url": "https://x", "number": 2}],
+        "unknown_fields": '{"somethingNew": {"a": 1}}',
+    }
+
+
+@pytest.mark.parametrize("absent", [{}, {"backupDetails": None, "jobErrors": None}])
+def test_absent_details_and_errors_are_fine(absent: dict[str, object]) -> None:
+    record = read({"id": 20241015105312327583} | absent)
+    assert record["id"] == "20241015105312327583", "more digits than fit in 64 bits"
+    assert set(details_of(record).values()) == {None}
+    assert record["errors"] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("startTime", "yesterday", "startTime"),
+        ("finishTime", 1733125945, "finishTime"),
+        ("duration", "fast", "duration"),
+        ("duration", "nan", "duration"),
+        ("state", {"a": 1}, "state"),
+        ("backupDetails", {"totalCount": "many"}, "backupDetails.totalCount"),
+        ("backupDetails", {"totalNumber": True}, "backupDetails.totalNumber"),
+        ("backupDetails", {"totalNumber": 2**63}, "backupDetails.totalNumber"),
+        ("backupDetails", [1], "backupDetails"),
+        ("jobErrors", {"a": 1}, "jobErrors"),
+        ("jobErrors", [{"number": 1.5}], "jobErrors[0].number"),
+        ("jobErrors", [{"number": 1}, "denied"], "jobErrors[1]"),
+        ("jobErrors", [{"isErrorCode": 1}], "jobErrors[0].isErrorCode"),
+    ],
+)
+def test_a_value_that_cannot_be_read_names_job_and_field(field: str, value: object, named: str) -> None:
+    with pytest.raises(BadResponseError) as caught:
+        read_jobs([VENDOR_SAMPLE, {"id": "FB1", field: value}, VENDOR_SAMPLE])
+    assert "Job FB1" in str(caught.value)
+    assert f"field {named} " in str(caught.value)
+
+
+VALUES = {
+    "startTime": (parse_time, "start_time", [None, "", "2024-12-02T07:52:25Z", "2024-12-02T07:52:25.5Z", "2024-12-02"]),
+    "finishTime": (parse_time, "finish_time", [None, "0001-01-01T00:00:00Z", "2024-12-02T09:52:25+02:00", "soon", 5]),
+    "duration": (parse_hours, "duration_hours", [None, "", "0.011", " 1", 2, 0.5, "nan", "inf", "1_0", True]),
+    "state": (parse_text, "state", [None, "", "Finished", "a\0b", "cut \ud83d", "\U0001f600", 4, 4.5, True, ["a"]]),
+}
+COUNTS = [None, "", 0, 7, "7", 7.0, 7.5, -1, True, 2**63 - 1, 2**63, "many", [1]]
+FLAGS = [None, "", True, False, "TRUE", 0, "yes"]
+
+
+@given(st.data())
+def test_a_page_is_read_as_its_values_are_one_by_one(data: st.DataObject) -> None:
+    """Whole columns are converted at once where their form is the documented one; that must not show."""
+    jobs: list[dict[str, Any]] = []
+    expected: list[dict[str, Any]] = []
+    refused = False
+
+    def one(parse: Any, value: object) -> Any:
+        nonlocal refused
+        try:
+            return parse(value)
+        except ValueError:
+            refused = True
+
+    for number in range(data.draw(st.integers(1, 4))):
+        values = {field: data.draw(st.sampled_from(VALUES[field][2])) for field in VALUES}
+        count, flag = data.draw(st.sampled_from(COUNTS)), data.draw(st.sampled_from(FLAGS))
+        jobs.append({"id": number, **values, "backupDetails": {"failedCount": count}})
+        jobs[-1]["jobErrors"] = [{"isErrorCode": flag}] * (number % 2)
+        row = {VALUES[field][1]: one(VALUES[field][0], value) for field, value in values.items()}
+        row |= {"id": str(number), "failed_number": one(parse_count, count)}
+        row["flags"] = [one(parse_flag, flag)] * 1 if number % 2 else []
+        expected.append(row)
+    try:
+        found = read_jobs(jobs).to_pylist()
+    except BadResponseError:
+        assert refused
+        return
+    assert not refused
+    for row in found:
+        row["flags"] = [error["is_error_code"] for error in row.pop("errors")]
+    assert [{name: row[name] for name in expected[0]} for row in found] == expected
+
+
+def test_what_no_warehouse_can_hold_is_replaced_and_told_apart_from_nothing() -> None:
+    row = read({"id": "1", "state": "a\0b", "jobErrors": [{"value": "cut \ud83d"}, {"value": "whole \U0001f600"}]})
+    assert row["state"] == "a\ufffdb"
+    assert [error["value"] for error in row["errors"]] == ["cut \ufffd", "whole \U0001f600"]
+
+
+def test_fields_that_nobody_knows_are_kept_as_json_that_every_warehouse_takes() -> None:
+    added = {"cut\0": "a\ud83d", "more": [1.5, None, True, float("nan"), {"far": [float("inf"), 10**30, "\U0001f600"]}]}
+    (kept,) = read_jobs([{"id": "1", **added}])["unknown_fields"].to_pylist()
+    assert kept == json.dumps(
+        {"cut\ufffd": "a\ufffd", "more": [1.5, None, True, None, {"far": [None, 10**30, "\U0001f600"]}]}
+    )

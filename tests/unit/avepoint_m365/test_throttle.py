@@ -1,0 +1,128 @@
+"""What a 429 does: a wait as long as was asked for, by all, then fewer requests at once; and an end to it."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from avepoint_m365.api.auth import Secret
+from avepoint_m365.api.client import JobsClient
+from avepoint_m365.api.rate_limit import Gate, retry_after
+from avepoint_m365.config import Addresses
+from avepoint_m365.exceptions import ThrottledError
+from avepoint_m365.extract.listing import Partition, PartitionReader, Window
+from avepoint_m365.extract.pool import Dispatcher
+from avepoint_simulator import Answer, Asked, Simulator, make_world
+from avepoint_simulator.generator import DEFAULT_NOW
+
+
+@pytest.mark.parametrize(
+    ("header", "attempt", "seconds"),
+    [
+        ("3", 1, 3),
+        ("0", 1, 2),
+        ("0", 3, 8),
+        ("-5", 1, 2),
+        ("99999", 1, 300),
+        ("inf", 1, 300),
+        ("nan", 1, 2),
+        (None, 1, 2),
+        (None, 4, 16),
+        ("", 1, 2),
+        ("in a while", 2, 4),
+        (None, 10_000, 300),
+        ("Sun, 01 Nov 2026 00:00:00 GMT", 2, 4),
+        ("Sun, 01 Nov 2126 00:00:00 GMT", 1, 300),
+        (f"Sun, 01 Nov {10**20} 00:00:00 GMT", 1, 2),
+    ],
+)
+def test_the_wait_is_what_the_server_asks_for_within_bounds(header: str | None, attempt: int, seconds: float) -> None:
+    assert retry_after(header, attempt, factor=2, longest=300) == seconds
+
+
+def test_a_date_of_the_server_is_waited_for() -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert 90 < retry_after(moment, 1, factor=1, longest=300) <= 100
+
+
+def test_429s_of_requests_that_were_under_way_together_count_once() -> None:
+    gate = Gate(8)
+    for _ in range(8):
+        gate.close(0, 0)
+    assert (gate.limit, gate.pauses) == (4, 1)
+    with gate.passage() as number:
+        gate.close(0, number)
+    assert (gate.limit, gate.pauses) == (2, 2)
+
+
+def test_the_limit_rises_again_but_never_over_the_concurrency() -> None:
+    gate = Gate(3)
+    with gate.passage() as number:
+        gate.close(0, number)
+    assert gate.limit == 1
+    for _ in range(100):
+        gate.went_well()
+    assert (gate.limit, gate.pauses) == (3, 0)
+
+
+def test_nobody_passes_beyond_the_limit() -> None:
+    gate, entered, leave = Gate(2), threading.Semaphore(0), threading.Event()
+
+    def pass_through() -> None:
+        with gate.passage():
+            entered.release()
+            leave.wait(10)
+
+    threads = [threading.Thread(target=pass_through) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert all(entered.acquire(timeout=10) for _ in range(2))
+    assert not entered.acquire(blocking=False)
+    leave.set()
+    assert entered.acquire(timeout=10)
+    for thread in threads:
+        thread.join()
+
+
+def client(simulator: Simulator, concurrency: int = 8) -> JobsClient:
+    identity = Secret(simulator.client_id, simulator.client_secret)
+    return JobsClient(Addresses(simulator.base_url, simulator.token_url), identity, "jobs", concurrency)
+
+
+def read_pages(jobs: JobsClient, page_size: int) -> set[str]:
+    window = Window(DEFAULT_NOW - timedelta(days=60), DEFAULT_NOW, DEFAULT_NOW)
+    reader = PartitionReader(page_size, split_job_types=False).read(Partition(None, None, window))
+    return Dispatcher(jobs.ask, jobs.concurrency).run({"all": reader})["all"].listings[0].ids
+
+
+def test_a_server_with_a_limit_is_not_hammered() -> None:
+    world = make_world(300)
+    with Simulator(world, per_second=15) as simulator:
+        jobs = client(simulator)
+        assert read_pages(jobs, 10) == {job.id for job in world.visible()}
+        served = len(simulator.asked) - jobs.traffic.throttled
+        assert served >= 31
+        assert jobs.traffic.throttled <= served / 2
+
+
+def test_a_server_that_serves_nobody_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "3")
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    busy = Answer(429, headers={"Retry-After": "0"})
+
+    def after_the_first_page(asked: Asked) -> Answer | None:
+        return busy if asked.number > 1 else None
+
+    with Simulator(make_world(300), fault=after_the_first_page) as simulator:
+        with pytest.raises(ThrottledError, match="lower concurrency"):
+            read_pages(client(simulator, concurrency=1), 10)
+        assert len(simulator.asked) < 10, "three attempts, and what was about to be sent when they had failed"
+
+
+def test_timeouts_and_retries_are_those_of_dlts_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "4")
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    with Simulator(make_world(3), fault=lambda asked: Answer(503)) as simulator:
+        with pytest.raises(Exception, match="answered 503"):
+            client(simulator).page({})
+        assert len(simulator.asked) == 4

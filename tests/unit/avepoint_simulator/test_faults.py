@@ -1,0 +1,104 @@
+"""What a network and a server in trouble do to a client."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import pytest
+import requests
+from avepoint_simulator import FAULTS, Dialect, Simulator, every, make_world
+
+from tests.unit.avepoint_simulator.conftest import Api
+
+
+def test_connections_break_at_once_or_within_the_body() -> None:
+    with Simulator(make_world(30), fault=every(drop=2, **{"break": 3})) as simulator:
+        api = Api(simulator)
+        assert api.get().status_code == 200
+        with pytest.raises(requests.exceptions.ConnectionError):
+            api.get()
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            api.get()
+
+
+def test_a_body_may_be_cut_or_drip_or_be_no_json_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("avepoint_simulator.http.time.sleep", waits.append)
+    with Simulator(make_world(30)) as simulator:
+        api = Api(simulator)
+        whole = api.get().content
+        simulator.fault = every(cut=1)
+        assert api.get().content == whole[: len(whole) // 2]
+        simulator.fault = lambda asked: FAULTS["drip"]
+        assert api.get().content == whole
+        assert len(waits) > 1
+        assert sum(waits) == pytest.approx(1.0)
+        simulator.fault = every(maintenance=1)
+        page = api.get()
+        assert (page.status_code, page.headers["Content-Type"]) == (503, "text/html")
+        assert page.text.startswith("<!DOCTYPE html>")
+        simulator.fault = every(redirect=1)
+        away = api.get()
+        assert (away.status_code, away.headers["Location"][:26]) == (302, "https://elsewhere.example/")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 500])
+def test_error_bodies_come_in_the_form_that_the_dialect_names(status: int) -> None:
+    names = {401: "unauthorized", 403: "forbidden", 500: "error"}
+    fault = every(**{names[status]: 1}) if status in names else None
+    said = {}
+    for form in ("envelope", "object", "html", "empty"):
+        with Simulator(make_world(3), Dialect(error_body=form), fault=fault) as simulator:
+            api = Api(simulator)
+            url = f"{simulator.base_url}/backup/m365/jobs"
+            answer = api.session.post(url) if status == 405 else api.get("nothing" if status == 404 else "jobs")
+            assert answer.status_code == status
+            said[form] = answer
+    envelope = said["envelope"].json()
+    assert (envelope["statusCode"], envelope["data"]) == (status, None)
+    assert envelope["message"] == envelope["errors"][0]["message"] == said["object"].json()["error"]["message"]
+    assert envelope["message"] in said["html"].text
+    assert said["html"].headers["Content-Type"] == "text/html"
+    assert said["empty"].content == b""
+
+
+@pytest.mark.parametrize("form", ["seconds", "date", None])
+def test_too_many_requests_a_second_are_throttled(form: str | None) -> None:
+    with Simulator(make_world(3), per_second=2, retry_after=form) as simulator:
+        api = Api(simulator)
+        refused = next(answer for answer in (api.get() for _ in range(1000)) if answer.status_code != 200)
+        said = refused.headers.get("Retry-After")
+    assert refused.status_code == 429
+    if form == "date":
+        assert said is not None
+        assert abs((parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()) < 60
+    else:
+        assert said == ("1" if form else None)
+
+
+def test_answers_are_compressed_for_clients_that_accept_it_where_switched_on() -> None:
+    with Simulator(make_world(30)) as simulator:
+        api = Api(simulator)
+        plain = api.get()
+        simulator.gzip = True
+        packed = api.get()
+        api.session.headers["Accept-Encoding"] = "identity"
+        refused = api.get()
+    assert "Content-Encoding" not in {**plain.headers, **refused.headers}
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.json() == plain.json() == refused.json()
+
+
+def test_a_stopped_server_ends_the_connections_that_clients_keep_open() -> None:
+    with Simulator(make_world(3)) as simulator:
+        api = Api(simulator)
+        assert api.get().status_code == 200
+    with pytest.raises(requests.exceptions.ConnectionError):
+        api.get()
+
+
+def test_requests_are_kept_with_their_parameters_in_lower_case() -> None:
+    with Simulator(make_world(3)) as simulator:
+        Api(simulator).get(ObjectType=3, startTime="2026-01-01")
+        assert [(one.number, one.path, one.params) for one in simulator.asked] == [
+            (1, "/backup/m365/jobs", {"objecttype": "3", "starttime": "2026-01-01"})
+        ]
