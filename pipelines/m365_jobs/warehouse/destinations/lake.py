@@ -120,7 +120,7 @@ def open_table(pipeline: dlt.Pipeline, name: str, tenant: str | None = None) -> 
     assert isinstance(client, SupportsOpenTables)
     if table_format(pipeline) == ICEBERG:
         return _iceberg_rows(client, name)
-    if (table := _delta_table(client, name)) is None:
+    if (table := delta_table(client, name)) is None:
         return None
     # Merges write texts as string views, first loads as strings; filters work on either only where both are read as
     # views.
@@ -144,7 +144,8 @@ def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
     return rows.filter(pc.invert(pc.fill_null(rows.column(REMOVED), False)))
 
 
-def _delta_table(client: Any, name: str) -> Any:
+def delta_table(client: Any, name: str) -> Any:
+    """Return a Delta table of the lake; None where it is not there."""
     from deltalake import DeltaTable
 
     address, options = client.get_open_table_location(DELTA, name), storage_options(client)
@@ -177,7 +178,7 @@ def tidy(pipeline: dlt.Pipeline, tenant: str) -> None:
     client = pipeline.destination_client()
     for name in TABLES:
         mine: Any = [("tenant", "=", tenant)]
-        table = _delta_table(client, name)
+        table = delta_table(client, name)
         if table is not None and len(table.file_uris(file_pruning_predicate=mine)) > FILES_PER_TENANT:
             table.optimize.compact(mine)
             table.vacuum(dry_run=False)

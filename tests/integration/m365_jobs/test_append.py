@@ -1,0 +1,119 @@
+"""Rows of the log tables that are written without a dlt run, on each kind of destination."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from avepoint_m365 import rows as schemas
+from avepoint_simulator import Simulator, make_world
+from m365_jobs.warehouse.append import append_rows
+
+from tests.support.cli import NOW
+from tests.support.warehouse import Place, database
+
+RUN = "f" * 32
+STARTED = datetime(2026, 3, 1, 2, 3, 4, 567890, UTC)
+
+
+@pytest.fixture(params=["duckdb", "postgres", "filesystem"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    if request.param != "postgres":
+        yield Place(request.param)
+        return
+    with database() as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        yield Place("postgres")
+
+
+def run_row(tenant: str = "default", run_id: str = RUN) -> dict[str, Any]:
+    ended_at = STARTED + timedelta(seconds=5)
+    row = {"run_id": run_id, "tenant": tenant, "status": "complete", "started_at": STARTED, "ended_at": ended_at}
+    return row | {"requests": 2, "jobs": 0, "product_version": "0.1.0", "error_kind": None, "detail": None}
+
+
+def audit_row(tenant: str = "default", run_id: str = RUN) -> dict[str, Any]:
+    row = {"run_id": run_id, "tenant": tenant, "window_start": NOW, "window_end": NOW, "complete": True}
+    return row | {"started_at": STARTED, "elapsed_seconds": 0.5, "distinct_jobs": 0, "object_type": None}
+
+
+def load_once(place: Place) -> None:
+    with Simulator(make_world(30, seed=1, now=NOW)) as simulator:
+        place.load(simulator)
+
+
+def test_appended_rows_are_those_that_a_load_would_write(place: Place) -> None:
+    load_once(place)
+    written = append_rows(place.pipeline(), {"load_runs": [run_row()], "load_audit": [audit_row()]})
+    assert written
+    run = "SELECT tenant, status, detail, started_at, requests FROM load_runs WHERE run_id = '" + RUN + "'"
+    assert place.rows(run) == [("default", "complete", None, STARTED, 2)]
+    audit = "SELECT started_at, complete, elapsed_seconds, object_type FROM load_audit WHERE run_id = '" + RUN + "'"
+    assert place.rows(audit) == [(STARTED, True, 0.5, None)]
+
+
+def test_a_load_goes_on_after_rows_were_appended(place: Place) -> None:
+    world = make_world(30, seed=1, now=NOW)
+    with Simulator(world) as simulator:
+        place.load(simulator)
+        append_rows(place.pipeline(), {"load_runs": [run_row()], "load_audit": [audit_row()]})
+        world.advance(timedelta(hours=3))
+        place.load(simulator)
+    assert place.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
+
+
+def test_rows_that_are_appended_twice_are_there_once(place: Place) -> None:
+    load_once(place)
+    before = place.rows("SELECT count(*) FROM load_runs")[0][0]
+    for _ in range(2):
+        assert append_rows(place.pipeline(), {"load_runs": [run_row(), run_row()], "load_audit": [audit_row()]})
+    assert place.rows("SELECT count(*) FROM load_runs") == [(before + 1,)]
+    assert place.rows(f"SELECT count(*) FROM load_audit WHERE run_id = '{RUN}'") == [(1,)]
+
+
+def test_many_tenants_are_written_at_once(place: Place) -> None:
+    load_once(place)
+    tenants = [f"tenant {number}" for number in range(300)]
+    audit = pa.Table.from_pylist([audit_row(name) for name in tenants], schema=schemas.AUDIT)
+    assert append_rows(place.pipeline(), {"load_runs": [run_row(name) for name in tenants], "load_audit": audit})
+    for table in ("load_runs", "load_audit"):
+        count = f"SELECT count(DISTINCT tenant) FROM {table} WHERE run_id = '{RUN}'"
+        assert place.rows(count) == [(300,)]
+
+
+def test_a_text_that_a_database_refuses_is_written_without_it(place: Place) -> None:
+    load_once(place)
+    assert append_rows(place.pipeline(), {"load_runs": [run_row() | {"detail": "a\x00b"}]})
+    assert place.rows(
+        f"SELECT replace(detail, chr(0), '') FROM load_runs WHERE run_id = '{RUN}'"
+        if place.destination == "filesystem"
+        else f"SELECT detail FROM load_runs WHERE run_id = '{RUN}'"
+    ) == [("ab",)]
+
+
+def test_nothing_is_made_where_no_table_is_yet(place: Place, tmp_path: Path) -> None:
+    assert not append_rows(place.pipeline(), {"load_runs": [run_row()]})
+    assert not list(tmp_path.glob("*.duckdb"))
+    assert not list(tmp_path.glob("lake/**/*.json"))
+
+
+def test_nothing_is_written_where_one_table_or_column_is_missing(place: Place) -> None:
+    load_once(place)
+    before = place.rows("SELECT count(*) FROM load_runs")
+    later = {"reconciliations": [{"run_id": RUN, "tenant": "default", "location": None, "kind": "load"}]}
+    assert not append_rows(place.pipeline(), {"load_runs": [run_row()], **later})
+    assert not append_rows(place.pipeline(), {"load_runs": [run_row() | {"a_later_column": 1}]})
+    assert place.rows("SELECT count(*) FROM load_runs") == before
+
+
+@pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
+def test_the_load_of_appended_rows_is_on_dlts_record(place: Place) -> None:
+    load_once(place)
+    append_rows(place.pipeline(), {"load_runs": [run_row()]})
+    found = "SELECT count(*) FROM load_runs r JOIN _dlt_loads l ON l.load_id = r._dlt_load_id WHERE l.status = 0"
+    assert place.rows(found) == place.rows("SELECT count(*) FROM load_runs") == [(2,)]
