@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
 
-from avepoint_m365 import rows as tables
+from avepoint_m365 import rows, schema
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract.extraction import Reading
 from avepoint_m365.extract.listing import Partition, PartitionResult, Window
@@ -37,34 +37,6 @@ means it as it is now."""
 
 EDGE = timedelta(seconds=1)
 """How much windows that touch overlap: whether the API's bounds are inclusive is not documented."""
-
-
-def _hints(name: str, key: list[str] | None = None, merge_key: list[str] | None = None, columns: Any = None) -> Any:
-    return dlt.mark.make_hints(
-        table_name=name,
-        write_disposition={"disposition": "merge", "strategy": "delete-insert"},
-        primary_key=key,
-        merge_key=merge_key,
-        columns=columns,
-    )
-
-
-JOBS = _hints("jobs", ["tenant", "id"])
-JOBS_WITH_UNKNOWN = _hints(
-    "jobs",
-    ["tenant", "id"],
-    columns={tables.UNKNOWN_FIELDS: {"name": tables.UNKNOWN_FIELDS, "data_type": "json", "nullable": True}},
-)
-DETAILS = _hints("jobs__backup_details", ["tenant", "job_id"])
-# The merge key makes a job's errors replace all it had; the primary key alone would leave those that are gone.
-ERRORS = _hints(
-    "jobs__job_errors",
-    ["tenant", "job_id", "error_index"],
-    ["tenant", "job_id"],
-    {tables.REMOVED: {"name": tables.REMOVED, "data_type": "bool", "hard_delete": True}},
-)
-# Rows are only added; the key is for a package that is loaded again because the first time was cut short.
-AUDIT = _hints("load_audit", ["run_id", "started_at"])
 
 
 @dataclass(frozen=True)
@@ -148,7 +120,7 @@ class Resources:
         if self._terms.since is not None:
             return dlt.resource(self._range(location, object_type, self._terms.since), name=name)
         cursor: Any = dlt.sources.incremental(
-            tables.CURSOR,
+            schema.CURSOR,
             initial_value=self._terms.start_date,
             primary_key=(),
             on_cursor_value_missing="include",
@@ -330,12 +302,20 @@ class Resources:
 
     def _tables(self, results: list[PartitionResult]) -> Iterator[tuple[Any, pa.Table]]:
         tenant, now = self._terms.tenant, datetime.now(UTC)
-        hints, schema = (
-            (JOBS_WITH_UNKNOWN, tables.JOBS_WITH_UNKNOWN) if self._terms.keep_unknown_fields else (JOBS, tables.JOBS)
-        )
-        # Of those without a job one has to do, so that the tables are made.
-        held = [one for one in results if one.jobs.num_rows] or results[:1]
-        yield hints, pa.concat_tables(tables.job_rows(one, tenant, now, schema) for one in held)
-        yield DETAILS, pa.concat_tables(tables.detail_rows(one, tenant) for one in held)
-        yield ERRORS, pa.concat_tables(tables.error_rows(one, tenant) for one in held)
-        yield AUDIT, pa.concat_tables(tables.audit_rows(one, tenant, self._terms.run_id) for one in results)
+        jobs = schema.JOBS_WITH_UNKNOWN if self._terms.keep_unknown_fields else schema.JOBS
+        # Of partitions without a job a single one is enough to create the tables.
+        filled = [one for one in results if one.jobs.num_rows] or results[:1]
+        yield jobs.resource_hints, pa.concat_tables(rows.job_rows(one, tenant, now, jobs.arrow) for one in filled)
+        yield schema.BACKUP_DETAILS.resource_hints, pa.concat_tables(rows.detail_rows(one, tenant) for one in filled)
+        yield schema.JOB_ERRORS.resource_hints, pa.concat_tables(rows.error_rows(one, tenant) for one in filled)
+        audit = (rows.audit_rows(one, tenant, self._terms.run_id) for one in results)
+        yield schema.LOAD_AUDIT.resource_hints, pa.concat_tables(audit)
+        yield from _tables_not_created_yet()
+
+
+def _tables_not_created_yet() -> Iterator[tuple[Any, pa.Table]]:
+    """Yield an empty table for each table that most loads write nothing to, unless it exists: views read it."""
+    known = dlt.current.source_schema().tables
+    for table in (schema.JOB_CHANGES, schema.STATE_WORDS, schema.RECONCILIATIONS):
+        if table.name not in known:
+            yield table.resource_hints, table.arrow.empty_table()

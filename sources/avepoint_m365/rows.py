@@ -1,4 +1,4 @@
-"""The tables of the warehouse: names, columns, types and keys, as Arrow schemas and dlt hints."""
+"""Rows of the warehouse tables, built from the jobs that a load read."""
 
 from __future__ import annotations
 
@@ -9,64 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.extract.listing import PartitionResult
-from avepoint_m365.parse.values import COUNT, DETAIL_SPELLINGS, ERROR_FIELDS, FLAG, REAL, TEXT, TIME
-
-CURSOR = "finish_time"
-REMOVED = "_dlt_removed"
-"""Marks a row of ``jobs__job_errors`` that only deletes what the job had before; never stays in the table."""
-
-
-def _key(*names: str) -> list[pa.Field]:
-    return [pa.field(name, TEXT, nullable=False) for name in names]
-
-
-JOBS = pa.schema(
-    [
-        *_key("tenant", "id"),
-        *((name, TEXT) for name in ("location", "object_type", "job_type", "state")),
-        ("start_time", TIME),
-        (CURSOR, TIME),
-        ("duration_hours", REAL),
-        ("fetched_at", TIME),
-    ]
-)
-UNKNOWN_FIELDS = "unknown_fields"
-JOBS_WITH_UNKNOWN = JOBS.append(pa.field(UNKNOWN_FIELDS, TEXT))
-"""With the fields of a job that the reference does not name, as JSON; null where there are none."""
-DETAILS = pa.schema(
-    [
-        *_key("tenant", "job_id"),
-        *((name, COUNT) for name in DETAIL_SPELLINGS),
-    ]
-)
-ERRORS = pa.schema(
-    [
-        *_key("tenant", "job_id"),
-        pa.field("error_index", COUNT, nullable=False),
-        *ERROR_FIELDS.items(),
-        (REMOVED, FLAG),
-    ]
-)
-AUDIT = pa.schema(
-    [
-        *_key("run_id"),
-        *((name, TEXT) for name in ("tenant", "location", "object_type", "job_type")),
-        ("window_start", TIME),
-        ("window_end", TIME),
-        ("endpoint", TEXT),
-        *((name, COUNT) for name in ("page_size", "requests", "retries", "reported_total")),
-        ("total_basis", TEXT),
-        ("distinct_jobs", COUNT),
-        ("in_progress", COUNT),
-        ("complete", FLAG),
-        pa.field("started_at", TIME, nullable=False),
-        ("elapsed_seconds", REAL),
-    ]
-)
+from avepoint_m365.parse.values import COUNT, ERROR_FIELDS, FLAG, TEXT, TIME
+from avepoint_m365.schema import BACKUP_DETAILS, JOB_ERRORS, LOAD_AUDIT, REMOVED
 
 
 def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
-    """``jobs``: what the API says of each job and what only the request knows; ``schema`` is one of the two."""
+    """Return rows of ``jobs``: the API's values of each job and those that only the request knows."""
     jobs, partition = result.jobs, result.partition
     types = {job_id: job_type.name for job_id, job_type in result.job_types.items()}
     known: dict[str, Any] = {
@@ -74,6 +22,7 @@ def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime, schema:
         "location": _same(partition.location, TEXT, jobs),
         "object_type": _same(_object_type(result), TEXT, jobs),
         "job_type": pa.array([types.get(job_id) for job_id in jobs["id"].to_pylist()], TEXT),
+        "first_seen_at": _same(fetched_at, TIME, jobs),
         "fetched_at": _same(fetched_at, TIME, jobs),
     }
     return _table(schema, jobs, known)
@@ -85,13 +34,13 @@ def _object_type(result: PartitionResult) -> str | None:
 
 
 def detail_rows(result: PartitionResult, tenant: str) -> pa.Table:
-    """``jobs__backup_details``, a row for each job."""
+    """Return rows of ``jobs__backup_details``, one for each job."""
     jobs = result.jobs
-    return _table(DETAILS, jobs, {"tenant": _same(tenant, TEXT, jobs), "job_id": jobs["id"]})
+    return _table(BACKUP_DETAILS.arrow, jobs, {"tenant": _same(tenant, TEXT, jobs), "job_id": jobs["id"]})
 
 
 def error_rows(result: PartitionResult, tenant: str) -> pa.Table:
-    """``jobs__job_errors``; for a job without errors a marker that removes those it had."""
+    """Return rows of ``jobs__job_errors``; a job without errors gives a marker that removes its earlier ones."""
     jobs = result.jobs.combine_chunks()
     errors = jobs["errors"].combine_chunks()
     parents = pc.list_parent_indices(errors)
@@ -103,16 +52,18 @@ def error_rows(result: PartitionResult, tenant: str) -> pa.Table:
     )
     rows = {name: fields.field(name) for name in ERROR_FIELDS}
     rows |= {"job_id": pc.take(jobs["id"], parents), "error_index": index}
-    found = _table(ERRORS, pa.table(rows), {"tenant": _same(tenant, TEXT, fields), REMOVED: _same(None, FLAG, fields)})
+    listed = _table(
+        JOB_ERRORS.arrow, pa.table(rows), {"tenant": _same(tenant, TEXT, fields), REMOVED: _same(None, FLAG, fields)}
+    )
     without = jobs.filter(pc.equal(pc.list_value_length(errors), 0))
     markers: dict[str, Any] = {name: _same(None, type, without) for name, type in ERROR_FIELDS.items()}
     markers |= {"tenant": _same(tenant, TEXT, without), "error_index": _same(-1, COUNT, without)}
     markers |= {"job_id": without["id"], REMOVED: _same(True, FLAG, without)}
-    return pa.concat_tables([found, _table(ERRORS, without, markers)])
+    return pa.concat_tables([listed, _table(JOB_ERRORS.arrow, without, markers)])
 
 
 def audit_rows(result: PartitionResult, tenant: str, run_id: str) -> pa.Table:
-    """``load_audit``, a row for each listing that was read."""
+    """Return rows of ``load_audit``, one for each listing."""
     part, jobs = result.partition, result.jobs
     open_ids = set(jobs.filter(pc.is_null(jobs["finish_time"]))["id"].to_pylist())
     rows = [
@@ -129,16 +80,18 @@ def audit_rows(result: PartitionResult, tenant: str, run_id: str) -> pa.Table:
             "requests": listing.requests,
             "retries": listing.retries,
             "reported_total": listing.reported_total,
-            "total_basis": listing.total_basis,
+            "total_scope": listing.total_scope,
             "distinct_jobs": len(listing.ids),
             "in_progress": len(open_ids & listing.ids),
             "complete": listing.complete,
+            "error_kind": None,
+            "detail": None,
             "started_at": listing.started_at,
             "elapsed_seconds": listing.elapsed_seconds,
         }
         for listing in result.listings
     ]
-    return pa.Table.from_pylist(rows, schema=AUDIT)
+    return pa.Table.from_pylist(rows, schema=LOAD_AUDIT.arrow)
 
 
 def _same(value: object, type: pa.DataType, rows: pa.Table | pa.Array) -> pa.Array:

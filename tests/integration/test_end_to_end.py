@@ -121,7 +121,7 @@ def test_the_audit_says_of_each_listing_what_was_asked_and_what_the_server_held(
             running[listing] += not job.finished(world.now)
     with duckdb.connect(str(file), read_only=True) as connection:
         said = connection.execute(
-            "SELECT object_type, job_type, reported_total, distinct_jobs, in_progress, complete, total_basis, "
+            "SELECT object_type, job_type, reported_total, distinct_jobs, in_progress, complete, total_scope, "
             "page_size, endpoint FROM m365_jobs.load_audit"
         ).fetchall()
         requests = connection.execute("SELECT object_type, job_type, requests FROM m365_jobs.load_audit").fetchall()

@@ -138,7 +138,7 @@ def report(summary: Summary) -> None:
     if summary.incomplete:
         say("What was found is loaded; the next load reads these partitions again from the same place.")
     for text in summary.findings:
-        say(f"Looks wrong: {text}. The rows are loaded as they are; load_findings has a note of it.")
+        say(f"Looks wrong: {text}. The rows are loaded as they are; load_check_failures has a note of it.")
     say(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
 
 

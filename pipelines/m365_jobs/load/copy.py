@@ -13,11 +13,11 @@ import dlt
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from avepoint_m365 import rows as tables
+from avepoint_m365 import schema as tables
 from avepoint_m365.parse.values import TIME
-from avepoint_m365.resources import AUDIT, DETAILS, ERRORS, JOBS, JOBS_WITH_UNKNOWN
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from m365_jobs import schema
 from m365_jobs.errors.explain import UsageError, WarehouseError
 from m365_jobs.load import data_checks, run_log
 from m365_jobs.locks.base import lease_of
@@ -31,15 +31,13 @@ Row = TypeVar("Row")
 BATCH = 50_000
 """Rows that are in memory at once."""
 
-CHILDREN: tuple[tuple[str, Any, pa.Schema], ...] = (
-    ("jobs__backup_details", DETAILS, tables.DETAILS),
-    ("jobs__job_errors", ERRORS, tables.ERRORS),
-)
+CHILDREN = (tables.BACKUP_DETAILS, tables.JOB_ERRORS)
 KEYS: dict[str, pa.Schema] = {
     # Slices of one run may be exported at different times.
     "load_audit": pa.schema([("run_id", pa.string()), ("started_at", TIME)]),
     "load_runs": pa.schema([("run_id", pa.string())]),
-    "load_findings": pa.schema([("run_id", pa.string())]),
+    "load_check_failures": pa.schema([("run_id", pa.string())]),
+    "reconciliations": pa.schema([("run_id", pa.string())]),
 }
 """By what appended rows are known again; those that share a key are written at once."""
 
@@ -222,31 +220,30 @@ class _Rows:
     def __init__(self, file: Path, dataset: str, tenant: str, tables_here: set[str], there: _There) -> None:
         self._file, self._dataset, self._tenant = file, dataset, tenant
         self._tables, self._there = tables_here, there
-        names = ["jobs", *(name for name, _, _ in CHILDREN), *KEYS]
-        self.counted = dict.fromkeys(names, 0)
+        self.counted = {table.name: 0 for table in schema.TABLES}
 
     def source(self, state: dict[str, Any]) -> Any:
-        """A source under the name of ours, so that dlt keeps its state as ours."""
+        """Return a source under the name of ours, so that dlt keeps its state as ours."""
 
         def rows() -> Iterator[Any]:
             kept = dlt.current.source_state()
             kept.clear()
             kept.update(deepcopy(state))
-            for name, hints, schema in (self._jobs(), *CHILDREN):
-                yield from self._counted(name, f"SELECT * FROM {name} WHERE tenant = $tenant", hints, schema)
+            for table in (self._jobs(), *CHILDREN, tables.JOB_CHANGES):
+                yield from self._counted(table, f"SELECT * FROM {table.name} WHERE tenant = $tenant")
             if self._there.errors and {"jobs", "jobs__job_errors"} <= self._tables:
-                # An earlier export may have left errors there that are gone here.
-                yield from self._batches(MARKERS.format(removed=tables.REMOVED), ERRORS, tables.ERRORS)
-            yield from self._counted("load_audit", self._appended("load_audit"), AUDIT, tables.AUDIT)
+                # An earlier copy may have left errors there that are gone here.
+                yield from self._batches(tables.JOB_ERRORS, MARKERS.format(removed=tables.REMOVED))
+            yield from self._counted(tables.STATE_WORDS, "SELECT * FROM state_words WHERE $tenant IS NOT NULL")
+            for table in (tables.LOAD_AUDIT, tables.RECONCILIATIONS):
+                yield from self._counted(table, self._appended(table.name))
 
         @dlt.source(name=destinations.SCHEMA)
         def avepoint_m365() -> Any:
             # The last two by the load's own resources: dlt takes a column of Arrow for another than one of objects.
-            return (
-                dlt.resource(rows, name="export"),
-                run_log.resource(iter(self._objects("load_runs", run_log.COLUMNS, run_log.Run))),
-                data_checks.resource(self._objects("load_findings", data_checks.COLUMNS, data_checks.Finding)),
-            )
+            runs = self._objects(schema.LOAD_RUNS, run_log.Run)
+            failures = self._objects(schema.LOAD_CHECK_FAILURES, data_checks.Finding)
+            return dlt.resource(rows, name="export"), run_log.resource(iter(runs)), data_checks.resource(failures)
 
         return avepoint_m365()
 
@@ -255,44 +252,44 @@ class _Rows:
         key = ", ".join(KEYS[name].names)
         return f"SELECT * FROM {name} ANTI JOIN there USING ({key}) WHERE tenant = $tenant"
 
-    def _objects(self, name: str, columns: Iterable[str], kind: Callable[..., Row]) -> list[Row]:
-        """The same as objects; None where an older version of this program did not write a column."""
-        if name not in self._tables:
+    def _objects(self, table: tables.Table, kind: Callable[..., Row]) -> list[Row]:
+        """Return the same as objects; None where an older version of this program did not write a column."""
+        if table.name not in self._tables:
             return []
         with _read(self._file, self._dataset) as connection:
-            connection.register("there", self._there.keys[name])
-            found = connection.sql(self._appended(name), params={"tenant": self._tenant}).to_arrow_table()
-        self.counted[name] = found.num_rows
-        return [kind(**{column: row.get(column) for column in columns}) for row in found.to_pylist()]
+            connection.register("there", self._there.keys[table.name])
+            found = connection.sql(self._appended(table.name), params={"tenant": self._tenant}).to_arrow_table()
+        self.counted[table.name] = found.num_rows
+        return [kind(**{column: row.get(column) for column in table.names}) for row in found.to_pylist()]
 
-    def _jobs(self) -> tuple[str, Any, pa.Schema]:
+    def _jobs(self) -> tables.Table:
         if "jobs" not in self._tables:
-            return "jobs", JOBS, tables.JOBS
+            return tables.JOBS
         with _read(self._file, self._dataset) as connection:
             names = [column[0] for column in connection.execute("DESCRIBE jobs").fetchall()]
-        if tables.UNKNOWN_FIELDS in names:
-            return "jobs", JOBS_WITH_UNKNOWN, tables.JOBS_WITH_UNKNOWN
-        return "jobs", JOBS, tables.JOBS
+        return tables.JOBS_WITH_UNKNOWN if tables.UNKNOWN_FIELDS in names else tables.JOBS
 
-    def _counted(self, name: str, sql: str, hints: Any, schema: pa.Schema) -> Iterator[Any]:
+    def _counted(self, table: tables.Table, sql: str) -> Iterator[Any]:
         # So that the table is there even where it has no row.
-        yield dlt.mark.with_hints(schema.empty_table(), hints, create_table_variant=True)
-        if name not in self._tables:
+        yield dlt.mark.with_hints(table.arrow.empty_table(), table.resource_hints, create_table_variant=True)
+        if table.name not in self._tables:
             return
-        for rows in self._batches(sql, hints, schema):
-            self.counted[name] += rows.data.num_rows
+        for rows in self._batches(table, sql):
+            self.counted[table.name] += rows.data.num_rows
             yield rows
 
-    def _batches(self, sql: str, hints: Any, schema: pa.Schema) -> Iterator[Any]:
+    def _batches(self, table: tables.Table, sql: str) -> Iterator[Any]:
+        of_errors = table is tables.JOB_ERRORS
         with _read(self._file, self._dataset) as connection:
-            connection.register("there", self._there.keys["load_audit"])
+            if table.name in KEYS:
+                connection.register("there", self._there.keys[table.name])
             found = connection.sql(sql, params={"tenant": self._tenant})
-            if hints is ERRORS:
+            if of_errors:
                 found = found.order("job_id")
-            batches = (_fitted(batch, schema) for batch in found.to_arrow_reader(BATCH))
+            batches = (_fitted(batch, table.arrow) for batch in found.to_arrow_reader(BATCH))
             # A lake is told what to delete by all errors of a job at once.
-            for rows in _by_whole_jobs(batches) if hints is ERRORS else batches:
-                yield dlt.mark.with_hints(rows, hints, create_table_variant=True)
+            for rows in _by_whole_jobs(batches) if of_errors else batches:
+                yield dlt.mark.with_hints(rows, table.resource_hints, create_table_variant=True)
 
 
 def _by_whole_jobs(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:

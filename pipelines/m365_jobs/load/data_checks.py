@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.extract import DltResource
 
+from m365_jobs.schema import LOAD_CHECK_FAILURES
 from m365_jobs.warehouse.reader import open_in_load
 from m365_jobs.warehouse.tenant_scope import Scope
 
@@ -19,41 +20,41 @@ TOLERANCE = 60
 """Seconds by which a duration may differ from finish less start: the API gives it in thousandths of an hour."""
 
 RULES = {
-    "key_unique": (
+    "unique_jobs": (
         "the same job twice in jobs",
         """SELECT j.id FROM ids l JOIN jobs j ON j.id = l.id
         GROUP BY j.id HAVING count(*) > 1""",
     ),
-    "details_key_unique": (
+    "unique_backup_details": (
         "the same job twice in jobs__backup_details",
         """SELECT d.job_id AS id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id
         GROUP BY d.job_id HAVING count(*) > 1""",
     ),
-    "errors_key_unique": (
+    "unique_job_errors": (
         "the same error of a job twice in jobs__job_errors",
         """SELECT e.job_id AS id FROM ids l JOIN jobs__job_errors e ON e.job_id = l.id
         GROUP BY e.job_id, e.error_index HAVING count(*) > 1""",
     ),
-    "details_present": (
+    "relationship_backup_details": (
         "a job without its row in jobs__backup_details",
         """SELECT l.id FROM ids l
         LEFT JOIN jobs__backup_details d ON d.job_id = l.id WHERE d.job_id IS NULL""",
     ),
-    "counts_not_negative": (
+    "non_negative_counts": (
         "a negative number of objects",
         """SELECT l.id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id
         WHERE d.total_number < 0 OR d.failed_number < 0 OR d.successful_number < 0 OR d.skipped_number < 0""",
     ),
-    "occurrences_not_negative": (
+    "non_negative_occurrences": (
         "an error with a negative number of occurrences",
         """SELECT l.id FROM ids l JOIN jobs__job_errors e ON e.job_id = l.id
         WHERE e.number < 0""",
     ),
-    "finish_after_start": (
+    "valid_finish": (
         "a finish before the start",
         "SELECT l.id FROM loaded l WHERE l.finish_time < l.start_time",
     ),
-    "duration_consistent": (
+    "valid_duration": (
         "a duration more than a minute off finish less start",
         f"""SELECT l.id FROM loaded l
         WHERE abs(l.duration_hours * 3600 - date_diff('second', l.start_time, l.finish_time)) > {TOLERANCE}""",
@@ -62,7 +63,7 @@ RULES = {
 """Name to what is wrong where a row comes back, and the rows' query in DuckDB's dialect. Only jobs of this load are
 looked at, and what belongs to them."""
 
-PRESENT = "job_present"
+PRESENT = "relationship_jobs"
 PROBLEMS = {
     PRESENT: "no row in jobs, unlike its details and errors",
     **{name: what for name, (what, _) in RULES.items()},
@@ -82,16 +83,10 @@ the warehouse holds."""
 
 IDS = "SELECT DISTINCT id FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)"
 
-COLUMNS: Any = {
-    **{name: {"data_type": "text"} for name in ("run_id", "tenant", "rule", "problem", "example")},
-    "jobs": {"data_type": "bigint"},
-    "found_at": {"data_type": "timestamp", "timezone": True},
-}
-
 
 @dataclass(frozen=True)
 class Finding:
-    """One row of ``load_findings``: a rule that jobs of a run break, how many, and the id of one of them."""
+    """One row of ``load_check_failures``: a rule that jobs of a run break, how many, and the id of one of them."""
 
     run_id: str
     tenant: str
@@ -135,9 +130,14 @@ def check(
 
 
 def resource(findings: list[Finding]) -> DltResource:
-    """Appends findings to ``load_findings``; without any it only sees to it that the table is there."""
+    """Appends findings to ``load_check_failures``; without any it only sees to it that the table is there."""
 
-    def load_findings() -> Iterator[Any]:
+    def load_check_failures() -> Iterator[Any]:
         yield [asdict(one) for one in findings] or dlt.mark.materialize_table_schema()
 
-    return dlt.resource(load_findings, name="load_findings", write_disposition="append", columns=COLUMNS)
+    return dlt.resource(
+        load_check_failures,
+        name="load_check_failures",
+        write_disposition="append",
+        columns=LOAD_CHECK_FAILURES.dlt_columns,
+    )

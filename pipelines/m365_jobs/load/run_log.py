@@ -15,17 +15,8 @@ from avepoint_m365 import Progress
 from dlt.extract import DltResource
 
 from m365_jobs.errors.explain import Failure
+from m365_jobs.schema import LOAD_RUNS
 
-COLUMNS: Any = {
-    **{
-        name: {"data_type": "text"}
-        for name in ("run_id", "tenant", "status", "error_kind", "detail", "product_version")
-    },
-    **{name: {"data_type": "timestamp", "timezone": True} for name in ("started_at", "ended_at")},
-    **{name: {"data_type": "bigint"} for name in ("requests", "jobs")},
-}
-
-KEY = "run_id"
 ONCE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 """How rows are added: in place of one with the same key, if there is one."""
 
@@ -61,7 +52,13 @@ def resource(rows: Iterator[Run | None]) -> DltResource:
         for row in rows:
             yield row and asdict(row)
 
-    return dlt.resource(load_runs, name="load_runs", write_disposition=ONCE, primary_key=KEY, columns=COLUMNS)
+    return dlt.resource(
+        load_runs,
+        name="load_runs",
+        write_disposition=ONCE,
+        primary_key=list(LOAD_RUNS.key),
+        columns=LOAD_RUNS.dlt_columns,
+    )
 
 
 class Backlog:

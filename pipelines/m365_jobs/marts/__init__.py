@@ -22,8 +22,9 @@ from sqlglot import exp
 from m365_jobs.config.protection import Protection, Services, protection
 from m365_jobs.errors import driver_messages
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.marts.catalog import TABLES, VIEWS, Column, Question, Relation, questions, source, tables, views
+from m365_jobs.marts.catalog import TABLES, VIEWS, Question, Relation, questions, source, tables, views
 from m365_jobs.marts.render import Place, constants, create_view, qualified, render
+from m365_jobs.schema import Column
 from m365_jobs.warehouse.destinations.postgres import GIVE_UP
 
 __all__ = [
@@ -47,7 +48,7 @@ __all__ = [
 VERSIONS = "_mart_versions"
 """A view that says which text of each view the warehouse has."""
 
-NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit"}
+NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "state_words"}
 """The tables that the views are made from."""
 
 DLT_TYPES = {"boolean": "bool"}
@@ -167,7 +168,8 @@ def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
     yield f"COMMENT ON {kind} {path.sql(dialect)} IS {exp.Literal.string(relation.about).sql(dialect)}"
     for column in relation.columns:
         text = exp.Literal.string(f"{column.description} ({column.unit})" if column.unit else column.description)
-        yield f"COMMENT ON COLUMN {path.sql(dialect)}.{column.name} IS {text.sql(dialect)}"
+        name = exp.to_identifier(column.name, quoted=True).sql(dialect)
+        yield f"COMMENT ON COLUMN {path.sql(dialect)}.{name} IS {text.sql(dialect)}"
 
 
 def _drops(client: SqlJobClientBase, stale: list[str], held: Mapping[str, Any]) -> Iterator[str]:

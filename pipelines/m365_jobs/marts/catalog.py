@@ -1,7 +1,7 @@
-"""What tables and views hold, column by column, as their files say it.
+"""Catalog of tables and views: what each holds, column by column.
 
-The header of each view's .sql file, and ``tables.toml`` for the tables, are TOML: ``about``, ``key`` and ``columns``,
-each column as ``type, unit: description`` (the unit only where it has one).
+Tables are those of ``m365_jobs.schema``. The header of each view's .sql file is TOML: ``about``, ``key`` and
+``columns``, each column as ``type, unit: description`` (the unit only where it has one).
 """
 
 from __future__ import annotations
@@ -14,18 +14,11 @@ from importlib.resources import files
 from itertools import takewhile
 from typing import Any
 
+from m365_jobs import schema
+from m365_jobs.schema import Column
+
 VIEWS = ("job_facts", "daily_summary", "protection_status", "error_summary", "open_jobs")
-TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "load_findings")
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its type in words (text, bigint, double, boolean, date, timestamp), unit and meaning."""
-
-    name: str
-    type: str
-    unit: str
-    description: str
+TABLES = tuple(table.name for table in schema.TABLES)
 
 
 @dataclass(frozen=True)
@@ -36,6 +29,8 @@ class Relation:
     about: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    append: bool = False
+    """Whether rows are only appended."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,7 @@ def views() -> tuple[Relation, ...]:
 @cache
 def tables() -> tuple[Relation, ...]:
     """The tables, in the order of ``TABLES``."""
-    described = tomllib.loads((files(__package__) / "tables.toml").read_text(encoding="utf-8"))
-    return tuple(_relation(name, described[name]) for name in TABLES)
+    return tuple(Relation(one.name, one.about, one.key, one.columns, one.append) for one in schema.TABLES)
 
 
 @cache
@@ -96,4 +90,4 @@ def _relation(name: str, described: Mapping[str, Any]) -> Relation:
 def _column(name: str, text: str) -> Column:
     kind, _, description = text.partition(": ")
     type_, _, unit = kind.partition(", ")
-    return Column(name, type_, unit, description)
+    return Column(name, type_, description, unit)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m365_jobs.config.protection import ALLOWED_AGE_HOURS, TOLERATED_FAILED_RATIO
-from m365_jobs.marts.catalog import Column, Question, Relation, questions, tables, views
+from m365_jobs.marts.catalog import Question, Relation, questions, tables, views
+from m365_jobs.schema import Column
 
 INTRODUCTION = """\
 <!-- Made by `make docs` from pipelines/m365_jobs/marts: change it there. -->
@@ -56,9 +57,12 @@ In SQL that DuckDB and PostgreSQL understand alike; `m365-jobs query` takes it a
 """
 
 REFERENCES = (
+    ("jobs", "||--o{", "job_changes", "tenant, id"),
     ("jobs", "||--||", "jobs__backup_details", "tenant, id = job_id"),
     ("jobs", "||--o{", "jobs__job_errors", "tenant, id = job_id"),
     ("load_runs", "||--o{", "load_audit", "run_id"),
+    ("load_runs", "||--o{", "load_check_failures", "run_id"),
+    ("load_runs", "||--o{", "reconciliations", "run_id"),
     ("load_audit", "}o..o{", "jobs", "tenant, location, object_type"),
 )
 
@@ -97,8 +101,8 @@ def _diagram() -> Iterator[str]:
 
 def _relation(relation: Relation) -> Iterator[str]:
     yield f"### {relation.name}\n"
-    key = f"Key: {', '.join(f'`{name}`' for name in relation.key)}." if relation.key else "Rows are only appended."
-    yield f"{relation.about} {key}\n"
+    key = f" Key: {', '.join(f'`{name}`' for name in relation.key)}." if relation.key else ""
+    yield f"{relation.about}{key}{' Rows are only appended.' if relation.append else ''}\n"
     yield "| column | type | unit | meaning |\n|---|---|---|---|"
     for column in relation.columns:
         yield _column(column)

@@ -32,7 +32,7 @@ from m365_jobs.warehouse.tenant_scope import open_scope
 
 FAMILIES = {
     "jobs": ("jobs", "jobs__backup_details", "jobs__job_errors"),
-    "load_records": ("load_audit", "load_runs", "load_findings"),
+    "load_records": ("load_audit", "load_runs", "load_check_failures"),
 }
 """Asset to its tables, the first of which it is named after or stands for."""
 

@@ -16,6 +16,7 @@ from m365_jobs import marts
 from m365_jobs.config.tenants import configured
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.marts.render import expanded
+from m365_jobs.schema import TABLES
 from m365_jobs.warehouse.pipeline import configured_tenant
 from m365_jobs.warehouse.reader import Reader, open_reader
 
@@ -25,6 +26,9 @@ VALUE = re.compile("\0(\\w+)\0")
 WRITTEN = {"load_audit": "window_end", "load_runs": "started_at"}
 """Times that a load takes from the clock of its machine. One that was ahead once would make its load the newest, and so
 hide what later ones found, until real time has caught up."""
+
+SHARED = frozenset(table.name for table in TABLES if "tenant" not in table.names)
+"""Tables without a tenant: what the vendor's words mean is the same for all."""
 
 CLOCKS_DIFFER = timedelta(hours=1)
 """How far a time may lie ahead all the same: clocks of two machines differ."""
@@ -80,7 +84,8 @@ class Scope:
             if not isinstance(node, exp.Table) or node.db or node.name in local:
                 return node
             table = exp.to_table(self.reader.table(node.name), dialect=dialect)
-            conditions: list[exp.Expr] = [exp.column("tenant").isin(*self.tenants)] if self.tenants else []
+            by_tenant = self.tenants and node.name not in SHARED
+            conditions: list[exp.Expr] = [exp.column("tenant").isin(*self.tenants)] if by_tenant else []
             if node.name in WRITTEN and not self._clocks_ahead:
                 conditions.append(exp.column(WRITTEN[node.name]) <= exp.var("\0latest\0"))
             if not conditions:

@@ -207,7 +207,7 @@ class Reading:
                 probe is None
                 or (probe.reported_total or 0) <= found
                 or {one.partition for one in parts} != {replace(whole, object_type=one) for one in ObjectType}
-                or any(one.total_basis != "matches" or not one.complete for part in parts for one in part.listings)
+                or any(one.total_scope != "matches" or not one.complete for part in parts for one in part.listings)
             ):
                 continue
             # Once more, since jobs may have gone in the meantime.
@@ -364,7 +364,7 @@ def _held(probes: Iterable[Listing]) -> int | None:
 
 def _nothing(partition: Partition, probe: Listing) -> PartitionResult:
     """What is known of a partition from its whole location, which is empty."""
-    listing = Listing(None, reported_total=0, total_basis="matches", complete=True)
+    listing = Listing(None, reported_total=0, total_scope="matches", complete=True)
     listing.endpoint, listing.page_size = probe.endpoint, probe.page_size
     return PartitionResult(partition, newest([]), {}, [listing])
 

@@ -106,7 +106,7 @@ class Listing:
     """Tables of ``records.FRAME``, with ``SEEN_AT``."""
     ids: set[str] = field(default_factory=set)
     reported_total: int | None = None
-    total_basis: str = "absent"
+    total_scope: str = "absent"
     endpoint: str = ""
     page_size: int = 0
     requests: int = 0
@@ -241,7 +241,7 @@ class PartitionReader:
             add_up = len(everything.ids) == len(types) == everything.reported_total
             everything.complete = add_up and _count_matches(by_type) and not everything.errors
             if everything.complete:
-                everything.total_basis = "matches"
+                everything.total_scope = "matches"
                 return everything.ids
             seen = yield from self._to_the_end(pager, everything)
             everything.complete &= lacking <= seen
@@ -405,10 +405,10 @@ class PartitionReader:
             listing.add(again)
             totals.append(again[0].page.total)
             moved |= matches and len(set(totals)) > 1
-        listing.total_basis = "absent"
+        listing.total_scope = "absent"
         if listing.reported_total is not None and len(pager.seen_ids) <= max(filter(None, totals), default=0):
-            listing.total_basis = "matches" if matches else "page"
-        if listing.total_basis == "matches":
+            listing.total_scope = "matches" if matches else "page"
+        if listing.total_scope == "matches":
             counts = [total for total in totals if total is not None]
             listing.complete = counts == sorted(counts) and len(pager.seen_ids) >= counts[-1]
         else:
@@ -431,7 +431,7 @@ class PartitionReader:
 
 def _count_matches(listings: Sequence[Listing]) -> bool:
     """Whether totals proved to count matches: one that counts something else might add up by chance."""
-    return all(one.total_basis == "matches" for one in listings)
+    return all(one.total_scope == "matches" for one in listings)
 
 
 class _Clock:

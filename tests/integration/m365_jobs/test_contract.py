@@ -27,6 +27,7 @@ PROMISE = {
         "start_time": "TIMESTAMP WITH TIME ZONE",
         "finish_time": "TIMESTAMP WITH TIME ZONE",
         "duration_hours": "DOUBLE",
+        "first_seen_at": "TIMESTAMP WITH TIME ZONE",
         "fetched_at": "TIMESTAMP WITH TIME ZONE",
     },
     "jobs__backup_details": {

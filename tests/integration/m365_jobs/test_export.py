@@ -29,7 +29,7 @@ TABLES = {
     "jobs__job_errors": "tenant, job_id, error_index, is_error_code, value, url, number",
     "load_audit": "*",
     "load_runs": "run_id, tenant, started_at, ended_at, status, error_kind, detail, requests, jobs, product_version",
-    "load_findings": "run_id, tenant, rule, problem, example, jobs, found_at",
+    "load_check_failures": "run_id, tenant, rule, problem, example, jobs, found_at",
 }
 SETTINGS = {"object_types": ["exchange_online", "teams"]}
 
@@ -95,7 +95,7 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
         here.load(simulator, **SETTINGS)
         done = export(destination, None, said.append)
         assert contents(there) == contents(here)
-        assert contents(there)["load_findings"]
+        assert contents(there)["load_check_failures"]
         assert {tenant: rows["jobs"] for tenant, rows in done.rows.items()} == dict(
             here.rows("SELECT tenant, count(*) FROM jobs GROUP BY tenant")
         )
@@ -179,7 +179,9 @@ def test_the_command_says_what_it_copied_and_how_to_go_on(
     user.run("load")
     said = user.run("export", "--destination", "filesystem").stderr
     count = len(simulator.world.visible())
-    assert re.search(rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, load_findings 0\.", said)
+    assert re.search(
+        rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, .*reconciliations 0\.", said
+    )
     assert "m365-jobs load --destination filesystem" in said
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr
 
@@ -317,8 +319,8 @@ def test_a_warehouse_without_a_table_that_loads_append_to_is_exported(here: Plac
     with Simulator(make_world(60, seed=43, now=NOW, days=10)) as simulator:
         here.load(simulator, **SETTINGS)
     with duckdb.connect("m365_warehouse.duckdb") as connection:
-        connection.execute("DROP TABLE m365_jobs.load_findings")
-    assert export("postgres", None, here.said.append).rows["default"]["load_findings"] == 0
+        connection.execute("DROP TABLE m365_jobs.load_check_failures")
+    assert export("postgres", None, here.said.append).rows["default"]["load_check_failures"] == 0
     assert there.held() == here.held()
 
 

@@ -184,7 +184,7 @@ def test_the_names_are_those_of_the_warehouse(
     assert found.dataset == "m365_jobs"
     described = {one.name: [column.name for column in one.columns] for one in (*tables(), *views())}
     # A table that no row was ever for is not made.
-    assert found.columns.keys() & described.keys() >= described.keys() - {"load_findings"}
+    assert found.columns.keys() & described.keys() >= described.keys() - {"load_check_failures"}
     for name, columns in described.items():
         if name in found.columns:
             assert {one for one in found.columns[name] if not one.startswith("_")} == set(columns)

@@ -36,7 +36,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def findings(place: Place) -> list[tuple[str, int, str]]:
-    rows = place.rows("SELECT rule, jobs, example, tenant, run_id FROM load_findings ORDER BY rule")
+    rows = place.rows("SELECT rule, jobs, example, tenant, run_id FROM load_check_failures ORDER BY rule")
     assert {row[3:] for row in rows} <= {("default", run) for (run,) in place.rows("SELECT run_id FROM load_runs")}
     return [row[:3] for row in rows]
 
@@ -52,9 +52,9 @@ def test_what_looks_wrong_is_told_and_kept_and_loaded_as_it_is(place: Place) -> 
     with Simulator(world) as simulator:
         summary = place.load(simulator)
         assert findings(place) == [
-            ("counts_not_negative", 1, "negative"),
-            ("finish_after_start", 1, "backwards"),
-            ("occurrences_not_negative", 1, "occurrences"),
+            ("non_negative_counts", 1, "negative"),
+            ("non_negative_occurrences", 1, "occurrences"),
+            ("valid_finish", 1, "backwards"),
         ]
         assert len(summary.findings) == 3
         assert summary.exit_code == 0
@@ -77,7 +77,7 @@ def test_only_what_a_load_brought_is_looked_at(place: Place) -> None:
         world.remove("negative")
         world.advance(timedelta(days=90))
         place.load(simulator)
-    assert findings(place) == [("counts_not_negative", 1, "negative")]
+    assert findings(place) == [("non_negative_counts", 1, "negative")]
 
 
 def test_what_an_interrupted_load_had_read_is_looked_at_when_it_is_finished(
@@ -96,7 +96,7 @@ def test_what_an_interrupted_load_had_read_is_looked_at_when_it_is_finished(
                 place.load(simulator)
         world.remove("negative")
         summary = place.load(simulator)
-    assert findings(place) == [("counts_not_negative", 1, "negative")]
+    assert findings(place) == [("non_negative_counts", 1, "negative")]
     assert len(summary.findings) == 1
 
 
@@ -113,20 +113,19 @@ def test_details_and_errors_whose_job_is_not_there_are_told(place: Place) -> Non
         )
         world.put(SOUND, replace(SOUND, id="lost", errors=(JobError("Denied.", True, "", 1),)))
         place.load(simulator)
-    assert findings(place) == [("job_present", 1, "lost")]
+    assert findings(place) == [("relationship_jobs", 1, "lost")]
 
 
 BROKEN = {
-    "key_unique": "INSERT INTO jobs SELECT * FROM jobs WHERE id = 'one'",
-    "details_key_unique": "INSERT INTO jobs__backup_details SELECT * FROM jobs__backup_details WHERE job_id = 'one'",
-    "errors_key_unique": "INSERT INTO jobs__job_errors SELECT * FROM jobs__job_errors WHERE job_id = 'one'",
-    "job_present": "DELETE FROM jobs WHERE id = 'one'",
-    "details_present": "DELETE FROM jobs__backup_details WHERE job_id = 'one'",
-    "counts_not_negative": "UPDATE jobs__backup_details SET skipped_number = -1 WHERE job_id = 'one'",
-    "occurrences_not_negative": "UPDATE jobs__job_errors SET number = -1 WHERE job_id = 'one'",
-    "finish_after_start": "UPDATE jobs SET start_time = finish_time + INTERVAL 1 SECOND, duration_hours = 0 "
-    "WHERE id = 'one'",
-    "duration_consistent": "UPDATE jobs SET duration_hours = duration_hours + 0.0175 WHERE id = 'one'",
+    "unique_jobs": "INSERT INTO jobs SELECT * FROM jobs WHERE id = 'one'",
+    "unique_backup_details": "INSERT INTO jobs__backup_details SELECT * FROM jobs__backup_details WHERE job_id = 'one'",
+    "unique_job_errors": "INSERT INTO jobs__job_errors SELECT * FROM jobs__job_errors WHERE job_id = 'one'",
+    "relationship_jobs": "DELETE FROM jobs WHERE id = 'one'",
+    "relationship_backup_details": "DELETE FROM jobs__backup_details WHERE job_id = 'one'",
+    "non_negative_counts": "UPDATE jobs__backup_details SET skipped_number = -1 WHERE job_id = 'one'",
+    "non_negative_occurrences": "UPDATE jobs__job_errors SET number = -1 WHERE job_id = 'one'",
+    "valid_finish": "UPDATE jobs SET start_time = finish_time + INTERVAL 1 SECOND, duration_hours = 0 WHERE id = 'one'",
+    "valid_duration": "UPDATE jobs SET duration_hours = duration_hours + 0.0175 WHERE id = 'one'",
 }
 
 
@@ -150,7 +149,7 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else(
 def test_the_command_says_what_it_found(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
     simulator.world.put(replace(SOUND, id="negative", failed=-3))
     said = desk(simulator).run("load").stderr
-    assert re.search(r"1 job has a negative number of objects \(counts_not_negative\), for instance negative\. ", said)
+    assert re.search(r"1 job has a negative number of objects \(non_negative_counts\), for instance negative\. ", said)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
     assert found["complete"][:2] == (False, "WARN")
     assert any("10000 reported" in text for text in found["complete"][2])
     assert found["data"][:2] == (False, "ERROR")
-    assert "(duration_consistent)" in found["data"][2][0]
+    assert "(valid_duration)" in found["data"][2][0]
     fine = checks(run(instance, "fabrikam", JOBS, RECORDS))
     assert (fine["complete"], fine["data"]) == ((True, "WARN", []), (True, "ERROR", []))
     for tenant, one in (("contoso", found), ("fabrikam", fine)):

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import dlt
-from avepoint_m365 import rows as tables
+from avepoint_m365.schema import UNKNOWN_FIELDS
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import marts
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
-from m365_jobs.load import data_checks, run_log
+from m365_jobs.schema import TABLES
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake, postgres
 from m365_jobs.warehouse.reader import open_in_load
@@ -19,14 +19,8 @@ from m365_jobs.warehouse.reader import open_in_load
 SCHEMA = "avepoint_m365"
 """dlt's name of the schema of our tables: the source's."""
 
-PROMISED: dict[str, list[str]] = {
-    "jobs": tables.JOBS.names,
-    "jobs__backup_details": tables.DETAILS.names,
-    "jobs__job_errors": tables.ERRORS.names,
-    "load_audit": tables.AUDIT.names,
-    "load_runs": list(run_log.COLUMNS),
-    "load_findings": list(data_checks.COLUMNS),
-}
+PROMISED = {table.name: table.arrow.names for table in TABLES}
+"""Table to the columns that other programs' tables of the same name lack."""
 
 
 def ensure_ours(pipeline: dlt.Pipeline) -> None:
@@ -99,7 +93,7 @@ def _promised(item: Any, meta: Any) -> Any:
     promised = PROMISED.get(hints.get("table_name", ""))
     if promised is None:
         return item
-    known = {*promised, tables.UNKNOWN_FIELDS}
+    known = {*promised, UNKNOWN_FIELDS}
     extra = [name for name in item.schema.names if name not in known and not name.startswith("_dlt_")]
     return item.drop_columns(extra) if extra else item
 

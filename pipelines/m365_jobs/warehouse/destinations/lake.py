@@ -13,7 +13,7 @@ import dlt
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from avepoint_m365.rows import REMOVED
+from avepoint_m365.schema import REMOVED
 from dlt.common.destination.client import SupportsOpenTables
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.extract import DltResource

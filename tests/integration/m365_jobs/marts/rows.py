@@ -6,8 +6,8 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
-from avepoint_m365 import rows as tables
-from m365_jobs.load.data_checks import resource as load_findings
+from avepoint_m365 import schema
+from m365_jobs.load.data_checks import resource as load_check_failures
 from m365_jobs.load.run_log import Run
 from m365_jobs.load.run_log import resource as load_runs
 
@@ -77,18 +77,21 @@ class Rows:
 
     def load(self, pipeline: dlt.Pipeline) -> None:
         """Puts them into the tables, with the types and the loader of a real load."""
-        found: dict[str, tuple[pa.Schema, list[dict[str, Any]]]] = {
-            "jobs": (tables.JOBS, [_job(one) for one in self.jobs]),
-            "jobs__backup_details": (tables.DETAILS, [_details(one) for one in self.jobs]),
-            "jobs__job_errors": (tables.ERRORS, [row for one in self.jobs for row in _errors(one)]),
-            "load_audit": (tables.AUDIT, [_audit(one) for one in self.reads]),
+        rows: dict[schema.Table, list[dict[str, Any]]] = {
+            schema.JOBS: [_job(one) for one in self.jobs],
+            schema.BACKUP_DETAILS: [_details(one) for one in self.jobs],
+            schema.JOB_ERRORS: [row for one in self.jobs for row in _errors(one)],
+            schema.LOAD_AUDIT: [_audit(one) for one in self.reads],
+            schema.JOB_CHANGES: [],
+            schema.STATE_WORDS: [],
+            schema.RECONCILIATIONS: [],
         }
         resources = [
-            dlt.resource([pa.Table.from_pylist(rows, schema)], name=name, write_disposition="replace")
-            for name, (schema, rows) in found.items()
+            dlt.resource([pa.Table.from_pylist(rows[table], table.arrow)], name=table.name, write_disposition="replace")
+            for table in schema.TABLES
         ]
         run = Run("run", "contoso", NOW, NOW, "complete", None, None, requests=1, jobs=len(self.jobs))
-        pipeline.run([*resources, load_runs(iter([run])), load_findings([])]).raise_on_failed_jobs()
+        pipeline.run([*resources, load_runs(iter([run])), load_check_failures([])]).raise_on_failed_jobs()
 
 
 def _job(one: Job) -> dict[str, Any]:
@@ -102,6 +105,7 @@ def _job(one: Job) -> dict[str, Any]:
         "start_time": one.start,
         "finish_time": one.finish,
         "duration_hours": 0.5,
+        "first_seen_at": NOW + timedelta(minutes=1),
         "fetched_at": NOW + timedelta(minutes=1),
     }
 

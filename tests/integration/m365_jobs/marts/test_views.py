@@ -10,13 +10,10 @@ from typing import Any
 
 import dlt
 import duckdb
-import pyarrow as pa
 import pytest
 import sqlglot
-from avepoint_m365 import rows as tables
 from m365_jobs import marts
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.load.run_log import COLUMNS
 from m365_jobs.marts import VIEWS, Protection, Services, ensure, render
 
 from tests.integration.m365_jobs.marts.rows import Job, Read, Rows, ago
@@ -188,21 +185,6 @@ def test_columns_and_types_are_those_that_are_described(pipeline: dlt.Pipeline) 
             assert dict(here)[column.name] in TYPES[column.type]
         if relation.name in VIEWS:
             assert [name for name, _ in here] == [column.name for column in relation.columns]
-
-
-def test_the_described_tables_are_those_of_the_source() -> None:
-    words = {pa.string(): "text", pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean"}
-    made = {
-        "jobs": tables.JOBS,
-        "jobs__backup_details": tables.DETAILS,
-        "jobs__job_errors": tables.ERRORS,
-        "load_audit": tables.AUDIT,
-    }
-    described = {table.name: {column.name: column.type for column in table.columns} for table in marts.tables()}
-    for name, schema in made.items():
-        columns = {field.name: words.get(field.type, "timestamp") for field in schema if field.name != tables.REMOVED}
-        assert described[name] == columns
-    assert described["load_runs"] == {name: column["data_type"] for name, column in COLUMNS.items()}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
