@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 
+from avepoint_simulator.companions import PATHS, Companions, RefusedError
 from avepoint_simulator.faults import Answer, Asked, Drift, Fault
 from avepoint_simulator.http import Request, Server
 from avepoint_simulator.response_format import Dialect
@@ -22,13 +23,7 @@ from avepoint_simulator.tokens import Tokens, assertion_holds
 
 PERMISSION = "microsoft365backup."
 JOBS_SCOPE = PERMISSION + "jobInfo.read.all"
-COMPANIONS = {
-    "/backup/m365/cloudbackuplicenseconsumption": PERMISSION + "subscriptionInfo.read.all",
-    "/backup/m365/cloudbackupunusualactivitydata": PERMISSION + "unusualActivity.read.all",
-    "/backup/m365/settings/backup/frequency": PERMISSION + "settings.read.all",
-    "/backup/m365/settings/retention-policy": PERMISSION + "settings.read.all",
-}
-SCOPES = (JOBS_SCOPE, *dict.fromkeys(COMPANIONS.values()))
+SCOPES = (JOBS_SCOPE, *dict.fromkeys(PATHS.values()))
 GENERATIONS = {"/backup/m365/jobs": 1, "/backup/m365/cloudbackupjobs": 2}
 TOKEN_PATH = "/connect/token"
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,6 +73,8 @@ class Simulator:
     """Checks assertions signed with a certificate's key."""
     scopes: tuple[str, ...] = SCOPES
     """The permissions granted."""
+    companions: Companions = field(default_factory=Companions)
+    """What the endpoints beside the jobs answer: nothing, unless a test says so."""
     token_lifetime: int = 3600
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
@@ -188,7 +185,7 @@ class Simulator:
             if answer.status >= 400 and answer.body is None:
                 return replace(answer, body=self._error(answer.status).body)
             return answer
-        if scope != COMPANIONS.get(asked.path, JOBS_SCOPE):
+        if scope != PATHS.get(asked.path, JOBS_SCOPE):
             return self._error(403)
         if self.per_second and self._over_the_limit(self.per_second):
             forms = {"seconds": "1", "date": formatdate(time.time() + 1, usegmt=True)}
@@ -208,8 +205,8 @@ class Simulator:
 
     def _answer(self, path: str, params: dict[str, str]) -> Answer:
         generation = GENERATIONS.get(path)
-        if path in COMPANIONS:
-            return Answer(200, _envelope([], {}))
+        if path in PATHS:
+            return self._companion(path, params)
         if generation is None and 2 in self.generations and path.startswith("/backup/m365/cloudbackupjobs/"):
             return self._one_job(path.rsplit("/", 1)[1], params.get("location"))
         if generation not in self.generations:
@@ -228,6 +225,14 @@ class Simulator:
         if form == "object":
             return Answer(status, {"error": {"code": str(status), "message": text}})
         return Answer(status, f"<html><body><h1>{status}</h1><p>{text}</p></body></html>" if form == "html" else None)
+
+    def _companion(self, path: str, params: dict[str, str]) -> Answer:
+        if not self.companions.serves(path):
+            return self._error(404)
+        try:
+            return Answer(200, _envelope(self.companions.data(path, params, self.world.now), {}))
+        except RefusedError as error:
+            return self._error(400, str(error), error.name)
 
     def _one_job(self, job_id: str, location: str | None) -> Answer:
         job = self.world.job(job_id)

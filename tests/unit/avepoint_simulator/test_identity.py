@@ -121,7 +121,8 @@ def test_a_token_opens_what_its_scope_names_and_nothing_else() -> None:
         "jobs": JOBS_SCOPE,
         "cloudbackupjobs": JOBS_SCOPE,
         "cloudbackuplicenseconsumption": "microsoft365backup.subscriptionInfo.read.all",
-        "cloudbackupunusualactivitydata": "microsoft365backup.unusualActivity.read.all",
+        # Both ends of the range are required.
+        "cloudbackupunusualactivitydata?startTime=2026-01-14&finishTime=2026-01-15": "microsoft365backup.unusualActivity.read.all",
         "settings/backup/frequency": "microsoft365backup.settings.read.all",
         "settings/retention-policy": "microsoft365backup.settings.read.all",
     }

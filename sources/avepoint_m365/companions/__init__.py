@@ -1,0 +1,108 @@
+"""Companions of the jobs: licences, unusual activity, the backup schedule and the retention policy.
+
+They say what should have run, where the jobs say what ran. Each needs a permission of its own, so each may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+from dlt.extract import DltResource
+
+from avepoint_m365.api.client import Traffic
+from avepoint_m365.api.connection import TrustedHosts, connect
+from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, is_due, resources
+from avepoint_m365.companions.client import ScopedClient
+from avepoint_m365.companions.registry import COMPANIONS, SERVICE_TYPES, TABLES, included
+from avepoint_m365.companions.service_types import service_rows
+from avepoint_m365.config import AvePointCredentials, check_locations
+
+__all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", "due", "included"]
+
+SOURCE = "avepoint_m365"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@dlt.source(name=SOURCE, section=SOURCE)
+def companions_source(
+    credentials: AvePointCredentials = dlt.secrets.value,
+    data_center: str = "us",
+    environment: str | None = None,
+    base_url: str | None = None,
+    token_url: str | None = None,
+    tenant: str = "default",
+    locations: list[str] | None = None,
+    include: Any = "auto",
+    concurrency: int = 8,
+    trusted_hosts: TrustedHosts = None,
+    traffic: Traffic | None = None,
+    attempts: list[Attempt] | None = None,
+) -> Iterator[DltResource]:
+    """Return the companion resources of one tenant; each asks at most once a UTC day, whatever its outcome.
+
+    A failure skips its resource only. It is appended to ``attempts`` and kept in the source state.
+
+    Args:
+        credentials: Client id with secret or certificate.
+        data_center: Where the tenant lives; picks host and identity service.
+        environment: commercial, gov, aos2 or fedramp; from ``data_center`` if unset.
+        base_url: API address instead of the data centre's.
+        token_url: Token address instead of the environment's.
+        tenant: Label stamped on every row.
+        locations: Locations of a Multi-Geo tenant; each is asked for by itself.
+        include: auto, none, context (all), or names of companions.
+        concurrency: Requests in flight at most.
+        trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
+        traffic: Counts requests together with those of the jobs.
+        attempts: Receives what became of each companion.
+
+    Raises:
+        ConfigurationError: before any request, naming the key, the value and the known values.
+    """
+    companions, explicit = included(include)
+    asked, _ = check_locations(locations)
+    if companions:
+        connection = connect(
+            credentials,
+            data_center,
+            environment,
+            base_url,
+            token_url,
+            concurrency=concurrency,
+            trusted_hosts=trusted_hosts,
+            traffic=traffic,
+        )
+        context = Context(
+            ScopedClient(connection), tenant, tuple(asked), _now(), explicit, [] if attempts is None else attempts
+        )
+        for companion in companions:
+            yield from resources(companion, context)
+    yield from _empty({table.name for companion in companions for table in companion.tables})
+    yield dlt.resource(service_rows, **SERVICE_TYPES.hints)
+
+
+def _empty(filled: set[str]) -> Iterator[DltResource]:
+    """Yield resources that only create the other tables, so that marts find them whatever is included."""
+    for table in TABLES:
+        if table.name not in {*filled, SERVICE_TYPES.name}:
+            yield dlt.resource(_no_rows(), **table.hints)
+
+
+def _no_rows() -> Callable[[], Iterator[Any]]:
+    def rows() -> Iterator[Any]:
+        yield dlt.mark.materialize_table_schema()
+
+    return rows
+
+
+def due(include: Any, state: dict[str, Any], now: datetime | None = None) -> list[str]:
+    """Return the names of the included companions that were not tried yet today; ``state`` is the source state."""
+    memory = state.get(STATE_KEY, {})
+    companions, _ = included(include)
+    return [companion.name for companion in companions if is_due(memory.get(companion.name, {}), now or _now())]

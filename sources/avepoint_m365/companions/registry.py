@@ -1,0 +1,46 @@
+"""All companions, and which of them the key ``include`` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from avepoint_m365.companions.base import Companion, Table
+from avepoint_m365.companions.licenses import Licenses
+from avepoint_m365.companions.retention import Retention
+from avepoint_m365.companions.schedule import Schedule
+from avepoint_m365.companions.service_types import SERVICE_COLUMNS
+from avepoint_m365.companions.unusual_activity import UnusualActivity
+from avepoint_m365.config import unknown
+
+COMPANIONS: tuple[Companion, ...] = (Licenses(), UnusualActivity(), Schedule(), Retention())
+"""In the order in which they are asked for."""
+
+NAMES = tuple(companion.name for companion in COMPANIONS)
+
+AUTO, NONE, CONTEXT = "auto", "none", "context"
+
+SERVICE_TYPES = Table("service_types", SERVICE_COLUMNS, primary_key=("service_type",))
+"""The vendor's two enumerations of services side by side; the same for every tenant."""
+
+TABLES: tuple[Table, ...] = (*(table for companion in COMPANIONS for table in companion.tables), SERVICE_TYPES)
+
+
+def included(include: str | Sequence[str] | None) -> tuple[tuple[Companion, ...], bool]:
+    """Return the companions that the key ``include`` names, and whether the user named them.
+
+    ``auto`` tries all of them, ``context`` names all of them, ``none`` is none of them.
+
+    Raises:
+        ConfigurationError: for a name that is unknown.
+    """
+    names = [include] if isinstance(include, str) else list(include or [AUTO])
+    names = [part.strip() for name in names for part in str(name).split(",") if part.strip()]
+    known = (AUTO, NONE, CONTEXT, *NAMES)
+    for name in names:
+        if name not in known:
+            raise unknown("include", name, known)
+    if NONE in names:
+        return (), True
+    if AUTO in names or not names:
+        return COMPANIONS, False
+    return tuple(companion for companion in COMPANIONS if CONTEXT in names or companion.name in names), True

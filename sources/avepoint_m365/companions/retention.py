@@ -1,0 +1,130 @@
+"""The retention policy: how long backups are kept, by default, per service, per container, and once unassigned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from avepoint_m365.companions.base import (
+    PERMISSION,
+    Answers,
+    Ask,
+    Companion,
+    Memory,
+    Row,
+    Table,
+    content_id,
+    object_of,
+    rows_of,
+    scope_of,
+)
+from avepoint_m365.companions.service_types import SERVICE_COLUMNS, Service
+from avepoint_m365.companions.values import field, parse_period
+from avepoint_m365.exceptions import storable
+from avepoint_m365.parse.values import parse_flag
+
+NO_SERVICE = Service(None, "", None)
+
+TABLE = Table(
+    "retention_policies",
+    {
+        "tenant": {"data_type": "text", "nullable": False},
+        "id": {"data_type": "text", "nullable": False},
+        "location": {"data_type": "text"},
+        "setting_scope": {"data_type": "text", "nullable": False},
+        "level": {"data_type": "text"},
+        **SERVICE_COLUMNS,
+        "container_id": {"data_type": "text"},
+        "container_name": {"data_type": "text"},
+        "retention_period": {"data_type": "text"},
+        "retention_days": {"data_type": "bigint"},
+        "daily_retention_enabled": {"data_type": "bool"},
+        "custom_retention_enabled": {"data_type": "bool"},
+        "valid_from": {"data_type": "timestamp", "timezone": True},
+        "valid_to": {"data_type": "timestamp", "timezone": True},
+    },
+    merge_key=("setting_scope",),
+    history=True,
+)
+"""A version per level, service and container for as long as it was in force. The two switches are at level default."""
+
+
+class Retention(Companion):
+    """Reads the retention policy, of the central location where none is given."""
+
+    name = "retention"
+    scope = PERMISSION + "settings.read.all"
+    paths = ("/backup/m365/settings/retention-policy",)
+    tables = (TABLE,)
+
+    def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
+        """Add the policy of one location."""
+        policy = object_of(ask(location), self.paths[0])
+        if policy is None:
+            return
+        make = _Rows(ask.context.tenant, location, answers)
+        switches = ask.of(lambda: _switches(policy), "the retention policy")
+        make.add("default", NO_SERVICE, field(policy, "retentionPeriod"), **switches)
+        for item in rows_of(field(policy, "servicePolicies"), self.paths[0]):
+            service = answers.service(field(item, "serviceType"))
+            make.add("service", service, field(item, "retentionPeriod"))
+            unassigned = field(item, "unassignedObjectRetentionPeriod")
+            if unassigned not in (None, ""):
+                make.add("unassigned", service, unassigned)
+            for container in rows_of(field(item, "containerPolicies"), self.paths[0]):
+                make.container(service, container)
+
+
+class _Rows:
+    """Makes the rows of one location."""
+
+    def __init__(self, tenant: str, location: str | None, answers: Answers) -> None:
+        self._tenant, self._location, self._answers = tenant, location, answers
+
+    def container(self, service: Service, container: Mapping[str, Any]) -> None:
+        """Add the row of a container."""
+        identity = {
+            "container_id": _text(field(container, "containerId")),
+            "container_name": _text(field(container, "containerName")),
+        }
+        self.add("container", service, field(container, "retentionPeriod"), **identity)
+
+    def add(self, level: str, service: Service, period: object, **more: Any) -> None:
+        """Add a row; a period in no form that is known is kept as text and noted."""
+        row: Row = {
+            "tenant": self._tenant,
+            "location": self._location,
+            "setting_scope": scope_of(self._tenant, self._location),
+            "level": level,
+            **service.columns,
+            "service": service.service or None,
+            "container_id": None,
+            "container_name": None,
+            "retention_period": _text(period),
+            "retention_days": self._days(period),
+            "daily_retention_enabled": None,
+            "custom_retention_enabled": None,
+            **more,
+        }
+        self._answers.add_once(TABLE.name, {**row, "id": content_id(*row.values())})
+
+    def _days(self, period: object) -> int | None:
+        if period is None or period == "":
+            return None
+        try:
+            return parse_period(period)
+        except ValueError:
+            problem = "a retention period in a form that is not known"
+            self._answers.note("unknown_retention_period", problem, str(period))
+            return None
+
+
+def _switches(policy: Mapping[str, Any]) -> Row:
+    return {
+        "daily_retention_enabled": parse_flag(field(policy, "enableDailyRetentionPolicy")),
+        "custom_retention_enabled": parse_flag(field(policy, "enableCustomizedRetentionPolicy")),
+    }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or value == "" else storable(str(value))

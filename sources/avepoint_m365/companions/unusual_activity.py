@@ -1,0 +1,105 @@
+"""Unusual activity: how many sites look attacked, per service and UTC day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, Table, rows_of
+from avepoint_m365.companions.service_types import SERVICE_COLUMNS
+from avepoint_m365.companions.values import field, parse_whole
+
+FIRST_DAYS = 7
+"""Days before today that the first load asks for."""
+
+MOST_DAYS = 31
+"""Days that one load asks for at most, a request each, after a long pause."""
+
+TABLE = Table(
+    "unusual_activity",
+    {
+        "tenant": {"data_type": "text", "nullable": False},
+        "id": {"data_type": "text", "nullable": False},
+        "day": {"data_type": "date"},
+        "location": {"data_type": "text"},
+        "m365_tenant_id": {"data_type": "text"},
+        "tenant_owner": {"data_type": "text"},
+        **SERVICE_COLUMNS,
+        "potential_ransomware_attack_count": {"data_type": "bigint"},
+        "unusual_activities_count": {"data_type": "bigint"},
+        "day_complete": {"data_type": "bool"},
+        "fetched_at": {"data_type": "timestamp", "timezone": True},
+    },
+    primary_key=("tenant", "id"),
+)
+"""A row per UTC day, location and service. Counts are sites; the vendor's table swaps the two descriptions."""
+
+
+class UnusualActivity(Companion):
+    """Reads unusual activity, a request per UTC day: an answer does not say which day a count belongs to."""
+
+    name = "unusual_activity"
+    scope = PERMISSION + "unusualActivity.read.all"
+    paths = ("/backup/m365/cloudbackupunusualactivitydata", "/backup/m365/unusualactivitydata")
+    tables = (TABLE,)
+
+    def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
+        """Add the days of one location from the last that was still running to today."""
+        today = ask.context.now.date()
+        running = memory.setdefault("running_day", {})
+        place = location or ""
+        for day in _days(running.get(place), today):
+            start = datetime.combine(day, time(), UTC)
+            end = start + timedelta(days=1)
+            # The first generation calls the end EndTime; a server ignores the name that it does not know.
+            data = ask(location, startTime=_text(start), finishTime=_text(end), EndTime=_text(end))
+            rows: dict[str, Row] = {}
+            for item in rows_of(data, self.paths[0]):
+                row = self._row(ask, item, day, location, answers)
+                _add_counts(rows.setdefault(row["id"], row), row)
+            answers.add(TABLE.name, *rows.values())
+            running[place] = min(day, today).isoformat()
+
+    def _row(self, ask: Ask, item: Mapping[str, Any], day: date, location: str | None, answers: Answers) -> Row:
+        context, service = ask.context, answers.service(field(item, "serviceType"))
+        owner = str(field(item, "tenantId") or "")
+
+        def counts() -> Row:
+            return {
+                "potential_ransomware_attack_count": parse_whole(field(item, "potentialRansomwareAttackCount")),
+                "unusual_activities_count": parse_whole(field(item, "unusualActivitiesCount")),
+            }
+
+        return {
+            "tenant": context.tenant,
+            "id": f"{day}/{location or ''}/{service.service}/{owner}",
+            "day": day,
+            "location": location,
+            "m365_tenant_id": owner or None,
+            "tenant_owner": field(item, "tenantOwner"),
+            **service.columns,
+            **ask.of(counts, "unusual activity"),
+            "day_complete": day < context.now.date(),
+            "fetched_at": context.now,
+        }
+
+
+def _days(running: str | None, today: date) -> Iterator[date]:
+    """Yield the days to ask for, the oldest first."""
+    first = date.fromisoformat(running) if running else today - timedelta(days=FIRST_DAYS)
+    first = max(first, today - timedelta(days=MOST_DAYS))
+    for number in range((today - first).days + 1):
+        yield first + timedelta(days=number)
+
+
+def _add_counts(row: Row, other: Row) -> None:
+    """Add the counts of a second item of the same service, where the API lists one."""
+    if row is other:
+        return
+    for name in ("potential_ransomware_attack_count", "unusual_activities_count"):
+        row[name] = (row[name] or 0) + (other[name] or 0)
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,136 @@
+"""Values of the companion endpoints, in each form that the vendor's tables and samples show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from avepoint_m365.parse.values import parse_time
+
+MILLISECONDS_FROM = 100_000_000_000
+"""Epoch numbers from here on are milliseconds: as seconds they would lie beyond the year 5138."""
+
+TICKS_FROM = 100_000_000_000_000_000
+"""Numbers from here on are .NET ticks: tenths of microseconds since the year 1."""
+
+TICKS_AT_EPOCH = 621_355_968_000_000_000
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+DAYS_OF_UNIT = {"day": 1.0, "week": 7.0, "month": 365 / 12, "year": 365.0}
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2}(?:\.\d+)?)?\s*([AP])?\.?M?\.?", re.IGNORECASE)
+_PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(day|week|month|year)s?", re.IGNORECASE)
+_UNLIMITED = re.compile(r"\s*(unlimited|forever|indefinite(ly)?|never( expires?)?)\s*", re.IGNORECASE)
+
+
+def field(row: Mapping[str, Any], name: str) -> Any:
+    """Return a field of an answer, whatever the case of its name; None where it is missing."""
+    if name in row:
+        return row[name]
+    return next((value for key, value in row.items() if key.lower() == name.lower()), None)
+
+
+def parse_number(value: object) -> float | None:
+    """Return a number, also from a text with thousands separators.
+
+    Raises:
+        ValueError: for anything else; booleans are not numbers.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    text = value.replace(",", "").strip() if isinstance(value, str) else ""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
+    return float(text)
+
+
+def parse_whole(value: object) -> int | None:
+    """Return a whole number, also from a text.
+
+    Raises:
+        ValueError: for anything else, and for a fraction.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    number = parse_number(value)
+    if number is None:
+        return None
+    if not number.is_integer():
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def parse_moment(value: object) -> datetime | None:
+    """Return a time in UTC from ISO 8601, epoch seconds, epoch milliseconds or .NET ticks; None where there is none.
+
+    The unit of the vendor's numbers is undocumented, so it is told by their size. 0, null and "" mean no time.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    text = str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else value
+    if isinstance(text, str) and _NUMBER.fullmatch(text):
+        return _of_epoch(float(text) if "." in text else int(text))
+    return parse_time(text)
+
+
+def _of_epoch(number: float) -> datetime | None:
+    if number == 0:
+        return None
+    if number >= TICKS_FROM:
+        seconds = (number - TICKS_AT_EPOCH) / 10_000_000
+    else:
+        seconds = number / 1000 if number >= MILLISECONDS_FROM else number
+    try:
+        return EPOCH + timedelta(seconds=seconds)
+    except OverflowError as error:
+        raise ValueError("not a time") from error
+
+
+def parse_minute_of_day(value: object) -> int:
+    """Return the minute of the UTC day of a start time: a time stamp in any form, or a text such as ``9:00 AM``.
+
+    The vendor gives start times as time stamps of the current day. Only the time of day is the setting: a date would
+    make every day look like a change.
+
+    Raises:
+        ValueError: where the value is neither.
+    """
+    clock = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
+    if clock is None and isinstance(value, str) and re.match(r"\d{1,2}/\d{1,2}/\d{4}\s", value):
+        # The American form of a date, before a time of day.
+        clock = _CLOCK.fullmatch(value.split(maxsplit=1)[1].strip())
+    if clock is None:
+        moment = parse_moment(value)
+        if moment is None:
+            raise ValueError("not a time of day")
+        return moment.hour * 60 + moment.minute
+    hour, minute, half = int(clock[1]), int(clock[2]), (clock[3] or "").upper()
+    if half:
+        hour = hour % 12 + (12 if half == "P" else 0)
+    if hour > 23 or minute > 59:
+        raise ValueError("not a time of day")
+    return hour * 60 + minute
+
+
+def parse_period(value: object) -> int | None:
+    """Return the days of a retention period such as ``1 years``; None for Unlimited. A month is a twelfth of a year.
+
+    Raises:
+        ValueError: where the text is no period.
+    """
+    text = str(value).strip()
+    if _UNLIMITED.fullmatch(text):
+        return None
+    if text.isdigit():
+        return int(text)
+    parts = list(_PERIOD.finditer(text))
+    if not parts or _PERIOD.sub("", text).strip(" ,and"):
+        raise ValueError("not a period")
+    return round(sum(float(part[1]) * DAYS_OF_UNIT[part[2].lower()] for part in parts))
