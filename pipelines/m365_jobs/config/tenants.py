@@ -29,6 +29,9 @@ KEYS: Mapping[str, type] = {
 }
 """What a tenant may set for itself, beside ``credentials`` and ``trusted_hosts``, which are secret."""
 
+CALENDAR_KEYS = ("timezone", "backup_window")
+"""Keys of a tenant that the source has no use for; ``m365_jobs.config.calendar`` reads them."""
+
 _CREDENTIALS = {
     **dict.fromkeys(("client_id", "certificate_path", "expires_at"), False),
     **dict.fromkeys(("client_secret", "certificate_password"), True),
@@ -156,7 +159,7 @@ def _credentials(tenant: str) -> AvePointCredentials | None:
 
 
 def _refuse_unknown_keys(name: str) -> None:
-    known = [*KEYS, "trusted_hosts", "credentials"]
+    known = [*KEYS, *CALENDAR_KEYS, "trusted_hosts", "credentials"]
     parts: dict[tuple[str, ...], list[str]] = {(): known, ("credentials",): list(_CREDENTIALS)}
     for inner, keys in parts.items():
         path = (*TENANTS.split("."), name, *inner)

@@ -12,13 +12,16 @@ from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import SECTION
 
 from m365_jobs import marts
+from m365_jobs.config.tenants import CALENDAR_KEYS
 from m365_jobs.health.evaluate import max_data_age
 
 PROTECTION = frozenset(
     {*inspect.signature(marts.protection).parameters, *inspect.signature(max_data_age).parameters},
 )
 KNOWN = {
-    SECTION: frozenset({*inspect.signature(avepoint_m365).parameters, *PROTECTION, "protection", "tenants"}),
+    SECTION: frozenset(
+        {*inspect.signature(avepoint_m365).parameters, *PROTECTION, *CALENDAR_KEYS, "protection", "tenants"}
+    ),
     f"{SECTION}.protection": PROTECTION,
 }
 """Section to its keys. A tenant's section is looked at by whoever loads the tenant."""

@@ -113,15 +113,20 @@ def judge(pipeline: dlt.Pipeline, names: Sequence[str] = (), max_age_hours: floa
     if max_age_hours is not None and not max_age_hours > 0:
         raise UsageError(f"--max-age-hours {max_age_hours:g} must be above 0.")
     limit = max_data_age() if max_age_hours is None else max_age_hours
-    now = datetime.now(UTC)
     with open_scope(pipeline, names) as scope:
-        held = scope.held()
-        wanted = sorted({*held, *(names or tenants.configured())})
-        rows = _protection(scope, now, limit)
-        nameless = checks.nameless(scope)
-        reasons = [*_unprotected(rows, limit, nameless), *_unjudged(wanted, held, rows, nameless)]
-        reasons += [Reason(Kind(kind), **about) for kind, about in checks.found(scope)]
-        unrecorded = list(_unrecorded(pipeline, names or [*wanted, warehouse.configured_tenant()], scope))
+        return judge_scope(scope, pipeline, names, limit)
+
+
+def judge_scope(scope: Scope, pipeline: dlt.Pipeline, names: Sequence[str], limit: float) -> Health:
+    """Return the judgement of an open scope, such as that of the dashboard; ``limit`` is the allowed age of data."""
+    now = datetime.now(UTC)
+    held = scope.held()
+    wanted = sorted({*held, *(names or tenants.configured())})
+    rows = _protection(scope, now, limit)
+    nameless = checks.nameless(scope)
+    reasons = [*_unprotected(rows, limit, nameless), *_unjudged(wanted, held, rows, nameless)]
+    reasons += [Reason(Kind(kind), **about) for kind, about in checks.found(scope)]
+    unrecorded = list(_unrecorded(pipeline, names or [*wanted, warehouse.configured_tenant()], scope))
     newer = {one.tenant for one in unrecorded}
     reasons = [one for one in reasons if one.kind is not Kind.failed_load or one.tenant not in newer] + unrecorded
     reasons += _credentials(wanted)

@@ -1,0 +1,118 @@
+"""Time zone and backup window of a tenant: what a day and last night mean in charts, calendar and reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import dlt
+from avepoint_m365.config import SECTION
+from avepoint_m365.exceptions import ConfigurationError
+
+from m365_jobs.config.tenants import setting
+
+WINDOW = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*(?:-|–|to)\s*([01]?\d|2[0-3]):([0-5]\d)")
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class BackupWindow:
+    """The hours of a day in which backups start, such as 22:00-06:00, in the tenant's time zone."""
+
+    start: time
+    end: time
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}–{self.end:%H:%M}"
+
+    def last(self, until: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+        """Return the last window of which at least half has passed at ``until``, in UTC.
+
+        A load in the last hours of a window shows that window; a load in its first hours shows the night before.
+        """
+        day = until.astimezone(zone).date() + DAY
+        while True:
+            # Wall-clock times: on the two days of the year that have 23 or 25 hours, the window keeps its clock times.
+            start = datetime.combine(day, self.start, zone).astimezone(UTC)
+            end = datetime.combine(day + (DAY if self.end <= self.start else timedelta()), self.end, zone)
+            end = end.astimezone(UTC)
+            if start + (end - start) / 2 <= until:
+                return start, end
+            day -= DAY
+
+
+@dataclass(frozen=True)
+class TenantCalendar:
+    """What a day and last night mean for a tenant."""
+
+    zone: tzinfo = UTC
+    window: BackupWindow | None = None
+
+    @property
+    def zone_name(self) -> str:
+        """Return the IANA name of the time zone."""
+        return zone_name(self.zone)
+
+
+def zone_name(zone: tzinfo) -> str:
+    """Return the IANA name of a time zone."""
+    return str(getattr(zone, "key", None) or "UTC")
+
+
+def parse_zone(name: str, key: str) -> tzinfo:
+    """Return a time zone by its IANA name, such as Europe/Berlin. ``key`` names the setting in an error.
+
+    Raises:
+        ConfigurationError: for an unknown name.
+    """
+    try:
+        return UTC if name.upper() == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"{key}: time zone {name!r} is unknown. Write a name such as Europe/Berlin or UTC."
+        ) from error
+
+
+def parse_window(text: str, key: str) -> BackupWindow:
+    """Return a backup window such as 22:00-06:00. ``key`` names the setting in an error.
+
+    Raises:
+        ConfigurationError: for any other text.
+    """
+    match = WINDOW.fullmatch(text.strip())
+    if not match:
+        raise ConfigurationError(f"{key}: {text!r} is not a backup window. Write two times such as 22:00-06:00.")
+    hours = [int(part) for part in match.groups()]
+    return BackupWindow(time(hours[0], hours[1]), time(hours[2], hours[3]))
+
+
+def tenant_calendar(tenant: str) -> TenantCalendar:
+    """Return the calendar of a tenant: its own settings, else those of the section above, else UTC without a window.
+
+    Raises:
+        ConfigurationError: for an unknown time zone or an invalid backup window.
+    """
+    zone, window = _text(tenant, "timezone"), _text(tenant, "backup_window")
+    return TenantCalendar(
+        parse_zone(zone, f"{SECTION}.timezone") if zone else UTC,
+        parse_window(window, f"{SECTION}.backup_window") if window else None,
+    )
+
+
+def common_calendar(tenants: Sequence[str]) -> TenantCalendar:
+    """Return the calendar that all these tenants share; UTC without a window where they differ.
+
+    Raises:
+        ConfigurationError: for an unknown time zone or an invalid backup window.
+    """
+    calendars = {tenant_calendar(tenant) for tenant in tenants}
+    return calendars.pop() if len(calendars) == 1 else TenantCalendar()
+
+
+def _text(tenant: str, key: str) -> str | None:
+    value = setting(tenant, key, str)
+    value = dlt.config.get(f"{SECTION}.{key}") if value is None else value
+    return None if value is None else str(value).strip()

@@ -1,0 +1,54 @@
+"""Time zone and backup window of a tenant."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from avepoint_m365.exceptions import ConfigurationError
+from m365_jobs.config.calendar import common_calendar, parse_window, tenant_calendar
+
+BERLIN = ZoneInfo("Europe/Berlin")
+KEY = "SOURCES__AVEPOINT_M365__"
+
+
+def at(hour: int, minute: int = 0, day: int = 10) -> datetime:
+    return datetime(2026, 11, day, hour, minute, tzinfo=BERLIN)
+
+
+def test_last_night_is_the_last_window_of_which_at_least_half_has_passed() -> None:
+    window = parse_window("22:00-06:00", "backup_window")
+    night = (at(22, day=9), at(6))
+    assert window.last(at(8), BERLIN) == night
+    assert window.last(at(4), BERLIN) == night
+    assert window.last(at(23), BERLIN) == night
+    assert window.last(at(1, day=11), BERLIN) == night
+    assert window.last(at(2, day=11), BERLIN) == (at(22), at(6, day=11))
+
+
+def test_a_window_keeps_its_clock_times_when_the_clocks_change() -> None:
+    window = parse_window("22:00-06:00", "backup_window")
+    since, until = window.last(datetime(2026, 10, 25, 8, tzinfo=BERLIN), BERLIN)
+    assert since == datetime(2026, 10, 24, 20, tzinfo=UTC)
+    assert until == datetime(2026, 10, 25, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["22-6", "25:00-06:00", "nightly", ""])
+def test_a_window_that_cannot_be_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="22:00-06:00"):
+        parse_window(text, "backup_window")
+
+
+def test_a_tenant_inherits_the_calendar_that_it_does_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{KEY}TIMEZONE", "Europe/Berlin")
+    monkeypatch.setenv(f"{KEY}TENANTS__CONTOSO__BACKUP_WINDOW", "20:00-04:00")
+    monkeypatch.setenv(f"{KEY}TENANTS__FABRIKAM__TIMEZONE", "America/New_York")
+    assert tenant_calendar("contoso").zone_name == "Europe/Berlin"
+    assert str(tenant_calendar("contoso").window) == "20:00–04:00"
+    assert tenant_calendar("fabrikam").zone_name == "America/New_York"
+    assert common_calendar(["contoso", "fabrikam"]).zone_name == "UTC"
+
+
+def test_an_unknown_time_zone_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{KEY}TIMEZONE", "Mars/Olympus")
+    with pytest.raises(ConfigurationError, match=r"sources\.avepoint_m365\.timezone: time zone 'Mars/Olympus'"):
+        tenant_calendar("contoso")
