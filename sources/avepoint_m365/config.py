@@ -14,7 +14,7 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.typing import TSecretStrValue
 
-from avepoint_m365.api.auth import Identity, Secret
+from avepoint_m365.api.auth import ClientCredential, Secret
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.parse.times import in_utc
 from avepoint_m365.settings import (
@@ -44,7 +44,7 @@ class AvePointCredentials(CredentialsConfiguration):
     certificate_password: TSecretStrValue | None = None
     expires_at: str | None = None
 
-    def identity(self, section: str = SECTION) -> Identity:
+    def identity(self, section: str = SECTION) -> ClientCredential:
         """What proves who we are; errors say that the credentials are those of ``section``.
 
         Raises:

@@ -6,7 +6,7 @@ speaks in the names.
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 
 HOST = "https://graph-{}.avepointonlineservices.com"
 FEDRAMP_HOST = "https://graphusgovapi.online15.net"
@@ -90,18 +90,6 @@ class JobType(IntEnum):
     export = 3
     deletion = 4
     retention = 5
-
-
-class Endpoint(StrEnum):
-    """The two generations of the jobs endpoint; the value is the last part of the path."""
-
-    jobs = "jobs"
-    cloudbackupjobs = "cloudbackupjobs"
-
-    @property
-    def path(self) -> str:
-        """Path on the API host."""
-        return f"/backup/m365/{self.value}"
 
 
 PRIMARY_LOCATION = "PrimaryGeoLocation"

@@ -11,9 +11,9 @@ import dlt
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.connection import connect
+from avepoint_m365.api.page import JobsPage
 from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.exceptions import RefusedParametersError, SourceError
-from avepoint_m365.extract.pool import Answer
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
@@ -104,7 +104,7 @@ def _steps(tenant: Tenant) -> Iterator[Finding]:
     yield Finding("permission and API", True, f"{endpoint.path} answers")
 
 
-def _first_page(client: JobsClient) -> Answer:
+def _first_page(client: JobsClient) -> JobsPage:
     try:
         return client.ask({"pageSize": "10"})
     except RefusedParametersError:

@@ -1,7 +1,7 @@
-"""How one gets in: OAuth 2.0 client credentials, with a secret here or with a certificate (``certificate``).
+"""OAuth 2.0 client credentials, with a secret here or with a certificate (``certificate``), and their access tokens.
 
-One token per scope, each asked with exactly that scope, so that a permission which is missing does not take the
-others with it. A token is shared by all threads and lives in memory only.
+Each scope has a token of its own, requested with exactly that scope: a missing permission does not affect the
+others. A token is shared by all threads and lives in memory only.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import requests
 from requests.auth import AuthBase
 
-from avepoint_m365.exceptions import ApiError, AuthenticationError, MissingPermissionError
+from avepoint_m365.exceptions import ApiError, AuthenticationError, MissingPermissionError, SourceError
 
 RENEW_AHEAD = 120
-"""Seconds before its end at which a token is renewed, so that none ends while a request is under way."""
+"""Seconds before its end at which a token is renewed, so that none expires during a request."""
 
 OAUTH_ERRORS = (
     *("invalid_request", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "access_denied"),
     *("server_error", "temporarily_unavailable"),
 )
-"""What an identity service may say of a refusal (RFC 6749); other words are not repeated, they might be a secret."""
+"""Words of an identity service for a refusal (RFC 6749); others are not shown, since they might be a secret."""
 
 
-class Identity(Protocol):
-    """What proves who we are: turned into form fields for each token request."""
+class ClientCredential(Protocol):
+    """Credentials of the client: form fields for each token request."""
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it ends, in UTC, where it says so itself."""
+        """Return its end in UTC, if it contains one."""
 
     def proof(self, token_url: str) -> dict[str, str]:
-        """Form fields that go beside ``grant_type`` and ``scope``."""
+        """Return form fields beside ``grant_type`` and ``scope``."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown."""
+        """Return texts that must never be shown."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class Secret:
 
     @property
     def expires_at(self) -> None:
-        """A secret does not say when it ends."""
+        """Return None: a secret does not contain its end."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secret alone."""
+        """Return the secret."""
         return (self.client_secret,)
 
     def proof(self, token_url: str) -> dict[str, str]:
-        """The secret itself."""
+        """Return client id and secret."""
         return {"client_id": self.client_id, "client_secret": self.client_secret}
 
 
@@ -71,68 +71,83 @@ class Bearer(AuthBase):
     token: str = field(repr=False)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Adds the header."""
+        """Add the header."""
         request.headers["Authorization"] = f"Bearer {self.token}"
         return request
 
 
-class Tokens:
-    """The access token for one scope, shared by all threads and asked for when it is needed."""
+@dataclass
+class _Token:
+    """The access token of one scope."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    value: str | None = field(default=None, repr=False)
+    renew_at: float = 0.0
+
+
+class TokenCache:
+    """One access token per scope, shared by all threads and requested when it is needed."""
 
     def __init__(
-        self,
-        identity: Identity,
-        token_url: str,
-        scope: str,
-        post: Callable[[str, Mapping[str, str]], requests.Response],
+        self, credential: ClientCredential, token_url: str, post: Callable[[str, Mapping[str, str]], requests.Response]
     ) -> None:
-        """``post(url, form)`` sends the form and gives the response, whatever its status."""
-        self._identity, self._url, self._scope, self._post = identity, token_url, scope, post
+        """``post(url, form)`` sends the form and returns the response, whatever its status."""
+        self._credential, self._url, self._post = credential, token_url, post
         self._lock = threading.Lock()
-        self._token: str | None = None
-        self._renew_at = 0.0
-        self._secrets = set(identity.secrets)
+        self._tokens: dict[str, _Token] = {}
+        self._secrets = set(credential.secrets)
 
     def redact(self, text: str) -> str:
-        """``text`` without secrets and tokens, which a server might echo."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
+        """Return a text without secrets and tokens, which a server might echo."""
+        for secret in sorted(self._secrets.copy(), key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
-    def token(self) -> str:
-        """A token that lasts, asked for at most once however many threads wait."""
-        with self._lock:
-            if self._token is None or time.monotonic() >= self._renew_at:
-                self._token = self._ask()
-            return self._token
+    def token(self, scope: str) -> str:
+        """Return a valid token of a scope, requested at most once however many threads wait.
 
-    def reject(self, token: str) -> None:
-        """Forgets ``token`` after the API refused it, unless another thread already renewed it."""
-        with self._lock:
-            if self._token == token:
-                self._token = None
+        Raises:
+            SourceError: if the identity service refuses; other scopes are not affected.
+        """
+        entry = self._entry(scope)
+        with entry.lock:
+            if entry.value is None or time.monotonic() >= entry.renew_at:
+                entry.value, lifetime = self._request(scope)
+                entry.renew_at = time.monotonic() + max(lifetime - RENEW_AHEAD, lifetime / 2)
+            return entry.value
 
-    def _ask(self) -> str:
-        form = {"grant_type": "client_credentials", "scope": self._scope, **self._identity.proof(self._url)}
+    def reject(self, scope: str, token: str) -> None:
+        """Forget a token that the API refused, unless another thread already renewed it."""
+        entry = self._entry(scope)
+        with entry.lock:
+            if entry.value == token:
+                entry.value = None
+
+    def _entry(self, scope: str) -> _Token:
+        with self._lock:
+            return self._tokens.setdefault(scope, _Token())
+
+    def _request(self, scope: str) -> tuple[str, float]:
+        """Return a new token and its lifetime in seconds."""
+        form = {"grant_type": "client_credentials", "scope": scope, **self._credential.proof(self._url)}
         response = self._post(self._url, form)
         answer = _json_object(response)
         if response.status_code != 200:
-            raise self._refused(response.status_code, str(answer.get("error", "")))
+            raise self._refused(scope, response.status_code, str(answer.get("error", "")))
         token = answer.get("access_token")
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise AuthenticationError(
                 f"The identity service at {self._url} answered without an access token. Is token_url right?"
             )
         try:
-            lifetime = float(answer.get("expires_in", 3600))
+            lifetime = float(answer.get("expires_in", 3600))  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
             lifetime = 3600.0
         self._secrets.add(token)
-        self._renew_at = time.monotonic() + max(lifetime - RENEW_AHEAD, lifetime / 2)
-        return token
+        return token, lifetime
 
-    def _refused(self, status: int, error: str) -> Exception:
-        where = f"The identity service at {self._url} refused scope {self._scope} ({status}"
+    def _refused(self, scope: str, status: int, error: str) -> SourceError:
+        where = f"The identity service at {self._url} refused scope {scope} ({status}"
         if error == "invalid_client":
             return AuthenticationError(
                 f"{where}, invalid_client): the client id, secret or certificate is wrong or has expired. Look at the "
@@ -141,7 +156,7 @@ class Tokens:
             )
         if error == "invalid_scope":
             return MissingPermissionError(
-                f"{where}, invalid_scope): the permission is not granted. Add {self._scope} to the app registration "
+                f"{where}, invalid_scope): the permission is not granted. Add {scope} to the app registration "
                 "in AvePoint Online Services and wait a few minutes."
             )
         known = f", {error}" if error in OAUTH_ERRORS else ""
@@ -150,7 +165,7 @@ class Tokens:
         return AuthenticationError(f"{where}{known}): look at token_url, environment and the credentials.")
 
 
-def _json_object(response: requests.Response) -> Mapping[str, Any]:
+def _json_object(response: requests.Response) -> Mapping[str, object]:
     try:
         answer = response.json()
     except (ValueError, RecursionError):

@@ -9,15 +9,13 @@ import dlt
 from dlt.common.configuration import with_config
 from dlt.common.typing import SecretSentinel
 
-from avepoint_m365.api.client import JobsClient, Traffic
+from avepoint_m365.api.client import JobsClient
+from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.config import SECTION, Addresses, AvePointCredentials, resolve_addresses, unknown
+from avepoint_m365.endpoints import versions
 from avepoint_m365.exceptions import ConfigurationError
-from avepoint_m365.settings import Endpoint
 
 MOST_CONCURRENCY = 256
-
-ENDPOINTS = ("auto", *(one.value for one in Endpoint))
-
 
 TrustedHosts = Annotated[list[str], SecretSentinel] | None
 """Hosts that may be given credentials. Held to be a secret, so that dlt takes it from the environment or from secrets
@@ -43,17 +41,18 @@ def connect(
     endpoint: str = "auto",
     concurrency: int = 8,
     trusted_hosts: TrustedHosts = None,
-    traffic: Traffic | None = None,
+    stats: RequestStats | None = None,
 ) -> Connection:
     """A client for the settings of ``sources.avepoint_m365``; nothing is asked yet.
 
     Raises:
         ConfigurationError: naming the key, the value and the known values.
     """
-    if endpoint not in ENDPOINTS:
-        raise unknown("endpoint", endpoint, ENDPOINTS)
+    known = ("auto", *(version.name for version in versions()))
+    if endpoint not in known:
+        raise unknown("endpoint", endpoint, known)
     if not 1 <= concurrency <= MOST_CONCURRENCY:
         raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must lie between 1 and {MOST_CONCURRENCY}.")
     addresses = resolve_addresses(data_center, environment, base_url, token_url, trusted_hosts)
-    client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, traffic)
+    client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, stats)
     return Connection(client, addresses, credentials)

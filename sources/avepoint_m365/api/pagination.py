@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from urllib.parse import parse_qsl, urlsplit
 
-Params = dict[str, str]
+from avepoint_m365.api.page import Page
+from avepoint_m365.endpoints import Params
 
 MAX_STALE_PAGES = 3
 """Pages in a row without a new id that are read on over while the total promises more."""
 
 MAX_PAGES_AHEAD = 64
 """Pages of one listing asked for side by side at most, which bounds what is held of them."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of jobs, alike for both generations of the endpoint."""
-
-    rows: Sequence[object]
-    """The jobs as the API sent them (see ``records.Objects``), or, once they are read, their ids."""
-    total: int | None
-    """What the API says of the total; it does not say whether of all matches or of the page."""
-    next_link: str | None
-    """"" where the API says that nothing is left, None where it says nothing."""
-    errors: str = ""
-    """What the API says of errors beside these jobs: something may be missing."""
 
 
 def link_parameters(link: str | None) -> Params:

@@ -63,6 +63,11 @@ class Gate:
         self.pauses = 0
         """Pauses since the last answer that was not a 429."""
 
+    @property
+    def closed_until(self) -> float:
+        """Return the end of the pause, in monotonic seconds."""
+        return self._closed_until
+
     def allow_at_most(self, concurrency: int) -> None:
         """Lowers the limit to that of somebody who wants no more."""
         with self._changed:

@@ -12,10 +12,9 @@ from typing import Any
 import dlt
 from dlt.extract import DltResource
 
-from avepoint_m365.api.client import Traffic
 from avepoint_m365.api.connection import TrustedHosts, connect
+from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, is_due, resources
-from avepoint_m365.companions.client import ScopedClient
 from avepoint_m365.companions.registry import COMPANIONS, SERVICE_TYPES, TABLES, included
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.config import AvePointCredentials, check_locations
@@ -41,7 +40,7 @@ def companions_source(
     include: Any = "auto",
     concurrency: int = 8,
     trusted_hosts: TrustedHosts = None,
-    traffic: Traffic | None = None,
+    traffic: RequestStats | None = None,
     attempts: list[Attempt] | None = None,
 ) -> Iterator[DltResource]:
     """Return the companion resources of one tenant; each asks at most once a UTC day, whatever its outcome.
@@ -76,10 +75,10 @@ def companions_source(
             token_url,
             concurrency=concurrency,
             trusted_hosts=trusted_hosts,
-            traffic=traffic,
+            stats=traffic,
         )
         context = Context(
-            ScopedClient(connection), tenant, tuple(asked), _now(), explicit, [] if attempts is None else attempts
+            connection.client, tenant, tuple(asked), _now(), explicit, [] if attempts is None else attempts
         )
         for companion in companions:
             yield from resources(companion, context)

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.api.client import JobsClient, Traffic
-from avepoint_m365.api.pagination import Params
+from avepoint_m365.api.client import JobsClient
+from avepoint_m365.api.stats import RequestStats
+from avepoint_m365.endpoints import Params
 from avepoint_m365.extract.listing import Listing, Partition, PartitionReader, PartitionResult, Window, newest
 from avepoint_m365.extract.pool import Answer, Dispatcher, Reader
 from avepoint_m365.parse.values import TIME
@@ -28,7 +29,7 @@ class Progress:
     partitions: int = 0
     partitions_done: int = 0
     jobs: int = 0
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: RequestStats = field(default_factory=RequestStats)
     results: list[PartitionResult] = field(default_factory=list)
     """What was read, once all of it is."""
     cut_at: datetime | None = None
@@ -93,7 +94,7 @@ class Reading:
 
     def _ask_and_count(self, params: Params) -> Answer:
         answer = self._client.ask(params)
-        self._seen.update(answer.page.rows)  # type: ignore[arg-type]
+        self._seen.update(answer.page.rows)
         self._progress.jobs = self._jobs_before + len(self._seen)
         return answer
 

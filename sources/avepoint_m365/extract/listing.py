@@ -11,7 +11,8 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.api.pagination import Pager, Params
+from avepoint_m365.api.pagination import Pager
+from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
 from avepoint_m365.extract.pool import Answer, Reader
 from avepoint_m365.parse.values import FRAME, SEEN_AT
@@ -122,10 +123,10 @@ class Listing:
         """Keeps the jobs of pages, and what they say of the whole."""
         for answer in answers:
             self.sightings.append(answer.jobs)
-            self.ids.update(answer.page.rows)  # type: ignore[arg-type]
+            self.ids.update(answer.page.rows)
             self.requests += 1
             self.retries += answer.attempts - 1
-            self.endpoint = answer.endpoint.value
+            self.endpoint = answer.endpoint.name
             if answer.page.total is not None:
                 self.reported_total = answer.page.total
             self.errors = answer.page.errors or self.errors
@@ -401,7 +402,7 @@ class PartitionReader:
             again = yield pager.first(self._first_index)
             ids = set(again[0].page.rows)
             moved |= ids != first
-            pager.seen_ids |= ids  # type: ignore[arg-type]
+            pager.seen_ids |= ids
             listing.add(again)
             totals.append(again[0].page.total)
             moved |= matches and len(set(totals)) > 1
@@ -420,7 +421,7 @@ class PartitionReader:
         """Keeps pages; whether one overlaps those before it in part, which pages do only when they move."""
         overlaps = False
         for answer in answers:
-            ids: set[str] = set(answer.page.rows)  # type: ignore[arg-type]
+            ids: set[str] = set(answer.page.rows)
             new = len(ids - pager.seen_ids)
             overlaps |= 0 < new < len(ids)
             pager.seen_ids |= ids

@@ -13,26 +13,13 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-import pyarrow as pa
+from avepoint_m365.api.page import JobsPage as Answer
+from avepoint_m365.endpoints import Params
 
-from avepoint_m365.api.pagination import Page, Params
-from avepoint_m365.settings import Endpoint
+__all__ = ["Answer", "Dispatcher", "Reader"]
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A page whose jobs have been read."""
-
-    page: Page
-    """``rows`` are the ids."""
-    jobs: pa.Table
-    """As ``records.FRAME``, in the order of the ids."""
-    endpoint: Endpoint
-    attempts: int
-    """How often the request was sent."""
 
 
 Reader = Generator[list[Params], list[Answer], Result]

@@ -1,25 +1,29 @@
-"""Answers in the form that the vendor documents, from JSON straight into Arrow.
+"""Bodies in the documented form, from JSON straight into Arrow: the fast parser.
 
 100,000 jobs take 0.3 s of a processor that way, beside other threads, where Python's JSON and its dictionaries take
-0.9 s that no other thread can use. Whatever is in another form is left to those.
+0.9 s that no other thread can use. Any other form is left to the tolerant parser (``objects``).
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from avepoint_m365.parse.values import COUNT, DETAIL_SPELLINGS, FLAG, TEXT
+from avepoint_m365.parse.fields import JobFields
+from avepoint_m365.parse.names import DETAIL_SPELLINGS, ERROR_SPELLINGS
+from avepoint_m365.parse.values import COUNT, FLAG, TEXT
+
+_DETAILS = {name: spellings[:2] for name, spellings in DETAIL_SPELLINGS.items()}
+"""Column to the vendor's spellings of its count: the table's, then the sample's."""
 
 _ERROR = pa.struct([("isErrorCode", FLAG), ("value", TEXT), ("url", TEXT), ("number", COUNT)])
 _JOB = pa.struct(
     [
         *((name, TEXT) for name in ("id", "state", "startTime", "finishTime", "duration")),
-        ("backupDetails", pa.struct([(name, COUNT) for names in DETAIL_SPELLINGS.values() for name in names])),
+        ("backupDetails", pa.struct([(name, COUNT) for names in _DETAILS.values() for name in names])),
         ("jobErrors", pa.list_(_ERROR)),
     ]
 )
@@ -55,7 +59,7 @@ def _depth(content: bytes) -> int:
     return pc.max(pc.cumulative_sum(signs.cast(pa.int32()))).as_py() or 0
 
 
-def read_documented(content: bytes) -> dict[str, Any] | None:
+def read_documented(content: bytes) -> dict[str, object] | None:
     """The body of an answer, with its jobs as an array of structs under the name that they have in it.
 
     None where a value or a field of a job has a form that is not documented, or where there is no list of jobs.
@@ -83,7 +87,7 @@ def read_documented(content: bytes) -> dict[str, Any] | None:
     if any(_holds_times(type) for type in around.schema.types):
         # Made of a text, perhaps of a link.
         return None
-    rest: dict[str, Any] = around.to_pylist()[0]
+    rest: dict[str, object] = around.to_pylist()[0]
     if rest["timestamp"] is None:
         del rest["timestamp"]
     return {**rest, found[0]: jobs}
@@ -93,3 +97,20 @@ def _holds_times(type: pa.DataType) -> bool:
     """Whether a type is one of times, or has one within."""
     inner = (type.field(index).type for index in range(type.num_fields))
     return pa.types.is_timestamp(type) or any(map(_holds_times, inner))
+
+
+def documented_fields(jobs: pa.StructArray) -> JobFields:
+    """Return the fields of jobs that ``read_documented`` gave."""
+    details, errors = pc.struct_field(jobs, "backupDetails"), pc.struct_field(jobs, "jobErrors")
+    each = errors.flatten()
+    return JobFields(
+        pc.struct_field(jobs, "id"),
+        {name: pc.struct_field(jobs, name) for name in ("state", "startTime", "finishTime", "duration")},
+        {
+            name: pc.coalesce(*(pc.struct_field(details, spelling) for spelling in spellings))
+            for name, spellings in _DETAILS.items()
+        },
+        pc.fill_null(pc.list_value_length(errors), 0).to_pylist(),
+        {name: pc.struct_field(each, name) for name in ERROR_SPELLINGS},
+        pa.nulls(len(jobs), TEXT),
+    )

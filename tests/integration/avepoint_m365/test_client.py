@@ -10,8 +10,9 @@ import requests
 import responses
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.api.pagination import Page
+from avepoint_m365.api.page import Page
 from avepoint_m365.config import Addresses, resolve_addresses
+from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS
 from avepoint_m365.exceptions import (
     ApiError,
     AuthenticationError,
@@ -22,11 +23,11 @@ from avepoint_m365.exceptions import (
     RefusedParametersError,
     ThrottledError,
 )
-from avepoint_m365.settings import BASE_URLS, TOKEN_URLS, Endpoint
+from avepoint_m365.settings import BASE_URLS, TOKEN_URLS
 
 ADDRESSES = Addresses(BASE_URLS["us"], TOKEN_URLS["commercial"])
-FIRST = ADDRESSES.base_url + Endpoint.jobs.path
-SECOND = ADDRESSES.base_url + Endpoint.cloudbackupjobs.path
+FIRST = ADDRESSES.base_url + JOBS.path
+SECOND = ADDRESSES.base_url + CLOUD_BACKUP_JOBS.path
 SECRET = uuid.uuid4().hex
 
 
@@ -48,7 +49,7 @@ def test_the_first_generation_is_asked_first(api: responses.RequestsMock) -> Non
     grant(api)
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
     answer = client().ask({"objectType": "1"})
-    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), Endpoint.jobs)
+    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), JOBS)
 
 
 @pytest.mark.parametrize("job", [{"id": "1"}, {"id": 1}])
@@ -66,9 +67,9 @@ def test_auto_takes_the_second_generation_where_the_first_is_refused(api: respon
     api.get(SECOND, json={"data": [{"id": "1"}], "metadata": {"totalNumber": 1, "nextLink": ""}})
     jobs = client()
     answer = jobs.ask({})
-    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), Endpoint.cloudbackupjobs)
+    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), CLOUD_BACKUP_JOBS)
     asked = len(api.calls)
-    jobs.page({})
+    jobs.ask({})
     assert len(api.calls) == asked + 1, "the answer is remembered"
 
 
@@ -77,7 +78,7 @@ def test_a_token_is_renewed_once_on_a_401(api: responses.RequestsMock) -> None:
     grant(api, "fresh")
     api.get(FIRST, status=401)
     api.get(FIRST, json={"jobs": [], "totalNumber": 0, "nextLink": ""})
-    client("jobs").page({})
+    client("jobs").ask({})
     sent = [call.request.headers["Authorization"] for call in api.calls if call.request.method == "GET"]
     assert sent == ["Bearer stale", "Bearer fresh"]
 
@@ -86,7 +87,7 @@ def test_a_403_names_the_permission_to_grant(api: responses.RequestsMock) -> Non
     grant(api)
     api.get(FIRST, status=403, body="<html>no</html>", headers={"x-request-id": "abc-1"})
     with pytest.raises(MissingPermissionError, match=r"abc-1.*microsoft365backup\.jobInfo\.read\.all"):
-        client("jobs").page({})
+        client("jobs").ask({})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_a_refused_token_names_its_cure_and_no_secret(
 ) -> None:
     api.post(ADDRESSES.token_url, status=400, json={"error": error, "error_description": SECRET})
     with pytest.raises(expected, match=cure) as caught:
-        client("jobs").page({})
+        client("jobs").ask({})
     assert SECRET not in str(caught.value)
 
 
@@ -116,7 +117,7 @@ def test_what_an_error_says_twice_is_shown_once(api: responses.RequestsMock) -> 
     for path in (FIRST, SECOND):
         api.get(path, status=404, json={"statusCode": 404, "message": said, "errors": [{"message": said}]})
     with pytest.raises(EndpointMissingError, match=r"answered 404: The resource does not exist\. This host"):
-        client().page({})
+        client().ask({})
 
 
 @pytest.mark.parametrize("lists", [{}, {"jobs": None}, {"jobs": None, "totalNumber": None, "nextLink": None}])
@@ -210,7 +211,7 @@ def test_a_200_that_tells_of_an_error_to_the_end_names_the_same_cure_as_that_sta
     grant(api)
     api.get(SECOND, json=envelope(said))
     with pytest.raises(expected, match=f"answered 200, but says {said}: It is busy.*{cure}"):
-        client("cloudbackupjobs").page({})
+        client("cloudbackupjobs").ask({})
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock)
     grant(api)
     api.get(SECOND, json={"statusCode": 200, "data": None, "errors": [{"message": "EUR is down"}]})
     with pytest.raises(ApiError, match="the answer holds errors: EUR is down"):
-        client("cloudbackupjobs").page({})
+        client("cloudbackupjobs").ask({})
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_what_the_api_says_of_an_error_is_shown_in_whatever_form(
     grant(api)
     api.get(FIRST, status=400, json=body)
     with pytest.raises(RefusedParametersError, match=said):
-        client("jobs").page({})
+        client("jobs").ask({})
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=iso-8859-1", "text/plain"])
@@ -333,7 +334,7 @@ def test_a_redirect_is_not_followed(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(FIRST, status=302, headers={"Location": "https://evil.example/"})
     with pytest.raises(ApiError, match="Redirects are not followed"):
-        client("jobs").page({})
+        client("jobs").ask({})
     assert {call.request.url.split("?")[0] for call in api.calls} == {ADDRESSES.token_url, FIRST}
 
 

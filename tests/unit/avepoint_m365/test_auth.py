@@ -17,6 +17,7 @@ from avepoint_m365.api.certificate import Certificate, load_certificate
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.config import Addresses
 from avepoint_m365.exceptions import AuthenticationError, ConfigurationError
+from avepoint_m365.settings import JOBS_SCOPE
 from avepoint_simulator import Simulator, make_world
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -67,7 +68,7 @@ def test_a_certificate_gets_a_page_over_real_http(tmp_path: Path, made: Made, fo
     with Simulator(make_world(3), public_key=made.key.public_key()) as simulator:
         identity = load_certificate(simulator.client_id, write(tmp_path, made, form, password), password)
         client = JobsClient(Addresses(simulator.base_url, simulator.token_url), identity, "jobs", 2)
-        assert len(client.page({})[0].rows) == 3
+        assert len(client.ask({}).page.rows) == 3
         assert identity.expires_at == made.certificate.not_valid_after_utc
 
 
@@ -130,10 +131,10 @@ def together(count: int, work: Any) -> list[Any]:
 def test_many_threads_ask_for_one_token_and_renew_it_once() -> None:
     with Simulator(make_world(3)) as simulator:
         client = connect(simulator)
-        together(16, lambda: client.page({}))
+        together(16, lambda: client.ask({}))
         assert simulator.token_requests == 1
         simulator.expire_tokens()
-        together(16, lambda: client.page({}))
+        together(16, lambda: client.ask({}))
         assert simulator.token_requests == 2
 
 
@@ -156,7 +157,7 @@ def test_a_second_401_is_the_end() -> None:
 
     with Simulator(make_world(3), fault=lambda asked: Answer(401)) as simulator:
         with pytest.raises(AuthenticationError, match="fresh token is refused as well"):
-            connect(simulator).page({})
+            connect(simulator).ask({})
         assert (len(simulator.asked), simulator.token_requests) == (2, 2)
 
 
@@ -165,7 +166,7 @@ def test_a_netrc_does_not_replace_the_token(tmp_path: Path, monkeypatch: pytest.
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with Simulator(make_world(3)) as simulator:
-        assert len(connect(simulator).page({})[0].rows) == 3
+        assert len(connect(simulator).ask({}).page.rows) == 3
 
 
 def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixture, made: Made) -> None:
@@ -173,8 +174,8 @@ def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixt
     tokens: list[str] = []
     with Simulator(make_world(3)) as simulator:
         client = connect(simulator)
-        client.page({})
-        tokens.append(client._tokens.token())
+        client.ask({})
+        tokens.append(client._tokens.token(JOBS_SCOPE))
         shown = [
             repr(Secret("client", simulator.client_secret)),
             repr(client),
@@ -183,11 +184,11 @@ def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixt
         simulator.client_secret = "changed"
         simulator.expire_tokens()
         with pytest.raises(AuthenticationError) as caught:
-            client.page({})
+            client.ask({})
         error: BaseException | None = caught.value
         while error is not None:
             shown.append(repr(error))
             error = error.__cause__ or error.__context__
     everything = caplog.text + "".join(shown)
-    for secret in (*tokens, client._tokens._identity.client_secret):
+    for secret in (*tokens, client._tokens._credential.client_secret):
         assert secret not in everything

@@ -3,16 +3,16 @@
 import threading
 
 import pytest
-from avepoint_m365.api.pagination import Page, Params
+from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import ApiError, SourceError
 from avepoint_m365.extract.pool import Answer, Dispatcher, Reader
-from avepoint_m365.parse.values import read_jobs
-from avepoint_m365.settings import Endpoint
+
+from tests.support.pages import jobs_page
 
 
 def answer(params: Params) -> Answer:
     """A page with one job, named after what was asked."""
-    return Answer(Page([params["id"]], None, None), read_jobs([params]), Endpoint.jobs, 1)
+    return jobs_page([params])
 
 
 def reader(name: str, rounds: list[int]) -> Reader[list[list[object]]]:

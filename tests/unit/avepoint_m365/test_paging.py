@@ -3,7 +3,9 @@
 from urllib.parse import urlencode
 
 import pytest
-from avepoint_m365.api.pagination import Page, Pager, Params
+from avepoint_m365.api.page import Page
+from avepoint_m365.api.pagination import Pager
+from avepoint_m365.endpoints import Params
 from hypothesis import given
 from hypothesis import strategies as st
 

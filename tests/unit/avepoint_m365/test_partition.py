@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from avepoint_m365.api.pagination import Page, Params
+from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
 from avepoint_m365.extract.listing import Partition, PartitionReader, PartitionResult, Window
 from avepoint_m365.extract.pool import Answer, Reader
-from avepoint_m365.parse.values import SEEN_AT, read_jobs
-from avepoint_m365.settings import Endpoint, JobType, ObjectType
+from avepoint_m365.settings import JobType, ObjectType
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from tests.support.pages import jobs_page
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 PARTITION = Partition(None, ObjectType.teams, Window(DAY, DAY, DAY))
@@ -87,14 +87,11 @@ class Server:
             "none": None,
         }[self.link]
         raw = [{"id": str(one), "state": "Finished"} for one in rows]
-        table = read_jobs(raw)
-        table = table.append_column(SEEN_AT, pa.array([len(self.asked)] * len(rows), pa.int64()))
-        ids = [str(one) for one in rows]
         said = "EUR is down" if len(self.asked) <= self.errors else ""
         if index > 0 and not rows and self.beyond == "nothing":
             total = 0
         leads_on = more or (self.link == "endless" and bool(rows))
-        return Answer(Page(ids, total, link if leads_on or link is None else "", said), table, Endpoint.jobs, 1)
+        return jobs_page(raw, total, link if leads_on or link is None else "", said, seen_at=len(self.asked))
 
 
 def run(server: Server, reader: Reader[Any]) -> Any:
@@ -256,9 +253,9 @@ def test_empty_pages_on_the_way_are_passed_where_a_link_leads_on() -> None:
 
         def answer(self, params: Params) -> Answer:
             answer = super().answer(params)
-            if not 20 <= int((answer.page.rows or [0])[0]) < 60:  # type: ignore[call-overload]
+            if not 20 <= int((answer.page.rows or [0])[0]) < 60:
                 return answer
-            return Answer(Page([], None, answer.page.next_link), answer.jobs.slice(0, 0), Endpoint.jobs, 1)
+            return jobs_page([], None, answer.page.next_link)
 
     result = read(Filtering(137, 20, total="absent"), split=False)
     assert sorted(map(int, result.jobs["id"].to_pylist())) == [*range(20), *range(60, 137)]
@@ -268,9 +265,7 @@ def test_empty_pages_on_the_way_are_passed_where_a_link_leads_on() -> None:
 def test_no_jobs_beside_a_total_that_promises_some_is_not_complete() -> None:
     class Hiding(Server):
         def answer(self, params: Params) -> Answer:
-            return Answer(
-                Page([], 137, ""), read_jobs([]).append_column(SEEN_AT, pa.array([], pa.int64())), Endpoint.jobs, 1
-            )
+            return jobs_page([], 137, "")
 
     assert not read(Hiding()).complete
     assert not run(Hiding(), PartitionReader(500, split_job_types=True).peek(PARTITION)).complete

@@ -4,15 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from avepoint_m365.api.pagination import Page, Params
+from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import RefusedParametersError
 from avepoint_m365.extract.extraction import Progress, Reading
 from avepoint_m365.extract.listing import Partition, PartitionReader, Window
 from avepoint_m365.extract.pool import Answer
-from avepoint_m365.parse.values import SEEN_AT, read_jobs
-from avepoint_m365.settings import Endpoint, ObjectType
+from avepoint_m365.settings import ObjectType
+
+from tests.support.pages import jobs_page
 
 TIMES = {
     "by day": ("2026-01-05T08:00:00Z", "2026-01-05T11:00:00Z"),
@@ -38,8 +38,7 @@ class Api:
         first, compared_first, compared_last, last = (one[: self._letters] for one in known)
         shown = first <= compared_first and compared_last <= last and params["jobType"] in ("0", "1")
         rows = [self._job] if shown else []
-        jobs = read_jobs(rows).append_column(SEEN_AT, pa.array([1] * len(rows), pa.int64()))
-        return Answer(Page(jobs["id"].to_pylist(), len(rows), ""), jobs, Endpoint.jobs, 1)
+        return jobs_page(rows, len(rows), "", seen_at=1)
 
 
 @pytest.mark.parametrize(

@@ -100,9 +100,9 @@ def test_a_server_with_a_limit_is_not_hammered() -> None:
     with Simulator(world, per_second=15) as simulator:
         jobs = client(simulator)
         assert read_pages(jobs, 10) == {job.id for job in world.visible()}
-        served = len(simulator.asked) - jobs.traffic.throttled
+        served = len(simulator.asked) - jobs.stats.throttled
         assert served >= 31
-        assert jobs.traffic.throttled <= served / 2
+        assert jobs.stats.throttled <= served / 2
 
 
 def test_a_server_that_serves_nobody_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,5 +124,5 @@ def test_timeouts_and_retries_are_those_of_dlts_configuration(monkeypatch: pytes
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
     with Simulator(make_world(3), fault=lambda asked: Answer(503)) as simulator:
         with pytest.raises(Exception, match="answered 503"):
-            client(simulator).page({})
+            client(simulator).ask({})
         assert len(simulator.asked) == 4

@@ -1,0 +1,105 @@
+"""The body of a response: its JSON, the status that it tells, and what it says of an error."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+
+import requests
+
+from avepoint_m365.exceptions import storable
+from avepoint_m365.parse.jobs import is_too_deep
+from avepoint_m365.parse.times import in_utc
+
+REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
+
+_TELLS_OF_AN_ERROR = re.compile(rb'"statusCode"\s*:\s*"?[4-9]\d\d')
+"""In bodies that may tell of an error beside 200; the others need not be decoded to know."""
+
+_EDGE = 4096
+"""Bytes at both ends of a body that are searched for it. An error is short, and jobs fill what lies between."""
+
+
+def status(response: requests.Response) -> int:
+    """The status of an answer: where HTTP says 200, that of an error which the body tells of."""
+    content = response.content
+    if response.status_code == 200 and any(map(_TELLS_OF_AN_ERROR.search, (content[:_EDGE], content[-_EDGE:]))):
+        return told_status(decode(response)) or 200
+    return response.status_code
+
+
+def told_status(body: object) -> int | None:
+    """The status of an error that a body tells of, if it does."""
+    # Cut where Python would refuse to make a number of it.
+    said = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""
+    return int(said) if said.isdecimal() and int(said) >= 400 else None
+
+
+def is_cut(response: requests.Response) -> bool:
+    """Whether an answer's body is no whole object of JSON, since a proxy cut or replaced it; read only where it may be
+    so."""
+    content = response.content
+    if content[-64:].rstrip()[-1:] != b"}":
+        return True
+    return content.count(b"{") != content.count(b"}") and decode(response) is None
+
+
+def describe(path: str, params: Mapping[str, str], response: requests.Response) -> str:
+    """Return where something happened: path, parameters, status and the request id worth quoting to the vendor."""
+    asked = " ".join(f"{name}={value}" for name, value in params.items())
+    ids = (response.headers.get(name) for name in REQUEST_ID_HEADERS)
+    request_id = next((text for text in ids if text), None)
+    said = status(response)
+    return (
+        f"GET {path} ({asked}) answered {response.status_code}"
+        + (f", but says {said}" if said != response.status_code else "")
+        + (f", request id {request_id}" if request_id else "")
+    )
+
+
+def server_time(response: requests.Response) -> datetime | None:
+    """Return the server's clock in UTC, from the header ``Date``."""
+    try:
+        moment = parsedate_to_datetime(response.headers.get("Date") or "")
+        return in_utc(moment)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def decode(response: requests.Response) -> object:
+    """The body; None where it is not JSON, or nested deeper than anybody's. It is UTF-8, whatever the header says, or
+    else what the header says."""
+    if is_too_deep(response.content):
+        return None
+    for read in (partial(json.loads, response.content), response.json):
+        try:
+            # A line break in a text that is not escaped does no harm.
+            return read(strict=False)
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def message(body: object) -> str:
+    """What the API says of an error: in its envelope, or all texts of another object; nothing where the body is HTML or
+    empty."""
+    if not isinstance(body, Mapping):
+        return ""
+    errors = body.get("errors")
+    details = [one for one in errors if isinstance(one, Mapping)] if isinstance(errors, list) else []
+    said = [str(text) for text in (body.get("message"), *(one.get("message") for one in details)) if text]
+    # The envelope often says the same twice.
+    return storable(" ".join(dict.fromkeys(text[:200] for text in said or _texts(body))))[:1000]
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts within a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(one)

@@ -1,0 +1,62 @@
+"""A page of jobs, as the client returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from avepoint_m365.endpoints import EndpointVersion
+from avepoint_m365.parse.raw import ParsedJobs, RawJobs, Unreadable, parse_raw
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says of itself, alike for all generations of the endpoint."""
+
+    rows: Sequence[str]
+    """The ids of its jobs, in order."""
+    total: int | None
+    """The API's total; it does not say if all matches or the page's are counted."""
+    next_link: str | None
+    """"" if the API says that nothing is left, None if it says nothing."""
+    errors: str = ""
+    """Errors that the API reports beside these jobs: something may be missing."""
+
+
+@dataclass(frozen=True)
+class JobsPage:
+    """A page and its jobs, which are parsed when they are asked for.
+
+    To parse the jobs of many pages in one go, which takes a fraction of the time, use ``parse_pages``.
+    """
+
+    page: Page
+    raw: RawJobs
+    endpoint: EndpointVersion
+    attempts: int = 1
+    """How often the request was sent."""
+    server_time: datetime | None = None
+    """The server's clock (UTC), from the header ``Date``."""
+
+    @property
+    def jobs(self) -> pa.Table:
+        """Return the jobs as ``FRAME`` with ``SEEN_AT``."""
+        return self.raw.parsed.jobs
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Return the values that could not be parsed; the jobs have null there."""
+        return self.raw.parsed.unreadable
+
+    @property
+    def missing_fields(self) -> frozenset[str]:
+        """Return the fields of a job that no job of the page has."""
+        return self.raw.parsed.missing_fields
+
+
+def parse_pages(pages: Sequence[JobsPage]) -> ParsedJobs:
+    """Return the jobs of many pages, in their order; a job on several pages has several rows."""
+    return parse_raw([page.raw for page in pages])

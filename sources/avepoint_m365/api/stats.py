@@ -1,0 +1,75 @@
+"""What a client reports while it works: attempts, what it waits for; and the token that cancels it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from avepoint_m365.exceptions import InterruptedLoadError
+
+
+class CancelToken(threading.Event):
+    """Set from any thread: no further request is sent, and callers get an error."""
+
+    def raise_if_set(self) -> None:
+        """Do nothing unless the token is set.
+
+        Raises:
+            InterruptedLoadError: if it is.
+        """
+        if self.is_set():
+            raise InterruptedLoadError
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A reason why requests wait, for a person to read."""
+
+    reason: str
+    """throttled, unreachable, or the status of an error such as 503."""
+    attempt: int = 0
+    attempts: int = 0
+    until: float | None = None
+    """End of the wait, in monotonic seconds, if it is known."""
+
+    def __str__(self) -> str:
+        """Return the wait in words."""
+        if self.until is not None:
+            return f"{self.reason}, resumes in {max(round(self.until - time.monotonic()), 1)} s"
+        return f"{self.reason}, attempt {self.attempt} of {self.attempts}"
+
+
+class RequestStats:
+    """Counts attempts of requests, in all and of each thread; the transport reports each of them."""
+
+    def __init__(self) -> None:
+        self._lock, self._local = threading.Lock(), threading.local()
+        self.attempts = 0
+        self.throttled = 0
+        """Responses with 429."""
+        self.interrupted = CancelToken()
+        self._wait: Wait | None = None
+
+    @property
+    def attempts_of_thread(self) -> int:
+        """Return the attempts of the calling thread so far."""
+        return getattr(self._local, "attempts", 0)
+
+    @property
+    def waiting(self) -> Wait | None:
+        """Return what requests wait for; None while responses arrive."""
+        wait = self._wait
+        over = wait is not None and wait.until is not None and wait.until < time.monotonic()
+        return None if over else wait
+
+    def count(self, throttled: bool) -> None:
+        """Count one attempt."""
+        self._local.attempts = self.attempts_of_thread + 1
+        with self._lock:
+            self.attempts += 1
+            self.throttled += throttled
+
+    def wait_for(self, wait: Wait | None) -> None:
+        """Show what requests wait for; None for nothing."""
+        self._wait = wait

@@ -1,0 +1,168 @@
+"""HTTP to one API host: retries, rate limit, timeouts, proxies.
+
+GET to the API and POST to the token URL are the only requests. No redirect is followed, so that a token never reaches
+another host. TLS 1.2 with verification is the default of urllib3 2.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import dlt
+import requests
+from dlt.common.configuration import with_config
+from dlt.common.configuration.specs import RuntimeConfiguration
+from dlt.sources.helpers.requests import Client
+from requests.auth import AuthBase
+
+from avepoint_m365.api.body import is_cut, status
+from avepoint_m365.api.rate_limit import gate_of, retry_after
+from avepoint_m365.api.stats import RequestStats, Wait
+from avepoint_m365.config import is_loopback
+from avepoint_m365.exceptions import ConfigurationError, UnreachableError
+
+_LOST = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+"""What requests raises if a response does not arrive whole."""
+
+GATEWAY_TIMEOUT_ATTEMPTS = 2
+"""A 504 comes after a minute or more, and again for the same page: more attempts would only delay a smaller page."""
+
+
+@with_config(spec=RuntimeConfiguration)
+def _runtime(config: RuntimeConfiguration = dlt.config.value) -> RuntimeConfiguration:
+    """Return dlt's settings of timeouts and retries.
+
+    Raises:
+        ConfigurationError: for values with which no request would be sent, or without end.
+    """
+    for key, least in {"request_max_attempts": 1, "request_backoff_factor": 0, "request_max_retry_delay": 0}.items():
+        value = getattr(config, key)
+        if isinstance(value, int | float) and value < least:
+            raise ConfigurationError(f"runtime.{key} = {value} must be {least} or more.")
+    return config
+
+
+class Transport:
+    """Sends requests for all threads of a client."""
+
+    def __init__(self, base_url: str, concurrency: int, stats: RequestStats) -> None:
+        self.stats = stats
+        self._runtime = _runtime()
+        self._attempts = int(self._runtime.request_max_attempts)
+        # dlt's client repeats lost responses and 5xx. A 429 concerns all workers, so the rate limiter handles it.
+        self._http = Client(
+            request_timeout=self._runtime.request_timeout,
+            request_max_attempts=self._attempts,
+            request_backoff_factor=self._runtime.request_backoff_factor,
+            request_max_retry_delay=self._runtime.request_max_retry_delay,
+            max_connections=concurrency,
+            raise_for_status=False,
+            # dlt's own conditions would come first and leave out the predicate that counts.
+            status_codes=(),
+            exceptions=(),
+            retry_condition=[self._observe],
+        )
+        self._gate = gate_of(base_url, concurrency)
+        self._surroundings: dict[str, dict[str, Any]] = {}
+        self._sending = threading.local()
+
+    def get(self, url: str, params: Mapping[str, str], auth: AuthBase) -> requests.Response:
+        """Return the response to a GET, whatever its status.
+
+        Raises:
+            UnreachableError: if none arrives.
+        """
+        return self._through_the_gate(url, lambda: self._request("GET", url, params=params, auth=auth))
+
+    def post_form(self, url: str, data: Mapping[str, str]) -> requests.Response:
+        """Return the response to a POST of a form, whatever its status.
+
+        Raises:
+            UnreachableError: if none arrives.
+        """
+        return self._through_the_gate(url, lambda: self._request("POST", url, data=data))
+
+    def _request(self, method: str, url: str, **more: Any) -> requests.Response:
+        """Send once, by the proxies and certificates that the environment names.
+
+        requests searches the environment for each request, a tenth of the processor time of a page of 40 jobs: the
+        result is remembered per URL.
+        """
+        session, host = self._http.session, urlsplit(url)
+        if host.netloc not in self._surroundings:
+            session.trust_env = True
+            surroundings = dict(session.merge_environment_settings(url, {}, None, None, None))
+            if is_loopback(host.hostname or ""):
+                # A proxy has a loopback of its own, and would see the secret, which plain http does not hide.
+                surroundings["proxies"] = {}
+            self._surroundings[host.netloc] = surroundings
+        session.trust_env = False
+        self._sending.attempt = 0
+        return session.request(method, url, allow_redirects=False, **self._surroundings[host.netloc], **more)
+
+    def _observe(self, response: requests.Response | None, error: BaseException | None) -> bool:
+        """Count one attempt, and return true if another may succeed.
+
+        That holds if no response arrived, after an error of the server, and after a 200 whose body was cut.
+        """
+        answered = status(response) if response is not None else 0
+        self.stats.count(answered == 429)
+        self._sending.attempt += 1
+        self.stats.interrupted.raise_if_set()
+        attempts = GATEWAY_TIMEOUT_ATTEMPTS if answered == 504 else self._attempts
+        if response is None:
+            again = isinstance(error, _LOST)
+        else:
+            again = 500 <= answered < 600 or (response.status_code == 200 and is_cut(response))
+        again = again and bool(self._sending.attempt < attempts)
+        if again:
+            reason = "host unreachable" if response is None else f"server error {answered}"
+            self.stats.wait_for(Wait(reason, self._sending.attempt + 1, attempts))
+        return again
+
+    def _through_the_gate(self, url: str, send: Callable[[], requests.Response]) -> requests.Response:
+        """Send when the gate permits, and again after a pause for each 429.
+
+        It ends after as many pauses as attempts are allowed in which the API served no request at all.
+        """
+        while True:
+            with self._gate.passage(self.stats.interrupted.raise_if_set) as number:
+                try:
+                    response = send()
+                except requests.RequestException as error:
+                    raise _unreachable(url, error) from error
+                if status(response) != 429:
+                    self._gate.went_well()
+                    self.stats.wait_for(None)
+                    return response
+                pauses = self._gate.pauses + 1
+                wait = retry_after(
+                    response.headers.get("Retry-After"),
+                    pauses,
+                    float(self._runtime.request_backoff_factor),
+                    float(self._runtime.request_max_retry_delay),
+                )
+                self._gate.close(wait, number)
+                self.stats.wait_for(Wait("throttled", until=self._gate.closed_until))
+            if self._gate.pauses >= self._attempts:
+                return response
+
+
+def _unreachable(url: str, error: requests.RequestException) -> UnreachableError:
+    host = url.split("/")[2]
+    if isinstance(error, requests.exceptions.SSLError):
+        return UnreachableError(
+            f"{host} could not be reached (SSLError): its certificate is not trusted here, or it offers no TLS 1.2. If "
+            "your network has an authority of its own, name its file in REQUESTS_CA_BUNDLE."
+        )
+    return UnreachableError(
+        f"{host} could not be reached ({type(error).__name__}). Look at network, proxy and the address."
+    )

@@ -1,0 +1,118 @@
+"""The generations of the jobs endpoint: path, names of fields and parameters, and how one page leads to the next.
+
+A further generation is one ``EndpointVersion`` and one call of ``register``; no other module names a generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+Params = dict[str, str]
+"""Query parameters under the names of the vendor's table (``startTime``, ``pageIndex``), whatever the generation."""
+
+CURSOR = "cursor"
+"""The parameter that carries an opaque token to the next page, for generations that page by one."""
+
+
+class ParameterSpelling(StrEnum):
+    """How the names of query parameters are written: the vendor's table and its samples differ."""
+
+    camel = "camel"
+    pascal = "pascal"
+
+    def apply(self, name: str) -> str:
+        """Return a parameter's name in this spelling."""
+        return name[:1].upper() + name[1:] if self is ParameterSpelling.pascal else name
+
+
+@dataclass(frozen=True)
+class EndpointVersion:
+    """One generation of the jobs endpoint."""
+
+    name: str
+    """The value of the setting ``endpoint`` and of ``load_audit.endpoint``."""
+    path: str
+    rows: tuple[str, ...]
+    """Names of the list of jobs; the first that a body has counts."""
+    paging: tuple[str, ...] = ()
+    """Names of the object that holds total and link; the body itself where it has none of these."""
+    totals: tuple[str, ...] = ("totalNumber", "totalCount")
+    links: tuple[str, ...] = ("nextLink",)
+    cursors: tuple[str, ...] = ()
+    """Names of an opaque token that leads to the next page, sent back as the parameter ``CURSOR``."""
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Parameters that this generation calls otherwise than the vendor's table."""
+    job_path: str | None = None
+    """The path of a single job, with ``{job_id}`` in it."""
+
+    def query(self, params: Mapping[str, str], spelling: ParameterSpelling) -> Params:
+        """Return parameters as this generation spells them."""
+        return {self.parameters.get(name) or spelling.apply(name): value for name, value in params.items()}
+
+    def parameter(self, name: str) -> str | None:
+        """Return the vendor's table name of a parameter as a server writes it; None if it is unknown."""
+        own = {theirs.lower(): ours for ours, theirs in self.parameters.items()}
+        return own.get(name.lower()) or _BY_LOWER.get(name.lower())
+
+    def link(self, link: str | None, cursor: str | None) -> str | None:
+        """Return the way to the next page as a link whose parameters have the names of the vendor's table.
+
+        A cursor counts before a link. A link without a query, such as an opaque token, stays as it is.
+        """
+        if cursor:
+            return "?" + urlencode({CURSOR: cursor})
+        if cursor == "" and not link:
+            return ""
+        own = {theirs.lower(): ours for ours, theirs in self.parameters.items()}
+        if not link or not own:
+            return link
+        try:
+            pairs = parse_qsl(urlsplit(link).query)
+        except ValueError:
+            return link
+        return "?" + urlencode([(own.get(name.lower(), name), value) for name, value in pairs]) if pairs else link
+
+    def path_of_job(self, job_id: str) -> str | None:
+        """Return the path of a single job; None where this generation has none."""
+        return self.job_path.format(job_id=quote(job_id, safe="")) if self.job_path else None
+
+
+PARAMETERS = (
+    *("startTime", "finishTime", "jobType", "objectType", "jobState", "location", "pageIndex", "pageSize"),
+    CURSOR,
+)
+_BY_LOWER = {name.lower(): name for name in PARAMETERS}
+
+JOBS = EndpointVersion("jobs", "/backup/m365/jobs", rows=("jobs", "data"), paging=("metadata",))
+CLOUD_BACKUP_JOBS = EndpointVersion(
+    "cloudbackupjobs",
+    "/backup/m365/cloudbackupjobs",
+    rows=("data", "jobs"),
+    paging=("metadata",),
+    job_path="/backup/m365/cloudbackupjobs/{job_id}",
+)
+
+_versions: dict[str, EndpointVersion] = {}
+
+
+def register(version: EndpointVersion) -> None:
+    """Add a generation, which ``auto`` tries after those before it."""
+    _versions[version.name] = version
+
+
+def unregister(name: str) -> None:
+    """Remove a generation."""
+    _versions.pop(name, None)
+
+
+def versions() -> tuple[EndpointVersion, ...]:
+    """Return all generations, in the order in which ``auto`` tries them."""
+    return tuple(_versions.values())
+
+
+register(JOBS)
+register(CLOUD_BACKUP_JOBS)

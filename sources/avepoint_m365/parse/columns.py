@@ -1,0 +1,98 @@
+"""Many values of one field to an Arrow array: in one go if all have the documented form, else one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from avepoint_m365.parse.values import (
+    COUNT,
+    FLAG,
+    REAL,
+    TEXT,
+    TIME,
+    InvalidValueError,
+    parse_count,
+    parse_flag,
+    parse_hours,
+    parse_text,
+    parse_time,
+)
+
+Values: TypeAlias = list[object] | pa.Array
+"""The values of one field of many objects."""
+
+Report = Callable[[int, object], None]
+"""Called with index and value of each that cannot be parsed."""
+
+
+class Column:
+    """The type of a field and its two ways of parsing.
+
+    Arrow converts documented forms as a whole, which makes 100,000 jobs take 1 s instead of 4. Where it meets another
+    form, each value is parsed by itself; one that cannot be becomes null and is reported.
+    """
+
+    def __init__(
+        self, type: pa.DataType, parse: Callable[[object], object], whole: Callable[[Values], pa.Array]
+    ) -> None:
+        self._type, self._parse, self._whole = type, parse, whole
+
+    def read(self, values: Values, report: Report) -> pa.Array:
+        """Return the values as an array of the field's type."""
+        try:
+            return self._whole(values)
+        except (pa.ArrowException, ValueError, OverflowError):
+            values = values.to_pylist() if isinstance(values, pa.Array) else values
+            return pa.array((self._parsed(value, index, report) for index, value in enumerate(values)), self._type)
+
+    def _parsed(self, value: object, index: int, report: Report) -> object:
+        try:
+            return self._parse(value)
+        except ValueError:
+            report(index, value)
+            return None
+
+
+def _array(values: Values, type: pa.DataType | None = None) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, type)
+
+
+def _whole_times(values: Values) -> pa.Array:
+    times = _array(values, TEXT).cast(TIME)
+    years = pc.min_max(pc.year(times)).as_py()
+    if years["min"] is not None and not 2 <= years["min"] <= years["max"] <= 9999:
+        raise InvalidValueError("year 1 stands for no time, and Python has no years after 9999")
+    return times
+
+
+def _whole_counts(values: Values) -> pa.Array:
+    # Given a type, Arrow would cut 1.5 to 1. Without one, it infers a type with fractions, which is refused here.
+    counts = _array(values)
+    if counts.type not in (COUNT, pa.null()):
+        raise InvalidValueError("not whole numbers alone")
+    return counts.cast(COUNT)
+
+
+def _whole_hours(values: Values) -> pa.Array:
+    hours = _array(values, TEXT).cast(REAL)
+    if not pc.all(pc.is_finite(hours)).as_py():
+        raise InvalidValueError("not numbers alone")
+    return hours
+
+
+def _whole_texts(values: Values) -> pa.Array:
+    texts = _array(values, TEXT)
+    if pc.any(pc.match_substring(texts, "\0")).as_py():
+        raise InvalidValueError("NUL")
+    return texts
+
+
+TIMES = Column(TIME, parse_time, _whole_times)
+COUNTS = Column(COUNT, parse_count, _whole_counts)
+HOURS = Column(REAL, parse_hours, _whole_hours)
+TEXTS = Column(TEXT, parse_text, _whole_texts)
+FLAGS = Column(FLAG, parse_flag, lambda values: _array(values, FLAG))

@@ -1,0 +1,92 @@
+"""Rules over whole rows: finishes that cannot be true, durations that are missing, and rows that repeat a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from avepoint_m365.parse.states import is_ended, is_in_progress
+from avepoint_m365.parse.values import REAL, TIME
+
+SLACK = timedelta(days=1)
+"""How far clocks and time zones may differ before a time is impossible."""
+
+_HOUR = 3_600_000_000
+
+
+def _set(jobs: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return jobs.set_column(jobs.schema.get_field_index(name), jobs.schema.field(name), values)
+
+
+def _where(states: pa.Array, holds: Callable[[str | None], bool]) -> pa.Array:
+    """Return for each row if a condition holds of its state; each word is looked at once."""
+    words = [word for word in pc.unique(states).to_pylist() if holds(word)]
+    return pc.fill_null(pc.is_in(states, pa.array(words, states.type)), False)
+
+
+def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[int, object], None]) -> pa.Table:
+    """Return the jobs with null for each finish that cannot be one.
+
+    A job in progress has not finished, whatever placeholder stands there. In any other state a finish a day in the
+    future is impossible, and in an unknown state one a day before the start is. Of ended jobs it is reported: they have
+    a finish, which is missing then.
+    """
+    state, start, finish = (jobs[name] for name in ("state", "start_time", "finish_time"))
+    if finish.null_count == len(finish):
+        return jobs
+    ended = _where(state, is_ended)
+    ahead = pc.greater(finish, pa.scalar(_shift(now, SLACK), TIME))
+    before = pc.less(pc.add(finish, pa.scalar(SLACK, pa.duration("us"))), start) if _has_rows(finish) else ahead
+    strange = pc.or_(pc.fill_null(ahead, False), pc.and_not(pc.fill_null(before, False), ended))
+    impossible = pc.or_(_where(state, is_in_progress), strange)
+    if not pc.any(impossible).as_py():
+        return jobs
+    reported = pc.indices_nonzero(pc.and_(strange, ended).combine_chunks()).to_pylist()
+    for row in reported:
+        report(row, finish[row].cast(pa.string()).as_py())
+    return _set(jobs, "finish_time", pc.if_else(impossible, pa.scalar(None, TIME), finish))
+
+
+def _has_rows(values: pa.Array) -> bool:
+    return bool(len(values) > values.null_count)
+
+
+def _shift(moment: datetime, by: timedelta) -> datetime:
+    """Return a moment later by so much, within the years that Python has."""
+    latest = datetime.max.replace(tzinfo=UTC)
+    return moment + by if moment < latest - by else latest
+
+
+def fill_durations(jobs: pa.Table) -> pa.Table:
+    """Return the jobs with each missing duration computed from start and finish, where both are there."""
+    if jobs["duration_hours"].null_count == jobs["finish_time"].null_count:
+        missing = pc.and_(pc.is_null(jobs["duration_hours"]), pc.is_valid(jobs["finish_time"]))
+        if not pc.any(missing).as_py():
+            return jobs
+    elapsed = pc.subtract(jobs["finish_time"].cast(pa.int64()), jobs["start_time"].cast(pa.int64()))
+    hours = pc.divide(elapsed.cast(REAL), float(_HOUR))
+    return _set(jobs, "duration_hours", pc.coalesce(jobs["duration_hours"], hours))
+
+
+def keep_newer_rows(jobs: pa.Table) -> pa.Table:
+    """Return each job of a page once: a state that ended before one in progress, then the later finish, then the later
+    row."""
+    ids: Sequence[str] = jobs["id"].to_pylist()
+    if len(set(ids)) == len(ids):
+        return jobs
+    progress = _where(jobs["state"], is_in_progress).to_pylist()
+    finishes = jobs["finish_time"].cast(pa.int64()).to_pylist()
+    best: dict[str, int] = {}
+    for row, job_id in enumerate(ids):
+        other = best.setdefault(job_id, row)
+        if _rank(row, progress, finishes) > _rank(other, progress, finishes):
+            best[job_id] = row
+    return jobs.take(pa.array(sorted(best.values()), pa.int64()))
+
+
+def _rank(row: int, progress: Sequence[bool], finishes: Sequence[int | None]) -> tuple[bool, int, int]:
+    finish = finishes[row]
+    return (not progress[row], -(2**63) if finish is None else finish, row)
