@@ -122,7 +122,7 @@ def test_a_token_opens_what_its_scope_names_and_nothing_else() -> None:
         "cloudbackupjobs": JOBS_SCOPE,
         "cloudbackuplicenseconsumption": "microsoft365backup.subscriptionInfo.read.all",
         # Both ends of the range are required.
-        "cloudbackupunusualactivitydata?startTime=2026-01-14&finishTime=2026-01-15": "microsoft365backup.unusualActivity.read.all",
+        "cloudbackupunusualactivitydata?startTime=2026-01-14&finishTime=2026-01-15": "microsoft365backup.unusualActivity.read.all",  # noqa: E501
         "settings/backup/frequency": "microsoft365backup.settings.read.all",
         "settings/retention-policy": "microsoft365backup.settings.read.all",
     }
