@@ -1,5 +1,6 @@
 """A local server that behaves as the vendor documents its API, for the demo, the tests and the benchmarks."""
 
+from avepoint_simulator.behavior import ServerBehavior
 from avepoint_simulator.faults import FAULTS, Answer, Asked, Drift, Fault, every
 from avepoint_simulator.generator import ID_PATTERN, make_world
 from avepoint_simulator.response_format import Dialect
@@ -17,6 +18,7 @@ __all__ = [
     "Drift",
     "Fault",
     "JobError",
+    "ServerBehavior",
     "SimulatedJob",
     "Simulator",
     "World",

@@ -4,10 +4,11 @@ import argparse
 import gc
 import json
 import sys
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from avepoint_simulator import FAULTS, Dialect, Drift, Simulator, every, make_world
+from avepoint_simulator import FAULTS, Dialect, Drift, ServerBehavior, Simulator, every, make_world
 from avepoint_simulator.response_format import CHOICES
 from avepoint_simulator.tenant import BOUNDS, ORDERS, READINGS
 
@@ -43,6 +44,14 @@ parser.add_argument("--per-second", type=float, help="requests a second beyond w
 parser.add_argument("--retry-after", choices=("seconds", "date"), default="seconds", help="how a 429 names the time")
 parser.add_argument("--gzip", action="store_true", help="compress answers for clients that accept it")
 parser.add_argument("--dialect", nargs="*", default=[], metavar="KEY=VALUE", help=f"such as {', '.join(CHOICES)}")
+parser.add_argument(
+    "--behavior",
+    nargs="*",
+    default=[],
+    metavar="KEY=VALUE",
+    help=f"how the server departs from the documentation: {', '.join(one.name for one in fields(ServerBehavior))}",
+)
+parser.add_argument("--primary-location", help="the location that PrimaryGeoLocation stands for")
 parser.add_argument("--fault", nargs="*", default=[], metavar="NAME=N", help=f"each Nth request: {', '.join(FAULTS)}")
 parser.add_argument(
     "--drift", nargs="*", default=[], metavar="KEY=N", help="changes between pages: insert, remove, every"
@@ -52,6 +61,7 @@ given = parser.parse_args()
 
 try:
     dialect = Dialect(**pairs(given.dialect))
+    behavior = ServerBehavior(**pairs(given.behavior))
     fault = every(**pairs(given.fault)) if given.fault else None
     drift = Drift(**pairs(given.drift)) if given.drift else None
 except (ValueError, TypeError, KeyError) as error:
@@ -62,10 +72,12 @@ gc.disable()
 now = datetime.now(UTC).replace(microsecond=0)
 world = make_world(given.jobs, given.seed, now, given.days, tuple(given.locations), given.error_share)
 world.reading, world.bounds, world.order = given.reading, given.bounds, given.order
+world.primary_location = given.primary_location
 world.late = timedelta(hours=given.late_hours)
 simulator = Simulator(
     world,
     dialect,
+    behavior,
     generations=tuple(given.generations),
     latency=given.latency,
     per_second=given.per_second,

@@ -34,6 +34,8 @@ class Asked:
     number: int
     path: str
     params: dict[str, str]
+    sent: dict[str, str] = field(default_factory=dict)
+    """The parameters with their names as they were sent."""
 
 
 Fault = Callable[[Asked], Answer | None]

@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
 from http.client import responses
 from typing import Any
 
@@ -40,9 +42,22 @@ class Server(socketserver.ThreadingTCPServer):
     # On Windows this would let two servers share a port.
     allow_reuse_address = os.name != "nt"
 
-    def __init__(self, port: int, respond: Callable[[Request], Answer], compress: Callable[[], bool]) -> None:
-        """``compress`` says whether answers are compressed for clients that accept it."""
-        self.respond, self.compress = respond, compress
+    def __init__(
+        self,
+        port: int,
+        respond: Callable[[Request], Answer],
+        compress: Callable[[], bool],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Listen on ``port``, or on any free one for 0.
+
+        Args:
+            port: the port on loopback.
+            respond: returns the answer to a request.
+            compress: returns whether answers are compressed for clients that accept it.
+            clock: returns the time of the Date header.
+        """
+        self.respond, self.compress, self.clock = respond, compress, clock
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Connection)
 
@@ -94,7 +109,11 @@ class _Connection(socketserver.StreamRequestHandler):
             return False
         text = isinstance(answer.body, str)
         body = answer.body.encode() if text else b"" if answer.body is None else encode(answer.body)
-        headers = {"Content-Type": "text/html" if text else "application/json", **answer.headers}
+        headers = {
+            "Date": format_datetime(self.server.clock(), usegmt=True),
+            "Content-Type": "text/html" if text else "application/json",
+            **answer.headers,
+        }
         if self.server.compress() and "gzip" in request.headers.get("accept-encoding", ""):
             body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
         kept = body if answer.keep is None else body[: int(len(body) * answer.keep)]

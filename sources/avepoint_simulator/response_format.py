@@ -3,17 +3,58 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from avepoint_simulator.tenant import TWO_DIGITS, JobError, SimulatedJob
+from avepoint_simulator.tenant import (
+    EXCEPTION,
+    FAILED,
+    FINISHED,
+    IN_PROGRESS,
+    PARTIAL,
+    STATE_CODES,
+    TWO_DIGITS,
+    JobError,
+    SimulatedJob,
+)
 
 TIME_FORMS = {"z": "Z", "offset": "+00:00", "naive": "", "seven_decimals": ".0000000Z", "date": ""}
 """What follows the seconds of a time; with ``date`` there is no time of day."""
-NO_TIME = {"absent": None, "null": "null", "empty": '""', "year_one": '"0001-01-01T00:00:00"'}
+NO_TIME = {
+    "absent": None,
+    "null": "null",
+    "empty": '""',
+    "year_one": '"0001-01-01T00:00:00"',
+    "epoch": '"1970-01-01T00:00:00Z"',
+    "year_9999": '"9999-12-31T23:59:59Z"',
+}
+STATE_NAMES = {
+    "documented": {},
+    "openapi": {
+        IN_PROGRESS: "InProgress",
+        EXCEPTION: "FinishedException",
+        PARTIAL: "PartiallyFinished",
+    },
+    "translated": {
+        IN_PROGRESS: "Wird ausgeführt",
+        FINISHED: "Beendet",
+        FAILED: "Fehlgeschlagen",
+        EXCEPTION: "Mit Ausnahmen beendet",
+        PARTIAL: "Teilweise beendet",
+    },
+    "numbers": {name: str(code) for code, name in STATE_CODES.items()},
+}
+"""How states are written; those not named are written as documented."""
+FIELD_CASES: dict[str, Callable[[str], str]] = {
+    "camel": str,
+    "pascal": lambda name: name[:1].upper() + name[1:],
+    "lower": str.lower,
+}
 LINK_FORMS = {
     "absolute": "{base}{path}?{query}",
     "relative": "{path}?{query}",
@@ -34,10 +75,9 @@ CHOICES = {
     "open_details": ("zeros", "null", "absent"),
     "status_without_jobs": (200, 204),
     "error_body": ("envelope", "object", "html", "empty"),
+    "state_names": tuple(STATE_NAMES),
+    "field_case": tuple(FIELD_CASES),
 }
-PARAMETERS = ("startTime", "finishTime", "jobType", "objectType", "jobState", "location", "pageIndex", "pageSize")
-_SPELLING = {name.lower(): name for name in PARAMETERS}
-
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -76,6 +116,12 @@ class Dialect:
     extra_fields: bool = False
     error_body: str = "envelope"
     """What comes with a status of 400 and more: envelope, object, html or empty."""
+    state_names: str = "documented"
+    """How states are written: documented, openapi, translated or numbers."""
+    field_case: str = "camel"
+    """How field names are written: camel (as documented), pascal or lower."""
+    renamed_fields: Mapping[str, str] = field(default_factory=dict)
+    """Documented field names to those that take their place; the case of these stays."""
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -88,9 +134,10 @@ class Dialect:
         Written out by hand: a page of jobs takes a fifth of the time that a general encoder needs.
         """
         end = job.finish if job.finish is not None and job.finish <= now else None
+        state, states = job.state(now), STATE_NAMES[self.state_names]
         parts = [
             f'{{"id":{job.id if self.ids_as_numbers and job.id.isdigit() else _json(job.id)}',
-            f'"state":{_json(job.state(now))}',
+            f'"state":{_json(states.get(state, state) if states else state)}',
             f'"startTime":{self._time(job.start)}',
             f'"duration":"{((end or now) - job.start).total_seconds() / 3600:.3f}"',
         ]
@@ -108,7 +155,23 @@ class Dialect:
             parts.append('"jobErrors":' + ("[]" if self.empty_parts == "empty" else "null"))
         if self.extra_fields:
             parts.append('"addedLater":{"nested":[1,2]}')
-        return (",".join(parts) + "}").encode()
+        row = (",".join(parts) + "}").encode()
+        return _json(self.spell(json.loads(row))).encode() if self._respells else row
+
+    @property
+    def _respells(self) -> bool:
+        return self.field_case != "camel" or bool(self.renamed_fields)
+
+    def spell(self, body: Any) -> Any:
+        """Return a JSON value with its fields named as this dialect does; jobs that are bytes already stay."""
+        if not self._respells:
+            return body
+        if isinstance(body, list):
+            return [self.spell(part) for part in body]
+        if not isinstance(body, dict):
+            return body
+        change = FIELD_CASES[self.field_case]
+        return {self.renamed_fields.get(name) or change(name): self.spell(part) for name, part in body.items()}
 
     def _details(self, job: SimulatedJob | None) -> str:
         total, failed, skipped = (job.total, job.failed, job.skipped) if job else (0, 0, 0)
@@ -123,14 +186,19 @@ class Dialect:
         time = f"{two[moment.hour]}:{two[moment.minute]}:{two[moment.second]}"
         return f'"{day}T{time}{TIME_FORMS[self.time]}"'
 
-    def next_link(self, base: str, path: str, params: dict[str, str], index: int) -> str | None:
-        """The link to page ``index``; ``params`` are those of the request, their names in lower case."""
+    def next_link(
+        self, base: str, path: str, params: Mapping[str, str], index: int, spell: Callable[[str], str]
+    ) -> str | None:
+        """Return the link to page ``index``.
+
+        ``params`` are those of the request, their names in lower case; ``spell`` returns a name as the server reads it.
+        """
         form = LINK_FORMS[self.link]
         if form is None:
             return None
-        asked = {_SPELLING.get(name, name): value for name, value in params.items()}
-        query = urlencode({**asked, "pageIndex": str(index)})
-        first = urlencode({**asked, "pageIndex": str(self.first_page)})
+        asked, page = {spell(name): value for name, value in params.items()}, spell("pageindex")
+        query = urlencode({**asked, page: str(index)})
+        first = urlencode({**asked, page: str(self.first_page)})
         return form.format(base=base, path=path, query=query, first_query=first)
 
     def total(self, matches: int, on_page: int) -> dict[str, Any]:
@@ -149,3 +217,17 @@ _DETAILS_AS_STRINGS = _DETAILS.replace("%d", '"%d"')
 def _error(error: JobError, numbers_as_strings: bool) -> str:
     number = str(error.occurrences) if numbers_as_strings else error.occurrences
     return _json({"isErrorCode": error.is_code, "value": error.text, "url": error.url, "number": number})
+
+
+def envelope(data: Any, metadata: dict[str, Any], status: int = 200, text: str = "", name: str = "") -> dict[str, Any]:
+    """Return the frame of the second generation; ``text`` and ``name`` say what is wrong with which parameter."""
+    return {
+        "statusCode": status,
+        "message": text,
+        "data": data,
+        "metadata": metadata,
+        "errors": [{"code": str(status), "field": name, "message": text}] if text else [],
+        "requestId": uuid.uuid4().hex,
+        "timestamp": datetime.now(UTC).isoformat(),
+        "traceId": uuid.uuid4().hex,
+    }

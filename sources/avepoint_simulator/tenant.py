@@ -188,6 +188,10 @@ class World:
         job = self._jobs.get(job_id)
         return job if job is not None and self._shows(job) else None
 
+    def location(self, name: str | None) -> str | None:
+        """Return the location that a name stands for."""
+        return self.primary_location if name == PRIMARY_LOCATION and self.primary_location else name
+
     def select(
         self,
         object_type: int = 0,
@@ -198,9 +202,7 @@ class World:
         until: datetime | None = None,
     ) -> list[SimulatedJob]:
         """The visible jobs that match, in the world's order; 0 and None mean all."""
-        if location == PRIMARY_LOCATION and self.primary_location:
-            location = self.primary_location
-        wanted = (object_type, job_type, location)
+        wanted = (object_type, job_type, self.location(location))
         with self._lock:
             matches = self._usual_in_range(self._series(wanted), since, until)
             unusual = [

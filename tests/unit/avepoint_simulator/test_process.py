@@ -32,8 +32,25 @@ def test_it_serves_what_it_is_told_to_until_its_input_closes() -> None:
 
 
 def test_an_unknown_option_of_a_dialect_is_wrong_usage() -> None:
-    for option in (["--dialect", "link=somewhere"], ["--fault", "flood=3"], ["--drift", "shake=1"]):
+    for option in (
+        ["--behavior", "depth=3"],
+        ["--behavior", "longer_ranges=no"],
+        ["--dialect", "link=somewhere"],
+        ["--fault", "flood=3"],
+        ["--drift", "shake=1"],
+    ):
         done = subprocess.run([*COMMAND, *option], input="", capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "avepoint_simulator: error: " in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_departs_from_the_documentation_is_started_by_its_switches() -> None:
+    switches = ["depth_limit=4", 'parameter_answers={"location": "empty", "objectType=2": 400}', "clock_skew_hours=-48"]
+    options = ["--jobs", "30", "--primary-location", "NAM", "--locations", "NAM", "--behavior", *switches]
+    process = subprocess.Popen([*COMMAND, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    where: Any = SimpleNamespace(**json.loads(process.stdout.readline()))
+    api = Api(cast(Any, where))
+    assert (len(api.ids()), api.ids(location="NAM"), api.get(objectType=2).status_code) == (4, set(), 400)
+    process.communicate(timeout=30)
