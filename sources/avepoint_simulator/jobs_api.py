@@ -153,7 +153,7 @@ class JobsApi:
         """Return the jobs of page ``index`` as JSON."""
         if self._encoded_in is not self.dialect:
             self._encoded, self._encoded_in = {}, self.dialect
-        rows = [self._row(job) for job in jobs]
+        rows = [self._shown(job) for job in jobs]
         behavior = self.behavior
         if behavior.missing_fields or behavior.values:
             rows = [self._spoiled(row, job, index) for row, job in zip(rows, jobs, strict=True)]
@@ -175,7 +175,7 @@ class JobsApi:
             fields = {name: value for name, value in fields.items() if name not in behavior.missing_fields}
         return json.dumps(fields | dict(behavior.values.get(job.id, {}))).encode()
 
-    def _row(self, job: SimulatedJob) -> bytes:
+    def _shown(self, job: SimulatedJob) -> bytes:
         """Return a job as the API shows it; cached for jobs that have ended, which look the same from then on."""
         if (cached := self._encoded.get(job.id)) and cached[0] is job:
             return cached[1]

@@ -95,7 +95,7 @@ class Simulator(JobsApi):
         """Encodes the jobs that have ended, so that the first page costs no more than any other."""
         self._page(1, "", {"pagesize": "1", "pageindex": str(self.dialect.first_page)})
         for job in self.world.visible():
-            self._row(job)
+            self._shown(job)
 
     def respond(self, request: Request) -> Answer:
         """Answers a request, to the API or for a token."""
