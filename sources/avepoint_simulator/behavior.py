@@ -94,8 +94,8 @@ class ServerBehavior:
     """Whether the second generation has the request for one job."""
     top_errors: int | None = None
     """How many errors the request for one job lists."""
-    clock_skew_hours: float = 0.0
-    """How far ahead the Date header of every answer is."""
+    clock_skew_hours: float | None = None
+    """How far the Date header of every answer is ahead of the world's clock; None: no such header."""
 
     def __post_init__(self) -> None:
         for name, words in BEHAVIORS.items():

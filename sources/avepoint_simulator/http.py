@@ -47,7 +47,7 @@ class Server(socketserver.ThreadingTCPServer):
         port: int,
         respond: Callable[[Request], Answer],
         compress: Callable[[], bool],
-        clock: Callable[[], datetime],
+        date: Callable[[], datetime | None],
     ) -> None:
         """Listen on ``port``, or on any free one for 0.
 
@@ -55,9 +55,9 @@ class Server(socketserver.ThreadingTCPServer):
             port: the port on loopback.
             respond: returns the answer to a request.
             compress: returns whether answers are compressed for clients that accept it.
-            clock: returns the time of the Date header.
+            date: returns the time of the Date header; None: no header.
         """
-        self.respond, self.compress, self.clock = respond, compress, clock
+        self.respond, self.compress, self.date = respond, compress, date
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Connection)
 
@@ -109,11 +109,9 @@ class _Connection(socketserver.StreamRequestHandler):
             return False
         text = isinstance(answer.body, str)
         body = answer.body.encode() if text else b"" if answer.body is None else encode(answer.body)
-        headers = {
-            "Date": format_datetime(self.server.clock(), usegmt=True),
-            "Content-Type": "text/html" if text else "application/json",
-            **answer.headers,
-        }
+        headers = {"Content-Type": "text/html" if text else "application/json", **answer.headers}
+        if date := self.server.date():
+            headers["Date"] = format_datetime(date, usegmt=True)
         if self.server.compress() and "gzip" in request.headers.get("accept-encoding", ""):
             body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
         kept = body if answer.keep is None else body[: int(len(body) * answer.keep)]

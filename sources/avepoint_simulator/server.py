@@ -6,9 +6,8 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any
@@ -50,8 +49,6 @@ class Simulator(JobsApi):
     companions: Companions = field(default_factory=Companions)
     """What the endpoints beside the jobs answer: nothing, unless a test says so."""
     token_lifetime: int = 3600
-    clock: Callable[[], datetime] | None = None
-    """The clock of the Date header; None: the real one."""
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     token_requests: int = 0
@@ -187,9 +184,6 @@ class Simulator(JobsApi):
             return self.error(400, str(error), error.name)
         return Answer(200, self.dialect.spell(envelope(data, {})))
 
-    def _date(self) -> datetime:
-        return (self.clock or _utc_now)() + timedelta(hours=self.behavior.clock_skew_hours)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+    def _date(self) -> datetime | None:
+        ahead = self.behavior.clock_skew_hours
+        return None if ahead is None else self.world.now + timedelta(hours=ahead)

@@ -51,7 +51,7 @@ def world() -> World:
 def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
     monkeypatch.setattr(loading, "SLICE_JOBS", 6)
-    with Simulator(world, clock=lambda: world.now) as running:
+    with Simulator(world) as running:
         yield running
 
 

@@ -71,7 +71,7 @@ class Histories(RuleBasedStateMachine):
         self.locations = locations
         self.patch.setattr(loading, "SLICE_JOBS", more["slice_jobs"])
         dialect = Dialect(total_basis=total_basis, link=link, no_time="year_one", max_page_size=4)
-        self.simulator = Simulator(self.world, dialect=dialect, clock=lambda: self.world.now).__enter__()
+        self.simulator = Simulator(self.world, dialect=dialect).__enter__()
         self.patch.setattr(avepoint_m365, "_now", lambda: self.world.now)
 
     def teardown(self) -> None:

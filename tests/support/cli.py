@@ -88,5 +88,5 @@ def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
-    with Simulator(world, clock=lambda: world.now) as simulator:
+    with Simulator(world) as simulator:
         yield Tenant(tmp_path, world, simulator)
