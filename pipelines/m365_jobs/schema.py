@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from avepoint_m365.companions.schema import TABLES as COMPANION_TABLES
 from avepoint_m365.schema import RUN_ID, TENANT, Column, Table, count, required, text, time
 from avepoint_m365.schema import TABLES as SOURCE_TABLES
 
@@ -51,7 +52,7 @@ LOAD_CHECK_FAILURES = Table(
     append=True,
 )
 
-TABLES = (*SOURCE_TABLES[:4], LOAD_RUNS, LOAD_CHECK_FAILURES, *SOURCE_TABLES[4:])
+TABLES = (*SOURCE_TABLES[:4], LOAD_RUNS, LOAD_CHECK_FAILURES, *SOURCE_TABLES[4:], *COMPANION_TABLES)
 """All tables, in the order in which the documentation shows them."""
 
 

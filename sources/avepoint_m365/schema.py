@@ -25,6 +25,7 @@ ARROW_TYPES: Mapping[str, pa.DataType] = MappingProxyType(
         "double": pa.float64(),
         "boolean": pa.bool_(),
         "timestamp": pa.timestamp("us", tz="UTC"),
+        "date": pa.date32(),
     }
 )
 """Type of a column to its Arrow type."""
@@ -36,6 +37,7 @@ DLT_TYPES: Mapping[str, dict[str, Any]] = MappingProxyType(
         "double": {"data_type": "double"},
         "boolean": {"data_type": "bool"},
         "timestamp": {"data_type": "timestamp", "timezone": True},
+        "date": {"data_type": "date"},
     }
 )
 """Type of a column to dlt's hints for it."""

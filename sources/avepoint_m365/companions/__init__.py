@@ -15,7 +15,8 @@ from dlt.extract import DltResource
 from avepoint_m365.api.connection import TrustedHosts, connect
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, is_due, resources
-from avepoint_m365.companions.registry import COMPANIONS, SERVICE_TYPES, TABLES, included
+from avepoint_m365.companions.registry import COMPANIONS, included
+from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES, resource_hints
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.config import AvePointCredentials, check_locations
 
@@ -82,15 +83,28 @@ def companions_source(
         )
         for companion in companions:
             yield from resources(companion, context)
-    yield from _empty({table.name for companion in companions for table in companion.tables})
-    yield dlt.resource(service_rows, **SERVICE_TYPES.hints)
+        yield _loads(context, len(companions))
+    yield from _empty({table.name for companion in companions for table in companion.tables}, bool(companions))
+    yield dlt.resource(service_rows, **resource_hints(SERVICE_TYPES))
 
 
-def _empty(filled: set[str]) -> Iterator[DltResource]:
+def _loads(context: Context, companions: int) -> DltResource:
+    """Return the resource of ``companion_loads``, which waits for all companions."""
+
+    def rows() -> Iterator[Any]:
+        while len(context.done) < companions:
+            yield None
+        yield context.loads or dlt.mark.materialize_table_schema()
+
+    return dlt.resource(rows, **resource_hints(COMPANION_LOADS))
+
+
+def _empty(filled: set[str], logged: bool) -> Iterator[DltResource]:
     """Yield resources that only create the other tables, so that marts find them whatever is included."""
+    done = {*filled, SERVICE_TYPES.name, *([COMPANION_LOADS.name] if logged else [])}
     for table in TABLES:
-        if table.name not in {*filled, SERVICE_TYPES.name}:
-            yield dlt.resource(_no_rows(), **table.hints)
+        if table.name not in done:
+            yield dlt.resource(_no_rows(), **resource_hints(table))
 
 
 def _no_rows() -> Callable[[], Iterator[Any]]:

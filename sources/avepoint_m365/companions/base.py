@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import dlt
 from dlt.extract import DltResource
 
+from avepoint_m365.companions.schema import resource_hints
 from avepoint_m365.companions.service_types import Service, is_known, service_of
 from avepoint_m365.exceptions import (
     BadResponseError,
@@ -20,6 +21,7 @@ from avepoint_m365.exceptions import (
     MissingPermissionError,
     SourceError,
 )
+from avepoint_m365.schema import Table
 
 STATE_KEY = "companions"
 """Key of the source state under which each companion keeps what it remembers between loads."""
@@ -76,6 +78,10 @@ class Context:
     explicit: bool
     """Whether the user named the companions; without, each is tried and may be missing."""
     attempts: list[Attempt] = field(default_factory=list)
+    loads: list[Row] = field(default_factory=list)
+    """Rows of ``companion_loads``."""
+    done: list[str] = field(default_factory=list)
+    """Names of the companions that have been asked, or were not due."""
 
 
 @dataclass
@@ -106,40 +112,6 @@ class Answers:
         finding = Finding(rule, problem, example)
         if finding not in self.findings:
             self.findings.append(finding)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that a companion fills: its columns as dlt hints, its key, and how rows are merged."""
-
-    name: str
-    columns: Mapping[str, Any]
-    primary_key: tuple[str, ...] = ()
-    merge_key: tuple[str, ...] = ()
-    history: bool = False
-    """Whether dlt keeps earlier versions of rows (scd2), with ``valid_from`` and ``valid_to``."""
-
-    @property
-    def write_disposition(self) -> Any:
-        """Return dlt's write disposition."""
-        if self.history:
-            return {
-                "disposition": "merge",
-                "strategy": "scd2",
-                "validity_column_names": ["valid_from", "valid_to"],
-            }
-        return {"disposition": "merge", "strategy": "delete-insert"}
-
-    @property
-    def hints(self) -> dict[str, Any]:
-        """Return the arguments of ``dlt.resource``."""
-        return {
-            "name": self.name,
-            "columns": {name: {"name": name, **column} for name, column in self.columns.items()},
-            "write_disposition": self.write_disposition,
-            "primary_key": list(self.primary_key) or None,
-            "merge_key": list(self.merge_key) or None,
-        }
 
 
 class Companion(ABC):
@@ -251,11 +223,12 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
         if position == 0:
             memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
             _try(companion, context, memory, answers)
+            context.done.append(companion.name)
         found = answers.rows.get(table.name)
         yield found or dlt.mark.materialize_table_schema()
 
     for position, table in enumerate(companion.tables):
-        yield dlt.resource(rows, **table.hints)(position, table)
+        yield dlt.resource(rows, **resource_hints(table))(position, table)
 
 
 def _try(companion: Companion, context: Context, memory: Memory, answers: Answers) -> None:
@@ -272,10 +245,13 @@ def _try(companion: Companion, context: Context, memory: Memory, answers: Answer
             raise
         except SourceError as error:
             failures.append(error)
+            context.loads.append(_load(companion, context, location, error))
             if isinstance(error, MissingPermissionError):
                 break
+        else:
+            context.loads.append(_load(companion, context, location))
     if failures:
-        _describe(attempt, failures)
+        attempt.status, attempt.detail = _status(failures[0]), _detail(failures[0])
     memory["tried_at"] = context.now.isoformat()
     memory["status"], memory["detail"], memory["scope"] = attempt.status, attempt.detail, companion.scope
     memory["expected"] = attempt.expected
@@ -285,10 +261,25 @@ def _try(companion: Companion, context: Context, memory: Memory, answers: Answer
     context.attempts.append(attempt)
 
 
-def _describe(attempt: Attempt, failures: list[SourceError]) -> None:
-    error = failures[0]
+def _load(companion: Companion, context: Context, location: str | None, error: SourceError | None = None) -> Row:
+    """Return a row of ``companion_loads``."""
+    return {
+        "tenant": context.tenant,
+        "id": f"{companion.name}/{location or ''}/{context.now.isoformat()}",
+        "companion": companion.name,
+        "location": location,
+        "status": _status(error) if error else LOADED,
+        "permission": companion.scope,
+        "detail": _detail(error) if error else None,
+        "asked_at": context.now,
+    }
+
+
+def _status(error: SourceError) -> str:
     if isinstance(error, MissingPermissionError):
-        attempt.status = DENIED
-    else:
-        attempt.status = ABSENT if isinstance(error, EndpointMissingError) else FAILED
-    attempt.detail = str(error)[:1000]
+        return DENIED
+    return ABSENT if isinstance(error, EndpointMissingError) else FAILED
+
+
+def _detail(error: SourceError) -> str:
+    return str(error)[:1000]

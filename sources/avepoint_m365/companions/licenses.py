@@ -4,27 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, Table, object_of
+from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, object_of
+from avepoint_m365.companions.schema import LICENSE_CONSUMPTION
 from avepoint_m365.companions.values import field, parse_moment, parse_number, parse_whole
-
-TABLE = Table(
-    "license_consumption",
-    {
-        "tenant": {"data_type": "text", "nullable": False},
-        "id": {"data_type": "text", "nullable": False},
-        "day": {"data_type": "date"},
-        "location": {"data_type": "text"},
-        "purchased_user_seats": {"data_type": "bigint"},
-        "assigned_user_seats": {"data_type": "bigint"},
-        "purchased_storage_gb": {"data_type": "double"},
-        "protected_size_gb": {"data_type": "double"},
-        "out_of_policy_at": {"data_type": "timestamp", "timezone": True},
-        "out_of_policy_time_raw": {"data_type": "bigint"},
-        "snapshot_at": {"data_type": "timestamp", "timezone": True},
-    },
-    primary_key=("tenant", "id"),
-)
-"""A snapshot per UTC day and location, in GB as the vendor counts. The last snapshot of a day stays."""
 
 
 class Licenses(Companion):
@@ -33,7 +15,7 @@ class Licenses(Companion):
     name = "licenses"
     scope = PERMISSION + "subscriptionInfo.read.all"
     paths = ("/backup/m365/cloudbackuplicenseconsumption", "/backup/m365/licenseconsumption")
-    tables = (TABLE,)
+    tables = (LICENSE_CONSUMPTION,)
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the snapshot of one location."""
@@ -56,7 +38,7 @@ class Licenses(Companion):
             }
 
         row = {"tenant": tenant, "id": f"{now:%Y-%m-%d}/{location or ''}", "day": now.date(), "location": location}
-        answers.add(TABLE.name, {**row, **ask.of(columns, "licence consumption"), "snapshot_at": now})
+        answers.add(LICENSE_CONSUMPTION.name, {**row, **ask.of(columns, "licence consumption"), "snapshot_at": now})
 
 
 def _raw(value: object) -> int | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from avepoint_m365.companions.base import Companion, Table
+from avepoint_m365.companions.base import Companion
 from avepoint_m365.companions.licenses import Licenses
 from avepoint_m365.companions.retention import Retention
 from avepoint_m365.companions.schedule import Schedule
-from avepoint_m365.companions.service_types import SERVICE_COLUMNS
 from avepoint_m365.companions.unusual_activity import UnusualActivity
 from avepoint_m365.config import unknown
 
@@ -18,11 +17,6 @@ COMPANIONS: tuple[Companion, ...] = (Licenses(), UnusualActivity(), Schedule(), 
 NAMES = tuple(companion.name for companion in COMPANIONS)
 
 AUTO, NONE, CONTEXT = "auto", "none", "context"
-
-SERVICE_TYPES = Table("service_types", SERVICE_COLUMNS, primary_key=("service_type",))
-"""The vendor's two enumerations of services side by side; the same for every tenant."""
-
-TABLES: tuple[Table, ...] = (*(table for companion in COMPANIONS for table in companion.tables), SERVICE_TYPES)
 
 
 def included(include: str | Sequence[str] | None) -> tuple[tuple[Companion, ...], bool]:

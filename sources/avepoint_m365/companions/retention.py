@@ -12,41 +12,18 @@ from avepoint_m365.companions.base import (
     Companion,
     Memory,
     Row,
-    Table,
     content_id,
     object_of,
     rows_of,
     scope_of,
 )
-from avepoint_m365.companions.service_types import SERVICE_COLUMNS, Service
+from avepoint_m365.companions.schema import RETENTION_POLICIES
+from avepoint_m365.companions.service_types import Service
 from avepoint_m365.companions.values import field, parse_period
 from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.values import parse_flag
 
 NO_SERVICE = Service(None, "", None)
-
-TABLE = Table(
-    "retention_policies",
-    {
-        "tenant": {"data_type": "text", "nullable": False},
-        "id": {"data_type": "text", "nullable": False},
-        "location": {"data_type": "text"},
-        "setting_scope": {"data_type": "text", "nullable": False},
-        "level": {"data_type": "text"},
-        **SERVICE_COLUMNS,
-        "container_id": {"data_type": "text"},
-        "container_name": {"data_type": "text"},
-        "retention_period": {"data_type": "text"},
-        "retention_days": {"data_type": "bigint"},
-        "daily_retention_enabled": {"data_type": "bool"},
-        "custom_retention_enabled": {"data_type": "bool"},
-        "valid_from": {"data_type": "timestamp", "timezone": True},
-        "valid_to": {"data_type": "timestamp", "timezone": True},
-    },
-    merge_key=("setting_scope",),
-    history=True,
-)
-"""A version per level, service and container for as long as it was in force. The two switches are at level default."""
 
 
 class Retention(Companion):
@@ -55,7 +32,7 @@ class Retention(Companion):
     name = "retention"
     scope = PERMISSION + "settings.read.all"
     paths = ("/backup/m365/settings/retention-policy",)
-    tables = (TABLE,)
+    tables = (RETENTION_POLICIES,)
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the policy of one location."""
@@ -106,7 +83,7 @@ class _Rows:
             "custom_retention_enabled": None,
             **more,
         }
-        self._answers.add_once(TABLE.name, {**row, "id": content_id(*row.values())})
+        self._answers.add_once(RETENTION_POLICIES.name, {**row, "id": content_id(*row.values())})
 
     def _days(self, period: object) -> int | None:
         if period is None or period == "":

@@ -12,48 +12,14 @@ from avepoint_m365.companions.base import (
     Companion,
     Memory,
     Row,
-    Table,
     content_id,
     rows_of,
     scope_of,
 )
-from avepoint_m365.companions.service_types import SERVICE_COLUMNS
+from avepoint_m365.companions.schema import BACKUP_SCHEDULES, START_TIMES
 from avepoint_m365.companions.values import field, parse_minute_of_day, parse_number
 
-_PLACE: dict[str, Any] = {
-    "tenant": {"data_type": "text", "nullable": False},
-    "id": {"data_type": "text", "nullable": False},
-    "location": {"data_type": "text"},
-}
-
-SCHEDULES = Table(
-    "backup_schedules",
-    {
-        **_PLACE,
-        "setting_scope": {"data_type": "text", "nullable": False},
-        **SERVICE_COLUMNS,
-        "backups_per_day": {"data_type": "double"},
-        "interval_hours": {"data_type": "double"},
-        "valid_from": {"data_type": "timestamp", "timezone": True},
-        "valid_to": {"data_type": "timestamp", "timezone": True},
-    },
-    merge_key=("setting_scope",),
-    history=True,
-)
-"""A version per service for as long as it was in force. A row without a service: no service is scheduled."""
-
-START_TIMES = Table(
-    "backup_schedules__start_times",
-    {
-        "tenant": {"data_type": "text", "nullable": False},
-        "schedule_id": {"data_type": "text", "nullable": False},
-        "start_index": {"data_type": "bigint", "nullable": False},
-        "start_time": {"data_type": "text"},
-        "minute_of_day": {"data_type": "bigint"},
-    },
-    primary_key=("tenant", "schedule_id", "start_index"),
-)
-"""The start times of a schedule. The id of a schedule stands for its content, so these rows never change."""
+MINUTES_OF_DAY = 24 * 60
 
 
 class Schedule(Companion):
@@ -62,14 +28,14 @@ class Schedule(Companion):
     name = "schedule"
     scope = PERMISSION + "settings.read.all"
     paths = ("/backup/m365/settings/backup/frequency",)
-    tables = (SCHEDULES, START_TIMES)
+    tables = (BACKUP_SCHEDULES, START_TIMES)
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the schedule of one location."""
         rows = [self._row(ask, item, location, answers) for item in rows_of(ask(location), self.paths[0])]
         # Without a row nothing would show that the last service was switched off.
         for row in rows or [_nothing_scheduled(ask.context.tenant, location)]:
-            answers.add_once(SCHEDULES.name, row)
+            answers.add_once(BACKUP_SCHEDULES.name, row)
 
     def _row(self, ask: Ask, item: Mapping[str, Any], location: str | None, answers: Answers) -> Row:
         tenant, service = ask.context.tenant, answers.service(field(item, "serviceType"))
@@ -78,12 +44,14 @@ class Schedule(Companion):
 
         def values() -> Row:
             minutes = sorted({parse_minute_of_day(value) for value in times})
-            return {"minutes": minutes, "frequency": parse_number(field(item, "frequency"))}
+            return {"listed": minutes, "frequency": parse_number(field(item, "frequency"))}
 
         read = ask.of(values, "a backup schedule")
-        frequency = read["frequency"] or float(len(read["minutes"])) or None
-        schedule_id = content_id(tenant, location, service.columns, frequency, read["minutes"])
-        answers.add(START_TIMES.name, *_start_times(tenant, schedule_id, read["minutes"]))
+        listed = read["listed"]
+        frequency = read["frequency"] or float(len(listed)) or None
+        schedule_id = content_id(tenant, location, service.columns, frequency, listed)
+        minutes = _spread(listed, frequency or 0)
+        answers.add(START_TIMES.name, *_start_times(tenant, schedule_id, minutes, listed))
         return {
             "tenant": tenant,
             "id": schedule_id,
@@ -95,7 +63,17 @@ class Schedule(Companion):
         }
 
 
-def _start_times(tenant: str, schedule_id: str, minutes: list[int]) -> list[Row]:
+def _spread(minutes: list[int], frequency: float) -> list[int]:
+    """Return the start times of a day: those listed, or evenly from the first where the API lists too few."""
+    if not 1 <= frequency <= MINUTES_OF_DAY or len(minutes) >= frequency:
+        return minutes
+    first = minutes[0] if minutes else 0
+    return sorted(
+        round(first + number * MINUTES_OF_DAY / frequency) % MINUTES_OF_DAY for number in range(int(frequency))
+    )
+
+
+def _start_times(tenant: str, schedule_id: str, minutes: list[int], listed: list[int]) -> list[Row]:
     return [
         {
             "tenant": tenant,
@@ -103,6 +81,7 @@ def _start_times(tenant: str, schedule_id: str, minutes: list[int]) -> list[Row]
             "start_index": index,
             "start_time": f"{minute // 60:02}:{minute % 60:02}",
             "minute_of_day": minute,
+            "listed": minute in listed,
         }
         for index, minute in enumerate(minutes)
     ]

@@ -45,12 +45,6 @@ SERVICES = (
 )
 """All documented service types, in the order of their codes."""
 
-SERVICE_COLUMNS: dict[str, Any] = {
-    "service_type": {"data_type": "bigint"},
-    "service": {"data_type": "text"},
-    "object_type": {"data_type": "text"},
-}
-
 
 def _letters(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())

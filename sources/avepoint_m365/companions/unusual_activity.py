@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, Table, rows_of
-from avepoint_m365.companions.service_types import SERVICE_COLUMNS
+from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, rows_of
+from avepoint_m365.companions.schema import UNUSUAL_ACTIVITY
 from avepoint_m365.companions.values import field, parse_whole
 
 FIRST_DAYS = 7
@@ -16,25 +16,6 @@ FIRST_DAYS = 7
 MOST_DAYS = 31
 """Days that one load asks for at most, a request each, after a long pause."""
 
-TABLE = Table(
-    "unusual_activity",
-    {
-        "tenant": {"data_type": "text", "nullable": False},
-        "id": {"data_type": "text", "nullable": False},
-        "day": {"data_type": "date"},
-        "location": {"data_type": "text"},
-        "m365_tenant_id": {"data_type": "text"},
-        "tenant_owner": {"data_type": "text"},
-        **SERVICE_COLUMNS,
-        "potential_ransomware_attack_count": {"data_type": "bigint"},
-        "unusual_activities_count": {"data_type": "bigint"},
-        "day_complete": {"data_type": "bool"},
-        "fetched_at": {"data_type": "timestamp", "timezone": True},
-    },
-    primary_key=("tenant", "id"),
-)
-"""A row per UTC day, location and service. Counts are sites; the vendor's table swaps the two descriptions."""
-
 
 class UnusualActivity(Companion):
     """Reads unusual activity, a request per UTC day: an answer does not say which day a count belongs to."""
@@ -42,7 +23,7 @@ class UnusualActivity(Companion):
     name = "unusual_activity"
     scope = PERMISSION + "unusualActivity.read.all"
     paths = ("/backup/m365/cloudbackupunusualactivitydata", "/backup/m365/unusualactivitydata")
-    tables = (TABLE,)
+    tables = (UNUSUAL_ACTIVITY,)
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the days of one location from the last that was still running to today."""
@@ -58,7 +39,7 @@ class UnusualActivity(Companion):
             for item in rows_of(data, self.paths[0]):
                 row = self._row(ask, item, day, location, answers)
                 _add_counts(rows.setdefault(row["id"], row), row)
-            answers.add(TABLE.name, *rows.values())
+            answers.add(UNUSUAL_ACTIVITY.name, *rows.values())
             running[place] = min(day, today).isoformat()
 
     def _row(self, ask: Ask, item: Mapping[str, Any], day: date, location: str | None, answers: Answers) -> Row:

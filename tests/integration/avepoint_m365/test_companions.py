@@ -116,6 +116,10 @@ def check_tables(machine: Machine) -> None:
         ("unassigned", "exchange_online", None, "90 days", 90, None),
     ]
     assert machine.rows("SELECT count(*), count(object_type) FROM service_types") == [(15, 12)]
+    assert machine.rows("SELECT companion, status, epoch(asked_at) FROM companion_loads ORDER BY 1") == [
+        (name, "loaded", machine.world.now.timestamp())
+        for name in ("licenses", "retention", "schedule", "unusual_activity")
+    ]
 
 
 @pytest.mark.parametrize("form", ["iso", "seconds", "milliseconds", "clock"])
@@ -181,6 +185,9 @@ def test_a_missing_permission_is_named_and_skips_its_resource_only(machine: Mach
     assert scope in failed[0].message
     assert machine.rows("SELECT count(*) FROM unusual_activity") == [(0,)]
     assert machine.rows("SELECT count(*) FROM backup_schedules") == [(2,)]
+    assert machine.rows("SELECT companion, permission FROM companion_loads WHERE status <> 'loaded'") == [
+        ("unusual_activity", scope)
+    ]
     memory = machine.pipeline.state["sources"]["avepoint_m365"][STATE_KEY]["unusual_activity"]
     assert (memory["status"], memory["scope"]) == ("permission_missing", scope)
 

@@ -117,12 +117,13 @@ def test_tokens_end_with_their_lifetime_or_when_told_to(monkeypatch: pytest.Monk
 
 
 def test_a_token_opens_what_its_scope_names_and_nothing_else() -> None:
+    # Both ends of the range are required.
+    activity = "cloudbackupunusualactivitydata?startTime=2026-01-14&finishTime=2026-01-15"
     paths = {
         "jobs": JOBS_SCOPE,
         "cloudbackupjobs": JOBS_SCOPE,
         "cloudbackuplicenseconsumption": "microsoft365backup.subscriptionInfo.read.all",
-        # Both ends of the range are required.
-        "cloudbackupunusualactivitydata?startTime=2026-01-14&finishTime=2026-01-15": "microsoft365backup.unusualActivity.read.all",  # noqa: E501
+        activity: "microsoft365backup.unusualActivity.read.all",
         "settings/backup/frequency": "microsoft365backup.settings.read.all",
         "settings/retention-policy": "microsoft365backup.settings.read.all",
     }

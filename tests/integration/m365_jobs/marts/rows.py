@@ -7,6 +7,7 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from avepoint_m365 import schema
+from avepoint_m365.companions.schema import TABLES as COMPANION_TABLES
 from m365_jobs.load.data_checks import resource as load_check_failures
 from m365_jobs.load.run_log import Run
 from m365_jobs.load.run_log import resource as load_runs
@@ -74,6 +75,8 @@ class Rows:
 
     jobs: list[Job] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
+    companions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of the companions' tables, by name; columns that are left out are null."""
 
     def load(self, pipeline: dlt.Pipeline) -> None:
         """Puts them into the tables, with the types and the loader of a real load."""
@@ -89,6 +92,14 @@ class Rows:
         resources = [
             dlt.resource([pa.Table.from_pylist(rows[table], table.arrow)], name=table.name, write_disposition="replace")
             for table in schema.TABLES
+        ]
+        resources += [
+            dlt.resource(
+                [pa.Table.from_pylist(self.companions.get(table.name, []), table.arrow)],
+                name=table.name,
+                write_disposition="replace",
+            )
+            for table in COMPANION_TABLES
         ]
         run = Run("run", "contoso", NOW, NOW, "complete", None, None, requests=1, jobs=len(self.jobs))
         pipeline.run([*resources, load_runs(iter([run])), load_check_failures([])]).raise_on_failed_jobs()
