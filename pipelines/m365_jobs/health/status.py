@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.config.tenants import configured
+from m365_jobs.health.alerts import show
 from m365_jobs.health.evaluate import NAMELESS, place
 from m365_jobs.health.output import in_lines
 from m365_jobs.health.preflight import expiries
@@ -106,6 +107,7 @@ def read(destination: str | None = None, dataset: str | None = None, tenants: Se
             "credentials": _expiry(tenants or held),
             "never_loaded": sorted({*(tenants or configured())} - {*held}),
             "clocks_ahead": [],
+            "undelivered": show.document(pipeline, tenants)["undelivered"],
             "nameless": [],
         }
         everything = scope.with_clocks_ahead()
@@ -163,6 +165,7 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
     yield Text(f"Warehouse: {found['warehouse']}", overflow="fold")
     if found["credentials"]:
         yield Text(f"Credentials: {found['credentials']}")
+    yield from show.undelivered_lines(found["undelivered"])
     if not found["tables"]:
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
         return
