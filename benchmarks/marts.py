@@ -43,7 +43,7 @@ FROM range(2000) AS t(run), (SELECT DISTINCT location, object_type FROM jobs),
 """Jobs as a large tenant has them: one a minute for two years, a fifth of them with errors, loaded every hour."""
 
 BY_OUTCOME = """
-SELECT object_type, outcome, count(*), avg(failed_ratio), max(error_kinds), sum(error_occurrences)
+SELECT object_type, outcome, count(*), avg(failed_ratio), max(distinct_errors), sum(error_occurrences)
 FROM job_facts GROUP BY object_type, outcome
 """
 

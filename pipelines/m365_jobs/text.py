@@ -1,8 +1,25 @@
-"""Texts that nobody here wrote, on the terminal of whoever reads them."""
+"""Texts, times and numbers for people."""
 
 from __future__ import annotations
 
+from datetime import datetime
 
-def harmless(text: str) -> str:
-    """A text in one line, with a space for each sign that a terminal would take for a command."""
+
+def sanitize(text: str) -> str:
+    """Return a text in one line, with a space for each character that a terminal would take for a command."""
     return "".join(one if one.isprintable() else " " for one in text)
+
+
+def format_time(value: datetime | None) -> str:
+    """Return a time to the minute, with its zone: 2026-01-31 06:00 UTC."""
+    return f"{value:%Y-%m-%d %H:%M} UTC" if value else "at an unknown time"
+
+
+def format_duration(hours: float) -> str:
+    """Return a length of time in the unit that suits it: 7.5 h, 30 h, 12 days."""
+    return f"{hours:.1f} h" if hours < 10 else f"{hours:,.0f} h" if hours < 100 else f"{hours / 24:,.0f} days"
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 job, 2,000 jobs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

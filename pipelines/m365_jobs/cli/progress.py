@@ -17,7 +17,7 @@ from rich.text import Text
 from m365_jobs.load.copy import Exported
 from m365_jobs.load.parallel import Group
 from m365_jobs.load.summary import Summary
-from m365_jobs.text import harmless
+from m365_jobs.text import sanitize
 
 PLAIN_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -25,7 +25,7 @@ PLAIN_INTERVAL = 5.0
 
 def say(text: str) -> None:
     """One line to stderr, or several as they are; some texts are the API's."""
-    shown = "\n".join(map(harmless, text.split("\n")))
+    shown = "\n".join(map(sanitize, text.split("\n")))
     # As it is: rich would read words between colons, of an address say, as names of little pictures.
     Console(stderr=True, soft_wrap=True).print(Text(shown), highlight=False)
 

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from rich.cells import cell_len
 
-from m365_jobs.text import harmless
+from m365_jobs.text import sanitize
 from m365_jobs.warehouse.query import Answer
 
 SHOWN = 1_000
@@ -101,7 +101,7 @@ def _text(value: Any) -> str:
         return value.isoformat(sep=" ")
     value = _plain(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return harmless(text)
+    return sanitize(text)
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the configuration says of protection: which services must be protected, how old a backup may be."""
+"""Settings of protection: which services must be protected, and how old a backup and the data may be."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedExcept
 from m365_jobs.config.tenants import configured, setting
 
 ALLOWED_AGE_HOURS = 26.0
+MAX_DATA_AGE_HOURS = 6.0
 TOLERATED_FAILED_RATIO = 0.05
 
 
 @dataclass(frozen=True)
 class Services:
-    """Object types that are judged even if they never had a job, and those that are not judged."""
+    """Object types that are evaluated even without a job, and those that are left out."""
 
     expected: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
@@ -26,7 +27,7 @@ class Services:
 
 @dataclass(frozen=True)
 class Protection:
-    """How ``protection_status`` judges. The defaults are those of the configuration."""
+    """Rules of ``protection_status``. The defaults are those of the configuration."""
 
     services: Services = Services()
     of_tenant: Mapping[str, Services] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class Protection:
     """The same for single object types."""
 
     def allowed_age(self, object_type: str) -> float:
-        """Hours after which the last success of an object type is too old."""
+        """Return the hours after which the last success of an object type is too old."""
         return self.allowed_age_of.get(object_type, self.allowed_age_hours)
 
 
@@ -51,7 +52,7 @@ def protection(
     allowed_age_hours: float = ALLOWED_AGE_HOURS,
     allowed_age_hours_of: dict[str, float] | None = None,
 ) -> Protection:
-    """What the configuration says; each key may stand in ``sources.avepoint_m365`` or its part ``protection``.
+    """Return the configured rules; each key may stand in ``sources.avepoint_m365`` or its part ``protection``.
 
     Raises:
         ConfigurationError: naming the key, the value and what it may be.
@@ -80,13 +81,27 @@ def protection(
     )
 
 
+@with_config(sections=("sources", "avepoint_m365", "protection"))
+def max_data_age(max_data_age_hours: float = MAX_DATA_AGE_HOURS) -> float:
+    """Return the hours after which data is too old to evaluate.
+
+    The key stands in ``sources.avepoint_m365`` or its part ``protection``.
+
+    Raises:
+        ConfigurationError: for a number that is not above 0.
+    """
+    if not max_data_age_hours > 0:
+        raise ConfigurationError(f"{SECTION}.max_data_age_hours = {max_data_age_hours} must be above 0.")
+    return max_data_age_hours
+
+
 def _services_of(tenant: str, inherited: Services) -> Services:
     def names(key: str, otherwise: frozenset[str]) -> frozenset[str]:
         try:
             own = setting(tenant, key, list)
             return otherwise if own is None else _names(f"tenants.{tenant}.{key}", own)
         except (ConfigurationError, ConfigValueCannotBeCoercedException):
-            # Of that the load of the tenant tells, which it fails; nobody else's does.
+            # The load of the tenant reports this and fails; the other tenants are evaluated.
             return otherwise
 
     return Services(

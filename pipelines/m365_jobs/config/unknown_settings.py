@@ -1,4 +1,4 @@
-"""Settings in our section of the configuration that this program does not have: slips of the pen, most of them."""
+"""Unknown keys in the section of this program, most of them misspelt."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import dlt
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import SECTION
 
-from m365_jobs import marts
+from m365_jobs.config.protection import max_data_age, protection
 from m365_jobs.config.tenants import CALENDAR_KEYS
-from m365_jobs.health.evaluate import max_data_age
 
 PROTECTION = frozenset(
-    {*inspect.signature(marts.protection).parameters, *inspect.signature(max_data_age).parameters},
+    {*inspect.signature(protection).parameters, *inspect.signature(max_data_age).parameters},
 )
 KNOWN = {
     SECTION: frozenset(
@@ -24,24 +23,24 @@ KNOWN = {
     ),
     f"{SECTION}.protection": PROTECTION,
 }
-"""Section to its keys. A tenant's section is looked at by whoever loads the tenant."""
+"""Section to its keys. A load of a tenant checks the section of the tenant."""
 
 OF_RESOURCES = "jobs_"
-"""What the names of the source's resources begin with: dlt has settings for each."""
+"""Prefix of the source's resources: dlt has settings for each."""
 
 
-def unheeded() -> Iterator[str]:
-    """A line for each, with the setting that may have been meant."""
+def unknown_settings() -> Iterator[str]:
+    """Yield a message for each unknown key, with the most similar known one."""
     for section, known in KNOWN.items():
         for name in sorted(_set_in(section) - known):
             if not name.startswith(OF_RESOURCES):
                 near = get_close_matches(name, known, n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
-                yield f"{section}.{name} is no setting of this program.{hint}"
+                yield f"Unknown setting: {section}.{name} is ignored.{hint}"
 
 
 def _set_in(section: str) -> set[str]:
-    """The keys that files, vaults and the environment have in a section."""
+    """Return the keys of a section in files, vaults and the environment."""
     names = set[str]()
     *above, last = section.split(".")
     for provider in dlt.config.config_providers:

@@ -1,159 +1,156 @@
-"""Is everything protected? What the warehouse answers, and how sure it can be: reasons in order of gravity."""
+"""Evaluation of protection: verdict, findings and completeness, which terminal, reports and alerts share."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 import dlt
-from avepoint_m365.config import SECTION
-from avepoint_m365.exceptions import ConfigurationError
-from dlt.common.configuration import with_config
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config import tenants
+from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import FINE, UNHEALTHY, UsageError
 from m365_jobs.health import checks, preflight
+from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOTHING, PROBLEM, STALE, WARNING, Reason
+from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.load.run_log import Backlog
+from m365_jobs.text import format_duration, format_time
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import Scope, open_scope
 
+Row = dict[str, Any]
 
-class Kind(StrEnum):
-    """What a reason is about, the gravest first. Those up to ``nothing`` make the warehouse unhealthy."""
+UNKNOWN_SERVICE = "the API shows the same jobs whatever objectType is asked for"
+"""Why jobs have no service."""
 
-    failing = "failing"
-    never = "never"
-    late = "late"
-    stale = "stale"
-    unknown = "unknown"
-    nothing = "nothing_to_judge"
-    failed_load = "failed_load"
-    incomplete = "incomplete"
-    credentials = "credentials"
-    running_long = "running_long"
-    slow_job = "slow_job"
-    failed_objects = "failed_objects"
-    failed_restores = "failed_restores"
-    empty_backups = "empty_backups"
-    unknown_state = "unknown_state"
-
-    @property
-    def gravity(self) -> int:
-        """0 for the gravest."""
-        return list(Kind).index(self)
-
-    @property
-    def severity(self) -> str:
-        """problem or warning."""
-        return "problem" if self.gravity <= Kind.nothing.gravity else "warning"
+DAILY_SCHEDULE_HOURS = 26
+"""``max_data_age_hours`` that suits loads once a day."""
 
 
 @dataclass(frozen=True)
-class Reason:
-    """Something that a person should know. ``about`` tells it apart from others of its kind in its partition."""
+class Completeness:
+    """What is not proved complete, if anything: tenants without a load, with a failed last load, and partitions."""
 
-    kind: Kind
-    tenant: str | None
-    text: str
-    location: str | None = None
-    object_type: str | None = None
-    about: str = ""
+    never_loaded: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
 
     @property
-    def place(self) -> str:
-        """The partition in short."""
-        return place(self.tenant, self.location, self.object_type)
+    def proved(self) -> bool:
+        """Return whether everything that was asked for is proved complete."""
+        return not (self.never_loaded or self.failed or self.incomplete)
+
+    @property
+    def text(self) -> str:
+        """Return one sentence or more for people."""
+        if self.proved:
+            return "Everything that was asked for is proved complete."
+        parts = (
+            ("Never loaded", self.never_loaded),
+            ("The last load failed", self.failed),
+            ("Not proved complete", self.incomplete),
+        )
+        return " ".join(f"{title}: {', '.join(names)}." for title, names in parts if names)
 
 
 @dataclass(frozen=True)
-class Health:
-    """A judgement. ``protection`` are the rows of the view with the status that health gives them, the worst first,
-    and ``data_age_hours``, how far behind ``judged_at`` (UTC) their data is."""
+class Evaluation:
+    """The state of protection at ``evaluated_at`` (UTC).
+
+    ``reasons`` and ``protection`` are in order of severity over all tenants and locations. ``protection`` are the rows
+    of ``protection_status``. Their ``status`` is ``unknown`` where the data is older than ``max_data_age_hours``;
+    ``was`` is the status of the view, and ``data_age_hours`` the age of their data.
+    """
 
     warehouse: str
-    judged_at: datetime
+    evaluated_at: datetime
     max_data_age_hours: float
     reasons: list[Reason]
-    protection: list[dict[str, Any]]
+    protection: list[Row]
+    completeness: Completeness
 
     @property
     def problems(self) -> list[Reason]:
-        """The reasons that make it unhealthy."""
-        return [one for one in self.reasons if one.kind.severity == "problem"]
+        """Return the reasons that make the warehouse unhealthy."""
+        return [one for one in self.reasons if one.severity == PROBLEM]
+
+    @property
+    def warnings(self) -> list[Reason]:
+        """Return the other reasons."""
+        return [one for one in self.reasons if one.severity == WARNING]
+
+    @property
+    def verdict(self) -> str:
+        """Return Healthy or UNHEALTHY."""
+        return "UNHEALTHY" if self.problems else "Healthy"
 
     @property
     def exit_code(self) -> int:
-        """0, or 4 where there are problems."""
+        """Return 0, or 4 with problems."""
         return UNHEALTHY if self.problems else FINE
 
 
-@with_config(sections=("sources", "avepoint_m365", "protection"))
-def max_data_age(max_data_age_hours: float = 6.0) -> float:
-    """Hours after which data is too old to say anything, from ``sources.avepoint_m365`` or its part ``protection``.
+def evaluate(pipeline: dlt.Pipeline, names: Sequence[str] = (), max_age_hours: float | None = None) -> Evaluation:
+    """Evaluate the named tenants, or all that the configuration or the warehouse knows.
 
     Raises:
-        ConfigurationError: where it is no number above 0.
-    """
-    if not max_data_age_hours > 0:
-        raise ConfigurationError(f"{SECTION}.max_data_age_hours = {max_data_age_hours} must be above 0.")
-    return max_data_age_hours
-
-
-def judge(pipeline: dlt.Pipeline, names: Sequence[str] = (), max_age_hours: float | None = None) -> Health:
-    """Judges the tenants named, or all that the configuration or the warehouse knows.
-
-    Raises:
-        UsageError: for a tenant that nobody knows.
-        ConfigurationError: for settings that cannot be.
+        UsageError: for an unknown tenant.
+        ConfigurationError: for invalid settings.
     """
     if max_age_hours is not None and not max_age_hours > 0:
         raise UsageError(f"--max-age-hours {max_age_hours:g} must be above 0.")
     limit = max_data_age() if max_age_hours is None else max_age_hours
     with open_scope(pipeline, names) as scope:
-        return judge_scope(scope, pipeline, names, limit)
+        return evaluate_scope(scope, pipeline, names, limit)
 
 
-def judge_scope(scope: Scope, pipeline: dlt.Pipeline, names: Sequence[str], limit: float) -> Health:
-    """Return the judgement of an open scope, such as that of the dashboard; ``limit`` is the allowed age of data."""
+def evaluate_scope(scope: Scope, pipeline: dlt.Pipeline, names: Sequence[str], limit: float) -> Evaluation:
+    """Evaluate through an open scope, such as that of the dashboard; ``limit`` is the allowed age of data in hours."""
     now = datetime.now(UTC)
-    held = scope.held()
-    wanted = sorted({*held, *(names or tenants.configured())})
+    loaded = scope.held()
+    expected = sorted({*loaded, *(names or tenants.configured())})
     rows = _protection(scope, now, limit)
-    nameless = checks.nameless(scope)
-    reasons = [*_unprotected(rows, limit, nameless), *_unjudged(wanted, held, rows, nameless)]
-    reasons += [Reason(Kind(kind), **about) for kind, about in checks.found(scope)]
-    unrecorded = list(_unrecorded(pipeline, names or [*wanted, warehouse.configured_tenant()], scope))
+    nameless = checks.tenants_with_unknown_services(scope)
+    reasons = [*_unprotected(rows, limit, nameless), *_not_evaluated(expected, loaded, rows, nameless)]
+    unrecorded = list(_unrecorded(pipeline, names or [*expected, warehouse.configured_tenant()], scope))
     newer = {one.tenant for one in unrecorded}
-    reasons = [one for one in reasons if one.kind is not Kind.failed_load or one.tenant not in newer] + unrecorded
-    reasons += _credentials(wanted)
-    reasons.sort(key=lambda one: (one.kind.gravity, one.tenant or "", one.location or "", one.object_type or ""))
-    return Health(warehouse.location(pipeline), now, limit, reasons, rows)
+    found = checks.run_checks(scope)
+    reasons += [one for one in found if one.kind != FAILED_LOAD or one.tenant not in newer]
+    reasons += [*unrecorded, *_credentials(expected)]
+    reasons.sort(key=lambda one: (one.severity_rank, one.tenant or "", one.location or "", one.object_type or ""))
+    completeness = _completeness(expected, loaded, reasons)
+    return Evaluation(warehouse.location(pipeline), now, limit, reasons, rows, completeness)
+
+
+def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Iterable[Reason]) -> Completeness:
+    failed, incomplete = [], []
+    for one in reasons:
+        if one.kind == FAILED_LOAD:
+            failed.append(one.tenant or "")
+        elif one.kind == "incomplete":
+            incomplete.append(partition_label(one.tenant, one.location, one.object_type) or "all services")
+    never = tuple(name for name in expected if name not in loaded)
+    return Completeness(never or (() if expected else ("this warehouse",)), tuple(failed), tuple(incomplete))
 
 
 def _unrecorded(pipeline: dlt.Pipeline, names: Iterable[str], scope: Scope) -> Iterator[Reason]:
-    """The last loads that failed without the warehouse knowing of it, most often because it was what failed them: they
-    wait on the machine that loads until it takes them."""
+    """Yield the last loads that failed and of which the warehouse has no record.
+
+    Most often the warehouse itself made them fail. Their rows wait on the machine that loads.
+    """
     known = checks.last_loads(scope)
     for tenant in sorted(set(names)):
         backlog = Backlog(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
         last = max(backlog.rows(), key=lambda run: run.started_at, default=None)
         if last and (tenant not in known or known[tenant] < last.started_at):
             text = checks.failed_load(asdict(last))["text"]
-            yield Reason(Kind.failed_load, tenant, f"{text} The warehouse has no record of it yet.")
+            yield Reason(FAILED_LOAD, tenant, f"{text} The warehouse has no record of it yet.")
 
 
-NAMELESS = "the API shows the same jobs whatever objectType is asked for"
-"""Why jobs have no service."""
-
-ORDER = ("failing", "never", "late", "unknown", "running_long", "protected", "ignored")
-"""Statuses of a partition, the worst first."""
-
-
-def _protection(scope: Scope, now: datetime, limit: float) -> list[dict[str, Any]]:
+def _protection(scope: Scope, now: datetime, limit: float) -> list[Row]:
     try:
         rows = scope.rows("SELECT * FROM protection_status AS p")
     except DestinationUndefinedEntity:
@@ -161,86 +158,93 @@ def _protection(scope: Scope, now: datetime, limit: float) -> list[dict[str, Any
     for row in rows:
         as_of = row["data_as_of"]
         row["data_age_hours"] = (now - as_of).total_seconds() / 3600 if as_of else None
-        if row["status"] != "ignored" and as_of and row["data_age_hours"] > limit:
-            row["status"] = "unknown"
-    return sorted(
-        rows,
-        key=lambda one: (ORDER.index(one["status"]), one["tenant"], one["location"] or "", one["object_type"]),
-    )
+        row["was"] = row["status"]
+        if row["status"] != ProtectionStatus.ignored and as_of and row["data_age_hours"] > limit:
+            row["status"] = str(ProtectionStatus.unknown)
+    return sorted(rows, key=by_severity)
 
 
-def _unprotected(rows: Iterable[dict[str, Any]], limit: float, nameless: Collection[str]) -> Iterator[Reason]:
-    stale: dict[str, list[dict[str, Any]]] = {}
+def by_severity(row: Row) -> tuple[int, str, str, str]:
+    """Return the sort key of a row of ``protection_status``: the most severe status first, over all locations."""
+    rank = ProtectionStatus(row["status"]).rank
+    return rank, row["tenant"], row["location"] or "", row["object_type"]
+
+
+def _unprotected(rows: Iterable[Row], limit: float, nameless: Collection[str]) -> Iterator[Reason]:
+    stale: dict[str, list[Row]] = {}
     for row in rows:
-        if row["status"] in ("protected", "ignored"):
+        status = ProtectionStatus(row["status"])
+        if not status.severity:
             continue
-        if row["status"] == "unknown" and row["data_age_hours"] is not None and row["data_age_hours"] > limit:
+        if status is ProtectionStatus.unknown and row["data_age_hours"] is not None and row["data_age_hours"] > limit:
             stale.setdefault(row["tenant"], []).append(row)
             continue
         partition = {key: row[key] for key in ("tenant", "location", "object_type")}
-        yield Reason(Kind(row["status"]), text=_status_text(row, nameless), **partition)
+        yield Reason(str(status), text=_status_text(row, nameless), **partition)
     for tenant, late in stale.items():
-        oldest = min(late, key=lambda row: row["data_as_of"])
-        names = ", ".join("/".join(filter(None, (row["location"], row["object_type"]))) for row in late)
-        text = (
-            f"the warehouse is late: its data ends at {moment(oldest['data_as_of'])}, "
-            f"{hours(oldest['data_age_hours'])} ago (allowed {hours(limit)}), so nothing is known of {names}"
+        yield Reason(STALE, tenant, _stale_text(late, limit))
+
+
+def _stale_text(rows: Sequence[Row], limit: float) -> str:
+    oldest = min(rows, key=lambda row: row["data_as_of"])
+    names = ", ".join("/".join(filter(None, (row["location"], row["object_type"]))) for row in rows)
+    age = oldest["data_age_hours"]
+    cure = ""
+    if limit < DAILY_SCHEDULE_HOURS and age <= DAILY_SCHEDULE_HOURS:
+        cure = (
+            f". Load more often; or if loads run once a day, set max_data_age_hours = {DAILY_SCHEDULE_HOURS} in "
+            "[sources.avepoint_m365]"
         )
-        yield Reason(Kind.stale, tenant, text)
+    return (
+        f"the warehouse is late: its data ends at {format_time(oldest['data_as_of'])}, {format_duration(age)} ago "
+        f"(allowed {format_duration(limit)}), so nothing is known of {names}{cure}"
+    )
 
 
-def _status_text(row: dict[str, Any], nameless: Collection[str]) -> str:
+def _status_text(row: Row, nameless: Collection[str]) -> str:
     last = row["last_success_at"]
-    success = f"the last success was {moment(last)}" if last else "none has succeeded yet"
+    success = f"the last success was {format_time(last)}" if last else "none has succeeded yet"
     match row["status"]:
         case "failing":
             return f"{row['consecutive_failures']} backups in a row did not succeed; {success}"
         case "never":
             failures = row["consecutive_failures"]
             return "no backup has succeeded yet" + (f"; {failures} ended without success" if failures else "")
+        case "onboarding":
+            return "the first backup is running"
         case "late":
-            return f"{success}, {hours(row['hours_since_success'])} before the data ends"
+            return f"{success}, {format_duration(row['hours_since_success'])} before the data ends"
         case "running_long":
-            return f"{success}, {hours(row['hours_since_success'])} before the data ends; a backup is running"
+            return f"{success}, {format_duration(row['hours_since_success'])} before the data ends; a backup is running"
     if row["data_as_of"] is None:
         return "no load has been proved complete yet"
     if row["tenant"] in nameless:
-        return f"whether any job is of this service is not known: {NAMELESS}"
+        return f"whether any job is of this service is not known: {UNKNOWN_SERVICE}"
     return "the type of its jobs is not known, so it cannot be said whether they are backups (set split_job_types)"
 
 
-def _unjudged(
-    wanted: Sequence[str], held: Sequence[str], rows: Sequence[dict[str, Any]], nameless: Collection[str]
+def _not_evaluated(
+    expected: Sequence[str], loaded: Collection[str], rows: Sequence[Row], nameless: Collection[str]
 ) -> Iterator[Reason]:
-    """Where there is nothing to judge, all is not well."""
-    judged = {row["tenant"] for row in rows if row["status"] != "ignored"}
-    for tenant in wanted:
-        if tenant not in held:
-            yield Reason(Kind.nothing, tenant, "no load has been made yet. Run: m365-jobs load")
-        elif tenant not in judged and tenant in nameless:
-            yield Reason(Kind.nothing, tenant, f"no service can be judged: {NAMELESS}")
-        elif tenant not in judged:
-            text = "no service is expected or had a backup in the last 30 days, but for those that are ignored"
-            yield Reason(Kind.nothing, tenant, text)
-    if not wanted:
-        yield Reason(Kind.nothing, None, "the warehouse is empty. Run: m365-jobs load")
+    """Yield a reason for each tenant without any service to evaluate."""
+    evaluated = {row["tenant"] for row in rows if row["status"] != ProtectionStatus.ignored}
+    for tenant in expected:
+        if tenant not in loaded:
+            yield Reason(NOTHING, tenant, "no load has been made yet. Run: m365-jobs load")
+        elif tenant not in evaluated and tenant in nameless:
+            yield Reason(NOTHING, tenant, f"no service can be evaluated: {UNKNOWN_SERVICE}")
+        elif tenant not in evaluated:
+            text = "no service is expected or had a backup in the last 30 days, except ignored ones"
+            yield Reason(NOTHING, tenant, text)
+    if not expected:
+        yield Reason(NOTHING, None, "the warehouse is empty. Run: m365-jobs load")
 
 
-def _credentials(wanted: Iterable[str]) -> Iterator[Reason]:
-    for tenant, ending in preflight.expiries(wanted):
-        yield Reason(Kind.credentials, tenant, ending.replace("they", "the credentials", 1))
+def _credentials(names: Iterable[str]) -> Iterator[Reason]:
+    for tenant, ending in preflight.expiries(names):
+        yield Reason(CREDENTIALS, tenant, ending.replace("they", "the credentials", 1))
 
 
-def place(tenant: str | None, location: str | None, object_type: str | None) -> str:
-    """A partition in short, without what is at its default."""
+def partition_label(tenant: str | None, location: str | None, object_type: str | None) -> str:
+    """Return a partition in short, without the parts at their default."""
     return "/".join(part for part in (tenant, location, object_type) if part and part not in warehouse.UNSAID)
-
-
-def moment(value: datetime) -> str:
-    """A time for people, with its zone."""
-    return f"{value:%Y-%m-%d %H:%M} UTC"
-
-
-def hours(value: float) -> str:
-    """A length of time for people."""
-    return f"{value:.1f} h" if value < 10 else f"{value:,.0f} h" if value < 100 else f"{value / 24:,.0f} days"

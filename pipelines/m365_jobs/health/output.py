@@ -1,78 +1,79 @@
-"""What health found, as a person or a monitor reads it."""
+"""Output of an evaluation: tables for the terminal, JSON for monitors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from m365_jobs.health.checks import count
-from m365_jobs.health.evaluate import Health, Reason, hours, moment, place
-from m365_jobs.text import harmless
+from m365_jobs.health.checks import Reason
+from m365_jobs.health.evaluate import Evaluation, partition_label
+from m365_jobs.health.protection import ProtectionStatus
+from m365_jobs.text import format_count, format_duration, format_time, sanitize
 
 ROWS = 40
-"""Partitions up to which those that are fine are shown one by one."""
+"""Up to so many partitions, protected ones are listed as well."""
 
 NAME = 29
-"""Letters that a partition's name has on a terminal of 80 columns."""
+"""Width of a partition's name on a terminal of 80 columns."""
 
-COLOURS = {
-    **dict.fromkeys(("failing", "never", "late", "unknown", "problem"), "red"),
-    **dict.fromkeys(("running_long", "warning"), "yellow"),
-    "protected": "green",
-}
+SEVERITY_COLOURS = {"problem": "red", "warning": "yellow", "": "green"}
 
 
-def as_json(health: Health) -> dict[str, Any]:
-    """For monitors; the README says what the keys mean."""
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation for monitors; the README explains the keys."""
     return {
-        "healthy": not health.problems,
-        "judged_at": health.judged_at,
-        "warehouse": health.warehouse,
-        "max_data_age_hours": health.max_data_age_hours,
+        "healthy": not evaluation.problems,
+        "judged_at": evaluation.evaluated_at,
+        "warehouse": evaluation.warehouse,
+        "max_data_age_hours": evaluation.max_data_age_hours,
+        "completeness": {"proved": evaluation.completeness.proved, **asdict(evaluation.completeness)},
         "reasons": [
             {
-                "kind": one.kind.value,
-                "severity": one.kind.severity,
+                "kind": one.kind,
+                "severity": one.severity,
                 "tenant": one.tenant,
                 "location": one.location,
                 "object_type": one.object_type,
                 "text": one.text,
             }
-            for one in health.reasons
+            for one in evaluation.reasons
         ],
-        "protection": health.protection,
+        "protection": [{key: row[key] for key in row if key != "was"} for row in evaluation.protection],
     }
 
 
-def tables(health: Health) -> Iterator[Any]:
-    """For a terminal of 80 columns: the verdict, the reasons, then each partition, the worst first."""
-    warnings = [one for one in health.reasons if one not in health.problems]
-    verdict = Text("UNHEALTHY", "bold red") if health.problems else Text("Healthy", "bold green")
-    counts = f": {count(len(health.problems), 'problem')}, {count(len(warnings), 'warning')}"
-    yield verdict.append(f"{counts}. Judged {moment(health.judged_at)}.", "default")
-    if health.problems:
-        yield _reasons("Problem", health.problems)
+def tables(evaluation: Evaluation) -> Iterator[Any]:
+    """Yield verdict, reasons and partitions for a terminal of 80 columns, the most severe first."""
+    problems, warnings = evaluation.problems, evaluation.warnings
+    verdict = Text(evaluation.verdict, "bold red" if problems else "bold green")
+    counts = f": {format_count(len(problems), 'problem')}, {format_count(len(warnings), 'warning')}"
+    yield verdict.append(f"{counts}. Evaluated {format_time(evaluation.evaluated_at)}.", "default")
+    if problems:
+        yield _reasons("Problem", problems)
     if warnings:
         yield _reasons("Warning", warnings)
-    if health.protection:
-        yield from _partitions(health)
+    yield Text(sanitize(evaluation.completeness.text))
+    if evaluation.protection:
+        yield from _partitions(evaluation)
 
 
 def _reasons(title: str, reasons: list[Reason]) -> Table:
     table = Table(title, "What", box=SIMPLE, padding=(0, 1, 0, 0))
     for one in reasons:
-        word = Text(one.kind.value.replace("_", " "), COLOURS[title.lower()])
-        table.add_row(word, Text(harmless(f"{one.place}: {one.text}" if one.place else one.text)))
+        word = Text(one.kind.replace("_", " "), SEVERITY_COLOURS[title.lower()])
+        partition = partition_label(one.tenant, one.location, one.object_type)
+        table.add_row(word, Text(sanitize(f"{partition}: {one.text}" if partition else one.text)))
     table.columns[0].no_wrap = True
     return table
 
 
 def in_lines(name: str, width: int) -> Text:
-    """The name of a partition, a part on each line where one of so many letters does not hold it."""
+    """Return the name of a partition, a part on each line if it is wider than ``width``."""
     head, slash, service = name.rpartition("/")
     if len(name) <= width or not slash:
         return Text(name)
@@ -80,17 +81,17 @@ def in_lines(name: str, width: int) -> Text:
     return Text("\n".join([*lines, f"  {service}"]))
 
 
-def _partitions(health: Health) -> Iterator[Any]:
-    rows = health.protection
+def _partitions(evaluation: Evaluation) -> Iterator[Any]:
+    rows = evaluation.protection
     shown = rows if len(rows) <= ROWS else [row for row in rows if row["status"] not in ("protected", "ignored")]
     table = Table("Status", "Partition", "Last success", "Age", "Failed", "Open", box=SIMPLE, padding=(0, 1, 0, 0))
     for row in shown:
         last, age = row["last_success_at"], row["hours_since_success"]
         table.add_row(
-            Text(row["status"].replace("_", " "), COLOURS.get(row["status"], "")),
-            in_lines(place(row["tenant"], row["location"], row["object_type"]), NAME),
+            Text(row["status"].replace("_", " "), _colour(row["status"])),
+            in_lines(partition_label(row["tenant"], row["location"], row["object_type"]), NAME),
             f"{last:%m-%d %H:%M}" if last else "-",
-            hours(age) if age is not None else "-",
+            format_duration(age) if age is not None else "-",
             f"{row['consecutive_failures']:,}",
             f"{row['open_jobs']:,}",
         )
@@ -102,5 +103,10 @@ def _partitions(health: Health) -> Iterator[Any]:
     if shown:
         yield table
     if hidden := len(rows) - len(shown):
-        yield Text(f"{count(hidden, 'more partition')} protected or ignored; --format json names them.")
+        yield Text(f"{format_count(hidden, 'more partition')} protected or ignored; --format json names them.")
     yield Text("Times are UTC. Age: from the last success to the end of the data. Failed: backups in a row.", "dim")
+
+
+def _colour(status: str) -> str:
+    member = ProtectionStatus(status)
+    return "" if member is ProtectionStatus.ignored else SEVERITY_COLOURS[member.severity]

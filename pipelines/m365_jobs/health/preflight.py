@@ -19,6 +19,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config import tenants
 from m365_jobs.config.tenants import Tenant
+from m365_jobs.config.unknown_settings import unknown_settings
 from m365_jobs.errors.explain import Failure, explain
 from m365_jobs.health import checks
 from m365_jobs.warehouse import pipeline as warehouse
@@ -52,9 +53,7 @@ def findings(
     """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be. The
     first three for each tenant asked for, some of them side by side: a host that is down is waited for."""
     warehouse.telemetry_off()
-    from m365_jobs.config.unknown_settings import unheeded  # which looks at settings of health, and that imports this
-
-    for text in unheeded():
+    for text in unknown_settings():
         yield Finding("settings", True, text)
     several = len(asked) > 1
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -70,7 +69,7 @@ def findings(
     else:
         state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
         yield Finding("destination", True, f"{where}: {state}")
-        yield from _states(pipeline)
+        yield from _findings_of_loads(pipeline)
 
 
 def _of_api(tenant: Tenant) -> tuple[Tenant, list[Finding]]:
@@ -112,16 +111,19 @@ def _first_page(client: JobsClient) -> JobsPage:
         return client.ask({"pageSize": "10", "pageIndex": "1"})
 
 
-def _states(pipeline: dlt.Pipeline) -> Iterator[Finding]:
-    """A line for each state of the API that nobody knows."""
+def _findings_of_loads(pipeline: dlt.Pipeline) -> Iterator[Finding]:
+    """Yield a line for each unknown state, and for each finding of the newest load of each tenant."""
     try:
         with open_scope(pipeline) as scope:
             for text in checks.unknown_states(scope):
                 yield Finding("states", True, text)
+            for row in checks.check_failures(scope):
+                tenant = "" if row["tenant"] in warehouse.UNSAID else f"{row['tenant']}: "
+                yield Finding("findings", True, f"{tenant}{row['text']}")
     except DestinationUndefinedEntity:
         return
     except Exception as error:
-        yield _failed("states", explain(error))
+        yield _failed("findings", explain(error))
 
 
 def expiry(credentials: AvePointCredentials) -> Finding | None:

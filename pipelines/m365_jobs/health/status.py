@@ -1,4 +1,4 @@
-"""What the warehouse says of itself: cursors, last loads, completeness, open jobs, rows."""
+"""Status of the warehouse: cursors, last loads, completeness, open jobs, findings and rows."""
 
 from __future__ import annotations
 
@@ -15,55 +15,30 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.config.tenants import configured
-from m365_jobs.health.alerts import show
-from m365_jobs.health.evaluate import NAMELESS, place
+from m365_jobs.health.checks import check_failures
+from m365_jobs.health.evaluate import UNKNOWN_SERVICE, partition_label
 from m365_jobs.health.output import in_lines
 from m365_jobs.health.preflight import expiries
-from m365_jobs.text import harmless
-from m365_jobs.warehouse import audit
+from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake
 from m365_jobs.warehouse.reader import Reader
-from m365_jobs.warehouse.tenant_scope import open_scope
+from m365_jobs.warehouse.tenant_scope import Scope, open_scope
 
-HELD = """
-    SELECT j.tenant, j.location, j.object_type, count(*) AS rows_held, max(j.finish_time) AS newest_finish,
-        sum(CASE WHEN j.finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
-        min(CASE WHEN j.finish_time IS NULL THEN j.start_time END) AS oldest_open_start
-    FROM jobs AS j GROUP BY j.tenant, j.location, j.object_type"""
-
-PARTITIONS = f"""
-WITH last AS (
-    SELECT a.*, row_number() OVER (
-        PARTITION BY tenant, location, object_type ORDER BY window_end DESC, started_at DESC) AS place
-    FROM load_audit AS a WHERE a.job_type IS NULL
-),
-proved AS (
-    SELECT r.* FROM ({audit.OF_PARTITIONS}) AS r WHERE r.complete = 1
-),
-latest AS (
-    SELECT tenant, location, object_type, max(window_end) AS complete_until
-    FROM proved GROUP BY tenant, location, object_type
-),
-held AS ({HELD})
-SELECT last.tenant, last.location, last.object_type, last.window_start, last.window_end, last.reported_total,
-       last.distinct_jobs, CASE WHEN proved.run_id IS NULL THEN FALSE ELSE TRUE END AS complete,
-       latest.complete_until, held.newest_finish,
-       coalesce(held.rows_held, 0) AS rows_held, coalesce(held.open_jobs, 0) AS open_jobs,
-       held.oldest_open_start
-FROM last
-LEFT JOIN proved ON proved.tenant = last.tenant AND proved.object_type = last.object_type
-    AND coalesce(proved.location, '') = coalesce(last.location, '') AND proved.run_id = last.run_id
-LEFT JOIN latest ON latest.tenant = last.tenant AND latest.object_type = last.object_type
-    AND coalesce(latest.location, '') = coalesce(last.location, '')
-LEFT JOIN held ON held.tenant = last.tenant AND held.object_type = last.object_type
-    AND coalesce(held.location, '') = coalesce(last.location, '')
-WHERE last.place = 1
-ORDER BY last.tenant, last.location, last.object_type
+LOADS = """
+SELECT p.tenant, p.location, p.object_type, p.complete, p.complete_until, p.last_complete_load_at, p.last_load_at
+FROM partition_loads AS p
 """
 
-HELD_NAMELESS = f"SELECT h.* FROM ({HELD}) AS h WHERE h.object_type IS NULL ORDER BY h.tenant, h.location"
-"""Jobs whose service is not known: they lie in no partition that is asked for."""
+STORED = """
+SELECT j.tenant, j.location, j.object_type, count(*) AS rows_held, max(j.finish_time) AS newest_finish,
+    sum(CASE WHEN j.finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
+    min(CASE WHEN j.finish_time IS NULL THEN j.start_time END) AS oldest_open_start
+FROM jobs AS j GROUP BY j.tenant, j.location, j.object_type
+"""
+
+WITHOUT_LOAD = {"complete": False, "complete_until": None, "last_complete_load_at": None, "last_load_at": None}
+WITHOUT_JOBS = {"rows_held": 0, "newest_finish": None, "open_jobs": 0, "oldest_open_start": None}
 
 STATE = """
 SELECT state FROM {states} WHERE pipeline_name = %s ORDER BY version DESC, _dlt_load_id DESC LIMIT 1
@@ -86,42 +61,72 @@ WHERE a.window_end > :latest GROUP BY a.tenant ORDER BY a.tenant
 NAME = 24
 """Letters that a partition's name has on a terminal of 80 columns."""
 
+Row = dict[str, Any]
+
 TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
 
 
 def read(destination: str | None = None, dataset: str | None = None, tenants: Sequence[str] = ()) -> dict[str, Any]:
-    """Everything ``status`` shows of the tenants named, or of all: ``partitions`` and ``runs`` (lists of rows),
-    ``tables`` (rows of each), ``never_loaded`` (names), ``clocks_ahead`` (until when loads reach that are left out),
-    ``nameless`` (per location, the jobs whose service is not known).
+    """Return everything that ``status`` shows of the named tenants, or of all.
 
-    The lists are empty where nothing was loaded yet. Times are datetimes in UTC.
+    ``partitions`` and ``runs`` are lists of rows, ``tables`` the rows of each table, ``never_loaded`` names,
+    ``clocks_ahead`` the loads left out because of a wrong clock, ``unknown_services`` the jobs of unknown services per
+    location, ``findings`` the checks that failed in each tenant's newest load. The lists are empty before the first
+    load. Times are datetimes in UTC.
 
     Raises:
-        UsageError: for a tenant that nobody knows.
+        UsageError: for an unknown tenant.
     """
     pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
     with open_scope(pipeline, tenants) as scope:
-        held = scope.held()
+        loaded = scope.held()
         about: dict[str, Any] = {
             "warehouse": warehouse.location(pipeline),
-            "credentials": _expiry(tenants or held),
-            "never_loaded": sorted({*(tenants or configured())} - {*held}),
+            "credentials": _expiry(tenants or loaded),
+            "never_loaded": sorted({*(tenants or configured())} - {*loaded}),
             "clocks_ahead": [],
-            "undelivered": show.document(pipeline, tenants)["undelivered"],
-            "nameless": [],
+            "unknown_services": [],
+            "findings": [],
         }
         everything = scope.with_clocks_ahead()
         try:
             counts = {name: everything.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in TABLES}
-            partitions, runs, about["clocks_ahead"] = scope.rows(PARTITIONS), scope.rows(RUNS), everything.rows(AHEAD)
-            about["nameless"] = scope.rows(HELD_NAMELESS)
+            rows, runs, about["clocks_ahead"] = _all_partitions(scope), scope.rows(RUNS), everything.rows(AHEAD)
+            about["findings"] = check_failures(scope)
         except DestinationUndefinedEntity:
             return {**about, "partitions": [], "runs": [], "tables": {}}
-        loaded = {one["tenant"] for one in partitions}
-        cursors = {tenant: _cursors(pipeline, scope.reader, tenant) for tenant in loaded}
-    for one in partitions:
-        one["cursor"] = cursors[one["tenant"]].get((one["location"], one["object_type"]))
+        about["unknown_services"] = [row for row in rows if row["object_type"] is None and row["rows_held"]]
+        partitions = _shown_partitions(rows)
+        cursors = {tenant: _cursors(pipeline, scope.reader, tenant) for tenant in {row["tenant"] for row in partitions}}
+    for row in partitions:
+        row["cursor"] = cursors[row["tenant"]].get((row["location"], row["object_type"]))
     return {**about, "partitions": partitions, "runs": runs, "tables": counts}
+
+
+def _all_partitions(scope: Scope) -> list[Row]:
+    """Return the loads and jobs of each partition that has one of both, in order."""
+    partitions: dict[tuple[str, str, str], Row] = {}
+    for query in (LOADS, STORED):
+        for row in scope.rows(query):
+            key = row["tenant"], row["location"] or "", row["object_type"] or ""
+            partitions[key] = partitions.get(key, WITHOUT_LOAD | WITHOUT_JOBS) | row
+    return [partitions[key] for key in sorted(partitions)]
+
+
+def _shown_partitions(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of services, and those of all services of a location without any."""
+    with_services = {(row["tenant"], row["location"]) for row in rows if row["object_type"]}
+    tenants = {tenant for tenant, _ in with_services}
+    return [
+        row
+        for row in rows
+        if row["object_type"]
+        or (
+            not row["rows_held"]
+            and (row["tenant"], row["location"]) not in with_services
+            and (row["location"] is not None or row["tenant"] not in tenants)
+        )
+    ]
 
 
 def _expiry(tenants: Iterable[str]) -> str | None:
@@ -165,25 +170,27 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
     yield Text(f"Warehouse: {found['warehouse']}", overflow="fold")
     if found["credentials"]:
         yield Text(f"Credentials: {found['credentials']}")
-    yield from show.undelivered_lines(found["undelivered"])
     if not found["tables"]:
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
         return
     if found["never_loaded"]:
-        yield Text(harmless(f"Never loaded: {', '.join(found['never_loaded'])}"))
+        yield Text(sanitize(f"Never loaded: {', '.join(found['never_loaded'])}"))
     for one in found["clocks_ahead"]:
         text = f"{one['tenant']}: loads whose clock was ahead, at {_minute(one['window_end'])} UTC, are left out below."
-        yield Text(harmless(text))
+        yield Text(sanitize(text))
     yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found["tables"].items()))
-    yield _partitions(found["partitions"], found["nameless"])
+    yield _partitions(found["partitions"], found["unknown_services"])
     # Below, as health has it: a caption of the table is folded to its width, however much room there is beside it.
     yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
-    if found["nameless"]:
-        yield Text(f"Jobs of an unknown service: {NAMELESS}.")
+    if found["unknown_services"]:
+        yield Text(f"Jobs of an unknown service: {UNKNOWN_SERVICE}.")
+    for row in found["findings"]:
+        tenant = partition_label(row["tenant"], None, None)
+        yield Text(sanitize(f"Finding: {tenant + ': ' if tenant else ''}{row['text']}."))
     yield from _runs(found["runs"])
 
 
-def _partitions(rows: list[dict[str, Any]], nameless: list[dict[str, Any]]) -> Table:
+def _partitions(rows: list[Row], unknown_services: list[Row]) -> Table:
     table = Table(
         *("Partition", "Jobs", "Open\n(oldest)", "Newest\nfinish", "Complete\nuntil"),
         box=SIMPLE,
@@ -191,14 +198,14 @@ def _partitions(rows: list[dict[str, Any]], nameless: list[dict[str, Any]]) -> T
     )
     for one in rows:
         table.add_row(
-            in_lines(place(one["tenant"], one["location"], one["object_type"]), NAME),
+            in_lines(partition_label(one["tenant"], one["location"], one["object_type"] or "all services"), NAME),
             f"{one['rows_held']:,}",
             _open(one),
             _short(one["newest_finish"]),
-            _short(one["complete_until"]) + ("" if one["complete"] else "\nlast load short"),
+            _short(one["complete_until"]) + ("" if one["complete"] else "\nnot complete"),
         )
-    for one in nameless:
-        name = in_lines(place(one["tenant"], one["location"], "unknown service"), NAME)
+    for one in unknown_services:
+        name = in_lines(partition_label(one["tenant"], one["location"], "unknown service"), NAME)
         table.add_row(name, f"{one['rows_held']:,}", _open(one), _short(one["newest_finish"]), "-")
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
@@ -228,7 +235,7 @@ def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
     for run in shown:
         if run["detail"]:
             about = run["tenant"] if several else _minute(run["started_at"])
-            yield Text(harmless(f"{about}: {run['detail']}"))
+            yield Text(sanitize(f"{about}: {run['detail']}"))
 
 
 def _open(partition: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from m365_jobs import schema
 from m365_jobs.schema import Column
 
-VIEWS = ("job_facts", "daily_summary", "protection_status", "error_summary", "open_jobs")
+VIEWS = ("job_facts", "daily_summary", "partition_loads", "protection_status", "error_summary", "open_jobs")
 TABLES = tuple(table.name for table in schema.TABLES)
 
 

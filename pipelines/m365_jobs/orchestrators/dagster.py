@@ -23,7 +23,7 @@ from dlt.destinations.exceptions import DatabaseException
 from m365_jobs import marts
 from m365_jobs.config import tenants
 from m365_jobs.errors.explain import explain, in_use
-from m365_jobs.health.evaluate import judge
+from m365_jobs.health.evaluate import evaluate
 from m365_jobs.load.run import Options, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.locks.pipeline_folder import LOCK_POLL, LOCK_WAIT
@@ -293,7 +293,7 @@ def _check_specs(jobs: dg.AssetKey, by_tenant: dg.StaticPartitionsDefinition) ->
 
 
 def _checked(place: Place, summary: Summary) -> list[dg.AssetCheckResult]:
-    health = place.ask(summary.tenant, lambda pipeline: judge(pipeline, [summary.tenant]))
+    health = place.ask(summary.tenant, lambda pipeline: evaluate(pipeline, [summary.tenant]))
     wrong = {
         "complete": summary.incomplete,
         "data": summary.findings,

@@ -16,7 +16,7 @@ import vl_convert
 
 from m365_jobs.reports.labels import service
 from m365_jobs.reports.metrics import Filter, Row
-from m365_jobs.text import harmless
+from m365_jobs.text import sanitize
 
 Drawing = alt.TopLevelMixin
 """A chart of Altair, whatever it is made of."""
@@ -202,7 +202,7 @@ def _drawable(part: Any) -> Any:
     """A part of a specification without the signs that XML has no place for: at one of them, in a message of the API
     say, vl-convert ends the whole process."""
     if isinstance(part, str):
-        return part if part.isprintable() else harmless(part)
+        return part if part.isprintable() else sanitize(part)
     if isinstance(part, dict):
         return {name: _drawable(value) for name, value in part.items()}
     return [_drawable(one) for one in part] if isinstance(part, list | tuple) else part

@@ -10,21 +10,14 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
-from m365_jobs.health.evaluate import max_data_age
+from m365_jobs.config.protection import max_data_age
+from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.reports import charts
 from m365_jobs.reports.labels import NOBODY, count, location, moment, no_success, service, span
 from m365_jobs.reports.metrics import Filter, Row
 from m365_jobs.warehouse.pipeline import UNSAID
 
-STATUSES = {
-    "failing": ("✕", "Failing"),
-    "never": ("✕", "Never succeeded"),
-    "late": ("!", "Late"),
-    "unknown": ("?", "Unknown"),
-    "running_long": ("…", "Running long"),
-    "protected": ("✓", "Protected"),
-    "ignored": ("–", "Ignored"),
-}
+STATUSES = {str(status): (status.sign, status.label) for status in ProtectionStatus}
 """Sign and word of each status, the gravest first."""
 
 TILES = 240
@@ -269,17 +262,18 @@ def freshness(loads: Sequence[Row], completeness: Sequence[Row], now: datetime, 
     ]
     columns = ["Tenant", "Last load ended", "Result", "All data complete until", "Detail"]
     parts = [table("The last load of each tenant", columns, cells)]
-    short = [row for row in completeness if row["complete_until"] != row["asked_until"]]
-    if not short:
+    short = [row for row in completeness if not row["complete"]]
+    failed = any(row["status"] == "failed" for row in loads)
+    if not short and not failed:
         parts.append(nothing("Everything that was asked for is proved complete."))
-    else:
-        columns = ["Tenant", "Location", "Service", "Asked until", "Proved complete until"]
+    if short:
+        columns = ["Tenant", "Location", "Service", "Last read", "Proved complete until"]
         cells = [
             [
                 row["tenant"],
                 location(row["location"]),
                 service(row["object_type"]),
-                moment(row["asked_until"], zone),
+                moment(row["last_load_at"], zone),
                 moment(row["complete_until"], zone),
             ]
             for row in short

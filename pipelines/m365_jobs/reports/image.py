@@ -12,6 +12,7 @@ from typing import Any, Literal
 import altair as alt
 import vl_convert
 
+from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.reports import charts
 from m365_jobs.reports.html import STATUSES, stale
 from m365_jobs.reports.labels import NOBODY, count, moment, no_success, service, span
@@ -20,24 +21,9 @@ from m365_jobs.reports.metrics import Figures, Row
 COLUMNS, TILES = 5, 60
 """Tiles side by side, and at most; of more the gravest are drawn."""
 
-FILLS = {
-    "failing": charts.OUTCOMES["Failed"],
-    "never": charts.OUTCOMES["Failed"],
-    "late": charts.OUTCOMES["Warning"],
-    "unknown": charts.OUTCOMES["Other"],
-    "running_long": charts.BLUE,
-    "protected": charts.OUTCOMES["Succeeded"],
-    "ignored": charts.OUTCOMES["Other"],
-}
-
-INKS = {
-    charts.OUTCOMES["Failed"]: "#8c1d18",
-    charts.OUTCOMES["Warning"]: "#6b3f00",
-    charts.OUTCOMES["Other"]: "#374151",
-    charts.OUTCOMES["Succeeded"]: "#14603f",
-    charts.BLUE: "#174a84",
-}
-"""What is written on them: darker, so that it can be read."""
+FILLS = {str(status): status.colour.accent for status in ProtectionStatus}
+INKS = {status.colour.accent: status.colour.text for status in ProtectionStatus}
+"""Colour of a text on a tile: darker, for contrast."""
 
 TITLE = "Microsoft 365 backup"
 WIDTH, PADDING = 920, 20.0
@@ -162,7 +148,7 @@ def _words(found: Figures, zone: tzinfo) -> Iterator[str]:
         if row["status"] != "complete":
             what = "failed" if row["status"] == "failed" else "was not proved complete"
             yield f"{row['tenant']}: the last load, {moment(row['ended_at'], zone)}, {what}. {row['detail'] or ''}"
-    short = sum(row["complete_until"] != row["asked_until"] for row in found.completeness)
+    short = sum(not row["complete"] for row in found.completeness)
     yield (
         f"{short:,} of {len(found.completeness):,} parts of the data are not proved complete up to the last load."
         if short

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from m365_jobs.warehouse import audit
 from m365_jobs.warehouse.tenant_scope import Scope
 
 Row = dict[str, Any]
@@ -87,10 +86,12 @@ def version(scope: Scope) -> Any:
 
 
 def choices(scope: Scope) -> Choices:
-    """Tenants, locations and services that were ever asked for."""
-    rows = scope.rows("SELECT DISTINCT a.tenant, a.location, a.object_type FROM load_audit AS a")
+    """Return the tenants, locations and services that were ever asked for or have jobs."""
+    rows = scope.rows("SELECT p.tenant, p.location, p.object_type FROM partition_loads AS p")
     names = ("tenant", "location", "object_type")
-    return Choices(*(sorted({row[name] or NO_LOCATION for row in rows}) for name in names))
+    values = {name: {row[name] for row in rows} for name in names}
+    locations = sorted(value or NO_LOCATION for value in values["location"])
+    return Choices(sorted(values["tenant"]), locations, sorted(filter(None, values["object_type"])))
 
 
 def as_of(scope: Scope) -> datetime | None:
@@ -246,13 +247,10 @@ def loads(scope: Scope) -> list[Row]:
 
 
 def completeness(scope: Scope, chosen: Filter) -> list[Row]:
-    """Per tenant, location and object type: until when it was last asked for, and until when it is proved complete
-    (null if it never was). The two differ where the last load fell short."""
+    """Return the rows of ``partition_loads``: until when each partition is proved complete, and its latest load."""
     return scope.rows(
-        f"""SELECT l.tenant, l.location, l.object_type, max(l.window_end) AS asked_until,
-            max(CASE WHEN l.complete = 1 THEN l.window_end END) AS complete_until
-        FROM ({audit.OF_PARTITIONS}) AS l WHERE {chosen.of("l")}
-        GROUP BY l.tenant, l.location, l.object_type ORDER BY l.tenant, l.location, l.object_type""",
+        f"""SELECT l.tenant, l.location, l.object_type, l.complete, l.complete_until, l.last_load_at
+        FROM partition_loads AS l WHERE {chosen.of("l")} ORDER BY l.tenant, l.location, l.object_type""",
         **chosen.values,
     )
 

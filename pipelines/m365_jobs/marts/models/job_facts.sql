@@ -11,22 +11,25 @@
 -- start_time = "timestamp, UTC: When the job started."
 -- finish_time = "timestamp, UTC: When it ended; null while it runs."
 -- duration_hours = "double, hours: Duration as the API gives it."
--- fetched_at = "timestamp, UTC: When this row was read from the API."
+-- first_seen_at = "timestamp, UTC: When a load first read this job."
+-- fetched_at = "timestamp, UTC: When a load first read this state of the job."
 -- total_number = "bigint, objects: Objects the job was to process."
 -- failed_number = "bigint, objects: Objects that failed."
 -- successful_number = "bigint, objects: Objects that succeeded."
 -- skipped_number = "bigint, objects: Objects that were skipped."
 -- outcome = """\
 --   text: success, warning, failure, running or other, from the state whatever its case and punctuation; codes 1 to \
---   5 count as well. Other is a state that nobody knows."""
+--   5 count as well. An unusual word means what state_words tells of it; without an entry it is other."""
 -- failed_ratio = "double, 0 to 1: failed_number / total_number; null where the total is 0 or null."
--- error_kinds = "bigint, messages: Distinct error messages of the job; 0 without errors."
+-- distinct_errors = "bigint, messages: Distinct error messages of the job; 0 without errors."
 -- error_occurrences = "bigint, occurrences: How often errors occurred in all; an error without a number counts once."
+-- errors_may_be_cut = """\
+--   boolean: Whether more objects failed than error_occurrences tells of: the API lists the top errors of a job only."""
 WITH errors AS (
     SELECT
         e.tenant,
         e.job_id,
-        count(DISTINCT e.value) AS error_kinds,
+        count(DISTINCT e.value) AS distinct_errors,
         CAST(sum(coalesce(e.number, 1)) AS BIGINT) AS error_occurrences
     FROM jobs__job_errors AS e
     GROUP BY e.tenant, e.job_id
@@ -41,6 +44,7 @@ SELECT
     j.start_time,
     j.finish_time,
     j.duration_hours,
+    j.first_seen_at,
     j.fetched_at,
     d.total_number,
     d.failed_number,
@@ -53,11 +57,13 @@ SELECT
         WHEN 'Partially Finished' THEN 'warning'
         WHEN 'Failed' THEN 'failure'
         WHEN 'In Progress' THEN 'running'
+        WHEN 'InProgress' THEN 'running'
         ELSE
             CASE regexp_replace(lower(j.state COLLATE "C"), '[^a-z0-9]', '', 'g')
                 WHEN 'finished' THEN 'success'
                 WHEN '2' THEN 'success'
                 WHEN 'finishedwithexception' THEN 'warning'
+                WHEN 'finishedexception' THEN 'warning'
                 WHEN '4' THEN 'warning'
                 WHEN 'partiallyfinished' THEN 'warning'
                 WHEN '5' THEN 'warning'
@@ -65,12 +71,22 @@ SELECT
                 WHEN '3' THEN 'failure'
                 WHEN 'inprogress' THEN 'running'
                 WHEN '1' THEN 'running'
-                ELSE 'other'
+                ELSE
+                    CASE w.state
+                        WHEN 1 THEN 'running'
+                        WHEN 2 THEN 'success'
+                        WHEN 3 THEN 'failure'
+                        WHEN 4 THEN 'warning'
+                        WHEN 5 THEN 'warning'
+                        ELSE 'other'
+                    END
             END
     END AS outcome,
     CAST(d.failed_number AS DOUBLE) / nullif(d.total_number, 0) AS failed_ratio,
-    coalesce(errors.error_kinds, 0) AS error_kinds,
-    coalesce(errors.error_occurrences, 0) AS error_occurrences
+    coalesce(errors.distinct_errors, 0) AS distinct_errors,
+    coalesce(errors.error_occurrences, 0) AS error_occurrences,
+    CASE WHEN d.failed_number > coalesce(errors.error_occurrences, 0) THEN TRUE ELSE FALSE END AS errors_may_be_cut
 FROM jobs AS j
 LEFT JOIN jobs__backup_details AS d ON d.tenant = j.tenant AND d.job_id = j.id
+LEFT JOIN state_words AS w ON w.word = j.state
 LEFT JOIN errors ON errors.tenant = j.tenant AND errors.job_id = j.id

@@ -9,18 +9,12 @@
 -- job_type = "text: backup, restore, export, deletion or retention; null where it is unknown."
 -- start_time = "timestamp, UTC: When the job started."
 -- hours_open = """\
---   double, hours: How long it had been open at data_as_of of its partition, the window end of the last complete \
---   load; at fetched_at where there is none or the job started later."""
+--   double, hours: How long it had been open at complete_until of its partition, as in partition_loads; at \
+--   fetched_at where there is none or the job started later."""
 WITH complete_loads AS MATERIALIZED (
     -- Once and for all: PostgreSQL expects a single open job and would add up the audit anew for each there is.
-    SELECT l.tenant, l.location, l.object_type, max(l.window_end) AS data_as_of
-    FROM (
-        SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS window_end
-        FROM load_audit AS a
-        GROUP BY a.tenant, a.location, a.object_type, a.run_id
-        HAVING min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) = 1
-    ) AS l
-    GROUP BY l.tenant, l.location, l.object_type
+    SELECT p.tenant, p.location, p.object_type, p.complete_until AS data_as_of
+    FROM partition_loads AS p
 )
 SELECT
     f.tenant,
@@ -35,6 +29,6 @@ SELECT
 FROM job_facts AS f
 LEFT JOIN complete_loads AS p
     ON p.tenant = f.tenant
-    AND p.object_type = f.object_type
+    AND coalesce(p.object_type, '') = coalesce(f.object_type, '')
     AND coalesce(p.location, '') = coalesce(f.location, '')
 WHERE f.finish_time IS NULL AND f.outcome IN ('running', 'other')

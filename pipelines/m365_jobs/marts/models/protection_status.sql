@@ -18,10 +18,10 @@
 -- status = """\
 --   text: The first that holds: ignored (in ignored_object_types); unknown (no complete load, no job whose type is \
 --   known, or no job of its own beside jobs whose service is not known); failing (2 or more consecutive failures); \
---   never (no success yet); running_long (the allowed age is passed, but a backup has been open for less than 48 hours); late (the allowed age is passed); protected."""
+--   onboarding (the first backup is running, for less than 14 days); never (no success yet); running_long (the allowed age is \
+--   passed, but a backup has been open for less than 48 hours); late (the allowed age is passed); protected."""
 -- data_as_of = """\
---   timestamp, UTC: Window end of the last load that proved this partition complete: the moment at which ages are \
---   judged."""
+--   timestamp, UTC: complete_until of the partition, as in partition_loads: the moment at which ages are evaluated."""
 WITH settings AS (
     -- Stands for the configuration, whose values m365_jobs.marts puts here; '' is every tenant that has none of its own.
     SELECT DISTINCT
@@ -33,27 +33,14 @@ WITH settings AS (
         0.05 AS tolerated_failed_ratio
     FROM jobs AS j
 ),
-loads AS (
-    SELECT a.tenant, a.location, a.object_type, a.run_id, max(a.window_end) AS window_end
-    FROM load_audit AS a
-    GROUP BY a.tenant, a.location, a.object_type, a.run_id
-    HAVING min(CASE WHEN a.complete = TRUE THEN 1 ELSE 0 END) = 1
-),
-proved AS (
-    SELECT l.tenant, l.location, l.object_type, max(l.window_end) AS data_as_of
-    FROM loads AS l
-    GROUP BY l.tenant, l.location, l.object_type
-),
 newest AS (
     SELECT a.tenant, max(a.window_end) AS loaded_until
     FROM load_audit AS a
     GROUP BY a.tenant
 ),
-asked AS (
-    SELECT DISTINCT a.tenant, a.location
-    FROM load_audit AS a
-    JOIN newest AS n ON n.tenant = a.tenant
-    WHERE epoch(n.loaded_until) - epoch(a.window_end) <= 30 * 86400
+proved AS MATERIALIZED (
+    SELECT p.tenant, p.location, p.object_type, p.complete_until
+    FROM partition_loads AS p
 ),
 held AS (
     SELECT
@@ -87,16 +74,35 @@ rules AS (
     LEFT JOIN named AS n ON n.tenant = t.tenant
     JOIN settings AS s ON s.tenant = coalesce(n.tenant, '')
 ),
-expected AS (
-    SELECT a.tenant, a.location, s.object_type
-    FROM asked AS a
-    JOIN rules AS s ON s.tenant = a.tenant
-    WHERE s.expected = 1
-    UNION
+recently_held AS (
     SELECT h.tenant, h.location, h.object_type
     FROM held AS h
     LEFT JOIN newest AS n ON n.tenant = h.tenant
     WHERE epoch(coalesce(n.loaded_until, h.last_backup)) - epoch(h.last_backup) <= 30 * 86400
+),
+asked AS (
+    SELECT a.tenant, a.location, a.object_type
+    FROM load_audit AS a
+    JOIN newest AS n ON n.tenant = a.tenant
+    WHERE epoch(n.loaded_until) - epoch(a.window_end) <= 30 * 86400
+    UNION
+    SELECT h.tenant, h.location, h.object_type
+    FROM recently_held AS h
+    WHERE h.location IS NOT NULL
+),
+multi_geo AS (
+    SELECT DISTINCT a.tenant FROM asked AS a WHERE a.location IS NOT NULL
+),
+expected AS (
+    -- In each known location. The listing of all services of all locations stands for no location beside those.
+    SELECT a.tenant, a.location, s.object_type
+    FROM asked AS a
+    JOIN rules AS s ON s.tenant = a.tenant
+    LEFT JOIN multi_geo AS g ON g.tenant = a.tenant
+    WHERE s.expected = 1 AND (a.location IS NOT NULL OR a.object_type IS NOT NULL OR g.tenant IS NULL)
+    UNION
+    SELECT h.tenant, h.location, h.object_type
+    FROM recently_held AS h
 ),
 recent AS (
     SELECT
@@ -140,28 +146,49 @@ running AS (
     WHERE o.job_type = 'backup'
     GROUP BY o.tenant, o.location, o.object_type
 ),
-judged AS (
+as_of AS (
+    -- Where a partition has neither a listing nor a job, that of all services counts: of its location, or of all.
+    SELECT
+        e.tenant,
+        e.location,
+        e.object_type,
+        CASE
+            WHEN p.tenant IS NOT NULL THEN p.complete_until
+            WHEN l.tenant IS NOT NULL THEN l.complete_until
+            ELSE t.complete_until
+        END AS data_as_of
+    FROM expected AS e
+    LEFT JOIN proved AS p
+        ON p.tenant = e.tenant
+        AND p.object_type = e.object_type
+        AND coalesce(p.location, '') = coalesce(e.location, '')
+    LEFT JOIN proved AS l
+        ON l.tenant = e.tenant
+        AND l.object_type IS NULL
+        AND coalesce(l.location, '') = coalesce(e.location, '')
+    LEFT JOIN proved AS t
+        ON t.tenant = e.tenant
+        AND t.object_type IS NULL
+        AND t.location IS NULL
+),
+evaluated AS (
     SELECT
         e.tenant,
         e.location,
         e.object_type,
         y.last_success_at,
-        (epoch(p.data_as_of) - epoch(y.last_success_at)) / 3600 AS hours_since_success,
+        (epoch(e.data_as_of) - epoch(y.last_success_at)) / 3600 AS hours_since_success,
         y.last_outcome,
         coalesce(y.consecutive_failures, 0) AS consecutive_failures,
         coalesce(r.open_jobs, 0) AS open_jobs,
-        p.data_as_of,
+        e.data_as_of,
         -- Any of the jobs whose service is not known may be its backups.
         CASE WHEN h.object_type IS NULL AND u.tenant IS NOT NULL THEN 0 ELSE h.typed_jobs END AS typed_jobs,
         r.shortest_open,
         s.ignored,
         s.allowed_age_hours
-    FROM expected AS e
+    FROM as_of AS e
     JOIN rules AS s ON s.tenant = e.tenant AND s.object_type = e.object_type
-    LEFT JOIN proved AS p
-        ON p.tenant = e.tenant
-        AND p.object_type = e.object_type
-        AND coalesce(p.location, '') = coalesce(e.location, '')
     LEFT JOIN held AS h
         ON h.tenant = e.tenant
         AND h.object_type = e.object_type
@@ -192,10 +219,11 @@ SELECT
         WHEN g.ignored = 1 THEN 'ignored'
         WHEN g.data_as_of IS NULL OR g.typed_jobs = 0 THEN 'unknown'
         WHEN g.consecutive_failures >= 2 THEN 'failing'
+        WHEN g.last_success_at IS NULL AND g.consecutive_failures = 0 AND g.shortest_open < 14 * 24 THEN 'onboarding'
         WHEN g.last_success_at IS NULL THEN 'never'
         WHEN g.hours_since_success > g.allowed_age_hours AND g.shortest_open < 48 THEN 'running_long'
         WHEN g.hours_since_success > g.allowed_age_hours THEN 'late'
         ELSE 'protected'
     END AS status,
     g.data_as_of
-FROM judged AS g
+FROM evaluated AS g

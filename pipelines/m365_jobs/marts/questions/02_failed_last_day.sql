@@ -13,5 +13,5 @@ FROM job_facts AS f
 LEFT JOIN ranked AS r ON r.tenant = f.tenant AND r.job_id = f.id AND r.place = 1
 WHERE
     f.outcome = 'failure'
-    AND f.finish_time > (SELECT max(window_end) FROM load_audit) - INTERVAL '1' DAY
+    AND f.finish_time > (SELECT max(window_end) FROM load_audit) - INTERVAL '24' HOUR
 ORDER BY f.finish_time DESC, f.id

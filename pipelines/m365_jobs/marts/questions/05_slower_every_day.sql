@@ -6,8 +6,8 @@ WITH daily AS (
         location,
         object_type,
         day,
-        hours / jobs AS hours_of_a_backup,
-        lag(hours / jobs) OVER (PARTITION BY tenant, location, object_type ORDER BY day) AS the_day_before,
+        duration_hours / jobs AS hours_of_a_backup,
+        lag(duration_hours / jobs) OVER (PARTITION BY tenant, location, object_type ORDER BY day) AS the_day_before,
         row_number() OVER (PARTITION BY tenant, location, object_type ORDER BY day DESC) AS days_back
     FROM daily_summary
     WHERE job_type = 'backup'

@@ -20,14 +20,14 @@ successes AS (
     WHERE
         f.job_type = 'backup'
         AND f.outcome = 'success'
-        AND f.finish_time > n.finish_time - INTERVAL '30' DAY
+        AND f.finish_time > n.finish_time - INTERVAL '720' HOUR
 )
 SELECT
     tenant,
     location,
     object_type,
     count(*) AS successes,
-    max(extract(EPOCH FROM success_after - finish_time)) / 3600 AS longest_gap_hours
+    max(extract(EPOCH FROM success_after) - extract(EPOCH FROM finish_time)) / 3600 AS longest_gap_hours
 FROM successes
 GROUP BY tenant, location, object_type
 ORDER BY longest_gap_hours DESC, tenant, location, object_type

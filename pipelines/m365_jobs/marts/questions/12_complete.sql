@@ -1,23 +1,7 @@
 -- question = "How fresh is the data, and what is not proved complete?"
 -- note = """\
---   The last listing of all job types of each service; a backfill of an older range does not count. Where it is not \
---   complete, jobs may be missing."""
-WITH ranked AS (
-    SELECT
-        tenant,
-        location,
-        object_type,
-        window_end,
-        reported_total,
-        distinct_jobs,
-        complete,
-        row_number() OVER (
-            PARTITION BY tenant, location, object_type ORDER BY window_end DESC, started_at DESC
-        ) AS place
-    FROM load_audit
-    WHERE job_type IS NULL
-)
-SELECT tenant, location, object_type, window_end AS read_until, complete, reported_total, distinct_jobs
-FROM ranked
-WHERE place = 1
-ORDER BY complete, read_until, tenant, location, object_type
+--   Where complete is false, the latest load of the partition exited with code 3 or failed there: jobs may be missing. A \
+--   row without a service stands for all services, and for jobs whose service is not known."""
+SELECT tenant, location, object_type, complete_until, complete, last_complete_load_at, last_load_at
+FROM partition_loads
+ORDER BY complete, complete_until NULLS FIRST, tenant, location, object_type

@@ -35,7 +35,7 @@ class Job:
     finish: datetime | None
     state: str | None = "Finished"
     job_type: str | None = "backup"
-    object_type: str = "exchange_online"
+    object_type: str | None = "exchange_online"
     tenant: str = "contoso"
     location: str | None = None
     start: datetime | None = NOW - timedelta(days=20)
@@ -46,7 +46,7 @@ class Job:
     errors: tuple[Error, ...] = ()
 
     @property
-    def partition(self) -> tuple[str, str | None, str]:
+    def partition(self) -> tuple[str, str | None, str | None]:
         return self.tenant, self.location, self.object_type
 
 
@@ -54,7 +54,7 @@ class Job:
 class Read:
     """A row of ``load_audit``: a listing of a load."""
 
-    object_type: str = "exchange_online"
+    object_type: str | None = "exchange_online"
     tenant: str = "contoso"
     location: str | None = None
     until: datetime = NOW
@@ -65,7 +65,7 @@ class Read:
     """When it was read; ``until`` where unset."""
 
     @property
-    def partition(self) -> tuple[str, str | None, str]:
+    def partition(self) -> tuple[str, str | None, str | None]:
         return self.tenant, self.location, self.object_type
 
 
@@ -77,6 +77,8 @@ class Rows:
     reads: list[Read] = field(default_factory=list)
     companions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Rows of the companions' tables, by name; columns that are left out are null."""
+    words: dict[str, int] = field(default_factory=dict)
+    """Rows of ``state_words``: word to code."""
 
     def load(self, pipeline: dlt.Pipeline) -> None:
         """Puts them into the tables, with the types and the loader of a real load."""
@@ -86,7 +88,7 @@ class Rows:
             schema.JOB_ERRORS: [row for one in self.jobs for row in _errors(one)],
             schema.LOAD_AUDIT: [_audit(one) for one in self.reads],
             schema.JOB_CHANGES: [],
-            schema.STATE_WORDS: [],
+            schema.STATE_WORDS: [{"word": word, "state": code, "learned_at": NOW} for word, code in self.words.items()],
             schema.RECONCILIATIONS: [],
         }
         resources = [

@@ -76,7 +76,7 @@ def random_rows(seed: int) -> Rows:
         Read(object_type, tenant, location, ago(chance.choice((0, 5, 1000))), chance.random() < 0.7, kind, f"run{run}")
         for tenant, location, object_type in partitions
         for run in range(3)
-        for kind in (None, "backup")
+        for kind in (None, None, "backup")
     ]
     return Rows([job(number) for number in range(600)], reads)
 
@@ -90,13 +90,14 @@ def test_every_mart_holds_what_plain_python_computes_from_the_rows(pipeline: dlt
     assert content(pipeline, "daily_summary") == plain(truth.daily_summary(rows))
     assert content(pipeline, "error_summary") == plain(truth.error_summary(rows))
     assert content(pipeline, "open_jobs") == plain(truth.open_jobs(rows))
+    assert content(pipeline, "partition_loads") == plain(truth.partition_loads(rows))
     assert content(pipeline, "protection_status") == plain(truth.protection_status(rows, SETTINGS))
 
 
 OUTCOMES = {
     "success": ("Finished", "finished", "FINISHED ", "2"),
     "warning": (
-        *("Finished with Exception", "Finished with exception", "FinishedWithException", "4"),
+        *("Finished with Exception", "Finished with exception", "FinishedWithException", "FinishedException", "4"),
         *("Partially Finished", "partially_finished", "PartiallyFinished", "5"),
     ),
     "failure": ("Failed", "FAILED", "3"),
@@ -109,7 +110,7 @@ def test_an_outcome_is_known_however_the_state_is_spelled(pipeline: dlt.Pipeline
     spelled = [(outcome, state) for outcome, states in OUTCOMES.items() for state in states]
     Rows([Job(f"FB{number}", ago(1), state) for number, (_, state) in enumerate(spelled)], [Read()]).load(pipeline)
     marts.ensure(pipeline, Protection())
-    found = {row[1]: row[14] for row in content(pipeline, "job_facts")}
+    found = {row[1]: row[15] for row in content(pipeline, "job_facts")}
     assert {state: found[f"FB{number}"] for number, (_, state) in enumerate(spelled)} == {
         state: outcome for outcome, state in spelled
     }
@@ -155,7 +156,7 @@ def test_sums_beyond_what_their_type_holds_end_at_its_limit(pipeline: dlt.Pipeli
         "exchange_online": (limit, -limit),
         "teams": (100, 0),
     }
-    assert {row[1]: row[-1] for row in content(pipeline, "job_facts")} == {"FB1": limit, "FB2": 0, "FB3": 0}
+    assert {row[1]: row[-2] for row in content(pipeline, "job_facts")} == {"FB1": limit, "FB2": 0, "FB3": 0}
     assert [row[3] for row in content(pipeline, "error_summary")] == [limit]
 
 
@@ -221,7 +222,9 @@ CASES: dict[str, tuple[list[Job], str]] = {
     "a failure and a state nobody knows": ([good(20), bad(3), Job("FBx", ago(2), "Held")], "failing"),
     "one failure and never a success": ([bad(2)], "never"),
     "two failures and never a success": ([bad(3), bad(2)], "failing"),
-    "only a backup that runs": ([running(2)], "never"),
+    "only a backup that runs": ([running(2)], "onboarding"),
+    "only a backup that runs for two weeks": ([running(14 * 24)], "never"),
+    "a failure and a backup that runs": ([bad(20), running(2)], "never"),
     "only restores": ([Job("RE1", ago(2), job_type="restore"), good(700)], "late"),
     "a warning with few failed objects": ([warning(2, failed=5)], "protected"),
     "a warning with too many failed objects": ([warning(2, failed=6)], "never"),
@@ -272,7 +275,7 @@ def test_services_are_judged_by_what_the_configuration_and_the_loads_say_of_them
             Read("public_folder", location="EUR", until=ago(12)),
             Read("teams", location="NAM", until=ago(31 * 24)),
             Read("exchange_online", tenant="fabrikam", until=ago(3)),
-            Read("exchange_online", tenant="fabrikam", run_id="short", job_type="backup", complete=False),
+            Read("exchange_online", tenant="fabrikam", run_id="short", complete=False),
             Read("exchange_online", tenant="fabrikam", run_id="short"),
             Read("exchange_online", tenant="fabrikam", run_id="backfill", until=ago(500)),
             Read("power_bi", tenant="fabrikam", until=ago(3)),
@@ -305,3 +308,86 @@ def test_without_any_load_on_record_nothing_is_called_protected(pipeline: dlt.Pi
     Rows([good(1)], []).load(pipeline)
     marts.ensure(pipeline, Protection())
     assert [row[8:] for row in content(pipeline, "protection_status")] == [("unknown", None)]
+
+
+def test_a_listing_of_all_services_vouches_for_each_and_that_of_a_service_only_for_itself(
+    pipeline: dlt.Pipeline,
+) -> None:
+    rows = Rows(
+        [
+            good(20, object_type="teams", location="EUR"),
+            good(21, object_type="onedrive", location="NAM"),
+            Job("unlabelled", ago(3), object_type=None),
+            good(20, object_type="teams", tenant="fabrikam"),
+        ],
+        [
+            Read(None, until=ago(30), run_id="look"),
+            # The next look is complete, but a listing of one service in one location is not.
+            Read(None, until=ago(6), run_id="next"),
+            Read("teams", location="EUR", until=ago(6), run_id="next", complete=False),
+            Read("teams", location="EUR", until=ago(6), run_id="next", job_type="backup", complete=False),
+            # A listing of one job type alone vouches for nothing.
+            Read(None, tenant="fabrikam", job_type="restore"),
+            Read("onedrive", tenant="fabrikam", complete=False),
+        ],
+    )
+    rows.load(pipeline)
+    marts.ensure(pipeline, Protection(Services(expected=frozenset({"power_bi"}))))
+    assert content(pipeline, "partition_loads") == plain(truth.partition_loads(rows))
+    assert {row[:3]: (row[3], row[6]) for row in content(pipeline, "partition_loads")} == {
+        ("contoso", None, None): (ago(6), True),
+        ("contoso", "EUR", "teams"): (ago(30), False),
+        ("contoso", "NAM", "onedrive"): (ago(6), True),
+        ("fabrikam", None, "onedrive"): (None, False),
+    }
+    status = {row[:3]: (row[8], row[9]) for row in content(pipeline, "protection_status")}
+    # A service that never ran is expected in each location that jobs are known of; the look vouches for it.
+    assert status[("contoso", "EUR", "power_bi")] == ("never", ago(6))
+    assert status[("contoso", "NAM", "power_bi")] == ("never", ago(6))
+    assert ("contoso", None, "power_bi") not in status
+    assert status[("contoso", "EUR", "teams")] == ("protected", ago(30))
+    assert status[("fabrikam", None, "power_bi")] == ("unknown", None)
+
+
+def test_an_unusual_state_means_what_the_api_told_of_its_word(pipeline: dlt.Pipeline) -> None:
+    words = {"Abgeschlossen": 2, "Fehlgeschlagen": 3, "Mit Ausnahme beendet": 4, "Teilweise": 5, "Failed": 2}
+    states = [*words, "Läuft"]
+    jobs = [Job(f"FB{number}", ago(number + 1), state) for number, state in enumerate(states)]
+    Rows(jobs, [Read()], words=words).load(pipeline)
+    marts.ensure(pipeline, Protection())
+    outcomes = dict(sorted((row[1], row[15]) for row in content(pipeline, "job_facts")))
+    # A word that is known needs no table, and is not changed by it.
+    assert list(outcomes.values()) == ["success", "failure", "warning", "warning", "failure", "other"]
+
+
+def test_a_job_with_more_failed_objects_than_listed_errors_says_that_errors_may_be_cut(pipeline: dlt.Pipeline) -> None:
+    jobs = [
+        Job("all", ago(1), failed=5, errors=(Error("Locked", 4), Error("Denied", None))),
+        Job("cut", ago(1), failed=6, errors=(Error("Locked", 4), Error("Denied", None))),
+        Job("none", ago(1), failed=1),
+        Job("unknown", ago(1), failed=None),
+    ]
+    Rows(jobs, [Read()]).load(pipeline)
+    marts.ensure(pipeline, Protection())
+    cut = {row[1]: row[-1] for row in content(pipeline, "job_facts")}
+    assert cut == {"all": False, "cut": True, "none": True, "unknown": False}
+
+
+ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe")
+"""Session time zones; in the second, summer time begins within the four weeks before NOW."""
+
+
+def test_every_view_and_question_says_the_same_in_each_time_zone_of_the_session(pipeline: dlt.Pipeline) -> None:
+    random_rows(3).load(pipeline)
+    marts.ensure(pipeline, SETTINGS)
+    questions = {one.name: one.sql for one in marts.questions()}
+
+    def answers(time_zone: str) -> dict[str, Any]:
+        with pipeline.sql_client() as client:
+            client.execute_sql(f"SET TimeZone = '{time_zone}'")
+            views = {name: plain(client.execute_sql(f"SELECT * FROM {name}") or []) for name in marts.VIEWS}
+            return views | {name: plain(client.execute_sql(sql) or []) for name, sql in questions.items()}
+
+    expected, *others = map(answers, ZONES)
+    for found in others:
+        assert {name for name in expected if found[name] != expected[name]} == set()

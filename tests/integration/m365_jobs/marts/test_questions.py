@@ -85,11 +85,12 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("exchange_online", "restore", "success", 1, 7, ago(50)),
     ],
     "11_jobs_of_an_error": [(CONTOSO, None, "sharepoint_online", "SP2", "Failed", ago(3), 4, KB)],
+    # Of SharePoint two listings of one load: the load is complete only where both are.
     "12_complete": [
-        (CONTOSO, None, "sharepoint_online", NOW, False, None, None),
-        (CONTOSO, EUR, "exchange_online", NOW, True, None, None),
-        (CONTOSO, NAM, "onedrive", NOW, True, None, None),
-        (CONTOSO, None, "exchange_online", NOW, True, None, None),
+        (CONTOSO, None, "sharepoint_online", None, False, None, ago(-1)),
+        (CONTOSO, None, "exchange_online", NOW, True, NOW, NOW),
+        (CONTOSO, EUR, "exchange_online", NOW, True, NOW, NOW),
+        (CONTOSO, NAM, "onedrive", NOW, True, NOW, NOW),
     ],
     "13_unknown_states": [("On Hold", 1, ago(41), ago(41))],
 }

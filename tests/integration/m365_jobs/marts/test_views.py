@@ -84,7 +84,7 @@ def test_views_show_what_is_in_the_tables_now(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     ensure(pipeline, Protection())
     run(pipeline, "UPDATE m365_jobs.jobs SET state = 'Failed' WHERE id = 'FB1'")
-    assert run(pipeline, "SELECT failures FROM m365_jobs.daily_summary") == [(1,)]
+    assert run(pipeline, "SELECT failed_jobs FROM m365_jobs.daily_summary") == [(1,)]
     run(pipeline, "DELETE FROM m365_jobs.jobs")
     assert run(pipeline, "SELECT * FROM m365_jobs.job_facts") == []
 

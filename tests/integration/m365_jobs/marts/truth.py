@@ -13,6 +13,7 @@ OUTCOMES = {
     "finished": "success",
     "2": "success",
     "finishedwithexception": "warning",
+    "finishedexception": "warning",
     "4": "warning",
     "partiallyfinished": "warning",
     "5": "warning",
@@ -21,9 +22,10 @@ OUTCOMES = {
     "inprogress": "running",
     "1": "running",
 }
+FETCHED_AT = NOW + timedelta(minutes=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
-Partition = tuple[str, str | None, str]
+Partition = tuple[str, str | None, str | None]
 
 
 def outcome(job: Job) -> str:
@@ -39,6 +41,10 @@ def hours(duration: timedelta) -> float:
     return duration.total_seconds() / 3600
 
 
+def occurrences(job: Job) -> int:
+    return sum(1 if error.number is None else error.number for error in job.errors)
+
+
 def is_open(job: Job) -> bool:
     return job.finish is None and outcome(job) in ("running", "other")
 
@@ -47,11 +53,12 @@ def job_facts(rows: Rows) -> list[tuple[Any, ...]]:
     return [
         (
             *(job.tenant, job.id, job.location, job.object_type, job.job_type, job.state, job.start, job.finish),
-            *(0.5, NOW + timedelta(minutes=1), job.total, job.failed, job.successful, job.skipped),
+            *(0.5, FETCHED_AT, FETCHED_AT, job.total, job.failed, job.successful, job.skipped),
             outcome(job),
             failed_ratio(job),
             len({error.value for error in job.errors} - {None}),
-            sum(1 if error.number is None else error.number for error in job.errors),
+            occurrences(job),
+            job.failed is not None and job.failed > occurrences(job),
         )
         for job in rows.jobs
     ]
@@ -87,27 +94,47 @@ def error_summary(rows: Rows) -> list[tuple[Any, ...]]:
     return found
 
 
-def data_as_of(reads: Iterable[Read]) -> dict[Partition, datetime]:
-    """Per partition the latest window end of the loads of which no listing fell short."""
-    loads = defaultdict(list)
-    for read in reads:
-        loads[read.partition, read.run_id].append(read)
-    found: dict[Partition, datetime] = {}
-    for (partition, _), listings in loads.items():
-        if all(one.complete for one in listings):
-            until = max(one.until for one in listings)
-            found[partition] = max(until, found.get(partition, EPOCH))
+def partition_loads(rows: Rows) -> list[tuple[Any, ...]]:
+    """Per partition: complete_until, last_complete_load_at, last_load_at, complete."""
+    listings = [read for read in rows.reads if read.job_type is None]
+    partitions = {read.partition for read in listings} | {job.partition for job in rows.jobs}
+    found: list[tuple[Any, ...]] = []
+    for tenant, location, object_type in partitions:
+        loads = defaultdict(list)
+        for read in listings:
+            if read.tenant == tenant and read.location in (None, location) and read.object_type in (None, object_type):
+                loads[read.run_id].append(read)
+        if loads:
+            complete = [one for one in loads.values() if all(read.complete for read in one)]
+            short = [one for one in loads.values() if one not in complete]
+            until, at = (max((key(one) for one in complete), default=None) for key in (reached, begun))
+            fine = until is not None and all(reached(one) <= until and begun(one) <= at for one in short)
+            newest = max(map(begun, loads.values()))
+            found.append((tenant, location, object_type, until, at, newest, fine))
     return found
+
+
+def reached(listings: list[Read]) -> datetime:
+    return max(read.until for read in listings)
+
+
+def begun(listings: list[Read]) -> datetime:
+    return max(read.at or read.until for read in listings)
+
+
+def data_as_of(rows: Rows) -> dict[Partition, datetime]:
+    """Per partition the latest window end of the loads of which no listing fell short."""
+    return {row[:3]: row[3] for row in partition_loads(rows) if row[3]}
 
 
 def hours_open(job: Job, as_of: datetime | None) -> float | None:
     if job.start is None:
         return None
-    return hours((as_of if as_of and as_of >= job.start else NOW + timedelta(minutes=1)) - job.start)
+    return hours((as_of if as_of and as_of >= job.start else FETCHED_AT) - job.start)
 
 
 def open_jobs(rows: Rows) -> list[tuple[Any, ...]]:
-    known = data_as_of(rows.reads)
+    known = data_as_of(rows)
     return [
         (job.tenant, job.id, *job.partition[1:], job.job_type, job.start, hours_open(job, known.get(job.partition)))
         for job in rows.jobs
@@ -147,7 +174,7 @@ def succeeded(job: Job, tolerated: float) -> bool:
 
 
 def protection_status(rows: Rows, settings: Protection) -> list[tuple[Any, ...]]:
-    known, held = data_as_of(rows.reads), by_partition(rows.jobs)
+    known, held = data_as_of(rows), by_partition(rows.jobs)
     return [
         (*partition, *_judge(partition, held.get(partition, []), known.get(partition), settings), known.get(partition))
         for partition in expected(rows, settings)
@@ -163,7 +190,7 @@ def _judge(partition: Partition, jobs: list[Job], as_of: datetime | None, settin
     failures = len(ended) - ended.index(last) - 1 if last else len(ended)
     since = hours(as_of - last.finish) if last and last.finish and as_of else None
     running = [job for job in backups if is_open(job)]
-    too_old = since is not None and since > settings.allowed_age(partition[2])
+    too_old = since is not None and since > settings.allowed_age(partition[2] or "")
     ages = [age for job in running if (age := hours_open(job, as_of)) is not None]
     if partition[2] in settings.of_tenant.get(partition[0], settings.services).ignored:
         status = "ignored"
@@ -172,7 +199,7 @@ def _judge(partition: Partition, jobs: list[Job], as_of: datetime | None, settin
     elif failures >= 2:
         status = "failing"
     elif last is None:
-        status = "never"
+        status = "onboarding" if not ended and any(age < 14 * 24 for age in ages) else "never"
     elif too_old and any(age < 48 for age in ages):
         status = "running_long"
     else:

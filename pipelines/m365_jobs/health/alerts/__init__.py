@@ -1,1 +1,0 @@
-"""Alerts open, get worse, are acknowledged and close. The outbox delivers each change once per channel."""

@@ -1,0 +1,168 @@
+"""SQL of the health checks, in DuckDB's dialect, on the bare names of tables and views of a ``Scope``."""
+
+from __future__ import annotations
+
+LEAST_JOBS, LEAST_DAYS = 10, 7
+"""Jobs, and days with jobs, below which the last four weeks are too short a history."""
+
+LEAST_HOURS, LEAST_OBJECTS = 1, 10
+"""Shorter jobs, and fewer failed objects in a day, give no warning."""
+
+FACTOR = 2
+"""Multiple of the usual that gives a warning. 95 of 100 jobs or days of the last four weeks stay below the usual."""
+
+LEAST_BACKUPS, LEAST_FAILED, FAILED_SHARE = 8, 4, 0.25
+"""Backups of 14 days, failed ones among them, and their share from which on a service gives a warning."""
+
+NEWEST = """
+    newest AS (SELECT a.tenant, max(a.window_end) AS loaded_until FROM load_audit AS a GROUP BY a.tenant)"""
+"""Ages count back from the newest load of a tenant: an outage of the API or of loads makes nothing old."""
+
+LOADS = """
+WITH ranked AS (
+    SELECT r.tenant, r.status, r.started_at, r.error_kind, r.detail,
+        row_number() OVER (PARTITION BY r.tenant ORDER BY r.started_at DESC) AS place
+    FROM load_runs AS r
+)
+SELECT k.tenant, k.started_at, k.error_kind, k.detail FROM ranked AS k WHERE k.place = 1 AND k.status = 'failed'
+"""
+
+LAST_LOADS = "SELECT r.tenant, max(r.started_at) AS started_at FROM load_runs AS r GROUP BY r.tenant"
+
+INCOMPLETE = """
+WITH newest AS (
+    SELECT p.tenant, max(p.last_load_at) AS last_load_at FROM partition_loads AS p GROUP BY p.tenant
+)
+SELECT p.tenant, p.location, p.object_type, p.last_load_at
+FROM partition_loads AS p
+JOIN newest AS n ON n.tenant = p.tenant
+WHERE p.complete = FALSE AND epoch(n.last_load_at) - epoch(p.last_load_at) <= 30 * 86400
+ORDER BY p.tenant, p.location NULLS FIRST, p.object_type NULLS FIRST
+"""
+"""Partitions whose listings ended 30 days ago are no longer asked for."""
+
+SLOW = f"""
+WITH {NEWEST},
+ranked AS (
+    SELECT j.tenant, j.location, j.object_type, j.job_type,
+        (epoch(j.finish_time) - epoch(j.start_time)) / 3600 AS hours,
+        row_number() OVER (
+            PARTITION BY j.tenant, j.location, j.object_type, j.job_type
+            ORDER BY epoch(j.finish_time) - epoch(j.start_time) DESC
+        ) AS place,
+        count(*) OVER (PARTITION BY j.tenant, j.location, j.object_type, j.job_type) AS jobs
+    FROM jobs AS j
+    JOIN newest AS n ON n.tenant = j.tenant
+    WHERE j.start_time IS NOT NULL AND epoch(n.loaded_until) - epoch(j.finish_time) BETWEEN 0 AND 28 * 86400
+),
+usual AS (
+    SELECT k.tenant, k.location, k.object_type, k.job_type, max(k.jobs) AS jobs,
+        max(CASE WHEN k.place > 0.05 * k.jobs THEN k.hours END) AS hours
+    FROM ranked AS k
+    GROUP BY k.tenant, k.location, k.object_type, k.job_type
+)
+SELECT o.tenant, o.location, o.object_type, o.job_type, o.id, o.hours_open, u.hours
+FROM open_jobs AS o
+JOIN usual AS u
+    ON u.tenant = o.tenant
+    AND u.object_type = o.object_type
+    AND coalesce(u.location, '') = coalesce(o.location, '')
+    AND coalesce(u.job_type, '') = coalesce(o.job_type, '')
+WHERE u.jobs >= {LEAST_JOBS} AND o.hours_open >= {LEAST_HOURS} AND o.hours_open > {FACTOR} * u.hours
+ORDER BY o.hours_open DESC
+"""
+
+FAILED_OBJECTS = f"""
+WITH {NEWEST},
+aged AS (
+    SELECT f.tenant, f.location, f.object_type, f.failed_number,
+        floor((epoch(n.loaded_until) - epoch(f.finish_time)) / 86400) AS day
+    FROM job_facts AS f
+    JOIN newest AS n ON n.tenant = f.tenant
+    WHERE epoch(n.loaded_until) - epoch(f.finish_time) BETWEEN 0 AND 29 * 86400 - 1
+),
+days AS (
+    SELECT a.tenant, a.location, a.object_type, a.day,
+        CAST(coalesce(sum(a.failed_number), 0) AS BIGINT) AS failed
+    FROM aged AS a
+    GROUP BY a.tenant, a.location, a.object_type, a.day
+),
+ranked AS (
+    SELECT d.*,
+        row_number() OVER (
+            PARTITION BY d.tenant, d.location, d.object_type, CASE WHEN d.day = 0 THEN 0 ELSE 1 END
+            ORDER BY d.failed DESC
+        ) AS place
+    FROM days AS d
+),
+compared AS (
+    SELECT k.tenant, k.location, k.object_type, sum(CASE WHEN k.day > 0 THEN 1 ELSE 0 END) AS days,
+        max(CASE WHEN k.day = 0 THEN k.failed END) AS failed,
+        -- Of 28 days, those without any job included, one may be worse.
+        coalesce(max(CASE WHEN k.day > 0 AND k.place > 0.05 * 28 THEN k.failed END), 0) AS usual
+    FROM ranked AS k
+    GROUP BY k.tenant, k.location, k.object_type
+)
+SELECT c.tenant, c.location, c.object_type, c.failed, c.usual
+FROM compared AS c
+WHERE c.days >= {LEAST_DAYS} AND c.failed >= {LEAST_OBJECTS} AND c.failed > {FACTOR} * CAST(c.usual AS DOUBLE)
+"""
+
+ENDED_BADLY = f"""
+WITH {NEWEST}
+SELECT f.tenant, f.location, f.object_type, count(*) AS jobs, max(coalesce(f.finish_time, f.start_time)) AS last_at
+FROM job_facts AS f
+JOIN newest AS n ON n.tenant = f.tenant
+WHERE epoch(n.loaded_until) - epoch(coalesce(f.finish_time, f.start_time)) <= 7 * 86400 AND {{condition}}
+GROUP BY f.tenant, f.location, f.object_type
+"""
+
+FAILED_RESTORES = ENDED_BADLY.format(condition="f.job_type = 'restore' AND f.outcome = 'failure'")
+
+EMPTY_BACKUPS = ENDED_BADLY.format(
+    condition="f.job_type = 'backup' AND f.finish_time IS NOT NULL AND f.outcome IN ('success', 'warning') "
+    "AND f.total_number = 0"
+)
+
+FAILED_BACKUPS = f"""
+WITH {NEWEST},
+counted AS (
+    SELECT f.tenant, f.location, f.object_type, count(*) AS jobs,
+        sum(CASE WHEN f.outcome = 'failure' OR f.outcome = 'warning' AND coalesce(f.successful_number, 0) = 0
+            THEN 1 ELSE 0 END) AS failed,
+        max(CASE WHEN f.outcome = 'failure' THEN f.finish_time END) AS last_at
+    FROM job_facts AS f
+    JOIN newest AS n ON n.tenant = f.tenant
+    WHERE f.job_type = 'backup' AND f.finish_time IS NOT NULL
+        AND epoch(n.loaded_until) - epoch(f.finish_time) BETWEEN 0 AND 14 * 86400
+    GROUP BY f.tenant, f.location, f.object_type
+)
+SELECT c.tenant, c.location, c.object_type, c.jobs, c.failed, c.last_at
+FROM counted AS c
+JOIN protection_status AS p
+    ON p.tenant = c.tenant
+    AND p.object_type = c.object_type
+    AND coalesce(p.location, '') = coalesce(c.location, '')
+WHERE c.jobs >= {LEAST_BACKUPS} AND c.failed >= {LEAST_FAILED} AND c.failed >= {FAILED_SHARE} * c.jobs
+    -- Elsewhere the status itself tells that backups fail.
+    AND p.status IN ('protected', 'late', 'running_long')
+"""
+
+CHECK_FAILURES = """
+WITH ranked AS (
+    SELECT r.tenant, r.run_id, row_number() OVER (PARTITION BY r.tenant ORDER BY r.started_at DESC) AS place
+    FROM load_runs AS r
+    WHERE r.status <> 'failed'
+)
+SELECT c.tenant, c.rule, c.problem, c.jobs, c.example
+FROM load_check_failures AS c
+JOIN ranked AS k ON k.tenant = c.tenant AND k.run_id = c.run_id
+WHERE k.place = 1
+ORDER BY c.tenant, c.rule
+"""
+"""Each load writes the findings that still hold, so those of the newest load hold now."""
+
+UNKNOWN_STATES = """
+SELECT f.tenant, f.state, count(*) AS jobs, max(f.start_time) AS last_at
+FROM job_facts AS f WHERE f.outcome = 'other' GROUP BY f.tenant, f.state ORDER BY f.state
+"""

@@ -1,0 +1,83 @@
+"""Protection status of a partition: word, label, sign, colour and rank of each, for terminal, reports and monitors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A colour in its shades: name on a terminal, accent of a tile, its background, and text on that background."""
+
+    terminal: str
+    accent: str
+    background: str
+    text: str
+
+
+RED = Colour("red", "#b3261e", "#fdeeec", "#8c1d18")
+AMBER = Colour("yellow", "#b26a00", "#fff6e5", "#6b3f00")
+BLUE = Colour("blue", "#1d5fa8", "#edf3fb", "#174a84")
+GREEN = Colour("green", "#2e8b63", "#eef8f2", "#14603f")
+GREY = Colour("", "#6b7280", "#f3f4f6", "#374151")
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Appearance of a status for people, and its severity: problem, warning, or empty without need for attention."""
+
+    label: str
+    sign: str
+    colour: Colour
+    severity: str = ""
+
+
+class ProtectionStatus(StrEnum):
+    """Statuses in the order of their rank, the most severe first, as the words of ``protection_status``."""
+
+    failing = "failing"
+    never = "never"
+    late = "late"
+    unknown = "unknown"
+    running_long = "running_long"
+    onboarding = "onboarding"
+    protected = "protected"
+    ignored = "ignored"
+
+    @property
+    def label(self) -> str:
+        """Return the status for people."""
+        return _APPEARANCE[self].label
+
+    @property
+    def sign(self) -> str:
+        """Return a sign that tells statuses apart without their colour."""
+        return _APPEARANCE[self].sign
+
+    @property
+    def colour(self) -> Colour:
+        """Return the colour of tiles and words."""
+        return _APPEARANCE[self].colour
+
+    @property
+    def severity(self) -> str:
+        """Return problem, warning, or an empty text for a status that needs no attention."""
+        return _APPEARANCE[self].severity
+
+    @property
+    def rank(self) -> int:
+        """Return 0 for the most severe."""
+        return list(ProtectionStatus).index(self)
+
+
+_APPEARANCE = {
+    ProtectionStatus.failing: Appearance("Failing", "✕", RED, "problem"),
+    ProtectionStatus.never: Appearance("Never succeeded", "✕", RED, "problem"),
+    ProtectionStatus.late: Appearance("Late", "!", AMBER, "problem"),
+    ProtectionStatus.unknown: Appearance("Unknown", "?", GREY, "problem"),
+    ProtectionStatus.running_long: Appearance("Running long", "…", BLUE, "warning"),
+    ProtectionStatus.onboarding: Appearance("First backup running", "…", BLUE, "warning"),
+    ProtectionStatus.protected: Appearance("Protected", "✓", GREEN),
+    ProtectionStatus.ignored: Appearance("Ignored", "–", GREY),
+}
