@@ -1,0 +1,89 @@
+"""Fields under other names: any case, and every name that the vendor documents."""
+
+from typing import Any
+
+import pytest
+from avepoint_m365.parse.raw import RawJobs
+from avepoint_m365.parse.values import SEEN_AT
+
+JOB: dict[str, Any] = {
+    "id": "FB1",
+    "state": "Finished",
+    "startTime": "2026-01-01T00:00:00Z",
+    "finishTime": "2026-01-01T01:30:00Z",
+    "duration": "1.5",
+    "backupDetails": {"totalNumber": 3, "failedNumber": 1, "successfulNumber": 2, "skippedNumber": 0},
+    "jobErrors": [{"isErrorCode": True, "value": "denied", "url": "u", "number": 1}],
+}
+
+
+def parsed(*rows: dict[str, Any]) -> list[dict[str, Any]]:
+    jobs: list[dict[str, Any]] = RawJobs(list(rows)).parsed.jobs.drop_columns(SEEN_AT).to_pylist()
+    return jobs
+
+
+def renamed(value: Any, rename: Any) -> Any:
+    if isinstance(value, dict):
+        return {rename(name): renamed(part, rename) for name, part in value.items()}
+    return [renamed(part, rename) for part in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("rename", [str.lower, str.upper, lambda name: name[0].upper() + name[1:]])
+def test_names_are_matched_in_any_case(rename: Any) -> None:
+    assert parsed(renamed(JOB, rename)) == parsed(JOB)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("finishTime", "EndTime"),
+        ("jobErrors", "errors"),
+        ("jobErrors", "TopErrors"),
+        ("id", "jobId"),
+        ("state", "Status"),
+    ],
+)
+def test_a_field_is_found_under_its_other_documented_name(name: str, other: str) -> None:
+    assert parsed({other if key == name else key: value for key, value in JOB.items()}) == parsed(JOB)
+
+
+def test_a_value_under_the_usual_name_counts_before_one_under_another() -> None:
+    (job,) = parsed(JOB | {"endTime": "2020-01-01T00:00:00Z", "status": "Failed"})
+    assert (job["finish_time"], job["state"]) == (parsed(JOB)[0]["finish_time"], "Finished")
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_empty_value_under_the_usual_name_gives_way_to_one_under_another(nothing: object) -> None:
+    (job,) = parsed(JOB | {"finishTime": nothing, "EndTime": JOB["finishTime"]})
+    assert job["finish_time"] == parsed(JOB)[0]["finish_time"]
+
+
+@pytest.mark.parametrize(
+    ("gone", "columns"),
+    [
+        ("state", {"state"}),
+        ("startTime", {"start_time"}),
+        ("finishTime", {"finish_time"}),
+        ("duration", {"duration_hours"}),
+        ("jobErrors", {"errors"}),
+        ("backupDetails", {"total_number", "failed_number", "successful_number", "skipped_number"}),
+    ],
+)
+def test_a_field_that_no_job_of_a_page_has_is_reported(gone: str, columns: set[str]) -> None:
+    jobs = [JOB | {"id": str(number)} for number in range(3)]
+    without = [{name: value for name, value in job.items() if name != gone} for job in jobs]
+    assert RawJobs(without).parsed.missing_fields == columns
+    assert RawJobs([*without, JOB]).parsed.missing_fields == frozenset()
+
+
+def test_jobs_in_progress_may_lack_what_only_their_end_brings() -> None:
+    running = {"id": "1", "state": "In Progress", "startTime": "2026-01-01T00:00:00Z"}
+    assert RawJobs([running]).parsed.missing_fields == frozenset()
+    assert RawJobs([]).parsed.missing_fields == frozenset()
+    assert RawJobs([{"id": "1", "state": "In Progress"}]).parsed.missing_fields == {"start_time"}
+
+
+def test_jobs_without_failed_objects_may_lack_errors() -> None:
+    fine = {name: value for name, value in JOB.items() if name != "jobErrors"}
+    fine["backupDetails"] = JOB["backupDetails"] | {"failedNumber": 0}
+    assert RawJobs([fine]).parsed.missing_fields == frozenset()
