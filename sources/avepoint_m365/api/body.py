@@ -12,7 +12,7 @@ from functools import partial
 import requests
 
 from avepoint_m365.exceptions import storable
-from avepoint_m365.parse.jobs import is_too_deep
+from avepoint_m365.parse.depth import is_too_deep
 from avepoint_m365.parse.times import in_utc
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")

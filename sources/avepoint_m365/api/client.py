@@ -11,7 +11,7 @@ import requests
 from avepoint_m365.api.auth import Bearer, ClientCredential, TokenCache
 from avepoint_m365.api.body import describe, server_time, status
 from avepoint_m365.api.page import JobsPage, Page
-from avepoint_m365.api.responses import JsonBody, Rows, read_body, read_job, read_page
+from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import Transport
 from avepoint_m365.config import Addresses
@@ -83,7 +83,10 @@ class JobsClient:
                 rows = read_job(self._endpoint, describe(path, params, response), response)
         except EndpointMissingError:
             return None
-        return self._jobs_page(self._endpoint, Page([job_id], None, None), rows, response, attempts) if rows else None
+        if not rows:
+            return None
+        content = PageContent(Page([job_id], None, None), rows)
+        return self._jobs_page(self._endpoint, content, response, attempts)
 
     def get(self, path: str, params: Mapping[str, str], scope: str) -> JsonBody:
         """Return the body of another resource, read with a token of its own scope; None for 204.
@@ -108,16 +111,16 @@ class JobsClient:
 
     def _page(self, version: EndpointVersion, params: Params, attempts: int) -> JobsPage:
         response = self._send(version.path, version.query(params, self.spelling), JOBS_SCOPE)
-        page, rows = read_page(version, describe(version.path, params, response), response)
-        return self._jobs_page(version, page, rows, response, attempts)
+        content = read_page(version, describe(version.path, params, response), response)
+        return self._jobs_page(version, content, response, attempts)
 
     def _jobs_page(
-        self, version: EndpointVersion, page: Page, rows: Rows, response: requests.Response, attempts: int
+        self, version: EndpointVersion, content: PageContent, response: requests.Response, attempts: int
     ) -> JobsPage:
-        clock = server_time(response)
-        now = datetime.now(UTC)
-        jobs = RawJobs(rows, now=max(now, clock or now), content=response.content, redact=self._tokens.redact)
-        return JobsPage(page, jobs, version, self._attempts_since(attempts), clock)
+        clock, now = server_time(response), datetime.now(UTC)
+        page, rows, jobs = content
+        raw = RawJobs(rows, jobs, page.rows, now=max(now, clock or now), redact=self._tokens.redact)
+        return JobsPage(page, raw, version, self._attempts_since(attempts), clock)
 
     def _attempts_since(self, attempts: int) -> int:
         return max(self.stats.attempts_of_thread - attempts, 1)

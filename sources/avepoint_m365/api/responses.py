@@ -3,60 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-import pyarrow as pa
 import requests
 
 from avepoint_m365.api.body import decode, message, status, told_status
 from avepoint_m365.api.failures import failure
 from avepoint_m365.api.page import Page
 from avepoint_m365.endpoints import EndpointVersion
-from avepoint_m365.exceptions import ApiError, BadResponseError, storable
+from avepoint_m365.exceptions import ApiError, BadResponseError
 from avepoint_m365.parse.fields import show
-from avepoint_m365.parse.jobs import read_documented
 from avepoint_m365.parse.names import field_of, key_of
 from avepoint_m365.parse.objects import read_ids
+from avepoint_m365.parse.outline import outline
 from avepoint_m365.parse.values import parse_count
 from avepoint_m365.settings import JOBS_SCOPE
-
-Rows: TypeAlias = Sequence[object] | pa.StructArray
-"""Jobs as Python's JSON reads them, or as Arrow does."""
 
 JsonBody: TypeAlias = Mapping[str, object] | list[object] | None
 
 
-def read_page(version: EndpointVersion, where: str, response: requests.Response) -> tuple[Page, Rows]:
-    """Return what a page says of itself, and its jobs, which are not parsed yet.
+class PageContent(NamedTuple):
+    """A page and its jobs, which are not parsed yet."""
+
+    page: Page
+    rows: Sequence[object] = ()
+    content: bytes = b""
+    """The list of jobs as JSON, without brackets, instead of ``rows``; for bodies in the documented form."""
+
+
+def read_page(version: EndpointVersion, where: str, response: requests.Response) -> PageContent:
+    """Return a page, and its jobs as they arrived.
 
     Raises:
         SourceError: by cause, for any response that is not a page.
     """
-    body = read_body(version, where, response, JOBS_SCOPE, documented=True)
-    if body is None:
-        return Page([], 0, ""), []
-    body = _object(body, where)
-    key = key_of(body, *version.rows)
-    rows = body[key] if key else None
-    errors = _errors_beside(version, body, rows, where)
-    if key is None:
-        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
-    if rows is None:
-        rows = []
-    if isinstance(rows, str) or not isinstance(rows, Sequence | pa.StructArray):
-        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
+    if status(response) == 200 and (found := outline(response.content)) and key_of(found.around, *version.rows):
+        body, content = found.around, response.content[found.begin : found.end]
+        rows, ids = list[object](), found.ids
+    else:
+        body, content = _object(read_body(version, where, response, JOBS_SCOPE), where), b""
+        rows = _rows(version, body, where)
+        ids = read_ids(rows)
+    check_status(version, body, where, JOBS_SCOPE)
     container = field_of(body, *version.paging) if version.paging else body
     paging = [fields for fields in (container, body) if isinstance(fields, Mapping)]
     total, problem = _total(version, paging)
+    problems = filter(None, (_reported_errors(body), problem))
     link, cursor = (_text(paging, names) for names in (version.links, version.cursors))
-    page = Page(ids_of(rows), total, version.link(link, cursor), " ".join(filter(None, (errors, problem))))
-    return page, rows
+    if body is _NO_CONTENT:
+        total, link = 0, ""
+    return PageContent(Page(ids, total, version.link(link, cursor), " ".join(problems)), rows, content)
 
 
-def read_body(
-    version: EndpointVersion | None, where: str, response: requests.Response, scope: str, documented: bool = False
-) -> JsonBody:
-    """Return the JSON of a response, None for 204; jobs in the documented form are Arrow, if asked for.
+def read_body(version: EndpointVersion | None, where: str, response: requests.Response, scope: str) -> JsonBody:
+    """Return the JSON of a response, None for 204.
 
     Raises:
         SourceError: by cause, for any other response.
@@ -66,18 +66,51 @@ def read_body(
         return None
     if answered != 200:
         raise failure(answered, decode(response), where, scope, version)
-    body = (read_documented(response.content) if documented else None) or decode(response)
+    body = decode(response)
     if not isinstance(body, Mapping | list):
         raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
+    check_status(version, body, where, scope)
+    return body
+
+
+def check_status(version: EndpointVersion | None, body: object, where: str, scope: str) -> None:
+    """Do nothing unless a body tells of an error beside a status of 200.
+
+    Raises:
+        SourceError: by the status that the body tells.
+    """
     if told := told_status(body):
         raise failure(told, body, f"{where}, but says {told}", scope, version)
-    return body
+
+
+_NO_CONTENT: Mapping[str, object] = {"jobs": [], "data": []}
+"""The body that a 204 stands for."""
 
 
 def _object(body: JsonBody, where: str) -> Mapping[str, object]:
+    if body is None:
+        return _NO_CONTENT
     if not isinstance(body, Mapping):
         raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
     return body
+
+
+def _rows(version: EndpointVersion, body: Mapping[str, object], where: str) -> list[object]:
+    """Return the list of jobs; an empty one if it is null.
+
+    Raises:
+        SourceError: if there is none, or errors stand in its place.
+    """
+    key = key_of(body, *version.rows)
+    rows = body[key] if key else None
+    if rows is None and body is not _NO_CONTENT:
+        _refuse_errors(version, body, where)
+        rows = [] if key else None
+    if body is _NO_CONTENT:
+        rows = []
+    if not isinstance(rows, list):
+        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
+    return rows
 
 
 def read_job(version: EndpointVersion, where: str, response: requests.Response) -> list[object]:
@@ -95,14 +128,6 @@ def read_job(version: EndpointVersion, where: str, response: requests.Response) 
     return [row for row in (job if isinstance(job, list) else [job]) if isinstance(row, Mapping)]
 
 
-def ids_of(rows: Sequence[object] | pa.StructArray) -> list[str]:
-    """Return the readable ids of a page, in order; a row without one is left out."""
-    if isinstance(rows, pa.StructArray):
-        ids: list[str] = rows.field("id").to_pylist()
-        return [storable(job_id) for job_id in ids]
-    return read_ids(rows)
-
-
 def _text(paging: Sequence[Mapping[str, object]], names: Sequence[str]) -> str | None:
     """Return the first text under one of the names."""
     values = (field_of(fields, *names) for fields in paging)
@@ -118,21 +143,24 @@ def _total(version: EndpointVersion, paging: Sequence[Mapping[str, object]]) -> 
         return None, f"the total is {show(value)}, which is not a whole number."
 
 
-def _errors_beside(version: EndpointVersion, body: Mapping[str, object], rows: object, where: str) -> str:
-    """Return what the API says of errors beside the jobs.
+def _refuse_errors(version: EndpointVersion, body: Mapping[str, object], where: str) -> None:
+    """Do nothing unless errors stand in the place of jobs.
 
     Raises:
-        ApiError: if errors stand in the place of jobs.
+        ApiError: if they do.
     """
     container = field_of(body, *version.paging) if version.paging else body
     paging = [fields for fields in (container, body) if isinstance(fields, Mapping)]
     said = {name: body[name] for name in ("message", "error") if body.get(name)}
-    if rows is None and said and "statusCode" not in body and _total(version, paging)[0] is None:
+    if said and "statusCode" not in body and _total(version, paging)[0] is None:
         # In no envelope, which has a message at all times, and without a total, which would vouch for none.
         raise ApiError(f"{where}, but holds no list of jobs and says: {message(said)}. Try again later.")
+    if errors := _reported_errors(body):
+        raise ApiError(f"{where}, but the answer holds errors: {errors}")
+
+
+def _reported_errors(body: Mapping[str, object]) -> str:
+    """Return the errors that an envelope reports beside its data."""
     if not body.get("errors"):
         return ""
-    errors = message({name: body.get(name) for name in ("message", "errors")}) or "errors without a text"
-    if rows is None:
-        raise ApiError(f"{where}, but the answer holds errors: {errors}")
-    return errors
+    return message({name: body.get(name) for name in ("message", "errors")}) or "errors without a text"

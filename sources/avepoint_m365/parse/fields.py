@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from avepoint_m365.parse.columns import COUNTS, FLAGS, HOURS, TEXTS, TIMES, Column, Report, Values
 from avepoint_m365.parse.values import DETAIL_NAMES, ERROR_FIELDS, FRAME
@@ -41,7 +41,7 @@ class JobFields:
     """state, startTime, finishTime, duration."""
     details: Mapping[str, Values]
     """By the warehouse's names."""
-    error_counts: Sequence[int]
+    error_counts: pa.Array
     """How many errors each job has; they follow one another in ``errors``."""
     errors: Mapping[str, Values]
     unknown: pa.Array
@@ -79,12 +79,12 @@ class JobFields:
         return COUNTS.read(self.details[name], report)
 
     def _errors(self, ids: Sequence[object], unreadable: list[Unreadable]) -> pa.Array:
-        offsets = [0, *accumulate(self.error_counts)]
+        offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(self.error_counts.cast(pa.int32()))])
 
         def column(kind: Column, field: str) -> pa.Array:
             def report(index: int, value: object) -> None:
-                job = bisect_right(offsets, index) - 1
-                place = f"jobErrors[{index - offsets[job]}].{field}"
+                job = bisect_right(offsets.to_pylist(), index) - 1
+                place = f"jobErrors[{index - offsets[job].as_py()}].{field}"
                 unreadable.append(Unreadable(str(ids[job]), place, show(value)))
 
             return kind.read(self.errors[field], report)
@@ -93,4 +93,4 @@ class JobFields:
         structs = pa.StructArray.from_arrays(
             [column(kind, field) for field, kind in kinds.items()], names=list(ERROR_FIELDS)
         )
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
+        return pa.ListArray.from_arrays(offsets, structs)

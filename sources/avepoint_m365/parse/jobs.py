@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,80 +27,36 @@ _JOB = pa.struct(
         ("jobErrors", pa.list_(_ERROR)),
     ]
 )
-_LISTS = pa.schema([("jobs", pa.list_(_JOB)), ("data", pa.list_(_JOB))])
-"""Where the two generations of the endpoint have their jobs."""
-_EXPECTED = _LISTS.append(pa.field("timestamp", TEXT))
-"""With the time that the second generation puts on its answers. Arrow would make a time of it, and Python has none for
-every time of Arrow's."""
-
-_FORM = pj.ParseOptions(explicit_schema=_EXPECTED, unexpected_field_behavior="infer")
-
-DEEPEST = 100
-"""Levels that JSON is read to. Documented are six."""
-
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-_NO_STEPS = bytes(set(range(256)) - set(b"[{]}"))
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_PAGE = pj.ParseOptions(explicit_schema=pa.schema([("jobs", pa.list_(_JOB))]), unexpected_field_behavior="error")
 
 
-def is_too_deep(content: bytes) -> bool:
-    """Whether JSON is nested deeper than ``DEEPEST``.
+def read_documented(lists: Sequence[bytes]) -> pa.ListArray | None:
+    """Return the jobs of pages, a list of structs for each; ``lists`` are their JSON without the brackets around it.
 
-    Arrow goes down a level with each call, and some thousands of them end the process; Python gives up at a thousand.
+    None where a value or a field of a job has a form that is not documented. The JSON must not be too deep: Arrow
+    descends a level with each call, and some thousands of them end the process.
     """
-    # Brackets in texts are taken out only where they might be the reason: that takes ten times as long.
-    return _depth(content) > DEEPEST and _depth(_TEXT.sub(b"", content)) > DEEPEST
-
-
-def _depth(content: bytes) -> int:
-    """The most brackets that are open at once."""
-    steps = content.translate(_STEPS, _NO_STEPS)
-    signs = pa.Array.from_buffers(pa.int8(), len(steps), [None, pa.py_buffer(steps)])
-    return pc.max(pc.cumulative_sum(signs.cast(pa.int32()))).as_py() or 0
-
-
-def read_documented(content: bytes) -> dict[str, object] | None:
-    """The body of an answer, with its jobs as an array of structs under the name that they have in it.
-
-    None where a value or a field of a job has a form that is not documented, or where there is no list of jobs.
-    """
-    if is_too_deep(content):
-        return None
+    content = b"".join(part for jobs in lists for part in (b'{"jobs":[', jobs, b"]}\n"))
     try:
         table = pj.read_json(
-            pa.BufferReader(content),
-            pj.ReadOptions(use_threads=False, block_size=len(content) + 1),
-            _FORM,
+            pa.BufferReader(content), pj.ReadOptions(use_threads=False, block_size=len(content) + 1), _PAGE
         )
         # Arrow does not look whether texts are UTF-8.
         table.validate(full=True)
     except (pa.ArrowException, UnicodeError):
         return None
-    found = [name for name in _LISTS.names if table.num_rows == 1 and table[name].null_count == 0]
-    if len(found) != 1 or table.schema.field(found[0]).type != _LISTS.field(found[0]).type:
+    pages = table["jobs"].combine_chunks()
+    if len(pages) != len(lists) or pages.null_count:
         return None
-    jobs = table[found[0]].chunk(0).flatten()
+    jobs = pages.values
     nameless = pc.any(pc.equal(pc.fill_null(jobs.field("id"), ""), "")).as_py()
     if nameless or jobs.null_count or jobs.field("jobErrors").flatten().null_count:
         return None
-    around = table.drop_columns(_LISTS.names)
-    if any(_holds_times(type) for type in around.schema.types):
-        # Made of a text, perhaps of a link.
-        return None
-    rest: dict[str, object] = around.to_pylist()[0]
-    if rest["timestamp"] is None:
-        del rest["timestamp"]
-    return {**rest, found[0]: jobs}
-
-
-def _holds_times(type: pa.DataType) -> bool:
-    """Whether a type is one of times, or has one within."""
-    inner = (type.field(index).type for index in range(type.num_fields))
-    return pa.types.is_timestamp(type) or any(map(_holds_times, inner))
+    return pages
 
 
 def documented_fields(jobs: pa.StructArray) -> JobFields:
-    """Return the fields of jobs that ``read_documented`` gave."""
+    """Return the fields of jobs that ``read_documented`` returned."""
     details, errors = pc.struct_field(jobs, "backupDetails"), pc.struct_field(jobs, "jobErrors")
     each = errors.flatten()
     return JobFields(
@@ -110,7 +66,7 @@ def documented_fields(jobs: pa.StructArray) -> JobFields:
             name: pc.coalesce(*(pc.struct_field(details, spelling) for spelling in spellings))
             for name, spellings in _DETAILS.items()
         },
-        pc.fill_null(pc.list_value_length(errors), 0).to_pylist(),
+        pc.fill_null(pc.list_value_length(errors), 0),
         {name: pc.struct_field(each, name) for name in ERROR_SPELLINGS},
         pa.nulls(len(jobs), TEXT),
     )

@@ -103,7 +103,7 @@ class ObjectParser:
         self.names |= {name for plan in renamer._plans.values() for name in plan}
         return values, keys
 
-    def _errors(self, jobs: Sequence[Fields], ids: Sequence[object]) -> tuple[list[int], dict[str, list[object]]]:
+    def _errors(self, jobs: Sequence[Fields], ids: Sequence[object]) -> tuple[pa.Array, dict[str, list[object]]]:
         renamer, counts = _Renamer(ERROR_SPELLINGS), list[int]()
         values: dict[str, list[object]] = {name: [] for name in ERROR_SPELLINGS}
         for job, job_id in zip(jobs, ids, strict=True):
@@ -119,7 +119,7 @@ class ObjectParser:
             for error in map(renamer.rename, readable):
                 for name in ERROR_SPELLINGS:
                     values[name].append(error.get(name))
-        return counts, values
+        return pa.array(counts, pa.int32()), values
 
 
 def _readable_id(value: object) -> str | None:

@@ -1,24 +1,29 @@
-"""The jobs of a page as they arrived, and their parsing."""
+"""The jobs of pages as they arrived, and their parsing: all together where their form is documented."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.parse.fields import Unreadable
-from avepoint_m365.parse.jobs import documented_fields
+from avepoint_m365.parse.fields import Unreadable, show
+from avepoint_m365.parse.jobs import documented_fields, read_documented
 from avepoint_m365.parse.objects import ObjectParser
 from avepoint_m365.parse.plausible import drop_impossible_finishes, fill_durations, keep_newer_rows
 from avepoint_m365.parse.states import is_in_progress
 from avepoint_m365.parse.values import DETAIL_NAMES, FRAME, SEEN_AT
 
 __all__ = ["ParsedJobs", "RawJobs", "Unreadable", "parse_raw"]
+
+BATCH = 8_000_000
+"""Bytes of pages that are parsed together: enough to share the fixed cost, little enough to hold twice."""
 
 _KEYS = {
     "state": "state",
@@ -44,50 +49,137 @@ class ParsedJobs:
 
 @dataclass(frozen=True)
 class RawJobs:
-    """The jobs of a page, as Arrow or as Python's JSON read them."""
+    """The jobs of a page: as Python's JSON read them, or still as JSON."""
 
-    rows: Sequence[object] | pa.StructArray
+    rows: Sequence[object] = ()
+    content: bytes = b""
+    """The list of jobs as JSON, without the brackets around it; then ``ids`` are its ids, and there are no ``rows``."""
+    ids: Sequence[str] = ()
     seen_at: int = field(default_factory=time.monotonic_ns)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When the page arrived, by the later of both clocks."""
-    content: bytes = b""
-    """The body, where Arrow parsed it."""
     redact: Callable[[str], str] = str
     """Removes secrets from a text that a server might echo."""
 
     @cached_property
     def parsed(self) -> ParsedJobs:
         """Return the parsed jobs, each once."""
-        unreadable: list[Unreadable] = []
-        if isinstance(self.rows, pa.StructArray):
-            jobs = documented_fields(self.rows).table(unreadable)
-            names = {key for key in _KEYS if not self._lacks(jobs, key)}
-        else:
-            parser = ObjectParser(unreadable)
-            jobs, names = parser.fields(self.rows).table(unreadable), parser.names
-        ids = jobs["id"]
-
-        def report(row: int, value: object) -> None:
-            unreadable.append(Unreadable(ids[row].as_py(), "finishTime", str(value)))
-
-        jobs = fill_durations(keep_newer_rows(drop_impossible_finishes(jobs, self.now, report)))
-        jobs = jobs.append_column(SEEN_AT, pa.repeat(pa.scalar(self.seen_at, pa.int64()), jobs.num_rows))
-        redacted = (problem._replace(value=self.redact(problem.value)) for problem in unreadable)
-        return ParsedJobs(jobs, tuple(redacted), _missing(jobs, names))
-
-    def _lacks(self, jobs: pa.Table, key: str) -> bool:
-        """Return true if the body of a page without any value of a field has no such field."""
-        column = jobs[_KEYS[key]]
-        if key == "jobErrors":
-            return b'"jobErrors"' not in self.content
-        if column.null_count < len(column):
-            return False
-        spellings = [key] if key not in DETAIL_NAMES else [_camel(key, "Number"), _camel(key, "Count")]
-        return not any(f'"{spelling}"'.encode() in self.content for spelling in spellings)
+        return parse_raw([self])
 
 
-def _camel(name: str, suffix: str) -> str:
-    return name.removesuffix("_number") + suffix
+def parse_raw(pages: Sequence[RawJobs]) -> ParsedJobs:
+    """Return the jobs of many pages, in their order; a job on several pages has several rows."""
+    parsed = [one for batch in _batches(pages) for one in _parse_batch(batch)]
+    empty = FRAME.append(pa.field(SEEN_AT, pa.int64())).empty_table()
+    return ParsedJobs(
+        pa.concat_tables([empty, *(one.jobs for one in parsed)]),
+        tuple(problem for one in parsed for problem in one.unreadable),
+        frozenset().union(*(one.missing_fields for one in parsed)),
+    )
+
+
+def _batches(pages: Sequence[RawJobs]) -> Iterator[list[RawJobs]]:
+    """Yield pages in order: those that are JSON in batches, each of the others by itself."""
+    batch, size = list[RawJobs](), 0
+    for page in pages:
+        if batch and (not page.content or size + len(page.content) > BATCH):
+            yield batch
+            batch, size = [], 0
+        if not page.content:
+            yield [page]
+            continue
+        batch.append(page)
+        size += len(page.content)
+    if batch:
+        yield batch
+
+
+def _parse_batch(pages: list[RawJobs]) -> Iterator[ParsedJobs]:
+    """Yield the jobs of a batch as few tables; a page in another form is parsed by itself."""
+    if not pages[0].content:
+        yield _parse_rows(pages[0], pages[0].rows)
+        return
+    lists = read_documented([page.content for page in pages])
+    if lists is not None:
+        yield _parse_documented(pages, lists)
+    elif len(pages) > 1:
+        middle = len(pages) // 2
+        yield from _parse_batch(pages[:middle])
+        yield from _parse_batch(pages[middle:])
+    else:
+        yield _parse_rows(pages[0], _decode(pages[0].content))
+
+
+def _decode(content: bytes) -> Sequence[object]:
+    """Return the rows of a page in any form; none where it is no JSON."""
+    try:
+        return list(json.loads(b"[" + content + b"]", strict=False))
+    except (ValueError, RecursionError):
+        return []
+
+
+def _parse_rows(page: RawJobs, rows: Sequence[object]) -> ParsedJobs:
+    parser = ObjectParser()
+    jobs = parser.fields(rows).table(parser.unreadable)
+    if page.content and jobs["id"].to_pylist() != list(page.ids):
+        parser.unreadable.append(_not_as_outlined(page, jobs["id"].to_pylist()))
+    jobs = keep_newer_rows(_plausible(jobs, page.now, parser.unreadable))
+    jobs = jobs.append_column(SEEN_AT, pa.repeat(pa.scalar(page.seen_at, pa.int64()), jobs.num_rows))
+    return ParsedJobs(jobs, _redacted(parser.unreadable, page), _missing(jobs, parser.names))
+
+
+def _parse_documented(pages: Sequence[RawJobs], lists: pa.ListArray) -> ParsedJobs:
+    unreadable: list[Unreadable] = []
+    jobs = documented_fields(lists.values).table(unreadable)
+    bounds, ids = list(pairwise(lists.offsets.to_pylist())), jobs["id"].to_pylist()
+    missing, repeated = frozenset[str](), False
+    for page, (start, end) in zip(pages, bounds, strict=True):
+        if ids[start:end] != page.ids:
+            unreadable.append(_not_as_outlined(page, ids[start:end]))
+        repeated |= len(set(ids[start:end])) < end - start
+        missing |= _missing_in(jobs, start, end, page.content)
+    jobs = _plausible(jobs, max(page.now for page in pages), unreadable)
+    seen_at = pc.take(pa.array([page.seen_at for page in pages], pa.int64()), pc.list_parent_indices(lists))
+    jobs = jobs.append_column(SEEN_AT, seen_at)
+    if repeated:
+        jobs = pa.concat_tables([keep_newer_rows(jobs.slice(start, end - start)) for start, end in bounds])
+    return ParsedJobs(jobs, _redacted(unreadable, pages[0]), missing)
+
+
+def _plausible(jobs: pa.Table, now: datetime, unreadable: list[Unreadable]) -> pa.Table:
+    def report(row: int, value: object) -> None:
+        unreadable.append(Unreadable(jobs["id"][row].as_py(), "finishTime", str(value)))
+
+    return fill_durations(drop_impossible_finishes(jobs, now, report))
+
+
+def _not_as_outlined(page: RawJobs, ids: Sequence[str]) -> Unreadable:
+    """Return the report of a page that holds other jobs than paging went by."""
+    return Unreadable("", "id", f"{len(page.ids)} ids on the page, {len(ids)} jobs; {show(page.content[:SHOWN])}")
+
+
+SHOWN = 60
+"""Bytes of a page that are shown."""
+
+
+def _redacted(unreadable: Sequence[Unreadable], page: RawJobs) -> tuple[Unreadable, ...]:
+    return tuple(problem._replace(value=page.redact(problem.value)) for problem in unreadable)
+
+
+def _missing_in(jobs: pa.Table, start: int, end: int, content: bytes) -> frozenset[str]:
+    """Return the columns without a field in a page of the documented form, which is part of a larger table."""
+    empty = {
+        key
+        for key, column in _KEYS.items()
+        if key == "jobErrors" or (jobs[column].null_count and jobs[column][start:end].null_count == end - start)
+    }
+    absent = {key for key in empty if not any(f'"{name}"'.encode() in content for name in _spellings(key))}
+    return _missing(jobs.slice(start, end - start), _KEYS.keys() - absent) if absent else frozenset()
+
+
+def _spellings(key: str) -> list[str]:
+    stem = key.removesuffix("_number")
+    return [key] if key not in DETAIL_NAMES else [f"{stem}Number", f"{stem}Count"]
 
 
 def _missing(jobs: pa.Table, names: set[str]) -> frozenset[str]:
@@ -98,20 +190,8 @@ def _missing(jobs: pa.Table, names: set[str]) -> frozenset[str]:
     missing = {_KEYS[key] for key in _KEYS.keys() - names}
     if not jobs.num_rows or not missing:
         return frozenset()
-    running = {word for word in pc.unique(jobs["state"]).to_pylist() if is_in_progress(word)}
-    if running and running == set(pc.unique(jobs["state"]).to_pylist()):
+    if all(map(is_in_progress, pc.unique(jobs["state"]).to_pylist())):
         return frozenset(missing & {"state", "start_time"})
     if not pc.any(pc.greater(jobs["failed_number"], 0)).as_py():
         missing -= {"errors"}
     return frozenset(missing)
-
-
-def parse_raw(pages: Sequence[RawJobs]) -> ParsedJobs:
-    """Return the jobs of many pages, in their order; a job on several pages has several rows."""
-    parsed = [page.parsed for page in pages]
-    empty = FRAME.append(pa.field(SEEN_AT, pa.int64())).empty_table()
-    return ParsedJobs(
-        pa.concat_tables([empty, *(one.jobs for one in parsed)]),
-        tuple(problem for one in parsed for problem in one.unreadable),
-        frozenset().union(*(one.missing_fields for one in parsed)),
-    )

@@ -1,0 +1,79 @@
+"""A look at a page when it arrives: its ids and what stands around its jobs, without parsing the jobs.
+
+Searching costs a tenth of parsing, and the jobs of many pages are parsed together at a third of the price of one by
+one (100,000 jobs on 200 pages: ``make bench``). Where the form of a body leaves any doubt, the look gives up, and the
+page is parsed at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from avepoint_m365.parse.depth import is_too_deep
+
+CONTAINERS = ("jobs", "data")
+"""Names of the list of jobs in the documented generations."""
+
+_BEGIN = re.compile(rb'"(jobs|data)"\s*:\s*\[(?=\s*\{)')
+_ID = re.compile(rb'"id"\s*:\s*"([^"\\]+)"')
+_KEYS_OF_JOBS = rb"id|state|startTime|finishTime|duration|backupDetails|jobErrors"
+_LIST_THAT_ENDS_EARLIER = re.compile(rb'\]\s*,\s*"(?!(?:' + _KEYS_OF_JOBS + rb')")')
+"""The end of a list within the jobs that no field of a job follows: the jobs end there."""
+
+_AROUND = 65_536
+"""Bytes around the jobs at most."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a body shows without parsing its jobs."""
+
+    ids: list[str]
+    around: Mapping[str, object]
+    """The body, with an empty list in the place of the jobs."""
+    begin: int
+    """Where the jobs begin in the body, after the bracket."""
+    end: int
+    """Where they end, before the bracket."""
+
+
+def outline(content: bytes) -> Outline | None:
+    """Return the outline of a body in the documented form; None if it may be in another."""
+    begin = _BEGIN.search(content, 0, _AROUND)
+    if begin is None or b"\0" in content or not _is_utf8(content) or is_too_deep(content):
+        return None
+    start, end = begin.end(), _end_of_jobs(content)
+    if end <= start or start + len(content) - end > _AROUND:
+        return None
+    try:
+        around = json.loads(content[:start] + content[end:])
+    except ValueError:
+        return None
+    if not isinstance(around, dict) or len(around.keys() & {*CONTAINERS}) != 1:
+        return None
+    ids = _ID.findall(content, start, end)
+    if len(ids) != content.count(b'"id"', start, end) or _LIST_THAT_ENDS_EARLIER.search(content, start, end):
+        return None
+    return Outline([job_id.decode() for job_id in ids], around, start, end)
+
+
+def _is_utf8(content: bytes) -> bool:
+    if content.isascii():
+        return True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _end_of_jobs(content: bytes) -> int:
+    """Return the index of the last bracket that ends a list of objects; -1 if none is near the end."""
+    end = len(content)
+    while (end := content.rfind(b"]", max(len(content) - _AROUND, 0), end)) > 0:
+        if content[max(end - 64, 0) : end].rstrip()[-1:] == b"}":
+            return end
+    return -1
