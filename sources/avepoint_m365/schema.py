@@ -93,13 +93,27 @@ class Table:
     def resource_hints(self) -> Any:
         """Return the hints that make dlt write an Arrow table into this table."""
         merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
+        if self.merge_key:
+            merge["destination_scope"] = _rows_of_same(self.merge_key)
         return dlt.mark.make_hints(
             table_name=self.name,
             write_disposition="append" if self.append and not self.key else merge,
             primary_key=list(self.key) or None,
-            merge_key=list(self.merge_key) or None,
             columns=dict(self.hints) or None,
         )
+
+
+def _rows_of_same(parent: tuple[str, ...]) -> str:
+    """Return the SQL that selects the stored rows of the parents in a load.
+
+    With dlt's own ``merge_key`` beside a primary key, a merge deletes by "primary key OR merge key". A database pairs
+    all stored rows with all new ones for that: one job with 10,000 errors takes more than DuckDB's 250 MB. Databases
+    qualify the columns of the outer table differently. So the inner columns get names of their own, and the outer ones
+    need no qualifier.
+    """
+    columns = ", ".join(f"{name} AS loaded_{name}" for name in parent)
+    same = " AND ".join(f"loaded_{name} = {name}" for name in parent)
+    return f"EXISTS (SELECT 1 FROM (SELECT {columns} FROM {{staging_table}}) AS loaded WHERE {same})"
 
 
 def text(name: str, description: str, unit: str = "") -> Column:
@@ -193,7 +207,7 @@ JOB_ERRORS = Table(
         count("number", "How often it occurred in the job.", "occurrences"),
     ),
     # The merge key makes a job's errors replace all its earlier ones; the primary key alone would leave those that
-    # the API no longer lists.
+    # the API no longer lists. The primary key drops rows that a killed load staged twice.
     merge_key=("tenant", "job_id"),
     internal=(pa.field(REMOVED, pa.bool_()),),
     hints={REMOVED: {"name": REMOVED, "data_type": "bool", "hard_delete": True}},

@@ -9,7 +9,17 @@ DRIVERS = frozenset({"psycopg2", "adbc_driver_manager", "_duckdb", "_internal", 
 
 STAYS = "What was loaded before is still there."
 
+MEMORY = r"out of memory|outofmemory|memory[_ ]limit"
+"""What a destination says of a statement that needs more memory than it has."""
+
 CURES = (
+    (
+        MEMORY,
+        "The destination ran out of memory",
+        "Run this again: the load then reads smaller chunks. If that fails as well, give DuckDB more than 250 MB with "
+        'destination.duckdb.credentials.global_config = {memory_limit = "1GB", threads = 2}, or the server more '
+        f"memory. {STAYS}",
+    ),
     (
         r"no space left|disk.{0,10}full|could not extend file|not enough (disk )?space|quota exceeded|file too large",
         "The destination has no disk space left",
@@ -100,6 +110,11 @@ CURES = (
 def of_driver(error: BaseException) -> bool:
     """Whether an error comes from the driver of a database."""
     return type(error).__module__.partition(".")[0] in DRIVERS
+
+
+def needs_smaller_chunks(words: str) -> bool:
+    """Return whether a destination refused for a reason that less data at once cures."""
+    return bool(re.search(MEMORY, words, re.IGNORECASE))
 
 
 def explain(words: str) -> str:

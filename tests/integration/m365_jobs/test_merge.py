@@ -1,0 +1,45 @@
+"""Jobs with very many errors: a load replaces them in the time and memory that their number asks for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from avepoint_simulator import SimulatedJob, Simulator, World, make_world
+
+from tests.support.cli import NOW
+from tests.support.truth import on_server
+from tests.support.warehouse import Place
+
+
+@pytest.fixture
+def duckdb_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    return Place("duckdb")
+
+
+def newest(world: World, jobs: int) -> list[SimulatedJob]:
+    ended = (job for job in world.visible() if job.errors and job.finish and job.finish <= NOW)
+    return sorted(ended, key=lambda job: (job.finish, job.id))[-jobs:]
+
+
+def world_with_errors(jobs: int, errors_each: int) -> World:
+    """Return a tenant whose newest jobs have ``errors_each`` errors each."""
+    world = make_world(200, seed=7, now=NOW, days=2)
+    for job in newest(world, jobs):
+        error = job.errors[0]
+        world.change(job.id, errors=tuple(replace(error, text=f"{error.text} {n}") for n in range(errors_each)))
+    return world
+
+
+@pytest.mark.parametrize(("jobs", "errors_each"), [(1, 10_000), (20, 1_000)])
+def test_jobs_with_very_many_errors_are_loaded_again_and_again(
+    duckdb_place: Place, jobs: int, errors_each: int
+) -> None:
+    world = world_with_errors(jobs, errors_each)
+    with Simulator(world) as simulator:
+        for _ in range(3):
+            duckdb_place.load(simulator)
+            assert duckdb_place.held() == on_server(world, False)
+            for job in newest(world, jobs):
+                world.change(job.id, errors=job.errors[:-1])
