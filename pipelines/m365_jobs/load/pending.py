@@ -11,8 +11,11 @@ import dlt
 from dlt.common.destination.client import StateInfo, WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
+from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from m365_jobs.errors.driver_messages import needs_smaller_chunks
+from m365_jobs.errors.explain import explain
 from m365_jobs.locks.base import Say
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import base as destinations
@@ -20,6 +23,16 @@ from m365_jobs.warehouse.reader import open_in_load
 
 MARK = "warehouse"
 """A file in a pipeline's folder; see ``mark``."""
+
+STEP = 8
+"""By what chunks get smaller each time that a package is too large for the destination."""
+
+FAILED = "failures"
+"""A file in a pipeline's folder: how often what is pending there has failed."""
+
+FAILURES = 5
+"""How often a package may fail, its own load included, before its jobs are read again: something in it is what the
+destination refuses, and all services would wait for it for ever."""
 
 
 def finish(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
@@ -47,7 +60,8 @@ def finish(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
         elif ready:
             say("An earlier load was interrupted; finishing what it had read.")
             since = min(pipeline.get_load_package_state(one)["created_at"] for one in ready)
-            _load_what_is_ready(pipeline)
+            if not _load_what_is_ready(pipeline, say):
+                since = None
         else:
             say("An earlier load was interrupted while it read; reading that again.")
     # A folder without its state counts as new, however much of it a process that is killed in here leaves.
@@ -137,10 +151,58 @@ def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
         return []
 
 
-def _load_what_is_ready(pipeline: dlt.Pipeline) -> None:
+def _load_what_is_ready(pipeline: dlt.Pipeline, say: Say) -> bool:
+    """Load the packages that are ready; return false where they are to be read again instead.
+
+    Raises:
+        PipelineStepFailed: where the destination refuses them for now.
+    """
     try:
         pipeline.load()
     except PipelineStepFailed as error:
         # Killed between the end of a package and its move to the loaded ones, which dlt does not make up for.
-        if not isinstance(error.exception, LoadPackageAlreadyCompleted):
+        if isinstance(error.exception, LoadPackageAlreadyCompleted):
+            return True
+        reason = explain(error).text
+        if needs_smaller_chunks(reason):
+            divisor = _ask_for_smaller_chunks(pipeline)
+            say(f"Package failed twice: {reason} Reading its jobs again in chunks of 1/{divisor} of the usual size.")
+        elif isinstance(error.exception, DestinationConnectionError) or _failures(pipeline) < FAILURES:
             raise
+        else:
+            say(f"Package failed {FAILURES} times: {reason} Dropping it and reading its jobs again.")
+        return False
+    return True
+
+
+def chunk_divisor(pipeline: dlt.Pipeline) -> int:
+    """Return by what to divide the size of chunks: more than 1 after a package was too large for the destination.
+
+    It stays for later loads of the tenant on this machine, whose jobs are of the same kind.
+    """
+    return _number(_smaller(pipeline))
+
+
+def _smaller(pipeline: dlt.Pipeline) -> Path:
+    """Return the file that keeps the divisor: beside the pipeline's folder, which ``finish`` empties."""
+    return Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.chunk_divisor"
+
+
+def _ask_for_smaller_chunks(pipeline: dlt.Pipeline) -> int:
+    divisor = chunk_divisor(pipeline) * STEP
+    _smaller(pipeline).write_text(str(divisor), encoding="utf-8")
+    return divisor
+
+
+def _failures(pipeline: dlt.Pipeline) -> int:
+    """Count one more failure of what is pending and return how often it has failed, its own load's included."""
+    file = Path(pipeline.working_dir) / FAILED
+    failures = _number(file) + 1
+    file.write_text(str(failures), encoding="utf-8")
+    return failures
+
+
+def _number(file: Path) -> int:
+    """Return the number in a file; 1 where there is none, or a crash left it empty."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return int(text) if text.isdecimal() else 1

@@ -110,7 +110,10 @@ class _Loading:
         # Made once before anything else, so that a wrong setting is told before the warehouse is touched.
         source = self._source()
         self.lease.take(self.options.min_age, LOCK_WAIT, self.say)
+        divisor = pending.chunk_divisor(self.pipeline)
         self._see_to_leftovers()
+        if divisor != pending.chunk_divisor(self.pipeline):
+            source = self._source()
         self._load_slice(source)
         while self.progress.cut_at is not None:
             pending.mark(self.pipeline)
@@ -133,7 +136,7 @@ class _Loading:
             **{**own, **self.options.source},
             since=self.options.since,
             until=self.options.until,
-            slice_jobs=SLICE_JOBS,
+            slice_jobs=max(SLICE_JOBS // pending.chunk_divisor(self.pipeline), 1),
             run_id=self.summary.run_id,
             progress=self.progress,
         )

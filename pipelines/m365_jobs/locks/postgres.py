@@ -13,6 +13,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from m365_jobs.locks import base as leases
 from m365_jobs.locks.base import KeptLease
 from m365_jobs.warehouse.destinations import base as destinations
+from m365_jobs.warehouse.destinations.postgres import refuse_encoding
 
 CREATE = (
     "CREATE TABLE IF NOT EXISTS {} "
@@ -56,6 +57,7 @@ class PostgresLease(KeptLease):
         return bool(self._execute(client, TAKE, self._tenant, self._holder, lasts, 2 * lasts, age))
 
     def _create(self, client: Any) -> None:
+        refuse_encoding(client)
         destinations.refuse_others(self._pipeline)
         with client.begin_transaction():
             client.execute_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", f"m365_jobs {client.dataset_name} leases")

@@ -1,10 +1,14 @@
 """Jobs with very many errors: a load replaces them in the time and memory that their number asks for."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from avepoint_simulator import SimulatedJob, Simulator, World, make_world
+from avepoint_simulator import JobError, SimulatedJob, Simulator, World, make_world
+from dlt.pipeline.exceptions import PipelineStepFailed
+from m365_jobs.errors.explain import explain
+from m365_jobs.load import run as loading
 
 from tests.support.cli import NOW
 from tests.support.truth import on_server
@@ -43,3 +47,20 @@ def test_jobs_with_very_many_errors_are_loaded_again_and_again(
             assert duckdb_place.held() == on_server(world, False)
             for job in newest(world, jobs):
                 world.change(job.id, errors=job.errors[:-1])
+
+
+def test_a_package_that_is_too_large_for_the_destination_is_read_again_in_smaller_chunks(
+    duckdb_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(60, seed=7, now=NOW, days=20)
+    for job in list(world.visible()):
+        world.change(job.id, errors=tuple(JobError(f"{job.id} {n} ".ljust(80_000, "x"), True, "", 1) for n in range(8)))
+    monkeypatch.setattr(loading, "SLICE_JOBS", 60)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG", '{"memory_limit": "90MB", "threads": 1}')
+    with Simulator(world) as simulator:
+        with pytest.raises(PipelineStepFailed) as failure:
+            duckdb_place.load(simulator, max_open_days=1)
+        assert "ran out of memory" in explain(failure.value).text
+        duckdb_place.load(simulator, max_open_days=1)
+        assert any("in chunks of 1/8 of the usual size" in line for line in duckdb_place.said)
+        assert duckdb_place.held() == on_server(world, False)

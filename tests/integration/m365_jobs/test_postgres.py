@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from avepoint_simulator import SimulatedJob, Simulator, World, make_world
 from m365_jobs.errors.driver_messages import explain
+from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.warehouse.query import QueryError, answer
 from m365_jobs.warehouse.reader import open_reader
 
@@ -320,3 +321,18 @@ def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Place
 
     with pytest.raises(QueryError, match=r"The destination takes no more connections: .* run this again"):
         read_on()
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused_before_anything_is_written(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv("DLT_DATA_DIR", f"{tmp_path}/dlt")
+    with database("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0") as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        with Simulator(make_world(10, seed=1, now=NOW)) as simulator:
+            with pytest.raises(WarehouseError, match=r"encoding LATIN1.*ENCODING 'UTF8'"):
+                Place("postgres").load(simulator)
+            assert simulator.asked == []
+        made = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'm365%'"
+        assert administer(made, address=address) == []

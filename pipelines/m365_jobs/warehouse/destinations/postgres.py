@@ -6,6 +6,8 @@ from typing import Any
 
 import dlt
 
+from m365_jobs.errors.explain import WarehouseError
+
 PRIMARY_KEYS = {
     "jobs": "tenant, id",
     "jobs__backup_details": "tenant, job_id",
@@ -33,6 +35,35 @@ SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.
 WHERE n.nspname = %s AND c.relkind = 'r' AND NOT EXISTS (
     SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
 """
+
+
+NEVER_ANALYZED = """
+SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relkind = 'r' AND c.reltuples < 0
+"""
+
+
+def refuse_encoding(client: Any) -> None:
+    """Look whether a database can hold every text of the API.
+
+    Raises:
+        WarehouseError: for any encoding but UTF-8. It would take most rows, and fail for good at the first error
+            message with a character that it lacks.
+    """
+    ((encoding,),) = client.execute_sql("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise WarehouseError(
+            f"The database has the encoding {encoding}, which cannot hold every text of the API. Nothing was written. "
+            "Create one with CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and load into that."
+        )
+
+
+def analyze_new(pipeline: dlt.Pipeline) -> None:
+    """Gather statistics of tables that have none yet. Without, a first load's checks pair 100,000 errors with jobs in
+    nested loops: 17 seconds instead of 0.7."""
+    with pipeline.sql_client() as client:
+        for (name,) in client.execute_sql(NEVER_ANALYZED, client.fully_qualified_dataset_name(quote=False)) or []:
+            client.execute_sql(f"ANALYZE {client.make_qualified_table_name(name)}")
 
 
 def create_missing(pipeline: dlt.Pipeline) -> None:
