@@ -50,8 +50,11 @@ class EndpointVersion:
     """The path of a single job, with ``{job_id}`` in it."""
 
     def query(self, params: Mapping[str, str], spelling: ParameterSpelling) -> Params:
-        """Return parameters as this generation spells them."""
-        return {self.parameters.get(name) or spelling.apply(name): value for name, value in params.items()}
+        """Return parameters as this generation spells them; those that only a link named stay as they are."""
+        return {
+            self.parameters.get(name) or (spelling.apply(name) if name in PARAMETERS else name): value
+            for name, value in params.items()
+        }
 
     def parameter(self, name: str) -> str | None:
         """Return the vendor's table name of a parameter as a server writes it; None if it is unknown."""

@@ -13,7 +13,7 @@ from avepoint_m365.api.body import describe, server_time, status
 from avepoint_m365.api.page import JobsPage, Page
 from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.api.transport import Transport
+from avepoint_m365.api.transport import MAX_PAGE_MB, Transport
 from avepoint_m365.config import Addresses
 from avepoint_m365.endpoints import EndpointVersion, ParameterSpelling, Params, versions
 from avepoint_m365.exceptions import AuthenticationError, EndpointMissingError, MissingPermissionError, SourceError
@@ -31,13 +31,14 @@ class JobsClient:
         endpoint: str,
         concurrency: int,
         stats: RequestStats | None = None,
+        max_page_mb: int = MAX_PAGE_MB,
     ) -> None:
         """``endpoint`` is the name of a generation, or auto."""
         self.stats, self.concurrency = stats or RequestStats(), concurrency
         self.spelling = ParameterSpelling.camel
         """How parameters are spelled; a server that ignores one spelling may heed the other."""
         self._base_url = addresses.base_url
-        self._transport = Transport(addresses.base_url, concurrency, self.stats)
+        self._transport = Transport(addresses.base_url, concurrency, self.stats, max_page_mb)
         self._tokens = TokenCache(credential, addresses.token_url, self._transport.post_form)
         self._versions = {version.name: version for version in versions()}
         self._endpoint = None if endpoint == "auto" else self._versions[endpoint]
@@ -95,8 +96,7 @@ class JobsClient:
             SourceError: by cause; see ``exceptions``. A missing permission concerns this scope alone.
         """
         with self._redacted_errors():
-            query = {self.spelling.apply(name): value for name, value in params.items()}
-            response = self._send(path, query, scope)
+            response = self._send(path, JOBS.query(params, self.spelling), scope)
             return read_body(None, describe(path, params, response), response, scope)
 
     def _probe(self, params: Params, attempts: int) -> JobsPage:

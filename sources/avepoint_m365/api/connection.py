@@ -11,6 +11,7 @@ from dlt.common.typing import SecretSentinel
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.stats import RequestStats
+from avepoint_m365.api.transport import MAX_PAGE_MB
 from avepoint_m365.config import SECTION, Addresses, AvePointCredentials, resolve_addresses, unknown
 from avepoint_m365.endpoints import versions
 from avepoint_m365.exceptions import ConfigurationError
@@ -41,6 +42,7 @@ def connect(
     endpoint: str = "auto",
     concurrency: int = 8,
     trusted_hosts: TrustedHosts = None,
+    max_page_mb: int = MAX_PAGE_MB,
     stats: RequestStats | None = None,
 ) -> Connection:
     """A client for the settings of ``sources.avepoint_m365``; nothing is asked yet.
@@ -53,6 +55,8 @@ def connect(
         raise unknown("endpoint", endpoint, known)
     if not 1 <= concurrency <= MOST_CONCURRENCY:
         raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must lie between 1 and {MOST_CONCURRENCY}.")
+    if max_page_mb < 1:
+        raise ConfigurationError(f"{SECTION}.max_page_mb = {max_page_mb} must be 1 or more.")
     addresses = resolve_addresses(data_center, environment, base_url, token_url, trusted_hosts)
-    client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, stats)
+    client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, stats, max_page_mb)
     return Connection(client, addresses, credentials)

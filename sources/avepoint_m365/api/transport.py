@@ -19,6 +19,7 @@ from dlt.sources.helpers.requests import Client
 from requests.auth import AuthBase
 
 from avepoint_m365.api.body import is_cut, status
+from avepoint_m365.api.bounded import bound
 from avepoint_m365.api.rate_limit import gate_of, retry_after
 from avepoint_m365.api.stats import RequestStats, Wait
 from avepoint_m365.config import is_loopback
@@ -34,6 +35,9 @@ _LOST = (
 
 GATEWAY_TIMEOUT_ATTEMPTS = 2
 """A 504 comes after a minute or more, and again for the same page: more attempts would only delay a smaller page."""
+
+MAX_PAGE_MB = 128
+"""Megabytes of a page at most: parsing one takes some five times its size."""
 
 
 @with_config(spec=RuntimeConfiguration)
@@ -53,8 +57,8 @@ def _runtime(config: RuntimeConfiguration = dlt.config.value) -> RuntimeConfigur
 class Transport:
     """Sends requests for all threads of a client."""
 
-    def __init__(self, base_url: str, concurrency: int, stats: RequestStats) -> None:
-        self.stats = stats
+    def __init__(self, base_url: str, concurrency: int, stats: RequestStats, max_page_mb: int = MAX_PAGE_MB) -> None:
+        self.stats, self._max_page_mb = stats, max_page_mb
         self._runtime = _runtime()
         self._attempts = int(self._runtime.request_max_attempts)
         # dlt's client repeats lost responses and 5xx. A 429 concerns all workers, so the rate limiter handles it.
@@ -106,7 +110,14 @@ class Transport:
             self._surroundings[host.netloc] = surroundings
         session.trust_env = False
         self._sending.attempt = 0
-        return session.request(method, url, allow_redirects=False, **self._surroundings[host.netloc], **more)
+        return session.request(
+            method,
+            url,
+            allow_redirects=False,
+            hooks={"response": lambda response, **_: bound(response, self._max_page_mb)},
+            **self._surroundings[host.netloc],
+            **more,
+        )
 
     def _observe(self, response: requests.Response | None, error: BaseException | None) -> bool:
         """Count one attempt, and return true if another may succeed.

@@ -3,7 +3,9 @@
 import codecs
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import requests
@@ -19,11 +21,13 @@ from avepoint_m365.exceptions import (
     BadResponseError,
     ConfigurationError,
     EndpointMissingError,
+    GatewayTimeoutError,
     MissingPermissionError,
+    PageTooLargeError,
     RefusedParametersError,
     ThrottledError,
 )
-from avepoint_m365.settings import BASE_URLS, TOKEN_URLS
+from avepoint_m365.settings import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
 
 ADDRESSES = Addresses(BASE_URLS["us"], TOKEN_URLS["commercial"])
 FIRST = ADDRESSES.base_url + JOBS.path
@@ -364,3 +368,172 @@ def test_each_data_center_has_its_identity_service() -> None:
         assert found == Addresses(host, TOKEN_URLS[expected])
     with pytest.raises(ConfigurationError, match="contradicts"):
         resolve_addresses("us", "gov", None, None, None)
+
+
+LICENCES, LICENCE_SCOPE = "/backup/m365/cloudbackuplicenseconsumption", "microsoft365backup.subscriptionInfo.read.all"
+
+
+def token_by_scope(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+    """Grant the scope of jobs alone."""
+    scope = dict(parse_qsl(str(request.body)))["scope"]
+    if scope == JOBS_SCOPE:
+        return 200, {}, json.dumps({"access_token": "for jobs", "expires_in": 3600})
+    return 400, {}, json.dumps({"error": "invalid_scope"})
+
+
+def test_a_scope_that_is_not_granted_does_not_affect_the_others(api: responses.RequestsMock) -> None:
+    api.add_callback("POST", ADDRESSES.token_url, token_by_scope)
+    api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
+    jobs = client("jobs")
+    for _ in range(2):
+        with pytest.raises(MissingPermissionError, match=LICENCE_SCOPE):
+            jobs.get(LICENCES, {}, LICENCE_SCOPE)
+        assert jobs.ask({}).page.rows == ["1"]
+    scopes = [parse_qsl(str(call.request.body))[1][1] for call in api.calls if call.request.method == "POST"]
+    assert scopes == [LICENCE_SCOPE, JOBS_SCOPE, LICENCE_SCOPE]
+
+
+def test_each_resource_is_read_with_the_token_of_its_scope(api: responses.RequestsMock) -> None:
+    grant(api, "first")
+    grant(api, "second")
+    api.get(FIRST, json={"jobs": [], "totalCount": 0, "nextLink": ""})
+    api.get(ADDRESSES.base_url + LICENCES, json={"statusCode": 200, "data": {"purchasedUserSeats": 5}})
+    jobs = client("jobs")
+    jobs.ask({})
+    assert jobs.get(LICENCES, {"location": "EUR"}, LICENCE_SCOPE) == {
+        "statusCode": 200,
+        "data": {"purchasedUserSeats": 5},
+    }
+    sent = [call.request.headers["Authorization"] for call in api.calls if call.request.method == "GET"]
+    assert sent == ["Bearer first", "Bearer second"]
+    assert "location=EUR" in str(api.calls[-1].request.url)
+
+
+@pytest.mark.parametrize("status", [403, 200])
+def test_a_403_of_a_companion_names_its_own_permission(api: responses.RequestsMock, status: int) -> None:
+    grant(api)
+    api.get(ADDRESSES.base_url + LICENCES, status=status, json={"statusCode": 403, "message": "No."})
+    with pytest.raises(MissingPermissionError, match=rf"No\. Grant the permission {LICENCE_SCOPE}"):
+        client("jobs").get(LICENCES, {}, LICENCE_SCOPE)
+
+
+def test_a_resource_without_content_is_none(api: responses.RequestsMock) -> None:
+    grant(api)
+    api.get(ADDRESSES.base_url + LICENCES, status=204)
+    assert client("jobs").get(LICENCES, {}, LICENCE_SCOPE) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter", "setting"),
+    [
+        ({"errors": [{"code": "x", "field": "StartTime", "message": "too old"}]}, "startTime", "start_date"),
+        ({"errors": {"location": ["is unknown"]}, "title": "Not valid"}, "location", "locations"),
+        ({"message": "The value of pageSize is invalid."}, "pageSize", "page_size"),
+        ({"message": "objectType 12 is unknown"}, "objectType", "object_types"),
+        ({"message": "startTime must lie before finishTime"}, None, "start_date, page_size"),
+        ({"message": "Bad request"}, None, "start_date, page_size"),
+        ({"errors": [{"field": 5}, {"field": "else"}]}, None, "start_date, page_size"),
+    ],
+)
+def test_a_refused_parameter_is_named_with_the_setting_it_comes_from(
+    api: responses.RequestsMock, body: dict[str, Any], parameter: str | None, setting: str
+) -> None:
+    grant(api)
+    api.get(FIRST, status=400, json=body)
+    with pytest.raises(RefusedParametersError, match=f"look at {setting}") as caught:
+        client("jobs").ask({})
+    assert caught.value.parameter == parameter
+    assert caught.value.message in str(caught.value)
+
+
+def test_a_504_is_told_apart_and_asked_only_once_more(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(FIRST, status=504)
+    jobs = client("jobs")
+    jobs.authenticate()
+    with pytest.raises(GatewayTimeoutError, match="lower page_size"):
+        jobs.ask({})
+    assert jobs.stats.attempts == 3, "the token, and two attempts"
+
+
+def test_what_requests_wait_for_is_shown_until_a_response_arrives(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    shown: list[str] = []
+    jobs = client("jobs")
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        shown.append(str(jobs.stats.waiting))
+        if len(shown) == 1:
+            raise requests.exceptions.ConnectionError("reset")
+        return (503, {}, "") if len(shown) == 2 else (200, {}, '{"jobs": [], "totalCount": 0}')
+
+    grant(api)
+    api.add_callback("GET", FIRST, answer)
+    jobs.ask({})
+    assert shown == ["None", "host unreachable, attempt 2 of 5", "server error 503, attempt 3 of 5"]
+    assert jobs.stats.waiting is None
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Sat, 10 Jan 2026 12:00:00 GMT", datetime(2026, 1, 10, 12, tzinfo=UTC)),
+        ("Sat, 10 Jan 2026 14:00:00 +0200", datetime(2026, 1, 10, 12, tzinfo=UTC)),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_the_clock_of_the_server_is_read(api: responses.RequestsMock, header: str, expected: datetime | None) -> None:
+    grant(api)
+    api.get(FIRST, json={"jobs": [], "totalCount": 0}, headers={"Date": header})
+    assert client("jobs").ask({}).server_time == expected
+
+
+@pytest.mark.parametrize("jobs", [0, 20_000])
+def test_a_page_larger_than_allowed_is_refused_in_one_paragraph(api: responses.RequestsMock, jobs: int) -> None:
+    grant(api)
+    rows = [{"id": str(number), "state": "Finished" * 10} for number in range(jobs)]
+    api.get(FIRST, json={"jobs": rows, "totalCount": jobs, "nextLink": ""})
+    small = JobsClient(ADDRESSES, Secret("client", SECRET), "jobs", 2, max_page_mb=1)
+    if not jobs:
+        assert small.ask({}).page.rows == []
+        return
+    with pytest.raises(PageTooLargeError, match=r"page of more than 1 MB.* Lower page_size, or raise max_page_mb\.$"):
+        small.ask({})
+    assert len(client("jobs").ask({}).page.rows) == jobs
+
+
+@pytest.mark.parametrize(
+    ("body", "page"),
+    [
+        ({"Jobs": [{"Id": "1"}], "TotalCount": 1, "NextLink": ""}, Page(["1"], 1, "")),
+        ({"data": [{"id": "1"}], "metadata": {"totalNumber": 7, "nextLink": "?a=1"}}, Page(["1"], 7, "?a=1")),
+        ({"jobs": [{"id": "1"}], "totalCount": "1", "nextLink": None}, Page(["1"], 1, None)),
+        (
+            {"jobs": [{"id": "1"}], "totalCount": "many"},
+            Page(["1"], None, None, "the total is 'many', which is not a whole number."),
+        ),
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["jobs", "cloudbackupjobs"])
+def test_names_around_the_jobs_are_matched_in_any_case_and_of_either_generation(
+    api: responses.RequestsMock, endpoint: str, body: dict[str, Any], page: Page
+) -> None:
+    grant(api)
+    for url in (FIRST, SECOND):
+        api.get(url, json=body)
+    assert client(endpoint).ask({}).page == page
+
+
+def test_a_value_in_an_unknown_form_keeps_its_page_and_is_named(api: responses.RequestsMock) -> None:
+    grant(api)
+    jobs = [{"id": "1", "state": "Finished", "duration": "0,011"}, {"id": "2", "state": "Finished"}, {"state": "lost"}]
+    api.get(FIRST, json={"jobs": jobs, "totalCount": 3, "nextLink": ""})
+    answer = client("jobs").ask({})
+    assert answer.jobs["id"].to_pylist() == answer.page.rows == ["1", "2"]
+    assert [(problem.job_id, problem.field) for problem in answer.unreadable] == [("", "id"), ("1", "duration")]
