@@ -15,7 +15,7 @@ from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_j
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import MAX_PAGE_MB, Transport
 from avepoint_m365.config import Addresses
-from avepoint_m365.endpoints import EndpointVersion, ParameterSpelling, Params, versions
+from avepoint_m365.endpoints import JOBS, EndpointVersion, ParameterSpelling, Params, versions
 from avepoint_m365.exceptions import AuthenticationError, EndpointMissingError, MissingPermissionError, SourceError
 from avepoint_m365.parse.raw import RawJobs
 from avepoint_m365.settings import JOBS_SCOPE
