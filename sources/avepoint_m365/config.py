@@ -81,7 +81,7 @@ class AvePointCredentials(CredentialsConfiguration):
 
 
 @dataclass(frozen=True)
-class Addresses:
+class ServiceUrls:
     """Where requests go."""
 
     base_url: str
@@ -95,13 +95,13 @@ def unknown(key: str, value: object, known: Sequence[str]) -> ConfigurationError
     return ConfigurationError(f"{SECTION}.{key} = {value!r} is not known.{hint} Known are: {', '.join(known)}.")
 
 
-def resolve_addresses(
+def resolve_service_urls(
     data_center: str,
     environment: str | None,
     base_url: str | None,
     token_url: str | None,
     trusted_hosts: Sequence[str] | None,
-) -> Addresses:
+) -> ServiceUrls:
     """Picks API and identity addresses, and refuses those that credentials must not be sent to.
 
     Raises:
@@ -122,7 +122,7 @@ def resolve_addresses(
     for host in trusted_hosts or ():
         if not isinstance(host, str):
             raise ConfigurationError(f"{SECTION}.trusted_hosts holds {host!r}, which is not the name of a host.")
-    return Addresses(
+    return ServiceUrls(
         _checked_url("base_url", base_url or BASE_URLS[data_center], trusted_hosts or ()),
         _checked_url("token_url", token_url or TOKEN_URLS[environment or implied], trusted_hosts or ()),
     )

@@ -85,7 +85,7 @@ def _steps(tenant: Tenant) -> Iterator[Finding]:
     except Exception as error:
         yield _failed("configuration", explain(error))
         return
-    addresses = connection.addresses
+    addresses = connection.urls
     yield Finding("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
     if ending := expiry(connection.credentials):
         yield ending

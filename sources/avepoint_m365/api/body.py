@@ -25,7 +25,7 @@ _EDGE = 4096
 
 
 def status(response: requests.Response) -> int:
-    """The status of an answer: where HTTP says 200, that of an error which the body tells of."""
+    """Return the status of a response: beside HTTP's 200, that of an error which the body tells."""
     content = response.content
     if response.status_code == 200 and any(map(_TELLS_OF_AN_ERROR.search, (content[:_EDGE], content[-_EDGE:]))):
         return told_status(decode(response)) or 200
@@ -33,17 +33,16 @@ def status(response: requests.Response) -> int:
 
 
 def told_status(body: object) -> int | None:
-    """The status of an error that a body tells of, if it does."""
+    """Return the status of an error that a body tells; None without one."""
     # Cut where Python would refuse to make a number of it.
     said = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""
     return int(said) if said.isdecimal() and int(said) >= 400 else None
 
 
 def is_cut(response: requests.Response) -> bool:
-    """Whether an answer's body is no whole object of JSON, since a proxy cut or replaced it; read only where it may be
-    so."""
+    """Return true if a body is no whole JSON, because a proxy cut or replaced it; it is decoded only in doubt."""
     content = response.content
-    if content[-64:].rstrip()[-1:] != b"}":
+    if content[-64:].rstrip()[-1:] not in (b"}", b"]"):
         return True
     return content.count(b"{") != content.count(b"}") and decode(response) is None
 
@@ -71,8 +70,10 @@ def server_time(response: requests.Response) -> datetime | None:
 
 
 def decode(response: requests.Response) -> object:
-    """The body; None where it is not JSON, or nested deeper than anybody's. It is UTF-8, whatever the header says, or
-    else what the header says."""
+    """Return the body; None if it is not JSON, or nested too deep.
+
+    It is UTF-8, whatever the header says, or else what the header says.
+    """
     if is_too_deep(response.content):
         return None
     for read in (partial(json.loads, response.content), response.json):
@@ -85,21 +86,23 @@ def decode(response: requests.Response) -> object:
 
 
 def message(body: object) -> str:
-    """What the API says of an error: in its envelope, or all texts of another object; nothing where the body is HTML or
-    empty."""
+    """Return the API's words for an error: those of its envelope, or all texts of another object.
+
+    HTML and an empty body have none.
+    """
     if not isinstance(body, Mapping):
         return ""
     errors = body.get("errors")
-    details = [one for one in errors if isinstance(one, Mapping)] if isinstance(errors, list) else []
-    said = [str(text) for text in (body.get("message"), *(one.get("message") for one in details)) if text]
+    details = [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
+    said = [str(text) for text in (body.get("message"), *(detail.get("message") for detail in details)) if text]
     # The envelope often says the same twice.
     return storable(" ".join(dict.fromkeys(text[:200] for text in said or _texts(body))))[:1000]
 
 
 def _texts(value: object) -> Iterator[str]:
-    """All texts within a value of JSON."""
+    """Yield all texts within a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(one)
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)

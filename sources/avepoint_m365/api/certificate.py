@@ -1,5 +1,7 @@
-"""Getting in with a certificate, which the vendor recommends. Only imported where one is configured: what it needs
-takes a tenth of a second to import."""
+"""Authentication with a certificate, which the vendor recommends.
+
+Imported only if a certificate is configured: its libraries take a tenth of a second to import.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +35,16 @@ class Certificate:
 
     @property
     def expires_at(self) -> datetime:
-        """When the certificate ends, in UTC."""
+        """Return the end of the certificate, in UTC."""
         return self.certificate.not_valid_after_utc
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Nothing that is sent as it is: assertions are made afresh and end soon."""
+        """Return nothing: assertions are signed for each request and end soon."""
         return ()
 
     def proof(self, token_url: str) -> dict[str, str]:
-        """A freshly signed assertion (RS256) that names the certificate by its SHA-1 thumbprint."""
+        """Return a freshly signed assertion (RS256) that names the certificate by its SHA-1 thumbprint."""
         # The vendor's .NET sample emits SHA-1 thumbprints: as x5t in base64url, as kid in hexadecimal.
         thumbprint = self.certificate.fingerprint(hashes.SHA1())
         now = int(time.time())
@@ -63,7 +65,7 @@ class Certificate:
 
 
 def load_certificate(client_id: str, path: Path, password: str | None) -> Certificate:
-    """Reads a .pfx (PKCS #12) or a .pem that holds certificate and private key.
+    """Return the certificate of a .pfx (PKCS #12) or a .pem that contains certificate and private key.
 
     Raises:
         ConfigurationError: naming the file and what is wrong with it; never its content.
@@ -97,5 +99,5 @@ def _read_pem(content: bytes, password: bytes | None) -> tuple[object, x509.Cert
     key = serialization.load_pem_private_key(content, password)
     public = key.public_key()
     chain = x509.load_pem_x509_certificates(content)
-    # A file may hold the chain in any order: ours is the one that the key signs for.
-    return key, next((one for one in chain if one.public_key() == public), chain[0])
+    # A file may contain the chain in any order: the client certificate is that of the private key.
+    return key, next((link for link in chain if link.public_key() == public), chain[0])

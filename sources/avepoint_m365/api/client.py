@@ -14,7 +14,7 @@ from avepoint_m365.api.page import JobsPage, Page
 from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import MAX_PAGE_MB, Transport
-from avepoint_m365.config import Addresses
+from avepoint_m365.config import ServiceUrls
 from avepoint_m365.endpoints import JOBS, EndpointVersion, ParameterSpelling, Params, versions
 from avepoint_m365.exceptions import AuthenticationError, EndpointMissingError, MissingPermissionError, SourceError
 from avepoint_m365.parse.raw import RawJobs
@@ -26,7 +26,7 @@ class JobsClient:
 
     def __init__(
         self,
-        addresses: Addresses,
+        urls: ServiceUrls,
         credential: ClientCredential,
         endpoint: str,
         concurrency: int,
@@ -37,9 +37,9 @@ class JobsClient:
         self.stats, self.concurrency = stats or RequestStats(), concurrency
         self.spelling = ParameterSpelling.camel
         """How parameters are spelled; a server that ignores one spelling may heed the other."""
-        self._base_url = addresses.base_url
-        self._transport = Transport(addresses.base_url, concurrency, self.stats, max_page_mb)
-        self._tokens = TokenCache(credential, addresses.token_url, self._transport.post_form)
+        self._base_url = urls.base_url
+        self._transport = Transport(urls.base_url, concurrency, self.stats, max_page_mb)
+        self._tokens = TokenCache(credential, urls.token_url, self._transport.post_form)
         self._versions = {version.name: version for version in versions()}
         self._endpoint = None if endpoint == "auto" else self._versions[endpoint]
 

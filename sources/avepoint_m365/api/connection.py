@@ -1,4 +1,4 @@
-"""From settings to a client that can ask: for the source, and for whoever wants to try the settings alone."""
+"""From settings to a client: for the source, and for the checks of the configuration."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dlt.common.typing import SecretSentinel
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import MAX_PAGE_MB
-from avepoint_m365.config import SECTION, Addresses, AvePointCredentials, resolve_addresses, unknown
+from avepoint_m365.config import SECTION, AvePointCredentials, ServiceUrls, resolve_service_urls, unknown
 from avepoint_m365.endpoints import versions
 from avepoint_m365.exceptions import ConfigurationError
 
 MOST_CONCURRENCY = 256
 
 TrustedHosts = Annotated[list[str], SecretSentinel] | None
-"""Hosts that may be given credentials. Held to be a secret, so that dlt takes it from the environment or from secrets
-only: a config.toml travels with a repository, and must not be able to send its reader's credentials elsewhere."""
+"""Hosts that may receive credentials. It has the type of a secret, so that dlt reads it from the environment or from
+secrets only: a config.toml travels with a repository, and must not send its reader's credentials elsewhere."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """A client, where it asks, and with which credentials."""
+    """A client, its URLs and its credentials."""
 
     client: JobsClient
-    addresses: Addresses
+    urls: ServiceUrls
     credentials: AvePointCredentials
 
 
@@ -45,7 +45,7 @@ def connect(
     max_page_mb: int = MAX_PAGE_MB,
     stats: RequestStats | None = None,
 ) -> Connection:
-    """A client for the settings of ``sources.avepoint_m365``; nothing is asked yet.
+    """Return a client for the settings of ``sources.avepoint_m365``; no request is sent yet.
 
     Raises:
         ConfigurationError: naming the key, the value and the known values.
@@ -57,6 +57,6 @@ def connect(
         raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must lie between 1 and {MOST_CONCURRENCY}.")
     if max_page_mb < 1:
         raise ConfigurationError(f"{SECTION}.max_page_mb = {max_page_mb} must be 1 or more.")
-    addresses = resolve_addresses(data_center, environment, base_url, token_url, trusted_hosts)
-    client = JobsClient(addresses, credentials.identity(), endpoint, concurrency, stats, max_page_mb)
-    return Connection(client, addresses, credentials)
+    urls = resolve_service_urls(data_center, environment, base_url, token_url, trusted_hosts)
+    client = JobsClient(urls, credentials.identity(), endpoint, concurrency, stats, max_page_mb)
+    return Connection(client, urls, credentials)

@@ -1,4 +1,4 @@
-"""How one page leads to the next, given that the vendor does not document the form of its links."""
+"""The order of pages: from one to the next, and when to stop. The vendor does not document the form of its links."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from avepoint_m365.api.page import Page
 from avepoint_m365.endpoints import Params
 
 MAX_STALE_PAGES = 3
-"""Pages in a row without a new id that are read on over while the total promises more."""
+"""Pages in a row without a new id that are accepted while the total promises more."""
 
 MAX_PAGES_AHEAD = 64
-"""Pages of one listing asked for side by side at most, which bounds what is held of them."""
+"""Pages of one listing that are requested side by side at most, which bounds the memory for them."""
 
 
 def link_parameters(link: str | None) -> Params:
-    """The query of a nextLink, whatever its host and path; empty for an opaque link without a query."""
+    """Return the query of a nextLink, whatever its host and path; empty for an opaque link without a query."""
     if not link:
         return {}
     try:
@@ -28,7 +28,7 @@ def link_parameters(link: str | None) -> Params:
 
 
 def _is_number(index: str) -> bool:
-    """Whether pages can be counted on from it; of thousands of digits Python would not even make a number."""
+    """Return true if pages can be counted on from an index; Python refuses to parse thousands of digits."""
     return index.isdecimal() and len(index) < 19
 
 
@@ -37,16 +37,16 @@ def _folded(params: Mapping[str, str]) -> Params:
 
 
 def _page_of(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    """What tells a page from others; its size does not, or a link in a circle would look new with each size."""
+    """Return what identifies a page. Its size does not: a link in a circle would look new with each size."""
     return frozenset((name, value) for name, value in _folded(params).items() if name != "pagesize")
 
 
 @dataclass
 class Pager:
-    """Says which pages to ask for next, and when to stop, for one set of filters.
+    """Decides which pages to request next, and when to stop, for one set of filters.
 
-    Follows the links while they lead to pages not asked for yet; counts pages itself where there is no link or
-    it leads in a circle. Our own filters always win over those in a link: a link never widens the question.
+    It follows links while they lead to pages that were not requested yet. If there is no link, or it leads in a
+    circle, it counts pages itself. Filters of the caller precede those of a link: a link never widens the question.
     """
 
     filters: Params
@@ -54,9 +54,9 @@ class Pager:
     seen_ids: set[str] = field(default_factory=set)
     pages: int = 0
     total_counts_matches: bool = False
-    """Whether a total was seen that promises more than the rows on its page."""
+    """A total was seen that promises more than the rows on its page."""
     ended: bool = False
-    """Whether paging came to an end that looks like one: an empty or short page, or a total that was reached."""
+    """Paging ended on an empty or short page, or on a total that was reached."""
     _end_was_said: bool = False
     _last: Page = field(default_factory=lambda: Page([], None, None))
     _asked: set[frozenset[tuple[str, str]]] = field(default_factory=set)
@@ -65,13 +65,15 @@ class Pager:
     _stale_pages: int = 0
 
     def first(self, index: str | None = None) -> list[Params]:
-        """The first request: without a pageIndex, so that the server's own numbering (from 0 or 1) does not matter,
-        unless it has to be told that it is page ``index``."""
+        """Return the first request: without a pageIndex, unless the server needs one.
+
+        Without it, the server's numbering (from 0 or 1) does not matter.
+        """
         self._index = int(index or 0)
         return [self._ask({"pageSize": str(self.page_size), **({} if index is None else {"pageIndex": index})})]
 
     def take(self, page: Page, new_ids: int) -> None:
-        """Takes note of a page, in the order of asking, and of how many ids on it had not been seen before."""
+        """Note a page, in the order of requests, and how many of its ids are new."""
         self.pages += 1
         self._last = page
         self._largest_page = max(self._largest_page, len(page.rows))
@@ -79,13 +81,13 @@ class Pager:
         self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
     def next(self) -> list[Params]:
-        """The requests to send now, side by side: one, or all that are left where that can be told; none at the end."""
+        """Return the requests to send now, side by side: one, or all that are left if that is known; none at the end."""
         page = self._last
         if not page.rows and not (page.next_link and self._stale_pages <= MAX_STALE_PAGES):
             self.ended = True
             return []
         if self._stale_pages > self._stale_pages_allowed():
-            # What the API called the end was doubted for a page as full as it could be, and nothing came after it.
+            # The API said that nothing is left on a full page; the page after it confirmed that.
             self.ended = self._end_was_said
             return []
         if following := self._follow(page.next_link):
@@ -94,7 +96,7 @@ class Pager:
             self.ended = True
             return []
         numbering_is_known = self.pages > 1 and not self._stale_pages
-        # Where the server gives fewer than asked for, it may still count pages of the size that was asked for.
+        # A server that gives fewer jobs than requested may still count pages of the requested size.
         self.page_size = min(self.page_size, self._largest_page)
         self._index += 1
         following = self._ask({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
@@ -102,19 +104,18 @@ class Pager:
 
     @property
     def more_is_promised(self) -> bool:
-        """Whether the API counts more matches than were seen."""
+        """Return true if the API counts more matches than were seen."""
         total = self._last.total
         return self.total_counts_matches and total is not None and len(self.seen_ids) < total
 
     @property
     def more_is_said(self) -> bool:
-        """Whether the API speaks of pages after the last one, be it by a total or a link."""
+        """Return true if a total or a link promises pages after the last one."""
         return self.more_is_promised or bool(self._last.next_link)
 
     def _stale_pages_allowed(self) -> int:
-        # Where pages are numbered from 1, our count's page 1 is the first page over again; so is the page that a link
-        # in a circle leads to. And where many jobs appear while we read, a whole page may have moved on by one: go on
-        # while the total says there is more.
+        # If pages are numbered from 1, page 1 of our count repeats the first page; so does a link in a circle. If many
+        # jobs appear meanwhile, a whole page may have moved on by one: continue while the total promises more.
         if self.more_is_promised or not self._last.rows:
             return MAX_STALE_PAGES
         return 1 if self.pages == 2 else 0
@@ -133,9 +134,9 @@ class Pager:
         return self._ask(params)
 
     def _ahead(self, step: Params) -> list[Params]:
-        """The pages after ``step``, where it goes by number alone and the total tells how many there are.
+        """Return the pages after ``step``, if it goes by number alone and the total tells how many there are.
 
-        Asked side by side they take a fraction of the time: one listing of 200 pages need not be read page by page.
+        Requested side by side they take a fraction of the time of 200 pages one after the other.
         """
         by_number = step.keys() - self.filters.keys() == {"pageIndex", "pageSize"} and _is_number(step["pageIndex"])
         if not by_number or not self.more_is_promised or self._last.total is None or not self._largest_page:
@@ -149,10 +150,10 @@ class Pager:
         if self.more_is_promised:
             return False
         if self.total_counts_matches and page.total == len(self.seen_ids) and not page.next_link:
-            # With a link that says there is more, the total may count something else, or no further.
+            # Beside a link to more, the total may count something else, or no further.
             return True
         if page.next_link == "":
-            # Documented as "nothing is left"; doubted only for a page that is as full as it could be.
+            # Documented as "nothing is left"; confirmed by another request only after a full page.
             self._end_was_said = True
             return len(page.rows) < self.page_size
         return not page.next_link and len(page.rows) < self._largest_page

@@ -1,4 +1,4 @@
-"""What a 429 does to all workers: everybody waits, then fewer ask at once, and slowly more again."""
+"""A limit of requests per API host: after a 429 all workers wait, then fewer send at once, and slowly more again."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from weakref import WeakValueDictionary
 
+from avepoint_m365.parse.times import in_utc
+
+RECOVERY = 4
+"""Responses per permitted request, without a pause, after which one more may be sent at once."""
+
 
 def retry_after(header: str | None, attempt: int, factor: float, longest: float) -> float:
-    """Seconds to wait before attempt ``attempt`` + 1, at most ``longest``.
+    """Return the seconds to wait before attempt ``attempt`` + 1, at most ``longest``.
 
-    ``header`` is Retry-After, in seconds or as a date (RFC 9110). Without it, or where it asks for no wait at all, as
-    a date that was rounded does, the wait doubles with each attempt, from ``factor`` seconds on. The vendor documents
-    neither limits nor the header.
+    ``header`` is Retry-After, in seconds or as a date (RFC 9110). The vendor documents neither limits nor the header.
+    Without it, the wait doubles with each attempt, from ``factor`` seconds on. So it does if the header asks for no
+    wait at all, as a date that was rounded does.
     """
     doubling = factor * 2 ** min(attempt - 1, 30)
     try:
         seconds = float(header or "")
     except ValueError:
         try:
-            moment = parsedate_to_datetime(header or "")
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            seconds = (moment - datetime.now(UTC)).total_seconds()
+            seconds = (in_utc(parsedate_to_datetime(header or "")) - datetime.now(UTC)).total_seconds()
         except (TypeError, ValueError, OverflowError):
             seconds = doubling
     if math.isnan(seconds) or seconds <= 0:
@@ -34,78 +37,80 @@ def retry_after(header: str | None, attempt: int, factor: float, longest: float)
     return min(seconds, longest)
 
 
-_gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
-_making = threading.Lock()
+_limiters: WeakValueDictionary[str, RateLimiter] = WeakValueDictionary()
+_limiters_lock = threading.Lock()
 
 
-def gate_of(host: str, concurrency: int) -> Gate:
-    """The gate of an API host, shared by all who ask it in this process: tenants of one host have one limit, which is
-    the lowest of theirs."""
-    with _making:
-        gate = _gates.get(host)
-        if gate is None:
-            gate = _gates[host] = Gate(concurrency)
-        gate.allow_at_most(concurrency)
-        return gate
+def limiter_of(host: str, concurrency: int) -> RateLimiter:
+    """Return the limiter of an API host, which all clients of this process share.
+
+    Tenants on one host have one limit, the lowest of theirs.
+    """
+    with _limiters_lock:
+        limiter = _limiters.get(host)
+        if limiter is None:
+            limiter = _limiters[host] = RateLimiter(concurrency)
+        limiter.lower_to(concurrency)
+        return limiter
 
 
-class Gate:
-    """Lets at most ``limit`` requests through at once, and none while the API has asked for a pause.
+class RateLimiter:
+    """Permits at most ``limit`` requests at once, and none while the API asks for a pause.
 
-    Each pause halves the limit; four times as many answers as it is, without another pause, raise it by one.
+    Each pause halves the limit. ``RECOVERY`` times as many responses as the limit, without another pause, raise it by
+    one.
     """
 
     def __init__(self, concurrency: int) -> None:
         self._changed = threading.Condition()
         self._most = self.limit = concurrency
-        self._inside = self._fine = 0
-        self._closed_until, self._round = 0.0, 0
+        self._in_flight = self._responses = 0
+        self._round = 0
+        self.paused_until = 0.0
+        """End of the last pause, in monotonic seconds."""
         self.pauses = 0
-        """Pauses since the last answer that was not a 429."""
+        """Pauses since the last response that was not a 429."""
 
-    @property
-    def closed_until(self) -> float:
-        """Return the end of the pause, in monotonic seconds."""
-        return self._closed_until
-
-    def allow_at_most(self, concurrency: int) -> None:
-        """Lowers the limit to that of somebody who wants no more."""
+    def lower_to(self, concurrency: int) -> None:
+        """Lower the limit to that of a client that permits no more."""
         with self._changed:
             self._most = min(self._most, concurrency)
             self.limit = min(self.limit, self._most)
 
     @contextmanager
-    def passage(self, go_on: Callable[[], None] = lambda: None) -> Iterator[int]:
-        """Waits until a request may be sent; the block sends it, and gives the number it gets to ``close``. Meanwhile,
-        and at the end, ``go_on`` is called now and then; it may raise."""
+    def acquire(self, check: Callable[[], None] = lambda: None) -> Iterator[int]:
+        """Wait until a request may be sent; the block sends it, and passes the number it gets to ``pause``.
+
+        ``check`` is called now and then meanwhile, and at the end; it may raise.
+        """
         with self._changed:
-            while (wait := self._closed_until - time.monotonic()) > 0 or self._inside >= self.limit:
-                go_on()
+            while (wait := self.paused_until - time.monotonic()) > 0 or self._in_flight >= self.limit:
+                check()
                 self._changed.wait(min(wait, 1) if wait > 0 else None)
-            go_on()
-            self._inside += 1
+            check()
+            self._in_flight += 1
             number = self._round
         try:
             yield number
         finally:
             with self._changed:
-                self._inside -= 1
+                self._in_flight -= 1
                 self._changed.notify_all()
 
-    def close(self, seconds: float, number: int) -> None:
-        """Nobody passes for so long. The 429s of requests that were under way together count as one pause."""
+    def pause(self, seconds: float, number: int) -> None:
+        """Permit no request for so long. The 429s of requests that were in flight together count as one pause."""
         with self._changed:
             if number == self._round:
-                self._round, self._fine = self._round + 1, 0
+                self._round, self._responses = self._round + 1, 0
                 self.limit = max(self.limit // 2, 1)
                 self.pauses += 1
-            self._closed_until = max(self._closed_until, time.monotonic() + seconds)
+            self.paused_until = max(self.paused_until, time.monotonic() + seconds)
 
-    def went_well(self) -> None:
-        """An answer came that was not a 429."""
+    def succeeded(self) -> None:
+        """Count a response that was not a 429."""
         with self._changed:
             self.pauses = 0
-            self._fine += 1
-            if self.limit < self._most and self._fine >= 4 * self.limit:
-                self.limit, self._fine = self.limit + 1, 0
+            self._responses += 1
+            if self.limit < self._most and self._responses >= RECOVERY * self.limit:
+                self.limit, self._responses = self.limit + 1, 0
                 self._changed.notify_all()

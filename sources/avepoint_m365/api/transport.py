@@ -20,7 +20,7 @@ from requests.auth import AuthBase
 
 from avepoint_m365.api.body import is_cut, status
 from avepoint_m365.api.bounded import bound
-from avepoint_m365.api.rate_limit import gate_of, retry_after
+from avepoint_m365.api.rate_limit import limiter_of, retry_after
 from avepoint_m365.api.stats import RequestStats, Wait
 from avepoint_m365.config import is_loopback
 from avepoint_m365.exceptions import ConfigurationError, UnreachableError
@@ -74,7 +74,7 @@ class Transport:
             exceptions=(),
             retry_condition=[self._observe],
         )
-        self._gate = gate_of(base_url, concurrency)
+        self._limiter = limiter_of(base_url, concurrency)
         self._surroundings: dict[str, dict[str, Any]] = {}
         self._sending = threading.local()
 
@@ -84,7 +84,7 @@ class Transport:
         Raises:
             UnreachableError: if none arrives.
         """
-        return self._through_the_gate(url, lambda: self._request("GET", url, params=params, auth=auth))
+        return self._send(url, lambda: self._request("GET", url, params=params, auth=auth))
 
     def post_form(self, url: str, data: Mapping[str, str]) -> requests.Response:
         """Return the response to a POST of a form, whatever its status.
@@ -92,7 +92,7 @@ class Transport:
         Raises:
             UnreachableError: if none arrives.
         """
-        return self._through_the_gate(url, lambda: self._request("POST", url, data=data))
+        return self._send(url, lambda: self._request("POST", url, data=data))
 
     def _request(self, method: str, url: str, **more: Any) -> requests.Response:
         """Send once, by the proxies and certificates that the environment names.
@@ -139,31 +139,31 @@ class Transport:
             self.stats.wait_for(Wait(reason, self._sending.attempt + 1, attempts))
         return again
 
-    def _through_the_gate(self, url: str, send: Callable[[], requests.Response]) -> requests.Response:
-        """Send when the gate permits, and again after a pause for each 429.
+    def _send(self, url: str, send: Callable[[], requests.Response]) -> requests.Response:
+        """Send when the rate limiter permits, and again after a pause for each 429.
 
         It ends after as many pauses as attempts are allowed in which the API served no request at all.
         """
         while True:
-            with self._gate.passage(self.stats.interrupted.raise_if_set) as number:
+            with self._limiter.acquire(self.stats.interrupted.raise_if_set) as number:
                 try:
                     response = send()
                 except requests.RequestException as error:
                     raise _unreachable(url, error) from error
                 if status(response) != 429:
-                    self._gate.went_well()
+                    self._limiter.succeeded()
                     self.stats.wait_for(None)
                     return response
-                pauses = self._gate.pauses + 1
+                pauses = self._limiter.pauses + 1
                 wait = retry_after(
                     response.headers.get("Retry-After"),
                     pauses,
                     float(self._runtime.request_backoff_factor),
                     float(self._runtime.request_max_retry_delay),
                 )
-                self._gate.close(wait, number)
-                self.stats.wait_for(Wait("throttled", until=self._gate.closed_until))
-            if self._gate.pauses >= self._attempts:
+                self._limiter.pause(wait, number)
+                self.stats.wait_for(Wait("throttled", until=self._limiter.paused_until))
+            if self._limiter.pauses >= self._attempts:
                 return response
 
 

@@ -13,7 +13,7 @@ import responses
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.page import Page
-from avepoint_m365.config import Addresses, resolve_addresses
+from avepoint_m365.config import ServiceUrls, resolve_service_urls
 from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS
 from avepoint_m365.exceptions import (
     ApiError,
@@ -29,7 +29,7 @@ from avepoint_m365.exceptions import (
 )
 from avepoint_m365.settings import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
 
-ADDRESSES = Addresses(BASE_URLS["us"], TOKEN_URLS["commercial"])
+ADDRESSES = ServiceUrls(BASE_URLS["us"], TOKEN_URLS["commercial"])
 FIRST = ADDRESSES.base_url + JOBS.path
 SECOND = ADDRESSES.base_url + CLOUD_BACKUP_JOBS.path
 SECRET = uuid.uuid4().hex
@@ -358,16 +358,16 @@ def test_a_redirect_is_not_followed(api: responses.RequestsMock) -> None:
 def test_addresses_that_credentials_must_not_reach_are_refused(key: str, url: str) -> None:
     given = {"base_url": None, "token_url": None} | {key: url}
     with pytest.raises(ConfigurationError, match=key):
-        resolve_addresses("us", None, given["base_url"], given["token_url"], None)
+        resolve_service_urls("us", None, given["base_url"], given["token_url"], None)
 
 
 def test_each_data_center_has_its_identity_service() -> None:
     for data_center, host in BASE_URLS.items():
-        found = resolve_addresses(data_center, None, None, None, None)
+        found = resolve_service_urls(data_center, None, None, None, None)
         expected = data_center if data_center in ("gov", "aos2", "fedramp") else "commercial"
-        assert found == Addresses(host, TOKEN_URLS[expected])
+        assert found == ServiceUrls(host, TOKEN_URLS[expected])
     with pytest.raises(ConfigurationError, match="contradicts"):
-        resolve_addresses("us", "gov", None, None, None)
+        resolve_service_urls("us", "gov", None, None, None)
 
 
 LICENCES, LICENCE_SCOPE = "/backup/m365/cloudbackuplicenseconsumption", "microsoft365backup.subscriptionInfo.read.all"

@@ -8,12 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.config import Addresses
+from avepoint_m365.config import ServiceUrls
 from avepoint_m365.exceptions import ApiError
 from avepoint_simulator import Simulator, make_world
 
 ANSWER = b'{"access_token": "t", "expires_in": 3600, "jobs": [], "totalNumber": 0, "nextLink": ""}'
-NOWHERE = Addresses("http://127.1:9", "http://127.1:9/token")
+NOWHERE = ServiceUrls("http://127.1:9", "http://127.1:9/token")
 """This machine in a spelling that is not taken for loopback; nobody listens there."""
 
 
@@ -71,7 +71,7 @@ def test_a_host_that_is_excepted_is_asked_itself(proxy: Proxy, monkeypatch: pyte
 def test_this_machine_is_asked_itself_whatever_proxy_there_is(proxy: Proxy) -> None:
     """The demo's simulator, and whatever else gets a secret in plain http."""
     with Simulator(make_world(3)) as simulator:
-        addresses = Addresses(simulator.base_url, simulator.token_url)
+        addresses = ServiceUrls(simulator.base_url, simulator.token_url)
         client = JobsClient(addresses, Secret(simulator.client_id, simulator.client_secret), "auto", 2)
         assert len(client.ask({}).page.rows) == 3
     assert not proxy.asked

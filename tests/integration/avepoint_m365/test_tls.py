@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.config import Addresses
+from avepoint_m365.config import ServiceUrls
 from avepoint_m365.exceptions import ApiError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -82,7 +82,7 @@ def few_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def authenticate(url: str) -> None:
-    JobsClient(Addresses(url, url), Secret("client", "made up"), "jobs", 1).authenticate()
+    JobsClient(ServiceUrls(url, url), Secret("client", "made up"), "jobs", 1).authenticate()
 
 
 def test_a_certificate_nobody_vouches_for_is_refused(serve: Serve) -> None:

@@ -15,7 +15,7 @@ import pytest
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.certificate import Certificate, load_certificate
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.config import Addresses
+from avepoint_m365.config import ServiceUrls
 from avepoint_m365.exceptions import AuthenticationError, ConfigurationError
 from avepoint_m365.settings import JOBS_SCOPE
 from avepoint_simulator import Simulator, make_world
@@ -67,7 +67,7 @@ def write(folder: Path, made: Made, form: str, password: str | None) -> Path:
 def test_a_certificate_gets_a_page_over_real_http(tmp_path: Path, made: Made, form: str, password: str | None) -> None:
     with Simulator(make_world(3), public_key=made.key.public_key()) as simulator:
         identity = load_certificate(simulator.client_id, write(tmp_path, made, form, password), password)
-        client = JobsClient(Addresses(simulator.base_url, simulator.token_url), identity, "jobs", 2)
+        client = JobsClient(ServiceUrls(simulator.base_url, simulator.token_url), identity, "jobs", 2)
         assert len(client.ask({}).page.rows) == 3
         assert identity.expires_at == made.certificate.not_valid_after_utc
 
@@ -114,7 +114,7 @@ def test_a_certificate_that_cannot_be_used_is_told_without_its_password(tmp_path
 
 def connect(simulator: Simulator, concurrency: int = 16) -> JobsClient:
     identity = Secret(simulator.client_id, simulator.client_secret)
-    return JobsClient(Addresses(simulator.base_url, simulator.token_url), identity, "jobs", concurrency)
+    return JobsClient(ServiceUrls(simulator.base_url, simulator.token_url), identity, "jobs", concurrency)
 
 
 def together(count: int, work: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.connection import connect
 from avepoint_m365.api.pagination import Pager
-from avepoint_m365.config import Addresses
+from avepoint_m365.config import ServiceUrls
 from avepoint_m365.endpoints import (
     CLOUD_BACKUP_JOBS,
     JOBS,
@@ -25,7 +25,7 @@ from avepoint_m365.endpoints import (
 )
 from avepoint_m365.exceptions import ConfigurationError, RefusedParametersError
 
-ADDRESSES = Addresses("http://127.0.0.1:9", "http://127.0.0.1:9/token")
+ADDRESSES = ServiceUrls("http://127.0.0.1:9", "http://127.0.0.1:9/token")
 THIRD = EndpointVersion(
     "activities",
     "/backup/v3/activities",

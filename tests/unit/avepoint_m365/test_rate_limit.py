@@ -7,8 +7,8 @@ from email.utils import format_datetime
 import pytest
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.api.rate_limit import Gate, retry_after
-from avepoint_m365.config import Addresses
+from avepoint_m365.api.rate_limit import RateLimiter, retry_after
+from avepoint_m365.config import ServiceUrls
 from avepoint_m365.exceptions import ThrottledError
 from avepoint_m365.extract.listing import Partition, PartitionReader, Window
 from avepoint_m365.extract.pool import Dispatcher
@@ -46,30 +46,30 @@ def test_a_date_of_the_server_is_waited_for() -> None:
 
 
 def test_429s_of_requests_that_were_under_way_together_count_once() -> None:
-    gate = Gate(8)
+    limiter = RateLimiter(8)
     for _ in range(8):
-        gate.close(0, 0)
-    assert (gate.limit, gate.pauses) == (4, 1)
-    with gate.passage() as number:
-        gate.close(0, number)
-    assert (gate.limit, gate.pauses) == (2, 2)
+        limiter.pause(0, 0)
+    assert (limiter.limit, limiter.pauses) == (4, 1)
+    with limiter.acquire() as number:
+        limiter.pause(0, number)
+    assert (limiter.limit, limiter.pauses) == (2, 2)
 
 
 def test_the_limit_rises_again_but_never_over_the_concurrency() -> None:
-    gate = Gate(3)
-    with gate.passage() as number:
-        gate.close(0, number)
-    assert gate.limit == 1
+    limiter = RateLimiter(3)
+    with limiter.acquire() as number:
+        limiter.pause(0, number)
+    assert limiter.limit == 1
     for _ in range(100):
-        gate.went_well()
-    assert (gate.limit, gate.pauses) == (3, 0)
+        limiter.succeeded()
+    assert (limiter.limit, limiter.pauses) == (3, 0)
 
 
 def test_nobody_passes_beyond_the_limit() -> None:
-    gate, entered, leave = Gate(2), threading.Semaphore(0), threading.Event()
+    limiter, entered, leave = RateLimiter(2), threading.Semaphore(0), threading.Event()
 
     def pass_through() -> None:
-        with gate.passage():
+        with limiter.acquire():
             entered.release()
             leave.wait(10)
 
@@ -86,7 +86,7 @@ def test_nobody_passes_beyond_the_limit() -> None:
 
 def client(simulator: Simulator, concurrency: int = 8) -> JobsClient:
     identity = Secret(simulator.client_id, simulator.client_secret)
-    return JobsClient(Addresses(simulator.base_url, simulator.token_url), identity, "jobs", concurrency)
+    return JobsClient(ServiceUrls(simulator.base_url, simulator.token_url), identity, "jobs", concurrency)
 
 
 def read_pages(jobs: JobsClient, page_size: int) -> set[str]:
