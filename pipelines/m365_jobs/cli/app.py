@@ -8,14 +8,33 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from m365_jobs.cli import alerts
+from m365_jobs.cli.options import (
+    AllTenants,
+    Concurrency,
+    Dataset,
+    Destination,
+    Format,
+    MinAge,
+    OnlyTenants,
+    RowFormat,
+    Scheduler,
+    SideBySide,
+    Since,
+    Tenants,
+    Until,
+    Verbose,
+    failures,
+    moment,
+    tell,
+)
 
 app = typer.Typer(
     name="m365-jobs",
@@ -23,103 +42,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class Format(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    json = "json"
-
-
-class RowFormat(StrEnum):
-    """How the rows of a query are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-class Scheduler(StrEnum):
-    """What can run loads by the clock."""
-
-    systemd = "systemd"
-    cron = "cron"
-    kubernetes = "kubernetes"
-    windows = "windows"
-
-
-def _moment(option: str, text: str | None) -> datetime | None:
-    from avepoint_m365.config import parse_moment
-
-    return None if text is None else parse_moment(option, text)
-
-
-Destination = Annotated[
-    str | None, typer.Option(help="Name of any dlt destination; the configuration's, or duckdb, where unset.")
-]
-Dataset = Annotated[str | None, typer.Option(help="Dataset (schema) in the destination; m365_jobs where unset.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of a failure, and dlt's log.")]
-Since = Annotated[
-    str | None,
-    typer.Option(help="Backfill from this date or time on, leaving the cursors alone. UTC without a zone."),
-]
-Until = Annotated[
-    str | None,
-    typer.Option(help="End of the backfill; now where unset, or where it lies in the future. UTC without a zone."),
-]
-
-
-Tenants = Annotated[
-    list[str] | None, typer.Option("--tenant", help="A tenant of the configuration; may be given several times.")
-]
-OnlyTenants = Annotated[
-    list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given several times. All where unset.")
-]
-AllTenants = Annotated[
-    bool,
-    typer.Option("--all-tenants", help="Every tenant of the configuration that no other load is at."),
-]
-MinAge = Annotated[
-    float,
-    typer.Option(
-        min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended fewer minutes ago."
-    ),
-]
-SideBySide = Annotated[
-    int, typer.Option(min=1, help="Of several tenants, how many are loaded at once; each API host has a limit as well.")
-]
-Concurrency = Annotated[
-    int | None,
-    typer.Option(min=1, help="Requests under way at most, for each API host; the configuration's, or 8, where unset."),
-]
-
-
-@contextmanager
-def _failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
-    """Turns whatever goes wrong, the reading of the configuration included, into one paragraph on stderr and the exit
-    code of its kind; ``interrupted`` is what Ctrl+C means for the command."""
-    try:
-        from m365_jobs.warehouse import pipeline as warehouse
-
-        warehouse.log_at("INFO" if verbose else "CRITICAL")
-        yield
-    except (typer.Exit, typer.BadParameter, BrokenPipeError, SystemExit):
-        raise  # the last is rich's, where nobody reads its table any more
-    except BaseException as error:
-        raise typer.Exit(_tell(error, verbose, interrupted)) from None
-
-
-def _tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
-    """Says in one paragraph on stderr what went wrong; the exit code of its kind."""
-    from m365_jobs.cli.progress import say
-    from m365_jobs.errors.explain import INTERRUPTED, explain
-
-    if verbose:
-        logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
-    why = explain(error)
-    say(interrupted or why.text if why.exit_code == INTERRUPTED else f"Error ({why.kind}): {why.text}")
-    return why.exit_code
 
 
 def _version(asked: bool) -> None:
@@ -153,8 +75,8 @@ def load(
     verbose: Verbose = False,
 ) -> None:
     """Load what is new; with --since, a backfill of that range."""
-    with _failures(verbose, "Interrupted; the next load goes on from there."):
-        begin, end = _moment("--since", since), _moment("--until", until)
+    with failures(verbose, "Interrupted; the next load goes on from there."):
+        begin, end = moment("--since", since), moment("--until", until)
         from m365_jobs.config.tenants import selected
         from m365_jobs.load.run import Options
 
@@ -213,7 +135,7 @@ def demo(
     verbose: Verbose = False,
 ) -> None:
     """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
-    with _failures(verbose):
+    with failures(verbose):
         from m365_jobs.cli.demo import run
 
         run(jobs)
@@ -228,7 +150,7 @@ def status(
     verbose: Verbose = False,
 ) -> None:
     """Cursors, last loads, completeness, open jobs and rows."""
-    with _failures(verbose):
+    with failures(verbose):
         from m365_jobs.health.status import read, tables
 
         found = read(destination, dataset, tenant or ())
@@ -247,13 +169,16 @@ def health(
     ] = None,
     tenant: OnlyTenants = None,
     prometheus: Annotated[Path | None, typer.Option(help="Write metrics into this file as well.")] = None,
-    slack: Annotated[bool, typer.Option("--slack", help="Tell Slack what changed since the last time.")] = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send what changed to every channel in [alerts.channels].")
+    ] = False,
+    slack: Annotated[bool, typer.Option("--slack", help="Send what changed to Slack.")] = False,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
     """Is everything protected? Exits 4 where it is not, or where that cannot be said."""
-    with _failures(verbose):
+    with failures(verbose):
         from m365_jobs.health import output
         from m365_jobs.health.evaluate import evaluate
         from m365_jobs.warehouse import pipeline as warehouse
@@ -268,10 +193,8 @@ def health(
             from m365_jobs.health import prometheus as health_prometheus
 
             health_prometheus.write(found, prometheus)
-        if slack:
-            from m365_jobs.health import slack as health_slack
-
-            health_slack.tell(found, pipeline, tenant or ())
+        if notify or slack:
+            alerts.send(found, pipeline, tenant or (), every_channel=notify, slack=slack)
     raise typer.Exit(found.exit_code)
 
 
@@ -285,7 +208,7 @@ def check(
 ) -> None:
     """Try configuration, token, permission, API and destination, and name the cure for what fails."""
     worst = 0
-    with _failures(verbose):
+    with failures(verbose):
         from m365_jobs.config.tenants import only_sections, selected
         from m365_jobs.health.preflight import findings
         from m365_jobs.text import sanitize
@@ -309,11 +232,12 @@ def schedule(
     image: Annotated[str, typer.Option(help="The container image, for Kubernetes.")] = "m365-jobs:latest",
     verbose: Verbose = False,
 ) -> None:
-    """Print what runs loads of this configuration by the clock: a systemd timer, a crontab line, a CronJob, a task."""
-    with _failures(verbose):
-        from m365_jobs.orchestrators.scheduler_templates import plan, render
+    """Print timers for loads, health and reports: systemd, cron, Kubernetes or Windows tasks."""
+    with failures(verbose):
+        from m365_jobs.orchestrators.schedule import Request, plan
+        from m365_jobs.orchestrators.scheduler_templates import render
 
-        planned = plan(every, tenant or (), all_tenants, destination, dataset, image)
+        planned = plan(Request(every, tenant or (), all_tenants, destination, dataset, image))
         typer.echo("\n".join(render(planned, one) for one in ([scheduler] if scheduler else Scheduler)), nl=False)
 
 
@@ -325,7 +249,7 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there."""
-    with _failures(verbose):
+    with failures(verbose):
         from m365_jobs.cli import progress as console
         from m365_jobs.load.copy import export as run
 
@@ -351,7 +275,7 @@ def query(
     """
     if sql is not None and file is not None:
         raise typer.BadParameter("Give the SQL or --file, not both.")
-    with _failures(verbose):
+    with failures(verbose):
         from m365_jobs.warehouse import pipeline as warehouse
 
         if isinstance(sys.stdout, TextIOWrapper):
@@ -360,7 +284,7 @@ def query(
         if sql is None and file is None and sys.stdin.isatty():
             from m365_jobs.cli import shell
 
-            shell.run(pipeline, lambda found: _print_rows(found, format), lambda error: _tell(error, verbose))
+            shell.run(pipeline, lambda found: _print_rows(found, format), lambda error: tell(error, verbose))
             return
         from m365_jobs.warehouse.query import answer, from_file
         from m365_jobs.warehouse.reader import open_reader
@@ -388,18 +312,23 @@ def report(
     tenant: OnlyTenants = None,
     timezone: Annotated[str, typer.Option(help="Time zone of the times, such as Europe/Berlin.")] = "UTC",
     days: Annotated[int, typer.Option(help="How many days the trends and errors reach back.", min=1, max=3650)] = 30,
+    mail: Annotated[
+        bool, typer.Option("--mail", help="Send it through the e-mail channel of [alerts.channels].")
+    ] = False,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
     """Write one file with the charts: HTML that opens offline, PNG or PDF."""
-    with _failures(verbose):
+    with failures(verbose):
         from m365_jobs.reports import report
         from m365_jobs.reports.metrics import Filter
         from m365_jobs.warehouse import pipeline as warehouse
 
         pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
         report.write(path, pipeline, Filter(tuple(tenant or ()), days=days), report.timezone(timezone))
+        if mail:
+            alerts.mail_file(path)
 
 
 @app.command()
@@ -414,7 +343,7 @@ def dashboard(
     verbose: Verbose = False,
 ) -> None:
     """Show the warehouse in a browser, live, until interrupted."""
-    with _failures(verbose):
+    with failures(verbose):
         from m365_jobs.reports.dashboard import serve
         from m365_jobs.warehouse import pipeline as warehouse
 
@@ -432,6 +361,10 @@ def _print(renderables: Iterator[Any]) -> None:
     console = Console()
     for one in renderables:
         console.print(one)
+
+
+app.command()(alerts.acknowledge)
+app.command()(alerts.alerts)
 
 
 def main() -> None:

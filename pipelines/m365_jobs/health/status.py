@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.config.tenants import configured
+from m365_jobs.health.alerts import show
 from m365_jobs.health.checks import check_failures
 from m365_jobs.health.evaluate import UNKNOWN_SERVICE, partition_label
 from m365_jobs.health.output import in_lines
@@ -85,6 +86,7 @@ def read(destination: str | None = None, dataset: str | None = None, tenants: Se
             "credentials": _expiry(tenants or loaded),
             "never_loaded": sorted({*(tenants or configured())} - {*loaded}),
             "clocks_ahead": [],
+            "undelivered": show.document(pipeline, tenants)["undelivered"],
             "unknown_services": [],
             "findings": [],
         }
@@ -170,6 +172,7 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
     yield Text(f"Warehouse: {found['warehouse']}", overflow="fold")
     if found["credentials"]:
         yield Text(f"Credentials: {found['credentials']}")
+    yield from show.undelivered_lines(found["undelivered"])
     if not found["tables"]:
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
         return

@@ -1,5 +1,6 @@
 """What `schedule` prints is taken by each scheduler as it stands, runs, and holds no secret."""
 
+import base64
 import configparser
 import glob
 import re
@@ -51,8 +52,9 @@ def units(text: str, folder: Path) -> dict[str, Path]:
     found = {}
     for place, content in zip(parts[::2], parts[1::2], strict=True):
         if place.startswith("/"):
-            found[Path(place).suffix[1:]] = folder / Path(place).name
-            found[Path(place).suffix[1:]].write_text(content)
+            file = folder / Path(place).name
+            file.write_text(content)
+            found[Path(place).name.removeprefix("m365-jobs").lstrip("-.")] = file
     return found
 
 
@@ -137,11 +139,12 @@ def test_systemd_finds_nothing_wrong_and_reads_the_times_as_meant(
     assert re.search(rf"Next elapse: .* {next_at}", said), said
 
 
-def crontab_line(text: str) -> tuple[list[str], str]:
-    """The five fields of the only job in a crontab, and what cron hands to the shell."""
+def crontab_line(text: str, command: str = "load") -> tuple[list[str], str]:
+    """Return the five fields of a command's job in a crontab, and what cron hands to the shell."""
     jobs = [line for line in text.splitlines() if line and not line.startswith("#") and not re.match(r"\w+=", line)]
-    assert len(jobs) == 1
-    *fields, command = jobs[0].split(None, 5)
+    assert len(jobs) == 3
+    (job,) = [line for line in jobs if f"-P -m m365_jobs {command} " in line]
+    *fields, command = job.split(None, 5)
     # cron(5): up to the first percent sign that is not escaped; those that are lose their backslash.
     return fields, re.split(r"(?<!\\)%", command)[0].replace("\\%", "%")
 
@@ -171,20 +174,60 @@ def test_cron_mails_nothing_of_loads_that_went_well_and_says_what_went_wrong(use
 
 
 @pytest.mark.parametrize(
-    ("every", "fields", "zone"),
-    [("5m", "*/5 * * * *", False), ("6h", "0 */6 * * *", True), ("daily 02:30", "30 2 * * *", True)],
+    ("every", "load", "health"),
+    [
+        ("5m", "*/5 * * * *", "2-59/5 * * * *"),
+        ("6h", "0 */6 * * *", "30 */6 * * *"),
+        ("daily 02:30", "30 2 * * *", "0 3 * * *"),
+    ],
 )
-def test_the_crontab_has_the_times_as_meant_in_utc(user: Desk, every: str, fields: str, zone: bool) -> None:
+def test_the_crontab_has_the_times_as_meant_in_utc(user: Desk, every: str, load: str, health: str) -> None:
     text = printed(user, "cron", "--every", every)
-    assert crontab_line(text)[0] == fields.split()
-    assert ("CRON_TZ=UTC" in text.splitlines()) is zone
+    assert crontab_line(text)[0] == load.split()
+    assert crontab_line(text, "health")[0] == health.split()
+    assert crontab_line(text, "report")[0] == ["0", "8", "*", "*", "*"]
+    assert "CRON_TZ=UTC" in text.splitlines()
+
+
+@pytest.mark.parametrize(("every", "hours"), [("1h", None), ("6h", "8"), ("daily 02:30", "26")])
+def test_the_age_that_health_allows_fits_the_interval(user: Desk, every: str, hours: str | None) -> None:
+    text = printed(user, "cron", "--every", every)
+    command = crontab_line(text, "health")[1]
+    assert (f"--max-age-hours {hours} " in command) if hours else "--max-age-hours" not in command
+    assert (f"set max_data_age_hours = {hours} in" in text) is (hours is not None)
+
+
+def test_the_scheduled_health_sends_alerts_and_the_report_is_mailed_where_channels_are_configured(user: Desk) -> None:
+    text = printed(user, "cron")
+    assert "No alert channel is configured" in text
+    assert "--notify" not in text
+    user.environment |= {
+        "ALERTS__CHANNELS__EMAIL__HOST": "mail.contoso.com",
+        "ALERTS__CHANNELS__EMAIL__PASSWORD": "x1y2",
+    }
+    for scheduler in ("cron", "systemd", "kubernetes", "windows"):
+        text = printed(user, scheduler)
+        assert "No alert channel is configured" not in text
+        assert "x1y2" not in text
+    assert "health --notify" in crontab_line(printed(user, "cron"), "health")[1]
+    assert "report m365-report.pdf --mail" in crontab_line(printed(user, "cron"), "report")[1]
+
+
+def test_a_module_in_the_working_folder_is_not_run(user: Desk) -> None:
+    (user.folder / "dlt.py").write_text("raise SystemExit('a file of the working folder was imported')")
+    text = printed(user, "cron")
+    keep_variables(user, text)
+    command = ["/bin/sh", "-c", crontab_line(text)[1]]
+    done = subprocess.run(command, env=BARE, cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Desk) -> None:
     (user.folder / ".dlt").mkdir()
     (user.folder / ".dlt" / "secrets.toml").write_text("")
     text = printed(user, "kubernetes", "--every", "daily 02:30", "--image", "registry.example/m365-jobs:1")
-    claim, job = yaml.safe_load_all(text)
+    claim, job, *more = yaml.safe_load_all(text)
+    assert [other["metadata"]["name"] for other in more] == ["m365-jobs-health", "m365-jobs-report"]
     assert (claim["apiVersion"], claim["kind"]) == ("v1", "PersistentVolumeClaim")
     assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
     for one in (claim, job):
@@ -217,29 +260,33 @@ def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Desk) -> None:
 def test_the_container_takes_a_load_that_is_not_proved_complete_for_a_success(
     user: Desk, load_exits: int, container_exits: int
 ) -> None:
-    _, job = yaml.safe_load_all(printed(user, "kubernetes"))
+    _, job, *_ = yaml.safe_load_all(printed(user, "kubernetes"))
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == ["python", "-m", "m365_jobs", "load"]
+    assert container["args"] == ["python", "-P", "-m", "m365_jobs", "load"]
     stand_in = [*container["command"], "sh", "-c", f"exit {load_exits}"]
     assert subprocess.run(stand_in, check=False).returncode == container_exits
 
 
-def test_the_windows_task_runs_the_load_in_its_folder(user: Desk) -> None:
+def test_the_windows_task_runs_the_load_in_its_folder_and_keeps_secrets_out_of_the_registry(user: Desk) -> None:
     text = printed(user, "windows", "--every", "15m")
     action = re.search(r"-Execute '(.*)' -Argument '(.*)' -WorkingDirectory '(.*)'\n", text)
     assert action is not None
-    assert action[2] == "-m m365_jobs load"
     assert action[3].replace("''", "'") == str(user.folder)
     assert "-RepetitionInterval (New-TimeSpan -Minutes 15)" in text
     assert "-MultipleInstances IgnoreNew" in text
-    name = "SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_SECRET"
-    assert f"[Environment]::SetEnvironmentVariable('{name}', $env:{name}, 'User')" in text
+    assert "SetEnvironmentVariable" not in text
+    assert "icacls $variables /inheritance:r" in text
+    assert "'SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_SECRET'" in text
+    assert action[1] == "powershell.exe"
+    script = base64.b64decode(action[2].split()[-1]).decode("utf-16-le")
+    assert "'-P' '-m' 'm365_jobs' 'load'; exit $LASTEXITCODE" in script
+    assert "Get-Content -Encoding utf8 'm365-jobs.env'" in script
 
 
 def test_without_a_tenant_named_all_that_are_configured_are_scheduled(user: Desk, simulator: Simulator) -> None:
     configure(user, section("contoso", simulator) + section("fabrikam", simulator))
     for more, arguments in (((), "load --all-tenants"), (("--tenant", "contoso"), "load --tenant contoso")):
-        assert f"-m m365_jobs {arguments} 2>&1" in printed(user, "cron", *more)
+        assert f"-P -m m365_jobs {arguments} 2>&1" in printed(user, "cron", *more)
     assert "m365-jobs.env" not in printed(user, "cron")
 
 
@@ -274,9 +321,9 @@ def test_without_a_scheduler_named_there_is_one_text_for_each(user: Desk) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--every", "7m"), "--every '7m' is not known"),
-        (("--every", "25h"), "--every '25h' is not known"),
-        (("--every", "daily 24:00"), "--every 'daily 24:00' is not known"),
+        (("--every", "7m"), "--every '7m' is not an interval"),
+        (("--every", "25h"), "--every '25h' is not an interval"),
+        (("--every", "daily 24:00"), "--every 'daily 24:00' is not an interval"),
         (("--tenant", "nobody"), "No tenants are configured"),
         (("--destination", "postgras"), "'postgras' is not a dlt destination"),
     ],

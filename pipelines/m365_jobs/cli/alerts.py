@@ -1,0 +1,122 @@
+"""Commands about alerts: list them, acknowledge one, send again what did not arrive."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from m365_jobs.cli.options import Dataset, Destination, Format, OnlyTenants, Verbose, failures
+
+if TYPE_CHECKING:
+    import dlt
+
+    from m365_jobs.health.evaluate import Evaluation
+
+
+def send(
+    evaluation: Evaluation, pipeline: dlt.Pipeline, tenants: Sequence[str], *, every_channel: bool, slack: bool
+) -> None:
+    """Send what changed to all channels, to Slack, or to both.
+
+    Raises:
+        UsageError: if no channel is configured.
+        NotificationError: if a receiver does not accept a message.
+    """
+    from m365_jobs.errors.explain import UsageError
+    from m365_jobs.health.alerts.notify import notify
+    from m365_jobs.health.channels.configured import configured_channels, make_channel
+
+    channels = configured_channels() if every_channel else []
+    if slack and not any(channel.type == "slack" for channel in channels):
+        channels.append(make_channel("slack", "slack"))
+    if not channels:
+        raise UsageError("No alert channel is configured. Add a section such as [alerts.channels.email].")
+    notify(evaluation, pipeline, tenants, channels)
+
+
+def mail_file(path: Path) -> None:
+    """Send a report to the recipients of the e-mail channel.
+
+    Raises:
+        ConfigurationError: if no e-mail channel is configured.
+        NotificationError: if the mail server does not accept the message.
+    """
+    from m365_jobs.health.channels.configured import channel_of_type
+    from m365_jobs.health.channels.email import Email
+
+    channel = channel_of_type("email")
+    assert isinstance(channel, Email)
+    subject = f"Microsoft 365 backup report, {datetime.now(UTC):%Y-%m-%d}"
+    channel.send_file(str(uuid.uuid4()), subject, "The report is attached.", path)
+
+
+def acknowledge(
+    alert: Annotated[str, typer.Argument(help="Id of the alert, as `m365-jobs alerts` and messages show it.")],
+    owner: Annotated[str, typer.Option(help="Who takes care of it, such as ada@contoso.com.")],
+    lasting: Annotated[str, typer.Option("--for", help="How long no channel is told of it: 30m, 8h, 3d.")] = "24h",
+    note: Annotated[str | None, typer.Option(help="Text that is stored with it.")] = None,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Acknowledge an alert: m365-jobs acknowledge 1a2b3c4d --owner ada --for 8h."""
+    with failures(verbose):
+        from m365_jobs.health.alerts.notify import acknowledge as record
+        from m365_jobs.warehouse import pipeline as warehouse
+
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        until = datetime.now(UTC) + _duration(lasting)
+        acknowledged = record(pipeline, alert, owner, until, note)
+        typer.echo(
+            f"Acknowledged {acknowledged.id} ({acknowledged.finding.kind}) by {owner} until {until:%F %H:%M} UTC."
+        )
+
+
+def alerts(
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    resend: Annotated[bool, typer.Option("--resend", help="Send messages again that did not arrive.")] = False,
+    tenant: OnlyTenants = None,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """List open alerts and messages that did not arrive: m365-jobs alerts."""
+    with failures(verbose):
+        from m365_jobs.health.alerts import notify, show
+        from m365_jobs.warehouse import pipeline as warehouse
+
+        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        if resend:
+            count = notify.resend(pipeline)
+            typer.echo(f"Due again: {count}. The next m365-jobs health --notify sends them.", err=True)
+        document = show.document(pipeline, tenant or ())
+        if format is Format.json:
+            typer.echo(json.dumps(document, indent=2))
+        else:
+            _print(list(show.tables(document)))
+
+
+def _duration(text: str) -> timedelta:
+    """Return the duration of ``30m``, ``8h`` or ``3d``."""
+    from m365_jobs.errors.explain import UsageError
+
+    match = re.fullmatch(r"([1-9]\d{0,3})([mhd])", text)
+    if not match:
+        raise UsageError(f"--for {text!r} is not a duration. Write 30m, 8h or 3d.")
+    unit = {"m": "minutes", "h": "hours", "d": "days"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+def _print(renderables: list[Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for renderable in renderables:
+        console.print(renderable)

@@ -1,0 +1,109 @@
+"""Options that commands share, and the way a failure reaches the terminal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    json = "json"
+
+
+class RowFormat(StrEnum):
+    """How the rows of a query are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class Scheduler(StrEnum):
+    """What can run loads by the clock."""
+
+    systemd = "systemd"
+    cron = "cron"
+    kubernetes = "kubernetes"
+    windows = "windows"
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    from avepoint_m365.config import parse_moment
+
+    return None if text is None else parse_moment(option, text)
+
+
+Destination = Annotated[
+    str | None, typer.Option(help="Name of any dlt destination; the configuration's, or duckdb, where unset.")
+]
+Dataset = Annotated[str | None, typer.Option(help="Dataset (schema) in the destination; m365_jobs where unset.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of a failure, and dlt's log.")]
+Since = Annotated[
+    str | None,
+    typer.Option(help="Backfill from this date or time on, leaving the cursors alone. UTC without a zone."),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(help="End of the backfill; now where unset, or where it lies in the future. UTC without a zone."),
+]
+
+
+Tenants = Annotated[
+    list[str] | None, typer.Option("--tenant", help="A tenant of the configuration; may be given several times.")
+]
+OnlyTenants = Annotated[
+    list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given several times. All where unset.")
+]
+AllTenants = Annotated[
+    bool,
+    typer.Option("--all-tenants", help="Every tenant of the configuration that no other load is at."),
+]
+MinAge = Annotated[
+    float,
+    typer.Option(
+        min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended fewer minutes ago."
+    ),
+]
+SideBySide = Annotated[
+    int, typer.Option(min=1, help="Of several tenants, how many are loaded at once; each API host has a limit as well.")
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(min=1, help="Requests under way at most, for each API host; the configuration's, or 8, where unset."),
+]
+
+
+@contextmanager
+def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
+    """Turns whatever goes wrong, the reading of the configuration included, into one paragraph on stderr and the exit
+    code of its kind; ``interrupted`` is what Ctrl+C means for the command."""
+    try:
+        from m365_jobs.warehouse import pipeline as warehouse
+
+        warehouse.log_at("INFO" if verbose else "CRITICAL")
+        yield
+    except (typer.Exit, typer.BadParameter, BrokenPipeError, SystemExit):
+        raise  # the last is rich's, where nobody reads its table any more
+    except BaseException as error:
+        raise typer.Exit(tell(error, verbose, interrupted)) from None
+
+
+def tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
+    """Says in one paragraph on stderr what went wrong; the exit code of its kind."""
+    from m365_jobs.cli.progress import say
+    from m365_jobs.errors.explain import INTERRUPTED, explain
+
+    if verbose:
+        logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
+    why = explain(error)
+    say(interrupted or why.text if why.exit_code == INTERRUPTED else f"Error ({why.kind}): {why.text}")
+    return why.exit_code

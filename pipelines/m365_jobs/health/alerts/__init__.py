@@ -1,0 +1,1 @@
+"""Alerts open, get worse, are acknowledged and close. The outbox delivers each change once per channel."""

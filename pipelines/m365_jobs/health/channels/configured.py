@@ -1,0 +1,66 @@
+"""Make the channels that the configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from avepoint_m365.exceptions import ConfigurationError
+
+from m365_jobs.config import alerts
+from m365_jobs.health.channels import CHANNELS
+from m365_jobs.health.channels.base import COMMON_SETTINGS, Channel, ChannelSettings, Setting
+
+SEVERITIES = ("warning", "problem")
+
+
+def configured_channels() -> list[Channel]:
+    """Return a channel for each section ``alerts.channels.<name>``.
+
+    Raises:
+        ConfigurationError: for an unknown type or key, and for a value that is missing or invalid.
+    """
+    return [make_channel(name) for name in alerts.channel_names()]
+
+
+def make_channel(name: str, type_name: str | None = None) -> Channel:
+    """Return the channel of a section. ``type_name`` goes before the section's type.
+
+    Raises:
+        ConfigurationError: for an unknown type or key, and for a value that is missing or invalid.
+    """
+    type_name = type_name or alerts.channel_type(name)
+    if type_name not in CHANNELS:
+        raise alerts.unknown_value(f"{alerts.CHANNELS}.{name}.type", type_name, list(CHANNELS))
+    channel_type = CHANNELS[type_name]
+    settings = {**COMMON_SETTINGS, **channel_type.settings}
+    alerts.check_channel_keys(name, list(settings))
+    values = {key: _value(name, key, setting) for key, setting in settings.items()}
+    if values["min_severity"] not in SEVERITIES:
+        raise alerts.unknown_value(f"{alerts.CHANNELS}.{name}.min_severity", values["min_severity"], list(SEVERITIES))
+    return channel_type(ChannelSettings(name, values, alerts.request_timeout()))
+
+
+def channel_of_type(type_name: str) -> Channel:
+    """Return the first configured channel of a type.
+
+    Raises:
+        ConfigurationError: if the configuration has none.
+    """
+    for name in alerts.channel_names():
+        if alerts.channel_type(name) == type_name:
+            return make_channel(name)
+    raise ConfigurationError(f"No channel of the type {type_name} is configured. Add [{alerts.CHANNELS}.{type_name}].")
+
+
+def _value(name: str, key: str, setting: Setting) -> Any:
+    value = alerts.channel_value(name, key, setting.kind, secret=setting.secret)
+    if value is None and setting.required:
+        place = ".dlt/secrets.toml or the environment" if setting.secret else ".dlt/config.toml or the environment"
+        raise ConfigurationError(f"{alerts.CHANNELS}.{name}.{key} is missing ({setting.help}). Set it in {place}.")
+    return setting.default if value is None else value
+
+
+def settings_table() -> Mapping[str, Mapping[str, Setting]]:
+    """Return the settings of each channel type, for the documentation."""
+    return {name: {**channel.settings, **COMMON_SETTINGS} for name, channel in CHANNELS.items()}

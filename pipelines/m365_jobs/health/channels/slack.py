@@ -1,0 +1,60 @@
+"""Slack: one message for each run, through an incoming webhook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from avepoint_m365.exceptions import ConfigurationError
+from dlt.common.configuration import resolve_configuration
+from dlt.common.configuration.specs import RuntimeConfiguration
+
+from m365_jobs.health.alerts.models import Event
+from m365_jobs.health.channels import digest
+from m365_jobs.health.channels.base import Channel, ChannelSettings, Setting
+from m365_jobs.health.channels.http import check_url, post
+
+DLT_SETTING = "runtime.slack_incoming_hook"
+
+
+class Slack(Channel):
+    """A message in a Slack channel."""
+
+    type = "slack"
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "url": Setting(f"incoming webhook; dlt's `{DLT_SETTING}` if unset", secret=True)
+    }
+
+    def __init__(self, settings: ChannelSettings) -> None:
+        super().__init__(settings)
+        url = settings.text("url") or str(resolve_configuration(RuntimeConfiguration()).slack_incoming_hook or "")
+        if not url:
+            raise ConfigurationError(
+                f"Slack needs an incoming webhook. Set {DLT_SETTING} in .dlt/secrets.toml, or "
+                "RUNTIME__SLACK_INCOMING_HOOK in the environment."
+            )
+        self._url = check_url(url, DLT_SETTING)
+
+    def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
+        """Return the message in Slack's markup."""
+        lines = [f"*{digest.headline(healthy)}*"]
+        for part in digest.parts(events):
+            lines.append(f"{part.title}:")
+            lines += [f"• *{_kind(event)}* {_escaped(digest.sentence(event))}" for event in part.events]
+            if part.omitted:
+                lines.append(f"… and {part.omitted} more: run m365-jobs health")
+        return json.dumps({"text": "\n".join(lines), "mrkdwn": True})
+
+    def send(self, delivery_id: str, body: str) -> None:
+        """POST the message."""
+        post("Slack", self._url, body, {}, self.config.timeout_seconds)
+
+
+def _kind(event: Event) -> str:
+    return event.alert.finding.kind.replace("_", " ")
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which nothing becomes a link or a mention."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

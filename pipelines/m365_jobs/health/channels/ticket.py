@@ -1,0 +1,41 @@
+"""Ticket: a webhook whose document has the fields that ticket systems (PSA, ITSM) share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from m365_jobs.health.alerts.models import Event, EventKind
+from m365_jobs.health.channels.webhook import Webhook
+
+ACTIONS = {EventKind.opened: "create", EventKind.worse: "update", EventKind.closed: "resolve"}
+
+PRIORITIES = {"problem": "high", "warning": "medium"}
+
+
+class Ticket(Webhook):
+    """A ticket for each alert: created, updated, resolved. ``external_id`` is the same for all three."""
+
+    type = "ticket"
+
+    def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
+        """Return the ticket of one event."""
+        (event,) = events
+        finding = event.alert.finding
+        description = "\n".join(part for part in (finding.text, event.detail) if part)
+        return json.dumps(
+            {
+                "action": ACTIONS[event.kind],
+                "external_id": event.alert.id,
+                "delivery_id": delivery_id,
+                "summary": f"Microsoft 365 backup: {event.title}",
+                "description": description,
+                "priority": PRIORITIES.get(finding.severity, "medium"),
+                "company": finding.tenant,
+                "category": finding.kind,
+                "service": finding.object_type,
+                "source": "m365-jobs",
+                "opened_at": event.alert.opened_at.isoformat() if event.alert.opened_at else None,
+                "resolved_at": event.alert.closed_at.isoformat() if event.alert.closed_at else None,
+            }
+        )

@@ -1,0 +1,102 @@
+"""Webhook: one signed JSON document for each event.
+
+The headers follow the Standard Webhooks specification, so its libraries verify a message. ``webhook-id`` stays the
+same when a message is sent again, so a receiver recognizes a repetition.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from avepoint_m365.exceptions import ConfigurationError
+
+from m365_jobs.health.alerts.models import Alert, Event
+from m365_jobs.health.channels.base import Channel, ChannelSettings, Setting
+from m365_jobs.health.channels.http import check_url, post
+
+SECRET_PREFIX = "whsec_"
+
+
+class Webhook(Channel):
+    """JSON with every field of the alert, signed with HMAC-SHA256."""
+
+    type = "webhook"
+    one_event_per_message = True
+    repeats_safely = True
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "url": Setting("https URL of the receiver", required=True, secret=True),
+        "secret": Setting("key of the signature: `whsec_` and base64, or any text", required=True, secret=True),
+    }
+
+    def __init__(self, settings: ChannelSettings) -> None:
+        super().__init__(settings)
+        section = f"alerts.channels.{settings.name}"
+        self._url = check_url(settings.text("url"), f"{section}.url")
+        self._secret = _key(settings.text("secret"), f"{section}.secret")
+
+    def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
+        """Return the document of one event."""
+        (event,) = events
+        return json.dumps(
+            {
+                "version": 1,
+                "delivery_id": delivery_id,
+                "event": event.kind,
+                "title": event.title,
+                "detail": event.detail,
+                "healthy": healthy,
+                "alert": alert_document(event.alert),
+            }
+        )
+
+    def send(self, delivery_id: str, body: str) -> None:
+        """Sign and POST the document."""
+        timestamp = str(int(time.time()))
+        headers = {
+            "webhook-id": delivery_id,
+            "webhook-timestamp": timestamp,
+            "webhook-signature": sign(self._secret, delivery_id, timestamp, body),
+        }
+        post(f"Channel {self.name}", self._url, body, headers, self.config.timeout_seconds)
+
+
+def sign(secret: bytes, delivery_id: str, timestamp: str, body: str) -> str:
+    """Return the value of ``webhook-signature``."""
+    digest = hmac.new(secret, f"{delivery_id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def alert_document(alert: Alert) -> dict[str, Any]:
+    """Return an alert as JSON values. Times are ISO 8601 in UTC."""
+    finding = alert.finding
+    return {
+        "id": alert.id,
+        "kind": finding.kind,
+        "severity": finding.severity,
+        "tenant": finding.tenant,
+        "location": finding.location,
+        "object_type": finding.object_type,
+        "text": finding.text,
+        "first_seen_at": alert.first_seen_at.isoformat(),
+        "last_seen_at": alert.last_seen_at.isoformat(),
+        "opened_at": alert.opened_at.isoformat() if alert.opened_at else None,
+        "closed_at": alert.closed_at.isoformat() if alert.closed_at else None,
+        "owner": alert.owner,
+        "acknowledged_until": alert.acknowledged_until.isoformat() if alert.acknowledged_until else None,
+    }
+
+
+def _key(secret: str, key: str) -> bytes:
+    if not secret.startswith(SECRET_PREFIX):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except binascii.Error:
+        raise ConfigurationError(f"{key} is not base64 after whsec_. Copy the whole secret.") from None

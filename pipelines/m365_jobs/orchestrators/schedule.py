@@ -1,0 +1,155 @@
+"""What a scheduler runs: loads, health and reports, where, and with which variables."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import dlt
+from avepoint_m365.config import SECTION
+
+from m365_jobs.config import alerts, tenants
+from m365_jobs.config.protection import max_data_age
+from m365_jobs.orchestrators.intervals import Every, parse_every
+from m365_jobs.warehouse import pipeline as warehouse
+
+REPORT_FILE, REPORT_AT = "m365-report.pdf", "daily 08:00"
+
+NO_CHANNEL = "No alert channel is configured: health tells nobody. Add a section such as [alerts.channels.email]."
+
+ENVIRONMENT_FILE = "m365-jobs.env"
+"""In the working directory: the variables that this shell has and a scheduler has not."""
+
+MACHINE_PATHS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "DLT_PROJECT_DIR", "DLT_CONFIG_FOLDER")
+"""Variables that hold a path of this machine, which says nothing in a container."""
+
+OTHER_VARIABLES = ("DESTINATION_TYPE", "DESTINATION_NAME", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", *MACHINE_PATHS)
+"""What loads heed beside dlt's variables, which have two underscores in a row between their parts."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command that a scheduler runs. Exit codes of ``success`` are no failure."""
+
+    unit: str
+    description: str
+    every: Every
+    arguments: Sequence[str]
+    success: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run, where, and with which variables of the environment (their names)."""
+
+    tasks: Sequence[Task]
+    notes: Sequence[str]
+    image: str
+    python: Path
+    folder: Path
+    settings: Path
+    """Where dlt's configuration files are."""
+    state: Path
+    user: str
+    variables: Sequence[str]
+
+    @property
+    def environment_file(self) -> Path:
+        """Return where ``variables`` are expected."""
+        return self.folder / ENVIRONMENT_FILE
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of ``m365-jobs schedule``."""
+
+    every: str = "1h"
+    tenants: Sequence[str] = ()
+    all_tenants: bool = False
+    destination: str | None = None
+    dataset: str | None = None
+    image: str = "m365-jobs:latest"
+
+
+def plan(request: Request) -> Plan:
+    """Return the tasks: the load, and after it health and the report. Without a tenant named, all are loaded.
+
+    Raises:
+        UsageError: for an interval, tenants or a destination that are unknown.
+    """
+    every, names = parse_every(request.every), request.tenants
+    all_tenants = request.all_tenants or (not names and bool(tenants.configured()))
+    chosen = tenants.selected(names, every=all_tenants)
+    with TemporaryDirectory() as folder:
+        warehouse.open_pipeline(chosen[0].name, request.destination, request.dataset, folder=Path(folder))
+    tasks, notes = _tasks(request, every, all_tenants)
+    variables = [
+        name
+        for name in sorted(os.environ)
+        if re.fullmatch(r"[A-Z0-9]\w*__\w+", name) or name.upper() in OTHER_VARIABLES
+    ]
+    return Plan(
+        tasks=tasks,
+        notes=notes,
+        image=request.image,
+        python=Path(sys.executable),
+        folder=Path.cwd(),
+        settings=Path(dlt.current.run_context().settings_dir).absolute(),
+        state=Path(dlt.current.run_context().data_dir).absolute(),
+        user=_user(),
+        variables=variables,
+    )
+
+
+def _tasks(request: Request, every: Every, all_tenants: bool) -> tuple[list[Task], list[str]]:
+    named = [part for name in request.tenants for part in ("--tenant", name)]
+    place: list[str] = []
+    for option, value in (("--destination", request.destination), ("--dataset", request.dataset)):
+        place += [option, value] if value else []
+    channels = {alerts.channel_type(name) for name in alerts.channel_names()}
+    age, notes = _max_age(every)
+    health = ["health", *(["--notify"] if channels else []), *age, *named, *place]
+    report = ["report", REPORT_FILE, *(["--mail"] if "email" in channels else []), *named, *place]
+    if not channels:
+        notes.append(
+            "No alert channel is configured, so nobody is told. Add a section such as [alerts.channels.email]."
+        )
+    load = ["load", *(["--all-tenants"] if all_tenants else named), *place]
+    mailed = " and mail it" if "email" in channels else ""
+    return [
+        Task("m365-jobs", "Load the jobs of AvePoint Cloud Backup for Microsoft 365", every, load, success=3),
+        Task(
+            *("m365-jobs-health", "Evaluate the health of the backups", parse_every(request.every, later=True)),
+            *(health, 4 if channels else None),
+        ),
+        Task("m365-jobs-report", f"Write the report{mailed}", parse_every(REPORT_AT), report),
+    ], notes
+
+
+def _max_age(every: Every) -> tuple[list[str], list[str]]:
+    """Return the option of ``health`` that fits the interval, and the note that says so.
+
+    With the default of 6 hours, every service is ``unknown`` on the morning after a daily load.
+    """
+    needed = every.hours + 2
+    if needed <= max_data_age():
+        return [], []
+    note = (
+        f"Loads run {every.words}, so data may be {needed:g} hours old. Health allows that here. For dashboards and "
+        f"reports, set max_data_age_hours = {needed:g} in [{SECTION}] of .dlt/config.toml as well."
+    )
+    return ["--max-age-hours", f"{needed:g}"], [note]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A number that has no name, as in a container; systemd takes numbers, too.
+        return str(os.getuid())

@@ -1,0 +1,327 @@
+"""Alerts: each change is delivered once, nothing secret is shown, and nothing is lost while a receiver is down."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from avepoint_simulator import Simulator
+from avepoint_simulator.tenant import FAILED, FINISHED
+from standardwebhooks import Webhook
+
+from tests.support.backups import job, serving
+from tests.support.cli import Desk
+from tests.support.receivers import SECRET, HttpReceiver, http_receiver, mail_server
+
+Sit = Callable[[Simulator], Desk]
+
+
+def test_slack_is_told_what_changed_and_each_thing_once(desk: Sit) -> None:
+    restore = job("onedrive", 5, FAILED, kind="restore")
+    late = job("teams", 40)
+    with serving(late, restore, job("onedrive", 3)) as simulator, http_receiver() as slack:
+        user = desk(simulator)
+        user.environment["RUNTIME__SLACK_INCOMING_HOOK"] = slack.url
+        user.run("load")
+        user.run("health", "--slack", code=4)
+        first = slack.lines()
+        assert first[:2] == ["*Microsoft 365 backups: UNHEALTHY*", "New:"]
+        assert [line.split(":")[0] for line in first[2:]] == ["• *late* teams", "• *failed restores* onedrive"]
+        user.run("health", "--slack", code=4)
+        assert len(slack.messages) == 1
+        simulator.world.change(late.id, finish=simulator.world.now)
+        simulator.world.put(job("power_bi", 2, "Stuck <!channel>"))
+        user.run("load")
+        # Slack is down: what could not be told is told the next time, and the address is not shown.
+        slack.status = 500
+        said = user.run("health", "--slack", code=1)
+        assert "Slack did not accept the message (it answered 500)" in said.stderr
+        assert SECRET not in said.stderr + said.stdout
+        slack.status = 200
+        user.run("health", "--slack", code=4)
+        second = slack.lines()
+        assert second[0] == "*Microsoft 365 backups: UNHEALTHY*"
+        assert [line.split(" (")[0].split(":")[0] for line in second[1:]] == [
+            *("New", "• *never* power_bi", "• *unknown state* state 'Stuck &lt;!channel&gt;'"),
+            *("Over", "• *late* teams"),
+        ]
+        user.run("health", "--slack", code=4)
+        assert len(slack.messages) == 2
+
+
+def test_health_of_one_tenant_neither_tells_of_the_others_nor_forgets_them(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as slack:
+        user = desk(simulator)
+        user.environment["RUNTIME__SLACK_INCOMING_HOOK"] = slack.url
+        for tenant in ("contoso", "fabrikam"):
+            user.set(tenant=tenant)
+            user.run("load")
+        user.run("health", "--slack", "--tenant", "contoso", code=4)
+        assert "contoso/teams" in slack.messages[-1]
+        user.run("health", "--slack", code=4)
+        assert "contoso" not in slack.messages[-1]
+        assert "fabrikam/teams" in slack.messages[-1]
+        user.run("health", "--slack", "--tenant", "contoso", code=4)
+        user.run("health", "--slack", code=4)
+        assert len(slack.messages) == 2
+
+
+def test_slack_that_cannot_be_reached_or_is_not_configured_is_one_paragraph(desk: Sit) -> None:
+    with serving(job("teams", 3, FINISHED)) as simulator:
+        user = desk(simulator)
+        assert "runtime.slack_incoming_hook" in user.run("health", "--slack", code=2).stderr
+        with http_receiver() as slack:
+            user.environment["RUNTIME__SLACK_INCOMING_HOOK"] = slack.url
+        said = user.run("health", "--slack", code=1)
+        assert "Slack did not accept the message (ConnectionError)" in said.stderr
+        assert SECRET not in said.stderr
+
+
+def test_a_slack_that_never_answers_holds_nobody_up(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as slack:
+        user = desk(simulator)
+        user.environment |= {"RUNTIME__SLACK_INCOMING_HOOK": slack.url, "RUNTIME__REQUEST_TIMEOUT": "2"}
+        user.run("load")
+        slack.status = 0
+        said = user.run("health", "--slack", code=1)
+        assert slack.asked.is_set()
+        assert "Slack did not accept the message (no answer within 2 s)" in said.stderr
+        assert SECRET not in said.stderr + said.stdout
+        slack.status = 200
+        user.run("health", "--slack", code=4)
+        assert slack.lines()[0] == "*Microsoft 365 backups: UNHEALTHY*"
+
+
+KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def configure(user: Desk, **channels: dict[str, object]) -> None:
+    """Set the channels in the environment."""
+    for name, settings in channels.items():
+        for key, value in settings.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            user.environment[f"ALERTS__CHANNELS__{name.upper()}__{key.upper()}"] = text
+
+
+def notified(user: Desk, receiver: HttpReceiver, code: int = 4) -> list[dict[str, object]]:
+    """Return the documents that one run of health sends."""
+    before = len(receiver.requests)
+    user.run("health", "--notify", code=code)
+    return [request.document for request in receiver.requests[before:]]
+
+
+def test_an_alert_opens_once_gets_worse_and_closes_by_itself(desk: Sit) -> None:
+    failures = [job("teams", hours, FAILED) for hours in (5, 4)]
+    with serving(job("teams", 9), *failures) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        configure(user, noc={"type": "webhook", "url": receiver.url, "secret": KEY})
+        user.run("load")
+        (opened,) = notified(user, receiver)
+        assert (opened["event"], opened["alert"]["kind"]) == ("opened", "failing")  # type: ignore[index]
+        assert notified(user, receiver) == []
+        # Three failures in a row are no news; four are twice the two that the receiver knows.
+        simulator.world.put(job("teams", 3, FAILED))
+        user.run("load")
+        assert notified(user, receiver) == []
+        simulator.world.put(job("teams", 2, FAILED))
+        user.run("load")
+        (worse,) = notified(user, receiver)
+        assert (worse["event"], "4 backups in a row" in worse["alert"]["text"]) == ("worse", True)  # type: ignore[index]
+        simulator.world.put(job("teams", 1))
+        user.run("load")
+        (closed,) = notified(user, receiver, code=0)
+        assert closed["event"] == "closed"
+        ids = {document["alert"]["id"] for document in (opened, worse, closed)}  # type: ignore[index]
+        assert len(ids) == 1
+        assert notified(user, receiver, code=0) == []
+        assert user.run("alerts").stdout.strip() == "No alert is open."
+
+
+def test_the_signature_of_a_webhook_is_that_of_standard_webhooks(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        configure(user, webhook={"url": receiver.url, "secret": KEY})
+        user.run("load")
+        user.run("health", "--notify", code=4)
+        (request,) = receiver.requests
+        document = Webhook(KEY).verify(request.body, request.headers)
+        assert document["delivery_id"] == request.headers["webhook-id"]
+
+
+def test_a_ticket_is_created_and_resolved_under_one_external_id(desk: Sit) -> None:
+    late = job("teams", 40)
+    with serving(late) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        user.set(tenant="contoso")
+        configure(user, psa={"type": "ticket", "url": receiver.url, "secret": "any text"})
+        user.run("load")
+        (created,) = notified(user, receiver)
+        assert (created["action"], created["company"], created["priority"]) == ("create", "contoso", "high")
+        simulator.world.put(job("teams", 1))
+        user.run("load")
+        (resolved,) = notified(user, receiver, code=0)
+        assert (resolved["action"], resolved["external_id"]) == ("resolve", created["external_id"])
+
+
+def test_teams_gets_a_card_in_which_nothing_of_a_text_is_markup(desk: Sit) -> None:
+    with serving(job("power_bi", 2, "Stuck [here](x)")) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        configure(user, teams={"url": receiver.url})
+        user.run("load")
+        user.run("health", "--notify", code=4)
+        (attachment,) = receiver.requests[-1].document["attachments"]
+        assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+        texts = [block["text"] for block in attachment["content"]["body"]]
+        assert texts[0] == "Microsoft 365 backups: UNHEALTHY"
+        assert any("\\[here\\](x)" in text for text in texts)
+
+
+def test_mail_is_sent_over_starttls_with_a_login(desk: Sit, tmp_path: Path) -> None:
+    with serving(job("teams", 40)) as simulator, mail_server(tmp_path, "pass word") as server:
+        user = desk(simulator)
+        mail = {
+            "host": "127.0.0.1",
+            "port": server.port,
+            "user": "robot",
+            "password": "pass word",
+            "sender": "jobs@contoso.com",
+            "recipients": ["ada@contoso.com", "noc@contoso.com"],
+        }
+        configure(user, email=mail)
+        user.run("load")
+        # Without the server's authority, nothing is sent.
+        said = user.run("health", "--notify", code=1)
+        assert "its certificate is not trusted" in said.stderr
+        configure(user, email={"ca_file": str(server.ca_file)})
+        user.run("health", "--notify", code=4)
+        (message,) = server.messages
+        assert message["Subject"] == "Microsoft 365 backups: UNHEALTHY (1 new)"
+        assert server.recipients == [["ada@contoso.com", "noc@contoso.com"]]
+        assert "late: teams: " in message.get_content()
+        user.run("health", "--notify", code=4)
+        assert len(server.messages) == 1
+
+
+def test_mailbox_names_and_urls_leave_the_house_only_where_the_configuration_says_so(desk: Sit) -> None:
+    state = "Stuck at ada@contoso.com, see https://contoso.sharepoint.com/sites/x"
+    with serving(job("power_bi", 2, state)) as simulator, http_receiver() as outside, http_receiver() as inside:
+        user = desk(simulator)
+        configure(
+            user,
+            slack={"url": outside.url},
+            inside={"type": "slack", "url": inside.url, "redact": False},
+        )
+        user.run("load")
+        user.run("health", "--notify", code=4)
+        assert "Stuck at [mailbox], see [url]" in outside.messages[0]
+        assert "ada@contoso.com" in inside.messages[0]
+
+
+def test_an_acknowledged_alert_is_silent_and_has_an_owner(desk: Sit) -> None:
+    failures = [job("teams", hours, FAILED) for hours in (5, 4)]
+    with serving(*failures) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        configure(user, webhook={"url": receiver.url, "secret": KEY})
+        user.run("load")
+        (opened,) = notified(user, receiver)
+        alert_id = opened["alert"]["id"]  # type: ignore[index]
+        user.run("acknowledge", "ffffffff", "--owner", "ada", code=2)
+        user.run("acknowledge", alert_id, "--owner", "ada", "--for", "8h")
+        (listed,) = json.loads(user.run("alerts", "--format", "json").stdout)["alerts"]
+        assert (listed["id"], listed["owner"], listed["acknowledged"]) == (alert_id, "ada", True)
+        simulator.world.put(job("teams", 3, FAILED), job("teams", 2, FAILED))
+        user.run("load")
+        assert notified(user, receiver) == []
+
+
+def test_an_alert_waits_for_findings_in_a_row_and_for_the_end_of_a_maintenance_window(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        configure(user, webhook={"url": receiver.url, "secret": KEY})
+        user.environment["ALERTS__AFTER_RUNS"] = "2"
+        user.run("load")
+        assert notified(user, receiver) == []
+        user.environment["ALERTS__MAINTENANCE"] = json.dumps(["daily 00:00-00:00"])
+        assert notified(user, receiver) == []
+        del user.environment["ALERTS__MAINTENANCE"]
+        (opened,) = notified(user, receiver)
+        assert opened["event"] == "opened"
+
+
+def test_an_alert_does_not_close_because_the_data_is_missing(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        configure(user, webhook={"url": receiver.url, "secret": KEY})
+        user.run("load")
+        notified(user, receiver)
+        user.run("health", "--notify", "--max-age-hours", "0.000001", code=4)
+        assert [request.document["event"] for request in receiver.requests] == ["opened", "opened"]
+        assert receiver.requests[-1].document["alert"]["kind"] == "stale"
+
+
+def kill_while_sending(user: Desk, receiver: HttpReceiver) -> None:
+    """End health by force after the receiver has the message and before it answers."""
+    receiver.status = 0
+    receiver.asked.clear()
+    command = [sys.executable, "-m", "m365_jobs", "health", "--notify"]
+    process = subprocess.Popen(command, cwd=user.folder, env=user.environment, stdout=subprocess.DEVNULL)
+    assert receiver.asked.wait(60)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    receiver.status = 200
+
+
+@pytest.mark.parametrize("kind", ["slack", "webhook"])
+def test_after_a_crash_no_message_arrives_twice(desk: Sit, kind: str) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        settings = {"url": receiver.url} | ({"secret": KEY} if kind == "webhook" else {})
+        configure(user, noc={"type": kind, **settings})
+        user.run("load")
+        kill_while_sending(user, receiver)
+        user.run("health", "--notify", code=4)
+        if kind == "webhook":
+            # The same id, by which the receiver knows that it has the message.
+            assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
+            assert len({request.body for request in receiver.requests}) == 1
+        else:
+            assert len(receiver.requests) == 1
+            assert "1 alert message of noc: may not have arrived" in " ".join(user.run("status").stdout.split())
+            user.run("alerts", "--resend")
+            user.run("health", "--notify", code=4)
+            assert len(receiver.requests) == 2
+
+
+def test_messages_wait_while_a_receiver_is_down_and_end_as_dead_letters(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        configure(user, webhook={"url": receiver.url, "secret": KEY})
+        user.run("load")
+        receiver.status = 503
+        for code in (1, 1, 4):
+            # The third run comes before the next attempt is due.
+            user.run("health", "--notify", code=code)
+        (waiting,) = json.loads(user.run("status", "--format", "json").stdout)["undelivered"]
+        assert (waiting["state"], waiting["attempts"]) == ("pending", 2)
+        assert SECRET not in waiting["error"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"url": "http://hooks.example/x", "secret": "x"}, "alerts.channels.webhook.url is not an https URL"),
+        ({"url": "https://hooks.example/x"}, "alerts.channels.webhook.secret is missing"),
+        ({"url": "https://hooks.example/x", "secrt": "x"}, "Did you mean 'secret'?"),
+        ({"type": "webhok", "url": "https://hooks.example/x"}, "Did you mean 'webhook'?"),
+    ],
+)
+def test_a_channel_with_a_wrong_setting_is_named(desk: Sit, settings: dict[str, object], problem: str) -> None:
+    with serving(job("teams", 3)) as simulator:
+        user = desk(simulator)
+        configure(user, webhook=settings)
+        assert problem in user.run("health", "--notify", code=2).stderr
+        assert "No alert channel is configured" in desk(simulator).run("health", "--notify", code=2).stderr
