@@ -81,7 +81,7 @@ class Pager:
         self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
     def next(self) -> list[Params]:
-        """Return the requests to send now, side by side: one, or all that are left if that is known; none at the end."""
+        """Return the requests to send now, side by side: one, or all that are left if that is known; else none."""
         page = self._last
         if not page.rows and not (page.next_link and self._stale_pages <= MAX_STALE_PAGES):
             self.ended = True
