@@ -35,8 +35,8 @@ def status(response: requests.Response) -> int:
 def told_status(body: object) -> int | None:
     """Return the status of an error that a body tells; None without one."""
     # Cut where Python would refuse to make a number of it.
-    said = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""
-    return int(said) if said.isdecimal() and int(said) >= 400 else None
+    text = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""
+    return int(text) if text.isdecimal() and int(text) >= 400 else None
 
 
 def is_cut(response: requests.Response) -> bool:
@@ -52,10 +52,10 @@ def describe(path: str, params: Mapping[str, str], response: requests.Response) 
     asked = " ".join(f"{name}={value}" for name, value in params.items())
     ids = (response.headers.get(name) for name in REQUEST_ID_HEADERS)
     request_id = next((text for text in ids if text), None)
-    said = status(response)
+    answered = status(response)
     return (
         f"GET {path} ({asked}) answered {response.status_code}"
-        + (f", but says {said}" if said != response.status_code else "")
+        + (f", but says {answered}" if answered != response.status_code else "")
         + (f", request id {request_id}" if request_id else "")
     )
 
@@ -94,9 +94,9 @@ def message(body: object) -> str:
         return ""
     errors = body.get("errors")
     details = [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
-    said = [str(text) for text in (body.get("message"), *(detail.get("message") for detail in details)) if text]
+    texts = [str(text) for text in (body.get("message"), *(detail.get("message") for detail in details)) if text]
     # The envelope often says the same twice.
-    return storable(" ".join(dict.fromkeys(text[:200] for text in said or _texts(body))))[:1000]
+    return storable(" ".join(dict.fromkeys(text[:200] for text in texts or _texts(body))))[:1000]
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -32,10 +32,10 @@ SETTINGS = {
 
 def failure(status: int, body: object, where: str, scope: str, version: EndpointVersion | None = None) -> SourceError:
     """Return the error for a status, with the API's words and the cure."""
-    said = message(body)
-    text = f"{where}{': ' + said if said else ''}".removesuffix(".") + "."
+    words = message(body)
+    text = f"{where}{': ' + words if words else ''}".removesuffix(".") + "."
     if status == 400:
-        return _refused(text, said, body, version)
+        return _refused(text, words, body, version)
     if status == 401:
         return AuthenticationError(f"{text} A fresh token is refused as well: look at environment and data_center.")
     if status == 403:
@@ -53,8 +53,8 @@ def failure(status: int, body: object, where: str, scope: str, version: Endpoint
     return ApiError(f"{text} Try again later; if it stays, give the vendor the request id.")
 
 
-def _refused(text: str, said: str, body: object, version: EndpointVersion | None) -> RefusedParametersError:
-    parameter = _refused_parameter(body, said, version)
+def _refused(text: str, words: str, body: object, version: EndpointVersion | None) -> RefusedParametersError:
+    parameter = _refused_parameter(body, words, version)
     if parameter in SETTINGS:
         cure = f"The API refuses the parameter {parameter}: look at {SETTINGS[parameter]}."
     else:
@@ -62,10 +62,10 @@ def _refused(text: str, said: str, body: object, version: EndpointVersion | None
             "The API refuses a parameter: look at start_date, page_size, and at locations, which are for Multi-Geo "
             "tenants only."
         )
-    return RefusedParametersError(f"{text} {cure}", parameter, said)
+    return RefusedParametersError(f"{text} {cure}", parameter, words)
 
 
-def _refused_parameter(body: object, said: str, version: EndpointVersion | None) -> str | None:
+def _refused_parameter(body: object, words: str, version: EndpointVersion | None) -> str | None:
     """Return the parameter that a body names, in its list of errors or else in a text; None if it is not one alone."""
     names = version.parameter if version else CLOUD_BACKUP_JOBS.parameter
     errors = body.get("errors") if isinstance(body, Mapping) else None
@@ -73,5 +73,5 @@ def _refused_parameter(body: object, said: str, version: EndpointVersion | None)
     if isinstance(errors, Mapping):
         fields = list(errors)  # ASP.NET's form: {"errors": {"startTime": ["..."]}}
     named = {names(field) for field in fields if isinstance(field, str)} - {None}
-    named = named or {names(word) for word in re.findall(r"\w+", said)} - {None}
+    named = named or {names(word) for word in re.findall(r"\w+", words)} - {None}
     return named.pop() if len(named) == 1 else None

@@ -37,9 +37,9 @@ def read_page(version: EndpointVersion, where: str, response: requests.Response)
     Raises:
         SourceError: by cause, for any response that is not a page.
     """
-    if status(response) == 200 and (found := outline(response.content)) and key_of(found.around, *version.rows):
-        body, content = found.around, response.content[found.begin : found.end]
-        rows, ids = list[object](), found.ids
+    if status(response) == 200 and (shape := outline(response.content)) and key_of(shape.around, *version.rows):
+        body, content = shape.around, response.content[shape.begin : shape.end]
+        rows, ids = list[object](), shape.ids
     else:
         body, content = _object(read_body(version, where, response, JOBS_SCOPE), where), b""
         rows = _rows(version, body, where)
@@ -79,8 +79,8 @@ def check_status(version: EndpointVersion | None, body: object, where: str, scop
     Raises:
         SourceError: by the status that the body tells.
     """
-    if told := told_status(body):
-        raise failure(told, body, f"{where}, but says {told}", scope, version)
+    if answered := told_status(body):
+        raise failure(answered, body, f"{where}, but says {answered}", scope, version)
 
 
 _NO_CONTENT: Mapping[str, object] = {"jobs": [], "data": []}
@@ -151,10 +151,10 @@ def _refuse_errors(version: EndpointVersion, body: Mapping[str, object], where: 
     """
     container = field_of(body, *version.paging) if version.paging else body
     paging = [fields for fields in (container, body) if isinstance(fields, Mapping)]
-    said = {name: body[name] for name in ("message", "error") if body.get(name)}
-    if said and "statusCode" not in body and _total(version, paging)[0] is None:
+    words = {name: body[name] for name in ("message", "error") if body.get(name)}
+    if words and "statusCode" not in body and _total(version, paging)[0] is None:
         # In no envelope, which has a message at all times, and without a total, which would vouch for none.
-        raise ApiError(f"{where}, but holds no list of jobs and says: {message(said)}. Try again later.")
+        raise ApiError(f"{where}, but holds no list of jobs and says: {message(words)}. Try again later.")
     if errors := _reported_errors(body):
         raise ApiError(f"{where}, but the answer holds errors: {errors}")
 

@@ -69,12 +69,12 @@ class RawJobs:
 
 def parse_raw(pages: Sequence[RawJobs]) -> ParsedJobs:
     """Return the jobs of many pages, in their order; a job on several pages has several rows."""
-    parsed = [one for batch in _batches(pages) for one in _parse_batch(batch)]
+    parsed = [part for batch in _batches(pages) for part in _parse_batch(batch)]
     empty = FRAME.append(pa.field(SEEN_AT, pa.int64())).empty_table()
     return ParsedJobs(
-        pa.concat_tables([empty, *(one.jobs for one in parsed)]),
-        tuple(problem for one in parsed for problem in one.unreadable),
-        frozenset().union(*(one.missing_fields for one in parsed)),
+        pa.concat_tables([empty, *(part.jobs for part in parsed)]),
+        tuple(problem for part in parsed for problem in part.unreadable),
+        frozenset().union(*(part.missing_fields for part in parsed)),
     )
 
 
