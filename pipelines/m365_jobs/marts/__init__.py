@@ -22,7 +22,17 @@ from sqlglot import exp
 from m365_jobs.config.protection import Protection, Services, protection
 from m365_jobs.errors import driver_messages
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.marts.catalog import TABLES, VIEWS, Question, Relation, questions, source, tables, views
+from m365_jobs.marts.catalog import (
+    TABLES,
+    VIEWS,
+    Question,
+    Relation,
+    base_tables,
+    questions,
+    source,
+    tables,
+    views,
+)
 from m365_jobs.marts.render import Place, constants, create_view, qualified, render
 from m365_jobs.schema import Column
 from m365_jobs.warehouse.destinations.postgres import GIVE_UP
@@ -117,9 +127,10 @@ def define(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
     """Makes the views in a DuckDB database whose schema ``dataset`` has the tables, by the settings of the
     configuration: for a lake, whose tables are read through Arrow. Nothing where the tables are not there yet."""
     found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset])
-    if {row[0] for row in found.fetchall()} >= NEEDED:
+    there = {row[0] for row in found.fetchall()}
+    if there >= NEEDED:
         settings = protection()
-        for name in VIEWS:
+        for name in (view for view in VIEWS if base_tables(view) <= there):
             connection.execute(create_view(name, "duckdb", settings, lambda name: (dataset, name)))
 
 
@@ -143,7 +154,7 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mappi
     chosen = json.dumps(asdict(settings), sort_keys=True, default=sorted)
     place, versions = _place(client), {}
     for relation in (*views(), *tables()):
-        if relation.name in VIEWS or relation.name in held:
+        if base_tables(relation.name) <= held.keys() if relation.name in VIEWS else relation.name in held:
             texts = [source(name) for name in VIEWS] if relation.name in VIEWS else []
             made_from = repr((relation, texts, chosen, _dialect(client), place(relation.name), maker))
             versions[relation.name] = hashlib.sha256(made_from.encode()).hexdigest()[:12]
@@ -153,7 +164,11 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mappi
 def _statements(client: SqlJobClientBase, settings: Protection, held: Mapping[str, Any]) -> dict[str, list[str]]:
     """What creates each view and comments it, and what comments each table."""
     dialect, place = _dialect(client), _place(client)
-    statements = {view.name: [create_view(view.name, dialect, settings, place)] for view in views()}
+    statements = {
+        view.name: [create_view(view.name, dialect, settings, place)]
+        for view in views()
+        if base_tables(view.name) <= held.keys()
+    }
     statements |= {table.name: [] for table in tables() if table.name in held}
     if dialect in COMMENTED:
         for relation in (*views(), *tables()):

@@ -6,6 +6,7 @@ Tables are those of ``m365_jobs.schema``. The header of each view's .sql file is
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,27 @@ from typing import Any
 from m365_jobs import schema
 from m365_jobs.schema import Column
 
-VIEWS = ("job_facts", "daily_summary", "partition_loads", "protection_status", "error_summary", "open_jobs")
+COMPANION_VIEWS = (
+    "current_backup_schedules",
+    "current_retention_policies",
+    "schedule_compliance",
+    "recovery_point",
+    "restore_evidence",
+    "license_trend",
+    "settings_changes",
+    "suspicious_days",
+)
+"""Views that need the tables of the companions."""
+
+VIEWS = (
+    "job_facts",
+    "daily_summary",
+    "partition_loads",
+    "protection_status",
+    "error_summary",
+    "open_jobs",
+    *COMPANION_VIEWS,
+)
 TABLES = tuple(table.name for table in schema.TABLES)
 
 
@@ -48,6 +69,14 @@ class Question:
 def source(view: str) -> str:
     """The text of a view's file, in DuckDB's dialect."""
     return (files(__package__) / "models" / f"{view}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def base_tables(view: str) -> frozenset[str]:
+    """Return the tables that a view is made from, directly or through other views."""
+    names = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", source(view)))
+    through = (base_tables(name) for name in names.intersection(VIEWS))
+    return frozenset(names.intersection(TABLES)).union(*through)
 
 
 @cache

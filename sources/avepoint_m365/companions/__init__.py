@@ -41,7 +41,7 @@ def companions_source(
     include: Any = "auto",
     concurrency: int = 8,
     trusted_hosts: TrustedHosts = None,
-    traffic: RequestStats | None = None,
+    stats: RequestStats | None = None,
     attempts: list[Attempt] | None = None,
 ) -> Iterator[DltResource]:
     """Return the companion resources of one tenant; each asks at most once a UTC day, whatever its outcome.
@@ -59,7 +59,7 @@ def companions_source(
         include: auto, none, context (all), or names of companions.
         concurrency: Requests in flight at most.
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
-        traffic: Counts requests together with those of the jobs.
+        stats: Counts requests together with those of the jobs.
         attempts: Receives what became of each companion.
 
     Raises:
@@ -76,7 +76,7 @@ def companions_source(
             token_url,
             concurrency=concurrency,
             trusted_hosts=trusted_hosts,
-            stats=traffic,
+            stats=stats,
         )
         context = Context(
             connection.client, tenant, tuple(asked), _now(), explicit, [] if attempts is None else attempts

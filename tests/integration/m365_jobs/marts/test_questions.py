@@ -9,6 +9,7 @@ from m365_jobs import marts
 from m365_jobs.marts.docs import page
 
 from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
+from tests.integration.m365_jobs.marts.test_companion_marts import companions, schedule
 from tests.integration.m365_jobs.marts.test_numbers import plain
 from tests.support.project import ROOT
 
@@ -43,7 +44,43 @@ def story() -> Rows:
     done = ("exchange_online", "EUR"), ("onedrive", "NAM"), ("exchange_online", None)
     reads = [Read(one, location=where) for one, where in done]
     reads += [Read("sharepoint_online", complete=False), Read("sharepoint_online", until=ago(2))]
-    return Rows(jobs, [*reads, Read("sharepoint_online", until=ago(900), at=ago(-1))])
+    return Rows(jobs, [*reads, Read("sharepoint_online", until=ago(900), at=ago(-1))], settings())
+
+
+def settings() -> dict[str, Any]:
+    """Return settings that the jobs keep to, but for OneDrive in NAM, whose noon backups never start."""
+    yesterday = (NOW - timedelta(days=1)).date()
+    licence = {
+        "day": NOW.date(),
+        "purchased_user_seats": 500,
+        "assigned_user_seats": 400,
+        "purchased_storage_gb": 2000.0,
+        "protected_size_gb": 1000.0,
+        "out_of_policy_at": ago(30),
+        "snapshot_at": NOW,
+    }
+    activity = {
+        "day": yesterday,
+        "object_type": "sharepoint_online",
+        "potential_ransomware_attack_count": 3,
+        "unusual_activities_count": 5,
+    }
+    retention = {"setting_scope": "contoso/", "level": "default"}
+    key = {"tenant": "contoso", "id": "1"}
+    return companions(
+        schedule("exchange_online", [21 * 60], ago(60), location="EUR"),
+        schedule("onedrive", [0, 12 * 60], ago(60), location="NAM"),
+        license_consumption=[key | licence],
+        unusual_activity=[key | activity],
+        retention_policies=[
+            key | retention | {"retention_period": "7 years", "valid_from": ago(60), "valid_to": ago(24)},
+            {**key, "id": "2", **retention, "retention_period": "1 years", "valid_from": ago(24)},
+        ],
+        companion_loads=[
+            {**key, "id": str(at), "companion": "retention", "status": "loaded", "asked_at": ago(at)}
+            for at in (60.1, 24.1)
+        ],
+    )
 
 
 CONTOSO, EUR, NAM = "contoso", "EUR", "NAM"
@@ -93,6 +130,22 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         (CONTOSO, NAM, "onedrive", NOW, True, NOW, NOW),
     ],
     "13_unknown_states": [("On Hold", 1, ago(41), ago(41))],
+    # Midnight of the 19th: the backup that began at 23:00 still ran.
+    "14_missed_backups": [(CONTOSO, NAM, "onedrive", 5, 2, 1, date(2026, 3, 19))],
+    "15_licences": [(CONTOSO, None, NOW.date(), "out of policy", ago(30), 0.8, None, 0.5, None)],
+    "16_restore_tests": [
+        (CONTOSO, None, "sharepoint_online", None, None, None, 0, 0),
+        (CONTOSO, EUR, "exchange_online", None, None, None, 0, 0),
+        (CONTOSO, NAM, "onedrive", None, None, None, 0, 0),
+        (CONTOSO, None, "exchange_online", ago(50), 50 / 24, 1.0, 2, 1),
+    ],
+    "17_retention_changes": [
+        (CONTOSO, None, "retention", "default", None, None, "changed", "7 years", "1 years", ago(60.1), ago(24)),
+    ],
+    "18_recovery_points": [(CONTOSO, NAM, "onedrive", 24.0, 12.0, ago(125), 6)],
+    "19_suspicious_days": [
+        (CONTOSO, None, "sharepoint_online", date(2026, 3, 19), "activity", 3, 5, 0, None),
+    ],
 }
 
 

@@ -1,0 +1,229 @@
+-- about = """\
+--   Did every scheduled backup run? One row per tenant, location, service and UTC day, of the 400 days before the data \
+--   ends, since the schedule is known. A scheduled backup ran when a backup starts from 10 minutes before its time to \
+--   half an interval after it, and before the next scheduled time. Otherwise it is skipped when the backup before still \
+--   ran at its time, and else missed: nothing started for an interval and a half. One that may still start is left out."""
+-- key = ["tenant", "location", "object_type", "day"]
+--
+-- [columns]
+-- tenant = "text: Label of the tenant."
+-- location = "text: Multi-Geo location; null where none was asked for."
+-- object_type = "text: Service, such as exchange_online."
+-- day = "date, UTC day: Day of the scheduled times."
+-- scheduled = "bigint, backups: Backups that were to start that day: those that ran, were skipped or missed."
+-- ran = "bigint, backups: Those that started, whatever came of them."
+-- succeeded = "bigint, backups: Those of them that succeeded, as in protection_status."
+-- missed = "bigint, backups: Those that did not start."
+-- skipped = "bigint, backups: Those that did not start because the backup before still ran, as the product does."
+-- compliance = "double, 0 to 1: succeeded / (scheduled - skipped); null without any."
+WITH settings AS (
+    -- Stands for the configuration, whose values m365_jobs.marts puts here.
+    SELECT DISTINCT
+        '' AS tenant,
+        j.object_type,
+        0 AS expected,
+        0 AS ignored,
+        26 AS allowed_age_hours,
+        0.05 AS tolerated_failed_ratio
+    FROM jobs AS j
+),
+tolerance AS (
+    SELECT max(s.tolerated_failed_ratio) AS failed_ratio FROM settings AS s
+),
+versions AS (
+    SELECT
+        s.tenant,
+        s.location,
+        s.object_type,
+        s.id,
+        s.interval_hours * 3600 AS interval_seconds,
+        epoch(s.valid_from) AS valid_from,
+        epoch(s.valid_to) AS valid_to
+    FROM backup_schedules AS s
+    WHERE s.object_type IS NOT NULL AND s.interval_hours IS NOT NULL
+),
+scheduled_services AS (
+    SELECT DISTINCT v.tenant, v.location, v.object_type FROM versions AS v
+),
+reached AS MATERIALIZED (
+    SELECT p.tenant, p.location, p.object_type, epoch(p.complete_until) AS complete_until
+    FROM partition_loads AS p
+),
+as_of AS (
+    SELECT
+        v.tenant,
+        v.location,
+        v.object_type,
+        coalesce(p.complete_until, l.complete_until, t.complete_until) AS data_as_of
+    FROM scheduled_services AS v
+    LEFT JOIN reached AS p
+        ON p.tenant = v.tenant
+        AND p.object_type = v.object_type
+        AND coalesce(p.location, '') = coalesce(v.location, '')
+    LEFT JOIN reached AS l
+        ON l.tenant = v.tenant
+        AND l.object_type IS NULL
+        AND coalesce(l.location, '') = coalesce(v.location, '')
+    LEFT JOIN reached AS t
+        ON t.tenant = v.tenant
+        AND t.object_type IS NULL
+        AND t.location IS NULL
+),
+digits AS (
+    SELECT 0 AS digit
+    UNION ALL SELECT 1
+    UNION ALL SELECT 2
+    UNION ALL SELECT 3
+    UNION ALL SELECT 4
+    UNION ALL SELECT 5
+    UNION ALL SELECT 6
+    UNION ALL SELECT 7
+    UNION ALL SELECT 8
+    UNION ALL SELECT 9
+),
+days AS (
+    SELECT a.digit + 10 * b.digit + 100 * c.digit AS days_back
+    FROM digits AS a
+    CROSS JOIN digits AS b
+    CROSS JOIN digits AS c
+    WHERE c.digit < 4
+),
+candidates AS (
+    SELECT
+        v.tenant,
+        v.location,
+        v.object_type,
+        v.interval_seconds,
+        v.valid_from,
+        v.valid_to,
+        a.data_as_of,
+        (floor(a.data_as_of / 86400) - d.days_back) * 86400 + t.minute_of_day * 60 AS due
+    FROM versions AS v
+    JOIN as_of AS a
+        ON a.tenant = v.tenant
+        AND a.object_type = v.object_type
+        AND coalesce(a.location, '') = coalesce(v.location, '')
+    JOIN backup_schedules__start_times AS t ON t.tenant = v.tenant AND t.schedule_id = v.id
+    JOIN days AS d ON d.days_back * 86400 <= a.data_as_of - v.valid_from + 86400
+),
+events AS (
+    -- Scheduled times and starts of backups in one order, so that each time finds its neighbours without a join.
+    SELECT
+        c.tenant,
+        c.location,
+        c.object_type,
+        CAST(c.due - 600 AS DOUBLE) AS happens,
+        0 AS is_job,
+        CAST(c.due AS DOUBLE) AS due,
+        CAST(c.interval_seconds AS DOUBLE) AS interval_seconds,
+        CAST(c.data_as_of AS DOUBLE) AS data_as_of,
+        CAST(NULL AS DOUBLE) AS started,
+        CAST(NULL AS DOUBLE) AS started_well,
+        CAST(NULL AS DOUBLE) AS runs_until
+    FROM candidates AS c
+    WHERE c.due >= c.valid_from AND c.due <= c.data_as_of AND (c.valid_to IS NULL OR c.due < c.valid_to)
+    UNION ALL
+    SELECT
+        f.tenant,
+        f.location,
+        f.object_type,
+        CAST(epoch(f.start_time) AS DOUBLE) AS happens,
+        1 AS is_job,
+        CAST(NULL AS DOUBLE) AS due,
+        CAST(NULL AS DOUBLE) AS interval_seconds,
+        CAST(NULL AS DOUBLE) AS data_as_of,
+        CAST(epoch(f.start_time) AS DOUBLE) AS started,
+        CAST(
+            CASE
+                WHEN f.outcome = 'success' THEN epoch(f.start_time)
+                WHEN f.outcome = 'warning' AND f.successful_number > 0 AND f.failed_ratio <= o.failed_ratio
+                    THEN epoch(f.start_time)
+            END AS DOUBLE
+        ) AS started_well,
+        -- A backup that has been open for two days no longer runs, as in protection_status.
+        CAST(coalesce(epoch(f.finish_time), epoch(f.start_time) + 48 * 3600) AS DOUBLE) AS runs_until
+    FROM job_facts AS f
+    JOIN as_of AS a
+        ON a.tenant = f.tenant
+        AND a.object_type = f.object_type
+        AND coalesce(a.location, '') = coalesce(f.location, '')
+    CROSS JOIN tolerance AS o
+    WHERE f.job_type = 'backup' AND epoch(f.start_time) > a.data_as_of - 410 * 86400
+),
+neighbours AS (
+    SELECT
+        e.tenant,
+        e.location,
+        e.object_type,
+        e.due,
+        e.interval_seconds,
+        e.data_as_of,
+        -- Backwards, since a frame with a fixed start costs no more than its rows.
+        min(e.started) OVER (
+            PARTITION BY e.tenant, e.location, e.object_type
+            ORDER BY e.happens DESC, e.is_job DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS next_started,
+        min(e.started_well) OVER (
+            PARTITION BY e.tenant, e.location, e.object_type
+            ORDER BY e.happens DESC, e.is_job DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS next_started_well,
+        min(e.due) OVER (
+            PARTITION BY e.tenant, e.location, e.object_type
+            ORDER BY e.happens DESC, e.is_job DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS next_due,
+        max(e.runs_until) OVER (
+            PARTITION BY e.tenant, e.location, e.object_type
+            ORDER BY e.happens, e.is_job
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS busy_until
+    FROM events AS e
+),
+slots AS (
+    SELECT
+        n.tenant,
+        n.location,
+        n.object_type,
+        n.due,
+        n.data_as_of,
+        n.next_started,
+        n.next_started_well,
+        n.busy_until,
+        CASE
+            WHEN n.next_due - 600 < n.due + n.interval_seconds / 2 THEN n.next_due - 600
+            ELSE n.due + n.interval_seconds / 2
+        END AS deadline
+    FROM neighbours AS n
+    WHERE n.due IS NOT NULL
+),
+evaluated AS (
+    SELECT
+        s.tenant,
+        s.location,
+        s.object_type,
+        CAST('1970-01-01' AS DATE) + CAST(floor(s.due / 86400) AS INTEGER) AS day,
+        CASE
+            WHEN s.next_started < s.deadline THEN 'ran'
+            WHEN s.busy_until > s.due THEN 'skipped'
+            WHEN s.deadline <= s.data_as_of THEN 'missed'
+        END AS result,
+        CASE WHEN s.next_started_well < s.deadline THEN 1 ELSE 0 END AS succeeded
+    FROM slots AS s
+)
+SELECT
+    v.tenant,
+    v.location,
+    v.object_type,
+    v.day,
+    count(*) AS scheduled,
+    count(CASE WHEN v.result = 'ran' THEN 1 END) AS ran,
+    count(CASE WHEN v.succeeded = 1 THEN 1 END) AS succeeded,
+    count(CASE WHEN v.result = 'missed' THEN 1 END) AS missed,
+    count(CASE WHEN v.result = 'skipped' THEN 1 END) AS skipped,
+    CAST(count(CASE WHEN v.succeeded = 1 THEN 1 END) AS DOUBLE)
+    / nullif(count(CASE WHEN v.result <> 'skipped' THEN 1 END), 0) AS compliance
+FROM evaluated AS v
+WHERE v.result IS NOT NULL
+GROUP BY v.tenant, v.location, v.object_type, v.day

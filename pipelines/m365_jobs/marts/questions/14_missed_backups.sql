@@ -1,0 +1,21 @@
+-- question = "Which scheduled backups did not run in the last 7 days?"
+-- note = """\
+--   The 7 days end with the newest day of the tenant. Skipped backups, before which another still ran, are no miss. \
+--   Needs the companion schedule."""
+WITH newest AS (
+    SELECT tenant, max(day) AS day FROM schedule_compliance GROUP BY tenant
+)
+SELECT
+    c.tenant,
+    c.location,
+    c.object_type,
+    sum(c.scheduled) AS scheduled,
+    sum(c.missed) AS missed,
+    sum(c.skipped) AS skipped,
+    max(CASE WHEN c.missed > 0 THEN c.day END) AS last_missed_on
+FROM schedule_compliance AS c
+JOIN newest AS n ON n.tenant = c.tenant
+WHERE c.day > n.day - 7
+GROUP BY c.tenant, c.location, c.object_type
+HAVING sum(c.missed) > 0
+ORDER BY missed DESC, c.tenant, c.location, c.object_type

@@ -1,0 +1,114 @@
+"""What the marts on companions should say, computed from rows in plain Python by the definitions, without any SQL."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from tests.integration.m365_jobs.marts.rows import NOW, Job, Rows
+from tests.integration.m365_jobs.marts.truth import failed_ratio, hours, outcome
+
+Key = tuple[str, str | None, str]
+MONTH, YEAR = timedelta(days=30), timedelta(days=365)
+
+
+def succeeded(job: Job) -> bool:
+    ratio = failed_ratio(job)
+    tolerated = outcome(job) == "warning" and (job.successful or 0) > 0 and ratio is not None and ratio <= 0.05
+    return outcome(job) == "success" or tolerated
+
+
+def backups(rows: Rows, key: Key) -> list[Job]:
+    return [job for job in rows.jobs if job.partition == key and job.job_type == "backup"]
+
+
+def data_as_of(rows: Rows, key: Key) -> datetime | None:
+    """Return the end of the last complete load; a listing of all locations vouches for each of them."""
+    tenant, location, object_type = key
+    vouching = [read for read in rows.reads if (read.tenant, read.object_type) == (tenant, object_type)]
+    ends = [read.until for read in vouching if read.location in (None, location) and read.complete]
+    return max(ends, default=None)
+
+
+def slots(rows: Rows, key: Key, end: datetime) -> Iterator[tuple[datetime, timedelta]]:
+    """Yield each scheduled time up to the end of the data, with its interval."""
+    for schedule in rows.companions["backup_schedules"]:
+        if (schedule["tenant"], schedule.get("location"), schedule["object_type"]) != key:
+            continue
+        minutes = [
+            row["minute_of_day"]
+            for row in rows.companions["backup_schedules__start_times"]
+            if (row["tenant"], row["schedule_id"]) == (schedule["tenant"], schedule["id"])
+        ]
+        for number in range(400):
+            midnight = datetime.combine(end.date() - timedelta(days=number), time(), UTC)
+            for minute in minutes:
+                due = midnight + timedelta(minutes=minute)
+                if schedule["valid_from"] <= due <= end and due < (schedule.get("valid_to") or NOW + YEAR):
+                    yield due, timedelta(hours=schedule["interval_hours"])
+
+
+def schedule_compliance(rows: Rows) -> list[tuple[Any, ...]]:
+    early, found = timedelta(minutes=10), []
+    keys = {(row["tenant"], row.get("location"), row["object_type"]) for row in rows.companions["backup_schedules"]}
+    for key in keys - {one for one in keys if one[2] is None}:
+        end = data_as_of(rows, key)
+        if end is None:
+            continue
+        due_times = sorted(set(slots(rows, key, end)))
+        started = [(job.start, job) for job in backups(rows, key) if job.start]
+        days: dict[date, Counter[str]] = defaultdict(Counter)
+        for place, (due, interval) in enumerate(due_times):
+            following = due_times[place + 1][0] - early if place + 1 < len(due_times) else NOW + YEAR
+            deadline = min(following, due + interval / 2)
+            within = [job for start, job in started if due - early <= start < deadline]
+            running = any(
+                start < due - early and (job.finish or start + timedelta(days=2)) > due for start, job in started
+            )
+            result = "ran" if within else "skipped" if running else "missed" if deadline <= end else "pending"
+            days[due.date()].update([result, *(["succeeded"] if any(map(succeeded, within)) else [])])
+        for day, counts in days.items():
+            scheduled = counts["ran"] + counts["missed"] + counts["skipped"]
+            if scheduled:
+                expected = scheduled - counts["skipped"]
+                compliance = counts["succeeded"] / expected if expected else None
+                numbers = (counts[one] for one in ("ran", "succeeded", "missed", "skipped"))
+                found.append((*key, day, scheduled, *numbers, compliance))
+    return found
+
+
+def recovery_point(rows: Rows, promised: dict[Key, float]) -> list[tuple[Any, ...]]:
+    found = []
+    for key in {job.partition for job in rows.jobs}:
+        end = data_as_of(rows, key)
+        if end is None:
+            continue
+        good = sorted(
+            job.finish
+            for job in backups(rows, key)
+            if job.finish and succeeded(job) and end - MONTH <= job.finish <= end
+        )
+        if good:
+            gaps = [(after - before, before) for before, after in zip(good, [*good[1:], end], strict=True)]
+            longest = max(gap for gap, _ in gaps)
+            since = next(before for gap, before in gaps if gap == longest)
+            found.append((*key, len(good), hours(longest), since, promised.get(key), end))
+    return found
+
+
+def restore_evidence(rows: Rows) -> list[tuple[Any, ...]]:
+    found = []
+    newest = {read.tenant: max(one.until for one in rows.reads if one.tenant == read.tenant) for read in rows.reads}
+    for key in {job.partition for job in rows.jobs if job.job_type in ("backup", "restore")}:
+        restores = [job for job in rows.jobs if job.partition == key and job.job_type == "restore" and job.finish]
+        proofs = [job for job in restores if outcome(job) in ("success", "warning") and (job.successful or 0) >= 1]
+        last = max(proofs, key=lambda job: (job.finish or NOW, job.id), default=None)
+        tried = [job for job in restores if job.finish and newest[key[0]] - job.finish <= YEAR]
+        evidence: tuple[Any, ...] = (None,) * 5
+        if last and last.finish:
+            length = hours(last.finish - last.start) if last.start else None
+            age = hours(newest[key[0]] - last.finish) / 24
+            evidence = (last.finish, last.id, age, length, last.successful)
+        failed = sum(outcome(job) == "failure" for job in tried)
+        found.append((*key, *evidence, len(tried), failed))
+    return found
