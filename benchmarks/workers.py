@@ -37,7 +37,7 @@ LEASE = 10
 SIDE_BY_SIDE = 3
 """Tenants that a worker loads at once here, so that a few tenants are enough for many workers; 8 in the product."""
 COMMAND = f"from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.SECONDS = {LEASE}; main()"
-ROUND = ("--min-age-minutes", "600")
+ROUND = ("--skip-loaded-within", "10h")
 JOBS = 100
 PAUSE = 8
 """Seconds between two starts of one worker."""
@@ -73,7 +73,16 @@ class Fleet:
         home = self.folder / str(machine)
         home.mkdir(exist_ok=True)
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "load", "--all-tenants", *ROUND, "--side-by-side", str(self.side_by_side)],
+            [
+                sys.executable,
+                "-c",
+                COMMAND,
+                "load",
+                "--all-tenants",
+                *ROUND,
+                "--parallel-tenants",
+                str(self.side_by_side),
+            ],
             cwd=home,
             env={**self.environment, "DLT_DATA_DIR": str(home / "dlt")},
             stderr=(home / "said").open("a"),

@@ -148,7 +148,7 @@ def avepoint_m365(
         endpoint,
         concurrency,
         trusted_hosts,
-        progress.traffic,
+        stats=progress.traffic,
     )
     reader = PartitionReader(page_size, split_job_types)
     resources = Resources(terms, Reading(connection.client, reader, progress, slice_jobs))

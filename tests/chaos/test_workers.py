@@ -24,7 +24,7 @@ Sit = Callable[[Simulator], Desk]
 OBJECT_TYPES = ("exchange_online", "teams")
 SHORT = "from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.SECONDS = 9; main()"
 """The command with leases that expire soon."""
-FEW = ("--side-by-side", "2")
+FEW = ("--parallel-tenants", "2")
 """Few tenants at once, so that there are some for each worker."""
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signals to stop a process with")
@@ -215,7 +215,7 @@ def test_a_clock_that_was_put_back_keeps_nobody_from_loading(fleet: Callable[[in
     # What the server's clock said before: of a load that ended, and of one whose worker died.
     ended, died = "ended_at = now() + interval '1 day'", "holder = 'x', expires_at = now() + interval '1 day'"
     for left in (ended, f"{ended}, {died}"):
-        for more in ((), ("--min-age-minutes", "10")):
+        for more in ((), ("--skip-loaded-within", "10m")):
             administer(f"UPDATE m365_jobs.load_leases SET {left}", address=address)
             assert "left out" not in workers.run("two", "--all-tenants", *more)
     workers.check()
@@ -224,7 +224,7 @@ def test_a_clock_that_was_put_back_keeps_nobody_from_loading(fleet: Callable[[in
 
 def test_workers_of_one_round_load_each_tenant_once(fleet: Callable[[int], Workers]) -> None:
     workers = fleet(3)
-    round_of = ("--all-tenants", "--min-age-minutes", "10")
+    round_of = ("--all-tenants", "--skip-loaded-within", "10m")
     for worker in [workers.start(machine, *round_of) for machine in ("one", "two")]:
         said = worker.communicate(timeout=600)[1]
         assert worker.returncode == 0, said
@@ -239,10 +239,12 @@ def test_workers_of_one_round_load_each_tenant_once(fleet: Callable[[int], Worke
 def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.set(tenants__contoso__page_size="50", tenants__fabrikam__page_size="50")
-    said = user.run("load", "--all-tenants", "--min-age-minutes", "5", code=2).stderr
-    assert said == "Error (config): --min-age-minutes is for workers that share a warehouse in PostgreSQL or a lake.\n"
+    said = user.run("load", "--all-tenants", "--skip-loaded-within", "5m", code=2).stderr
+    assert (
+        said == "Error (config): --skip-loaded-within is for workers that share a warehouse in PostgreSQL or a lake.\n"
+    )
     assert simulator.asked == []
-    assert "--all-tenants" in user.run("load", "--min-age-minutes", "5", code=2).stderr
+    assert "--all-tenants" in user.run("load", "--skip-loaded-within", "5m", code=2).stderr
 
 
 @POSTGRES

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,15 +22,18 @@ from m365_jobs.cli.options import (
     Dataset,
     Destination,
     Format,
-    MinAge,
     OnlyTenants,
+    ParallelTenants,
     RowFormat,
     Scheduler,
-    SideBySide,
     Since,
+    SkipLoadedWithin,
+    Strict,
     Tenants,
     Until,
     Verbose,
+    check_settings,
+    duration,
     failures,
     moment,
     tell,
@@ -67,16 +70,18 @@ def load(
     until: Until = None,
     tenant: Tenants = None,
     all_tenants: AllTenants = False,
-    min_age_minutes: MinAge = 0.0,
-    side_by_side: SideBySide = 8,
+    skip_loaded_within: SkipLoadedWithin = None,
+    parallel_tenants: ParallelTenants = 8,
     concurrency: Concurrency = None,
     destination: Destination = None,
     dataset: Dataset = None,
+    strict: Strict = False,
     verbose: Verbose = False,
 ) -> None:
     """Load what is new; with --since, a backfill of that range."""
     with failures(verbose, "Interrupted; the next load goes on from there."):
         begin, end = moment("--since", since), moment("--until", until)
+        check_settings(strict=strict)
         from m365_jobs.config.tenants import selected
         from m365_jobs.load.run import Options
 
@@ -84,12 +89,12 @@ def load(
         if concurrency:
             options.source["concurrency"] = concurrency
         if all_tenants:
-            options.min_age = timedelta(minutes=min_age_minutes)
-        elif min_age_minutes:
-            raise typer.BadParameter("goes with --all-tenants", param_hint="--min-age-minutes")
+            options.min_age = duration("--skip-loaded-within", skip_loaded_within)
+        elif skip_loaded_within is not None:
+            raise typer.BadParameter("goes with --all-tenants", param_hint="--skip-loaded-within")
         many = all_tenants or len(tenants) > 1
         raise typer.Exit(
-            _load_many(options, tenants, side_by_side, verbose) if many else _load_one(options, tenants[0])
+            _load_many(options, tenants, parallel_tenants, verbose) if many else _load_one(options, tenants[0])
         )
 
 
@@ -112,7 +117,7 @@ def _load_one(options: Any, tenant: Any) -> int:
     return summary.exit_code
 
 
-def _load_many(options: Any, tenants: list[Any], side_by_side: int, verbose: bool) -> int:
+def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose: bool) -> int:
     from avepoint_m365 import Progress
 
     from m365_jobs.cli import progress as console
@@ -124,7 +129,7 @@ def _load_many(options: Any, tenants: list[Any], side_by_side: int, verbose: boo
 
     group = Group({one.name: Progress() for one in tenants})
     with console.watch(lambda: console.progress_of_many(group)):
-        load_all(tenants, options, group, console.say, failed, side_by_side)
+        load_all(tenants, options, group, console.say, failed, parallel_tenants)
     console.report_many(group)
     return group.exit_code
 
@@ -175,10 +180,12 @@ def health(
     slack: Annotated[bool, typer.Option("--slack", help="Send what changed to Slack.")] = False,
     destination: Destination = None,
     dataset: Dataset = None,
+    strict: Strict = False,
     verbose: Verbose = False,
 ) -> None:
     """Is everything protected? Exits 4 where it is not, or where that cannot be said."""
     with failures(verbose):
+        check_settings(strict=strict)
         from m365_jobs.health import output
         from m365_jobs.health.evaluate import evaluate
         from m365_jobs.warehouse import pipeline as warehouse
@@ -204,6 +211,7 @@ def check(
     all_tenants: Annotated[bool, typer.Option("--all-tenants", help="Every tenant of the configuration.")] = False,
     destination: Destination = None,
     dataset: Dataset = None,
+    strict: Strict = False,
     verbose: Verbose = False,
 ) -> None:
     """Try configuration, token, permission, API and destination, and name the cure for what fails."""
@@ -215,8 +223,8 @@ def check(
 
         # Where all credentials are tenants' own, there is nobody else to try.
         every = all_tenants or (not tenant and only_sections())
-        for one in findings(destination, dataset, selected(tenant or (), every=every)):
-            typer.echo(f"{'ok  ' if one.fine else 'FAIL'}  {one.what}: {sanitize(one.text)}")
+        for one in findings(destination, dataset, selected(tenant or (), every=every), strict=strict):
+            typer.echo(f"{one.mark:4}  {one.what}: {sanitize(one.text)}")
             worst = max(worst, one.exit_code)
     raise typer.Exit(worst)
 
@@ -242,7 +250,7 @@ def schedule(
 
 
 @app.command()
-def export(
+def copy(
     destination: Annotated[str, typer.Option(help="Name of the dlt destination to copy the DuckDB warehouse to.")],
     dataset: Dataset = None,
     tenant: OnlyTenants = None,
@@ -253,7 +261,7 @@ def export(
         from m365_jobs.cli import progress as console
         from m365_jobs.load.copy import export as run
 
-        console.report_export(run(destination, dataset, console.say, tenant or ()), destination, dataset)
+        console.report_copy(run(destination, dataset, console.say, tenant or ()), destination, dataset)
 
 
 @app.command()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -67,19 +68,55 @@ AllTenants = Annotated[
     bool,
     typer.Option("--all-tenants", help="Every tenant of the configuration that no other load is at."),
 ]
-MinAge = Annotated[
-    float,
-    typer.Option(
-        min=0, help="With --all-tenants: leave out those whose last load, on any worker, ended fewer minutes ago."
-    ),
+SkipLoadedWithin = Annotated[
+    str | None,
+    typer.Option(help="With --all-tenants: skip tenants whose last load, on any worker, ended within this time: 10m."),
 ]
-SideBySide = Annotated[
-    int, typer.Option(min=1, help="Of several tenants, how many are loaded at once; each API host has a limit as well.")
+ParallelTenants = Annotated[
+    int, typer.Option(min=1, help="Tenants that are loaded at once; each API host has a limit as well.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse unknown settings with exit code 2 instead of a warning.")
 ]
 Concurrency = Annotated[
     int | None,
     typer.Option(min=1, help="Requests under way at most, for each API host; the configuration's, or 8, where unset."),
 ]
+
+
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(option: str, text: str | None) -> timedelta:
+    """Return a length of time such as 90s, 10m, 2h or 1d; no time where unset.
+
+    Raises:
+        typer.BadParameter: for anything else.
+    """
+    if text is None:
+        return timedelta()
+    if not (match := DURATION.fullmatch(text.strip())):
+        raise typer.BadParameter(f"{text!r} is not a length of time. Write 90s, 10m, 2h or 1d.", param_hint=option)
+    return timedelta(seconds=float(match[1]) * SECONDS[match[2]])
+
+
+def check_settings(*, strict: bool) -> None:
+    """Warn of unknown settings on stderr.
+
+    Raises:
+        ConfigurationError: if there are any, with ``strict``.
+    """
+    from avepoint_m365.exceptions import ConfigurationError
+
+    from m365_jobs.cli.progress import say
+    from m365_jobs.config.unknown_settings import unknown_settings
+
+    messages = list(unknown_settings())
+    if messages and strict:
+        raise ConfigurationError(" ".join(messages))
+    for message in messages:
+        say(f"Warning: {message}")
 
 
 @contextmanager

@@ -135,15 +135,17 @@ def report(summary: Summary) -> None:
         say(f"Not proved complete: {text}.")
     if len(summary.incomplete) > 10:
         say(f"... and {len(summary.incomplete) - 10} more; they are in load_audit.")
-    if summary.incomplete:
+    if not summary.incomplete:
+        say("Proved complete: every job that the API shows for what was asked is loaded.")
+    else:
         say("What was found is loaded; the next load reads these partitions again from the same place.")
     for text in summary.findings:
         say(f"Looks wrong: {text}. The rows are loaded as they are; load_check_failures has a note of it.")
     say(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
 
 
-def report_export(done: Exported, destination: str, dataset: str | None) -> None:
-    """The summary of an export, with the command that goes on there."""
+def report_copy(done: Exported, destination: str, dataset: str | None) -> None:
+    """Print the summary of a copy, with the command that loads there from now on."""
     for tenant, rows in done.rows.items():
         say(f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + ".")
     load = f"m365-jobs load --destination {destination}" + (f" --dataset {dataset}" if dataset else "")

@@ -20,7 +20,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.config import tenants
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.config.unknown_settings import unknown_settings
-from m365_jobs.errors.explain import Failure, explain
+from m365_jobs.errors.explain import WRONG_USAGE, Failure, explain
 from m365_jobs.health import checks
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
@@ -41,6 +41,12 @@ class Finding:
     fine: bool
     text: str
     exit_code: int = 0
+    warning: bool = False
+
+    @property
+    def mark(self) -> str:
+        """Return ok, warn or FAIL."""
+        return "FAIL" if not self.fine else "warn" if self.warning else "ok"
 
 
 def _failed(what: str, why: Failure) -> Finding:
@@ -48,13 +54,13 @@ def _failed(what: str, why: Failure) -> Finding:
 
 
 def findings(
-    destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = ()
+    destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = (), *, strict: bool = False
 ) -> Iterator[Finding]:
     """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be. The
     first three for each tenant asked for, some of them side by side: a host that is down is waited for."""
     warehouse.telemetry_off()
     for text in unknown_settings():
-        yield Finding("settings", True, text)
+        yield Finding("settings", not strict, text, WRONG_USAGE if strict else 0, warning=True)
     several = len(asked) > 1
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for tenant, found in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
@@ -116,10 +122,10 @@ def _findings_of_loads(pipeline: dlt.Pipeline) -> Iterator[Finding]:
     try:
         with open_scope(pipeline) as scope:
             for text in checks.unknown_states(scope):
-                yield Finding("states", True, text)
+                yield Finding("states", True, text, warning=True)
             for row in checks.check_failures(scope):
                 tenant = "" if row["tenant"] in warehouse.UNSAID else f"{row['tenant']}: "
-                yield Finding("findings", True, f"{tenant}{row['text']}")
+                yield Finding("findings", True, f"{tenant}{row['text']}", warning=True)
     except DestinationUndefinedEntity:
         return
     except Exception as error:

@@ -69,7 +69,7 @@ def export(destination: str, dataset: str | None, say: Callable[[str], None], te
     target = warehouse.open_pipeline(warehouse.DEFAULT_TENANT, destination, dataset)
     file = warehouse.duckdb_file(origin)
     if file is None or not file.exists():
-        raise UsageError(f"There is no DuckDB warehouse to export: {file or 'the configured one'} is not a file.")
+        raise UsageError(f"There is no DuckDB warehouse to copy: {file or 'the configured one'} is not a file.")
     if warehouse.fingerprint(origin) == warehouse.fingerprint(target):
         raise UsageError(f"The warehouse is already there: {warehouse.location(target)}. Name another destination.")
     done = Exported(warehouse.location(target))
@@ -94,7 +94,7 @@ def _say_what_stays_here(tenant: str, say: Callable[[str], None]) -> None:
         if warehouse.open_pipeline(tenant, "duckdb").has_pending_data:
             say(
                 f"A load of tenant {tenant} was interrupted; what it left unfinished is not copied. Run it again, then "
-                "export again."
+                "copy again."
             )
 
 
@@ -103,7 +103,7 @@ def _tenants(file: Path, dataset: str) -> list[str]:
         # A first load in slices writes jobs before it has a run; one that failed at once has a run and no jobs.
         asked = [name for name in ("jobs", "load_runs") if name in _tables(connection, dataset)]
         if not asked:
-            raise UsageError(f"{file} holds no dataset {dataset} of this program; there is nothing to export.")
+            raise UsageError(f"{file} holds no dataset {dataset} of this program; there is nothing to copy.")
         found = " UNION ".join(f"SELECT tenant FROM {name}" for name in asked)
         return [row[0] for row in connection.execute(f"{found} ORDER BY tenant").fetchall()]
 
@@ -209,8 +209,8 @@ def _ensure_no_loads_of_its_own(ours: set[str], tenant: str, there: _There, wher
     if others := set(there.keys["load_audit"]["run_id"].to_pylist()) - ours:
         raise WarehouseError(
             f"{where} has {len(others)} loads of tenant {tenant} that this warehouse knows nothing of: loads go on "
-            "there already. Exporting again would take its jobs and cursors back; nothing was copied. Load there, or "
-            "export into another dataset with --dataset."
+            "there already. Copying again would take its jobs and cursors back; nothing was copied. Load there, or "
+            "copy into another dataset with --dataset."
         )
 
 

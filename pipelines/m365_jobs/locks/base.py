@@ -47,7 +47,7 @@ def refuse_age(min_age: timedelta | None, destination_type: str) -> None:
         UsageError: saying what it is for.
     """
     if min_age and not has_leases(destination_type):
-        raise UsageError("--min-age-minutes is for workers that share a warehouse in PostgreSQL or a lake.")
+        raise UsageError("--skip-loaded-within is for workers that share a warehouse in PostgreSQL or a lake.")
 
 
 class Lease:

@@ -45,7 +45,7 @@ def load_dag(
         interval_runs: Values of Airflow's ``DagRunType``: backfill, scheduled, manual, asset_triggered.
         destination: As ``--destination``.
         dataset: As ``--dataset``.
-        min_age: As ``--all-tenants --min-age-minutes``, so for a warehouse in PostgreSQL or a lake unless it is 0:
+        min_age: As ``--all-tenants --skip-loaded-within``, so for a warehouse in PostgreSQL or a lake unless it is 0:
             a tenant that another worker is at, or has loaded less than that ago, is skipped. Unset: it is waited for.
             Retries go by 0, since a failed load counts as a load; what loads a data interval is never skipped.
         task_arguments: Of the mapped task: ``executor_config``, ``queue``, ``pool``, ``retries`` and the like.

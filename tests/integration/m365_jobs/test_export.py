@@ -68,7 +68,7 @@ def test_the_command_that_it_says_goes_on_there(
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load")
     found = re.search(
-        r"Go on there with: m365-jobs (.*)\n", user.run("export", "--destination", "postgres", *more).stderr
+        r"Go on there with: m365-jobs (.*)\n", user.run("copy", "--destination", "postgres", *more).stderr
     )
     assert found is not None
     assert ": 0 new, 0 changed" in user.run(*found[1].split()).stderr
@@ -163,7 +163,7 @@ def test_one_tenant_can_be_exported_by_itself(here: Place) -> None:
 
 
 def test_an_export_to_itself_or_of_nothing_is_refused(here: Place) -> None:
-    with pytest.raises(UsageError, match="no DuckDB warehouse to export"):
+    with pytest.raises(UsageError, match="no DuckDB warehouse to copy"):
         export("filesystem", None, here.said.append)
     with Simulator(make_world(20, seed=45, now=NOW)) as simulator:
         here.load(simulator, **SETTINGS)
@@ -177,7 +177,7 @@ def test_the_command_says_what_it_copied_and_how_to_go_on(
     user = desk(simulator)
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     user.run("load")
-    said = user.run("export", "--destination", "filesystem").stderr
+    said = user.run("copy", "--destination", "filesystem").stderr
     count = len(simulator.world.visible())
     assert re.search(
         rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, .*reconciliations 0\.", said
@@ -194,7 +194,7 @@ def test_an_export_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk
     simulator.fault = gate
     load = start(user, "load")
     assert gate.reached.wait(60)
-    export = start(user, "export", "--destination", "filesystem")
+    export = start(user, "copy", "--destination", "filesystem")
     assert "Another load of m365_jobs is running; waiting" in line_with(export, "Another load")
     gate.open.set()
     assert [one.communicate(timeout=120) and one.returncode for one in (load, export)] == [0, 0]
@@ -211,7 +211,7 @@ def test_an_export_waits_for_a_load_into_its_destination_on_another_machine(
     elsewhere = Desk(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
     load = start(elsewhere, "load", "--destination", "postgres")
     assert gate.reached.wait(60)
-    export = start(user, "export", "--destination", "postgres")
+    export = start(user, "copy", "--destination", "postgres")
     assert f"Another load of tenant default is running ({socket.gethostname()}, process {load.pid}" in line_with(
         export, "Waiting for it"
     )

@@ -498,7 +498,7 @@ def test_findings_of_the_newest_load_are_named_by_health_status_and_check_until_
             failed
         ]
         assert f"Finding: contoso: {failed}." in " ".join(user.run("status").stdout.split())
-        assert f"ok    findings: contoso: {failed}" in user.run("check").stdout
+        assert f"warn  findings: contoso: {failed}" in user.run("check").stdout
         # A failed load has looked at nothing.
         simulator.fault = lambda asked: Answer(403)
         user.run("load", code=1)

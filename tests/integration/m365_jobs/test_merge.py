@@ -1,7 +1,6 @@
 """Jobs with very many errors: a load replaces them in the time and memory that their number asks for."""
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest

@@ -109,13 +109,13 @@ def test_as_many_tenants_are_loaded_at_once_as_one_says(desk: Sit) -> None:
             seen.append(len(first.asked))
 
         second.fault = look
-        user.run("load", "--all-tenants", "--side-by-side", "1")
+        user.run("load", "--all-tenants", "--parallel-tenants", "1")
         assert seen[0] == len(first.asked)
         # Neither goes on before both have begun.
         both = threading.Barrier(2)
         for one in (first, second):
             one.fault = Once(both)
-        user.run("load", "--all-tenants", "--side-by-side", "2")
+        user.run("load", "--all-tenants", "--parallel-tenants", "2")
         assert not both.broken
 
 

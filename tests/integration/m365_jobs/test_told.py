@@ -79,7 +79,9 @@ def test_a_tenant_that_is_named_where_none_is_configured(simulator: Simulator, d
     assert "No tenants are configured." in desk(simulator).run("load", "--tenant", "contoso", code=2).stderr
 
 
-def test_check_tells_of_settings_that_are_none(simulator: Simulator, desk: Sit) -> None:
+def test_unknown_settings_are_warned_of_by_load_health_and_check_and_refused_with_strict(
+    simulator: Simulator, desk: Sit
+) -> None:
     user = desk(simulator)
     (user.folder / ".dlt").mkdir()
     mine = "[sources.avepoint_m365]\ntenant = 'contoso'\nexpected_object_type = ['teams']\nmax_data_age_hours = 9\n"
@@ -87,13 +89,23 @@ def test_check_tells_of_settings_that_are_none(simulator: Simulator, desk: Sit) 
     mine += "[sources.avepoint_m365.tenants.contoso]\ndata_center = 'we'\n"
     (user.folder / ".dlt" / "config.toml").write_text(mine)
     user.set(datacenter="we", object_types='["teams"]')
-    assert [line for line in user.run("check").stdout.splitlines() if " settings: " in line] == [
-        "ok    settings: sources.avepoint_m365.datacenter is no setting of this program. Did you mean 'data_center'?",
-        "ok    settings: sources.avepoint_m365.expected_object_type is no setting of this program. Did you mean "
-        "'expected_object_types'?",
-        "ok    settings: sources.avepoint_m365.protection.allowed_age is no setting of this program. Did you mean "
-        "'allowed_age_hours'?",
+    section = "Unknown setting: sources.avepoint_m365"
+    unknown = [
+        f"{section}.datacenter is ignored. Did you mean 'data_center'?",
+        f"{section}.expected_object_type is ignored. Did you mean 'expected_object_types'?",
+        f"{section}.protection.allowed_age is ignored. Did you mean 'allowed_age_hours'?",
     ]
+    for command in ("load", "health"):
+        assert user.run(command, "--strict", code=2).stderr == f"Error (config): {' '.join(unknown)}\n"
+    assert not (user.folder / "m365_warehouse.duckdb").exists()
+    settings = [line for line in user.run("check", "--strict", code=2).stdout.splitlines() if " settings: " in line]
+    assert settings == [f"FAIL  settings: {text}" for text in unknown]
+    settings = [line for line in user.run("check").stdout.splitlines() if " settings: " in line]
+    assert settings == [f"warn  settings: {text}" for text in unknown]
+    for command in ("load", "health"):
+        code = 0 if command == "load" else 4
+        said = user.run(command, code=code).stderr
+        assert said.splitlines()[: len(unknown)] == [f"Warning: {text}" for text in unknown]
 
 
 @pytest.mark.parametrize("ending", ["html", "png", "pdf"])
