@@ -1,14 +1,33 @@
 # `make run` and `make test` work from a fresh clone with nothing but Python 3.11+ and make.
 PYTHON ?= python3
 PY := .venv/bin/python
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+EDITABLE := --no-deps --no-build-isolation --editable .
+LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
+EXTRAS := reports notebook prompt prometheus postgres lake docs release
+UV ?= uv
 
-.PHONY: run test costs crashes test-workers test-dagster test-airflow lint setup bench docs pictures lock lock-dagster lock-airflow clean
+.PHONY: run test test-all test-slow setup lint lint-text costs crashes test-workers test-dagster test-airflow test-lowest
+.PHONY: bench docs site pictures wheel check-wheel sbom lock lock-dagster lock-airflow lock-extras clean
 
-run: .venv/.installed
+# ---- use
+
+run: .venv/.core
 	$(PY) -m m365_jobs demo
 
+setup: .venv/.setup
+
+# ---- test
+
 test: .venv/.tested lint
-	$(PY) -m pytest -n 2 --dist worksteal
+	$(PY) -m pytest -n 2 --dist worksteal tests/unit tests/integration
+	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
+
+test-all: test test-slow test-dagster test-airflow
+	@echo "Not run: make crashes, make test-workers, make costs, make bench, make test-lowest."
+
+test-slow: .venv/.tested
+	$(PY) -m pytest -n 2 --dist worksteal tests/browser tests/chaos
 
 # Dagster and what it needs of versions lives in an environment of its own.
 test-dagster: .venv-dagster/.installed
@@ -18,11 +37,19 @@ test-dagster: .venv-dagster/.installed
 test-airflow: .venv-airflow/.installed
 	.venv-airflow/bin/python -m pytest tests/orchestrators/airflow
 
+# The lowest versions that pyproject.toml allows.
+test-lowest: .venv/bin/python
+	$(PYTHON) -m venv .venv-lowest
+	$(UV) pip compile pyproject.toml --extra build --extra test --extra prompt --extra prometheus --python-version 3.11 \
+	  --resolution lowest-direct --no-annotate --no-header --no-emit-index-url --output-file .venv-lowest/lowest.txt
+	.venv-lowest/bin/python $(PIP_INSTALL) --requirement .venv-lowest/lowest.txt
+	.venv-lowest/bin/python $(PIP_INSTALL) $(EDITABLE)
+	.venv-lowest/bin/python -m pytest -n 2 tests/unit tests/integration/avepoint_m365
+
 lint: .venv/.tested
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-
 
 crashes: .venv/.tested
 	M365_JOBS_KILL_EVERY=1 $(PY) -m pytest tests/chaos/test_crashes.py
@@ -36,56 +63,92 @@ costs: .venv/.tested
 bench: .venv/.tested
 	$(PY) benchmarks/run.py
 
+# ---- documents
+
 docs: .venv/.tested
 	$(PY) -m m365_jobs.marts.docs docs/warehouse.md
+
+# The documentation site in ./site: no address outside it is needed to read it.
+site: .venv/.tested
+	$(PY) -m tests.support.reference docs/reference
+	$(PY) -m mkdocs build --quiet --strict
 
 # Those of the README; to be looked at before they are kept.
 pictures: .venv/.tested
 	$(PY) -m tests.browser.pictures
 
-setup: .venv/.tested
+# ---- release
+
+wheel: .venv/.tested
+	rm -rf dist
+	$(PY) -m hatchling build --target sdist --target wheel
+
+# The wheel alone, in a clean environment with the locked versions.
+check-wheel: wheel
+	$(PY) -m tests.support.check_wheel
+
+# What a wheel of this version installs, as CycloneDX.
+sbom: .venv/.tested
+	$(PY) -m cyclonedx_py requirements requirements-core.lock --pyproject pyproject.toml --output-file dist/sbom.cdx.json
+
+# ---- environments
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || \
 	  { echo "Python's venv module is needed (on Debian: apt-get install python3-venv)"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo "Creating .venv."
+	@$(PYTHON) -m venv .venv
 
-.venv/.installed: .venv/bin/python pyproject.toml requirements.lock
-	$(PY) -m pip install --quiet --require-hashes --requirement requirements.lock
-	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+.venv/.core: .venv/bin/python pyproject.toml requirements-core.lock
+	@echo "Installing the locked packages of requirements-core.lock into .venv (about 350 MB)."
+	@$(PY) $(PIP_INSTALL) --require-hashes --requirement requirements-core.lock
+	@$(PY) $(PIP_INSTALL) $(EDITABLE)
 	@touch $@
 
-.venv/.tested: .venv/.installed
+.venv/.setup: .venv/bin/python pyproject.toml requirements.lock
+	@echo "Installing the locked packages of requirements.lock into .venv (every extra but the orchestrators)."
+	@$(PY) $(PIP_INSTALL) --require-hashes --requirement requirements.lock
+	@$(PY) $(PIP_INSTALL) $(EDITABLE)
+	@touch $@ .venv/.core
+
+.venv/.tested: .venv/.setup
 	@touch $@
 
 .venv-dagster/.installed: .venv/bin/python pyproject.toml requirements-dagster.lock
 	$(PYTHON) -m venv .venv-dagster
-	.venv-dagster/bin/python -m pip install --quiet --require-hashes --requirement requirements-dagster.lock
-	.venv-dagster/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	.venv-dagster/bin/python $(PIP_INSTALL) --require-hashes --requirement requirements-dagster.lock
+	.venv-dagster/bin/python $(PIP_INSTALL) $(EDITABLE)
 	@touch $@
 
 .venv-airflow/.installed: .venv/bin/python pyproject.toml requirements-airflow.lock
 	$(PYTHON) -m venv .venv-airflow
-	.venv-airflow/bin/python -m pip install --quiet --require-hashes --requirement requirements-airflow.lock
-	.venv-airflow/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	.venv-airflow/bin/python $(PIP_INSTALL) --require-hashes --requirement requirements-airflow.lock
+	.venv-airflow/bin/python $(PIP_INSTALL) $(EDITABLE)
 	@touch $@
 
-# Keeps the pins that still fit; wants uv. The orchestrators are not in it: they bring versions of their own.
-lock:
-	uv pip compile pyproject.toml --extra build --extra test --extra postgres --extra lake --universal \
-	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file requirements.lock
+# ---- lock files: the pins that still fit are kept; wants uv (pip install uv)
 
+lock:
+	$(UV) pip compile pyproject.toml --extra build --extra test $(EXTRAS:%=--extra %) $(LOCK) --output-file requirements.lock
+	$(MAKE) lock-extras lock-dagster lock-airflow
+	@! grep -l 'index-url\|extra-index' requirements*.lock
+
+lock-extras:
+	$(UV) pip compile pyproject.toml --extra build --constraint requirements.lock $(LOCK) --output-file requirements-core.lock
+	for extra in reports notebook postgres lake; do \
+	  $(UV) pip compile pyproject.toml --extra build --extra $$extra --constraint requirements.lock $(LOCK) \
+	    --output-file requirements-$$extra.lock || exit 1; done
+
+# The orchestrators are not in requirements.lock: they bring versions of their own.
 lock-dagster:
-	uv pip compile pyproject.toml --extra build --extra test --extra postgres --extra dagster --universal \
-	  --python-version 3.11 --constraint requirements.lock --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --output-file requirements-dagster.lock
+	$(UV) pip compile pyproject.toml --extra build --extra test --extra postgres --extra dagster $(LOCK) \
+	  --constraint requirements-postgres.lock --output-file requirements-dagster.lock
 
 lock-airflow:
-	uv pip compile pyproject.toml --extra build --extra test --extra postgres --extra airflow --universal \
-	  --python-version 3.11 --constraint requirements.lock --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --output-file requirements-airflow.lock
+	$(UV) pip compile pyproject.toml --extra build --extra test --extra postgres --extra airflow $(LOCK) \
+	  --constraint requirements-postgres.lock --output-file requirements-airflow.lock
 
 clean:
-	rm -rf .venv .venv-dagster .venv-airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site

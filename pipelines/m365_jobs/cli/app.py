@@ -51,7 +51,10 @@ def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"m365-jobs {version('avepoint-m365-jobs')}")
+        typer.echo(
+            f"m365-jobs {version('avepoint-m365-jobs')} (dlt {version('dlt')}, duckdb {version('duckdb')}, "
+            f"Python {sys.version.split()[0]})"
+        )
         raise typer.Exit
 
 

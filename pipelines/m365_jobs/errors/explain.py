@@ -51,6 +51,20 @@ EXTRAS = {"postgres": "postgres", "deltalake": "lake", "pyiceberg": "lake"}
 """Extras of dlt that are extras of this project under another name."""
 
 
+EXTRA_OF_MODULE = {
+    **dict.fromkeys(("altair", "vl_convert", "starlette", "uvicorn", "anyio", "jinja2", "markupsafe"), "reports"),
+    **dict.fromkeys(("weasyprint", "pypdfium2", "PIL"), "reports"),
+    "marimo": "notebook",
+    "prompt_toolkit": "prompt",
+    "prometheus_client": "prometheus",
+    **dict.fromkeys(("psycopg2",), "postgres"),
+    **dict.fromkeys(("deltalake", "pyiceberg", "sqlalchemy"), "lake"),
+    **dict.fromkeys(("dagster", "dagster_dlt"), "dagster"),
+    "airflow": "airflow",
+}
+"""Module to the extra of this project that installs it."""
+
+
 NO_INTERVAL = (
     "DLT_ALLOW_EXTERNAL_SCHEDULERS leaves it to a scheduler what to load, and none says so. Set both "
     "DLT_INTERVAL_START and DLT_INTERVAL_END, or unset all three to load what is new."
@@ -114,6 +128,8 @@ def explain(error: BaseException) -> Failure:
             return Failure("destination", str(one), FAILED)
         if isinstance(one, DataValidationError):
             return Failure("destination", _contract(one), FAILED)
+        if isinstance(one, ModuleNotFoundError) and str(one.name).split(".")[0] in EXTRA_OF_MODULE:
+            return Failure("config", _extra_missing(str(one.name)), WRONG_USAGE)
         if isinstance(one, MissingDependencyException):
             return Failure("config", _not_installed(one), WRONG_USAGE)
         if isinstance(one, NotificationError):
@@ -164,6 +180,11 @@ def _contract(error: DataValidationError) -> str:
         "that it has in the warehouse. Columns and their types are a promise, so nothing was written. Load into "
         "another dataset with --dataset, and please report this."
     )
+
+
+def _extra_missing(module: str) -> str:
+    package = module.split(".")[0]
+    return f"{package} is not installed. Run: pip install 'avepoint-m365-jobs[{EXTRA_OF_MODULE[package]}]'"
 
 
 def _not_installed(error: MissingDependencyException) -> str:
