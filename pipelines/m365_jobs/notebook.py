@@ -16,7 +16,7 @@ def _():
     from m365_jobs.warehouse import pipeline as warehouse
     from m365_jobs.warehouse.tenant_scope import open_scope
 
-    pipeline = warehouse.open_pipeline(warehouse.configured_tenant())
+    pipeline = warehouse.open_warehouse()
 
     def ask(sql):
         """The rows of a query in DuckDB's dialect, with the bare names of tables and views, on any destination."""

@@ -15,14 +15,11 @@ import typer
 from m365_jobs.cli.options import Dataset, Destination, Format, OnlyTenants, Verbose, failures
 
 if TYPE_CHECKING:
-    import dlt
-
     from m365_jobs.health.evaluate import Evaluation
+    from m365_jobs.warehouse.target import Target
 
 
-def send(
-    evaluation: Evaluation, pipeline: dlt.Pipeline, tenants: Sequence[str], *, every_channel: bool, slack: bool
-) -> None:
+def send(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], *, every_channel: bool, slack: bool) -> None:
     """Send what changed to all channels, to Slack, or to both.
 
     Raises:
@@ -71,7 +68,7 @@ def acknowledge(
         from m365_jobs.health.alerts.notify import acknowledge as record
         from m365_jobs.warehouse import pipeline as warehouse
 
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        pipeline = warehouse.open_warehouse(destination, dataset)
         until = datetime.now(UTC) + _duration(lasting)
         acknowledged = record(pipeline, alert, owner, until, note)
         typer.echo(
@@ -92,7 +89,7 @@ def alerts(
         from m365_jobs.health.alerts import notify, show
         from m365_jobs.warehouse import pipeline as warehouse
 
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        pipeline = warehouse.open_warehouse(destination, dataset)
         if resend:
             count = notify.resend(pipeline)
             typer.echo(f"Due again: {count}. The next m365-jobs health --notify sends them.", err=True)

@@ -32,6 +32,7 @@ from m365_jobs.cli.options import (
     Tenants,
     Until,
     Verbose,
+    Wait,
     check_settings,
     duration,
     failures,
@@ -153,15 +154,17 @@ def demo(
 def status(
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
     tenant: OnlyTenants = None,
+    wait: Wait = 30.0,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
     """Cursors, last loads, completeness, open jobs and rows."""
     with failures(verbose):
+        from m365_jobs.cli.progress import say
         from m365_jobs.health.status import read, tables
 
-        found = read(destination, dataset, tenant or ())
+        found = read(destination, dataset, tenant or (), wait, say)
         if format is Format.json:
             typer.echo(json.dumps(found, default=_iso, indent=2))
         else:
@@ -181,6 +184,7 @@ def health(
         bool, typer.Option("--notify", help="Send what changed to every channel in [alerts.channels].")
     ] = False,
     slack: Annotated[bool, typer.Option("--slack", help="Send what changed to Slack.")] = False,
+    wait: Wait = 30.0,
     destination: Destination = None,
     dataset: Dataset = None,
     strict: Strict = False,
@@ -189,11 +193,12 @@ def health(
     """Is everything protected? Exits 4 where it is not, or where that cannot be said."""
     with failures(verbose):
         check_settings(strict=strict)
+        from m365_jobs.cli.progress import say
         from m365_jobs.health import output
         from m365_jobs.health.evaluate import evaluate
         from m365_jobs.warehouse import pipeline as warehouse
 
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
         found = evaluate(pipeline, tenant or (), max_age_hours)
         if format is Format.json:
             typer.echo(json.dumps(output.as_json(found), default=_iso, indent=2))
@@ -276,6 +281,7 @@ def query(
     format: Annotated[
         RowFormat, typer.Option(help="How to print it; a table ends after 1,000 rows.")
     ] = RowFormat.table,
+    wait: Wait = 30.0,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
@@ -287,11 +293,12 @@ def query(
     if sql is not None and file is not None:
         raise typer.BadParameter("Give the SQL or --file, not both.")
     with failures(verbose):
+        from m365_jobs.cli.progress import say
         from m365_jobs.warehouse import pipeline as warehouse
 
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
         if sql is None and file is None and sys.stdin.isatty():
             from m365_jobs.cli import shell
 
@@ -326,17 +333,19 @@ def report(
     mail: Annotated[
         bool, typer.Option("--mail", help="Send it through the e-mail channel of [alerts.channels].")
     ] = False,
+    wait: Wait = 30.0,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
     """Write one file with the charts: HTML that opens offline, PNG or PDF."""
     with failures(verbose):
+        from m365_jobs.cli.progress import say
         from m365_jobs.reports import report
         from m365_jobs.reports.metrics import Filter
         from m365_jobs.warehouse import pipeline as warehouse
 
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
         report.write(path, pipeline, Filter(tuple(tenant or ()), days=days), report.timezone(timezone))
         if mail:
             alerts.mail_file(path)
@@ -358,7 +367,8 @@ def dashboard(
         from m365_jobs.reports.dashboard import serve
         from m365_jobs.warehouse import pipeline as warehouse
 
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        # The dashboard shows what it has until a load is done.
+        pipeline = warehouse.open_warehouse(destination, dataset, wait=0)
         serve(pipeline, tuple(tenant or ()), host, port)
 
 

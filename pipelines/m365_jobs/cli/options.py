@@ -78,6 +78,10 @@ ParallelTenants = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse unknown settings with exit code 2 instead of a warning.")
 ]
+Wait = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds to wait while a load writes into a DuckDB file. Example: --wait 120"),
+]
 Concurrency = Annotated[
     int | None,
     typer.Option(min=1, help="Requests under way at most, for each API host; the configuration's, or 8, where unset."),

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dlt
 import sqlglot
 from dlt.common.destination.exceptions import DestinationException
 from dlt.destinations.exceptions import DatabaseException
@@ -30,7 +29,7 @@ Show = Callable[[Answer], None]
 Tell = Callable[[BaseException], object]
 
 
-def run(pipeline: dlt.Pipeline, show: Show, tell: Tell) -> None:
+def run(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
     """Asks for statements until the user leaves. ``show`` prints an answer, ``tell`` says what went wrong with one.
 
     The warehouse is open only while a statement runs: a load need not wait for a prompt that somebody left open.
@@ -54,7 +53,7 @@ def run(pipeline: dlt.Pipeline, show: Show, tell: Tell) -> None:
             _run_one(pipeline, text, words, show, tell)
 
 
-def _run_one(pipeline: dlt.Pipeline, text: str, words: Words, show: Show, tell: Tell) -> None:
+def _run_one(pipeline: warehouse.Target, text: str, words: Words, show: Show, tell: Tell) -> None:
     try:
         with open_reader(pipeline) as reader:
             with answer(reader, text) as found:
@@ -67,7 +66,7 @@ def _run_one(pipeline: dlt.Pipeline, text: str, words: Words, show: Show, tell: 
         tell(error)
 
 
-def _learn(pipeline: dlt.Pipeline, words: Words) -> None:
+def _learn(pipeline: warehouse.Target, words: Words) -> None:
     try:
         with open_reader(pipeline) as reader:
             words.names = held(reader)
@@ -118,7 +117,7 @@ def _history(folder: Path) -> History:
     return FileHistory(file)
 
 
-def _let_queries_be_stopped(pipeline: dlt.Pipeline) -> None:
+def _let_queries_be_stopped(pipeline: warehouse.Target) -> None:
     """psycopg2 waits for the server where no Ctrl+C reaches it, unless it is told how to wait."""
     if dialect(pipeline) == "postgres":
         try:

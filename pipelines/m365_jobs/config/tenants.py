@@ -1,13 +1,16 @@
-"""Tenants of a managed service provider: sections of the configuration, each inheriting what it does not set."""
+"""Tenants of a managed service provider: sections of the configuration, each inheriting the keys that it lacks."""
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from typing import Any, TypedDict, cast
 
 import dlt
+from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import SECTION, AvePointCredentials, unknown
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.configuration import with_config
@@ -15,7 +18,7 @@ from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedExcept
 from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse.pipeline import configured_tenant
 
 TENANTS = f"{SECTION}.tenants"
@@ -27,7 +30,7 @@ KEYS: Mapping[str, type] = {
     **dict.fromkeys(("lag_hours", "max_open_days"), float),
     **dict.fromkeys(("page_size", "concurrency"), int),
 }
-"""What a tenant may set for itself, beside ``credentials`` and ``trusted_hosts``, which are secret."""
+"""Keys of a tenant's section and their types, beside ``credentials`` and ``trusted_hosts``, which are secret."""
 
 CALENDAR_KEYS = ("timezone", "backup_window")
 """Keys of a tenant that the source has no use for; ``m365_jobs.config.calendar`` reads them."""
@@ -41,31 +44,90 @@ _CREDENTIALS = {
 _VARIABLES = TENANTS.replace(".", "__").upper() + "__"
 
 
+class SourceSettings(TypedDict, total=False):
+    """Settings of the source for one tenant, as keyword arguments of ``avepoint_m365``."""
+
+    tenant: str
+    credentials: AvePointCredentials
+    data_center: str
+    environment: str
+    base_url: str
+    token_url: str
+    endpoint: str
+    start_date: str
+    locations: list[str]
+    object_types: list[str]
+    expected_object_types: list[str]
+    ignored_object_types: list[str]
+    trusted_hosts: list[str]
+    split_job_types: bool
+    keep_unknown_fields: bool
+    lag_hours: float
+    max_open_days: float
+    page_size: int
+    concurrency: int
+
+
 @dataclass(frozen=True)
 class Tenant:
     """A tenant, with a section of its own or, like the one that the configuration names, without."""
 
     name: str
     has_section: bool = False
+    shared: SourceSettings = field(default_factory=SourceSettings, compare=False)
+    """Settings above the tenants' sections, if they were resolved for all tenants at once."""
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the source that are its own. Read when they are asked for, so that a section that cannot be
-        is the failure of its tenant alone.
+    def settings(self) -> SourceSettings:
+        """Return the settings of the source that are the tenant's own.
 
-        Its credentials are its own as a whole, or those of the section above as a whole.
+        They are read on demand, so that an invalid section is the failure of its tenant alone. Credentials are those
+        of the section as a whole, or those of the section above as a whole.
 
         Raises:
-            ConfigurationError: for a key that no source has, or credentials that lack something.
+            ConfigurationError: for an unknown key, a label with stray white space, or incomplete credentials.
         """
-        own: dict[str, Any] = {"tenant": self.name}
+        refuse_white_space(self.name, f"{TENANTS}.{self.name!r}" if self.has_section else f"{SECTION}.tenant")
+        own: dict[str, Any] = {**self.shared, "tenant": self.name}
         if not self.has_section:
-            return own
+            return cast(SourceSettings, own)
         _refuse_unknown_keys(self.name)
-        own |= {key: setting(self.name, key, kind) for key, kind in KEYS.items()}
-        own["trusted_hosts"] = setting(self.name, "trusted_hosts", list, secret=True)
-        own["credentials"] = _credentials(self.name)
-        return {key: value for key, value in own.items() if value is not None}
+        found = {key: setting(self.name, key, kind) for key, kind in KEYS.items()}
+        found["trusted_hosts"] = setting(self.name, "trusted_hosts", list, secret=True)
+        found["credentials"] = _credentials(self.name)
+        own |= {key: value for key, value in found.items() if value is not None}
+        return cast(SourceSettings, own)
+
+
+def resolve_all(tenants: Sequence[Tenant]) -> list[Tenant]:
+    """Return the tenants with the settings above their sections resolved once, instead of once for each tenant.
+
+    An invalid shared setting is left to the load of each tenant, which names it.
+    """
+    shared = SourceSettings()
+    for key, kind in KEYS.items():
+        try:
+            value: Any = dlt.config.get(f"{SECTION}.{key}", kind)
+        except ConfigValueCannotBeCoercedException:
+            continue
+        default = _DEFAULTS[key].default
+        if (value := default if value is None else value) is not None:
+            shared[key] = value  # type: ignore[literal-required]
+    return [Tenant(tenant.name, tenant.has_section, shared) for tenant in tenants]
+
+
+_DEFAULTS = inspect.signature(avepoint_m365).parameters
+
+
+def refuse_white_space(label: str, key: str) -> None:
+    """Refuse a label with white space that cannot be seen: two labels would look like one.
+
+    Raises:
+        ConfigurationError: with the label as it should be.
+    """
+    plain = " ".join(label.split())
+    if label.strip() and plain != label:
+        raise ConfigurationError(f"{key}: the label {label!r} has stray white space. Write {plain!r}.")
 
 
 def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
@@ -136,8 +198,17 @@ def setting(tenant: str, key: str, kind: Any, *inner: str, secret: bool = False)
         value, _ = provider.get_value(key, kind, "", *TENANTS.split("."), tenant, *inner)
         if value is not None:
             # Of credentials no value may get into the words of an error.
-            return value if inner else deserialize_value(f"tenants.{tenant}.{key}", value, kind)
+            return as_text(value) if inner else deserialize_value(f"tenants.{tenant}.{key}", value, kind)
     return None
+
+
+def as_text(value: Any) -> Any:
+    """Return dates, numbers and booleans of TOML as the text that they were written as; other values as they are."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _credentials(tenant: str) -> AvePointCredentials | None:
@@ -146,12 +217,14 @@ def _credentials(tenant: str) -> AvePointCredentials | None:
         whole = setting(tenant, "credentials", dict, secret=True) or {}
     except ConfigValueCannotBeCoercedException:
         raise ConfigurationError(f"{TENANTS}.{tenant}.credentials is neither a section nor JSON.") from None
-    own = {key: whole.get(key) for key in _CREDENTIALS}
+    own = {key: as_text(whole.get(key)) for key in _CREDENTIALS}
     for key, secret in _CREDENTIALS.items():
         value = setting(tenant, key, TSecretStrValue if secret else str, "credentials", secret=secret)
         own[key] = own[key] if value is None else value
     if all(value is None for value in own.values()) and setting(tenant, "credentials", dict) is None:
         return None
+    if wrong := [key for key, value in own.items() if value is not None and not isinstance(value, str)]:
+        raise ConfigurationError(f"{TENANTS}.{tenant}.credentials.{wrong[0]} is not a text.")
     credentials = AvePointCredentials(**own)
     credentials.resolve()
     credentials.identity(f"{TENANTS}.{tenant}")

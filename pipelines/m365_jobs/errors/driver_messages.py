@@ -117,6 +117,12 @@ def needs_smaller_chunks(words: str) -> bool:
     return bool(re.search(MEMORY, words, re.IGNORECASE))
 
 
+def in_use(error: BaseException) -> bool:
+    """Return whether another process has the DuckDB file open; Windows says it in its own words."""
+    text = str(error).lower()
+    return "lock on file" in text or "used by another process" in text
+
+
 def explain(words: str) -> str:
     """One paragraph on a destination's refusal: what it means, the driver's own words, the cure."""
     # PostgreSQL shows where in the statement, which is none of the user's; delta-rs paints in colours, and adds its

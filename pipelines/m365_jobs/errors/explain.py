@@ -30,13 +30,33 @@ from dlt.load.exceptions import LoadClientJobException
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs.errors import driver_messages
+from m365_jobs.errors.exceptions import (
+    FAILED,
+    FINE,
+    INCOMPLETE,
+    INTERRUPTED,
+    UNHEALTHY,
+    WRONG_USAGE,
+    NotificationError,
+    QueryError,
+    UsageError,
+    WarehouseError,
+)
 
-FINE, FAILED, WRONG_USAGE, INCOMPLETE, UNHEALTHY = 0, 1, 2, 3, 4
-"""Exit codes of the command line; the last is ``health``'s."""
-
-INTERRUPTED = 130
-"""The exit code of what Ctrl+C ended, as shells have it."""
-
+__all__ = [
+    "FAILED",
+    "FINE",
+    "INCOMPLETE",
+    "INTERRUPTED",
+    "UNHEALTHY",
+    "WRONG_USAGE",
+    "Failure",
+    "NotificationError",
+    "QueryError",
+    "UsageError",
+    "WarehouseError",
+    "explain",
+]
 
 TYPES = {
     "int": "a whole number",
@@ -73,26 +93,6 @@ NO_INTERVAL = (
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a disk says that is full, or a file that may not grow."""
-
-
-class UsageError(Exception):
-    """The command line or the configuration cannot work as given."""
-
-
-class WarehouseError(Exception):
-    """The warehouse cannot be used: missing, locked by another program, or not ours."""
-
-
-class NotificationError(Exception):
-    """A message could not be handed over."""
-
-
-class QueryError(Exception):
-    """A query of the user's that is refused, or that the destination cannot run."""
-
-    def __init__(self, text: str, exit_code: int) -> None:
-        super().__init__(text)
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -223,12 +223,6 @@ def _of_another_type(error: ConfigValueCannotBeCoercedException) -> str:
 def _first_paragraph(error: BaseException) -> str:
     text = str(error).strip().split("\n\n")[0]
     return re.sub(r"\s+", " ", text)[:500]
-
-
-def in_use(error: BaseException) -> bool:
-    """Whether another process has the DuckDB file open; Windows says it in its own words."""
-    text = str(error).lower()
-    return "lock on file" in text or "used by another process" in text
 
 
 def _inner(error: BaseException) -> BaseException | None:

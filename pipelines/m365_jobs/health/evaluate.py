@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import dlt
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config import tenants
@@ -93,7 +92,7 @@ class Evaluation:
         return UNHEALTHY if self.problems else FINE
 
 
-def evaluate(pipeline: dlt.Pipeline, names: Sequence[str] = (), max_age_hours: float | None = None) -> Evaluation:
+def evaluate(pipeline: warehouse.Target, names: Sequence[str] = (), max_age_hours: float | None = None) -> Evaluation:
     """Evaluate the named tenants, or all that the configuration or the warehouse knows.
 
     Raises:
@@ -107,7 +106,7 @@ def evaluate(pipeline: dlt.Pipeline, names: Sequence[str] = (), max_age_hours: f
         return evaluate_scope(scope, pipeline, names, limit)
 
 
-def evaluate_scope(scope: Scope, pipeline: dlt.Pipeline, names: Sequence[str], limit: float) -> Evaluation:
+def evaluate_scope(scope: Scope, pipeline: warehouse.Target, names: Sequence[str], limit: float) -> Evaluation:
     """Evaluate through an open scope, such as that of the dashboard; ``limit`` is the allowed age of data in hours."""
     now = datetime.now(UTC)
     loaded = scope.held()
@@ -136,7 +135,7 @@ def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Ite
     return Completeness(never or (() if expected else ("this warehouse",)), tuple(failed), tuple(incomplete))
 
 
-def _unrecorded(pipeline: dlt.Pipeline, names: Iterable[str], scope: Scope) -> Iterator[Reason]:
+def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: Scope) -> Iterator[Reason]:
     """Yield the last loads that failed and of which the warehouse has no record.
 
     Most often the warehouse itself made them fail. Their rows wait on the machine that loads.

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-import dlt
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.connection import connect
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.config import AvePointCredentials
-from avepoint_m365.exceptions import RefusedParametersError, SourceError
-from dlt.common.configuration.exceptions import ConfigurationException
+from avepoint_m365.exceptions import RefusedParametersError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config import tenants
@@ -66,7 +65,7 @@ def findings(
         for tenant, found in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
             yield from (replace(one, what=f"{tenant.name}, {one.what}") if several else one for one in found)
     try:
-        pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+        pipeline = warehouse.open_warehouse(destination, dataset)
         with pipeline.destination_client() as target:
             ready = target.is_storage_initialized()
         where = warehouse.location(pipeline)
@@ -84,7 +83,7 @@ def _of_api(tenant: Tenant) -> tuple[Tenant, list[Finding]]:
 
 def _steps(tenant: Tenant) -> Iterator[Finding]:
     try:
-        own = tenant.settings
+        own: dict[str, Any] = dict(tenant.settings)
         # The source looks at all settings, and asks nothing.
         avepoint_m365(**own)
         connection = connect(**{key: own[key] for key in CONNECTING if key in own})
@@ -117,7 +116,7 @@ def _first_page(client: JobsClient) -> JobsPage:
         return client.ask({"pageSize": "10", "pageIndex": "1"})
 
 
-def _findings_of_loads(pipeline: dlt.Pipeline) -> Iterator[Finding]:
+def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[Finding]:
     """Yield a line for each unknown state, and for each finding of the newest load of each tenant."""
     try:
         with open_scope(pipeline) as scope:
@@ -152,8 +151,8 @@ def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         try:
             own = Tenant(name, name in sections).settings.get("credentials")
             ending = expiry(own or connect().credentials)
-        except (SourceError, ConfigurationException):
-            # Who looks at the warehouse needs no credentials of the API, and loads tell what is wrong with theirs.
+        except Exception:
+            # Readers need no credentials of the API, and one invalid section must not end health or status of all.
             continue
         if ending:
             yield name, ending.text

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import dlt
 from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.versioned_state import decompress_state
@@ -24,6 +23,7 @@ from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake
 from m365_jobs.warehouse.reader import Reader
+from m365_jobs.warehouse.target import READER_WAIT, Notify
 from m365_jobs.warehouse.tenant_scope import Scope, open_scope
 
 LOADS = """
@@ -67,7 +67,13 @@ Row = dict[str, Any]
 TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
 
 
-def read(destination: str | None = None, dataset: str | None = None, tenants: Sequence[str] = ()) -> dict[str, Any]:
+def read(
+    destination: str | None = None,
+    dataset: str | None = None,
+    tenants: Sequence[str] = (),
+    wait: float = READER_WAIT,
+    notify: Notify = lambda _: None,
+) -> dict[str, Any]:
     """Return everything that ``status`` shows of the named tenants, or of all.
 
     ``partitions`` and ``runs`` are lists of rows, ``tables`` the rows of each table, ``never_loaded`` names,
@@ -78,7 +84,7 @@ def read(destination: str | None = None, dataset: str | None = None, tenants: Se
     Raises:
         UsageError: for an unknown tenant.
     """
-    pipeline = warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+    pipeline = warehouse.open_warehouse(destination, dataset, wait, notify)
     with open_scope(pipeline, tenants) as scope:
         loaded = scope.held()
         about: dict[str, Any] = {
@@ -138,7 +144,7 @@ def _expiry(tenants: Iterable[str]) -> str | None:
     return "; ".join(text if name == default else f"{name}: {text}" for name, text in found.items()) or None
 
 
-def _cursors(pipeline: dlt.Pipeline, reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
+def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
     """The cursor of each location and object type of a tenant, from dlt's state in the warehouse."""
     held = _state(pipeline, reader, warehouse.pipeline_name(tenant))
     state: Any = decompress_state(held) if held else {}
@@ -152,7 +158,7 @@ def _cursors(pipeline: dlt.Pipeline, reader: Reader, tenant: str) -> dict[tuple[
     return cursors
 
 
-def _state(pipeline: dlt.Pipeline, reader: Reader, name: str) -> str | None:
+def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
     """The state that the warehouse holds of a pipeline, as dlt wrote it."""
     if lake.is_lake(pipeline):
         with pipeline.destination_client() as client:

@@ -65,8 +65,8 @@ def export(destination: str, dataset: str | None, say: Callable[[str], None], te
         UsageError: where there is no DuckDB warehouse, it is the destination itself, or does not hold a tenant.
         WarehouseError: where the destination has loads of its own, whose cursors would be taken back.
     """
-    origin = warehouse.open_pipeline(warehouse.DEFAULT_TENANT, "duckdb")
-    target = warehouse.open_pipeline(warehouse.DEFAULT_TENANT, destination, dataset)
+    origin = warehouse.open_warehouse("duckdb")
+    target = warehouse.open_warehouse(destination, dataset)
     file = warehouse.duckdb_file(origin)
     if file is None or not file.exists():
         raise UsageError(f"There is no DuckDB warehouse to copy: {file or 'the configured one'} is not a file.")

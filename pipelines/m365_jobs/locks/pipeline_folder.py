@@ -15,7 +15,8 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.destinations.exceptions import DestinationConnectionError
 from filelock import FileLock, Timeout
 
-from m365_jobs.errors.explain import WarehouseError, in_use
+from m365_jobs.errors.driver_messages import in_use
+from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.locks.base import Busy, Lease, Say
 from m365_jobs.locks.wait import pause
 

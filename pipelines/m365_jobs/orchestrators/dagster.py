@@ -22,7 +22,8 @@ from dlt.destinations.exceptions import DatabaseException
 
 from m365_jobs import marts
 from m365_jobs.config import tenants
-from m365_jobs.errors.explain import explain, in_use
+from m365_jobs.errors.driver_messages import in_use
+from m365_jobs.errors.explain import explain
 from m365_jobs.health.evaluate import evaluate
 from m365_jobs.load.run import Options, load
 from m365_jobs.load.summary import Summary

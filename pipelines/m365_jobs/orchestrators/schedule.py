@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dlt
 from avepoint_m365.config import SECTION
@@ -85,9 +84,8 @@ def plan(request: Request) -> Plan:
     """
     every, names = parse_every(request.every), request.tenants
     all_tenants = request.all_tenants or (not names and bool(tenants.configured()))
-    chosen = tenants.selected(names, every=all_tenants)
-    with TemporaryDirectory() as folder:
-        warehouse.open_pipeline(chosen[0].name, request.destination, request.dataset, folder=Path(folder))
+    tenants.selected(names, every=all_tenants)
+    warehouse.open_warehouse(request.destination, request.dataset)
     tasks, notes = _tasks(request, every, all_tenants)
     variables = [
         name

@@ -8,13 +8,13 @@ from html import escape
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import dlt
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.reports import charts, html, image
 from m365_jobs.reports.labels import moment
 from m365_jobs.reports.metrics import Figures, Filter, read
+from m365_jobs.warehouse.target import Target
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 ENDINGS = (".html", ".htm", ".png", ".pdf")
@@ -44,7 +44,7 @@ def kind(path: Path) -> str:
     return ending
 
 
-def write(path: Path, pipeline: dlt.Pipeline, chosen: Filter, zone: tzinfo) -> None:
+def write(path: Path, pipeline: Target, chosen: Filter, zone: tzinfo) -> None:
     """Writes the report of a warehouse.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import dlt
 import duckdb
 from dlt.destinations.exceptions import (
     DatabaseTerminalException,
@@ -17,9 +17,13 @@ from dlt.destinations.exceptions import (
 )
 
 from m365_jobs import marts
-from m365_jobs.errors.driver_messages import of_driver
+from m365_jobs.errors.driver_messages import in_use, of_driver
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake
+from m365_jobs.warehouse.target import Target, Warehouse
+
+POLL = 0.1
+"""Seconds between two attempts to open a DuckDB file that a load has open."""
 
 
 class Client(Protocol):
@@ -67,15 +71,15 @@ def in_utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
-def dialect(pipeline: dlt.Pipeline) -> str:
+def dialect(target: Target) -> str:
     """sqlglot's name of the SQL that a reader of this warehouse speaks; nothing is connected to."""
-    if lake.is_lake(pipeline) or warehouse.duckdb_file(pipeline):
+    if lake.is_lake(target) or warehouse.duckdb_file(target):
         return "duckdb"
-    return str(pipeline.destination.capabilities().sqlglot_dialect or "")
+    return str(target.destination.capabilities().sqlglot_dialect or "")
 
 
 @contextmanager
-def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+def open_reader(target: Target) -> Iterator[Reader]:
     """A connection that cannot write: DuckDB files are opened read-only, a lake is read into DuckDB through Arrow,
     and other destinations are asked for a read-only session where they have such a thing.
 
@@ -83,29 +87,29 @@ def open_reader(pipeline: dlt.Pipeline) -> Iterator[Reader]:
         DestinationUndefinedEntity: when something is asked of a warehouse that is not there yet.
         DatabaseException: where the destination cannot be reached or is locked.
     """
-    with opener(pipeline)() as reader:
+    with opener(target)() as reader:
         yield reader
 
 
-def opener(pipeline: dlt.Pipeline) -> Callable[[], AbstractContextManager[Reader]]:
+def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
     """What ``open_reader`` does, to be done again and again: finding out of what kind a warehouse is takes longer than
     many a question to it."""
-    if lake.is_lake(pipeline):
-        return lambda: _lake(pipeline)
-    if file := warehouse.duckdb_file(pipeline):
-        return lambda: _of_file(file, pipeline.dataset_name)
-    return lambda: _of_server(pipeline)
+    if lake.is_lake(target):
+        return lambda: _lake(target)
+    if file := warehouse.duckdb_file(target):
+        return lambda: _of_file(file, target)
+    return lambda: _of_server(target)
 
 
 @contextmanager
-def _of_file(file: Path, dataset: str) -> Iterator[Reader]:
-    with _opened(file) as connection:
-        yield Reader(_DuckDB(connection, dataset), "duckdb")
+def _of_file(file: Path, target: Target) -> Iterator[Reader]:
+    with _opened(file, target) as connection:
+        yield Reader(_DuckDB(connection, target.dataset_name), "duckdb")
 
 
 @contextmanager
-def _of_server(pipeline: dlt.Pipeline) -> Iterator[Reader]:
-    found: Any = pipeline.sql_client()
+def _of_server(target: Target) -> Iterator[Reader]:
+    found: Any = target.sql_client()
     with ExitStack() as stack:
         try:
             client = stack.enter_context(found)
@@ -121,34 +125,46 @@ def _of_server(pipeline: dlt.Pipeline) -> Iterator[Reader]:
 
 
 @contextmanager
-def open_in_load(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+def open_in_load(target: Target) -> Iterator[Reader]:
     """The same for a load's own questions. It has a DuckDB file open for writing, and DuckDB opens a file in one
     process either to read or to write; raises as ``open_reader`` does."""
-    if lake.is_lake(pipeline):
-        with _lake(pipeline) as reader:
+    if lake.is_lake(target):
+        with _lake(target) as reader:
             yield reader
     else:
-        with pipeline.sql_client() as client:
+        with target.sql_client() as client:
             yield Reader(client, client.capabilities.sqlglot_dialect or "")
 
 
 @contextmanager
-def _lake(pipeline: dlt.Pipeline) -> Iterator[Reader]:
+def _lake(target: Target) -> Iterator[Reader]:
     with duckdb.connect() as connection:
-        lake.register(pipeline, connection)
-        marts.define(connection, pipeline.dataset_name)
-        yield Reader(_DuckDB(connection, pipeline.dataset_name), "duckdb")
+        lake.register(target, connection)
+        marts.define(connection, target.dataset_name)
+        yield Reader(_DuckDB(connection, target.dataset_name), "duckdb")
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB file, read-only; an empty database where there is none, since reading makes no file."""
-    try:
-        connection = duckdb.connect(str(file), read_only=True) if file.exists() else duckdb.connect()
-    except duckdb.Error as error:
-        raise DatabaseTerminalException(error) from error
-    with connection:
+def _opened(file: Path, target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file read-only; an empty database if there is none, since reading makes no file."""
+    with _connected(file, target) as connection:
         yield connection
+
+
+def _connected(file: Path, target: Target) -> duckdb.DuckDBPyConnection:
+    """Return a connection, after the load that has the file open, if it ends within the wait of the target."""
+    wait = target.wait if isinstance(target, Warehouse) else 0.0
+    give_up, notified = time.monotonic() + wait, False
+    while True:
+        try:
+            return duckdb.connect(str(file), read_only=True) if file.exists() else duckdb.connect()
+        except duckdb.Error as error:
+            if not in_use(error) or time.monotonic() >= give_up:
+                raise DatabaseTerminalException(error) from error
+        if isinstance(target, Warehouse) and not notified:
+            target.notify(f"Another program has the warehouse open. Waiting for it (at most {wait:g} s).")
+            notified = True
+        time.sleep(POLL)
 
 
 class _DuckDB:

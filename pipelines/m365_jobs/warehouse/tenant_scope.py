@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import dlt
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from sqlglot import exp
 
@@ -19,6 +18,7 @@ from m365_jobs.marts.render import expanded
 from m365_jobs.schema import TABLES
 from m365_jobs.warehouse.pipeline import configured_tenant
 from m365_jobs.warehouse.reader import Reader, open_reader
+from m365_jobs.warehouse.target import Target
 
 VALUE = re.compile("\0(\\w+)\0")
 """Where a value goes in a translated query. No SQL and no tenant's name holds NUL."""
@@ -112,13 +112,13 @@ class Scope:
 
 
 @contextmanager
-def open_scope(pipeline: dlt.Pipeline, tenants: Sequence[str] = ()) -> Iterator[Scope]:
+def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[Scope]:
     """The warehouse as ``--tenant NAME ...`` sees it; all of it where none is named.
 
     Raises:
         UsageError: for a tenant that neither the configuration nor the warehouse knows.
     """
-    with open_reader(pipeline) as reader:
+    with open_reader(target) as reader:
         refuse_unknown(reader, tenants)
         yield Scope(reader, tuple(dict.fromkeys(tenants)))
 

@@ -71,7 +71,7 @@ def test_a_file_that_bears_the_name_of_the_dataset_is_told(simulator: Simulator,
     user = desk(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_jobs.duckdb"
     done = user.run(command, code=2)
-    assert "is named as the dataset m365_jobs is" in done.stdout + done.stderr
+    assert "has the name of the dataset m365_jobs" in done.stdout + done.stderr
     assert not (user.folder / "m365_jobs.duckdb").exists()
 
 

@@ -22,6 +22,7 @@ from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, De
 from m365_jobs.health.alerts.store import AlertStore, open_store
 from m365_jobs.health.channels.base import Channel
 from m365_jobs.health.evaluate import Evaluation
+from m365_jobs.warehouse.target import Target
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Run:
     now: datetime
 
 
-def notify(evaluation: Evaluation, pipeline: dlt.Pipeline, tenants: Sequence[str], channels: Sequence[Channel]) -> None:
+def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], channels: Sequence[Channel]) -> None:
     """Record the alerts of an evaluation and send what changed.
 
     Raises:
@@ -111,7 +112,7 @@ def _forget(store: AlertStore, channels: Sequence[Channel]) -> None:
             store.delete(alert.id)
 
 
-def acknowledge(pipeline: dlt.Pipeline, alert_id: str, owner: str, until: datetime, note: str | None = None) -> Alert:
+def acknowledge(pipeline: Target, alert_id: str, owner: str, until: datetime, note: str | None = None) -> Alert:
     """Record who takes care of an alert, and until when no channel is told of it.
 
     Raises:
@@ -129,7 +130,7 @@ def acknowledge(pipeline: dlt.Pipeline, alert_id: str, owner: str, until: dateti
     return alert
 
 
-def resend(pipeline: dlt.Pipeline) -> int:
+def resend(pipeline: Target) -> int:
     """Make messages that did not arrive due again, and return how many there are."""
     with open_store(pipeline) as store, store.transaction():
         return outbox.resend(store)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import dlt
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
@@ -14,9 +13,10 @@ from rich.text import Text
 from m365_jobs.health.alerts.models import Alert, Delivery, DeliveryState
 from m365_jobs.health.alerts.store import read_open
 from m365_jobs.text import sanitize
+from m365_jobs.warehouse.target import Target
 
 
-def document(pipeline: dlt.Pipeline, tenants: Sequence[str] = ()) -> dict[str, Any]:
+def document(pipeline: Target, tenants: Sequence[str] = ()) -> dict[str, Any]:
     """Return the open alerts and the messages that did not arrive. Times are ISO 8601 in UTC."""
     alerts, undelivered = read_open(pipeline, tenants)
     now = datetime.now(UTC)

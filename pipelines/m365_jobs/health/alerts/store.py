@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import dlt
 from filelock import FileLock
 
 from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Delivery, DeliveryState
@@ -141,7 +140,7 @@ class AlertStore:
 
 
 @contextmanager
-def open_store(pipeline: dlt.Pipeline, wait_seconds: float = 600.0) -> Iterator[AlertStore]:
+def open_store(pipeline: warehouse.Target, wait_seconds: float = 600.0) -> Iterator[AlertStore]:
     """Open the alert file of a warehouse. One process at a time writes and sends; others wait.
 
     Raises:
@@ -157,12 +156,12 @@ def open_store(pipeline: dlt.Pipeline, wait_seconds: float = 600.0) -> Iterator[
         yield AlertStore(connection, warehouse.fingerprint(pipeline))
 
 
-def alert_file(pipeline: dlt.Pipeline) -> Path:
+def alert_file(pipeline: warehouse.Target) -> Path:
     """Return the path of the alert file. It lies beside the pipelines' folders, which dlt may clear."""
     return Path(pipeline.pipelines_dir) / f"{warehouse.PIPELINE}.alerts.sqlite"
 
 
-def read_open(pipeline: dlt.Pipeline, tenants: Sequence[str] = ()) -> tuple[list[Alert], list[Delivery]]:
+def read_open(pipeline: warehouse.Target, tenants: Sequence[str] = ()) -> tuple[list[Alert], list[Delivery]]:
     """Return the open alerts, and the deliveries that did not arrive, without waiting for a process that sends."""
     path = alert_file(pipeline)
     if not path.exists():

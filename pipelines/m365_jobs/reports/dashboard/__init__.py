@@ -9,11 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import dlt
 from avepoint_m365.config import is_loopback
 
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.reports.dashboard.live import Live, Unavailable
+from m365_jobs.warehouse.target import Target
 
 EVERYWHERE = ("", "0.0.0.0", "::")
 """Ways to say: all addresses that this machine has."""
@@ -26,7 +26,7 @@ def live() -> Live:
     return _live[-1]
 
 
-def serve(pipeline: dlt.Pipeline, tenants: tuple[str, ...], host: str, port: int) -> None:
+def serve(pipeline: Target, tenants: tuple[str, ...], host: str, port: int) -> None:
     """Shows a warehouse until the process is interrupted. Says on stderr where.
 
     Raises:

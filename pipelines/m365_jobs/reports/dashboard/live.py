@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import dlt
 import duckdb
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
@@ -100,7 +99,7 @@ class Connection:
 class Live:
     """One warehouse, for every page that looks at it."""
 
-    def __init__(self, pipeline: dlt.Pipeline, tenants: tuple[str, ...]) -> None:
+    def __init__(self, pipeline: warehouse.Target, tenants: tuple[str, ...]) -> None:
         """Without ``tenants`` all are shown."""
         self.chosen = Filter(tenants)
         """What may be looked at at all."""

@@ -20,6 +20,7 @@ from dlt.extract import DltResource
 
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.marts.catalog import TABLES
+from m365_jobs.warehouse.target import Target
 
 DELTA: Final = "delta"
 ICEBERG: Final = "iceberg"
@@ -32,12 +33,12 @@ FILES_PER_TENANT = 50
 """Small files of a Delta table, per tenant, from which on they are put together after a load."""
 
 
-def is_lake(pipeline: dlt.Pipeline) -> bool:
+def is_lake(pipeline: Target) -> bool:
     """Whether the pipeline writes files rather than into a database."""
-    return pipeline.destination.destination_type.endswith(".filesystem")
+    return str(pipeline.destination.destination_type).endswith(".filesystem")
 
 
-def table_format(pipeline: dlt.Pipeline) -> str:
+def table_format(pipeline: Target) -> str:
     """delta, or what ``destination.<name>.table_format`` says.
 
     Raises:
@@ -111,7 +112,7 @@ def _held_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table]:
     return held
 
 
-def open_table(pipeline: dlt.Pipeline, name: str, tenant: str | None = None) -> Any:
+def open_table(pipeline: Target, name: str, tenant: str | None = None) -> Any:
     """A table of the lake, or its files of one tenant, as an Arrow dataset (of Delta) or table (of Iceberg).
 
     None where the table is not there.
@@ -162,7 +163,7 @@ def storage_options(client: Any) -> dict[str, str]:
     return options
 
 
-def register(pipeline: dlt.Pipeline, connection: duckdb.DuckDBPyConnection) -> None:
+def register(pipeline: Target, connection: duckdb.DuckDBPyConnection) -> None:
     """Makes the tables of the lake views of a DuckDB database, read through Arrow when they are asked."""
     connection.execute(f'CREATE SCHEMA "{pipeline.dataset_name}"')
     for name in TABLES:

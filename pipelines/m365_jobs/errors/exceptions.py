@@ -1,0 +1,36 @@
+"""The errors that this program raises itself, and the exit codes of the command line.
+
+Exception
+├── UsageError          exit 2: the command line or the configuration cannot work as given
+├── WarehouseError      exit 1: the warehouse is missing, locked by another program, or not ours
+├── NotificationError   exit 1: a message could not be delivered
+└── QueryError          a query that is refused (exit 2) or that the destination cannot run (exit 1)
+"""
+
+from __future__ import annotations
+
+FINE, FAILED, WRONG_USAGE, INCOMPLETE, UNHEALTHY = 0, 1, 2, 3, 4
+"""Exit codes of the command line; the last is the one of ``health``."""
+
+INTERRUPTED, TERMINATED = 130, 143
+"""The exit codes after Ctrl+C and after SIGTERM, as shells have them."""
+
+
+class UsageError(Exception):
+    """The command line or the configuration cannot work as given."""
+
+
+class WarehouseError(Exception):
+    """The warehouse cannot be used: missing, locked by another program, or not ours."""
+
+
+class NotificationError(Exception):
+    """A message could not be delivered."""
+
+
+class QueryError(Exception):
+    """A query of the user that is refused, or that the destination cannot run."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
