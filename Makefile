@@ -8,7 +8,7 @@ EXTRAS := reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
 .PHONY: run test test-all test-slow setup lint lint-text costs crashes test-workers test-dagster test-airflow test-lowest
-.PHONY: bench docs site pictures wheel check-wheel sbom lock lock-dagster lock-airflow lock-extras clean
+.PHONY: bench mutants docs site pictures wheel check-wheel sbom lock lock-dagster lock-airflow lock-extras clean
 
 # ---- use
 
@@ -56,6 +56,16 @@ crashes: .venv/.tested
 
 test-workers: .venv/.tested
 	$(PY) benchmarks/workers.py
+
+# Outside CI: some thousand mutants, each with the unit tests that reach it; MUTANTS='*plausible*' for some of them.
+# mutmut finds packages in src/ only, so it works on a copy.
+mutants: .venv/.tested
+	$(PY) $(PIP_INSTALL) 'mutmut==3.8.1'
+	mkdir -p .mutants/src
+	cp -R sources/. .mutants/src
+	cp -R tests pyproject.toml .mutants
+	cd .mutants && ../$(PY) -m mutmut run $(MUTANTS)
+	cd .mutants && ../$(PY) -m mutmut results
 
 costs: .venv/.tested
 	$(PY) benchmarks/costs.py
@@ -151,4 +161,4 @@ lock-airflow:
 	  --constraint requirements-postgres.lock --output-file requirements-airflow.lock
 
 clean:
-	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site
+	rm -rf .mutants .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site

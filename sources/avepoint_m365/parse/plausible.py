@@ -39,7 +39,7 @@ def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[in
         return jobs
     ended = _where(state, is_ended)
     ahead = pc.greater(finish, pa.scalar(_shift(now, SLACK), TIME))
-    before = pc.less(pc.add(finish, pa.scalar(SLACK, pa.duration("us"))), start) if _has_rows(finish) else ahead
+    before = pc.less(pc.add(finish, pa.scalar(SLACK, pa.duration("us"))), start)
     strange = pc.or_(pc.fill_null(ahead, False), pc.and_not(pc.fill_null(before, False), ended))
     impossible = pc.or_(_where(state, is_in_progress), strange)
     if not pc.any(impossible).as_py():
@@ -48,10 +48,6 @@ def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[in
     for row in reported:
         report(row, finish[row].cast(pa.string()).as_py())
     return _set(jobs, "finish_time", pc.if_else(impossible, pa.scalar(None, TIME), finish))
-
-
-def _has_rows(values: pa.Array) -> bool:
-    return bool(len(values) > values.null_count)
 
 
 def _shift(moment: datetime, by: timedelta) -> datetime:
