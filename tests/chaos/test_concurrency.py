@@ -67,7 +67,9 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     """Ctrl+C, which is heard."""
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=50)[1]
-    assert (process.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load goes on from there."), said
+    assert (process.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load continues from there."), (
+        said
+    )
     assert "waiting" not in said
 
 

@@ -125,11 +125,16 @@ def check_settings(*, strict: bool) -> None:
 
 @contextmanager
 def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
-    """Turns whatever goes wrong, the reading of the configuration included, into one paragraph on stderr and the exit
-    code of its kind; ``interrupted`` is what Ctrl+C means for the command."""
+    """Turn a failure, one of the configuration included, into one paragraph on stderr and the exit code of its kind.
+
+    ``interrupted`` is the text for Ctrl+C and SIGTERM.
+    """
     try:
+        from m365_jobs.cli.progress import say
+        from m365_jobs.config import environment
         from m365_jobs.warehouse import pipeline as warehouse
 
+        environment.clean(say)
         warehouse.log_at("INFO" if verbose else "CRITICAL")
         yield
     except (typer.Exit, typer.BadParameter, BrokenPipeError, SystemExit):
@@ -139,12 +144,17 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
 
 
 def tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
-    """Says in one paragraph on stderr what went wrong; the exit code of its kind."""
+    """Print a failure as one paragraph on stderr, and return the exit code of its kind."""
+    from m365_jobs.cli import lifetime
     from m365_jobs.cli.progress import say
     from m365_jobs.errors.explain import INTERRUPTED, explain
 
     if verbose:
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
     why = explain(error)
-    say(interrupted or why.text if why.exit_code == INTERRUPTED else f"Error ({why.kind}): {why.text}")
-    return why.exit_code
+    if why.exit_code != INTERRUPTED:
+        say(f"Error ({why.kind}): {why.text}")
+        return why.exit_code
+    message, exit_code = lifetime.interruption(interrupted or why.text)
+    say(message)
+    return exit_code

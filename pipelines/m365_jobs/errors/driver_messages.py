@@ -12,7 +12,20 @@ STAYS = "What was loaded before is still there."
 MEMORY = r"out of memory|outofmemory|memory[_ ]limit"
 """What a destination says of a statement that needs more memory than it has."""
 
+NO_LOCKS = r"no locks available|(lock|locking).{0,40}not (supported|implemented)|operation not supported"
+"""Words for a file system without locks; DuckDB puts them behind its words for a file that another program has open."""
+
 CURES = (
+    (
+        NO_LOCKS,
+        "The file system of the warehouse keeps no locks, as many network shares do not",
+        "Put the DuckDB file on a local disk, mount the share with locks, or load into PostgreSQL.",
+    ),
+    (
+        r"too many open files",
+        "This process may open no more files",
+        f"Raise the limit (ulimit -n 4096, or LimitNOFILE= in systemd), and run this again. {STAYS}",
+    ),
     (
         MEMORY,
         "The destination ran out of memory",
@@ -120,6 +133,8 @@ def needs_smaller_chunks(words: str) -> bool:
 def in_use(error: BaseException) -> bool:
     """Return whether another process has the DuckDB file open; Windows says it in its own words."""
     text = str(error).lower()
+    if re.search(NO_LOCKS, text):
+        return False
     return "lock on file" in text or "used by another process" in text
 
 

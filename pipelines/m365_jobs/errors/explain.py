@@ -20,6 +20,7 @@ from dlt.common.configuration.exceptions import (
     LookupTraces,
     ValueNotSecretException,
 )
+from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
@@ -91,6 +92,18 @@ NO_INTERVAL = (
 )
 
 
+OS_CURES = {
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE),
+        "Raise the limit of open files (ulimit -n 4096, or LimitNOFILE= in systemd), or lower concurrency.",
+    ),
+    **dict.fromkeys(
+        (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS),
+        "The file system keeps no locks, as many network shares do not. Name a local folder in DLT_DATA_DIR.",
+    ),
+}
+"""Errors of the operating system with the same cure wherever they occur."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a disk says that is full, or a file that may not grow."""
 
@@ -118,6 +131,11 @@ def explain(error: BaseException) -> Failure:
         # dlt hands it on as a failure of the step that it was at.
         return Failure("internal", "Interrupted.", INTERRUPTED)
     for one in _chain(error):
+        if isinstance(one, OSError) and one.errno in OS_CURES:
+            path = f": {one.filename}" if one.filename else ""
+            return Failure("internal", f"{one.strerror}{path}. {OS_CURES[one.errno]} Then run this again.", FAILED)
+        if isinstance(one, TomlProviderReadException):
+            return Failure("config", _invalid_toml(one), WRONG_USAGE)
         if isinstance(one, SourceError):
             return Failure(one.kind, str(one), WRONG_USAGE if one.kind == "config" else FAILED)
         if isinstance(one, QueryError):
@@ -159,6 +177,20 @@ def explain(error: BaseException) -> Failure:
         text = f"{cause.strerror}. Make room, also in {get_dlt_pipelines_dir()}, where dlt keeps what it works on."
         return Failure("internal", f"{text} Then run this again.", FAILED)
     return Failure("internal", f"{type(cause).__name__}: {_first_paragraph(cause)} Run again with --verbose.", FAILED)
+
+
+def _invalid_toml(error: TomlProviderReadException) -> str:
+    text = _first_paragraph(error)
+    if any(_has_backslash(Path(path)) for path in error.full_paths):
+        text += " Write Windows paths in single quotes: 'C:\\backup\\warehouse.duckdb'."
+    return text
+
+
+def _has_backslash(path: Path) -> bool:
+    try:
+        return re.search(r'"[^"\n]*\\[^"\n]*"', path.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:
+        return False
 
 
 def _is_of_dlt(error: OSError) -> bool:

@@ -136,6 +136,9 @@ def open_pipeline(
         dataset_name=target.dataset_name(factory, dataset or DATASET),
         **places,
     )
+    if not pipeline.config.restore_from_destination or pipeline.dev_mode:
+        key, value = ("dev_mode", "true") if pipeline.dev_mode else ("restore_from_destination", "false")
+        raise UsageError(f"{key} = {value} keeps cursors out of the warehouse, and loads need them there. Remove it.")
     target.refuse_one_name_for_two(pipeline)
     target.refuse_unusable_paths(pipeline)
     _keep_no_copies(pipeline)

@@ -7,7 +7,6 @@ user of the destination the right to read and no other.
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import traverse_scope
 
+from m365_jobs.config.environment import decode
 from m365_jobs.errors.driver_messages import explain
 from m365_jobs.errors.explain import FAILED, WRONG_USAGE, QueryError
 from m365_jobs.marts import TABLES, VIEWS
@@ -70,16 +70,12 @@ class Answer:
 
 
 def from_file(path: Path) -> str:
-    """The text of a query in UTF-8, or in UTF-16, as PowerShell writes it.
+    """Return the text of a query in UTF-8, or in UTF-16, as PowerShell writes it.
 
     Raises:
-        QueryError: where it is neither.
+        UsageError: for any other encoding.
     """
-    text = path.read_bytes()
-    try:
-        return text.decode("utf-16" if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise QueryError(f"{path} is not UTF-8. Save it so, then run this again.", WRONG_USAGE) from error
+    return decode(path.read_bytes(), str(path))
 
 
 @contextmanager

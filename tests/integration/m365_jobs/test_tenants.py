@@ -341,7 +341,7 @@ def test_an_interrupt_ends_loads_soon_with_a_word(simulator: Simulator, desk: Si
         assert said, "it ended without a word"
     heard.set()
     said += load.communicate(timeout=60)[1]
-    assert said.endswith("Interrupted; the next load goes on from there.\n")
+    assert said.endswith("Interrupted; the next load continues from there.\n")
     assert load.returncode == 130
     assert late == [] or not many
     simulator.fault = None

@@ -170,7 +170,7 @@ def test_an_interrupted_load_says_that_nothing_is_lost(simulator: Simulator, des
         load.send_signal(signal.SIGINT)
         go_on.set()
         _, said = load.communicate(timeout=60)
-    assert (load.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load goes on from there.")
+    assert (load.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
     assert "Error" not in said
     simulator.fault = None
     user.run("load")
