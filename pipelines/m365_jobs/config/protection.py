@@ -95,6 +95,20 @@ def max_data_age(max_data_age_hours: float = MAX_DATA_AGE_HOURS) -> float:
     return max_data_age_hours
 
 
+@with_config(sections=("sources", "avepoint_m365", "protection"))
+def restore_test_days(restore_test_days: float | None = None) -> float | None:
+    """Return the days within which a restore of each service must succeed; None if that is not checked.
+
+    The key stands in ``sources.avepoint_m365`` or its part ``protection``.
+
+    Raises:
+        ConfigurationError: for a number that is not above 0.
+    """
+    if restore_test_days is not None and not restore_test_days > 0:
+        raise ConfigurationError(f"{SECTION}.restore_test_days = {restore_test_days} must be above 0.")
+    return restore_test_days
+
+
 def _services_of(tenant: str, inherited: Services) -> Services:
     def names(key: str, otherwise: frozenset[str]) -> frozenset[str]:
         try:

@@ -11,15 +11,15 @@ import dlt
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import SECTION
 
-from m365_jobs.config.protection import max_data_age, protection
+from m365_jobs.config.protection import max_data_age, protection, restore_test_days
 from m365_jobs.config.tenants import CALENDAR_KEYS
 
 PROTECTION = frozenset(
-    {*inspect.signature(protection).parameters, *inspect.signature(max_data_age).parameters},
+    {name for read in (protection, max_data_age, restore_test_days) for name in inspect.signature(read).parameters},
 )
 KNOWN = {
     SECTION: frozenset(
-        {*inspect.signature(avepoint_m365).parameters, *PROTECTION, *CALENDAR_KEYS, "protection", "tenants"}
+        {*inspect.signature(avepoint_m365).parameters, *PROTECTION, *CALENDAR_KEYS, "include", "protection", "tenants"}
     ),
     f"{SECTION}.protection": PROTECTION,
 }

@@ -10,6 +10,7 @@ from typing import Any
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.health import check_queries as queries
+from m365_jobs.health import companion_checks as companions
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.text import format_count, format_time
 from m365_jobs.warehouse.tenant_scope import Scope
@@ -33,6 +34,8 @@ class Check:
     severity: str
     query: str = ""
     describe: Callable[[Row], Row] = dict
+    values: Callable[[], Row | None] = dict
+    """Values of the query; None where the check is off."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,11 @@ def run_checks(scope: Scope) -> Iterator[Reason]:
     for check in CHECKS:
         if not check.query:
             continue
+        values = check.values()
+        if values is None:
+            continue
         try:
-            rows = scope.rows(check.query)
+            rows = scope.rows(check.query, **values)
         except DestinationUndefinedEntity:
             continue
         for row in _without_parts(rows) if check.kind == "incomplete" else rows:
@@ -164,11 +170,15 @@ CHECKS: tuple[Check, ...] = (
     Check(ProtectionStatus.failing, PROBLEM),
     Check(ProtectionStatus.never, PROBLEM),
     Check(ProtectionStatus.late, PROBLEM),
+    Check("out_of_policy", PROBLEM, companions.OUT_OF_POLICY, companions.out_of_policy),
     Check(STALE, PROBLEM),
     Check(ProtectionStatus.unknown, PROBLEM),
     Check(NOTHING, PROBLEM),
     Check(FAILED_LOAD, WARNING, queries.LOADS, failed_load),
     Check("incomplete", WARNING, queries.INCOMPLETE, _incomplete),
+    Check("unusual_activity", WARNING, companions.UNUSUAL_ACTIVITY, companions.unusual_activity),
+    Check("retention_shortened", WARNING, companions.RETENTION_SHORTENED, companions.retention_shortened),
+    Check("license_nearly_used", WARNING, companions.LICENSE_NEARLY_USED, companions.license_nearly_used),
     Check("failed_backups", WARNING, queries.FAILED_BACKUPS, _failed_backups),
     Check("check_failure", WARNING, queries.CHECK_FAILURES, _check_failure),
     Check(CREDENTIALS, WARNING),
@@ -178,6 +188,13 @@ CHECKS: tuple[Check, ...] = (
     Check("failed_objects", WARNING, queries.FAILED_OBJECTS, _failed_objects),
     Check("failed_restores", WARNING, queries.FAILED_RESTORES, _restores),
     Check("empty_backups", WARNING, queries.EMPTY_BACKUPS, _empty),
+    Check(
+        "restore_untested",
+        WARNING,
+        companions.RESTORE_UNTESTED,
+        companions.restore_untested,
+        companions.restore_values,
+    ),
     Check("unknown_state", WARNING, queries.UNKNOWN_STATES, _state),
 )
 """All kinds of findings, the most severe first. A problem makes the warehouse unhealthy, a warning does not."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import dlt
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.connection import connect
 from avepoint_m365.api.page import JobsPage
+from avepoint_m365.companions import included
+from avepoint_m365.companions.base import Companion
 from avepoint_m365.config import AvePointCredentials
-from avepoint_m365.exceptions import RefusedParametersError
+from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config import tenants
@@ -106,6 +109,43 @@ def _steps(tenant: Tenant) -> Iterator[Finding]:
         yield _failed("permission and API", explain(error))
         return
     yield Finding("permission and API", True, f"{endpoint.path} answers")
+    yield from _companions(connection.client, own)
+
+
+def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[Finding]:
+    """Try the permission of each included companion; one that the configuration does not name may be missing."""
+    include = own.get("include") or dlt.config.get("sources.avepoint_m365.include") or "auto"
+    try:
+        companions, explicit = included(include)
+    except Exception as error:
+        yield _failed("include", explain(error))
+        return
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    # Unusual activity wants a range; the others ignore it.
+    start, end = (f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in (today, today + timedelta(days=1)))
+    params = {"startTime": start, "finishTime": end, "EndTime": end}
+    for companion in companions:
+        what, asked = f"companion {companion.name}", params if companion.name == "unusual_activity" else {}
+        try:
+            _get_any(client, companion, asked)
+        except Exception as error:
+            why = explain(error)
+            yield _failed(what, why) if explicit else Finding(what, True, f"skipped by loads: {why.text}")
+        else:
+            yield Finding(what, True, "granted")
+
+
+def _get_any(client: JobsClient, companion: Companion, params: Mapping[str, str]) -> None:
+    """Ask the endpoint of a companion, in the first generation where the host lacks the second."""
+    missing: EndpointMissingError | None = None
+    for path in companion.paths:
+        try:
+            client.get(path, params, companion.scope)
+            return
+        except EndpointMissingError as error:
+            missing = missing or error
+    assert missing is not None
+    raise missing
 
 
 def _first_page(client: JobsClient) -> JobsPage:

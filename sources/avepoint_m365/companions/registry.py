@@ -28,7 +28,8 @@ def included(include: str | Sequence[str] | None) -> tuple[tuple[Companion, ...]
         ConfigurationError: for a name that is unknown.
     """
     names = [include] if isinstance(include, str) else list(include or [AUTO])
-    names = [part.strip() for name in names for part in str(name).split(",") if part.strip()]
+    # From the environment a list comes as text, such as ["schedule"].
+    names = [part.strip(" []\"'") for name in names for part in str(name).split(",") if part.strip(" []\"'")]
     known = (AUTO, NONE, CONTEXT, *NAMES)
     for name in names:
         if name not in known:

@@ -290,6 +290,7 @@ def test_nothing_is_asked_with_none_and_the_tables_are_there(machine: Machine) -
 
 def test_include_takes_a_list_a_word_or_names_with_commas() -> None:
     assert [companion.name for companion in included("licenses, retention")[0]] == ["licenses", "retention"]
+    assert [companion.name for companion in included('["schedule", "retention"]')[0]] == ["schedule", "retention"]
     assert (len(included("context")[0]), included("context")[1]) == (4, True)
     assert (len(included(None)[0]), included(None)[1]) == (4, False)
     with pytest.raises(ConfigurationError, match=r"include = 'licences' is not known. Did you mean 'licenses'"):

@@ -218,10 +218,23 @@ def test_check_passes_where_the_api_wants_the_number_of_a_page_as_loads_do(desk:
         assert "ok    permission and API" in desk(simulator).run("check").stdout
 
 
+def test_check_tries_each_permission_and_only_a_named_companion_must_have_its_own(
+    simulator: Simulator, desk: Sit
+) -> None:
+    scope = "microsoft365backup.settings.read.all"
+    simulator.scopes = tuple(one for one in simulator.scopes if one != scope)
+    user = desk(simulator)
+    lines = user.run("check").stdout
+    assert re.search(rf"ok    companion schedule: skipped by loads: .*{scope}", lines)
+    assert "ok    companion licenses: granted" in lines
+    user.set(include='["schedule"]')
+    assert re.search(rf"FAIL  companion schedule: .*{scope}", user.run("check", code=1).stdout)
+
+
 def test_check_names_the_cure_for_each_thing_that_fails(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     lines = user.run("check").stdout.splitlines()
-    assert [line[:4].strip() for line in lines] == ["ok"] * 4
+    assert [line[:4].strip() for line in lines] == ["ok"] * 8
     user.set(credentials__client_secret="wrong")
     assert re.search(r"FAIL  token: .*invalid_client.*expired", user.run("check", code=1).stdout)
 

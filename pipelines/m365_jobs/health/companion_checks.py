@@ -1,0 +1,133 @@
+"""Checks on what the companions say: licence, unusual activity, retention, and tests of restores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from m365_jobs.config.protection import restore_test_days
+from m365_jobs.health.check_queries import NEWEST
+from m365_jobs.text import format_count, format_time
+
+Row = dict[str, Any]
+
+NEARLY_USED = 0.9
+"""Share of seats or storage in use from which on people are warned."""
+
+AHEAD_DAYS = 30
+"""Days ahead of the end of the policy, or of running out, from which on people are warned."""
+
+SNAPSHOTS = """
+ranked AS (
+    SELECT l.tenant, l.location, l.day, l.out_of_policy_at, l.snapshot_at,
+        row_number() OVER (PARTITION BY l.tenant, l.location ORDER BY l.day DESC) AS place
+    FROM license_consumption AS l
+)"""
+
+OUT_OF_POLICY = f"""
+WITH {SNAPSHOTS}
+SELECT k.tenant, k.location, k.out_of_policy_at, k.snapshot_at
+FROM ranked AS k
+WHERE k.place = 1 AND k.out_of_policy_at IS NOT NULL AND epoch(k.out_of_policy_at) <= epoch(k.snapshot_at)
+"""
+
+LICENSE_NEARLY_USED = f"""
+WITH {SNAPSHOTS}
+SELECT t.tenant, t.location, t.assigned_user_seats, t.purchased_user_seats, t.seats_used_ratio, t.seats_run_out_on,
+    t.protected_size_gb, t.purchased_storage_gb, t.storage_used_ratio, t.storage_run_out_on,
+    CASE WHEN epoch(k.out_of_policy_at) > epoch(k.snapshot_at) THEN k.out_of_policy_at END AS ends_at
+FROM ranked AS k
+JOIN license_trend AS t
+    ON t.tenant = k.tenant AND t.day = k.day AND coalesce(t.location, '') = coalesce(k.location, '')
+WHERE k.place = 1 AND (
+    t.seats_used_ratio >= {NEARLY_USED}
+    OR t.storage_used_ratio >= {NEARLY_USED}
+    OR t.seats_run_out_on <= t.day + {AHEAD_DAYS}
+    OR t.storage_run_out_on <= t.day + {AHEAD_DAYS}
+    OR epoch(k.out_of_policy_at) - epoch(k.snapshot_at) BETWEEN 1 AND {AHEAD_DAYS} * 86400
+)
+"""
+
+UNUSUAL_ACTIVITY = f"""
+WITH {NEWEST}
+SELECT s.tenant, s.location, s.object_type, s.day, s.potential_ransomware_attacks, s.unusual_activities,
+    s.failed_objects, s.signals
+FROM suspicious_days AS s
+JOIN newest AS n ON n.tenant = s.tenant
+WHERE (s.potential_ransomware_attacks > 0 OR s.signals = 'both')
+    AND epoch(n.loaded_until) - epoch(s.day) <= 3 * 86400
+"""
+
+RETENTION_SHORTENED = f"""
+WITH {NEWEST}
+SELECT s.tenant, s.location, s.object_type, s.level, s.service, s.container_name, s.setting, s.change, s.old_value,
+    s.new_value, s.changed_after, s.changed_before
+FROM settings_changes AS s
+JOIN newest AS n ON n.tenant = s.tenant
+WHERE s.setting <> 'schedule' AND s.change IN ('shortened', 'switched_off')
+    AND epoch(n.loaded_until) - epoch(s.changed_before) <= 30 * 86400
+"""
+
+RESTORE_UNTESTED = """
+SELECT r.tenant, r.location, r.object_type, r.last_restore_at, r.last_restore_age_days
+FROM restore_evidence AS r
+WHERE r.last_restore_age_days IS NULL OR r.last_restore_age_days > :restore_test_days
+"""
+
+
+def restore_values() -> Row | None:
+    """Return the value of the check on tests of restores; None where it is off."""
+    days = restore_test_days()
+    return {"restore_test_days": days} if days else None
+
+
+def out_of_policy(row: Row) -> Row:
+    """Return the message about a subscription that is out of policy."""
+    since = format_time(row["out_of_policy_at"])
+    text = f"out of policy since {since}: objects that are new since then are not backed up, although jobs succeed"
+    return {"text": text}
+
+
+def license_nearly_used(row: Row) -> Row:
+    """Return the message about seats, storage or time that run out."""
+    parts = []
+    for name, used, bought, unit in (
+        ("seats", row["assigned_user_seats"], row["purchased_user_seats"], "seats"),
+        ("storage", row["protected_size_gb"], row["purchased_storage_gb"], "GB"),
+    ):
+        runs_out = row[f"{name}_run_out_on"]
+        if bought:
+            forecast = f", run out on {runs_out}" if runs_out else ""
+            parts.append(f"{used or 0:,.0f} of {bought:,.0f} {unit} in use{forecast}")
+    if row["ends_at"]:
+        parts.append(f"the policy ends on {format_time(row['ends_at'])}")
+    return {"text": "; ".join(parts)}
+
+
+def unusual_activity(row: Row) -> Row:
+    """Return the message about a suspicious day."""
+    text = (
+        f"{format_count(row['potential_ransomware_attacks'], 'site')} with a potential ransomware attack and "
+        f"{format_count(row['unusual_activities'], 'site')} with unusual activity on {row['day']}"
+    )
+    if row["signals"] == "both":
+        text += f"; {row['failed_objects']:,} objects failed in jobs of that day"
+    return {"text": text, "about": str(row["day"])}
+
+
+def retention_shortened(row: Row) -> Row:
+    """Return the message about a retention period that is shorter now."""
+    what = " ".join(part for part in (row["level"], row["service"], row["container_name"]) if part)
+    after = f" and {format_time(row['changed_after'])}" if row["changed_after"] else ""
+    word = "switched off" if row["change"] == "switched_off" else f"shortened from {row['old_value']}"
+    now = f" to {row['new_value']}" if row["change"] == "shortened" else ""
+    setting = row["setting"].replace("_", " ")
+    text = f"{setting} ({what}) was {word}{now}, between the loads of {format_time(row['changed_before'])}{after}"
+    return {"text": text, "about": f"{row['setting']}/{what}/{row['changed_before']}"}
+
+
+def restore_untested(row: Row) -> Row:
+    """Return the message about a service without a recent restore."""
+    last = row["last_restore_at"]
+    if last is None:
+        return {"text": "no restore has succeeded yet; restore an object to a test location"}
+    return {"text": f"the last successful restore was {format_time(last)}, {row['last_restore_age_days']:.0f} days ago"}

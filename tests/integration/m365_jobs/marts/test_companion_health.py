@@ -1,0 +1,101 @@
+"""What health finds in what the companions say, on each destination."""
+
+from datetime import timedelta
+from typing import Any
+
+import dlt
+import pytest
+from m365_jobs import marts
+from m365_jobs.health.checks import CHECKS, Reason, run_checks
+from m365_jobs.warehouse.tenant_scope import open_scope
+
+from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows, ago
+from tests.integration.m365_jobs.marts.test_companion_marts import companions, licenses, policy
+
+KINDS = {"out_of_policy", "license_nearly_used", "unusual_activity", "retention_shortened", "restore_untested"}
+
+
+def found(pipeline: dlt.Pipeline) -> dict[str, list[Reason]]:
+    kinds: dict[str, list[Reason]] = {}
+    with open_scope(pipeline) as scope:
+        for reason in run_checks(scope):
+            if reason.kind in KINDS:
+                kinds.setdefault(reason.kind, []).append(reason)
+    return kinds
+
+
+def snapshot(**values: Any) -> dict[str, Any]:
+    return {**licenses(1, 0)[0], "snapshot_at": NOW, **values}
+
+
+def load(pipeline: dlt.Pipeline, jobs: tuple[Job, ...] = (), **tables: Any) -> None:
+    Rows([Job("B1", ago(3), start=ago(4)), *jobs], [Read()], companions(**tables)).load(pipeline)
+    marts.ensure(pipeline, marts.Protection())
+
+
+def test_nothing_is_found_where_all_is_well_or_nothing_is_known(pipeline: dlt.Pipeline) -> None:
+    load(pipeline, license_consumption=[snapshot()])
+    assert found(pipeline) == {}
+
+
+def test_each_kind_is_found_and_said_in_words(pipeline: dlt.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__AVEPOINT_M365__RESTORE_TEST_DAYS", "365")
+    exchange = {"service": "Exchange Online", "object_type": "exchange_online"}
+    load(
+        pipeline,
+        (Job("R1", ago(24 * 400), job_type="restore", start=ago(24 * 400 + 1)),),
+        license_consumption=[snapshot(assigned_user_seats=460, out_of_policy_at=ago(30))],
+        unusual_activity=[
+            {
+                "tenant": "contoso",
+                "id": "1",
+                "day": (NOW - timedelta(days=1)).date(),
+                "object_type": "exchange_online",
+                "potential_ransomware_attack_count": 2,
+                "unusual_activities_count": 1,
+            }
+        ],
+        retention_policies=[
+            policy("service", "7 years", 2555, 72, 24, **exchange),
+            policy("service", "1 years", 365, 24, None, **exchange),
+        ],
+        companion_loads=[
+            {"tenant": "contoso", "id": str(at), "companion": "retention", "status": "loaded", "asked_at": ago(at)}
+            for at in (72.01, 24.01)
+        ],
+    )
+    reasons = found(pipeline)
+    assert {kind: [(one.object_type, one.text) for one in some] for kind, some in reasons.items()} == {
+        "out_of_policy": [
+            (
+                None,
+                "out of policy since 2026-03-19 00:00 UTC: objects that are new since then are not backed up, although "
+                "jobs succeed",
+            )
+        ],
+        "license_nearly_used": [(None, "460 of 500 seats in use; 1,000 of 2,000 GB in use")],
+        "unusual_activity": [
+            (
+                "exchange_online",
+                "2 sites with a potential ransomware attack and 1 site with unusual activity on 2026-03-19",
+            )
+        ],
+        "retention_shortened": [
+            (
+                "exchange_online",
+                "retention (service Exchange Online) was shortened from 7 years to 1 years, between the loads of "
+                "2026-03-19 06:00 UTC and 2026-03-17 05:59 UTC",
+            )
+        ],
+        "restore_untested": [("exchange_online", "the last successful restore was 2025-02-13 06:00 UTC, 400 days ago")],
+    }
+    assert {one.severity for some in reasons.values() for one in some if one.kind == "out_of_policy"} == {"problem"}
+    assert {check.kind for check in CHECKS} >= KINDS
+
+
+def test_a_policy_that_ends_soon_is_a_warning_and_untested_restores_are_off_by_default(pipeline: dlt.Pipeline) -> None:
+    load(pipeline, license_consumption=[snapshot(out_of_policy_at=NOW + timedelta(days=10))])
+    assert {kind: some[0].text for kind, some in found(pipeline).items()} == {
+        "license_nearly_used": "400 of 500 seats in use; 1,000 of 2,000 GB in use; "
+        "the policy ends on 2026-03-30 06:00 UTC"
+    }
