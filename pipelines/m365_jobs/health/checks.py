@@ -162,7 +162,8 @@ def _empty(row: Row) -> Row:
 
 def _state(row: Row) -> Row:
     jobs = format_count(row["jobs"], "job")
-    text = f"unknown state {row['state']!r} ({jobs}, the last started {format_time(row['last_at'])}) counts as other"
+    started = f"the last started {format_time(row['last_at'])}"
+    text = f"state {row['state']!r} ({jobs}, {started}) is unrecognised and counts as other"
     return {"text": text, "about": str(row["state"])}
 
 

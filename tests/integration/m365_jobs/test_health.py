@@ -202,7 +202,7 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
     assert texts["failed_objects"].endswith("(normally up to 5)")
     assert texts["failed_restores"].startswith("1 restore failed in the last 7 days")
     assert texts["empty_backups"].startswith("1 backup ended with 0 objects")
-    assert "unknown state 'Paused by <admin>' (1 job" in texts["unknown_state"]
+    assert "state 'Paused by <admin>' (1 job" in texts["unknown_state"]
     assert health.exit_code == 0
 
 

@@ -113,4 +113,4 @@ def test_check_names_states_that_nobody_knows(desk: Sit) -> None:
     with serving(job("teams", 3), job("teams", 4, "Paused"), job("onedrive", 9, "Paused")) as simulator:
         user = desk(simulator)
         user.run("load")
-        assert "warn  states: unknown state 'Paused' (2 jobs, the last started " in user.run("check").stdout
+        assert "warn  states: state 'Paused' (2 jobs, the last started " in user.run("check").stdout
