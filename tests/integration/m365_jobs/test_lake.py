@@ -8,11 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dlt
+import pyarrow as pa
 import pytest
+from avepoint_m365.schema import STATE_WORDS
 from avepoint_simulator import Simulator, World, make_world
 from avepoint_simulator.tenant import SimulatedJob
 from deltalake import DeltaTable
 from m365_jobs.warehouse.destinations import lake as lakes
+from m365_jobs.warehouse.destinations.base import prepare
 
 from tests.support.cli import NOW, Desk
 from tests.support.truth import on_server
@@ -130,3 +134,20 @@ def test_status_and_check_of_a_lake_from_the_command_line(
     assert "ok    destination: filesystem" in user.run("check", *to).stdout
     user.environment["DESTINATION__FILESYSTEM__TABLE_FORMAT"] = "hudi"
     assert "table_format = 'hudi' is not known. Known are: delta, iceberg" in user.run("load", *to, code=2).stderr
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_a_table_without_tenants_is_written_and_tidied_like_the_others(
+    lake: Place, monkeypatch: pytest.MonkeyPatch, table_format: str
+) -> None:
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", table_format)
+    with Simulator(make_world(30, seed=35, now=NOW, days=5)) as simulator:
+        lake.load(simulator, object_types=["teams"])
+        words = [{"word": word, "state": code, "learned_at": NOW} for word, code in (("Fertig", 2), ("Defekt", 3))]
+        rows = pa.Table.from_pylist(words, STATE_WORDS.arrow)
+        item = dlt.mark.with_hints(rows, STATE_WORDS.resource_hints, create_table_variant=True)
+        pipeline = lake.pipeline()
+        pipeline.run(prepare(dlt.resource([item], name="words"), pipeline)).raise_on_failed_jobs()
+        lake.load(simulator, object_types=["teams"])
+    assert lake.rows("SELECT word, state FROM state_words ORDER BY state") == [("Fertig", 2), ("Defekt", 3)]
+    assert not [line for line in lake.said if "could not" in line]

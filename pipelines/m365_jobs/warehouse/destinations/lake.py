@@ -20,6 +20,7 @@ from dlt.extract import DltResource
 
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.marts.catalog import TABLES
+from m365_jobs.schema import LOAD_CHECK_FAILURES, LOAD_RUNS, table
 from m365_jobs.warehouse.target import Target
 
 DELTA: Final = "delta"
@@ -28,6 +29,9 @@ ERRORS = "jobs__job_errors"
 UPSERT: Any = {"disposition": "merge", "strategy": "upsert"}
 PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
 """Each tenant's rows lie in files of their own, so loads of two tenants touch no file of each other."""
+
+OF_OBJECTS = (LOAD_RUNS.name, LOAD_CHECK_FAILURES.name)
+"""Resources that yield objects, one table each; the others yield Arrow tables for several tables."""
 
 FILES_PER_TENANT = 50
 """Small files of a Delta table, per tenant, from which on they are put together after a load."""
@@ -54,23 +58,32 @@ def table_format(pipeline: Target) -> str:
 def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
     """Gives a resource the hints of a lake: its table format, merging by key, a partition for each tenant."""
     kind: Any = table_format(pipeline)
-    resource.apply_hints(table_format=kind, columns=PARTITION)
-    if resource.name == "load_runs":
+    resource.apply_hints(table_format=kind)
+    if resource.name in OF_OBJECTS:
+        resource.apply_hints(columns=PARTITION)
+    if resource.name == LOAD_RUNS.name:
         resource.apply_hints(write_disposition=UPSERT)
     held = _held_errors(pipeline)
 
     def to_lake(item: Any, meta: Any) -> Any:
         """Rows with the source's hints (dlt hands them on beside the rows) get those of a lake instead."""
         hints = getattr(meta, "hints", None)
-        if not hints or "primary_key" not in hints:
+        if not hints:
             return item
+        # A table without a tenant, such as that of words for states, has no such partition.
+        columns = {**(hints.get("original_columns") or {}), **(PARTITION if "tenant" in item.schema.names else {})}
+        if "primary_key" not in hints:
+            appended = dlt.mark.make_hints(
+                table_name=hints["table_name"], write_disposition=hints["write_disposition"], columns=columns or None
+            )
+            return dlt.mark.with_hints(item, appended, create_table_variant=True)
         if hints["table_name"] == ERRORS:
             item = _with_deletions(item, held)
         merged = dlt.mark.make_hints(
             table_name=hints["table_name"],
             write_disposition=UPSERT,
             primary_key=hints["primary_key"],
-            columns=hints.get("original_columns"),
+            columns=columns or None,
         )
         return dlt.mark.with_hints(item, merged, create_table_variant=True)
 
@@ -178,8 +191,10 @@ def tidy(pipeline: dlt.Pipeline, tenant: str) -> None:
         return
     client = pipeline.destination_client()
     for name in TABLES:
+        if "tenant" not in table(name).names:
+            continue
         mine: Any = [("tenant", "=", tenant)]
-        table = delta_table(client, name)
-        if table is not None and len(table.file_uris(file_pruning_predicate=mine)) > FILES_PER_TENANT:
-            table.optimize.compact(mine)
-            table.vacuum(dry_run=False)
+        stored = delta_table(client, name)
+        if stored is not None and len(stored.file_uris(file_pruning_predicate=mine)) > FILES_PER_TENANT:
+            stored.optimize.compact(mine)
+            stored.vacuum(dry_run=False)
