@@ -1,0 +1,103 @@
+"""Companions within a load: those that were not asked today are read beside the jobs, in the same package."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dlt
+from avepoint_m365.api.stats import RequestStats
+from avepoint_m365.companions import STATE_KEY, TABLES, Attempt, companions_source, due
+from avepoint_m365.companions.base import DENIED, LOADED
+from dlt.extract import DltResource
+
+from m365_jobs.warehouse.destinations.base import SCHEMA
+
+SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
+"""Settings of the source that companions go by."""
+
+
+@dataclass
+class CompanionLoad:
+    """The companions of one load. ``settings`` override those of the configuration."""
+
+    pipeline: dlt.Pipeline
+    tenant: str
+    settings: Mapping[str, Any]
+    stats: RequestStats
+    attempts: list[Attempt] = field(default_factory=list)
+    expected: int = 0
+    """Companions that this load asks."""
+    before: dict[str, str] = field(default_factory=dict)
+    """Status of each companion when it was asked last, before this load."""
+
+    def resources(self) -> list[DltResource]:
+        """Return the resources to load beside the jobs; none if all were asked today and their tables are there.
+
+        Raises:
+            ConfigurationError: for an unknown name in ``include``.
+        """
+        source = companions_source(
+            **{name: value for name, value in self.settings.items() if name in SETTINGS},
+            stats=self.stats,
+            attempts=self.attempts,
+        )
+        resources = list(source.resources.values())
+        self.before = self.statuses()
+        names = due(self._include(), self._state())
+        self.expected = len(names)
+        return resources if names or self._tables_are_missing() else []
+
+    def _include(self) -> Any:
+        if "include" in self.settings:
+            return self.settings["include"]
+        return dlt.config.get(f"sources.{SCHEMA}.include") or "auto"
+
+    def _state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self.pipeline.state.get("sources", {}).get(SCHEMA, {})
+        return state
+
+    def _tables_are_missing(self) -> bool:
+        if SCHEMA not in self.pipeline.schema_names:
+            return True
+        known = self.pipeline.schemas[SCHEMA].tables
+        return any(table.name not in known for table in TABLES)
+
+    @property
+    def finished(self) -> bool:
+        """Return whether all companions of this load have been asked."""
+        return len(self.attempts) >= self.expected
+
+    def incomplete(self) -> list[str]:
+        """Return a line for each failure that makes the load incomplete."""
+        return [one.message for one in self.attempts if one.status != LOADED and one.expected]
+
+    def notes(self) -> list[str]:
+        """Return a line for each companion that may be missing and was missing for the first time."""
+        return [
+            one.message
+            for one in self.attempts
+            if one.status != LOADED and not one.expected and self.before.get(one.name) != one.status
+        ]
+
+    def statuses(self) -> dict[str, str]:
+        """Return the status of each companion when it was asked last."""
+        return {name: memory.get("status", "") for name, memory in self._state().get(STATE_KEY, {}).items()}
+
+    def findings(self) -> list[tuple[str, str, str]]:
+        """Return rule, problem and example of each unknown value, also of answers of an earlier load."""
+        return [
+            (found["rule"], f"{found['problem']} (companion {name})", found["example"])
+            for name, memory in self._state().get(STATE_KEY, {}).items()
+            for found in memory.get("findings", ())
+        ]
+
+
+def missing(state: Mapping[str, Any]) -> Iterable[str]:
+    """Yield a line for each companion that failed when it was last asked; ``state`` is dlt's state of the source."""
+    for name, memory in state.get(STATE_KEY, {}).items():
+        if memory.get("status", LOADED) != LOADED:
+            word = f"permission {memory['scope']} is missing" if memory["status"] == DENIED else memory["detail"]
+            yield f"{name}: {word}"

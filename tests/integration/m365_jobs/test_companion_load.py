@@ -1,0 +1,89 @@
+"""Companions beside the jobs in one package: asked once a day, their requests counted, their failures told."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from avepoint_m365 import companions as companions_module
+from avepoint_m365.api.stats import RequestStats
+from avepoint_simulator import SCOPES, Simulator, World
+from avepoint_simulator.companions import make_companions
+from m365_jobs.load.companions import CompanionLoad, missing
+from m365_jobs.warehouse import pipeline as warehouse
+
+from tests.support.worlds import settings
+
+START = datetime(2026, 3, 1, 8, tzinfo=UTC)
+TABLES = ("license_consumption", "unusual_activity", "backup_schedules", "retention_policies", "companion_loads")
+
+
+@pytest.fixture
+def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    world = World(START)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setattr(companions_module, "_now", lambda: world.now)
+    with Simulator(world, companions=make_companions(START)) as running:
+        yield running
+
+
+def load(simulator: Simulator, **more: Any) -> tuple[CompanionLoad, bool]:
+    """Load what is due beside a resource of jobs; whether anything was."""
+    pipeline = warehouse.open_pipeline("default", "duckdb")
+    loading = CompanionLoad(pipeline, "default", settings(simulator, **more), RequestStats())
+
+    @dlt.source(name="avepoint_m365")
+    def jobs() -> Any:
+        yield dlt.resource([{"id": 1}], name="jobs_all")
+
+    source, resources = jobs(), loading.resources()
+    source.resources.add(*resources)
+    pipeline.run(source)
+    assert loading.finished
+    return loading, bool(resources)
+
+
+def count(table: str) -> int:
+    with warehouse.open_pipeline("default", "duckdb").sql_client() as client:
+        rows: Any = client.execute_sql(f"SELECT count(*) FROM m365_jobs.{table}")
+        return int(rows[0][0])
+
+
+def test_companions_are_asked_once_a_day_and_their_requests_are_counted(simulator: Simulator) -> None:
+    first, asked = load(simulator)
+    assert asked
+    assert all(count(table) for table in TABLES)
+    # Licence, frequency and retention, and a request for each of eight days of activity; a token per scope.
+    assert len(simulator.asked) == 11
+    assert first.stats.attempts == 11 + 3
+    again, asked = load(simulator)
+    assert (asked, again.stats.attempts, len(simulator.asked)) == (False, 0, 11)
+    simulator.world.advance(timedelta(days=1))
+    assert load(simulator)[0].stats.attempts == 5 + 3
+
+
+def test_a_missing_permission_is_told_once_and_a_named_companion_makes_the_load_incomplete(
+    simulator: Simulator,
+) -> None:
+    scope = "microsoft365backup.subscriptionInfo.read.all"
+    simulator.scopes = tuple(one for one in SCOPES if one != scope)
+    first, _ = load(simulator)
+    assert first.incomplete() == []
+    assert [scope in note for note in first.notes()] == [True]
+    state = warehouse.open_pipeline("default", "duckdb").state["sources"]["avepoint_m365"]
+    assert list(missing(state)) == [f"licenses: permission {scope} is missing"]
+    simulator.world.advance(timedelta(days=1))
+    assert load(simulator)[0].notes() == []
+    simulator.world.advance(timedelta(days=1))
+    named, _ = load(simulator, include=["licenses"])
+    assert [scope in line for line in named.incomplete()] == [True]
+
+
+def test_without_companions_the_tables_are_made_once(simulator: Simulator) -> None:
+    assert load(simulator, include="none")[1]
+    assert [count(table) for table in TABLES] == [0] * 5
+    assert not load(simulator, include="none")[1]
+    assert simulator.asked == []
