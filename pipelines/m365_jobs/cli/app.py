@@ -1,50 +1,33 @@
-"""The command line. What a command needs is imported when it runs, so that help is there at once."""
+"""The command line: which commands there are, and the life of a process.
+
+A command's imports are in its function. Only the command that was asked for is built, so that each is there at once.
+"""
 
 from __future__ import annotations
 
 import gc
-import json
-import logging
 import sys
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from io import TextIOWrapper
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-from m365_jobs.cli import alerts, lifetime
-from m365_jobs.cli.options import (
-    AllTenants,
-    Concurrency,
-    Dataset,
-    Destination,
-    Format,
-    OnlyTenants,
-    ParallelTenants,
-    RowFormat,
-    Scheduler,
-    Since,
-    SkipLoadedWithin,
-    Strict,
-    Tenants,
-    Until,
-    Verbose,
-    Wait,
-    check_settings,
-    duration,
-    failures,
-    moment,
-    tell,
-)
+from m365_jobs.cli import alerts, lifetime, loading, reading
 
-app = typer.Typer(
-    name="m365-jobs",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "load": loading.load,
+    "demo": loading.demo,
+    "status": reading.status,
+    "health": reading.health,
+    "check": reading.check,
+    "schedule": loading.schedule,
+    "copy": loading.copy,
+    "query": reading.query,
+    "report": reading.report,
+    "dashboard": reading.dashboard,
+    "acknowledge": alerts.acknowledge,
+    "alerts": alerts.alerts,
+}
 
 
 def _version(asked: bool) -> None:
@@ -58,7 +41,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def before_any_command(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
@@ -67,327 +49,24 @@ def before_any_command(
     """The jobs of AvePoint Cloud Backup for Microsoft 365, in your warehouse."""
 
 
-@app.command()
-def load(
-    since: Since = None,
-    until: Until = None,
-    tenant: Tenants = None,
-    all_tenants: AllTenants = False,
-    skip_loaded_within: SkipLoadedWithin = None,
-    parallel_tenants: ParallelTenants = 8,
-    concurrency: Concurrency = None,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    strict: Strict = False,
-    verbose: Verbose = False,
-) -> None:
-    """Load what is new; with --since, a backfill of that range."""
-    with failures(verbose, "Interrupted; the next load continues from there."):
-        begin, end = moment("--since", since), moment("--until", until)
-        check_settings(strict=strict)
-        from m365_jobs.config.tenants import selected
-        from m365_jobs.load.run import Options
-
-        options, tenants = Options(begin, end, destination, dataset), selected(tenant or (), every=all_tenants)
-        if concurrency:
-            options.source["concurrency"] = concurrency
-        if all_tenants:
-            options.min_age = duration("--skip-loaded-within", skip_loaded_within)
-        elif skip_loaded_within is not None:
-            raise typer.BadParameter("goes with --all-tenants", param_hint="--skip-loaded-within")
-        many = all_tenants or len(tenants) > 1
-        raise typer.Exit(
-            _load_many(options, tenants, parallel_tenants, verbose) if many else _load_one(options, tenants[0])
-        )
+def make_app(only: str | None = None) -> typer.Typer:
+    """Return the application with all commands, or with a single one: typer takes a while to build each."""
+    application = typer.Typer(
+        name="m365-jobs",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        # Plain help: no type beside flags, and nothing of rich to import.
+        rich_markup_mode=None,
+    )
+    application.callback()(before_any_command)
+    for name, command in COMMANDS.items():
+        if only is None or name == only:
+            application.command(name)(command)
+    return application
 
 
-def _load_one(options: Any, tenant: Any) -> int:
-    from avepoint_m365 import Progress
-
-    from m365_jobs.cli import progress as console
-    from m365_jobs.load.run import load as run
-    from m365_jobs.locks import wait as waiting
-
-    progress = Progress()
-    options.tenant, interrupted = tenant, progress.traffic.interrupted
-    with (
-        waiting.told_by_ctrl_c(interrupted),
-        waiting.unless(interrupted),
-        console.watch(lambda: console.progress_of_one(progress)),
-    ):
-        summary = run(options, progress, console.say)
-    console.report(summary)
-    return summary.exit_code
-
-
-def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose: bool) -> int:
-    from avepoint_m365 import Progress
-
-    from m365_jobs.cli import progress as console
-    from m365_jobs.load.parallel import Group, load_all
-
-    def failed(error: BaseException) -> None:
-        if verbose:
-            logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
-
-    group = Group({one.name: Progress() for one in tenants})
-    with console.watch(lambda: console.progress_of_many(group)):
-        load_all(tenants, options, group, console.say, failed, parallel_tenants)
-    console.report_many(group)
-    return group.exit_code
-
-
-@app.command()
-def demo(
-    jobs: Annotated[int, typer.Option(help="Jobs of the simulated tenant, those to come included.", min=1)] = 5000,
-    verbose: Verbose = False,
-) -> None:
-    """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
-    with failures(verbose):
-        from m365_jobs.cli.demo import run
-
-        run(jobs)
-
-
-@app.command()
-def status(
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
-    tenant: OnlyTenants = None,
-    wait: Wait = 30.0,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    verbose: Verbose = False,
-) -> None:
-    """Cursors, last loads, completeness, open jobs and rows."""
-    with failures(verbose):
-        from m365_jobs.cli.progress import say
-        from m365_jobs.health.status import read, tables
-
-        found = read(destination, dataset, tenant or (), wait, say)
-        if format is Format.json:
-            typer.echo(json.dumps(found, default=_iso, indent=2))
-        else:
-            _print(tables(found))
-
-
-@app.command()
-def health(
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
-    max_age_hours: Annotated[
-        float | None,
-        typer.Option(help="Hours after which data is too old to say anything; max_data_age_hours, or 6, where unset."),
-    ] = None,
-    tenant: OnlyTenants = None,
-    prometheus: Annotated[Path | None, typer.Option(help="Write metrics into this file as well.")] = None,
-    notify: Annotated[
-        bool, typer.Option("--notify", help="Send what changed to every channel in [alerts.channels].")
-    ] = False,
-    slack: Annotated[bool, typer.Option("--slack", help="Send what changed to Slack.")] = False,
-    wait: Wait = 30.0,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    strict: Strict = False,
-    verbose: Verbose = False,
-) -> None:
-    """Is everything protected? Exits 4 where it is not, or where that cannot be said."""
-    with failures(verbose):
-        check_settings(strict=strict)
-        from m365_jobs.cli.progress import say
-        from m365_jobs.health import output
-        from m365_jobs.health.evaluate import evaluate
-        from m365_jobs.warehouse import pipeline as warehouse
-
-        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
-        found = evaluate(pipeline, tenant or (), max_age_hours)
-        # Monitors first: a terminal may fail, or its reader may stop.
-        if prometheus:
-            from m365_jobs.health import prometheus as health_prometheus
-
-            health_prometheus.write(found, prometheus)
-        try:
-            if notify or slack:
-                alerts.send(found, pipeline, tenant or (), every_channel=notify, slack=slack)
-        finally:
-            if format is Format.json:
-                typer.echo(json.dumps(output.as_json(found), default=_iso, indent=2))
-            else:
-                _print(output.tables(found))
-    raise typer.Exit(found.exit_code)
-
-
-@app.command()
-def check(
-    tenant: Tenants = None,
-    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="Every tenant of the configuration.")] = False,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    strict: Strict = False,
-    verbose: Verbose = False,
-) -> None:
-    """Try configuration, token, permission, API and destination, and name the cure for what fails."""
-    worst = 0
-    with failures(verbose):
-        from m365_jobs.config.tenants import only_sections, selected
-        from m365_jobs.health.preflight import findings
-        from m365_jobs.text import sanitize
-
-        # Where all credentials are tenants' own, there is nobody else to try.
-        every = all_tenants or (not tenant and only_sections())
-        for one in findings(destination, dataset, selected(tenant or (), every=every), strict=strict):
-            typer.echo(f"{one.mark:4}  {one.what}: {sanitize(one.text)}")
-            worst = max(worst, one.exit_code)
-    raise typer.Exit(worst)
-
-
-@app.command()
-def schedule(
-    scheduler: Annotated[Scheduler | None, typer.Argument(help="For which; for all where unset.")] = None,
-    every: Annotated[str, typer.Option(help="15m, 6h, 'daily 02:00' (UTC), and the like.")] = "1h",
-    tenant: Tenants = None,
-    all_tenants: AllTenants = False,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    image: Annotated[str, typer.Option(help="The container image, for Kubernetes.")] = "m365-jobs:latest",
-    verbose: Verbose = False,
-) -> None:
-    """Print timers for loads, health and reports: systemd, cron, Kubernetes or Windows tasks."""
-    with failures(verbose):
-        from m365_jobs.orchestrators.schedule import Request, plan
-        from m365_jobs.orchestrators.scheduler_templates import render
-
-        planned = plan(Request(every, tenant or (), all_tenants, destination, dataset, image))
-        typer.echo("\n".join(render(planned, one) for one in ([scheduler] if scheduler else Scheduler)), nl=False)
-
-
-@app.command()
-def copy(
-    destination: Annotated[str, typer.Option(help="Name of the dlt destination to copy the DuckDB warehouse to.")],
-    dataset: Dataset = None,
-    tenant: OnlyTenants = None,
-    verbose: Verbose = False,
-) -> None:
-    """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there."""
-    with failures(verbose):
-        from m365_jobs.cli import progress as console
-        from m365_jobs.load.copy import export as run
-
-        console.report_copy(run(destination, dataset, console.say, tenant or ()), destination, dataset)
-
-
-@app.command()
-def query(
-    sql: Annotated[
-        str | None, typer.Argument(metavar="SQL", help="One query; - takes it from stdin. A prompt where unset.")
-    ] = None,
-    file: Annotated[Path | None, typer.Option(help="Take it from a file.", exists=True, dir_okay=False)] = None,
-    format: Annotated[
-        RowFormat, typer.Option(help="How to print it; a table ends after 1,000 rows.")
-    ] = RowFormat.table,
-    wait: Wait = 30.0,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    verbose: Verbose = False,
-) -> None:
-    """Run SQL on the warehouse, read-only; names without a schema mean the dataset.
-
-    Without SQL, a prompt on a terminal; elsewhere the query comes from stdin.
-    """
-    if sql is not None and file is not None:
-        raise typer.BadParameter("Give the SQL or --file, not both.")
-    with failures(verbose):
-        from m365_jobs.cli.progress import say
-        from m365_jobs.warehouse import pipeline as warehouse
-
-        if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8", errors="replace")
-        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
-        if sql is None and file is None and sys.stdin.isatty():
-            from m365_jobs.cli import shell
-
-            shell.run(pipeline, lambda found: _print_rows(found, format), lambda error: tell(error, verbose))
-            return
-        from m365_jobs.warehouse.query import answer, from_file
-        from m365_jobs.warehouse.reader import open_reader
-
-        text = from_file(file) if file else sys.stdin.read() if sql in (None, "-") else str(sql)
-        with open_reader(pipeline) as reader, answer(reader, text) as found:
-            _print_rows(found, format)
-
-
-def _print_rows(found: Any, format: RowFormat) -> None:
-    from m365_jobs.cli import progress as console
-    from m365_jobs.cli import tables
-
-    if format is RowFormat.csv:
-        tables.write_csv(found, sys.stdout)
-    elif format is RowFormat.json:
-        tables.write_json(found, sys.stdout)
-    elif tables.write_table(found, sys.stdout, console.width(sys.stdout)):
-        console.say(f"These are the first {tables.SHOWN:,} rows; --format csv or json gives all.")
-
-
-@app.command()
-def report(
-    path: Annotated[Path, typer.Argument(help="File to write; .html, .png or .pdf says what.")],
-    tenant: OnlyTenants = None,
-    timezone: Annotated[str, typer.Option(help="Time zone of the times, such as Europe/Berlin.")] = "UTC",
-    days: Annotated[int, typer.Option(help="How many days the trends and errors reach back.", min=1, max=3650)] = 30,
-    mail: Annotated[
-        bool, typer.Option("--mail", help="Send it through the e-mail channel of [alerts.channels].")
-    ] = False,
-    wait: Wait = 30.0,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    verbose: Verbose = False,
-) -> None:
-    """Write one file with the charts: HTML that opens offline, PNG or PDF."""
-    with failures(verbose):
-        from m365_jobs.cli.progress import say
-        from m365_jobs.reports import report
-        from m365_jobs.reports.metrics import Filter
-        from m365_jobs.warehouse import pipeline as warehouse
-
-        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
-        report.write(path, pipeline, Filter(tuple(tenant or ()), days=days), report.timezone(timezone))
-        if mail:
-            alerts.mail_file(path)
-
-
-@app.command()
-def dashboard(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)] = 8365,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on. On any but loopback, a token is needed to look in.")
-    ] = "127.0.0.1",
-    tenant: OnlyTenants = None,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    verbose: Verbose = False,
-) -> None:
-    """Show the warehouse in a browser, live, until interrupted."""
-    with failures(verbose):
-        from m365_jobs.reports.dashboard import serve
-        from m365_jobs.warehouse import pipeline as warehouse
-
-        # The dashboard shows what it has until a load is done.
-        pipeline = warehouse.open_warehouse(destination, dataset, wait=0)
-        serve(pipeline, tuple(tenant or ()), host, port)
-
-
-def _iso(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _print(renderables: Iterator[Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    for one in renderables:
-        console.print(one)
-
-
-app.command()(alerts.acknowledge)
-app.command()(alerts.alerts)
+app = make_app()
 
 
 def main() -> None:
@@ -395,7 +74,8 @@ def main() -> None:
     lifetime.prepare_memory()
     lifetime.prepare_streams()
     lifetime.prepare_signals()
-    run: Callable[[], None] = app
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    run: Callable[[], None] = make_app(command) if command in COMMANDS else app
     try:
         try:
             run()

@@ -113,7 +113,7 @@ def check_settings(*, strict: bool) -> None:
     """
     from avepoint_m365.exceptions import ConfigurationError
 
-    from m365_jobs.cli.progress import say
+    from m365_jobs.cli.terminal import say
     from m365_jobs.config.unknown_settings import unknown_settings
 
     messages = list(unknown_settings())
@@ -130,7 +130,7 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
     ``interrupted`` is the text for Ctrl+C and SIGTERM.
     """
     try:
-        from m365_jobs.cli.progress import say
+        from m365_jobs.cli.terminal import say
         from m365_jobs.config import environment
         from m365_jobs.warehouse import pipeline as warehouse
 
@@ -146,7 +146,7 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
 def tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     """Print a failure as one paragraph on stderr, and return the exit code of its kind."""
     from m365_jobs.cli import lifetime
-    from m365_jobs.cli.progress import say
+    from m365_jobs.cli.terminal import say
     from m365_jobs.errors.explain import INTERRUPTED, explain
 
     if verbose:

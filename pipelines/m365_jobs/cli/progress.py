@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 from avepoint_m365 import Progress
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from m365_jobs.cli.terminal import say, width
 from m365_jobs.load.copy import Exported
 from m365_jobs.load.parallel import Group
 from m365_jobs.load.summary import Summary
-from m365_jobs.text import sanitize
+
+__all__ = ["progress_of_many", "progress_of_one", "report", "report_copy", "report_many", "say", "watch", "width"]
 
 PLAIN_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal."""
-
-
-def say(text: str) -> None:
-    """One line to stderr, or several as they are; some texts are the API's."""
-    shown = "\n".join(map(sanitize, text.split("\n")))
-    # As it is: rich would read words between colons, of an address say, as names of little pictures.
-    Console(stderr=True, soft_wrap=True).print(Text(shown), highlight=False)
-
-
-def width(out: TextIO) -> int | None:
-    """Columns of the terminal that ``out`` is; None where it is none."""
-    return shutil.get_terminal_size().columns if out.isatty() else None
 
 
 def progress_of_one(progress: Progress) -> str:

@@ -34,7 +34,7 @@ def serve(pipeline: Target, tenants: tuple[str, ...], host: str, port: int) -> N
     """
     import uvicorn
 
-    from m365_jobs.cli.progress import say
+    from m365_jobs.cli.terminal import say
 
     _live.append(Live(pipeline, tenants))
     token = None if is_loopback(host) else secrets.token_urlsafe(24)

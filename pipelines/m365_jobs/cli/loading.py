@@ -1,0 +1,141 @@
+"""Commands that write: load, demo, copy, schedule."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import typer
+
+from m365_jobs.cli.options import (
+    AllTenants,
+    Concurrency,
+    Dataset,
+    Destination,
+    OnlyTenants,
+    ParallelTenants,
+    Scheduler,
+    Since,
+    SkipLoadedWithin,
+    Strict,
+    Tenants,
+    Until,
+    Verbose,
+    check_settings,
+    duration,
+    failures,
+    moment,
+)
+
+
+def load(
+    since: Since = None,
+    until: Until = None,
+    tenant: Tenants = None,
+    all_tenants: AllTenants = False,
+    skip_loaded_within: SkipLoadedWithin = None,
+    parallel_tenants: ParallelTenants = 8,
+    concurrency: Concurrency = None,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    strict: Strict = False,
+    verbose: Verbose = False,
+) -> None:
+    """Load what is new; with --since, a backfill of that range."""
+    with failures(verbose, "Interrupted; the next load continues from there."):
+        begin, end = moment("--since", since), moment("--until", until)
+        check_settings(strict=strict)
+        from m365_jobs.config.tenants import selected
+        from m365_jobs.load.run import Options
+
+        options, tenants = Options(begin, end, destination, dataset), selected(tenant or (), every=all_tenants)
+        if concurrency:
+            options.source["concurrency"] = concurrency
+        if all_tenants:
+            options.min_age = duration("--skip-loaded-within", skip_loaded_within)
+        elif skip_loaded_within is not None:
+            raise typer.BadParameter("goes with --all-tenants", param_hint="--skip-loaded-within")
+        many = all_tenants or len(tenants) > 1
+        raise typer.Exit(
+            _load_many(options, tenants, parallel_tenants, verbose) if many else _load_one(options, tenants[0])
+        )
+
+
+def _load_one(options: Any, tenant: Any) -> int:
+    from avepoint_m365 import Progress
+
+    from m365_jobs.cli import progress as console
+    from m365_jobs.load.run import load as run
+    from m365_jobs.locks import wait as waiting
+
+    progress = Progress()
+    options.tenant, interrupted = tenant, progress.traffic.interrupted
+    with (
+        waiting.told_by_ctrl_c(interrupted),
+        waiting.unless(interrupted),
+        console.watch(lambda: console.progress_of_one(progress)),
+    ):
+        summary = run(options, progress, console.say)
+    console.report(summary)
+    return summary.exit_code
+
+
+def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose: bool) -> int:
+    from avepoint_m365 import Progress
+
+    from m365_jobs.cli import progress as console
+    from m365_jobs.load.parallel import Group, load_all
+
+    def failed(error: BaseException) -> None:
+        if verbose:
+            logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
+
+    group = Group({one.name: Progress() for one in tenants})
+    with console.watch(lambda: console.progress_of_many(group)):
+        load_all(tenants, options, group, console.say, failed, parallel_tenants)
+    console.report_many(group)
+    return group.exit_code
+
+
+def demo(
+    jobs: Annotated[int, typer.Option(help="Jobs of the simulated tenant, those to come included.", min=1)] = 5000,
+    verbose: Verbose = False,
+) -> None:
+    """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
+    with failures(verbose):
+        from m365_jobs.cli.demo import run
+
+        run(jobs)
+
+
+def schedule(
+    scheduler: Annotated[Scheduler | None, typer.Argument(help="For which; for all where unset.")] = None,
+    every: Annotated[str, typer.Option(help="15m, 6h, 'daily 02:00' (UTC), and the like.")] = "1h",
+    tenant: Tenants = None,
+    all_tenants: AllTenants = False,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    image: Annotated[str, typer.Option(help="The container image, for Kubernetes.")] = "m365-jobs:latest",
+    verbose: Verbose = False,
+) -> None:
+    """Print timers for loads, health and reports: systemd, cron, Kubernetes or Windows tasks."""
+    with failures(verbose):
+        from m365_jobs.orchestrators.schedule import Request, plan
+        from m365_jobs.orchestrators.scheduler_templates import render
+
+        planned = plan(Request(every, tenant or (), all_tenants, destination, dataset, image))
+        typer.echo("\n".join(render(planned, one) for one in ([scheduler] if scheduler else Scheduler)), nl=False)
+
+
+def copy(
+    destination: Annotated[str, typer.Option(help="Name of the dlt destination to copy the DuckDB warehouse to.")],
+    dataset: Dataset = None,
+    tenant: OnlyTenants = None,
+    verbose: Verbose = False,
+) -> None:
+    """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there."""
+    with failures(verbose):
+        from m365_jobs.cli import progress as console
+        from m365_jobs.load.copy import export as run
+
+        console.report_copy(run(destination, dataset, console.say, tenant or ()), destination, dataset)

@@ -1,0 +1,225 @@
+"""Commands that read: status, health, check, query, report, dashboard."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from m365_jobs.cli import alerts
+from m365_jobs.cli.options import (
+    Dataset,
+    Destination,
+    Format,
+    OnlyTenants,
+    RowFormat,
+    Strict,
+    Tenants,
+    Verbose,
+    Wait,
+    check_settings,
+    failures,
+    tell,
+)
+
+
+def status(
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    tenant: OnlyTenants = None,
+    wait: Wait = 30.0,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Cursors, last loads, completeness, open jobs and rows."""
+    with failures(verbose):
+        from m365_jobs.cli.terminal import say
+        from m365_jobs.health.status import read, tables
+
+        found = read(destination, dataset, tenant or (), wait, say)
+        if format is Format.json:
+            typer.echo(json.dumps(found, default=_iso, indent=2))
+        else:
+            _print(tables(found))
+
+
+def health(
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    max_age_hours: Annotated[
+        float | None,
+        typer.Option(help="Hours after which data is too old to say anything; max_data_age_hours, or 6, where unset."),
+    ] = None,
+    tenant: OnlyTenants = None,
+    prometheus: Annotated[Path | None, typer.Option(help="Write metrics into this file as well.")] = None,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send what changed to every channel in [alerts.channels].")
+    ] = False,
+    slack: Annotated[bool, typer.Option("--slack", help="Send what changed to Slack.")] = False,
+    wait: Wait = 30.0,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    strict: Strict = False,
+    verbose: Verbose = False,
+) -> None:
+    """Is everything protected? Exits 4 where it is not, or where that cannot be said."""
+    with failures(verbose):
+        check_settings(strict=strict)
+        from m365_jobs.cli.terminal import say
+        from m365_jobs.health import output
+        from m365_jobs.health.evaluate import evaluate
+        from m365_jobs.warehouse import pipeline as warehouse
+
+        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
+        found = evaluate(pipeline, tenant or (), max_age_hours)
+        # Monitors first: a terminal may fail, or its reader may stop.
+        if prometheus:
+            from m365_jobs.health import prometheus as health_prometheus
+
+            health_prometheus.write(found, prometheus)
+        try:
+            if notify or slack:
+                alerts.send(found, pipeline, tenant or (), every_channel=notify, slack=slack)
+        finally:
+            if format is Format.json:
+                typer.echo(json.dumps(output.as_json(found), default=_iso, indent=2))
+            else:
+                _print(output.tables(found))
+    raise typer.Exit(found.exit_code)
+
+
+def check(
+    tenant: Tenants = None,
+    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="Every tenant of the configuration.")] = False,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    strict: Strict = False,
+    verbose: Verbose = False,
+) -> None:
+    """Try configuration, token, permission, API and destination, and name the cure for what fails."""
+    worst = 0
+    with failures(verbose):
+        from m365_jobs.config.tenants import only_sections, selected
+        from m365_jobs.health.preflight import findings
+        from m365_jobs.text import sanitize
+
+        # Where all credentials are tenants' own, there is nobody else to try.
+        every = all_tenants or (not tenant and only_sections())
+        for one in findings(destination, dataset, selected(tenant or (), every=every), strict=strict):
+            typer.echo(f"{one.mark:4}  {one.what}: {sanitize(one.text)}")
+            worst = max(worst, one.exit_code)
+    raise typer.Exit(worst)
+
+
+def query(
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="One query; - takes it from stdin. A prompt where unset.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="Take it from a file.", exists=True, dir_okay=False)] = None,
+    format: Annotated[
+        RowFormat, typer.Option(help="How to print it; a table ends after 1,000 rows.")
+    ] = RowFormat.table,
+    wait: Wait = 30.0,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run SQL on the warehouse, read-only; names without a schema mean the dataset.
+
+    Without SQL, a prompt on a terminal; elsewhere the query comes from stdin.
+    """
+    if sql is not None and file is not None:
+        raise typer.BadParameter("Give the SQL or --file, not both.")
+    with failures(verbose):
+        from m365_jobs.cli.terminal import say
+        from m365_jobs.warehouse import pipeline as warehouse
+
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
+        if sql is None and file is None and sys.stdin.isatty():
+            from m365_jobs.cli import shell
+
+            shell.run(pipeline, lambda found: _print_rows(found, format), lambda error: tell(error, verbose))
+            return
+        from m365_jobs.warehouse.query import answer, from_file
+        from m365_jobs.warehouse.reader import open_reader
+
+        text = from_file(file) if file else sys.stdin.read() if sql in (None, "-") else str(sql)
+        with open_reader(pipeline) as reader, answer(reader, text) as found:
+            _print_rows(found, format)
+
+
+def _print_rows(found: Any, format: RowFormat) -> None:
+    from m365_jobs.cli import tables
+    from m365_jobs.cli import terminal as console
+
+    if format is RowFormat.csv:
+        tables.write_csv(found, sys.stdout)
+    elif format is RowFormat.json:
+        tables.write_json(found, sys.stdout)
+    elif tables.write_table(found, sys.stdout, console.width(sys.stdout)):
+        console.say(f"These are the first {tables.SHOWN:,} rows; --format csv or json gives all.")
+
+
+def report(
+    path: Annotated[Path, typer.Argument(help="File to write; .html, .png or .pdf says what.")],
+    tenant: OnlyTenants = None,
+    timezone: Annotated[str, typer.Option(help="Time zone of the times, such as Europe/Berlin.")] = "UTC",
+    days: Annotated[int, typer.Option(help="How many days the trends and errors reach back.", min=1, max=3650)] = 30,
+    mail: Annotated[
+        bool, typer.Option("--mail", help="Send it through the e-mail channel of [alerts.channels].")
+    ] = False,
+    wait: Wait = 30.0,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Write one file with the charts: HTML that opens offline, PNG or PDF."""
+    with failures(verbose):
+        from m365_jobs.cli.terminal import say
+        from m365_jobs.reports import report
+        from m365_jobs.reports.metrics import Filter
+        from m365_jobs.warehouse import pipeline as warehouse
+
+        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
+        report.write(path, pipeline, Filter(tuple(tenant or ()), days=days), report.timezone(timezone))
+        if mail:
+            alerts.mail_file(path)
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)] = 8365,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. On any but loopback, a token is needed to look in.")
+    ] = "127.0.0.1",
+    tenant: OnlyTenants = None,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show the warehouse in a browser, live, until interrupted."""
+    with failures(verbose):
+        from m365_jobs.reports.dashboard import serve
+        from m365_jobs.warehouse import pipeline as warehouse
+
+        # The dashboard shows what it has until a load is done.
+        pipeline = warehouse.open_warehouse(destination, dataset, wait=0)
+        serve(pipeline, tuple(tenant or ()), host, port)
+
+
+def _iso(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _print(renderables: Iterator[Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for one in renderables:
+        console.print(one)

@@ -1,0 +1,26 @@
+"""Lines for people on stderr, without the libraries that only a drawing needs."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from typing import TextIO
+
+from m365_jobs.text import sanitize
+
+
+def say(text: str) -> None:
+    """Print one line to stderr, or several as they are; on a terminal, long ones wrap at words."""
+    columns = width(sys.stderr)
+    for line in map(sanitize, text.split("\n")):
+        if columns:
+            # An address or a command stays whole: it is there to be copied.
+            line = textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False, drop_whitespace=True)
+        sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def width(out: TextIO) -> int | None:
+    """Return the columns of a terminal; None for anything else."""
+    return shutil.get_terminal_size().columns if out.isatty() else None
