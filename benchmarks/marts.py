@@ -35,7 +35,8 @@ SELECT tenant, id AS job_id, e AS error_index, true AS is_error_code,
 FROM jobs, range(2) AS t(e) WHERE hash(id || 'e') % 5 = 0;
 CREATE TABLE load_audit AS
 SELECT 'run ' || run AS run_id, 'default' AS tenant, location, object_type, NULL::VARCHAR AS job_type,
-       max_start - to_hours(run::INT) AS window_end, max_start - to_hours(run::INT) AS started_at,
+       max_start - to_hours(run::INT + 9) AS window_start, max_start - to_hours(run::INT) AS window_end,
+       max_start - to_hours(run::INT) AS started_at,
        5::BIGINT AS reported_total, 5::BIGINT AS distinct_jobs, run % 10 > 0 AS complete
 FROM range(2000) AS t(run), (SELECT DISTINCT location, object_type FROM jobs),
      (SELECT max(start_time) AS max_start FROM jobs);

@@ -17,58 +17,12 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.browser.axe import violations
+
 LAPTOP, PHONE = (1366, 900), (390, 844)
 
 PATIENCE = 60
 """Seconds until a page that does not show what it should has failed; nothing waits that long otherwise."""
-
-DEEP = """
-const found = [], selector = %s;
-(function walk(root) {
-  for (const one of root.querySelectorAll("*")) {
-    if (one.matches(selector)) found.push(one);
-    if (one.shadowRoot) walk(one.shadowRoot);
-  }
-})(document);
-return found;
-"""
-
-CONTRASTS = """
-// Colours may be written in any way that CSS knows: the browser itself paints them.
-const dot = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-const paint = colour => {
-  dot.clearRect(0, 0, 1, 1); dot.fillStyle = colour; dot.fillRect(0, 0, 1, 1);
-  const [r, g, b, a] = dot.getImageData(0, 0, 1, 1).data;
-  return [[r, g, b], a / 255];
-};
-const over = (ink, share, paper) => paper.map((value, index) => value * (1 - share) + ink[index] * share);
-const light = colour => {
-  const [r, g, b] = colour.map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const above = one => one.parentElement || one.getRootNode().host;
-const up = one => { const all = []; for (; one; one = above(one)) all.push(one); return all; };
-const paper = one => up(one).reverse().reduce((under, each) =>
-    over(...paint(getComputedStyle(each).backgroundColor), under), [255, 255, 255]);
-const said = one => one.tagName === "SELECT" ? one.selectedOptions[0]?.text
-    : one.tagName === "INPUT" ? one.value || one.placeholder
-    : [...one.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join("");
-const poor = [];
-(function walk(root) {
-  for (const one of root.querySelectorAll("*")) {
-    if (one.shadowRoot) walk(one.shadowRoot);
-    const text = said(one), style = getComputedStyle(one), box = one.getBoundingClientRect();
-    const drawn = one.closest("svg"), share = up(one).reduce((all, each) => all * getComputedStyle(each).opacity, 1);
-    if (!text || one.closest("title, style, script, option")) continue;
-    // Without a share it shows itself under the pointer only.
-    if (box.width < 2 || style.visibility === "hidden" || !share) continue;
-    const under = drawn ? [255, 255, 255] : paper(one), [ink, opaque] = paint(drawn ? style.fill : style.color);
-    const [a, b] = [light(over(ink, opaque * share, under)), light(under)].sort((x, y) => y - x);
-    if ((a + 0.05) / (b + 0.05) < 4.5) poor.push([text, style.color, ((a + 0.05) / (b + 0.05)).toFixed(2)]);
-  }
-})(document);
-return poor;
-"""
 
 
 def require_chromium() -> tuple[str, str]:
@@ -106,9 +60,8 @@ class Browser:
             raise AssertionError(f"{said} is not there, but:\n{self.text()}") from error
 
     def all(self, selector: str) -> list[WebElement]:
-        """Elements, those inside of marimo's own ones included."""
-        found: list[WebElement] = self.driver.execute_script(DEEP % json.dumps(selector))
-        return found
+        """Elements in the order of the page."""
+        return self.driver.find_elements("css selector", selector)
 
     def press(self, key: str) -> None:
         """Strikes a key."""
@@ -116,43 +69,49 @@ class Browser:
 
     def focus(self) -> WebElement:
         """The element that keys reach."""
-        script = "let one = document.activeElement; while (one?.shadowRoot) one = one.shadowRoot.activeElement"
-        found: WebElement = self.driver.execute_script(f"{script}; return one;")
-        return found
+        return self.driver.switch_to.active_element
 
-    def section(self, title: str) -> WebElement | None:
-        """A part of the page by its heading."""
-        for one in self.all("section.m365"):
-            if one.find_elements("css selector", "h2") and one.find_element("css selector", "h2").text == title:
-                return one
-        return None
+    def section(self, name: str) -> WebElement | None:
+        """A part of the page by its name; opened, so that its text can be read."""
+        self.driver.execute_script(
+            "document.querySelectorAll(`#${arguments[0]} details`).forEach(part => part.open = true)", name
+        )
+        parts = self.all(f"section#{name}")
+        return parts[0] if parts else None
 
-    def rows(self, title: str) -> list[dict[str, str]]:
+    def rows(self, name: str) -> list[dict[str, str]]:
         """The first table of a section."""
-        section = self.section(title)
-        assert section, f"There is no {title!r} in:\n{self.text()}"
+        section = self.section(name)
+        assert section, f"There is no {name!r} in:\n{self.text()}"
         return table(section)
+
+    def open_all(self) -> None:
+        """Opens every folded part."""
+        self.driver.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
+
+    def colours(self, scheme: str) -> None:
+        """light or dark, as the user's system says."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def barriers(self) -> list[Any]:
+        """What keeps people from using the page, in light and dark, with every part open."""
+        self.open_all()
+        broken = []
+        for scheme in ("light", "dark"):
+            self.colours(scheme)
+            broken += [(scheme, *rule) for rule in violations(self.driver)]
+        return broken
 
     def width(self) -> int:
         return int(self.driver.execute_script("return document.documentElement.scrollWidth"))
 
-    def poor_contrasts(self) -> list[Any]:
-        """Texts, those of controls included, with less than 4.5 to 1 against what they stand on."""
-        found: list[Any] = self.driver.execute_script(CONTRASTS)
-        return found
-
     def smallest_letters(self) -> float:
-        """Of drawings, in the page's pixels, whatever the size at which a drawing is shown."""
-        sizes = [
-            self.driver.execute_script(
-                "const one = arguments[0], drawing = one.ownerSVGElement;"
-                "return parseFloat(getComputedStyle(one).fontSize)"
-                " * drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width",
-                one,
-            )
-            for one in self.all("figure text")
-        ]
-        return float(min(sizes))
+        """Of charts, in the page's pixels."""
+        return min(
+            float(self.driver.execute_script("return parseFloat(getComputedStyle(arguments[0]).fontSize)", part))
+            for part in self.all("svg text")
+        )
 
     def asked(self) -> set[str]:
         """Hosts that pages have asked for anything so far; not of addresses within the browser itself."""
@@ -165,11 +124,16 @@ class Browser:
         return {url.netloc for url in urls if url.scheme in ("http", "https", "ws", "wss")}
 
 
+TABLE = """
+return [...arguments[0].querySelector("table").querySelectorAll("tr")].map(
+    line => [...line.querySelectorAll("th, td")].map(cell => cell.innerText.trim()));
+"""
+
+
 def table(place: WebElement) -> list[dict[str, str]]:
-    """The first table of a part of a page."""
-    lines = place.find_element("css selector", "table").find_elements("css selector", "tr")
-    cells = [[cell.text for cell in line.find_elements("css selector", "th, td")] for line in lines]
-    return [dict(zip(cells[0], line, strict=True)) for line in cells[1:]]
+    """The first table of a part of a page, read at once: the page may draw itself anew meanwhile."""
+    head, *lines = place.parent.execute_script(TABLE, place)
+    return [dict(zip(head, line, strict=True)) for line in lines]
 
 
 @contextmanager

@@ -41,7 +41,14 @@ def show() -> Iterator[Show]:
 def dashboard(user: Desk, *arguments: str) -> Iterator[str]:
     """``m365-jobs dashboard`` in a process of its own; its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "m365_jobs", "dashboard", "--port", "0", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "m365_jobs",
+            "dashboard",
+            *(() if "--port" in arguments else ("--port", "0")),
+            *arguments,
+        ],
         cwd=user.folder,
         env=user.environment,
         stderr=subprocess.PIPE,

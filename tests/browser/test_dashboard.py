@@ -1,8 +1,9 @@
 """The dashboard, looked at through a real browser and compared with what the simulator knows."""
 
+import re
 import socket
-from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -14,24 +15,24 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from tests.browser.browser import PHONE, Browser, table
-from tests.browser.conftest import Look, Provider, Show, Shown
+from tests.browser.conftest import Look, Provider, Show, Shown, dashboard
 from tests.browser.truth import NAMES, ended, errors, night
 from tests.support.cli import Desk
+from tests.support.proxy import reverse_proxy
 from tests.support.warehouse import administer, database
 
 Sit = Callable[[Simulator], Desk]
 LAST = "Freshness of this data"
-ERRORS = "Top errors, last 30 days"
 
 
 def opened(browser: Browser, address: str) -> None:
-    """Waits for the last part of the page."""
+    """Opens a page, and waits for its last part."""
     browser.open(address)
     browser.until(LAST)
 
 
 def shown_night(browser: Browser) -> dict[str, dict[str, int]]:
-    rows = browser.rows("Last night")
+    rows = browser.rows("night")
     return {row.pop("Service"): {name: int(cell.replace(",", "")) for name, cell in row.items()} for row in rows}
 
 
@@ -40,146 +41,165 @@ def as_of(user: Desk, tenant: str = "%") -> datetime:
     return moment.astimezone(UTC)
 
 
-def choose(browser: Browser, every: str, wanted: str) -> None:
-    """Chooses in the filter that has a choice ``every``."""
-    chooser = browser.until(lambda: [one for one in browser.all("select") if every in one.text])[0]
-    Select(chooser).select_by_visible_text(wanted)
+def choose(browser: Browser, **choices: str) -> None:
+    """Chooses in filters, and shows the page of them."""
+    for name, text in choices.items():
+        Select(browser.all(f"select[name={name}]")[0]).select_by_visible_text(text)
+    button = browser.all(".filters button")[0]
+    button.click()
+    browser.until(lambda: LAST in browser.text() and button not in browser.all(".filters button"))
 
 
 def tiles(browser: Browser) -> list[str]:
     """The services of the tiles that are shown."""
-    return sorted(one.text for one in browser.all("li.tile b"))
+    browser.section("protection")
+    return sorted(tile.text for tile in browser.all("li.tile b"))
 
 
 def services(user: Desk, condition: str) -> list[str]:
     """The services of the tiles that there should be."""
-    return sorted(NAMES[one] for (one,) in user.query(f"SELECT object_type FROM protection_status WHERE {condition}"))
+    return sorted(NAMES[name] for (name,) in user.query(f"SELECT object_type FROM protection_status WHERE {condition}"))
 
 
 def test_the_dashboard_shows_what_the_server_holds(shown: Shown) -> None:
     browser = shown.browser
     opened(browser, shown.address)
     status = dict(shown.user.query("SELECT object_type, status FROM protection_status"))
-    tiles = browser.all("li.tile")
-    assert len(tiles) == len(status) > 0
-    assert sorted(str(one.get_attribute("class")).split()[-1] for one in tiles) == sorted(status.values())
-    assert all(one.find_element("css selector", ".word").text for one in tiles)
-    browser.until(lambda: shown_night(browser) == night(shown.world, until=as_of(shown.user)))
-    browser.until(lambda: browser.all("tbody [role=checkbox]"))
-    assert browser.poor_contrasts() == []
+    browser.section("protection")
+    shown_tiles = {tile.find_element("css selector", "b").text: tile for tile in browser.all("li.tile")}
+    assert {name: tile.get_attribute("data-status") for name, tile in shown_tiles.items()} == {
+        NAMES[service]: word for service, word in status.items()
+    }
+    assert shown_night(browser) == night(shown.world, until=as_of(shown.user))
+
+
+def test_verdict_and_findings_are_those_of_health(shown: Shown) -> None:
+    browser = shown.browser
+    opened(browser, shown.address)
+    health = shown.user.run("health", "--format", "json", code=4 if "Unhealthy" in browser.text() else 0).stdout
+    reasons = re.findall(r'"severity": "(\w+)"', health)
+    verdict = browser.all(".verdict")[0].text
+    assert f"{reasons.count('problem')} problem" in verdict
+    assert f"{reasons.count('warning')} warning" in verdict
+    assert len(browser.all("li.finding")) == reasons.count("problem")
+
+
+def test_nobody_is_kept_from_using_the_pages(shown: Shown) -> None:
+    browser = shown.browser
+    opened(browser, shown.address)
+    assert browser.barriers() == []
+    opened_jobs = browser.section("errors")
+    assert opened_jobs
+    opened_jobs.find_element("css selector", "td.number a").click()
+    browser.until("with the error")
+    assert browser.barriers() == []
 
 
 def test_nothing_is_fetched_from_elsewhere(shown: Shown) -> None:
     opened(shown.browser, shown.address)
     assert shown.browser.asked() == {urlsplit(shown.address).netloc}
+    policy = requests.get(shown.address, timeout=30).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "*" not in policy
 
 
-def test_the_filter_of_the_service_narrows_every_part(provider: Provider) -> None:
+def test_several_tenants_are_rows_and_a_matrix_that_lead_to_their_pages(provider: Provider) -> None:
     browser = provider.browser
     opened(browser, provider.address)
-    truth = night(*provider.worlds.values(), until=as_of(provider.user))
-    service = max(truth, key=lambda one: truth[one]["Jobs"])
-    choose(browser, "All services", service)
-    browser.until(lambda: shown_night(browser) == {service: truth[service]})
-    browser.until(lambda: set(tiles(browser)) == {service})
-    assert tiles(browser) == [one for one in services(provider.user, "true") if one == service]
-    choose(browser, "All services", "All services")
-    browser.until(lambda: shown_night(browser) == truth)
-    assert tiles(browser) == services(provider.user, "true")
+    assert {row["Tenant"] for row in browser.rows("fleet")} == set(provider.worlds)
+    problems = [int(row["Problems"]) for row in browser.rows("fleet")]
+    assert problems == sorted(problems, reverse=True)
+    cells = [cell.get_attribute("title") for cell in browser.all("#matrix td[title]")]
+    pairs = provider.user.query("SELECT DISTINCT tenant, object_type FROM protection_status")
+    assert sorted(title.partition(":")[0] for title in cells if title) == sorted(
+        f"{tenant}, {NAMES[service]}" for tenant, service in pairs
+    )
+    assert browser.barriers() == []
+    link = next(part for part in browser.all("#fleet td a") if part.text == "fabrikam")
+    link.click()
+    browser.until(lambda: "fabrikam" in browser.all("h1")[0].text)
+    assert shown_night(browser) == night(provider.worlds["fabrikam"], until=as_of(provider.user, "fabrikam"))
+    browser.open(provider.address + "?sort=tenant")
+    assert [row["Tenant"] for row in browser.rows("fleet")] == sorted(provider.worlds)
 
 
-def test_the_filter_of_the_tenant_shows_nothing_of_the_others(provider: Provider) -> None:
-    browser = provider.browser
+def test_filters_narrow_every_part_and_stand_in_the_address(provider: Provider) -> None:
+    browser, until = provider.browser, as_of(provider.user, "contoso")
     opened(browser, provider.address)
-    for tenant, world in provider.worlds.items():
-        choose(browser, "All tenants", tenant)
-        truth = night(world, until=as_of(provider.user, tenant))
-        browser.until(lambda truth=truth: shown_night(browser) == truth)
-        browser.until(lambda tenant=tenant: tiles(browser) == services(provider.user, f"tenant = '{tenant}'"))
-        headings = [one.text for one in browser.all("section.m365 h3")]
-        assert {one.split(" · ")[0] for one in headings if " · " in one} == {tenant}
-        others = {job.id for name, other in provider.worlds.items() if name != tenant for job in other.visible()}
-        text = browser.text()
-        assert not [one for one in others if one in text]
+    choose(browser, tenant="contoso", location="EUR")
+    world = provider.worlds["contoso"]
+    truth = night(world, until=until, location="EUR")
+    assert shown_night(browser) == truth
+    assert tiles(browser) == services(provider.user, "tenant = 'contoso' AND location = 'EUR'")
+    service = max(truth, key=lambda name: truth[name]["Jobs"])
+    choose(browser, service=service)
+    assert shown_night(browser) == {service: truth[service]}
+    assert set(tiles(browser)) == {service}
+    # Whoever gets this address sees the same.
+    address = browser.driver.current_url
+    browser.open("about:blank")
+    opened(browser, address)
+    assert shown_night(browser) == {service: truth[service]}
+    others = {job.id for job in provider.worlds["fabrikam"].visible()} - {job.id for job in world.visible()}
+    browser.open_all()
+    assert not [job for job in others if job in browser.text()]
 
 
-def test_the_filter_of_the_location_narrows_every_part(provider: Provider) -> None:
-    browser, until = provider.browser, as_of(provider.user)
-    opened(browser, provider.address)
-    for location in ("NAM", "EUR"):
-        choose(browser, "Everywhere", location)
-        truth = night(*provider.worlds.values(), until=until, location=location)
-        browser.until(lambda truth=truth: shown_night(browser) == truth)
-        wanted = services(provider.user, f"location = '{location}'")
-        browser.until(lambda wanted=wanted: tiles(browser) == wanted)
-
-
-def test_the_filter_of_the_time_changes_trends_and_errors(provider: Provider) -> None:
-    browser, until = provider.browser, as_of(provider.user)
-    opened(browser, provider.address)
+def test_the_period_changes_trends_and_errors(shown: Shown) -> None:
+    browser, until = shown.browser, as_of(shown.user)
     for days, choice in ((7, "7 days"), (90, "90 days")):
-        choose(browser, "90 days", choice)
-        trends = browser.until(lambda days=days: browser.section(f"Trends, last {days} days"))
+        opened(browser, shown.address)
+        choose(browser, days=choice)
+        trends = browser.section("trends")
+        assert trends
         first = (until - timedelta(days=days - 1)).date()
-        ended_since = [
-            job
-            for world in provider.worlds.values()
-            for job in ended(world, datetime(first.year, first.month, first.day, tzinfo=UTC), until + timedelta(1))
-        ]
-        bars = [one.get_attribute("textContent") for one in trends.find_elements("css selector", "figure title")]
+        since = datetime(first.year, first.month, first.day, tzinfo=UTC)
+        bars = [bar.get_attribute("textContent") or "" for bar in trends.find_elements("css selector", "figure title")]
         outcomes = [bar.partition(": ")[2].split() for bar in bars if not bar.endswith("objects")]
-        assert sum(int(count.replace(",", "")) for count, *_ in outcomes) == len(ended_since)
-        errors_shown = browser.until(lambda days=days: browser.section(f"Top errors, last {days} days"))
-        truth = Counter[str]()
-        for world in provider.worlds.values():
-            for (service, message), (times, _) in errors(world, until, days).items():
-                truth[f"{service}: {message}"] += times
-        titles = [one.get_attribute("textContent") for one in errors_shown.find_elements("css selector", "title")]
-        named = [title.removesuffix(" times").rsplit(" ", 1) for title in titles]
-        assert {name: int(times.replace(",", "")) for name, times in named}.items() <= truth.items()
-        assert sorted(int(times.replace(",", "")) for _, times in named) == sorted(truth.values())[-len(named) :]
+        assert sum(int(count.replace(",", "")) for count, *_ in outcomes) == len(ended(shown.world, since, until))
+        truth = {key: (times, len(ids)) for key, (times, ids) in errors(shown.world, until, days).items()}
+        rows = {
+            (row["Service"], row["Error"]): (int(row["Occurrences"]), int(row["Jobs"]))
+            for row in browser.rows("errors")
+        }
+        assert rows.items() <= truth.items()
+        assert len(rows) == min(20, len(truth))
 
 
-def test_it_shows_what_postgresql_holds_and_says_so_while_that_is_down(
-    simulator: Simulator, desk: Sit, show: Show, look: Look
-) -> None:
-    user, browser = desk(simulator), look()
-    with database() as address:
-        user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
-        user.run("load", "--destination", "postgres")
-        opened(browser, show(user, "--destination", "postgres"))
-        until = administer("SELECT max(window_end) FROM m365_jobs.load_audit", address=address)[0][0]
-        truth = night(simulator.world, until=until)
-        browser.until(lambda: shown_night(browser) == truth)
-        service = max(truth, key=lambda one: truth[one]["Jobs"])
-        choose(browser, "All services", service)
-        browser.until(lambda: shown_night(browser) == {service: truth[service]})
-    # The database is gone.
-    browser.until("The destination has no such database")
+def test_without_javascript_everything_but_the_refresh_works(shown: Shown) -> None:
+    browser = shown.browser
+    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.open(shown.address)
+        Select(browser.all("select[name=days]")[0]).select_by_visible_text("7 days")
+        browser.all(".filters button")[0].click()
+        browser.all("#errors summary")[0].click()
+        browser.all("#errors td.number a")[0].click()
+        assert browser.all("table.jobs tbody tr")
+        assert "last 7 days" in browser.all("h2")[0].text
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_an_error_leads_to_its_jobs_with_the_keyboard_alone(shown: Shown) -> None:
     browser = shown.browser
     opened(browser, shown.address)
-    browser.until(lambda: browser.all("tbody [role=checkbox]"))
-    for _ in range(60):
+    for _ in range(80):
         browser.press(Keys.TAB)
-        # The table is drawn twice, a moment apart: the first error is the one that is there now.
-        if browser.focus() in browser.all("tbody [role=checkbox]")[:1]:
+        focus = browser.focus()
+        if focus.tag_name == "summary" and focus.text.startswith("Top errors"):
+            browser.press(Keys.SPACE)
+        if focus in browser.all("#errors td.number a")[:1]:
             break
     else:
         raise AssertionError("Tab does not lead to the first error")
-    row = browser.driver.execute_script("return arguments[0].closest('tr').innerText", browser.focus())
-    browser.press(Keys.SPACE)
-    jobs = browser.until(lambda: browser.all("section.m365:has(h3 + p + .scroll)"))[-1]
-    service, message = jobs.find_element("css selector", "h3").text.split(": ", 1)
-    assert service in row
-    assert message in row
-    times, ids = errors(shown.world, as_of(shown.user))[service, message]
-    assert str(times) in row
-    assert {one["Job"] for one in table(jobs)} == ids
-    # The table with a choice, the controls under it, and what has the focus can be read by everybody.
-    assert browser.poor_contrasts() == []
+    row = browser.rows("errors")[0]
+    browser.press(Keys.ENTER)
+    browser.until("with the error")
+    times, ids = errors(shown.world, as_of(shown.user))[row["Service"], row["Error"]]
+    assert row["Occurrences"] == f"{times:,}"
+    assert {job["Job"] for job in table(browser.all("main section")[0])} == ids
 
 
 def test_it_says_so_while_a_load_writes_and_goes_on_afterwards(
@@ -188,36 +208,66 @@ def test_it_says_so_while_a_load_writes_and_goes_on_afterwards(
     user = desk(simulator)
     user.run("load")
     browser = look()
-    address = show(user)
     with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")):
-        browser.open(address)
-        browser.until("A load is writing; showing again in a moment.")
+        browser.open(show(user, "--refresh", "1"))
+        browser.until("A load is writing.")
     browser.until(LAST)
     assert "A load is writing" not in browser.text()
 
 
-def test_another_load_shows_up_by_itself(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
+def test_another_load_shows_up_by_itself_and_what_was_opened_stays_open(
+    simulator: Simulator, desk: Sit, show: Show, look: Look
+) -> None:
     user = desk(simulator)
     user.run("load")
     browser = look()
-    opened(browser, show(user))
+    opened(browser, show(user, "--refresh", "1"))
+    browser.all("#night summary")[0].click()
     simulator.world.advance(timedelta(hours=9))
     user.run("load")
-    browser.until(lambda: shown_night(browser) == night(simulator.world, until=as_of(user)))
+    # The section is not opened by the test a second time.
+    truth = night(simulator.world, until=as_of(user))
+    browser.until(lambda: [row["Jobs"] for row in table(browser.all("#night")[0])] and shown_night(browser) == truth)
+    assert browser.all("#night details[open]")
+
+
+def test_behind_a_proxy_under_a_path_it_works_and_a_page_that_is_cut_off_says_so(
+    simulator: Simulator, desk: Sit, look: Look
+) -> None:
+    user = desk(simulator)
+    user.run("load")
+    browser = look()
+    with ExitStack() as stack:
+        with dashboard(user, "--refresh", "1") as address:
+            proxied = stack.enter_context(reverse_proxy(address))
+            opened(browser, proxied)
+            assert "Drawn 20" in browser.text()
+            browser.section("errors")
+            browser.all("#errors td.number a")[0].click()
+            browser.until("with the error")
+            browser.all("main a")[0].click()
+            browser.until(LAST)
+            assert browser.driver.current_url.startswith(proxied)
+        browser.until("Cut off from the dashboard. This page is ")
+        # After a break the page that is open goes on by itself.
+        stack.enter_context(dashboard(user, "--refresh", "1", "--port", str(urlsplit(address).port)))
+        browser.until(lambda: "Cut off" not in browser.text())
 
 
 def test_an_empty_warehouse_says_what_to_do(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
     user, browser = desk(simulator), look(PHONE)
-    browser.open(show(user))
+    browser.open(show(user, "--refresh", "1"))
     browser.until("Nothing is loaded yet. Run: m365-jobs load")
     user.run("load")
     browser.until(LAST)
 
 
-def test_on_a_phone_the_page_is_as_wide_as_the_screen(shown: Shown, look: Look) -> None:
+def test_a_phone_shows_the_state_in_its_first_screen_and_no_wider_than_itself(shown: Shown, look: Look) -> None:
     browser = look(PHONE)
     opened(browser, shown.address)
-    browser.until(lambda: browser.section(ERRORS))
+    first = browser.all("li.finding, #warnings summary")[0]
+    assert first.rect["y"] + 60 < PHONE[1]
+    browser.open_all()
     assert browser.width() == PHONE[0]
     assert browser.smallest_letters() >= 11
 
@@ -238,9 +288,33 @@ def test_beside_loopback_a_token_is_needed(simulator: Simulator, desk: Sit, show
     address = shown.replace(socket.gethostname(), "127.0.0.1", 1)
     bare, _, token = address.partition("?access_token=")
     assert len(token) > 20
-    assert "/auth/login" in requests.get(bare, timeout=30).url
-    assert "/auth/login" in requests.get(f"{bare}?access_token=guess", timeout=30).url
-    opened(look(), address)
+    for refused in (bare, f"{bare}?access_token=guess", f"{bare}jobs"):
+        answer = requests.get(refused, timeout=30)
+        assert answer.status_code == 401
+        assert "Exchange" not in answer.text
+    assert requests.get(bare, headers={"Authorization": f"Bearer {token}"}, timeout=30).ok
+    browser = look()
+    opened(browser, address)
+    assert token not in browser.driver.current_url
+    browser.driver.delete_all_cookies()
+    browser.open(bare)
+    browser.all("input[type=password]")[0].send_keys(token, Keys.ENTER)
+    browser.until(LAST)
+
+
+def test_it_shows_what_postgresql_holds_and_says_so_while_that_is_down(
+    simulator: Simulator, desk: Sit, show: Show, look: Look
+) -> None:
+    user, browser = desk(simulator), look()
+    with database() as address:
+        user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+        user.run("load", "--destination", "postgres")
+        opened(browser, show(user, "--destination", "postgres", "--refresh", "1"))
+        until = administer("SELECT max(window_end) FROM m365_jobs.load_audit", address=address)[0][0]
+        assert shown_night(browser) == night(simulator.world, until=until)
+    # The database is gone.
+    browser.until("The destination has no such database")
+    browser.until(" old. Waiting for the dashboard.")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from m365_jobs.cli import alerts, lifetime, loading, reading
+from m365_jobs.cli import alerts, lifetime, loading, reading, reports
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "load": loading.load,
@@ -23,8 +23,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "schedule": loading.schedule,
     "copy": loading.copy,
     "query": reading.query,
-    "report": reading.report,
-    "dashboard": reading.dashboard,
+    "report": reports.report,
+    "dashboard": reports.dashboard,
     "acknowledge": alerts.acknowledge,
     "alerts": alerts.alerts,
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 from avepoint_m365 import Progress
-from avepoint_simulator import ID_PATTERN, Simulator, make_world
+from avepoint_m365.settings import JobType, ObjectType
+from avepoint_simulator import ID_PATTERN, JobError, Simulator, World, make_world
 
 from m365_jobs.cli import progress as console
 from m365_jobs.errors.explain import UsageError
@@ -17,6 +19,8 @@ from m365_jobs.warehouse import pipeline as warehouse
 
 SEED = 42
 NIGHT = timedelta(hours=8)
+RUNNING_LONG = (ObjectType.sharepoint_online, JobType.backup)
+DENIED = JobError("Access denied. The app profile lacks a permission for this site.", True, "", 3)
 
 
 def run(jobs: int) -> Simulator:
@@ -25,6 +29,7 @@ def run(jobs: int) -> Simulator:
     _make_room(file)
     evening = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - NIGHT
     world = make_world(jobs, SEED, evening)
+    _make_trouble(world, evening)
     with Simulator(world) as simulator:
         options = Options(
             file=file,
@@ -50,6 +55,24 @@ def run(jobs: int) -> Simulator:
         '  m365-jobs query "SELECT object_type, status, hours_since_success FROM protection_status"'
     )
     return simulator
+
+
+def _make_trouble(world: World, evening: datetime) -> None:
+    """Have one service fail, one miss its backups and one run long, so that the first screen has something to show."""
+    for job in world.all():
+        if job.job_type != JobType.backup or job.finish is None or job.finish < evening - timedelta(hours=30):
+            continue
+        if job.object_type == ObjectType.teams:
+            failed = min(job.total, max(job.failed, 1))
+            world.change(job.id, final_state="Failed", failed=failed, errors=job.errors or (DENIED,))
+        elif job.object_type in (ObjectType.power_bi, ObjectType.sharepoint_online):
+            world.remove(job.id)
+    open_since = evening - timedelta(hours=5)
+    earlier = [job for job in world.all() if (job.object_type, job.job_type) == RUNNING_LONG]
+    if earlier:
+        last = max(earlier, key=lambda job: job.start)
+        world.put(replace(last, id=f"{last.id[:2]}{open_since:%Y%m%d%H%M%S}9999999", start=open_since,
+                          finish=open_since + timedelta(hours=30)))  # fmt: skip
 
 
 def _make_room(file: Path) -> None:

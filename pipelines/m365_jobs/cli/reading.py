@@ -167,52 +167,6 @@ def _print_rows(found: Any, format: RowFormat) -> None:
         console.say(f"These are the first {tables.SHOWN:,} rows; --format csv or json gives all.")
 
 
-def report(
-    path: Annotated[Path, typer.Argument(help="File to write; .html, .png or .pdf says what.")],
-    tenant: OnlyTenants = None,
-    timezone: Annotated[str, typer.Option(help="Time zone of the times, such as Europe/Berlin.")] = "UTC",
-    days: Annotated[int, typer.Option(help="How many days the trends and errors reach back.", min=1, max=3650)] = 30,
-    mail: Annotated[
-        bool, typer.Option("--mail", help="Send it through the e-mail channel of [alerts.channels].")
-    ] = False,
-    wait: Wait = 30.0,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    verbose: Verbose = False,
-) -> None:
-    """Write one file with the charts: HTML that opens offline, PNG or PDF."""
-    with failures(verbose):
-        from m365_jobs.cli.terminal import say
-        from m365_jobs.reports import report
-        from m365_jobs.reports.metrics import Filter
-        from m365_jobs.warehouse import pipeline as warehouse
-
-        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
-        report.write(path, pipeline, Filter(tuple(tenant or ()), days=days), report.timezone(timezone))
-        if mail:
-            alerts.mail_file(path)
-
-
-def dashboard(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)] = 8365,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on. On any but loopback, a token is needed to look in.")
-    ] = "127.0.0.1",
-    tenant: OnlyTenants = None,
-    destination: Destination = None,
-    dataset: Dataset = None,
-    verbose: Verbose = False,
-) -> None:
-    """Show the warehouse in a browser, live, until interrupted."""
-    with failures(verbose):
-        from m365_jobs.reports.dashboard import serve
-        from m365_jobs.warehouse import pipeline as warehouse
-
-        # The dashboard shows what it has until a load is done.
-        pipeline = warehouse.open_warehouse(destination, dataset, wait=0)
-        serve(pipeline, tuple(tenant or ()), host, port)
-
-
 def _iso(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 

@@ -1,1 +1,29 @@
 """Dashboard, report and image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from m365_jobs.errors.explain import UsageError
+
+PACKAGES = ("starlette", "jinja2", "markupsafe", "uvicorn", "weasyprint", "pypdfium2", "PIL")
+"""What the extra ``reports`` brings."""
+
+
+@contextmanager
+def needs_extra() -> Iterator[None]:
+    """Say how to install the extra ``reports`` where one of its packages is missing.
+
+    Raises:
+        UsageError: where a package is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in PACKAGES:
+            raise
+        raise UsageError(
+            f"Package {error.name} not found: dashboard and reports need the extra reports. "
+            "Install it: pip install 'avepoint-m365-jobs[reports]'."
+        ) from error

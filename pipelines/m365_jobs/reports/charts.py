@@ -1,261 +1,238 @@
-"""The drawings, made where the figures are: as SVG they need no script, no font and no network, and they print."""
+"""Charts and signs as SVG, made on the server: they need no script, no font and no network, and they print.
+
+Positions along the width are percentages and the letters have their natural size, so a chart fits a phone and a wide
+screen alike. Colours stand in attributes, which WeasyPrint needs; the style sheet overrides them in browsers.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-import textwrap
+import math
 from collections.abc import Sequence
-from datetime import timedelta
-from functools import lru_cache
+from datetime import date, timedelta
 from typing import Any
-from xml.sax.saxutils import escape, unescape
 
-import altair as alt
-import vl_convert
+from markupsafe import Markup, escape
 
-from m365_jobs.reports.labels import service
-from m365_jobs.reports.metrics import Filter, Row
-from m365_jobs.text import sanitize
+from m365_jobs.reports.labels import span
 
-Drawing = alt.TopLevelMixin
-"""A chart of Altair, whatever it is made of."""
+Row = dict[str, Any]
 
-WIDTH, HEIGHT = 350, 180
-"""No more than a phone shows at its full size: on a screen of 390, in the dashboard's margins, letters keep 11 of their
-12 pixels."""
+TONES = {"bad": "#b3261e", "poor": "#b26a00", "busy": "#1d5fa8", "good": "#2e8b63", "grey": "#6b7280"}
+"""Each at least 3:1 against white, and dark to light for people who see no red or green."""
 
-INK, MUTED, GRID = "#1f2937", "#4b5563", "#e5e7eb"
-OUTCOMES = {"Failed": "#b3261e", "Warning": "#b26a00", "Other": "#6b7280", "Succeeded": "#2e8b63"}
-"""Each at least 3:1 against white and apart from the others for people who see no red or green: dark to light."""
-BLUE, PALE = "#1d5fa8", "#b9c9dd"
+INK, MUTED, GRID, RANGE = "#1f2937", "#4b5563", "#e5e7eb", "#b9c9dd"
 
-FONT = "system-ui, -apple-system, &apos;Segoe UI&apos;, Roboto, &apos;DejaVu Sans&apos;, sans-serif"
-"""As an attribute of SVG. Put in last: to look for each of these fonts takes longer than all else of a drawing."""
-
-CONFIG: dict[str, Any] = {
-    "font": "sans-serif",
-    "background": "#ffffff",
-    "view": {"stroke": None},
-    "title": {"fontSize": 14, "color": INK, "anchor": "start", "subtitleFontSize": 12, "subtitleColor": MUTED},
-    "axis": {
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "labelColor": INK,
-        "titleColor": MUTED,
-        "titleFontWeight": "normal",
-        "gridColor": GRID,
-        "domainColor": MUTED,
-        "tickColor": MUTED,
-    },
-    "legend": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK, "orient": "bottom", "symbolLimit": 0},
+SERIES = {
+    "failed_jobs": ("Failed", "bad"),
+    "warning_jobs": ("Warning", "poor"),
+    "other_jobs": ("Other", "grey"),
+    "succeeded_jobs": ("Succeeded", "good"),
 }
+"""Column to its name and tone, from the bottom of a bar to its top."""
 
-NAMES: dict[str, Any] = {"labelLimit": 160, "minExtent": 140, "grid": False, "domain": False}
-"""An axis of services, whose longest name has room in the widest of the fonts that the page may be shown in."""
+SIGNS = {
+    "cross": '<path d="M4 4 12 12M12 4 4 12"/>',
+    "mark": '<path d="M8 2.5V9.5M8 12.6V13.6"/>',
+    "question": '<path d="M5 5.5C5 1.5 11 1.5 11 5.5 11 8 8 7.8 8 10.2M8 12.6V13.6"/>',
+    "dots": '<path d="M3 8H4M7.5 8H8.5M12 8H13"/>',
+    "check": '<path d="M3 8.5 6.5 12 13 4.5"/>',
+    "dash": '<path d="M4 8H12"/>',
+    "empty": "",
+}
+"""Drawn rather than written: a machine without fonts shows squares for letters that it lacks."""
+
+PLOT, AXIS = 150, 22
+"""Height of the bars and of the labels below them, in pixels."""
+
+HOURS = (1 / 60, 5 / 60, 15 / 60, 1, 4, 12, 24, 48, 96, 240)
+"""Ticks of a scale of durations, in hours."""
 
 
-def outcomes(rows: Sequence[Row], chosen: Filter) -> Drawing:
-    """Jobs that ended, day by day, by what became of them."""
-    names = {"failures": "Failed", "warnings": "Warning", "others": "Other", "succeeded": "Succeeded"}
-    values = [
-        {"day": row["day"].isoformat(), "outcome": name, "jobs": row[key], "place": place}
-        for row in rows
-        for place, (key, name) in enumerate(names.items())
-        if row[key]
-    ]
-    shown = [name for name in OUTCOMES if any(one["outcome"] == name for one in values)]
-    chart: Drawing = (
-        _chart(values, "Jobs by outcome")
-        .mark_bar(stroke="#ffffff", strokeWidth=0.5)
-        .encode(
-            x=_days(rows, chosen),
-            y=alt.Y("jobs:Q", title="Jobs", axis=_counts()),
-            color=alt.Color(
-                "outcome:N", title=None, scale=alt.Scale(domain=shown, range=[OUTCOMES[name] for name in shown])
-            ),
-            order=alt.Order("place:Q"),
-            description=alt.Description("label:N"),
-        )
-        .transform_calculate(label=_label("day", "jobs", "outcome"))
+def sign(name: str, tone: str) -> Markup:
+    """Return a sign in the colour of a tone, hidden from screen readers: a word stands beside it."""
+    return Markup(
+        f'<svg class="sign {tone}" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" fill="none" '
+        f'stroke="{TONES[tone]}" stroke-width="2.4" stroke-linecap="round">{SIGNS[name]}</svg>'
     )
-    return chart
 
 
-def objects(rows: Sequence[Row], chosen: Filter) -> Drawing:
-    """Objects that jobs were to process, and below, on an axis of their own, those that failed."""
-    parts = []
-    for key, title, colour in (
-        ("total_objects", "Objects", BLUE),
-        ("failed_objects", "Failed objects", OUTCOMES["Failed"]),
-    ):
-        values = [{"day": row["day"].isoformat(), "objects": row[key], "what": title.lower()} for row in rows]
-        parts.append(
-            alt.Chart(_data(values), width=WIDTH - 70, height=HEIGHT / 2 - 14)
-            .mark_bar(color=colour)
-            .encode(
-                x=_days(rows, chosen) if key == "failed_objects" else _days(rows, chosen, labels=False),
-                y=alt.Y("objects:Q", title=title, axis=_counts(ticks=3)),
-                description=alt.Description("label:N"),
+def outcomes(rows: Sequence[Row], days: Sequence[date]) -> Markup:
+    """Return the jobs of each day as bars, one part for each outcome."""
+    by_day = {row["day"]: row for row in rows}
+    top = _ceiling(max((row["jobs"] for row in rows), default=0))
+    bars = []
+    for place, day in enumerate(days):
+        row, below = by_day.get(day), 0.0
+        for column, (name, tone) in SERIES.items():
+            number = row[column] if row else 0
+            if number:
+                height = number / top * PLOT
+                text = f"{day:%d %b %Y}: {number:,} {name.lower()}"
+                bars.append(_bar(place, len(days), PLOT - below - height, height, tone, text))
+                below += height
+    return _plot("Jobs that ended, by day and outcome", bars, top, days)
+
+
+def values(rows: Sequence[Row], days: Sequence[date], column: str, name: str, tone: str) -> Markup:
+    """Return one number of each day as bars."""
+    by_day = {row["day"]: row[column] for row in rows}
+    top = _ceiling(max(by_day.values(), default=0))
+    bars = [
+        _bar(
+            place, len(days), PLOT - by_day[day] / top * PLOT, by_day[day] / top * PLOT, tone,
+            f"{day:%d %b %Y}: {by_day[day]:,} {name.lower()}",
+        )
+        for place, day in enumerate(days)
+        if by_day.get(day)
+    ]  # fmt: skip
+    return _plot(f"{name} by day", bars, top, days)
+
+
+def legend(rows: Sequence[Row]) -> Markup:
+    """Return the names of the outcomes that occur, each beside its colour."""
+    present = [names for column, names in SERIES.items() if any(row[column] for row in rows)]
+    swatch = (
+        '<svg class="swatch" width="12" height="12" aria-hidden="true">'
+        '<rect class="{0}" width="12" height="12" fill="{1}"/></svg>'
+    )
+    items = "".join(f"<li>{swatch.format(tone, TONES[tone])} {name}</li>" for name, tone in present)
+    return Markup(f'<ul class="legend">{items}</ul>')
+
+
+def _bar(place: int, places: int, top: float, height: float, tone: str, text: str) -> str:
+    width = 100 / places
+    return (
+        f'<rect class="{tone}" fill="{TONES[tone]}" x="{place * width + width * 0.1:.2f}%" y="{top:.1f}" '
+        f'width="{width * 0.8:.2f}%" height="{max(height, 1):.1f}"><title>{escape(text)}</title></rect>'
+    )
+
+
+def _ceiling(largest: float) -> float:
+    """Return the end of an axis: 1, 2, 4 or 5 times a power of ten, at least ``largest``."""
+    if largest <= 4:
+        return 4
+    power = 10 ** math.floor(math.log10(largest))
+    return float(next(step * power for step in (1, 2, 4, 5, 10) if step * power >= largest))
+
+
+def short_number(number: float) -> str:
+    """Return a number in few letters: 1,200 as 1.2k."""
+    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:g}{letter}"
+    return f"{number:g}"
+
+
+def _plot(title: str, bars: Sequence[str], top: float, days: Sequence[date]) -> Markup:
+    parts = 4 if top % 4 == 0 else 5
+    shares = [part / parts for part in range(parts + 1)]
+    lines = "".join(
+        f'<line class="grid" x1="0" x2="100%" y1="{PLOT - share * PLOT + 8:.1f}" y2="{PLOT - share * PLOT + 8:.1f}" '
+        f'stroke="{GRID}"/>'
+        for share in shares
+    )
+    numbers = "".join(
+        f'<text class="muted" x="40" y="{PLOT - share * PLOT + 12:.1f}" text-anchor="end" font-size="12" '
+        f'fill="{MUTED}">{short_number(top * share)}</text>'
+        for share in shares
+    )
+    height = PLOT + AXIS + 8
+    return Markup(
+        f'<div class="plot" role="img" aria-label="{escape(title)}">'
+        f'<svg class="scale" width="44" height="{height}">{numbers}</svg>'
+        f'<svg class="bars" width="100%" height="{height}">{lines}'
+        f'<svg x="0" y="8" width="100%" height="{PLOT}">{"".join(bars)}</svg>{_day_labels(days)}</svg></div>'
+    )
+
+
+def _day_labels(days: Sequence[date]) -> str:
+    """Return at most five labels, each day once, the last day always."""
+    step = max(1, math.ceil((len(days) - 1) / 4))
+    labels = []
+    for back in range(0, len(days), step):
+        place = len(days) - 1 - back
+        middle = (place + 0.5) * 100 / len(days)
+        anchor = "end" if middle > 92 else "start" if middle < 8 else "middle"
+        x = 100 if anchor == "end" else 0 if anchor == "start" else middle
+        text = f"{days[place]:%d %b}" if len(days) <= 92 else f"{days[place]:%b %Y}"
+        labels.append(
+            f'<text class="muted" x="{x:.2f}%" y="{PLOT + AXIS + 2}" text-anchor="{anchor}" font-size="12" '
+            f'fill="{MUTED}">{text}</text>'
+        )
+    return "".join(labels)
+
+
+def last_days(last: date, number: int) -> list[date]:
+    """Return the days of a period, the last one at its end."""
+    return [last - timedelta(days=back) for back in range(number - 1, -1, -1)]
+
+
+class DurationScale:
+    """A logarithmic scale of durations that fits some rows, with ticks in words."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        hours = [row[name] for row in rows for name in ("low", "usual", "high", "median") if row[name]]
+        low, high = max(min(hours, default=0.1), 1 / 120), max(max(hours, default=1.0), 1 / 30)
+        self._low, self._high = math.log(low * 0.8), math.log(high * 1.25)
+        self.ticks = [tick for tick in HOURS if self._low <= math.log(tick) <= self._high]
+
+    def position(self, hours: float) -> float:
+        """Return where a duration lies, in percent of the width."""
+        share = (math.log(max(hours, 1 / 3600)) - self._low) / (self._high - self._low)
+        return min(max(share * 100, 0), 100)
+
+    def axis(self) -> Markup:
+        """Return the labels of the ticks."""
+        labels = []
+        for tick in self.ticks:
+            x = self.position(tick)
+            anchor = "end" if x > 88 else "start" if x < 12 else "middle"
+            labels.append(
+                f'<text class="muted" x="{x:.1f}%" y="12" text-anchor="{anchor}" font-size="12" '
+                f'fill="{MUTED}">{_tick(tick)}</text>'
             )
-            .transform_calculate(label=_label("day", "objects", "what"))
-        )
-    return alt.vconcat(*parts, spacing=10, title="Objects, and those that failed")
+        return Markup(f'<svg class="duration" width="100%" height="16" aria-hidden="true">{"".join(labels)}</svg>')
 
-
-def durations(rows: Sequence[Row]) -> Drawing:
-    """How long the last night's backups took, on top of what is usual for each service."""
-    values = [
-        {
-            "service": service(row["object_type"]),
-            **{key: row[key] for key in ("median", "low", "usual", "high")},
-            "state": "Slower than usual" if slow(row) else "As usual",
-        }
-        for row in rows
-        if row["usual"] is not None or row["median"] is not None
-    ]
-    base = alt.Chart(_data(values), width=WIDTH - 150, height=alt.Step(22)).encode(
-        y=alt.Y("service:N", title=None, sort=None, axis=alt.Axis(**NAMES))
-    )
-    scale = alt.Scale(type="symlog", constant=0.1, nice=False, padding=8)
-    axis = alt.Axis(values=[0, 0.1, 0.5, 1, 2, 5, 10, 24, 48, 96])
-    usual = (
-        base.mark_bar(color=PALE, height=12)
-        .encode(
-            x=alt.X("low:Q", scale=scale, axis=axis, title="Hours"),
-            x2="high:Q",
-            description=alt.Description("range:N"),
+    def bar(self, row: Row, text: str) -> Markup:
+        """Return the usual range as a bar, its median as a line, and last night's median as a dot."""
+        parts = [
+            f'<line class="grid" x1="{self.position(tick):.1f}%" x2="{self.position(tick):.1f}%" y1="0" y2="22" '
+            f'stroke="{GRID}"/>'
+            for tick in self.ticks
+        ]
+        if row["usual"] is not None:
+            low, high = self.position(row["low"]), self.position(row["high"])
+            middle = self.position(row["usual"])
+            parts.append(
+                f'<rect class="range" fill="{RANGE}" x="{low:.1f}%" y="6" height="10" '
+                f'width="{max(high - low, 0.5):.1f}%"/><line class="ink" x1="{middle:.1f}%" x2="{middle:.1f}%" y1="4" '
+                f'y2="18" stroke="{INK}" stroke-width="2"/>'
+            )
+        if row["median"] is not None:
+            tone = "bad" if slow(row) else "busy"
+            parts.append(
+                f'<circle class="{tone}" fill="{TONES[tone]}" cx="{self.position(row["median"]):.1f}%" cy="11" r="5"/>'
+            )
+        label = escape(text)
+        return Markup(
+            f'<svg class="duration" width="100%" height="22" role="img" aria-label="{label}"><title>{label}</title>'
+            f"{''.join(parts)}</svg>"
         )
-        .transform_calculate(
-            range="datum.service + ': usually ' + format(datum.low, '.2f') + ' to ' + format(datum.high, '.2f') + ' h'"
-        )
-    )
-    middle = base.mark_tick(color=INK, height=14, thickness=2).encode(x="usual:Q")
-    recent = (
-        base.mark_point(filled=True, size=90, opacity=1)
-        .encode(
-            x="median:Q",
-            color=alt.Color(
-                "state:N",
-                title="Last 24 h, median:",
-                scale=alt.Scale(domain=["As usual", "Slower than usual"], range=[BLUE, OUTCOMES["Failed"]]),
-            ),
-            shape=alt.Shape(
-                "state:N",
-                title="Last 24 h, median:",
-                scale=alt.Scale(domain=["As usual", "Slower than usual"], range=["circle", "triangle-right"]),
-            ),
-            description=alt.Description("took:N"),
-        )
-        .transform_filter("datum.median != null")
-        .transform_calculate(
-            took="datum.service + ': ' + format(datum.median, '.2f') + ' hours, ' + lower(datum.state)"
-        )
-    )
-    title = alt.TitleParams("How long backups took", subtitle="Bar: 80 % of the four weeks before; line: their median")
-    return alt.layer(usual, middle, recent, title=title)
 
 
 def slow(row: Row) -> bool:
-    """Whether a service's last night took longer than nine in ten of its backups before."""
+    """Return True if last night took longer than nine in ten of the service's backups before."""
     return row["median"] is not None and row["high"] is not None and row["median"] > row["high"]
 
 
-def errors(rows: Sequence[Row], limit: int = 10) -> Drawing:
-    """The errors that occurred most, each message above its bar."""
-    messages = [f"{service(row['object_type'])}: {row['error_message'] or 'no message'}" for row in rows[:limit]]
-    values = [
-        {
-            "place": place,
-            "message": message,
-            # Vega can shorten as well, but measures every letter for it, which takes longer than all else.
-            "short": textwrap.shorten(message, 46, placeholder="…"),
-            "occurrences": row["occurrences"],
-        }
-        for place, (row, message) in enumerate(zip(rows, messages, strict=False))
-    ]
-    base = alt.Chart(_data(values), width=WIDTH, height=alt.Step(38)).encode(
-        y=alt.Y("place:O", axis=None), x=alt.X("occurrences:Q", axis=None)
-    )
-    bars = (
-        base.mark_bar(color=BLUE, height=12, yOffset=8)
-        .encode(description=alt.Description("label:N"))
-        .transform_calculate(label="datum.message + ' ' + format(datum.occurrences, ',') + ' times'")
-    )
-    names = base.mark_text(align="left", baseline="bottom", color=INK, fontSize=12, dy=-1).encode(
-        x=alt.value(0), text="short:N"
-    )
-    numbers = base.mark_text(align="right", baseline="bottom", color=INK, fontSize=12, fontWeight="bold", dy=-1).encode(
-        x=alt.value(WIDTH), text=alt.Text("occurrences:Q", format=",")
-    )
-    return alt.layer(bars, names, numbers, title="Top errors, by occurrences")
+def _tick(hours: float) -> str:
+    return span(hours).replace(".0", "") if hours <= 96 else f"{hours / 24:.0f} days"
 
 
-def svg(drawing: Drawing) -> str:
-    """A drawing as an ``<svg>`` that scales with its column; what a mark stands for is its title, which browsers show
-    under the pointer and screen readers read."""
-    # Altair checked each part as it was made; to check them together takes as long again.
-    return _svg(json.dumps({**_drawable(drawing.to_dict(validate=False)), "config": CONFIG}))
-
-
-def _drawable(part: Any) -> Any:
-    """A part of a specification without the signs that XML has no place for: at one of them, in a message of the API
-    say, vl-convert ends the whole process."""
-    if isinstance(part, str):
-        return part if part.isprintable() else sanitize(part)
-    if isinstance(part, dict):
-        return {name: _drawable(value) for name, value in part.items()}
-    return [_drawable(one) for one in part] if isinstance(part, list | tuple) else part
-
-
-@lru_cache(maxsize=200)
-def _svg(specification: str) -> str:
-    text = vl_convert.vegalite_to_svg(specification)
-    text = text.replace('font-family="sans-serif"', f'font-family="{FONT}"')
-    text = re.sub(r'(<svg [^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", text, count=1)
-    return re.sub(
-        r'<path aria-label="([^"]+)" role="graphics-symbol"([^>]*?)/>',
-        lambda mark: (
-            f'<path role="img"{mark[2]}><title>{escape(unescape(mark[1], {"&quot;": chr(34)}))}</title></path>'
-        ),
-        text,
-    )
-
-
-def _data(values: list[dict[str, Any]]) -> Any:
-    """Rows as they are: Altair's own class for them looks into each."""
-    return {"values": values}
-
-
-def _chart(values: list[dict[str, Any]], title: str) -> alt.Chart:
-    return alt.Chart(_data(values), width=WIDTH - 50, height=HEIGHT, title=title)
-
-
-def _days(rows: Sequence[Row], chosen: Filter, *, labels: bool = True) -> alt.X:
-    """An axis of UTC days, as long as the period even where its first days are empty."""
-    last = max((row["day"] for row in rows), default=None)
-    domain = (
-        []
-        if last is None
-        else [(last - timedelta(days=chosen.days - 1)).isoformat(), (last + timedelta(1)).isoformat()]
-    )
-    title = "Day (UTC), the last as far as it was loaded"
-    axis = alt.Axis(title=title, format="%d %b", tickCount=5, grid=False, labels=labels, labelOverlap=True)
-    if not labels:
-        axis = alt.Axis(title=None, labels=False, ticks=False, grid=False)
-    return alt.X(
-        "day:T",
-        timeUnit="utcyearmonthdate",
-        axis=axis,
-        scale=alt.Scale(type="utc", domain=domain) if domain else alt.Undefined,
-    )
-
-
-def _counts(ticks: int = 5) -> alt.Axis:
-    return alt.Axis(format="~s", tickCount=ticks, domain=False, ticks=False)
-
-
-def _label(day: str, number: str, what: str) -> str:
-    return (
-        f"utcFormat(toDate(datum.{day}), '%d %b %Y') + ': ' + format(datum.{number}, ',') + ' ' + lower(datum.{what})"
+def share_bar(number: int, largest: int, tone: str = "busy") -> Markup:
+    """Return a bar for a number in a table, as long as its share of the largest."""
+    width = number / largest * 100 if largest else 0
+    return Markup(
+        f'<svg class="share" width="100%" height="10" aria-hidden="true"><rect class="{tone}" fill="{TONES[tone]}" '
+        f'width="{max(width, 0.5):.1f}%" height="10" rx="2"/></svg>'
     )

@@ -1,8 +1,11 @@
-"""Names, times and numbers as people read them."""
+"""Names, times, numbers and colours as people read them."""
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from m365_jobs.health.protection import AMBER, BLUE, GREEN, GREY, RED, ProtectionStatus
 
 SERVICES = {
     "exchange_online": "Exchange Online",
@@ -19,38 +22,105 @@ SERVICES = {
     "power_apps": "Power Apps",
 }
 
-NOBODY = "No service is known to have had a backup in the last 30 days, and none is expected"
+NOTHING_TO_JUDGE = "No service had a backup in the last 30 days, and none is expected"
+
+
+TONES = {RED: "bad", AMBER: "poor", BLUE: "busy", GREEN: "good", GREY: "grey"}
+"""Colour to its name in the style sheet."""
+
+SIGNS = {"✕": "cross", "!": "mark", "?": "question", "…": "dots", "✓": "check", "–": "dash"}
+"""Sign to the drawing of it: a machine without fonts shows squares for signs that are written."""
+
+
+@dataclass(frozen=True)
+class StatusLabel:
+    """How a status or a finding looks: its words, the name of its sign, and that of its colour."""
+
+    text: str
+    sign: str
+    tone: str
+
+
+def status_label(status: str) -> StatusLabel:
+    """Return how a status of protection looks."""
+    known = ProtectionStatus(status)
+    return StatusLabel(known.label, SIGNS[known.sign], TONES[known.colour])
+
+
+def finding_label(kind: str, severity: str) -> StatusLabel:
+    """Return how a finding looks: as the status that it is about, else by its severity."""
+    if kind in list(ProtectionStatus):
+        return status_label(kind)
+    return StatusLabel(kind.replace("_", " ").capitalize(), "mark", "bad" if severity == "problem" else "poor")
+
+
+def status_rank(status: str) -> int:
+    """Return 0 for the worst status."""
+    return ProtectionStatus(status).rank
 
 
 def service(object_type: str | None) -> str:
-    """Microsoft's name of an object type; what is said of jobs whose type the API did not tell."""
+    """Return Microsoft's name of an object type, or that it is unknown."""
     return SERVICES.get(object_type, object_type) if object_type else "Unknown service"
 
 
 def location(name: str | None) -> str:
-    """A location; what is said where none was asked for."""
+    """Return a location, or that a job was loaded without one."""
     return name or "All locations"
 
 
 def moment(value: datetime | None, zone: tzinfo, missing: str = "never") -> str:
-    """A time to the minute, with its zone: 2026-01-31 06:00 UTC."""
+    """Return a time to the minute, with its zone: 2026-01-31 06:00 UTC."""
     return f"{value.astimezone(zone):%Y-%m-%d %H:%M %Z}" if value else missing
 
 
+def ago(value: datetime | None, now: datetime, missing: str = "never") -> str:
+    """Return how long ago a time is: 45 h ago."""
+    return f"{span(max((now - value).total_seconds(), 0) / 3600)} ago" if value else missing
+
+
+def age(value: datetime | None, zone: tzinfo, now: datetime | None = None, missing: str = "never") -> str:
+    """Return a time and its age: 2026-01-31 06:00 UTC (45 h ago)."""
+    return f"{moment(value, zone)} ({ago(value, now or datetime.now(UTC))})" if value else missing
+
+
 def span(hours: float | None) -> str:
-    """A length of time in the unit that suits it: 12 min, 7.5 h, 3 days."""
+    """Return a length of time in the unit that suits it: 12 min, 7.5 h, 45 h, 3 days."""
     if hours is None:
         return "unknown"
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} s"
     if hours < 1:
         return f"{hours * 60:.0f} min"
-    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.0f} days"
+    if hours < 10:
+        return f"{hours:.1f} h"
+    return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:,.0f} days"
 
 
-def count(number: int | None, one: str, many: str) -> str:
-    """A number with its noun: 1 job, 2,000 jobs."""
-    return f"{number or 0:,} {one if number == 1 else many}"
+def count(number: int | None, singular: str, plural: str) -> str:
+    """Return a number with its noun: 1 job, 2,000 jobs."""
+    return f"{number or 0:,} {singular if number == 1 else plural}"
+
+
+def backups(number: int | None) -> str:
+    """Return a number of backups: 1 backup, 2 backups."""
+    return count(number, "backup", "backups")
+
+
+def jobs(number: int | None) -> str:
+    """Return a number of jobs: 1 job, 2 jobs."""
+    return count(number, "job", "jobs")
 
 
 def no_success(status: str) -> str:
-    """What a service without a last success is called, by its status."""
+    """Return the words for a service without a last success."""
     return "no success known" if status == "unknown" else "no success yet"
+
+
+LOAD_RESULTS = {
+    "complete": "Complete",
+    "incomplete": "Not proved complete",
+    "failed": "Failed",
+    "never": "No load yet",
+}
+"""The result of a load."""

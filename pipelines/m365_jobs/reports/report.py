@@ -1,39 +1,52 @@
-"""The report: the dashboard's charts as one file to send by mail, as HTML, PNG or PDF."""
+"""The report: the dashboard's sections as one file to send by mail, as HTML, PNG or PDF."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
-from html import escape
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
 
+from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from m365_jobs.config import tenants as tenant_settings
+from m365_jobs.config.calendar import common_calendar, parse_zone
+from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import UsageError
-from m365_jobs.reports import charts, html, image
-from m365_jobs.reports.labels import moment
-from m365_jobs.reports.metrics import Figures, Filter, read
+from m365_jobs.health.evaluate import evaluate_scope
+from m365_jobs.reports import html, labels, metrics, sections
+from m365_jobs.reports.page import Page
+from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.target import Target
-from m365_jobs.warehouse.tenant_scope import open_scope
+from m365_jobs.warehouse.tenant_scope import Scope, open_scope
 
-ENDINGS = (".html", ".htm", ".png", ".pdf")
+ENDINGS = (".html", ".htm", ".png", ".pdf", ".csv")
+TITLE = "Microsoft 365 backup"
+
+IMAGE = "image"
+"""Stands for the paper of a PNG."""
+
+EMPTY = "Nothing is loaded yet."
 
 
-def timezone(name: str) -> tzinfo:
-    """A time zone by its IANA name, such as Europe/Berlin.
+def timezone(name: str | None) -> tzinfo | None:
+    """Return a time zone by its IANA name, such as Europe/Berlin; None for none.
 
     Raises:
-        UsageError: where there is none of that name.
+        UsageError: for an unknown name.
     """
     try:
-        return UTC if name.upper() == "UTC" else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(f"--timezone {name!r} is not known; write a name such as Europe/Berlin or UTC.") from error
+        return parse_zone(name, "--timezone") if name else None
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from error
 
 
 def kind(path: Path) -> str:
-    """The ending that says what is written.
+    """Return the ending that says what is written.
 
     Raises:
         UsageError: for any other ending.
@@ -44,63 +57,164 @@ def kind(path: Path) -> str:
     return ending
 
 
-def write(path: Path, pipeline: Target, chosen: Filter, zone: tzinfo) -> None:
-    """Writes the report of a warehouse.
+@dataclass(frozen=True)
+class Options:
+    """What a report shows. ``month`` is the first day of the month of a service report; None for the state of now."""
+
+    shown: Filter
+    zone: tzinfo | None = None
+    paper: str = "A4"
+    month: date | None = None
+
+
+def first_of_month(text: str | None) -> date | None:
+    """Return the first day of a month such as 2026-11; None for none.
 
     Raises:
-        UsageError: where the ending of the path is not known, or the file cannot be written.
+        UsageError: for any other text.
+    """
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9]\d{3}-(0[1-9]|1[0-2])", text):
+        raise UsageError(f"--month {text!r} is not a month. Write it as 2026-11.")
+    return date.fromisoformat(f"{text}-01")
+
+
+def write(path: Path, pipeline: Target, options: Options) -> Path:
+    """Write the report of a warehouse; return the path.
+
+    Raises:
+        UsageError: for an unknown ending, or a file that cannot be written.
         DatabaseException: where the warehouse cannot be read.
     """
-    ending, now = kind(path), datetime.now(UTC)
-    with open_scope(pipeline, chosen.tenants) as scope:
-        try:
-            found = read(scope, chosen)
-            found = found and replace(found, protection=html.judged(found.protection, now))
-        except DestinationUndefinedEntity:
-            found = None
-    drawn = {".png": image.png, ".pdf": image.pdf}.get(ending)
-    content = drawn(found, now, zone) if drawn else page(found, now, zone).encode()
+    ending = kind(path)
+    with open_scope(pipeline, options.shown.tenants) as scope:
+        content = _content(scope, pipeline, ending, options)
+    save(path, content)
+    return path
+
+
+def write_each(folder: Path, ending: str, pipeline: Target, options: Options) -> list[Path]:
+    """Write a report for each tenant, or each of those in ``options``, into a folder; return the paths.
+
+    Raises:
+        UsageError: where a file cannot be written.
+        DatabaseException: where the warehouse cannot be read.
+    """
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be created: {error.strerror or error}.") from error
+    with open_scope(pipeline, options.shown.tenants) as scope:
+        names = page_tenants(scope, options.shown)
+        files = file_names(names)
+        for name in names:
+            of_tenant = Scope(scope.reader, (name,))
+            own = replace(options, shown=replace(options.shown, tenants=(name,)))
+            path = folder / f"{files[name]}{ending}"
+            save(path, _content(of_tenant, pipeline, ending, own))
+            written.append(path)
+    return written
+
+
+def file_names(tenants: Sequence[str]) -> dict[str, str]:
+    """Return a name for the file of each tenant: its label, or what a file system takes of it, with a number."""
+    names: dict[str, str] = {}
+    for tenant in tenants:
+        plain = re.sub(r"[^\w.-]+", "-", tenant).strip(".-")
+        if plain != tenant or plain.lower() in {name.lower() for name in names.values()}:
+            plain = f"{plain or 'tenant'}-{hashlib.sha256(tenant.encode()).hexdigest()[:8]}"
+        names[tenant] = plain
+    return names
+
+
+def _content(scope: Scope, pipeline: Target, ending: str, options: Options) -> bytes:
+    from m365_jobs.reports import billing, service_report
+
+    shown, zone = options.shown, options.zone
+    if ending == ".csv":
+        return billing.document(scope, f"{options.month:%Y-%m}" if options.month else None).encode()
+    paper = IMAGE if ending == ".png" else options.paper
+    if options.month:
+        text = service_report.document(scope, shown, zone, options.month, paper)
+    else:
+        text = document(read(scope, pipeline, shown, zone), paper, shown.tenants)
+    return convert(text, ending)
+
+
+def save(path: Path, content: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        UsageError: where it cannot be written.
+    """
     try:
         path.write_bytes(content)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def page(found: Figures | None, now: datetime, zone: tzinfo) -> str:
-    """The report as one HTML file that needs nothing beside itself: no script, font or picture from elsewhere."""
-    if found is None:
-        body = html.nothing("Nothing is loaded yet. Run: m365-jobs load")
+def convert(text: str, ending: str) -> bytes:
+    """Return an HTML document in the form of an ending."""
+    from m365_jobs.reports import image
+
+    return {".png": image.png, ".pdf": image.pdf}.get(ending, str.encode)(text)
+
+
+def read(scope: Scope, pipeline: Target, shown: Filter, zone: tzinfo | None) -> Page | None:
+    """Return all that a report shows; None before the first load."""
+    names = page_tenants(scope, shown)
+    calendar = common_calendar(names)
+    shown = replace(shown, zone=zone or calendar.zone, window=calendar.window)
+    try:
+        numbers = metrics.read(scope, shown, by_day=len(names) == 1)
+    except DestinationUndefinedEntity:
+        numbers = None
+    if numbers is None:
+        return None
+    evaluation = evaluate_scope(scope, pipeline, shown.tenants, max_data_age())
+    return Page(shown, datetime.now(UTC), evaluation, numbers, names, for_customer=bool(shown.tenants))
+
+
+def page_tenants(scope: Scope, shown: Filter) -> list[str]:
+    """Return the tenants that a page shows: those of the filter, else all that are configured or have loaded."""
+    return sorted({*(shown.tenants or (*scope.held(), *tenant_settings.configured()))})
+
+
+def document(page: Page | None, paper: str = "A4", tenants: Sequence[str] = ()) -> str:
+    """Return the report as one HTML file that needs no script, font or picture from elsewhere."""
+    names = " · ".join([TITLE, *tenants])
+    if page is None:
+        trouble = EMPTY if tenants else f"{EMPTY} Run: m365-jobs load"
+        values: dict[str, Any] = {"page": None, "trouble": trouble, "sections": [], "description": EMPTY}
+        made = datetime.now(UTC)
     else:
-        body = html.standing(found.as_of, found.loads, now, zone) + "".join(sections(found, now, zone))
-    title = "Microsoft 365 backup"
-    whose = f" · {', '.join(found.chosen.tenants)}" if found and found.chosen.tenants else ""
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        # Not even a picture may be fetched, whatever an error message says.
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{title}{escape(whose)}</title><style>{html.css()}\n"
-        "body { margin: 0 auto; padding: 16px; max-width: 1200px; }</style></head>"
-        f'<body class="m365"><main><h1>{title}{escape(whose)}</h1>'
-        f'<p class="quiet">Made {moment(now, zone)}. Times are {_name(zone)}; days are UTC days.</p>{body}'
-        "</main></body></html>\n"
+        made = page.drawn_at
+        description = (
+            f"Made {labels.moment(made, page.zone)}. Data as of {labels.moment(page.metrics.as_of, page.zone)}. "
+            f"Times and days are those of {page.shown.zone_name}."
+        )
+        values = {"page": page, "trouble": "", "sections": sections.build(page), "description": description}
+    return html.render(
+        "report.html",
+        title=names,
+        kind="report",
+        css=html.css(),
+        paper=paper_css(paper, names),
+        created=made.isoformat(timespec="seconds"),
+        **values,
     )
 
 
-def sections(found: Figures, now: datetime, zone: tzinfo) -> list[str]:
-    """The parts of the page in the order of their importance."""
-    days = f"last {found.chosen.days} days"
-    errors = html.side_by_side(html.figure(charts.errors(found.errors))) + html.errors(found.errors, zone)
-    return [
-        html.section("Protection now", html.protection(found.protection, found.loads, zone)),
-        html.section("Last night", html.night(found.night, found.failed, found.as_of, zone)),
-        html.section(f"Trends, {days}", html.trends(found.trend, found.chosen)),
-        html.section("Duration against its own history", html.durations(found.durations)),
-        html.section(f"Top errors, {days}", errors if found.errors else html.nothing("No job had an error.")),
-        html.section("Open jobs", html.open_jobs(found.open_jobs, zone)),
-        html.section("Freshness of this data", html.freshness(found.loads, found.completeness, now, zone)),
-    ]
-
-
-def _name(zone: tzinfo) -> str:
-    return str(getattr(zone, "key", None) or "UTC")
+def paper_css(paper: str, title: str) -> str:
+    """Return the style of printed pages: size, title and page numbers. An image has long pages without either."""
+    if paper == IMAGE:
+        return "@page { size: 920px 10000px; margin: 16px; }"
+    text = "".join(letter if letter.isalnum() or letter in " .-_·" else " " for letter in title)
+    font = 'font: 8pt system-ui, "DejaVu Sans", sans-serif; color: #4b5563'
+    return (
+        f"@page {{ size: {paper}; margin: 14mm 12mm 16mm; "
+        f'@bottom-left {{ content: "{text}"; {font} }} '
+        f'@bottom-right {{ content: "Page " counter(page) " of " counter(pages); {font} }} }}'
+    )

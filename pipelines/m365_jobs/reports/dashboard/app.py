@@ -1,223 +1,178 @@
-# /// script
-# [tool.marimo.display]
-# theme = "light"
-# ///
-"""The dashboard's page. Each cell is a part of it and runs again when a filter it uses, or the warehouse, changes."""
+"""The pages of the dashboard: an overview of a tenant or of all, and lists of jobs. All links are relative."""
 
-import marimo
+from __future__ import annotations
 
-app = marimo.App(width="full", app_title="Microsoft 365 backup", css_file="app.css")
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from m365_jobs.reports import drilldown, html, labels, sections
+from m365_jobs.reports.dashboard.access import OwnPagesOnly, SafeHeaders, TokenNeeded
+from m365_jobs.reports.dashboard.live import Live, Reading, Unavailable
+from m365_jobs.reports.view import PERIODS, Filter, parse, zone_of
+from m365_jobs.warehouse.pipeline import UNSAID
+
+TITLE = "Microsoft 365 backup"
+
+EVERY = 20.0
+"""Seconds until a page draws itself anew, where the operator sets nothing else."""
+
+EXPIRES = 5
+"""Minutes after which a page that cannot draw itself anew says that it is old; also in the style sheet."""
+
+STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
-@app.cell
-def _():
-    from dataclasses import replace
-    from datetime import UTC
-
-    import marimo as mo
-
-    from m365_jobs.reports import html, labels
-    from m365_jobs.reports.dashboard import live, parts
-    from m365_jobs.reports.dashboard.live import Unavailable
-
-    warehouse = live()
-    return UTC, Unavailable, html, mo, parts, replace, warehouse, labels
+def application(live: Live, token: str | None, every: float = EVERY) -> Any:
+    """Return the dashboard as an ASGI application; without a token it serves loopback only."""
+    pages = Pages(live, every)
+    routes = [
+        Route("/", pages.overview),
+        Route("/jobs", pages.jobs),
+        Route("/static/{name}", static),
+    ]
+    made: Any = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_found})
+    made = TokenNeeded(made, token, denied) if token else OwnPagesOnly(made)
+    return SafeHeaders(GZipMiddleware(made, minimum_size=2000, compresslevel=4))
 
 
-@app.cell
-def _(mo):
-    refresh = mo.ui.refresh(options=["10s", "1m", "5m"], default_interval="10s", label="Look for new loads every")
-    get_version, set_version = mo.state(None)
-    get_choices, set_choices = mo.state(None)
-    return get_choices, get_version, refresh, set_choices, set_version
+class Pages:
+    """The pages of one warehouse."""
 
+    def __init__(self, live: Live, every: float) -> None:
+        self._live, self._every = live, every
 
-@app.cell
-def _(Unavailable, get_version, html, mo, parts, set_version, warehouse):
-    missing = []
+    async def overview(self, request: Request) -> Response:
+        """Return the overview of a tenant or of all."""
+        return await run_in_threadpool(self._overview, request)
 
-    def part(title, build):
-        """A section of the page; ``build`` gives its HTML. Where that fails, it is built again with the next look."""
-        mo.stop(get_version() is None)
-        try:
-            return mo.Html(html.section(title, build()))
-        except Unavailable as error:
-            missing.append(title)
-            return mo.Html(html.section(title, html.note(str(error))))
+    async def jobs(self, request: Request) -> Response:
+        """Return a list of jobs."""
+        return await run_in_threadpool(self._jobs, request)
 
-    def look(offered, set_choices):
-        """Takes notice of a new version, and says what keeps it from being read."""
-        found = warehouse.version()
-        if found.trouble:
-            return found.trouble
-        if found != get_version() or missing:
+    def _overview(self, request: Request) -> Response:
+        shown = parse(request.query_params, self._live.visible)
+        reading, trouble = self._live.page(shown, zone_of(request.query_params))
+        return HTMLResponse(overview(reading, trouble, dict(request.query_params), self._live.visible, self._every))
+
+    def _jobs(self, request: Request) -> Response:
+        parameters = dict(request.query_params)
+        shown = parse(parameters, self._live.visible)
+        reading, trouble = self._live.page(shown, zone_of(parameters))
+        values: dict[str, Any] = {"table": None}
+        if reading and reading.page:
+            page = reading.page
             try:
-                choices = parts.View(warehouse, found, warehouse.chosen).choices()
+                values = self._live.ask(shown.tenants, lambda scope: drilldown.jobs(scope, page, parameters))
             except Unavailable as error:
-                return str(error)
-            missing.clear()
-            set_version(found)
-            if choices != offered:
-                set_choices(choices)
-        return ""
-
-    return look, part
+                trouble = str(error)
+        frame = _frame(reading, trouble, parameters, self._live.visible, self._every)
+        return HTMLResponse(html.render("jobs.html", **{**frame, "choices": [], **values}))
 
 
-@app.cell
-def _(get_choices, html, look, mo, parts, refresh, set_choices):
-    # Parts are built again only if another load is there, so that nobody loses what they have opened.
-    refresh.value
-    _trouble = look(get_choices(), set_choices)
-    _notes = html.note(_trouble) if _trouble else ""
-    # The clock ticks only while it is shown, and is needed most while there is nothing else to show.
-    mo.vstack([mo.Html(f'<div class="m365">{html.title(parts.TITLE)}{_notes}</div>'), refresh])
-    return
+def overview(
+    reading: Reading | None, trouble: str, parameters: dict[str, str], visible: Filter, every: float = EVERY
+) -> str:
+    """Return the page of a reading."""
+    page = reading.page if reading else None
+    if page:
+        page = sections.sorted_by(page, parameters.get("sort", ""))
+    values = _frame(reading, trouble, parameters, visible, every)
+    return html.render("dashboard.html", sections=sections.build(page) if page else [], **{**values, "page": page})
 
 
-@app.cell
-def _(get_choices, mo, labels):
-    mo.stop((_choices := get_choices()) is None)
-
-    def choice(label, every, names, say):
-        return mo.ui.dropdown({every: None} | {say(name): name for name in names}, every, label=label)
-
-    tenant = choice("Tenant", "All tenants", _choices.tenants, str)
-    location = choice("Location", "Everywhere", _choices.locations, labels.location)
-    service = choice("Service", "All services", _choices.object_types, labels.service)
-    days = mo.ui.dropdown({"7 days": 7, "30 days": 30, "90 days": 90, "A year": 365}, "30 days", label="Trends, errors")
-    # A filter with nothing to choose from is left out.
-    filters = [one for one in (tenant, location, service) if len(one.options) > 2] + [days]
-    return days, filters, location, service, tenant
-
-
-@app.cell
-def _(get_version, location, parts, replace, service, tenant, warehouse):
-    # Two, since what does not look back so far need not be built again when that changes.
-    now = parts.View(
-        warehouse,
-        get_version(),
-        replace(
-            warehouse.chosen,
-            tenants=(tenant.value,) if tenant.value else warehouse.chosen.tenants,
-            location=location.value,
-            object_type=service.value,
-        ),
-    )
-    return (now,)
+def _frame(
+    reading: Reading | None, trouble: str, parameters: dict[str, str], visible: Filter, every: float
+) -> dict[str, Any]:
+    page = reading.page if reading else None
+    now = datetime.now(UTC)
+    drawn = reading.drawn_at if reading else now
+    zone = page.zone if page else UTC
+    text = labels.moment(drawn, zone)
+    return {
+        "title": TITLE if not page or page.is_fleet else " · ".join([TITLE, *_named(page.tenants)]),
+        "subtitle": "" if not page else " · ".join(_named(page.tenants)) if not page.is_fleet else "all tenants",
+        "kind": "dashboard",
+        "build": build(),
+        "drawn": round(drawn.timestamp() * 1000),
+        "sent": round(now.timestamp() * 1000),
+        "drawn_text": text + (f", {labels.ago(drawn, now)}" if trouble and page else ""),
+        "every": every,
+        "expires": EXPIRES,
+        "zone": parameters.get("zone", ""),
+        "trouble": trouble,
+        "page": page,
+        "choices": _choices(reading, parameters, visible) if reading else [],
+    }
 
 
-@app.cell
-def _(days, now, replace):
-    lately = replace(now, chosen=replace(now.chosen, days=days.value))
-    return (lately,)
+def _named(tenants: Sequence[str]) -> list[str]:
+    return [name for name in tenants if name not in UNSAID]
 
 
-@app.cell
-def _(filters, mo):
-    mo.hstack(filters, wrap=True, justify="start", align="end", gap=1)
-    return
+def _choices(reading: Reading, parameters: dict[str, str], visible: Filter) -> list[Any]:
+    """Return the filters: name, label, the choice of everything, the other choices, and the one in the URL."""
+    offered = reading.choices
+    shown = parse(parameters, visible)
+    filters: list[Any] = []
+    if len(offered.tenants) > 1:
+        options = [(name, name) for name in offered.tenants]
+        filters.append(("tenant", "Tenant", ("", "All tenants"), options, shown.tenants[0] if shown.tenants else ""))
+    if len(offered.locations) > 1:
+        options = [(name, labels.location(name)) for name in offered.locations]
+        filters.append(("location", "Location", ("*", "Everywhere"), options, shown.location))
+    options = [(name, labels.service(name)) for name in offered.object_types]
+    filters.append(("service", "Service", ("", "All services"), options, shown.object_type))
+    periods = [(str(days), name) for days, name in PERIODS.items() if days != 30]
+    filters.append(("days", "Trends, errors", ("30", PERIODS[30]), periods, str(shown.days)))
+    used = reading.page.shown.zone_name if reading.page else "UTC"
+    zones = sorted({"UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles", "Asia/Tokyo",
+                    "Asia/Kolkata", "Australia/Sydney", used})  # fmt: skip
+    options = [(name, name.replace("_", " ")) for name in zones]
+    filters.append(("zone", "Time zone", ("", "The tenant's"), options, parameters.get("zone", "")))
+    return filters
 
 
-@app.cell
-def _(now, part, parts, refresh):
-    # Again with each look, as is the next: when loads stop, the data grows old without another version.
-    refresh.value
-    part("", lambda: parts.standing(now))
-    return
+def denied(_: Request, wrong: bool) -> Response:
+    """Return the page on which the access token can be entered."""
+    page = html.render("login.html", title=TITLE, kind="dashboard", build=build(), denied=wrong)
+    return HTMLResponse(page, 401)
 
 
-@app.cell
-def _(now, part, parts, refresh):
-    refresh.value
-    part(parts.PROTECTION, lambda: parts.protection(now))
-    return
-
-
-@app.cell
-def _(now, part, parts):
-    part(parts.LAST_NIGHT, lambda: parts.night(now))
-    return
-
-
-@app.cell
-def _(lately, part, parts):
-    part(f"Trends, last {lately.chosen.days} days", lambda: parts.trends(lately))
-    return
-
-
-@app.cell
-def _(now, part, parts):
-    part(parts.DURATIONS, lambda: parts.durations(now))
-    return
-
-
-@app.cell
-def _(lately, part, parts):
-    part(f"Top errors, last {lately.chosen.days} days", lambda: parts.errors(lately))
-    return
-
-
-@app.cell
-def _(UTC, Unavailable, lately, mo, parts, labels):
-    try:
-        found = parts.top_errors(lately)
-    except Unavailable:
-        found = []
-    mo.stop(not found)
-    errors = mo.ui.table(
-        [
-            {
-                "Service": labels.service(row["object_type"]),
-                "Error": row["error_message"] or "no message",
-                "Occurrences": row["occurrences"],
-                "Jobs": row["jobs"],
-                "Last seen": labels.moment(row["last_seen"], UTC),
-            }
-            for row in found
-        ],
-        selection="single",
-        page_size=10,
-        show_download=False,
-        show_column_summaries=False,
-        show_data_types=False,
-        wrapped_columns=["Error"],
-    )
-    errors
-    return errors, found
-
-
-@app.cell
-def _(UTC, errors, found, html, lately, mo, part, parts, labels):
-    mo.stop(not errors.value)
-    (_chosen,) = errors.value
-    _row = next(
-        row
-        for row in found
-        if labels.service(row["object_type"]) == _chosen["Service"]
-        and (row["error_message"] or "no message") == _chosen["Error"]
+async def not_found(_: Request, error: Any) -> Response:
+    """Return the answer for an address without a page."""
+    return PlainTextResponse(
+        "Page not found." if error.status_code == 404 else "Method not allowed.", error.status_code
     )
 
-    def _build():
-        jobs = parts.jobs_of_error(lately, _row)
-        first = f", the newest {len(jobs)}" if len(jobs) < _row["jobs"] else ""
-        return html.jobs_of_error(_row, f"{labels.count(_row['jobs'], 'job', 'jobs')}{first}", jobs, UTC)
 
-    part("", _build)
-    return
-
-
-@app.cell
-def _(now, part, parts):
-    part(parts.OPEN_JOBS, lambda: parts.open_jobs(now))
-    return
+async def static(request: Request) -> Response:
+    """Return the style sheet, the script or the icon."""
+    name = request.path_params["name"]
+    if name not in STATIC:
+        return PlainTextResponse("Page not found.", 404)
+    # The address changes with the content, so browsers keep the file.
+    keep = {"Cache-Control": "private, max-age=31536000, immutable"} if request.url.query == build() else {}
+    return Response(_file(name), media_type=STATIC[name], headers=keep)
 
 
-@app.cell
-def _(now, part, parts):
-    part(parts.FRESHNESS, lambda: parts.freshness(now))
-    return
+@cache
+def _file(name: str) -> bytes:
+    folder = files("m365_jobs.reports")
+    return (folder / name if name == "page.css" else folder / "dashboard" / "static" / name).read_bytes()
 
 
-if __name__ == "__main__":
-    app.run()
+@cache
+def build() -> str:
+    """Return a text that changes with the files of the page."""
+    return hashlib.sha256(b"".join(_file(name) for name in STATIC)).hexdigest()[:12]

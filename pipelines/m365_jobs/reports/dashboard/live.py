@@ -1,4 +1,4 @@
-"""The figures of a warehouse that goes on changing: read when they are asked for, kept until another load is there."""
+"""The warehouse as the dashboard reads it: numbers are read again when another load has been recorded."""
 
 from __future__ import annotations
 
@@ -7,48 +7,59 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import duckdb
+from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
 
 from m365_jobs import marts
+from m365_jobs.config.calendar import TenantCalendar, common_calendar
+from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import explain
+from m365_jobs.health.evaluate import Evaluation, evaluate_scope
 from m365_jobs.reports import metrics
-from m365_jobs.reports.metrics import Filter
+from m365_jobs.reports.metrics import Choices, Metrics
+from m365_jobs.reports.page import Page
+from m365_jobs.reports.report import page_tenants
+from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.reader import Reader, opener
+from m365_jobs.warehouse.target import Target
 from m365_jobs.warehouse.tenant_scope import Scope, refuse_unknown
 
 PATIENCE = 3.0
-"""Seconds to wait for a load that writes a DuckDB file: it has the file to itself for moments."""
+"""Seconds to wait for a load that writes a DuckDB file: it locks the file for moments."""
 
-KEPT = 500
-"""Answers that are kept at most."""
+FRESH = 5.0
+"""Seconds, at most, for which numbers are shown without a look at the warehouse."""
 
-WRITING = "A load is writing; showing again in a moment."
+JUDGED = 60.0
+"""Seconds after which health is judged again without another load: data grows old by itself."""
+
+KEPT = 100
+"""Pages that are kept at most."""
+
+WRITING = "A load is writing. The page shows new numbers in a moment."
 EMPTY = "Nothing is loaded yet. Run: m365-jobs load"
+
+Answer = TypeVar("Answer")
 
 
 class Unavailable(Exception):
-    """The warehouse cannot be read just now; says why in words for the page."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """What the warehouse holds, told apart by its loads. Equal versions have equal figures."""
-
-    loads: Any = None
-    trouble: str = ""
-    """Why it cannot be read, if it cannot."""
+    """The warehouse cannot be read at the moment; the text is for the page."""
 
 
 class Connection:
-    """The way to a DuckDB file, which this process opens once (a second connection would share the settings that the
-    first has locked) and keeps open for a moment, since parts of a page ask one after the other and to open it takes
-    longer than many an answer. To a server each question has a connection of its own."""
+    """The way to the warehouse.
+
+    A DuckDB file is opened once in this process, since a second connection would share the locked settings of the
+    first. It stays open for a moment, since questions follow each other and to open it takes longer than many an
+    answer. On a server each question has a connection of its own.
+    """
 
     KEPT_FOR, AT_MOST = 0.25, 2.0
     """Seconds that it stays open after a question, and in all: a load waits for as long."""
@@ -63,7 +74,7 @@ class Connection:
 
     @contextmanager
     def borrowed(self, *, keep: bool) -> Iterator[Reader]:
-        """A reader for one question; ``keep`` says whether more may follow."""
+        """Yield a reader for some questions; ``keep`` announces that more follow."""
         if not self._shared:
             with self._opened() as reader:
                 yield reader
@@ -96,57 +107,106 @@ class Connection:
                 stack.close()
 
 
-class Live:
-    """One warehouse, for every page that looks at it."""
+@dataclass(frozen=True)
+class Reading:
+    """What was read for a page, and when."""
 
-    def __init__(self, pipeline: warehouse.Target, tenants: tuple[str, ...]) -> None:
-        """Without ``tenants`` all are shown."""
-        self.chosen = Filter(tenants)
-        """What may be looked at at all."""
+    version: Any
+    read_at: float
+    drawn_at: datetime
+    page: Page | None
+    choices: Choices
+
+
+class Live:
+    """One warehouse, for every page of the dashboard."""
+
+    def __init__(self, pipeline: Target, tenants: tuple[str, ...], every: float = 2 * FRESH) -> None:
+        """Without ``tenants`` all are visible. ``every`` is the number of seconds between two looks of a page."""
+        self._fresh = min(FRESH, every / 2)
+        self.visible = Filter(tenants)
+        self._pipeline = pipeline
         self._protection = marts.protection()
         self._translated: dict[tuple[str, ...], str] = {}
         self._known = False
         self._is_file = warehouse.duckdb_file(pipeline) is not None
         self._connection = Connection(opener(pipeline), shared=self._is_file)
-        self._answers: OrderedDict[Any, Any] = OrderedDict()
-        self._answers_lock = threading.Lock()
+        self._readings: OrderedDict[Filter, Reading] = OrderedDict()
+        self._evaluations: OrderedDict[tuple[Any, tuple[str, ...]], tuple[float, Evaluation]] = OrderedDict()
+        self._turn = threading.Lock()
 
-    def version(self, patience: float = PATIENCE) -> Version:
-        """What is there now. ``patience`` is how many seconds to wait for a load that writes.
+    def page(self, shown: Filter, zone: Any, patience: float = PATIENCE) -> tuple[Reading | None, str]:
+        """Return what a page shows, and why it cannot be newer, if it cannot. Without any reading: None."""
+        calendar, trouble = self._calendar(shown)
+        wanted = replace(shown, zone=zone or calendar.zone, window=calendar.window)
+        with self._turn:
+            last = self._readings.get(wanted)
+            if last and time.monotonic() - last.read_at < self._fresh:
+                return last, trouble
+            try:
+                reading = self._read(wanted.tenants, lambda scope: self._reading(scope, wanted, last), patience)
+            except Unavailable as error:
+                return last, str(error)
+            self._keep(wanted, reading)
+            return reading, trouble if reading.page else EMPTY
 
-        Raises:
-            UsageError: for a tenant that neither the configuration nor the warehouse knows, the first time.
-        """
-        try:
-            return Version(self._read(self.chosen.tenants, metrics.version, patience))
-        except Unavailable as error:
-            return Version(trouble=str(error))
-
-    def ask(self, version: Version, tenants: tuple[str, ...], figure: Callable[..., Any], *arguments: Any) -> Any:
-        """A function of ``figures``, of some tenants or all, with these arguments; read once for each version.
+    def ask(self, tenants: tuple[str, ...], question: Callable[[Scope], Answer]) -> Answer:
+        """Return the answer to a question.
 
         Raises:
             Unavailable: where the warehouse cannot be read.
         """
-        key = (version, tenants, figure.__name__, *arguments)
-        with self._answers_lock:
-            if key in self._answers:
-                self._answers.move_to_end(key)
-                return self._answers[key]
-        answer = self._read(tenants, lambda scope: figure(scope, *arguments), PATIENCE)
-        with self._answers_lock:
-            self._answers[key] = answer
-            while len(self._answers) > KEPT:
-                self._answers.popitem(last=False)
-        return answer
+        with self._turn:
+            return self._read(tenants, question, PATIENCE)
 
-    def _read(self, tenants: tuple[str, ...], question: Callable[[Scope], Any], patience: float) -> Any:
+    def _calendar(self, shown: Filter) -> tuple[TenantCalendar, str]:
+        last = next((reading.page for reading in reversed(self._readings.values()) if reading.page), None)
+        names = shown.tenants or (last.tenants if last and not last.shown.tenants else ())
+        try:
+            return common_calendar(names or [warehouse.configured_tenant()]), ""
+        except ConfigurationError as error:
+            return TenantCalendar(), f"{error} Until then times are UTC."
+
+    def _reading(self, scope: Scope, shown: Filter, last: Reading | None) -> Reading:
+        version = Scope(scope.reader, self.visible.tenants, self._protection, self._translated)
+        state = metrics.version(version)
+        now, clock = datetime.now(UTC), time.monotonic()
+        if last and last.version == state and last.page:
+            evaluation = self._evaluated(scope, state)
+            return replace(
+                last, read_at=clock, drawn_at=now, page=replace(last.page, drawn_at=now, evaluation=evaluation)
+            )
+        names = page_tenants(scope, shown)
+        numbers: Metrics | None = metrics.read(scope, shown, by_day=len(names) == 1)
+        offered = metrics.choices(version)
+        if numbers is None:
+            return Reading(state, clock, now, None, offered)
+        page = Page(shown, now, self._evaluated(scope, state), numbers, names, linked=True)
+        return Reading(state, time.monotonic(), now, page, offered)
+
+    def _evaluated(self, scope: Scope, state: Any) -> Evaluation:
+        key = (state, scope.tenants)
+        judged = self._evaluations.get(key)
+        if judged is None or time.monotonic() - judged[0] > JUDGED:
+            judged = (time.monotonic(), evaluate_scope(scope, self._pipeline, scope.tenants, max_data_age()))
+            self._evaluations[key] = judged
+            while len(self._evaluations) > KEPT:
+                self._evaluations.popitem(last=False)
+        return judged[1]
+
+    def _keep(self, shown: Filter, reading: Reading) -> None:
+        self._readings[shown] = reading
+        self._readings.move_to_end(shown)
+        while len(self._readings) > KEPT:
+            self._readings.popitem(last=False)
+
+    def _read(self, tenants: tuple[str, ...], question: Callable[[Scope], Answer], patience: float) -> Answer:
         until = time.monotonic() + patience
         while True:
             try:
-                with self._connection.borrowed(keep=question is not metrics.version) as reader:
+                with self._connection.borrowed(keep=True) as reader:
                     if not self._known:
-                        refuse_unknown(reader, self.chosen.tenants)
+                        refuse_unknown(reader, self.visible.tenants)
                         self._known = True
                     return question(Scope(reader, tenants, self._protection, self._translated))
             except DestinationUndefinedEntity:

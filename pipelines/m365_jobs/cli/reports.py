@@ -1,0 +1,105 @@
+"""Commands that show the warehouse to people: the report and the dashboard."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from m365_jobs.cli import alerts
+from m365_jobs.cli.options import Dataset, Destination, OnlyTenants, Verbose, Wait, failures
+
+
+class Paper(StrEnum):
+    """The paper size of a PDF."""
+
+    a4 = "A4"
+    letter = "letter"
+
+
+class ReportFormat(StrEnum):
+    """The form of the files that --each-tenant writes."""
+
+    html = "html"
+    pdf = "pdf"
+    png = "png"
+    csv = "csv"
+
+
+def report(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="File to write: .html, .png or .pdf with the charts, .csv with the licences for billing."),
+    ] = None,
+    each_tenant: Annotated[
+        Path | None, typer.Option("--each-tenant", metavar="DIR", help="Write a file for each tenant into this folder.")
+    ] = None,
+    format: Annotated[ReportFormat, typer.Option(help="With --each-tenant: the form of the files.")] = ReportFormat.pdf,
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="Write the service report of a month, or bill that month.")
+    ] = None,
+    tenant: OnlyTenants = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Time zone of times and days, such as Europe/Berlin; the tenant's where unset.")
+    ] = None,
+    days: Annotated[int, typer.Option(help="How many days the trends and errors reach back.", min=1, max=3650)] = 30,
+    paper: Annotated[Paper, typer.Option(help="Paper size of a PDF.")] = Paper.a4,
+    mail: Annotated[
+        bool, typer.Option("--mail", help="Send it through the e-mail channel of [alerts.channels].")
+    ] = False,
+    wait: Wait = 30.0,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Write one file with the charts: HTML that opens offline, PNG or PDF; or licences for billing as CSV."""
+    if (path is None) == (each_tenant is None):
+        raise typer.BadParameter("Give the file to write, or --each-tenant DIR.")
+    with failures(verbose):
+        from m365_jobs.cli.terminal import say
+        from m365_jobs.reports import needs_extra
+
+        with needs_extra():
+            from m365_jobs.reports import report
+            from m365_jobs.reports.view import Filter
+            from m365_jobs.warehouse import pipeline as warehouse
+
+            first = report.first_of_month(month)
+            options = report.Options(
+                Filter(tuple(tenant or ()), days=days), report.timezone(timezone), paper.value, first
+            )
+            pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
+            if each_tenant:
+                written = report.write_each(each_tenant, f".{format.value}", pipeline, options)
+            else:
+                written = [report.write(path or Path(), pipeline, options)]
+        for file in written if each_tenant else ():
+            typer.echo(str(file))
+        for file in written if mail else ():
+            alerts.mail_file(file)
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)] = 8365,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. On any but loopback, a token is needed to look in.")
+    ] = "127.0.0.1",
+    refresh: Annotated[float, typer.Option(min=1, help="Seconds after which open pages draw themselves anew.")] = 20,
+    tenant: OnlyTenants = None,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show the warehouse in a browser, live, until interrupted."""
+    with failures(verbose):
+        from m365_jobs.reports import needs_extra
+
+        with needs_extra():
+            from m365_jobs.reports.dashboard import serve
+            from m365_jobs.warehouse import pipeline as warehouse
+
+            # The dashboard shows what it has until a load is done.
+            pipeline = warehouse.open_warehouse(destination, dataset, wait=0)
+            serve(pipeline, tuple(tenant or ()), host, port, refresh)

@@ -1,0 +1,54 @@
+"""Billing: peak of the seats and of the protected storage, per tenant and month, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+from m365_jobs.warehouse.tenant_scope import Scope
+
+COLUMNS = ("tenant", "month", "peak_seats", "purchased_seats", "peak_protected_gb", "days_with_data")
+
+
+def rows(scope: Scope, month: str | None = None) -> list[dict[str, Any]]:
+    """Return a row per tenant and month, the oldest month first; none before licences were read.
+
+    Each location has a snapshot a day. The seats of a day are those of all locations together.
+    """
+    wanted = "WHERE d.month = :month" if month else ""
+    try:
+        return scope.rows(
+            f"""WITH days AS (
+                SELECT l.tenant, l.day, substr(CAST(l.day AS VARCHAR), 1, 7) AS month,
+                    sum(l.assigned_user_seats) AS seats, sum(l.purchased_user_seats) AS purchased,
+                    sum(l.protected_size_gb) AS protected_gb
+                FROM license_consumption AS l GROUP BY l.tenant, l.day
+            )
+            SELECT d.tenant, d.month, CAST(max(d.seats) AS BIGINT) AS peak_seats,
+                CAST(max(d.purchased) AS BIGINT) AS purchased_seats,
+                CAST(max(d.protected_gb) AS DOUBLE) AS peak_protected_gb,
+                count(*) AS days_with_data
+            FROM days AS d {wanted} GROUP BY d.tenant, d.month ORDER BY d.month, d.tenant""",
+            **({"month": month} if month else {}),
+        )
+    except DestinationUndefinedEntity:
+        return []
+
+
+def document(scope: Scope, month: str | None = None) -> str:
+    """Return the rows as CSV, with a head even where there are none."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows(scope, month))
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that spreadsheets take as text or number, never as a formula."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return round(value, 3) if isinstance(value, float) else value

@@ -1,0 +1,191 @@
+"""Backups day by day: met, failed, missed, skipped or no data, and what changed since yesterday."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+
+from m365_jobs.config.protection import Protection, protection
+from m365_jobs.reports.labels import backups, service
+from m365_jobs.reports.view import DAY, Filter
+from m365_jobs.warehouse.tenant_scope import Scope
+
+Row = dict[str, Any]
+Key = tuple[str, str, str]
+"""Tenant, location, object type."""
+
+DAYS = 31
+"""Days that a calendar shows at most."""
+
+LOOKBACK = 10 * DAY
+"""How far before the first day a success is looked for that no newer backup was due after."""
+
+SUCCEEDED = """CASE WHEN f.outcome = 'success' THEN 1
+    WHEN f.outcome = 'warning' AND f.successful_number > 0 AND f.failed_ratio <= :tolerated THEN 1 ELSE 0 END"""
+"""1 for a backup that counts as a success, as in ``protection_status``."""
+
+
+class DayResult(StrEnum):
+    """The result of a service's backups on a day."""
+
+    met = "met"
+    failed = "failed"
+    missed = "missed"
+    skipped = "skipped"
+    no_data = "no_data"
+
+    @property
+    def label(self) -> str:
+        """Return the word for people."""
+        return {"met": "Met", "no_data": "No data"}.get(self.value, self.value.capitalize())
+
+
+@dataclass(frozen=True)
+class CalendarDay:
+    """A cell of the calendar."""
+
+    day: date
+    result: DayResult
+    text: str
+
+
+@dataclass(frozen=True)
+class CalendarRow:
+    """A service of a tenant and location, day by day."""
+
+    tenant: str
+    location: str
+    object_type: str
+    days: tuple[CalendarDay, ...]
+
+    def count(self, result: DayResult) -> int:
+        """Return the number of days with a result."""
+        return Counter(day.result for day in self.days)[result]
+
+
+def backup_days(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
+    """Return, per partition and day of the time zone: finished backups, successes, and the newest success."""
+    first = _midnight(first_day(shown, until), shown) - LOOKBACK
+    return scope.rows(
+        f"""SELECT f.tenant, f.location, f.object_type, CAST(f.finish_time AT TIME ZONE :zone AS DATE) AS day,
+            count(*) AS backups, CAST(sum({SUCCEEDED}) AS BIGINT) AS successes,
+            max(CASE WHEN {SUCCEEDED} = 1 THEN f.finish_time END) AS last_success_at
+        FROM job_facts AS f
+        WHERE {shown.of("f")} AND f.job_type = 'backup' AND f.finish_time >= :first AND f.finish_time <= :until
+        GROUP BY f.tenant, f.location, f.object_type, CAST(f.finish_time AT TIME ZONE :zone AS DATE)
+        ORDER BY 1, 2, 3, 4""",
+        **shown.values,
+        first=first,
+        until=until,
+        zone=shown.zone_name,
+        tolerated=protection().tolerated_failed_ratio,
+    )
+
+
+def changes(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
+    """Return, per partition, whether its last backup succeeded, now and 24 hours before (1, 0, or null)."""
+    return scope.rows(
+        f"""WITH backups AS (
+            SELECT f.tenant, f.location, f.object_type, {SUCCEEDED} AS succeeded, f.finish_time, f.id,
+                CASE WHEN f.finish_time <= :yesterday THEN 1 ELSE 0 END AS earlier
+            FROM job_facts AS f
+            WHERE {shown.of("f")} AND f.job_type = 'backup' AND f.finish_time > :first AND f.finish_time <= :until
+        ),
+        ranked AS (
+            SELECT b.*, row_number() OVER (
+                PARTITION BY b.tenant, b.location, b.object_type, b.earlier ORDER BY b.finish_time DESC, b.id DESC
+            ) AS place
+            FROM backups AS b
+        )
+        SELECT r.tenant, r.location, r.object_type, max(CASE WHEN r.earlier = 1 THEN r.succeeded END) AS yesterday,
+            max(CASE WHEN r.earlier = 0 THEN r.succeeded END) AS today,
+            max(CASE WHEN r.earlier = 0 THEN r.finish_time END) AS finished_at
+        FROM ranked AS r WHERE r.place = 1
+        GROUP BY r.tenant, r.location, r.object_type ORDER BY 1, 2, 3""",
+        **shown.values,
+        first=until - LOOKBACK,
+        yesterday=until - DAY,
+        until=until,
+        tolerated=protection().tolerated_failed_ratio,
+    )
+
+
+def first_day(shown: Filter, until: datetime) -> date:
+    """Return the first day of the calendar."""
+    return until.astimezone(shown.zone).date() - timedelta(days=min(shown.days, DAYS) - 1)
+
+
+def _midnight(day: date, shown: Filter) -> datetime:
+    return datetime.combine(day, time(), shown.zone)
+
+
+def rows(
+    days: Sequence[Row],
+    protection_rows: Sequence[Row],
+    completeness: Sequence[Row],
+    shown: Filter,
+    until: datetime,
+) -> list[CalendarRow]:
+    """Return the calendar of every service that is judged or had a backup, those with most trouble first."""
+    by_partition: dict[Key, dict[date, Row]] = {}
+    for row in days:
+        by_partition.setdefault(_key(row), {})[row["day"]] = row
+    for row in protection_rows:
+        if row["status"] != "ignored":
+            by_partition.setdefault(_key(row), {})
+    covered = {_key(row): (row["asked_from"], row["complete_until"]) for row in completeness}
+    first, last = first_day(shown, until), until.astimezone(shown.zone).date()
+    settings = protection()
+    calendar = [
+        CalendarRow(*key, tuple(_days(key, backups_of, covered.get(key), (first, last), shown, settings)))
+        for key, backups_of in by_partition.items()
+        if key[2]
+    ]
+    trouble = (DayResult.failed, DayResult.missed)
+    return sorted(calendar, key=lambda row: (-sum(map(row.count, trouble)), row.location, service(row.object_type)))
+
+
+def _key(row: Row) -> Key:
+    return str(row["tenant"]), str(row["location"] or ""), str(row["object_type"] or "")
+
+
+def _days(
+    key: Key,
+    backups_of: Mapping[date, Row],
+    covered: tuple[datetime | None, datetime | None] | None,
+    period: tuple[date, date],
+    shown: Filter,
+    settings: Protection,
+) -> Iterator[CalendarDay]:
+    earlier = [row["last_success_at"] for day, row in backups_of.items() if day < period[0] and row["last_success_at"]]
+    last_success = max(earlier, default=None)
+    first_backup = min(backups_of, default=None)
+    begin, end = covered or (None, None)
+    allowed = timedelta(hours=settings.allowed_age(key[2]))
+    for offset in range((period[1] - period[0]).days + 1):
+        day = period[0] + timedelta(days=offset)
+        row = backups_of.get(day)
+        day_end = _midnight(day + timedelta(days=1), shown)
+        known = begin is not None and end is not None and begin < day_end and end >= _midnight(day, shown)
+        if row:
+            last_success = row["last_success_at"] or last_success
+            yield _finished(day, row)
+        elif not known or end is None or first_backup is None or day < first_backup:
+            yield CalendarDay(day, DayResult.no_data, "no data")
+        elif last_success is None or min(day_end, end) - last_success > allowed:
+            yield CalendarDay(day, DayResult.missed, "missed: a backup was due, none ended")
+        elif end < day_end:
+            yield CalendarDay(day, DayResult.no_data, "no data yet: the day is not over")
+        else:
+            yield CalendarDay(day, DayResult.skipped, "skipped: no backup was due")
+
+
+def _finished(day: date, row: Row) -> CalendarDay:
+    number, successes = int(row["backups"]), int(row["successes"])
+    if not successes:
+        return CalendarDay(day, DayResult.failed, f"failed: {backups(number)} ended, none succeeded")
+    return CalendarDay(day, DayResult.met, f"met: {successes:,} of {backups(number)} succeeded")

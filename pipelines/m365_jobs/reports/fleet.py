@@ -1,0 +1,125 @@
+"""Several tenants: a row for each, the worst first, and a matrix of their services."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from m365_jobs.reports import labels
+from m365_jobs.reports.html import Cell, Table
+from m365_jobs.reports.page import Page, Row
+
+
+@dataclass(frozen=True)
+class TenantRow:
+    """A tenant as the fleet shows it, from the one evaluation."""
+
+    name: str
+    problems: int
+    warnings: int
+    failed: int
+    missed: int
+    complete: int
+    partitions: int
+    last_load: datetime | None
+    load_status: str
+    data_as_of: datetime | None
+
+    @property
+    def verdict(self) -> str:
+        """Return the verdict in a word."""
+        return "Unhealthy" if self.problems else "Healthy"
+
+
+SORTS: dict[str, tuple[str, Callable[[TenantRow], Any]]] = {
+    "tenant": ("Tenant", lambda row: row.name),
+    "problems": ("Problems", lambda row: -row.problems),
+    "warnings": ("Warnings", lambda row: -row.warnings),
+    "failed": ("Failed", lambda row: -row.failed),
+    "missed": ("Missed", lambda row: -row.missed),
+    "complete": ("Proved complete", lambda row: row.complete / row.partitions if row.partitions else -1),
+    "load": ("Last load", lambda row: row.last_load.timestamp() if row.last_load else 0),
+    "data": ("Data as of", lambda row: row.data_as_of.timestamp() if row.data_as_of else 0),
+}
+"""Name in the URL to the column and its key."""
+
+
+def rows(page: Page) -> list[TenantRow]:
+    """Return the tenants, the worst first, or sorted as the URL says."""
+    problems, warnings = (Counter(reason.tenant for reason in reasons) for reasons in (page.problems, page.warnings))
+    loads = {row["tenant"]: row for row in page.metrics.loads}
+    statuses: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in page.protection:
+        statuses[row["tenant"]][row["status"]] += 1
+    listings: dict[str, list[Row]] = defaultdict(list)
+    for row in page.completeness:
+        listings[row["tenant"]].append(row)
+    tenants = []
+    for name in page.tenants:
+        partitions = listings[name]
+        ends = [row["complete_until"] for row in partitions if row["complete_until"]]
+        load = loads.get(name)
+        tenants.append(
+            TenantRow(
+                name,
+                problems[name],
+                warnings[name],
+                statuses[name]["failing"] + statuses[name]["never"],
+                statuses[name]["late"],
+                sum(bool(row["complete"]) for row in partitions),
+                len(partitions),
+                load["ended_at"] if load else None,
+                load["status"] if load else "never",
+                min(ends, default=None),
+            )
+        )
+    tenants.sort(key=lambda row: (-row.problems, -row.failed, -row.missed, -row.warnings, row.name))
+    return sorted(tenants, key=SORTS[page.sort][1]) if page.sort in SORTS else tenants
+
+
+def table(page: Page) -> Table:
+    """Return the table of tenants."""
+    cells = [
+        [
+            Cell(row.name, page.tenant_link(row.name)),
+            row.verdict,
+            row.problems,
+            row.warnings,
+            row.failed,
+            row.missed,
+            f"{row.complete:,} of {row.partitions:,}" if row.partitions else "nothing loaded",
+            labels.age(row.last_load, page.zone, page.drawn_at)
+            + (f", {labels.LOAD_RESULTS[row.load_status].lower()}" if row.load_status != "complete" else ""),
+            labels.age(row.data_as_of, page.zone, page.drawn_at),
+        ]
+        for row in rows(page)
+    ]
+    columns = ["Tenant", "Verdict", *(title for title, _ in list(SORTS.values())[1:])]
+    sorts = {title: f"./?{page.shown.query(sort=name)}" for name, (title, _) in SORTS.items()} if page.linked else {}
+    return Table("Tenants, the worst first", columns, cells, "fleet", sorts)
+
+
+def matrix(page: Page) -> dict[str, Any] | None:
+    """Return the status of each service of each tenant; of several locations the worst."""
+    worst: dict[tuple[str, str], str] = {}
+    for row in page.protection:
+        key = (row["tenant"], row["object_type"])
+        worst[key] = min(worst.get(key, row["status"]), row["status"], key=labels.status_rank)
+    services = sorted({object_type for _, object_type in worst}, key=labels.service)
+    if not services:
+        return None
+    lines = [
+        (row.name, page.tenant_link(row.name), [(service, worst.get((row.name, service))) for service in services])
+        for row in rows(page)
+    ]
+    bad = sum(labels.status_label(status).tone != "good" for status in worst.values())
+    statuses = sorted(set(worst.values()), key=labels.status_rank)
+    return {
+        "services": services,
+        "lines": lines,
+        "statuses": statuses,
+        "summary": f"{bad:,} of {len(worst):,} services not protected",
+    }

@@ -1,0 +1,113 @@
+"""The first sections of a page: verdict, changes, problems, warnings, and the state of each service or tenant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from m365_jobs.health.checks import Reason
+from m365_jobs.reports import fleet, labels
+from m365_jobs.reports.metrics import total
+from m365_jobs.reports.page import Page
+
+
+def verdict(page: Page) -> dict[str, Any]:
+    """Return the counts by status and what changed since yesterday."""
+    statuses = Counter(row["status"] for row in page.protection)
+    chips = [
+        (labels.status_label(status), statuses[status])
+        for status in sorted(statuses, key=labels.status_rank)
+    ]  # fmt: skip
+    without = sorted({row["tenant"] for row in page.loads} - {row["tenant"] for row in page.protection})
+    return {"chips": chips, "without": without, "changes": list(_changes(page))}
+
+
+def _changes(page: Page) -> Iterator[tuple[str, str]]:
+    """Yield what changed since yesterday: the tone and the words."""
+    broken = [row for row in page.metrics.changes if row["yesterday"] == 1 and row["today"] == 0]
+    repaired = [row for row in page.metrics.changes if row["yesterday"] == 0 and row["today"] == 1]
+    for rows, tone, words in ((broken, "bad", "no longer succeeds"), (repaired, "good", "succeeds again")):
+        for row in rows[:5]:
+            yield tone, f"{page.partition(row)}: {words} since {labels.moment(row['finished_at'], page.zone)}"
+        if len(rows) > 5:
+            yield tone, f"{len(rows) - 5:,} more services: {words}"
+    since = page.metrics.as_of - timedelta(days=1)
+    for error in [row for row in page.metrics.errors if page.shown.days > 1 and row["first_seen"] > since][:3]:
+        yield "poor", f"New error of {labels.service(error['object_type'])}: {error['error_message'] or 'no message'}"
+    before, after = total(page.metrics.night_before), total(page.metrics.night_by_service)
+    for column, singular, plural in (("failed_jobs", "failed job", "failed jobs"), ("jobs", "job", "jobs")):
+        change = after[column] - before[column]
+        if change:
+            more = "more" if change > 0 else "fewer"
+            tone = "grey" if column == "jobs" else "bad" if change > 0 else "good"
+            number = labels.count(after[column], singular, plural)
+            yield tone, f"{number} last night, {abs(change):,} {more} than the night before"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem or warning as a page shows it."""
+
+    reason: Reason
+    tone: str
+    sign: str
+    word: str
+    title: str
+    errors: list[str]
+    jobs: str | None
+
+
+def _findings(page: Page, severity: str) -> list[Finding]:
+    return [_finding(page, reason) for reason in page.reasons if reason.severity == severity]
+
+
+def _finding(page: Page, reason: Reason) -> Finding:
+    kind = reason.kind
+    status = labels.finding_label(kind, reason.severity)
+    place = {"tenant": reason.tenant, "location": reason.location, "object_type": reason.object_type}
+    errors = [
+        f"{row['error_message'] or 'no message'} ({labels.jobs(row['jobs'])})"
+        for row in page.metrics.errors
+        if kind in ("failing", "never", "failed_objects") and row["object_type"] == reason.object_type
+    ]
+    link = page.link(reason.tenant, reason.location, reason.object_type) if reason.object_type else None
+    return Finding(reason, status.tone, status.sign, status.text, page.partition(place), errors[:3], link)
+
+
+def problems(page: Page) -> dict[str, Any]:
+    """Return the problems that the evaluation found."""
+    return {"findings": _findings(page, "problem")}
+
+
+def warnings(page: Page) -> dict[str, Any] | None:
+    """Return the warnings that the evaluation found, those with the same words together."""
+    findings = _findings(page, "warning")
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.word, finding.reason.text), []).append(finding)
+    summary = labels.count(len(findings), "warning", "warnings")
+    return {"groups": list(groups.values()), "summary": summary} if findings else None
+
+
+def protection(page: Page) -> dict[str, Any] | None:
+    """Return the services, the worst first."""
+    if page.is_fleet or not page.protection:
+        return None
+    rows = sorted(page.protection, key=lambda row: (labels.status_rank(row["status"]), page.partition(row)))
+    protected = sum(row["status"] == "protected" for row in rows)
+    return {"rows": rows, "summary": f"{protected:,} of {labels.count(len(rows), 'service', 'services')} protected"}
+
+
+def tenants(page: Page) -> dict[str, Any] | None:
+    """Return the table of tenants."""
+    if not page.is_fleet:
+        return None
+    return {"table": fleet.table(page), "summary": labels.count(len(page.tenants), "tenant", "tenants")}
+
+
+def matrix(page: Page) -> dict[str, Any] | None:
+    """Return the matrix of tenants and services."""
+    return fleet.matrix(page) if page.is_fleet else None

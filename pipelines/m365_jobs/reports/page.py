@@ -1,0 +1,193 @@
+"""All that a page or a report shows, read at one moment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
+from typing import Any
+
+from m365_jobs.health.checks import FAILED_LOAD, PROBLEM, WARNING, Reason
+from m365_jobs.health.evaluate import Evaluation
+from m365_jobs.reports import labels
+from m365_jobs.reports.metrics import Metrics
+from m365_jobs.reports.view import PERIODS, Filter
+
+Row = dict[str, Any]
+
+LOAD_ERRORS = {
+    "auth": "the sign-in was refused",
+    "permission": "a permission is missing",
+    "throttled": "the service limited the requests",
+    "api": "the service answered with an error",
+    "bad_response": "the service sent an answer in an unknown form",
+    "destination": "the warehouse could not be written",
+    "config": "the configuration is invalid",
+    "internal": "an internal error",
+}
+"""Words for customers, who have no use for addresses and commands."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is shown, to whom, and where links lead."""
+
+    shown: Filter
+    drawn_at: datetime
+    evaluation: Evaluation
+    metrics: Metrics
+    tenants: Sequence[str]
+    """The tenants of this page, in alphabetical order."""
+    for_customer: bool = False
+    """Leaves out commands, URLs and configuration keys."""
+    linked: bool = False
+    """Links to other pages of the dashboard."""
+    sort: str = ""
+    """The column that the table of tenants is sorted by."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """Return the time zone of times and days."""
+        return self.shown.zone
+
+    @property
+    def is_fleet(self) -> bool:
+        """Return True if the page shows several tenants."""
+        return len(self.tenants) > 1
+
+    @property
+    def links_out(self) -> bool:
+        """Return True if errors link to the pages that explain them."""
+        return not self.for_customer
+
+    @property
+    def period(self) -> str:
+        """Return the name of the period of trends and errors."""
+        return PERIODS.get(self.shown.days, labels.count(self.shown.days, "day", "days"))
+
+    @cached_property
+    def reasons(self) -> list[Reason]:
+        """Return the findings within the filters."""
+        return [reason for reason in self.evaluation.reasons if self._concerns(reason)]
+
+    def _concerns(self, reason: Reason) -> bool:
+        location, object_type = self.shown.location, self.shown.object_type
+        return (
+            (reason.tenant is None or not self.shown.tenants or reason.tenant in self.shown.tenants)
+            and (reason.object_type is None or object_type in (None, reason.object_type))
+            and (reason.object_type is None or location is None or location == (reason.location or ""))
+        )
+
+    @cached_property
+    def problems(self) -> list[Reason]:
+        """Return the findings that make the verdict unhealthy."""
+        return [reason for reason in self.reasons if reason.severity == PROBLEM]
+
+    @cached_property
+    def warnings(self) -> list[Reason]:
+        """Return the other findings."""
+        return [reason for reason in self.reasons if reason.severity == WARNING]
+
+    @cached_property
+    def protection(self) -> list[Row]:
+        """Return the rows of ``protection_status`` as the evaluation has them, within the filters."""
+        return [row for row in self.evaluation.protection if self.shown.holds(row)]
+
+    @cached_property
+    def loads(self) -> list[Row]:
+        """Return the last load of each tenant."""
+        return [row for row in self.metrics.loads if self.shown.holds(row)]
+
+    @cached_property
+    def completeness(self) -> list[Row]:
+        """Return how far the listings of each partition reach."""
+        return [row for row in self.metrics.completeness if self.shown.holds(row)]
+
+    @property
+    def completeness_text(self) -> str:
+        """Return what is not proved complete, in the evaluation's words; of a fleet how many tenants."""
+        proof = self.evaluation.completeness
+        if proof.proved or not self.is_fleet:
+            return re.sub(r"\b\w+_\w+\b", _plain_word, proof.text)
+        parts = (
+            (proof.never_loaded, "never loaded"),
+            (proof.failed, "failed in the last load"),
+            (proof.incomplete, "not proved complete"),
+        )
+        return "; ".join(f"{len(names):,} {words}" for names, words in parts if names)
+
+    @property
+    def is_old(self) -> bool:
+        """Return True if the data is older than health allows."""
+        return self.drawn_at - self.metrics.as_of > timedelta(hours=self.evaluation.max_data_age_hours)
+
+    def partition(self, row: Any) -> str:
+        """Return the name of a partition, without the tenant or location that all rows share."""
+        names = [row["tenant"]] if self.is_fleet and row["tenant"] else []
+        names += [row["location"]] if row["location"] and self._several_locations else []
+        names += [labels.service(row["object_type"])] if row["object_type"] else []
+        return " · ".join(names) or (row["tenant"] if self.is_fleet else "") or "All services"
+
+    @cached_property
+    def _several_locations(self) -> bool:
+        return len({row["location"] for row in self.protection}) > 1
+
+    def last_success(self, row: Row) -> str:
+        """Return when a service last succeeded, with its age."""
+        return labels.age(row["last_success_at"], self.zone, self.drawn_at, labels.no_success(row["status"]))
+
+    def link(self, tenant: str | None, location: str | None, object_type: str | None) -> str | None:
+        """Return the address of the jobs of a partition; None in a report."""
+        if not self.linked:
+            return None
+        query = self.shown.query(
+            tenant=tenant if self.is_fleet else self._tenant,
+            location=location,
+            service=object_type,
+            kind="backup",
+        )
+        return f"jobs?{query}"
+
+    @property
+    def _tenant(self) -> str | None:
+        return self.shown.tenants[0] if len(self.shown.tenants) == 1 else None
+
+    def job_link(self, row: Row) -> str | None:
+        """Return the address of a job; None in a report."""
+        return f"jobs?{self.shown.query(job=row['id'], tenant=row['tenant'])}" if self.linked else None
+
+    def error_link(self, row: Row) -> str | None:
+        """Return the address of the jobs that had an error; None in a report."""
+        if not self.linked:
+            return None
+        return f"jobs?{self.shown.query(service=row['object_type'], error=row['error_message'] or '')}"
+
+    def tenant_link(self, tenant: str, **changes: Any) -> str | None:
+        """Return the address of the page of a tenant; None in a report."""
+        return f"./?{self.shown.query(tenant=tenant, **changes)}" if self.linked else None
+
+    def load_detail(self, row: Row) -> str:
+        """Return why a load failed, in words that suit the reader."""
+        if not self.for_customer:
+            return row["detail"] or ""
+        return LOAD_ERRORS.get(row["error_kind"], "") if row["status"] == "failed" else ""
+
+    def text(self, reason: Reason) -> str:
+        """Return the words of a finding. Customers see no commands, URLs and configuration keys."""
+        return for_customers(reason) if self.for_customer else reason.text
+
+
+def for_customers(reason: Reason) -> str:
+    """Return the words of a finding without commands, URLs and configuration keys."""
+    if reason.kind == FAILED_LOAD:
+        return "the last load failed"
+    text = re.sub(r"\s*\([^()]*\b\w+_\w+[^()]*\)", "", reason.text)
+    text = re.sub(r"\s*(Run|Set|See|Check):?\s[^.]*m365-jobs[^.]*\.?", "", text)
+    text = re.sub(r"https?://\S+", "the service", text)
+    return re.sub(r"\b[a-z]+(?:_[a-z0-9]+)+\b", _plain_word, text)
+
+
+def _plain_word(match: re.Match[str]) -> str:
+    return labels.SERVICES.get(match[0], match[0].replace("_", " "))

@@ -1,0 +1,66 @@
+"""The one list of sections of dashboard, report, image and PDF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from markupsafe import Markup
+
+from m365_jobs.reports import details, html, overview
+from m365_jobs.reports.page import Page
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page. ``build`` returns the values of its template; None leaves the section out."""
+
+    name: str
+    title: str
+    build: Callable[[Page], dict[str, Any] | None]
+    folded: bool = True
+    """Closed on the dashboard until a click; reports show all."""
+
+
+@dataclass(frozen=True)
+class BuiltSection:
+    """A section with its HTML and what its closed form says."""
+
+    section: Section
+    html: Markup
+    summary: str
+
+
+def build(page: Page) -> list[BuiltSection]:
+    """Return the sections of a page in the order of their importance."""
+    built = []
+    for section in SECTIONS:
+        values = section.build(page)
+        if values is not None:
+            body = html.render(f"sections/{section.name}.html", page=page, **values)
+            built.append(BuiltSection(section, body, str(values.get("summary", ""))))
+    return built
+
+
+SECTIONS = (
+    Section("verdict", "Verdict", overview.verdict, folded=False),
+    Section("fleet", "Tenants", overview.tenants, folded=False),
+    Section("matrix", "Services of all tenants", overview.matrix, folded=False),
+    Section("problems", "Problems", overview.problems, folded=False),
+    Section("warnings", "Warnings", overview.warnings),
+    Section("protection", "Protection now", overview.protection),
+    Section("night", "Last night", details.night),
+    Section("calendar", "Calendar", details.calendar),
+    Section("trends", "Trends", details.trends),
+    Section("durations", "Durations", details.durations),
+    Section("errors", "Top errors", details.errors),
+    Section("open_jobs", "Open jobs", details.open_jobs),
+    Section("loads", "Freshness of this data", details.loads),
+)
+"""In the order of their importance."""
+
+
+def sorted_by(page: Page, column: str) -> Page:
+    """Return a page whose table of tenants is sorted by a column."""
+    return replace(page, sort=column)

@@ -1,0 +1,132 @@
+"""What a page or report looks at: filters, period and time zone, as they stand in a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+from urllib.parse import urlencode
+
+from avepoint_m365.exceptions import ConfigurationError
+
+from m365_jobs.config.calendar import BackupWindow, parse_zone, zone_name
+
+NO_LOCATION = ""
+"""Stands for jobs that were loaded without a location."""
+
+PERIODS = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
+"""Days to the name of the period."""
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Night:
+    """The last backup window, or the last 24 hours where a tenant has no window. Times are UTC."""
+
+    since: datetime
+    until: datetime
+    window: BackupWindow | None = None
+
+    @property
+    def condition(self) -> str:
+        """Return the condition on a job ``f``: by its start in a window, by its finish in the last 24 hours."""
+        if self.window:
+            return "f.start_time >= :since AND f.start_time < :until AND f.finish_time IS NOT NULL"
+        return "f.finish_time > :since AND f.finish_time <= :until"
+
+    @property
+    def values(self) -> dict[str, datetime]:
+        """Return the values of the placeholders in ``condition``."""
+        return {"since": self.since, "until": self.until}
+
+    @property
+    def before(self) -> Night:
+        """Return the night before."""
+        return replace(self, since=self.since - DAY, until=self.until - DAY)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The jobs that a page looks at. The ``Scope`` narrows the tenants."""
+
+    tenants: tuple[str, ...] = ()
+    """None for all."""
+    location: str | None = None
+    """None for all, ``NO_LOCATION`` for jobs without a location."""
+    object_type: str | None = None
+    days: int = 30
+    """Days before ``as_of`` that trends and errors reach back."""
+    zone: tzinfo = UTC
+    """The time zone of times and days."""
+    window: BackupWindow | None = None
+
+    def of(self, alias: str) -> str:
+        """Return a condition on the columns of a table or view; its parameters are in ``values``."""
+        # One text whatever the filters are: its translation takes longer than many an answer and is made once.
+        return (
+            f"(:everywhere = 1 OR coalesce({alias}.location, '') = :location) "
+            f"AND (:all_types = 1 OR {alias}.object_type = :object_type)"
+        )
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Return True if the tenant, location and service of a row pass the filters, as far as the row has them."""
+        wanted = {"object_type": self.object_type, "location": self.location}
+        return (not self.tenants or row["tenant"] in self.tenants) and all(
+            value is None or name not in row or (row[name] or NO_LOCATION) == value for name, value in wanted.items()
+        )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Return the values of the placeholders in ``of``."""
+        return {
+            "everywhere": int(self.location is None),
+            "location": self.location or NO_LOCATION,
+            "all_types": int(self.object_type is None),
+            "object_type": self.object_type or "",
+        }
+
+    @property
+    def zone_name(self) -> str:
+        """Return the IANA name of the time zone."""
+        return zone_name(self.zone)
+
+    def night(self, until: datetime) -> Night:
+        """Return the last backup window at ``until``, or the 24 hours before it."""
+        if self.window is None:
+            return Night(until - DAY, until)
+        return Night(*self.window.last(until, self.zone), self.window)
+
+    def query(self, **changes: Any) -> str:
+        """Return the query of a URL that opens a page with these filters, changed as given; None leaves one out."""
+        values: dict[str, Any] = {
+            "tenant": self.tenants[0] if len(self.tenants) == 1 else None,
+            "location": self.location,
+            "service": self.object_type,
+            "days": self.days if self.days != Filter.days else None,
+            **changes,
+        }
+        return urlencode({name: value for name, value in values.items() if value is not None})
+
+
+def parse(parameters: Mapping[str, str], visible: Filter) -> Filter:
+    """Return the filters of a URL, within the tenants that are visible. Invalid values mean: no filter."""
+    tenant, days = parameters.get("tenant"), parameters.get("days", "")
+    shown = replace(
+        visible,
+        location=parameters.get("location") if parameters.get("location") != "*" else None,
+        object_type=parameters.get("service") or None,
+        days=int(days) if days.isdecimal() and 0 < int(days) <= 3650 else visible.days,
+    )
+    if tenant and (not visible.tenants or tenant in visible.tenants):
+        shown = replace(shown, tenants=(tenant,))
+    return shown
+
+
+def zone_of(parameters: Mapping[str, str]) -> tzinfo | None:
+    """Return the time zone of a URL; None where it has none or an unknown one."""
+    try:
+        return parse_zone(parameters["zone"], "zone") if parameters.get("zone") else None
+    except ConfigurationError:
+        return None

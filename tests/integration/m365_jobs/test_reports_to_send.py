@@ -1,0 +1,86 @@
+"""Reports for customers: one for each tenant, of a month, and the licences for billing."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+from avepoint_simulator import Simulator, make_world
+
+from tests.integration.m365_jobs.test_tenants import configure, section
+from tests.support.cli import NOW, Desk
+
+Sit = Callable[[Simulator], Desk]
+
+
+def text_of(page: str) -> str:
+    """What a person reads of a page."""
+    return re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL)
+
+
+@pytest.fixture
+def provider(simulator: Simulator, desk: Sit) -> Desk:
+    user = desk(simulator)
+    with Simulator(make_world(60, seed=9, now=NOW)) as other:
+        configure(user, section("contoso", simulator) + section("fabrikam", other))
+        user.run("load", "--all-tenants")
+    return user
+
+
+def test_each_customer_gets_a_file_that_names_no_other(provider: Desk) -> None:
+    written = provider.run("report", "--each-tenant", "out", "--format", "html").stdout.split()
+    assert [name.replace("\\", "/") for name in written] == ["out/contoso.html", "out/fabrikam.html"]
+    for own, other in (("contoso", "fabrikam"), ("fabrikam", "contoso")):
+        page = (provider.folder / "out" / f"{own}.html").read_text(encoding="utf-8")
+        assert own in page
+        assert other not in page
+        text = text_of(page)
+        for word in ("http", "m365-jobs", "127.0.0.1", "_", ".toml"):
+            assert word not in text
+
+
+def test_the_service_report_counts_the_backups_of_a_month(provider: Desk) -> None:
+    month = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m")
+    provider.run("report", "month.html", "--month", month, "--tenant", "contoso")
+    text = text_of((provider.folder / "month.html").read_text(encoding="utf-8"))
+    ((backups, succeeded),) = provider.query(
+        f"""SELECT count(*), sum(CASE WHEN outcome = 'success' OR outcome = 'warning' AND successful_number > 0
+            AND failed_ratio <= 0.05 THEN 1 ELSE 0 END)
+        FROM job_facts WHERE tenant = 'contoso' AND job_type = 'backup'
+            AND strftime(finish_time, '%Y-%m') = '{month}'"""
+    )
+    words = " ".join(text.split())
+    assert f"{succeeded / backups * 100:.1f}% of backups succeeded" in words
+    assert f"{backups:,} backups" in words
+    assert "Restores" in words
+    assert "m365-jobs" not in words
+    provider.run("report", "early.html", "--month", "1999-01")
+    early = " ".join(text_of((provider.folder / "early.html").read_text(encoding="utf-8")).split())
+    assert "0 backups (month before: 0)" in early
+    assert "No backup ended in this month." in early
+
+
+@pytest.mark.parametrize("arguments", [("x.html", "--month", "2026-13"), (), ("x.html", "--each-tenant", "out")])
+def test_what_cannot_be_written_is_wrong_usage(simulator: Simulator, desk: Sit, arguments: tuple[str, ...]) -> None:
+    desk(simulator).run("report", *arguments, code=2)
+
+
+def test_billing_has_the_peaks_of_each_tenant_and_month(provider: Desk) -> None:
+    with duckdb.connect(str(provider.folder / "m365_warehouse.duckdb")) as connection:
+        connection.execute(
+            """CREATE OR REPLACE TABLE m365_jobs.license_consumption AS SELECT * FROM (VALUES
+            ('contoso', DATE '2026-01-30', 'NAM', 10, 7, 5.5), ('contoso', DATE '2026-01-30', 'EUR', 10, 4, 1.0),
+            ('contoso', DATE '2026-01-31', 'NAM', 10, 9, 6.0), ('fabrikam', DATE '2026-02-01', NULL, 5, 5, 2.25)
+            ) AS t(tenant, day, location, purchased_user_seats, assigned_user_seats, protected_size_gb)"""
+        )
+    provider.run("report", "billing.csv")
+    rows = list(csv.DictReader(io.StringIO((provider.folder / "billing.csv").read_text(encoding="utf-8"))))
+    assert [tuple(row.values()) for row in rows] == [
+        ("contoso", "2026-01", "11", "20", "6.5", "2"),
+        ("fabrikam", "2026-02", "5", "5", "2.25", "1"),
+    ]
+    provider.run("report", "february.csv", "--month", "2026-02")
+    assert "contoso" not in (provider.folder / "february.csv").read_text(encoding="utf-8")
