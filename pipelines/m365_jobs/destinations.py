@@ -1,5 +1,5 @@
-"""Import path of the preparation of a source for a destination; see ``m365_jobs.warehouse.destinations.base``."""
+"""Import path of the preparation of a source for a destination; see ``m365_jobs.warehouse.contract``."""
 
-from m365_jobs.warehouse.destinations.base import prepare
+from m365_jobs.warehouse.contract import prepare
 
 __all__ = ["prepare"]

@@ -13,7 +13,7 @@ from avepoint_m365 import avepoint_m365
 from avepoint_m365.settings import BASE_URLS, ObjectType
 from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
-from m365_jobs.warehouse.destinations.base import prepare
+from m365_jobs.warehouse.contract import prepare
 
 from tests.integration.test_end_to_end import NOW
 from tests.support.project import ROOT

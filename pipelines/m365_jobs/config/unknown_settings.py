@@ -17,9 +17,10 @@ from m365_jobs.config.tenants import CALENDAR_KEYS
 PROTECTION = frozenset(
     {name for read in (protection, max_data_age, restore_test_days) for name in inspect.signature(read).parameters},
 )
+OF_THE_PROGRAM = frozenset({"duckdb_storage_version", "include", "lake_retention_hours", "protection", "tenants"})
 KNOWN = {
     SECTION: frozenset(
-        {*inspect.signature(avepoint_m365).parameters, *PROTECTION, *CALENDAR_KEYS, "include", "protection", "tenants"}
+        {*inspect.signature(avepoint_m365).parameters, *PROTECTION, *CALENDAR_KEYS, *OF_THE_PROGRAM}
     ),
     f"{SECTION}.protection": PROTECTION,
 }

@@ -22,8 +22,8 @@ from m365_jobs.errors.explain import UsageError, WarehouseError
 from m365_jobs.load import data_checks, run_log
 from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, writing_turn
+from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import base as destinations
 from m365_jobs.warehouse.reader import open_reader
 
 Row = TypeVar("Row")
@@ -137,7 +137,7 @@ def _state(tenant: str, file: Path, dataset: str) -> dict[str, Any]:
     )
     pipeline.drop()
     pipeline.sync_destination()
-    state = deepcopy(dict(pipeline.state.get("sources", {}).get(destinations.SCHEMA, {})))
+    state = deepcopy(dict(pipeline.state.get("sources", {}).get(contract.SCHEMA, {})))
     pipeline.drop()
     return state
 
@@ -157,7 +157,7 @@ def _copy(
         lease.take(None, LOCK_WAIT, say)
         with writing_turn(pipeline, lease, say):
             pipeline.sync_destination()
-            destinations.ensure_ours(pipeline)
+            contract.ensure_ours(pipeline)
         there = _there(pipeline, tenant)
         # Held open, so that no load writes to the file meanwhile.
         with _read(file, dataset) as connection:
@@ -165,12 +165,12 @@ def _copy(
             ours = _run_ids(connection, tenant) if "load_audit" in tables_here else set()
             _ensure_no_loads_of_its_own(ours, tenant, there, warehouse.location(pipeline))
             rows = _Rows(file, dataset, tenant, tables_here, there)
-            source = destinations.prepare(rows.source(state), pipeline)
-            pipeline.extract(source, loader_file_format=destinations.file_format(pipeline))
+            source = contract.prepare(rows.source(state), pipeline)
+            pipeline.extract(source, loader_file_format=contract.file_format(pipeline))
         pipeline.normalize()
         with writing_turn(pipeline, lease, say):
             pipeline.load()
-            destinations.finish(pipeline, tenant, say)
+            contract.finish(pipeline, tenant, say)
     pipeline.drop()
     return rows.counted
 
@@ -238,7 +238,7 @@ class _Rows:
             for table in (tables.LOAD_AUDIT, tables.RECONCILIATIONS):
                 yield from self._counted(table, self._appended(table.name))
 
-        @dlt.source(name=destinations.SCHEMA)
+        @dlt.source(name=contract.SCHEMA)
         def avepoint_m365() -> Any:
             # The last two by the load's own resources: dlt takes a column of Arrow for another than one of objects.
             runs = self._objects(schema.LOAD_RUNS, run_log.Run)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from m365_jobs.schema import LOAD_CHECK_FAILURES
-from m365_jobs.warehouse.destinations import postgres
+from m365_jobs.warehouse.destinations import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 from m365_jobs.warehouse.tenant_scope import Scope
 
@@ -113,8 +113,7 @@ def check(
     Raises:
         DatabaseException: where the destination refuses the question.
     """
-    if pipeline.destination.destination_type.endswith(".postgres"):
-        postgres.analyze_new(pipeline)
+    kind_of(pipeline).before_checks(pipeline)
     since_text = since.isoformat(sep=" ")
     with open_in_load(pipeline) as reader:
         scope = Scope(reader, [tenant])

@@ -17,8 +17,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from m365_jobs.errors.driver_messages import needs_smaller_chunks
 from m365_jobs.errors.explain import explain
 from m365_jobs.locks.base import Say
+from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import base as destinations
 from m365_jobs.warehouse.reader import open_in_load
 
 MARK = "warehouse"
@@ -69,7 +69,7 @@ def finish(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     pipeline.drop()
     pipeline.activate()
     pipeline.sync_destination()
-    destinations.ensure_ours(pipeline)
+    contract.ensure_ours(pipeline)
     mark(pipeline)
     return since
 
@@ -78,11 +78,11 @@ def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> No
     """Forgets cursors whose rows are gone. dlt's ``drop`` of a single resource takes the tables of all partitions and
     tenants with it, but no cursor but its own."""
     sources = pipeline.state.get("sources", {})
-    if not sources.get(destinations.SCHEMA, {}).get("resources") or _was_loaded(pipeline, tenant):
+    if not sources.get(contract.SCHEMA, {}).get("resources") or _was_loaded(pipeline, tenant):
         return
     say(f"The warehouse no longer holds what was loaded before of {tenant}; reading everything again.")
     with pipeline.managed_state() as state:
-        del state["sources"][destinations.SCHEMA]
+        del state["sources"][contract.SCHEMA]
 
 
 def _was_loaded(pipeline: dlt.Pipeline, tenant: str) -> bool:

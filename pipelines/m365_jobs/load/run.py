@@ -26,8 +26,8 @@ from m365_jobs.load.run_log import Backlog, Run, failed, resource
 from m365_jobs.load.summary import Summary, compare, incomplete
 from m365_jobs.locks.base import Busy, Lease, Say, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, writing_turn
+from m365_jobs.warehouse import contract as destinations
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import base as destinations
 
 SLICE_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""

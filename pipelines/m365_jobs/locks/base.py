@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from importlib import import_module
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +22,7 @@ import dlt
 
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.locks.wait import pause
+from m365_jobs.warehouse.destinations import kind_of, kind_of_type
 
 SECONDS = 60.0
 """How long a lease lasts that nobody renews. Its holder renews it every third of that."""
@@ -36,8 +38,8 @@ class Busy(WarehouseError):
 
 
 def has_leases(destination_type: str) -> bool:
-    """Whether a destination of that type can keep leases."""
-    return destination_type.endswith((".postgres", ".filesystem"))
+    """Return whether a destination of that type can keep leases."""
+    return bool(kind_of_type(destination_type).lease)
 
 
 def refuse_age(min_age: timedelta | None, destination_type: str) -> None:
@@ -159,14 +161,9 @@ class KeptLease(Lease, ABC):
 
 def lease_of(pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> Lease:
     """The lease of a tenant in the pipeline's warehouse, not taken yet; given back at the end of its ``with``."""
+    module, _, name = kind_of(pipeline).lease.partition(":")
+    if not module:
+        return Lease()
     # Each kind brings libraries that the others do not need.
-    kind = pipeline.destination.destination_type
-    if kind.endswith(".postgres"):
-        from m365_jobs.locks.postgres import PostgresLease
-
-        return PostgresLease(pipeline, tenant, run_id, say)
-    if kind.endswith(".filesystem"):
-        from m365_jobs.locks.lake import LakeLease
-
-        return LakeLease(pipeline, tenant, run_id, say)
-    return Lease()
+    lease: Lease = getattr(import_module(module), name)(pipeline, tenant, run_id, say)
+    return lease

@@ -19,6 +19,7 @@ from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.locks.base import Busy, Lease, Say
 from m365_jobs.locks.wait import pause
+from m365_jobs.warehouse.destinations import kind_of
 
 LOCK_WAIT = 600.0
 """Seconds that a second load waits for the first."""
@@ -70,8 +71,10 @@ def writing_turn(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[Non
     destinations know neither.
     """
     with threads, ExitStack() as stack:
-        connects = pipeline.destination.destination_type.endswith((".duckdb", ".postgres"))
-        stack.enter_context(lease.writing(stack.enter_context(_connected(pipeline, say)) if connects else None))
+        kind = kind_of(pipeline)
+        kind.before_writing(pipeline)
+        client = stack.enter_context(_connected(pipeline, say)) if kind.stays_connected else None
+        stack.enter_context(lease.writing(client))
         yield
 
 

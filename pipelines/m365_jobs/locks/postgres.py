@@ -12,7 +12,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from m365_jobs.locks import base as leases
 from m365_jobs.locks.base import KeptLease
-from m365_jobs.warehouse.destinations import base as destinations
+from m365_jobs.warehouse import contract
 from m365_jobs.warehouse.destinations.postgres import refuse_encoding
 
 CREATE = (
@@ -58,7 +58,7 @@ class PostgresLease(KeptLease):
 
     def _create(self, client: Any) -> None:
         refuse_encoding(client)
-        destinations.refuse_others(self._pipeline)
+        contract.refuse_others(self._pipeline)
         with client.begin_transaction():
             client.execute_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", f"m365_jobs {client.dataset_name} leases")
             if not client.has_dataset():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pyarrow as pa
 import pytest
 from avepoint_m365.schema import STATE_WORDS
@@ -72,6 +73,22 @@ def test_a_lake_holds_what_the_server_holds_load_after_load(
             lose_errors(world)
             world.advance(timedelta(hours=3))
     assert lake.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
+
+
+def test_other_programs_can_filter_texts_after_merges(lake: Place) -> None:
+    world = make_world(200, seed=31, now=NOW, days=3)
+    with Simulator(world) as simulator:
+        for _ in range(2):
+            lake.load(simulator)
+            lose_errors(world)
+            world.advance(timedelta(hours=3))
+    for name in ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs"):
+        table = DeltaTable(f"lake/m365_jobs/{name}")
+        column = "run_id" if name.startswith("load") else "id" if name == "jobs" else "job_id"
+        wanted = table.to_pyarrow_table(columns=[column])[column][0].as_py()
+        assert table.to_pyarrow_table(filters=[(column, "=", wanted)]).num_rows >= 1
+        rows = table.to_pyarrow_dataset()  # which DuckDB finds by its name
+        assert duckdb.sql(f"SELECT count(*) FROM rows WHERE {column} = '{wanted}'").fetchall()[0][0] >= 1, rows
 
 
 def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Place) -> None:

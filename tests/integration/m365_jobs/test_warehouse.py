@@ -4,16 +4,20 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import pytest
-from avepoint_simulator import Simulator
+from avepoint_simulator import Simulator, make_world
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from m365_jobs.errors.explain import UsageError
 from m365_jobs.warehouse import pipeline as warehouse
 
-from tests.support.cli import Desk
+from tests.support.cli import NOW, Desk
+from tests.support.warehouse import Place
 
 
 @pytest.fixture
@@ -101,3 +105,40 @@ def test_what_a_load_brought_is_in_the_file_once_unless_the_user_wants_the_stagi
     mine.environment["LOAD__TRUNCATE_STAGING_DATASET"] = "false"
     mine.run("load", "--since", "2000-01-01")
     assert mine.query(staged + "jobs") == mine.query("SELECT count(*) FROM jobs")
+
+
+def storage_of(file: Path) -> str:
+    """Return the oldest DuckDB that reads a file, as DuckDB names it."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        sql = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = ?"
+        return str(connection.execute(sql, [file.stem]).fetchall()[0][0])
+
+
+@pytest.mark.parametrize(("setting", "format"), [(None, "v1.4.0+"), ("v1.5.0", "v1.5.0+")])
+def test_a_new_file_has_the_configured_storage_version_after_loads(
+    setting: str | None, format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    if setting:
+        monkeypatch.setenv("SOURCES__AVEPOINT_M365__DUCKDB_STORAGE_VERSION", setting)
+    world = make_world(20, seed=1, now=NOW)
+    with Simulator(world) as simulator:
+        for _ in range(2):
+            Place("duckdb").load(simulator)
+            world.advance(timedelta(hours=3))
+    assert storage_of(tmp_path / "m365_warehouse.duckdb") == format
+
+
+@pytest.mark.parametrize("setting", ["v1.0.0", "v1.3.2", "1.4", "newest", "v99.0.0"])
+def test_a_storage_version_that_is_old_or_unknown_is_refused(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("SOURCES__AVEPOINT_M365__DUCKDB_STORAGE_VERSION", setting)
+    with Simulator(make_world(20, seed=1, now=NOW)) as simulator:
+        with pytest.raises(UsageError, match="duckdb_storage_version"):
+            Place("duckdb").load(simulator)
+        assert simulator.asked == []
+    assert not (tmp_path / "m365_warehouse.duckdb").exists()

@@ -1,128 +1,63 @@
-"""What a load does differently from destination to destination: before dlt extracts, and after dlt has loaded."""
+"""What a load does differently from one kind of destination to another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import dlt
-from avepoint_m365.schema import UNKNOWN_FIELDS
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.extract import DltResource
 
-from m365_jobs import marts
-from m365_jobs.errors.explain import UsageError, WarehouseError, explain
-from m365_jobs.schema import TABLES
-from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import lake, postgres
-from m365_jobs.warehouse.reader import open_in_load
-
-SCHEMA = "avepoint_m365"
-"""dlt's name of the schema of our tables: the source's."""
-
-PROMISED = {table.name: table.arrow.names for table in TABLES}
-"""Table to the columns that other programs' tables of the same name lack."""
+from m365_jobs.warehouse.destinations import sql_rows
+from m365_jobs.warehouse.destinations.log_rows import Row
 
 
-def ensure_ours(pipeline: dlt.Pipeline) -> None:
-    """Looks whether the dataset, where dlt has no record of us in it, holds tables of our names that someone else made.
+class WarehouseDestination:
+    """A destination of dlt of which nothing is known: what works everywhere."""
 
-    Raises:
-        WarehouseError: before anything is written, naming the table; dlt would add our columns to it.
-        UsageError: where it is the demo's, and the load is not.
-    """
-    if SCHEMA not in pipeline.schema_names:
-        refuse_others(pipeline)
-        _refuse_the_demos(pipeline)
+    types: ClassVar[tuple[str, ...]] = ()
+    """The last parts of dlt's types of destination that this class is for."""
+    lease: ClassVar[str] = ""
+    """Module and class of the leases that keep workers apart, as ``module:class``; empty without leases."""
+    stays_connected: ClassVar[bool] = False
+    """Whether a connection stays open while a load writes: it is the lock, or holds the locks."""
 
+    def file_format(self, pipeline: dlt.Pipeline) -> Any:
+        """Return what dlt writes Arrow tables as on their way: Parquet, or INSERT statements where preferred.
 
-def _refuse_the_demos(pipeline: dlt.Pipeline) -> None:
-    """Keeps what is real out of the demo's warehouse, where its jobs would stand beside simulated ones."""
-    file = warehouse.duckdb_file(pipeline)
-    if not file or pipeline.pipeline_name == warehouse.pipeline_name(warehouse.DEMO_TENANT):
-        return
-    with open_in_load(pipeline) as reader:
-        question = f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1"
-        try:
-            simulated = reader.rows(question, warehouse.DEMO_TENANT)
-        except DestinationUndefinedEntity:
-            return
-    if simulated:
-        raise UsageError(
-            f"{file} is the demo's, with simulated jobs. Delete it, and run this again: the load makes a new one. Or "
-            "load in another directory."
-        )
+        For PostgreSQL dlt has two faster ways, which do harm: CSV turns empty texts into nulls, and ADBC fails on a
+        table without rows.
+        """
+        preferred = pipeline.destination.capabilities().preferred_loader_file_format
+        return preferred if preferred == "insert_values" else "parquet"
 
+    def adapt(self, resource: DltResource, pipeline: dlt.Pipeline) -> None:
+        """Give a resource the hints that only this kind of destination needs."""
 
-def refuse_others(pipeline: dlt.Pipeline) -> None:
-    """The same whatever dlt has on record: its folder on this machine may know our tables from another warehouse."""
-    with open_in_load(pipeline) as reader:
-        for name, promised in PROMISED.items():
-            try:
-                with reader.cursor(f"SELECT * FROM {reader.table(name)} WHERE 1 = 0") as cursor:
-                    missing = sorted(set(promised) - {column[0] for column in cursor.description})
-            except DestinationUndefinedEntity:
-                continue
-            if missing:
-                raise WarehouseError(
-                    f"Dataset {pipeline.dataset_name} already has a table {name} that this program did not make: it "
-                    f"has no {', '.join(missing[:3])}. Nothing was written. Load into another dataset with --dataset, "
-                    "or rename that table."
-                )
+    def before_writing(self, pipeline: dlt.Pipeline) -> None:
+        """Prepare the destination, before a load connects to it to write."""
+
+    def before_checks(self, pipeline: dlt.Pipeline) -> None:
+        """Prepare loaded tables for the data checks."""
+
+    def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
+        """Do what makes reading fast, once the rows of a tenant are loaded."""
+
+    def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
+        """Append rows of the log tables, in the order of ``tables``; return false where a dlt run has to.
+
+        Nothing is created, and rows whose key is stored are left out.
+        """
+        return sql_rows.append(pipeline, tables)
 
 
-CONTRACT: Any = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
-"""dlt's schema contract: a column whose type changed stops the load before anything is written. New columns are kept
-out by ``_promised``, since dlt would let them into a table that is new, and keep those of a newer version out."""
+MOVED = {"SCHEMA", "PROMISED", "CONTRACT", "ensure_ours", "refuse_others", "prepare", "file_format", "finish"}
 
 
-def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
-    """Fits a source, or a single resource, to the contract and to the destination of the pipeline; the same object."""
-    resources = source.resources.values() if hasattr(source, "resources") else [source]
-    in_lake = lake.is_lake(pipeline)
-    for resource in resources:
-        resource.apply_hints(schema_contract=CONTRACT)
-        resource.add_map(_promised)
-        if in_lake:
-            lake.adapt(resource, pipeline)
-    return source
+def __getattr__(name: str) -> Any:
+    if name not in MOVED:
+        raise AttributeError(name)
+    # To be removed with the last importer that does not know m365_jobs.warehouse.contract.
+    from m365_jobs.warehouse import contract
 
-
-def _promised(item: Any, meta: Any) -> Any:
-    """The columns that the tables promise; a field that the API adds lands in none but ``unknown_fields``."""
-    hints = getattr(meta, "hints", None) or {}
-    promised = PROMISED.get(hints.get("table_name", ""))
-    if promised is None:
-        return item
-    known = {*promised, UNKNOWN_FIELDS}
-    extra = [name for name in item.schema.names if name not in known and not name.startswith("_dlt_")]
-    return item.drop_columns(extra) if extra else item
-
-
-def file_format(pipeline: dlt.Pipeline) -> Any:
-    """What dlt writes Arrow tables as on their way: Parquet, or INSERT statements where the destination prefers them.
-
-    Of those that do only DuckDB reads Parquet by itself. For PostgreSQL dlt has two faster ways, which do harm: CSV
-    turns empty texts into nulls, and ADBC fails on a table without rows.
-    """
-    if pipeline.destination.destination_type.endswith(".duckdb"):
-        return "parquet"
-    preferred = pipeline.destination.capabilities().preferred_loader_file_format
-    return preferred if preferred == "insert_values" else "parquet"
-
-
-def finish(
-    pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None], protection: marts.Protection | None = None
-) -> None:
-    """What makes reading fast, and the views, once a load is in the warehouse. The rows are right without it, so where
-    the destination refuses, that is said and the load stands. ``protection`` is the configuration's where unset."""
-    try:
-        if lake.is_lake(pipeline):
-            lake.tidy(pipeline, tenant)
-        elif pipeline.destination.destination_type.endswith(".postgres"):
-            postgres.create_missing(pipeline)
-    except Exception as error:
-        say(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
-    try:
-        marts.ensure(pipeline, protection)
-    except Exception as error:
-        say(f"Loaded, but the views could not be made or brought up to date: {explain(error).text}")
+    return getattr(contract, name)

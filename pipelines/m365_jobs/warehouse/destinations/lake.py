@@ -6,7 +6,7 @@ to be deleted. Here that is the business of whoever writes; the source knows no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import dlt
@@ -19,13 +19,15 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.extract import DltResource
 
 from m365_jobs.errors.explain import UsageError
-from m365_jobs.marts.catalog import TABLES
-from m365_jobs.schema import LOAD_CHECK_FAILURES, LOAD_RUNS, table
+from m365_jobs.schema import LOAD_CHECK_FAILURES, LOAD_RUNS, TABLES
+from m365_jobs.warehouse.destinations.base import WarehouseDestination
+from m365_jobs.warehouse.destinations.log_rows import Row
 from m365_jobs.warehouse.target import Target
 
 DELTA: Final = "delta"
 ICEBERG: Final = "iceberg"
 ERRORS = "jobs__job_errors"
+NAMES = [table.name for table in TABLES]
 UPSERT: Any = {"disposition": "merge", "strategy": "upsert"}
 PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
 """Each tenant's rows lie in files of their own, so loads of two tenants touch no file of each other."""
@@ -33,8 +35,31 @@ PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
 OF_OBJECTS = (LOAD_RUNS.name, LOAD_CHECK_FAILURES.name)
 """Resources that yield objects, one table each; the others yield Arrow tables for several tables."""
 
-FILES_PER_TENANT = 50
-"""Small files of a Delta table, per tenant, from which on they are put together after a load."""
+
+class LakeDestination(WarehouseDestination):
+    """Files of Delta or Iceberg tables. Tenants write side by side, each as long as it has its lease."""
+
+    types = ("filesystem",)
+    lease = "m365_jobs.locks.lake:LakeLease"
+
+    def adapt(self, resource: DltResource, pipeline: dlt.Pipeline) -> None:
+        """Merge by key, into a table format."""
+        adapt(resource, pipeline)
+
+    def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
+        """Put small files together, and rewrite those that other programs cannot filter."""
+        if table_format(pipeline) == DELTA:
+            from m365_jobs.warehouse.destinations import delta_files
+
+            delta_files.tidy(pipeline, tenant)
+
+    def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
+        """Append to Delta tables; Iceberg needs a catalog, which dlt makes for its own runs."""
+        if table_format(pipeline) != DELTA:
+            return False
+        from m365_jobs.warehouse.destinations import delta_rows
+
+        return delta_rows.append(pipeline, tables)
 
 
 def is_lake(pipeline: Target) -> bool:
@@ -179,22 +204,7 @@ def storage_options(client: Any) -> dict[str, str]:
 def register(pipeline: Target, connection: duckdb.DuckDBPyConnection) -> None:
     """Makes the tables of the lake views of a DuckDB database, read through Arrow when they are asked."""
     connection.execute(f'CREATE SCHEMA "{pipeline.dataset_name}"')
-    for name in TABLES:
+    for name in NAMES:
         if (table := open_table(pipeline, name)) is not None:
             connection.register(f"lake_{name}", table)
             connection.execute(f'CREATE VIEW "{pipeline.dataset_name}"."{name}" AS FROM lake_{name}')
-
-
-def tidy(pipeline: dlt.Pipeline, tenant: str) -> None:
-    """Puts the small files that loads leave in a tenant's part of the Delta tables together, once there are many."""
-    if table_format(pipeline) != DELTA:
-        return
-    client = pipeline.destination_client()
-    for name in TABLES:
-        if "tenant" not in table(name).names:
-            continue
-        mine: Any = [("tenant", "=", tenant)]
-        stored = delta_table(client, name)
-        if stored is not None and len(stored.file_uris(file_pruning_predicate=mine)) > FILES_PER_TENANT:
-            stored.optimize.compact(mine)
-            stored.vacuum(dry_run=False)

@@ -7,6 +7,7 @@ from typing import Any
 import dlt
 
 from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.warehouse.destinations.base import WarehouseDestination
 
 PRIMARY_KEYS = {
     "jobs": "tenant, id",
@@ -41,6 +42,22 @@ NEVER_ANALYZED = """
 SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relkind = 'r' AND c.reltuples < 0
 """
+
+
+class PostgresDestination(WarehouseDestination):
+    """A server with leases in a table, and locks that end with their connection."""
+
+    types = ("postgres",)
+    lease = "m365_jobs.locks.postgres:PostgresLease"
+    stays_connected = True
+
+    def before_checks(self, pipeline: dlt.Pipeline) -> None:
+        """Gather statistics of new tables."""
+        analyze_new(pipeline)
+
+    def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
+        """Create the keys and indexes that are missing."""
+        create_missing(pipeline)
 
 
 def refuse_encoding(client: Any) -> None:

@@ -1,0 +1,97 @@
+"""The files of Delta tables: few, readable for other programs, and gone some time after they were replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from avepoint_m365.config import SECTION
+from deltalake import DeltaTable
+
+from m365_jobs.errors.explain import UsageError
+from m365_jobs.schema import TABLES, Table
+from m365_jobs.warehouse.destinations.lake import delta_table
+
+FILES_PER_TENANT = 20
+"""Files of a Delta table, per tenant, from which on they are put together."""
+
+COMMITS = 20
+"""Commits of a Delta table after which what its retention no longer keeps is removed."""
+
+RETENTION_KEY = "lake_retention_hours"
+RETENTION_HOURS = 24
+"""How long replaced files and log entries stay, for programs that are reading an older version."""
+
+
+def retention_hours() -> int:
+    """Return how long replaced files stay, from the configuration.
+
+    Raises:
+        UsageError: for anything but a whole number of hours.
+    """
+    key = f"{SECTION}.{RETENTION_KEY}"
+    value: Any = dlt.config.get(key)
+    text = str(RETENTION_HOURS if value is None else value)
+    if not text.isdecimal():
+        raise UsageError(f"{key} = {value!r} is invalid. Give a whole number of hours, such as 24.")
+    return int(text)
+
+
+def tidy(pipeline: dlt.Pipeline, tenant: str) -> None:
+    """Tidy a tenant's part of each Delta table after a load. The caller has the tenant's lease."""
+    client = pipeline.destination_client()
+    for table in TABLES:
+        if (stored := delta_table(client, table.name)) is not None:
+            _rewrite(stored, table, tenant)
+            remove_old(stored)
+
+
+def tidy_appended(stored: DeltaTable, tenants: set[str]) -> None:
+    """Tidy the tenants' parts of a table that rows were appended to. The caller has the leases of the tenants."""
+    for tenant in tenants:
+        _compact(stored, tenant)
+    remove_old(stored)
+
+
+def _rewrite(stored: DeltaTable, table: Table, tenant: str) -> None:
+    """Put files together where there are many, or where a merge wrote texts as string views.
+
+    Merges of delta-rs write string views, which pyarrow and pandas refuse to compare with texts. Compaction leaves a
+    single file as it is; a Z-order rewrites it with plain strings.
+    """
+    if not _has_string_views(stored, tenant):
+        _compact(stored, tenant)
+    else:
+        stored.optimize.z_order(list(table.key), partition_filters=_of(tenant))
+
+
+def _has_string_views(stored: DeltaTable, tenant: str) -> bool:
+    fragments = stored.to_pyarrow_dataset(file_pruning_predicate=_of(tenant)).get_fragments()
+    return any(pa.types.is_string_view(field.type) for fragment in fragments for field in fragment.physical_schema)
+
+
+def _compact(stored: DeltaTable, tenant: str) -> None:
+    if len(stored.file_uris(file_pruning_predicate=_of(tenant))) > FILES_PER_TENANT:
+        stored.optimize.compact(_of(tenant))
+
+
+def remove_old(stored: DeltaTable) -> None:
+    """Remove replaced files and log entries that are older than the retention, every few commits."""
+    keep, kept = retention_hours(), stored.metadata().configuration.get("delta.logRetentionDuration")
+    log_retention = f"interval {keep * 3600} seconds"
+    if kept != log_retention:
+        stored.alter.set_table_properties({"delta.logRetentionDuration": log_retention})
+    elif stored.version() % COMMITS >= COMMITS_OF_A_LOAD:
+        return
+    stored.vacuum(retention_hours=keep, enforce_retention_duration=False, dry_run=False)
+    stored.create_checkpoint()
+    stored.cleanup_metadata()
+
+
+COMMITS_OF_A_LOAD = 4
+"""A load with jobs commits to a table as often: the merge, the rewriting and the vacuum."""
+
+
+def _of(tenant: str) -> Any:
+    return [("tenant", "=", tenant)]

@@ -1,0 +1,68 @@
+"""A DuckDB file: one process writes at a time, so the open file is the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from avepoint_m365.config import SECTION
+
+from m365_jobs.errors.explain import UsageError
+from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations.base import WarehouseDestination
+from m365_jobs.warehouse.destinations.log_rows import Row
+
+STORAGE_VERSION = "v1.4.0"
+"""Format of a file that a load creates: DuckDB 1.4 and newer read it. DuckDB itself takes its newest format."""
+
+STORAGE_KEY = "duckdb_storage_version"
+
+
+class DuckDBDestination(WarehouseDestination):
+    """A file of DuckDB, or a database in memory."""
+
+    types = ("duckdb",)
+    stays_connected = True
+
+    def file_format(self, pipeline: dlt.Pipeline) -> Any:
+        """Return Parquet, which DuckDB reads by itself."""
+        return "parquet"
+
+    def before_writing(self, pipeline: dlt.Pipeline) -> None:
+        """Create the file in the configured format, which dlt has no setting for."""
+        file, version = warehouse.duckdb_file(pipeline), storage_version()
+        if file and not file.exists():
+            # Another process may create it first.
+            with suppress(duckdb.Error):
+                duckdb.connect(str(file), config={"storage_compatibility_version": version}).close()
+
+    def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
+        """Append as everywhere, but never create the file by connecting to it."""
+        file: Path | None = warehouse.duckdb_file(pipeline)
+        return (file is None or file.exists()) and super().append_rows(pipeline, tables)
+
+
+def storage_version() -> str:
+    """Return the format of new DuckDB files, from the configuration.
+
+    Raises:
+        UsageError: for a version before v1.4.0, whose write-ahead log is replayed even when it is stale, and for one
+            that the installed DuckDB does not know.
+    """
+    key = f"{SECTION}.{STORAGE_KEY}"
+    version = str(dlt.config.get(key) or STORAGE_VERSION)
+    numbers = version.removeprefix("v").split(".")
+    if not all(number.isdecimal() for number in numbers) or len(numbers) != 3:
+        raise UsageError(f"{key} = {version!r} is invalid. Give a version of DuckDB, such as {STORAGE_VERSION!r}.")
+    if [*map(int, numbers)] < [1, 4, 0]:
+        raise UsageError(
+            f"{key} = {version!r} is too old: DuckDB would replay stale write-ahead logs. Use {STORAGE_VERSION!r} or "
+            "a newer one."
+        )
+    if [*map(int, numbers)] > [*map(int, duckdb.__version__.split(".")[:3])]:
+        raise UsageError(f"{key} = {version!r} is newer than the installed DuckDB {duckdb.__version__}.")
+    return f"v{'.'.join(numbers)}"

@@ -1,0 +1,55 @@
+"""What identifies rows of the log tables, and the columns that dlt adds to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from dlt.common.utils import uniq_id
+
+Row = dict[str, Any]
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "load_audit": ("run_id", "tenant", "started_at"),
+    "load_check_failures": ("run_id", "tenant", "rule", "problem", "example"),
+    "reconciliations": ("run_id", "tenant", "location", "kind", "period_start"),
+    "load_runs": ("run_id", "tenant"),
+}
+"""Table to the columns that identify a row. Tables are written in this order: a run whose ``load_runs`` row is there
+has all its rows, also where a destination has no transactions."""
+
+DLT_ID_LENGTH_BYTES = 10
+"""Random bytes of dlt's row ids."""
+
+
+def key_of(name: str, row: Row) -> tuple[Any, ...]:
+    """Return what identifies a row of a table."""
+    return tuple(row.get(column) for column in KEYS[name])
+
+
+def new_rows(name: str, rows: Iterable[Row], keys: set[tuple[Any, ...]]) -> Iterator[Row]:
+    """Yield each row whose key is not among ``keys``, once."""
+    known = set(keys)
+    for row in rows:
+        if (key := key_of(name, row)) not in known:
+            known.add(key)
+            yield row
+
+
+def known_columns(rows: Iterable[Row]) -> set[str]:
+    """Return the columns in which any row has a value."""
+    return {column for row in rows for column, value in row.items() if value is not None}
+
+
+def completed(rows: Iterable[Row], columns: set[str], load_id: str) -> Iterator[Row]:
+    """Yield the rows with the columns that dlt adds to rows of its own, where the table has them."""
+    for row in rows:
+        added = {"_dlt_load_id": load_id, "_dlt_id": uniq_id(DLT_ID_LENGTH_BYTES)}
+        yield {name: _storable(value) for name, value in {**row, **added}.items() if name in columns}
+
+
+def _storable(value: Any) -> Any:
+    """Return a text without what databases refuse: NUL characters and lone surrogates."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,106 @@
+"""Rows of the log tables as INSERT statements, through dlt's SQL client."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import dlt
+from dlt.common.destination.exceptions import SqlClientNotAvailable
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from m365_jobs.warehouse.destinations.log_rows import Row, completed, key_of, known_columns, new_rows
+
+T = TypeVar("T")
+
+SCHEMA = "avepoint_m365"
+"""dlt's name of the schema of our tables: the source's."""
+
+PARAMETERS = 1_000
+"""Values of one INSERT statement at most; SQL Server accepts 2,100."""
+
+
+def append(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
+    """Insert rows in one transaction, with their row of ``_dlt_loads``.
+
+    Rows whose key is stored are left out. Where a table or a column is missing, nothing is written; return false then.
+    """
+    load_id = str(time.time())
+    try:
+        with pipeline.sql_client() as client, _transaction(client):
+            stored = {name: _stored_rows(client, name, rows) for name, rows in tables.items()}
+            for name, rows in tables.items():
+                if not known_columns(rows) <= stored[name].columns:
+                    return False
+                _insert(client, name, completed(new_rows(name, rows, stored[name].keys), stored[name].columns, load_id))
+            _insert(client, "_dlt_loads", [_load(pipeline, load_id)])
+    except (SqlClientNotAvailable, DatabaseUndefinedRelation):
+        return False
+    return True
+
+
+def _transaction(client: Any) -> AbstractContextManager[Any]:
+    known = client.capabilities
+    if known.supports_transactions or known.supports_ddl_transactions:
+        transaction: AbstractContextManager[Any] = client.begin_transaction()
+        return transaction
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What a table holds already of the runs that are to be appended."""
+
+    columns: set[str]
+    keys: set[tuple[Any, ...]]
+
+
+def _stored_rows(client: Any, name: str, rows: list[Row]) -> _Stored:
+    runs = sorted({row["run_id"] for row in rows})
+    columns: set[str] = set()
+    keys: set[tuple[Any, ...]] = set()
+    for some in _batched(runs, PARAMETERS):
+        places = ", ".join(["%s"] * len(some))
+        sql = f"SELECT * FROM {client.make_qualified_table_name(name)} WHERE run_id IN ({places})"
+        with client.execute_query(sql, *some) as cursor:
+            names = [column[0] for column in cursor.description]
+            columns.update(names)
+            keys.update(key_of(name, dict(zip(names, row, strict=True))) for row in cursor.fetchall())
+    return _Stored(columns, keys)
+
+
+def _insert(client: Any, name: str, rows: Iterable[Row]) -> None:
+    """Insert rows, several in a statement. Null is left to the column's default: some drivers cannot tell its type."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(column for column, value in row.items() if value is not None)].append(row)
+    for columns, alike in groups.items():
+        names = ", ".join(map(client.escape_column_name, columns))
+        for some in _batched(alike, max(PARAMETERS // len(columns), 1)):
+            places = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(some))
+            values = [row[column] for row in some for column in columns]
+            client.execute_sql(
+                f"INSERT INTO {client.make_qualified_table_name(name)} ({names}) VALUES {places}", *values
+            )
+
+
+def _load(pipeline: dlt.Pipeline, load_id: str) -> Row:
+    """Return the row of ``_dlt_loads`` that dlt itself would write for the rows' ``_dlt_load_id``."""
+    schema = pipeline.schemas[SCHEMA] if SCHEMA in pipeline.schema_names else None
+    return {
+        "load_id": load_id,
+        "schema_name": SCHEMA,
+        "status": 0,
+        "inserted_at": datetime.now(UTC),
+        "schema_version_hash": schema.version_hash if schema else None,
+    }
+
+
+def _batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
