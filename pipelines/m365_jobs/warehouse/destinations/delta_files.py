@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.schema import TABLES, Table
-from m365_jobs.warehouse.destinations.lake import delta_table
+from m365_jobs.warehouse.destinations.lake import PARTITION, delta_table
 
 FILES_PER_TENANT = 20
 """Files of a Delta table, per tenant, from which on they are put together."""
@@ -42,7 +42,9 @@ def tidy(pipeline: dlt.Pipeline, tenant: str) -> None:
     """Tidy a tenant's part of each Delta table after a load. The caller has the tenant's lease."""
     client = pipeline.destination_client()
     for table in TABLES:
-        if (stored := delta_table(client, table.name)) is not None:
+        stored = delta_table(client, table.name)
+        # A table without tenants has a few rows, and other loads may be writing to it.
+        if stored is not None and [*PARTITION] == stored.metadata().partition_columns:
             _rewrite(stored, table, tenant)
             remove_old(stored)
 
@@ -63,7 +65,8 @@ def _rewrite(stored: DeltaTable, table: Table, tenant: str) -> None:
     if not _has_string_views(stored, tenant):
         _compact(stored, tenant)
     else:
-        stored.optimize.z_order(list(table.key), partition_filters=_of(tenant))
+        columns = [name for name in table.key if name not in PARTITION]
+        stored.optimize.z_order(columns, partition_filters=_of(tenant))
 
 
 def _has_string_views(stored: DeltaTable, tenant: str) -> bool:
