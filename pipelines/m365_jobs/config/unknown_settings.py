@@ -19,9 +19,7 @@ PROTECTION = frozenset(
 )
 OF_THE_PROGRAM = frozenset({"duckdb_storage_version", "include", "lake_retention_hours", "protection", "tenants"})
 KNOWN = {
-    SECTION: frozenset(
-        {*inspect.signature(avepoint_m365).parameters, *PROTECTION, *CALENDAR_KEYS, *OF_THE_PROGRAM}
-    ),
+    SECTION: frozenset({*inspect.signature(avepoint_m365).parameters, *PROTECTION, *CALENDAR_KEYS, *OF_THE_PROGRAM}),
     f"{SECTION}.protection": PROTECTION,
 }
 """Section to its keys. A load of a tenant checks the section of the tenant."""

@@ -16,8 +16,8 @@ from avepoint_m365.schema import STATE_WORDS
 from avepoint_simulator import Simulator, World, make_world
 from avepoint_simulator.tenant import SimulatedJob
 from deltalake import DeltaTable
+from m365_jobs.warehouse.contract import prepare
 from m365_jobs.warehouse.destinations import lake as lakes
-from m365_jobs.warehouse.destinations.base import prepare
 
 from tests.support.cli import NOW, Desk
 from tests.support.truth import on_server
