@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 from avepoint_m365.settings import ObjectType
-from m365_jobs import marts
+from m365_jobs import marts, schema
 
 TABLES = """
 CREATE SCHEMA m365_jobs; USE m365_jobs;
@@ -21,7 +21,8 @@ SELECT 'default' AS tenant, printf('FB%021d', i) AS id, ['EUR', 'NAM', NULL][1 +
                 1 + (hash(i * 13) % 6)::INT] END AS state,
        begin + to_seconds(i * 60) AS start_time,
        CASE WHEN i < {jobs} - 200 THEN begin + to_seconds(i * 60 + (hash(i * 3) % 7000)::INT) END AS finish_time,
-       (hash(i * 3) % 7000) / 3600 AS duration_hours, begin + to_seconds({jobs} * 60) AS fetched_at
+       (hash(i * 3) % 7000) / 3600 AS duration_hours, begin + to_seconds({jobs} * 60) AS first_seen_at,
+       begin + to_seconds({jobs} * 60) AS fetched_at
 FROM range({jobs}) AS t(i), (SELECT TIMESTAMPTZ '2024-01-01 00:00:00+00' AS begin);
 CREATE TABLE jobs__backup_details AS
 SELECT tenant, id AS job_id, (hash(id) % 500)::BIGINT AS total_number,
@@ -40,8 +41,21 @@ SELECT 'run ' || run AS run_id, 'default' AS tenant, location, object_type, NULL
        5::BIGINT AS reported_total, 5::BIGINT AS distinct_jobs, run % 10 > 0 AS complete
 FROM range(2000) AS t(run), (SELECT DISTINCT location, object_type FROM jobs),
      (SELECT max(start_time) AS max_start FROM jobs);
+CREATE TABLE load_runs AS
+SELECT run_id, any_value(tenant) AS tenant, max(started_at) AS started_at, max(started_at) AS ended_at,
+       'complete' AS status, NULL::VARCHAR AS error_kind, NULL::VARCHAR AS detail, 1::BIGINT AS requests,
+       5::BIGINT AS jobs, '0.1.0' AS product_version
+FROM load_audit GROUP BY run_id;
 """
 """Jobs as a large tenant has them: one a minute for two years, a fifth of them with errors, loaded every hour."""
+
+TYPES = {"text": "VARCHAR", "timestamp": "TIMESTAMPTZ"}
+TABLES += "\n".join(
+    f"CREATE TABLE IF NOT EXISTS {table.name} ("
+    + ", ".join(f'"{column.name}" {TYPES.get(column.type, column.type)}' for column in table.columns)
+    + ");"
+    for table in schema.TABLES
+)
 
 BY_OUTCOME = """
 SELECT object_type, outcome, count(*), avg(failed_ratio), max(distinct_errors), sum(error_occurrences)

@@ -58,7 +58,7 @@ __all__ = [
 VERSIONS = "_mart_versions"
 """A view that says which text of each view the warehouse has."""
 
-NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "state_words"}
+NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "state_words"}
 """The tables that the views are made from."""
 
 DLT_TYPES = {"boolean": "bool"}
