@@ -31,7 +31,7 @@ DAILY_SCHEDULE_HOURS = 26
 
 @dataclass(frozen=True)
 class Completeness:
-    """What is not proved complete, if anything: tenants without a load, with a failed last load, and partitions."""
+    """Missing proofs of completeness, if any: tenants without a load, with a failed last load, and partitions."""
 
     never_loaded: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()

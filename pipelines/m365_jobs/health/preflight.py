@@ -1,4 +1,7 @@
-"""Whether what a load needs is there, one line each, with the cure for what is not; rights to write show in a load."""
+"""Preflight checks of all that a load needs, a line each, with the cure for what fails.
+
+Rights to write show in a load.
+"""
 
 from __future__ import annotations
 

@@ -138,14 +138,14 @@ def _shown_partitions(rows: Sequence[Row]) -> list[Row]:
 
 
 def _expiry(tenants: Iterable[str]) -> str | None:
-    """What there is to say of credentials that end soon; nothing where none are configured."""
+    """Return a message about credentials that end soon, if any are configured."""
     default = warehouse.configured_tenant()
     found = dict(expiries(sorted({*tenants} or {default, *configured()})))
     return "; ".join(text if name == default else f"{name}: {text}" for name, text in found.items()) or None
 
 
 def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
-    """The cursor of each location and object type of a tenant, from dlt's state in the warehouse."""
+    """Return the cursor of each location and object type of a tenant, from dlt's state in the warehouse."""
     held = _state(pipeline, reader, warehouse.pipeline_name(tenant))
     state: Any = decompress_state(held) if held else {}
     cursors = {}
@@ -174,7 +174,7 @@ def _location(lower: str) -> str:
 
 
 def tables(found: dict[str, Any]) -> Iterator[Any]:
-    """What ``read`` found, drawn for a terminal of 80 columns."""
+    """Yield the status for a terminal of 80 columns."""
     yield Text(f"Warehouse: {found['warehouse']}", overflow="fold")
     if found["credentials"]:
         yield Text(f"Credentials: {found['credentials']}")
@@ -225,7 +225,7 @@ def _partitions(rows: list[Row], unknown_services: list[Row]) -> Table:
 
 
 def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
-    """The last loads of one tenant, or the last load of each of several; below, what there is to say of them."""
+    """Yield the last loads of one tenant, or the last load of each of several, and their details."""
     last = {run["tenant"]: run for run in reversed(runs)}
     several = len(last) > 1
     first = ("Tenant", "Last load (UTC)") if several else ("Last loads (UTC)",)
@@ -248,7 +248,7 @@ def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
 
 
 def _open(partition: dict[str, Any]) -> str:
-    """How many jobs are open, and for how many days the oldest is; of a job that waits, the API may give no start."""
+    """Return the number of open jobs, and the days since the oldest started; a waiting job may have no start."""
     if not partition["open_jobs"]:
         return "0"
     oldest = partition["oldest_open_start"]
@@ -257,7 +257,7 @@ def _open(partition: dict[str, Any]) -> str:
 
 
 def _short(moment: datetime | None) -> str:
-    """A time to the minute, or if it is long ago, its day."""
+    """Return a time to the minute, or only its day if it is long ago."""
     if moment and datetime.now(UTC) - moment < timedelta(days=300):
         return f"{moment:%m-%d %H:%M}"
     return f"{moment:%Y-%m-%d}" if moment else "-"

@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 VERSIONS = "_mart_versions"
-"""A view that says which text of each view the warehouse has."""
+"""View with the version of each view in the warehouse."""
 
 NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "state_words"}
 """The tables that the views are made from."""
@@ -69,7 +69,7 @@ COMMENTED = ("duckdb", "postgres")
 
 
 def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[str]:
-    """Creates or replaces the views that are missing or whose text, comments or settings changed; their names.
+    """Create or replace views that are missing or whose text, comments or settings changed; return their names.
 
     Two short queries where nothing changed. Does nothing where there are no tables yet, or where the destination holds
     no views: a lake, see ``define``. ``settings`` are the configuration's where unset.
@@ -99,7 +99,7 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
 
 
 def _held(client: SqlJobClientBase) -> dict[str, Any]:
-    """The columns of each of our tables and views that is there."""
+    """Return the columns of each of our tables and views that exists."""
     return {name: columns for name, columns in client.get_storage_tables([*TABLES, *VIEWS]) if columns}
 
 
@@ -109,7 +109,7 @@ def _stale(client: SqlJobClientBase, versions: Mapping[str, str], held: Mapping[
 
 
 def _refused(error: DatabaseException, dataset: str) -> str:
-    """What the destination said, and the cure. PostgreSQL's own hint would have users drop their views unseen."""
+    """Return the destination's message and the cure. PostgreSQL's own hint would make users drop their own views."""
     words = re.sub(r"\s+", " ", str(error).partition("HINT:")[0]).strip().rstrip(".")
     if "lock timeout" in words:
         return driver_messages.explain(words)
@@ -162,7 +162,7 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mappi
 
 
 def _statements(client: SqlJobClientBase, settings: Protection, held: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What creates each view and comments it, and what comments each table."""
+    """Return the statements that create and comment each view, and that comment each table."""
     dialect, place = _dialect(client), _place(client)
     statements = {
         view.name: [create_view(view.name, dialect, settings, place)]

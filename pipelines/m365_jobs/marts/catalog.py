@@ -67,7 +67,7 @@ class Question:
 
 @cache
 def source(view: str) -> str:
-    """The text of a view's file, in DuckDB's dialect."""
+    """Return the text of a view's file, in DuckDB's dialect."""
     return (files(__package__) / "models" / f"{view}.sql").read_text(encoding="utf-8")
 
 
@@ -81,19 +81,19 @@ def base_tables(view: str) -> frozenset[str]:
 
 @cache
 def views() -> tuple[Relation, ...]:
-    """The views, in the order of ``VIEWS``."""
+    """Return the views, in the order of ``VIEWS``."""
     return tuple(_relation(name, tomllib.loads(_header(source(name)))) for name in VIEWS)
 
 
 @cache
 def tables() -> tuple[Relation, ...]:
-    """The tables, in the order of ``TABLES``."""
+    """Return the tables, in the order of ``TABLES``."""
     return tuple(Relation(one.name, one.about, one.key, one.columns, one.append) for one in schema.TABLES)
 
 
 @cache
 def questions() -> tuple[Question, ...]:
-    """The worked questions, in the order in which the documentation shows them."""
+    """Return the worked questions, in the order of the documentation."""
     folder = files(__package__) / "questions"
     found = {one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.name.endswith(".sql")}
     return tuple(_question(name.removesuffix(".sql"), found[name]) for name in sorted(found))
@@ -106,7 +106,7 @@ def _question(name: str, text: str) -> Question:
 
 
 def _header(text: str) -> str:
-    """The lines that a file begins with and that are comments, without the marks of a comment."""
+    """Return the comment lines at the start of a file, without their marks."""
     lines = takewhile(lambda line: line.startswith("--"), text.splitlines())
     return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines)
 

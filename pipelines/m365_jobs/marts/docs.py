@@ -40,7 +40,7 @@ counts as a success, and which services are expected, is configuration, in `[sou
 | key | default | meaning |
 |---|---|---|
 | `expected_object_types` | none | services that must be protected, so that one that never ran is seen |
-| `ignored_object_types` | none | services that are not judged |
+| `ignored_object_types` | none | services that are not evaluated |
 | `allowed_age_hours` | {ALLOWED_AGE_HOURS:g} | hours after which the last success of a service is too old |
 | `allowed_age_hours_of` | none | the same for single services: `{{ exchange_online = 8, power_bi = 170 }}` |
 | `tolerated_failed_ratio` | {TOLERATED_FAILED_RATIO:g} | part of its objects that may fail in a good backup |
@@ -68,7 +68,7 @@ REFERENCES = (
 
 
 def page() -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page, in Markdown."""
     return "\n".join(_parts()).rstrip("\n") + "\n"
 
 

@@ -1,4 +1,4 @@
-"""From the plain SQL of a view's file to the dialect, the dataset and the settings of a destination."""
+"""Rendering of a view's plain SQL for the dialect, dataset and settings of a destination."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from m365_jobs.config.protection import Protection
 from m365_jobs.marts.catalog import TABLES, VIEWS, source
 
 DIALECT = "duckdb"
-"""What the files are written in."""
+"""Dialect of the files."""
 
 Place = Callable[[str], Sequence[str]]
-"""Where a table or view of the dataset is: the parts of its full name, unquoted."""
+"""Function of a table or view to the parts of its full name, unquoted."""
 
 SECONDS = {
     "bigquery": "UNIX_SECONDS(:x)",
     "clickhouse": "toUnixTimestamp(:x)",
     "tsql": "DATEDIFF_BIG(SECOND, '1970-01-01', :x)",
 }
-"""Seconds since 1970 where sqlglot has no word for them."""
+"""Seconds since 1970 in dialects for which sqlglot has no translation."""
 
 MATERIALIZES = ("duckdb", "postgres")
-"""Dialects that can be told to work out a part of a query once."""
+"""Dialects that can evaluate a part of a query once."""
 
 WIDENS = ("duckdb", "postgres")
 """Dialects in which the sum of bigints is of a wider type, and may be too large for a bigint."""
@@ -43,12 +43,12 @@ thing or is an error, which sqlglot does not know."""
 
 
 def render(view: str, dialect: str, protection: Protection, place: Place | None = None) -> str:
-    """The query of a view in another dialect. Without ``place`` tables have bare names."""
+    """Return the query of a view in another dialect. Without ``place`` tables have bare names."""
     return _query(view, dialect, protection, place).sql(dialect, pretty=True, comments=False)
 
 
 def expanded(sql: str, dialect: str, protection: Protection) -> exp.Expr:
-    """A query on tables and views, written in DuckDB's dialect, for another: views are put in as their queries.
+    """Return a query of DuckDB's dialect in another, with the queries of views in place of their names.
 
     Columns have the alias of their table before them where a view is joined.
     """
@@ -57,14 +57,14 @@ def expanded(sql: str, dialect: str, protection: Protection) -> exp.Expr:
 
 @lru_cache(maxsize=200)
 def _parsed_lean(sql: str) -> exp.Expr:
-    """Not to be changed: a dashboard asks the same over and over, and parsing takes longer than some answers."""
+    """Return a parsed query that callers must not change. A dashboard repeats its queries, and parsing is slow."""
     query = sqlglot.parse_one(sql, read=DIALECT)
     assert isinstance(query, exp.Query)
     return _lean(query)
 
 
 def create_view(view: str, dialect: str, protection: Protection, place: Place) -> str:
-    """The statement that creates or replaces a view."""
+    """Return the statement that creates or replaces a view."""
     query = _query(view, dialect, protection, place)
     create = exp.Create(this=qualified(place(view)), kind="VIEW", replace=True, expression=query)
     return create.sql(dialect, pretty=True, comments=False)
@@ -76,7 +76,7 @@ def _query(view: str, dialect: str, protection: Protection, place: Place | None)
 
 
 def _adapted(query: exp.Expr, dialect: str, protection: Protection) -> exp.Expr:
-    """A query without views, with the settings and in the words of a destination."""
+    """Return a query without views, with the settings and the spelling of a destination."""
     for cte in query.find_all(exp.CTE):
         if cte.alias == "settings":
             cte.set("this", _settings(protection))
@@ -95,10 +95,10 @@ def _self_contained(view: str) -> exp.Expr:
 
 
 def _lean(query: exp.Query) -> exp.Expr:
-    """A query with the queries of views in their place, less the columns and joins it can spare.
+    """Return a query with the queries of views in their place, without unused columns and joins.
 
-    So each definition stands in one file, yet nobody has to add up errors to count jobs: a destination cannot know
-    that a join whose columns are not asked for changes nothing, and performs it.
+    Each definition stands in one file, and a count of jobs does not add up errors. A destination cannot know that a
+    join without used columns changes nothing, and would perform it.
     """
     asked = {table.name for table in query.find_all(exp.Table)}.intersection(VIEWS)
     if not asked:
@@ -113,15 +113,14 @@ def _lean(query: exp.Query) -> exp.Expr:
 
 @cache
 def _parsed(view: str) -> exp.Query:
-    """Not to be changed."""
+    """Return the parsed view, which callers must not change."""
     query = sqlglot.parse_one(source(view), read=DIALECT)
     assert isinstance(query, exp.Query)
     return query
 
 
 def _spare_joins(select: exp.Select) -> None:
-    """Takes out left joins that nothing else in the query refers to: in these files they are on the key of what they
-    join, so that rows stay as they are."""
+    """Remove left joins that the rest of the query does not use. They join by key, so the rows stay the same."""
 
     def needed(join: exp.Join) -> bool:
         return join.side != "LEFT" or any(
@@ -133,7 +132,7 @@ def _spare_joins(select: exp.Select) -> None:
 
 
 def _settings(protection: Protection) -> exp.Expr:
-    """A row for each object type of each tenant that has services of its own, and of '', which is all others."""
+    """Return a row for each object type of each tenant with services of its own, and of '', which is all others."""
     return constants(
         {
             "tenant": tenant,
@@ -149,13 +148,13 @@ def _settings(protection: Protection) -> exp.Expr:
 
 
 def constants(rows: Iterable[Mapping[str, str | float]]) -> exp.Expr:
-    """A query that gives these rows."""
+    """Return a query that gives these rows."""
     selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]
     return exp.union(*selects, distinct=False)
 
 
 def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:
-    """Replaces what sqlglot does not translate."""
+    """Replace expressions that sqlglot does not translate."""
     if isinstance(node, exp.TimeToUnix) and dialect in SECONDS:
         template = sqlglot.parse_one(SECONDS[dialect], read=dialect)
         return exp.replace_placeholders(template, x=node.this)
@@ -173,7 +172,7 @@ def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:
 
 
 def _limited(cast: exp.Cast) -> exp.Cast:
-    """A sum as a bigint, which ends at its limit: an absurd number of one job must not fail a query for all of them."""
+    """Return a sum as a bigint that ends at its limit: an absurd count of one job must not fail the query of all."""
     limit = 2**63 - 1
     cast.set("this", exp.func("LEAST", exp.func("GREATEST", cast.this, exp.convert(-limit)), exp.convert(limit)))
     return cast
@@ -188,6 +187,6 @@ def _placed(node: exp.Expr, place: Place) -> exp.Expr:
 
 
 def qualified(parts: Sequence[str]) -> exp.Table:
-    """A table by the parts of its full name."""
+    """Return a table by the parts of its full name."""
     name, db, catalog = [*reversed(parts), None, None][:3]
     return exp.table_(name or "", db, catalog, quoted=True)
