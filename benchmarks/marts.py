@@ -46,6 +46,7 @@ SELECT run_id, any_value(tenant) AS tenant, max(started_at) AS started_at, max(s
        'complete' AS status, NULL::VARCHAR AS error_kind, NULL::VARCHAR AS detail, 1::BIGINT AS requests,
        5::BIGINT AS jobs, '0.1.0' AS product_version
 FROM load_audit GROUP BY run_id;
+CREATE TABLE state_words (word VARCHAR, state BIGINT, learned_at TIMESTAMPTZ);
 """
 """Jobs as a large tenant has them: one a minute for two years, a fifth of them with errors, loaded every hour."""
 
