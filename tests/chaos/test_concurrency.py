@@ -18,7 +18,7 @@ from avepoint_m365 import Progress
 from avepoint_m365.exceptions import InterruptedLoadError
 from avepoint_simulator import Answer, Asked, Simulator
 from m365_jobs.config.tenants import Tenant
-from m365_jobs.errors.explain import in_use
+from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.load import parallel
 
 from tests.integration.m365_jobs.test_tenants import configure, section
