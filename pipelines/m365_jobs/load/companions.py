@@ -5,14 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import dlt
+import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions import STATE_KEY, TABLES, Attempt, companions_source, due
 from avepoint_m365.companions.base import DENIED, LOADED
+from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
+from m365_jobs.warehouse.destinations import lake
 from m365_jobs.warehouse.destinations.base import SCHEMA
 
 SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
@@ -43,12 +47,36 @@ class CompanionLoad:
             **{name: value for name, value in self.settings.items() if name in SETTINGS},
             stats=self.stats,
             attempts=self.attempts,
+            versions=self._versions if lake.is_lake(self.pipeline) else None,
         )
         resources = list(source.resources.values())
+        if lake.is_lake(self.pipeline):
+            # A lake merges by key alone.
+            for resource in resources:
+                table = next(table for table in TABLES if table.name == resource.name)
+                resource.apply_hints(
+                    write_disposition=lake.UPSERT, primary_key=list(table.key), columns=table.dlt_columns
+                )
         self.before = self.statuses()
         names = due(self._include(), self._state())
         self.expected = len(names)
         return resources if names or self._tables_are_missing() else []
+
+    def _versions(self, table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows that are new, and those in force before that are not among them any more."""
+        now = datetime.now(UTC)
+        scopes, ids = {row["setting_scope"] for row in rows}, {row["id"] for row in rows}
+        stored = lake.open_table(self.pipeline, table.name, self.tenant)
+        tables = [] if stored is None else (stored if isinstance(stored, pa.Table) else stored.to_table()).to_pylist()
+        current = [
+            {name: row[name] for name in table.names}
+            for row in tables
+            if row["tenant"] == self.tenant and row["valid_to"] is None and row["setting_scope"] in scopes
+        ]
+        new = ids - {row["id"] for row in current}
+        ended = [row | {"valid_to": now} for row in current if row["id"] not in ids]
+        begun = [row | {"valid_from": now, "valid_to": None} for row in rows if row["id"] in new]
+        return ended + begun
 
     def _include(self) -> Any:
         if "include" in self.settings:

@@ -14,11 +14,12 @@ from dlt.extract import DltResource
 
 from avepoint_m365.api.connection import TrustedHosts, connect
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, is_due, resources
+from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions, is_due, no_rows, resources
 from avepoint_m365.companions.registry import COMPANIONS, included
 from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES, resource_hints
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.config import AvePointCredentials, check_locations
+from avepoint_m365.schema import Table
 
 __all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", "due", "included"]
 
@@ -43,6 +44,7 @@ def companions_source(
     trusted_hosts: TrustedHosts = None,
     stats: RequestStats | None = None,
     attempts: list[Attempt] | None = None,
+    versions: Versions | None = None,
 ) -> Iterator[DltResource]:
     """Return the companion resources of one tenant; each asks at most once a UTC day, whatever its outcome.
 
@@ -61,6 +63,8 @@ def companions_source(
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
         stats: Counts requests together with those of the jobs.
         attempts: Receives what became of each companion.
+        versions: Turns the settings of now into rows with ``valid_from`` and ``valid_to``, for a destination whose
+            merges keep no history (scd2).
 
     Raises:
         ConfigurationError: before any request, naming the key, the value and the known values.
@@ -78,13 +82,14 @@ def companions_source(
             trusted_hosts=trusted_hosts,
             stats=stats,
         )
-        context = Context(
-            connection.client, tenant, tuple(asked), _now(), explicit, [] if attempts is None else attempts
-        )
+        kept = [] if attempts is None else attempts
+        context = Context(connection.client, tenant, tuple(asked), _now(), explicit, kept, versions=versions)
         for companion in companions:
             yield from resources(companion, context)
         yield _loads(context, len(companions))
-    yield from _empty({table.name for companion in companions for table in companion.tables}, bool(companions))
+    yield from _empty(
+        {table.name for companion in companions for table in companion.tables}, bool(companions), versions is not None
+    )
     yield dlt.resource(service_rows, **resource_hints(SERVICE_TYPES))
 
 
@@ -94,22 +99,22 @@ def _loads(context: Context, companions: int) -> DltResource:
     def rows() -> Iterator[Any]:
         while len(context.done) < companions:
             yield None
-        yield context.loads or dlt.mark.materialize_table_schema()
+        yield context.loads or no_rows(COMPANION_LOADS, context.versions is not None)
 
     return dlt.resource(rows, **resource_hints(COMPANION_LOADS))
 
 
-def _empty(filled: set[str], logged: bool) -> Iterator[DltResource]:
+def _empty(filled: set[str], logged: bool, by_key_alone: bool) -> Iterator[DltResource]:
     """Yield resources that only create the other tables, so that marts find them whatever is included."""
     done = {*filled, SERVICE_TYPES.name, *([COMPANION_LOADS.name] if logged else [])}
     for table in TABLES:
         if table.name not in done:
-            yield dlt.resource(_no_rows(), **resource_hints(table))
+            yield dlt.resource(_no_rows(table, by_key_alone), **resource_hints(table))
 
 
-def _no_rows() -> Callable[[], Iterator[Any]]:
+def _no_rows(table: Table, by_key_alone: bool) -> Callable[[], Iterator[Any]]:
     def rows() -> Iterator[Any]:
-        yield dlt.mark.materialize_table_schema()
+        yield no_rows(table, by_key_alone)
 
     return rows
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import dlt
 from dlt.extract import DltResource
 
-from avepoint_m365.companions.schema import resource_hints
+from avepoint_m365.companions.schema import HISTORY, resource_hints
 from avepoint_m365.companions.service_types import Service, is_known, service_of
 from avepoint_m365.exceptions import (
     BadResponseError,
@@ -30,6 +30,7 @@ PERMISSION = "microsoft365backup."
 
 Row = dict[str, Any]
 Memory = dict[str, Any]
+Versions = Callable[[Table, list[Row]], list[Row]]
 
 LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available", "failed"
 
@@ -80,6 +81,8 @@ class Context:
     attempts: list[Attempt] = field(default_factory=list)
     loads: list[Row] = field(default_factory=list)
     """Rows of ``companion_loads``."""
+    versions: Versions | None = None
+    """Turns the settings of now into versions, for a destination whose merges keep no history."""
     done: list[str] = field(default_factory=list)
     """Names of the companions that have been asked, or were not due."""
 
@@ -215,6 +218,12 @@ def is_due(memory: Memory, now: datetime) -> bool:
     return not tried_at or datetime.fromisoformat(tried_at).astimezone(UTC).date() != now.date()
 
 
+def no_rows(table: Table, by_key_alone: bool) -> Any:
+    """Return what creates a table without rows."""
+    # dlt takes the key of rows that are merged by key alone from the marker as well, which has none.
+    return table.arrow.empty_table() if by_key_alone else dlt.mark.materialize_table_schema()
+
+
 def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
     """Yield a resource per table of a companion; the first asks, the others hand on what it learnt."""
     answers = Answers()
@@ -225,7 +234,9 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
             _try(companion, context, memory, answers)
             context.done.append(companion.name)
         found = answers.rows.get(table.name)
-        yield found or dlt.mark.materialize_table_schema()
+        if found and context.versions and table in HISTORY:
+            found = context.versions(table, found)
+        yield found or no_rows(table, context.versions is not None)
 
     for position, table in enumerate(companion.tables):
         yield dlt.resource(rows, **resource_hints(table))(position, table)

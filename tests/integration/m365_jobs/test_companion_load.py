@@ -1,7 +1,7 @@
 """Companions beside the jobs in one package: asked once a day, their requests counted, their failures told."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import pytest
 from avepoint_m365 import companions as companions_module
 from avepoint_m365.api.stats import RequestStats
 from avepoint_simulator import SCOPES, Simulator, World
-from avepoint_simulator.companions import make_companions
+from avepoint_simulator.companions import Companions, ServiceSchedule, make_companions
 from m365_jobs.load.companions import CompanionLoad, missing
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations import base as destinations
+from m365_jobs.warehouse.reader import open_reader
 
 from tests.support.worlds import settings
 
@@ -30,14 +32,15 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
         yield running
 
 
+@dlt.source(name="avepoint_m365")
+def jobs() -> Any:
+    yield dlt.resource([{"id": 1, "tenant": "default"}], name="jobs_all")
+
+
 def load(simulator: Simulator, **more: Any) -> tuple[CompanionLoad, bool]:
     """Load what is due beside a resource of jobs; whether anything was."""
     pipeline = warehouse.open_pipeline("default", "duckdb")
     loading = CompanionLoad(pipeline, "default", settings(simulator, **more), RequestStats())
-
-    @dlt.source(name="avepoint_m365")
-    def jobs() -> Any:
-        yield dlt.resource([{"id": 1}], name="jobs_all")
 
     source, resources = jobs(), loading.resources()
     source.resources.add(*resources)
@@ -63,6 +66,33 @@ def test_companions_are_asked_once_a_day_and_their_requests_are_counted(simulato
     assert (asked, again.stats.attempts, len(simulator.asked)) == (False, 0, 11)
     simulator.world.advance(timedelta(days=1))
     assert load(simulator)[0].stats.attempts == 5 + 3
+
+
+def test_a_lake_keeps_the_history_of_settings_as_well(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    pipeline = warehouse.open_pipeline("default", "filesystem")
+    before, after = (time(1),), (time(1), time(13))
+    simulator.companions = Companions(
+        schedules=[
+            (START - timedelta(days=9), (ServiceSchedule(0, before), ServiceSchedule(2, before))),
+            (START + timedelta(days=1), (ServiceSchedule(0, after), ServiceSchedule(2, before))),
+        ]
+    )
+    for _ in range(3):
+        loading = CompanionLoad(pipeline, "default", settings(simulator, include=["schedule"]), RequestStats())
+        source = jobs()
+        source.resources.add(*loading.resources())
+        pipeline.run(destinations.prepare(source, pipeline))
+        simulator.world.advance(timedelta(days=1))
+    with open_reader(pipeline) as reader:
+        rows = reader.rows(
+            "SELECT object_type, backups_per_day, valid_to IS NULL AS in_force FROM backup_schedules ORDER BY 1, 2"
+        )
+    assert [tuple(row.values()) for row in rows] == [
+        ("exchange_online", 1.0, False),
+        ("exchange_online", 2.0, True),
+        ("onedrive", 1.0, True),
+    ]
 
 
 def test_a_missing_permission_is_told_once_and_a_named_companion_makes_the_load_incomplete(
