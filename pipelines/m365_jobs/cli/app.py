@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from m365_jobs.cli import alerts, lifetime, loading, reading, reports
+from m365_jobs.cli import alerts, init, lifetime, loading, reading, reports, tenant_commands
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "load": loading.load,
@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "query": reading.query,
     "report": reports.report,
     "dashboard": reports.dashboard,
+    "init": init.init,
     "acknowledge": alerts.acknowledge,
     "alerts": alerts.alerts,
 }
@@ -63,6 +64,8 @@ def make_app(only: str | None = None) -> typer.Typer:
     for name, command in COMMANDS.items():
         if only is None or name == only:
             application.command(name)(command)
+    if only is None:
+        application.add_typer(tenant_commands.app, name="tenant")
     return application
 
 

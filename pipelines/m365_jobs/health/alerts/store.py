@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -209,3 +210,17 @@ def _delivery(row: Sequence[str]) -> Delivery:
         *(id_, channel, body, DeliveryState(state), int(attempts)),
         *(datetime.fromisoformat(created), datetime.fromisoformat(next_attempt), error),
     )
+
+
+def change_tenant(pipeline: dlt.Pipeline, tenant: str, new: str | None) -> None:
+    """Delete the alerts of a tenant, or give them its new name. Channels are told of them again under that name."""
+    if not alert_file(pipeline).exists():
+        return
+    with open_store(pipeline) as store, store.transaction():
+        for alert in store.alerts():
+            if alert.finding.tenant != tenant:
+                continue
+            store.delete(alert.id)
+            if new is not None:
+                finding = replace(alert.finding, tenant=new)
+                store.save(replace(alert, id=finding.alert_id, finding=finding))

@@ -1,0 +1,144 @@
+"""Command ``init``: ask for the settings, write them, and check them."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from m365_jobs.cli.options import Verbose, failures
+
+FOLDER = ".dlt"
+
+
+def init(
+    tenant: Annotated[str | None, typer.Option(help="Label of the tenant, such as contoso.")] = None,
+    data_center: Annotated[str | None, typer.Option(help="Where the tenant lives, such as us or we.")] = None,
+    client_id: Annotated[str | None, typer.Option(help="Client id of the app registration.")] = None,
+    client_secret: Annotated[
+        str | None,
+        typer.Option(envvar="M365_JOBS_CLIENT_SECRET", help="Its secret; asked for if unset."),
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Certificate instead of a secret: .pfx or .pem.")] = None,
+    certificate_password: Annotated[
+        str | None, typer.Option(envvar="M365_JOBS_CERTIFICATE_PASSWORD", help="Password of the certificate.")
+    ] = None,
+    location: Annotated[list[str] | None, typer.Option(help="Location of a Multi-Geo tenant; repeatable.")] = None,
+    find_locations: Annotated[
+        bool, typer.Option("--find-locations", help="Ask the API which locations have jobs, and write those.")
+    ] = False,
+    destination: Annotated[str | None, typer.Option(help="dlt destination; a DuckDB file if unset.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Host of the API, instead of the data centre's.")] = None,
+    token_url: Annotated[str | None, typer.Option(help="Token URL, instead of the environment's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace credentials that exist.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write .dlt/config.toml and secrets.toml, then check them: m365-jobs init --tenant contoso --data-center we."""
+    exit_code = 0
+    with failures(verbose):
+        from m365_jobs.config import write
+
+        source: dict[str, Any] = {
+            "tenant": _value(tenant, "Label of the tenant", "--tenant", "default"),
+            "data_center": _value(data_center, "Data centre (us, we, uk, ...)", "--data-center", "us"),
+        }
+        source |= {key: value for key, value in (("base_url", base_url), ("token_url", token_url)) if value}
+        if location:
+            source["locations"] = location
+        credentials = {"client_id": _value(client_id, "Client id", "--client-id")}
+        if certificate:
+            credentials["certificate_path"] = str(certificate)
+            if certificate_password:
+                credentials["certificate_password"] = certificate_password
+        else:
+            credentials["client_secret"] = _value(client_secret, "Client secret", "--client-secret", hide=True)
+        _check_names(source)
+        settings = write.Settings(source, credentials, destination if destination != "duckdb" else None)
+        for path in write.write(Path(FOLDER), settings, replace=force):
+            typer.echo(f"Written: {path}")
+        _reload()
+        if find_locations:
+            _offer_locations()
+        exit_code = _check()
+    raise typer.Exit(exit_code)
+
+
+def _value(given: str | None, question: str, option: str, default: str | None = None, *, hide: bool = False) -> str:
+    """Return an option, or the user's answer on a terminal.
+
+    Raises:
+        UsageError: if there is neither an option, a terminal nor a default.
+    """
+    from m365_jobs.errors.explain import UsageError
+
+    if given:
+        return given
+    if sys.stdin.isatty():
+        return str(typer.prompt(question, default=default, hide_input=hide, err=True))
+    if default is None:
+        raise UsageError(f"{option} is missing, and there is no terminal to ask on. Give the option.")
+    return default
+
+
+def _check_names(source: dict[str, Any]) -> None:
+    from avepoint_m365.config import check_locations, resolve_service_urls
+
+    check_locations(source.get("locations"))
+    resolve_service_urls(
+        source["data_center"], None, source.get("base_url"), source.get("token_url"), trusted_hosts=None
+    )
+
+
+def _reload() -> None:
+    """Let dlt read the files that were just written."""
+    from dlt.common.configuration.container import Container
+    from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
+    Container()[PluggableRunContext].reload_providers()
+
+
+def _offer_locations() -> None:
+    """Write the locations that have jobs, after a question on a terminal."""
+    from m365_jobs.config import write
+
+    locations = _locations_with_jobs()
+    if not locations:
+        typer.echo("No location has jobs of its own: the tenant is not Multi-Geo. None is written.")
+        return
+    typer.echo(f"Locations with jobs: {', '.join(locations)}")
+    if not sys.stdin.isatty() or typer.confirm("Load these locations?", default=True, err=True):
+        write.add_locations(Path(FOLDER), locations)
+        _reload()
+
+
+def _locations_with_jobs() -> list[str]:
+    from avepoint_m365.api.connection import connect
+    from avepoint_m365.exceptions import RefusedParametersError
+    from avepoint_m365.settings import LOCATIONS, PRIMARY_LOCATION
+
+    client = connect().client
+    names = [name for name in LOCATIONS if name != PRIMARY_LOCATION]
+
+    def has_jobs(name: str) -> bool:
+        try:
+            return bool(client.ask({"pageSize": "10", "location": name}).rows)
+        except RefusedParametersError:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        return [name for name, answer in zip(names, pool.map(has_jobs, names), strict=True) if answer]
+
+
+def _check() -> int:
+    from m365_jobs.config.tenants import selected
+    from m365_jobs.health.preflight import findings
+    from m365_jobs.text import sanitize
+
+    worst = 0
+    for finding in findings(asked=selected((), every=False)):
+        typer.echo(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.what}: {sanitize(finding.text)}")
+        worst = max(worst, finding.exit_code)
+    return worst

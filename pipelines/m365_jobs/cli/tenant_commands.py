@@ -1,0 +1,75 @@
+"""Commands ``tenant rename`` and ``tenant remove``: a preview, then the change with --yes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from m365_jobs.cli.options import Dataset, Destination, Verbose, failures
+
+app = typer.Typer(help="Rename or remove a tenant everywhere.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Tenant, as in column tenant.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Make the change; without it, only a preview is printed.")]
+
+
+@app.command()
+def remove(
+    tenant: Name, yes: Yes = False, destination: Destination = None, dataset: Dataset = None, verbose: Verbose = False
+) -> None:
+    """Delete a tenant's rows, cursors, lease and alerts: m365-jobs tenant remove contoso --yes."""
+    with failures(verbose):
+        from m365_jobs.cli.progress import say
+        from m365_jobs.load import tenant_change
+
+        pipeline = _pipeline(destination, dataset)
+        shown = tenant_change.preview(pipeline, tenant)
+        _print(pipeline, shown, tenant, "removed" if yes else "would be removed")
+        if yes:
+            tenant_change.remove(pipeline, tenant, say)
+        _remind(shown, tenant, yes)
+
+
+@app.command()
+def rename(
+    tenant: Name,
+    new: Annotated[str, typer.Argument(help="New name of the tenant.")],
+    yes: Yes = False,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Give a tenant's rows, cursors, lease and alerts another name: m365-jobs tenant rename contoso fabrikam --yes."""
+    with failures(verbose):
+        from m365_jobs.cli.progress import say
+        from m365_jobs.load import tenant_change
+
+        pipeline = _pipeline(destination, dataset)
+        shown = tenant_change.preview(pipeline, tenant)
+        _print(pipeline, shown, tenant, f"renamed to {new}" if yes else f"would be renamed to {new}")
+        if yes:
+            tenant_change.rename(pipeline, tenant, new, say)
+        _remind(shown, tenant, yes)
+
+
+def _pipeline(destination: str | None, dataset: str | None) -> Any:
+    from m365_jobs.warehouse import pipeline as warehouse
+
+    return warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+
+
+def _print(pipeline: Any, shown: Any, tenant: str, change: str) -> None:
+    from m365_jobs.warehouse import pipeline as warehouse
+
+    typer.echo(f"Warehouse: {warehouse.location(pipeline)}")
+    for name, count in shown.rows.items():
+        typer.echo(f"  {name}: {count:,} rows of {tenant}, {change}")
+    typer.echo(f"  cursors, lease and alerts of {tenant}: {change}")
+
+
+def _remind(shown: Any, tenant: str, done: bool) -> None:
+    if not done:
+        typer.echo("Nothing was changed. To make the change, add --yes.")
+    if shown.has_section:
+        typer.echo(f"The configuration still has a section of {tenant}: change or delete it before the next load.")

@@ -1,0 +1,132 @@
+"""Rename or remove a tenant everywhere: tables, cursors, leases, alerts and the folders of this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+from m365_jobs.config import tenants
+from m365_jobs.errors.explain import UsageError
+from m365_jobs.health.alerts.store import change_tenant
+from m365_jobs.load.run_log import Backlog
+from m365_jobs.locks.base import lease_of
+from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, writing_turn
+from m365_jobs.schema import TABLES
+from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.reader import open_reader
+
+STATE_TABLE, LEASES = "_dlt_pipeline_state", "load_leases"
+
+OF_TENANTS = [table.name for table in TABLES if "tenant" in table.arrow.names]
+"""Tables whose rows belong to a tenant."""
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Rows of a tenant by table, and until which name it keeps a section in the configuration."""
+
+    rows: dict[str, int]
+    has_section: bool
+
+
+def preview(pipeline: dlt.Pipeline, tenant: str) -> Preview:
+    """Return what a change of the tenant would touch.
+
+    Raises:
+        UsageError: if the warehouse does not know the tenant, or cannot change rows with SQL.
+    """
+    _refuse_without_sql(pipeline)
+    counts: dict[str, int] = {}
+    with open_reader(pipeline) as reader:
+        for name in OF_TENANTS:
+            try:
+                (row,) = reader.rows(f"SELECT count(*) AS n FROM {reader.table(name)} WHERE tenant = %s", tenant)
+            except DestinationUndefinedEntity:
+                continue
+            counts[name] = int(row["n"])
+    if not any(counts.values()):
+        raise UsageError(f"Tenant not found: {tenant}. The warehouse has no row of it.")
+    return Preview({name: count for name, count in counts.items() if count}, tenant in tenants.configured())
+
+
+def remove(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
+    """Delete all rows of a tenant, its cursors, lease and alerts, and its folders on this machine."""
+    with _held(pipeline, tenant, notify) as client:
+        with client.begin_transaction():
+            for name in _tables_of(client):
+                client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(name)} WHERE tenant = %s", tenant)
+            _change_state(client, "DELETE FROM {} WHERE pipeline_name = %s", warehouse.pipeline_name(tenant))
+        change_tenant(pipeline, tenant, None)
+        _delete_folders(pipeline, tenant)
+
+
+def rename(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify) -> None:
+    """Give all rows of a tenant, its cursors, lease and alerts another name.
+
+    Raises:
+        UsageError: if the warehouse has rows of the new name.
+    """
+    with open_reader(pipeline) as reader:
+        taken = reader.rows(f"SELECT 1 FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1", new)
+    if taken or warehouse.pipeline_name(new) == warehouse.pipeline_name(tenant):
+        raise UsageError(f"Tenant exists: {new}. Choose a name that the warehouse does not have.")
+    with folder_lock(warehouse.pipeline_name(new), None, notify), _held(pipeline, tenant, notify) as client:
+        with client.begin_transaction():
+            for name in _tables_of(client):
+                table = client.make_qualified_table_name(name)
+                client.execute_sql(f"UPDATE {table} SET tenant = %s WHERE tenant = %s", new, tenant)
+            names = warehouse.pipeline_name(new), warehouse.pipeline_name(tenant)
+            _change_state(client, "UPDATE {} SET pipeline_name = %s WHERE pipeline_name = %s", *names)
+        change_tenant(pipeline, tenant, new)
+        # Loads take their cursors from the warehouse.
+        _delete_folders(pipeline, tenant)
+
+
+@contextmanager
+def _held(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> Iterator[Any]:
+    """Keep loads of the tenant out, and yield a connection that may write."""
+    with (
+        folder_lock(warehouse.pipeline_name(tenant), None, notify),
+        lease_of(pipeline, tenant, "tenant change", notify) as lease,
+    ):
+        lease.take(None, LOCK_WAIT, notify)
+        with writing_turn(pipeline, lease, notify), pipeline.sql_client() as client:
+            yield client
+
+
+def _refuse_without_sql(pipeline: dlt.Pipeline) -> None:
+    kind = pipeline.destination.destination_type
+    if not kind.endswith((".duckdb", ".postgres")):
+        raise UsageError(
+            f"Not supported: tenants can be changed in DuckDB and PostgreSQL, and this warehouse is {kind}. "
+            "Copy it to one of these, change the tenant there, and copy it back."
+        )
+
+
+def _tables_of(client: Any) -> list[str]:
+    """Return our tables that exist, children first; leases are those of other machines."""
+    rows = client.execute_sql(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'BASE TABLE'",
+        client.dataset_name,
+    )
+    existing = {row[0] for row in rows or ()}
+    return [name for name in (*reversed(OF_TENANTS), LEASES) if name in existing]
+
+
+def _change_state(client: Any, sql: str, *names: str) -> None:
+    client.execute_sql(sql.format(client.make_qualified_table_name(STATE_TABLE)), *names)
+
+
+def _delete_folders(pipeline: dlt.Pipeline, tenant: str) -> None:
+    name = warehouse.pipeline_name(tenant)
+    Backlog(pipeline.pipelines_dir, name, warehouse.fingerprint(pipeline)).clear()
+    shutil.rmtree(Path(pipeline.pipelines_dir) / name, ignore_errors=True)

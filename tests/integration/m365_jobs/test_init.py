@@ -1,0 +1,90 @@
+"""`init` writes files that work and that only their owner can read."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from avepoint_simulator import Simulator
+
+from tests.support.cli import Desk
+
+Sit = Callable[[Simulator], Desk]
+
+
+@pytest.fixture
+def user(simulator: Simulator, desk: Sit) -> Desk:
+    """Return a user without any configuration."""
+    user = desk(simulator)
+    for name in [name for name in user.environment if name.startswith("SOURCES__")]:
+        del user.environment[name]
+    return user
+
+
+def options(simulator: Simulator) -> list[str]:
+    values = {
+        "--tenant": "contoso",
+        "--client-id": simulator.client_id,
+        "--client-secret": simulator.client_secret,
+        "--base-url": simulator.base_url,
+        "--token-url": simulator.token_url,
+    }
+    return [part for pair in values.items() for part in pair]
+
+
+def test_init_writes_the_configuration_checks_it_and_a_load_uses_it(user: Desk, simulator: Simulator) -> None:
+    said = user.run("init", *options(simulator)).stdout
+    assert "ok    token: granted" in said
+    assert simulator.client_secret not in said
+    secrets = user.folder / ".dlt" / "secrets.toml"
+    assert stat.S_IMODE(os.stat(secrets).st_mode) == 0o600
+    user.run("load")
+    assert user.query("SELECT DISTINCT tenant FROM jobs") == [("contoso",)]
+
+
+def test_init_replaces_no_credentials_without_being_asked_to(user: Desk, simulator: Simulator) -> None:
+    user.run("init", *options(simulator))
+    secrets = user.folder / ".dlt" / "secrets.toml"
+    before = secrets.read_text()
+    assert "add --force" in user.run("init", *options(simulator), code=2).stderr
+    assert secrets.read_text() == before
+    user.run("init", *options(simulator), "--force")
+
+
+def test_init_keeps_comments_and_other_keys_of_a_configuration(user: Desk, simulator: Simulator) -> None:
+    config = user.folder / ".dlt" / "config.toml"
+    config.parent.mkdir()
+    config.write_text("# mine\n[sources.avepoint_m365]\nlag_hours = 48  # late jobs\n")
+    user.run("init", *options(simulator))
+    text = config.read_text()
+    assert "# mine" in text
+    assert "lag_hours = 48  # late jobs" in text
+    assert 'tenant = "contoso"' in text
+
+
+def test_init_writes_a_windows_path_in_single_quotes(user: Desk, simulator: Simulator) -> None:
+    arguments = [*options(simulator), "--certificate", "C:\\keys\\new.pfx"]
+    user.run("init", *arguments, code=2)
+    text = (user.folder / ".dlt" / "secrets.toml").read_text()
+    assert "certificate_path = 'C:\\keys\\new.pfx'" in text
+    assert "client_secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (["--data-center", "mars"], "mars"),
+        (["--location", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_anything_is_written(
+    user: Desk, simulator: Simulator, changed: list[str], problem: str
+) -> None:
+    given = options(simulator)[:6]
+    assert problem in user.run("init", *given, *changed, code=2).stderr
+    assert not Path(user.folder, ".dlt", "secrets.toml").exists()
+
+
+def test_without_a_terminal_a_missing_option_is_named(user: Desk) -> None:
+    assert "--client-id is missing" in user.run("init", "--tenant", "contoso", code=2).stderr

@@ -1,0 +1,51 @@
+"""`tenant rename` and `tenant remove` leave nothing behind, and lose no cursor."""
+
+from collections.abc import Callable
+
+import pytest
+from avepoint_simulator import Simulator
+
+from tests.support.cli import Desk
+from tests.support.warehouse import database
+
+Sit = Callable[[Simulator], Desk]
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk: Sit, kind: str) -> None:
+    user = desk(simulator)
+    with database() as address:
+        if kind == "postgres":
+            user.environment |= {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
+        user.set(tenant="contoso")
+        user.run("load")
+        rows = user.run("query", "SELECT count(*) FROM jobs", "--format", "csv").stdout
+        shown = user.run("tenant", "rename", "contoso", "fabrikam").stdout
+        assert "Nothing was changed" in shown
+        user.run("tenant", "rename", "contoso", "fabrikam", "--yes")
+        counted = "SELECT tenant, count(*) FROM jobs GROUP BY 1"
+        assert user.run("query", counted, "--format", "csv").stdout.splitlines()[1:] == [
+            f"fabrikam,{rows.splitlines()[1]}"
+        ]
+        user.set(tenant="fabrikam")
+        # A first load would say how many jobs are new.
+        assert "0 new, 0 changed" in user.run("load").stderr
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_a_removed_tenant_is_gone_and_others_stay(simulator: Simulator, desk: Sit, kind: str) -> None:
+    user = desk(simulator)
+    with database() as address:
+        if kind == "postgres":
+            user.environment |= {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
+        for name in ("contoso", "fabrikam"):
+            user.set(tenant=name)
+            user.run("load")
+        user.run("tenant", "remove", "contoso")
+        assert user.run("query", "SELECT count(DISTINCT tenant) FROM jobs", "--format", "csv").stdout.split()[1] == "2"
+        user.run("tenant", "remove", "contoso", "--yes")
+        for table in ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs"):
+            answer = user.run("query", f"SELECT DISTINCT tenant FROM {table}", "--format", "csv").stdout.split()
+            assert answer[1:] == ["fabrikam"]
+        assert "Tenant not found: contoso" in user.run("tenant", "remove", "contoso", code=2).stderr
+        assert "0 new, 0 changed" in user.run("load").stderr
