@@ -11,6 +11,8 @@ from typing import Any
 
 import dlt
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.versioned_state import compress_state, decompress_state
+from dlt.pipeline.state_sync import bump_pipeline_state_version_if_modified
 
 from m365_jobs.config import tenants
 from m365_jobs.errors.explain import UsageError
@@ -64,7 +66,8 @@ def remove(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
         with client.begin_transaction():
             for name in _tables_of(client):
                 client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(name)} WHERE tenant = %s", tenant)
-            _change_state(client, "DELETE FROM {} WHERE pipeline_name = %s", warehouse.pipeline_name(tenant))
+            states = client.make_qualified_table_name(STATE_TABLE)
+            client.execute_sql(f"DELETE FROM {states} WHERE pipeline_name = %s", warehouse.pipeline_name(tenant))
         change_tenant(pipeline, tenant, None)
         _delete_folders(pipeline, tenant)
 
@@ -84,8 +87,7 @@ def rename(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify) -> Non
             for name in _tables_of(client):
                 table = client.make_qualified_table_name(name)
                 client.execute_sql(f"UPDATE {table} SET tenant = %s WHERE tenant = %s", new, tenant)
-            names = warehouse.pipeline_name(new), warehouse.pipeline_name(tenant)
-            _change_state(client, "UPDATE {} SET pipeline_name = %s WHERE pipeline_name = %s", *names)
+            _rename_state(client, warehouse.pipeline_name(tenant), warehouse.pipeline_name(new))
         change_tenant(pipeline, tenant, new)
         # Loads take their cursors from the warehouse.
         _delete_folders(pipeline, tenant)
@@ -122,8 +124,20 @@ def _tables_of(client: Any) -> list[str]:
     return [name for name in (*reversed(OF_TENANTS), LEASES) if name in existing]
 
 
-def _change_state(client: Any, sql: str, *names: str) -> None:
-    client.execute_sql(sql.format(client.make_qualified_table_name(STATE_TABLE)), *names)
+def _rename_state(client: Any, old: str, new: str) -> None:
+    """Give the newest state of a pipeline another name, in its text as well: dlt refuses one that names another."""
+    states = client.make_qualified_table_name(STATE_TABLE)
+    newest = f"SELECT state, version FROM {states} WHERE pipeline_name = %s ORDER BY version DESC LIMIT 1"
+    for text, version in client.execute_sql(newest, old) or ():
+        state: Any = decompress_state(text)
+        state["pipeline_name"] = new
+        bump_pipeline_state_version_if_modified(state)
+        client.execute_sql(
+            f"UPDATE {states} SET pipeline_name = %s, state = %s, version = %s, version_hash = %s "
+            "WHERE pipeline_name = %s AND version = %s",
+            *(new, compress_state(state), state["_state_version"], state["_version_hash"], old, version),
+        )
+    client.execute_sql(f"DELETE FROM {states} WHERE pipeline_name = %s", old)
 
 
 def _delete_folders(pipeline: dlt.Pipeline, tenant: str) -> None:
