@@ -212,7 +212,7 @@ def _delivery(row: Sequence[str]) -> Delivery:
     )
 
 
-def change_tenant(pipeline: dlt.Pipeline, tenant: str, new: str | None) -> None:
+def change_tenant(pipeline: warehouse.Target, tenant: str, new: str | None) -> None:
     """Delete the alerts of a tenant, or give them its new name. Channels are told of them again under that name."""
     if not alert_file(pipeline).exists():
         return
