@@ -124,7 +124,7 @@ def _locations_with_jobs() -> list[str]:
 
     def has_jobs(name: str) -> bool:
         try:
-            return bool(client.ask({"pageSize": "10", "location": name}).rows)
+            return bool(client.ask({"pageSize": "10", "location": name}).page.rows)
         except RefusedParametersError:
             return False
 
