@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import dlt
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.versioned_state import compress_state, decompress_state
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.state_sync import bump_pipeline_state_version_if_modified
 
 from m365_jobs.config import tenants
@@ -70,6 +71,7 @@ def remove(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
             client.execute_sql(f"DELETE FROM {states} WHERE pipeline_name = %s", warehouse.pipeline_name(tenant))
         change_tenant(pipeline, tenant, None)
         _delete_folders(pipeline, tenant)
+    _delete_lease(pipeline, tenant)
 
 
 def rename(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify) -> None:
@@ -91,6 +93,7 @@ def rename(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify) -> Non
         change_tenant(pipeline, tenant, new)
         # Loads take their cursors from the warehouse.
         _delete_folders(pipeline, tenant)
+    _delete_lease(pipeline, tenant)
 
 
 @contextmanager
@@ -115,13 +118,21 @@ def _refuse_without_sql(pipeline: dlt.Pipeline) -> None:
 
 
 def _tables_of(client: Any) -> list[str]:
-    """Return our tables that exist, children first; leases are those of other machines."""
+    """Return our tables that exist, children first."""
     rows = client.execute_sql(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'BASE TABLE'",
         client.dataset_name,
     )
     existing = {row[0] for row in rows or ()}
-    return [name for name in (*reversed(OF_TENANTS), LEASES) if name in existing]
+    return [name for name in reversed(OF_TENANTS) if name in existing]
+
+
+def _delete_lease(pipeline: dlt.Pipeline, tenant: str) -> None:
+    """Delete the lease row of a tenant that is gone. While the row is held, it must keep its name to be given back."""
+    if not pipeline.destination.destination_type.endswith(".postgres"):
+        return
+    with pipeline.sql_client() as client, suppress(DatabaseUndefinedRelation):
+        client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(LEASES)} WHERE tenant = %s", tenant)
 
 
 def _rename_state(client: Any, old: str, new: str) -> None:

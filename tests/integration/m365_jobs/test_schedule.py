@@ -303,7 +303,8 @@ def test_the_folder_that_the_configuration_is_in_is_found_again(
         ["/bin/sh", "-c", crontab_line(text)[1]], env=BARE, cwd="/", capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "")
-    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
+    # Relative paths count from the folder that holds .dlt.
+    assert in_warehouse(project.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
     text = printed(user, "kubernetes")
     # The path says nothing in a container, where the files are mounted in the working directory.
     assert "DLT_PROJECT_DIR" not in text
