@@ -8,38 +8,24 @@ dlt.pipeline("jobs", destination="duckdb").run(avepoint_m365())
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from datetime import UTC, datetime
+from typing import Any
 
 import dlt
 from dlt.extract import DltResource
 
 from avepoint_m365.api.connection import TrustedHosts, connect
-from avepoint_m365.config import (
-    SECTION,
-    AvePointCredentials,
-    check_locations,
-    check_object_types,
-    parse_moment,
-)
-from avepoint_m365.exceptions import ConfigurationError
-from avepoint_m365.extract.extraction import Progress, Reading
-from avepoint_m365.extract.listing import PartitionReader
-from avepoint_m365.resources import Resources, Terms
+from avepoint_m365.api.transport import MAX_PAGE_MB
+from avepoint_m365.config import AvePointCredentials, check_object_types
+from avepoint_m365.extract.extraction import Extraction
+from avepoint_m365.extract.known import Lookup
+from avepoint_m365.extract.progress import Progress
+from avepoint_m365.lookup import lookup_of_current_pipeline
+from avepoint_m365.resources import Resources
+from avepoint_m365.source_config import extract_options
 
 __all__ = ["Progress", "avepoint_m365"]
-
-logger = logging.getLogger(__name__)
-
-DEFAULT_HISTORY = timedelta(days=730)
-"""How far back the first load begins where no ``start_date`` is given."""
-
-MOST_PAGE_SIZE = 100_000
-
-LONGEST = 100_000
-"""Hours of lag, or days that a job is followed, below which no window begins before the times that Python knows."""
 
 
 def _now() -> datetime:
@@ -64,80 +50,76 @@ def avepoint_m365(
     page_size: int = 500,
     concurrency: int = 8,
     keep_unknown_fields: bool = False,
+    expected_outside: list[str] | None = None,
     expected_object_types: list[str] | None = None,
     ignored_object_types: list[str] | None = None,
+    max_page_mb: int = MAX_PAGE_MB,
+    include: Any = None,
     trusted_hosts: TrustedHosts = None,
     since: str | datetime | None = None,
     until: str | datetime | None = None,
-    slice_jobs: int | None = None,
+    chunk_jobs: int | None = None,
     run_id: str | None = None,
     progress: Progress | None = None,
+    lookup: Lookup | None = None,
+    verify_since: datetime | None = None,
 ) -> Iterator[DltResource]:
-    """Jobs of one tenant: a resource for each location and object type, all filling the same four tables.
+    """Return the jobs of one tenant: a resource for each location and object type, all filling the same tables.
 
     Args:
         credentials: Client id with secret or certificate.
-        data_center: Where the tenant lives; picks host and identity service.
-        environment: commercial, gov, aos2 or fedramp; from ``data_center`` where unset.
+        data_center: Where the tenant lives; selects the host and the identity service.
+        environment: commercial, gov, aos2 or fedramp; from ``data_center`` if unset.
         base_url: API address instead of the data centre's.
         token_url: Token address instead of the environment's.
-        endpoint: jobs, cloudbackupjobs, or auto (whichever the host has).
+        endpoint: jobs, cloudbackupjobs, or auto (the one that the host has).
         tenant: Label stamped on every row.
-        locations: Locations of a Multi-Geo tenant; unset asks once, for all.
-        object_types: Services to load; all twelve where unset.
-        split_job_types: Whether to ask per job type too, so that rows know theirs.
-        start_date: Where the first load begins (UTC without a zone); two years ago where unset.
+        locations: Locations of a Multi-Geo tenant; if unset, jobs have no location.
+        object_types: Services to load; all twelve if unset.
+        split_job_types: Whether job types are asked for as well.
+        start_date: Where the first load begins (UTC without a zone); two years ago if unset.
         lag_hours: Hours behind the newest finish that each load looks again.
         max_open_days: Days for which an unfinished job is followed.
         page_size: Jobs asked for on a page; the server may give fewer.
         concurrency: Requests in flight at most.
         keep_unknown_fields: Keep fields of a job that the reference does not name, as JSON in ``jobs.unknown_fields``.
-        expected_object_types: Services that must be protected; for those who judge the warehouse.
-        ignored_object_types: Services that they leave out.
+        expected_outside: Kinds (location, object_type, job_type) of jobs outside the lists that are no finding.
+        expected_object_types: Services that must be protected; for marts and health.
+        ignored_object_types: Services that marts and health leave out.
+        max_page_mb: Megabytes of a response at most; a larger one is asked for in smaller pages.
+        include: Companion resources that the pipeline loads beside the jobs; see ``companions``.
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
-        since: Loads from here as a backfill, which leaves the cursors alone (UTC without a zone).
-        until: Loads up to here; now where unset, or where it lies in the future.
-        slice_jobs: Ends a long range earlier where it would hold more jobs than that; ``progress.cut_at`` then says
-            where, and another load goes on from there.
-        run_id: Stamped on the rows of ``load_audit``; made up where unset.
+        since: Begin of a backfill, which leaves the cursors alone (UTC without a zone).
+        until: End of what is loaded; now if unset, or if it lies in the future.
+        chunk_jobs: Jobs of one chunk of a long range, at most; ``progress.chunk_end`` says where a chunk ended, and
+            another load continues there.
+        run_id: Stamped on the rows of ``load_audit``; a new id if unset.
         progress: Kept up to date while the load works.
+        verify_since: Compare the history from here on (UTC) with the API's totals, and read again what differs.
+        lookup: What the warehouse holds; if unset, the source asks the pipeline's dataset.
 
     Raises:
-        ConfigurationError: before any request, naming the key, the value and the known values.
+        ConfigurationError: before any request, with the key, the value and the known values.
     """
-    if not 1 <= page_size <= MOST_PAGE_SIZE:
-        raise ConfigurationError(f"{SECTION}.page_size = {page_size} must lie between 1 and {MOST_PAGE_SIZE}.")
-    if not tenant.strip():
-        raise ConfigurationError(f"{SECTION}.tenant = {tenant!r} is empty.")
-    for key, length in {"lag_hours": lag_hours, "max_open_days": max_open_days}.items():
-        if not 0 <= length < LONGEST:
-            raise ConfigurationError(f"{SECTION}.{key} = {length} must be 0 or more, and less than {LONGEST}.")
     for key, names in {"expected": expected_object_types, "ignored": ignored_object_types}.items():
         check_object_types(names, f"{key}_object_types")
-    asked, warnings = check_locations(locations)
-    for warning in warnings:
-        logger.warning(warning)
-    now = _now()
-    end = parse_moment("until", until) if until else now
-    terms = Terms(
-        tenant=tenant,
-        run_id=run_id or uuid4().hex,
-        start_date=parse_moment(f"{SECTION}.start_date", start_date) if start_date else now - DEFAULT_HISTORY,
-        until=min(end, now),
-        open_ended=end >= now,
-        lag=timedelta(hours=lag_hours),
-        max_open=timedelta(days=max_open_days),
-        keep_unknown_fields=keep_unknown_fields,
-        since=parse_moment("since", since) if since else None,
-        backfill_until=str(until or "now"),
+    options = extract_options(
+        _now(),
+        tenant,
+        locations,
+        object_types,
+        start_date,
+        lag_hours,
+        max_open_days,
+        page_size,
+        split_job_types,
+        expected_outside,
+        since,
+        until,
+        chunk_jobs,
+        run_id,
+        verify_since,
     )
-    begin = terms.since or terms.start_date
-    if begin >= terms.until:
-        key = "since" if terms.since else f"{SECTION}.start_date"
-        raise ConfigurationError(
-            f"{key} = {begin:%Y-%m-%d %H:%M} UTC leaves nothing to load: the range ends "
-            f"{terms.until:%Y-%m-%d %H:%M} UTC."
-        )
     progress = progress or Progress()
     connection = connect(
         credentials,
@@ -148,10 +130,11 @@ def avepoint_m365(
         endpoint,
         concurrency,
         trusted_hosts,
-        stats=progress.traffic,
+        max_page_mb,
+        progress.stats,
     )
-    reader = PartitionReader(page_size, split_job_types)
-    resources = Resources(terms, Reading(connection.client, reader, progress, slice_jobs))
-    for location in asked:
-        for object_type in check_object_types(object_types):
+    progress.extraction = Extraction(connection.client, options, progress, lookup)
+    resources = Resources(progress.extraction, progress, keep_unknown_fields, lookup_of_current_pipeline)
+    for location in options.locations or (None,):
+        for object_type in options.object_types:
             yield resources.partition(location, object_type)

@@ -1,47 +1,55 @@
-"""Rows of the warehouse tables, built from the jobs that a load read."""
+"""Rows of the warehouse tables, built from what a load read."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.extract.listing import PartitionResult
+from avepoint_m365.extract.options import NO_LABELS, JobLabels, Outcome
 from avepoint_m365.parse.values import COUNT, ERROR_FIELDS, FLAG, TEXT, TIME
-from avepoint_m365.schema import BACKUP_DETAILS, JOB_ERRORS, LOAD_AUDIT, REMOVED
+from avepoint_m365.schema import (
+    BACKUP_DETAILS,
+    JOB_CHANGES,
+    JOB_ERRORS,
+    LOAD_AUDIT,
+    RECONCILIATIONS,
+    REMOVED,
+    STATE_WORDS,
+)
 
 
-def job_rows(result: PartitionResult, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
+def job_rows(outcome: Outcome, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
     """Return rows of ``jobs``: the API's values of each job and those that only the request knows."""
-    jobs, partition = result.jobs, result.partition
-    types = {job_id: job_type.name for job_id, job_type in result.job_types.items()}
+    jobs = outcome.jobs
+    ids: list[str] = jobs["id"].to_pylist()
+    labels = [outcome.labels.get(job_id, NO_LABELS) for job_id in ids]
+
+    def column(value: Callable[[JobLabels], str | None]) -> pa.Array:
+        return pa.array([value(one) for one in labels], TEXT)
+
     known: dict[str, Any] = {
         "tenant": _same(tenant, TEXT, jobs),
-        "location": _same(partition.location, TEXT, jobs),
-        "object_type": _same(_object_type(result), TEXT, jobs),
-        "job_type": pa.array([types.get(job_id) for job_id in jobs["id"].to_pylist()], TEXT),
-        "first_seen_at": _same(fetched_at, TIME, jobs),
+        "location": column(lambda one: one.location),
+        "object_type": column(lambda one: one.object_type),
+        "job_type": column(lambda one: one.job_type),
+        "first_seen_at": pa.array([outcome.first_seen.get(job_id) or fetched_at for job_id in ids], TIME),
         "fetched_at": _same(fetched_at, TIME, jobs),
     }
     return _table(schema, jobs, known)
 
 
-def _object_type(result: PartitionResult) -> str | None:
-    asked = result.partition.object_type
-    return asked.name if asked and result.object_type_is_told else None
-
-
-def detail_rows(result: PartitionResult, tenant: str) -> pa.Table:
+def detail_rows(jobs: pa.Table, tenant: str) -> pa.Table:
     """Return rows of ``jobs__backup_details``, one for each job."""
-    jobs = result.jobs
     return _table(BACKUP_DETAILS.arrow, jobs, {"tenant": _same(tenant, TEXT, jobs), "job_id": jobs["id"]})
 
 
-def error_rows(result: PartitionResult, tenant: str) -> pa.Table:
+def error_rows(jobs: pa.Table, tenant: str) -> pa.Table:
     """Return rows of ``jobs__job_errors``; a job without errors gives a marker that removes its earlier ones."""
-    jobs = result.jobs.combine_chunks()
+    jobs = jobs.combine_chunks()
     errors = jobs["errors"].combine_chunks()
     parents = pc.list_parent_indices(errors)
     fields = errors.flatten()
@@ -62,44 +70,80 @@ def error_rows(result: PartitionResult, tenant: str) -> pa.Table:
     return pa.concat_tables([listed, _table(JOB_ERRORS.arrow, without, markers)])
 
 
-def audit_rows(result: PartitionResult, tenant: str, run_id: str) -> pa.Table:
+def audit_rows(outcome: Outcome, tenant: str, run_id: str) -> pa.Table:
     """Return rows of ``load_audit``, one for each listing."""
-    part, jobs = result.partition, result.jobs
-    open_ids = set(jobs.filter(pc.is_null(jobs["finish_time"]))["id"].to_pylist())
+    rows = []
+    for listing in outcome.listings:
+        selection = listing.selection
+        rows.append(
+            {
+                "run_id": run_id,
+                "tenant": tenant,
+                "location": selection.location,
+                "object_type": selection.object_type.name if selection.object_type else None,
+                "job_type": selection.job_type.name if selection.job_type else None,
+                "window_start": selection.window.start,
+                "window_end": selection.window.end,
+                "endpoint": listing.endpoint or None,
+                "page_size": listing.page_size,
+                "requests": listing.requests,
+                "retries": listing.retries,
+                "reported_total": listing.reported_total,
+                "total_scope": listing.total_scope,
+                "distinct_jobs": len(listing.ids),
+                "in_progress": len(outcome.in_progress & listing.ids),
+                "complete": listing.complete,
+                "error_kind": listing.error_kind,
+                "detail": listing.detail and listing.detail[:2000],
+                "started_at": listing.started_at,
+                "elapsed_seconds": listing.elapsed_seconds,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=LOAD_AUDIT.arrow)
+
+
+def change_rows(outcome: Outcome, tenant: str, changed_at: datetime) -> pa.Table:
+    """Return rows of ``job_changes``."""
+    rows = [
+        {"tenant": tenant, "id": one.id, "changed_at": changed_at, "column": one.column, "old": one.old, "new": one.new}
+        for one in outcome.changes
+    ]
+    return pa.Table.from_pylist(rows, schema=JOB_CHANGES.arrow)
+
+
+def word_rows(outcome: Outcome, learned_at: datetime) -> pa.Table:
+    """Return rows of ``state_words``."""
+    rows = [{"word": word, "state": code, "learned_at": learned_at} for word, code in outcome.state_words.items()]
+    return pa.Table.from_pylist(rows, schema=STATE_WORDS.arrow)
+
+
+def reconciliation_rows(outcome: Outcome, tenant: str, run_id: str) -> pa.Table:
+    """Return rows of ``reconciliations``."""
     rows = [
         {
             "run_id": run_id,
             "tenant": tenant,
-            "location": part.location,
-            "object_type": part.object_type.name if part.object_type else None,
-            "job_type": listing.job_type.name if listing.job_type else None,
-            "window_start": part.window.start,
-            "window_end": part.window.end,
-            "endpoint": listing.endpoint,
-            "page_size": listing.page_size,
-            "requests": listing.requests,
-            "retries": listing.retries,
-            "reported_total": listing.reported_total,
-            "total_scope": listing.total_scope,
-            "distinct_jobs": len(listing.ids),
-            "in_progress": len(open_ids & listing.ids),
-            "complete": listing.complete,
-            "error_kind": None,
-            "detail": None,
-            "started_at": listing.started_at,
-            "elapsed_seconds": listing.elapsed_seconds,
+            "location": one.location,
+            "kind": one.kind,
+            "period_start": one.period[0],
+            "period_end": one.period[1],
+            "api_total": one.api_total,
+            "warehouse_jobs": one.warehouse_jobs,
+            "proof": one.proof,
+            "detail": one.detail,
+            "checked_at": one.checked_at,
         }
-        for listing in result.listings
+        for one in outcome.reconciliations
     ]
-    return pa.Table.from_pylist(rows, schema=LOAD_AUDIT.arrow)
+    return pa.Table.from_pylist(rows, schema=RECONCILIATIONS.arrow)
 
 
 def _same(value: object, type: pa.DataType, rows: pa.Table | pa.Array) -> pa.Array:
-    """One value for each row."""
+    """Return an array with one value for each row."""
     return pa.repeat(pa.scalar(value, type), len(rows))
 
 
 def _table(schema: pa.Schema, rows: pa.Table, more: dict[str, Any]) -> pa.Table:
-    """The columns of ``schema``, from ``more`` or else from ``rows``."""
+    """Return the columns of ``schema``, from ``more`` or else from ``rows``."""
     columns = [more[name] if name in more else rows[name] for name in schema.names]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -41,7 +41,21 @@ class JobsClient:
         self._transport = Transport(urls.base_url, concurrency, self.stats, max_page_mb)
         self._tokens = TokenCache(credential, urls.token_url, self._transport.post_form)
         self._versions = {version.name: version for version in versions()}
-        self._endpoint = None if endpoint == "auto" else self._versions[endpoint]
+        self._is_open = endpoint == "auto"
+        self._endpoint = None if self._is_open else self._versions[endpoint]
+
+    @property
+    def has_single_jobs(self) -> bool:
+        """Return whether the endpoint in use has a path for single jobs."""
+        return self._endpoint is not None and self._endpoint.path_of_job("") is not None
+
+    def switch_generation(self) -> bool:
+        """Use the other generation of the endpoint; return whether there is one and the caller left the choice open."""
+        others = [version for version in self._versions.values() if version != self._endpoint]
+        if not self._is_open or not others:
+            return False
+        self._endpoint = others[0]
+        return True
 
     def authenticate(self, scope: str = JOBS_SCOPE) -> None:
         """Request a token, unless a valid one is there.

@@ -13,6 +13,9 @@ from avepoint_m365.endpoints import Params
 MAX_STALE_PAGES = 3
 """Pages in a row without a new id that are accepted while the total promises more."""
 
+MAX_EMPTY_PAGES = 300
+"""Empty pages in a row whose fresh links are followed: a store may filter after it has cut its pages."""
+
 MAX_PAGES_AHEAD = 64
 """Pages of one listing that are requested side by side at most, which bounds the memory for them."""
 
@@ -81,18 +84,17 @@ class Pager:
         self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
     def next(self) -> list[Params]:
-        """Return the requests to send now, side by side: one, or all that are left if that is known; else none."""
+        """Return the requests to send now, side by side: one, or all that are left if known; none at the end."""
         page = self._last
-        if not page.rows and not (page.next_link and self._stale_pages <= MAX_STALE_PAGES):
-            self.ended = True
-            return []
+        if not page.rows:
+            return self._after_an_empty_page(page)
         if self._stale_pages > self._stale_pages_allowed():
             # The API said that nothing is left on a full page; the page after it confirmed that.
             self.ended = self._end_was_said
             return []
         if following := self._follow(page.next_link):
             return [following, *self._ahead(following)]
-        if not page.rows or self._is_last(page):
+        if self._is_last(page):
             self.ended = True
             return []
         numbering_is_known = self.pages > 1 and not self._stale_pages
@@ -101,6 +103,14 @@ class Pager:
         self._index += 1
         following = self._ask({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
         return [following, *(self._ahead(following) if numbering_is_known else [])]
+
+    def _after_an_empty_page(self, page: Page) -> list[Params]:
+        """Follow the link of an empty page while it is fresh; without one the listing ends here."""
+        if not page.next_link or (self.total_counts_matches and not self.more_is_promised):
+            self.ended = True
+            return []
+        following = self._follow(page.next_link) if self._stale_pages <= MAX_EMPTY_PAGES else None
+        return [following] if following else []
 
     @property
     def more_is_promised(self) -> bool:

@@ -61,7 +61,9 @@ class Machine:
     def load(self, **more: Any) -> list[Attempt]:
         self.simulator.asked.clear()
         attempts: list[Attempt] = []
-        self.pipeline.run(companions_source(**settings(self.simulator, **more), attempts=attempts))
+        self.pipeline.run(
+            companions_source(**settings(self.simulator, **{"include": "auto", **more}), attempts=attempts)
+        )
         return attempts
 
     @property

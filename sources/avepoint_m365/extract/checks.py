@@ -1,0 +1,118 @@
+"""Checks of a look against what the warehouse holds: another tenant, clocks, fields that vanished, values kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from avepoint_m365.extract.known import KnownJob, Lookup
+from avepoint_m365.extract.options import ExtractOptions, Finding
+from avepoint_m365.extract.window import Window
+from avepoint_m365.parse.raw import Unreadable
+from avepoint_m365.parse.values import DETAIL_NAMES, FRAME
+
+RETENTION = timedelta(days=30)
+"""Jobs that finished longer ago may all have been removed by the vendor's retention."""
+
+CLOCK_SKEW = timedelta(hours=1)
+"""Clocks that differ by less are taken for equal."""
+
+RECENT_JOBS = 50
+
+
+def another_tenant(
+    known: Collection[str], seen: Collection[str], lookup: Lookup, window: Window, cursor: datetime | None
+) -> Finding | None:
+    """Return a finding if the API shows none of the recent jobs that the warehouse holds.
+
+    The job that set the cursor lies in every window. If it is gone together with all others of its time, the API shows
+    another tenant, or nothing.
+    """
+    if known or cursor is None:
+        return None
+    recent = lookup.recent(window.start, RECENT_JOBS)
+    if not recent:
+        return None
+    shown = f"{len(seen)} other jobs" if seen else "no job at all"
+    problem = f"finished since {window.start:%Y-%m-%d} but the API shows {shown}, perhaps of another tenant"
+    return Finding("other_tenant", problem, len(recent), recent[0])
+
+
+def clock_skew(server_time: datetime | None, now: datetime) -> timedelta:
+    """Return how far the server's clock is ahead of this machine's; 0 if both agree or the server tells no time."""
+    skew = server_time - now if server_time else timedelta()
+    return skew if abs(skew) > CLOCK_SKEW else timedelta()
+
+
+def skew_finding(skew: timedelta) -> Finding:
+    """Return the finding of clocks that differ."""
+    hours = abs(skew) / timedelta(hours=1)
+    word = "behind" if skew > timedelta() else "ahead of"
+    return Finding("clock_skew", f"times of the server: this machine's clock is {hours:,.0f} hours {word} it", 0)
+
+
+def unreadable_findings(problems: Collection[Unreadable], options: ExtractOptions) -> list[Finding]:
+    """Return one finding for each field with values in a form that is not known."""
+    by_field: dict[str, list[Unreadable]] = {}
+    for problem in problems:
+        by_field.setdefault(problem.field, []).append(problem)
+    return [
+        Finding("unreadable_value", f"a {name} in an unknown form, {one[0].value!r}", len(one), one[0].job_id)
+        for name, one in by_field.items()
+    ]
+
+
+def missing_findings(fields: Collection[str], known: Collection[str]) -> list[Finding]:
+    """Return the finding of fields that no job of some page has, although the warehouse has values of them."""
+    if not fields or not known:
+        return []
+    return [Finding("missing_fields", f"no {', '.join(sorted(fields))}: the API no longer returns the field", 0, None)]
+
+
+def keep_known_values(
+    jobs: pa.Table, known: Mapping[str, KnownJob], missing: Collection[str], unreadable: Collection[Unreadable]
+) -> pa.Table:
+    """Return ``jobs`` with the warehouse's values where the API gives none that can be read.
+
+    A field that a whole page lacks was renamed or dropped; it replaces nothing.
+    """
+    fields = {(problem.job_id, _column(problem.field)) for problem in unreadable}
+    if not (missing or fields) or not known:
+        return jobs
+    rows = jobs.to_pylist()
+    for row in rows:
+        if held := known.get(row["id"]):
+            for name in FRAME.names:
+                if (name in missing or (row["id"], name) in fields) and row.get(name) in (None, []):
+                    row[name] = _value(held, name)
+    return pa.Table.from_pylist(rows, schema=jobs.schema)
+
+
+_COLUMNS = {
+    "state": "state",
+    "startTime": "start_time",
+    "finishTime": "finish_time",
+    "duration": "duration_hours",
+    "jobErrors": "errors",
+}
+
+
+def _column(field: str) -> str:
+    name = field.split(".")[-1].split("[")[0]
+    for suffix in ("Number", "Count"):
+        if (column := f"{name.removesuffix(suffix)}_number") in DETAIL_NAMES and name.endswith(suffix):
+            return column
+    return _COLUMNS.get(field.split("[")[0], field)
+
+
+def _value(held: KnownJob, name: str) -> Any:
+    counts = dict(zip(DETAIL_NAMES, held.counts, strict=False))
+    if name in DETAIL_NAMES:
+        return counts.get(name)
+    if name == "errors":
+        names = ("is_error_code", "value", "url", "number")
+        return [dict(zip(names, error, strict=True)) for error in held.errors]
+    return getattr(held, name, None)

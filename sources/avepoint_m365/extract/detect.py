@@ -1,0 +1,95 @@
+"""Detecting what is not documented: which times a range is compared with, and whether long ranges are cut."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from avepoint_m365.config import EARLIEST
+from avepoint_m365.extract.deduplicate import deduplicate_latest
+from avepoint_m365.extract.listing import ListingReader
+from avepoint_m365.extract.window import EDGE, Selection, Window
+from avepoint_m365.parse.values import TIME
+from avepoint_m365.state import RangeFilter
+
+DAY = timedelta(days=1)
+
+TESTED_LENGTHS = tuple(timedelta(days=days) for days in (92, 28, 7, 1))
+"""Range lengths that are tried where longer ranges are cut without a word."""
+
+
+def telling_job(jobs: pa.Table, latest: datetime) -> tuple[str, datetime, datetime] | None:
+    """Return id, start and finish of the job that tells what a range means; None if there is none.
+
+    It is the longest of the finished jobs that continued past midnight UTC: the API may compare no more than the day.
+    """
+    jobs = jobs.filter(pc.less_equal(jobs["finish_time"], pa.scalar(latest, TIME)))
+    before_finish = pc.subtract(jobs["finish_time"], pa.scalar(timedelta(seconds=2), pa.duration("us")))
+    first, last = (pc.floor_temporal(times, unit="day") for times in (jobs["start_time"], before_finish))
+    jobs = jobs.filter(pc.less(first, last))
+    if not jobs.num_rows:
+        return None
+    durations = pc.subtract(jobs["finish_time"], jobs["start_time"]).cast(pa.int64())
+    row = pc.index(durations, pc.max(durations)).as_py()
+    job_id, start, finish = (jobs[name][row].as_py() for name in ("id", "start_time", "finish_time"))
+    return job_id, start, finish
+
+
+def detect_range_filter(reader: ListingReader, job_id: str, start: datetime, finish: datetime) -> RangeFilter:
+    """Return which times of a job the API compares with a range, by the ranges that show one job.
+
+    The job is looked for in a range that begins after its start, on a later day. If it is missing, its start counts.
+    Then it is looked for in a range that ends after its start, on that day. If it is missing there, its finish counts
+    as well. Where the API takes dates alone, no range ends on that day, and that is assumed.
+
+    Raises:
+        SourceError: if a range cannot be read.
+    """
+    midnight = (start + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+    end = finish + EDGE
+    if _shows(reader, Window(max(start + (finish - start) / 2, midnight), end, end), job_id):
+        return RangeFilter.finish
+    end = min(start + EDGE, midnight - EDGE)
+    seen = not reader.paging.whole_days and _shows(reader, Window(start - EDGE, end, end), job_id)
+    return RangeFilter.start if seen else RangeFilter.contained
+
+
+def _shows(reader: ListingReader, window: Window, job_id: str) -> bool:
+    return job_id in reader.read(Selection(window)).ids
+
+
+def hides_history(reader: ListingReader, window: Window, oldest: tuple[str, datetime, datetime], ids: set[str]) -> bool:
+    """Return whether the API cut a long range without a word, by a range as long that ends with the oldest job shown.
+
+    An API that keeps the first days of a range does not show that job. One that keeps the last days shows older jobs,
+    which the whole range did not show.
+
+    Raises:
+        SourceError: if the range cannot be read.
+    """
+    job_id, _, finish = oldest
+    end = finish + EDGE
+    shown = reader.probe(Selection(Window(max(end - window.length, EARLIEST), end, end)))
+    jobs = deduplicate_latest([shown])
+    within = jobs.filter(pc.greater_equal(jobs["start_time"], pa.scalar(window.begin, TIME)))
+    unseen = set(within["id"].to_pylist()) - ids
+    return bool(unseen) or (shown.is_whole and job_id not in shown.ids)
+
+
+def longest_honest_range(
+    reader: ListingReader, job: tuple[str, datetime, datetime], lengths: tuple[timedelta, ...] = TESTED_LENGTHS
+) -> timedelta | None:
+    """Return the longest range that shows a job at its beginning as well as at its end; None if none does.
+
+    Raises:
+        SourceError: if a range cannot be read.
+    """
+    job_id, start, finish = job
+    for length in lengths:
+        first = Window(start - EDGE, start - EDGE + length, start - EDGE + length)
+        last = Window(finish + EDGE - length, finish + EDGE, finish + EDGE)
+        if all(job_id in reader.read(Selection(one)).ids for one in (first, last) if one.length > finish - start):
+            return length
+    return None

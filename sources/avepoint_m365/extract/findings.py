@@ -1,0 +1,75 @@
+"""What a load has to say although it loaded: jobs outside the lists, and filters without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from avepoint_m365.extract.known import Comparison, Lookup
+from avepoint_m365.extract.label import Labelling, dimensions
+from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, Finding, Outcome
+
+OUTSIDE = {
+    "location": ("unlisted_location", "no location among the configured ones"),
+    "object_type": ("unknown_object_type", "an object type that is in no list"),
+    "job_type": ("unknown_job_type", "a job type that is in no list"),
+}
+"""Dimension to the rule and the problem of jobs outside its list."""
+
+
+def without_labels(
+    outcome: Outcome, comparison: Comparison, options: ExtractOptions, labelling: Labelling
+) -> dict[str, list[str]]:
+    """Return the new jobs that were classified in vain, by dimension."""
+    unlabelled = {}
+    for dimension in dimensions(options):
+        ids = [
+            job_id
+            for job_id in comparison.new
+            if getattr(outcome.labels.get(job_id, NO_LABELS), dimension.name) is None
+        ]
+        if ids:
+            unlabelled[dimension.name] = sorted(ids)
+    return unlabelled
+
+
+def outside_the_lists(
+    outcome: Outcome, comparison: Comparison, lookup: Lookup | None, options: ExtractOptions, labelling: Labelling
+) -> list[Finding]:
+    """Return the findings of all jobs without a label, those that the warehouse holds included."""
+    held = lookup.outside() if lookup is not None else {}
+    new = without_labels(outcome, comparison, options, labelling)
+    findings = []
+    for dimension in dimensions(options):
+        name = dimension.name
+        count, example = held.get(name, (0, None))
+        count -= sum(
+            getattr(job, name) is None and getattr(outcome.labels.get(job.id, NO_LABELS), name) is not None
+            for job in comparison.known.values()
+        )
+        ids = new.get(name, [])
+        count += len(ids)
+        if count > 0 and name not in options.expected_outside and name not in _ignored_dimensions(labelling.ignored):
+            rule, problem = OUTSIDE[name]
+            findings.append(Finding(rule, problem, count, ids[0] if ids else example))
+    return findings
+
+
+def _ignored_dimensions(ignored: Iterable[str]) -> set[str]:
+    return {key.partition("=")[0] for key in ignored}
+
+
+def without_effect(ignored: Iterable[str]) -> list[Finding]:
+    """Return the findings of filters that the API ignores."""
+    by_dimension: dict[str, list[str]] = {}
+    for key in sorted(ignored):
+        dimension, _, value = key.partition("=")
+        by_dimension.setdefault(dimension, []).append(value)
+    return [
+        Finding(
+            f"{dimension}_ignored",
+            f"no {dimension}: the API returns the same jobs whatever {dimension} is asked for ({', '.join(values)})",
+            0,
+            None,
+        )
+        for dimension, values in by_dimension.items()
+    ]

@@ -1,0 +1,146 @@
+"""What the warehouse holds already: the lookup that the pipeline gives the source, and the comparison with the API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from avepoint_m365.parse.values import DETAIL_NAMES
+
+ErrorRow = tuple[bool | None, str | None, str | None, int | None]
+"""is_error_code, value, url and number of one error of a job."""
+
+
+@dataclass(frozen=True)
+class KnownJob:
+    """One job as the warehouse holds it. Times are UTC."""
+
+    id: str
+    state: str | None
+    start_time: datetime | None
+    finish_time: datetime | None
+    duration_hours: float | None
+    counts: tuple[int | None, ...]
+    """total, failed, successful and skipped; empty if the row of ``jobs__backup_details`` is missing."""
+    errors: tuple[ErrorRow, ...]
+    location: str | None
+    object_type: str | None
+    job_type: str | None
+    first_seen_at: datetime | None
+    fetched_at: datetime | None
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """A job that the warehouse holds as in progress. Times are UTC."""
+
+    id: str
+    start_time: datetime | None
+    location: str | None = None
+    object_type: str | None = None
+
+
+class Lookup(Protocol):
+    """What the source asks the warehouse. A wrong or stale answer costs requests, never rows."""
+
+    def is_empty(self) -> bool:
+        """Return whether the warehouse holds no job of the tenant."""
+
+    def jobs(self, ids: Sequence[str]) -> list[KnownJob]:
+        """Return the jobs of the tenant that the warehouse holds among ``ids``."""
+
+    def open_jobs(self) -> list[OpenJob]:
+        """Return the jobs of the tenant that are in progress, oldest start first."""
+
+    def recent(self, since: datetime, limit: int) -> list[str]:
+        """Return ids of jobs that finished at or after ``since``, the newest first."""
+
+    def outside(self) -> dict[str, tuple[int, str | None]]:
+        """Return how many jobs lack a location, an object type and a job type, each with the id of one."""
+
+    def count(
+        self,
+        start: datetime,
+        end: datetime,
+        range_filter: str | None,
+        location: str | None = None,
+        object_types: Sequence[str] = (),
+    ) -> int | None:
+        """Return how many jobs lie in a range of the API; None if the destination cannot count them."""
+
+    def state_words(self) -> dict[str, int]:
+        """Return the state words that were learned, with their codes."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row of ``job_changes``."""
+
+    id: str
+    column: str
+    old: str | None
+    new: str | None
+
+
+@dataclass
+class Comparison:
+    """The jobs of a listing beside those of the warehouse."""
+
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    known: dict[str, KnownJob] = field(default_factory=dict)
+
+
+_COUNTS = tuple(DETAIL_NAMES)
+
+
+def compare(jobs: pa.Table, known: dict[str, KnownJob]) -> Comparison:
+    """Return which jobs of ``jobs`` (``FRAME``) are new, changed and unchanged.
+
+    A finished job is not replaced by one in progress: a replica of the API may lag behind. The duration of a job in
+    progress is no change, since it grows with every look.
+    """
+    comparison = Comparison(known=known)
+    for job in jobs.to_pylist():
+        job_id = job["id"]
+        held = known.get(job_id)
+        if held is None:
+            comparison.new.append(job_id)
+        elif _is_stale(job, held) or (changes := _changes(job, held)) is None:
+            comparison.unchanged.append(job_id)
+        else:
+            comparison.changed.append(job_id)
+            comparison.changes += changes
+    return comparison
+
+
+def _is_stale(job: dict[str, object], held: KnownJob) -> bool:
+    return held.finish_time is not None and job["finish_time"] is None
+
+
+def _changes(job: dict[str, object], held: KnownJob) -> list[Change] | None:
+    """Return the changes of state and counts; None if the API says of the job what the warehouse holds."""
+    counts = tuple(job[name] for name in _COUNTS)
+    errors = tuple((row["is_error_code"], row["value"], row["url"], row["number"]) for row in job["errors"] or ())  # type: ignore[attr-defined]
+    ended = job["finish_time"] is not None
+    same = (
+        (job["state"], job["start_time"], job["finish_time"]) == (held.state, held.start_time, held.finish_time)
+        and (not ended or job["duration_hours"] == held.duration_hours)
+        and counts == held.counts
+        and errors == held.errors
+    )
+    if same:
+        return None
+    pairs: list[tuple[str, object, object]] = [("state", held.state, job["state"])]
+    pairs += [(name, old, new) for name, old, new in zip(_COUNTS, held.counts, counts, strict=False)]
+    return [Change(held.id, name, _text(old), _text(new)) for name, old, new in pairs if old != new]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

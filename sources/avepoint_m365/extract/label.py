@@ -1,0 +1,209 @@
+"""Which jobs of a look need a label, and the narrow windows in which they are classified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from avepoint_m365.extract.bulk import Bulk
+from avepoint_m365.extract.classify import (
+    JOB_TYPES,
+    OBJECT_TYPES,
+    Classifier,
+    Dimension,
+    Evidence,
+    Labels,
+    location_dimension,
+)
+from avepoint_m365.extract.deduplicate import certainly_within
+from avepoint_m365.extract.known import KnownJob
+from avepoint_m365.extract.limits import RangeLimits
+from avepoint_m365.extract.listing import Listing, ListingReader
+from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, JobLabels, next_midnight
+from avepoint_m365.extract.window import EDGE, Window
+from avepoint_m365.parse.values import TIME
+
+
+@dataclass
+class Labelling:
+    """The labels of the jobs of one reading.
+
+    Attributes:
+        of: Labels by job id: those that the warehouse knows, filled with what the listings told.
+        listings: The listings that told it.
+        ignored: Filters that were seen to have no effect.
+        honored: Dimensions of which some filter was seen to have an effect.
+    """
+
+    of: dict[str, JobLabels] = field(default_factory=dict)
+    listings: list[Listing] = field(default_factory=list)
+    ignored: set[str] = field(default_factory=set)
+    honored: set[str] = field(default_factory=set)
+
+    def add(self, dimension: str, labels: Labels) -> None:
+        """Fill the labels that are missing in one dimension."""
+        self.listings += labels.listings
+        self.ignored |= labels.ignored
+        if labels.honored:
+            self.honored.add(dimension)
+        for job_id, label in labels.of.items():
+            known = self.of.get(job_id, NO_LABELS)
+            if getattr(known, dimension) is None:
+                self.of[job_id] = replace(known, **{dimension: label})
+
+    def label_by_looks(self, looks: Iterable[Listing]) -> None:
+        """Fill object types by the listings that were looked at one by one, unless all hold the same jobs."""
+        sets: dict[Any, set[str]] = {}
+        for listing in looks:
+            sets.setdefault(listing.selection.object_type, set()).update(listing.ids)
+        filled = [ids for ids in sets.values() if ids]
+        if len(filled) > 1 and all(ids == filled[0] for ids in filled):
+            self.ignored |= {OBJECT_TYPES.key(value) for value in sets}
+            return
+        for value in sorted(sets):
+            told = Labels(dict.fromkeys(sets[value], value.name))
+            self.add("object_type", told)
+
+
+def known_labels(known: Mapping[str, KnownJob]) -> dict[str, JobLabels]:
+    """Return the labels that the warehouse holds, by job id."""
+    return {job.id: JobLabels(job.location, job.object_type, job.job_type) for job in known.values()}
+
+
+def dimensions(options: ExtractOptions) -> list[Dimension]:
+    """Return what each job is to be asked for."""
+    found = [OBJECT_TYPES] if options.loads_all_types else []
+    if options.split_job_types:
+        found.append(JOB_TYPES)
+    if options.locations:
+        found.append(location_dimension(options.locations))
+    return found
+
+
+def add_bulk(labelling: Labelling, bulk: Bulk) -> None:
+    """Add the labels that the reading of a range told."""
+    for name, labels in bulk.labels.items():
+        labelling.add(name, labels)
+
+
+class Labeller:
+    """Classifies the jobs of a look that have no label yet."""
+
+    def __init__(
+        self, reader: ListingReader, limits: RangeLimits, options: ExtractOptions, ignored: Iterable[str]
+    ) -> None:
+        self._reader, self._limits, self._options = reader, limits, options
+        self._classifier = Classifier(reader, limits, ignored)
+
+    def label(
+        self,
+        labelling: Labelling,
+        jobs: pa.Table,
+        window: Window,
+        wanted: AbstractSet[str],
+        asked: Iterable[Dimension],
+        by_location: bool = False,
+        whole_window: bool = False,
+    ) -> None:
+        """Fill the labels that jobs of a look miss.
+
+        Args:
+            labelling: The labels known so far; filled.
+            jobs: The jobs of the look (``FRAME``).
+            window: The window of the look.
+            wanted: Ids of the jobs that are worth requests.
+            asked: The dimensions to ask for.
+            by_location: Whether the jobs of each location are asked for with their location.
+            whole_window: Whether to ask for the whole window, not only for the range that holds the jobs.
+        """
+        times = {job["id"]: job for job in jobs.select(["id", "start_time", "finish_time"]).to_pylist()}
+        for dimension in asked:
+            missing = {
+                job_id for job_id in wanted if getattr(labelling.of.get(job_id, NO_LABELS), dimension.name) is None
+            }
+            groups = _by_location(missing, labelling) if by_location else {None: missing}
+            for location, group in groups.items():
+                for cluster in self._clusters(group, times, window):
+                    span = window if whole_window else _narrow(window, [times[job_id] for job_id in cluster])
+                    self._classify(replace(dimension, location=location), cluster, jobs, span, window, times, labelling)
+
+    def _classify(
+        self,
+        dimension: Dimension,
+        missing: set[str],
+        jobs: pa.Table,
+        span: Window,
+        window: Window,
+        times: Mapping[str, Any],
+        labelling: Labelling,
+    ) -> None:
+        held = {job_id: getattr(labels, dimension.name) for job_id, labels in labelling.of.items()}
+        wide = window if self._limits.longest is None or window.length <= self._limits.longest else span
+        labels = self._classifier.classify(dimension, missing, _evidence(span, jobs, held), _evidence(wide, jobs, held))
+        labelling.add(dimension.name, labels)
+        remaining = missing - labels.of.keys()
+        if remaining and len(missing) > 1 and any(len(listing.pages) > 1 for listing in labels.listings):
+            # Some servers end a list early and call it complete: shorter ranges show what it left out.
+            for half in _halves(remaining, times, window):
+                if half and half != missing:
+                    narrow = _narrow(window, [times[job_id] for job_id in half])
+                    self._classify(dimension, half, jobs, narrow, window, times, labelling)
+
+    def _clusters(self, missing: set[str], times: Mapping[str, Any], window: Window) -> list[set[str]]:
+        """Return the jobs in groups that fit into one range that the server answers."""
+        longest = self._limits.longest
+        if not missing:
+            return []
+        if longest is None or window.length <= longest:
+            return [missing]
+        clusters: list[set[str]] = []
+        first: datetime | None = None
+        for job_id in sorted(missing, key=lambda job_id: _start(times[job_id], window)):
+            start = _start(times[job_id], window)
+            if first is None or (times[job_id]["finish_time"] or window.end) - first > longest - 2 * timedelta(days=1):
+                clusters.append(set())
+                first = start
+            clusters[-1].add(job_id)
+        return clusters
+
+
+def _by_location(ids: Iterable[str], labelling: Labelling) -> dict[str | None, set[str]]:
+    groups: dict[str | None, set[str]] = {}
+    for job_id in ids:
+        groups.setdefault(labelling.of.get(job_id, NO_LABELS).location, set()).add(job_id)
+    return groups
+
+
+def _halves(ids: AbstractSet[str], times: Mapping[str, Any], window: Window) -> tuple[set[str], set[str]]:
+    """Return the jobs that started earlier, and those that started later."""
+    ordered = sorted(ids, key=lambda job_id: (_start(times[job_id], window), job_id))
+    middle = len(ordered) // 2
+    return set(ordered[:middle]), set(ordered[middle:])
+
+
+def _start(job: Mapping[str, Any], window: Window) -> datetime:
+    start: datetime = job["start_time"] or window.begin
+    return start
+
+
+def _narrow(window: Window, jobs: list[Mapping[str, Any]]) -> Window:
+    """Return the shortest range that holds all of some jobs, whatever the API compares with it.
+
+    It ends at a midnight: the API may compare no more than the day.
+    """
+    ends = [job["finish_time"] for job in jobs]
+    # A finish may lie before the start.
+    start = min([*(_start(job, window) for job in jobs), *filter(None, ends)])
+    end = window.asked_end if None in ends else next_midnight(max(ends) + EDGE)
+    return Window(start - EDGE, min(end, window.end), end)
+
+
+def _evidence(window: Window, jobs: pa.Table, held: Mapping[str, str | None]) -> Evidence:
+    whole = certainly_within(jobs, pa.scalar(window.begin, TIME), pa.scalar(window.asked_end, TIME))
+    ids = set(jobs["id"].to_pylist())
+    return Evidence(window, whole, {job_id: label for job_id, label in held.items() if label and job_id in ids})

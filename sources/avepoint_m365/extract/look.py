@@ -1,0 +1,307 @@
+"""The look: one reading of all jobs in a window, and the doubts that an answer may raise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from avepoint_m365.api.client import JobsClient
+from avepoint_m365.endpoints import ParameterSpelling
+from avepoint_m365.extract.bulk import Bulk, BulkReader
+from avepoint_m365.extract.chunks import count, find_chunk_end
+from avepoint_m365.extract.classify import Dimension
+from avepoint_m365.extract.complete import finish_completely, read_completely
+from avepoint_m365.extract.deduplicate import deduplicate_latest
+from avepoint_m365.extract.detect import hides_history, longest_honest_range
+from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
+from avepoint_m365.extract.limits import REFUSALS, RangeLimits, find_earliest_start, find_longest_range
+from avepoint_m365.extract.listing import Listing, ListingReader, StartedListing
+from avepoint_m365.extract.options import ExtractOptions
+from avepoint_m365.extract.reconcile import months
+from avepoint_m365.extract.window import EDGE, Selection, Window
+
+logger = logging.getLogger(__name__)
+
+DAY = timedelta(days=1)
+
+LONG_RANGE = timedelta(days=31)
+"""A longer range may be cut by the server without a word."""
+
+
+@dataclass
+class Look:
+    """What was read of a window.
+
+    Attributes:
+        window: The window, or its first chunk.
+        listings: The listings that hold the rows.
+        bulk: How a range was read of which most is unknown; None if it was read as a whole.
+        chunk_end: Where the chunk ends; None if the window was read to its end.
+    """
+
+    window: Window
+    listings: list[Listing]
+    bulk: Bulk | None = None
+    chunk_end: datetime | None = None
+    jobs: pa.Table = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.jobs = deduplicate_latest(self.listings)
+
+    @property
+    def audited(self) -> list[Listing]:
+        """Return every listing, for ``load_audit``."""
+        return self.bulk.listings if self.bulk else self.listings
+
+    @property
+    def ids(self) -> set[str]:
+        """Return the ids of all jobs."""
+        return set(self.jobs["id"].to_pylist())
+
+
+class Looker:
+    """Looks at windows."""
+
+    def __init__(self, client: JobsClient, reader: ListingReader, limits: RangeLimits, options: ExtractOptions) -> None:
+        self._client, self._reader, self._limits, self._options = client, reader, limits, options
+
+    def look(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Look:
+        """Return what the API shows in a window, or in its first chunk.
+
+        Args:
+            window: What to look at.
+            others: Dimensions beside the object type that a reading in bulk labels.
+            most_is_unknown: Returns whether the warehouse lacks most of some jobs.
+
+        Raises:
+            SourceError: if the first page cannot be read.
+        """
+        while True:
+            if self._limits.earliest and self._limits.earliest > window.begin:
+                window = window.since(self._limits.earliest)
+            try:
+                if self._limits.longest and window.length > self._limits.longest:
+                    return self._read_in_pieces(window, self._limits.longest)
+                look = self._read(window, others, most_is_unknown)
+            except REFUSALS as refusal:
+                if window.length <= DAY:
+                    raise
+                self._learn_limits(window, refusal)
+                continue
+            if look.window.length > LONG_RANGE:
+                if not self.pascal_case and self._reads_pascal_case(look):
+                    continue
+                if self._limits.longest is None and self._is_cut(look):
+                    continue
+            return look
+
+    def _read_in_pieces(self, window: Window, longest: timedelta) -> Look:
+        """Return the look at a window that is longer than the server answers, up to the size of a chunk."""
+        listings: list[Listing] = []
+        start, held = window.begin, 0
+        while start < window.asked_end:
+            end = min(start + longest, window.asked_end)
+            piece = window if start == window.begin else window.since(start)
+            if end < window.asked_end:
+                piece = piece.until(end)
+            finish = [self._finish(one) for one in self._begin_all(piece)]
+            read = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
+            listings += read
+            held += sum(len(listing.ids) for listing in read)
+            start = end - EDGE if end < window.asked_end else end
+            if self._options.chunk_jobs and held >= self._options.chunk_jobs and end < window.end:
+                return Look(window.until(end), listings, None, end)
+        return Look(window, listings)
+
+    def _learn_limits(self, window: Window, refusal: Exception) -> None:
+        if self._limits.longest is None:
+            self._limits.longest = find_longest_range(self._reader, window, refusal)  # type: ignore[arg-type]
+        else:
+            self._limits.earliest = find_earliest_start(
+                self._reader,
+                window,
+                self._limits,
+                self._options.until,
+                refusal,  # type: ignore[arg-type]
+            )
+
+    def _selections(self, window: Window) -> list[Selection]:
+        """Return one selection for all jobs, or one for each object type if only some are loaded."""
+        if self._options.loads_all_types:
+            whole = [Selection(window)]
+            return whole + [Selection(window, location=one) for one in self._options.locations if self.by_location]
+        return [Selection(window, object_type=one) for one in self._options.object_types]
+
+    def _read(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Look:
+        started, chunk_end = self._begin(window), None
+        if self._options.chunk_jobs:
+            most = min(self._options.chunk_jobs, _fitting(started, self._options.chunk_bytes))
+            own = (
+                started if window.begin == window.start else self._begin_all(window.since(window.start), MIN_PAGE_SIZE)
+            )
+            end = find_chunk_end(window, _held(own), most, lambda part: _held(self._begin(part, MIN_PAGE_SIZE)))
+            if end:
+                window, chunk_end = window.until(end), end
+                started = self._begin(window)
+        if self._is_for_bulk(started, most_is_unknown):
+            bulk = BulkReader(self._reader, self._limits, self._options.split_job_types).read(
+                window, started[0], others
+            )
+            return Look(window, bulk.rows, bulk, chunk_end)
+        finish = [self._finish(one) for one in started]
+        listings = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
+        return Look(window, listings, None, chunk_end)
+
+    def _is_for_bulk(self, started: Sequence[StartedListing], most_is_unknown: Callable[[set[str]], bool]) -> bool:
+        """Return whether a listing has several pages whose total counts matches, and most of its jobs are unknown."""
+        listing = started[0].listing
+        several_pages = (listing.reported_total or 0) > len(listing.ids) > 0
+        whole_is_all = self._options.loads_all_types and not self.by_location
+        return whole_is_all and several_pages and most_is_unknown(listing.ids)
+
+    def _begin_all(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
+        begin = [self._begin_one(selection, page_size) for selection in self._selections(window)]
+        return self._reader.pool.side_by_side(begin)
+
+    def _begin(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
+        started = self._begin_all(window, page_size)
+        if page_size is None and not any(one.listing.ids or one.listing.pages[-1].page.next_link for one in started):
+            return self._doubt_nothing(window, started)
+        return started
+
+    def _begin_one(self, selection: Selection, page_size: int | None) -> Callable[[], StartedListing]:
+        return lambda: self._reader.begin(selection, page_size)
+
+    def _finish(self, started: StartedListing) -> Callable[[], list[Listing]]:
+        return lambda: finish_completely(self._reader, self._reader.finish(started))
+
+    def _doubt_nothing(self, window: Window, started: list[StartedListing]) -> list[StartedListing]:
+        """Return the first pages read again if an empty answer turns out to be wrong.
+
+        A server may answer nothing once, answer large pages with nothing, or keep its jobs in the other generation of
+        the endpoint.
+        """
+        if not self.doubts_nothing:
+            return started
+        selection, paging = self._selections(window)[0], self._reader.paging
+        if self._reader.probe(selection).ids:
+            again = self._begin_with_smaller_pages(window)
+            logger.warning(
+                f"Empty answer doubted: the API shows jobs in pages of {paging.page_size}. Set page_size to that."
+                if again[0].listing.page_size < self._options.page_size
+                else "Empty answer doubted: the API shows jobs when it is asked again."
+            )
+            return again
+        if self._client.switch_generation():
+            if self._reader.probe(selection).ids:
+                return self._begin(window)
+            self._client.switch_generation()
+        return started
+
+    def use(self, options: ExtractOptions) -> None:
+        """Use other options from now on."""
+        self._options = options
+
+    by_location = False
+    """Whether each location is looked at as well: the API keeps some jobs to those who name their location."""
+
+    doubts_nothing = True
+    """Whether an empty answer is confirmed; at most once a day for a tenant without jobs."""
+
+    def _begin_with_smaller_pages(self, window: Window) -> list[StartedListing]:
+        paging = self._reader.paging
+        while True:
+            started = [self._reader.begin(selection) for selection in self._selections(window)]
+            if any(one.listing.ids for one in started) or paging.page_size <= MIN_PAGE_SIZE:
+                return started
+            paging.page_size = max(paging.page_size // 2, MIN_PAGE_SIZE)
+
+    pascal_case = False
+    """Whether the server reads ``StartTime`` and not ``startTime``."""
+
+    def _reads_pascal_case(self, look: Look) -> bool:
+        """Return whether the server ignores ``startTime`` and reads ``StartTime``, which is then used.
+
+        A range that ends days before the oldest job shown must not show jobs that start after it.
+        """
+        job = _oldest(look.jobs)
+        if job is None or not self._ignores_range_before(job[1]):
+            return False
+        self._client.spelling = ParameterSpelling.pascal
+        self.pascal_case = not self._ignores_range_before(job[1])
+        if not self.pascal_case:
+            self._client.spelling = ParameterSpelling.camel
+        return self.pascal_case
+
+    def _ignores_range_before(self, moment: datetime) -> bool:
+        end = moment - 2 * DAY
+        starts = deduplicate_latest([self._reader.probe(Selection(Window(end - DAY, end, end)))])["start_time"]
+        return any(start is not None and start > moment - DAY for start in starts.to_pylist())
+
+    def _is_cut(self, look: Look) -> bool:
+        """Return whether the server cut a long range without a word; the limit is then known."""
+        job = _oldest(look.jobs) or (self._find_any(look.window) if self.doubts_nothing else None)
+        if job is None or (look.jobs.num_rows and not hides_history(self._reader, look.window, job, look.ids)):
+            return False
+        self._limits.longest = longest_honest_range(self._reader, job)
+        if self._limits.longest is None:
+            return False
+        logger.warning(
+            f"Long ranges are cut: the API shows jobs of up to {self._limits.longest.days} days only. History is read "
+            "in ranges of that length."
+        )
+        return True
+
+    def _find_any(self, window: Window) -> tuple[str, datetime, datetime] | None:
+        """Return a finished job of an empty range, looked for month by month."""
+        probes = [self._probe(Selection(Window(*period, period[1]))) for period in months(window.begin, window.end)]
+        return _oldest(deduplicate_latest(self._reader.pool.side_by_side(probes)))
+
+    def _probe(self, selection: Selection) -> Callable[[], Listing]:
+        return lambda: self._reader.probe(selection)
+
+    def read_again(self, window: Window) -> list[Listing]:
+        """Return the listings of a window, read as a whole."""
+        return [
+            listing
+            for selection in self._selections(window)
+            for listing in read_completely(self._reader, selection, self._limits)
+        ]
+
+
+def _held(started: Sequence[StartedListing]) -> int | None:
+    """Return how many jobs a window holds by the first pages of its listings."""
+    counts = [count(one.listing) if not _is_whole(one) else len(one.listing.ids) for one in started]
+    return None if None in counts else sum(one for one in counts if one is not None)
+
+
+def _is_whole(started: StartedListing) -> bool:
+    listing = started.listing
+    link = listing.pages[-1].page.next_link
+    return (
+        not link
+        and (listing.reported_total is None or listing.reported_total <= len(listing.ids))
+        and (len(listing.ids) < listing.page_size)
+    )
+
+
+def _fitting(started: Sequence[StartedListing], most_bytes: int) -> int:
+    """Return how many jobs fit into ``most_bytes`` of answers, by the first pages."""
+    size = sum(len(page.raw.content) for one in started for page in one.listing.pages)
+    jobs = sum(len(one.listing.ids) for one in started)
+    return max(most_bytes * jobs // size, 1) if size and jobs else most_bytes
+
+
+def _oldest(jobs: pa.Table) -> tuple[str, datetime, datetime] | None:
+    """Return id, start and finish of the finished job that started first."""
+    finished = jobs.filter(pc.and_(pc.is_valid(jobs["finish_time"]), pc.is_valid(jobs["start_time"])))
+    if not finished.num_rows:
+        return None
+    row = pc.index(finished["start_time"], pc.min(finished["start_time"])).as_py()
+    job_id, start, finish = (finished[name][row].as_py() for name in ("id", "start_time", "finish_time"))
+    return job_id, start, finish

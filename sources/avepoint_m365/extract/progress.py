@@ -1,0 +1,65 @@
+"""How far a load is, for those who watch it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from avepoint_m365.api.page import JobsPage
+from avepoint_m365.api.stats import RequestStats
+from avepoint_m365.extract.options import Outcome
+
+if TYPE_CHECKING:
+    from avepoint_m365.extract.extraction import Extraction
+
+
+@dataclass
+class Progress:
+    """How far a load is; read it from any thread while the load works.
+
+    Attributes:
+        jobs: Jobs read so far.
+        expected: The total that the API gave for the first listing; None if it gave none.
+        reading: Whether requests are still being sent.
+        stats: Attempts of requests, and what they wait for.
+        outcome: What the last chunk brought, once it is read.
+        chunk_end: Where that chunk ends (UTC), if more is left for another.
+        extraction: What reads the load.
+        ready: An outcome that is read already, and only to be handed to dlt.
+    """
+
+    jobs: int = 0
+    expected: int | None = None
+    reading: bool = True
+    stats: RequestStats = field(default_factory=RequestStats)
+    outcome: Outcome | None = None
+    chunk_end: datetime | None = None
+    ready: Outcome | None = None
+    extraction: Extraction | None = None
+    _seen: set[str] = field(default_factory=set)
+    _jobs_before: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def add_page(self, page: JobsPage) -> None:
+        """Count the jobs of a page, each once."""
+        with self._lock:
+            if self.expected is None:
+                self.expected = page.page.total
+            self._seen.update(page.page.rows)
+            self.jobs = self._jobs_before + len(self._seen)
+
+    def begin_chunk(self) -> None:
+        """Start to count another chunk."""
+        self._jobs_before, self._seen = self.jobs, set()
+        self.outcome, self.chunk_end, self.reading = None, None, True
+
+    def take_outcome(self) -> Outcome | None:
+        """Return an outcome that was read before dlt asked for it, once."""
+        ready, self.ready = self.ready, None
+        return ready
+
+    def end_chunk(self, outcome: Outcome) -> None:
+        """Keep what a chunk brought."""
+        self.outcome, self.chunk_end, self.reading = outcome, outcome.chunk_end, False

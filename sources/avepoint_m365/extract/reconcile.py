@@ -1,0 +1,144 @@
+"""Reconciliation: the API's totals against what the warehouse holds, down to the days that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from avepoint_m365.exceptions import SourceError
+from avepoint_m365.extract.chunks import count
+from avepoint_m365.extract.classify import FATAL
+from avepoint_m365.extract.complete import read_completely
+from avepoint_m365.extract.limits import RangeLimits
+from avepoint_m365.extract.listing import Listing, ListingReader
+from avepoint_m365.extract.options import Reconciliation
+from avepoint_m365.extract.window import EDGE, Selection, Window
+from avepoint_m365.settings import ObjectType
+
+DAILY_PERIOD = timedelta(days=30)
+"""What the daily reconciliation compares."""
+
+MONTH = timedelta(days=28)
+"""The longest period that is compared at once in a whole history."""
+
+SMALLEST_PERIOD = timedelta(hours=6)
+"""A period that differs is read as a whole once it is no longer than this, or holds no more than a page."""
+
+CountJobs = Callable[[datetime, datetime], int | None]
+"""Returns how many jobs the warehouse holds in a range, as the API would count them."""
+
+
+@dataclass
+class Reconciled:
+    """The result of a reconciliation.
+
+    Attributes:
+        rows: For the table ``reconciliations``.
+        listings: What was read again because the counts differ; some of their jobs may be new.
+    """
+
+    rows: list[Reconciliation] = field(default_factory=list)
+    listings: list[Listing] = field(default_factory=list)
+    requests: int = 0
+
+
+class Reconciler:
+    """Compares periods, and reads those again that differ."""
+
+    def __init__(
+        self,
+        reader: ListingReader,
+        limits: RangeLimits,
+        count_jobs: CountJobs,
+        kind: str,
+        location: str | None = None,
+        object_types: Sequence[ObjectType] = (),
+    ) -> None:
+        """``location`` and ``object_types`` are what is compared; all if None, or empty."""
+        self._reader, self._limits, self._count_jobs, self._kind = reader, limits, count_jobs, kind
+        self._location, self._object_types = location, tuple(object_types) or (None,)
+
+    def compare(self, start: datetime, end: datetime) -> Reconciled:
+        """Return the comparison of one period (UTC)."""
+        result = Reconciled()
+        self._compare(start, end, result)
+        return result
+
+    def compare_by_month(self, start: datetime, end: datetime) -> Reconciled:
+        """Return the comparison of a whole history, in periods of at most ``MONTH``."""
+        result = Reconciled()
+        for first, last in months(start, end):
+            self._compare(first, last, result)
+        return result
+
+    def _compare(self, start: datetime, end: datetime, result: Reconciled) -> None:
+        held = self._count_jobs(start, end)
+        if held is None:
+            result.rows.append(self._row(start, end, None, None, None, "the warehouse cannot count"))
+            return
+        try:
+            page_size = self._reader.paging.page_size
+            probes = [self._reader.probe(one, page_size) for one in self._selections(start, end)]
+        except SourceError as error:
+            if error.kind in FATAL:
+                raise
+            result.rows.append(self._row(start, end, None, None, None, str(error)))
+            return
+        result.requests += sum(probe.requests for probe in probes)
+        api_total = _total(probes)
+        if api_total is None:
+            detail = "the API's total does not count matches"
+            result.rows.append(self._row(start, end, None, held, None, detail))
+        elif api_total <= held:
+            result.rows.append(self._row(start, end, api_total, held, True, _kept(held - api_total)))
+        else:
+            self._read_what_differs(start, end, probes, held, result)
+
+    def _read_what_differs(
+        self, start: datetime, end: datetime, probes: Sequence[Listing], held: int, result: Reconciled
+    ) -> None:
+        api_total = _total(probes) or 0
+        result.rows.append(self._row(start, end, api_total, held, False, f"{api_total - held} jobs read again"))
+        if all(probe.is_whole for probe in probes):
+            result.listings += probes
+        elif end - start <= SMALLEST_PERIOD:
+            for selection in self._selections(start, end):
+                result.listings += read_completely(self._reader, selection, self._limits)
+        else:
+            middle = (start + (end - start) / 2).replace(microsecond=0)
+            self._compare(start, middle, result)
+            self._compare(middle - EDGE, end, result)
+
+    def _selections(self, start: datetime, end: datetime) -> list[Selection]:
+        window = Window(start, end, end)
+        return [Selection(window, self._location, object_type) for object_type in self._object_types]
+
+    def _row(
+        self,
+        start: datetime,
+        end: datetime,
+        api_total: int | None,
+        held: int | None,
+        proof: bool | None,
+        detail: str | None,
+    ) -> Reconciliation:
+        period, checked_at = (start, end), datetime.now(UTC)
+        return Reconciliation(self._kind, period, api_total, held, proof, detail, checked_at, self._location)
+
+
+def _total(probes: Sequence[Listing]) -> int | None:
+    counts = [count(probe) for probe in probes]
+    return None if None in counts else sum(one for one in counts if one is not None)
+
+
+def _kept(surplus: int) -> str | None:
+    return f"{surplus} jobs are kept that the API no longer shows" if surplus else None
+
+
+def months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield periods of at most ``MONTH`` that together hold a range, the newest first; they share a second."""
+    while end - start > MONTH:
+        yield end - MONTH, end
+        end = end - MONTH + EDGE
+    yield start, end

@@ -1,0 +1,187 @@
+"""What a load does beside its look: it follows open jobs, reconciles, learns state words and detects API behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from avepoint_m365.extract.detect import detect_range_filter, telling_job
+from avepoint_m365.extract.follow import follow, given_up
+from avepoint_m365.extract.known import KnownJob, Lookup, OpenJob
+from avepoint_m365.extract.listing import Listing
+from avepoint_m365.extract.look import LONG_RANGE, Look
+from avepoint_m365.extract.options import Finding, Reconciliation
+from avepoint_m365.extract.reconcile import DAILY_PERIOD, Reconciled, Reconciler
+from avepoint_m365.extract.words import is_known, learn
+from avepoint_m365.parse.values import TIME
+from avepoint_m365.settings import ObjectType
+from avepoint_m365.state import ApiBehavior, is_due
+
+if TYPE_CHECKING:
+    from avepoint_m365.extract.extraction import Reading
+
+RANGE_FILTER_TTL = timedelta(days=7)
+"""The times that a range is compared with are detected again after this long, or if a reconciliation fails."""
+
+
+@dataclass
+class Upkeep:
+    """What the look did not bring.
+
+    Attributes:
+        listings: Listings that may hold further jobs.
+        missing_open: Jobs in progress that the API no longer shows.
+        open_jobs: Jobs that the warehouse holds as in progress.
+        behavior: What is known of the API now; None if nothing was detected.
+    """
+
+    listings: list[Listing] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    reconciliations: list[Reconciliation] = field(default_factory=list)
+    words: dict[str, int] = field(default_factory=dict)
+    open_jobs: list[OpenJob] = field(default_factory=list)
+    missing_open: list[str] = field(default_factory=list)
+    behavior: ApiBehavior | None = None
+
+
+def look_after(reading: Reading, look: Look, known: dict[str, KnownJob]) -> Upkeep:
+    """Return what is to be done beside a look.
+
+    Raises:
+        SourceError: if no further request can succeed.
+    """
+    upkeep = Upkeep(behavior=reading.behavior)
+    if reading.lookup is not None and not reading.is_range:
+        _follow_open_jobs(reading, reading.lookup, look, upkeep)
+        if look.chunk_end is None and reading.state.look.chunk_end is None:
+            # Within a long range the later chunks are missing: they are no difference.
+            _reconcile(reading, reading.lookup, upkeep)
+    elif reading.lookup is None and not reading.is_range and look.chunk_end is None:
+        _reconcile_first_load(reading, look, upkeep)
+    _detect_range_filter(reading, look, upkeep)
+    _learn_words(reading, look, upkeep)
+    return upkeep
+
+
+def verify(reading: Reading, lookup: Lookup, since: datetime) -> Upkeep:
+    """Return the comparison of a history with the API's totals, and what was read again where they differ."""
+    upkeep, until = Upkeep(behavior=reading.behavior), reading.options.until
+
+    def count(start: datetime, end: datetime) -> int | None:
+        return lookup.count(start, end, reading.behavior.range_filter, None, _names(types))
+
+    types = reading.options.listed_types
+    reconciler = Reconciler(reading.reader, reading.limits, count, "verify", None, types)
+    _take(upkeep, reconciler.compare_by_month(since, until))
+    return upkeep
+
+
+def _is_daily(reading: Reading) -> bool:
+    return is_due(reading.behavior.reconciled_at, reading.options.until)
+
+
+def _follow_open_jobs(reading: Reading, lookup: Lookup, look: Look, upkeep: Upkeep) -> None:
+    """Ask for jobs in progress that the look does not show: those that were shown last time, and all others daily."""
+    upkeep.open_jobs = lookup.open_jobs()
+    ids, asked_before = look.ids, set(reading.state.look.missing_open)
+    gone = [job for job in upkeep.open_jobs if job.id not in ids]
+    wanted = gone if _is_daily(reading) else [job for job in gone if job.id not in asked_before]
+    if not wanted or not all(listing.complete for listing in look.listings):
+        upkeep.missing_open = sorted(asked_before & {job.id for job in gone})
+        return
+    followed = follow(reading.reader, wanted, reading.job_by_id, look.window)
+    upkeep.listings += followed.listings
+    missing = {job.id for job in followed.missing}
+    shown = {job.id for job in wanted} - missing
+    upkeep.missing_open = sorted({job.id for job in gone} & (asked_before | missing) - shown | missing)
+    upkeep.findings += given_up(upkeep.open_jobs, reading.options.until, reading.options.max_open)
+    if followed.missing:
+        problem = "not ended in the warehouse and are no longer returned by the API"
+        upkeep.findings.append(Finding("job_given_up", problem, len(missing), followed.missing[0].id))
+
+
+def _reconcile(reading: Reading, lookup: Lookup, upkeep: Upkeep) -> None:
+    """Compare the last days with the API's total, once a day."""
+    if not _is_daily(reading) or reading.state.look.cursor is None:
+        return
+    options, behavior = reading.options, reading.behavior
+
+    start = max(options.until - DAILY_PERIOD, reading.state.look.history_start or options.start_date)
+    for location in (None, *options.locations):
+
+        def count(first: datetime, last: datetime, location: str | None = location) -> int | None:
+            return lookup.count(first, last, behavior.range_filter, location, _names(options.listed_types))
+
+        reconciler = Reconciler(reading.reader, reading.limits, count, "daily", location, options.listed_types)
+        _take(upkeep, reconciler.compare(start, options.until))
+    upkeep.behavior = replace(behavior, reconciled_at=options.until)
+
+
+def _reconcile_first_load(reading: Reading, look: Look, upkeep: Upkeep) -> None:
+    """Compare the months of a first load with the API's totals, if its history is longer than one range."""
+    span = _span(look.jobs)
+    if span and span[1] - span[0] > LONG_RANGE and reading.limits.longest is None:
+
+        def count(start: datetime, end: datetime) -> int | None:
+            return count_jobs(look.jobs, start, end, reading.behavior.range_filter)
+
+        types = reading.options.listed_types
+        reconciler = Reconciler(reading.reader, reading.limits, count, "first_load", None, types)
+        _take(upkeep, reconciler.compare_by_month(span[0], min(span[1], reading.options.until)))
+    upkeep.behavior = replace(upkeep.behavior or reading.behavior, reconciled_at=reading.options.until)
+
+
+def _names(types: Sequence[ObjectType]) -> list[str]:
+    return [one.name for one in types]
+
+
+def _take(upkeep: Upkeep, reconciled: Reconciled) -> None:
+    upkeep.reconciliations += reconciled.rows
+    upkeep.listings += reconciled.listings
+
+
+def _detect_range_filter(reading: Reading, look: Look, upkeep: Upkeep) -> None:
+    """Detect which times of a job a range is compared with, where a job can tell."""
+    behavior, now = upkeep.behavior or reading.behavior, reading.options.until
+    failed = any(row.proof is False for row in upkeep.reconciliations)
+    needed = not reading.is_range or look.chunk_end is not None
+    if not needed or not (failed or is_due(behavior.range_filter_at, now, RANGE_FILTER_TTL)):
+        return
+    if (job := telling_job(look.jobs, look.window.asked_end)) is not None:
+        range_filter = detect_range_filter(reading.reader, *job)
+        upkeep.behavior = replace(behavior, range_filter=range_filter.value, range_filter_at=now)
+
+
+def _learn_words(reading: Reading, look: Look, upkeep: Upkeep) -> None:
+    """Learn the code of state words that are in no documentation, at most five requests a day."""
+    behavior, now = upkeep.behavior or reading.behavior, reading.options.until
+    if not is_due(behavior.words_at, now):
+        return
+    words = {word for word in look.jobs["state"].to_pylist() if word}
+    known = reading.lookup.state_words() if reading.lookup else {}
+    if all(word in known or is_known(word) for word in words):
+        return
+    upkeep.words = learn(reading.reader, words, known, look.window)
+    upkeep.behavior = replace(behavior, words_at=now)
+
+
+def _span(jobs: pa.Table) -> tuple[datetime, datetime] | None:
+    starts, ends = (pc.min_max(jobs[name]).as_py() for name in ("start_time", "finish_time"))
+    return (starts["min"], ends["max"] or starts["max"]) if starts["min"] else None
+
+
+def count_jobs(jobs: pa.Table, start: datetime, end: datetime, range_filter: str | None) -> int:
+    """Return how many jobs (``FRAME``) the API would count in a range (UTC); the fewest if that is unknown."""
+
+    def between(name: str) -> pa.ChunkedArray:
+        first = pc.greater_equal(jobs[name], pa.scalar(start, TIME))
+        return pc.and_kleene(first, pc.less_equal(jobs[name], pa.scalar(end, TIME)))
+
+    starts = pc.sum(pc.fill_null(between("start_time"), False)).as_py() or 0
+    finishes = pc.sum(pc.fill_null(between("finish_time"), False)).as_py() or 0
+    return {"start": starts, "finish": finishes, "overlap": finishes}.get(range_filter or "", min(starts, finishes))

@@ -1,0 +1,143 @@
+"""What the warehouse of any dlt pipeline holds, read through dlt's dataset access."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import dlt
+
+from avepoint_m365.extract.known import ErrorRow, KnownJob, Lookup, OpenJob
+from avepoint_m365.extract.options import ExtractOptions
+from avepoint_m365.parse.times import in_utc
+
+BATCH = 1_000
+"""Ids in one query."""
+
+Query = Callable[[str], list[tuple[Any, ...]]]
+"""Runs SQL, in which table names stand in braces, and returns all rows; none if a table is missing."""
+
+_TABLE = re.compile(r"\{(\w+)\}")
+
+
+class SqlLookup:
+    """A lookup over anything that runs SQL; it speaks no more than standard SQL with text literals."""
+
+    def __init__(self, query: Query, tenant: str) -> None:
+        self._query, self._tenant = query, _literal(tenant)
+
+    def table(self, name: str) -> str:
+        """Return the name of a table as SQL has it."""
+        return name
+
+    def qualify(self, template: str) -> str:
+        """Return SQL with the names of tables in place of those in braces."""
+        return _TABLE.sub(lambda match: self.table(match[1]), template)
+
+    def is_empty(self) -> bool:
+        """Return whether the warehouse holds no job of the tenant."""
+        return not self._query(f"SELECT id FROM {{jobs}} WHERE tenant = {self._tenant} LIMIT 1")
+
+    def jobs(self, ids: Sequence[str]) -> list[KnownJob]:
+        """Return the jobs of the tenant that the warehouse holds among ``ids``."""
+        return [job for batch in _batches(ids) for job in self._jobs(batch)]
+
+    def _jobs(self, ids: Sequence[str]) -> Iterator[KnownJob]:
+        wanted = ", ".join(map(_literal, ids))
+        errors: dict[str, list[ErrorRow]] = {}
+        for job_id, *error in self._query(
+            "SELECT job_id, is_error_code, value, url, number FROM {jobs__job_errors} "
+            f"WHERE tenant = {self._tenant} AND job_id IN ({wanted}) ORDER BY job_id, error_index"
+        ):
+            errors.setdefault(job_id, []).append((error[0], error[1], error[2], error[3]))
+        for row in self._query(
+            "SELECT j.id, j.state, j.start_time, j.finish_time, j.duration_hours, j.location, j.object_type, "
+            "j.job_type, j.first_seen_at, j.fetched_at, d.job_id, d.total_number, d.failed_number, "
+            "d.successful_number, d.skipped_number FROM {jobs} AS j LEFT JOIN {jobs__backup_details} AS d "
+            f"ON d.tenant = j.tenant AND d.job_id = j.id WHERE j.tenant = {self._tenant} AND j.id IN ({wanted})"
+        ):
+            yield KnownJob(
+                id=row[0],
+                state=row[1],
+                start_time=_utc(row[2]),
+                finish_time=_utc(row[3]),
+                duration_hours=row[4],
+                counts=tuple(row[11:15]) if row[10] is not None else (),
+                errors=tuple(errors.get(row[0], ())),
+                location=row[5],
+                object_type=row[6],
+                job_type=row[7],
+                first_seen_at=_utc(row[8]),
+                fetched_at=_utc(row[9]),
+            )
+
+    def open_jobs(self) -> list[OpenJob]:
+        """Return the jobs of the tenant that are in progress, oldest start first."""
+        rows = self._query(
+            "SELECT id, start_time, location, object_type FROM {jobs} "
+            f"WHERE tenant = {self._tenant} AND finish_time IS NULL ORDER BY start_time"
+        )
+        return [OpenJob(row[0], _utc(row[1]), row[2], row[3]) for row in rows]
+
+    def recent(self, since: datetime, limit: int) -> list[str]:
+        """Return ids of the jobs that finished last, if that is at or after ``since``."""
+        rows = self._query(
+            f"SELECT id, finish_time FROM {{jobs}} WHERE tenant = {self._tenant} AND finish_time IS NOT NULL "
+            f"ORDER BY finish_time DESC LIMIT {limit}"
+        )
+        return [row[0] for row in rows if in_utc(row[1]) >= since]
+
+    def outside(self) -> dict[str, tuple[int, str | None]]:
+        """Return how many jobs lack a location, an object type and a job type, each with the id of one."""
+        counts = {}
+        for name in ("location", "object_type", "job_type"):
+            ((count, example),) = self._query(
+                f"SELECT count(*) AS jobs, min(id) AS example FROM {{jobs}} WHERE tenant = {self._tenant} "
+                f"AND {name} IS NULL"
+            )
+            counts[name] = (count, example)
+        return counts
+
+    def count(
+        self,
+        start: datetime,
+        end: datetime,
+        range_filter: str | None,
+        location: str | None = None,
+        object_types: Sequence[str] = (),
+    ) -> int | None:
+        """Return None: times have no literal that all destinations share."""
+        return None
+
+    def state_words(self) -> dict[str, int]:
+        """Return the state words that were learned, with their codes."""
+        return dict(self._query("SELECT word, state FROM {state_words}"))
+
+
+def lookup_of_current_pipeline(options: ExtractOptions) -> Lookup | None:
+    """Return a lookup in the warehouse of the pipeline that runs the source; None if it cannot be read.
+
+    Without one the source reads as a first load does.
+    """
+    try:
+        dataset = dlt.current.pipeline().dataset()
+        lookup = SqlLookup(lambda sql: dataset(_TABLE.sub(r"\1", sql)).fetchall(), options.tenant)
+        return None if lookup.is_empty() else lookup
+    except Exception:  # whatever a destination without SQL, without tables or without a connection raises
+        return None
+
+
+def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    # A backslash escapes in some destinations; a job with such an id counts as unknown.
+    plain = [job_id for job_id in ids if "\\" not in job_id]
+    return (plain[first : first + BATCH] for first in range(0, len(plain), BATCH))
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return in_utc(moment) if moment is not None else None

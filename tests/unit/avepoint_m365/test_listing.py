@@ -1,0 +1,322 @@
+"""A listing against servers that spell paging in every way the documentation leaves open, without any network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from avepoint_m365.api.page import JobsPage
+from avepoint_m365.endpoints import Params
+from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
+from avepoint_m365.extract.complete import read_completely
+from avepoint_m365.extract.first_page import PagingBehavior
+from avepoint_m365.extract.limits import RangeLimits
+from avepoint_m365.extract.listing import Listing, ListingReader
+from avepoint_m365.extract.pool import RequestPool
+from avepoint_m365.extract.window import Selection, Window
+from avepoint_m365.settings import ObjectType
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.support.pages import jobs_page
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+SELECTION = Selection(Window(DAY, DAY, DAY), object_type=ObjectType.teams)
+
+
+@dataclass
+class Server:
+    """One way to read the documentation. Jobs are numbered."""
+
+    count: int = 0
+    most: int = 500
+    """Jobs on a page at most."""
+    first: str = "0"
+    """What a missing pageIndex means: 0 or 1 (the number of the first page), "required", "empty" (0, where pages are
+    numbered from 1)."""
+    stride: str = "given"
+    """Whether pages are cut by the size that is given or by the one that was asked for."""
+    total: str = "matches"
+    link: str = "index"
+    refuses_over: int = 10_000
+    dates_only: bool = False
+    beyond: str = "empty"
+    """What comes of a page after the last: empty, with a total of 0 ("nothing"), refused, or refused like any after the
+    first ("all refused")."""
+    errors: int = 0
+    """How many answers speak of an error beside their jobs; the first ones."""
+    asked: list[Params] = field(default_factory=list)
+    ids: list[int] | None = None
+
+    def jobs(self) -> list[int]:
+        return list(range(self.count)) if self.ids is None else self.ids
+
+    def answer(self, params: Params) -> JobsPage:
+        self.asked.append(params)
+        jobs, asked = self.jobs(), int(params["pageSize"])
+        base = 0 if self.first == "0" else 1
+        counted = "pageIndex" in params or "skipToken" in params
+        if (
+            (self.dates_only and "T" in params["startTime"])
+            or asked > self.refuses_over
+            or (not counted and self.first == "required")
+        ):
+            raise RefusedParametersError("no")
+        size = min(asked, self.most)
+        token = params.get("skipToken", params.get("pageIndex", "0" if self.first == "empty" else str(base)))
+        index, cut = int(token) - base, size if self.stride == "given" else asked
+        rows = jobs[index * cut :][:size] if index >= 0 else []
+        more = index >= 0 and index * cut + size < len(jobs)
+        if index > 0 and (self.beyond == "all refused" or (not rows and self.beyond == "refused")):
+            raise RefusedParametersError("no such page")
+        total = {
+            "matches": len(jobs),
+            "page": len(rows),
+            "absent": None,
+            "zero": 0,
+            "first": len(jobs) if index == 0 else 0,
+            "capped": min(len(jobs), 40),
+            "pages": -(-len(jobs) // size),
+            "too many": len(jobs) + 1,
+        }[self.total]
+        follow = index + base + 1
+        link = {
+            "index": f"https://host/jobs?pageIndex={follow}&pageSize={asked}",
+            "endless": f"https://host/jobs?pageIndex={follow}&pageSize={asked}",
+            "token": f"?skipToken={follow}",
+            "opaque": "b2gh==",
+            "circle": f"/jobs?pageIndex={base}&pageSize={asked}",
+            "none": None,
+        }[self.link]
+        raw = [{"id": str(one), "state": "Finished"} for one in rows]
+        said = "EUR is down" if len(self.asked) <= self.errors else ""
+        if index > 0 and not rows and self.beyond == "nothing":
+            total = 0
+        leads_on = more or (self.link == "endless" and bool(rows))
+        return jobs_page(raw, total, link if leads_on or link is None else "", said, seen_at=len(self.asked))
+
+
+def reader_of(server: Server, page_size: int = 500) -> ListingReader:
+    """Return a reader that asks a server in this process, one request at a time."""
+
+    class Pool(RequestPool):
+        def ask_all(self, requests: Sequence[Params]) -> list[JobsPage]:
+            assert len(server.asked) < 3000, "it does not end"
+            return [server.answer(params) for params in requests]
+
+    return ListingReader(Pool(server.answer, 1), PagingBehavior(page_size))
+
+
+def read(server: Server, page_size: int = 500) -> Listing:
+    return reader_of(server, page_size).read(SELECTION)
+
+
+def numbers(listing: Listing) -> list[int]:
+    return sorted(map(int, listing.ids))
+
+
+def assert_all_is_there(listing: Listing, server: Server) -> None:
+    assert numbers(listing) == sorted(server.jobs())
+    assert listing.complete
+
+
+@given(
+    st.builds(
+        Server,
+        count=st.integers(0, 130),
+        most=st.integers(1, 60),
+        first=st.sampled_from(["0", "1", "required", "empty"]),
+        stride=st.sampled_from(["given", "asked"]),
+        total=st.sampled_from(["matches", "page", "absent", "zero", "first"]),
+        link=st.sampled_from(["index", "endless", "token", "opaque", "circle", "none"]),
+        refuses_over=st.sampled_from([10_000, 100, 20]),
+        dates_only=st.booleans(),
+        beyond=st.sampled_from(["empty", "nothing", "refused"]),
+    ),
+    st.integers(1, 60),
+)
+@example(Server(20, 20, "0", "given", "page", "index", beyond="refused"), 20)
+@example(Server(40, 20, "1", "given", "absent", "none", beyond="refused"), 500)
+@example(Server(137, 20, "0", "asked", "absent", "none"), 500)
+@example(Server(137, 10, "0", "given", "pages", "none"), 500)
+@example(Server(137, 20, "0", "given", "matches", "endless", beyond="nothing"), 500)
+@example(Server(137, 20, "0", "given", "first", "index"), 500)
+@example(Server(137, 20, "0", "given", "capped", "opaque"), 500)
+@example(Server(137, 10, "0", "given", "zero", "none"), 500)
+@example(Server(137, 60, "empty", "given", "matches", "index"), 500)
+@example(Server(137, 60, "required", "given", "absent", "index"), 500)
+@example(Server(137, 20, "0", "given", "absent", "token"), 500)
+@example(Server(137, 20, "0", "given", "absent", "none", dates_only=True), 500)
+def test_every_job_is_found_however_pages_are_spelled(server: Server, page_size: int) -> None:
+    # A link to a page that is refused then is an error, as below.
+    if server.link == "endless" and server.beyond == "refused":
+        server.link = "index"
+    # A total of 0 on an empty page is taken at its word.
+    if server.first == "empty" and server.total in ("zero", "page", "first"):
+        server.first = "1"
+    assert_all_is_there(read(server, page_size), server)
+
+
+def test_a_first_page_that_needs_a_number_and_is_not_found_under_0_is_asked_for_as_1() -> None:
+    class Strict(Server):
+        def answer(self, params: Params) -> JobsPage:
+            if params.get("pageIndex") == "0":
+                raise EndpointMissingError("no such page")
+            return super().answer(params)
+
+    server = Strict(20, first="required")
+    assert_all_is_there(read(server), server)
+
+
+@pytest.mark.parametrize(("total", "link"), [("page", "endless"), ("too many", "none")])
+def test_a_last_page_that_is_said_to_have_another_does_not_tell_what_size_of_pages_is_given(
+    total: str, link: str
+) -> None:
+    small, large = Server(2, total=total, link=link), Server(1234, total=total, link=link)
+    paging = PagingBehavior(500)
+    for server in (small, large):
+        reader = reader_of(server)
+        reader.paging = paging
+        assert len(reader.read(SELECTION).ids) == server.count
+    assert large.asked[0]["pageSize"] == "500"
+
+
+def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_asked() -> None:
+    server = Server(5, dates_only=True)
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    reader_of(server).read(Selection(Window(noon, noon, noon)))
+    assert (server.asked[-1]["startTime"], server.asked[-1]["finishTime"]) == ("2026-01-05", "2026-01-06")
+
+
+def test_a_request_that_is_refused_whatever_is_tried_is_an_error() -> None:
+    with pytest.raises(RefusedParametersError):
+        read(Server(5, refuses_over=0))
+
+
+@pytest.mark.parametrize(("total", "link"), [("matches", "none"), ("absent", "opaque"), ("absent", "index")])
+def test_a_page_that_is_promised_and_then_refused_leaves_the_listing_incomplete(total: str, link: str) -> None:
+    listing = read(Server(40, 20, total=total, link=link, beyond="all refused"))
+    assert (listing.complete, listing.error_kind) == (False, "api")
+
+
+@pytest.mark.parametrize("total", ["matches", "absent"])
+@pytest.mark.parametrize("link", ["index", "none"])
+def test_a_server_that_shows_its_first_page_over_and_over_is_never_called_complete(link: str, total: str) -> None:
+    class Stuck(Server):
+        def answer(self, params: Params) -> JobsPage:
+            return super().answer({name: value for name, value in params.items() if name != "pageIndex"})
+
+    assert not read(Stuck(137, 20, total=total, link=link)).complete
+
+
+def test_empty_pages_on_the_way_are_passed_where_a_link_leads_on() -> None:
+    class Filtering(Server):
+        """Leaves jobs out after it has cut its pages."""
+
+        def answer(self, params: Params) -> JobsPage:
+            answer = super().answer(params)
+            if not 20 <= int((answer.page.rows or [0])[0]) < 60:
+                return answer
+            return jobs_page([], None, answer.page.next_link)
+
+    listing = read(Filtering(137, 20, total="absent"))
+    assert numbers(listing) == [*range(20), *range(60, 137)]
+    assert listing.complete
+
+
+def test_no_jobs_beside_a_total_that_promises_some_is_not_complete() -> None:
+    class Hiding(Server):
+        def answer(self, params: Params) -> JobsPage:
+            return jobs_page([], 137, "")
+
+    assert not read(Hiding()).complete
+    assert not reader_of(Hiding()).probe(SELECTION).complete
+
+
+@pytest.mark.parametrize("count", [0, 5, 40])
+def test_a_listing_whose_answers_speak_of_errors_is_not_complete(count: int) -> None:
+    listing = read(Server(count, 20, errors=1000))
+    assert len(listing.ids) == count
+    assert (listing.complete, listing.detail) == (False, "EUR is down")
+    assert not reader_of(Server(count, 20, errors=1000), 20).probe(SELECTION).complete
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_a_listing_is_complete_once_its_answers_speak_of_no_error(count: int) -> None:
+    server = Server(count, 20, errors=1)
+    assert_all_is_there(read(server), server)
+
+
+def test_a_gap_between_pages_is_never_called_complete() -> None:
+    listing = read(Server(137, 20, stride="asked", link="index"))
+    assert not listing.complete or len(listing.ids) == 137
+
+
+def test_the_page_size_that_the_api_takes_is_kept() -> None:
+    server = Server(100, refuses_over=60)
+    reader = reader_of(server)
+    reader.read(SELECTION)
+    server.asked.clear()
+    reader.read(SELECTION)
+    assert {one["pageSize"] for one in server.asked} == {"31"}
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@given(st.data())
+def test_no_job_that_is_there_all_the_time_is_missed_while_pages_move(newest_first: bool, data: st.DataObject) -> None:
+    """Jobs appear at the new end or are removed anywhere, between any two requests: a job that stayed is only missing
+    where the listing is not called complete. (That one appears and another goes between the same two requests cannot
+    be seen from outside, as decision 0012 says.)"""
+
+    class Moving(Server):
+        def answer(self, params: Params) -> JobsPage:
+            assert self.ids is not None
+            happens = data.draw(st.sampled_from(["nothing"] * 6 + ["one goes", "one comes", "three go", "three come"]))
+            for _ in range({"one": 1, "three": 3}.get(happens.split()[0], 0)):
+                if "go" in happens and self.ids:
+                    self.ids.remove(data.draw(st.sampled_from(self.ids)))
+                elif "come" in happens:
+                    seen.add(max(seen) + 1)
+                    self.ids.insert(0 if newest_first else len(self.ids), max(seen))
+            stayed.intersection_update(self.ids)
+            return super().answer(params)
+
+    ids = list(range(40))
+    stayed, seen = set(ids), set(ids)
+    server = Moving(most=8, ids=ids[::-1] if newest_first else ids)
+    listing = read(server, 8)
+    if {str(one) for one in stayed} - listing.ids:
+        assert not listing.complete
+
+
+def test_a_total_that_is_one_too_high_costs_one_more_reading() -> None:
+    server = Server(40, 20, total="too many", link="index")
+    assert_all_is_there(read(server, 20), server)
+    assert len(server.asked) < 12
+
+
+@pytest.mark.parametrize("count", [1, 499])
+def test_jobs_that_fit_on_one_page_cost_one_request(count: int) -> None:
+    server = Server(count)
+    assert_all_is_there(read(server), server)
+    assert len(server.asked) == 1
+
+
+def test_a_list_that_ends_at_a_refused_page_is_read_in_halves_of_its_range() -> None:
+    """Some servers page to a depth of some thousand rows and answer 400 beyond."""
+
+    class Shallow(Server):
+        def answer(self, params: Params) -> JobsPage:
+            start, end = (datetime.fromisoformat(params[name]) for name in ("startTime", "finishTime"))
+            shown = [number for number in range(64) if start <= DAY + timedelta(hours=number) <= end]
+            inner = Server(most=4, ids=shown)
+            if int(params.get("pageIndex", 0)) > 2:
+                raise RefusedParametersError("too deep")
+            self.asked.append(params)
+            return inner.answer(params)
+
+    server = Shallow(64)
+    week = Selection(Window(DAY, DAY + timedelta(hours=70), DAY + timedelta(hours=70)))
+    listings = read_completely(reader_of(server, 4), week, RangeLimits())
+    assert set().union(*(listing.ids for listing in listings)) == set(map(str, range(64)))
+    assert all(listing.complete for listing in listings)
