@@ -16,6 +16,7 @@ from m365_jobs.cli import alerts, init, lifetime, loading, reading, reports, ten
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "load": loading.load,
+    "verify": loading.verify,
     "demo": loading.demo,
     "status": reading.status,
     "health": reading.health,

@@ -69,7 +69,7 @@ def _load_one(options: Any, tenant: Any) -> int:
     from m365_jobs.locks import wait as waiting
 
     progress = Progress()
-    options.tenant, interrupted = tenant, progress.traffic.interrupted
+    options.tenant, interrupted = tenant, progress.stats.interrupted
     with (
         waiting.told_by_ctrl_c(interrupted),
         waiting.unless(interrupted),
@@ -95,6 +95,26 @@ def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose:
         load_all(tenants, options, group, console.say, failed, parallel_tenants)
     console.report_many(group)
     return group.exit_code
+
+
+def verify(
+    since: Annotated[
+        str | None, typer.Option(help="Compare from this date or time on; two years ago if unset. UTC without a zone.")
+    ] = None,
+    tenant: Tenants = None,
+    destination: Destination = None,
+    dataset: Dataset = None,
+    verbose: Verbose = False,
+) -> None:
+    """Compare the history with the API's totals and read again what differs: verify --since 2026-01-01.
+
+    Exits 3 if something stays unproved.
+    """
+    with failures(verbose):
+        begin = moment("--since", since)
+        from m365_jobs.cli.verify import run
+
+        raise typer.Exit(run(begin, tenant or (), destination, dataset))
 
 
 def demo(

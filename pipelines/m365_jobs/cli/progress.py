@@ -25,11 +25,7 @@ PLAIN_INTERVAL = 5.0
 
 def progress_of_one(progress: Progress) -> str:
     """How far a load is, in one line."""
-    if not progress.partitions:
-        return f"Starting: {_traffic([progress])}"
-    done = progress.partitions_done == progress.partitions
-    partitions = f"{progress.partitions_done}/{progress.partitions} partitions"
-    return f"{'Writing' if done else 'Reading'}: {partitions}, {_traffic([progress])}"
+    return f"{'Reading' if progress.reading else 'Writing'}: {_traffic([progress])}"
 
 
 def progress_of_many(group: Group) -> str:
@@ -41,8 +37,8 @@ def progress_of_many(group: Group) -> str:
 
 def _traffic(loads: Iterable[Progress]) -> str:
     loads = list(loads)
-    jobs, requests = sum(one.jobs for one in loads), sum(one.traffic.attempts for one in loads)
-    throttled = sum(one.traffic.throttled for one in loads)
+    jobs, requests = sum(one.jobs for one in loads), sum(one.stats.attempts for one in loads)
+    throttled = sum(one.stats.throttled for one in loads)
     return f"{jobs:,} jobs, {requests:,} requests" + (f", throttled {throttled:,}x" if throttled else "")
 
 

@@ -94,7 +94,7 @@ class Finding:
     rule: str
     problem: str
     jobs: int
-    example: str
+    example: str | None
     found_at: datetime
 
     def __str__(self) -> str:

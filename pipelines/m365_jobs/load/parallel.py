@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+import dlt
 from avepoint_m365 import Progress
 from avepoint_m365.exceptions import InterruptedLoadError
 
@@ -14,7 +15,9 @@ from m365_jobs.config.tenants import Tenant
 from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
 from m365_jobs.load.run import Options, load
 from m365_jobs.load.summary import Summary
-from m365_jobs.locks.base import Busy, Say, refuse_age
+from m365_jobs.load.unchanged import LogRows, Rows, write_now
+from m365_jobs.locks.base import Busy, Lease, Say, refuse_age
+from m365_jobs.locks.pipeline_folder import writing_turn
 from m365_jobs.locks.wait import unless
 from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
 
@@ -76,12 +79,18 @@ def load_all(
     if options.min_age and not options.file:
         refuse_age(options.min_age, destination_type(options.destination))
 
+    def write(pipeline: dlt.Pipeline, rows: Rows) -> None:
+        with writing_turn(pipeline, Lease(), say):
+            write_now(pipeline, rows)
+
+    options = replace(options, log=LogRows(write))
+
     def one(tenant: Tenant) -> Outcome:
         def tell(text: str) -> None:
             say(f"{tenant.name}: {text}")
 
         try:
-            with unless(group.progress[tenant.name].traffic.interrupted):
+            with unless(group.progress[tenant.name].stats.interrupted):
                 summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
             outcome = Outcome(tenant.name, summary=summary)
         except Busy as busy:
@@ -91,7 +100,7 @@ def load_all(
             failed(error)
             outcome = Outcome(tenant.name, failure=explain(error))
         # What was read is not needed any more, and there may be hundreds of tenants.
-        group.progress[tenant.name].results = []
+        group.progress[tenant.name].begin_chunk()
         group.outcomes.append(outcome)
         return outcome
 
@@ -101,10 +110,12 @@ def load_all(
                 list(pool.map(one, tenants))
             except KeyboardInterrupt:
                 for progress in group.progress.values():
-                    progress.traffic.interrupted.set()
+                    progress.stats.interrupted.set()
                 say("Interrupted; each tenant ends with the request or the write that it is at.")
                 raise InterruptedLoadError from None
     finally:
+        assert options.log is not None
+        options.log.flush()
         # Ctrl+C may come between the start of a thread and the pool's note of it.
         for thread in threading.enumerate():
             if thread.name.startswith(THREADS) and thread.is_alive():

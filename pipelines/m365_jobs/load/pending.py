@@ -78,7 +78,7 @@ def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> No
     """Forgets cursors whose rows are gone. dlt's ``drop`` of a single resource takes the tables of all partitions and
     tenants with it, but no cursor but its own."""
     sources = pipeline.state.get("sources", {})
-    if not sources.get(contract.SCHEMA, {}).get("resources") or _was_loaded(pipeline, tenant):
+    if not sources.get(contract.SCHEMA) or _was_loaded(pipeline, tenant):
         return
     say(f"The warehouse no longer holds what was loaded before of {tenant}; reading everything again.")
     with pipeline.managed_state() as state:

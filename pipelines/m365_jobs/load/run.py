@@ -1,10 +1,10 @@
-"""One load from start to end: what was left over, what is new, and what to say of it."""
+"""One load from start to end: pending packages, what is new, and the record of it."""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,21 +15,27 @@ from uuid import uuid4
 import dlt
 import pyarrow as pa
 from avepoint_m365 import Progress, avepoint_m365
+from avepoint_m365.state import SourceState
 from dlt.destinations.exceptions import DatabaseException
+from dlt.extract import DltResource
+from dlt.extract.incremental.context import TimeIntervalContext, get_interval_context
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs import marts
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.errors.explain import UsageError, explain
 from m365_jobs.load import data_checks, pending
+from m365_jobs.load.companions import CompanionLoad
+from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.load.run_log import Backlog, Run, failed, resource
-from m365_jobs.load.summary import Summary, compare, incomplete
+from m365_jobs.load.summary import Summary
+from m365_jobs.load.unchanged import LogRows, log_rows, write_now
 from m365_jobs.locks.base import Busy, Lease, Say, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, writing_turn
-from m365_jobs.warehouse import contract as destinations
+from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 
-SLICE_JOBS = 100_000
+CHUNK_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
 
 
@@ -42,13 +48,17 @@ class Options:
     destination: str | None = None
     dataset: str | None = None
     file: Path | None = None
-    """A DuckDB file that goes before any destination; the demo's."""
+    """A DuckDB file in place of any destination; the demo's."""
     tenant: Tenant | None = None
-    """Whose settings go before those of the section above; the one that the configuration names where unset."""
+    """Whose settings override those of the main section; the configured tenant if unset."""
+    verify_since: datetime | None = None
+    """Compare the history from here on with the API instead of loading what is new."""
     source: dict[str, Any] = field(default_factory=dict)
-    """Settings of the source that go before all of these; the demo's."""
+    """Settings of the source that override all others; the demo's."""
     min_age: timedelta | None = None
-    """Has a load raise ``Busy`` where another is at the tenant, or ended less than this ago; without, it waits."""
+    """Raise ``Busy`` if another worker loads the tenant, or did so less than this ago; without it, wait."""
+    log: LogRows | None = None
+    """Collects the log rows of tenants with nothing new, to be written together; each is written at once without it."""
 
     def __post_init__(self) -> None:
         if self.until is not None and self.since is None:
@@ -58,12 +68,12 @@ class Options:
 
 
 def load(options: Options, progress: Progress, say: Say) -> Summary:
-    """Loads what is new, or the range of a backfill, and records the run.
+    """Load what is new, or the range of a backfill, and record the run.
 
     Raises:
         Exception: whatever went wrong, after it was recorded; see ``errors.explain``.
     """
-    # Arrow's own memory pool keeps what a slice no longer needs: 460 MB at most for 100,000 jobs instead of 380.
+    # Arrow's own memory pool keeps what a chunk no longer needs: 460 MB at most for 100,000 jobs instead of 380.
     pa.set_memory_pool(pa.system_memory_pool())
     named = options.tenant.name if options.tenant else warehouse.configured_tenant()
     tenant = str(options.source.get("tenant") or named)
@@ -79,7 +89,8 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
         loading = _Loading(options, progress, say, pipeline, lease, backlog, writing, started_at, summary)
         try:
             loading.load()
-            destinations.finish(pipeline, tenant, say, protection)
+            if summary.wrote or options.log is None:
+                contract.finish(pipeline, tenant, say, protection, summary.wrote)
             return summary
         except Busy:
             raise
@@ -91,7 +102,7 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
 
 @dataclass
 class _Loading:
-    """One load under way."""
+    """One load in progress."""
 
     options: Options
     progress: Progress
@@ -100,106 +111,163 @@ class _Loading:
     lease: Lease
     backlog: Backlog
     writing: ExitStack
-    """Keeps others from the warehouse from the moment that a slice is to be written, until the next is to be read."""
+    """Keeps others from the warehouse from the moment that a chunk is to be written, until the next is to be read."""
     started_at: datetime
     summary: Summary
+    companions: CompanionLoad = field(init=False)
 
     def load(self) -> None:
-        """All of it, slice by slice, but for what makes reading fast; ``writing`` then still keeps others out."""
+        """Load chunk by chunk; ``writing`` still keeps others out at the end."""
         began = time.monotonic()
-        # Made once before anything else, so that a wrong setting is told before the warehouse is touched.
+        # Made before anything else, so that a wrong setting is reported before the warehouse is touched.
         source = self._source()
         self.lease.take(self.options.min_age, LOCK_WAIT, self.say)
         divisor = pending.chunk_divisor(self.pipeline)
-        self._see_to_leftovers()
+        self._finish_pending()
         if divisor != pending.chunk_divisor(self.pipeline):
             source = self._source()
-        self._load_slice(source)
-        while self.progress.cut_at is not None:
+        companions = self._companions()
+        self._load_chunk(source, companions)
+        while self.progress.chunk_end is not None:
             pending.mark(self.pipeline)
             self.writing.close()
-            until = f"{self.progress.cut_at:%Y-%m-%d %H:%M} UTC"
-            self.say(f"Loaded up to {until}, {self.progress.jobs:,} jobs so far; going on.")
-            # What was read of a slice is held in circles, which Python breaks up by their number, not by what they
+            until = f"{self.progress.chunk_end:%Y-%m-%d %H:%M} UTC"
+            self.say(f"Loaded up to {until}, {self.progress.jobs:,} jobs so far. Continuing.")
+            # What was read of a chunk is held in circles, which Python breaks up by their number, not by what they
             # hold.
             del source
-            self.progress.results = []
+            self.progress.begin_chunk()
             gc.collect()
             source = self._source()
-            self._load_slice(source)
-        self.summary.requests = self.progress.traffic.attempts
+            self._load_chunk(source)
+        self.summary.requests = self.progress.stats.attempts
         self.summary.seconds = time.monotonic() - began
 
     def _source(self) -> Any:
         own = self.options.tenant.settings if self.options.tenant else {}
-        return avepoint_m365(
+        source = avepoint_m365(
             **{**own, **self.options.source},
             since=self.options.since,
             until=self.options.until,
-            slice_jobs=max(SLICE_JOBS // pending.chunk_divisor(self.pipeline), 1),
+            chunk_jobs=max(CHUNK_JOBS // pending.chunk_divisor(self.pipeline), 1),
             run_id=self.summary.run_id,
             progress=self.progress,
+            verify_since=self.options.verify_since,
+            lookup=WarehouseLookup(self.pipeline, self.summary.tenant, self.say),
         )
+        # The extraction is made with the resources.
+        _ = source.resources
+        return source
 
-    def _see_to_leftovers(self) -> None:
+    def _finish_pending(self) -> None:
         with writing_turn(self.pipeline, self.lease, self.say):
-            left_since = pending.finish(self.pipeline, self.say)
+            pending_since = pending.finish(self.pipeline, self.say)
             pending.start_over_without_rows(self.pipeline, self.summary.tenant, self.say)
-            if left_since:
-                self._check(left_since)
+            if pending_since:
+                self._check(pending_since)
 
-    def _load_slice(self, source: Any) -> None:
+    def _companions(self) -> list[DltResource]:
+        """Return the companions that are due; a backfill asks for none."""
+        own = self.options.tenant.settings if self.options.tenant else {}
+        settings = {**own, **self.options.source}
+        self.companions = CompanionLoad(self.pipeline, self.summary.tenant, settings, self.progress.stats)
+        is_range = self.options.since is not None or self.options.verify_since is not None
+        return [] if is_range else self.companions.resources()
+
+    def _load_chunk(self, source: Any, companions: Sequence[DltResource] = ()) -> None:
+        if not companions and self._read_and_record_nothing_new():
+            return
+        self.summary.wrote = True
         since = datetime.now(UTC)
-        source.resources.add(resource(self._rows()), data_checks.resource([]))
-        destinations.prepare(source, self.pipeline)
-        self.pipeline.extract(source, loader_file_format=destinations.file_format(self.pipeline))
+        source.resources.add(*companions, resource(self._rows()), data_checks.resource([]))
+        contract.prepare(source, self.pipeline)
+        self.pipeline.extract(source, loader_file_format=contract.file_format(self.pipeline))
         with threads:
             # Before anything is locked: only then is it known whether tables have to be made.
             self.pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed, and opening
         # and closing it takes longer than most of what is done in between.
         self.writing.enter_context(writing_turn(self.pipeline, self.lease, self.say))
-        compare(self.summary, self.pipeline, self.progress)
+        self.summary.add(self.progress)
         self.pipeline.load()
         self.backlog.clear()
-        brought = [ids for one in self.progress.results for ids in one.jobs["id"].chunks]
-        self._check(since, pa.chunked_array(brought, pa.string()))
+        outcome = self.progress.outcome
+        assert outcome is not None
+        self._check(since, outcome.jobs["id"])
+
+    def _read_and_record_nothing_new(self) -> bool:
+        """Read the chunk; if there is nothing to write but the record of it, write that without a dlt run.
+
+        Returns:
+            Whether the load is done. Otherwise dlt is handed what was read.
+        """
+        extraction, context = self.progress.extraction, get_interval_context() or TimeIntervalContext()
+        assert extraction is not None
+        if context.allow_external_schedulers and context.interval:
+            return False
+        name, scope = contract.SCHEMA, extraction.options.scope
+        before = SourceState.load(self.pipeline.state.get("sources", {}).get(name, {}), scope)
+        outcome = extraction.read(before)
+        self.progress.end_chunk(outcome)
+        self.progress.ready = outcome
+        if outcome.has_rows or outcome.state != before or outcome.chunk_end or self.backlog.rows():
+            return False
+        self.summary.add(self.progress)
+        rows = log_rows(outcome, self._run(), self.summary)
+        if self.options.log is not None:
+            self.options.log.add(self.pipeline, rows)
+            return True
+        self.writing.enter_context(writing_turn(self.pipeline, self.lease, self.say))
+        write_now(self.pipeline, rows)
+        return True
 
     def _rows(self) -> Iterator[Run | None]:
-        """Failed runs that wait, then, in the last slice, this run, once all partitions are read."""
+        """Yield waiting rows of failed runs, then, in the last chunk, the row of this run, once all is read."""
         yield from self.backlog.rows()
-        while not self.progress.results:
+        while self.progress.outcome is None or not self.companions.finished:
             yield None
-        self.summary.incomplete += incomplete(self.progress)
-        if self.progress.cut_at is None:
-            yield Run(
-                run_id=self.summary.run_id,
-                tenant=self.summary.tenant,
-                started_at=self.started_at,
-                ended_at=datetime.now(UTC),
-                status=self.summary.status,
-                error_kind=None,
-                detail="; ".join(self.summary.incomplete)[:2000] or None,
-                requests=self.progress.traffic.attempts,
-                jobs=self.progress.jobs,
-            )
+        if self.progress.chunk_end is None:
+            self.summary.note_incomplete(self.progress.outcome)
+            self.summary.incomplete += self.companions.incomplete()
+            for note in self.companions.notes():
+                self.say(note)
+            yield self._run()
+
+    def _run(self) -> Run:
+        return Run(
+            run_id=self.summary.run_id,
+            tenant=self.summary.tenant,
+            started_at=self.started_at,
+            ended_at=datetime.now(UTC),
+            status=self.summary.status,
+            error_kind=None,
+            detail="; ".join(self.summary.incomplete)[:2000] or None,
+            requests=self.progress.stats.attempts,
+            jobs=self.progress.jobs,
+        )
 
     def _check(self, since: datetime, read: pa.ChunkedArray | None = None) -> None:
-        """Looks at what was loaded and keeps what is found; a destination that cannot be asked does not fail the load.
-        ``read`` are the ids of the jobs that a slice brought, where they are known."""
+        """Check what was loaded and keep what fails; a destination that cannot be asked does not fail the load.
+
+        ``read`` are the ids of the jobs that a chunk brought; None for what an earlier load left.
+        """
         try:
-            found = data_checks.check(self.pipeline, self.summary.tenant, self.summary.run_id, since, read)
-            if found:
+            failures = data_checks.check(self.pipeline, self.summary.tenant, self.summary.run_id, since, read)
+            failures += self.summary.lasting_failures(datetime.now(UTC))
+            if read is not None:
+                # What an earlier load left is checked before the companions are looked at.
+                failures += [self.summary.failure(*one) for one in self.companions.findings()]
+            if failures:
                 # What they are about is in the warehouse now, and its cursors with it.
                 pending.mark(self.pipeline)
-                self._write(data_checks.resource(found))
+                self._write(data_checks.resource(failures))
         except (DatabaseException, PipelineStepFailed) as error:
             self.say(f"Loaded, but not checked. {explain(error).text}")
         else:
-            self.summary.findings += map(str, found)
+            self.summary.findings += map(str, failures)
 
     def record(self, error: BaseException) -> None:
-        """Keeps a row of a run that failed, and writes it where the destination is not what failed."""
+        """Keep a row of a run that failed, and write it if the destination is not what failed."""
         why, summary = explain(error), self.summary
         self.backlog.add(failed(summary.run_id, summary.tenant, self.started_at, datetime.now(UTC), why, self.progress))
         if why.kind not in ("destination", "config"):
@@ -207,7 +275,7 @@ class _Loading:
                 self._record_failures()
 
     def _record_failures(self) -> None:
-        """Writes waiting rows of failed runs; where that fails as well, they go on waiting."""
+        """Write waiting rows of failed runs; if that fails as well, they keep waiting."""
         if self.pipeline.has_pending_data:
             return
         try:
@@ -217,7 +285,7 @@ class _Loading:
             self.say(f"The failed run will be recorded with the next load: {explain(error).text}")
 
     def _write(self, rows: Any) -> None:
-        """Loads the rows of a single resource into the schema of our tables."""
-        name = destinations.SCHEMA
+        """Load the rows of a single resource into the schema of our tables."""
+        name = contract.SCHEMA
         schema = self.pipeline.schemas[name] if name in self.pipeline.schema_names else dlt.Schema(name)
-        self.pipeline.run(destinations.prepare(rows, self.pipeline), schema=schema)
+        self.pipeline.run(contract.prepare(rows, self.pipeline), schema=schema)

@@ -39,7 +39,7 @@ class Run:
 
 def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, why: Failure, done: Progress) -> Run:
     """The row of a run that ended with an error."""
-    return Run(run_id, tenant, started_at, ended_at, "failed", why.kind, why.text, done.traffic.attempts, done.jobs)
+    return Run(run_id, tenant, started_at, ended_at, "failed", why.kind, why.text, done.stats.attempts, done.jobs)
 
 
 def resource(rows: Iterator[Run | None]) -> DltResource:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
-import dlt
-import pyarrow as pa
-import pyarrow.compute as pc
 from avepoint_m365 import Progress
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from avepoint_m365.extract.listing import Listing
+from avepoint_m365.extract.options import Finding, Outcome, Reconciliation
 
 from m365_jobs.errors.explain import INCOMPLETE
-from m365_jobs.warehouse.reader import open_in_load
+from m365_jobs.load.data_checks import Finding as CheckFailure
 
 
 @dataclass
@@ -31,66 +28,63 @@ class Summary:
     states: Counter[str] = field(default_factory=Counter)
     incomplete: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    lasting: dict[str, Finding] = field(default_factory=dict)
+    wrote: bool = False
     requests: int = 0
     retries: int = 0
     seconds: float = 0.0
+    periods: list[Reconciliation] = field(default_factory=list)
+    """Comparisons with the API's totals."""
 
     @property
     def status(self) -> str:
-        """As in ``load_runs``."""
+        """Return the status as in ``load_runs``."""
         return "incomplete" if self.incomplete else "complete"
 
     @property
     def exit_code(self) -> int:
-        """0, or 3 where some partition could not be proved complete."""
+        """Return 0, or 3 if some listing could not be proved complete."""
         return INCOMPLETE if self.incomplete else 0
 
+    def add(self, progress: Progress) -> None:
+        """Add what a chunk brought."""
+        outcome = progress.outcome
+        assert outcome is not None
+        self.new += len(outcome.new)
+        self.changed += outcome.jobs.num_rows - len(outcome.new)
+        self.unchanged += outcome.unchanged
+        self.states.update(outcome.states)
+        self.retries += sum(listing.retries for listing in outcome.listings)
+        # A later chunk counts what earlier ones brought as well.
+        self.lasting |= {finding.rule: finding for finding in outcome.findings}
+        self.note_incomplete(outcome)
+        self.periods += outcome.reconciliations
+        self.incomplete += [_period(one) for one in outcome.reconciliations if one.kind == "verify" and not one.proof]
 
-def incomplete(progress: Progress) -> list[str]:
-    """A line for each listing that could not be proved complete."""
-    return [
-        f"{result.partition}, {listing.job_type.name if listing.job_type else 'all job types'}: "
-        f"{len(listing.ids)} jobs found, {listing.reported_total if listing.reported_total is not None else '?'} "
-        f"reported{f'; the API says: {listing.errors}' if listing.errors else ''}"
-        for result in progress.results
-        for listing in result.listings
-        if not listing.complete
-    ]
+    def note_incomplete(self, outcome: Outcome) -> None:
+        """Keep a line for each listing that could not be proved complete."""
+        lines = [_line(listing) for listing in outcome.listings if not listing.complete]
+        self.incomplete += [line for line in lines if line not in self.incomplete]
 
+    def failure(self, rule: str, problem: str, example: str) -> CheckFailure:
+        """Return a finding of a companion as a row of ``load_check_failures``."""
+        return CheckFailure(self.run_id, self.tenant, rule, problem, 1, example, datetime.now(UTC))
 
-def compare(summary: Summary, pipeline: dlt.Pipeline, progress: Progress) -> None:
-    """Adds up what a slice brought, against what the warehouse holds before it is loaded."""
-    windows = [one.partition.window for one in progress.results]
-    # A range may be of starts, and jobs go on past its end; and what a slice is asked for again from before its start
-    # ended before it.
-    spans = [pc.min_max(one.jobs["finish_time"]).as_py() for one in progress.results]
-    start = min([*(one.begin for one in windows), *(one["min"] for one in spans if one["min"])])
-    end = max([*(one.asked_end for one in windows), *(one["max"] for one in spans if one["max"])])
-    known = _known(pipeline, summary.tenant, start, end)
-    for result in progress.results:
-        jobs = result.jobs
-        for count in pc.value_counts(jobs["state"]).to_pylist():
-            summary.states[str(count["values"])] += count["counts"]
-        held = jobs.filter(pc.is_in(jobs["id"], pa.array(known.keys(), pa.string())))
-        summary.new += jobs.num_rows - held.num_rows
-        columns = (held[name].to_pylist() for name in ("id", "state", "start_time", "finish_time", "duration_hours"))
-        changed = sum(known[job_id] != tuple(job) for job_id, *job in zip(*columns, strict=True))
-        summary.changed += changed
-        summary.unchanged += held.num_rows - changed
-    summary.retries += sum(listing.retries for result in progress.results for listing in result.listings)
+    def lasting_failures(self, found_at: datetime) -> list[CheckFailure]:
+        """Return the findings of the load as rows of ``load_check_failures``."""
+        return [
+            CheckFailure(self.run_id, self.tenant, one.rule, one.problem, one.jobs, one.example, found_at)
+            for one in self.lasting.values()
+        ]
 
 
-def _known(pipeline: dlt.Pipeline, tenant: str, start: datetime, end: datetime) -> dict[str, tuple[Any, ...]]:
-    """What the warehouse says of jobs that ended between ``start`` and ``end`` (UTC) or have not ended."""
-    with open_in_load(pipeline) as reader:
-        try:
-            rows = reader.rows(
-                f"SELECT id, state, start_time, finish_time, duration_hours FROM {reader.table('jobs')} "
-                "WHERE tenant = %s AND (finish_time IS NULL OR finish_time BETWEEN %s AND %s)",
-                tenant,
-                start,
-                end,
-            )
-        except DestinationUndefinedEntity:
-            return {}
-    return {row.pop("id"): tuple(row.values()) for row in rows}
+def _line(listing: Listing) -> str:
+    total = listing.reported_total if listing.reported_total is not None else "?"
+    reason = f"; {listing.detail}" if listing.detail else ""
+    return f"{listing.selection}: {len(listing.ids)} jobs found, {total} reported{reason}"
+
+
+def _period(row: Reconciliation) -> str:
+    start, end = row.period
+    counts = f"API {row.api_total if row.api_total is not None else '?'}, warehouse {row.warehouse_jobs}"
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC: {counts}; {row.detail}"

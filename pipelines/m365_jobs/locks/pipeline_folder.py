@@ -19,6 +19,7 @@ from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.locks.base import Busy, Lease, Say
 from m365_jobs.locks.wait import pause
+from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import kind_of
 
 LOCK_WAIT = 600.0
@@ -75,6 +76,15 @@ def writing_turn(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[Non
         kind.before_writing(pipeline)
         client = stack.enter_context(_connected(pipeline, say)) if kind.stays_connected else None
         stack.enter_context(lease.writing(client))
+        yield
+
+
+@contextmanager
+def file_open(pipeline: dlt.Pipeline, say: Say) -> Iterator[None]:
+    """Keep a DuckDB file open for questions of a load outside its turn to write, once no other program has it open."""
+    with ExitStack() as stack:
+        if warehouse.duckdb_file(pipeline):
+            stack.enter_context(_connected(pipeline, say))
         yield
 
 

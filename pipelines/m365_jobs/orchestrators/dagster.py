@@ -24,7 +24,7 @@ from m365_jobs import marts
 from m365_jobs.config import tenants
 from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import explain
-from m365_jobs.health.evaluate import evaluate
+from m365_jobs.health.evaluate import evaluate, partition_label
 from m365_jobs.load.run import Options, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.locks.pipeline_folder import LOCK_POLL, LOCK_WAIT
@@ -126,7 +126,7 @@ class Place:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Summary:
-        """Loads one tenant as ``m365-jobs load`` does: with its lock, slices, records and checks.
+        """Loads one tenant as ``m365-jobs load`` does: with its lock, chunks, records and checks.
 
         Raises:
             Failure: with the paragraph that the command line prints; not to be retried where that is no use.
@@ -298,7 +298,10 @@ def _checked(place: Place, summary: Summary) -> list[dg.AssetCheckResult]:
     wrong = {
         "complete": summary.incomplete,
         "data": summary.findings,
-        "health": [f"{one.kind}: {one.place + ': ' if one.place else ''}{one.text}" for one in health.problems],
+        "health": [
+            ": ".join(filter(None, (one.kind, partition_label(one.tenant, one.location, one.object_type), one.text)))
+            for one in health.problems
+        ],
     }
     return [
         dg.AssetCheckResult(

@@ -102,12 +102,26 @@ def file_format(pipeline: dlt.Pipeline) -> Any:
 
 
 def finish(
-    pipeline: dlt.Pipeline, tenant: str, say: Callable[[str], None], protection: marts.Protection | None = None
+    pipeline: dlt.Pipeline,
+    tenant: str,
+    say: Callable[[str], None],
+    protection: marts.Protection | None = None,
+    wrote: bool = True,
 ) -> None:
-    """What makes reading fast, and the views, once a load is in the warehouse. The rows are right without it, so where
-    the destination refuses, that is said and the load stands. ``protection`` is the configuration's where unset."""
+    """Make what makes reading fast, and the views, once a load is in the warehouse.
+
+    The rows are right without it: if the destination refuses, that is said and the load stands.
+
+    Args:
+        pipeline: The pipeline of the load.
+        tenant: The tenant that was loaded.
+        say: Receives a line for what could not be made.
+        protection: Settings of the views; the configuration's if unset.
+        wrote: Whether the load wrote jobs.
+    """
     try:
-        kind_of(pipeline).after_load(pipeline, tenant)
+        if wrote:
+            kind_of(pipeline).after_load(pipeline, tenant)
     except Exception as error:
         say(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
     try:

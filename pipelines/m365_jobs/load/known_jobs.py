@@ -1,0 +1,105 @@
+"""What the warehouse holds of a tenant, for the source to compare with the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import dlt
+from avepoint_m365.extract.known import KnownJob, OpenJob
+from avepoint_m365.lookup import SqlLookup
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+from m365_jobs.locks.base import Say
+from m365_jobs.locks.pipeline_folder import file_open
+from m365_jobs.warehouse.reader import Reader, open_in_load
+
+COUNTS = {
+    "start": "start_time BETWEEN %s AND %s",
+    "finish": "finish_time BETWEEN %s AND %s",
+    "contained": "start_time >= %s AND finish_time <= %s",
+}
+"""Value of ``RangeFilter`` to the jobs that the API counts in a range. Jobs in progress are not counted: the API may
+count them anywhere, and too low a count costs a reading, too high a one would hide a job."""
+
+
+class WarehouseLookup(SqlLookup):
+    """A lookup in the warehouse of a load.
+
+    All that a load asks after its look is read over one connection: an open DuckDB file keeps other programs out.
+    """
+
+    def __init__(self, pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:
+        super().__init__(self._run, tenant)
+        self._pipeline, self._label, self._say = pipeline, tenant, say
+        self._reader: Reader | None = None
+        self._open_jobs: list[OpenJob] | None = None
+        self._outside: dict[str, tuple[int, str | None]] | None = None
+        self._words: dict[str, int] | None = None
+
+    def jobs(self, ids: Sequence[str]) -> list[KnownJob]:
+        """Return the jobs of the tenant that the warehouse holds among ``ids``."""
+        with self._connected():
+            jobs = super().jobs(ids)
+            self._open_jobs, self._outside = super().open_jobs(), super().outside()
+            self._words = super().state_words()
+        return jobs
+
+    def open_jobs(self) -> list[OpenJob]:
+        """Return the jobs of the tenant that are in progress, oldest start first."""
+        return self._open_jobs if self._open_jobs is not None else super().open_jobs()
+
+    def outside(self) -> dict[str, tuple[int, str | None]]:
+        """Return how many jobs lack a location, an object type and a job type, each with the id of one."""
+        return self._outside if self._outside is not None else super().outside()
+
+    def state_words(self) -> dict[str, int]:
+        """Return the state words that were learned, with their codes."""
+        return self._words if self._words is not None else super().state_words()
+
+    def count(
+        self,
+        start: datetime,
+        end: datetime,
+        range_filter: str | None,
+        location: str | None = None,
+        object_types: Sequence[str] = (),
+    ) -> int | None:
+        """Return how many jobs the API counts in a range (UTC); the fewest of all readings if that is unknown."""
+        conditions = [COUNTS.get(range_filter, COUNTS["finish"])] if range_filter else list(COUNTS.values())
+        with self._connected() as reader:
+            counts = [
+                reader.rows(
+                    f"SELECT count(*) AS jobs FROM {reader.table('jobs')} WHERE tenant = %s AND {condition}"
+                    + (" AND location = %s" if location else "")
+                    + (f" AND object_type IN ({', '.join(['%s'] * len(object_types))})" if object_types else ""),
+                    *(self._label, start, end, *([location] if location else []), *object_types),
+                )[0]["jobs"]
+                for condition in conditions
+            ]
+        return int(min(counts))
+
+    def table(self, name: str) -> str:
+        """Return the qualified name of a table."""
+        return self._reader.table(name) if self._reader is not None else name
+
+    @contextmanager
+    def _connected(self) -> Iterator[Reader]:
+        if self._reader is not None:
+            yield self._reader
+            return
+        with file_open(self._pipeline, self._say), open_in_load(self._pipeline) as reader:
+            self._reader = reader
+            try:
+                yield reader
+            finally:
+                self._reader = None
+
+    def _run(self, template: str) -> list[tuple[Any, ...]]:
+        with self._connected() as reader:
+            try:
+                return [tuple(row.values()) for row in reader.rows(self.qualify(template))]
+            except DestinationUndefinedEntity:
+                return []
