@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 import m365_jobs.load.run as loading
 import pytest
@@ -136,7 +137,7 @@ def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
 
     def load(options: loading.Options, progress: Progress, say: Callable[[str], None]) -> None:
         assert options.tenant
-        assert progress.traffic.interrupted.wait(60)
+        assert progress.stats.interrupted.wait(60)
         if options.tenant.name == "fabrikam":
             # Long enough for the others to have gone, if they do.
             threading.Event().wait(0.5)
@@ -199,23 +200,40 @@ def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator,
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 
-def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_comparison(
+def test_a_load_waits_for_a_program_that_takes_the_file_while_the_api_is_read(simulator: Simulator, desk: Sit) -> None:
+    """What the load asked the warehouse of the jobs that it had read failed at once: a dashboard was enough."""
+    user, gate = desk(simulator), Gate()
+    user.run("load")
+    simulator.world.advance(timedelta(hours=8))
+    simulator.fault = gate
+    load = start(user, "load")
+    assert gate.reached.wait(60)
+    with reader(user.folder / "m365_warehouse.duckdb") as program:
+        gate.open.set()
+        line_with(load, "Another program has the warehouse open; waiting")
+        program.kill()
+        said = load.communicate(timeout=120)
+    assert load.returncode == 0, said
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+
+
+def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_write(
     simulator: Simulator, desk: Sit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user, compare, others = desk(simulator), loading.compare, []
+    user, write, others = desk(simulator), dlt.Pipeline.load, []
 
-    def compare_while_another_tries(*arguments: Any) -> None:
+    def write_while_another_tries(*arguments: Any, **named: Any) -> Any:
         file = str(user.folder / "m365_warehouse.duckdb")
         code = "import duckdb, sys; duckdb.connect(sys.argv[1])"
         others.append(subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=False))
-        compare(*arguments)
+        return write(*arguments, **named)
 
     for name, value in user.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(user.folder)
-    monkeypatch.setattr(loading, "compare", compare_while_another_tries)
+    monkeypatch.setattr(dlt.Pipeline, "load", write_while_another_tries)
     loading.load(loading.Options(), Progress(), lambda text: None)
-    assert [in_use(OSError(other.stderr)) for other in others] == [True]
+    assert {in_use(OSError(other.stderr)) for other in others} == {True}
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 

@@ -50,7 +50,7 @@ def world() -> World:
 @pytest.fixture
 def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
-    monkeypatch.setattr(loading, "SLICE_JOBS", 6)
+    monkeypatch.setattr(loading, "CHUNK_JOBS", 6)
     with Simulator(world) as running:
         yield running
 
@@ -145,31 +145,33 @@ def test_rows_are_replaced_as_one_so_that_a_killed_load_takes_none_away(
 
 
 @pytest.mark.parametrize("destination", ["duckdb", "postgres", "filesystem"])
-@pytest.mark.parametrize("after", [1, 4])
+@pytest.mark.parametrize("after", ["a chunk", "a load"])
 def test_what_was_read_for_a_warehouse_that_is_gone_does_not_take_its_place(
-    tmp_path: Path, simulator: Simulator, world: World, monkeypatch: pytest.MonkeyPatch, destination: str, after: int
+    tmp_path: Path, simulator: Simulator, world: World, monkeypatch: pytest.MonkeyPatch, destination: str, after: str
 ) -> None:
-    """Its cursors would be ahead of the rows. The first load breaks off in its second slice, or one after it does."""
+    """Its cursors would be ahead of the rows. The first load breaks off in its second chunk, or one after it does."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     place, load, loads = Place(destination), dlt.Pipeline.load, 0
     given = {"object_types": ["exchange_online", "teams"], "start_date": (START - timedelta(days=3)).isoformat()}
 
-    def breaks_off(pipeline: dlt.Pipeline, *arguments: Any) -> Any:
+    def breaks_off(pipeline: dlt.Pipeline, *arguments: Any, **named: Any) -> Any:
         nonlocal loads
         loads += 1
-        if loads > after:
+        if loads > most:
             raise OSError("the power went")
-        return load(pipeline, *arguments)
+        return load(pipeline, *arguments, **named)
 
+    most = 1 if after == "a chunk" else 1_000
     with database() if destination == "postgres" else contextlib.nullcontext("unused") as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         with monkeypatch.context() as broken:
             broken.setattr(dlt.Pipeline, "load", breaks_off)
-            if after > 1:
+            if after == "a load":
                 place.load(simulator, **given)
                 changes(world)
+                most = loads
             with pytest.raises(OSError, match="the power went"):
                 place.load(simulator, **given)
         if destination == "postgres":

@@ -83,6 +83,7 @@ def sit(place: Path, simulator: Simulator) -> Desk:
     one.set(
         base_url=simulator.base_url,
         token_url=simulator.token_url,
+        include="none",
         credentials__client_id=simulator.client_id,
         credentials__client_secret=simulator.client_secret,
     )

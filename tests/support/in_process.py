@@ -18,7 +18,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.pipeline import PipelineContext
 from m365_jobs.cli.app import main
 
-OUTSIDE = ("DLT_CONFIG_FOLDER", "PYTHONPATH", "M365_JOBS_KILL_AT")
+OUTSIDE = ("DLT_CONFIG_FOLDER", "PYTHONPATH", "M365_JOBS_KILL_AT", "DLT_ALLOW_EXTERNAL_SCHEDULERS")
 """Variables that are read while Python or dlt starts. A command with one of them needs its own process."""
 
 

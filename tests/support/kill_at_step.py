@@ -34,7 +34,7 @@ class Outcome:
     steps: int = 0
     said: list[str] = field(default_factory=list)
     cursors: dict[str, Any] = field(default_factory=dict)
-    """For each resource its cursor and the oldest job that it follows."""
+    """For each scope its cursor and the oldest job that it follows."""
 
 
 class _Steps:
@@ -118,11 +118,8 @@ def _load(folder: Path, options: loading.Options, steps: _Steps, write: int) -> 
         os.environ["DLT_DATA_DIR"] = str(folder / "dlt")
         steps.watch()
         code = loading.load(options, Progress(), said.append).exit_code
-        resources = dlt.current.pipeline().state["sources"]["avepoint_m365"]["resources"]
-        cursors = {
-            name: (str(one["incremental"]["finish_time"]["last_value"]), one.get("oldest_open"))
-            for name, one in resources.items()
-        }
+        looks = dlt.current.pipeline().state["sources"]["avepoint_m365"]["looks"]
+        cursors = {scope: [one.get("cursor"), one.get("oldest_open")] for scope, one in looks.items()}
     except BaseException as error:
         said.append(explain(error).text)
     finally:

@@ -1,5 +1,6 @@
 """What the warehouse says, and what it should say, in one form that can be compared whole."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import duckdb
 from avepoint_m365.settings import JobType, ObjectType
 from avepoint_simulator import World
+
+OBJECT_TYPES = {int(known): known.name for known in ObjectType}
+JOB_TYPES = {int(known): known.name for known in JobType}
 
 
 def in_warehouse(file: Path, tenant: str = "default") -> dict[str, Any]:
@@ -34,16 +38,21 @@ def end_of_day(moment: datetime) -> datetime:
     return midnight if midnight == moment else midnight + timedelta(days=1)
 
 
-def on_server(world: World, with_location: bool) -> dict[str, Any]:
-    """The same, from what the simulator knows, computed without the code under test."""
+def on_server(world: World, locations: bool | Collection[str]) -> dict[str, Any]:
+    """Return the same, from what the simulator knows, computed without the code under test.
+
+    ``locations``: those that are asked for, or whether all are; a job of another has none. Neither has a job of an
+    unknown object type or job type one of these.
+    """
+    listed = {job.location for job in world.visible()} if locations is True else locations or ()
     truth = {}
     for job in world.visible():
         done = job.finished(world.now)
         assert job.finish is not None
         truth[job.id] = (
-            job.location if with_location else None,
-            ObjectType(job.object_type).name,
-            JobType(job.job_type).name,
+            job.location if job.location in listed else None,
+            OBJECT_TYPES.get(job.object_type),
+            JOB_TYPES.get(job.job_type),
             job.final_state if done else "In Progress",
             job.start.timestamp(),
             job.finish.timestamp() if done else None,

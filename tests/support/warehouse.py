@@ -35,6 +35,7 @@ class Place:
             "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
             "base_url": simulator.base_url,
             "token_url": simulator.token_url,
+            "include": "none",
             **settings,
         }
         self.said.clear()

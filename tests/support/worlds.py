@@ -11,6 +11,7 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
         "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
         "base_url": simulator.base_url,
         "token_url": simulator.token_url,
+        "include": "none",
         **more,
     }
 

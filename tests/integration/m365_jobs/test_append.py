@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from avepoint_m365 import rows as schemas
+from avepoint_m365.schema import LOAD_AUDIT
 from avepoint_simulator import Simulator, make_world
 from m365_jobs.warehouse.append import append_rows
 
@@ -79,7 +79,7 @@ def test_rows_that_are_appended_twice_are_there_once(place: Place) -> None:
 def test_many_tenants_are_written_at_once(place: Place) -> None:
     load_once(place)
     tenants = [f"tenant {number}" for number in range(300)]
-    audit = pa.Table.from_pylist([audit_row(name) for name in tenants], schema=schemas.AUDIT)
+    audit = pa.Table.from_pylist([audit_row(name) for name in tenants], schema=LOAD_AUDIT.arrow)
     assert append_rows(place.pipeline(), {"load_runs": [run_row(name) for name in tenants], "load_audit": audit})
     for table in ("load_runs", "load_audit"):
         count = f"SELECT count(DISTINCT tenant) FROM {table} WHERE run_id = '{RUN}'"

@@ -40,7 +40,7 @@ def jobs() -> Any:
 def load(simulator: Simulator, **more: Any) -> tuple[CompanionLoad, bool]:
     """Load what is due beside a resource of jobs; whether anything was."""
     pipeline = warehouse.open_pipeline("default", "duckdb")
-    loading = CompanionLoad(pipeline, "default", settings(simulator, **more), RequestStats())
+    loading = CompanionLoad(pipeline, "default", settings(simulator, **{"include": "auto", **more}), RequestStats())
 
     source, resources = jobs(), loading.resources()
     source.resources.add(*resources)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from avepoint_m365 import rows as tables
-from avepoint_simulator import Dialect, Simulator, make_world
+from avepoint_simulator import Dialect, SimulatedJob, Simulator, make_world
 from m365_jobs.errors.explain import explain
 
 from tests.support.cli import NOW
@@ -50,6 +51,8 @@ PROMISE = {
     },
 }
 
+START = NOW - timedelta(hours=3)
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +84,8 @@ def test_fields_that_the_api_adds_are_kept_as_json_where_that_is_asked_for(place
     world = make_world(60, seed=52, now=NOW)
     with Simulator(world, dialect=Dialect(extra_fields=True)) as simulator:
         place.load(simulator)
+        # Only new and changed jobs are written.
+        world.advance(timedelta(hours=8))
         place.load(simulator, keep_unknown_fields=True)
         assert place.held() == on_server(world, False)
         kept = place.rows("SELECT unknown_fields FROM jobs WHERE unknown_fields IS NOT NULL")
@@ -96,6 +101,8 @@ def test_a_changed_type_stops_the_load_before_anything_is_written(
     with Simulator(world) as simulator:
         place.load(simulator)
         before = place.rows("SELECT * FROM jobs ORDER BY id")
+        # Only new and changed jobs are written.
+        world.put(SimulatedJob("new", 1, 1, None, START, START + timedelta(hours=1), total=5))
         rows = tables.job_rows
 
         def changed(*arguments: Any) -> pa.Table:

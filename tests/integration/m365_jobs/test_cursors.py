@@ -15,7 +15,7 @@ from typing import Any
 import avepoint_m365
 import duckdb
 import pytest
-from avepoint_m365.extract.extraction import Reading
+from avepoint_m365.extract import look
 from avepoint_simulator import Answer, Asked, SimulatedJob, Simulator
 from avepoint_simulator.tenant import BOUNDS, READINGS
 from dlt.common.configuration.container import Container
@@ -68,7 +68,7 @@ def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
 
     for tenant in ("other", "default"):
         load(tenant)
-    assert re.search(r"jobs_all_exchange_online with 4 table\(s\) and \d resource state", dlt("info"))
+    assert re.search(r"jobs_all_exchange_online with 7 table\(s\) and \d resource state", dlt("info"))
     held = user.query("SELECT tenant, id FROM jobs ORDER BY ALL")
     dlt("drop", what)
     with pytest.raises(duckdb.CatalogException):
@@ -79,11 +79,11 @@ def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
     assert "no longer holds" not in load("other")
 
 
-@pytest.mark.parametrize("slice_jobs", [2, 1000])
+@pytest.mark.parametrize("chunk_jobs", [2, 1000])
 def test_a_scheduler_of_ones_own_says_what_is_loaded(
-    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, slice_jobs: int
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch, chunk_jobs: int
 ) -> None:
-    monkeypatch.setattr(loading, "SLICE_JOBS", slice_jobs)
+    monkeypatch.setattr(loading, "CHUNK_JOBS", chunk_jobs)
     for number in range(8):
         tenant.put(f"job {number}", -1 - 24 * number, -24 * number)
     for day in (5, 3):
@@ -135,22 +135,22 @@ def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, b
 def test_jobs_at_the_edges_of_slices_are_loaded(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch, bounds: str, reading: str
 ) -> None:
-    monkeypatch.setattr(loading, "SLICE_JOBS", 3)
+    monkeypatch.setattr(loading, "CHUNK_JOBS", 3)
     tenant.world.bounds, tenant.world.reading = bounds, reading
     cuts: list[datetime] = []
-    end_of_slice = Reading._end_of_slice
+    find_chunk_end = look.find_chunk_end
 
-    def put_a_job_at_the_edge(reading: Any, partitions: Any) -> Any:
-        cut, probes = end_of_slice(reading, partitions)
+    def put_a_job_at_the_edge(*arguments: Any) -> datetime | None:
+        cut = find_chunk_end(*arguments)
         if cut:
             cuts.append(cut)
             hours = (cut - START).total_seconds() / 3600
             tenant.put(f"starts at cut {len(cuts)}", hours, hours + 1)
             tenant.put(f"ends at cut {len(cuts)}", hours - 1, hours)
             tenant.put(f"goes on past cut {len(cuts)}", hours - 3, hours + 1)
-        return cut, probes
+        return cut
 
-    monkeypatch.setattr(Reading, "_end_of_slice", put_a_job_at_the_edge)
+    monkeypatch.setattr(look, "find_chunk_end", put_a_job_at_the_edge)
     for number in range(9):
         tenant.put(f"job {number}", -130 * number - 2, -130 * number - 1)
     tenant.load()
@@ -235,7 +235,7 @@ def test_an_open_job_that_ended_before_the_newest_finish_is_updated(tenant: Tena
 def test_slices_that_are_read_days_apart_miss_nothing_that_came_between(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "SLICE_JOBS", 4)
+    monkeypatch.setattr(loading, "CHUNK_JOBS", 4)
     for number in range(8):
         tenant.put(f"job {number}", -2 * number - 1, -2 * number)
     tenant.put("long ago", -1000, -999)

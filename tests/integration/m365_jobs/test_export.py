@@ -278,7 +278,7 @@ def test_what_a_first_load_has_loaded_can_be_exported_before_it_is_complete_and_
     here: Place, address: str, monkeypatch: pytest.MonkeyPatch, destination: str
 ) -> None:
     there, world = Place(destination), make_world(300, seed=43, now=NOW, days=10)
-    monkeypatch.setattr(loading, "SLICE_JOBS", 20)
+    monkeypatch.setattr(loading, "CHUNK_JOBS", 20)
     real, loads = dlt.Pipeline.load, []
 
     def breaks(*arguments: Any, **options: Any) -> Any:

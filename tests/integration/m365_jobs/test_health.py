@@ -103,7 +103,7 @@ def short(simulator: Simulator, object_type: str) -> None:
 
     def answer(generation: int, path: str, params: dict[str, str]) -> Answer:
         found = page(generation, path, params)
-        if params["objecttype"] == object_type and found.body["jobs"]:
+        if params.get("objecttype") == object_type and found.body["jobs"]:
             found.body["jobs"].pop()
         return found
 

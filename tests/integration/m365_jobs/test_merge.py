@@ -54,7 +54,7 @@ def test_a_package_that_is_too_large_for_the_destination_is_read_again_in_smalle
     world = make_world(60, seed=7, now=NOW, days=20)
     for job in list(world.visible()):
         world.change(job.id, errors=tuple(JobError(f"{job.id} {n} ".ljust(80_000, "x"), True, "", 1) for n in range(8)))
-    monkeypatch.setattr(loading, "SLICE_JOBS", 60)
+    monkeypatch.setattr(loading, "CHUNK_JOBS", 60)
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG", '{"memory_limit": "90MB", "threads": 1}')
     with Simulator(world) as simulator:
         with pytest.raises(PipelineStepFailed) as failure:

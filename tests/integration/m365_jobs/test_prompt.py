@@ -215,7 +215,7 @@ def test_what_is_offered_fits_the_place() -> None:
     assert offered("SELECT d.s| FROM job_facts f, jobs__backup_details d") == ["successful_number", "skipped_number"]
     assert offered("SELECT nobody.| FROM job_facts f") == []
     assert offered("SELECT ho| FROM open_jobs") == ["hours_open"]
-    assert offered("SELECT ho|") == ["hours", "hours_since_success", "hours_open"]
+    assert offered("SELECT ho|") == ["hours_since_success", "hours_open"]
     assert offered("sel|") == ["select"]
     assert offered("SEL|") == ["SELECT"]
     assert offered("SELECT * FROM jobs WHERE finish_time IS NOT N|") == ["NOT", "NULL", "NULLS", "NOW", "NULLIF"]

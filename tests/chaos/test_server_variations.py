@@ -1,0 +1,16 @@
+"""Variations of the servers of ``tests/integration/test_server_cases.py``."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import VARIATIONS
+from tests.support.servers.bench import play
+from tests.support.servers.form import Case
+
+
+@pytest.mark.parametrize("case", VARIATIONS, ids=str)
+def test_a_server_like_this_loses_mislabels_and_hides_nothing(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(tmp_path, case, monkeypatch)
