@@ -151,7 +151,7 @@ class BulkReader:
             labels.listings.append(backups)
             labels.of |= dict.fromkeys(remaining, JobType.backup.name)
             return labels
-        if labels.ignored and _count(backups) == total:
+        if labels.ignored and (_count(backups) or 0) >= total:
             labels.ignored.add(JOB_TYPES.key(JobType.backup))
             labels.listings.append(backups)
             backups.complete = True

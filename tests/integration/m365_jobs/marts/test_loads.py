@@ -57,7 +57,7 @@ def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
     for view in VIEWS:
         # These tell when a load took place.
         moments = {"fetched_at", "first_seen_at", "complete_until", "last_complete_load_at", "last_load_at"}
-        moments |= {"data_as_of", "hours_since_success", "hours_open", "longest_gap_hours"}
+        moments |= {"data_as_of", "hours_since_success", "hours_open", "longest_gap_hours", "last_restore_age_days"}
         described = next(one for one in marts.views() if one.name == view)
         columns = ", ".join(column.name for column in described.columns if column.name not in moments)
         sql = f"SELECT {columns} FROM {view} ORDER BY ALL"
