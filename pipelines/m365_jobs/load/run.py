@@ -29,11 +29,12 @@ from m365_jobs.load.companions import CompanionLoad
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.load.run_log import Backlog, Run, failed, resource
 from m365_jobs.load.summary import Summary
-from m365_jobs.load.unchanged import LogRows, log_rows, write_now
+from m365_jobs.load.unchanged import LogRows, log_rows
 from m365_jobs.locks.base import Busy, Lease, Say, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, writing_turn
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.append import append_rows
 
 CHUNK_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
@@ -218,8 +219,12 @@ class _Loading:
             self.options.log.add(self.pipeline, rows)
             return True
         self.writing.enter_context(writing_turn(self.pipeline, self.lease, self.say))
-        write_now(self.pipeline, rows)
-        return True
+        if append_rows(self.pipeline, rows):
+            return True
+        # A table or column is missing, or the destination has no such way: dlt writes the same rows.
+        self.writing.close()
+        self.summary.forget(self.progress)
+        return False
 
     def _rows(self) -> Iterator[Run | None]:
         """Yield waiting rows of failed runs, then, in the last chunk, the row of this run, once all is read."""

@@ -61,6 +61,16 @@ class Summary:
         self.periods += outcome.reconciliations
         self.incomplete += [_period(one) for one in outcome.reconciliations if one.kind == "verify" and not one.proof]
 
+    def forget(self, progress: Progress) -> None:
+        """Take back what ``add`` added of a chunk that is written in another way."""
+        outcome = progress.outcome
+        assert outcome is not None
+        self.unchanged -= outcome.unchanged
+        self.states.subtract(outcome.states)
+        self.retries -= sum(listing.retries for listing in outcome.listings)
+        self.periods = self.periods[: len(self.periods) - len(outcome.reconciliations)]
+        self.findings.clear()
+
     def note_incomplete(self, outcome: Outcome) -> None:
         """Keep a line for each listing that could not be proved complete."""
         lines = [_line(listing) for listing in outcome.listings if not listing.complete]

@@ -47,7 +47,9 @@ def write_now(pipeline: dlt.Pipeline, rows: Rows) -> None:
     if append_rows(pipeline, rows):
         return
     resources = [
-        dlt.mark.with_hints(pa.Table.from_pylist(new, schema=table(name).arrow), table(name).resource_hints)
+        dlt.mark.with_hints(
+            pa.Table.from_pylist(new, schema=table(name).arrow), table(name).resource_hints, create_table_variant=True
+        )
         for name, new in rows.items()
         if new
     ]

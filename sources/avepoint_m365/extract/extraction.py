@@ -174,6 +174,9 @@ class Reading:
         cursor = self.state.look.cursor
         if self.is_range or self.lookup is None or not all(one.complete for one in look.listings):
             return False
+        if self.state.look.chunk_end is not None:
+            # A later chunk of a long range need not show a job of an earlier one.
+            return False
         finding = checks.another_tenant(known, look.ids, self.lookup, look.window, cursor)
         if finding is None:
             return False
