@@ -8,11 +8,9 @@ from m365_jobs.cli.progress import progress_of_one
 @pytest.mark.parametrize(
     ("progress", "line"),
     [
-        (Progress(), "Starting: 0 jobs, 0 requests"),
-        # Between two slices, before the next is asked for.
-        (Progress(jobs=100_000), "Starting: 100,000 jobs, 0 requests"),
-        (Progress(partitions=12, partitions_done=3, jobs=4_000), "Reading: 3/12 partitions, 4,000 jobs, 0 requests"),
-        (Progress(partitions=12, partitions_done=12), "Writing: 12/12 partitions, 0 jobs, 0 requests"),
+        (Progress(), "Reading: 0 jobs, 0 requests"),
+        (Progress(jobs=4_000), "Reading: 4,000 jobs, 0 requests"),
+        (Progress(jobs=4_000, reading=False), "Writing: 4,000 jobs, 0 requests"),
     ],
 )
 def test_the_line_says_what_is_being_done(progress: Progress, line: str) -> None:
