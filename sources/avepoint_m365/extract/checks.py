@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from avepoint_m365.extract.known import KnownJob, Lookup
-from avepoint_m365.extract.options import ExtractOptions, Finding
+from avepoint_m365.extract.options import Finding
 from avepoint_m365.extract.window import Window
 from avepoint_m365.parse.raw import Unreadable
 from avepoint_m365.parse.values import DETAIL_NAMES, FRAME
@@ -54,7 +54,7 @@ def skew_finding(skew: timedelta) -> Finding:
     return Finding("clock_skew", f"times of the server: this machine's clock is {hours:,.0f} hours {word} it", 0)
 
 
-def unreadable_findings(problems: Collection[Unreadable], options: ExtractOptions) -> list[Finding]:
+def unreadable_findings(problems: Collection[Unreadable]) -> list[Finding]:
     """Return one finding for each field with values in a form that is not known."""
     by_field: dict[str, list[Unreadable]] = {}
     for problem in problems:

@@ -69,13 +69,11 @@ class Labels:
         of: Job id to label.
         listings: The listings that were read, failed ones included.
         ignored: Keys of filters that were seen to have no effect.
-        honored: Whether some filter was seen to have an effect.
     """
 
     of: dict[str, str] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
-    honored: bool = False
 
     @property
     def failed(self) -> bool:
@@ -178,7 +176,6 @@ def apply_labels(
         if value in sets and value not in without_effect:
             for job_id in sets[value]:
                 labels.of.setdefault(job_id, dimension.label(value))
-    labels.honored |= any(evidence.whole - ids for value, ids in sets.items() if value not in without_effect)
 
 
 def unfiltered(dimension: Dimension, sets: Mapping[Any, set[str]], evidence: Evidence) -> set[Any]:

@@ -195,7 +195,7 @@ class Reading:
         missing = frozenset().union(*(page.missing_fields for page in pages))
         unreadable = [problem for page in pages for problem in page.unreadable]
         self.findings += checks.missing_findings(missing, known)
-        self.findings += checks.unreadable_findings(unreadable, self.options)
+        self.findings += checks.unreadable_findings(unreadable)
         for listing in listings:
             problems = [problem for page in listing.pages for problem in page.unreadable]
             if problems and listing.detail is None:

@@ -37,20 +37,16 @@ class Labelling:
         of: Labels by job id: those that the warehouse knows, filled with what the listings told.
         listings: The listings that told it.
         ignored: Filters that were seen to have no effect.
-        honored: Dimensions of which some filter was seen to have an effect.
     """
 
     of: dict[str, JobLabels] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
-    honored: set[str] = field(default_factory=set)
 
     def add(self, dimension: str, labels: Labels) -> None:
         """Fill the labels that are missing in one dimension."""
         self.listings += labels.listings
         self.ignored |= labels.ignored
-        if labels.honored:
-            self.honored.add(dimension)
         for job_id, label in labels.of.items():
             known = self.of.get(job_id, NO_LABELS)
             if getattr(known, dimension) is None:

@@ -15,7 +15,7 @@ from avepoint_m365.endpoints import ParameterSpelling
 from avepoint_m365.extract.bulk import Bulk, BulkReader
 from avepoint_m365.extract.chunks import count, find_chunk_end
 from avepoint_m365.extract.classify import Dimension
-from avepoint_m365.extract.complete import finish_completely, read_completely
+from avepoint_m365.extract.complete import finish_completely
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.detect import hides_history, longest_honest_range
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
@@ -264,14 +264,6 @@ class Looker:
 
     def _probe(self, selection: Selection) -> Callable[[], Listing]:
         return lambda: self._reader.probe(selection)
-
-    def read_again(self, window: Window) -> list[Listing]:
-        """Return the listings of a window, read as a whole."""
-        return [
-            listing
-            for selection in self._selections(window)
-            for listing in read_completely(self._reader, selection, self._limits)
-        ]
 
 
 def _held(started: Sequence[StartedListing]) -> int | None:

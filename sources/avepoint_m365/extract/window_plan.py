@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -97,7 +97,7 @@ def _look_start(options: ExtractOptions, look: LookState, behavior: ApiBehavior)
     cursor = look.cursor
     if cursor is None:
         return begin
-    lag = options.lag + (options.max_open if behavior.may_hide_long_jobs else EDGE * 0)
+    lag = options.lag + (options.max_open if behavior.may_hide_long_jobs else timedelta())
     start = max(cursor - lag - EDGE, begin)
     return min(start, look.oldest_open - EDGE) if look.oldest_open else start
 
