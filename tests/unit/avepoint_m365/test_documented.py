@@ -105,7 +105,7 @@ def test_both_ways_give_the_same(
 def test_pages_together_give_what_each_gives_by_itself(pages: list[list[dict[str, Any]]]) -> None:
     found = [outlined[0] if (outlined := raw({"jobs": jobs})) else RawJobs(jobs, seen_at=1, now=NOW) for jobs in pages]
     together, alone = parse_raw(found), [page.parsed for page in found]
-    assert together.jobs == parse_raw([]).jobs if not alone else pa.concat_tables([page.jobs for page in alone])
+    assert together.jobs == pa.concat_tables([parse_raw([]).jobs, *(page.jobs for page in alone)])
     assert sorted(together.unreadable) == sorted(problem for page in alone for problem in page.unreadable)
     assert together.missing_fields == frozenset().union(*(page.missing_fields for page in alone))
 
