@@ -156,6 +156,6 @@ def copy(
     """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there."""
     with failures(verbose):
         from m365_jobs.cli import progress as console
-        from m365_jobs.load.copy import export as run
+        from m365_jobs.load.copy import copy_tenants
 
-        console.report_copy(run(destination, dataset, console.say, tenant or ()), destination, dataset)
+        console.report_copy(copy_tenants(destination, dataset, console.say, tenant or ()), destination, dataset)

@@ -113,8 +113,8 @@ def check_settings(*, strict: bool) -> None:
     """
     from avepoint_m365.exceptions import ConfigurationError
 
-    from m365_jobs.cli.terminal import say
     from m365_jobs.config.unknown_settings import unknown_settings
+    from m365_jobs.terminal import say
 
     messages = list(unknown_settings())
     if messages and strict:
@@ -130,8 +130,8 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
     ``interrupted`` is the text for Ctrl+C and SIGTERM.
     """
     try:
-        from m365_jobs.cli.terminal import say
         from m365_jobs.config import environment
+        from m365_jobs.terminal import say
         from m365_jobs.warehouse import pipeline as warehouse
 
         environment.clean(say)
@@ -146,8 +146,8 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
 def tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     """Print a failure as one paragraph on stderr, and return the exit code of its kind."""
     from m365_jobs.cli import lifetime
-    from m365_jobs.cli.terminal import say
     from m365_jobs.errors.explain import INTERRUPTED, explain
+    from m365_jobs.terminal import say
 
     if verbose:
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from m365_jobs.cli.terminal import say, width
-from m365_jobs.load.copy import Exported
+from m365_jobs.load.copy import Copied
 from m365_jobs.load.parallel import Group
 from m365_jobs.load.summary import Summary
+from m365_jobs.terminal import say, width
 
 __all__ = ["progress_of_many", "progress_of_one", "report", "report_copy", "report_many", "say", "watch", "width"]
 
@@ -128,7 +128,7 @@ def report(summary: Summary) -> None:
     say(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
 
 
-def report_copy(done: Exported, destination: str, dataset: str | None) -> None:
+def report_copy(done: Copied, destination: str, dataset: str | None) -> None:
     """Print the summary of a copy, with the command that loads there from now on."""
     for tenant, rows in done.rows.items():
         say(f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + ".")

@@ -39,8 +39,8 @@ def status(
 ) -> None:
     """Cursors, last loads, completeness, open jobs and rows."""
     with failures(verbose):
-        from m365_jobs.cli.terminal import say
         from m365_jobs.health.status import read, tables
+        from m365_jobs.terminal import say
 
         found = read(destination, dataset, tenant or (), wait, say)
         if format is Format.json:
@@ -70,9 +70,9 @@ def health(
     """Is everything protected? Exits 4 where it is not, or where that cannot be said."""
     with failures(verbose):
         check_settings(strict=strict)
-        from m365_jobs.cli.terminal import say
         from m365_jobs.health import output
         from m365_jobs.health.evaluate import evaluate
+        from m365_jobs.terminal import say
         from m365_jobs.warehouse import pipeline as warehouse
 
         pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
@@ -136,7 +136,7 @@ def query(
     if sql is not None and file is not None:
         raise typer.BadParameter("Give the SQL or --file, not both.")
     with failures(verbose):
-        from m365_jobs.cli.terminal import say
+        from m365_jobs.terminal import say
         from m365_jobs.warehouse import pipeline as warehouse
 
         if isinstance(sys.stdout, TextIOWrapper):
@@ -156,8 +156,8 @@ def query(
 
 
 def _print_rows(found: Any, format: RowFormat) -> None:
+    from m365_jobs import terminal as console
     from m365_jobs.cli import tables
-    from m365_jobs.cli import terminal as console
 
     if format is RowFormat.csv:
         tables.write_csv(found, sys.stdout)

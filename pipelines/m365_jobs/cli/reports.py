@@ -58,8 +58,8 @@ def report(
     if (path is None) == (each_tenant is None):
         raise typer.BadParameter("Give the file to write, or --each-tenant DIR.")
     with failures(verbose):
-        from m365_jobs.cli.terminal import say
         from m365_jobs.reports import needs_extra
+        from m365_jobs.terminal import say
 
         with needs_extra():
             from m365_jobs.reports import report

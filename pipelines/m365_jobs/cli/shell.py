@@ -17,7 +17,7 @@ from prompt_toolkit.output.defaults import create_output
 from sqlglot.errors import SqlglotError
 
 from m365_jobs.cli.completer import Words, documented, held
-from m365_jobs.cli.terminal import say
+from m365_jobs.terminal import say
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.query import Answer, answer
 from m365_jobs.warehouse.reader import dialect, open_reader

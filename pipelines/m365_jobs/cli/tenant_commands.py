@@ -20,8 +20,8 @@ def remove(
 ) -> None:
     """Delete a tenant's rows, cursors, lease and alerts: m365-jobs tenant remove contoso --yes."""
     with failures(verbose):
+        from m365_jobs import tenant_change
         from m365_jobs.cli.progress import say
-        from m365_jobs.load import tenant_change
 
         pipeline = _pipeline(destination, dataset)
         shown = tenant_change.preview(pipeline, tenant)
@@ -42,8 +42,8 @@ def rename(
 ) -> None:
     """Give a tenant's rows, cursors, lease and alerts another name: m365-jobs tenant rename contoso fabrikam --yes."""
     with failures(verbose):
+        from m365_jobs import tenant_change
         from m365_jobs.cli.progress import say
-        from m365_jobs.load import tenant_change
 
         pipeline = _pipeline(destination, dataset)
         shown = tenant_change.preview(pipeline, tenant)

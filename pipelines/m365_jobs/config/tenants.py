@@ -18,8 +18,8 @@ from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedExcept
 from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
 
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.errors.exceptions import UsageError
-from m365_jobs.warehouse.pipeline import configured_tenant
 
 TENANTS = f"{SECTION}.tenants"
 

@@ -21,7 +21,7 @@ from m365_jobs.health.output import in_lines
 from m365_jobs.health.preflight import expiries
 from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import lake
+from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.reader import Reader
 from m365_jobs.warehouse.target import READER_WAIT, Notify
 from m365_jobs.warehouse.tenant_scope import Scope, open_scope
@@ -160,7 +160,7 @@ def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tu
 
 def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
     """The state that the warehouse holds of a pipeline, as dlt wrote it."""
-    if lake.is_lake(pipeline):
+    if lake_tables.is_lake(pipeline):
         with pipeline.destination_client() as client:
             assert isinstance(client, WithStateSync)
             stored = client.get_stored_state(name)

@@ -16,8 +16,8 @@ from avepoint_m365.companions.base import DENIED, LOADED
 from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
-from m365_jobs.warehouse.destinations import lake
-from m365_jobs.warehouse.destinations.base import SCHEMA
+from m365_jobs.warehouse.contract import SCHEMA
+from m365_jobs.warehouse.destinations import lake, lake_tables
 
 SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
 """Settings of the source that companions go by."""
@@ -47,10 +47,10 @@ class CompanionLoad:
             **{name: value for name, value in self.settings.items() if name in SETTINGS},
             stats=self.stats,
             attempts=self.attempts,
-            versions=self._versions if lake.is_lake(self.pipeline) else None,
+            versions=self._versions if lake_tables.is_lake(self.pipeline) else None,
         )
         resources = list(source.resources.values())
-        if lake.is_lake(self.pipeline):
+        if lake_tables.is_lake(self.pipeline):
             # A lake merges by key alone.
             for resource in resources:
                 table = next(table for table in TABLES if table.name == resource.name)
@@ -66,7 +66,7 @@ class CompanionLoad:
         """Return the rows that are new, and those in force before that are not among them any more."""
         now = datetime.now(UTC)
         scopes, ids = {row["setting_scope"] for row in rows}, {row["id"] for row in rows}
-        stored = lake.open_table(self.pipeline, table.name, self.tenant)
+        stored = lake_tables.open_table(self.pipeline, table.name, self.tenant)
         tables = [] if stored is None else (stored if isinstance(stored, pa.Table) else stored.to_table()).to_pylist()
         current = [
             {name: row[name] for name in table.names}

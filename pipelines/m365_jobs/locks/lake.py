@@ -25,7 +25,7 @@ from dlt.destinations.exceptions import DatabaseTransientException
 from m365_jobs.locks import base as leases
 from m365_jobs.locks.base import KeptLease, Say
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT
-from m365_jobs.warehouse.destinations import lake
+from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.pipeline import pipeline_name
 
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -78,7 +78,10 @@ class LakeLease(KeptLease):
             # Asked here for the thread that renews: dlt reads the configuration for the thread that asks.
             client: Any = self._pipeline.destination_client()
             folder = client.pathlib.join(client.bucket_path, f"{client.dataset_name}_leases", self._name)
-            self._place = {"table_uri": client.make_remote_url(folder), "storage_options": lake.storage_options(client)}
+            self._place = {
+                "table_uri": client.make_remote_url(folder),
+                "storage_options": lake_tables.storage_options(client),
+            }
         self._table = self._open()
         row = self._row(self._table)
         if (holder := row.get("holder")) and not self._expired(row["renewed_at"]):

@@ -35,9 +35,9 @@ from m365_jobs.marts.catalog import (
 )
 from m365_jobs.marts.render import Place, constants, create_view, qualified, render
 from m365_jobs.schema import Column
-from m365_jobs.warehouse.destinations.postgres import GIVE_UP
 
 __all__ = [
+    "LOCK_TIMEOUT",
     "TABLES",
     "VIEWS",
     "Column",
@@ -63,6 +63,10 @@ NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "sta
 
 DLT_TYPES = {"boolean": "bool"}
 """dlt's words for types that it does not call as we do."""
+
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
+"""Statement for PostgreSQL transactions that change tables or views. These wait for all readers, and new readers wait
+behind them. A reader may take hours: a transaction that was left open."""
 
 COMMENTED = ("duckdb", "postgres")
 """Dialects in which descriptions become comments on views, tables and columns."""
@@ -219,5 +223,5 @@ def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
 def _execute(client: SqlJobClientBase, statements: list[str]) -> None:
     sql = client.sql_client
     with sql.begin_transaction() if client.capabilities.supports_ddl_transactions else nullcontext():
-        for statement in [GIVE_UP, *statements] if _dialect(client) == "postgres" else statements:
+        for statement in [LOCK_TIMEOUT, *statements] if _dialect(client) == "postgres" else statements:
             sql.execute_sql(statement)

@@ -13,22 +13,19 @@ from typing import Any
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs.config import tenants as tenant_settings
 from m365_jobs.config.calendar import common_calendar, parse_zone
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.evaluate import evaluate_scope
 from m365_jobs.reports import html, labels, metrics, sections
 from m365_jobs.reports.page import Page
+from m365_jobs.reports.paper import IMAGE, TITLE, page_tenants, paper_css
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.target import Target
 from m365_jobs.warehouse.tenant_scope import Scope, open_scope
 
 ENDINGS = (".html", ".htm", ".png", ".pdf", ".csv")
-TITLE = "Microsoft 365 backup"
 
-IMAGE = "image"
-"""Stands for the paper of a PNG."""
 
 EMPTY = "Nothing is loaded yet."
 
@@ -177,11 +174,6 @@ def read(scope: Scope, pipeline: Target, shown: Filter, zone: tzinfo | None) -> 
     return Page(shown, datetime.now(UTC), evaluation, numbers, names, for_customer=bool(shown.tenants))
 
 
-def page_tenants(scope: Scope, shown: Filter) -> list[str]:
-    """Return the tenants that a page shows: those of the filter, else all that are configured or have loaded."""
-    return sorted({*(shown.tenants or (*scope.held(), *tenant_settings.configured()))})
-
-
 def document(page: Page | None, paper: str = "A4", tenants: Sequence[str] = ()) -> str:
     """Return the report as one HTML file that needs no script, font or picture from elsewhere."""
     names = " · ".join([TITLE, *tenants])
@@ -204,17 +196,4 @@ def document(page: Page | None, paper: str = "A4", tenants: Sequence[str] = ()) 
         paper=paper_css(paper, names),
         created=made.isoformat(timespec="seconds"),
         **values,
-    )
-
-
-def paper_css(paper: str, title: str) -> str:
-    """Return the style of printed pages: size, title and page numbers. An image has long pages without either."""
-    if paper == IMAGE:
-        return "@page { size: 920px 10000px; margin: 16px; }"
-    text = "".join(letter if letter.isalnum() or letter in " .-_·" else " " for letter in title)
-    font = 'font: 8pt system-ui, "DejaVu Sans", sans-serif; color: #4b5563'
-    return (
-        f"@page {{ size: {paper}; margin: 14mm 12mm 16mm; "
-        f'@bottom-left {{ content: "{text}"; {font} }} '
-        f'@bottom-right {{ content: "Page " counter(page) " of " counter(pages); {font} }} }}'
     )

@@ -11,7 +11,7 @@ from m365_jobs.config.protection import protection
 from m365_jobs.reports import billing, calendar, html, labels, metrics
 from m365_jobs.reports.details import CALENDAR_LOOKS
 from m365_jobs.reports.html import Table
-from m365_jobs.reports.report import TITLE, page_tenants, paper_css
+from m365_jobs.reports.paper import TITLE, page_tenants, paper_css
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.tenant_scope import Scope
 

@@ -12,16 +12,14 @@ import dlt
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.runtime.telemetry import stop_telemetry
 
+from m365_jobs.config.default_tenant import DEFAULT_TENANT, configured_tenant
 from m365_jobs.errors.exceptions import UsageError
-from m365_jobs.warehouse import target
+from m365_jobs.warehouse import factory, target
+from m365_jobs.warehouse.factory import DUCKDB_FILE, default_file, destination_type
 from m365_jobs.warehouse.target import (
     DATASET,
-    DEFAULT_TENANT,
-    DUCKDB_FILE,
     Target,
     Warehouse,
-    default_file,
-    destination_type,
     duckdb_file,
     fingerprint,
     location,
@@ -34,6 +32,7 @@ __all__ = [
     "DUCKDB_FILE",
     "Target",
     "Warehouse",
+    "configured_tenant",
     "default_file",
     "destination_type",
     "duckdb_file",
@@ -93,11 +92,6 @@ def log_at(level: str) -> None:
         raise UsageError(f"runtime.log_level: {error}. Known are: {known}.") from error
 
 
-def configured_tenant() -> str:
-    """The tenant that the configuration names."""
-    return str(dlt.config.get("sources.avepoint_m365.tenant") or DEFAULT_TENANT)
-
-
 def pipeline_name(tenant: str) -> str:
     """A pipeline for each tenant, so that each has its own cursors; all load into one dataset."""
     if tenant == DEFAULT_TENANT:
@@ -129,11 +123,11 @@ def open_pipeline(
     """
     telemetry_off()
     places: Any = {"pipelines_dir": str(folder)} if folder else {}
-    factory = target.destination_factory(target.destination_name(destination), tenant, file)
+    made = factory.destination_factory(factory.destination_name(destination), tenant, file)
     pipeline: dlt.Pipeline = dlt.pipeline(
         pipeline_name(tenant),
-        destination=factory,
-        dataset_name=target.dataset_name(factory, dataset or DATASET),
+        destination=made,
+        dataset_name=factory.dataset_name(made, dataset or DATASET),
         **places,
     )
     if not pipeline.config.restore_from_destination or pipeline.dev_mode:

@@ -19,7 +19,7 @@ from dlt.destinations.exceptions import (
 from m365_jobs import marts
 from m365_jobs.errors.driver_messages import in_use, of_driver
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import lake
+from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.target import Target, Warehouse
 
 POLL = 0.1
@@ -73,7 +73,7 @@ def in_utc(value: Any) -> Any:
 
 def dialect(target: Target) -> str:
     """sqlglot's name of the SQL that a reader of this warehouse speaks; nothing is connected to."""
-    if lake.is_lake(target) or warehouse.duckdb_file(target):
+    if lake_tables.is_lake(target) or warehouse.duckdb_file(target):
         return "duckdb"
     return str(target.destination.capabilities().sqlglot_dialect or "")
 
@@ -94,7 +94,7 @@ def open_reader(target: Target) -> Iterator[Reader]:
 def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
     """What ``open_reader`` does, to be done again and again: finding out of what kind a warehouse is takes longer than
     many a question to it."""
-    if lake.is_lake(target):
+    if lake_tables.is_lake(target):
         return lambda: _lake(target)
     if file := warehouse.duckdb_file(target):
         return lambda: _of_file(file, target)
@@ -128,7 +128,7 @@ def _of_server(target: Target) -> Iterator[Reader]:
 def open_in_load(target: Target) -> Iterator[Reader]:
     """The same for a load's own questions. It has a DuckDB file open for writing, and DuckDB opens a file in one
     process either to read or to write; raises as ``open_reader`` does."""
-    if lake.is_lake(target):
+    if lake_tables.is_lake(target):
         with _lake(target) as reader:
             yield reader
     else:
@@ -139,7 +139,7 @@ def open_in_load(target: Target) -> Iterator[Reader]:
 @contextmanager
 def _lake(target: Target) -> Iterator[Reader]:
     with duckdb.connect() as connection:
-        lake.register(target, connection)
+        lake_tables.register_views(target, connection)
         marts.define(connection, target.dataset_name)
         yield Reader(_DuckDB(connection, target.dataset_name), "duckdb")
 

@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
-from zlib import crc32
 
 import dlt
-from dlt.common.destination import Destination
-from dlt.common.destination.exceptions import DestinationException
 from dlt.common.pipeline import get_dlt_pipelines_dir
-from dlt.common.storages import WithLocalFiles
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse.factory import dataset_name, destination_factory, destination_name
 
 DATASET = "m365_jobs"
-DUCKDB_FILE = "m365_warehouse.duckdb"
-DEFAULT_TENANT = "default"
 
 READER_WAIT = 30.0
 """Seconds for which a reader waits while a load writes into a DuckDB file."""
 
-DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
-"""Limits of DuckDB in a load, unless the configuration sets others. Without them DuckDB fills the memory with every
-block it touched: a warehouse of 1,000,000 jobs takes twice as much as one of 100,000. DuckDB asks for 125 MB a thread
-at least, and puts the rest on disk."""
-
-STAGING_DATASETS = 16
-"""Datasets beside the warehouse's own over which the merges of tenants spread on PostgreSQL."""
-
-PLAIN_NAME = re.compile("[a-z_]+(?:_?[a-z0-9]+)*")
-"""Names of datasets that every naming convention of dlt leaves alone."""
 
 Notify = Callable[[str], None]
-
-CONTROL = re.compile("[\0-\x1f]")
 
 
 class Target(Protocol):
@@ -102,128 +83,6 @@ def open_warehouse(
     warehouse = Warehouse(factory, dataset_name(factory, dataset or DATASET), wait, notify)
     refuse_one_name_for_two(warehouse)
     return warehouse
-
-
-def project_folder() -> Path:
-    """Return the folder against which relative paths of the configuration count: the one that holds ``.dlt``."""
-    return Path(os.environ.get("DLT_LOCAL_DIR") or dlt.current.run_context().run_dir).absolute()
-
-
-def default_file() -> Path:
-    """Return the DuckDB file that is the warehouse if nothing else is configured."""
-    return project_folder() / DUCKDB_FILE
-
-
-def destination_name(destination: str | None) -> str:
-    """Return the name of the destination: the one given, the configuration's, or duckdb."""
-    return str(destination or dlt.config.get("destination_type") or dlt.config.get("destination_name") or "duckdb")
-
-
-def destination_type(destination: str | None = None) -> str:
-    """Return the type of the destination in dlt's words, such as dlt.destinations.postgres.
-
-    Raises:
-        UsageError: for an unknown destination.
-    """
-    kind: str = destination_factory(destination_name(destination)).destination_type
-    return kind
-
-
-def destination_factory(name: str, tenant: str = DEFAULT_TENANT, file: Path | None = None) -> Any:
-    """Return dlt's factory of a destination, with all its paths absolute.
-
-    dlt counts relative paths from the folder in which a pipeline ran first. Two folders of one user would load into
-    one warehouse. ``file`` is a DuckDB file that takes precedence over the name.
-
-    Raises:
-        UsageError: for an unknown destination, or a path that a load would destroy or misread.
-    """
-    if file or name == "duckdb":
-        return _replacing_at_once(_duckdb(file))
-    try:
-        factory: Any = Destination.from_reference(name)
-    except DestinationException as error:
-        raise UsageError(
-            f"{name!r} is not a dlt destination. Use duckdb, postgres, filesystem, snowflake, bigquery, databricks, "
-            "redshift, clickhouse, motherduck, mssql, athena or another that dlt documents; a name of your own needs "
-            f"destination.{name}.destination_type in the configuration."
-        ) from error
-    layout = "staging_dataset_name_layout"
-    own_layout: object = dlt.config.get(f"destination.{name}.{layout}") or dlt.config.get(f"destination.{layout}")
-    if tenant != DEFAULT_TENANT and factory.destination_type.endswith(".postgres") and not own_layout:
-        # Loads that share dlt's staging tables have to write one after the other.
-        number = crc32(tenant.encode()) % STAGING_DATASETS
-        factory = Destination.from_reference(name, **{layout: f"%s_staging_{number:02}"})
-    if issubclass(factory.spec, WithLocalFiles):
-        # Bound here, dlt does not bind it to the folder of the pipeline's first run.
-        factory.config_params["local_dir"] = str(project_folder())
-    return _replacing_at_once(factory)
-
-
-def _replacing_at_once(factory: Any) -> Any:
-    """Return the factory, with the rows that a load replaces deleted and put back in one transaction.
-
-    dlt does so only where it has on record that a destination knows transactions, and that record is empty for those
-    with transactions for tables as well. DuckDB then commits the deletion alone: a load killed after it loses rows.
-    """
-    known = factory.capabilities()
-    if known.supports_ddl_transactions and known.supports_transactions is None:
-        factory.caps_params["supports_transactions"] = True
-    return factory
-
-
-def _duckdb(file: Path | None = None) -> Any:
-    """Return the factory of DuckDB with ``file``, the file of the configuration, or the default one."""
-    key = "destination.duckdb.credentials"
-    configured: Any = dlt.config.get(key) or dlt.secrets.get(key)
-    if isinstance(configured, dict):
-        configured = configured.get("database")
-    path = file or configured or dlt.config.get(f"{key}.database") or default_file()
-    own: object = dlt.config.get(f"{key}.global_config") or dlt.secrets.get(f"{key}.global_config")
-    # dlt adds what else the configuration has for credentials.
-    credentials = DuckDbCredentials(global_config=None if own else DUCKDB_SETTINGS)
-    if "://" in str(path):
-        credentials.parse_native_representation(str(path))
-    else:
-        # For a plain path dlt would import SQLAlchemy, if that is installed: 0.2 s of `status`.
-        credentials.database = str(path)
-    credentials.database = _absolute(str(credentials.database), key)
-    return dlt.destinations.duckdb(credentials)
-
-
-def _absolute(path: str, key: str) -> str:
-    if path == ":pipeline:":
-        raise UsageError(
-            f"{key} = {path!r} puts the warehouse into dlt's working folder, which each load empties. Name a file."
-        )
-    if path == ":memory:":
-        raise UsageError(f"{key} = {path!r} is lost when the command ends. Name a file.")
-    if "?" in path:
-        raise UsageError(f"{key} = {path!r}: DuckDB ends a path at a question mark. Name another file or folder.")
-    if CONTROL.search(path):
-        raise UsageError(
-            f"{key} = {path!r} holds a control character. Write Windows paths in single quotes: "
-            "'C:\\backup\\warehouse.duckdb'."
-        )
-    return str(project_folder() / Path(path).expanduser())
-
-
-def dataset_name(factory: Any, name: str) -> str:
-    """Return the name that the dataset has in the destination: dlt changes what its naming convention does not allow.
-
-    Raises:
-        UsageError: for a name without a letter or digit.
-    """
-    if PLAIN_NAME.fullmatch(name):
-        return name
-    if not re.search(r"\w", name.replace("_", "")):
-        raise UsageError(f"Dataset {name!r} has no letter or digit. Name another with --dataset.")
-    key = "enable_dataset_name_normalization"
-    if dlt.config.get(f"destination.{factory.destination_name}.{key}") is False:
-        return name
-    naming = dlt.Schema("avepoint_m365").naming
-    naming.max_length = factory.capabilities().max_identifier_length
-    return str(naming.normalize_table_identifier(name))
 
 
 def refuse_unusable_paths(target: Target) -> None:

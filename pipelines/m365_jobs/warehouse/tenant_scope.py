@@ -12,11 +12,11 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from sqlglot import exp
 
 from m365_jobs import marts
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.tenants import configured
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.marts.render import expanded
 from m365_jobs.schema import TABLES
-from m365_jobs.warehouse.pipeline import configured_tenant
 from m365_jobs.warehouse.reader import Reader, open_reader
 from m365_jobs.warehouse.target import Target
 

@@ -7,33 +7,32 @@ unknown is read in bulk instead, by object type.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.endpoints import ParameterSpelling, Params
 from avepoint_m365.exceptions import ConfigurationError
-from avepoint_m365.extract import checks, findings, window_plan
-from avepoint_m365.extract.classify import OBJECT_TYPES
+from avepoint_m365.extract import checks, window_plan
+from avepoint_m365.extract.chunk_labels import label
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.follow import JobById
-from avepoint_m365.extract.known import Comparison, KnownJob, Lookup, compare
-from avepoint_m365.extract.label import Labeller, Labelling, add_bulk, dimensions, known_labels
+from avepoint_m365.extract.known import KnownJob, Lookup, compare
+from avepoint_m365.extract.label import Labelling, dimensions, known_labels
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.look import Look, Looker
-from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, Finding, Outcome
+from avepoint_m365.extract.options import ExtractOptions, Finding, Outcome
+from avepoint_m365.extract.outcome import build_outcome
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.progress import Progress
-from avepoint_m365.extract.upkeep import Upkeep, look_after, verify
-from avepoint_m365.state import ApiBehavior, SourceState, is_due
+from avepoint_m365.extract.upkeep import look_after, verify
+from avepoint_m365.state import SourceState, is_due
 
 Interval = tuple[datetime, datetime]
 """Start and end (UTC) of the range that an external scheduler asks for."""
@@ -60,8 +59,7 @@ class Extraction:
             SourceError: if nothing could be read.
         """
         with RequestPool(self._ask, self._client.concurrency) as pool:
-            reading = Reading(self._client, self.options, self.lookup, state, interval, pool)
-            return reading.run()
+            return ChunkReader(self._client, self.options, self.lookup, state, interval, pool).run()
 
     def over(self, options: ExtractOptions, lookup: Lookup | None) -> Extraction:
         """Return an extraction with other options or another lookup over the same client."""
@@ -74,7 +72,7 @@ class Extraction:
 
 
 @dataclass
-class Reading:
+class ChunkReader:
     """One chunk that is being read."""
 
     client: JobsClient
@@ -117,19 +115,19 @@ class Reading:
         look = self.looker.look(window, others, self._most_is_unknown)
         look = self._heed_the_servers_clock(look, others)
         self.behavior = self.behavior.of(look.listings[0].endpoint)
-        jobs, known = look.jobs, self._known(look.ids)
+        jobs, known = look.jobs, self.known_jobs(look.ids)
         if self._is_another_tenant(look, known):
             return self._nothing(look)
         upkeep = look_after(self, look, known)
         if upkeep.listings:
             jobs = deduplicate_latest([*look.listings, *upkeep.listings])
-            known |= self._known(set(jobs["id"].to_pylist()) - known.keys())
+            known |= self.known_jobs(set(jobs["id"].to_pylist()) - known.keys())
             jobs = self._without_other_types(jobs, upkeep.listings, look.ids | known.keys())
         jobs = self._keep_what_is_known(jobs, known, look.listings)
         comparison, labelling = compare(jobs, known), Labelling(known_labels(known))
         typed = [listing for listing in upkeep.listings if listing.selection.object_type is not None]
-        jobs = self._label(look, jobs, comparison, labelling, typed)
-        return self._outcome(look, upkeep, jobs, comparison, labelling)
+        jobs = label(self, look, jobs, comparison, labelling, typed)
+        return build_outcome(self, look, upkeep, jobs, comparison, labelling)
 
     def _without_other_types(self, jobs: pa.Table, listings: list[Listing], wanted: Collection[str]) -> pa.Table:
         """Return ``jobs`` without those of object types that are not loaded."""
@@ -144,16 +142,17 @@ class Reading:
             raise ConfigurationError("Nothing to verify: the warehouse holds no job of the tenant. Load it first.")
         upkeep = verify(self, self.lookup, since)
         look = Look(self.options.window(since), upkeep.listings)
-        known = self._known(look.ids)
+        known = self.known_jobs(look.ids)
         jobs = self._keep_what_is_known(look.jobs, known, look.listings)
         comparison, labelling = compare(jobs, known), Labelling(known_labels(known))
-        jobs = self._label(look, jobs, comparison, labelling)
-        return self._outcome(look, upkeep, jobs, comparison, labelling)
+        jobs = label(self, look, jobs, comparison, labelling)
+        return build_outcome(self, look, upkeep, jobs, comparison, labelling)
 
     def _most_is_unknown(self, ids: set[str]) -> bool:
         return self.lookup is None or 2 * len(self.lookup.jobs(sorted(ids))) < len(ids)
 
-    def _known(self, ids: Collection[str]) -> dict[str, KnownJob]:
+    def known_jobs(self, ids: Collection[str]) -> dict[str, KnownJob]:
+        """Return the jobs with these ids that the warehouse holds."""
         return {} if self.lookup is None else {job.id: job for job in self.lookup.jobs(sorted(ids))}
 
     def _heed_the_servers_clock(self, look: Look, others: Collection[object]) -> Look:
@@ -204,138 +203,3 @@ class Reading:
                     f"Value not readable: job {problems[0].job_id}, {problems[0].field} = {problems[0].value!r}."
                 )
         return checks.keep_known_values(jobs, known, missing, unreadable)
-
-    def _label(
-        self,
-        look: Look,
-        jobs: pa.Table,
-        comparison: Comparison,
-        labelling: Labelling,
-        typed: Sequence[Listing] = (),
-    ) -> pa.Table:
-        """Fill the labels of the jobs that miss one; return the jobs, with those that only a label's listing shows.
-
-        ``typed`` are listings beside the look that name an object type.
-        """
-        ignored = () if is_due(self.behavior.filters_at, self.options.until) else self.behavior.ignored
-        labeller = Labeller(self.reader, self.limits, self.options, ignored)
-        asked = dimensions(self.options)
-        if look.bulk is not None:
-            add_bulk(labelling, look.bulk)
-            # What the lists left out is asked for again over shorter ranges; a list of one page leaves nothing out.
-            read = look.bulk.labels
-            asked = [one for one in asked if any(len(page.pages) > 1 for page in read[one.name].listings)]
-        elif not self.options.loads_all_types:
-            labelling.label_by_looks([*look.listings, *typed])
-        wanted = {*comparison.new, *(comparison.known if self._retries_labels() else ())}
-        first = [one for one in asked if one.name == "location"]
-        # Where nothing is known, each location is asked for the whole window: it may show what the look does not.
-        labeller.label(labelling, jobs, look.window, wanted, first, whole_window=self.lookup is None)
-        jobs, others = self._add_what_only_labels_show(look, labeller, jobs, comparison, labelling)
-        rest = dimensions(self.options) if others else asked
-        rest = [one for one in rest if one.name != "location"]
-        labeller.label(labelling, jobs, look.window, wanted | others, rest, self.looker.by_location)
-        jobs, _ = self._add_what_only_labels_show(look, labeller, jobs, comparison, labelling)
-        labelling.ignored |= set(ignored)
-        return jobs
-
-    def _add_what_only_labels_show(
-        self, look: Look, labeller: Labeller, jobs: pa.Table, comparison: Comparison, labelling: Labelling
-    ) -> tuple[pa.Table, set[str]]:
-        """Add jobs that the look lacks although a listing of one label shows them; return all jobs, and those ids.
-
-        Without a location some servers show the central one alone. Jobs may also have come since the look.
-        """
-        seen = set(jobs["id"].to_pylist())
-        elsewhere = [listing for listing in labelling.listings if listing.ids - seen]
-        if not self.options.loads_all_types:
-            # A listing of a job type holds the jobs of all services.
-            elsewhere = [one for one in elsewhere if one.selection.job_type is None]
-        if not elsewhere:
-            return jobs, set()
-        others = deduplicate_latest(elsewhere)
-        others = others.filter(pc.invert(pc.is_in(others["id"], pa.array(list(seen), pa.string()))))
-        ids = set(others["id"].to_pylist())
-        if not self.options.loads_all_types:
-            types = replace(OBJECT_TYPES, values=self.options.object_types)
-            labeller.label(labelling, others, look.window, ids, [types], by_location=True)
-            ids = {job_id for job_id in ids if labelling.of.get(job_id, NO_LABELS).object_type}
-            others = filter_ids(others, sorted(ids))
-        known = self._known(ids)
-        added = compare(others, known)
-        comparison.new += added.new
-        comparison.changed += added.changed
-        comparison.unchanged += added.unchanged
-        comparison.changes += added.changes
-        comparison.known |= known
-        labelling.of |= {
-            job_id: labels.filled_from(labelling.of.get(job_id, NO_LABELS))
-            for job_id, labels in known_labels(known).items()
-        }
-        if any(listing.selection.location is not None for listing in elsewhere):
-            self.looker.by_location = True
-        return pa.concat_tables([jobs, others]), ids
-
-    def _retries_labels(self) -> bool:
-        """Return whether jobs that the warehouse holds without a label are classified again: once, then once a day."""
-        look = self.state.look
-        return (
-            self.is_range
-            or look.cursor is None
-            or look.retry_labels
-            or is_due(self.behavior.filters_at, self.options.until)
-        )
-
-    def _outcome(
-        self, look: Look, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, labelling: Labelling
-    ) -> Outcome:
-        before = known_labels(comparison.known)
-        relabelled = [
-            job_id for job_id in comparison.unchanged if labelling.of.get(job_id, NO_LABELS) != before[job_id]
-        ]
-        written = filter_ids(jobs, [*comparison.new, *comparison.changed, *relabelled])
-        listings = list({id(one): one for one in (*look.audited, *labelling.listings, *upkeep.listings)}.values())
-        complete = all(listing.complete for listing in listings)
-        outcome = Outcome(
-            window=look.window,
-            jobs=written,
-            state=self.state,
-            labels=labelling.of,
-            first_seen={job.id: job.first_seen_at for job in comparison.known.values() if job.first_seen_at},
-            new=set(comparison.new),
-            unchanged=len(comparison.unchanged) - len(relabelled),
-            states=dict(Counter(map(str, jobs["state"].to_pylist()))),
-            listings=listings,
-            changes=comparison.changes,
-            reconciliations=upkeep.reconciliations,
-            state_words=upkeep.words,
-            chunk_end=look.chunk_end,
-            complete=complete,
-            in_progress=set(jobs.filter(pc.is_null(jobs["finish_time"]))["id"].to_pylist()),
-        )
-        unlabelled = findings.without_labels(outcome, comparison, self.options, labelling)
-        outcome.findings = [
-            *self.findings,
-            *upkeep.findings,
-            *findings.without_effect(labelling.ignored),
-            *findings.outside_the_lists(outcome, comparison, self.lookup, self.options, labelling),
-        ]
-        behavior = self._learned(labelling, look, upkeep)
-        outcome.state = window_plan.next_state(self, look, outcome, behavior, upkeep, bool(unlabelled))
-        return outcome
-
-    def _learned(self, labelling: Labelling, look: Look, upkeep: Upkeep) -> ApiBehavior:
-        """Return what is known of the API after this load."""
-        now = self.options.until
-        behavior = upkeep.behavior or self.behavior
-        behavior = replace(
-            behavior,
-            longest_range_days=self.limits.days,
-            by_location=self.looker.by_location,
-            pascal_case=self.looker.pascal_case,
-        )
-        if labelling.listings or look.bulk is not None:
-            behavior = replace(behavior, ignored=tuple(sorted(labelling.ignored)), filters_at=now)
-        if not look.jobs.num_rows and self.looker.doubts_nothing:
-            behavior = replace(behavior, empty_at=now)
-        return behavior

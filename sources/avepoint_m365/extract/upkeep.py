@@ -23,7 +23,7 @@ from avepoint_m365.settings import ObjectType
 from avepoint_m365.state import ApiBehavior, is_due
 
 if TYPE_CHECKING:
-    from avepoint_m365.extract.extraction import Reading
+    from avepoint_m365.extract.extraction import ChunkReader
 
 RANGE_FILTER_TTL = timedelta(days=7)
 """The times that a range is compared with are detected again after this long, or if a reconciliation fails."""
@@ -49,91 +49,91 @@ class Upkeep:
     behavior: ApiBehavior | None = None
 
 
-def look_after(reading: Reading, look: Look, known: dict[str, KnownJob]) -> Upkeep:
+def look_after(chunk: ChunkReader, look: Look, known: dict[str, KnownJob]) -> Upkeep:
     """Return what is to be done beside a look.
 
     Raises:
         SourceError: if no further request can succeed.
     """
-    upkeep = Upkeep(behavior=reading.behavior)
-    if reading.lookup is not None and not reading.is_range:
-        _follow_open_jobs(reading, reading.lookup, look, upkeep)
-        if look.chunk_end is None and reading.state.look.chunk_end is None:
+    upkeep = Upkeep(behavior=chunk.behavior)
+    if chunk.lookup is not None and not chunk.is_range:
+        _follow_open_jobs(chunk, chunk.lookup, look, upkeep)
+        if look.chunk_end is None and chunk.state.look.chunk_end is None:
             # Within a long range the later chunks are missing: they are no difference.
-            _reconcile(reading, reading.lookup, upkeep)
-    elif reading.lookup is None and not reading.is_range and look.chunk_end is None:
-        _reconcile_first_load(reading, look, upkeep)
-    _detect_range_filter(reading, look, upkeep)
-    _learn_words(reading, look, upkeep)
+            _reconcile(chunk, chunk.lookup, upkeep)
+    elif chunk.lookup is None and not chunk.is_range and look.chunk_end is None:
+        _reconcile_first_load(chunk, look, upkeep)
+    _detect_range_filter(chunk, look, upkeep)
+    _learn_words(chunk, look, upkeep)
     return upkeep
 
 
-def verify(reading: Reading, lookup: Lookup, since: datetime) -> Upkeep:
+def verify(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkeep:
     """Return the comparison of a history with the API's totals, and what was read again where they differ."""
-    upkeep, until = Upkeep(behavior=reading.behavior), reading.options.until
+    upkeep, until = Upkeep(behavior=chunk.behavior), chunk.options.until
 
     def count(start: datetime, end: datetime) -> int | None:
-        return lookup.count(start, end, reading.behavior.range_filter, None, _names(types))
+        return lookup.count(start, end, chunk.behavior.range_filter, None, _names(types))
 
-    types = reading.options.listed_types
-    reconciler = Reconciler(reading.reader, reading.limits, count, "verify", None, types)
+    types = chunk.options.listed_types
+    reconciler = Reconciler(chunk.reader, chunk.limits, count, "verify", None, types)
     _take(upkeep, reconciler.compare_by_month(since, until))
     return upkeep
 
 
-def _is_daily(reading: Reading) -> bool:
-    return is_due(reading.behavior.reconciled_at, reading.options.until)
+def _is_daily(chunk: ChunkReader) -> bool:
+    return is_due(chunk.behavior.reconciled_at, chunk.options.until)
 
 
-def _follow_open_jobs(reading: Reading, lookup: Lookup, look: Look, upkeep: Upkeep) -> None:
+def _follow_open_jobs(chunk: ChunkReader, lookup: Lookup, look: Look, upkeep: Upkeep) -> None:
     """Ask for jobs in progress that the look does not show: those that were shown last time, and all others daily."""
     upkeep.open_jobs = lookup.open_jobs()
-    ids, asked_before = look.ids, set(reading.state.look.missing_open)
+    ids, asked_before = look.ids, set(chunk.state.look.missing_open)
     gone = [job for job in upkeep.open_jobs if job.id not in ids]
-    wanted = gone if _is_daily(reading) else [job for job in gone if job.id not in asked_before]
+    wanted = gone if _is_daily(chunk) else [job for job in gone if job.id not in asked_before]
     if not wanted or not all(listing.complete for listing in look.listings):
         upkeep.missing_open = sorted(asked_before & {job.id for job in gone})
         return
-    followed = follow(reading.reader, wanted, reading.job_by_id, look.window)
+    followed = follow(chunk.reader, wanted, chunk.job_by_id, look.window)
     upkeep.listings += followed.listings
     missing = {job.id for job in followed.missing}
     shown = {job.id for job in wanted} - missing
     upkeep.missing_open = sorted({job.id for job in gone} & (asked_before | missing) - shown | missing)
-    upkeep.findings += given_up(upkeep.open_jobs, reading.options.until, reading.options.max_open)
+    upkeep.findings += given_up(upkeep.open_jobs, chunk.options.until, chunk.options.max_open)
     if followed.missing:
         problem = "not ended in the warehouse and are no longer returned by the API"
         upkeep.findings.append(Finding("job_given_up", problem, len(missing), followed.missing[0].id))
 
 
-def _reconcile(reading: Reading, lookup: Lookup, upkeep: Upkeep) -> None:
+def _reconcile(chunk: ChunkReader, lookup: Lookup, upkeep: Upkeep) -> None:
     """Compare the last days with the API's total, once a day."""
-    if not _is_daily(reading) or reading.state.look.cursor is None:
+    if not _is_daily(chunk) or chunk.state.look.cursor is None:
         return
-    options, behavior = reading.options, reading.behavior
+    options, behavior = chunk.options, chunk.behavior
 
-    start = max(options.until - DAILY_PERIOD, reading.state.look.history_start or options.start_date)
+    start = max(options.until - DAILY_PERIOD, chunk.state.look.history_start or options.start_date)
     for location in (None, *options.locations):
 
         def count(first: datetime, last: datetime, location: str | None = location) -> int | None:
             return lookup.count(first, last, behavior.range_filter, location, _names(options.listed_types))
 
-        reconciler = Reconciler(reading.reader, reading.limits, count, "daily", location, options.listed_types)
+        reconciler = Reconciler(chunk.reader, chunk.limits, count, "daily", location, options.listed_types)
         _take(upkeep, reconciler.compare(start, options.until))
     upkeep.behavior = replace(behavior, reconciled_at=options.until)
 
 
-def _reconcile_first_load(reading: Reading, look: Look, upkeep: Upkeep) -> None:
+def _reconcile_first_load(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:
     """Compare the months of a first load with the API's totals, if its history is longer than one range."""
     span = _span(look.jobs)
-    if span and span[1] - span[0] > LONG_RANGE and reading.limits.longest is None:
+    if span and span[1] - span[0] > LONG_RANGE and chunk.limits.longest is None:
 
         def count(start: datetime, end: datetime) -> int | None:
-            return count_jobs(look.jobs, start, end, reading.behavior.range_filter)
+            return count_jobs(look.jobs, start, end, chunk.behavior.range_filter)
 
-        types = reading.options.listed_types
-        reconciler = Reconciler(reading.reader, reading.limits, count, "first_load", None, types)
-        _take(upkeep, reconciler.compare_by_month(span[0], min(span[1], reading.options.until)))
-    upkeep.behavior = replace(upkeep.behavior or reading.behavior, reconciled_at=reading.options.until)
+        types = chunk.options.listed_types
+        reconciler = Reconciler(chunk.reader, chunk.limits, count, "first_load", None, types)
+        _take(upkeep, reconciler.compare_by_month(span[0], min(span[1], chunk.options.until)))
+    upkeep.behavior = replace(upkeep.behavior or chunk.behavior, reconciled_at=chunk.options.until)
 
 
 def _names(types: Sequence[ObjectType]) -> list[str]:
@@ -145,28 +145,28 @@ def _take(upkeep: Upkeep, reconciled: Reconciled) -> None:
     upkeep.listings += reconciled.listings
 
 
-def _detect_range_filter(reading: Reading, look: Look, upkeep: Upkeep) -> None:
+def _detect_range_filter(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:
     """Detect which times of a job a range is compared with, where a job can tell."""
-    behavior, now = upkeep.behavior or reading.behavior, reading.options.until
+    behavior, now = upkeep.behavior or chunk.behavior, chunk.options.until
     failed = any(row.proof is False for row in upkeep.reconciliations)
-    needed = not reading.is_range or look.chunk_end is not None
+    needed = not chunk.is_range or look.chunk_end is not None
     if not needed or not (failed or is_due(behavior.range_filter_at, now, RANGE_FILTER_TTL)):
         return
     if (job := telling_job(look.jobs, look.window.asked_end)) is not None:
-        range_filter = detect_range_filter(reading.reader, *job)
+        range_filter = detect_range_filter(chunk.reader, *job)
         upkeep.behavior = replace(behavior, range_filter=range_filter.value, range_filter_at=now)
 
 
-def _learn_words(reading: Reading, look: Look, upkeep: Upkeep) -> None:
+def _learn_words(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:
     """Learn the code of state words that are in no documentation, at most five requests a day."""
-    behavior, now = upkeep.behavior or reading.behavior, reading.options.until
+    behavior, now = upkeep.behavior or chunk.behavior, chunk.options.until
     if not is_due(behavior.words_at, now):
         return
     words = {word for word in look.jobs["state"].to_pylist() if word}
-    known = reading.lookup.state_words() if reading.lookup else {}
+    known = chunk.lookup.state_words() if chunk.lookup else {}
     if all(word in known or is_known(word) for word in words):
         return
-    upkeep.words = learn(reading.reader, words, known, look.window)
+    upkeep.words = learn(chunk.reader, words, known, look.window)
     upkeep.behavior = replace(behavior, words_at=now)
 
 

@@ -17,7 +17,7 @@ from avepoint_m365.parse.values import TIME
 from avepoint_m365.state import DETECTION_TTL, ApiBehavior, BackfillState, LookState, SourceState
 
 if TYPE_CHECKING:
-    from avepoint_m365.extract.extraction import Interval, Reading
+    from avepoint_m365.extract.extraction import ChunkReader, Interval
     from avepoint_m365.extract.look import Look
     from avepoint_m365.extract.upkeep import Upkeep
 
@@ -103,15 +103,15 @@ def _look_start(options: ExtractOptions, look: LookState, behavior: ApiBehavior)
 
 
 def next_state(
-    reading: Reading, look: Look, outcome: Outcome, behavior: ApiBehavior, upkeep: Upkeep, retry_labels: bool
+    chunk: ChunkReader, look: Look, outcome: Outcome, behavior: ApiBehavior, upkeep: Upkeep, retry_labels: bool
 ) -> SourceState:
     """Return the state to keep once the rows of an outcome are written."""
-    options, state = reading.options, reading.state
+    options, state = chunk.options, chunk.state
     now = options.until
     if options.verify_since is not None:
         return replace(state, behavior=behavior)
-    if reading.is_range:
-        backfill = backfill_of(options, state, reading.interval)
+    if chunk.is_range:
+        backfill = backfill_of(options, state, chunk.interval)
         after, _ = after_chunk(backfill, look.window, outcome.complete, look.chunk_end, options.run_id, now)
         return replace(state, behavior=behavior, backfill=after if look.chunk_end else BackfillState())
     after_look, known_until = after_chunk(

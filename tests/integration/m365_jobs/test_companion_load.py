@@ -12,8 +12,8 @@ from avepoint_m365.api.stats import RequestStats
 from avepoint_simulator import SCOPES, Simulator, World
 from avepoint_simulator.companions import Companions, ServiceSchedule, make_companions
 from m365_jobs.load.companions import CompanionLoad, missing
+from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import base as destinations
 from m365_jobs.warehouse.reader import open_reader
 
 from tests.support.worlds import settings
@@ -82,7 +82,7 @@ def test_a_lake_keeps_the_history_of_settings_as_well(simulator: Simulator, monk
         loading = CompanionLoad(pipeline, "default", settings(simulator, include=["schedule"]), RequestStats())
         source = jobs()
         source.resources.add(*loading.resources())
-        pipeline.run(destinations.prepare(source, pipeline))
+        pipeline.run(contract.prepare(source, pipeline))
         simulator.world.advance(timedelta(days=1))
     with open_reader(pipeline) as reader:
         rows = reader.rows(

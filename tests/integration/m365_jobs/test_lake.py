@@ -17,7 +17,7 @@ from avepoint_simulator import Simulator, World, make_world
 from avepoint_simulator.tenant import SimulatedJob
 from deltalake import DeltaTable
 from m365_jobs.warehouse.contract import prepare
-from m365_jobs.warehouse.destinations import lake as lakes
+from m365_jobs.warehouse.destinations import delta_files
 
 from tests.support.cli import NOW, Desk
 from tests.support.truth import on_server
@@ -124,7 +124,7 @@ def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Place, tm
 
 
 def test_small_files_are_put_together_once_there_are_many(lake: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lakes, "FILES_PER_TENANT", 3)
+    monkeypatch.setattr(delta_files, "FILES_PER_TENANT", 3)
     world = make_world(40, seed=2, now=NOW)
     table = Path("lake") / "m365_jobs" / "load_audit"
     counts = []

@@ -24,9 +24,9 @@ def serve(pipeline: Target, tenants: tuple[str, ...], host: str, port: int, ever
     """
     import uvicorn
 
-    from m365_jobs.cli.terminal import say
     from m365_jobs.reports.dashboard.app import application, overview
     from m365_jobs.reports.dashboard.live import Live
+    from m365_jobs.terminal import say
 
     live = Live(pipeline, tenants, every)
     token = None if is_loopback(host) else secrets.token_urlsafe(24)

@@ -24,7 +24,7 @@ from m365_jobs.health.evaluate import Evaluation, evaluate_scope
 from m365_jobs.reports import metrics
 from m365_jobs.reports.metrics import Choices, Metrics
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.report import page_tenants
+from m365_jobs.reports.paper import page_tenants
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.reader import Reader, opener

@@ -49,15 +49,3 @@ class WarehouseDestination:
         Nothing is created, and rows whose key is stored are left out.
         """
         return sql_rows.append(pipeline, tables)
-
-
-MOVED = {"SCHEMA", "PROMISED", "CONTRACT", "ensure_ours", "refuse_others", "prepare", "file_format", "finish"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in MOVED:
-        raise AttributeError(name)
-    # To be removed with the last importer that does not know m365_jobs.warehouse.contract.
-    from m365_jobs.warehouse import contract
-
-    return getattr(contract, name)

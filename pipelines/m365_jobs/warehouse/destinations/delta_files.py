@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.schema import TABLES, Table
-from m365_jobs.warehouse.destinations.lake import PARTITION, delta_table
+from m365_jobs.warehouse.destinations.lake_tables import PARTITION, delta_table
 
 FILES_PER_TENANT = 20
 """Files of a Delta table, per tenant, from which on they are put together."""

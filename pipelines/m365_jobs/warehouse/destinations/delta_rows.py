@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from deltalake import write_deltalake
 
 from m365_jobs.warehouse.destinations import delta_files
-from m365_jobs.warehouse.destinations.lake import delta_table
+from m365_jobs.warehouse.destinations.lake_tables import delta_table
 from m365_jobs.warehouse.destinations.log_rows import KEYS, Row, completed, key_of, known_columns, new_rows
 
 

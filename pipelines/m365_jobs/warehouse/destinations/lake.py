@@ -7,30 +7,22 @@ to be deleted. Here that is the business of whoever writes; the source knows no 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import dlt
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365.schema import REMOVED
-from dlt.common.destination.client import SupportsOpenTables
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.extract import DltResource
 
-from m365_jobs.errors.explain import UsageError
-from m365_jobs.schema import LOAD_CHECK_FAILURES, LOAD_RUNS, TABLES
+from m365_jobs.schema import LOAD_CHECK_FAILURES, LOAD_RUNS
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
+from m365_jobs.warehouse.destinations.lake_tables import DELTA, PARTITION, open_table, table_format
 from m365_jobs.warehouse.destinations.log_rows import Row
-from m365_jobs.warehouse.target import Target
 
-DELTA: Final = "delta"
-ICEBERG: Final = "iceberg"
 ERRORS = "jobs__job_errors"
-NAMES = [table.name for table in TABLES]
 UPSERT: Any = {"disposition": "merge", "strategy": "upsert"}
-PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
-"""Each tenant's rows lie in files of their own, so loads of two tenants touch no file of each other."""
 
 OF_OBJECTS = (LOAD_RUNS.name, LOAD_CHECK_FAILURES.name)
 """Resources that yield objects, one table each; the others yield Arrow tables for several tables."""
@@ -49,6 +41,7 @@ class LakeDestination(WarehouseDestination):
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
         """Put small files together, and rewrite those that other programs cannot filter."""
         if table_format(pipeline) == DELTA:
+            # Imported here, since deltalake is an extra.
             from m365_jobs.warehouse.destinations import delta_files
 
             delta_files.tidy(pipeline, tenant)
@@ -60,24 +53,6 @@ class LakeDestination(WarehouseDestination):
         from m365_jobs.warehouse.destinations import delta_rows
 
         return delta_rows.append(pipeline, tables)
-
-
-def is_lake(pipeline: Target) -> bool:
-    """Whether the pipeline writes files rather than into a database."""
-    return str(pipeline.destination.destination_type).endswith(".filesystem")
-
-
-def table_format(pipeline: Target) -> str:
-    """delta, or what ``destination.<name>.table_format`` says.
-
-    Raises:
-        UsageError: for anything but delta and iceberg.
-    """
-    key = f"destination.{pipeline.destination.destination_name}.table_format"
-    found = str(dlt.config.get(key) or DELTA)
-    if found not in (DELTA, ICEBERG):
-        raise UsageError(f"{key} = {found!r} is not known. Known are: {DELTA}, {ICEBERG}.")
-    return found
 
 
 def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
@@ -148,63 +123,3 @@ def _held_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table]:
             return connection.sql(found, params=[tenant]).to_arrow_table()
 
     return held
-
-
-def open_table(pipeline: Target, name: str, tenant: str | None = None) -> Any:
-    """A table of the lake, or its files of one tenant, as an Arrow dataset (of Delta) or table (of Iceberg).
-
-    None where the table is not there.
-    """
-    client = pipeline.destination_client()
-    assert isinstance(client, SupportsOpenTables)
-    if table_format(pipeline) == ICEBERG:
-        return _iceberg_rows(client, name)
-    if (table := delta_table(client, name)) is None:
-        return None
-    # Merges write texts as string views, first loads as strings; filters work on either only where both are read as
-    # views.
-    fields = [_as_view(pa.field(one)) for one in table.schema().to_arrow()]
-    pruned = [("tenant", "=", tenant)] if tenant is not None else None
-    return table.to_pyarrow_dataset(schema=pa.schema(fields), file_pruning_predicate=pruned)
-
-
-def _as_view(field: pa.Field) -> pa.Field:
-    return field.with_type(pa.string_view()) if pa.types.is_string(field.type) else field
-
-
-def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
-    """All rows but those that only mark others as deleted: Iceberg's upsert cannot delete, so they stay."""
-    try:
-        rows = client.load_open_table(ICEBERG, name).scan().to_arrow()
-    except DestinationUndefinedEntity:
-        return None
-    if REMOVED not in rows.schema.names:
-        return rows
-    return rows.filter(pc.invert(pc.fill_null(rows.column(REMOVED), False)))
-
-
-def delta_table(client: Any, name: str) -> Any:
-    """Return a Delta table of the lake; None where it is not there."""
-    from deltalake import DeltaTable
-
-    address, options = client.get_open_table_location(DELTA, name), storage_options(client)
-    return DeltaTable(address, storage_options=options) if DeltaTable.is_deltatable(address, options) else None
-
-
-def storage_options(client: Any) -> dict[str, str]:
-    """What delta-rs needs to know to get at the lake of a destination client."""
-    from dlt.common.libs.deltalake import deltalake_storage_options
-
-    options: dict[str, str] = deltalake_storage_options(
-        client.config.credentials, client.config.deltalake_storage_options
-    )
-    return options
-
-
-def register(pipeline: Target, connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes the tables of the lake views of a DuckDB database, read through Arrow when they are asked."""
-    connection.execute(f'CREATE SCHEMA "{pipeline.dataset_name}"')
-    for name in NAMES:
-        if (table := open_table(pipeline, name)) is not None:
-            connection.register(f"lake_{name}", table)
-            connection.execute(f'CREATE VIEW "{pipeline.dataset_name}"."{name}" AS FROM lake_{name}')

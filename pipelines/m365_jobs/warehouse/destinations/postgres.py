@@ -7,6 +7,7 @@ from typing import Any
 import dlt
 
 from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.marts import LOCK_TIMEOUT
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 
 PRIMARY_KEYS = {
@@ -27,9 +28,6 @@ INDEXES = {
 }
 """Name to table and what comes behind its name."""
 
-GIVE_UP = "SET LOCAL lock_timeout = '5s'"
-"""For transactions that change tables or views. These wait for everyone who reads, new readers wait behind them, and
-someone may read for hours: a transaction that was left open."""
 
 MISSING = """
 SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -95,7 +93,7 @@ def create_missing(pipeline: dlt.Pipeline) -> None:
         with client.begin_transaction():
             # Two loads may come here at once.
             client.execute_sql("SELECT pg_catalog.pg_advisory_xact_lock(hashtext(%s))", dataset)
-            client.execute_sql(GIVE_UP)
+            client.execute_sql(LOCK_TIMEOUT)
             without_key = {row[0] for row in client.execute_sql(MISSING, dataset) or []}
             _create(client, dataset, without_key)
 

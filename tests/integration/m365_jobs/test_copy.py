@@ -13,9 +13,9 @@ import pytest
 from avepoint_simulator import SimulatedJob, Simulator, make_world
 from dlt.pipeline.exceptions import PipelineStepFailed
 from m365_jobs.errors.explain import UsageError, WarehouseError
-from m365_jobs.load import copy as exporting
+from m365_jobs.load import copy_rows
 from m365_jobs.load import run as loading
-from m365_jobs.load.copy import export
+from m365_jobs.load.copy import copy_tenants
 
 from tests.chaos.test_concurrency import Gate, line_with, start
 from tests.integration.m365_jobs.test_lake import lose_errors
@@ -39,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    monkeypatch.setattr(exporting, "BATCH", 7)
+    monkeypatch.setattr(copy_rows, "BATCH", 7)
     return Place("duckdb")
 
 
@@ -93,7 +93,7 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
         lose_errors(ours)
         ours.advance(timedelta(hours=3))
         here.load(simulator, **SETTINGS)
-        done = export(destination, None, said.append)
+        done = copy_tenants(destination, None, said.append)
         assert contents(there) == contents(here)
         assert contents(there)["load_check_failures"]
         assert {tenant: rows["jobs"] for tenant, rows in done.rows.items()} == dict(
@@ -111,11 +111,11 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
         )
 
 
-def test_an_export_that_breaks_off_is_run_again(here: Place, address: str) -> None:
+def test_a_copy_that_breaks_off_is_run_again(here: Place, address: str) -> None:
     there, world = Place("postgres"), make_world(300, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
-        export("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.said.append)
         lose_errors(world)
         here.load(simulator, **SETTINGS)
         administer(
@@ -126,10 +126,10 @@ def test_an_export_that_breaks_off_is_run_again(here: Place, address: str) -> No
             address=address,
         )
         with pytest.raises(Exception, match="broken off"):
-            export("postgres", None, here.said.append)
+            copy_tenants("postgres", None, here.said.append)
         assert contents(there) != contents(here)
         administer("DROP TRIGGER refuse ON m365_jobs.load_audit", address=address)
-        export("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.said.append)
         assert contents(there) == contents(here)
         there.load(simulator, **SETTINGS)
         assert there.rows("SELECT id, state FROM jobs ORDER BY id") == here.rows(
@@ -141,34 +141,34 @@ def test_a_destination_with_loads_of_its_own_keeps_them(here: Place) -> None:
     there, world = Place("filesystem"), make_world(60, seed=44, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
-        export("filesystem", None, here.said.append)
+        copy_tenants("filesystem", None, here.said.append)
         world.advance(timedelta(hours=8))
         there.load(simulator, **SETTINGS)
         before = contents(there)
         with pytest.raises(WarehouseError, match="has 1 loads of tenant default that this warehouse knows nothing of"):
-            export("filesystem", None, here.said.append)
+            copy_tenants("filesystem", None, here.said.append)
         assert contents(there) == before
 
 
-def test_one_tenant_can_be_exported_by_itself(here: Place) -> None:
+def test_one_tenant_can_be_copied_by_itself(here: Place) -> None:
     there = Place("filesystem")
     with Simulator(make_world(40, seed=46, now=NOW)) as simulator:
         here.load(simulator, **SETTINGS)
         here.load(simulator, tenant="contoso", **SETTINGS)
-    done = export("filesystem", None, here.said.append, ["contoso"])
+    done = copy_tenants("filesystem", None, here.said.append, ["contoso"])
     assert list(done.rows) == ["contoso"]
     assert contents(there) == {name: [row for row in rows if "contoso" in row] for name, rows in contents(here).items()}
     with pytest.raises(UsageError, match="holds nothing of tenant 'fabrikam'"):
-        export("filesystem", None, here.said.append, ["fabrikam"])
+        copy_tenants("filesystem", None, here.said.append, ["fabrikam"])
 
 
-def test_an_export_to_itself_or_of_nothing_is_refused(here: Place) -> None:
+def test_a_copy_to_itself_or_of_nothing_is_refused(here: Place) -> None:
     with pytest.raises(UsageError, match="no DuckDB warehouse to copy"):
-        export("filesystem", None, here.said.append)
+        copy_tenants("filesystem", None, here.said.append)
     with Simulator(make_world(20, seed=45, now=NOW)) as simulator:
         here.load(simulator, **SETTINGS)
     with pytest.raises(UsageError, match="already there"):
-        export("duckdb", None, here.said.append)
+        copy_tenants("duckdb", None, here.said.append)
 
 
 def test_the_command_says_what_it_copied_and_how_to_go_on(
@@ -186,7 +186,7 @@ def test_the_command_says_what_it_copied_and_how_to_go_on(
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr
 
 
-def test_an_export_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+def test_a_copy_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
     user, gate = desk(simulator), Gate()
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     user.run("load")
@@ -194,14 +194,14 @@ def test_an_export_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk
     simulator.fault = gate
     load = start(user, "load")
     assert gate.reached.wait(60)
-    export = start(user, "copy", "--destination", "filesystem")
-    assert "Another load of m365_jobs is running; waiting" in line_with(export, "Another load")
+    copying = start(user, "copy", "--destination", "filesystem")
+    assert "Another load of m365_jobs is running; waiting" in line_with(copying, "Another load")
     gate.open.set()
-    assert [one.communicate(timeout=120) and one.returncode for one in (load, export)] == [0, 0]
+    assert [one.communicate(timeout=120) and one.returncode for one in (load, copying)] == [0, 0]
     assert '"load_runs": 2' in user.run("status", "--format", "json", "--destination", "filesystem").stdout
 
 
-def test_an_export_waits_for_a_load_into_its_destination_on_another_machine(
+def test_a_copy_waits_for_a_load_into_its_destination_on_another_machine(
     simulator: Simulator, desk: Callable[[Simulator], Desk], address: str, tmp_path: Path
 ) -> None:
     user, gate = desk(simulator), Gate()
@@ -211,24 +211,24 @@ def test_an_export_waits_for_a_load_into_its_destination_on_another_machine(
     elsewhere = Desk(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
     load = start(elsewhere, "load", "--destination", "postgres")
     assert gate.reached.wait(60)
-    export = start(user, "copy", "--destination", "postgres")
+    copying = start(user, "copy", "--destination", "postgres")
     assert f"Another load of tenant default is running ({socket.gethostname()}, process {load.pid}" in line_with(
-        export, "Waiting for it"
+        copying, "Waiting for it"
     )
     gate.open.set()
     assert load.communicate(timeout=120)
-    said = export.communicate(timeout=120)[1]
-    assert (load.returncode, export.returncode) == (0, 1)
+    said = copying.communicate(timeout=120)[1]
+    assert (load.returncode, copying.returncode) == (0, 1)
     assert "has 1 loads of tenant default that this warehouse knows nothing of" in said
 
 
-def test_a_load_waits_for_an_export_into_its_warehouse(
+def test_a_load_waits_for_a_copy_into_its_warehouse(
     here: Place, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there, world = Place("postgres"), make_world(60, seed=47, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
-        source, loads = exporting._Rows.source, []
+        source, loads = copy_rows.TenantRows.source, []
         user = sit(tmp_path, simulator)
         user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
         user.set(object_types='["exchange_online", "teams"]')
@@ -238,8 +238,8 @@ def test_a_load_waits_for_an_export_into_its_warehouse(
             assert "Another load of tenant default is running" in line_with(loads[0], "Waiting for it")
             return source(*arguments)
 
-        monkeypatch.setattr(exporting._Rows, "source", while_a_load_begins)
-        export("postgres", None, here.said.append)
+        monkeypatch.setattr(copy_rows.TenantRows, "source", while_a_load_begins)
+        copy_tenants("postgres", None, here.said.append)
         said = loads[0].communicate(timeout=120)[1]
         assert loads[0].returncode == 0, said
         assert "0 new" in said
@@ -253,28 +253,28 @@ def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Plac
         world.advance(timedelta(hours=8))
         pipeline = here.pipeline()
         pipeline.extract([{"id": 1}], table_name="left")
-        export("filesystem", None, here.said.append)
+        copy_tenants("filesystem", None, here.said.append)
         assert "A load of tenant default was interrupted; what it left unfinished is not copied" in here.said[-2]
 
 
-def test_an_export_takes_away_errors_that_one_broken_off_left(here: Place, address: str) -> None:
+def test_a_copy_takes_away_errors_that_one_broken_off_left(here: Place, address: str) -> None:
     there, world = Place("postgres"), make_world(300, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
-        export("postgres", None, here.said.append)
-        # As a first export leaves it that is killed when the jobs are there and the runs are not.
+        copy_tenants("postgres", None, here.said.append)
+        # As a first copy leaves it that is killed when the jobs are there and the runs are not.
         administer(
             *(f"DELETE FROM m365_jobs.{name}" for name in ("load_runs", "load_audit", "_dlt_pipeline_state")),
             address=address,
         )
         lose_errors(world)
         here.load(simulator, **SETTINGS)
-        export("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.said.append)
         assert contents(there) == contents(here)
 
 
 @pytest.mark.parametrize("destination", ["postgres", "filesystem"])
-def test_what_a_first_load_has_loaded_can_be_exported_before_it_is_complete_and_after(
+def test_what_a_first_load_has_loaded_can_be_copied_before_it_is_complete_and_after(
     here: Place, address: str, monkeypatch: pytest.MonkeyPatch, destination: str
 ) -> None:
     there, world = Place(destination), make_world(300, seed=43, now=NOW, days=10)
@@ -292,12 +292,12 @@ def test_what_a_first_load_has_loaded_can_be_exported_before_it_is_complete_and_
             broken.setattr(dlt.Pipeline, "load", breaks)
             with pytest.raises(OSError, match="no power"):
                 here.load(simulator, **SETTINGS)
-        export(destination, None, here.said.append)
+        copy_tenants(destination, None, here.said.append)
         part = there.held()
         assert part
         assert part == here.held()
         here.load(simulator, **SETTINGS)
-        export(destination, None, here.said.append)
+        copy_tenants(destination, None, here.said.append)
         assert there.held().keys() > part.keys()
         assert contents(there) == contents(here)
 
@@ -305,26 +305,26 @@ def test_what_a_first_load_has_loaded_can_be_exported_before_it_is_complete_and_
 def test_errors_of_one_job_reach_a_lake_together_however_many_rows_go_at_once(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "BATCH", 1)
+    monkeypatch.setattr(copy_rows, "BATCH", 1)
     there = Place("filesystem")
     with Simulator(make_world(12, seed=43, now=NOW, days=10, error_share=0.9)) as simulator:
         here.load(simulator, **SETTINGS)
         for _ in range(2):
-            export("filesystem", None, here.said.append)
+            copy_tenants("filesystem", None, here.said.append)
             assert contents(there) == contents(here)
 
 
-def test_a_warehouse_without_a_table_that_loads_append_to_is_exported(here: Place, address: str) -> None:
+def test_a_warehouse_without_a_table_that_loads_append_to_is_copied(here: Place, address: str) -> None:
     there = Place("postgres")
     with Simulator(make_world(60, seed=43, now=NOW, days=10)) as simulator:
         here.load(simulator, **SETTINGS)
     with duckdb.connect("m365_warehouse.duckdb") as connection:
         connection.execute("DROP TABLE m365_jobs.load_check_failures")
-    assert export("postgres", None, here.said.append).rows["default"]["load_check_failures"] == 0
+    assert copy_tenants("postgres", None, here.said.append).rows["default"]["load_check_failures"] == 0
     assert there.held() == here.held()
 
 
-def test_a_load_that_failed_at_the_destination_does_not_stop_an_export(here: Place, address: str) -> None:
+def test_a_load_that_failed_at_the_destination_does_not_stop_a_copy(here: Place, address: str) -> None:
     there, world = Place("postgres"), make_world(60, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
@@ -332,7 +332,7 @@ def test_a_load_that_failed_at_the_destination_does_not_stop_an_export(here: Pla
             there.load(simulator, **{**SETTINGS, "credentials": {"client_id": "x", "client_secret": "y"}})
         (failed,) = there.rows("SELECT status FROM load_runs")
         assert failed == ("failed",)
-        export("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.said.append)
         found, ours = contents(there), contents(here)
         assert [row for row in found.pop("load_runs") if "failed" not in row] == ours.pop("load_runs")
         assert found == ours

@@ -1,0 +1,12 @@
+"""The tenant of a configuration without sections for tenants."""
+
+from __future__ import annotations
+
+import dlt
+
+DEFAULT_TENANT = "default"
+
+
+def configured_tenant() -> str:
+    """Return the tenant that the configuration names."""
+    return str(dlt.config.get("sources.avepoint_m365.tenant") or DEFAULT_TENANT)

@@ -1,0 +1,48 @@
+"""Run the asset checks of Dagster after a load: completeness, data and health."""
+
+import warnings
+
+import dagster as dg
+
+from m365_jobs.health.evaluate import evaluate, partition_label
+from m365_jobs.load.summary import Summary
+from m365_jobs.orchestrators.dagster_warehouse import DagsterWarehouse
+
+CHECKS = {
+    "complete": "Every partition that was read is proved complete.",
+    "data": "Nothing is wrong with the jobs that were loaded: keys, counts, times.",
+    "health": "Every service of the tenant is protected, as m365-jobs health judges it.",
+}
+
+
+def check_specs(jobs: dg.AssetKey, by_tenant: dg.StaticPartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    with warnings.catch_warnings():
+        # Without partitions of their own, the checks of one tenant would hide those of all others.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(name, asset=jobs, description=about, partitions_def=by_tenant)
+            for name, about in CHECKS.items()
+        ]
+
+
+def check_results(place: DagsterWarehouse, summary: Summary) -> list[dg.AssetCheckResult]:
+    health = place.ask(summary.tenant, lambda pipeline: evaluate(pipeline, [summary.tenant]))
+    wrong = {
+        "complete": summary.incomplete,
+        "data": summary.findings,
+        "health": [
+            ": ".join(filter(None, (one.kind, partition_label(one.tenant, one.location, one.object_type), one.text)))
+            for one in health.problems
+        ],
+    }
+    return [
+        dg.AssetCheckResult(
+            check_name=name,
+            passed=not found,
+            # What is not proved complete is read again by the next load.
+            severity=dg.AssetCheckSeverity.WARN if name == "complete" else dg.AssetCheckSeverity.ERROR,
+            description="; ".join(found)[:1000] or None,
+            metadata={"found": found},
+        )
+        for name, found in wrong.items()
+    ]

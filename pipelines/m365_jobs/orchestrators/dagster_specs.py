@@ -1,0 +1,57 @@
+"""Describe the assets of Dagster: keys, descriptions and columns of tables and views."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dagster as dg
+import dlt
+from dagster_dlt import DagsterDltTranslator
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from m365_jobs import marts
+from m365_jobs.orchestrators.dagster_warehouse import DagsterWarehouse
+from m365_jobs.warehouse import pipeline as warehouse
+
+FAMILIES = {
+    "jobs": ("jobs", "jobs__backup_details", "jobs__job_errors"),
+    "load_records": ("load_audit", "load_runs", "load_check_failures"),
+}
+"""Asset to its tables, the first of which it is named after or stands for."""
+
+
+class AssetSpecs:
+    """What Dagster shows of the assets before they are loaded."""
+
+    def __init__(self, place: DagsterWarehouse, translator: DagsterDltTranslator) -> None:
+        with TemporaryDirectory() as folder:
+            self._pipeline = warehouse.open_pipeline(
+                warehouse.configured_tenant(), place.destination, place.dataset, folder=Path(folder)
+            )
+        self._translator = translator
+
+    def table(self, name: str, relations: tuple[marts.Relation, ...], **more: Any) -> dg.AssetSpec:
+        """An asset with the columns of its tables or its view."""
+        resource: Any = dlt.resource([], name=name)
+        spec = self._translator.get_asset_spec(DltResourceTranslatorData(resource=resource, pipeline=self._pipeline))
+        first, *others = map(_columns, relations)
+        columns: dict[str, Any] = {"dagster/column_schema": first}
+        columns |= {one.name: schema for one, schema in zip(relations[1:], others, strict=True)}
+        about = " ".join(f"{one.name}: {one.about}" for one in relations)
+        return spec.replace_attributes(description=about, **more).merge_attributes(metadata=columns)
+
+    def family(self, name: str, **more: Any) -> dg.AssetSpec:
+        """The asset of a family of tables."""
+        by_name = {one.name: one for one in marts.tables()}
+        return self.table(name, tuple(by_name[table] for table in FAMILIES[name.removesuffix("_by_day")]), **more)
+
+    def views(self) -> Iterator[dg.AssetSpec]:
+        """The views, which are live: they show what was loaded, and are never materialised themselves."""
+        sources = [self.family(name).key for name in FAMILIES]
+        for view in marts.views():
+            yield self.table(view.name, (view,), deps=sources)
+
+
+def _columns(relation: marts.Relation) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(one.name, one.type, one.description) for one in relation.columns])

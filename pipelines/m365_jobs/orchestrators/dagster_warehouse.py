@@ -1,0 +1,75 @@
+"""Load tenants for Dagster, and read the warehouse afterwards."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dagster as dg
+import dlt
+from avepoint_m365 import Progress
+from dlt.destinations.exceptions import DatabaseException
+
+from m365_jobs.config import tenants
+from m365_jobs.errors.driver_messages import in_use
+from m365_jobs.errors.explain import explain
+from m365_jobs.load.run import Options, load
+from m365_jobs.load.summary import Summary
+from m365_jobs.locks.pipeline_folder import LOCK_POLL, LOCK_WAIT
+from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.tenant_scope import open_scope
+
+NOT_RETRIED = ("config", "auth", "permission")
+"""Kinds of failures that a second try does not mend."""
+
+
+class DagsterWarehouse:
+    """Where loads go, and what the warehouse there says afterwards."""
+
+    def __init__(self, destination: str | None, dataset: str | None) -> None:
+        self.destination, self.dataset = destination, dataset
+
+    def load(
+        self,
+        context: dg.AssetExecutionContext,
+        tenant: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Summary:
+        """Loads one tenant as ``m365-jobs load`` does: with its lock, chunks, records and checks.
+
+        Raises:
+            Failure: with the paragraph that the command line prints; not to be retried where that is no use.
+        """
+        own = tenants.Tenant(tenant, tenant in tenants.configured())
+        try:
+            options = Options(since, until, self.destination, self.dataset, tenant=own)
+            return load(options, Progress(), context.log.info)
+        except Exception as error:
+            why = explain(error)
+            raise dg.Failure(why.text, {"kind": why.kind}, allow_retries=why.kind not in NOT_RETRIED) from error
+
+    def ask(self, tenant: str, question: Callable[[dlt.Pipeline], Any]) -> Any:
+        """The answer of the warehouse, which is waited for while another load has a DuckDB file open."""
+        give_up = time.monotonic() + LOCK_WAIT
+        with TemporaryDirectory() as folder:
+            pipeline = warehouse.open_pipeline(tenant, self.destination, self.dataset, folder=Path(folder))
+            while True:
+                try:
+                    return question(pipeline)
+                except DatabaseException as error:
+                    if not in_use(error) or time.monotonic() > give_up:
+                        raise
+                    time.sleep(LOCK_POLL)
+
+    def rows(self, tenant: str, tables: tuple[str, ...]) -> dict[str, int]:
+        """How many rows of a tenant each table holds."""
+
+        def count(pipeline: dlt.Pipeline) -> dict[str, int]:
+            with open_scope(pipeline, [tenant]) as scope:
+                return {name: scope.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in tables}
+
+        counts: dict[str, int] = self.ask(tenant, count)
+        return counts

@@ -1,0 +1,30 @@
+"""Format printed reports: title, pages and the tenants on them."""
+
+from __future__ import annotations
+
+from m365_jobs.config import tenants as tenant_settings
+from m365_jobs.reports.view import Filter
+from m365_jobs.warehouse.tenant_scope import Scope
+
+TITLE = "Microsoft 365 backup"
+
+IMAGE = "image"
+"""Stands for the paper of a PNG."""
+
+
+def page_tenants(scope: Scope, shown: Filter) -> list[str]:
+    """Return the tenants that a page shows: those of the filter, else all that are configured or have loaded."""
+    return sorted({*(shown.tenants or (*scope.held(), *tenant_settings.configured()))})
+
+
+def paper_css(paper: str, title: str) -> str:
+    """Return the style of printed pages: size, title and page numbers. An image has long pages without either."""
+    if paper == IMAGE:
+        return "@page { size: 920px 10000px; margin: 16px; }"
+    text = "".join(letter if letter.isalnum() or letter in " .-_·" else " " for letter in title)
+    font = 'font: 8pt system-ui, "DejaVu Sans", sans-serif; color: #4b5563'
+    return (
+        f"@page {{ size: {paper}; margin: 14mm 12mm 16mm; "
+        f'@bottom-left {{ content: "{text}"; {font} }} '
+        f'@bottom-right {{ content: "Page " counter(page) " of " counter(pages); {font} }} }}'
+    )
