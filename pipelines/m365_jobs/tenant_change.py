@@ -18,9 +18,9 @@ from dlt.pipeline.state_sync import bump_pipeline_state_version_if_modified
 from m365_jobs.config import tenants
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.alerts.store import change_tenant
-from m365_jobs.load.run_log import Backlog
+from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.locks.base import lease_of
-from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, writing_turn
+from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
 from m365_jobs.schema import TABLES
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.reader import open_reader
@@ -61,7 +61,7 @@ def preview(pipeline: dlt.Pipeline, tenant: str) -> Preview:
     return Preview({name: count for name, count in counts.items() if count}, tenant in tenants.configured())
 
 
-def remove(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
+def remove_tenant(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
     """Delete all rows of a tenant, its cursors, lease and alerts, and its folders on this machine."""
     with _held(pipeline, tenant, notify) as client:
         with client.begin_transaction():
@@ -74,7 +74,7 @@ def remove(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
     _delete_lease(pipeline, tenant)
 
 
-def rename(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify) -> None:
+def rename_tenant(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify) -> None:
     """Give all rows of a tenant, its cursors, lease and alerts another name.
 
     Raises:
@@ -104,7 +104,7 @@ def _held(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> Iterator[Any]:
         lease_of(pipeline, tenant, "tenant change", notify) as lease,
     ):
         lease.take(None, LOCK_WAIT, notify)
-        with writing_turn(pipeline, lease, notify), pipeline.sql_client() as client:
+        with write_lock(pipeline, lease, notify), pipeline.sql_client() as client:
             yield client
 
 
@@ -153,5 +153,5 @@ def _rename_state(client: Any, old: str, new: str) -> None:
 
 def _delete_folders(pipeline: dlt.Pipeline, tenant: str) -> None:
     name = warehouse.pipeline_name(tenant)
-    Backlog(pipeline.pipelines_dir, name, warehouse.fingerprint(pipeline)).clear()
+    UnsentRuns(pipeline.pipelines_dir, name, warehouse.fingerprint(pipeline)).clear()
     shutil.rmtree(Path(pipeline.pipelines_dir) / name, ignore_errors=True)

@@ -16,7 +16,7 @@ from dlt.extract import DltResource
 from avepoint_m365 import rows, schema
 from avepoint_m365.extract.extraction import Extraction, Interval
 from avepoint_m365.extract.known import Lookup
-from avepoint_m365.extract.options import ExtractOptions, Outcome
+from avepoint_m365.extract.options import ChunkResult, ExtractOptions
 from avepoint_m365.extract.progress import Progress
 from avepoint_m365.parse.times import in_utc
 from avepoint_m365.settings import ObjectType
@@ -31,7 +31,7 @@ FindLookup = Callable[[ExtractOptions], Lookup | None]
 
 
 @dataclass
-class Run:
+class SourceRun:
     """One run of the source in a pipeline.
 
     Attributes:
@@ -42,7 +42,7 @@ class Run:
     """
 
     partitions: list[Partition] = field(default_factory=list)
-    outcome: Outcome | None = None
+    outcome: ChunkResult | None = None
     newest: dict[tuple[str | None, str | None], datetime] = field(default_factory=dict)
     is_over: bool = False
 
@@ -56,7 +56,7 @@ class Resources:
         """``find_lookup`` gives access to the warehouse of whatever pipeline runs the source."""
         self._extraction, self._progress, self._find_lookup = extraction, progress, find_lookup
         self._jobs = schema.JOBS_WITH_UNKNOWN if keep_unknown_fields else schema.JOBS
-        self._run = Run()
+        self._run = SourceRun()
 
     def partition(self, location: str | None, object_type: ObjectType) -> DltResource:
         """Return the resource of one partition: incremental on finish_time, or plain for a backfill."""
@@ -96,13 +96,13 @@ class Resources:
         if cursor is not None and not cursor.end_value and newest is not None:
             cursor.advance(max(in_utc(cursor.start_value), in_utc(newest)))
 
-    def _join(self, partition: Partition) -> Run:
+    def _join(self, partition: Partition) -> SourceRun:
         if self._run.outcome is not None or self._run.is_over or partition in self._run.partitions:
-            self._run = Run()
+            self._run = SourceRun()
         self._run.partitions.append(partition)
         return self._run
 
-    def _read_and_yield(self, run: Run, cursor: Any) -> Iterator[Any]:
+    def _read_and_yield(self, run: SourceRun, cursor: Any) -> Iterator[Any]:
         stored = dlt.current.source_state()
         extraction = self._extraction_of(run, cursor)
         scope = extraction.options.scope
@@ -121,7 +121,7 @@ class Resources:
         finally:
             run.is_over = True
 
-    def _extraction_of(self, run: Run, cursor: Any) -> Extraction:
+    def _extraction_of(self, run: SourceRun, cursor: Any) -> Extraction:
         """Return the extraction for the resources that take part, over the warehouse of the pipeline that runs them."""
         extraction = self._extraction
         types = tuple(one for one in ObjectType if one in {object_type for _, object_type in run.partitions})
@@ -132,7 +132,7 @@ class Resources:
             options = replace(options, start_date=min(options.start_date, in_utc(cursor.initial_value)))
         return extraction.over(options, extraction.lookup or self._find_lookup(options))
 
-    def _tables(self, run: Run) -> Iterator[tuple[Any, pa.Table]]:
+    def _tables(self, run: SourceRun) -> Iterator[tuple[Any, pa.Table]]:
         outcome, options, now = run.outcome, self._extraction.options, datetime.now(UTC)
         assert outcome is not None
         outcome = _only(outcome, run.partitions, options)
@@ -153,7 +153,7 @@ def _interval(cursor: Any) -> Interval | None:
     return in_utc(cursor.start_value), in_utc(cursor.end_value)
 
 
-def _only(outcome: Outcome, partitions: list[Partition], options: ExtractOptions) -> Outcome:
+def _only(outcome: ChunkResult, partitions: list[Partition], options: ExtractOptions) -> ChunkResult:
     """Return the outcome with the jobs of the locations that take part; those outside the lists stay."""
     locations = {location for location, _ in partitions}
     if locations >= set(options.locations):
@@ -166,7 +166,7 @@ def _only(outcome: Outcome, partitions: list[Partition], options: ExtractOptions
     return replace(outcome, jobs=outcome.jobs.filter(pc.is_in(outcome.jobs["id"], pa.array(ids, pa.string()))))
 
 
-def _newest_finishes(outcome: Outcome) -> dict[tuple[str | None, str | None], datetime]:
+def _newest_finishes(outcome: ChunkResult) -> dict[tuple[str | None, str | None], datetime]:
     """Return the newest finish (UTC) by location and object type; one ahead of the load's cursor does not count."""
     cursor, newest = outcome.state.look.cursor, dict[tuple[str | None, str | None], datetime]()
     if cursor is None or outcome.state.look.gap_start is not None:

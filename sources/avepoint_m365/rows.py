@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.extract.options import NO_LABELS, JobLabels, Outcome
+from avepoint_m365.extract.options import NO_LABELS, ChunkResult, JobLabels
 from avepoint_m365.parse.values import COUNT, ERROR_FIELDS, FLAG, TEXT, TIME
 from avepoint_m365.schema import (
     BACKUP_DETAILS,
@@ -22,7 +22,7 @@ from avepoint_m365.schema import (
 )
 
 
-def job_rows(outcome: Outcome, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
+def job_rows(outcome: ChunkResult, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
     """Return rows of ``jobs``: the API's values of each job and those that only the request knows."""
     jobs = outcome.jobs
     ids: list[str] = jobs["id"].to_pylist()
@@ -70,7 +70,7 @@ def error_rows(jobs: pa.Table, tenant: str) -> pa.Table:
     return pa.concat_tables([listed, _table(JOB_ERRORS.arrow, without, markers)])
 
 
-def audit_rows(outcome: Outcome, tenant: str, run_id: str) -> pa.Table:
+def audit_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Table:
     """Return rows of ``load_audit``, one for each listing."""
     rows = []
     for listing in outcome.listings:
@@ -102,7 +102,7 @@ def audit_rows(outcome: Outcome, tenant: str, run_id: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=LOAD_AUDIT.arrow)
 
 
-def change_rows(outcome: Outcome, tenant: str, changed_at: datetime) -> pa.Table:
+def change_rows(outcome: ChunkResult, tenant: str, changed_at: datetime) -> pa.Table:
     """Return rows of ``job_changes``."""
     rows = [
         {"tenant": tenant, "id": one.id, "changed_at": changed_at, "column": one.column, "old": one.old, "new": one.new}
@@ -111,13 +111,13 @@ def change_rows(outcome: Outcome, tenant: str, changed_at: datetime) -> pa.Table
     return pa.Table.from_pylist(rows, schema=JOB_CHANGES.arrow)
 
 
-def word_rows(outcome: Outcome, learned_at: datetime) -> pa.Table:
+def word_rows(outcome: ChunkResult, learned_at: datetime) -> pa.Table:
     """Return rows of ``state_words``."""
     rows = [{"word": word, "state": code, "learned_at": learned_at} for word, code in outcome.state_words.items()]
     return pa.Table.from_pylist(rows, schema=STATE_WORDS.arrow)
 
 
-def reconciliation_rows(outcome: Outcome, tenant: str, run_id: str) -> pa.Table:
+def reconciliation_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Table:
     """Return rows of ``reconciliations``."""
     rows = [
         {

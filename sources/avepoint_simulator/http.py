@@ -23,7 +23,7 @@ PIECES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """A request as it came; header names in lower case."""
 
     method: str
@@ -45,7 +45,7 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(
         self,
         port: int,
-        respond: Callable[[Request], Answer],
+        respond: Callable[[HttpRequest], Answer],
         compress: Callable[[], bool],
         date: Callable[[], datetime | None],
     ) -> None:
@@ -91,7 +91,7 @@ class _Connection(socketserver.StreamRequestHandler):
                 if not self._send(request, self.server.respond(request)) or request.last:
                     return
 
-    def _read(self) -> Request | None:
+    def _read(self) -> HttpRequest | None:
         words = self.rfile.readline(65_537).decode("latin-1").split()
         if len(words) != 3:
             return None
@@ -101,9 +101,9 @@ class _Connection(socketserver.StreamRequestHandler):
             headers[name.lower()] = value.strip()
         body = self.rfile.read(int(headers.get("content-length", 0)))
         last = words[2] == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
-        return Request(words[0], words[1], headers, body, last)
+        return HttpRequest(words[0], words[1], headers, body, last)
 
-    def _send(self, request: Request, answer: Answer) -> bool:
+    def _send(self, request: HttpRequest, answer: Answer) -> bool:
         """Sends an answer with a single write, where it need not drip; whether the connection stays open."""
         if answer.drop and answer.keep is None:
             return False

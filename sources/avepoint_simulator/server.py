@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from avepoint_simulator.companions import PATHS, Companions, RefusedError
 from avepoint_simulator.faults import Answer, Asked, Drift, Fault
-from avepoint_simulator.http import Request, Server
+from avepoint_simulator.http import HttpRequest, Server
 from avepoint_simulator.jobs_api import GENERATIONS, JobsApi
 from avepoint_simulator.response_format import envelope
 from avepoint_simulator.tokens import Tokens, assertion_holds
@@ -94,7 +94,7 @@ class Simulator(JobsApi):
         for job in self.world.visible():
             self._shown(job)
 
-    def respond(self, request: Request) -> Answer:
+    def respond(self, request: HttpRequest) -> Answer:
         """Answers a request, to the API or for a token."""
         path, _, query = request.target.partition("?")
         if path == TOKEN_PATH and request.method == "POST":

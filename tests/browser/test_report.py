@@ -16,7 +16,7 @@ import pypdfium2
 import pytest
 from avepoint_simulator import JobError, Simulator, make_world
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from m365_jobs.config.calendar import parse_window
+from m365_jobs.config.calendar import parse_backup_window
 from m365_jobs.marts.catalog import questions
 from m365_jobs.reports import calendar, metrics, report
 from m365_jobs.reports.view import NO_LOCATION, Filter
@@ -203,10 +203,10 @@ def test_jobs_whose_service_is_unknown_are_shown_as_such(
     place.load(simulator)
     assert place.rows("SELECT DISTINCT object_type FROM jobs") == [(None,)]
     with open_scope(place.pipeline()) as scope:
-        page = report.read(scope, place.pipeline(), Filter(), None)
+        page = report.read_report_page(scope, place.pipeline(), Filter(), None)
     assert page is not None
     slow = [{**row, "median": 9.0, "high": 1.0} for row in page.metrics.durations]
-    shown = report.document(replace(page, metrics=replace(page.metrics, durations=slow)))
+    shown = report.report_html(replace(page, metrics=replace(page.metrics, durations=slow)))
     assert "than nine in ten of the backups before: Unknown service." in shown
     assert f'<td>Unknown service</td><td class="text">{escape(page.metrics.errors[0]["error_message"])}' in re.sub(
         "</?a[^>]*>", "", shown
@@ -249,10 +249,10 @@ def test_figures_are_the_same_on_duckdb_and_postgresql(
 
 def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:
     shown = Filter(
-        location=NO_LOCATION, days=60, zone=ZoneInfo("America/New_York"), window=parse_window("20:00-06:00", "")
+        location=NO_LOCATION, days=60, zone=ZoneInfo("America/New_York"), window=parse_backup_window("20:00-06:00", "")
     )
     with open_scope(pipeline) as scope:
-        numbers = metrics.read(scope, shown)
+        numbers = metrics.read_metrics(scope, shown)
         assert numbers is not None
         numbers = replace(numbers, as_of=until, loads=(), completeness=())
         return {
@@ -261,10 +261,10 @@ def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:
             "trend": metrics.trend(scope, shown, until),
             "durations": [
                 {name: round(value, 9) if isinstance(value, float) else value for name, value in row.items()}
-                for row in metrics.durations(scope, shown, shown.night(until))
+                for row in metrics.read_durations(scope, shown, shown.night(until))
             ],
             "night_by_service": (), "night_before": (), "failed": (), "open_jobs": (),
-            "errors": metrics.errors(scope, shown, until),
+            "errors": metrics.read_errors(scope, shown, until),
             "days": calendar.backup_days(scope, shown, until),
             "changes": calendar.changes(scope, shown, until),
             "choices": metrics.choices(scope),

@@ -135,7 +135,7 @@ def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
         if thread.name == "tenant_1":
             raise KeyboardInterrupt
 
-    def load(options: loading.Options, progress: Progress, say: Callable[[str], None]) -> None:
+    def load(options: loading.LoadOptions, progress: Progress, say: Callable[[str], None]) -> None:
         assert options.tenant
         assert progress.stats.interrupted.wait(60)
         if options.tenant.name == "fabrikam":
@@ -145,7 +145,7 @@ def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
 
     monkeypatch.setattr(threading.Thread, "start", begin_and_interrupt)
     monkeypatch.setattr(parallel, "load", load)
-    tenants, options = [Tenant("contoso"), Tenant("fabrikam")], loading.Options(file=tmp_path / "any.duckdb")
+    tenants, options = [Tenant("contoso"), Tenant("fabrikam")], loading.LoadOptions(file=tmp_path / "any.duckdb")
     group = parallel.Group({one.name: Progress() for one in tenants})
     with pytest.raises(InterruptedLoadError):
         parallel.load_all(tenants, options, group, lambda text: None, lambda error: None, 8)
@@ -232,7 +232,7 @@ def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_write(
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(user.folder)
     monkeypatch.setattr(dlt.Pipeline, "load", write_while_another_tries)
-    loading.load(loading.Options(), Progress(), lambda text: None)
+    loading.load(loading.LoadOptions(), Progress(), lambda text: None)
     assert {in_use(OSError(other.stderr)) for other in others} == {True}
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 

@@ -55,10 +55,10 @@ def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
         yield running
 
 
-def options(simulator: Simulator, since: datetime | None = None) -> loading.Options:
+def options(simulator: Simulator, since: datetime | None = None) -> loading.LoadOptions:
     start = (START - timedelta(days=3)).isoformat()
     types = ["exchange_online", "teams"]
-    return loading.Options(since, source=settings(simulator, object_types=types, start_date=start, concurrency=1))
+    return loading.LoadOptions(since, source=settings(simulator, object_types=types, start_date=start, concurrency=1))
 
 
 def changes(world: World) -> None:

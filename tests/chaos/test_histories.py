@@ -218,14 +218,14 @@ class Histories(RuleBasedStateMachine):
         self.uncertain |= before.keys() ^ after.keys()
         self.see({job_id: job for job_id, job in after.items() if job_id in before})
 
-    def options(self, since: datetime | None) -> loading.Options:
+    def options(self, since: datetime | None) -> loading.LoadOptions:
         source = settings_of(
             self.simulator,
             start_date=(START - timedelta(days=1)).isoformat(),
             lag_hours=LAG_HOURS,
             locations=list(self.locations) or None,
         )
-        return loading.Options(since, source=source)
+        return loading.LoadOptions(since, source=source)
 
     def load(self, fault: Any, since: datetime | None = None) -> bool:
         self.simulator.asked.clear()

@@ -85,7 +85,7 @@ def _one_by_one(client: Any, statements: Sequence[str], *arguments: Any, **named
 
 def load_in_child(
     folder: Path,
-    options: loading.Options,
+    options: loading.LoadOptions,
     kill_at: int | None = None,
     kill_before: str | None = None,
     largest_file: int | None = None,
@@ -110,7 +110,7 @@ def load_in_child(
     return Outcome(**json.loads(text))
 
 
-def _load(folder: Path, options: loading.Options, steps: _Steps, write: int) -> None:
+def _load(folder: Path, options: loading.LoadOptions, steps: _Steps, write: int) -> None:
     said: list[str] = []
     code, cursors = 1, {}
     try:

@@ -30,7 +30,7 @@ class Tenant:
         """Loads; the starts of the windows whose jobs were asked for."""
         self.simulator.asked.clear()
         given = {"object_types": ["exchange_online"], "start_date": HISTORY.isoformat(), **more}
-        options = loading.Options(since, until, source=settings(self.simulator, **given))
+        options = loading.LoadOptions(since, until, source=settings(self.simulator, **given))
         assert loading.load(options, Progress(), lambda _: None).exit_code == 0
         return {asked.params["starttime"] for asked in self.simulator.asked if asked.params["pagesize"] != "10"}
 

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 from avepoint_m365 import Progress
 from avepoint_simulator import Simulator
-from m365_jobs.load.run import Options, load
+from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.reader import open_reader
@@ -39,7 +39,9 @@ class Place:
             **settings,
         }
         self.said.clear()
-        return load(Options(since, until, destination=self.destination, source=source), Progress(), self.said.append)
+        return load(
+            LoadOptions(since, until, destination=self.destination, source=source), Progress(), self.said.append
+        )
 
     def pipeline(self, tenant: str = "default") -> dlt.Pipeline:
         return warehouse.open_pipeline(tenant, self.destination)

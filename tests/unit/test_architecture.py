@@ -1,9 +1,10 @@
-"""Check the architecture: layers point down, no import circles, short modules.
+"""Check the architecture: layers point down, no import circles, short modules, and each name is used once.
 
 Imports inside functions count. Imports for type checkers alone (``if TYPE_CHECKING``) do not: they never run.
 """
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -137,3 +138,15 @@ def test_modules_are_short() -> None:
     """Count the lines of each module."""
     sizes = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
     assert {name: size for name, size in sizes.items() if size > LONGEST_MODULE} == {}
+
+
+def test_public_names_are_used_once() -> None:
+    """List the classes and functions of all modules by name, but for those that a leading underscore keeps private."""
+    homes = defaultdict(list)
+    for name, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith(
+                "_"
+            ):
+                homes[node.name].append(name)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}

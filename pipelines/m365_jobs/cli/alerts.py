@@ -65,7 +65,7 @@ def acknowledge(
 ) -> None:
     """Acknowledge an alert: m365-jobs acknowledge 1a2b3c4d --owner ada --for 8h."""
     with failures(verbose):
-        from m365_jobs.health.alerts.notify import acknowledge as record
+        from m365_jobs.health.alerts.notify import acknowledge_alert as record
         from m365_jobs.warehouse import pipeline as warehouse
 
         pipeline = warehouse.open_warehouse(destination, dataset)
@@ -93,11 +93,11 @@ def alerts(
         if resend:
             count = notify.resend(pipeline)
             typer.echo(f"Due again: {count}. The next m365-jobs health --notify sends them.", err=True)
-        document = show.document(pipeline, tenant or ())
+        document = show.alerts_document(pipeline, tenant or ())
         if format is Format.json:
             typer.echo(json.dumps(document, indent=2))
         else:
-            _print(list(show.tables(document)))
+            _print(list(show.alert_tables(document)))
 
 
 def _duration(text: str) -> timedelta:

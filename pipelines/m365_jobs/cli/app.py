@@ -15,7 +15,7 @@ import typer
 from m365_jobs.cli import alerts, init, lifetime, loading, reading, reports, tenant_commands
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "load": loading.load,
+    "load": loading.load_command,
     "verify": loading.verify,
     "demo": loading.demo,
     "status": reading.status,

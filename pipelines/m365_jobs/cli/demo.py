@@ -14,7 +14,7 @@ from avepoint_simulator import ID_PATTERN, JobError, Simulator, World, make_worl
 
 from m365_jobs.cli import progress as console
 from m365_jobs.errors.explain import UsageError
-from m365_jobs.load.run import Options, load
+from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.warehouse import pipeline as warehouse
 
 SEED = 42
@@ -23,7 +23,7 @@ RUNNING_LONG = (ObjectType.sharepoint_online, JobType.backup)
 DENIED = JobError("Access denied. The app profile lacks a permission for this site.", True, "", 3)
 
 
-def run(jobs: int) -> Simulator:
+def run_demo(jobs: int) -> Simulator:
     """Loads twice from a simulator on loopback; the simulator, stopped, still knows what it held."""
     file = warehouse.default_file()
     _make_room(file)
@@ -31,7 +31,7 @@ def run(jobs: int) -> Simulator:
     world = make_world(jobs, SEED, evening)
     _make_trouble(world, evening)
     with Simulator(world) as simulator:
-        options = Options(
+        options = LoadOptions(
             file=file,
             source={
                 "tenant": warehouse.DEMO_TENANT,
@@ -103,8 +103,8 @@ def _make_room(file: Path) -> None:
     file.unlink()
 
 
-def _load(options: Options) -> None:
+def _load(options: LoadOptions) -> None:
     progress = Progress()
     with console.watch(lambda: console.progress_of_one(progress)):
         summary = load(options, progress, console.say)
-    console.report(summary)
+    console.report_load(summary)

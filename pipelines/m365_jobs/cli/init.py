@@ -57,7 +57,7 @@ def init(
             credentials["client_secret"] = _value(client_secret, "Client secret", "--client-secret", hide=True)
         _check_names(source)
         settings = write.Settings(source, credentials, destination if destination != "duckdb" else None)
-        for path in write.write(Path(FOLDER), settings, replace=force):
+        for path in write.write_configuration(Path(FOLDER), settings, replace=force):
             typer.echo(f"Written: {path}")
         _reload()
         if find_locations:

@@ -24,11 +24,11 @@ from m365_jobs.cli.options import (
     check_settings,
     duration,
     failures,
-    moment,
+    parse_time_option,
 )
 
 
-def load(
+def load_command(
     since: Since = None,
     until: Until = None,
     tenant: Tenants = None,
@@ -43,12 +43,12 @@ def load(
 ) -> None:
     """Load what is new; with --since, a backfill of that range."""
     with failures(verbose, "Interrupted; the next load continues from there."):
-        begin, end = moment("--since", since), moment("--until", until)
+        begin, end = parse_time_option("--since", since), parse_time_option("--until", until)
         check_settings(strict=strict)
         from m365_jobs.config.tenants import selected
-        from m365_jobs.load.run import Options
+        from m365_jobs.load.run import LoadOptions
 
-        options, tenants = Options(begin, end, destination, dataset), selected(tenant or (), every=all_tenants)
+        options, tenants = LoadOptions(begin, end, destination, dataset), selected(tenant or (), every=all_tenants)
         if concurrency:
             options.source["concurrency"] = concurrency
         if all_tenants:
@@ -76,7 +76,7 @@ def _load_one(options: Any, tenant: Any) -> int:
         console.watch(lambda: console.progress_of_one(progress)),
     ):
         summary = run(options, progress, console.say)
-    console.report(summary)
+    console.report_load(summary)
     return summary.exit_code
 
 
@@ -111,10 +111,10 @@ def verify(
     Exits 3 if something stays unproved.
     """
     with failures(verbose):
-        begin = moment("--since", since)
-        from m365_jobs.cli.verify import run
+        begin = parse_time_option("--since", since)
+        from m365_jobs.cli.verify import verify_tenants
 
-        raise typer.Exit(run(begin, tenant or (), destination, dataset))
+        raise typer.Exit(verify_tenants(begin, tenant or (), destination, dataset))
 
 
 def demo(
@@ -123,9 +123,9 @@ def demo(
 ) -> None:
     """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
     with failures(verbose):
-        from m365_jobs.cli.demo import run
+        from m365_jobs.cli.demo import run_demo
 
-        run(jobs)
+        run_demo(jobs)
 
 
 def schedule(
@@ -140,11 +140,13 @@ def schedule(
 ) -> None:
     """Print timers for loads, health and reports: systemd, cron, Kubernetes or Windows tasks."""
     with failures(verbose):
-        from m365_jobs.orchestrators.schedule import Request, plan
-        from m365_jobs.orchestrators.scheduler_templates import render
+        from m365_jobs.orchestrators.schedule import ScheduleOptions, plan_tasks
+        from m365_jobs.orchestrators.scheduler_templates import render_template_of
 
-        planned = plan(Request(every, tenant or (), all_tenants, destination, dataset, image))
-        typer.echo("\n".join(render(planned, one) for one in ([scheduler] if scheduler else Scheduler)), nl=False)
+        planned = plan_tasks(ScheduleOptions(every, tenant or (), all_tenants, destination, dataset, image))
+        typer.echo(
+            "\n".join(render_template_of(planned, one) for one in ([scheduler] if scheduler else Scheduler)), nl=False
+        )
 
 
 def copy(

@@ -37,7 +37,7 @@ class Scheduler(StrEnum):
     windows = "windows"
 
 
-def moment(option: str, text: str | None) -> datetime | None:
+def parse_time_option(option: str, text: str | None) -> datetime | None:
     from avepoint_m365.config import parse_moment
 
     return None if text is None else parse_moment(option, text)

@@ -17,7 +17,7 @@ from m365_jobs.load.parallel import Group
 from m365_jobs.load.summary import Summary
 from m365_jobs.terminal import say, width
 
-__all__ = ["progress_of_many", "progress_of_one", "report", "report_copy", "report_many", "say", "watch", "width"]
+__all__ = ["progress_of_many", "progress_of_one", "report_copy", "report_load", "report_many", "say", "watch", "width"]
 
 PLAIN_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -76,7 +76,7 @@ def report_many(group: Group) -> None:
     if len(outcomes) == 1:
         (one,) = outcomes
         if one.summary:
-            report(one.summary)
+            report_load(one.summary)
         elif one.failure:
             say(f"Error ({one.failure.kind}): {one.failure.text}")
         return
@@ -102,7 +102,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def report(summary: Summary) -> None:
+def report_load(summary: Summary) -> None:
     """The summary of a load."""
     jobs = summary.new + summary.changed + summary.unchanged
     say(

@@ -39,14 +39,14 @@ def status(
 ) -> None:
     """Cursors, last loads, completeness, open jobs and rows."""
     with failures(verbose):
-        from m365_jobs.health.status import read, tables
+        from m365_jobs.health.status import read_status, status_tables
         from m365_jobs.terminal import say
 
-        found = read(destination, dataset, tenant or (), wait, say)
+        found = read_status(destination, dataset, tenant or (), wait, say)
         if format is Format.json:
             typer.echo(json.dumps(found, default=_iso, indent=2))
         else:
-            _print(tables(found))
+            _print(status_tables(found))
 
 
 def health(
@@ -81,7 +81,7 @@ def health(
         if prometheus:
             from m365_jobs.health import prometheus as health_prometheus
 
-            health_prometheus.write(found, prometheus)
+            health_prometheus.write_metrics(found, prometheus)
         try:
             if notify or slack:
                 alerts.send(found, pipeline, tenant or (), every_channel=notify, slack=slack)
@@ -89,7 +89,7 @@ def health(
             if format is Format.json:
                 typer.echo(json.dumps(output.as_json(found), default=_iso, indent=2))
             else:
-                _print(output.tables(found))
+                _print(output.health_tables(found))
     raise typer.Exit(found.exit_code)
 
 
@@ -145,7 +145,7 @@ def query(
         if sql is None and file is None and sys.stdin.isatty():
             from m365_jobs.cli import shell
 
-            shell.run(pipeline, lambda found: _print_rows(found, format), lambda error: tell(error, verbose))
+            shell.run_prompt(pipeline, lambda found: _print_rows(found, format), lambda error: tell(error, verbose))
             return
         from m365_jobs.warehouse.query import answer, from_file
         from m365_jobs.warehouse.reader import open_reader

@@ -67,14 +67,14 @@ def report(
             from m365_jobs.warehouse import pipeline as warehouse
 
             first = report.first_of_month(month)
-            options = report.Options(
+            options = report.ReportOptions(
                 Filter(tuple(tenant or ()), days=days), report.timezone(timezone), paper.value, first
             )
             pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
             if each_tenant:
                 written = report.write_each(each_tenant, f".{format.value}", pipeline, options)
             else:
-                written = [report.write(path or Path(), pipeline, options)]
+                written = [report.write_report(path or Path(), pipeline, options)]
         for file in written if each_tenant else ():
             typer.echo(str(file))
         for file in written if mail else ():

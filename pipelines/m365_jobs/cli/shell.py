@@ -19,22 +19,22 @@ from sqlglot.errors import SqlglotError
 from m365_jobs.cli.completer import Words, documented, held
 from m365_jobs.terminal import say
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.query import Answer, answer
+from m365_jobs.warehouse.query import QueryResult, answer
 from m365_jobs.warehouse.reader import dialect, open_reader
 
 PROMPT, GOES_ON = "m365-jobs> ", "      ...> "
 LEAVE = ("exit", "quit", "\\q")
 
-Show = Callable[[Answer], None]
+Show = Callable[[QueryResult], None]
 Tell = Callable[[BaseException], object]
 
 
-def run(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
+def run_prompt(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
     """Asks for statements until the user leaves. ``show`` prints an answer, ``tell`` says what went wrong with one.
 
     The warehouse is open only while a statement runs: a load need not wait for a prompt that somebody left open.
     """
-    say(f"SQL on {warehouse.location(pipeline)}, read-only. A statement ends with ; and may span lines.")
+    say(f"SQL on {warehouse.address_of(pipeline)}, read-only. A statement ends with ; and may span lines.")
     say("Tab completes, the arrow keys bring back earlier ones. Ctrl+C empties the line, Ctrl+D leaves.")
     _let_queries_be_stopped(pipeline)
     words = Words(documented(pipeline.dataset_name))

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from rich.cells import cell_len
 
 from m365_jobs.text import sanitize
-from m365_jobs.warehouse.query import Answer
+from m365_jobs.warehouse.query import QueryResult
 
 SHOWN = 1_000
 """Rows that a table has at most: its columns are as wide as their widest value, so all rows must be known."""
@@ -23,7 +23,7 @@ AS_IT_IS = frozenset({str, int, type(None)})
 """Types that CSV and JSON have themselves; most values are of one of them."""
 
 
-def write_csv(answer: Answer, out: TextIO) -> None:
+def write_csv(answer: QueryResult, out: TextIO) -> None:
     """A line of names, then one for each row (RFC 4180, lines end in a line feed). Null is nothing, times are ISO
     8601, true and false are words, lists and structures are JSON."""
     writer = csv.writer(out, lineterminator="\n")
@@ -41,7 +41,7 @@ def _csv(value: Any) -> Any:
     return value
 
 
-def write_json(answer: Answer, out: TextIO) -> None:
+def write_json(answer: QueryResult, out: TextIO) -> None:
     """A list with an object for each row, one to a line. Times are ISO 8601."""
     names = _unique(answer.columns)
     out.write("[")
@@ -53,7 +53,7 @@ def write_json(answer: Answer, out: TextIO) -> None:
     out.write("\n]\n")
 
 
-def write_table(answer: Answer, out: TextIO, width: int | None) -> bool:
+def write_table(answer: QueryResult, out: TextIO, width: int | None) -> bool:
     """Columns side by side where ``width`` (in characters; None: any) allows, else each row as a list of its values.
 
     Ends after ``SHOWN`` rows; whether more were left.

@@ -27,7 +27,7 @@ def remove(
         shown = tenant_change.preview(pipeline, tenant)
         _print(pipeline, shown, tenant, "removed" if yes else "would be removed")
         if yes:
-            tenant_change.remove(pipeline, tenant, say)
+            tenant_change.remove_tenant(pipeline, tenant, say)
         _remind(shown, tenant, yes)
 
 
@@ -49,7 +49,7 @@ def rename(
         shown = tenant_change.preview(pipeline, tenant)
         _print(pipeline, shown, tenant, f"renamed to {new}" if yes else f"would be renamed to {new}")
         if yes:
-            tenant_change.rename(pipeline, tenant, new, say)
+            tenant_change.rename_tenant(pipeline, tenant, new, say)
         _remind(shown, tenant, yes)
 
 
@@ -62,7 +62,7 @@ def _pipeline(destination: str | None, dataset: str | None) -> Any:
 def _print(pipeline: Any, shown: Any, tenant: str, change: str) -> None:
     from m365_jobs.warehouse import pipeline as warehouse
 
-    typer.echo(f"Warehouse: {warehouse.location(pipeline)}")
+    typer.echo(f"Warehouse: {warehouse.address_of(pipeline)}")
     for name, count in shown.rows.items():
         typer.echo(f"  {name}: {count:,} rows of {tenant}, {change}")
     typer.echo(f"  cursors, lease and alerts of {tenant}: {change}")

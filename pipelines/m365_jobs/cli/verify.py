@@ -10,19 +10,19 @@ from avepoint_m365.source_config import DEFAULT_HISTORY
 
 from m365_jobs.cli import progress as console
 from m365_jobs.config.tenants import Tenant, selected
-from m365_jobs.load.run import Options, load
+from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.text import format_count
 
 
-def run(since: datetime | None, names: Sequence[str], destination: str | None, dataset: str | None) -> int:
+def verify_tenants(since: datetime | None, names: Sequence[str], destination: str | None, dataset: str | None) -> int:
     """Verify tenants one after the other; return the exit code: 0, or 3 where something stays unproved."""
     begin = since or datetime.now(UTC).replace(microsecond=0) - DEFAULT_HISTORY + timedelta(days=1)
     return max(_verify(tenant, begin, destination, dataset) for tenant in selected(names, every=False))
 
 
 def _verify(tenant: Tenant, since: datetime, destination: str | None, dataset: str | None) -> int:
-    options = Options(destination=destination, dataset=dataset, tenant=tenant, verify_since=since)
+    options = LoadOptions(destination=destination, dataset=dataset, tenant=tenant, verify_since=since)
     first = _pass(options)
     if not any(period.proof is False for period in first.periods):
         return first.exit_code
@@ -30,7 +30,7 @@ def _verify(tenant: Tenant, since: datetime, destination: str | None, dataset: s
     return _pass(options).exit_code
 
 
-def _pass(options: Options) -> Summary:
+def _pass(options: LoadOptions) -> Summary:
     progress = Progress()
     with console.watch(lambda: console.progress_of_one(progress)):
         summary = load(options, progress, console.say)

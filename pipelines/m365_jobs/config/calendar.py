@@ -76,7 +76,7 @@ def parse_zone(name: str, key: str) -> tzinfo:
         ) from error
 
 
-def parse_window(text: str, key: str) -> BackupWindow:
+def parse_backup_window(text: str, key: str) -> BackupWindow:
     """Return a backup window such as 22:00-06:00. ``key`` names the setting in an error.
 
     Raises:
@@ -98,7 +98,7 @@ def tenant_calendar(tenant: str) -> TenantCalendar:
     zone, window = _text(tenant, "timezone"), _text(tenant, "backup_window")
     return TenantCalendar(
         parse_zone(zone, f"{SECTION}.timezone") if zone else UTC,
-        parse_window(window, f"{SECTION}.backup_window") if window else None,
+        parse_backup_window(window, f"{SECTION}.backup_window") if window else None,
     )
 
 

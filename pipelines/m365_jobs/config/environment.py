@@ -57,7 +57,7 @@ def convert_files(notify: Notify) -> None:
         (Path(folder) / ".dlt").mkdir()
         for name, data in texts.items():
             if data:
-                (Path(folder) / ".dlt" / name).write_text(decode(data, name), encoding="utf-8")
+                (Path(folder) / ".dlt" / name).write_text(decode_text(data, name), encoding="utf-8")
         os.environ["DLT_PROJECT_DIR"] = folder
         try:
             import dlt
@@ -79,7 +79,7 @@ def _read(path: Path) -> bytes:
         return b""  # dlt says what is wrong with it
 
 
-def decode(data: bytes, name: str) -> str:
+def decode_text(data: bytes, name: str) -> str:
     """Return the text of a file in UTF-8 or UTF-16, with or without a byte-order mark.
 
     Raises:

@@ -39,7 +39,7 @@ class Settings:
     destination_credentials: str | None = None
 
 
-def write(folder: Path, settings: Settings, *, replace: bool) -> list[Path]:
+def write_configuration(folder: Path, settings: Settings, *, replace: bool) -> list[Path]:
     """Write both files and return their paths. Existing keys and comments stay.
 
     Raises:

@@ -138,7 +138,7 @@ def in_use(error: BaseException) -> bool:
     return "lock on file" in text or "used by another process" in text
 
 
-def explain(words: str) -> str:
+def explain_driver_message(words: str) -> str:
     """One paragraph on a destination's refusal: what it means, the driver's own words, the cure."""
     # PostgreSQL shows where in the statement, which is none of the user's; delta-rs paints in colours, and adds its
     # calls where RUST_BACKTRACE is set.

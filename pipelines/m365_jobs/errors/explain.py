@@ -272,4 +272,4 @@ def _destination(error: BaseException) -> str:
     # What dlt says around the driver's own words is of no use to the user, or a traceback.
     while inner := _inner(error):
         error = inner
-    return driver_messages.explain(_first_paragraph(error))
+    return driver_messages.explain_driver_message(_first_paragraph(error))

@@ -13,7 +13,7 @@ from m365_jobs.health import check_queries as queries
 from m365_jobs.health import companion_checks as companions
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.text import format_count, format_time
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
 
@@ -60,7 +60,7 @@ class Reason:
         return RANKS[self.kind]
 
 
-def run_checks(scope: Scope) -> Iterator[Reason]:
+def run_checks(scope: TenantScope) -> Iterator[Reason]:
     """Yield what the checks with a query find; nothing before the first load."""
     for check in CHECKS:
         if not check.query:
@@ -87,7 +87,7 @@ def _without_parts(rows: list[Row]) -> Iterator[Row]:
             yield row
 
 
-def last_loads(scope: Scope) -> dict[str, datetime]:
+def last_loads(scope: TenantScope) -> dict[str, datetime]:
     """Return the start of the newest recorded load of each tenant; nothing before the first load."""
     try:
         return {row["tenant"]: row["started_at"] for row in scope.rows(queries.LAST_LOADS)}
@@ -95,7 +95,7 @@ def last_loads(scope: Scope) -> dict[str, datetime]:
         return {}
 
 
-def tenants_with_unknown_services(scope: Scope) -> set[str]:
+def tenants_with_unknown_services(scope: TenantScope) -> set[str]:
     """Return the tenants that have jobs of an unknown service."""
     try:
         rows = scope.rows("SELECT DISTINCT j.tenant FROM jobs AS j WHERE j.object_type IS NULL")
@@ -104,13 +104,13 @@ def tenants_with_unknown_services(scope: Scope) -> set[str]:
     return {row["tenant"] for row in rows}
 
 
-def unknown_states(scope: Scope) -> Iterator[str]:
+def unknown_states(scope: TenantScope) -> Iterator[str]:
     """Yield a message for each unknown state."""
     for row in scope.rows(queries.UNKNOWN_STATES):
         yield str(_state(row)["text"])
 
 
-def check_failures(scope: Scope) -> list[Row]:
+def check_failures(scope: TenantScope) -> list[Row]:
     """Return the data checks and lasting findings of each tenant's newest load, each with its ``text``."""
     return [row | _check_failure(row) for row in scope.rows(queries.CHECK_FAILURES)]
 

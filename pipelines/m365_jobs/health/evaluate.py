@@ -15,10 +15,10 @@ from m365_jobs.errors.explain import FINE, UNHEALTHY, UsageError
 from m365_jobs.health import checks, preflight
 from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOTHING, PROBLEM, STALE, WARNING, Reason
 from m365_jobs.health.protection import ProtectionStatus
-from m365_jobs.load.run_log import Backlog
+from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.text import format_duration, format_time
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.tenant_scope import Scope, open_scope
+from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 Row = dict[str, Any]
 
@@ -106,7 +106,7 @@ def evaluate(pipeline: warehouse.Target, names: Sequence[str] = (), max_age_hour
         return evaluate_scope(scope, pipeline, names, limit)
 
 
-def evaluate_scope(scope: Scope, pipeline: warehouse.Target, names: Sequence[str], limit: float) -> Evaluation:
+def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequence[str], limit: float) -> Evaluation:
     """Evaluate through an open scope, such as that of the dashboard; ``limit`` is the allowed age of data in hours."""
     now = datetime.now(UTC)
     loaded = scope.held()
@@ -121,7 +121,7 @@ def evaluate_scope(scope: Scope, pipeline: warehouse.Target, names: Sequence[str
     reasons += [*unrecorded, *_credentials(expected)]
     reasons.sort(key=lambda one: (one.severity_rank, one.tenant or "", one.location or "", one.object_type or ""))
     completeness = _completeness(expected, loaded, reasons)
-    return Evaluation(warehouse.location(pipeline), now, limit, reasons, rows, completeness)
+    return Evaluation(warehouse.address_of(pipeline), now, limit, reasons, rows, completeness)
 
 
 def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Iterable[Reason]) -> Completeness:
@@ -135,21 +135,21 @@ def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Ite
     return Completeness(never or (() if expected else ("this warehouse",)), tuple(failed), tuple(incomplete))
 
 
-def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: Scope) -> Iterator[Reason]:
+def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: TenantScope) -> Iterator[Reason]:
     """Yield the last loads that failed and of which the warehouse has no record.
 
     Most often the warehouse itself made them fail. Their rows wait on the machine that loads.
     """
     known = checks.last_loads(scope)
     for tenant in sorted(set(names)):
-        backlog = Backlog(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
+        backlog = UnsentRuns(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
         last = max(backlog.rows(), key=lambda run: run.started_at, default=None)
         if last and (tenant not in known or known[tenant] < last.started_at):
             text = checks.failed_load(asdict(last))["text"]
             yield Reason(FAILED_LOAD, tenant, f"{text} The warehouse has no record of it yet.")
 
 
-def _protection(scope: Scope, now: datetime, limit: float) -> list[Row]:
+def _protection(scope: TenantScope, now: datetime, limit: float) -> list[Row]:
     try:
         rows = scope.rows("SELECT * FROM protection_status AS p")
     except DestinationUndefinedEntity:

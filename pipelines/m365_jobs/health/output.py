@@ -47,7 +47,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def tables(evaluation: Evaluation) -> Iterator[Any]:
+def health_tables(evaluation: Evaluation) -> Iterator[Any]:
     """Yield verdict, reasons and partitions for a terminal of 80 columns, the most severe first."""
     problems, warnings = evaluation.problems, evaluation.warnings
     verdict = Text(evaluation.verdict, "bold red" if problems else "bold green")

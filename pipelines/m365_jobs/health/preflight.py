@@ -39,7 +39,7 @@ CONNECTING = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class PreflightResult:
     """One line of ``check``."""
 
     what: str
@@ -54,18 +54,18 @@ class Finding:
         return "FAIL" if not self.fine else "warn" if self.warning else "ok"
 
 
-def _failed(what: str, why: Failure) -> Finding:
-    return Finding(what, False, why.text, why.exit_code)
+def _failed(what: str, why: Failure) -> PreflightResult:
+    return PreflightResult(what, False, why.text, why.exit_code)
 
 
 def findings(
     destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = (), *, strict: bool = False
-) -> Iterator[Finding]:
+) -> Iterator[PreflightResult]:
     """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be. The
     first three for each tenant asked for, some of them side by side: a host that is down is waited for."""
     warehouse.telemetry_off()
     for text in unknown_settings():
-        yield Finding("settings", not strict, text, WRONG_USAGE if strict else 0, warning=True)
+        yield PreflightResult("settings", not strict, text, WRONG_USAGE if strict else 0, warning=True)
     several = len(asked) > 1
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for tenant, found in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
@@ -74,20 +74,20 @@ def findings(
         pipeline = warehouse.open_warehouse(destination, dataset)
         with pipeline.destination_client() as target:
             ready = target.is_storage_initialized()
-        where = warehouse.location(pipeline)
+        where = warehouse.address_of(pipeline)
     except Exception as error:
         yield _failed("destination", explain(error))
     else:
         state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
-        yield Finding("destination", True, f"{where}: {state}")
+        yield PreflightResult("destination", True, f"{where}: {state}")
         yield from _findings_of_loads(pipeline)
 
 
-def _of_api(tenant: Tenant) -> tuple[Tenant, list[Finding]]:
+def _of_api(tenant: Tenant) -> tuple[Tenant, list[PreflightResult]]:
     return tenant, list(_steps(tenant))
 
 
-def _steps(tenant: Tenant) -> Iterator[Finding]:
+def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
     try:
         own: dict[str, Any] = dict(tenant.settings)
         # The source looks at all settings, and asks nothing.
@@ -97,7 +97,7 @@ def _steps(tenant: Tenant) -> Iterator[Finding]:
         yield _failed("configuration", explain(error))
         return
     addresses = connection.urls
-    yield Finding("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
+    yield PreflightResult("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
     if ending := expiry(connection.credentials):
         yield ending
     try:
@@ -105,17 +105,17 @@ def _steps(tenant: Tenant) -> Iterator[Finding]:
     except Exception as error:
         yield _failed("token", explain(error))
         return
-    yield Finding("token", True, "granted")
+    yield PreflightResult("token", True, "granted")
     try:
         endpoint = _first_page(connection.client).endpoint
     except Exception as error:
         yield _failed("permission and API", explain(error))
         return
-    yield Finding("permission and API", True, f"{endpoint.path} answers")
+    yield PreflightResult("permission and API", True, f"{endpoint.path} answers")
     yield from _companions(connection.client, own)
 
 
-def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[Finding]:
+def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[PreflightResult]:
     """Try the permission of each included companion; one that the configuration does not name may be missing."""
     include = own.get("include") or dlt.config.get("sources.avepoint_m365.include") or "auto"
     try:
@@ -133,9 +133,9 @@ def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[Finding]
             _get_any(client, companion, asked)
         except Exception as error:
             why = explain(error)
-            yield _failed(what, why) if explicit else Finding(what, True, f"skipped by loads: {why.text}")
+            yield _failed(what, why) if explicit else PreflightResult(what, True, f"skipped by loads: {why.text}")
         else:
-            yield Finding(what, True, "granted")
+            yield PreflightResult(what, True, "granted")
 
 
 def _get_any(client: JobsClient, companion: Companion, params: Mapping[str, str]) -> None:
@@ -159,29 +159,31 @@ def _first_page(client: JobsClient) -> JobsPage:
         return client.ask({"pageSize": "10", "pageIndex": "1"})
 
 
-def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[Finding]:
+def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[PreflightResult]:
     """Yield a line for each unknown state, and for each finding of the newest load of each tenant."""
     try:
         with open_scope(pipeline) as scope:
             for text in checks.unknown_states(scope):
-                yield Finding("states", True, text, warning=True)
+                yield PreflightResult("states", True, text, warning=True)
             for row in checks.check_failures(scope):
                 tenant = "" if row["tenant"] in warehouse.UNSAID else f"{row['tenant']}: "
-                yield Finding("findings", True, f"{tenant}{row['text']}", warning=True)
+                yield PreflightResult("findings", True, f"{tenant}{row['text']}", warning=True)
     except DestinationUndefinedEntity:
         return
     except Exception as error:
         yield _failed("findings", explain(error))
 
 
-def expiry(credentials: AvePointCredentials) -> Finding | None:
+def expiry(credentials: AvePointCredentials) -> PreflightResult | None:
     """A line on credentials that have ended or end within 30 days."""
     ends = credentials.ends_at()
     left = ends - datetime.now(UTC) if ends else timedelta.max
     if left < timedelta(0):
-        return Finding("credentials", False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.", 1)
+        return PreflightResult("credentials", False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.", 1)
     if left < timedelta(days=30):
-        return Finding("credentials", True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon.")
+        return PreflightResult(
+            "credentials", True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon."
+        )
     return None
 
 

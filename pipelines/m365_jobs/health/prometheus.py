@@ -13,7 +13,7 @@ from m365_jobs.health.protection import ProtectionStatus
 PARTITION = ("tenant", "location", "object_type")
 
 
-def write(evaluation: Evaluation, path: Path) -> None:
+def write_metrics(evaluation: Evaluation, path: Path) -> None:
     """Replace the file as a whole: a collector never reads half of it.
 
     Raises:

@@ -24,7 +24,7 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.reader import Reader
 from m365_jobs.warehouse.target import READER_WAIT, Notify
-from m365_jobs.warehouse.tenant_scope import Scope, open_scope
+from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 LOADS = """
 SELECT p.tenant, p.location, p.object_type, p.complete, p.complete_until, p.last_complete_load_at, p.last_load_at
@@ -67,7 +67,7 @@ Row = dict[str, Any]
 TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
 
 
-def read(
+def read_status(
     destination: str | None = None,
     dataset: str | None = None,
     tenants: Sequence[str] = (),
@@ -88,11 +88,11 @@ def read(
     with open_scope(pipeline, tenants) as scope:
         loaded = scope.held()
         about: dict[str, Any] = {
-            "warehouse": warehouse.location(pipeline),
+            "warehouse": warehouse.address_of(pipeline),
             "credentials": _expiry(tenants or loaded),
             "never_loaded": sorted({*(tenants or configured())} - {*loaded}),
             "clocks_ahead": [],
-            "undelivered": show.document(pipeline, tenants)["undelivered"],
+            "undelivered": show.alerts_document(pipeline, tenants)["undelivered"],
             "unknown_services": [],
             "findings": [],
         }
@@ -111,7 +111,7 @@ def read(
     return {**about, "partitions": partitions, "runs": runs, "tables": counts}
 
 
-def _all_partitions(scope: Scope) -> list[Row]:
+def _all_partitions(scope: TenantScope) -> list[Row]:
     """Return the loads and jobs of each partition that has one of both, in order."""
     partitions: dict[tuple[str, str, str], Row] = {}
     for query in (LOADS, STORED):
@@ -173,7 +173,7 @@ def _location(lower: str) -> str:
     return "PrimaryGeoLocation" if lower == "primarygeolocation" else lower.upper()
 
 
-def tables(found: dict[str, Any]) -> Iterator[Any]:
+def status_tables(found: dict[str, Any]) -> Iterator[Any]:
     """Yield the status for a terminal of 80 columns."""
     yield Text(f"Warehouse: {found['warehouse']}", overflow="fold")
     if found["credentials"]:

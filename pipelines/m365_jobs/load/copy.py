@@ -14,7 +14,7 @@ import dlt
 from m365_jobs.errors.explain import UsageError, WarehouseError
 from m365_jobs.load.copy_rows import StoredRows, TenantRows, read_only, run_ids, stored_rows, table_names
 from m365_jobs.locks.base import lease_of
-from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, writing_turn
+from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 
@@ -44,8 +44,8 @@ def copy_tenants(
     if file is None or not file.exists():
         raise UsageError(f"There is no DuckDB warehouse to copy: {file or 'the configured one'} is not a file.")
     if warehouse.fingerprint(origin) == warehouse.fingerprint(target):
-        raise UsageError(f"The warehouse is already there: {warehouse.location(target)}. Name another destination.")
-    done = Copied(warehouse.location(target))
+        raise UsageError(f"The warehouse is already there: {warehouse.address_of(target)}. Name another destination.")
+    done = Copied(warehouse.address_of(target))
     held = _tenants(file, origin.dataset_name)
     for tenant in tenants:
         if tenant not in held:
@@ -115,7 +115,7 @@ def _copy(
     pipeline.drop()
     with lease_of(pipeline, tenant, "copy", say) as lease:
         lease.take(None, LOCK_WAIT, say)
-        with writing_turn(pipeline, lease, say):
+        with write_lock(pipeline, lease, say):
             pipeline.sync_destination()
             contract.ensure_ours(pipeline)
         there = stored_rows(pipeline, tenant)
@@ -123,14 +123,14 @@ def _copy(
         with read_only(file, dataset) as connection:
             tables_here = table_names(connection, dataset)
             ours = run_ids(connection, tenant) if "load_audit" in tables_here else set()
-            _ensure_no_loads_of_its_own(ours, tenant, there, warehouse.location(pipeline))
+            _ensure_no_loads_of_its_own(ours, tenant, there, warehouse.address_of(pipeline))
             rows = TenantRows(file, dataset, tenant, tables_here, there)
             source = contract.prepare(rows.source(state), pipeline)
             pipeline.extract(source, loader_file_format=contract.file_format(pipeline))
         pipeline.normalize()
-        with writing_turn(pipeline, lease, say):
+        with write_lock(pipeline, lease, say):
             pipeline.load()
-            contract.finish(pipeline, tenant, say)
+            contract.finish_load(pipeline, tenant, say)
     pipeline.drop()
     return rows.counted
 

@@ -113,9 +113,13 @@ class TenantRows:
         @dlt.source(name=contract.SCHEMA)
         def avepoint_m365() -> Any:
             # The last two by the load's own resources: dlt takes a column of Arrow for another than one of objects.
-            runs = self._objects(schema.LOAD_RUNS, run_log.Run)
-            failures = self._objects(schema.LOAD_CHECK_FAILURES, data_checks.Finding)
-            return dlt.resource(rows, name="copy"), run_log.resource(iter(runs)), data_checks.resource(failures)
+            runs = self._objects(schema.LOAD_RUNS, run_log.LoadRun)
+            failures = self._objects(schema.LOAD_CHECK_FAILURES, data_checks.CheckFailure)
+            return (
+                dlt.resource(rows, name="copy"),
+                run_log.runs_resource(iter(runs)),
+                data_checks.failures_resource(failures),
+            )
 
         return avepoint_m365()
 

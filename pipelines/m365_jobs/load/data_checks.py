@@ -15,7 +15,7 @@ from dlt.extract import DltResource
 from m365_jobs.schema import LOAD_CHECK_FAILURES
 from m365_jobs.warehouse.destinations import kind_of
 from m365_jobs.warehouse.reader import open_in_load
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 TOLERANCE = 60
 """Seconds by which a duration may differ from finish less start: the API gives it in thousandths of an hour."""
@@ -86,7 +86,7 @@ IDS = "SELECT DISTINCT id FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMP
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFailure:
     """One row of ``load_check_failures``: a rule that jobs of a run break, how many, and the id of one of them."""
 
     run_id: str
@@ -102,9 +102,9 @@ class Finding:
         return f"{others} {self.problem} ({self.rule}), for instance {self.example}"
 
 
-def check(
+def check_jobs(
     pipeline: dlt.Pipeline, tenant: str, run_id: str, since: datetime, read: pa.ChunkedArray | None = None
-) -> list[Finding]:
+) -> list[CheckFailure]:
     """What is wrong with the jobs of a tenant that were fetched since a time (UTC), and with what belongs to them.
 
     ``read`` are the ids, each once, of the jobs that were fetched, where they are known: details and errors were
@@ -116,7 +116,7 @@ def check(
     kind_of(pipeline).before_checks(pipeline)
     since_text = since.isoformat(sep=" ")
     with open_in_load(pipeline) as reader:
-        scope = Scope(reader, [tenant])
+        scope = TenantScope(reader, [tenant])
         found = {row["rule"]: (row["jobs"], row["example"]) for row in scope.rows(QUESTION, since=since_text)}
         present, _ = found.pop(PRESENT)
         if read is not None and present < len(read):
@@ -125,13 +125,13 @@ def check(
             found[PRESENT] = (len(missing), pc.min(missing).as_py())
     now = datetime.now(UTC)
     return [
-        Finding(run_id, tenant, rule, PROBLEMS[rule], jobs, example, now)
+        CheckFailure(run_id, tenant, rule, PROBLEMS[rule], jobs, example, now)
         for rule, (jobs, example) in found.items()
         if jobs
     ]
 
 
-def resource(findings: list[Finding]) -> DltResource:
+def failures_resource(findings: list[CheckFailure]) -> DltResource:
     """Appends findings to ``load_check_failures``; without any it only sees to it that the table is there."""
 
     def load_check_failures() -> Iterator[Any]:

@@ -13,11 +13,11 @@ from avepoint_m365.exceptions import InterruptedLoadError
 
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
-from m365_jobs.load.run import Options, load
+from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import LogRows, Rows, write_now
-from m365_jobs.locks.base import Busy, Lease, Say, refuse_age
-from m365_jobs.locks.pipeline_folder import writing_turn
+from m365_jobs.locks.base import Lease, Say, TenantLockedError, refuse_age
+from m365_jobs.locks.pipeline_folder import write_lock
 from m365_jobs.locks.wait import unless
 from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
 
@@ -26,7 +26,7 @@ THREADS = "tenant"
 
 
 @dataclass
-class Outcome:
+class TenantResult:
     """How the load of one tenant ended: with a summary, with a failure, or left to another worker."""
 
     tenant: str
@@ -46,7 +46,7 @@ class Group:
     """The loads of several tenants, as a whole; read it from any thread while they go on."""
 
     progress: dict[str, Progress]
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[TenantResult] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -59,7 +59,7 @@ class Group:
 
 def load_all(
     tenants: Sequence[Tenant],
-    options: Options,
+    options: LoadOptions,
     group: Group,
     say: Say,
     failed: Callable[[BaseException], None],
@@ -80,25 +80,25 @@ def load_all(
         refuse_age(options.min_age, destination_type(options.destination))
 
     def write(pipeline: dlt.Pipeline, rows: Rows) -> None:
-        with writing_turn(pipeline, Lease(), say):
+        with write_lock(pipeline, Lease(), say):
             write_now(pipeline, rows)
 
     options = replace(options, log=LogRows(write))
 
-    def one(tenant: Tenant) -> Outcome:
+    def one(tenant: Tenant) -> TenantResult:
         def tell(text: str) -> None:
             say(f"{tenant.name}: {text}")
 
         try:
             with unless(group.progress[tenant.name].stats.interrupted):
                 summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
-            outcome = Outcome(tenant.name, summary=summary)
-        except Busy as busy:
+            outcome = TenantResult(tenant.name, summary=summary)
+        except TenantLockedError as busy:
             tell(f"left out. {busy}")
-            outcome = Outcome(tenant.name)
+            outcome = TenantResult(tenant.name)
         except Exception as error:
             failed(error)
-            outcome = Outcome(tenant.name, failure=explain(error))
+            outcome = TenantResult(tenant.name, failure=explain(error))
         # What was read is not needed any more, and there may be hundreds of tenants.
         group.progress[tenant.name].begin_chunk()
         group.outcomes.append(outcome)

@@ -35,7 +35,7 @@ FAILURES = 5
 destination refuses, and all services would wait for it for ever."""
 
 
-def finish(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
+def finish_pending(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     """Loads packages that an earlier load left, then takes state and schema from the destination. The time (UTC) from
     which on what it loaded had been fetched; None where it loaded nothing.
 

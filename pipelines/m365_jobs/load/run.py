@@ -27,11 +27,11 @@ from m365_jobs.errors.explain import UsageError, explain
 from m365_jobs.load import data_checks, pending
 from m365_jobs.load.companions import CompanionLoad
 from m365_jobs.load.known_jobs import WarehouseLookup
-from m365_jobs.load.run_log import Backlog, Run, failed, resource
+from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import LogRows, log_rows
-from m365_jobs.locks.base import Busy, Lease, Say, lease_of
-from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, writing_turn
+from m365_jobs.locks.base import Lease, Say, TenantLockedError, lease_of
+from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, write_lock
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.append import append_rows
@@ -41,7 +41,7 @@ CHUNK_JOBS = 100_000
 
 
 @dataclass
-class Options:
+class LoadOptions:
     """What ``load`` is asked to do; times in UTC."""
 
     since: datetime | None = None
@@ -68,7 +68,7 @@ class Options:
             raise UsageError(f"--since {self.since.isoformat()} must lie before --until {self.until.isoformat()}.")
 
 
-def load(options: Options, progress: Progress, say: Say) -> Summary:
+def load(options: LoadOptions, progress: Progress, say: Say) -> Summary:
     """Load what is new, or the range of a backfill, and record the run.
 
     Raises:
@@ -84,16 +84,16 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
         stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, say))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, say))
-        backlog = Backlog(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
+        backlog = UnsentRuns(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
         writing = stack.enter_context(ExitStack())
-        summary = Summary(run_id, tenant, warehouse.location(pipeline), pipeline.dataset_name)
+        summary = Summary(run_id, tenant, warehouse.address_of(pipeline), pipeline.dataset_name)
         loading = _Loading(options, progress, say, pipeline, lease, backlog, writing, started_at, summary)
         try:
             loading.load()
             if summary.wrote or options.log is None:
-                contract.finish(pipeline, tenant, say, protection, summary.wrote)
+                contract.finish_load(pipeline, tenant, say, protection, summary.wrote)
             return summary
-        except Busy:
+        except TenantLockedError:
             raise
         except BaseException as error:
             writing.close()
@@ -105,12 +105,12 @@ def load(options: Options, progress: Progress, say: Say) -> Summary:
 class _Loading:
     """One load in progress."""
 
-    options: Options
+    options: LoadOptions
     progress: Progress
     say: Say
     pipeline: dlt.Pipeline
     lease: Lease
-    backlog: Backlog
+    backlog: UnsentRuns
     writing: ExitStack
     """Keeps others from the warehouse from the moment that a chunk is to be written, until the next is to be read."""
     started_at: datetime
@@ -161,8 +161,8 @@ class _Loading:
         return source
 
     def _finish_pending(self) -> None:
-        with writing_turn(self.pipeline, self.lease, self.say):
-            pending_since = pending.finish(self.pipeline, self.say)
+        with write_lock(self.pipeline, self.lease, self.say):
+            pending_since = pending.finish_pending(self.pipeline, self.say)
             pending.start_over_without_rows(self.pipeline, self.summary.tenant, self.say)
             if pending_since:
                 self._check(pending_since)
@@ -180,7 +180,7 @@ class _Loading:
             return
         self.summary.wrote = True
         since = datetime.now(UTC)
-        source.resources.add(*companions, resource(self._rows()), data_checks.resource([]))
+        source.resources.add(*companions, runs_resource(self._rows()), data_checks.failures_resource([]))
         contract.prepare(source, self.pipeline)
         self.pipeline.extract(source, loader_file_format=contract.file_format(self.pipeline))
         with threads:
@@ -188,7 +188,7 @@ class _Loading:
             self.pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed, and opening
         # and closing it takes longer than most of what is done in between.
-        self.writing.enter_context(writing_turn(self.pipeline, self.lease, self.say))
+        self.writing.enter_context(write_lock(self.pipeline, self.lease, self.say))
         self.summary.add(self.progress)
         self.pipeline.load()
         self.backlog.clear()
@@ -218,7 +218,7 @@ class _Loading:
         if self.options.log is not None:
             self.options.log.add(self.pipeline, rows)
             return True
-        self.writing.enter_context(writing_turn(self.pipeline, self.lease, self.say))
+        self.writing.enter_context(write_lock(self.pipeline, self.lease, self.say))
         if append_rows(self.pipeline, rows):
             return True
         # A table or column is missing, or the destination has no such way: dlt writes the same rows.
@@ -226,7 +226,7 @@ class _Loading:
         self.summary.forget(self.progress)
         return False
 
-    def _rows(self) -> Iterator[Run | None]:
+    def _rows(self) -> Iterator[LoadRun | None]:
         """Yield waiting rows of failed runs, then, in the last chunk, the row of this run, once all is read."""
         yield from self.backlog.rows()
         while self.progress.outcome is None or not self.companions.finished:
@@ -238,8 +238,8 @@ class _Loading:
                 self.say(note)
             yield self._run()
 
-    def _run(self) -> Run:
-        return Run(
+    def _run(self) -> LoadRun:
+        return LoadRun(
             run_id=self.summary.run_id,
             tenant=self.summary.tenant,
             started_at=self.started_at,
@@ -257,7 +257,7 @@ class _Loading:
         ``read`` are the ids of the jobs that a chunk brought; None for what an earlier load left.
         """
         try:
-            failures = data_checks.check(self.pipeline, self.summary.tenant, self.summary.run_id, since, read)
+            failures = data_checks.check_jobs(self.pipeline, self.summary.tenant, self.summary.run_id, since, read)
             failures += self.summary.lasting_failures(datetime.now(UTC))
             if read is not None:
                 # What an earlier load left is checked before the companions are looked at.
@@ -265,7 +265,7 @@ class _Loading:
             if failures:
                 # What they are about is in the warehouse now, and its cursors with it.
                 pending.mark(self.pipeline)
-                self._write(data_checks.resource(failures))
+                self._write(data_checks.failures_resource(failures))
         except (DatabaseException, PipelineStepFailed) as error:
             self.say(f"Loaded, but not checked. {explain(error).text}")
         else:
@@ -276,7 +276,7 @@ class _Loading:
         why, summary = explain(error), self.summary
         self.backlog.add(failed(summary.run_id, summary.tenant, self.started_at, datetime.now(UTC), why, self.progress))
         if why.kind not in ("destination", "config"):
-            with writing_turn(self.pipeline, self.lease, self.say):
+            with write_lock(self.pipeline, self.lease, self.say):
                 self._record_failures()
 
     def _record_failures(self) -> None:
@@ -284,7 +284,7 @@ class _Loading:
         if self.pipeline.has_pending_data:
             return
         try:
-            self._write(resource(iter(self.backlog.rows())))
+            self._write(runs_resource(iter(self.backlog.rows())))
             self.backlog.clear()
         except Exception as error:
             self.say(f"The failed run will be recorded with the next load: {explain(error).text}")

@@ -22,7 +22,7 @@ ONCE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 
 
 @dataclass(frozen=True)
-class Run:
+class LoadRun:
     """One row of ``load_runs``; times in UTC."""
 
     run_id: str
@@ -37,12 +37,12 @@ class Run:
     product_version: str = version("avepoint-m365-jobs")
 
 
-def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, why: Failure, done: Progress) -> Run:
+def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, why: Failure, done: Progress) -> LoadRun:
     """The row of a run that ended with an error."""
-    return Run(run_id, tenant, started_at, ended_at, "failed", why.kind, why.text, done.stats.attempts, done.jobs)
+    return LoadRun(run_id, tenant, started_at, ended_at, "failed", why.kind, why.text, done.stats.attempts, done.jobs)
 
 
-def resource(rows: Iterator[Run | None]) -> DltResource:
+def runs_resource(rows: Iterator[LoadRun | None]) -> DltResource:
     """Appends rows to ``load_runs``; None means that the next row is not known yet.
 
     A row takes the place of one of the same run: a package may be loaded twice, where the first time was cut short.
@@ -61,7 +61,7 @@ def resource(rows: Iterator[Run | None]) -> DltResource:
     )
 
 
-class Backlog:
+class UnsentRuns:
     """Rows of failed runs that are not in the warehouse yet, in a file beside the pipeline's folder."""
 
     def __init__(self, pipelines: str | Path, name: str, warehouse: str) -> None:
@@ -70,7 +70,7 @@ class Backlog:
         self._path = Path(pipelines) / f"{name}.failed_runs.jsonl"
         self._warehouse = warehouse
 
-    def add(self, run: Run) -> None:
+    def add(self, run: LoadRun) -> None:
         """Keeps a row until the warehouse has it."""
         line = {"warehouse": self._warehouse, **asdict(run)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,14 +78,14 @@ class Backlog:
             # On a line of its own, even if another process was killed within the one before.
             file.write("\n" + json.dumps(line, default=datetime.isoformat) + "\n")
 
-    def rows(self) -> list[Run]:
+    def rows(self) -> list[LoadRun]:
         """The rows that wait for this warehouse."""
         rows = []
         for line in self._lines():
             if line.pop("warehouse") == self._warehouse:
                 for name in ("started_at", "ended_at"):
                     line[name] = datetime.fromisoformat(line[name])
-                rows.append(Run(**line))
+                rows.append(LoadRun(**line))
         return rows
 
     def clear(self) -> None:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from avepoint_m365 import Progress
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import Finding, Outcome, Reconciliation
+from avepoint_m365.extract.options import ChunkResult, Reconciliation, SourceFinding
 
 from m365_jobs.errors.explain import INCOMPLETE
-from m365_jobs.load.data_checks import Finding as CheckFailure
+from m365_jobs.load.data_checks import CheckFailure as CheckFailure
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Summary:
     states: Counter[str] = field(default_factory=Counter)
     incomplete: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
-    lasting: dict[str, Finding] = field(default_factory=dict)
+    lasting: dict[str, SourceFinding] = field(default_factory=dict)
     wrote: bool = False
     requests: int = 0
     retries: int = 0
@@ -71,7 +71,7 @@ class Summary:
         self.periods = self.periods[: len(self.periods) - len(outcome.reconciliations)]
         self.findings.clear()
 
-    def note_incomplete(self, outcome: Outcome) -> None:
+    def note_incomplete(self, outcome: ChunkResult) -> None:
         """Keep a line for each listing that could not be proved complete."""
         lines = [_line(listing) for listing in outcome.listings if not listing.complete]
         self.incomplete += [line for line in lines if line not in self.incomplete]

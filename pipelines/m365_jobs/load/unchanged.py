@@ -12,9 +12,9 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from avepoint_m365 import rows as source_rows
-from avepoint_m365.extract.options import Outcome
+from avepoint_m365.extract.options import ChunkResult
 
-from m365_jobs.load.run_log import Run
+from m365_jobs.load.run_log import LoadRun
 from m365_jobs.load.summary import Summary
 from m365_jobs.schema import table
 from m365_jobs.warehouse.append import append_rows
@@ -30,7 +30,7 @@ Rows = dict[str, list[dict[str, Any]]]
 """Rows by the name of their table."""
 
 
-def log_rows(outcome: Outcome, run: Run, summary: Summary) -> Rows:
+def log_rows(outcome: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
     """Return the rows that record a load with nothing new."""
     failures = summary.lasting_failures(datetime.now(UTC))
     summary.findings += map(str, failures)

@@ -33,7 +33,7 @@ POLL = 1.0
 Say = Callable[[str], None]
 
 
-class Busy(WarehouseError):
+class TenantLockedError(WarehouseError):
     """Another worker is loading the tenant, or has just done so."""
 
 
@@ -83,7 +83,7 @@ class Lease:
         pass
 
 
-class KeptLease(Lease, ABC):
+class RenewableLease(Lease, ABC):
     """What the kinds of lease that a warehouse keeps have in common: waiting for it, and a thread that renews it."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
@@ -107,9 +107,11 @@ class KeptLease(Lease, ABC):
         age, give_up, told = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
         while busy := self._try(age):
             if min_age is not None:
-                raise Busy(busy)
+                raise TenantLockedError(busy)
             if time.monotonic() > give_up:
-                raise Busy(f"{busy} Waited {patience / 60:.0f} minutes for it. End that load, then run this again.")
+                raise TenantLockedError(
+                    f"{busy} Waited {patience / 60:.0f} minutes for it. End that load, then run this again."
+                )
             if not told:
                 say(f"{busy} Waiting for it (at most {patience / 60:.0f} minutes).")
             told = True

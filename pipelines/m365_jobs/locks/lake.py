@@ -23,7 +23,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseTransientException
 
 from m365_jobs.locks import base as leases
-from m365_jobs.locks.base import KeptLease, Say
+from m365_jobs.locks.base import RenewableLease, Say
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT
 from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.pipeline import pipeline_name
@@ -59,7 +59,7 @@ def _refusals() -> Iterator[None]:
         raise DatabaseTransientException(error) from error
 
 
-class LakeLease(KeptLease):
+class LakeLease(RenewableLease):
     """A table of one row: ``holder`` (null when free), ``renewed_at``, ``ended_at`` (end of the last load)."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:

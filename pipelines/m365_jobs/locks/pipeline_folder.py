@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.locks.base import Busy, Lease, Say
+from m365_jobs.locks.base import Lease, Say, TenantLockedError
 from m365_jobs.locks.wait import pause
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import kind_of
@@ -48,7 +48,7 @@ def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None
             break
         except Timeout as error:
             if min_age is not None:
-                raise Busy("Another load of it is running on this machine.") from None
+                raise TenantLockedError("Another load of it is running on this machine.") from None
             if time.monotonic() > give_up:
                 raise WarehouseError(
                     f"Another load of {name} has been running for more than {minutes}. "
@@ -64,7 +64,7 @@ def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None
 
 
 @contextmanager
-def writing_turn(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]:
+def write_lock(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]:
     """Keeps apart loads that must not write at once, wherever they run.
 
     A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has locks for such uses, which

@@ -11,7 +11,7 @@ import dlt
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from m365_jobs.locks import base as leases
-from m365_jobs.locks.base import KeptLease
+from m365_jobs.locks.base import RenewableLease
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse.destinations.postgres import refuse_encoding
 
@@ -33,7 +33,7 @@ RENEW = "UPDATE {} SET expires_at = now() + %s * interval '1 second' WHERE tenan
 GIVE_BACK = "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = now() WHERE tenant = %s AND holder = %s"
 
 
-class PostgresLease(KeptLease):
+class PostgresLease(RenewableLease):
     """A row of ``load_leases``. Between two statements no connection is kept, as there may be many leases."""
 
     _client: Any = None

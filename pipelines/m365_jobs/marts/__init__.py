@@ -33,7 +33,7 @@ from m365_jobs.marts.catalog import (
     tables,
     views,
 )
-from m365_jobs.marts.render import Place, constants, create_view, qualified, render
+from m365_jobs.marts.render import Place, constants, create_view, qualified, render_view
 from m365_jobs.schema import Column
 
 __all__ = [
@@ -49,7 +49,7 @@ __all__ = [
     "ensure",
     "protection",
     "questions",
-    "render",
+    "render_view",
     "source",
     "tables",
     "views",
@@ -116,7 +116,7 @@ def _refused(error: DatabaseException, dataset: str) -> str:
     """Return the destination's message and the cure. PostgreSQL's own hint would make users drop their own views."""
     words = re.sub(r"\s+", " ", str(error).partition("HINT:")[0]).strip().rstrip(".")
     if "lock timeout" in words:
-        return driver_messages.explain(words)
+        return driver_messages.explain_driver_message(words)
     if "depend on it" in words:
         cure = "Drop those that are yours and make them again after the next load."
     else:

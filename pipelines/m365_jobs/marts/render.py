@@ -42,7 +42,7 @@ REPLACES_ONCE = ("duckdb", "postgres")
 thing or is an error, which sqlglot does not know."""
 
 
-def render(view: str, dialect: str, protection: Protection, place: Place | None = None) -> str:
+def render_view(view: str, dialect: str, protection: Protection, place: Place | None = None) -> str:
     """Return the query of a view in another dialect. Without ``place`` tables have bare names."""
     return _query(view, dialect, protection, place).sql(dialect, pretty=True, comments=False)
 

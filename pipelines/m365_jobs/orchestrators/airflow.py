@@ -63,10 +63,10 @@ def load_dag(
         return units(get_current_context()["params"]["tenants"] or tenants, split)
 
     def load_one(unit: Unit) -> dict[str, Any]:
-        from m365_jobs.load.run import Options
+        from m365_jobs.load.run import LoadOptions
         from m365_jobs.orchestrators.airflow_tasks import interval, load_unit
 
-        context, options = get_current_context(), Options(destination=destination, dataset=dataset)
+        context, options = get_current_context(), LoadOptions(destination=destination, dataset=dataset)
         if context["dag_run"].run_type in tuple(interval_runs):
             return load_unit(unit, options, interval(context))
         if min_age is not None:

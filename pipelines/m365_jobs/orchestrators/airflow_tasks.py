@@ -19,8 +19,8 @@ from dlt.extract.incremental.context import TimeIntervalContext
 
 from m365_jobs.config.tenants import configured, selected
 from m365_jobs.errors.explain import WRONG_USAGE, explain
-from m365_jobs.load.run import Options, load
-from m365_jobs.locks.base import Busy
+from m365_jobs.load.run import LoadOptions, load
+from m365_jobs.locks.base import TenantLockedError
 from m365_jobs.warehouse.pipeline import telemetry_off
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
 
 
 def load_unit(
-    unit: dict[str, str], options: Options, interval: tuple[datetime, datetime] | None = None
+    unit: dict[str, str], options: LoadOptions, interval: tuple[datetime, datetime] | None = None
 ) -> dict[str, Any]:
     """Loads a tenant or a location of it; what is returned becomes the task's XCom.
 
@@ -86,7 +86,7 @@ def load_unit(
             stack.enter_context(Container().injectable_context(scheduler))
         try:
             summary = load(options, Progress(), logger.info)
-        except Busy as busy:
+        except TenantLockedError as busy:
             if options.min_age is None:
                 raise
             raise AirflowSkipException(str(busy)) from None

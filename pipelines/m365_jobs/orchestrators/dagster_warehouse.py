@@ -15,7 +15,7 @@ from dlt.destinations.exceptions import DatabaseException
 from m365_jobs.config import tenants
 from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import explain
-from m365_jobs.load.run import Options, load
+from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.locks.pipeline_folder import LOCK_POLL, LOCK_WAIT
 from m365_jobs.warehouse import pipeline as warehouse
@@ -45,7 +45,7 @@ class DagsterWarehouse:
         """
         own = tenants.Tenant(tenant, tenant in tenants.configured())
         try:
-            options = Options(since, until, self.destination, self.dataset, tenant=own)
+            options = LoadOptions(since, until, self.destination, self.dataset, tenant=own)
             return load(options, Progress(), context.log.info)
         except Exception as error:
             why = explain(error)

@@ -65,7 +65,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Request:
+class ScheduleOptions:
     """The options of ``m365-jobs schedule``."""
 
     every: str = "1h"
@@ -76,7 +76,7 @@ class Request:
     image: str = "m365-jobs:latest"
 
 
-def plan(request: Request) -> Plan:
+def plan_tasks(request: ScheduleOptions) -> Plan:
     """Return the tasks: the load, and after it health and the report. Without a tenant named, all are loaded.
 
     Raises:
@@ -105,7 +105,7 @@ def plan(request: Request) -> Plan:
     )
 
 
-def _tasks(request: Request, every: Every, all_tenants: bool) -> tuple[list[Task], list[str]]:
+def _tasks(request: ScheduleOptions, every: Every, all_tenants: bool) -> tuple[list[Task], list[str]]:
     named = [part for name in request.tenants for part in ("--tenant", name)]
     place: list[str] = []
     for option, value in (("--destination", request.destination), ("--dataset", request.dataset)):

@@ -25,7 +25,7 @@ class _Text(Template):
     delimiter = "@"
 
 
-def render(plan: Plan, scheduler: str) -> str:
+def render_template_of(plan: Plan, scheduler: str) -> str:
     """Return the text for ``systemd``, ``cron``, ``kubernetes`` or ``windows``."""
     before, of_task, after = SCHEDULERS[scheduler]
     notes = "".join(f"# {note}\n" for note in plan.notes)

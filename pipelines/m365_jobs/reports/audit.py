@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
 
@@ -192,13 +192,13 @@ class Audit:
     """SHA-256 of the jobs alone: the same whenever the period is reported, as long as no job of it changes."""
 
 
-def last_days(days: int, now: datetime | None = None) -> Period:
+def audit_period(days: int, now: datetime | None = None) -> Period:
     """Return the period of the last whole UTC days."""
     end = (now or datetime.now(UTC)).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Period(end - timedelta(days=days), end)
 
 
-def read(scope: Scope, period: Period) -> Audit:
+def read_audit(scope: TenantScope, period: Period) -> Audit:
     """Read an audit of the tenants that the scope sees.
 
     Raises:

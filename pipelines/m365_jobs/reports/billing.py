@@ -8,12 +8,12 @@ from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 COLUMNS = ("tenant", "month", "peak_seats", "purchased_seats", "peak_protected_gb", "days_with_data")
 
 
-def rows(scope: Scope, month: str | None = None) -> list[dict[str, Any]]:
+def billing_rows(scope: TenantScope, month: str | None = None) -> list[dict[str, Any]]:
     """Return a row per tenant and month, the oldest month first; none before licences were read.
 
     Each location has a snapshot a day. The seats of a day are those of all locations together.
@@ -38,12 +38,12 @@ def rows(scope: Scope, month: str | None = None) -> list[dict[str, Any]]:
         return []
 
 
-def document(scope: Scope, month: str | None = None) -> str:
+def billing_csv(scope: TenantScope, month: str | None = None) -> str:
     """Return the rows as CSV, with a head even where there are none."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows(scope, month))
+    writer.writerows({name: _plain(value) for name, value in row.items()} for row in billing_rows(scope, month))
     return text.getvalue()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from m365_jobs.config.protection import Protection, protection
 from m365_jobs.reports.labels import backups, service
 from m365_jobs.reports.view import DAY, Filter
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
 Key = tuple[str, str, str]
@@ -67,7 +67,7 @@ class CalendarRow:
         return Counter(day.result for day in self.days)[result]
 
 
-def backup_days(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
+def backup_days(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
     """Return, per partition and day of the time zone: finished backups, successes, and the newest success."""
     first = _midnight(first_day(shown, until), shown) - LOOKBACK
     return scope.rows(
@@ -86,7 +86,7 @@ def backup_days(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
     )
 
 
-def changes(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
+def changes(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
     """Return, per partition, whether its last backup succeeded, now and 24 hours before (1, 0, or null)."""
     return scope.rows(
         f"""WITH backups AS (
@@ -123,7 +123,7 @@ def _midnight(day: date, shown: Filter) -> datetime:
     return datetime.combine(day, time(), shown.zone)
 
 
-def rows(
+def calendar_rows(
     days: Sequence[Row],
     protection_rows: Sequence[Row],
     completeness: Sequence[Row],

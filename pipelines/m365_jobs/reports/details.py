@@ -6,7 +6,7 @@ from typing import Any
 
 from m365_jobs.reports import calendar as backup_calendar
 from m365_jobs.reports import charts, html, labels
-from m365_jobs.reports.html import Cell, Table
+from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.metrics import total
 from m365_jobs.reports.page import Page
 
@@ -21,21 +21,21 @@ def night(page: Page) -> dict[str, Any]:
     cells = [[labels.service(row["object_type"]), *(row[name] for name in names)] for row in ordered]
     return {
         "total": sums,
-        "table": Table("Jobs of last night per service", columns, cells),
+        "table": HtmlTable("Jobs of last night per service", columns, cells),
         "failed": jobs_table(page, failed, "Jobs that failed last night") if failed else None,
         "cut": sums["failed_jobs"] > len(failed),
-        "summary": f"{labels.jobs(sums['jobs'])}, {sums['failed_jobs']:,} failed" if rows else "no job ended",
+        "summary": f"{labels.jobs_label(sums['jobs'])}, {sums['failed_jobs']:,} failed" if rows else "no job ended",
     }
 
 
-def jobs_table(page: Page, rows: Any, caption: str) -> Table:
+def jobs_table(page: Page, rows: Any, caption: str) -> HtmlTable:
     """Return a table of jobs."""
     columns = ["Job", "Tenant", "Location", "Service", "Type", "State", "Started", "Ended", "Objects", "Failed objects"]
     cells = [
         [
             Cell(row["id"], page.job_link(row)),
             row["tenant"],
-            labels.location(row["location"]),
+            labels.location_label(row["location"]),
             labels.service(row["object_type"]),
             row["job_type"] or "unknown",
             row["state"],
@@ -46,14 +46,16 @@ def jobs_table(page: Page, rows: Any, caption: str) -> Table:
         ]
         for row in rows
     ]
-    return Table(caption, columns, cells, "jobs")
+    return HtmlTable(caption, columns, cells, "jobs")
 
 
 def calendar(page: Page) -> dict[str, Any] | None:
     """Return the services day by day."""
     if page.is_fleet:
         return None
-    rows = backup_calendar.rows(page.metrics.days, page.protection, page.completeness, page.shown, page.metrics.as_of)
+    rows = backup_calendar.calendar_rows(
+        page.metrics.days, page.protection, page.completeness, page.shown, page.metrics.as_of
+    )
     if not rows:
         return None
     results = list(backup_calendar.DayResult)
@@ -64,7 +66,7 @@ def calendar(page: Page) -> dict[str, Any] | None:
         "rows": list(zip(names, rows, strict=True)),
         "results": [(result, CALENDAR_LOOKS[result.value]) for result in results],
         "looks": CALENDAR_LOOKS,
-        "table": Table("Days by result", ["Service", *(result.label for result in results)], cells),
+        "table": HtmlTable("Days by result", ["Service", *(result.label for result in results)], cells),
         "days": [day.day for day in rows[0].days],
         "summary": ", ".join(f"{totals[result]:,} {result.label.lower()}" for result in results[1:3])
         + f" in {len(rows[0].days)} days",
@@ -93,7 +95,7 @@ def trends(page: Page) -> dict[str, Any]:
         "legend": charts.legend(rows),
         "objects": charts.values(rows, days, "total_objects", "Objects", "busy"),
         "failed_objects": charts.values(rows, days, "failed_objects", "Failed objects", "bad"),
-        "summary": f"{labels.jobs(sums['jobs'])} in {page.period}{share}",
+        "summary": f"{labels.jobs_label(sums['jobs'])} in {page.period}{share}",
     }
 
 
@@ -112,7 +114,7 @@ def durations(page: Page) -> dict[str, Any]:
         cells.append([name, last, usual, between, row["jobs"], scale.bar(row, text)])
     columns = ["Service", "Last night", "Usually", "80 % took", "Backups", scale.axis()]
     summary = f"slower: {html.sentence_list(slow)}" if slow else "no service was slower than usual"
-    return {"table": Table("How long backups took", columns, cells, "wide"), "slow": slow, "summary": summary}
+    return {"table": HtmlTable("How long backups took", columns, cells, "wide"), "slow": slow, "summary": summary}
 
 
 def errors(page: Page) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def errors(page: Page) -> dict[str, Any]:
     ]
     columns = ["Service", "Error", "Share", "Occurrences", "Jobs", "Last seen"]
     summary = f"{sum(row['occurrences'] for row in rows):,} occurrences in {page.period}" if rows else "none"
-    return {"table": Table("Errors that occurred most", columns, cells, "errors"), "rows": rows, "summary": summary}
+    return {"table": HtmlTable("Errors that occurred most", columns, cells, "errors"), "rows": rows, "summary": summary}
 
 
 def open_jobs(page: Page) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def open_jobs(page: Page) -> dict[str, Any]:
         [
             Cell(row["id"], page.job_link(row)),
             row["tenant"],
-            labels.location(row["location"]),
+            labels.location_label(row["location"]),
             labels.service(row["object_type"]),
             row["job_type"] or "unknown",
             labels.moment(row["start_time"], page.zone),
@@ -153,7 +155,7 @@ def open_jobs(page: Page) -> dict[str, Any]:
     ]
     in_all = rows[0]["in_all"] if rows else 0
     summary = f"{in_all:,} running" if rows else "none"
-    return {"table": Table("Jobs in progress", columns, cells), "rows": rows, "in_all": in_all, "summary": summary}
+    return {"table": HtmlTable("Jobs in progress", columns, cells), "rows": rows, "in_all": in_all, "summary": summary}
 
 
 def loads(page: Page) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def loads(page: Page) -> dict[str, Any]:
     gaps = [
         [
             row["tenant"],
-            labels.location(row["location"]),
+            labels.location_label(row["location"]),
             labels.service(row["object_type"]) if row["object_type"] else "All services",
             labels.moment(row["last_load_at"], page.zone),
             labels.moment(row["complete_until"], page.zone),
@@ -183,8 +185,8 @@ def loads(page: Page) -> dict[str, Any]:
     gap_columns = ["Tenant", "Location", "Service", "Last load", "Proved complete until"]
     failed = sum(row["status"] == "failed" for row in page.loads)
     return {
-        "table": Table("The last load of each tenant", columns, cells),
-        "gaps": Table("Data that is not proved complete", gap_columns, gaps) if gaps else None,
+        "table": HtmlTable("The last load of each tenant", columns, cells),
+        "gaps": HtmlTable("Data that is not proved complete", gap_columns, gaps) if gaps else None,
         "more": max(len(short) - GAPS, 0),
         "summary": f"{failed:,} failed" if failed else f"{len(short):,} not proved complete" if short else "complete",
     }

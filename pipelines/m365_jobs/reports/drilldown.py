@@ -7,10 +7,10 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from m365_jobs.reports import details, html, labels
-from m365_jobs.reports.html import Table
+from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import JOB, SEEN
 from m365_jobs.reports.page import Page
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 LIMIT = 200
 """Jobs at most; the newest come first."""
@@ -18,7 +18,7 @@ LIMIT = 200
 OUTCOMES = {"failed": "failure", "warning": "warning", "succeeded": "success", "running": "running"}
 
 
-def jobs(scope: Scope, page: Page, parameters: Mapping[str, str]) -> dict[str, Any]:
+def list_jobs(scope: TenantScope, page: Page, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the jobs that a URL asks for: ``job``, ``error``, ``kind``, ``outcome``, ``day``, within the filters."""
     job = parameters.get("job")
     if job:
@@ -34,7 +34,7 @@ def jobs(scope: Scope, page: Page, parameters: Mapping[str, str]) -> dict[str, A
     }
 
 
-def _listed(scope: Scope, page: Page, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+def _listed(scope: TenantScope, page: Page, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
     seen = SEEN.format("f")
     since, until = _period(page, parameters.get("day", ""))
     conditions = [page.shown.of("f"), f"{seen} > :since AND {seen} <= :until"]
@@ -67,14 +67,14 @@ def _period(page: Page, day: str) -> tuple[datetime, datetime]:
         return page.metrics.as_of - timedelta(days=page.shown.days), page.metrics.as_of
 
 
-def _errors(scope: Scope, page: Page, job: str) -> Table:
+def _errors(scope: TenantScope, page: Page, job: str) -> HtmlTable:
     rows = scope.rows(
         """SELECT e.value AS error_message, e.url, e.number FROM jobs__job_errors AS e WHERE e.job_id = :job
         ORDER BY e.error_index""",
         job=job,
     )
     cells = [[html.error_text(row["error_message"], row["url"], page.links_out), row["number"]] for row in rows]
-    return Table("Errors of this job", ["Error", "Occurrences"], cells)
+    return HtmlTable("Errors of this job", ["Error", "Occurrences"], cells)
 
 
 def _heading(page: Page, parameters: Mapping[str, str]) -> str:

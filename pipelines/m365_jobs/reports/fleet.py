@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from m365_jobs.reports import labels
-from m365_jobs.reports.html import Cell, Table
+from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.page import Page, Row
 
 
@@ -47,7 +47,7 @@ SORTS: dict[str, tuple[str, Callable[[TenantRow], Any]]] = {
 """Name in the URL to the column and its key."""
 
 
-def rows(page: Page) -> list[TenantRow]:
+def tenant_rows(page: Page) -> list[TenantRow]:
     """Return the tenants, the worst first, or sorted as the URL says."""
     problems, warnings = (Counter(reason.tenant for reason in reasons) for reasons in (page.problems, page.warnings))
     loads = {row["tenant"]: row for row in page.metrics.loads}
@@ -80,7 +80,7 @@ def rows(page: Page) -> list[TenantRow]:
     return sorted(tenants, key=SORTS[page.sort][1]) if page.sort in SORTS else tenants
 
 
-def table(page: Page) -> Table:
+def tenant_table(page: Page) -> HtmlTable:
     """Return the table of tenants."""
     cells = [
         [
@@ -95,14 +95,14 @@ def table(page: Page) -> Table:
             + (f", {labels.LOAD_RESULTS[row.load_status].lower()}" if row.load_status != "complete" else ""),
             labels.age(row.data_as_of, page.zone, page.drawn_at),
         ]
-        for row in rows(page)
+        for row in tenant_rows(page)
     ]
     columns = ["Tenant", "Verdict", *(title for title, _ in list(SORTS.values())[1:])]
     sorts = {title: f"./?{page.shown.query(sort=name)}" for name, (title, _) in SORTS.items()} if page.linked else {}
-    return Table("Tenants, the worst first", columns, cells, "fleet", sorts)
+    return HtmlTable("Tenants, the worst first", columns, cells, "fleet", sorts)
 
 
-def matrix(page: Page) -> dict[str, Any] | None:
+def tenant_matrix(page: Page) -> dict[str, Any] | None:
     """Return the status of each service of each tenant; of several locations the worst."""
     worst: dict[tuple[str, str], str] = {}
     for row in page.protection:
@@ -113,7 +113,7 @@ def matrix(page: Page) -> dict[str, Any] | None:
         return None
     lines = [
         (row.name, page.tenant_link(row.name), [(service, worst.get((row.name, service))) for service in services])
-        for row in rows(page)
+        for row in tenant_rows(page)
     ]
     bad = sum(labels.status_label(status).tone != "good" for status in worst.values())
     statuses = sorted(set(worst.values()), key=labels.status_rank)

@@ -34,7 +34,7 @@ def environment() -> Environment:
     return made
 
 
-def render(template: str, **values: Any) -> Markup:
+def render_template(template: str, **values: Any) -> Markup:
     """Return a template with its values."""
     return Markup(environment().get_template(template).render(**values))
 
@@ -55,7 +55,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
+class HtmlTable:
     """A table. Columns whose cells are all numbers stand to the right."""
 
     caption: str
@@ -69,7 +69,7 @@ class Table:
         return draw(self)
 
 
-def draw(table: Table) -> Markup:
+def draw(table: HtmlTable) -> Markup:
     """Return a table as HTML, without the optional columns that say nothing."""
     shown = [index for index, name in enumerate(table.columns) if name not in OPTIONAL or _says(table, index)]
     numeric = {index for index in shown if table.rows and all(_is_number(row[index]) for row in table.rows)}
@@ -86,9 +86,9 @@ def draw(table: Table) -> Markup:
     )
 
 
-def _says(table: Table, index: int) -> bool:
+def _says(table: HtmlTable, index: int) -> bool:
     texts = {str(_text(row[index])) for row in table.rows}
-    return len(texts) > 1 or bool(texts - {"", "0", "None", *UNSAID, labels.location(None)})
+    return len(texts) > 1 or bool(texts - {"", "0", "None", *UNSAID, labels.location_label(None)})
 
 
 def _text(value: Any) -> Any:

@@ -64,7 +64,7 @@ def service(object_type: str | None) -> str:
     return SERVICES.get(object_type, object_type) if object_type else "Unknown service"
 
 
-def location(name: str | None) -> str:
+def location_label(name: str | None) -> str:
     """Return a location, or that a job was loaded without one."""
     return name or "All locations"
 
@@ -97,19 +97,19 @@ def span(hours: float | None) -> str:
     return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:,.0f} days"
 
 
-def count(number: int | None, singular: str, plural: str) -> str:
+def with_noun(number: int | None, singular: str, plural: str) -> str:
     """Return a number with its noun: 1 job, 2,000 jobs."""
     return f"{number or 0:,} {singular if number == 1 else plural}"
 
 
 def backups(number: int | None) -> str:
     """Return a number of backups: 1 backup, 2 backups."""
-    return count(number, "backup", "backups")
+    return with_noun(number, "backup", "backups")
 
 
-def jobs(number: int | None) -> str:
+def jobs_label(number: int | None) -> str:
     """Return a number of jobs: 1 job, 2 jobs."""
-    return count(number, "job", "jobs")
+    return with_noun(number, "job", "jobs")
 
 
 def no_success(status: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from m365_jobs.reports.view import NO_LOCATION, Filter, Night
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
 
@@ -42,14 +42,14 @@ class Choices:
     object_types: list[str]
 
 
-def version(scope: Scope) -> Any:
+def version(scope: TenantScope) -> Any:
     """Return a value that changes with every recorded load."""
     query = "SELECT count(*) AS runs, max(r.ended_at) AS ended FROM load_runs AS r"
     (row,) = scope.with_clocks_ahead().rows(query)
     return tuple(row.values())
 
 
-def choices(scope: Scope) -> Choices:
+def choices(scope: TenantScope) -> Choices:
     """Return tenants, locations and services that loads have asked for or jobs have."""
     rows = scope.rows("SELECT p.tenant, p.location, p.object_type FROM partition_loads AS p")
     tenants, locations = {row["tenant"] for row in rows}, {row["location"] or NO_LOCATION for row in rows}
@@ -57,13 +57,13 @@ def choices(scope: Scope) -> Choices:
     return Choices(sorted(tenants), sorted(locations), sorted(services))
 
 
-def as_of(scope: Scope) -> datetime | None:
+def as_of(scope: TenantScope) -> datetime | None:
     """Return the end of the newest listing, in UTC; None before the first load. Periods end there."""
     moment: datetime | None = scope.rows("SELECT max(a.window_end) AS moment FROM load_audit AS a")[0]["moment"]
     return moment
 
 
-def night_by_service(scope: Scope, shown: Filter, night: Night) -> list[Row]:
+def night_by_service(scope: TenantScope, shown: Filter, night: Night) -> list[Row]:
     """Return the jobs of a night by outcome, and their objects, for each service."""
     query = _counted("object_type", "f.object_type", f"{shown.of('f')} AND {night.condition}")
     return scope.rows(query, **shown.values, **night.values)
@@ -89,7 +89,7 @@ def _counted(name: str, key: str, condition: str) -> str:
         FROM counted AS c GROUP BY c.{name} ORDER BY c.{name}"""
 
 
-def failed_jobs(scope: Scope, shown: Filter, night: Night) -> list[Row]:
+def failed_jobs(scope: TenantScope, shown: Filter, night: Night) -> list[Row]:
     """Return the jobs of a night that failed, the newest first, at most ``FAILED_JOBS``."""
     return scope.rows(
         f"""SELECT {JOB} FROM job_facts AS f
@@ -100,7 +100,7 @@ def failed_jobs(scope: Scope, shown: Filter, night: Night) -> list[Row]:
     )
 
 
-def trend(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
+def trend(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
     """Return, per day of the time zone, jobs by outcome, objects and failed objects.
 
     The query reads the jobs by their finish: a destination cannot know which jobs the days of a view need.
@@ -113,7 +113,7 @@ def trend(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
     return scope.rows(query, **shown.values, first=first, after=after, zone=shown.zone_name)
 
 
-def durations(scope: Scope, shown: Filter, night: Night) -> list[Row]:
+def read_durations(scope: TenantScope, shown: Filter, night: Night) -> list[Row]:
     """Return, per service, the hours that backups took.
 
     ``median`` is that of the night, ``jobs`` its backups. ``usual`` (median), ``low`` and ``high`` are those of the
@@ -142,7 +142,7 @@ def durations(scope: Scope, shown: Filter, night: Night) -> list[Row]:
     )
 
 
-def errors(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
+def read_errors(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
     """Return the errors of the period per service and message, counted as in ``error_summary``, at most 20."""
     seen = SEEN.format("j")
     return scope.rows(
@@ -159,7 +159,7 @@ def errors(scope: Scope, shown: Filter, until: datetime) -> list[Row]:
     )
 
 
-def open_jobs(scope: Scope, shown: Filter) -> list[Row]:
+def read_open_jobs(scope: TenantScope, shown: Filter) -> list[Row]:
     """Return jobs in progress, the longest first, at most ``OPEN_JOBS``; ``in_all`` is their number."""
     return scope.rows(
         f"""SELECT o.*, count(*) OVER () AS in_all FROM open_jobs AS o WHERE {shown.of("o")}
@@ -168,7 +168,7 @@ def open_jobs(scope: Scope, shown: Filter) -> list[Row]:
     )
 
 
-def loads(scope: Scope) -> list[Row]:
+def read_loads(scope: TenantScope) -> list[Row]:
     """Return the last load of each tenant: its end, result and error."""
     return scope.rows(
         """WITH ranked AS (
@@ -181,7 +181,7 @@ def loads(scope: Scope) -> list[Row]:
     )
 
 
-def completeness(scope: Scope, shown: Filter) -> list[Row]:
+def completeness(scope: TenantScope, shown: Filter) -> list[Row]:
     """Return the rows of ``partition_loads``; ``asked_from`` is where the listings of the tenant begin."""
     return scope.rows(
         f"""WITH begins AS (SELECT a.tenant, min(a.window_start) AS asked_from FROM load_audit AS a GROUP BY a.tenant)
@@ -219,7 +219,7 @@ class Metrics:
     days: Sequence[Row]
 
 
-def read(scope: Scope, shown: Filter, *, by_day: bool = True) -> Metrics | None:
+def read_metrics(scope: TenantScope, shown: Filter, *, by_day: bool = True) -> Metrics | None:
     """Return all numbers; None before the first load. ``by_day`` is for the calendar, which a fleet has not.
 
     Raises:
@@ -238,10 +238,10 @@ def read(scope: Scope, shown: Filter, *, by_day: bool = True) -> Metrics | None:
         night_by_service(scope, shown, night.before),
         failed_jobs(scope, shown, night),
         trend(scope, shown, until),
-        durations(scope, shown, night),
-        errors(scope, shown, until),
-        open_jobs(scope, shown),
-        loads(scope),
+        read_durations(scope, shown, night),
+        read_errors(scope, shown, until),
+        read_open_jobs(scope, shown),
+        read_loads(scope),
         completeness(scope, shown),
         calendar.changes(scope, shown, until),
         calendar.backup_days(scope, shown, until) if by_day else [],

@@ -43,12 +43,12 @@ def _changes(page: Page) -> Iterator[tuple[str, str]]:
         if change:
             more = "more" if change > 0 else "fewer"
             tone = "grey" if column == "jobs" else "bad" if change > 0 else "good"
-            number = labels.count(after[column], singular, plural)
+            number = labels.with_noun(after[column], singular, plural)
             yield tone, f"{number} last night, {abs(change):,} {more} than the night before"
 
 
 @dataclass(frozen=True)
-class Finding:
+class ShownFinding:
     """A problem or warning as a page shows it."""
 
     reason: Reason
@@ -60,21 +60,21 @@ class Finding:
     jobs: str | None
 
 
-def _findings(page: Page, severity: str) -> list[Finding]:
+def _findings(page: Page, severity: str) -> list[ShownFinding]:
     return [_finding(page, reason) for reason in page.reasons if reason.severity == severity]
 
 
-def _finding(page: Page, reason: Reason) -> Finding:
+def _finding(page: Page, reason: Reason) -> ShownFinding:
     kind = reason.kind
     status = labels.finding_label(kind, reason.severity)
     place = {"tenant": reason.tenant, "location": reason.location, "object_type": reason.object_type}
     errors = [
-        f"{row['error_message'] or 'no message'} ({labels.jobs(row['jobs'])})"
+        f"{row['error_message'] or 'no message'} ({labels.jobs_label(row['jobs'])})"
         for row in page.metrics.errors
         if kind in ("failing", "never", "failed_objects") and row["object_type"] == reason.object_type
     ]
     link = page.link(reason.tenant, reason.location, reason.object_type) if reason.object_type else None
-    return Finding(reason, status.tone, status.sign, status.text, page.partition(place), errors[:3], link)
+    return ShownFinding(reason, status.tone, status.sign, status.text, page.partition(place), errors[:3], link)
 
 
 def problems(page: Page) -> dict[str, Any]:
@@ -85,29 +85,29 @@ def problems(page: Page) -> dict[str, Any]:
 def warnings(page: Page) -> dict[str, Any] | None:
     """Return the warnings that the evaluation found, those with the same words together."""
     findings = _findings(page, "warning")
-    groups: dict[tuple[str, str], list[Finding]] = {}
+    groups: dict[tuple[str, str], list[ShownFinding]] = {}
     for finding in findings:
         groups.setdefault((finding.word, finding.reason.text), []).append(finding)
-    summary = labels.count(len(findings), "warning", "warnings")
+    summary = labels.with_noun(len(findings), "warning", "warnings")
     return {"groups": list(groups.values()), "summary": summary} if findings else None
 
 
-def protection(page: Page) -> dict[str, Any] | None:
+def protected_services(page: Page) -> dict[str, Any] | None:
     """Return the services, the worst first."""
     if page.is_fleet or not page.protection:
         return None
     rows = sorted(page.protection, key=lambda row: (labels.status_rank(row["status"]), page.partition(row)))
     protected = sum(row["status"] == "protected" for row in rows)
-    return {"rows": rows, "summary": f"{protected:,} of {labels.count(len(rows), 'service', 'services')} protected"}
+    return {"rows": rows, "summary": f"{protected:,} of {labels.with_noun(len(rows), 'service', 'services')} protected"}
 
 
 def tenants(page: Page) -> dict[str, Any] | None:
     """Return the table of tenants."""
     if not page.is_fleet:
         return None
-    return {"table": fleet.table(page), "summary": labels.count(len(page.tenants), "tenant", "tenants")}
+    return {"table": fleet.tenant_table(page), "summary": labels.with_noun(len(page.tenants), "tenant", "tenants")}
 
 
 def matrix(page: Page) -> dict[str, Any] | None:
     """Return the matrix of tenants and services."""
-    return fleet.matrix(page) if page.is_fleet else None
+    return fleet.tenant_matrix(page) if page.is_fleet else None

@@ -65,7 +65,7 @@ class Page:
     @property
     def period(self) -> str:
         """Return the name of the period of trends and errors."""
-        return PERIODS.get(self.shown.days, labels.count(self.shown.days, "day", "days"))
+        return PERIODS.get(self.shown.days, labels.with_noun(self.shown.days, "day", "days"))
 
     @cached_property
     def reasons(self) -> list[Reason]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from m365_jobs.config import tenants as tenant_settings
 from m365_jobs.reports.view import Filter
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 TITLE = "Microsoft 365 backup"
 
@@ -12,7 +12,7 @@ IMAGE = "image"
 """Stands for the paper of a PNG."""
 
 
-def page_tenants(scope: Scope, shown: Filter) -> list[str]:
+def page_tenants(scope: TenantScope, shown: Filter) -> list[str]:
     """Return the tenants that a page shows: those of the filter, else all that are configured or have loaded."""
     return sorted({*(shown.tenants or (*scope.held(), *tenant_settings.configured()))})
 

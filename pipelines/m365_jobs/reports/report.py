@@ -22,7 +22,7 @@ from m365_jobs.reports.page import Page
 from m365_jobs.reports.paper import IMAGE, TITLE, page_tenants, paper_css
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.target import Target
-from m365_jobs.warehouse.tenant_scope import Scope, open_scope
+from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 ENDINGS = (".html", ".htm", ".png", ".pdf", ".csv")
 
@@ -55,7 +55,7 @@ def kind(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Options:
+class ReportOptions:
     """What a report shows. ``month`` is the first day of the month of a service report; None for the state of now."""
 
     shown: Filter
@@ -77,7 +77,7 @@ def first_of_month(text: str | None) -> date | None:
     return date.fromisoformat(f"{text}-01")
 
 
-def write(path: Path, pipeline: Target, options: Options) -> Path:
+def write_report(path: Path, pipeline: Target, options: ReportOptions) -> Path:
     """Write the report of a warehouse; return the path.
 
     Raises:
@@ -91,7 +91,7 @@ def write(path: Path, pipeline: Target, options: Options) -> Path:
     return path
 
 
-def write_each(folder: Path, ending: str, pipeline: Target, options: Options) -> list[Path]:
+def write_each(folder: Path, ending: str, pipeline: Target, options: ReportOptions) -> list[Path]:
     """Write a report for each tenant, or each of those in ``options``, into a folder; return the paths.
 
     Raises:
@@ -107,7 +107,7 @@ def write_each(folder: Path, ending: str, pipeline: Target, options: Options) ->
         names = page_tenants(scope, options.shown)
         files = file_names(names)
         for name in names:
-            of_tenant = Scope(scope.reader, (name,))
+            of_tenant = TenantScope(scope.reader, (name,))
             own = replace(options, shown=replace(options.shown, tenants=(name,)))
             path = folder / f"{files[name]}{ending}"
             save(path, _content(of_tenant, pipeline, ending, own))
@@ -126,17 +126,17 @@ def file_names(tenants: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _content(scope: Scope, pipeline: Target, ending: str, options: Options) -> bytes:
+def _content(scope: TenantScope, pipeline: Target, ending: str, options: ReportOptions) -> bytes:
     from m365_jobs.reports import billing, service_report
 
     shown, zone = options.shown, options.zone
     if ending == ".csv":
-        return billing.document(scope, f"{options.month:%Y-%m}" if options.month else None).encode()
+        return billing.billing_csv(scope, f"{options.month:%Y-%m}" if options.month else None).encode()
     paper = IMAGE if ending == ".png" else options.paper
     if options.month:
-        text = service_report.document(scope, shown, zone, options.month, paper)
+        text = service_report.service_report_html(scope, shown, zone, options.month, paper)
     else:
-        text = document(read(scope, pipeline, shown, zone), paper, shown.tenants)
+        text = report_html(read_report_page(scope, pipeline, shown, zone), paper, shown.tenants)
     return convert(text, ending)
 
 
@@ -159,13 +159,13 @@ def convert(text: str, ending: str) -> bytes:
     return {".png": image.png, ".pdf": image.pdf}.get(ending, str.encode)(text)
 
 
-def read(scope: Scope, pipeline: Target, shown: Filter, zone: tzinfo | None) -> Page | None:
+def read_report_page(scope: TenantScope, pipeline: Target, shown: Filter, zone: tzinfo | None) -> Page | None:
     """Return all that a report shows; None before the first load."""
     names = page_tenants(scope, shown)
     calendar = common_calendar(names)
     shown = replace(shown, zone=zone or calendar.zone, window=calendar.window)
     try:
-        numbers = metrics.read(scope, shown, by_day=len(names) == 1)
+        numbers = metrics.read_metrics(scope, shown, by_day=len(names) == 1)
     except DestinationUndefinedEntity:
         numbers = None
     if numbers is None:
@@ -174,7 +174,7 @@ def read(scope: Scope, pipeline: Target, shown: Filter, zone: tzinfo | None) -> 
     return Page(shown, datetime.now(UTC), evaluation, numbers, names, for_customer=bool(shown.tenants))
 
 
-def document(page: Page | None, paper: str = "A4", tenants: Sequence[str] = ()) -> str:
+def report_html(page: Page | None, paper: str = "A4", tenants: Sequence[str] = ()) -> str:
     """Return the report as one HTML file that needs no script, font or picture from elsewhere."""
     names = " · ".join([TITLE, *tenants])
     if page is None:
@@ -187,8 +187,8 @@ def document(page: Page | None, paper: str = "A4", tenants: Sequence[str] = ()) 
             f"Made {labels.moment(made, page.zone)}. Data as of {labels.moment(page.metrics.as_of, page.zone)}. "
             f"Times and days are those of {page.shown.zone_name}."
         )
-        values = {"page": page, "trouble": "", "sections": sections.build(page), "description": description}
-    return html.render(
+        values = {"page": page, "trouble": "", "sections": sections.build_sections(page), "description": description}
+    return html.render_template(
         "report.html",
         title=names,
         kind="report",

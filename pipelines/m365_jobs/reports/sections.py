@@ -32,13 +32,13 @@ class BuiltSection:
     summary: str
 
 
-def build(page: Page) -> list[BuiltSection]:
+def build_sections(page: Page) -> list[BuiltSection]:
     """Return the sections of a page in the order of their importance."""
     built = []
     for section in SECTIONS:
         values = section.build(page)
         if values is not None:
-            body = html.render(f"sections/{section.name}.html", page=page, **values)
+            body = html.render_template(f"sections/{section.name}.html", page=page, **values)
             built.append(BuiltSection(section, body, str(values.get("summary", ""))))
     return built
 
@@ -49,7 +49,7 @@ SECTIONS = (
     Section("matrix", "Services of all tenants", overview.matrix, folded=False),
     Section("problems", "Problems", overview.problems, folded=False),
     Section("warnings", "Warnings", overview.warnings),
-    Section("protection", "Protection now", overview.protection),
+    Section("protection", "Protection now", overview.protected_services),
     Section("night", "Last night", details.night),
     Section("calendar", "Calendar", details.calendar),
     Section("trends", "Trends", details.trends),

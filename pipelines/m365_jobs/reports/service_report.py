@@ -10,10 +10,10 @@ from m365_jobs.config.calendar import common_calendar
 from m365_jobs.config.protection import protection
 from m365_jobs.reports import billing, calendar, html, labels, metrics
 from m365_jobs.reports.details import CALENDAR_LOOKS
-from m365_jobs.reports.html import Table
+from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.paper import TITLE, page_tenants, paper_css
 from m365_jobs.reports.view import Filter
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
 
@@ -73,7 +73,7 @@ WHERE f.job_type = 'restore' AND f.finish_time >= :month_begin AND f.finish_time
 GROUP BY f.object_type ORDER BY f.object_type"""
 
 
-def document(scope: Scope, shown: Filter, zone: tzinfo | None, first: date, paper: str) -> str:
+def service_report_html(scope: TenantScope, shown: Filter, zone: tzinfo | None, first: date, paper: str) -> str:
     """Return the report of a month as an HTML document, without commands, URLs and configuration keys."""
     names = page_tenants(scope, shown)
     shown = replace(shown, zone=zone or common_calendar(names).zone)
@@ -83,7 +83,7 @@ def document(scope: Scope, shown: Filter, zone: tzinfo | None, first: date, pape
     values: dict[str, Any] = {"missing": True}
     if month.first <= made.astimezone(shown.zone).date() and (until := metrics.as_of(scope)):
         values = {"missing": False, **_values(scope, shown, month, until)}
-    return html.render(
+    return html.render_template(
         "service_report.html",
         title=title,
         kind="report",
@@ -96,7 +96,7 @@ def document(scope: Scope, shown: Filter, zone: tzinfo | None, first: date, pape
     )
 
 
-def _values(scope: Scope, shown: Filter, month: Month, until: datetime) -> dict[str, Any]:
+def _values(scope: TenantScope, shown: Filter, month: Month, until: datetime) -> dict[str, Any]:
     backups = BACKUPS.format(succeeded=calendar.SUCCEEDED)
     tolerated = protection().tolerated_failed_ratio
     this, before = (
@@ -123,11 +123,11 @@ def _values(scope: Scope, shown: Filter, month: Month, until: datetime) -> dict[
     }
 
 
-def _calendar(scope: Scope, shown: Filter, month: Month, until: datetime) -> list[calendar.CalendarRow]:
+def _calendar(scope: TenantScope, shown: Filter, month: Month, until: datetime) -> list[calendar.CalendarRow]:
     last = min(until, month.values["month_end"] - timedelta(seconds=1))
     days = last.astimezone(shown.zone).date().day
     of_month = replace(shown, days=days)
-    return calendar.rows(
+    return calendar.calendar_rows(
         calendar.backup_days(scope, of_month, last), [], metrics.completeness(scope, of_month), of_month, last
     )
 
@@ -142,7 +142,7 @@ def _rate(rows: list[Row]) -> float | None:
     return sum(row["succeeded"] for row in rows) / backups if backups else None
 
 
-def _services(this: list[Row], before: list[Row], days: list[calendar.CalendarRow]) -> Table:
+def _services(this: list[Row], before: list[Row], days: list[calendar.CalendarRow]) -> HtmlTable:
     earlier = {row["object_type"]: row for row in before}
     cells = []
     for row in sorted(this, key=lambda row: (row["succeeded"] / row["backups"], labels.service(row["object_type"]))):
@@ -170,18 +170,18 @@ def _services(this: list[Row], before: list[Row], days: list[calendar.CalendarRo
         "Objects",
         "Failed objects",
     ]
-    return Table("Backups of the month per service", columns, cells)
+    return HtmlTable("Backups of the month per service", columns, cells)
 
 
-def _reasons(rows: list[Row]) -> Table:
+def _reasons(rows: list[Row]) -> HtmlTable:
     cells = [
         [labels.service(row["object_type"]), row["error_message"] or "no message", row["jobs"], row["occurrences"]]
         for row in rows
     ]
-    return Table("Reasons of failures", ["Service", "Reason", "Jobs", "Occurrences"], cells)
+    return HtmlTable("Reasons of failures", ["Service", "Reason", "Jobs", "Occurrences"], cells)
 
 
-def _restores(rows: list[Row], zone: tzinfo) -> Table:
+def _restores(rows: list[Row], zone: tzinfo) -> HtmlTable:
     cells = [
         [
             labels.service(row["object_type"]),
@@ -192,18 +192,18 @@ def _restores(rows: list[Row], zone: tzinfo) -> Table:
         ]
         for row in rows
     ]
-    return Table(
+    return HtmlTable(
         "Restores of the month", ["Service", "Restores", "Succeeded", "Objects restored", "Last restore"], cells
     )
 
 
-def _licences(scope: Scope, month: Month) -> Table:
+def _licences(scope: TenantScope, month: Month) -> HtmlTable:
     cells = [
         [row["tenant"], part.name, row["peak_seats"], row["purchased_seats"], _gigabytes(row["peak_protected_gb"])]
         for part in (month, month.before)
-        for row in billing.rows(scope, part.key)
+        for row in billing.billing_rows(scope, part.key)
     ]
-    return Table("Licences", ["Tenant", "Month", "Peak seats", "Seats bought", "Peak protected data"], cells)
+    return HtmlTable("Licences", ["Tenant", "Month", "Peak seats", "Seats bought", "Peak protected data"], cells)
 
 
 def _gigabytes(value: float | None) -> str:

@@ -101,7 +101,7 @@ def file_format(pipeline: dlt.Pipeline) -> Any:
     return kind_of(pipeline).file_format(pipeline)
 
 
-def finish(
+def finish_load(
     pipeline: dlt.Pipeline,
     tenant: str,
     say: Callable[[str], None],

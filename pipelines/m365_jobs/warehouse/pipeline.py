@@ -20,9 +20,9 @@ from m365_jobs.warehouse.target import (
     DATASET,
     Target,
     Warehouse,
+    address_of,
     duckdb_file,
     fingerprint,
-    location,
     open_warehouse,
 )
 
@@ -32,12 +32,12 @@ __all__ = [
     "DUCKDB_FILE",
     "Target",
     "Warehouse",
+    "address_of",
     "configured_tenant",
     "default_file",
     "destination_type",
     "duckdb_file",
     "fingerprint",
-    "location",
     "open_warehouse",
 ]
 

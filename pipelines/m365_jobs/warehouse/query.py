@@ -21,11 +21,11 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import traverse_scope
 
-from m365_jobs.config.environment import decode
-from m365_jobs.errors.driver_messages import explain
+from m365_jobs.config.environment import decode_text
+from m365_jobs.errors.driver_messages import explain_driver_message
 from m365_jobs.errors.explain import FAILED, WRONG_USAGE, QueryError
 from m365_jobs.marts import TABLES, VIEWS
-from m365_jobs.warehouse.reader import Reader, in_utc
+from m365_jobs.warehouse.reader import Reader, value_in_utc
 
 BATCH = 10_000
 """Rows that are held at once."""
@@ -62,7 +62,7 @@ BEGIN OPEN answer NO SCROLL FOR EXECUTE current_setting('m365_jobs.query'); END$
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """Names of columns, and rows in parts of at most ``BATCH``. Times are in UTC."""
 
     columns: Sequence[str]
@@ -75,11 +75,11 @@ def from_file(path: Path) -> str:
     Raises:
         UsageError: for any other encoding.
     """
-    return decode(path.read_bytes(), str(path))
+    return decode_text(path.read_bytes(), str(path))
 
 
 @contextmanager
-def answer(reader: Reader, sql: str) -> Iterator[Answer]:
+def answer(reader: Reader, sql: str) -> Iterator[QueryResult]:
     """Runs one query; names without a schema mean the dataset. Rows can be taken while the block lasts.
 
     Raises:
@@ -88,13 +88,13 @@ def answer(reader: Reader, sql: str) -> Iterator[Answer]:
     ask = {"duckdb": _ask_duckdb, "postgres": _ask_postgres}.get(reader.dialect, _ask_other)
     try:
         with ask(reader, sql) as found:
-            yield Answer(found.columns, _in_utc(found.batches))
+            yield QueryResult(found.columns, _in_utc(found.batches))
     except DatabaseException as error:
         raise _explained(error) from error
 
 
 @contextmanager
-def _ask_duckdb(reader: Reader, sql: str) -> Iterator[Answer]:
+def _ask_duckdb(reader: Reader, sql: str) -> Iterator[QueryResult]:
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
@@ -104,7 +104,7 @@ def _ask_duckdb(reader: Reader, sql: str) -> Iterator[Answer]:
     if (kind := _kind(statements[0])) not in READS:
         raise _not_read_only(kind)
     with reader.cursor(sql) as cursor:
-        yield Answer([column[0] for column in cursor.description], _fetched(lambda: cursor.fetchmany(BATCH)))
+        yield QueryResult([column[0] for column in cursor.description], _fetched(lambda: cursor.fetchmany(BATCH)))
 
 
 def _kind(statement: duckdb.Statement) -> str:
@@ -115,7 +115,7 @@ def _kind(statement: duckdb.Statement) -> str:
 
 
 @contextmanager
-def _ask_postgres(reader: Reader, sql: str) -> Iterator[Answer]:
+def _ask_postgres(reader: Reader, sql: str) -> Iterator[QueryResult]:
     """Has the server open a cursor on the text, which it does for a single query only, in a transaction that cannot
     write. A function may still do anything, read the server's files for instance, so those that the server does not
     hold to be free of side effects are refused, wherever their name occurs in the text."""
@@ -137,7 +137,7 @@ def _ask_postgres(reader: Reader, sql: str) -> Iterator[Answer]:
     _do(reader, "SET LOCAL cursor_tuple_fraction = 1")
     _do(reader, OPEN)
     columns, first = _fetch(reader)
-    yield Answer(columns, _fetched(lambda: _fetch(reader)[1], first))
+    yield QueryResult(columns, _fetched(lambda: _fetch(reader)[1], first))
 
 
 def _do(reader: Reader, sql: str, *parameters: Any) -> None:
@@ -151,9 +151,9 @@ def _fetch(reader: Reader) -> tuple[list[str], list[Row]]:
 
 
 @contextmanager
-def _ask_other(reader: Reader, sql: str) -> Iterator[Answer]:
+def _ask_other(reader: Reader, sql: str) -> Iterator[QueryResult]:
     with reader.cursor(checked(reader, sql)) as cursor:
-        yield Answer([column[0] for column in cursor.description], _fetched(lambda: cursor.fetchmany(BATCH)))
+        yield QueryResult([column[0] for column in cursor.description], _fetched(lambda: cursor.fetchmany(BATCH)))
 
 
 def checked(reader: Reader, sql: str) -> str:
@@ -189,7 +189,7 @@ def _fetched(fetch: Callable[[], list[Row]], first: list[Row] | None = None) -> 
 
 def _in_utc(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
     for rows in batches:
-        yield [tuple(in_utc(value) for value in row) for row in rows]
+        yield [tuple(value_in_utc(value) for value in row) for row in rows]
 
 
 def _not_one(count: int) -> QueryError:
@@ -211,7 +211,7 @@ def _explained(error: DatabaseException) -> QueryError:
         text += f" The first load makes {', '.join((*TABLES, *VIEWS))}."
     if getattr(error.dbapi_exception, "pgcode", "") is None:
         # PostgreSQL has a code for whatever it says of a query; without one, there was no server to say it.
-        text = explain(text)
+        text = explain_driver_message(text)
     return QueryError(text, FAILED)
 
 

@@ -26,7 +26,7 @@ POLL = 0.1
 """Seconds between two attempts to open a DuckDB file that a load has open."""
 
 
-class Client(Protocol):
+class SqlClient(Protocol):
     """What a reader needs of a connection; dlt's SQL clients have it."""
 
     def make_qualified_table_name(self, table_name: str) -> str:
@@ -39,7 +39,7 @@ class Client(Protocol):
 class Reader:
     """SQL on the warehouse. Times come as datetimes in UTC."""
 
-    def __init__(self, client: Client, dialect: str) -> None:
+    def __init__(self, client: SqlClient, dialect: str) -> None:
         self._client = client
         self.dialect = dialect
         """sqlglot's name of the SQL that is spoken."""
@@ -63,10 +63,12 @@ class Reader:
         """The whole answer, a dictionary for each row; raises as ``cursor`` does."""
         with self.cursor(sql, *parameters) as cursor:
             names = [column[0] for column in cursor.description]
-            return [{name: in_utc(value) for name, value in zip(names, row, strict=True)} for row in cursor.fetchall()]
+            return [
+                {name: value_in_utc(value) for name, value in zip(names, row, strict=True)} for row in cursor.fetchall()
+            ]
 
 
-def in_utc(value: Any) -> Any:
+def value_in_utc(value: Any) -> Any:
     """A value as it is, but a time that has a zone in UTC: drivers give the session's or the server's."""
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 

@@ -98,7 +98,7 @@ def refuse_unusable_paths(target: Target) -> None:
             "read their files there. Name another folder in DLT_DATA_DIR."
         )
     if target.destination.destination_type.endswith(".filesystem"):
-        place = location(target)
+        place = address_of(target)
         if "://" not in place and (signs := [sign for sign in "[]%" if sign in place]):
             raise UsageError(
                 f"The lake's path {place} has the character {signs[0]}, which Delta tables cannot have. Name another "
@@ -120,7 +120,7 @@ def refuse_one_name_for_two(target: Target) -> None:
         )
 
 
-def location(target: Target) -> str:
+def address_of(target: Target) -> str:
     """Return the place of the warehouse without secrets: a file, or the destination, its host and its database.
 
     Nothing is connected to, so it works for a destination that is down.
@@ -159,4 +159,4 @@ _configs: WeakKeyDictionary[Target, Any] = WeakKeyDictionary()
 
 def fingerprint(target: Target) -> str:
     """Return a name that tells one warehouse from another without revealing its place."""
-    return hashlib.sha256(f"{location(target)}\n{target.dataset_name}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{address_of(target)}\n{target.dataset_name}".encode()).hexdigest()[:16]

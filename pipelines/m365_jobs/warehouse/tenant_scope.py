@@ -34,7 +34,7 @@ CLOCKS_DIFFER = timedelta(hours=1)
 """How far a time may lie ahead all the same: clocks of two machines differ."""
 
 
-class Scope:
+class TenantScope:
     """The warehouse as far as it concerns some tenants, or all.
 
     Queries are written in DuckDB's dialect, with the bare names of tables and views, and reach the destination in its
@@ -59,9 +59,9 @@ class Scope:
         self._translated = {} if translated is None else translated
         self._clocks_ahead = clocks_ahead
 
-    def with_clocks_ahead(self) -> Scope:
+    def with_clocks_ahead(self) -> TenantScope:
         """The same with the loads whose clock was ahead."""
-        return Scope(self.reader, self.tenants, self._protection, self._translated, clocks_ahead=True)
+        return TenantScope(self.reader, self.tenants, self._protection, self._translated, clocks_ahead=True)
 
     def sql(self, query: str, **values: Any) -> str:
         """A query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
@@ -112,7 +112,7 @@ class Scope:
 
 
 @contextmanager
-def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[Scope]:
+def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[TenantScope]:
     """The warehouse as ``--tenant NAME ...`` sees it; all of it where none is named.
 
     Raises:
@@ -120,12 +120,12 @@ def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[Scope]:
     """
     with open_reader(target) as reader:
         refuse_unknown(reader, tenants)
-        yield Scope(reader, tuple(dict.fromkeys(tenants)))
+        yield TenantScope(reader, tuple(dict.fromkeys(tenants)))
 
 
 def refuse_unknown(reader: Reader, tenants: Sequence[str]) -> None:
     """Raises UsageError for a tenant that neither the configuration nor the warehouse knows."""
-    known = {*configured(), configured_tenant(), *(Scope(reader).held() if tenants else ())}
+    known = {*configured(), configured_tenant(), *(TenantScope(reader).held() if tenants else ())}
     for name in tenants:
         if name not in known:
             # The known ones are not listed: what is asked about one customer is not to name the others.

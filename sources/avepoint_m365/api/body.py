@@ -24,11 +24,11 @@ _EDGE = 4096
 """Bytes at both ends of a body that are searched for it. An error is short, and jobs fill what lies between."""
 
 
-def status(response: requests.Response) -> int:
+def response_status(response: requests.Response) -> int:
     """Return the status of a response: beside HTTP's 200, that of an error which the body tells."""
     content = response.content
     if response.status_code == 200 and any(map(_TELLS_OF_AN_ERROR.search, (content[:_EDGE], content[-_EDGE:]))):
-        return told_status(decode(response)) or 200
+        return told_status(parse_body(response)) or 200
     return response.status_code
 
 
@@ -44,7 +44,7 @@ def is_cut(response: requests.Response) -> bool:
     content = response.content
     if content[-64:].rstrip()[-1:] not in (b"}", b"]"):
         return True
-    return content.count(b"{") != content.count(b"}") and decode(response) is None
+    return content.count(b"{") != content.count(b"}") and parse_body(response) is None
 
 
 def describe(path: str, params: Mapping[str, str], response: requests.Response) -> str:
@@ -52,7 +52,7 @@ def describe(path: str, params: Mapping[str, str], response: requests.Response) 
     asked = " ".join(f"{name}={value}" for name, value in params.items())
     ids = (response.headers.get(name) for name in REQUEST_ID_HEADERS)
     request_id = next((text for text in ids if text), None)
-    answered = status(response)
+    answered = response_status(response)
     return (
         f"GET {path} ({asked}) answered {response.status_code}"
         + (f", but says {answered}" if answered != response.status_code else "")
@@ -69,7 +69,7 @@ def server_time(response: requests.Response) -> datetime | None:
         return None
 
 
-def decode(response: requests.Response) -> object:
+def parse_body(response: requests.Response) -> object:
     """Return the body; None if it is not JSON, or nested too deep.
 
     It is UTF-8, whatever the header says, or else what the header says.

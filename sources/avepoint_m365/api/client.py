@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import requests
 
 from avepoint_m365.api.auth import Bearer, ClientCredential, TokenCache
-from avepoint_m365.api.body import describe, server_time, status
-from avepoint_m365.api.page import JobsPage, Page
+from avepoint_m365.api.body import describe, response_status, server_time
+from avepoint_m365.api.page import JobsPage, PageInfo
 from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import MAX_PAGE_MB, Transport
@@ -100,7 +100,7 @@ class JobsClient:
             return None
         if not rows:
             return None
-        content = PageContent(Page([job_id], None, None), rows)
+        content = PageContent(PageInfo([job_id], None, None), rows)
         return self._jobs_page(self._endpoint, content, response, attempts)
 
     def get(self, path: str, params: Mapping[str, str], scope: str) -> JsonBody:
@@ -144,7 +144,7 @@ class JobsClient:
         url = self._base_url + path
         token = self._tokens.token(scope)
         response = self._transport.get(url, query, Bearer(token))
-        if status(response) == 401:
+        if response_status(response) == 401:
             self._tokens.reject(scope, token)
             response = self._transport.get(url, query, Bearer(self._tokens.token(scope)))
         return response

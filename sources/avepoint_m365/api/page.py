@@ -13,7 +13,7 @@ from avepoint_m365.parse.raw import ParsedJobs, RawJobs, Unreadable, parse_raw
 
 
 @dataclass(frozen=True)
-class Page:
+class PageInfo:
     """What a page says of itself, alike for all generations of the endpoint."""
 
     rows: Sequence[str]
@@ -33,7 +33,7 @@ class JobsPage:
     To parse the jobs of many pages in one go, which takes a fraction of the time, use ``parse_pages``.
     """
 
-    page: Page
+    page: PageInfo
     raw: RawJobs
     endpoint: EndpointVersion
     attempts: int = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from urllib.parse import parse_qsl, urlsplit
 
-from avepoint_m365.api.page import Page
+from avepoint_m365.api.page import PageInfo
 from avepoint_m365.endpoints import Params
 
 MAX_STALE_PAGES = 3
@@ -61,7 +61,7 @@ class Pager:
     ended: bool = False
     """Paging ended on an empty or short page, or on a total that was reached."""
     _end_was_said: bool = False
-    _last: Page = field(default_factory=lambda: Page([], None, None))
+    _last: PageInfo = field(default_factory=lambda: PageInfo([], None, None))
     _asked: set[frozenset[tuple[str, str]]] = field(default_factory=set)
     _index: int = 0
     _largest_page: int = 0
@@ -75,7 +75,7 @@ class Pager:
         self._index = int(index or 0)
         return [self._ask({"pageSize": str(self.page_size), **({} if index is None else {"pageIndex": index})})]
 
-    def take(self, page: Page, new_ids: int) -> None:
+    def take(self, page: PageInfo, new_ids: int) -> None:
         """Note a page, in the order of requests, and how many of its ids are new."""
         self.pages += 1
         self._last = page
@@ -104,7 +104,7 @@ class Pager:
         following = self._ask({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
         return [following, *(self._ahead(following) if numbering_is_known else [])]
 
-    def _after_an_empty_page(self, page: Page) -> list[Params]:
+    def _after_an_empty_page(self, page: PageInfo) -> list[Params]:
         """Follow the link of an empty page while it is fresh; without one the listing ends here."""
         if not page.next_link or (self.total_counts_matches and not self.more_is_promised):
             self.ended = True
@@ -156,7 +156,7 @@ class Pager:
         self._index = first + count - 1
         return [self._ask({**step, "pageIndex": str(first + further)}) for further in range(1, count)]
 
-    def _is_last(self, page: Page) -> bool:
+    def _is_last(self, page: PageInfo) -> bool:
         if self.more_is_promised:
             return False
         if self.total_counts_matches and page.total == len(self.seen_ids) and not page.next_link:

@@ -7,9 +7,9 @@ from typing import NamedTuple, TypeAlias
 
 import requests
 
-from avepoint_m365.api.body import decode, message, status, told_status
+from avepoint_m365.api.body import message, parse_body, response_status, told_status
 from avepoint_m365.api.failures import failure
-from avepoint_m365.api.page import Page
+from avepoint_m365.api.page import PageInfo
 from avepoint_m365.endpoints import EndpointVersion
 from avepoint_m365.exceptions import ApiError, BadResponseError
 from avepoint_m365.parse.fields import show
@@ -25,7 +25,7 @@ JsonBody: TypeAlias = Mapping[str, object] | list[object] | None
 class PageContent(NamedTuple):
     """A page and its jobs, which are not parsed yet."""
 
-    page: Page
+    page: PageInfo
     rows: Sequence[object] = ()
     content: bytes = b""
     """The list of jobs as JSON, without brackets, instead of ``rows``; for bodies in the documented form."""
@@ -37,7 +37,11 @@ def read_page(version: EndpointVersion, where: str, response: requests.Response)
     Raises:
         SourceError: by cause, for any response that is not a page.
     """
-    if status(response) == 200 and (shape := outline(response.content)) and key_of(shape.around, *version.rows):
+    if (
+        response_status(response) == 200
+        and (shape := outline(response.content))
+        and key_of(shape.around, *version.rows)
+    ):
         body, content = shape.around, response.content[shape.begin : shape.end]
         rows, ids = list[object](), shape.ids
     else:
@@ -52,7 +56,7 @@ def read_page(version: EndpointVersion, where: str, response: requests.Response)
     link, cursor = (_text(paging, names) for names in (version.links, version.cursors))
     if body is _NO_CONTENT:
         total, link = 0, ""
-    return PageContent(Page(ids, total, version.link(link, cursor), " ".join(problems)), rows, content)
+    return PageContent(PageInfo(ids, total, version.link(link, cursor), " ".join(problems)), rows, content)
 
 
 def read_body(version: EndpointVersion | None, where: str, response: requests.Response, scope: str) -> JsonBody:
@@ -61,12 +65,12 @@ def read_body(version: EndpointVersion | None, where: str, response: requests.Re
     Raises:
         SourceError: by cause, for any other response.
     """
-    answered = status(response)
+    answered = response_status(response)
     if answered == 204:
         return None
     if answered != 200:
-        raise failure(answered, decode(response), where, scope, version)
-    body = decode(response)
+        raise failure(answered, parse_body(response), where, scope, version)
+    body = parse_body(response)
     if not isinstance(body, Mapping | list):
         raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
     check_status(version, body, where, scope)

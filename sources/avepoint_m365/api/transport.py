@@ -18,7 +18,7 @@ from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers.requests import Client
 from requests.auth import AuthBase
 
-from avepoint_m365.api.body import is_cut, status
+from avepoint_m365.api.body import is_cut, response_status
 from avepoint_m365.api.bounded import bound
 from avepoint_m365.api.rate_limit import limiter_of, retry_after
 from avepoint_m365.api.stats import RequestStats, Wait
@@ -124,7 +124,7 @@ class Transport:
 
         That holds if no response arrived, after an error of the server, and after a 200 whose body was cut.
         """
-        answered = status(response) if response is not None else 0
+        answered = response_status(response) if response is not None else 0
         self.stats.count(answered == 429)
         self._sending.attempt += 1
         self.stats.interrupted.raise_if_set()
@@ -150,7 +150,7 @@ class Transport:
                     response = send()
                 except requests.RequestException as error:
                     raise _unreachable(url, error) from error
-                if status(response) != 429:
+                if response_status(response) != 429:
                     self._limiter.succeeded()
                     self.stats.wait_for(None)
                     return response

@@ -14,7 +14,7 @@ from dlt.extract import DltResource
 
 from avepoint_m365.api.connection import TrustedHosts, connect
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions, is_due, no_rows, resources
+from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions, is_companion_due, no_rows, resources
 from avepoint_m365.companions.registry import COMPANIONS, included
 from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES, resource_hints
 from avepoint_m365.companions.service_types import service_rows
@@ -123,4 +123,6 @@ def due(include: Any, state: dict[str, Any], now: datetime | None = None) -> lis
     """Return the names of the included companions that were not tried yet today; ``state`` is the source state."""
     memory = state.get(STATE_KEY, {})
     companions, _ = included(include)
-    return [companion.name for companion in companions if is_due(memory.get(companion.name, {}), now or _now())]
+    return [
+        companion.name for companion in companions if is_companion_due(memory.get(companion.name, {}), now or _now())
+    ]

@@ -13,7 +13,7 @@ import dlt
 from dlt.extract import DltResource
 
 from avepoint_m365.companions.schema import HISTORY, resource_hints
-from avepoint_m365.companions.service_types import Service, is_known, service_of
+from avepoint_m365.companions.service_types import Service, is_known_service, service_of
 from avepoint_m365.exceptions import (
     BadResponseError,
     EndpointMissingError,
@@ -35,7 +35,7 @@ Versions = Callable[[Table, list[Row]], list[Row]]
 LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available", "failed"
 
 
-class Client(Protocol):
+class CompanionClient(Protocol):
     """Asks the API for one resource with a token of one scope."""
 
     def get(self, path: str, params: Mapping[str, str], scope: str) -> Any:
@@ -60,7 +60,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Finding:
+class UnknownValue:
     """A value of an answer that the vendor's reference does not name."""
 
     rule: str
@@ -72,7 +72,7 @@ class Finding:
 class Context:
     """What the companions of one load go by; ``now`` is in UTC."""
 
-    client: Client
+    client: CompanionClient
     tenant: str
     locations: tuple[str | None, ...]
     now: datetime
@@ -92,7 +92,7 @@ class Answers:
     """The rows that one companion made of its answers, per table, and what was unusual in them."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[UnknownValue] = field(default_factory=list)
 
     def add(self, table: str, *rows: Row) -> None:
         """Add rows to a table."""
@@ -106,13 +106,13 @@ class Answers:
     def service(self, value: object) -> Service:
         """Return a service by its code or name; an unknown one is kept and noted."""
         service = service_of(value)
-        if not is_known(service):
+        if not is_known_service(service):
             self.note("unknown_service_type", "a service type that is not in the vendor's reference", str(value))
         return service
 
     def note(self, rule: str, problem: str, example: str) -> None:
         """Note an unusual value once."""
-        finding = Finding(rule, problem, example)
+        finding = UnknownValue(rule, problem, example)
         if finding not in self.findings:
             self.findings.append(finding)
 
@@ -212,7 +212,7 @@ def scope_of(tenant: str, location: str | None) -> str:
     return f"{tenant}/{location or ''}"
 
 
-def is_due(memory: Memory, now: datetime) -> bool:
+def is_companion_due(memory: Memory, now: datetime) -> bool:
     """Return whether a companion was not tried yet on this UTC day."""
     tried_at = memory.get("tried_at")
     return not tried_at or datetime.fromisoformat(tried_at).astimezone(UTC).date() != now.date()
@@ -244,7 +244,7 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
 
 def _try(companion: Companion, context: Context, memory: Memory, answers: Answers) -> None:
     """Ask for each location, and remember when and with which outcome."""
-    if not is_due(memory, context.now):
+    if not is_companion_due(memory, context.now):
         return
     attempt = Attempt(companion.name, LOADED, companion.scope, expected=context.explicit or "loaded_at" in memory)
     ask = Ask(context, companion)

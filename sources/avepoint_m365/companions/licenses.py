@@ -6,7 +6,7 @@ from typing import Any
 
 from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, object_of
 from avepoint_m365.companions.schema import LICENSE_CONSUMPTION
-from avepoint_m365.companions.values import field, parse_moment, parse_number, parse_whole
+from avepoint_m365.companions.values import field, parse_any_time, parse_number, parse_whole
 
 
 class Licenses(Companion):
@@ -33,7 +33,7 @@ class Licenses(Companion):
                 "assigned_user_seats": parse_whole(field(data, "assignedUserSeats")),
                 "purchased_storage_gb": parse_number(field(data, "purchasedStorageSize")),
                 "protected_size_gb": parse_number(field(data, "protectedSize")),
-                "out_of_policy_at": parse_moment(raw),
+                "out_of_policy_at": parse_any_time(raw),
                 "out_of_policy_time_raw": _raw(raw),
             }
 

@@ -71,7 +71,7 @@ def service_of(value: object) -> Service:
     return _BY_NAME.get(_letters(text), Service(None, text, None))
 
 
-def is_known(service: Service) -> bool:
+def is_known_service(service: Service) -> bool:
     """Return whether the vendor's reference names the service."""
     return service in SERVICES
 

@@ -66,7 +66,7 @@ def parse_whole(value: object) -> int | None:
     return int(number)
 
 
-def parse_moment(value: object) -> datetime | None:
+def parse_any_time(value: object) -> datetime | None:
     """Return a time in UTC from ISO 8601, epoch seconds, epoch milliseconds or .NET ticks; None where there is none.
 
     The unit of the vendor's numbers is undocumented, so it is told by their size. 0, null and "" mean no time.
@@ -107,7 +107,7 @@ def parse_minute_of_day(value: object) -> int:
         # The American form of a date, before a time of day.
         clock = _CLOCK.fullmatch(value.split(maxsplit=1)[1].strip())
     if clock is None:
-        moment = parse_moment(value)
+        moment = parse_any_time(value)
         if moment is None:
             raise ValueError("not a time of day")
         return moment.hour * 60 + moment.minute

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from avepoint_m365.extract.known import KnownJob, Lookup
-from avepoint_m365.extract.options import Finding
+from avepoint_m365.extract.options import SourceFinding
 from avepoint_m365.extract.window import Window
 from avepoint_m365.parse.raw import Unreadable
 from avepoint_m365.parse.values import DETAIL_NAMES, FRAME
@@ -25,7 +25,7 @@ RECENT_JOBS = 50
 
 def another_tenant(
     known: Collection[str], seen: Collection[str], lookup: Lookup, window: Window, cursor: datetime | None
-) -> Finding | None:
+) -> SourceFinding | None:
     """Return a finding if the API shows none of the recent jobs that the warehouse holds.
 
     The job that set the cursor lies in every window. If it is gone together with all others of its time, the API shows
@@ -38,7 +38,7 @@ def another_tenant(
         return None
     shown = f"{len(seen)} other jobs" if seen else "no job at all"
     problem = f"finished since {window.start:%Y-%m-%d} but the API shows {shown}, perhaps of another tenant"
-    return Finding("other_tenant", problem, len(recent), recent[0])
+    return SourceFinding("other_tenant", problem, len(recent), recent[0])
 
 
 def clock_skew(server_time: datetime | None, now: datetime) -> timedelta:
@@ -47,29 +47,31 @@ def clock_skew(server_time: datetime | None, now: datetime) -> timedelta:
     return skew if abs(skew) > CLOCK_SKEW else timedelta()
 
 
-def skew_finding(skew: timedelta) -> Finding:
+def skew_finding(skew: timedelta) -> SourceFinding:
     """Return the finding of clocks that differ."""
     hours = abs(skew) / timedelta(hours=1)
     word = "behind" if skew > timedelta() else "ahead of"
-    return Finding("clock_skew", f"times of the server: this machine's clock is {hours:,.0f} hours {word} it", 0)
+    return SourceFinding("clock_skew", f"times of the server: this machine's clock is {hours:,.0f} hours {word} it", 0)
 
 
-def unreadable_findings(problems: Collection[Unreadable]) -> list[Finding]:
+def unreadable_findings(problems: Collection[Unreadable]) -> list[SourceFinding]:
     """Return one finding for each field with values in a form that is not known."""
     by_field: dict[str, list[Unreadable]] = {}
     for problem in problems:
         by_field.setdefault(problem.field, []).append(problem)
     return [
-        Finding("unreadable_value", f"a {name} in an unknown form, {one[0].value!r}", len(one), one[0].job_id)
+        SourceFinding("unreadable_value", f"a {name} in an unknown form, {one[0].value!r}", len(one), one[0].job_id)
         for name, one in by_field.items()
     ]
 
 
-def missing_findings(fields: Collection[str], known: Collection[str]) -> list[Finding]:
+def missing_findings(fields: Collection[str], known: Collection[str]) -> list[SourceFinding]:
     """Return the finding of fields that no job of some page has, although the warehouse has values of them."""
     if not fields or not known:
         return []
-    return [Finding("missing_fields", f"no {', '.join(sorted(fields))}: the API no longer returns the field", 0, None)]
+    return [
+        SourceFinding("missing_fields", f"no {', '.join(sorted(fields))}: the API no longer returns the field", 0, None)
+    ]
 
 
 def keep_known_values(

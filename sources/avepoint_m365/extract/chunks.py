@@ -101,7 +101,7 @@ def find_chunk_end(window: Window, held: int | None, most: int, held_in: Held) -
     return fits if fits > own.start else None
 
 
-def count(listing: Listing) -> int | None:
+def count_by_first_page(listing: Listing) -> int | None:
     """Return how many jobs a range holds by its first page; None if the API's total does not tell."""
     if listing.is_whole:
         return len(listing.ids)

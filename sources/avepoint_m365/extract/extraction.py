@@ -27,11 +27,11 @@ from avepoint_m365.extract.label import Labelling, dimensions, known_labels
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.look import Look, Looker
-from avepoint_m365.extract.options import ExtractOptions, Finding, Outcome
+from avepoint_m365.extract.options import ChunkResult, ExtractOptions, SourceFinding
 from avepoint_m365.extract.outcome import build_outcome
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.progress import Progress
-from avepoint_m365.extract.upkeep import look_after, verify
+from avepoint_m365.extract.upkeep import look_after, verify_history
 from avepoint_m365.state import SourceState, is_due
 
 Interval = tuple[datetime, datetime]
@@ -48,7 +48,7 @@ class Extraction:
         self.options, self.lookup = options, lookup
         self._client, self._progress = client, progress
 
-    def read(self, state: SourceState, interval: Interval | None = None) -> Outcome:
+    def read(self, state: SourceState, interval: Interval | None = None) -> ChunkResult:
         """Return what is new in the next chunk.
 
         Args:
@@ -81,7 +81,7 @@ class ChunkReader:
     state: SourceState
     interval: Interval | None
     pool: RequestPool
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[SourceFinding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.behavior = self.state.behavior
@@ -106,11 +106,11 @@ class ChunkReader:
         """Return whether a range is read that leaves the cursors alone."""
         return self.options.since is not None or self.interval is not None or self.options.verify_since is not None
 
-    def run(self) -> Outcome:
+    def run(self) -> ChunkResult:
         """Return what the window of this load brings."""
         if self.options.verify_since is not None:
             return self._verify(self.options.verify_since)
-        window = window_plan.plan(self.options, self.state, self.interval)
+        window = window_plan.plan_window(self.options, self.state, self.interval)
         others = [one for one in dimensions(self.options) if one.name == "location"]
         look = self.looker.look(window, others, self._most_is_unknown)
         look = self._heed_the_servers_clock(look, others)
@@ -136,11 +136,11 @@ class ChunkReader:
         named = [listing.ids for listing in listings if listing.selection.object_type is not None]
         return filter_ids(jobs, sorted(set(wanted).union(*named)))
 
-    def _verify(self, since: datetime) -> Outcome:
+    def _verify(self, since: datetime) -> ChunkResult:
         """Return what a comparison of the whole history with the API's totals brings; the cursors stay."""
         if self.lookup is None:
             raise ConfigurationError("Nothing to verify: the warehouse holds no job of the tenant. Load it first.")
-        upkeep = verify(self, self.lookup, since)
+        upkeep = verify_history(self, self.lookup, since)
         look = Look(self.options.window(since), upkeep.listings)
         known = self.known_jobs(look.ids)
         jobs = self._keep_what_is_known(look.jobs, known, look.listings)
@@ -163,7 +163,7 @@ class ChunkReader:
         self.findings.append(checks.skew_finding(skew))
         self.options = replace(self.options, until=self.options.until + skew)
         self.looker.use(self.options)
-        window = window_plan.plan(self.options, self.state, self.interval)
+        window = window_plan.plan_window(self.options, self.state, self.interval)
         if look.chunk_end or window.asked_end <= look.window.asked_end:
             return replace(look, window=replace(look.window, end=min(look.window.end, self.options.until)))
         return self.looker.look(window, others, self._most_is_unknown)  # type: ignore[arg-type]
@@ -184,10 +184,12 @@ class ChunkReader:
             listing.complete, listing.detail = False, finding.problem
         return bool(cursor and cursor > self.options.until - checks.RETENTION) or not look.ids
 
-    def _nothing(self, look: Look) -> Outcome:
+    def _nothing(self, look: Look) -> ChunkResult:
         """Return an outcome without rows, which leaves the state as it is."""
         empty = look.jobs.slice(0, 0)
-        return Outcome(look.window, empty, self.state, listings=look.audited, findings=self.findings, complete=False)
+        return ChunkResult(
+            look.window, empty, self.state, listings=look.audited, findings=self.findings, complete=False
+        )
 
     def _keep_what_is_known(self, jobs: pa.Table, known: dict[str, KnownJob], listings: list[Listing]) -> pa.Table:
         pages = [page for listing in listings for page in listing.pages]

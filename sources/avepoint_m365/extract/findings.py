@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from avepoint_m365.extract.known import Comparison, Lookup
 from avepoint_m365.extract.label import Labelling, dimensions
-from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, Finding, Outcome
+from avepoint_m365.extract.options import NO_LABELS, ChunkResult, ExtractOptions, SourceFinding
 
 OUTSIDE = {
     "location": ("unlisted_location", "no location among the configured ones"),
@@ -17,7 +17,7 @@ OUTSIDE = {
 
 
 def without_labels(
-    outcome: Outcome, comparison: Comparison, options: ExtractOptions, labelling: Labelling
+    outcome: ChunkResult, comparison: Comparison, options: ExtractOptions, labelling: Labelling
 ) -> dict[str, list[str]]:
     """Return the new jobs that were classified in vain, by dimension."""
     unlabelled = {}
@@ -33,8 +33,8 @@ def without_labels(
 
 
 def outside_the_lists(
-    outcome: Outcome, comparison: Comparison, lookup: Lookup | None, options: ExtractOptions, labelling: Labelling
-) -> list[Finding]:
+    outcome: ChunkResult, comparison: Comparison, lookup: Lookup | None, options: ExtractOptions, labelling: Labelling
+) -> list[SourceFinding]:
     """Return the findings of all jobs without a label, those that the warehouse holds included."""
     held = lookup.outside() if lookup is not None else {}
     new = without_labels(outcome, comparison, options, labelling)
@@ -50,7 +50,7 @@ def outside_the_lists(
         count += len(ids)
         if count > 0 and name not in options.expected_outside and name not in _ignored_dimensions(labelling.ignored):
             rule, problem = OUTSIDE[name]
-            findings.append(Finding(rule, problem, count, ids[0] if ids else example))
+            findings.append(SourceFinding(rule, problem, count, ids[0] if ids else example))
     return findings
 
 
@@ -58,14 +58,14 @@ def _ignored_dimensions(ignored: Iterable[str]) -> set[str]:
     return {key.partition("=")[0] for key in ignored}
 
 
-def without_effect(ignored: Iterable[str]) -> list[Finding]:
+def without_effect(ignored: Iterable[str]) -> list[SourceFinding]:
     """Return the findings of filters that the API ignores."""
     by_dimension: dict[str, list[str]] = {}
     for key in sorted(ignored):
         dimension, _, value = key.partition("=")
         by_dimension.setdefault(dimension, []).append(value)
     return [
-        Finding(
+        SourceFinding(
             f"{dimension}_ignored",
             f"no {dimension}: the API returns the same jobs whatever {dimension} is asked for ({', '.join(values)})",
             0,

@@ -11,7 +11,7 @@ from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.classify import FATAL
 from avepoint_m365.extract.known import OpenJob
 from avepoint_m365.extract.listing import Listing, ListingReader
-from avepoint_m365.extract.options import Finding
+from avepoint_m365.extract.options import SourceFinding
 from avepoint_m365.extract.window import Selection, Window
 
 MAX_FOLLOWED = 10
@@ -75,10 +75,10 @@ def _ask(reader: ListingReader, job: OpenJob, job_by_id: JobById | None, window:
         return failed
 
 
-def given_up(jobs: Sequence[OpenJob], now: datetime, max_open: timedelta) -> list[Finding]:
+def given_up(jobs: Sequence[OpenJob], now: datetime, max_open: timedelta) -> list[SourceFinding]:
     """Return the finding of jobs that have been in progress for longer than they are followed."""
     old = [job for job in jobs if job.start_time and job.start_time < now - max_open]
     if not old:
         return []
     problem = f"been in progress for more than {max_open.days} days and are asked for only once a day"
-    return [Finding("job_given_up", problem, len(old), old[0].id)]
+    return [SourceFinding("job_given_up", problem, len(old), old[0].id)]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.endpoints import ParameterSpelling
 from avepoint_m365.extract.bulk import Bulk, BulkReader
-from avepoint_m365.extract.chunks import count, find_chunk_end
+from avepoint_m365.extract.chunks import count_by_first_page, find_chunk_end
 from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.complete import finish_completely
 from avepoint_m365.extract.deduplicate import deduplicate_latest
@@ -268,7 +268,7 @@ class Looker:
 
 def _held(started: Sequence[StartedListing]) -> int | None:
     """Return how many jobs a window holds by the first pages of its listings."""
-    counts = [count(one.listing) if not _is_whole(one) else len(one.listing.ids) for one in started]
+    counts = [count_by_first_page(one.listing) if not _is_whole(one) else len(one.listing.ids) for one in started]
     return None if None in counts else sum(one for one in counts if one is not None)
 
 

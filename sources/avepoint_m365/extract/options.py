@@ -101,7 +101,7 @@ def next_midnight(moment: datetime) -> datetime:
 
 
 @dataclass(frozen=True)
-class Finding:
+class SourceFinding:
     """One row of ``load_check_failures``: what is wrong, with how many jobs, and the id of one of them."""
 
     rule: str
@@ -156,7 +156,7 @@ NO_LABELS = JobLabels()
 
 
 @dataclass
-class Outcome:
+class ChunkResult:
     """What one reading brought: the rows to write, and the state to keep once they are written.
 
     Attributes:
@@ -180,7 +180,7 @@ class Outcome:
     unchanged: int = 0
     states: dict[str, int] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[SourceFinding] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     reconciliations: list[Reconciliation] = field(default_factory=list)
     state_words: dict[str, int] = field(default_factory=dict)

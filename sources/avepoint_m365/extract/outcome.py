@@ -14,7 +14,7 @@ from avepoint_m365.extract.deduplicate import filter_ids
 from avepoint_m365.extract.known import Comparison
 from avepoint_m365.extract.label import Labelling, known_labels
 from avepoint_m365.extract.look import Look
-from avepoint_m365.extract.options import NO_LABELS, Outcome
+from avepoint_m365.extract.options import NO_LABELS, ChunkResult
 from avepoint_m365.extract.upkeep import Upkeep
 from avepoint_m365.state import ApiBehavior
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 def build_outcome(
     chunk: ChunkReader, look: Look, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, labelling: Labelling
-) -> Outcome:
+) -> ChunkResult:
     before = known_labels(comparison.known)
     relabelled = [job_id for job_id in comparison.unchanged if labelling.of.get(job_id, NO_LABELS) != before[job_id]]
     written = filter_ids(jobs, [*comparison.new, *comparison.changed, *relabelled])
     listings = list({id(one): one for one in (*look.audited, *labelling.listings, *upkeep.listings)}.values())
     complete = all(listing.complete for listing in listings)
-    outcome = Outcome(
+    outcome = ChunkResult(
         window=look.window,
         jobs=written,
         state=chunk.state,

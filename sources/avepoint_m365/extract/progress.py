@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.extract.options import Outcome
+from avepoint_m365.extract.options import ChunkResult
 
 if TYPE_CHECKING:
     from avepoint_m365.extract.extraction import Extraction
@@ -34,9 +34,9 @@ class Progress:
     expected: int | None = None
     reading: bool = True
     stats: RequestStats = field(default_factory=RequestStats)
-    outcome: Outcome | None = None
+    outcome: ChunkResult | None = None
     chunk_end: datetime | None = None
-    ready: Outcome | None = None
+    ready: ChunkResult | None = None
     extraction: Extraction | None = None
     _seen: set[str] = field(default_factory=set)
     _jobs_before: int = 0
@@ -55,11 +55,11 @@ class Progress:
         self._jobs_before, self._seen = self.jobs, set()
         self.outcome, self.chunk_end, self.reading = None, None, True
 
-    def take_outcome(self) -> Outcome | None:
+    def take_outcome(self) -> ChunkResult | None:
         """Return an outcome that was read before dlt asked for it, once."""
         ready, self.ready = self.ready, None
         return ready
 
-    def end_chunk(self, outcome: Outcome) -> None:
+    def end_chunk(self, outcome: ChunkResult) -> None:
         """Keep what a chunk brought."""
         self.outcome, self.chunk_end, self.reading = outcome, outcome.chunk_end, False

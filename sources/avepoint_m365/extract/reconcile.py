@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from avepoint_m365.exceptions import SourceError
-from avepoint_m365.extract.chunks import count
+from avepoint_m365.extract.chunks import count_by_first_page
 from avepoint_m365.extract.classify import FATAL
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
@@ -128,7 +128,7 @@ class Reconciler:
 
 
 def _total(probes: Sequence[Listing]) -> int | None:
-    counts = [count(probe) for probe in probes]
+    counts = [count_by_first_page(probe) for probe in probes]
     return None if None in counts else sum(one for one in counts if one is not None)
 
 

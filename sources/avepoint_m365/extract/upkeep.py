@@ -15,9 +15,9 @@ from avepoint_m365.extract.follow import follow, given_up
 from avepoint_m365.extract.known import KnownJob, Lookup, OpenJob
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.look import LONG_RANGE, Look
-from avepoint_m365.extract.options import Finding, Reconciliation
+from avepoint_m365.extract.options import Reconciliation, SourceFinding
 from avepoint_m365.extract.reconcile import DAILY_PERIOD, Reconciled, Reconciler
-from avepoint_m365.extract.words import is_known, learn
+from avepoint_m365.extract.words import is_known_word, learn
 from avepoint_m365.parse.values import TIME
 from avepoint_m365.settings import ObjectType
 from avepoint_m365.state import ApiBehavior, is_due
@@ -41,7 +41,7 @@ class Upkeep:
     """
 
     listings: list[Listing] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[SourceFinding] = field(default_factory=list)
     reconciliations: list[Reconciliation] = field(default_factory=list)
     words: dict[str, int] = field(default_factory=dict)
     open_jobs: list[OpenJob] = field(default_factory=list)
@@ -68,7 +68,7 @@ def look_after(chunk: ChunkReader, look: Look, known: dict[str, KnownJob]) -> Up
     return upkeep
 
 
-def verify(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkeep:
+def verify_history(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkeep:
     """Return the comparison of a history with the API's totals, and what was read again where they differ."""
     upkeep, until = Upkeep(behavior=chunk.behavior), chunk.options.until
 
@@ -102,7 +102,7 @@ def _follow_open_jobs(chunk: ChunkReader, lookup: Lookup, look: Look, upkeep: Up
     upkeep.findings += given_up(upkeep.open_jobs, chunk.options.until, chunk.options.max_open)
     if followed.missing:
         problem = "not ended in the warehouse and are no longer returned by the API"
-        upkeep.findings.append(Finding("job_given_up", problem, len(missing), followed.missing[0].id))
+        upkeep.findings.append(SourceFinding("job_given_up", problem, len(missing), followed.missing[0].id))
 
 
 def _reconcile(chunk: ChunkReader, lookup: Lookup, upkeep: Upkeep) -> None:
@@ -164,7 +164,7 @@ def _learn_words(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:
         return
     words = {word for word in look.jobs["state"].to_pylist() if word}
     known = chunk.lookup.state_words() if chunk.lookup else {}
-    if all(word in known or is_known(word) for word in words):
+    if all(word in known or is_known_word(word) for word in words):
         return
     upkeep.words = learn(chunk.reader, words, known, look.window)
     upkeep.behavior = replace(behavior, words_at=now)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract.chunks import after_chunk, resume_at
-from avepoint_m365.extract.options import BACKFILL_TTL, ExtractOptions, Outcome
+from avepoint_m365.extract.options import BACKFILL_TTL, ChunkResult, ExtractOptions
 from avepoint_m365.extract.window import EDGE, Window
 from avepoint_m365.parse.values import TIME
 from avepoint_m365.state import DETECTION_TTL, ApiBehavior, BackfillState, LookState, SourceState
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from avepoint_m365.extract.upkeep import Upkeep
 
 
-def plan(options: ExtractOptions, state: SourceState, interval: Interval | None) -> Window:
+def plan_window(options: ExtractOptions, state: SourceState, interval: Interval | None) -> Window:
     """Return the window that a load asks for.
 
     Raises:
@@ -103,7 +103,7 @@ def _look_start(options: ExtractOptions, look: LookState, behavior: ApiBehavior)
 
 
 def next_state(
-    chunk: ChunkReader, look: Look, outcome: Outcome, behavior: ApiBehavior, upkeep: Upkeep, retry_labels: bool
+    chunk: ChunkReader, look: Look, outcome: ChunkResult, behavior: ApiBehavior, upkeep: Upkeep, retry_labels: bool
 ) -> SourceState:
     """Return the state to keep once the rows of an outcome are written."""
     options, state = chunk.options, chunk.state

@@ -15,7 +15,7 @@ CODES = range(1, 6)
 """Values of jobState; each is asked for once a day at most, while a word is unknown."""
 
 
-def is_known(word: str | None) -> bool:
+def is_known_word(word: str | None) -> bool:
     """Return whether a state word is documented, or is one of the codes 1 to 5."""
     return fold(word) in IN_PROGRESS | ENDED
 
@@ -32,7 +32,7 @@ def learn(reader: ListingReader, words: Iterable[str], known: Mapping[str, int],
     Raises:
         SourceError: if no further request can succeed.
     """
-    unknown = {word for word in words if word not in known and not is_known(word)}
+    unknown = {word for word in words if word not in known and not is_known_word(word)}
     if not unknown:
         return {}
     codes: dict[str, set[int]] = {}

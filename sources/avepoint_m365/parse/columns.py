@@ -29,7 +29,7 @@ Report = Callable[[int, object], None]
 """Called with index and value of each that cannot be parsed."""
 
 
-class Column:
+class FieldParser:
     """The type of a field and its two ways of parsing.
 
     Arrow converts documented forms as a whole, which makes 100,000 jobs take 1 s instead of 4. Where it meets another
@@ -91,8 +91,8 @@ def _whole_texts(values: Values) -> pa.Array:
     return texts
 
 
-TIMES = Column(TIME, parse_time, _whole_times)
-COUNTS = Column(COUNT, parse_count, _whole_counts)
-HOURS = Column(REAL, parse_hours, _whole_hours)
-TEXTS = Column(TEXT, parse_text, _whole_texts)
-FLAGS = Column(FLAG, parse_flag, lambda values: _array(values, FLAG))
+TIMES = FieldParser(TIME, parse_time, _whole_times)
+COUNTS = FieldParser(COUNT, parse_count, _whole_counts)
+HOURS = FieldParser(REAL, parse_hours, _whole_hours)
+TEXTS = FieldParser(TEXT, parse_text, _whole_texts)
+FLAGS = FieldParser(FLAG, parse_flag, lambda values: _array(values, FLAG))

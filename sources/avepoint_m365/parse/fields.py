@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.parse.columns import COUNTS, FLAGS, HOURS, TEXTS, TIMES, Column, Report, Values
+from avepoint_m365.parse.columns import COUNTS, FLAGS, HOURS, TEXTS, TIMES, FieldParser, Report, Values
 from avepoint_m365.parse.values import DETAIL_NAMES, ERROR_FIELDS, FRAME
 
 SHOWN = 120
@@ -56,7 +56,7 @@ class JobFields:
         def report(field: str) -> Report:
             return lambda index, value: unreadable.append(Unreadable(str(names[index]), field, show(value)))
 
-        def column(kind: Column, field: str) -> pa.Array:
+        def column(kind: FieldParser, field: str) -> pa.Array:
             return kind.read(self.plain[field], report(field))
 
         columns = [
@@ -81,7 +81,7 @@ class JobFields:
     def _errors(self, ids: Sequence[object], unreadable: list[Unreadable]) -> pa.Array:
         offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(self.error_counts.cast(pa.int32()))])
 
-        def column(kind: Column, field: str) -> pa.Array:
+        def column(kind: FieldParser, field: str) -> pa.Array:
             def report(index: int, value: object) -> None:
                 job = bisect_right(offsets.to_pylist(), index) - 1
                 place = f"jobErrors[{index - offsets[job].as_py()}].{field}"

@@ -12,7 +12,7 @@ import requests
 import responses
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.api.page import Page
+from avepoint_m365.api.page import PageInfo
 from avepoint_m365.config import ServiceUrls, resolve_service_urls
 from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS
 from avepoint_m365.exceptions import (
@@ -53,7 +53,7 @@ def test_the_first_generation_is_asked_first(api: responses.RequestsMock) -> Non
     grant(api)
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
     answer = client().ask({"objectType": "1"})
-    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), JOBS)
+    assert (answer.page, answer.endpoint) == (PageInfo(["1"], 1, ""), JOBS)
 
 
 @pytest.mark.parametrize("job", [{"id": "1"}, {"id": 1}])
@@ -61,7 +61,7 @@ def test_a_byte_order_mark_before_the_answer_is_passed_over(api: responses.Reque
     grant(api)
     body = codecs.BOM_UTF8 + json.dumps({"jobs": [job], "totalCount": 1, "nextLink": ""}).encode()
     api.get(FIRST, body=body, content_type="application/json; charset=utf-8")
-    assert client().ask({}).page == Page(["1"], 1, "")
+    assert client().ask({}).page == PageInfo(["1"], 1, "")
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 401, 403])
@@ -71,7 +71,7 @@ def test_auto_takes_the_second_generation_where_the_first_is_refused(api: respon
     api.get(SECOND, json={"data": [{"id": "1"}], "metadata": {"totalNumber": 1, "nextLink": ""}})
     jobs = client()
     answer = jobs.ask({})
-    assert (answer.page, answer.endpoint) == (Page(["1"], 1, ""), CLOUD_BACKUP_JOBS)
+    assert (answer.page, answer.endpoint) == (PageInfo(["1"], 1, ""), CLOUD_BACKUP_JOBS)
     asked = len(api.calls)
     jobs.ask({})
     assert len(api.calls) == asked + 1, "the answer is remembered"
@@ -229,7 +229,7 @@ def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
     grant(api)
     jobs = [{"id": one} for one in ids]
     api.get(SECOND, json={"statusCode": 200, "data": jobs, "metadata": {"totalNumber": 1}, "errors": errors})
-    assert client("cloudbackupjobs").ask({}).page == Page(ids, 1, None, said)
+    assert client("cloudbackupjobs").ask({}).page == PageInfo(ids, 1, None, said)
 
 
 def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock) -> None:
@@ -511,18 +511,18 @@ def test_a_page_larger_than_allowed_is_refused_in_one_paragraph(api: responses.R
 @pytest.mark.parametrize(
     ("body", "page"),
     [
-        ({"Jobs": [{"Id": "1"}], "TotalCount": 1, "NextLink": ""}, Page(["1"], 1, "")),
-        ({"data": [{"id": "1"}], "metadata": {"totalNumber": 7, "nextLink": "?a=1"}}, Page(["1"], 7, "?a=1")),
-        ({"jobs": [{"id": "1"}], "totalCount": "1", "nextLink": None}, Page(["1"], 1, None)),
+        ({"Jobs": [{"Id": "1"}], "TotalCount": 1, "NextLink": ""}, PageInfo(["1"], 1, "")),
+        ({"data": [{"id": "1"}], "metadata": {"totalNumber": 7, "nextLink": "?a=1"}}, PageInfo(["1"], 7, "?a=1")),
+        ({"jobs": [{"id": "1"}], "totalCount": "1", "nextLink": None}, PageInfo(["1"], 1, None)),
         (
             {"jobs": [{"id": "1"}], "totalCount": "many"},
-            Page(["1"], None, None, "the total is 'many', which is not a whole number."),
+            PageInfo(["1"], None, None, "the total is 'many', which is not a whole number."),
         ),
     ],
 )
 @pytest.mark.parametrize("endpoint", ["jobs", "cloudbackupjobs"])
 def test_names_around_the_jobs_are_matched_in_any_case_and_of_either_generation(
-    api: responses.RequestsMock, endpoint: str, body: dict[str, Any], page: Page
+    api: responses.RequestsMock, endpoint: str, body: dict[str, Any], page: PageInfo
 ) -> None:
     grant(api)
     for url in (FIRST, SECOND):

@@ -14,7 +14,7 @@ def test_the_demo_leaves_what_the_simulator_holds(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    simulator = demo.run(700)
+    simulator = demo.run_demo(700)
     assert in_warehouse(tmp_path / "m365_warehouse.duckdb", "simulated") == on_server(simulator.world, False)
     said = capsys.readouterr().err
     # Whoever compares the two must not find jobs missing.

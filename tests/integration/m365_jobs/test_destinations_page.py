@@ -65,5 +65,5 @@ def test_a_destination_may_have_a_name_of_its_own(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__ARCHIVE__DESTINATION_TYPE", "filesystem")
     monkeypatch.setenv("DESTINATION__ARCHIVE__BUCKET_URL", "shelf")
-    where = warehouse.location(warehouse.open_pipeline("default", "archive"))
+    where = warehouse.address_of(warehouse.open_pipeline("default", "archive"))
     assert where == f"archive {(tmp_path / 'shelf').as_uri()}"

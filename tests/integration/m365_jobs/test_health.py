@@ -18,7 +18,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.evaluate import Evaluation, evaluate
 from m365_jobs.health.protection import ProtectionStatus
-from m365_jobs.health.status import read
+from m365_jobs.health.status import read_status
 from m365_jobs.reports import metrics
 from m365_jobs.warehouse.tenant_scope import open_scope
 from prometheus_client.parser import text_string_to_metric_families
@@ -298,7 +298,7 @@ def test_jobs_whose_service_is_not_known_are_shown_and_judge_no_service(
     health = evaluate(anywhere.pipeline())
     assert reasons(health) == [("unknown", "teams")], "it may well have had its backup"
     assert "whatever objectType is asked for" in health.reasons[0].text
-    (unknown,) = read(anywhere.destination)["unknown_services"]
+    (unknown,) = read_status(anywhere.destination)["unknown_services"]
     assert (unknown["object_type"], unknown["rows_held"], unknown["open_jobs"]) == (None, 3, 1)
 
 
@@ -350,7 +350,7 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
     health = evaluate(anywhere.pipeline(), tenants)
     assert reasons(health) == [("unknown", "public_folder"), ("incomplete", "public_folder")]
     assert max(row["data_as_of"] for row in health.protection if row["data_as_of"]) <= now()
-    found = read(anywhere.destination, tenants=tenants)
+    found = read_status(anywhere.destination, tenants=tenants)
     (left_out,) = found["clocks_ahead"]
     assert left_out["window_end"] > now() + ahead - timedelta(hours=1)
     partitions = {one["object_type"]: one for one in found["partitions"]}

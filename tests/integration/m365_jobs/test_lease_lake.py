@@ -14,7 +14,7 @@ from dlt.destinations.exceptions import DatabaseException
 from m365_jobs.errors.explain import explain
 from m365_jobs.locks import base as leases
 from m365_jobs.locks import lake
-from m365_jobs.locks.base import Busy
+from m365_jobs.locks.base import TenantLockedError
 from m365_jobs.locks.lake import LakeLease
 
 from tests.support.warehouse import Place
@@ -55,7 +55,7 @@ def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str]
         start.wait()
         try:
             one.take(AT_ONCE, 0, print)
-        except Busy:
+        except TenantLockedError:
             return None
         return one
 
@@ -75,13 +75,13 @@ def test_a_lease_is_renewed_while_it_is_held_and_says_when_it_ended(
     with lease_of("run1") as held:
         held.take(AT_ONCE, 0, print)
         assert "run run1" in row(tmp_path)["holder"]
-        with pytest.raises(Busy, match="is running"):
+        with pytest.raises(TenantLockedError, match="is running"):
             # Waits four times as long as a lease lasts that nobody renews.
             lease_of("run2").take(None, 1.2, print)
     ended = row(tmp_path)
     assert ended["holder"] is None
     assert before < ended["ended_at"] < datetime.now(UTC)
-    with pytest.raises(Busy, match=r"ended \d+ seconds ago"):
+    with pytest.raises(TenantLockedError, match=r"ended \d+ seconds ago"):
         lease_of("run2").take(timedelta(minutes=1), 0, print)
     with lease_of("run2") as held:
         held.take(AT_ONCE, 0, print)
@@ -99,7 +99,7 @@ def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
             if free:
                 asked.take(AT_ONCE, 0, print)
             else:
-                with pytest.raises(Busy, match="killed"):
+                with pytest.raises(TenantLockedError, match="killed"):
                     asked.take(AT_ONCE, 0, print)
 
 

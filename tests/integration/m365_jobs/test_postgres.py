@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from avepoint_simulator import SimulatedJob, Simulator, World, make_world
-from m365_jobs.errors.driver_messages import explain
+from m365_jobs.errors.driver_messages import explain_driver_message
 from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.warehouse.query import QueryError, answer
 from m365_jobs.warehouse.reader import open_reader
@@ -272,7 +272,7 @@ def test_a_table_of_another_make_is_left_alone(address: str, simulator: Simulato
     ],
 )
 def test_each_refusal_gets_its_meaning_and_its_cure(words: str, meaning: str) -> None:
-    assert re.search(meaning, explain(words))
+    assert re.search(meaning, explain_driver_message(words))
 
 
 def test_tests_of_postgres_fail_where_a_server_is_promised_and_are_skipped_elsewhere(

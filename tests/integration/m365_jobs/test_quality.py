@@ -16,7 +16,7 @@ import sqlglot
 from avepoint_simulator import JobError, SimulatedJob, Simulator, World, make_world
 from m365_jobs.load import data_checks
 from m365_jobs.warehouse.reader import Reader
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 from tests.support.cli import NOW, Desk
 from tests.support.warehouse import Place, administer, database
@@ -143,7 +143,7 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else(
     with duckdb.connect("m365_warehouse.duckdb") as connection:
         connection.execute("USE m365_jobs")
         connection.execute(BROKEN[rule])
-    found = data_checks.check(place.pipeline(), "default", "run", NOW, pa.chunked_array([["one"], [SOUND.id]]))
+    found = data_checks.check_jobs(place.pipeline(), "default", "run", NOW, pa.chunked_array([["one"], [SOUND.id]]))
     assert [(one.rule, one.jobs, one.example) for one in found] == [(rule, 1, "one")]
 
 
@@ -162,7 +162,7 @@ def test_the_question_can_be_asked_in_each_dialect(dialect: str) -> None:
         def make_qualified_table_name(self, name: str) -> str:
             return sqlglot.exp.table_(name, "m365_jobs", quoted=True).sql(dialect)
 
-    scope = Scope(Reader(Named(), dialect), ["it's ours"])  # type: ignore[arg-type]
+    scope = TenantScope(Reader(Named(), dialect), ["it's ours"])  # type: ignore[arg-type]
     sql = scope.sql(data_checks.QUESTION, since=NOW.isoformat(sep=" "))
     parsed = sqlglot.parse_one(sql, read=dialect)
     assert {table.name for table in parsed.find_all(sqlglot.exp.Table)} >= {"jobs", "jobs__job_errors"}

@@ -12,7 +12,7 @@ from avepoint_simulator import Simulator
 from m365_jobs.cli import tables
 from m365_jobs.cli.app import app
 from m365_jobs.errors.explain import QueryError
-from m365_jobs.warehouse.query import BATCH, Answer, answer, checked
+from m365_jobs.warehouse.query import BATCH, QueryResult, answer, checked
 from m365_jobs.warehouse.reader import Reader, open_reader
 from typer.testing import CliRunner
 
@@ -204,7 +204,7 @@ def test_a_file_is_read_as_windows_writes_it_and_refused_where_its_signs_mean_no
 
 def printed(rows: list[tuple[Any, ...]], columns: list[str], width: int | None) -> str:
     out = io.StringIO()
-    tables.write_table(Answer(columns, iter([rows])), out, width)
+    tables.write_table(QueryResult(columns, iter([rows])), out, width)
     return out.getvalue()
 
 
@@ -235,7 +235,7 @@ def test_a_message_of_the_api_cannot_command_the_terminal() -> None:
 
 def test_columns_of_one_name_stay_apart_in_json() -> None:
     out = io.StringIO()
-    tables.write_json(Answer(["id", "id", "id_2"], iter([[(1, 2, float("nan"))]])), out)
+    tables.write_json(QueryResult(["id", "id", "id_2"], iter([[(1, 2, float("nan"))]])), out)
     assert json.loads(out.getvalue()) == [{"id": 1, "id_2": 2, "id_2_2": None}]
 
 

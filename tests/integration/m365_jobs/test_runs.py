@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from m365_jobs.load.run_log import Backlog, Run
+from m365_jobs.load.run_log import LoadRun, UnsentRuns
 
 NOW = datetime(2026, 1, 15, 6, tzinfo=UTC)
-FIRST = Run("first", "default", NOW, NOW, "failed", "api", "It is busy.", 3, 0)
+FIRST = LoadRun("first", "default", NOW, NOW, "failed", "api", "It is busy.", 3, 0)
 SECOND = replace(FIRST, run_id="second", detail="ü\u2028\n")
 
 
 @pytest.mark.parametrize("kept", [1, 100])
 def test_a_run_that_fails_after_one_was_killed_while_it_wrote_its_row_is_not_lost(tmp_path: Path, kept: int) -> None:
-    backlog = Backlog(tmp_path, "m365_jobs", "here")
+    backlog = UnsentRuns(tmp_path, "m365_jobs", "here")
     backlog.add(FIRST)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:kept])
@@ -23,7 +23,7 @@ def test_a_run_that_fails_after_one_was_killed_while_it_wrote_its_row_is_not_los
 
 
 def test_rows_wait_for_the_warehouse_that_they_belong_to(tmp_path: Path) -> None:
-    here, there = (Backlog(tmp_path, "m365_jobs", name) for name in ("here", "there"))
+    here, there = (UnsentRuns(tmp_path, "m365_jobs", name) for name in ("here", "there"))
     here.add(FIRST)
     there.add(SECOND)
     here.clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from avepoint_simulator import Simulator
 from avepoint_simulator.tenant import FAILED
-from m365_jobs.health.status import read
+from m365_jobs.health.status import read_status
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.support.backups import job, place, serving
@@ -65,12 +65,12 @@ def test_status_has_the_cursors_of_every_tenant_and_only_of_those_named(three: P
     }
 
     def cursors(*tenants: str) -> dict[tuple[str, str], object]:
-        found = read(three.destination, tenants=tenants)
+        found = read_status(three.destination, tenants=tenants)
         return {(one["tenant"], one["object_type"]): one["cursor"] for one in found["partitions"] if one["cursor"]}
 
     assert cursors() == newest
     assert cursors("contoso") == {key: value for key, value in newest.items() if key[0] == "contoso"}
-    mine = read(three.destination, tenants=["contoso"])
+    mine = read_status(three.destination, tenants=["contoso"])
     assert {key: mine["tables"][key] for key in ("jobs", "jobs__backup_details", "load_runs")} == {
         "jobs": 4,
         "jobs__backup_details": 4,

@@ -34,7 +34,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     def run(simulator: Simulator, since: str | None = None) -> list[str]:
         said: list[str] = []
         begin = datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None
-        loading.load(loading.Options(begin, source=settings(simulator)), Progress(), said.append)
+        loading.load(loading.LoadOptions(begin, source=settings(simulator)), Progress(), said.append)
         return said
 
     return run
@@ -57,7 +57,7 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
         said = load(simulator)
         assert len([line for line in said if "Continuing" in line]) >= 4
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
-        partitions = status.read()["partitions"]
+        partitions = status.read_status()["partitions"]
         assert len(partitions) == len(ObjectType)
         assert all(datetime.fromisoformat(str(one["complete_until"])) > world.now for one in partitions)
         world.advance(timedelta(hours=8))
@@ -71,7 +71,7 @@ def test_a_job_that_several_slices_bring_is_new_once() -> None:
     # A range holds jobs only that lie in it as a whole, so each slice is asked for from before its start.
     world.reading = "whole"
     with Simulator(world) as simulator:
-        summary = loading.load(loading.Options(source=settings(simulator)), Progress(), print)
+        summary = loading.load(loading.LoadOptions(source=settings(simulator)), Progress(), print)
     assert summary.unchanged > 0
     assert (summary.new, summary.changed) == (len(world.visible()), 0)
 
@@ -108,7 +108,7 @@ def test_a_load_that_is_killed_goes_on_after_the_last_slice(
     world = make_world(500, seed=22, now=NOW, days=300)
     file = tmp_path / "m365_warehouse.duckdb"
     with Simulator(world) as simulator:
-        options = loading.Options(since, source=settings(simulator))
+        options = loading.LoadOptions(since, source=settings(simulator))
         assert load_in_child(tmp_path, options, kill_at=step).code is None
         with duckdb.connect(str(file), read_only=True) as connection:
             ends = connection.execute("SELECT max(epoch(window_end)) FROM m365_jobs.load_audit").fetchall()

@@ -57,7 +57,7 @@ class Bench:
         source = settings(self.simulator, start_date=(NOW - 60 * 24 * HOUR).isoformat())
         source |= {**self.case.config, **step.config}
         try:
-            summary = loading.load(loading.Options(source=source), Progress(), lines.append)
+            summary = loading.load(loading.LoadOptions(source=source), Progress(), lines.append)
             exit_code = summary.exit_code
             lines += summary.incomplete
         except SourceError as error:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from avepoint_m365.companions.base import unwrap
 from avepoint_m365.companions.service_types import SERVICES, service_of
-from avepoint_m365.companions.values import field, parse_minute_of_day, parse_moment, parse_number, parse_period
+from avepoint_m365.companions.values import field, parse_any_time, parse_minute_of_day, parse_number, parse_period
 from avepoint_m365.settings import ObjectType
 
 NINE = datetime(2026, 1, 15, 9, tzinfo=UTC)
@@ -25,13 +25,13 @@ NINE = datetime(2026, 1, 15, 9, tzinfo=UTC)
     ],
 )
 def test_a_time_is_read_from_iso_epoch_seconds_milliseconds_and_ticks(value: Any) -> None:
-    assert parse_moment(value) == NINE
+    assert parse_any_time(value) == NINE
     assert parse_minute_of_day(value) == 540
 
 
 @pytest.mark.parametrize("value", [0, "0", "", None, "0001-01-01T00:00:00Z"])
 def test_no_time_is_no_time_in_each_of_its_forms(value: Any) -> None:
-    assert parse_moment(value) is None
+    assert parse_any_time(value) is None
 
 
 @pytest.mark.parametrize(

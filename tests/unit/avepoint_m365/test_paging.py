@@ -3,7 +3,7 @@
 from urllib.parse import urlencode
 
 import pytest
-from avepoint_m365.api.page import Page
+from avepoint_m365.api.page import PageInfo
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.endpoints import Params
 from hypothesis import given
@@ -27,7 +27,7 @@ class Server:
         self.rows: list[object] = [str(n) for n in range(count)]
         self.largest, self.base, self.link, self.total = largest, base, LINKS[link], total
 
-    def answer(self, params: Params) -> Page:
+    def answer(self, params: Params) -> PageInfo:
         assert params["objectType"] == "1"
         size = min(int(params["pageSize"]), self.largest)
         index = max(int(params.get("pageIndex", self.base)) - self.base, 0)
@@ -36,7 +36,7 @@ class Server:
         query = urlencode({"pageindex": index + self.base + 1, "OBJECTTYPE": "0"})
         link = None if self.link is None else self.link.format(query) if more else ""
         total = {"matches": len(self.rows), "page": len(rows), "absent": None}[self.total]
-        return Page(rows, total, link)
+        return PageInfo(rows, total, link)
 
 
 def read_all(server: Server, page_size: int) -> tuple[set[str], list[int]]:
@@ -89,9 +89,9 @@ def test_pages_that_go_by_number_are_asked_side_by_side(base: int, link: str, kn
 
 def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
     class Circle(Server):
-        def answer(self, params: Params) -> Page:
+        def answer(self, params: Params) -> PageInfo:
             page = super().answer(params)
-            return Page(page.rows, page.total, "/jobs?pageIndex=1")
+            return PageInfo(page.rows, page.total, "/jobs?pageIndex=1")
 
     server = Circle(30, 10, 0, "relative", "absent")
     assert read_all(server, 10)[0] == set(server.rows)
@@ -100,12 +100,12 @@ def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
 def test_an_empty_first_page_that_promises_more_is_followed() -> None:
     pager = Pager({"objectType": "1"}, 10)
     pager.first()
-    pager.take(Page([], 3, "/jobs?pageIndex=2"), 0)
+    pager.take(PageInfo([], 3, "/jobs?pageIndex=2"), 0)
     assert [params["pageIndex"] for params in pager.next()] == ["2"]
 
 
 def test_a_link_to_a_page_of_more_digits_than_python_reads_is_followed_as_it_is() -> None:
     pager, number = Pager({"objectType": "1"}, 10), "9" * 5000
     pager.first()
-    pager.take(Page(["1"], 20, f"/jobs?pageIndex={number}"), 1)
+    pager.take(PageInfo(["1"], 20, f"/jobs?pageIndex={number}"), 1)
     assert [params["pageIndex"] for params in pager.next()] == [number]

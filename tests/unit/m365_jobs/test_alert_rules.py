@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from avepoint_m365.exceptions import ConfigurationError
-from m365_jobs.health.alerts.maintenance import parse_window
+from m365_jobs.health.alerts.maintenance import parse_maintenance_window
 from m365_jobs.health.alerts.outbox import MAX_ATTEMPTS, MAX_BACKOFF, backoff
 from m365_jobs.health.channels.redact import redact
 
@@ -27,13 +27,13 @@ from m365_jobs.health.channels.redact import redact
 )
 def test_a_window_holds_in_the_time_zone_of_the_tenant(window: str, moment: str, holds: bool) -> None:
     at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    assert parse_window(window, "alerts.maintenance").contains(at, ZoneInfo("Europe/Berlin")) is holds
+    assert parse_maintenance_window(window, "alerts.maintenance").contains(at, ZoneInfo("Europe/Berlin")) is holds
 
 
 @pytest.mark.parametrize("text", ["sat", "sat 25:00-26:00", "2026-12-26/2026-12-24", "never/ever"])
 def test_an_invalid_window_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"alerts\.maintenance"):
-        parse_window(text, "alerts.maintenance")
+        parse_maintenance_window(text, "alerts.maintenance")
 
 
 def test_attempts_grow_apart_and_span_a_weekend_day() -> None:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from avepoint_m365.exceptions import ConfigurationError
-from m365_jobs.config.calendar import common_calendar, parse_window, tenant_calendar
+from m365_jobs.config.calendar import common_calendar, parse_backup_window, tenant_calendar
 
 BERLIN = ZoneInfo("Europe/Berlin")
 KEY = "SOURCES__AVEPOINT_M365__"
@@ -16,7 +16,7 @@ def at(hour: int, minute: int = 0, day: int = 10) -> datetime:
 
 
 def test_last_night_is_the_last_window_of_which_at_least_half_has_passed() -> None:
-    window = parse_window("22:00-06:00", "backup_window")
+    window = parse_backup_window("22:00-06:00", "backup_window")
     night = (at(22, day=9), at(6))
     assert window.last(at(8), BERLIN) == night
     assert window.last(at(4), BERLIN) == night
@@ -26,7 +26,7 @@ def test_last_night_is_the_last_window_of_which_at_least_half_has_passed() -> No
 
 
 def test_a_window_keeps_its_clock_times_when_the_clocks_change() -> None:
-    window = parse_window("22:00-06:00", "backup_window")
+    window = parse_backup_window("22:00-06:00", "backup_window")
     since, until = window.last(datetime(2026, 10, 25, 8, tzinfo=BERLIN), BERLIN)
     assert since == datetime(2026, 10, 24, 20, tzinfo=UTC)
     assert until == datetime(2026, 10, 25, 5, tzinfo=UTC)
@@ -35,7 +35,7 @@ def test_a_window_keeps_its_clock_times_when_the_clocks_change() -> None:
 @pytest.mark.parametrize("text", ["22-6", "25:00-06:00", "nightly", ""])
 def test_a_window_that_cannot_be_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ConfigurationError, match="22:00-06:00"):
-        parse_window(text, "backup_window")
+        parse_backup_window(text, "backup_window")
 
 
 def test_a_tenant_inherits_the_calendar_that_it_does_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ NO_DATA_KINDS = frozenset({"stale", "unknown", "nothing_to_judge"})
 
 
 @dataclass(frozen=True)
-class Scope:
+class AlertScope:
     """The tenants that an evaluation covers; all of them if empty."""
 
     tenants: frozenset[str] = frozenset()
@@ -30,7 +30,7 @@ class Scope:
 
 
 def advance(
-    alerts: Mapping[str, Alert], findings: Iterable[AlertFinding], scope: Scope, rules: AlertRules, now: datetime
+    alerts: Mapping[str, Alert], findings: Iterable[AlertFinding], scope: AlertScope, rules: AlertRules, now: datetime
 ) -> Iterator[Alert | str]:
     """Yield every alert that an evaluation changes, and the id of every alert that is to be deleted."""
     current = {finding.alert_id: finding for finding in findings}

@@ -16,7 +16,7 @@ WEEKLY = re.compile(r"(daily|mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):([0-5]
 
 
 @dataclass(frozen=True)
-class Window:
+class MaintenanceWindow:
     """A time range: once, or each week or day in a time zone."""
 
     start: datetime | None = None
@@ -44,8 +44,8 @@ class Window:
 class Maintenance:
     """The windows of everyone and those of single tenants."""
 
-    windows: Sequence[Window] = ()
-    of_tenant: Mapping[str, Sequence[Window]] = field(default_factory=dict)
+    windows: Sequence[MaintenanceWindow] = ()
+    of_tenant: Mapping[str, Sequence[MaintenanceWindow]] = field(default_factory=dict)
 
     def holds(self, tenant: str | None, moment: datetime, zone: tzinfo) -> bool:
         """Return true if a window of the tenant contains the moment."""
@@ -53,7 +53,7 @@ class Maintenance:
         return any(window.contains(moment, zone) for window in windows)
 
 
-def parse_window(text: str, key: str) -> Window:
+def parse_maintenance_window(text: str, key: str) -> MaintenanceWindow:
     """Return the window of ``2026-12-24T18:00/2026-12-26T06:00``, ``sat 22:00-06:00`` or ``daily 01:00-03:00``.
 
     Raises:
@@ -62,7 +62,7 @@ def parse_window(text: str, key: str) -> Window:
     if weekly := WEEKLY.fullmatch(text.strip().lower()):
         day, begin_hour, begin_minute, end_hour, end_minute = weekly.groups()
         begins, ends = time(int(begin_hour), int(begin_minute)), time(int(end_hour), int(end_minute))
-        return Window(day=day, begins=begins, ends=ends)
+        return MaintenanceWindow(day=day, begins=begins, ends=ends)
     start, slash, end = text.partition("/")
     if not slash:
         raise ConfigurationError(
@@ -71,4 +71,4 @@ def parse_window(text: str, key: str) -> Window:
     begin, finish = parse_moment(key, start.strip()), parse_moment(key, end.strip())
     if finish <= begin:
         raise ConfigurationError(f"{key}: {text!r} ends before it begins. Swap the two times.")
-    return Window(begin, finish)
+    return MaintenanceWindow(begin, finish)

@@ -17,7 +17,7 @@ from m365_jobs.config.tenants import configured, setting
 from m365_jobs.errors.explain import NotificationError, UsageError
 from m365_jobs.health.alerts import lifecycle, outbox
 from m365_jobs.health.alerts.findings import findings_of
-from m365_jobs.health.alerts.maintenance import Maintenance, parse_window
+from m365_jobs.health.alerts.maintenance import Maintenance, parse_maintenance_window
 from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Delivery, DeliveryState, Event, EventKind
 from m365_jobs.health.alerts.store import AlertStore, open_store
 from m365_jobs.health.channels.base import Channel
@@ -26,12 +26,12 @@ from m365_jobs.warehouse.target import Target
 
 
 @dataclass(frozen=True)
-class Run:
+class NotifyRun:
     """What one call of ``notify`` works with."""
 
     findings: Mapping[str, AlertFinding]
     """By the id of the alert, in the order of health."""
-    scope: lifecycle.Scope
+    scope: lifecycle.AlertScope
     rules: AlertRules
     maintenance: Maintenance
     healthy: bool
@@ -46,10 +46,10 @@ def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], cha
         NotificationError: if a receiver does not accept a message. A later run sends it.
     """
     rules = alert_rules()
-    scope = lifecycle.Scope(frozenset(tenants))
+    scope = lifecycle.AlertScope(frozenset(tenants))
     healthy = not evaluation.problems
     findings = {finding.alert_id: finding for finding in findings_of(evaluation)}
-    run = Run(findings, scope, rules, _maintenance(rules), healthy, datetime.now(UTC))
+    run = NotifyRun(findings, scope, rules, _maintenance(rules), healthy, datetime.now(UTC))
     with open_store(pipeline) as store:
         outbox.recover(store, {channel.name: channel for channel in channels})
         with store.transaction():
@@ -63,7 +63,7 @@ def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], cha
         raise NotificationError(" ".join(dict.fromkeys(failures)))
 
 
-def record(store: AlertStore, run: Run) -> None:
+def record(store: AlertStore, run: NotifyRun) -> None:
     """Save what an evaluation changes of the alerts."""
     alerts = {alert.id: alert for alert in store.alerts()}
     for change in lifecycle.advance(alerts, run.findings.values(), run.scope, run.rules, run.now):
@@ -73,7 +73,7 @@ def record(store: AlertStore, run: Run) -> None:
             store.save(change)
 
 
-def _announce(store: AlertStore, channel: Channel, run: Run) -> None:
+def _announce(store: AlertStore, channel: Channel, run: NotifyRun) -> None:
     told = store.announcements(channel.name)
     events = list(_events(store.alerts(), told, channel, run))
     for event in events:
@@ -90,7 +90,9 @@ def _announce(store: AlertStore, channel: Channel, run: Run) -> None:
         store.add(Delivery(delivery_id, channel.name, body, DeliveryState.pending, 0, run.now, run.now))
 
 
-def _events(alerts: Sequence[Alert], told: dict[str, Announcement], channel: Channel, run: Run) -> Iterator[Event]:
+def _events(
+    alerts: Sequence[Alert], told: dict[str, Announcement], channel: Channel, run: NotifyRun
+) -> Iterator[Event]:
     least = lifecycle.SEVERITY_RANK[str(channel.config.values.get("min_severity", "warning"))]
     order = {alert_id: index for index, alert_id in enumerate(run.findings)}
     for alert in sorted(alerts, key=lambda alert: order.get(alert.id, len(order))):
@@ -112,7 +114,7 @@ def _forget(store: AlertStore, channels: Sequence[Channel]) -> None:
             store.delete(alert.id)
 
 
-def acknowledge(pipeline: Target, alert_id: str, owner: str, until: datetime, note: str | None = None) -> Alert:
+def acknowledge_alert(pipeline: Target, alert_id: str, owner: str, until: datetime, note: str | None = None) -> Alert:
     """Record who takes care of an alert, and until when no channel is told of it.
 
     Raises:
@@ -133,13 +135,13 @@ def acknowledge(pipeline: Target, alert_id: str, owner: str, until: datetime, no
 def resend(pipeline: Target) -> int:
     """Make messages that did not arrive due again, and return how many there are."""
     with open_store(pipeline) as store, store.transaction():
-        return outbox.resend(store)
+        return outbox.requeue(store)
 
 
 def _maintenance(rules: AlertRules) -> Maintenance:
-    everyone = [parse_window(text, "alerts.maintenance") for text in rules.maintenance]
+    everyone = [parse_maintenance_window(text, "alerts.maintenance") for text in rules.maintenance]
     of_tenant = {
-        name: [parse_window(text, f"alerts.maintenance_of.{name}") for text in texts]
+        name: [parse_maintenance_window(text, f"alerts.maintenance_of.{name}") for text in texts]
         for name, texts in rules.maintenance_of.items()
     }
     return Maintenance(everyone, of_tenant)

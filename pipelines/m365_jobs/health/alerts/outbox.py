@@ -67,7 +67,7 @@ def _failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Delivery
     return replace(delivery, state=state, attempts=attempts, next_attempt_at=now + wait, error=str(error))
 
 
-def resend(store: AlertStore) -> int:
+def requeue(store: AlertStore) -> int:
     """Make dead and uncertain deliveries due again, and return how many there are."""
     deliveries = store.deliveries(DeliveryState.dead, DeliveryState.uncertain)
     now = datetime.now(UTC)

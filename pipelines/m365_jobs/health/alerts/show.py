@@ -16,7 +16,7 @@ from m365_jobs.text import sanitize
 from m365_jobs.warehouse.target import Target
 
 
-def document(pipeline: Target, tenants: Sequence[str] = ()) -> dict[str, Any]:
+def alerts_document(pipeline: Target, tenants: Sequence[str] = ()) -> dict[str, Any]:
     """Return the open alerts and the messages that did not arrive. Times are ISO 8601 in UTC."""
     alerts, undelivered = read_open(pipeline, tenants)
     now = datetime.now(UTC)
@@ -26,7 +26,7 @@ def document(pipeline: Target, tenants: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def tables(shown: Mapping[str, Any]) -> Iterator[Any]:
+def alert_tables(shown: Mapping[str, Any]) -> Iterator[Any]:
     """Yield tables for a terminal of 80 columns."""
     if not shown["alerts"]:
         yield Text("No alert is open.")

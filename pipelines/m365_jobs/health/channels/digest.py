@@ -42,7 +42,7 @@ def place(event: Event) -> str:
     return "/".join(part for part in named if part and part != "default")
 
 
-def sentence(event: Event) -> str:
+def event_line(event: Event) -> str:
     """Return place, text and alert id of an event in one line."""
     where = place(event)
     detail = f" {event.detail}" if event.detail else ""
@@ -54,7 +54,7 @@ def plain(events: Sequence[Event], healthy: bool) -> str:
     lines = [headline(healthy)]
     for part in parts(events):
         lines += ["", f"{part.title}:"]
-        lines += [f"- {event.alert.finding.kind.replace('_', ' ')}: {sentence(event)}" for event in part.events]
+        lines += [f"- {event.alert.finding.kind.replace('_', ' ')}: {event_line(event)}" for event in part.events]
         if part.omitted:
             lines.append(f"... and {part.omitted} more: run m365-jobs health")
     return "\n".join([*lines, "", "To acknowledge an alert: m365-jobs acknowledge ALERT --owner NAME"])

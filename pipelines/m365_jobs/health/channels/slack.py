@@ -41,7 +41,7 @@ class Slack(Channel):
         lines = [f"*{digest.headline(healthy)}*"]
         for part in digest.parts(events):
             lines.append(f"{part.title}:")
-            lines += [f"• *{_kind(event)}* {_escaped(digest.sentence(event))}" for event in part.events]
+            lines += [f"• *{_kind(event)}* {_escaped(digest.event_line(event))}" for event in part.events]
             if part.omitted:
                 lines.append(f"… and {part.omitted} more: run m365-jobs health")
         return json.dumps({"text": "\n".join(lines), "mrkdwn": True})

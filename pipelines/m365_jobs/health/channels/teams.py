@@ -34,7 +34,7 @@ class Teams(Channel):
         blocks = [_block(digest.headline(healthy), weight="Bolder", color="Good" if healthy else "Attention")]
         for part in digest.parts(events):
             blocks.append(_block(part.title, weight="Bolder", separator=True))
-            blocks += [_block(f"{_kind(event)}: {digest.sentence(event)}"[:MAX_CHARACTERS]) for event in part.events]
+            blocks += [_block(f"{_kind(event)}: {digest.event_line(event)}"[:MAX_CHARACTERS]) for event in part.events]
             if part.omitted:
                 blocks.append(_block(f"… and {part.omitted} more: run m365-jobs health", isSubtle=True))
         card = {

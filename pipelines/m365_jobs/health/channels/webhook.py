@@ -62,12 +62,12 @@ class Webhook(Channel):
         headers = {
             "webhook-id": delivery_id,
             "webhook-timestamp": timestamp,
-            "webhook-signature": sign(self._secret, delivery_id, timestamp, body),
+            "webhook-signature": sign_message(self._secret, delivery_id, timestamp, body),
         }
         post(f"Channel {self.name}", self._url, body, headers, self.config.timeout_seconds)
 
 
-def sign(secret: bytes, delivery_id: str, timestamp: str, body: str) -> str:
+def sign_message(secret: bytes, delivery_id: str, timestamp: str, body: str) -> str:
     """Return the value of ``webhook-signature``."""
     digest = hmac.new(secret, f"{delivery_id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"

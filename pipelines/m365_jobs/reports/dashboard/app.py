@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from m365_jobs.reports import drilldown, html, labels, sections
 from m365_jobs.reports.dashboard.access import OwnPagesOnly, SafeHeaders, TokenNeeded
-from m365_jobs.reports.dashboard.live import Live, Reading, Unavailable
+from m365_jobs.reports.dashboard.live import Live, PageReading, WarehouseUnavailableError
 from m365_jobs.reports.view import PERIODS, Filter, parse, zone_of
 from m365_jobs.warehouse.pipeline import UNSAID
 
@@ -73,26 +73,28 @@ class Pages:
         if reading and reading.page:
             page = reading.page
             try:
-                values = self._live.ask(shown.tenants, lambda scope: drilldown.jobs(scope, page, parameters))
-            except Unavailable as error:
+                values = self._live.ask(shown.tenants, lambda scope: drilldown.list_jobs(scope, page, parameters))
+            except WarehouseUnavailableError as error:
                 trouble = str(error)
         frame = _frame(reading, trouble, parameters, self._live.visible, self._every)
-        return HTMLResponse(html.render("jobs.html", **{**frame, "choices": [], **values}))
+        return HTMLResponse(html.render_template("jobs.html", **{**frame, "choices": [], **values}))
 
 
 def overview(
-    reading: Reading | None, trouble: str, parameters: dict[str, str], visible: Filter, every: float = EVERY
+    reading: PageReading | None, trouble: str, parameters: dict[str, str], visible: Filter, every: float = EVERY
 ) -> str:
     """Return the page of a reading."""
     page = reading.page if reading else None
     if page:
         page = sections.sorted_by(page, parameters.get("sort", ""))
     values = _frame(reading, trouble, parameters, visible, every)
-    return html.render("dashboard.html", sections=sections.build(page) if page else [], **{**values, "page": page})
+    return html.render_template(
+        "dashboard.html", sections=sections.build_sections(page) if page else [], **{**values, "page": page}
+    )
 
 
 def _frame(
-    reading: Reading | None, trouble: str, parameters: dict[str, str], visible: Filter, every: float
+    reading: PageReading | None, trouble: str, parameters: dict[str, str], visible: Filter, every: float
 ) -> dict[str, Any]:
     page = reading.page if reading else None
     now = datetime.now(UTC)
@@ -103,7 +105,7 @@ def _frame(
         "title": TITLE if not page or page.is_fleet else " · ".join([TITLE, *_named(page.tenants)]),
         "subtitle": "" if not page else " · ".join(_named(page.tenants)) if not page.is_fleet else "all tenants",
         "kind": "dashboard",
-        "build": build(),
+        "build": page_version(),
         "drawn": round(drawn.timestamp() * 1000),
         "sent": round(now.timestamp() * 1000),
         "drawn_text": text + (f", {labels.ago(drawn, now)}" if trouble and page else ""),
@@ -120,7 +122,7 @@ def _named(tenants: Sequence[str]) -> list[str]:
     return [name for name in tenants if name not in UNSAID]
 
 
-def _choices(reading: Reading, parameters: dict[str, str], visible: Filter) -> list[Any]:
+def _choices(reading: PageReading, parameters: dict[str, str], visible: Filter) -> list[Any]:
     """Return the filters: name, label, the choice of everything, the other choices, and the one in the URL."""
     offered = reading.choices
     shown = parse(parameters, visible)
@@ -129,7 +131,7 @@ def _choices(reading: Reading, parameters: dict[str, str], visible: Filter) -> l
         options = [(name, name) for name in offered.tenants]
         filters.append(("tenant", "Tenant", ("", "All tenants"), options, shown.tenants[0] if shown.tenants else ""))
     if len(offered.locations) > 1:
-        options = [(name, labels.location(name)) for name in offered.locations]
+        options = [(name, labels.location_label(name)) for name in offered.locations]
         filters.append(("location", "Location", ("*", "Everywhere"), options, shown.location))
     options = [(name, labels.service(name)) for name in offered.object_types]
     filters.append(("service", "Service", ("", "All services"), options, shown.object_type))
@@ -145,7 +147,7 @@ def _choices(reading: Reading, parameters: dict[str, str], visible: Filter) -> l
 
 def denied(_: Request, wrong: bool) -> Response:
     """Return the page on which the access token can be entered."""
-    page = html.render("login.html", title=TITLE, kind="dashboard", build=build(), denied=wrong)
+    page = html.render_template("login.html", title=TITLE, kind="dashboard", build=page_version(), denied=wrong)
     return HTMLResponse(page, 401)
 
 
@@ -162,7 +164,7 @@ async def static(request: Request) -> Response:
     if name not in STATIC:
         return PlainTextResponse("Page not found.", 404)
     # The address changes with the content, so browsers keep the file.
-    keep = {"Cache-Control": "private, max-age=31536000, immutable"} if request.url.query == build() else {}
+    keep = {"Cache-Control": "private, max-age=31536000, immutable"} if request.url.query == page_version() else {}
     return Response(_file(name), media_type=STATIC[name], headers=keep)
 
 
@@ -173,6 +175,6 @@ def _file(name: str) -> bytes:
 
 
 @cache
-def build() -> str:
+def page_version() -> str:
     """Return a text that changes with the files of the page."""
     return hashlib.sha256(b"".join(_file(name) for name in STATIC)).hexdigest()[:12]

@@ -29,7 +29,7 @@ from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.reader import Reader, opener
 from m365_jobs.warehouse.target import Target
-from m365_jobs.warehouse.tenant_scope import Scope, refuse_unknown
+from m365_jobs.warehouse.tenant_scope import TenantScope, refuse_unknown
 
 PATIENCE = 3.0
 """Seconds to wait for a load that writes a DuckDB file: it locks the file for moments."""
@@ -49,11 +49,11 @@ EMPTY = "Nothing is loaded yet. Run: m365-jobs load"
 Answer = TypeVar("Answer")
 
 
-class Unavailable(Exception):
+class WarehouseUnavailableError(Exception):
     """The warehouse cannot be read at the moment; the text is for the page."""
 
 
-class Connection:
+class WarehouseConnection:
     """The way to the warehouse.
 
     A DuckDB file is opened once in this process, since a second connection would share the locked settings of the
@@ -108,7 +108,7 @@ class Connection:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PageReading:
     """What was read for a page, and when."""
 
     version: Any
@@ -130,12 +130,12 @@ class Live:
         self._translated: dict[tuple[str, ...], str] = {}
         self._known = False
         self._is_file = warehouse.duckdb_file(pipeline) is not None
-        self._connection = Connection(opener(pipeline), shared=self._is_file)
-        self._readings: OrderedDict[Filter, Reading] = OrderedDict()
+        self._connection = WarehouseConnection(opener(pipeline), shared=self._is_file)
+        self._readings: OrderedDict[Filter, PageReading] = OrderedDict()
         self._evaluations: OrderedDict[tuple[Any, tuple[str, ...]], tuple[float, Evaluation]] = OrderedDict()
         self._turn = threading.Lock()
 
-    def page(self, shown: Filter, zone: Any, patience: float = PATIENCE) -> tuple[Reading | None, str]:
+    def page(self, shown: Filter, zone: Any, patience: float = PATIENCE) -> tuple[PageReading | None, str]:
         """Return what a page shows, and why it cannot be newer, if it cannot. Without any reading: None."""
         calendar, trouble = self._calendar(shown)
         wanted = replace(shown, zone=zone or calendar.zone, window=calendar.window)
@@ -145,12 +145,12 @@ class Live:
                 return last, trouble
             try:
                 reading = self._read(wanted.tenants, lambda scope: self._reading(scope, wanted, last), patience)
-            except Unavailable as error:
+            except WarehouseUnavailableError as error:
                 return last, str(error)
             self._keep(wanted, reading)
             return reading, trouble if reading.page else EMPTY
 
-    def ask(self, tenants: tuple[str, ...], question: Callable[[Scope], Answer]) -> Answer:
+    def ask(self, tenants: tuple[str, ...], question: Callable[[TenantScope], Answer]) -> Answer:
         """Return the answer to a question.
 
         Raises:
@@ -167,8 +167,8 @@ class Live:
         except ConfigurationError as error:
             return TenantCalendar(), f"{error} Until then times are UTC."
 
-    def _reading(self, scope: Scope, shown: Filter, last: Reading | None) -> Reading:
-        version = Scope(scope.reader, self.visible.tenants, self._protection, self._translated)
+    def _reading(self, scope: TenantScope, shown: Filter, last: PageReading | None) -> PageReading:
+        version = TenantScope(scope.reader, self.visible.tenants, self._protection, self._translated)
         state = metrics.version(version)
         now, clock = datetime.now(UTC), time.monotonic()
         if last and last.version == state and last.page:
@@ -177,14 +177,14 @@ class Live:
                 last, read_at=clock, drawn_at=now, page=replace(last.page, drawn_at=now, evaluation=evaluation)
             )
         names = page_tenants(scope, shown)
-        numbers: Metrics | None = metrics.read(scope, shown, by_day=len(names) == 1)
+        numbers: Metrics | None = metrics.read_metrics(scope, shown, by_day=len(names) == 1)
         offered = metrics.choices(version)
         if numbers is None:
-            return Reading(state, clock, now, None, offered)
+            return PageReading(state, clock, now, None, offered)
         page = Page(shown, now, self._evaluated(scope, state), numbers, names, linked=True)
-        return Reading(state, time.monotonic(), now, page, offered)
+        return PageReading(state, time.monotonic(), now, page, offered)
 
-    def _evaluated(self, scope: Scope, state: Any) -> Evaluation:
+    def _evaluated(self, scope: TenantScope, state: Any) -> Evaluation:
         key = (state, scope.tenants)
         judged = self._evaluations.get(key)
         if judged is None or time.monotonic() - judged[0] > JUDGED:
@@ -194,13 +194,13 @@ class Live:
                 self._evaluations.popitem(last=False)
         return judged[1]
 
-    def _keep(self, shown: Filter, reading: Reading) -> None:
+    def _keep(self, shown: Filter, reading: PageReading) -> None:
         self._readings[shown] = reading
         self._readings.move_to_end(shown)
         while len(self._readings) > KEPT:
             self._readings.popitem(last=False)
 
-    def _read(self, tenants: tuple[str, ...], question: Callable[[Scope], Answer], patience: float) -> Answer:
+    def _read(self, tenants: tuple[str, ...], question: Callable[[TenantScope], Answer], patience: float) -> Answer:
         until = time.monotonic() + patience
         while True:
             try:
@@ -208,12 +208,12 @@ class Live:
                     if not self._known:
                         refuse_unknown(reader, self.visible.tenants)
                         self._known = True
-                    return question(Scope(reader, tenants, self._protection, self._translated))
+                    return question(TenantScope(reader, tenants, self._protection, self._translated))
             except DestinationUndefinedEntity:
-                raise Unavailable(EMPTY) from None
+                raise WarehouseUnavailableError(EMPTY) from None
             except DatabaseException as error:
                 if not self._is_file or not isinstance(error.__cause__, duckdb.IOException):
-                    raise Unavailable(explain(error).text) from error
+                    raise WarehouseUnavailableError(explain(error).text) from error
                 if time.monotonic() > until:
-                    raise Unavailable(WRITING) from error
+                    raise WarehouseUnavailableError(WRITING) from error
             time.sleep(0.1)

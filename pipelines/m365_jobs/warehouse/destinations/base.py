@@ -48,4 +48,4 @@ class WarehouseDestination:
 
         Nothing is created, and rows whose key is stored are left out.
         """
-        return sql_rows.append(pipeline, tables)
+        return sql_rows.insert_rows(pipeline, tables)

@@ -13,10 +13,10 @@ from deltalake import write_deltalake
 
 from m365_jobs.warehouse.destinations import delta_files
 from m365_jobs.warehouse.destinations.lake_tables import delta_table
-from m365_jobs.warehouse.destinations.log_rows import KEYS, Row, completed, key_of, known_columns, new_rows
+from m365_jobs.warehouse.destinations.log_rows import KEYS, Row, completed, known_columns, new_rows, row_key
 
 
-def append(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
+def append_to_delta(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
     """Append rows, one commit per table; return false where a table or column is missing.
 
     Rows whose key is stored are left out.
@@ -37,7 +37,7 @@ def append(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
             .to_table(columns=[*KEYS[name]], filter=runs)
             .to_pylist()
         )
-        new = list(completed(new_rows(name, rows, {key_of(name, row) for row in there}), {*schema.names}, load_id))
+        new = list(completed(new_rows(name, rows, {row_key(name, row) for row in there}), {*schema.names}, load_id))
         if new:
             write_deltalake(table, pa.Table.from_pylist(new, schema=schema), mode="append")
             delta_files.tidy_appended(table, {row["tenant"] for row in new})

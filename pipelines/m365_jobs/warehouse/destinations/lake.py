@@ -52,7 +52,7 @@ class LakeDestination(WarehouseDestination):
             return False
         from m365_jobs.warehouse.destinations import delta_rows
 
-        return delta_rows.append(pipeline, tables)
+        return delta_rows.append_to_delta(pipeline, tables)
 
 
 def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:

@@ -22,7 +22,7 @@ DLT_ID_LENGTH_BYTES = 10
 """Random bytes of dlt's row ids."""
 
 
-def key_of(name: str, row: Row) -> tuple[Any, ...]:
+def row_key(name: str, row: Row) -> tuple[Any, ...]:
     """Return what identifies a row of a table."""
     return tuple(row.get(column) for column in KEYS[name])
 
@@ -31,7 +31,7 @@ def new_rows(name: str, rows: Iterable[Row], keys: set[tuple[Any, ...]]) -> Iter
     """Yield each row whose key is not among ``keys``, once."""
     known = set(keys)
     for row in rows:
-        if (key := key_of(name, row)) not in known:
+        if (key := row_key(name, row)) not in known:
             known.add(key)
             yield row
 

@@ -14,7 +14,7 @@ import dlt
 from dlt.common.destination.exceptions import SqlClientNotAvailable
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from m365_jobs.warehouse.destinations.log_rows import Row, completed, key_of, known_columns, new_rows
+from m365_jobs.warehouse.destinations.log_rows import Row, completed, known_columns, new_rows, row_key
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ PARAMETERS = 1_000
 """Values of one INSERT statement at most; SQL Server accepts 2,100."""
 
 
-def append(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
+def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
     """Insert rows in one transaction, with their row of ``_dlt_loads``.
 
     Rows whose key is stored are left out. Where a table or a column is missing, nothing is written; return false then.
@@ -70,7 +70,7 @@ def _stored_rows(client: Any, name: str, rows: list[Row]) -> _Stored:
         with client.execute_query(sql, *some) as cursor:
             names = [column[0] for column in cursor.description]
             columns.update(names)
-            keys.update(key_of(name, dict(zip(names, row, strict=True))) for row in cursor.fetchall())
+            keys.update(row_key(name, dict(zip(names, row, strict=True))) for row in cursor.fetchall())
     return _Stored(columns, keys)
 
 

@@ -8,9 +8,9 @@ import dlt
 import pyarrow as pa
 from avepoint_m365 import schema
 from avepoint_m365.companions.schema import TABLES as COMPANION_TABLES
-from m365_jobs.load.data_checks import resource as load_check_failures
-from m365_jobs.load.run_log import Run
-from m365_jobs.load.run_log import resource as load_runs
+from m365_jobs.load.data_checks import failures_resource as load_check_failures
+from m365_jobs.load.run_log import LoadRun
+from m365_jobs.load.run_log import runs_resource as load_runs
 
 NOW = datetime(2026, 3, 20, 6, 0, tzinfo=UTC)
 """Where the windows of all loads end unless said otherwise."""
@@ -103,7 +103,7 @@ class Rows:
             )
             for table in COMPANION_TABLES
         ]
-        run = Run("run", "contoso", NOW, NOW, "complete", None, None, requests=1, jobs=len(self.jobs))
+        run = LoadRun("run", "contoso", NOW, NOW, "complete", None, None, requests=1, jobs=len(self.jobs))
         pipeline.run([*resources, load_runs(iter([run])), load_check_failures([])]).raise_on_failed_jobs()
 
 

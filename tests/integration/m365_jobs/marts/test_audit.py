@@ -6,7 +6,7 @@ from typing import Any
 
 import dlt
 from m365_jobs import marts
-from m365_jobs.reports.audit import Audit, Period, last_days, read
+from m365_jobs.reports.audit import Audit, Period, audit_period, read_audit
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
@@ -54,7 +54,7 @@ def story() -> Rows:
 
 def audit(pipeline: dlt.Pipeline, period: Period = PERIOD) -> Audit:
     with open_scope(pipeline) as scope:
-        return read(scope, period)
+        return read_audit(scope, period)
 
 
 def values(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -110,6 +110,6 @@ def test_the_digest_is_that_of_the_rows_wherever_they_are(pipeline: dlt.Pipeline
 
 
 def test_the_period_is_the_last_whole_days() -> None:
-    assert last_days(30, datetime(2026, 3, 20, 6, 30, tzinfo=UTC)) == Period(
+    assert audit_period(30, datetime(2026, 3, 20, 6, 30, tzinfo=UTC)) == Period(
         datetime(2026, 2, 18, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC)
     )
