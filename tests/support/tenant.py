@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from avepoint_m365 import Progress
 from avepoint_simulator import SimulatedJob, Simulator, World
 from m365_jobs.load import run as loading
@@ -33,6 +34,12 @@ class Tenant:
         options = loading.LoadOptions(since, until, source=settings(self.simulator, **given))
         assert loading.load(options, Progress(), lambda _: None).exit_code == 0
         return {asked.params["starttime"] for asked in self.simulator.asked if asked.params["pagesize"] != "10"}
+
+    def select(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on the warehouse."""
+        with duckdb.connect(str(self.file), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+            return connection.execute(sql).fetchall()
 
     def agrees(self) -> bool:
         return in_warehouse(self.file) == on_server(self.world, False)

@@ -106,17 +106,18 @@ def duration(option: str, text: str | None) -> timedelta:
 
 
 def check_settings(*, strict: bool) -> None:
-    """Warn of unknown settings on stderr.
+    """Warn on stderr of unknown settings and of credentials that tenants share.
 
     Raises:
         ConfigurationError: if there are any, with ``strict``.
     """
     from avepoint_m365.exceptions import ConfigurationError
 
+    from m365_jobs.config.shared_credentials import shared_credentials
     from m365_jobs.config.unknown_settings import unknown_settings
     from m365_jobs.terminal import say
 
-    messages = list(unknown_settings())
+    messages = [*unknown_settings(), *shared_credentials()]
     if messages and strict:
         raise ConfigurationError(" ".join(messages))
     for message in messages:

@@ -23,12 +23,23 @@ from m365_jobs.errors.exceptions import UsageError
 
 TENANTS = f"{SECTION}.tenants"
 
+_PARAMETERS = inspect.signature(avepoint_m365).parameters
+
+_OF_A_RUN = frozenset({"since", "until", "chunk_jobs", "run_id", "progress", "lookup", "verify_since"})
+"""Arguments of the source that belong to one run, not to a tenant."""
+
+_TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (str, list, bool, float, int)}
+
+
+def _type(annotation: str) -> type:
+    """Return the type of a configuration key by its annotation; object for one that takes several."""
+    return _TYPES.get(annotation.split(" | ")[0].partition("[")[0], object)
+
+
 KEYS: Mapping[str, type] = {
-    **dict.fromkeys(("data_center", "environment", "base_url", "token_url", "endpoint", "start_date"), str),
-    **dict.fromkeys(("locations", "object_types", "expected_object_types", "ignored_object_types"), list),
-    **dict.fromkeys(("split_job_types", "keep_unknown_fields"), bool),
-    **dict.fromkeys(("lag_hours", "max_open_days"), float),
-    **dict.fromkeys(("page_size", "concurrency"), int),
+    name: _type(parameter.annotation)
+    for name, parameter in _PARAMETERS.items()
+    if name not in _OF_A_RUN and name not in ("tenant", "credentials", "trusted_hosts")
 }
 """Keys of a tenant's section and their types, beside ``credentials`` and ``trusted_hosts``, which are secret."""
 
@@ -66,6 +77,9 @@ class SourceSettings(TypedDict, total=False):
     max_open_days: float
     page_size: int
     concurrency: int
+    expected_outside: list[str]
+    max_page_mb: int
+    include: str | list[str]
 
 
 @dataclass(frozen=True)
@@ -106,17 +120,15 @@ def resolve_all(tenants: Sequence[Tenant]) -> list[Tenant]:
     """
     shared = SourceSettings()
     for key, kind in KEYS.items():
+        hint: Any = None if kind is object else kind
         try:
-            value: Any = dlt.config.get(f"{SECTION}.{key}", kind)
+            value: Any = dlt.config.get(f"{SECTION}.{key}", hint)
         except ConfigValueCannotBeCoercedException:
             continue
-        default = _DEFAULTS[key].default
+        default = _PARAMETERS[key].default
         if (value := default if value is None else value) is not None:
             shared[key] = value  # type: ignore[literal-required]
     return [Tenant(tenant.name, tenant.has_section, shared) for tenant in tenants]
-
-
-_DEFAULTS = inspect.signature(avepoint_m365).parameters
 
 
 def refuse_white_space(label: str, key: str) -> None:
@@ -197,6 +209,8 @@ def setting(tenant: str, key: str, kind: Any, *inner: str, secret: bool = False)
     for provider in (dlt.secrets if secret else dlt.config).config_providers:
         value, _ = provider.get_value(key, kind, "", *TENANTS.split("."), tenant, *inner)
         if value is not None:
+            if kind is object:
+                return value
             # Of credentials no value may get into the words of an error.
             return as_text(value) if inner else deserialize_value(f"tenants.{tenant}.{key}", value, kind)
     return None

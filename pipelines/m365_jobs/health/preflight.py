@@ -23,6 +23,7 @@ from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersErro
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config import tenants
+from m365_jobs.config.shared_credentials import shared_credentials
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.config.unknown_settings import unknown_settings
 from m365_jobs.errors.explain import WRONG_USAGE, Failure, explain
@@ -64,7 +65,7 @@ def findings(
     """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be. The
     first three for each tenant asked for, some of them side by side: a host that is down is waited for."""
     warehouse.telemetry_off()
-    for text in unknown_settings():
+    for text in (*unknown_settings(), *shared_credentials()):
         yield PreflightResult("settings", not strict, text, WRONG_USAGE if strict else 0, warning=True)
     several = len(asked) > 1
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -75,10 +75,14 @@ def _ask(reader: ListingReader, job: OpenJob, job_by_id: JobById | None, window:
         return failed
 
 
-def given_up(jobs: Sequence[OpenJob], now: datetime, max_open: timedelta) -> list[SourceFinding]:
-    """Return the finding of jobs that have been in progress for longer than they are followed."""
-    old = [job for job in jobs if job.start_time and job.start_time < now - max_open]
-    if not old:
-        return []
-    problem = f"been in progress for more than {max_open.days} days and are asked for only once a day"
-    return [SourceFinding("job_given_up", problem, len(old), old[0].id)]
+def given_up(
+    jobs: Sequence[OpenJob], missing: Collection[str], now: datetime, max_open: timedelta
+) -> list[SourceFinding]:
+    """Return the findings of jobs in progress that looks no longer follow: too old, or no longer returned."""
+    old = [job.id for job in jobs if job.start_time and job.start_time < now - max_open]
+    gone = [job.id for job in jobs if job.id in missing]
+    findings = [
+        (f"been in progress for more than {max_open.days} days and are asked for only once a day", old),
+        ("not ended in the warehouse and are no longer returned by the API", gone),
+    ]
+    return [SourceFinding("job_given_up", problem, len(ids), ids[0]) for problem, ids in findings if ids]

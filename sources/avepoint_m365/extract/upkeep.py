@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.detect import detect_range_filter, telling_job
 from avepoint_m365.extract.follow import follow, given_up
 from avepoint_m365.extract.known import KnownJob, Lookup, OpenJob
@@ -91,18 +92,16 @@ def _follow_open_jobs(chunk: ChunkReader, lookup: Lookup, look: Look, upkeep: Up
     ids, asked_before = look.ids, set(chunk.state.look.missing_open)
     gone = [job for job in upkeep.open_jobs if job.id not in ids]
     wanted = gone if _is_daily(chunk) else [job for job in gone if job.id not in asked_before]
-    if not wanted or not all(listing.complete for listing in look.listings):
-        upkeep.missing_open = sorted(asked_before & {job.id for job in gone})
-        return
-    followed = follow(chunk.reader, wanted, chunk.job_by_id, look.window)
-    upkeep.listings += followed.listings
-    missing = {job.id for job in followed.missing}
-    shown = {job.id for job in wanted} - missing
-    upkeep.missing_open = sorted({job.id for job in gone} & (asked_before | missing) - shown | missing)
-    upkeep.findings += given_up(upkeep.open_jobs, chunk.options.until, chunk.options.max_open)
-    if followed.missing:
-        problem = "not ended in the warehouse and are no longer returned by the API"
-        upkeep.findings.append(SourceFinding("job_given_up", problem, len(missing), followed.missing[0].id))
+    missing = asked_before & {job.id for job in gone}
+    if wanted and all(listing.complete for listing in look.listings):
+        followed = follow(chunk.reader, wanted, chunk.job_by_id, look.window)
+        upkeep.listings += followed.listings
+        missing = missing - {job.id for job in wanted} | {job.id for job in followed.missing}
+    upkeep.missing_open = sorted(missing)
+    shown = [look.jobs, *([deduplicate_latest(upkeep.listings)] if upkeep.listings else [])]
+    ended = {job_id for jobs in shown for job_id in jobs.filter(pc.is_valid(jobs["finish_time"]))["id"].to_pylist()}
+    still_open = [job for job in upkeep.open_jobs if job.id not in ended]
+    upkeep.findings += given_up(still_open, missing, chunk.options.until, chunk.options.max_open)
 
 
 def _reconcile(chunk: ChunkReader, lookup: Lookup, upkeep: Upkeep) -> None:

@@ -42,6 +42,7 @@ def configure(user: Desk, text: str) -> None:
     (user.folder / ".dlt" / "secrets.toml").write_text(text)
     for name in [name for name in user.environment if name.startswith("SOURCES__")]:
         del user.environment[name]
+    user.set(include="none")
 
 
 def test_each_tenant_holds_what_its_own_server_holds_even_with_the_same_ids(simulator: Simulator, desk: Sit) -> None:
@@ -90,7 +91,7 @@ def test_one_tenant_of_all_tenants_reads_like_one(simulator: Simulator, desk: Si
         (user.folder / "m365_warehouse.duckdb").unlink(missing_ok=True)
         lines = user.run("load", *which, code=1 if fault else 0).stderr.splitlines(keepends=True)
         # On a machine that is busy a load tells how far it is.
-        text = "".join(line for line in lines if " partitions, " not in line)
+        text = "".join(line for line in lines if " requests, " not in line)
         assert text.startswith("Error (permission): " if fault else f"Read {len(simulator.world.visible())} jobs in ")
         # Seconds, times and ids of requests are those of each load.
         said.append(re.sub(r"[\da-f]*\d[\da-f.:TZ-]*", "#", text))
@@ -360,3 +361,19 @@ def test_the_lowest_limit_of_a_host_holds(simulator: Simulator, desk: Sit, optio
     configure(user, "".join(section(f"t{limit}{n}", simulator, concurrency=limit) for n, limit in enumerate(limits)))
     user.run("load", "--all-tenants", *(("--concurrency", "2") if option else ()))
     assert simulator.most_in_flight == 2
+
+
+@pytest.mark.parametrize(("locations", "warned"), [(("NAM", "NAM"), True), (("NAM", "EUR"), False), (None, True)])
+def test_credentials_that_two_tenants_share_are_warned_of(
+    simulator: Simulator, desk: Sit, locations: tuple[str, str] | None, warned: bool
+) -> None:
+    user = desk(simulator)
+    own = [{"locations": f'["{location}"]'} for location in locations] if locations else [{}, {}]
+    configure(user, section("contoso", simulator, **own[0]) + section("fabrikam", simulator, **own[1]))
+    message = (
+        "Shared credentials: the tenants contoso, fabrikam use the same client ID, so each job is loaded once for "
+        "each of them. Give each section of sources.avepoint_m365.tenants credentials or locations of its own."
+    )
+    loaded = user.run("load", "--all-tenants").stderr.splitlines()
+    checked = user.run("check", "--all-tenants").stdout.splitlines()
+    assert (f"Warning: {message}" in loaded, f"warn  settings: {message}" in checked) == (warned, warned)
