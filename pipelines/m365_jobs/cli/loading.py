@@ -12,6 +12,7 @@ from m365_jobs.cli.options import (
     Concurrency,
     Dataset,
     Destination,
+    Include,
     OnlyTenants,
     ParallelTenants,
     Scheduler,
@@ -36,6 +37,7 @@ def load_command(
     skip_loaded_within: SkipLoadedWithin = None,
     parallel_tenants: ParallelTenants = 8,
     concurrency: Concurrency = None,
+    include: Include = None,
     destination: Destination = None,
     dataset: Dataset = None,
     strict: Strict = False,
@@ -49,6 +51,10 @@ def load_command(
         from m365_jobs.load.run import LoadOptions
 
         options, tenants = LoadOptions(begin, end, destination, dataset), selected(tenant or (), every=all_tenants)
+        if include and since:
+            raise typer.BadParameter("does not go with --since: a backfill asks for jobs alone", param_hint="--include")
+        if include:
+            options.source["include"] = include
         if concurrency:
             options.source["concurrency"] = concurrency
         if all_tenants:

@@ -88,6 +88,14 @@ Concurrency = Annotated[
 ]
 
 
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Ask for licenses, unusual_activity, schedule or retention too; context for all of them, none for none. "
+        "May be given several times. The configuration's key include where unset."
+    ),
+]
+
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

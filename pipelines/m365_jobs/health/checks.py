@@ -170,6 +170,7 @@ def _state(row: Row) -> Row:
 CHECKS: tuple[Check, ...] = (
     Check(ProtectionStatus.failing, PROBLEM),
     Check(ProtectionStatus.never, PROBLEM),
+    Check(ProtectionStatus.missed, PROBLEM),
     Check(ProtectionStatus.late, PROBLEM),
     Check("out_of_policy", PROBLEM, companions.OUT_OF_POLICY, companions.out_of_policy),
     Check(STALE, PROBLEM),

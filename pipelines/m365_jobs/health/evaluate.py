@@ -209,8 +209,12 @@ def _status_text(row: Row, nameless: Collection[str]) -> str:
         case "never":
             failures = row["consecutive_failures"]
             return "no backup has succeeded yet" + (f"; {failures} ended without success" if failures else "")
-        case "onboarding":
+        case "onboarding" if row["open_jobs"]:
             return "the first backup is running"
+        case "onboarding":
+            return "no backup has succeeded yet; the service has been scheduled for less than a day"
+        case "missed":
+            return _missed_text(row, success)
         case "late":
             return f"{success}, {format_duration(row['hours_since_success'])} before the data ends"
         case "running_long":
@@ -220,6 +224,14 @@ def _status_text(row: Row, nameless: Collection[str]) -> str:
     if row["tenant"] in nameless:
         return f"whether any job is of this service is not known: {UNKNOWN_SERVICE}"
     return "the type of its jobs is not known, so it cannot be said whether they are backups (set split_job_types)"
+
+
+def _missed_text(row: Row, success: str) -> str:
+    interval, last = f"{row['scheduled_interval_hours']:g} h", row["last_backup_at"]
+    if last is None:
+        return f"no backup has ever started, although one is scheduled every {interval}"
+    silent = format_duration((row["data_as_of"] - last).total_seconds() / 3600)
+    return f"no backup ran for {silent} before the data ends, although one is scheduled every {interval}; {success}"
 
 
 def _not_evaluated(

@@ -124,23 +124,28 @@ def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[Prefligh
     except Exception as error:
         yield _failed("include", explain(error))
         return
+    failures: dict[str, Failure] = {}
+    for companion in companions:
+        try:
+            _get_any(client, companion)
+        except Exception as error:
+            failures[companion.name] = explain(error)
+        else:
+            yield PreflightResult(f"companion {companion.name}", True, "granted")
+    # One permission may cover several companions; each is named once.
+    for text in dict.fromkeys(why.text for why in failures.values()):
+        names = [name for name, why in failures.items() if why.text == text]
+        what = f"companion{'s' * (len(names) > 1)} {', '.join(names)}"
+        why = failures[names[0]]
+        yield _failed(what, why) if explicit else PreflightResult(what, True, f"skipped by loads: {text}")
+
+
+def _get_any(client: JobsClient, companion: Companion) -> None:
+    """Ask the endpoint of a companion, in the first generation where the host lacks the second."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     # Unusual activity wants a range; the others ignore it.
     start, end = (f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in (today, today + timedelta(days=1)))
-    params = {"startTime": start, "finishTime": end, "EndTime": end}
-    for companion in companions:
-        what, asked = f"companion {companion.name}", params if companion.name == "unusual_activity" else {}
-        try:
-            _get_any(client, companion, asked)
-        except Exception as error:
-            why = explain(error)
-            yield _failed(what, why) if explicit else PreflightResult(what, True, f"skipped by loads: {why.text}")
-        else:
-            yield PreflightResult(what, True, "granted")
-
-
-def _get_any(client: JobsClient, companion: Companion, params: Mapping[str, str]) -> None:
-    """Ask the endpoint of a companion, in the first generation where the host lacks the second."""
+    params = {"startTime": start, "finishTime": end, "EndTime": end} if companion.name == "unusual_activity" else {}
     missing: EndpointMissingError | None = None
     for path in companion.paths:
         try:

@@ -38,6 +38,7 @@ class ProtectionStatus(StrEnum):
 
     failing = "failing"
     never = "never"
+    missed = "missed"
     late = "late"
     unknown = "unknown"
     running_long = "running_long"
@@ -74,10 +75,11 @@ class ProtectionStatus(StrEnum):
 _APPEARANCE = {
     ProtectionStatus.failing: Appearance("Failing", "✕", RED, "problem"),
     ProtectionStatus.never: Appearance("Never succeeded", "✕", RED, "problem"),
+    ProtectionStatus.missed: Appearance("Missed", "✕", RED, "problem"),
     ProtectionStatus.late: Appearance("Late", "!", AMBER, "problem"),
     ProtectionStatus.unknown: Appearance("Unknown", "?", GREY, "problem"),
     ProtectionStatus.running_long: Appearance("Running long", "…", BLUE, "warning"),
-    ProtectionStatus.onboarding: Appearance("First backup running", "…", BLUE, "warning"),
+    ProtectionStatus.onboarding: Appearance("Onboarding", "…", BLUE, "warning"),
     ProtectionStatus.protected: Appearance("Protected", "✓", GREEN),
     ProtectionStatus.ignored: Appearance("Ignored", "–", GREY),
 }

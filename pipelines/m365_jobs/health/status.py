@@ -17,6 +17,7 @@ from m365_jobs.config.tenants import configured
 from m365_jobs.health.alerts import show
 from m365_jobs.health.checks import check_failures
 from m365_jobs.health.evaluate import UNKNOWN_SERVICE, partition_label
+from m365_jobs.health.failed_companions import failed_companions, failure_lines
 from m365_jobs.health.output import in_lines
 from m365_jobs.health.preflight import expiries
 from m365_jobs.text import sanitize
@@ -78,8 +79,8 @@ def read_status(
 
     ``partitions`` and ``runs`` are lists of rows, ``tables`` the rows of each table, ``never_loaded`` names,
     ``clocks_ahead`` the loads left out because of a wrong clock, ``unknown_services`` the jobs of unknown services per
-    location, ``findings`` the checks that failed in each tenant's newest load. The lists are empty before the first
-    load. Times are datetimes in UTC.
+    location, ``findings`` the checks that failed in each tenant's newest load, ``companions`` those that
+    failed. The lists are empty before the first load. Times are datetimes in UTC.
 
     Raises:
         UsageError: for an unknown tenant.
@@ -95,6 +96,7 @@ def read_status(
             "undelivered": show.alerts_document(pipeline, tenants)["undelivered"],
             "unknown_services": [],
             "findings": [],
+            "companions": [],
         }
         everything = scope.with_clocks_ahead()
         try:
@@ -103,6 +105,7 @@ def read_status(
             about["findings"] = check_failures(scope)
         except DestinationUndefinedEntity:
             return {**about, "partitions": [], "runs": [], "tables": {}}
+        about["companions"] = failed_companions(scope)
         about["unknown_services"] = [row for row in rows if row["object_type"] is None and row["rows_held"]]
         partitions = _shown_partitions(rows)
         cursors = {tenant: _cursors(pipeline, scope.reader, tenant) for tenant in {row["tenant"] for row in partitions}}
@@ -196,6 +199,8 @@ def status_tables(found: dict[str, Any]) -> Iterator[Any]:
     for row in found["findings"]:
         tenant = partition_label(row["tenant"], None, None)
         yield Text(sanitize(f"Finding: {tenant + ': ' if tenant else ''}{row['text']}."))
+    for text in failure_lines(found["companions"]):
+        yield Text(sanitize(text))
     yield from _runs(found["runs"])
 
 

@@ -99,16 +99,16 @@ class CompanionLoad:
         return len(self.attempts) >= self.expected
 
     def incomplete(self) -> list[str]:
-        """Return a line for each failure that makes the load incomplete."""
-        return [one.message for one in self.attempts if one.status != LOADED and one.expected]
+        """Return the lines about failures that make the load incomplete."""
+        return _messages(one for one in self.attempts if one.status != LOADED and one.expected)
 
     def notes(self) -> list[str]:
-        """Return a line for each companion that may be missing and was missing for the first time."""
-        return [
-            one.message
+        """Return the lines about companions that may be missing and were missing for the first time."""
+        return _messages(
+            one
             for one in self.attempts
             if one.status != LOADED and not one.expected and self.before.get(one.name) != one.status
-        ]
+        )
 
     def statuses(self) -> dict[str, str]:
         """Return the status of each companion when it was asked last."""
@@ -123,9 +123,14 @@ class CompanionLoad:
         ]
 
 
-def missing(state: Mapping[str, Any]) -> Iterable[str]:
-    """Yield a line for each companion that failed when it was last asked; ``state`` is dlt's state of the source."""
-    for name, memory in state.get(STATE_KEY, {}).items():
-        if memory.get("status", LOADED) != LOADED:
-            word = f"permission {memory['scope']} is missing" if memory["status"] == DENIED else memory["detail"]
-            yield f"{name}: {word}"
+def _messages(attempts: Iterable[Attempt]) -> list[str]:
+    """Return a line for each failure; companions that lack the same permission share one."""
+    lines: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        lines.setdefault(attempt.scope if attempt.status == DENIED else attempt.name, []).append(attempt)
+    return [
+        some[0].message
+        if len(some) == 1
+        else f"companions {', '.join(one.name for one in some)} skipped: {some[0].detail}"
+        for some in lines.values()
+    ]

@@ -168,12 +168,13 @@ class _Loading:
                 self._check(pending_since)
 
     def _companions(self) -> list[DltResource]:
-        """Return the companions that are due; a backfill asks for none."""
+        """Return the companions that are due; a backfill asks for none, but makes their tables, which marts need."""
         own = self.options.tenant.settings if self.options.tenant else {}
         settings = {**own, **self.options.source}
+        if self.options.since is not None or self.options.verify_since is not None:
+            settings["include"] = "none"
         self.companions = CompanionLoad(self.pipeline, self.summary.tenant, settings, self.progress.stats)
-        is_range = self.options.since is not None or self.options.verify_since is not None
-        return [] if is_range else self.companions.resources()
+        return self.companions.resources()
 
     def _load_chunk(self, source: Any, companions: Sequence[DltResource] = ()) -> None:
         if not companions and self._read_and_record_nothing_new():

@@ -23,6 +23,7 @@ from m365_jobs.config.protection import Protection, Services, protection
 from m365_jobs.errors import driver_messages
 from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.marts.catalog import (
+    PARTS,
     TABLES,
     VIEWS,
     Question,
@@ -38,6 +39,7 @@ from m365_jobs.schema import Column
 
 __all__ = [
     "LOCK_TIMEOUT",
+    "PARTS",
     "TABLES",
     "VIEWS",
     "Column",
@@ -159,7 +161,7 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mappi
     place, versions = _place(client), {}
     for relation in (*views(), *tables()):
         if base_tables(relation.name) <= held.keys() if relation.name in VIEWS else relation.name in held:
-            texts = [source(name) for name in VIEWS] if relation.name in VIEWS else []
+            texts = [source(name) for name in (*VIEWS, *PARTS)] if relation.name in VIEWS else []
             made_from = repr((relation, texts, chosen, _dialect(client), place(relation.name), maker))
             versions[relation.name] = hashlib.sha256(made_from.encode()).hexdigest()[:12]
     return versions

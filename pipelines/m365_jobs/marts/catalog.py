@@ -39,6 +39,9 @@ VIEWS = (
     "open_jobs",
     *COMPANION_VIEWS,
 )
+PARTS = ("protection_rules", "evaluated_backups", "data_ends")
+"""Queries that views share, each in one file. They stand in the views, not in the warehouse."""
+
 TABLES = tuple(table.name for table in schema.TABLES)
 
 
@@ -67,15 +70,16 @@ class Question:
 
 @cache
 def source(view: str) -> str:
-    """Return the text of a view's file, in DuckDB's dialect."""
-    return (files(__package__) / "models" / f"{view}.sql").read_text(encoding="utf-8")
+    """Return the text of the file of a view or part, in DuckDB's dialect."""
+    folder = "parts" if view in PARTS else "models"
+    return (files(__package__) / folder / f"{view}.sql").read_text(encoding="utf-8")
 
 
 @cache
 def base_tables(view: str) -> frozenset[str]:
-    """Return the tables that a view is made from, directly or through other views."""
+    """Return the tables that a view is made from, directly or through other views and parts."""
     names = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", source(view)))
-    through = (base_tables(name) for name in names.intersection(VIEWS))
+    through = (base_tables(name) for name in names.intersection((*VIEWS, *PARTS)))
     return frozenset(names.intersection(TABLES)).union(*through)
 
 

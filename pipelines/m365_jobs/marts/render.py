@@ -13,7 +13,7 @@ from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 
 from m365_jobs.config.protection import Protection
-from m365_jobs.marts.catalog import TABLES, VIEWS, source
+from m365_jobs.marts.catalog import PARTS, TABLES, VIEWS, source
 
 DIALECT = "duckdb"
 """Dialect of the files."""
@@ -100,10 +100,10 @@ def _lean(query: exp.Query) -> exp.Expr:
     Each definition stands in one file, and a count of jobs does not add up errors. A destination cannot know that a
     join without used columns changes nothing, and would perform it.
     """
-    asked = {table.name for table in query.find_all(exp.Table)}.intersection(VIEWS)
+    asked = {table.name for table in query.find_all(exp.Table)}.intersection((*VIEWS, *PARTS))
     if not asked:
         return query
-    others: dict[str, exp.Query | Callable[[], exp.Query]] = {name: _parsed(name) for name in VIEWS}
+    others: dict[str, exp.Query | Callable[[], exp.Query]] = {name: _parsed(name) for name in (*VIEWS, *PARTS)}
     expanded = qualify(exp.expand(query, others, dialect=DIALECT), dialect=DIALECT, quote_identifiers=False)
     lean = pushdown_projections(expanded)
     for select in lean.find_all(exp.Select):
@@ -113,7 +113,7 @@ def _lean(query: exp.Query) -> exp.Expr:
 
 @cache
 def _parsed(view: str) -> exp.Query:
-    """Return the parsed view, which callers must not change."""
+    """Return the parsed view or part, which callers must not change."""
     query = sqlglot.parse_one(source(view), read=DIALECT)
     assert isinstance(query, exp.Query)
     return query

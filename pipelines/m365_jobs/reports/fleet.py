@@ -68,7 +68,7 @@ def tenant_rows(page: Page) -> list[TenantRow]:
                 problems[name],
                 warnings[name],
                 statuses[name]["failing"] + statuses[name]["never"],
-                statuses[name]["late"],
+                statuses[name]["missed"] + statuses[name]["late"],
                 sum(bool(row["complete"]) for row in partitions),
                 len(partitions),
                 load["ended_at"] if load else None,

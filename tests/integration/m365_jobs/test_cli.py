@@ -225,7 +225,7 @@ def test_check_tries_each_permission_and_only_a_named_companion_must_have_its_ow
     user = desk(simulator)
     user.set(include="auto")
     lines = user.run("check").stdout
-    assert re.search(rf"ok    companion schedule: skipped by loads: .*{scope}", lines)
+    assert re.search(rf"ok    companions schedule, retention: skipped by loads: .*{scope}", lines)
     assert "ok    companion licenses: granted" in lines
     user.set(include='["schedule"]')
     assert re.search(rf"FAIL  companion schedule: .*{scope}", user.run("check", code=1).stdout)

@@ -431,8 +431,9 @@ def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_p
     }
     assert {tuple(sorted(row)) for row in found["protection"]} == {
         (
-            *("consecutive_failures", "data_age_hours", "data_as_of", "hours_since_success", "last_outcome"),
-            *("last_success_at", "location", "object_type", "open_jobs", "status", "tenant"),
+            *("allowed_age_hours", "consecutive_failures", "data_age_hours", "data_as_of", "hours_since_success"),
+            *("last_backup_at", "last_outcome", "last_success_at", "location", "object_type", "open_jobs"),
+            *("scheduled_interval_hours", "status", "tenant"),
         )
     }
     samples = {

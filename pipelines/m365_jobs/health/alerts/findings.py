@@ -9,7 +9,7 @@ from m365_jobs.health.alerts.models import AlertFinding
 from m365_jobs.health.checks import Reason
 from m365_jobs.health.evaluate import Evaluation
 
-MEASURES = {"failing": "consecutive_failures", "late": "hours_since_success"}
+MEASURES = {"failing": "consecutive_failures", "missed": "hours_since_success", "late": "hours_since_success"}
 """Kind to the column of ``protection_status`` that grows when the finding gets worse."""
 
 MAX_TEXTS = 5

@@ -1,7 +1,7 @@
 -- about = """\
 --   Is everything backed up? One row per tenant, location and service that is expected: named in \
---   expected_object_types, or with a backup job in the 30 days before the tenant's newest load. Only jobs known to \
---   be backups count. A success is outcome success, or a warning with successful objects and a failed_ratio of at \
+--   expected_object_types, in the backup schedule, or with a backup job in the 30 days before the tenant's newest load. \
+--   Only jobs known to be backups count. A success is outcome success, or a warning with successful objects and a failed_ratio of at \
 --   most tolerated_failed_ratio."""
 -- key = ["tenant", "location", "object_type"]
 --
@@ -18,29 +18,23 @@
 -- status = """\
 --   text: The first that holds: ignored (in ignored_object_types); unknown (no complete load, no job whose type is \
 --   known, or no job of its own beside jobs whose service is not known); failing (2 or more consecutive failures); \
---   onboarding (the first backup is running, for less than 14 days); never (no success yet); running_long (the allowed age is \
---   passed, but a backup has been open for less than 48 hours); late (the allowed age is passed); protected."""
+--   onboarding (no success yet, but scheduled for less than a day, or the first backup has been running for less than \
+--   14 days); missed (scheduled, and no backup ran for the allowed age); never (no success yet); running_long (the \
+--   allowed age is passed, but a backup has been open for less than 48 hours); late (the allowed age is passed); \
+--   protected."""
 -- data_as_of = """\
 --   timestamp, UTC: complete_until of the partition, as in partition_loads: the moment at which ages are evaluated."""
-WITH settings AS (
-    -- Stands for the configuration, whose values m365_jobs.marts puts here; '' is every tenant that has none of its own.
-    SELECT DISTINCT
-        '' AS tenant,
-        j.object_type,
-        0 AS expected,
-        0 AS ignored,
-        26 AS allowed_age_hours,
-        0.05 AS tolerated_failed_ratio
-    FROM jobs AS j
-),
-newest AS (
+-- last_backup_at = "timestamp, UTC: Finish of the last backup, whatever its outcome; its start where it has no finish."
+-- scheduled_interval_hours = """\
+--   double, hours: Longest time between two scheduled backups; null where the service is not scheduled, or no load of \
+--   the 30 days before the tenant's newest load read the schedule."""
+-- allowed_age_hours = """\
+--   double, hours: 1.5 times scheduled_interval_hours, else the configuration's. A schedule that changed less than that \
+--   ago does not lower it."""
+WITH newest AS (
     SELECT a.tenant, max(a.window_end) AS loaded_until
     FROM load_audit AS a
     GROUP BY a.tenant
-),
-proved AS MATERIALIZED (
-    SELECT p.tenant, p.location, p.object_type, p.complete_until
-    FROM partition_loads AS p
 ),
 held AS (
     SELECT
@@ -65,14 +59,56 @@ tenants AS (
     UNION
     SELECT n.tenant FROM newest AS n
 ),
-named AS (
-    SELECT DISTINCT s.tenant FROM settings AS s
+rules AS MATERIALIZED (
+    SELECT r.tenant, r.object_type, r.expected, r.ignored, r.allowed_age_hours
+    FROM protection_rules AS r
 ),
-rules AS (
-    SELECT t.tenant, s.object_type, s.expected, s.ignored, s.allowed_age_hours, s.tolerated_failed_ratio
+named AS (
+    SELECT DISTINCT r.tenant FROM rules AS r
+),
+rules_of AS (
+    SELECT t.tenant, r.object_type, r.expected, r.ignored, r.allowed_age_hours
     FROM tenants AS t
     LEFT JOIN named AS n ON n.tenant = t.tenant
-    JOIN settings AS s ON s.tenant = coalesce(n.tenant, '')
+    JOIN rules AS r ON r.tenant = coalesce(n.tenant, '')
+),
+read_schedules AS (
+    SELECT DISTINCT c.tenant, c.location
+    FROM companion_loads AS c
+    JOIN newest AS n ON n.tenant = c.tenant
+    WHERE c.companion = 'schedule'
+        AND c.status = 'loaded'
+        AND epoch(n.loaded_until) - epoch(c.asked_at) <= 30 * 86400
+),
+first_schedules AS (
+    SELECT s.tenant, s.location, min(s.valid_from) AS known_from
+    FROM backup_schedules AS s
+    GROUP BY s.tenant, s.location
+),
+first_versions AS (
+    SELECT s.tenant, s.location, s.object_type, min(s.valid_from) AS scheduled_from
+    FROM backup_schedules AS s
+    WHERE s.interval_hours IS NOT NULL
+    GROUP BY s.tenant, s.location, s.object_type
+),
+schedules AS (
+    SELECT
+        s.tenant,
+        s.location,
+        s.object_type,
+        max(s.longest_interval_hours) AS interval_hours,
+        min(v.scheduled_from) AS scheduled_from,
+        -- Null for what the first load of the schedule read: it was in force before, for an unknown time.
+        max(CASE WHEN s.valid_from > f.known_from THEN s.valid_from END) AS changed_at
+    FROM current_backup_schedules AS s
+    JOIN read_schedules AS c ON c.tenant = s.tenant AND coalesce(c.location, '') = coalesce(s.location, '')
+    JOIN first_schedules AS f ON f.tenant = s.tenant AND coalesce(f.location, '') = coalesce(s.location, '')
+    JOIN first_versions AS v
+        ON v.tenant = s.tenant
+        AND v.object_type = s.object_type
+        AND coalesce(v.location, '') = coalesce(s.location, '')
+    WHERE s.longest_interval_hours IS NOT NULL
+    GROUP BY s.tenant, s.location, s.object_type
 ),
 recently_held AS (
     SELECT h.tenant, h.location, h.object_type
@@ -97,9 +133,20 @@ expected AS (
     -- In each known location. The listing of all services of all locations stands for no location beside those.
     SELECT a.tenant, a.location, s.object_type
     FROM asked AS a
-    JOIN rules AS s ON s.tenant = a.tenant
+    JOIN rules_of AS s ON s.tenant = a.tenant
     LEFT JOIN multi_geo AS g ON g.tenant = a.tenant
     WHERE s.expected = 1 AND (a.location IS NOT NULL OR a.object_type IS NOT NULL OR g.tenant IS NULL)
+    UNION
+    SELECT c.tenant, c.location, c.object_type
+    FROM schedules AS c
+    WHERE c.location IS NOT NULL
+    UNION
+    -- The schedule of the central location counts where loads ask for no location.
+    SELECT a.tenant, a.location, c.object_type
+    FROM asked AS a
+    JOIN schedules AS c ON c.tenant = a.tenant AND c.location IS NULL
+    LEFT JOIN multi_geo AS g ON g.tenant = a.tenant
+    WHERE a.location IS NULL AND (a.object_type IS NOT NULL OR g.tenant IS NULL)
     UNION
     SELECT h.tenant, h.location, h.object_type
     FROM recently_held AS h
@@ -111,23 +158,17 @@ recent AS (
         f.object_type,
         f.finish_time,
         f.outcome,
-        CASE
-            WHEN f.outcome = 'success' THEN 1
-            WHEN f.outcome = 'warning' AND f.successful_number > 0 AND f.failed_ratio <= s.tolerated_failed_ratio THEN 1
-            ELSE 0
-        END AS succeeded,
+        f.succeeded,
         row_number() OVER (
             PARTITION BY f.tenant, f.location, f.object_type
             ORDER BY f.finish_time DESC, f.start_time DESC NULLS LAST, f.id COLLATE "C" DESC
         ) AS place
     FROM held AS h
-    JOIN rules AS s ON s.tenant = h.tenant AND s.object_type = h.object_type
-    JOIN job_facts AS f
+    JOIN evaluated_backups AS f
         ON f.tenant = h.tenant
         AND f.object_type = h.object_type
         AND coalesce(f.location, '') = coalesce(h.location, '')
         AND f.finish_time >= h.matters_from
-    WHERE f.job_type = 'backup'
 ),
 history AS (
     SELECT
@@ -146,49 +187,42 @@ running AS (
     WHERE o.job_type = 'backup'
     GROUP BY o.tenant, o.location, o.object_type
 ),
-as_of AS (
-    -- Where a partition has neither a listing nor a job, that of all services counts: of its location, or of all.
-    SELECT
-        e.tenant,
-        e.location,
-        e.object_type,
-        CASE
-            WHEN p.tenant IS NOT NULL THEN p.complete_until
-            WHEN l.tenant IS NOT NULL THEN l.complete_until
-            ELSE t.complete_until
-        END AS data_as_of
-    FROM expected AS e
-    LEFT JOIN proved AS p
-        ON p.tenant = e.tenant
-        AND p.object_type = e.object_type
-        AND coalesce(p.location, '') = coalesce(e.location, '')
-    LEFT JOIN proved AS l
-        ON l.tenant = e.tenant
-        AND l.object_type IS NULL
-        AND coalesce(l.location, '') = coalesce(e.location, '')
-    LEFT JOIN proved AS t
-        ON t.tenant = e.tenant
-        AND t.object_type IS NULL
-        AND t.location IS NULL
-),
-evaluated AS (
+joined AS (
     SELECT
         e.tenant,
         e.location,
         e.object_type,
         y.last_success_at,
-        (epoch(e.data_as_of) - epoch(y.last_success_at)) / 3600 AS hours_since_success,
+        (epoch(d.data_as_of) - epoch(y.last_success_at)) / 3600 AS hours_since_success,
         y.last_outcome,
         coalesce(y.consecutive_failures, 0) AS consecutive_failures,
         coalesce(r.open_jobs, 0) AS open_jobs,
-        e.data_as_of,
+        d.data_as_of,
         -- Any of the jobs whose service is not known may be its backups.
         CASE WHEN h.object_type IS NULL AND u.tenant IS NOT NULL THEN 0 ELSE h.typed_jobs END AS typed_jobs,
+        h.last_backup AS last_backup_at,
         r.shortest_open,
         s.ignored,
-        s.allowed_age_hours
-    FROM as_of AS e
-    JOIN rules AS s ON s.tenant = e.tenant AND s.object_type = e.object_type
+        c.interval_hours AS scheduled_interval_hours,
+        CASE WHEN epoch(d.data_as_of) - epoch(c.scheduled_from) < 86400 THEN 1 ELSE 0 END AS newly_scheduled,
+        (epoch(d.data_as_of) - epoch(c.changed_at)) / 3600 AS hours_since_change,
+        CASE
+            WHEN c.interval_hours IS NULL THEN CAST(s.allowed_age_hours AS DOUBLE)
+            WHEN c.interval_hours * 1.5 >= s.allowed_age_hours THEN c.interval_hours * 1.5
+            WHEN epoch(d.data_as_of) - epoch(c.changed_at) < c.interval_hours * 1.5 * 3600
+                THEN CAST(s.allowed_age_hours AS DOUBLE)
+            ELSE c.interval_hours * 1.5
+        END AS allowed_age_hours
+    FROM expected AS e
+    JOIN rules_of AS s ON s.tenant = e.tenant AND s.object_type = e.object_type
+    LEFT JOIN data_ends AS d
+        ON d.tenant = e.tenant
+        AND d.object_type = e.object_type
+        AND coalesce(d.location, '') = coalesce(e.location, '')
+    LEFT JOIN schedules AS c
+        ON c.tenant = e.tenant
+        AND c.object_type = e.object_type
+        AND coalesce(c.location, '') = coalesce(e.location, '')
     LEFT JOIN held AS h
         ON h.tenant = e.tenant
         AND h.object_type = e.object_type
@@ -205,6 +239,18 @@ evaluated AS (
         ON r.tenant = e.tenant
         AND r.object_type = e.object_type
         AND coalesce(r.location, '') = coalesce(e.location, '')
+),
+evaluated AS (
+    SELECT
+        j.*,
+        CASE
+            WHEN j.scheduled_interval_hours IS NULL THEN 0
+            WHEN j.shortest_open < 48 THEN 0
+            WHEN (epoch(j.data_as_of) - epoch(j.last_backup_at)) / 3600 <= j.allowed_age_hours THEN 0
+            WHEN j.hours_since_change <= j.allowed_age_hours THEN 0
+            ELSE 1
+        END AS is_missed
+    FROM joined AS j
 )
 SELECT
     g.tenant,
@@ -219,11 +265,16 @@ SELECT
         WHEN g.ignored = 1 THEN 'ignored'
         WHEN g.data_as_of IS NULL OR g.typed_jobs = 0 THEN 'unknown'
         WHEN g.consecutive_failures >= 2 THEN 'failing'
+        WHEN g.last_success_at IS NULL AND g.newly_scheduled = 1 THEN 'onboarding'
         WHEN g.last_success_at IS NULL AND g.consecutive_failures = 0 AND g.shortest_open < 14 * 24 THEN 'onboarding'
+        WHEN g.is_missed = 1 THEN 'missed'
         WHEN g.last_success_at IS NULL THEN 'never'
         WHEN g.hours_since_success > g.allowed_age_hours AND g.shortest_open < 48 THEN 'running_long'
         WHEN g.hours_since_success > g.allowed_age_hours THEN 'late'
         ELSE 'protected'
     END AS status,
-    g.data_as_of
+    g.data_as_of,
+    g.last_backup_at,
+    g.scheduled_interval_hours,
+    g.allowed_age_hours
 FROM evaluated AS g

@@ -16,21 +16,7 @@
 -- missed = "bigint, backups: Those that did not start."
 -- skipped = "bigint, backups: Those that did not start because the backup before still ran, as the product does."
 -- compliance = "double, 0 to 1: succeeded / (scheduled - skipped); null without any."
-WITH settings AS (
-    -- Stands for the configuration, whose values m365_jobs.marts puts here.
-    SELECT DISTINCT
-        '' AS tenant,
-        j.object_type,
-        0 AS expected,
-        0 AS ignored,
-        26 AS allowed_age_hours,
-        0.05 AS tolerated_failed_ratio
-    FROM jobs AS j
-),
-tolerance AS (
-    SELECT max(s.tolerated_failed_ratio) AS failed_ratio FROM settings AS s
-),
-versions AS (
+WITH versions AS (
     SELECT
         s.tenant,
         s.location,
@@ -45,29 +31,13 @@ versions AS (
 scheduled_services AS (
     SELECT DISTINCT v.tenant, v.location, v.object_type FROM versions AS v
 ),
-reached AS MATERIALIZED (
-    SELECT p.tenant, p.location, p.object_type, epoch(p.complete_until) AS complete_until
-    FROM partition_loads AS p
-),
 as_of AS (
-    SELECT
-        v.tenant,
-        v.location,
-        v.object_type,
-        coalesce(p.complete_until, l.complete_until, t.complete_until) AS data_as_of
+    SELECT v.tenant, v.location, v.object_type, epoch(d.data_as_of) AS data_as_of
     FROM scheduled_services AS v
-    LEFT JOIN reached AS p
-        ON p.tenant = v.tenant
-        AND p.object_type = v.object_type
-        AND coalesce(p.location, '') = coalesce(v.location, '')
-    LEFT JOIN reached AS l
-        ON l.tenant = v.tenant
-        AND l.object_type IS NULL
-        AND coalesce(l.location, '') = coalesce(v.location, '')
-    LEFT JOIN reached AS t
-        ON t.tenant = v.tenant
-        AND t.object_type IS NULL
-        AND t.location IS NULL
+    JOIN data_ends AS d
+        ON d.tenant = v.tenant
+        AND d.object_type = v.object_type
+        AND coalesce(d.location, '') = coalesce(v.location, '')
 ),
 digits AS (
     SELECT 0 AS digit
@@ -133,22 +103,15 @@ events AS (
         CAST(NULL AS DOUBLE) AS interval_seconds,
         CAST(NULL AS DOUBLE) AS data_as_of,
         CAST(epoch(f.start_time) AS DOUBLE) AS started,
-        CAST(
-            CASE
-                WHEN f.outcome = 'success' THEN epoch(f.start_time)
-                WHEN f.outcome = 'warning' AND f.successful_number > 0 AND f.failed_ratio <= o.failed_ratio
-                    THEN epoch(f.start_time)
-            END AS DOUBLE
-        ) AS started_well,
+        CAST(CASE WHEN f.succeeded = 1 THEN epoch(f.start_time) END AS DOUBLE) AS started_well,
         -- A backup that has been open for two days no longer runs, as in protection_status.
         CAST(coalesce(epoch(f.finish_time), epoch(f.start_time) + 48 * 3600) AS DOUBLE) AS runs_until
-    FROM job_facts AS f
+    FROM evaluated_backups AS f
     JOIN as_of AS a
         ON a.tenant = f.tenant
         AND a.object_type = f.object_type
         AND coalesce(a.location, '') = coalesce(f.location, '')
-    CROSS JOIN tolerance AS o
-    WHERE f.job_type = 'backup' AND epoch(f.start_time) > a.data_as_of - 410 * 86400
+    WHERE epoch(f.start_time) > a.data_as_of - 410 * 86400
 ),
 neighbours AS (
     SELECT

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ OUTCOMES = {
 FETCHED_AT = NOW + timedelta(minutes=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
+READ = ("schedule", "loaded")
 Partition = tuple[str, str | None, str | None]
 
 
@@ -142,11 +144,22 @@ def open_jobs(rows: Rows) -> list[tuple[Any, ...]]:
     ]
 
 
-def expected(rows: Rows, settings: Protection) -> set[Partition]:
+def newest_loads(rows: Rows) -> dict[str, datetime]:
     newest: dict[str, datetime] = {}
     for read in rows.reads:
         newest[read.tenant] = max(read.until, newest.get(read.tenant, EPOCH))
-    found = set()
+    return newest
+
+
+def expected(rows: Rows, settings: Protection) -> set[Partition]:
+    newest = newest_loads(rows)
+    recent = [read for read in rows.reads if newest[read.tenant] - read.until <= MONTH]
+    with_locations = {read.tenant for read in recent if read.location}
+    with_locations |= {job.tenant for job in rows.jobs if job.location}
+    without = {
+        read.tenant for read in recent if not read.location and (read.object_type or read.tenant not in with_locations)
+    }
+    found = {partition for partition in schedules(rows) if partition[1] or partition[0] in without}
     for read in rows.reads:
         services = settings.of_tenant.get(read.tenant, settings.services)
         if newest[read.tenant] - read.until <= MONTH:
@@ -157,6 +170,43 @@ def expected(rows: Rows, settings: Protection) -> set[Partition]:
         last = max(filter(None, times), default=None)
         if last and newest.get(partition[0], last) - last <= MONTH:
             found.add(partition)
+    return found
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the schedule asks of a partition: hours between backups, when it was first asked, when last changed."""
+
+    interval: float
+    first: datetime
+    changed: datetime | None
+
+
+def schedules(rows: Rows) -> dict[Partition, Plan]:
+    """Return the schedules in force that were read within 30 days of the newest load."""
+    newest, found = newest_loads(rows), {}
+    for one in rows.companions.get("backup_schedules", []):
+        place = one["tenant"], one.get("location")
+        same_place = [row for row in rows.companions["backup_schedules"] if (row["tenant"], row["location"]) == place]
+        reads = [
+            load["asked_at"]
+            for load in rows.companions.get("companion_loads", [])
+            if (load["tenant"], load.get("location")) == place and (load["companion"], load["status"]) == READ
+        ]
+        if one["valid_to"] is not None or not reads or newest[place[0]] - max(reads) > MONTH:
+            continue
+        minutes = sorted(
+            start["minute_of_day"]
+            for start in rows.companions["backup_schedules__start_times"]
+            if (start["tenant"], start["schedule_id"]) == (one["tenant"], one["id"])
+        )
+        gaps = [later - earlier for earlier, later in zip(minutes, [*minutes[1:], minutes[0] + 24 * 60], strict=True)]
+        first_of_all = min(row["valid_from"] for row in same_place)
+        found[(*place, one["object_type"])] = Plan(
+            max(max(gaps) / 60, one["interval_hours"]),
+            min(row["valid_from"] for row in same_place if row["object_type"] == one["object_type"]),
+            one["valid_from"] if one["valid_from"] > first_of_all else None,
+        )
     return found
 
 
@@ -174,14 +224,47 @@ def succeeded(job: Job, tolerated: float) -> bool:
 
 
 def protection_status(rows: Rows, settings: Protection) -> list[tuple[Any, ...]]:
-    known, held = data_as_of(rows), by_partition(rows.jobs)
-    return [
-        (*partition, *_judge(partition, held.get(partition, []), known.get(partition), settings), known.get(partition))
-        for partition in expected(rows, settings)
-    ]
+    known, held, plans = data_as_of(rows), by_partition(rows.jobs), schedules(rows)
+    found = []
+    for partition in expected(rows, settings):
+        as_of, jobs, plan = known.get(partition), held.get(partition, []), plans.get(partition)
+        allowed = allowed_age(partition, as_of, plan, settings)
+        found.append(
+            (
+                *partition,
+                *_judge(partition, jobs, as_of, plan, allowed, settings),
+                as_of,
+                last_backup(jobs),
+                plan.interval if plan else None,
+                allowed,
+            )
+        )
+    return found
 
 
-def _judge(partition: Partition, jobs: list[Job], as_of: datetime | None, settings: Protection) -> tuple[Any, ...]:
+def allowed_age(partition: Partition, as_of: datetime | None, plan: Plan | None, settings: Protection) -> float:
+    configured = settings.allowed_age(partition[2] or "")
+    if plan is None:
+        return configured
+    planned = 1.5 * plan.interval
+    just_changed = plan.changed and as_of and hours(as_of - plan.changed) < planned
+    return max(planned, configured) if just_changed else planned
+
+
+def last_backup(jobs: list[Job]) -> datetime | None:
+    kind = {"backup"} if any(job.job_type for job in jobs) else {None}
+    times = [job.finish or job.start for job in jobs if job.job_type in kind]
+    return max(filter(None, times), default=None)
+
+
+def _judge(
+    partition: Partition,
+    jobs: list[Job],
+    as_of: datetime | None,
+    plan: Plan | None,
+    allowed: float,
+    settings: Protection,
+) -> tuple[Any, ...]:
     """last_success_at, hours_since_success, last_outcome, consecutive_failures, open_jobs, status."""
     backups = [job for job in jobs if job.job_type == "backup"]
     ended = sorted((job for job in backups if job.finish), key=lambda job: (job.finish, job.start or EPOCH, job.id))
@@ -190,7 +273,7 @@ def _judge(partition: Partition, jobs: list[Job], as_of: datetime | None, settin
     failures = len(ended) - ended.index(last) - 1 if last else len(ended)
     since = hours(as_of - last.finish) if last and last.finish and as_of else None
     running = [job for job in backups if is_open(job)]
-    too_old = since is not None and since > settings.allowed_age(partition[2] or "")
+    too_old = since is not None and since > allowed
     ages = [age for job in running if (age := hours_open(job, as_of)) is not None]
     if partition[2] in settings.of_tenant.get(partition[0], settings.services).ignored:
         status = "ignored"
@@ -198,11 +281,24 @@ def _judge(partition: Partition, jobs: list[Job], as_of: datetime | None, settin
         status = "unknown"
     elif failures >= 2:
         status = "failing"
+    elif last is None and (
+        (plan and hours(as_of - plan.first) < 24) or (not ended and any(age < 14 * 24 for age in ages))
+    ):
+        status = "onboarding"
+    elif plan and not any(age < 48 for age in ages) and _is_silent(jobs, as_of, plan, allowed):
+        status = "missed"
     elif last is None:
-        status = "onboarding" if not ended and any(age < 14 * 24 for age in ages) else "never"
+        status = "never"
     elif too_old and any(age < 48 for age in ages):
         status = "running_long"
     else:
         status = "late" if too_old else "protected"
     outcome_of_last = outcome(ended[-1]) if ended else None
     return last.finish if last else None, since, outcome_of_last, failures, len(running), status
+
+
+def _is_silent(jobs: list[Job], as_of: datetime, plan: Plan, allowed: float) -> bool:
+    last = last_backup(jobs)
+    return (last is None or hours(as_of - last) > allowed) and (
+        plan.changed is None or hours(as_of - plan.changed) > allowed
+    )

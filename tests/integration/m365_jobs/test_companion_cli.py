@@ -1,0 +1,110 @@
+"""Companions as a user meets them: the option and the key include, missing permissions, and requests per load."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avepoint_simulator import SCOPES, Simulator, make_world
+from avepoint_simulator.companions import PATHS, make_companions
+
+from tests.support.cli import NOW, Desk, sit
+
+SETTINGS = "microsoft365backup.settings.read.all"
+ALL = {"licenses", "unusual_activity", "schedule", "retention"}
+LOADED = "SELECT DISTINCT companion FROM companion_loads WHERE status = 'loaded'"
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(make_world(60, seed=7, now=NOW), companions=make_companions(NOW)) as running:
+        yield running
+
+
+@pytest.fixture
+def user(simulator: Simulator, tmp_path: Path) -> Desk:
+    return sit(tmp_path, simulator)
+
+
+def companion_requests(simulator: Simulator) -> Counter[str]:
+    return Counter(asked.path for asked in simulator.asked if asked.path in PATHS)
+
+
+def rows_of(user: Desk, sql: str) -> set[Any]:
+    return {row[0] for row in user.query(sql)}
+
+
+def test_include_context_asks_all_companions_and_the_next_load_of_the_day_one_request(
+    simulator: Simulator, user: Desk
+) -> None:
+    user.run("load", "--include", "context")
+    assert rows_of(user, LOADED) == ALL
+    assert len(companion_requests(simulator)) == 4
+    first = len(simulator.asked)
+    user.run("load", "--include", "context")
+    assert len(simulator.asked) - first == 1
+    assert [row[0] for row in user.query("SELECT requests FROM load_runs ORDER BY started_at")][1] == 1 + 1, (
+        "a request, and one for the token"
+    )
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_companions_are_chosen_by_name(simulator: Simulator, user: Desk, how: str) -> None:
+    arguments: tuple[str, ...] = ()
+    if how == "option":
+        arguments = ("--include", "licenses", "--include", "schedule")
+    else:
+        user.set(include='["licenses", "schedule"]')
+    user.run("load", *arguments)
+    assert rows_of(user, LOADED) == {"licenses", "schedule"}
+    assert sum(companion_requests(simulator).values()) == 2
+
+
+def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: Simulator, user: Desk) -> None:
+    simulator.scopes = tuple(one for one in SCOPES if one != SETTINGS)
+    user.set(include="auto")
+    said = user.run("load").stderr
+    assert said.count("skipped: ") == 1
+    assert "companions schedule, retention skipped: " in said
+    shown = user.run("status").stdout
+    assert f"Skipped: retention, schedule: permission {SETTINGS} is missing." in shown
+    assert shown.count(SETTINGS) == 1
+    found = json.loads(user.run("status", "--format", "json").stdout)["companions"]
+    assert [(row["companion"], row["status"], row["permission"]) for row in found] == [
+        ("retention", "permission_missing", SETTINGS),
+        ("schedule", "permission_missing", SETTINGS),
+    ]
+    checked = user.run("check").stdout
+    assert checked.count("skipped by loads: ") == 1
+    assert "ok    companions schedule, retention: skipped by loads: " in checked
+    assert SETTINGS not in user.run("load").stderr
+
+
+def test_a_companion_that_is_named_and_fails_makes_the_load_incomplete(simulator: Simulator, user: Desk) -> None:
+    simulator.scopes = tuple(one for one in SCOPES if one != SETTINGS)
+    assert SETTINGS in user.run("load", "--include", "schedule", code=3).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--include", "licences"), "licenses"),
+        (("--include", "context", "--since", "2026-01-01"), "a backfill asks for jobs alone"),
+    ],
+)
+def test_what_cannot_be_included_is_wrong_usage(
+    simulator: Simulator, user: Desk, arguments: tuple[str, ...], words: str
+) -> None:
+    assert words in " ".join(user.run("load", *arguments, code=2).stderr.split())
+    assert simulator.asked == []
+
+
+def test_a_warehouse_that_begins_with_a_backfill_has_all_views(simulator: Simulator, user: Desk) -> None:
+    user.set(include="context")
+    user.run("load", "--since", f"{NOW - timedelta(days=5):%Y-%m-%d}")
+    assert companion_requests(simulator) == Counter()
+    assert rows_of(user, "SELECT object_type FROM protection_status") >= {"exchange_online"}
+    assert user.query("SELECT count(*) FROM schedule_compliance") == [(0,)]
