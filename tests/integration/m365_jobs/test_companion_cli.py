@@ -69,7 +69,7 @@ def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: 
     said = user.run("load").stderr
     assert said.count("skipped: ") == 1
     assert "companions schedule, retention skipped: " in said
-    shown = user.run("status").stdout
+    shown = " ".join(user.run("status").stdout.split())
     assert f"Skipped: retention, schedule: permission {SETTINGS} is missing." in shown
     assert shown.count(SETTINGS) == 1
     found = json.loads(user.run("status", "--format", "json").stdout)["companions"]
