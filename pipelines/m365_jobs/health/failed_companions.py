@@ -8,7 +8,7 @@ from typing import Any
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.health.evaluate import partition_label
-from m365_jobs.warehouse.tenant_scope import Scope
+from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
 
@@ -32,7 +32,7 @@ FROM ranked AS k WHERE k.place = 1 AND k.status <> 'loaded' ORDER BY k.tenant, k
 """Companions that failed when they were asked last. Loads ask each day for those that are included."""
 
 
-def failed_companions(scope: Scope) -> list[Row]:
+def failed_companions(scope: TenantScope) -> list[Row]:
     """Return the companions that failed; none in a warehouse of before there were companions."""
     try:
         return scope.rows(FAILED)
