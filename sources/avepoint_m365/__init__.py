@@ -33,7 +33,7 @@ def _now() -> datetime:
 
 
 @dlt.source(name="avepoint_m365", section="avepoint_m365")
-def avepoint_m365(
+def avepoint_m365(  # noqa: PLR0913 - a parameter for each configuration key
     credentials: AvePointCredentials = dlt.secrets.value,
     data_center: str = "us",
     environment: str | None = None,

@@ -64,7 +64,7 @@ def error_rows(jobs: pa.Table, tenant: str) -> pa.Table:
         JOB_ERRORS.arrow, pa.table(rows), {"tenant": _same(tenant, TEXT, fields), REMOVED: _same(None, FLAG, fields)}
     )
     without = jobs.filter(pc.equal(pc.list_value_length(errors), 0))
-    markers: dict[str, Any] = {name: _same(None, type, without) for name, type in ERROR_FIELDS.items()}
+    markers: dict[str, Any] = {name: _same(None, kind, without) for name, kind in ERROR_FIELDS.items()}
     markers |= {"tenant": _same(tenant, TEXT, without), "error_index": _same(-1, COUNT, without)}
     markers |= {"job_id": without["id"], REMOVED: _same(True, FLAG, without)}
     return pa.concat_tables([listed, _table(JOB_ERRORS.arrow, without, markers)])
@@ -138,9 +138,9 @@ def reconciliation_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Ta
     return pa.Table.from_pylist(rows, schema=RECONCILIATIONS.arrow)
 
 
-def _same(value: object, type: pa.DataType, rows: pa.Table | pa.Array) -> pa.Array:
+def _same(value: object, kind: pa.DataType, rows: pa.Table | pa.Array) -> pa.Array:
     """Return an array with one value for each row."""
-    return pa.repeat(pa.scalar(value, type), len(rows))
+    return pa.repeat(pa.scalar(value, kind), len(rows))
 
 
 def _table(schema: pa.Schema, rows: pa.Table, more: dict[str, Any]) -> pa.Table:

@@ -25,7 +25,7 @@ OUTSIDE_KINDS = ("location", "object_type", "job_type")
 """Values of ``expected_outside``."""
 
 
-def extract_options(
+def extract_options(  # noqa: PLR0913 - a parameter for each configuration key
     now: datetime,
     tenant: str,
     locations: Sequence[str] | None,

@@ -7,6 +7,7 @@ from bisect import bisect
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import NamedTuple
 
 from avepoint_simulator.tenant import (
     EXCEPTION,
@@ -39,7 +40,17 @@ _JOB_TYPE_BOUNDS = (80, 88, 92, 96, 100)
 """Shares of the job types in percent, added up."""
 
 
-def make_world(
+class _Shape(NamedTuple):
+    """Hold what all jobs of a tenant have in common."""
+
+    now: datetime
+    days: float
+    locations: tuple[str, ...]
+    error_share: float
+    make_id: Callable[[int, str, int], str]
+
+
+def make_world(  # noqa: PLR0913 - the public way to a tenant; all but the number of jobs have defaults
     jobs: int,
     seed: int = 0,
     now: datetime = DEFAULT_NOW,
@@ -55,7 +66,8 @@ def make_world(
     chance = random.Random(seed)
     world = World(now)
     ids = {"vendor": _vendor_id, "number": _number_id}[id_form]
-    world.put(*(_make_job(chance, number, now, days, locations, error_share, ids) for number in range(jobs)))
+    shape = _Shape(now, days, locations, error_share, ids)
+    world.put(*(_make_job(chance, number, shape) for number in range(jobs)))
     return world
 
 
@@ -79,29 +91,21 @@ def _error(text: str, is_code: bool, occurrences: int) -> JobError:
     return JobError(text, is_code, "https://support.example/kb" if is_code else "", occurrences)
 
 
-def _make_job(
-    chance: random.Random,
-    number: int,
-    now: datetime,
-    days: float,
-    locations: tuple[str, ...],
-    error_share: float,
-    make_id: Callable[[int, str, int], str],
-) -> SimulatedJob:
-    start = now - timedelta(days * chance.random() - 0.5)
+def _make_job(chance: random.Random, number: int, shape: _Shape) -> SimulatedJob:
+    start = shape.now - timedelta(shape.days * chance.random() - 0.5)
     start -= timedelta(microseconds=start.microsecond)
     job_type = JOB_TYPES[bisect(_JOB_TYPE_BOUNDS, chance.random() * 100)]
     duration = timedelta(seconds=round(chance.lognormvariate(6.5, 1.2)))
     total = round(chance.lognormvariate(5, 1.5))
-    bad = chance.random() < error_share
+    bad = chance.random() < shape.error_share
     failed = min(total, 1 + round(total * chance.random() * 0.2)) if bad else 0
     state = chance.choices((EXCEPTION, PARTIAL, FAILED), weights=(6, 3, 1))[0] if bad else FINISHED
     kinds = chance.sample(ERROR_TEXTS, k=chance.randint(1, 3)) if bad else ()
     object_type = chance.choice(OBJECT_TYPES)
-    location = chance.choice(locations) if locations else None
+    location = chance.choice(shape.locations) if shape.locations else None
     skipped = chance.randint(0, 2) if total - failed >= 2 else 0
     errors = tuple([_error(text, is_code, chance.randint(1, 9)) for text, is_code in kinds])
-    job_id = make_id(job_type, _stamp(start), number)
+    job_id = shape.make_id(job_type, _stamp(start), number)
     # By position, since names double what it costs.
     return SimulatedJob(
         job_id, object_type, job_type, location, start, start + duration, state, total, failed, skipped, errors

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TREES = ("sources", "pipelines")
 LONGEST_MODULE = 300
+LONGEST_FUNCTION = 40
 
 LAYERS = {
     "avepoint_m365": (
@@ -138,6 +139,18 @@ def test_modules_are_short() -> None:
     """Count the lines of each module."""
     sizes = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
     assert {name: size for name, size in sizes.items() if size > LONGEST_MODULE} == {}
+
+
+def test_functions_are_short() -> None:
+    """Count the lines of each function's body, without signature and docstring."""
+    wrong = {}
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[1] if ast.get_docstring(node) is not None and len(node.body) > 1 else node.body[0]
+                if (size := (node.end_lineno or 0) - first.lineno + 1) > LONGEST_FUNCTION:
+                    wrong[f"{name}.{node.name}"] = size
+    assert wrong == {}
 
 
 def test_public_names_are_used_once() -> None:

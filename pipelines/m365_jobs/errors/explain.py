@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import errno
-import inspect
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from avepoint_m365 import avepoint_m365
-from avepoint_m365.config import SECTION
 from avepoint_m365.exceptions import InterruptedLoadError, SourceError
 from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigurationException,
     ConfigValueCannotBeCoercedException,
-    FieldLookupTraces,
-    LookupTraces,
     ValueNotSecretException,
 )
 from dlt.common.configuration.providers.toml import TomlProviderReadException
@@ -43,6 +38,16 @@ from m365_jobs.errors.exceptions import (
     UsageError,
     WarehouseError,
 )
+from m365_jobs.errors.settings_messages import (
+    EXTRA_OF_MODULE,
+    extra_missing,
+    fields_missing,
+    first_paragraph,
+    invalid_toml,
+    package_missing,
+    value_not_secret,
+    value_of_another_type,
+)
 
 __all__ = [
     "FAILED",
@@ -58,32 +63,6 @@ __all__ = [
     "WarehouseError",
     "explain",
 ]
-
-TYPES = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "list": 'a list such as ["a", "b"]',
-}
-"""What dlt's type hints are called where people read them."""
-
-
-EXTRAS = {"postgres": "postgres", "deltalake": "lake", "pyiceberg": "lake"}
-"""Extras of dlt that are extras of this project under another name."""
-
-
-EXTRA_OF_MODULE = {
-    **dict.fromkeys(("altair", "vl_convert", "starlette", "uvicorn", "anyio", "jinja2", "markupsafe"), "reports"),
-    **dict.fromkeys(("weasyprint", "pypdfium2", "PIL"), "reports"),
-    "marimo": "notebook",
-    "prompt_toolkit": "prompt",
-    "prometheus_client": "prometheus",
-    **dict.fromkeys(("psycopg2",), "postgres"),
-    **dict.fromkeys(("deltalake", "pyiceberg", "sqlalchemy"), "lake"),
-    **dict.fromkeys(("dagster", "dagster_dlt"), "dagster"),
-    "airflow": "airflow",
-}
-"""Module to the extra of this project that installs it."""
 
 
 NO_INTERVAL = (
@@ -125,72 +104,68 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def explain(error: BaseException) -> Failure:
-    """Says in one paragraph what happened, where, and what to do. Never holds a secret: errors of the source have
-    none, and of the others only the known parts are used."""
-    if any(isinstance(one, KeyboardInterrupt | InterruptedLoadError) for one in _chain(error)):
-        # dlt hands it on as a failure of the step that it was at.
+    """Return one paragraph that tells what happened, where, and what to do.
+
+    It never holds a secret: errors of the source have none, and of other errors only known parts are used.
+    """
+    chain = list(_chain(error))
+    if any(isinstance(link, KeyboardInterrupt | InterruptedLoadError) for link in chain):
+        # dlt wraps an interruption as a failure of its current step.
         return Failure("internal", "Interrupted.", INTERRUPTED)
-    for one in _chain(error):
-        if isinstance(one, OSError) and one.errno in OS_CURES:
-            path = f": {one.filename}" if one.filename else ""
-            return Failure("internal", f"{one.strerror}{path}. {OS_CURES[one.errno]} Then run this again.", FAILED)
-        if isinstance(one, TomlProviderReadException):
-            return Failure("config", _invalid_toml(one), WRONG_USAGE)
-        if isinstance(one, SourceError):
-            return Failure(one.kind, str(one), WRONG_USAGE if one.kind == "config" else FAILED)
-        if isinstance(one, QueryError):
-            return Failure("query", str(one), one.exit_code)
-        if isinstance(one, UsageError):
-            return Failure("config", str(one), WRONG_USAGE)
-        if isinstance(one, WarehouseError):
-            return Failure("destination", str(one), FAILED)
-        if isinstance(one, DataValidationError):
-            return Failure("destination", _contract(one), FAILED)
-        if isinstance(one, ModuleNotFoundError) and str(one.name).split(".")[0] in EXTRA_OF_MODULE:
-            return Failure("config", _extra_missing(str(one.name)), WRONG_USAGE)
-        if isinstance(one, MissingDependencyException):
-            return Failure("config", _not_installed(one), WRONG_USAGE)
-        if isinstance(one, NotificationError):
-            return Failure("notification", str(one), FAILED)
-        if isinstance(one, ConfigFieldMissingException):
-            return Failure("config", _missing(one), WRONG_USAGE)
-        if isinstance(one, ConfigValueCannotBeCoercedException):
-            return Failure("config", _of_another_type(one), WRONG_USAGE)
-        if isinstance(one, ValueNotSecretException):
-            text = f"{one.key} must not be in {one.provider_name}. Move it to .dlt/secrets.toml or the environment."
-            return Failure("config", text, WRONG_USAGE)
-        if isinstance(one, ConfigurationException):
-            return Failure("config", _first_paragraph(one), WRONG_USAGE)
-        if isinstance(one, ExternalSchedulerNotAvailable):
-            return Failure("config", NO_INTERVAL, WRONG_USAGE)
-    for one in _chain(error):
-        if isinstance(one, DatabaseException | DestinationException) or driver_messages.of_driver(one):
-            return Failure("destination", _destination(one), FAILED)
-    for one in _chain(error):
-        if isinstance(one, OSError) and _is_of_dlt(one):
-            return Failure("internal", _working_folder(one), FAILED)
-    step = next((one for one in _chain(error) if isinstance(one, PipelineStepFailed)), None)
-    cause = list(_chain(error))[-1]
+    for explained in (_of_known_type(chain), _of_destination(chain), _of_disk(chain)):
+        if explained is not None:
+            return explained
+    cause = chain[-1]
+    return Failure("internal", f"{type(cause).__name__}: {first_paragraph(cause)} Run again with --verbose.", FAILED)
+
+
+def _of_known_type(chain: Sequence[BaseException]) -> Failure | None:
+    """Return the failure of the first error that is of a known type or errno."""
+    for link in chain:
+        if isinstance(link, OSError) and link.errno in OS_CURES:
+            path = f": {link.filename}" if link.filename else ""
+            return Failure("internal", f"{link.strerror}{path}. {OS_CURES[link.errno]} Then run this again.", FAILED)
+        if isinstance(link, ModuleNotFoundError) and str(link.name).split(".")[0] in EXTRA_OF_MODULE:
+            return Failure("config", extra_missing(str(link.name)), WRONG_USAGE)
+        for known, make in EXPLANATIONS:
+            if isinstance(link, known):
+                return make(link)
+    return None
+
+
+def _of_destination(chain: Sequence[BaseException]) -> Failure | None:
+    """Return the failure of a destination or of its driver."""
+    for link in chain:
+        if isinstance(link, DatabaseException | DestinationException) or driver_messages.of_driver(link):
+            return Failure("destination", _destination(link), FAILED)
+    return None
+
+
+def _of_disk(chain: Sequence[BaseException]) -> Failure | None:
+    """Return the failure of a file system, or of dlt's step that writes to the destination."""
+    for link in chain:
+        if isinstance(link, OSError) and _is_of_dlt(link):
+            return Failure("internal", _working_folder(link), FAILED)
+    step = next((link for link in chain if isinstance(link, PipelineStepFailed)), None)
+    cause = chain[-1]
     if step is not None and step.step in ("load", "sync"):
         return Failure("destination", _destination(cause), FAILED)
     if isinstance(cause, OSError) and cause.errno in FULL:
         text = f"{cause.strerror}. Make room, also in {get_dlt_pipelines_dir()}, where dlt keeps what it works on."
         return Failure("internal", f"{text} Then run this again.", FAILED)
-    return Failure("internal", f"{type(cause).__name__}: {_first_paragraph(cause)} Run again with --verbose.", FAILED)
+    return None
 
 
-def _invalid_toml(error: TomlProviderReadException) -> str:
-    text = _first_paragraph(error)
-    if any(_has_backslash(Path(path)) for path in error.full_paths):
-        text += " Write Windows paths in single quotes: 'C:\\backup\\warehouse.duckdb'."
-    return text
+def _of_source(error: SourceError) -> Failure:
+    return Failure(error.kind, str(error), WRONG_USAGE if error.kind == "config" else FAILED)
 
 
-def _has_backslash(path: Path) -> bool:
-    try:
-        return re.search(r'"[^"\n]*\\[^"\n]*"', path.read_text(encoding="utf-8", errors="replace")) is not None
-    except OSError:
-        return False
+def _usage(text: Callable[[Any], str]) -> Callable[[Any], Failure]:
+    return lambda error: Failure("config", text(error), WRONG_USAGE)
+
+
+def _failed(kind: str, text: Callable[[Any], str] = str) -> Callable[[Any], Failure]:
+    return lambda error: Failure(kind, text(error), FAILED)
 
 
 def _is_of_dlt(error: OSError) -> bool:
@@ -214,49 +189,6 @@ def _contract(error: DataValidationError) -> str:
     )
 
 
-def _extra_missing(module: str) -> str:
-    package = module.split(".")[0]
-    return f"{package} is not installed. Run: pip install 'avepoint-m365-jobs[{EXTRA_OF_MODULE[package]}]'"
-
-
-def _not_installed(error: MissingDependencyException) -> str:
-    extra = next((ours for word, ours in EXTRAS.items() if any(word in one for one in error.dependencies)), None)
-    cure = f"pip install 'avepoint-m365-jobs[{extra}]'" if extra else f"pip install {' '.join(error.dependencies)}"
-    return f"{error.caller} needs a package that is not installed. Run: {cure}"
-
-
-def _missing(error: ConfigFieldMissingException) -> str:
-    names = ", ".join(_lacking(error.traces))
-    return (
-        f"The configuration of {error.spec_name} lacks {names}. Set it in .dlt/secrets.toml, in .dlt/config.toml or in "
-        "the environment; --verbose lists the names that were tried."
-    )
-
-
-def _lacking(traces: FieldLookupTraces) -> Iterator[str]:
-    """The fields that have no value; of one that has fields itself those of them, unless it may be of several forms,
-    which lack different ones."""
-    for field, tried in traces.items():
-        match tried:
-            case [LookupTraces(traces=inner)]:
-                yield from (f"{field}.{one}" for one in _lacking(inner))
-            case _:
-                yield field
-
-
-def _of_another_type(error: ConfigValueCannotBeCoercedException) -> str:
-    value = f"{error.field_value!r}" if "secret" not in str(error.hint).lower() else "the value"
-    name = getattr(error.hint, "__name__", str(error.hint))
-    # dlt does not say of which section it is: of the source's, of a destination's, or one of its own.
-    ours = error.field_name.startswith("tenants.") or error.field_name in inspect.signature(avepoint_m365).parameters
-    return f"{SECTION + '.' if ours else ''}{error.field_name} = {value} is not {TYPES.get(name, name)}."
-
-
-def _first_paragraph(error: BaseException) -> str:
-    text = str(error).strip().split("\n\n")[0]
-    return re.sub(r"\s+", " ", text)[:500]
-
-
 def _inner(error: BaseException) -> BaseException | None:
     """The refusal that an error of dlt's is made from; none where it is one itself."""
     if isinstance(error, LoadClientJobException):
@@ -272,4 +204,22 @@ def _destination(error: BaseException) -> str:
     # What dlt says around the driver's own words is of no use to the user, or a traceback.
     while inner := _inner(error):
         error = inner
-    return driver_messages.explain_driver_message(_first_paragraph(error))
+    return driver_messages.explain_driver_message(first_paragraph(error))
+
+
+EXPLANATIONS: tuple[tuple[type[BaseException], Callable[[Any], Failure]], ...] = (
+    (TomlProviderReadException, _usage(invalid_toml)),
+    (SourceError, _of_source),
+    (QueryError, lambda error: Failure("query", str(error), error.exit_code)),
+    (UsageError, _usage(str)),
+    (WarehouseError, _failed("destination")),
+    (DataValidationError, _failed("destination", _contract)),
+    (MissingDependencyException, _usage(package_missing)),
+    (NotificationError, _failed("notification")),
+    (ConfigFieldMissingException, _usage(fields_missing)),
+    (ConfigValueCannotBeCoercedException, _usage(value_of_another_type)),
+    (ValueNotSecretException, _usage(value_not_secret)),
+    (ConfigurationException, _usage(first_paragraph)),
+    (ExternalSchedulerNotAvailable, _usage(lambda _: NO_INTERVAL)),
+)
+"""Types of errors with the function that explains each; the first that matches counts."""

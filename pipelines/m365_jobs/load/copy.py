@@ -54,10 +54,9 @@ def copy_tenants(
         # As a load of the tenant would: neither the file nor the destination is loaded into meanwhile.
         with folder_lock(warehouse.pipeline_name(tenant), None, say):
             _say_what_stays_here(tenant, say)
-            # The state before the rows: a cursor must never be ahead of them.
-            state = _state(tenant, file, origin.dataset_name)
             say(f"Copying tenant {tenant} to {done.warehouse}.")
-            done.rows[tenant] = _copy(tenant, state, file, origin.dataset_name, destination, dataset, say)
+            pipeline = warehouse.open_pipeline(tenant, destination, dataset, folder=_folder("to"))
+            done.rows[tenant] = _copy(tenant, file, origin.dataset_name, pipeline, say)
     return done
 
 
@@ -102,16 +101,10 @@ def _state(tenant: str, file: Path, dataset: str) -> dict[str, Any]:
     return state
 
 
-def _copy(
-    tenant: str,
-    state: dict[str, Any],
-    file: Path,
-    dataset: str,
-    destination: str,
-    target_dataset: str | None,
-    say: Callable[[str], None],
-) -> dict[str, int]:
-    pipeline = warehouse.open_pipeline(tenant, destination, target_dataset, folder=_folder("to"))
+def _copy(tenant: str, file: Path, dataset: str, pipeline: dlt.Pipeline, say: Callable[[str], None]) -> dict[str, int]:
+    """Copy the rows and the state of a tenant with a pipeline of its own; return the rows of each table."""
+    # The state before the rows: a cursor must never be ahead of them.
+    state = _state(tenant, file, dataset)
     pipeline.drop()
     with lease_of(pipeline, tenant, "copy", say) as lease:
         lease.take(None, LOCK_WAIT, say)

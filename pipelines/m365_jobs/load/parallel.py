@@ -85,29 +85,13 @@ def load_all(
 
     options = replace(options, log=LogRows(write))
 
-    def one(tenant: Tenant) -> TenantResult:
-        def tell(text: str) -> None:
-            say(f"{tenant.name}: {text}")
-
-        try:
-            with unless(group.progress[tenant.name].stats.interrupted):
-                summary = load(replace(options, tenant=tenant), group.progress[tenant.name], tell)
-            outcome = TenantResult(tenant.name, summary=summary)
-        except TenantLockedError as busy:
-            tell(f"left out. {busy}")
-            outcome = TenantResult(tenant.name)
-        except Exception as error:
-            failed(error)
-            outcome = TenantResult(tenant.name, failure=explain(error))
-        # What was read is not needed any more, and there may be hundreds of tenants.
-        group.progress[tenant.name].begin_chunk()
-        group.outcomes.append(outcome)
-        return outcome
+    def load_one(tenant: Tenant) -> TenantResult:
+        return _load_one(replace(options, tenant=tenant), group, say, failed)
 
     try:
         with ThreadPoolExecutor(side_by_side, thread_name_prefix=THREADS) as pool:
             try:
-                list(pool.map(one, tenants))
+                list(pool.map(load_one, tenants))
             except KeyboardInterrupt:
                 for progress in group.progress.values():
                     progress.stats.interrupted.set()
@@ -120,3 +104,27 @@ def load_all(
         for thread in threading.enumerate():
             if thread.name.startswith(THREADS) and thread.is_alive():
                 thread.join()
+
+
+def _load_one(options: LoadOptions, group: Group, say: Say, failed: Callable[[BaseException], None]) -> TenantResult:
+    """Load the tenant of ``options``; return how it ended, and add that to the group."""
+    assert options.tenant is not None
+    name = options.tenant.name
+
+    def notify(text: str) -> None:
+        say(f"{name}: {text}")
+
+    try:
+        with unless(group.progress[name].stats.interrupted):
+            summary = load(options, group.progress[name], notify)
+        result = TenantResult(name, summary=summary)
+    except TenantLockedError as busy:
+        notify(f"left out. {busy}")
+        result = TenantResult(name)
+    except Exception as error:
+        failed(error)
+        result = TenantResult(name, failure=explain(error))
+    # Loaded rows are not needed any more, and there may be hundreds of tenants.
+    group.progress[name].begin_chunk()
+    group.outcomes.append(result)
+    return result

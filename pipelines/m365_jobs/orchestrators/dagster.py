@@ -34,7 +34,7 @@ class Translator(DagsterDltTranslator):
         return spec.replace_attributes(key=["m365_jobs", data.resource.name], group_name="m365_jobs", deps=[])
 
 
-def definitions(
+def definitions(  # noqa: PLR0913 - a project names what it changes
     destination: str | None = None,
     dataset: str | None = None,
     cron: str = "*/15 * * * *",

@@ -33,7 +33,7 @@ class Connection:
 
 
 @with_config(sections=("sources", "avepoint_m365"))
-def connect(
+def connect(  # noqa: PLR0913 - a parameter for each configuration key
     credentials: AvePointCredentials = dlt.secrets.value,
     data_center: str = "us",
     environment: str | None = None,

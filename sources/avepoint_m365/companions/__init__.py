@@ -31,7 +31,7 @@ def _now() -> datetime:
 
 
 @dlt.source(name=SOURCE, section=SOURCE)
-def companions_source(
+def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
     credentials: AvePointCredentials = dlt.secrets.value,
     data_center: str = "us",
     environment: str | None = None,

@@ -35,7 +35,7 @@ def label(
     ``typed`` are listings beside the look that name an object type.
     """
     ignored = () if is_due(chunk.behavior.filters_at, chunk.options.until) else chunk.behavior.ignored
-    labeller = Labeller(chunk.reader, chunk.limits, chunk.options, ignored)
+    labeller = Labeller(chunk.reader, chunk.limits, ignored, labelling)
     asked = dimensions(chunk.options)
     if look.bulk is not None:
         add_bulk(labelling, look.bulk)
@@ -47,11 +47,11 @@ def label(
     wanted = {*comparison.new, *(comparison.known if _retries_labels(chunk) else ())}
     first = [one for one in asked if one.name == "location"]
     # Where nothing is known, each location is asked for the whole window: it may show what the look does not.
-    labeller.label(labelling, jobs, look.window, wanted, first, whole_window=chunk.lookup is None)
+    labeller.label(jobs, look.window, wanted, first, whole_window=chunk.lookup is None)
     jobs, others = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     rest = dimensions(chunk.options) if others else asked
     rest = [one for one in rest if one.name != "location"]
-    labeller.label(labelling, jobs, look.window, wanted | others, rest, chunk.looker.by_location)
+    labeller.label(jobs, look.window, wanted | others, rest, chunk.looker.by_location)
     jobs, _ = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     labelling.ignored |= set(ignored)
     return jobs
@@ -76,7 +76,7 @@ def _add_what_only_labels_show(
     ids = set(others["id"].to_pylist())
     if not chunk.options.loads_all_types:
         types = replace(OBJECT_TYPES, values=chunk.options.object_types)
-        labeller.label(labelling, others, look.window, ids, [types], by_location=True)
+        labeller.label(others, look.window, ids, [types], by_location=True)
         ids = {job_id for job_id in ids if labelling.of.get(job_id, NO_LABELS).object_type}
         others = filter_ids(others, sorted(ids))
     known = chunk.known_jobs(ids)

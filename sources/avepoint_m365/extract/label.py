@@ -91,14 +91,13 @@ class Labeller:
     """Classifies the jobs of a look that have no label yet."""
 
     def __init__(
-        self, reader: ListingReader, limits: RangeLimits, options: ExtractOptions, ignored: Iterable[str]
+        self, reader: ListingReader, limits: RangeLimits, ignored: Iterable[str], labelling: Labelling
     ) -> None:
-        self._reader, self._limits, self._options = reader, limits, options
+        self._limits, self._labelling = limits, labelling
         self._classifier = Classifier(reader, limits, ignored)
 
     def label(
         self,
-        labelling: Labelling,
         jobs: pa.Table,
         window: Window,
         wanted: AbstractSet[str],
@@ -109,7 +108,6 @@ class Labeller:
         """Fill the labels that jobs of a look miss.
 
         Args:
-            labelling: The labels known so far; filled.
             jobs: The jobs of the look (``FRAME``).
             window: The window of the look.
             wanted: Ids of the jobs that are worth requests.
@@ -117,6 +115,7 @@ class Labeller:
             by_location: Whether the jobs of each location are asked for with their location.
             whole_window: Whether to ask for the whole window, not only for the range that holds the jobs.
         """
+        labelling = self._labelling
         times = {job["id"]: job for job in jobs.select(["id", "start_time", "finish_time"]).to_pylist()}
         for dimension in asked:
             missing = {
@@ -126,7 +125,7 @@ class Labeller:
             for location, group in groups.items():
                 for cluster in self._clusters(group, times, window):
                     span = window if whole_window else _narrow(window, [times[job_id] for job_id in cluster])
-                    self._classify(replace(dimension, location=location), cluster, jobs, span, window, times, labelling)
+                    self._classify(replace(dimension, location=location), cluster, jobs, span, window, times)
 
     def _classify(
         self,
@@ -136,8 +135,8 @@ class Labeller:
         span: Window,
         window: Window,
         times: Mapping[str, Any],
-        labelling: Labelling,
     ) -> None:
+        labelling = self._labelling
         held = {job_id: getattr(labels, dimension.name) for job_id, labels in labelling.of.items()}
         wide = window if self._limits.longest is None or window.length <= self._limits.longest else span
         labels = self._classifier.classify(dimension, missing, _evidence(span, jobs, held), _evidence(wide, jobs, held))
@@ -148,7 +147,7 @@ class Labeller:
             for half in _halves(remaining, times, window):
                 if half and half != missing:
                     narrow = _narrow(window, [times[job_id] for job_id in half])
-                    self._classify(dimension, half, jobs, narrow, window, times, labelling)
+                    self._classify(dimension, half, jobs, narrow, window, times)
 
     def _clusters(self, missing: set[str], times: Mapping[str, Any], window: Window) -> list[set[str]]:
         """Return the jobs in groups that fit into one range that the server answers."""

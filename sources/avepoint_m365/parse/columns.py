@@ -37,9 +37,9 @@ class FieldParser:
     """
 
     def __init__(
-        self, type: pa.DataType, parse: Callable[[object], object], whole: Callable[[Values], pa.Array]
+        self, kind: pa.DataType, parse: Callable[[object], object], whole: Callable[[Values], pa.Array]
     ) -> None:
-        self._type, self._parse, self._whole = type, parse, whole
+        self._type, self._parse, self._whole = kind, parse, whole
 
     def read(self, values: Values, report: Report) -> pa.Array:
         """Return the values as an array of the field's type."""
@@ -57,8 +57,8 @@ class FieldParser:
             return None
 
 
-def _array(values: Values, type: pa.DataType | None = None) -> pa.Array:
-    return values if isinstance(values, pa.Array) else pa.array(values, type)
+def _array(values: Values, kind: pa.DataType | None = None) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
 def _whole_times(values: Values) -> pa.Array:

@@ -1,7 +1,8 @@
 """A core without extras says which extra is missing, and the command that installs it."""
 
 import pytest
-from m365_jobs.errors.explain import EXTRA_OF_MODULE, WRONG_USAGE, explain
+from m365_jobs.errors.explain import WRONG_USAGE, explain
+from m365_jobs.errors.settings_messages import EXTRA_OF_MODULE
 
 from tests.support.project import extras
 
