@@ -1,4 +1,4 @@
-"""The dlt source for jobs of AvePoint Cloud Backup for Microsoft 365.
+"""Provide the dlt source for jobs of AvePoint Cloud Backup for Microsoft 365.
 
 import dlt
 from avepoint_m365 import avepoint_m365

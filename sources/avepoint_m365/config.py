@@ -1,4 +1,4 @@
-"""The settings of the source, checked as a whole before any request is made."""
+"""Check the settings of the source as a whole before any request is made."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 @configspec
 class AvePointCredentials(CredentialsConfiguration):
-    """A client id with its secret, or with a certificate; as dlt resolves it from ``credentials``."""
+    """Hold a client id with its secret or a certificate, as dlt resolves it from ``credentials``."""
 
     client_id: str | None = None
     client_secret: TSecretStrValue | None = None
@@ -45,7 +45,7 @@ class AvePointCredentials(CredentialsConfiguration):
     expires_at: str | None = None
 
     def identity(self, section: str = SECTION) -> ClientCredential:
-        """What proves who we are; errors say that the credentials are those of ``section``.
+        """Return the client credential; errors name ``section`` as its place.
 
         Raises:
             ConfigurationError: where there is no client id, or neither or both of secret and certificate.
@@ -74,7 +74,7 @@ class AvePointCredentials(CredentialsConfiguration):
         return Secret(self.client_id, str(self.client_secret))
 
     def ends_at(self) -> datetime | None:
-        """When the credentials end, in UTC: what the configuration says, else what the certificate says."""
+        """Return when the credentials end, in UTC: by the configuration, else by the certificate."""
         if self.expires_at:
             return parse_moment(f"{SECTION}.credentials.expires_at", self.expires_at)
         return self.identity().expires_at
@@ -82,14 +82,14 @@ class AvePointCredentials(CredentialsConfiguration):
 
 @dataclass(frozen=True)
 class ServiceUrls:
-    """Where requests go."""
+    """Hold the URLs that requests go to."""
 
     base_url: str
     token_url: str
 
 
 def unknown(key: str, value: object, known: Sequence[str]) -> ConfigurationError:
-    """The error for a value that is none of the known ones, with the nearest of them first."""
+    """Return the error for an unknown value; it lists the known ones, the nearest first."""
     near = get_close_matches(str(value), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ConfigurationError(f"{SECTION}.{key} = {value!r} is not known.{hint} Known are: {', '.join(known)}.")
@@ -102,7 +102,7 @@ def resolve_service_urls(
     token_url: str | None,
     trusted_hosts: Sequence[str] | None,
 ) -> ServiceUrls:
-    """Picks API and identity addresses, and refuses those that credentials must not be sent to.
+    """Return API and identity URLs; refuse those that credentials must not be sent to.
 
     Raises:
         ConfigurationError: with the key, the value and the known values.
@@ -151,7 +151,7 @@ def _checked_url(key: str, url: str, trusted_hosts: Sequence[str]) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
+    """Return whether a host name or address is this machine."""
     if host == "localhost":
         return True
     try:
@@ -161,7 +161,9 @@ def is_loopback(host: str) -> bool:
 
 
 def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], list[str]]:
-    """The locations to ask for (``[None]`` for one request without), and warnings for codes not known here.
+    """Return the locations to ask for, and warnings for unknown codes.
+
+    ``[None]`` means one request without a location.
 
     Raises:
         ConfigurationError: for a value that does not look like a location.
@@ -191,7 +193,7 @@ def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], 
 
 
 def check_object_types(names: Sequence[str] | None, key: str = "object_types") -> list[ObjectType]:
-    """The services to ask for, in the order of their codes; all where none is named.
+    """Return the services to ask for, in the order of their codes; all if none is named.
 
     Raises:
         ConfigurationError: for a name that is not known.
@@ -204,7 +206,7 @@ def check_object_types(names: Sequence[str] | None, key: str = "object_types") -
 
 
 def parse_moment(key: str, value: str | datetime) -> datetime:
-    """A date or time of the configuration; without a zone it is UTC.
+    """Return a date or time of the configuration; without a zone it is UTC.
 
     Raises:
         ConfigurationError: with key and value, where it is no time.

@@ -1,4 +1,4 @@
-"""The generations of the jobs endpoint: path, names of fields and parameters, and how one page leads to the next.
+"""Register the generations of the jobs endpoint: path, names of fields and parameters, and paging.
 
 A further generation is one ``EndpointVersion`` and one call of ``register``; no other module names a generation.
 """
@@ -19,7 +19,7 @@ CURSOR = "cursor"
 
 
 class ParameterSpelling(StrEnum):
-    """How the names of query parameters are written: the vendor's table and its samples differ."""
+    """List the spellings of query parameters: the vendor's table and its samples differ."""
 
     camel = "camel"
     pascal = "pascal"
@@ -31,7 +31,7 @@ class ParameterSpelling(StrEnum):
 
 @dataclass(frozen=True)
 class EndpointVersion:
-    """One generation of the jobs endpoint."""
+    """Describe one generation of the jobs endpoint."""
 
     name: str
     """The value of the setting ``endpoint`` and of ``load_audit.endpoint``."""
@@ -62,7 +62,7 @@ class EndpointVersion:
         return own.get(name.lower()) or _BY_LOWER.get(name.lower())
 
     def link(self, link: str | None, cursor: str | None) -> str | None:
-        """Return the way to the next page as a link whose parameters have the names of the vendor's table.
+        """Return the reference to the next page as a link whose parameters have the names of the vendor's table.
 
         A cursor counts before a link. A link without a query, such as an opaque token, stays as it is.
         """

@@ -1,4 +1,4 @@
-"""The errors of this source: each class tells the caller which cure applies.
+"""Define the errors of this source: each class tells the caller which cure applies.
 
 SourceError                       anything raised on purpose
 ├── ConfigurationError            a setting that cannot work (also a ValueError)
@@ -27,43 +27,43 @@ def storable(text: str) -> str:
 
 
 class SourceError(Exception):
-    """Anything this source raises on purpose; the text is one readable paragraph without secrets."""
+    """Report a failure that this source raises on purpose, in one readable paragraph without secrets."""
 
     kind = "api"
 
 
 class ConfigurationError(SourceError, ValueError):
-    """A setting that cannot work; raised before any request is sent."""
+    """Report a setting that cannot work, before any request is sent."""
 
     kind = "config"
 
 
 class AuthenticationError(SourceError):
-    """The identity service or the API refused the credentials."""
+    """Report that the identity service or the API refused the credentials."""
 
     kind = "auth"
 
 
 class MissingPermissionError(SourceError):
-    """The app registration lacks a permission."""
+    """Report that the app registration lacks a permission."""
 
     kind = "permission"
 
 
 class ThrottledError(SourceError):
-    """The API answered 429 or 503 for longer than allowed."""
+    """Report that the API answered 429 or 503 for longer than allowed."""
 
     kind = "throttled"
 
 
 class BadResponseError(SourceError):
-    """The API sent a response in an undocumented form."""
+    """Report a response in an undocumented form."""
 
     kind = "bad_response"
 
 
 class InterruptedLoadError(SourceError):
-    """The user or the caller cancelled the load."""
+    """Report that the user or the caller cancelled the load."""
 
     kind = "internal"
 
@@ -72,29 +72,29 @@ class InterruptedLoadError(SourceError):
 
 
 class ApiError(SourceError):
-    """The API failed in a way that another try does not cure."""
+    """Report that the API failed in a way that another try does not cure."""
 
 
 class EndpointMissingError(ApiError):
-    """This host lacks this path (404, 405 or 410)."""
+    """Report that this host lacks this path (404, 405 or 410)."""
 
 
 class RefusedParametersError(ApiError):
-    """The API refused a parameter, perhaps the page size (400)."""
+    """Report that the API refused a parameter, perhaps the page size (400)."""
 
     def __init__(self, text: str, parameter: str | None = None, message: str = "") -> None:
-        """``parameter`` is the vendor's table name of the refused parameter, ``message`` the API's own words."""
+        """Keep ``parameter``, its name in the vendor's table, and ``message``, the API's own words."""
         super().__init__(text)
         self.parameter, self.message = parameter, message
 
 
 class GatewayTimeoutError(ApiError):
-    """A gateway before the API gave up waiting (504): a smaller request may succeed."""
+    """Report that a gateway before the API gave up waiting (504). A smaller request may succeed."""
 
 
 class PageTooLargeError(ApiError):
-    """A response is larger than allowed: a smaller page may succeed."""
+    """Report that a response is larger than allowed. A smaller page may succeed."""
 
 
 class UnreachableError(ApiError):
-    """The host did not respond."""
+    """Report that the host did not respond."""

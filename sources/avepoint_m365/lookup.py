@@ -1,4 +1,4 @@
-"""What the warehouse of any dlt pipeline holds, read through dlt's dataset access."""
+"""Read what the warehouse of any dlt pipeline holds, through dlt's dataset access."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TABLE = re.compile(r"\{(\w+)\}")
 
 
 class SqlLookup:
-    """A lookup over anything that runs SQL; it speaks no more than standard SQL with text literals."""
+    """Look up jobs through any connection that runs SQL; it uses only standard SQL with text literals."""
 
     def __init__(self, query: Query, tenant: str) -> None:
         self._query, self._tenant = query, _literal(tenant)
@@ -82,7 +82,7 @@ class SqlLookup:
         return [OpenJob(row[0], _utc(row[1]), row[2], row[3]) for row in rows]
 
     def recent(self, since: datetime, limit: int) -> list[str]:
-        """Return ids of the jobs that finished last, if that is at or after ``since``."""
+        """Return ids of the jobs that finished last, if their finish is not before ``since``."""
         rows = self._query(
             f"SELECT id, finish_time FROM {{jobs}} WHERE tenant = {self._tenant} AND finish_time IS NOT NULL "
             f"ORDER BY finish_time DESC LIMIT {limit}"

@@ -1,4 +1,4 @@
-"""What dlt sees: a resource for each location and object type, with a cursor of its own; one extraction serves all."""
+"""Make the dlt resources: one for each location and object type, with its own cursor; one extraction serves all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FindLookup = Callable[[ExtractOptions], Lookup | None]
 
 @dataclass
 class SourceRun:
-    """One run of the source in a pipeline.
+    """Hold one run of the source in a pipeline.
 
     Attributes:
         partitions: The resources that take part.
@@ -48,12 +48,12 @@ class SourceRun:
 
 
 class Resources:
-    """Makes the resources of a source. They share one extraction, and hand its rows on together."""
+    """Make the resources of a source. They share one extraction, and hand its rows on together."""
 
     def __init__(
         self, extraction: Extraction, progress: Progress, keep_unknown_fields: bool, find_lookup: FindLookup
     ) -> None:
-        """``find_lookup`` gives access to the warehouse of whatever pipeline runs the source."""
+        """Keep ``find_lookup``, which gives access to the warehouse of the pipeline that runs the source."""
         self._extraction, self._progress, self._find_lookup = extraction, progress, find_lookup
         self._jobs = schema.JOBS_WITH_UNKNOWN if keep_unknown_fields else schema.JOBS
         self._run = SourceRun()
@@ -77,10 +77,10 @@ class Resources:
         return dlt.resource(jobs, name=name, write_disposition="merge")
 
     def _yield_rows(self, partition: Partition, cursor: Any) -> Iterator[Any]:
-        """Yield the rows of all partitions if this is the first resource to come back, and none otherwise.
+        """Yield the rows of all partitions in the first resource that comes back, and none in the others.
 
-        dlt takes as long for a table of ten rows as for one of thousands. The cursor is moved after the last row: a run
-        that is cut short, as by ``add_limit``, moves none.
+        dlt spends as long on a table of ten rows as on thousands. The cursor moves after the last row: a run that is
+        cut short, for example by ``add_limit``, moves none.
         """
         run = self._join(partition)
         if cursor is not None:

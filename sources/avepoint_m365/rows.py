@@ -1,4 +1,4 @@
-"""Rows of the warehouse tables, built from what a load read."""
+"""Build rows of the warehouse tables from what a load read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every table that the source fills: columns, types, keys and descriptions, with their Arrow schemas and dlt hints."""
+"""Define every table that the source fills: columns, types, keys and descriptions, with Arrow schemas and dlt hints."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DLT_TYPES: Mapping[str, dict[str, Any]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table or view: its type (text, bigint, double, boolean, date, timestamp), unit and meaning."""
+    """Describe a column: its type (text, bigint, double, boolean, date, timestamp), unit and meaning."""
 
     name: str
     type: str
@@ -56,7 +56,7 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table of the warehouse.
+    """Describe a table of the warehouse.
 
     ``key`` are the columns that tell its rows apart. Rows with an existing key replace it, unless ``append`` is set.
     ``merge_key`` names the parent whose rows are replaced together.

@@ -1,4 +1,4 @@
-"""What the API offers: hosts, token services, and the values its parameters take.
+"""List what the API offers: hosts, token services, and the values of its parameters.
 
 All facts are the vendor's public reference. API codes live here and nowhere else; the rest of the project
 speaks in the names.
@@ -57,7 +57,7 @@ JOBS_SCOPE = "microsoft365backup.jobInfo.read.all"
 
 
 def environment_of(data_center: str) -> str:
-    """The environment whose identity service a data centre uses."""
+    """Return the environment whose identity service a data centre uses."""
     return data_center if data_center in TOKEN_URLS else "commercial"
 
 
@@ -66,7 +66,7 @@ ALL = 0
 
 
 class ObjectType(IntEnum):
-    """Services, with the codes of the ``objectType`` parameter (0 means all)."""
+    """List services, with the codes of the ``objectType`` parameter (0 means all)."""
 
     exchange_online = 1
     sharepoint_online = 2
@@ -83,7 +83,7 @@ class ObjectType(IntEnum):
 
 
 class JobType(IntEnum):
-    """Kinds of jobs, with the codes of the ``jobType`` parameter (0 means all)."""
+    """List kinds of jobs, with the codes of the ``jobType`` parameter (0 means all)."""
 
     backup = 1
     restore = 2

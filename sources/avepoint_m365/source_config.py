@@ -1,4 +1,4 @@
-"""The settings of a load, validated as a whole before any request is made."""
+"""Validate the settings of a load as a whole before any request is made."""
 
 from __future__ import annotations
 

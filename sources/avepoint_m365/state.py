@@ -1,4 +1,4 @@
-"""What a load remembers for the next one, in dlt's state of the source: cursors, chunks and detected API behaviour."""
+"""Define what a load remembers in dlt's state of the source: cursors, chunks and detected API behaviour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ State = TypeVar("State", bound="_State")
 
 
 class RangeFilter(StrEnum):
-    """Which times of a job the API compares with a range; the vendor does not say."""
+    """List the times of a job that the API may compare with a range; the vendor does not say."""
 
     start = "start"
     finish = "finish"
@@ -59,7 +59,7 @@ class _State:
 
 @dataclass(frozen=True)
 class ApiBehavior(_State):
-    """What was detected about the API of one tenant. Times are UTC.
+    """Hold what was detected about the API of one tenant. Times are UTC.
 
     Attributes:
         endpoint: The generation that it was detected on; it does not hold for another.
@@ -100,7 +100,7 @@ class ApiBehavior(_State):
 
     @property
     def holds_contained_jobs_only(self) -> bool:
-        """Return whether a range may hold only jobs that lie in it as a whole; true as long as it is unknown."""
+        """Return whether a range may hold only jobs that lie in it as a whole; true while the filter is unknown."""
         return self.range_filter in (None, RangeFilter.contained)
 
     def of(self, endpoint: str) -> ApiBehavior:
@@ -117,7 +117,7 @@ def is_due(moment: datetime | None, now: datetime, ttl: timedelta = DETECTION_TT
 
 @dataclass(frozen=True)
 class LookState(_State):
-    """Where the next load of one scope (object types, locations) begins. Times are UTC.
+    """Hold where the next load of one scope (object types, locations) begins. Times are UTC.
 
     Attributes:
         cursor: The newest finish that was loaded, at most the time of the load.
@@ -146,7 +146,7 @@ class LookState(_State):
 
 @dataclass(frozen=True)
 class BackfillState(_State):
-    """How far a backfill came that is read in chunks; a later load of the same range continues there."""
+    """Hold how far a backfill in chunks came; a later load of the same range continues there."""
 
     range: str = ""
     began_at: datetime | None = None
@@ -157,7 +157,7 @@ class BackfillState(_State):
 
 @dataclass(frozen=True)
 class SourceState:
-    """All that one tenant's load remembers."""
+    """Hold all that one tenant's load remembers."""
 
     behavior: ApiBehavior = ApiBehavior()
     look: LookState = LookState()

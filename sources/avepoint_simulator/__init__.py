@@ -1,4 +1,4 @@
-"""A local server that behaves as the vendor documents its API, for the demo, the tests and the benchmarks."""
+"""Run a local server that behaves as the vendor documents its API, for the demo, the tests and the benchmarks."""
 
 from avepoint_simulator.behavior import ServerBehavior
 from avepoint_simulator.faults import FAULTS, Answer, Asked, Drift, Fault, every

@@ -1,4 +1,4 @@
-"""``python -m avepoint_simulator``: serves until its standard input closes; says where as one line of JSON."""
+"""Serve until standard input closes (``python -m avepoint_simulator``); print the URLs as one line of JSON."""
 
 import argparse
 import gc
@@ -17,7 +17,7 @@ WARMED = 200_000
 
 
 def pairs(given: list[str]) -> dict[str, Any]:
-    """``key=value`` arguments; values are JSON or, where they are not, text."""
+    """Return ``key=value`` arguments; values are JSON or else text."""
     found: dict[str, Any] = {}
     for one in given:
         key, _, text = one.partition("=")

@@ -1,4 +1,4 @@
-"""How a simulated server departs from the documentation."""
+"""Define how a simulated server departs from the documentation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMES = ("starttime", "finishtime")
 
 @dataclass(frozen=True)
 class ServerBehavior:
-    """What a server does differently; the default departs in nothing.
+    """Describe what a server does differently; the default departs in nothing.
 
     An ``Outcome`` is ``"empty"`` (a list without jobs), ``"no_content"`` (204) or a status.
 

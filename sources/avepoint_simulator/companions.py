@@ -1,4 +1,4 @@
-"""Companion endpoints of a simulated tenant: licence, unusual activity, schedule and retention as the clock goes on."""
+"""Answer the companion endpoints of a simulated tenant: licence, unusual activity, schedule and retention over time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TIME_FORMS = ("iso", "seconds", "milliseconds", "clock")
 
 
 class RefusedError(ValueError):
-    """A parameter is missing or invalid; ``name`` says which."""
+    """Report a parameter that is missing or invalid; ``name`` says which."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The parameter {name} is missing or invalid.")
@@ -47,7 +47,7 @@ class RefusedError(ValueError):
 
 @dataclass(frozen=True)
 class ServiceSchedule:
-    """When a service is backed up each day, in UTC."""
+    """Describe when a service is backed up each day, in UTC."""
 
     service_type: int
     start_times: tuple[time, ...]
@@ -55,7 +55,10 @@ class ServiceSchedule:
 
 @dataclass
 class Companions:
-    """What the companion endpoints of one tenant answer. Lists hold what is in force from a time on, oldest first."""
+    """Hold the answers of the companion endpoints of one tenant.
+
+    Lists hold what is in force from a time on, oldest first.
+    """
 
     licenses: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
     schedules: list[tuple[datetime, tuple[ServiceSchedule, ...]]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What goes to and fro: requests as the server sees them, answers, and faults that take the place of answers."""
+"""Define the messages of a server: requests as it sees them, answers, and faults in place of answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from avepoint_simulator.tenant import World
 
 @dataclass
 class Answer:
-    """What is sent back. A ``status`` of 0 stands for the answer that is due, which the other fields then spoil."""
+    """Describe an answer. A ``status`` of 0 stands for the regular answer, which the other fields then spoil."""
 
     status: int
     body: Any = None
@@ -29,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as the server saw it; parameter names in lower case."""
+    """Describe one request as the server saw it; parameter names in lower case."""
 
     number: int
     path: str
@@ -59,7 +59,9 @@ FAULTS = {
 
 
 def every(**often: int) -> Fault:
-    """Faults by name and how often they come: ``every(drop=50, cut=70)`` drops each 50th request, cuts each 70th.
+    """Return faults by name and how often they come.
+
+    ``every(drop=50, cut=70)`` drops each 50th request and cuts each 70th.
 
     Raises:
         KeyError: for a name that is not in ``FAULTS``.
@@ -70,7 +72,7 @@ def every(**often: int) -> Fault:
 
 @dataclass(frozen=True)
 class Drift:
-    """Jobs that appear and vanish between page requests: so many after each of the first ``requests``."""
+    """Change jobs between page requests: so many appear and vanish after each of the first ``requests``."""
 
     insert: int = 0
     remove: int = 0
@@ -81,7 +83,7 @@ class Drift:
     seed: int = 0
 
     def move(self, world: World, number: int) -> None:
-        """What happens after request ``number``: copies of jobs end right now, others are gone."""
+        """Change the jobs after request ``number``: copies of jobs end right now, others are gone."""
         if number % self.every or (self.requests is not None and number > self.requests * self.every):
             return
         chance = random.Random(f"{self.seed} {number}")
@@ -94,7 +96,7 @@ class Drift:
 
 
 def encode(value: Any) -> bytes:
-    """A JSON value as bytes; parts that are bytes already are taken as they are."""
+    """Return a JSON value as bytes; parts that are bytes already stay as they are."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, dict):

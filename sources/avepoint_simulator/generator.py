@@ -1,4 +1,4 @@
-"""Tenants made up by chance: the same jobs for the same seed."""
+"""Generate tenants at random: the same jobs for the same seed."""
 
 from __future__ import annotations
 
@@ -59,9 +59,10 @@ def make_world(  # noqa: PLR0913 - the public way to a tenant; all but the numbe
     error_share: float = 0.2,
     id_form: str = "vendor",
 ) -> World:
-    """A tenant with ``jobs`` jobs that start within ``days`` before ``now`` and a few after; deterministic by seed.
+    """Return a tenant with ``jobs`` jobs that start within ``days`` before ``now``, and a few after.
 
-    ``id_form`` is vendor (``ID_PATTERN``) or number (19 digits, which fit 64 bits).
+    The same ``seed`` makes the same jobs. ``id_form`` is vendor (``ID_PATTERN``) or number (19 digits, which fit 64
+    bits).
     """
     chance = random.Random(seed)
     world = World(now)

@@ -1,4 +1,7 @@
-"""HTTP/1.1 over plain sockets, a thread for each connection: http.server spends longer on headers than on a page."""
+"""Serve HTTP/1.1 over plain sockets, a thread per connection.
+
+http.server spends longer on headers than on a page.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ PIECES = 10
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request as it came; header names in lower case."""
+    """Describe a request as it came; header names in lower case."""
 
     method: str
     target: str
@@ -35,7 +38,7 @@ class HttpRequest:
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Listens on loopback and sends what ``respond`` says; closing it ends all connections."""
+    """Listen on loopback and send the answers of ``respond``; closing it ends all connections."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -62,17 +65,17 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", port), _Connection)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Starts a thread for a new connection."""
+        """Start a thread for a new connection."""
         self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Ends a connection."""
+        """End a connection."""
         self._open.discard(request)
         super().shutdown_request(request)
 
     def server_close(self) -> None:
-        """Stops listening and ends the connections that clients keep open."""
+        """Stop listening and end the connections that clients keep open."""
         super().server_close()
         for connection in list(self._open):
             # The client may have been faster.
@@ -104,7 +107,7 @@ class _Connection(socketserver.StreamRequestHandler):
         return HttpRequest(words[0], words[1], headers, body, last)
 
     def _send(self, request: HttpRequest, answer: Answer) -> bool:
-        """Sends an answer with a single write, where it need not drip; whether the connection stays open."""
+        """Send an answer with a single write, unless it drips; return whether the connection stays open."""
         if answer.drop and answer.keep is None:
             return False
         text = isinstance(answer.body, str)

@@ -1,4 +1,4 @@
-"""What a request for jobs is answered with."""
+"""Answer requests for jobs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TEXTS = {
 
 @dataclass
 class JobsApi:
-    """Both generations of the jobs endpoint for the jobs of one world."""
+    """Serve both generations of the jobs endpoint for the jobs of one world."""
 
     world: World
     dialect: Dialect = field(default_factory=Dialect)

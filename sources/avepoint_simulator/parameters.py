@@ -1,4 +1,4 @@
-"""Reading the query parameters of a request."""
+"""Read the query parameters of a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SPELLING = {name.lower(): name for name in PARAMETERS}
 
 
 class RefusedParameterError(ValueError):
-    """A parameter that the API refuses."""
+    """Report a parameter that the API refuses."""
 
     def __init__(self, name: str, text: str) -> None:
         """Keep the name of the parameter beside the text of the answer."""

@@ -1,4 +1,4 @@
-"""How the simulated API spells its answers: every form that the vendor's documentation leaves open."""
+"""Spell the answers of the simulated API: every form that the vendor's documentation leaves open."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(frozen=True)
 class Dialect:
-    """One way to spell answers; the default is that of the vendor's samples.
+    """Describe one way to spell answers; the default is that of the vendor's samples.
 
     Raises:
         ValueError: for a value that is not one of ``CHOICES``.
@@ -129,9 +129,9 @@ class Dialect:
                 raise ValueError(f"{name} is {value!r}, not one of {', '.join(map(str, known))}")
 
     def job(self, job: SimulatedJob, now: datetime) -> bytes:
-        """One job as the API shows it at ``now``, as JSON.
+        """Return one job as the API shows it at ``now``, as JSON.
 
-        Written out by hand: a page of jobs takes a fifth of the time that a general encoder needs.
+        It is written by hand: a general encoder needs five times as long for a page of jobs.
         """
         end = job.finish if job.finish is not None and job.finish <= now else None
         state, states = job.state(now), STATE_NAMES[self.state_names]
@@ -202,7 +202,7 @@ class Dialect:
         return form.format(base=base, path=path, query=query, first_query=first)
 
     def total(self, matches: int, on_page: int) -> dict[str, Any]:
-        """The total, under this dialect's name and meaning."""
+        """Return the total, under this dialect's name and meaning."""
         if self.total_basis == "absent":
             return {}
         value = matches if self.total_basis == "matches" else on_page

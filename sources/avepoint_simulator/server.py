@@ -1,4 +1,4 @@
-"""The simulated API over real HTTP on loopback: tokens, both generations of the jobs endpoint, and faults on demand."""
+"""Simulate the API over real HTTP on loopback: tokens, both generations of the jobs endpoint, and faults on demand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKEN_PATH = "/connect/token"
 
 @dataclass
 class Simulator(JobsApi):
-    """A server for one world. Use it as a context manager; it listens at ``base_url`` and ``token_url``."""
+    """Serve one world. Use it as a context manager; it listens at ``base_url`` and ``token_url``."""
 
     latency: float = 0.0
     """Seconds each API request takes at least."""
@@ -65,12 +65,12 @@ class Simulator(JobsApi):
 
     @property
     def base_url(self) -> str:
-        """Root of the API."""
+        """Return the root of the API."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def token_url(self) -> str:
-        """Where access tokens are given out."""
+        """Return the URL that issues access tokens."""
         return self.base_url + TOKEN_PATH
 
     def __enter__(self) -> Simulator:
@@ -85,17 +85,17 @@ class Simulator(JobsApi):
         self._thread.join()
 
     def expire_tokens(self) -> None:
-        """Makes the API refuse every token given out so far."""
+        """Make the API refuse every token issued so far."""
         self._tokens.expire()
 
     def warm(self) -> None:
-        """Encodes the jobs that have ended, so that the first page costs no more than any other."""
+        """Encode the jobs that have ended, so that the first page costs no more than any other."""
         self._page(1, "", {"pagesize": "1", "pageindex": str(self.dialect.first_page)})
         for job in self.world.visible():
             self._shown(job)
 
     def respond(self, request: HttpRequest) -> Answer:
-        """Answers a request, to the API or for a token."""
+        """Answer a request, to the API or for a token."""
         path, _, query = request.target.partition("?")
         if path == TOKEN_PATH and request.method == "POST":
             return self.token(dict(parse_qsl(request.body.decode())))
@@ -104,7 +104,7 @@ class Simulator(JobsApi):
         return self.api(path, dict(parse_qsl(query)), request.headers.get("authorization", ""))
 
     def token(self, form: dict[str, str]) -> Answer:
-        """Answers a token request as the identity service would."""
+        """Answer a token request as the identity service would."""
         self.token_requests += 1
         if form.get("grant_type") != "client_credentials":
             return Answer(400, {"error": "unsupported_grant_type"})
@@ -123,7 +123,7 @@ class Simulator(JobsApi):
         return (form.get("client_id"), form.get("client_secret")) == (self.client_id, self.client_secret)
 
     def api(self, path: str, sent: dict[str, str], authorization: str) -> Answer:
-        """Answers a GET to the API; the parameters are ``sent``."""
+        """Answer a GET to the API; ``sent`` are its parameters."""
         params = {name.lower(): value for name, value in sent.items()}
         with self._lock:
             asked = Asked(len(self.asked) + 1, path, params, sent)

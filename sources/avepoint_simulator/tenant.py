@@ -1,4 +1,4 @@
-"""What a simulated tenant holds: jobs that appear, run, end and vanish as the clock goes on."""
+"""Hold a simulated tenant: jobs that appear, run, end and vanish over time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORDERS = ("newest", "oldest", "id", "scattered", "shuffled")
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """One kind of error within a job."""
+    """Describe one kind of error within a job."""
 
     text: str
     is_code: bool
@@ -35,7 +35,7 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedJob:
-    """A job's whole life; what the API shows of it depends on the time. All times are UTC."""
+    """Describe a job's whole life; what the API shows depends on the time. All times are UTC."""
 
     id: str
     object_type: int
@@ -55,22 +55,22 @@ class SimulatedJob:
     """When the vendor's own retention removes it."""
 
     def visible(self, now: datetime) -> bool:
-        """Whether the API shows it at ``now``."""
+        """Return whether the API shows it at ``now``."""
         first = max(self.start, self.visible_from or self.start)
         return first <= now and (self.visible_until is None or now < self.visible_until)
 
     def finished(self, now: datetime) -> bool:
-        """Whether it has ended at ``now``."""
+        """Return whether it has ended at ``now``."""
         return self.finish is not None and self.finish <= now
 
     def state(self, now: datetime) -> str:
-        """The state the API shows at ``now``."""
+        """Return the state that the API shows at ``now``."""
         return self.final_state if self.finished(now) else IN_PROGRESS
 
     def in_range(
         self, reading: str, since: datetime | None, until: datetime | None, now: datetime, bounds: str = "inclusive"
     ) -> bool:
-        """Whether it lies in a time range under one of the ``READINGS`` of the vendor's text and ``BOUNDS``.
+        """Return whether it lies in a time range under one of the ``READINGS`` of the vendor's text and ``BOUNDS``.
 
         An open job counts as finishing at ``now``.
         """
@@ -107,7 +107,7 @@ def _fits(job: SimulatedJob, wanted: Filter) -> bool:
 
 @dataclass
 class World:
-    """The jobs of one tenant and the clock they live by. Safe to change while a server answers from it."""
+    """Hold the jobs of one tenant and their clock. Safe to change while a server answers from it."""
 
     now: datetime
     reading: str = "finish"
@@ -137,7 +137,7 @@ class World:
                 raise ValueError(f"{value!r} is not one of {', '.join(known)}")
 
     def put(self, *jobs: SimulatedJob) -> None:
-        """Adds jobs, or replaces those with the same id."""
+        """Add jobs, or replace those with the same id."""
         with self._lock:
             for job in jobs:
                 if job.id in self._jobs:
@@ -151,13 +151,13 @@ class World:
             self.version += 1
 
     def change(self, job_id: str, **changes: object) -> SimulatedJob:
-        """Replaces fields of one job."""
+        """Replace fields of one job."""
         changed = replace(self._jobs[job_id], **changes)  # type: ignore[arg-type]
         self.put(changed)
         return changed
 
     def remove(self, job_id: str) -> None:
-        """Forgets a job, as if it had never been."""
+        """Forget a job, as if it had never been."""
         with self._lock:
             job = self._jobs.pop(job_id, None)
             if job is None:
@@ -168,23 +168,23 @@ class World:
             self.version += 1
 
     def advance(self, by: timedelta) -> datetime:
-        """Moves the clock on; jobs start and end accordingly."""
+        """Move the clock on; jobs start and end accordingly."""
         with self._lock:
             self.now += by
             self.version += 1
             return self.now
 
     def all(self) -> list[SimulatedJob]:
-        """Every job, visible or not."""
+        """Return every job, visible or not."""
         with self._lock:
             return list(self._jobs.values())
 
     def visible(self) -> list[SimulatedJob]:
-        """What the API shows at the moment, unfiltered."""
+        """Return all jobs that the API shows now, without a filter."""
         return [job for job in self.all() if self._shows(job)]
 
     def job(self, job_id: str) -> SimulatedJob | None:
-        """One job, if the API shows it at the moment."""
+        """Return one job, if the API shows it now."""
         job = self._jobs.get(job_id)
         return job if job is not None and self._shows(job) else None
 
@@ -201,7 +201,7 @@ class World:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[SimulatedJob]:
-        """The visible jobs that match, in the world's order; 0 and None mean all."""
+        """Return the visible jobs that match, in the world's order; 0 and None mean all."""
         wanted = (object_type, job_type, self.location(location))
         with self._lock:
             matches = self._usual_in_range(self._series(wanted), since, until)
@@ -222,7 +222,7 @@ class World:
         return job.visible(self.now) and job.start + self.late <= self.now
 
     def _series(self, wanted: Filter) -> list[SimulatedJob]:
-        """The usual jobs of a filter, oldest start first; taken from those of a wider filter and kept."""
+        """Return the usual jobs of a filter, oldest start first; taken from those of a wider filter and kept."""
         if wanted not in self._sorted:
             object_type, job_type, location = wanted
             if job_type:
@@ -243,7 +243,10 @@ class World:
     def _usual_in_range(
         self, series: list[SimulatedJob], since: datetime | None, until: datetime | None
     ) -> list[SimulatedJob]:
-        """Looks only at the jobs near the borders of the range: those well within it are in it in every reading."""
+        """Return the jobs of a range.
+
+        Only jobs near its borders are examined: the others are in it in every reading.
+        """
         low, high = 0, bisect_right(series, self.now - self.late, key=_start)
         surely_from, surely_to = low, high
         if since is not None:

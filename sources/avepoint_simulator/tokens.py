@@ -1,4 +1,4 @@
-"""The identity service: who may have a token, for what, and how long it lasts."""
+"""Simulate the identity service: who gets a token, for what, and how long it lasts."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ LONGEST_ASSERTION = 3600
 
 
 class Tokens:
-    """The tokens given out, each for one scope."""
+    """Hold the issued tokens, each for one scope."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._given: dict[str, tuple[str, float]] = {}
 
     def give(self, scope: str, lifetime: float) -> str:
-        """A new token that is good for ``lifetime`` seconds."""
+        """Return a new token that is valid for ``lifetime`` seconds."""
         token = uuid.uuid4().hex
         with self._lock:
             self._given[token] = (scope, time.monotonic() + lifetime)
         return token
 
     def scope(self, authorization: str) -> str | None:
-        """What an Authorization header allows; None if its token is unknown or has expired."""
+        """Return what an Authorization header allows; None if its token is unknown or has expired."""
         scheme, _, token = authorization.partition(" ")
         with self._lock:
             scope, ends = self._given.get(token, ("", 0.0))
         return scope if scheme.lower() == "bearer" and ends > time.monotonic() else None
 
     def expire(self) -> None:
-        """Ends every token given out so far."""
+        """End every token issued so far."""
         with self._lock:
             self._given.clear()
 
 
 def assertion_holds(form: dict[str, str], key: Any, client_id: str, audience: str, used: set[str]) -> bool:
-    """Whether a client assertion is as the vendor asks: signed, for this service, an hour at most, not used before."""
+    """Return whether a client assertion is valid: signed, for this service, at most an hour, not used before."""
     if key is None or form.get("client_assertion_type") != JWT_BEARER:
         return False
     try:

@@ -1,1 +1,1 @@
-"""HTTP: the client, access tokens, rate limits, pagination and the reading of response envelopes."""
+"""Speak HTTP with the API: client, access tokens, rate limit, pagination and response envelopes."""

@@ -1,4 +1,4 @@
-"""OAuth 2.0 client credentials, with a secret here or with a certificate (``certificate``), and their access tokens.
+"""Request OAuth 2.0 access tokens for client credentials: a secret here, or a certificate (``certificate``).
 
 Each scope has a token of its own, requested with exactly that scope: a missing permission does not affect the
 others. A token is shared by all threads and lives in memory only.
@@ -29,7 +29,7 @@ OAUTH_ERRORS = (
 
 
 class ClientCredential(Protocol):
-    """Credentials of the client: form fields for each token request."""
+    """Describe a client credential: form fields for each token request."""
 
     @property
     def expires_at(self) -> datetime | None:
@@ -45,7 +45,7 @@ class ClientCredential(Protocol):
 
 @dataclass(frozen=True)
 class Secret:
-    """A client id and its secret."""
+    """Hold a client id and its secret."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -66,7 +66,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Bearer(AuthBase):
-    """Puts one access token on a request; being an ``AuthBase`` keeps a machine's .netrc from replacing it."""
+    """Put an access token on a request. Being an ``AuthBase`` keeps a machine's .netrc from replacing it."""
 
     token: str = field(repr=False)
 
@@ -78,7 +78,7 @@ class Bearer(AuthBase):
 
 @dataclass
 class _Token:
-    """The access token of one scope."""
+    """Hold the access token of one scope."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     value: str | None = field(default=None, repr=False)
@@ -86,12 +86,12 @@ class _Token:
 
 
 class TokenCache:
-    """One access token per scope, shared by all threads and requested when it is needed."""
+    """Keep an access token per scope for all threads, and request it when it is needed."""
 
     def __init__(
         self, credential: ClientCredential, token_url: str, post: Callable[[str, Mapping[str, str]], requests.Response]
     ) -> None:
-        """``post(url, form)`` sends the form and returns the response, whatever its status."""
+        """Keep ``post(url, form)``, which sends the form and returns the response of any status."""
         self._credential, self._url, self._post = credential, token_url, post
         self._lock = threading.Lock()
         self._tokens: dict[str, _Token] = {}

@@ -1,4 +1,4 @@
-"""The body of a response: its JSON, the status that it tells, and what it says of an error."""
+"""Read the body of a response: its JSON, the status that it contains, and its error message."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def server_time(response: requests.Response) -> datetime | None:
 def parse_body(response: requests.Response) -> object:
     """Return the body; None if it is not JSON, or nested too deep.
 
-    It is UTF-8, whatever the header says, or else what the header says.
+    It is UTF-8 even if the header names another encoding; if it is not UTF-8, the header counts.
     """
     if is_too_deep(response.content):
         return None

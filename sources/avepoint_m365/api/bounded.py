@@ -1,4 +1,4 @@
-"""A bound on the size of a response, which requests does not have: it reads whatever a server sends into memory."""
+"""Bound the size of a response, since requests reads everything that a server sends into memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MEGABYTE = 1_000_000
 
 
 class BoundedBody:
-    """Reads a body on behalf of requests, and stops where it grows larger than allowed."""
+    """Read a body on behalf of requests, and stop where it grows larger than allowed."""
 
     def __init__(self, raw: Any, host: str, megabytes: int) -> None:
-        """``raw`` is the body as urllib3 gives it."""
+        """Keep ``raw``, the body as urllib3 gives it."""
         self._raw, self._host, self._megabytes = raw, host, megabytes
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Authentication with a certificate, which the vendor recommends.
+"""Authenticate with a certificate, which the vendor recommends.
 
 Imported only if a certificate is configured: its libraries take a tenth of a second to import.
 """
@@ -27,7 +27,7 @@ ASSERTION_LIFETIME = 600
 
 @dataclass(frozen=True)
 class Certificate:
-    """A client id and the certificate (with its private key) that the registration trusts."""
+    """Hold a client id and the certificate, with its private key, that the registration trusts."""
 
     client_id: str
     private_key: RSAPrivateKey = field(repr=False)

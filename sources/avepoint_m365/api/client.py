@@ -1,4 +1,4 @@
-"""The API as the rest of the source uses it: pages of jobs, one job, and other resources of the host."""
+"""Request pages of jobs, single jobs and other resources of one API host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from avepoint_m365.settings import JOBS_SCOPE
 
 
 class JobsClient:
-    """Requests jobs and other resources from one API host; safe to share between threads."""
+    """Request jobs and other resources from one API host. Safe to share between threads."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class JobsClient:
         stats: RequestStats | None = None,
         max_page_mb: int = MAX_PAGE_MB,
     ) -> None:
-        """``endpoint`` is the name of a generation, or auto."""
+        """Keep the endpoint: the name of a generation, or auto."""
         self.stats, self.concurrency = stats or RequestStats(), concurrency
         self.spelling = ParameterSpelling.camel
         """How parameters are spelled; a server that ignores one spelling may heed the other."""

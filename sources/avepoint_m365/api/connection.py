@@ -1,4 +1,4 @@
-"""From settings to a client: for the source, and for the checks of the configuration."""
+"""Connect settings with a client, for the source and for the checks of the configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ secrets only: a config.toml travels with a repository, and must not send its rea
 
 @dataclass(frozen=True)
 class Connection:
-    """A client, its URLs and its credentials."""
+    """Hold a client, its URLs and its credentials."""
 
     client: JobsClient
     urls: ServiceUrls

@@ -1,4 +1,4 @@
-"""The error for a status: the API's words, and the cure that a user needs."""
+"""Return the error for a status: the API's words, and the cure that a user needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of jobs, as the client returns it."""
+"""Define a page of jobs, as the client returns it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avepoint_m365.parse.raw import ParsedJobs, RawJobs, Unreadable, parse_raw
 
 @dataclass(frozen=True)
 class PageInfo:
-    """What a page says of itself, alike for all generations of the endpoint."""
+    """Describe a page without its jobs, in the same way for all generations of the endpoint."""
 
     rows: Sequence[str]
     """The ids of its jobs, in order."""
@@ -28,9 +28,9 @@ class PageInfo:
 
 @dataclass(frozen=True)
 class JobsPage:
-    """A page and its jobs, which are parsed when they are asked for.
+    """Hold a page and its jobs, which are parsed when they are asked for.
 
-    To parse the jobs of many pages in one go, which takes a fraction of the time, use ``parse_pages``.
+    Use ``parse_pages`` to parse the jobs of many pages together, in a fraction of the time.
     """
 
     page: PageInfo

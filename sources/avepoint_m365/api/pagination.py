@@ -1,4 +1,4 @@
-"""The order of pages: from one to the next, and when to stop. The vendor does not document the form of its links."""
+"""Order pages: find the next one, and decide when to stop. The vendor does not document the form of its links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_PAGES_AHEAD = 64
 
 
 def link_parameters(link: str | None) -> Params:
-    """Return the query of a nextLink, whatever its host and path; empty for an opaque link without a query."""
+    """Return the query of a nextLink of any host and path; empty for an opaque link without a query."""
     if not link:
         return {}
     try:
@@ -46,7 +46,7 @@ def _page_of(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
 
 @dataclass
 class Pager:
-    """Decides which pages to request next, and when to stop, for one set of filters.
+    """Decide which pages to request next, and when to stop, for one set of filters.
 
     It follows links while they lead to pages that were not requested yet. If there is no link, or it leads in a
     circle, it counts pages itself. Filters of the caller precede those of a link: a link never widens the question.

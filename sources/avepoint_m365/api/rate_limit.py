@@ -1,4 +1,4 @@
-"""A limit of requests per API host: after a 429 all workers wait, then fewer send at once, and slowly more again."""
+"""Limit requests per API host. After a 429 all workers wait, then fewer send at once, and slowly more again."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def limiter_of(host: str, concurrency: int) -> RateLimiter:
 
 
 class RateLimiter:
-    """Permits at most ``limit`` requests at once, and none while the API asks for a pause.
+    """Permit at most ``limit`` requests at once, and none while the API asks for a pause.
 
     Each pause halves the limit. ``RECOVERY`` times as many responses as the limit, without another pause, raise it by
     one.

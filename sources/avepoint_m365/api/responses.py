@@ -1,4 +1,4 @@
-"""What a response means: a page of jobs, or a failure, which HTTP or the body tells."""
+"""Interpret a response: a page of jobs, or a failure, which HTTP or the body reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JsonBody: TypeAlias = Mapping[str, object] | list[object] | None
 
 
 class PageContent(NamedTuple):
-    """A page and its jobs, which are not parsed yet."""
+    """Hold a page and its jobs, which are not parsed yet."""
 
     page: PageInfo
     rows: Sequence[object] = ()

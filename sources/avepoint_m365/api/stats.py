@@ -1,4 +1,4 @@
-"""What a client reports while it works: attempts, what it waits for; and the token that cancels it."""
+"""Count what a client does: attempts and waits. Define the token that cancels it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CancelToken(threading.Event):
 
 @dataclass(frozen=True)
 class Wait:
-    """A reason why requests wait, for a person to read."""
+    """Name a reason why requests wait, for a person to read."""
 
     reason: str
     """throttled, unreachable, or the status of an error such as 503."""
@@ -41,7 +41,7 @@ class Wait:
 
 
 class RequestStats:
-    """Counts attempts of requests, in all and of each thread; the transport reports each of them."""
+    """Count attempts of requests, in all and of each thread; the transport reports each of them."""
 
     def __init__(self) -> None:
         self._lock, self._local = threading.Lock(), threading.local()

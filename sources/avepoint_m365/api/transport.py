@@ -1,4 +1,4 @@
-"""HTTP to one API host: retries, rate limit, timeouts, proxies.
+"""Send HTTP requests to one API host: retries, rate limit, timeouts, proxies.
 
 GET to the API and POST to the token URL are the only requests. No redirect is followed, so that a token never reaches
 another host. TLS 1.2 with verification is the default of urllib3 2.
@@ -55,7 +55,7 @@ def _runtime(config: RuntimeConfiguration = dlt.config.value) -> RuntimeConfigur
 
 
 class Transport:
-    """Sends requests for all threads of a client."""
+    """Send requests for all threads of a client."""
 
     def __init__(self, base_url: str, concurrency: int, stats: RequestStats, max_page_mb: int = MAX_PAGE_MB) -> None:
         self.stats, self._max_page_mb = stats, max_page_mb
@@ -79,7 +79,7 @@ class Transport:
         self._sending = threading.local()
 
     def get(self, url: str, params: Mapping[str, str], auth: AuthBase) -> requests.Response:
-        """Return the response to a GET, whatever its status.
+        """Return the response of any status to a GET.
 
         Raises:
             UnreachableError: if none arrives.
@@ -87,7 +87,7 @@ class Transport:
         return self._send(url, lambda: self._request("GET", url, params=params, auth=auth))
 
     def post_form(self, url: str, data: Mapping[str, str]) -> requests.Response:
-        """Return the response to a POST of a form, whatever its status.
+        """Return the response of any status to a POST of a form.
 
         Raises:
             UnreachableError: if none arrives.

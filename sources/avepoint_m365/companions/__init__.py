@@ -1,4 +1,4 @@
-"""Companions of the jobs: licences, unusual activity, the backup schedule and the retention policy.
+"""Read the companions of the jobs: licences, unusual activity, the backup schedule and the retention policy.
 
 They say what should have run, where the jobs say what ran. Each needs a permission of its own, so each may be missing.
 """
@@ -46,7 +46,7 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
     attempts: list[Attempt] | None = None,
     versions: Versions | None = None,
 ) -> Iterator[DltResource]:
-    """Return the companion resources of one tenant; each asks at most once a UTC day, whatever its outcome.
+    """Return the companion resources of one tenant; each asks at most once a UTC day, even after a failure.
 
     A failure skips its resource only. It is appended to ``attempts`` and kept in the source state.
 
@@ -105,7 +105,7 @@ def _loads(context: Context, companions: int) -> DltResource:
 
 
 def _empty(filled: set[str], logged: bool, by_key_alone: bool) -> Iterator[DltResource]:
-    """Yield resources that only create the other tables, so that marts find them whatever is included."""
+    """Yield resources that only create the other tables, so that marts find them with any ``include``."""
     done = {*filled, SERVICE_TYPES.name, *([COMPANION_LOADS.name] if logged else [])}
     for table in TABLES:
         if table.name not in done:

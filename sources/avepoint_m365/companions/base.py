@@ -1,4 +1,4 @@
-"""What all companion resources share: asking once a day, unwrapping answers, and remembering what failed."""
+"""Share what all companion resources do: ask once a day, unwrap answers, and remember failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available"
 
 
 class CompanionClient(Protocol):
-    """Asks the API for one resource with a token of one scope."""
+    """Ask the API for one resource with a token of one scope."""
 
     def get(self, path: str, params: Mapping[str, str], scope: str) -> Any:
         """Return the body of the answer, None where there is no content."""
@@ -44,7 +44,7 @@ class CompanionClient(Protocol):
 
 @dataclass
 class Attempt:
-    """What became of one companion in one load."""
+    """Record how one companion ended in one load."""
 
     name: str
     status: str
@@ -61,7 +61,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class UnknownValue:
-    """A value of an answer that the vendor's reference does not name."""
+    """Record a value of an answer that the vendor's reference does not name."""
 
     rule: str
     problem: str
@@ -70,7 +70,7 @@ class UnknownValue:
 
 @dataclass(frozen=True)
 class Context:
-    """What the companions of one load go by; ``now`` is in UTC."""
+    """Hold the settings of one load of companions; ``now`` is in UTC."""
 
     client: CompanionClient
     tenant: str
@@ -89,7 +89,7 @@ class Context:
 
 @dataclass
 class Answers:
-    """The rows that one companion made of its answers, per table, and what was unusual in them."""
+    """Collect the rows that one companion made of its answers, per table, and the unusual values in them."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
     findings: list[UnknownValue] = field(default_factory=list)
@@ -118,7 +118,7 @@ class Answers:
 
 
 class Companion(ABC):
-    """One companion: what it asks, with which permission, and which rows it makes of an answer."""
+    """Describe one companion: its request, the permission it needs, and the rows it makes of an answer."""
 
     name: ClassVar[str]
     scope: ClassVar[str]
@@ -137,7 +137,7 @@ class Companion(ABC):
 
 @dataclass(frozen=True)
 class Ask:
-    """Asks the endpoints of one companion; the first generation where the host lacks the second."""
+    """Ask the endpoints of one companion; use the first generation if the host lacks the second."""
 
     context: Context
     companion: Companion

@@ -1,4 +1,4 @@
-"""Licence consumption: seats and storage, and since or until when the subscription is in policy."""
+"""Read licence consumption: seats and storage, and since or until when the subscription is in policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from avepoint_m365.companions.values import field, parse_any_time, parse_number,
 
 
 class Licenses(Companion):
-    """Reads licence consumption. Without a location the answer covers all locations."""
+    """Read licence consumption. Without a location the answer covers all locations."""
 
     name = "licenses"
     scope = PERMISSION + "subscriptionInfo.read.all"

@@ -1,4 +1,4 @@
-"""All companions, and which of them the key ``include`` asks for."""
+"""List all companions, and select those that the key ``include`` names."""
 
 from __future__ import annotations
 

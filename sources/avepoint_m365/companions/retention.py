@@ -1,4 +1,4 @@
-"""The retention policy: how long backups are kept, by default, per service, per container, and once unassigned."""
+"""Read the retention policy: how long backups are kept, by default, per service, per container, and once unassigned."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_SERVICE = Service(None, "", None)
 
 
 class Retention(Companion):
-    """Reads the retention policy, of the central location where none is given."""
+    """Read the retention policy; that of the central location if none is given."""
 
     name = "retention"
     scope = PERMISSION + "settings.read.all"
@@ -53,7 +53,7 @@ class Retention(Companion):
 
 
 class _Rows:
-    """Makes the rows of one location."""
+    """Make the rows of one location."""
 
     def __init__(self, tenant: str, location: str | None, answers: Answers) -> None:
         self._tenant, self._location, self._answers = tenant, location, answers

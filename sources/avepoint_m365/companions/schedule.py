@@ -1,4 +1,4 @@
-"""The backup schedule: how often each service is backed up, and at which times of the day."""
+"""Read the backup schedule: how often each service is backed up, and at which times of the day."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MINUTES_OF_DAY = 24 * 60
 
 
 class Schedule(Companion):
-    """Reads the backup frequency of active services; of the central location where none is given."""
+    """Read the backup frequency of active services; those of the central location if none is given."""
 
     name = "schedule"
     scope = PERMISSION + "settings.read.all"

@@ -1,4 +1,4 @@
-"""The tables of the companions: columns, keys, units, and where the vendor contradicts itself."""
+"""Define the tables of the companions: columns, keys, units, and where the vendor contradicts itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``serviceType`` of the companion endpoints: another enumeration than the ``objectType`` of jobs."""
+"""Define the ``serviceType`` of the companion endpoints, which differs from the ``objectType`` of jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from avepoint_m365.settings import ObjectType
 
 @dataclass(frozen=True)
 class Service:
-    """A service as the companions name it, with its counterpart among the object types, if it has one."""
+    """Describe a service as the companions name it, with its counterpart among the object types, if any."""
 
     service_type: int | None
     service: str

@@ -1,4 +1,4 @@
-"""Unusual activity: how many sites look attacked, per service and UTC day."""
+"""Read unusual activity: how many sites look attacked, per service and UTC day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_DAYS = 31
 
 
 class UnusualActivity(Companion):
-    """Reads unusual activity, a request per UTC day: an answer does not say which day a count belongs to."""
+    """Read unusual activity with a request per UTC day: an answer does not name the day of a count."""
 
     name = "unusual_activity"
     scope = PERMISSION + "unusualActivity.read.all"

@@ -1,4 +1,4 @@
-"""Values of the companion endpoints, in each form that the vendor's tables and samples show."""
+"""Parse values of the companion endpoints, in each form that the vendor's tables and samples show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNLIMITED = re.compile(r"\s*(unlimited|forever|indefinite(ly)?|never( expires?)
 
 
 def field(row: Mapping[str, Any], name: str) -> Any:
-    """Return a field of an answer, whatever the case of its name; None where it is missing."""
+    """Return a field of an answer by its name in any case; None if it is missing."""
     if name in row:
         return row[name]
     return next((value for key, value in row.items() if key.lower() == name.lower()), None)

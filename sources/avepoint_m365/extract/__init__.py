@@ -1,1 +1,1 @@
-"""Reading time windows completely, and proving it."""
+"""Read time windows completely, and prove it."""

@@ -1,4 +1,4 @@
-"""Reading a range of which most is unknown: each object type is listed once for the rows, rare job types for labels."""
+"""Read a range with mostly unknown jobs: list each object type for the rows, and rare job types for labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LABEL_PAGE_FACTOR = 2
 
 @dataclass
 class Bulk:
-    """The jobs of a range with their labels.
+    """Hold the jobs of a range with their labels.
 
     Attributes:
         whole: The listing of all object types; its rows were read only if the object types do not add up to it.
@@ -48,7 +48,7 @@ class Bulk:
 
 
 class BulkReader:
-    """Reads ranges of which most is unknown."""
+    """Read ranges with mostly unknown jobs."""
 
     def __init__(self, reader: ListingReader, limits: RangeLimits, split_job_types: bool) -> None:
         self._reader, self._limits, self._split = reader, limits, split_job_types

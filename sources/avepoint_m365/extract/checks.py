@@ -1,4 +1,4 @@
-"""Checks of a look against what the warehouse holds: another tenant, clocks, fields that vanished, values kept."""
+"""Check a look against the warehouse: another tenant, clocks, fields that vanished, values kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long ranges in chunks, each committed alone: where a chunk begins and ends, and what a gap means for later loads."""
+"""Cut long ranges into chunks, each committed alone, and say what a gap means for later loads."""
 
 from __future__ import annotations
 

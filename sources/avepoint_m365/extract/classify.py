@@ -1,4 +1,4 @@
-"""Classification: learning the location, object type and job type of jobs from the listings that return them.
+"""Classify jobs: learn their location, object type and job type from the listings that return them.
 
 A job carries none of the three. A wrong label is worse than none: a filter without effect labels nothing.
 """
@@ -24,7 +24,7 @@ FATAL = ("auth", "config", "internal")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One of the three labels, and the values that the API can be asked for.
+    """Describe one of the three labels, and the values that the API can be asked for.
 
     Attributes:
         name: The column: location, object_type or job_type.
@@ -63,7 +63,7 @@ JOB_TYPES = Dimension("job_type", tuple(JobType))
 
 @dataclass
 class Labels:
-    """What the listings of one dimension told.
+    """Hold what the listings of one dimension showed.
 
     Attributes:
         of: Job id to label.
@@ -83,7 +83,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of the jobs in a window beside the listings.
+    """Hold what is known of the jobs in a window beside the listings.
 
     Attributes:
         window: The window.
@@ -97,10 +97,10 @@ class Evidence:
 
 
 class Classifier:
-    """Asks for the values of a dimension until each job has a label."""
+    """Ask for the values of a dimension until each job has a label."""
 
     def __init__(self, reader: ListingReader, limits: RangeLimits, ignored: Iterable[str]) -> None:
-        """``ignored`` are filters that were seen to have no effect; they are not asked for."""
+        """Keep ``ignored``, the filters that were seen to have no effect; they are not asked for."""
         self._reader, self._limits, self._ignored = reader, limits, set(ignored)
 
     def classify(self, dimension: Dimension, unknown: AbstractSet[str], evidence: Evidence, wide: Evidence) -> Labels:
@@ -181,9 +181,10 @@ def apply_labels(
 def unfiltered(dimension: Dimension, sets: Mapping[Any, set[str]], evidence: Evidence) -> set[Any]:
     """Return the values whose filter had no effect.
 
-    A value was not filtered if its listing holds what several others, disjoint among themselves, hold together, or if
-    it holds the whole window and another value some of it. None was filtered if all that were asked for, two at least,
-    hold the whole window. The primary location is an alias: it may hold what the location holds that it stands for.
+    A value was not filtered if its listing holds what several others, disjoint among themselves, hold together. The
+    same is true if it holds the whole window and another value some of it. None was filtered if all that were asked
+    for, two at least, hold the whole window. The primary location is an alias: it may hold the jobs of the location
+    that it stands for.
     """
     filled = {value: ids for value, ids in sets.items() if ids}
     by_label: dict[str, set[str]] = {}
@@ -204,7 +205,7 @@ def unfiltered(dimension: Dimension, sets: Mapping[Any, set[str]], evidence: Evi
 
 
 def _overlapping(sets: Mapping[Any, set[str]]) -> list[Any]:
-    """Return the values that return jobs which another value returns as well, but for the alias of a location."""
+    """Return the values that return jobs which another value returns as well, except the alias of a location."""
     counts = Counter(job_id for value, ids in sets.items() if value != PRIMARY_LOCATION for job_id in ids)
     shared = {job_id for job_id, count in counts.items() if count > 1}
     return [value for value, ids in sets.items() if value != PRIMARY_LOCATION and shared & ids]

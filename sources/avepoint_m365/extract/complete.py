@@ -1,4 +1,4 @@
-"""Reading a selection completely from servers that limit how long a range or how deep a page may be."""
+"""Read a selection completely from servers that limit the length of a range or the depth of a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs of listings as one table, each job once."""
+"""Combine the jobs of listings in one table, each job once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def filter_ids(jobs: pa.Table, ids: Iterable[str]) -> pa.Table:
 
 
 def certainly_within(jobs: pa.Table, start: pa.Scalar, end: pa.Scalar) -> set[str]:
-    """Return ids of the jobs that lie in a range whatever the API compares with it.
+    """Return ids of the jobs that lie in a range by any time that the API may compare.
 
     Args:
         jobs: ``FRAME``.

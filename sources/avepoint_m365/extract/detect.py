@@ -1,4 +1,4 @@
-"""Detecting what is not documented: which times a range is compared with, and whether long ranges are cut."""
+"""Detect undocumented behaviour: which times a range is compared with, and whether long ranges are cut."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Extraction: one load of a tenant, from the window that is asked for to the rows that are new.
+"""Extract one load of a tenant, from the requested window to the rows that are new.
 
 An incremental load looks first: one listing of all jobs of the window. Jobs that the warehouse holds unchanged are
-neither asked for again nor written again. Only jobs that it does not know are classified. A range of which most is
-unknown is read in bulk instead, by object type.
+neither asked for again nor written again. Only jobs that it does not know are classified. If most of a range is
+unknown, it is read in bulk instead, by object type.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ Interval = tuple[datetime, datetime]
 
 
 class Extraction:
-    """Reads a tenant, chunk by chunk; each call of ``read`` is one chunk."""
+    """Read a tenant, chunk by chunk; each call of ``read`` is one chunk."""
 
     def __init__(
         self, client: JobsClient, options: ExtractOptions, progress: Progress, lookup: Lookup | None = None
     ) -> None:
-        """``lookup`` is what the warehouse holds; without one every job counts as unknown."""
+        """Keep ``lookup``, the access to the warehouse; without it every job counts as unknown."""
         self.options, self.lookup = options, lookup
         self._client, self._progress = client, progress
 
@@ -73,7 +73,7 @@ class Extraction:
 
 @dataclass
 class ChunkReader:
-    """One chunk that is being read."""
+    """Read one chunk."""
 
     client: JobsClient
     options: ExtractOptions
@@ -107,7 +107,7 @@ class ChunkReader:
         return self.options.since is not None or self.interval is not None or self.options.verify_since is not None
 
     def run(self) -> ChunkResult:
-        """Return what the window of this load brings."""
+        """Return the rows and findings of the window of this load."""
         if self.options.verify_since is not None:
             return self._verify(self.options.verify_since)
         window = window_plan.plan_window(self.options, self.state, self.interval)
@@ -137,7 +137,7 @@ class ChunkReader:
         return filter_ids(jobs, sorted(set(wanted).union(*named)))
 
     def _verify(self, since: datetime) -> ChunkResult:
-        """Return what a comparison of the whole history with the API's totals brings; the cursors stay."""
+        """Return the result of comparing the whole history with the API's totals; the cursors stay."""
         if self.lookup is None:
             raise ConfigurationError("Nothing to verify: the warehouse holds no job of the tenant. Load it first.")
         upkeep = verify_history(self, self.lookup, since)
@@ -185,7 +185,7 @@ class ChunkReader:
         return bool(cursor and cursor > self.options.until - checks.RETENTION) or not look.ids
 
     def _nothing(self, look: Look) -> ChunkResult:
-        """Return an outcome without rows, which leaves the state as it is."""
+        """Return a result without rows, which leaves the state unchanged."""
         empty = look.jobs.slice(0, 0)
         return ChunkResult(
             look.window, empty, self.state, listings=look.audited, findings=self.findings, complete=False

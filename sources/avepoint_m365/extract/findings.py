@@ -1,4 +1,4 @@
-"""What a load has to say although it loaded: jobs outside the lists, and filters without effect."""
+"""Report findings of a load that succeeded: jobs outside the lists, and filters without effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first page of a listing: which page number, page size and form of times the server accepts."""
+"""Request the first page of a listing: find the page number, page size and form of times that the server accepts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AskAll = Callable[[Sequence[Params]], list[JobsPage]]
 
 @dataclass
 class PagingBehavior:
-    """What the listings of one load learned about paging; shared between threads."""
+    """Hold what the listings of one load learned about paging; shared between threads."""
 
     page_size: int
     page_size_is_known: bool = False
@@ -40,7 +40,7 @@ class PagingBehavior:
 
 @dataclass
 class FirstPage:
-    """How the first page was obtained."""
+    """Describe how the first page was obtained."""
 
     answers: list[JobsPage]
     """The answer to continue from, and before it those that taught the size of pages."""

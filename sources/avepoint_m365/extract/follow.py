@@ -1,4 +1,4 @@
-"""Jobs in progress that a look no longer shows: they are asked for one by one before they are given up."""
+"""Follow jobs in progress that a look no longer shows: ask for each before it is given up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JobById = Callable[[str, str | None], JobsPage | None]
 
 @dataclass
 class Followed:
-    """The jobs that were asked for one by one.
+    """Hold the jobs that were asked for one by one.
 
     Attributes:
         listings: The listings that show them.

@@ -1,4 +1,4 @@
-"""What the warehouse holds already: the lookup that the pipeline gives the source, and the comparison with the API."""
+"""Compare jobs with the warehouse: the lookup that the pipeline gives the source, and the comparison."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ErrorRow = tuple[bool | None, str | None, str | None, int | None]
 
 @dataclass(frozen=True)
 class KnownJob:
-    """One job as the warehouse holds it. Times are UTC."""
+    """Describe one job as the warehouse holds it. Times are UTC."""
 
     id: str
     state: str | None
@@ -36,7 +36,7 @@ class KnownJob:
 
 @dataclass(frozen=True)
 class OpenJob:
-    """A job that the warehouse holds as in progress. Times are UTC."""
+    """Describe a job that the warehouse holds as in progress. Times are UTC."""
 
     id: str
     start_time: datetime | None
@@ -45,7 +45,7 @@ class OpenJob:
 
 
 class Lookup(Protocol):
-    """What the source asks the warehouse. A wrong or stale answer costs requests, never rows."""
+    """Answer the source's questions about the warehouse. A wrong or stale answer costs requests, never rows."""
 
     def is_empty(self) -> bool:
         """Return whether the warehouse holds no job of the tenant."""
@@ -78,7 +78,7 @@ class Lookup(Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """One row of ``job_changes``."""
+    """Describe one row of ``job_changes``."""
 
     id: str
     column: str
@@ -88,7 +88,7 @@ class Change:
 
 @dataclass
 class Comparison:
-    """The jobs of a listing beside those of the warehouse."""
+    """Hold the jobs of a listing beside those of the warehouse."""
 
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)

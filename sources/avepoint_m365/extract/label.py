@@ -1,4 +1,4 @@
-"""Which jobs of a look need a label, and the narrow windows in which they are classified."""
+"""Find the jobs of a look that need a label, and the narrow windows in which they are classified."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from avepoint_m365.parse.values import TIME
 
 @dataclass
 class Labelling:
-    """The labels of the jobs of one reading.
+    """Hold the labels of the jobs of one load.
 
     Attributes:
         of: Labels by job id: those that the warehouse knows, filled with what the listings told.
@@ -82,13 +82,13 @@ def dimensions(options: ExtractOptions) -> list[Dimension]:
 
 
 def add_bulk(labelling: Labelling, bulk: Bulk) -> None:
-    """Add the labels that the reading of a range told."""
+    """Add the labels that reading a range in bulk showed."""
     for name, labels in bulk.labels.items():
         labelling.add(name, labels)
 
 
 class Labeller:
-    """Classifies the jobs of a look that have no label yet."""
+    """Classify the jobs of a look that have no label yet."""
 
     def __init__(
         self, reader: ListingReader, limits: RangeLimits, ignored: Iterable[str], labelling: Labelling
@@ -187,7 +187,7 @@ def _start(job: Mapping[str, Any], window: Window) -> datetime:
 
 
 def _narrow(window: Window, jobs: list[Mapping[str, Any]]) -> Window:
-    """Return the shortest range that holds all of some jobs, whatever the API compares with it.
+    """Return the shortest range that holds all of some jobs by any time that the API may compare.
 
     It ends at a midnight: the API may compare no more than the day.
     """

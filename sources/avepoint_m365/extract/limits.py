@@ -1,4 +1,4 @@
-"""What the server accepts as a range: how long it may be, and how old its start."""
+"""Learn which ranges the server accepts: how long, and how old their start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DAYS = {"day": 1, "month": 28, "year": 365}
 
 @dataclass
 class RangeLimits:
-    """What the server accepts as a range; learned while a load reads.
+    """Hold the limits of ranges that the server accepts; learned while a load reads.
 
     Attributes:
         longest: The longest range that is answered in full; None if no limit is known.

@@ -1,4 +1,4 @@
-"""One listing: every job of a selection, page by page, and the proof that none is missing."""
+"""Read one listing: every job of a selection, page by page, and the proof that none is missing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _unique_now() -> datetime:
 
 @dataclass
 class Listing:
-    """The jobs of one selection, with what ``load_audit`` says of them. Times are UTC."""
+    """Hold the jobs of one selection, with their row of ``load_audit``. Times are UTC."""
 
     selection: Selection
     started_at: datetime = field(default_factory=_unique_now)
@@ -81,7 +81,7 @@ class Listing:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Add the time that the block takes to ``elapsed_seconds``."""
+        """Add the duration of the block to ``elapsed_seconds``."""
         began = time.monotonic()
         try:
             yield
@@ -91,14 +91,14 @@ class Listing:
 
 @dataclass
 class StartedListing:
-    """A listing whose first page was read."""
+    """Hold a listing whose first page was read."""
 
     listing: Listing
     pager: Pager
 
 
 class ListingReader:
-    """Reads listings; those of one load share what they learn about paging. Safe to use from several threads."""
+    """Read listings; those of one load share what they learn about paging. Safe to use from several threads."""
 
     def __init__(self, pool: RequestPool, paging: PagingBehavior) -> None:
         self.pool, self.paging = pool, paging
@@ -161,7 +161,7 @@ class ListingReader:
         self._take([answer], pager, listing)
 
     def _to_the_end(self, pager: Pager, listing: Listing) -> None:
-        """Page on, and over again while pages move or jobs are missing.
+        """Read all pages, and again while pages move or jobs are missing.
 
         A job inserted between two requests shows another one twice, which does no harm. A removed job hides another.
         Both show in a total that changes, a page that overlaps another, or a first page that differs when read again.
@@ -183,7 +183,7 @@ class ListingReader:
                 return
 
     def _read_on(self, pager: Pager, listing: Listing) -> bool:
-        """Page on from the first page; return whether pages moved meanwhile."""
+        """Read all pages after the first; return whether pages moved meanwhile."""
         first, totals, moved = set(pager.seen_ids), [listing.reported_total], False
         while requests := pager.next():
             seen = len(pager.seen_ids)

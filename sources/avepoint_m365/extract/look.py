@@ -1,4 +1,4 @@
-"""The look: one reading of all jobs in a window, and the doubts that an answer may raise."""
+"""Look at a window: read all its jobs once, and resolve the doubts that an answer may raise."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LONG_RANGE = timedelta(days=31)
 
 @dataclass
 class Look:
-    """What was read of a window.
+    """Hold what was read of a window.
 
     Attributes:
         window: The window, or its first chunk.
@@ -65,7 +65,7 @@ class Look:
 
 
 class Looker:
-    """Looks at windows."""
+    """Look at windows."""
 
     def __init__(self, client: JobsClient, reader: ListingReader, limits: RangeLimits, options: ExtractOptions) -> None:
         self._client, self._reader, self._limits, self._options = client, reader, limits, options

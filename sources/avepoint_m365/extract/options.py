@@ -1,4 +1,4 @@
-"""What all parts of one load go by, and the rows that a load hands over."""
+"""Define the settings that all parts of one load share, and the rows that a load hands over."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BACKFILL_TTL = timedelta(days=7)
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """The settings of one load. Times are UTC.
+    """Hold the settings of one load. Times are UTC.
 
     Attributes:
         tenant: Label of the rows.
@@ -102,7 +102,7 @@ def next_midnight(moment: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class SourceFinding:
-    """One row of ``load_check_failures``: what is wrong, with how many jobs, and the id of one of them."""
+    """Describe one row of ``load_check_failures``: a problem, its number of jobs, and the id of one of them."""
 
     rule: str
     problem: str
@@ -117,7 +117,7 @@ class SourceFinding:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """One row of ``reconciliations``. Times are UTC.
+    """Describe one row of ``reconciliations``. Times are UTC.
 
     Attributes:
         kind: load, daily, first_load or verify.
@@ -139,7 +139,7 @@ class Reconciliation:
 
 @dataclass(frozen=True)
 class JobLabels:
-    """What only the request knows of a job."""
+    """Hold the labels of a job, which only the request knows."""
 
     location: str | None = None
     object_type: str | None = None
@@ -157,7 +157,7 @@ NO_LABELS = JobLabels()
 
 @dataclass
 class ChunkResult:
-    """What one reading brought: the rows to write, and the state to keep once they are written.
+    """Hold the rows of a chunk, and the state to keep once they are written.
 
     Attributes:
         jobs: New and changed jobs (``FRAME``), each once.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def build_outcome(
     chunk: ChunkReader, look: Look, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, labelling: Labelling
 ) -> ChunkResult:
+    """Return the result of a chunk: the rows to write, its findings and the next state."""
     before = known_labels(comparison.known)
     relabelled = [job_id for job_id in comparison.unchanged if labelling.of.get(job_id, NO_LABELS) != before[job_id]]
     written = filter_ids(jobs, [*comparison.new, *comparison.changed, *relabelled])

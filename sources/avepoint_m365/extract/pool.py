@@ -1,4 +1,4 @@
-"""Requests side by side: one pool for the pages of all listings, and one for the listings themselves."""
+"""Send requests in parallel: one pool for the pages of all listings, and one for the listings themselves."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Ask = Callable[[Params], JobsPage]
 
 
 class RequestPool:
-    """Sends requests in parallel. Use it as a context manager.
+    """Send requests in parallel. Use it as a context manager.
 
     Pages and listings have threads of their own: a listing waits for its pages, and would block them in a shared pool.
-    The client's rate limiter bounds the requests in flight, whichever thread sends them.
+    The client's rate limiter bounds the requests in flight of all threads.
     """
 
     def __init__(self, ask: Ask, concurrency: int) -> None:
-        """``concurrency`` is how many requests may be in flight."""
+        """Keep ``concurrency``, the number of requests that may be in flight."""
         self._ask, self.concurrency = ask, concurrency
         self._pages = ThreadPoolExecutor(concurrency, thread_name_prefix="avepoint-page")
         self._listings = ThreadPoolExecutor(2 * concurrency, thread_name_prefix="avepoint-listing")

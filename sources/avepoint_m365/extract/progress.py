@@ -1,4 +1,4 @@
-"""How far a load is, for those who watch it."""
+"""Report the progress of a load to other threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """How far a load is; read it from any thread while the load works.
+    """Report the progress of a load; read it from any thread while the load works.
 
     Attributes:
         jobs: Jobs read so far.

@@ -1,4 +1,4 @@
-"""Reconciliation: the API's totals against what the warehouse holds, down to the days that differ."""
+"""Reconcile the API's totals with the warehouse, down to the days that differ."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CountJobs = Callable[[datetime, datetime], int | None]
 
 @dataclass
 class Reconciled:
-    """The result of a reconciliation.
+    """Hold the result of a reconciliation.
 
     Attributes:
         rows: For the table ``reconciliations``.
@@ -44,7 +44,7 @@ class Reconciled:
 
 
 class Reconciler:
-    """Compares periods, and reads those again that differ."""
+    """Compare periods, and read those again that differ."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Reconciler:
         location: str | None = None,
         object_types: Sequence[ObjectType] = (),
     ) -> None:
-        """``location`` and ``object_types`` are what is compared; all if None, or empty."""
+        """Keep ``location`` and ``object_types``, which are compared; all if None, or empty."""
         self._reader, self._limits, self._count_jobs, self._kind = reader, limits, count_jobs, kind
         self._location, self._object_types = location, tuple(object_types) or (None,)
 

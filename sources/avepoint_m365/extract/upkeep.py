@@ -1,4 +1,4 @@
-"""What a load does beside its look: it follows open jobs, reconciles, learns state words and detects API behaviour."""
+"""Do the work of a load beside its look: follow open jobs, reconcile, learn state words, detect API behaviour."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RANGE_FILTER_TTL = timedelta(days=7)
 
 @dataclass
 class Upkeep:
-    """What the look did not bring.
+    """Hold the results that are not in the look.
 
     Attributes:
         listings: Listings that may hold further jobs.

@@ -1,4 +1,4 @@
-"""What one listing asks for: a time range, and the filters beside it."""
+"""Define what one listing asks for: a time range, and the filters beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True)
 class Window:
-    """A time range in UTC, ends included.
+    """Describe a time range in UTC, ends included.
 
     Attributes:
         start: Where the range begins.
@@ -61,7 +61,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Selection:
-    """The filters of one listing; None leaves a filter out.
+    """Describe the filters of one listing; None leaves a filter out.
 
     "All" is never sent as 0: on some servers 0 selects nothing.
     """

@@ -1,4 +1,4 @@
-"""Which window a load asks for, and what it remembers for the next one."""
+"""Plan the window that a load asks for, and the state that it keeps for the next one."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def _continue(
 ) -> Window:
     """Return the window of a chunk after the first, of a range that begins at ``begin``.
 
-    If a range may hold only jobs that lie in it as a whole, one that continued past the end of the chunk before is in
-    neither. Then the chunk is asked for from ``max_open`` earlier.
+    If a range may hold only jobs that lie in it as a whole, a job across the border of two chunks is in neither. So the
+    chunk is asked for from ``max_open`` earlier.
     """
     window = options.window(reached, until)
     if not behavior.holds_contained_jobs_only:

@@ -1,4 +1,4 @@
-"""State words that are in no documentation: their code is learned by asking for jobs of each state."""
+"""Learn the code of undocumented state words by asking for jobs of each state."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""JSON of the API to Arrow columns."""
+"""Parse JSON of the API into Arrow columns."""

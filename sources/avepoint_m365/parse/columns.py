@@ -1,4 +1,4 @@
-"""Many values of one field to an Arrow array: in one go if all have the documented form, else one by one."""
+"""Parse many values of one field into an Arrow array: together if all have the documented form, else one by one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Report = Callable[[int, object], None]
 
 
 class FieldParser:
-    """The type of a field and its two ways of parsing.
+    """Hold the type of a field and its two ways of parsing.
 
     Arrow converts documented forms as a whole, which makes 100,000 jobs take 1 s instead of 4. Where it meets another
     form, each value is parsed by itself; one that cannot be becomes null and is reported.

@@ -1,4 +1,4 @@
-"""The depth of JSON, found before a parser descends into it."""
+"""Measure the depth of JSON before a parser descends into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of many jobs, each a list of values, and the table that they become: the common form of both parsers."""
+"""Build the table of jobs from a list of values per field: the common form of both parsers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = 120
 
 
 class Unreadable(NamedTuple):
-    """A value that could not be parsed."""
+    """Describe a value that could not be parsed."""
 
     job_id: str
     """Empty where the id itself could not."""
@@ -34,7 +34,7 @@ def show(value: object) -> str:
 
 @dataclass
 class JobFields:
-    """The fields of jobs under the names of the vendor's table; each list is as long as ``ids``."""
+    """Hold the fields of jobs under the names of the vendor's table; each list is as long as ``ids``."""
 
     ids: Values
     plain: Mapping[str, Values]

@@ -1,7 +1,7 @@
-"""Bodies in the documented form, from JSON straight into Arrow: the fast parser.
+"""Parse bodies in the documented form, from JSON straight into Arrow: the fast parser.
 
-100,000 jobs take 0.3 s of a processor that way, beside other threads, where Python's JSON and its dictionaries take
-0.9 s that no other thread can use. Any other form is left to the tolerant parser (``objects``).
+100,000 jobs need 0.3 s of a processor that way, and other threads run meanwhile. Python's JSON and its dictionaries
+need 0.9 s that no other thread can use. Any other form is left to the tolerant parser (``objects``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names of the API's fields: each under every name that the vendor documents, compared without regard to case.
+"""Find the API's fields under every name that the vendor documents, in any case.
 
 The vendor's table and samples differ, its OpenAPI differs from both, and its sibling products from all of them.
 """

@@ -1,4 +1,4 @@
-"""Jobs in any form, from Python's JSON: the tolerant parser, for pages that the fast one leaves alone."""
+"""Parse jobs in any form, from Python's JSON: the tolerant parser, for pages that the fast one leaves alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fields = dict[str, object]
 
 @dataclass
 class _Renamer:
-    """Gives objects the names of the vendor's table; each set of keys is looked at once."""
+    """Give objects the names of the vendor's table; inspect each set of keys once."""
 
     spellings: Mapping[str, tuple[str, ...]]
     _plans: dict[tuple[str, ...], dict[str, list[str]]] = field(default_factory=dict)
@@ -49,7 +49,7 @@ def _first(raw: Mapping[str, object], keys: Sequence[str]) -> object:
 
 @dataclass
 class ObjectParser:
-    """Collects the fields of one page's jobs."""
+    """Collect the fields of one page's jobs."""
 
     unreadable: list[Unreadable] = field(default_factory=list)
     names: set[str] = field(default_factory=set)

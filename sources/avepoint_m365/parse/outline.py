@@ -1,8 +1,7 @@
-"""A look at a page when it arrives: its ids and what stands around its jobs, without parsing the jobs.
+"""Outline a page when it arrives: find its ids and what surrounds its jobs, without parsing the jobs.
 
-Of 100,000 jobs on 200 pages, request threads search for 0.2 s of a processor and parse nothing; the jobs are parsed
-together in 0.5 s, where one page after the other took 0.9 s in those threads. If the form of a body leaves any doubt,
-the look gives up, and the page is parsed at once.
+For 100,000 jobs on 200 pages, request threads search for 0.2 s and parse nothing. The jobs are then parsed together in
+0.5 s; page by page it was 0.9 s in those threads. If the form of a body leaves any doubt, the page is parsed at once.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _AROUND = 65_536
 
 @dataclass(frozen=True)
 class Outline:
-    """What a body shows without parsing its jobs."""
+    """Hold what a body shows without parsing its jobs."""
 
     ids: list[str]
     around: Mapping[str, object]

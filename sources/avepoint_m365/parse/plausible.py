@@ -1,4 +1,4 @@
-"""Rules over whole rows: finishes that cannot be true, durations that are missing, and rows that repeat a job."""
+"""Apply rules to whole rows: impossible finishes, missing durations, and rows that repeat a job."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def _where(states: pa.Array, holds: Callable[[str | None], bool]) -> pa.Array:
 
 
 def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[int, object], None]) -> pa.Table:
-    """Return the jobs with null for each finish that cannot be one.
+    """Return the jobs with null for each impossible finish.
 
-    A job in progress has not finished, whatever placeholder stands there. In any other state a finish a day in the
-    future is impossible, and in an unknown state one a day before the start is. Of ended jobs it is reported: they have
-    a finish, which is missing then.
+    A job in progress has not finished, even if a placeholder says so. In any other state a finish a day in the future
+    is impossible, and in an unknown state one a day before the start is. It is reported for ended jobs, whose finish is
+    then missing.
     """
     state, start, finish = (jobs[name] for name in ("state", "start_time", "finish_time"))
     if finish.null_count == len(finish):
@@ -68,8 +68,10 @@ def fill_durations(jobs: pa.Table) -> pa.Table:
 
 
 def keep_newer_rows(jobs: pa.Table) -> pa.Table:
-    """Return each job of a page once: a state that ended before one in progress, then the later finish, then the later
-    row."""
+    """Return each job of a page once.
+
+    A state that ended wins over one in progress, then the later finish, then the later row.
+    """
     ids: Sequence[str] = jobs["id"].to_pylist()
     if len(set(ids)) == len(ids):
         return jobs

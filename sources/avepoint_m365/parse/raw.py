@@ -1,4 +1,4 @@
-"""The jobs of pages as they arrived, and their parsing: all together where their form is documented."""
+"""Keep the jobs of pages as they arrived, and parse them: all together if their form is documented."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class ParsedJobs:
-    """The jobs of one or more pages, and what could not be parsed."""
+    """Hold the jobs of one or more pages, and what could not be parsed."""
 
     jobs: pa.Table
     """``FRAME`` with ``SEEN_AT``."""
@@ -49,7 +49,7 @@ class ParsedJobs:
 
 @dataclass(frozen=True)
 class RawJobs:
-    """The jobs of a page: as Python's JSON read them, or still as JSON."""
+    """Hold the jobs of a page: as Python's JSON read them, or still as JSON."""
 
     rows: Sequence[object] = ()
     content: bytes = b""

@@ -1,4 +1,4 @@
-"""The words of job states that say if a job still runs, for rules that depend on it; the text itself stays unchanged.
+"""List the words of job states that say if a job still runs. The text itself stays unchanged.
 
 Words that the service learns later are not known here: they count as neither.
 """

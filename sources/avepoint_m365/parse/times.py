@@ -1,4 +1,4 @@
-"""What a time without a zone means, for all who read one."""
+"""Define the meaning of a time without a zone for all readers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC, which it is taken for where it has no zone.
+    """Return a time in UTC; without a zone it counts as UTC.
 
     Raises:
         OverflowError: where that lies outside the years 1 to 9999.

@@ -1,4 +1,4 @@
-"""The value of one field: each form that the API may send, and the type that it becomes."""
+"""Parse the value of one field: each form that the API may send, and the type that it becomes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SEEN_AT = "seen_at"
 
 
 class InvalidValueError(ValueError):
-    """A value in an unknown form."""
+    """Report a value in an unknown form."""
 
 
 def parse_time(value: object) -> datetime | None:
