@@ -1,5 +1,6 @@
-"""What people would use instead: a plain dlt rest_api source, and DuckDB reading the JSON from disk. And what dlt takes
-by itself, which is as fast as any source can be.
+"""Measure alternatives: a plain dlt rest_api source, and DuckDB reading the JSON from disk.
+
+They are compared with dlt loading ready tables, which is as fast as any source can be.
 
 Run as ``python benchmarks/alternatives.py NAME WHERE FOLDER``; WHERE is the simulator's line of JSON.
 """
@@ -74,7 +75,7 @@ def two_rows(folder: Path) -> None:
 
 
 def ready_tables(pages: Path) -> None:
-    """dlt merging the three tables of the jobs, read as Arrow tables from Parquet."""
+    """Merge with dlt the three tables of the jobs, read as Arrow tables from Parquet."""
     import dlt
     import pyarrow.parquet as pq
 

@@ -1,1 +1,1 @@
-"""The application: pipeline, command line and what comes with them."""
+"""Provide the application: pipeline, command line, orchestrators, health and reports."""

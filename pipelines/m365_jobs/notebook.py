@@ -1,4 +1,4 @@
-"""An analyst's notebook: the worked questions of docs/warehouse.md, ready to be changed.
+"""Show the worked questions of docs/warehouse.md in an analyst's notebook, ready to be changed.
 
 ``marimo edit`` on a copy of this file, with the folder of the warehouse as the working directory; README says how.
 """
@@ -19,7 +19,7 @@ def _():
     pipeline = warehouse.open_warehouse()
 
     def ask(sql):
-        """The rows of a query in DuckDB's dialect, with the bare names of tables and views, on any destination."""
+        """Return the rows of a query in DuckDB's dialect, with bare names of tables and views."""
         with open_scope(pipeline) as scope:
             return scope.rows(sql)
 

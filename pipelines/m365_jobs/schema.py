@@ -1,4 +1,4 @@
-"""Every table of the warehouse: the source's, and those in which loads record themselves."""
+"""List every table of the warehouse: the source's, and those in which loads record themselves."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Preview:
-    """Rows of a tenant by table, and until which name it keeps a section in the configuration."""
+    """Hold the rows of a tenant by table, and whether it has a section in the configuration."""
 
     rows: dict[str, int]
     has_section: bool

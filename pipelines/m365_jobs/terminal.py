@@ -1,4 +1,4 @@
-"""Lines for people on stderr, without the libraries that only a drawing needs."""
+"""Print lines for people on stderr, without the libraries that only a drawing needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts, times and numbers for people."""
+"""Format texts, times and numbers for people."""
 
 from __future__ import annotations
 

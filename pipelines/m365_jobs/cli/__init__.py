@@ -1,1 +1,1 @@
-"""The command line: what the user types and sees in the terminal."""
+"""Implement the command line: what the user types and sees in the terminal."""

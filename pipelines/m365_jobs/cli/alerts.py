@@ -1,4 +1,4 @@
-"""Commands about alerts: list them, acknowledge one, send again what did not arrive."""
+"""Define the commands about alerts: list them, acknowledge one, send again what did not arrive."""
 
 from __future__ import annotations
 

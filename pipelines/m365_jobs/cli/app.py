@@ -1,6 +1,6 @@
-"""The command line: which commands there are, and the life of a process.
+"""Define the command line: its commands, and the life of a process.
 
-A command's imports are in its function. Only the command that was asked for is built, so that each is there at once.
+Each command imports what it needs in its function. Only the requested command is built, which keeps start short.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def before_any_command(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """The jobs of AvePoint Cloud Backup for Microsoft 365, in your warehouse."""
+    """Load the jobs of AvePoint Cloud Backup for Microsoft 365 into your warehouse, and watch over them."""
 
 
 def make_app(only: str | None = None) -> typer.Typer:
-    """Return the application with all commands, or with a single one: typer takes a while to build each."""
+    """Return the application with all commands, or with a single one, since typer is slow to build each."""
     application = typer.Typer(
         name="m365-jobs",
         no_args_is_help=True,
@@ -74,7 +74,7 @@ app = make_app()
 
 
 def main() -> None:
-    """Entry point of ``m365-jobs`` and ``python -m m365_jobs``."""
+    """Run ``m365-jobs``, which is ``python -m m365_jobs`` as well."""
     lifetime.prepare_memory()
     lifetime.prepare_streams()
     lifetime.prepare_signals()

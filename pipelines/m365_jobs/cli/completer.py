@@ -1,4 +1,4 @@
-"""What the prompt of ``query`` offers while a statement is typed: tables, columns, and the words of SQL."""
+"""Complete statements at the prompt of ``query``: tables, columns, and the words of SQL."""
 
 from __future__ import annotations
 
@@ -38,20 +38,22 @@ LAST = re.compile(r'(?:"?(?P<owner>\w+)"?\.)?"?(?P<word>\w*)$')
 
 @dataclass(frozen=True)
 class Names:
-    """What can be asked for: the dataset, and its tables and views with their columns."""
+    """Hold the names to offer: the dataset, and its tables and views with their columns."""
 
     dataset: str
     columns: Mapping[str, Sequence[str]]
 
 
 def documented(dataset: str) -> Names:
-    """The tables and views that loads make."""
+    """Return the tables and views that loads make."""
     return Names(dataset, {one.name: [column.name for column in one.columns] for one in (*tables(), *views())})
 
 
 def held(reader: Reader) -> Names:
-    """What the dataset holds, on destinations whose catalog is read here; the documented tables on others, and where
-    nothing was loaded yet."""
+    """Return the names in the dataset if its catalog is read here.
+
+    On other destinations, and before the first load, return the documented tables.
+    """
     dataset = exp.to_table(reader.table("jobs"), dialect=reader.dialect).db
     found: dict[str, list[str]] = {}
     if reader.dialect in ("duckdb", "postgres"):
@@ -62,12 +64,12 @@ def held(reader: Reader) -> Names:
 
 @dataclass
 class Words(Completer):
-    """Completion by what stands before the cursor, and by the tables that the statement names anywhere."""
+    """Complete by the text before the cursor, and by the tables that the statement names anywhere."""
 
     names: Names
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """The words that fit, those that fit best first."""
+        """Yield the words that fit, the best first."""
         before = IN_WHOLE.sub(" ", document.text_before_cursor)
         if re.search(r"'|--|/\*", before):
             return  # inside of a string or a comment
@@ -101,7 +103,7 @@ class Words(Completer):
         yield from ((one, "SQL") for one in KEYWORDS)
 
     def _used(self, statement: str) -> dict[str, str]:
-        """Names and aliases of the tables in a statement, in lower case, to their names."""
+        """Return the names and aliases of the tables in a statement, in lower case, with their tables."""
         one_of = "|".join(re.escape(name) for name in sorted(self.names.columns, key=len, reverse=True))
         mentioned = rf'(?:\bFROM|\bJOIN|,)\s+(?:\w+\.)?"?({one_of})"?\b(?:\s+(?:AS\s+)?(\w+))?'
         used = {}
@@ -126,5 +128,5 @@ class Words(Completer):
 
 
 def _fits(name: str, word: str) -> bool:
-    """Whether a name goes on as typed; those of dlt's own, which begin with a line, only if that is typed."""
+    """Return whether a name continues the typed text. Names of dlt, which begin with a line, need a typed line."""
     return name.lower().startswith(word.lower()) and (not name.startswith("_") or word.startswith("_"))

@@ -1,4 +1,4 @@
-"""The demo: a simulated tenant, a first load, a night later what is new, and what the warehouse then says."""
+"""Run the demo: a simulated tenant, a first load, the news of a night, and the state of the warehouse."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DENIED = JobError("Access denied. The app profile lacks a permission for this si
 
 
 def run_demo(jobs: int) -> Simulator:
-    """Loads twice from a simulator on loopback; the simulator, stopped, still knows what it held."""
+    """Load twice from a simulator on loopback; return the stopped simulator, which still knows its jobs."""
     file = warehouse.default_file()
     _make_room(file)
     evening = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - NIGHT
@@ -58,7 +58,7 @@ def run_demo(jobs: int) -> Simulator:
 
 
 def _make_trouble(world: World, evening: datetime) -> None:
-    """Have one service fail, one miss its backups and one run long, so that the first screen has something to show."""
+    """Make one service fail, one miss its backups and one run long, so that the first screen shows something."""
     for job in world.all():
         if job.job_type != JobType.backup or job.finish is None or job.finish < evening - timedelta(hours=30):
             continue
@@ -76,7 +76,7 @@ def _make_trouble(world: World, evening: datetime) -> None:
 
 
 def _make_room(file: Path) -> None:
-    """Removes the warehouse of an earlier demo; refuses to touch any other."""
+    """Remove the warehouse of an earlier demo; refuse to touch any other."""
     if not file.exists():
         return
     with duckdb.connect(str(file), read_only=True) as connection:

@@ -1,4 +1,4 @@
-"""Command ``init``: ask for the settings, write them, and check them."""
+"""Define the command ``init``: ask for the settings, write them, and check them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that write: load, demo, copy, schedule."""
+"""Define the commands that write: load, verify, demo, copy, schedule."""
 
 from __future__ import annotations
 

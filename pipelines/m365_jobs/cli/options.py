@@ -1,4 +1,4 @@
-"""Options that commands share, and the way a failure reaches the terminal."""
+"""Define options that commands share, and print failures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import typer
 
 
 class Format(StrEnum):
-    """How rows are printed."""
+    """List the forms of printed rows."""
 
     table = "table"
     json = "json"
 
 
 class RowFormat(StrEnum):
-    """How the rows of a query are printed."""
+    """List the forms of the rows of a query."""
 
     table = "table"
     csv = "csv"
@@ -29,7 +29,7 @@ class RowFormat(StrEnum):
 
 
 class Scheduler(StrEnum):
-    """What can run loads by the clock."""
+    """List the programs that can run loads by the clock."""
 
     systemd = "systemd"
     cron = "cron"
@@ -38,6 +38,7 @@ class Scheduler(StrEnum):
 
 
 def parse_time_option(option: str, text: str | None) -> datetime | None:
+    """Return the value of an option as a time; None if it is unset."""
     from avepoint_m365.config import parse_moment
 
     return None if text is None else parse_moment(option, text)

@@ -1,4 +1,4 @@
-"""What a person sees of a load: progress while it works, a summary at its end. All of it goes to stderr."""
+"""Show a load to a person: progress while it works, a summary at its end. All of it is written to stderr."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PLAIN_INTERVAL = 5.0
 
 
 def progress_of_one(progress: Progress) -> str:
-    """How far a load is, in one line."""
+    """Return the progress of a load in one line."""
     return f"{'Reading' if progress.reading else 'Writing'}: {_traffic([progress])}"
 
 
 def progress_of_many(group: Group) -> str:
-    """How far the loads of several tenants are, in one line."""
+    """Return the progress of the loads of several tenants in one line."""
     if len(group.progress) == 1:
         return progress_of_one(*group.progress.values())
     return f"{len(group.outcomes)}/{len(group.progress)} tenants, {_traffic(group.progress.values())}"
@@ -44,7 +44,7 @@ def _traffic(loads: Iterable[Progress]) -> str:
 
 @contextmanager
 def watch(line: Callable[[], str]) -> Iterator[None]:
-    """Shows ``line`` and the time until the block ends: in place on a terminal, as plain lines elsewhere."""
+    """Show ``line`` and the elapsed time until the block ends: in place on a terminal, as plain lines elsewhere."""
     console = Console(stderr=True, soft_wrap=True)
     began, stop = time.monotonic(), threading.Event()
 
@@ -70,8 +70,10 @@ def watch(line: Callable[[], str]) -> Iterator[None]:
 
 
 def report_many(group: Group) -> None:
-    """What the loads of several tenants did: a line for each that is not fine, and one for all. Where there is but one
-    tenant it is the summary of its load, or what it failed of."""
+    """Print the results of several tenants: a line for each that is not fine, and one for all.
+
+    For a single tenant, print the summary of its load, or the cause of its failure.
+    """
     outcomes = sorted(group.outcomes, key=lambda one: one.tenant)
     if len(outcomes) == 1:
         (one,) = outcomes
@@ -103,7 +105,7 @@ def _short(text: str) -> str:
 
 
 def report_load(summary: Summary) -> None:
-    """The summary of a load."""
+    """Print the summary of a load."""
     jobs = summary.new + summary.changed + summary.unchanged
     say(
         f"Read {jobs:,} jobs in {summary.requests:,} requests and {summary.seconds:.1f} s: "

@@ -1,4 +1,4 @@
-"""Commands that read: status, health, check, query, report, dashboard."""
+"""Define the commands that read: status, health, check, query, report, dashboard."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def status(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Cursors, last loads, completeness, open jobs and rows."""
+    """Show cursors, last loads, completeness, open jobs and rows: m365-jobs status --tenant contoso."""
     with failures(verbose):
         from m365_jobs.health.status import read_status, status_tables
         from m365_jobs.terminal import say
@@ -67,7 +67,7 @@ def health(
     strict: Strict = False,
     verbose: Verbose = False,
 ) -> None:
-    """Is everything protected? Exits 4 where it is not, or where that cannot be said."""
+    """Evaluate protection: m365-jobs health --notify. Exits 4 if something is unprotected, or if that is unknown."""
     with failures(verbose):
         check_settings(strict=strict)
         from m365_jobs.health import output

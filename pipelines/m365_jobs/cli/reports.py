@@ -1,4 +1,4 @@
-"""Commands that show the warehouse to people: the report and the dashboard."""
+"""Define the commands that show the warehouse to people: the report and the dashboard."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from m365_jobs.cli.options import Dataset, Destination, OnlyTenants, Verbose, Wa
 
 
 class Paper(StrEnum):
-    """The paper size of a PDF."""
+    """List the paper sizes of a PDF."""
 
     a4 = "A4"
     letter = "letter"
 
 
 class ReportFormat(StrEnum):
-    """The form of the files that --each-tenant writes."""
+    """List the forms of the files that --each-tenant writes."""
 
     html = "html"
     pdf = "pdf"

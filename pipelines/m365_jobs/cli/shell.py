@@ -1,4 +1,4 @@
-"""The prompt of ``query``: statements typed one after the other, each run and refused as one given as an argument."""
+"""Run the prompt of ``query``: statements typed one after the other, checked like the argument of the command."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Tell = Callable[[BaseException], object]
 
 
 def run_prompt(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
-    """Asks for statements until the user leaves. ``show`` prints an answer, ``tell`` says what went wrong with one.
+    """Ask for statements until the user leaves. ``show`` prints an answer, ``tell`` prints a failure.
 
-    The warehouse is open only while a statement runs: a load need not wait for a prompt that somebody left open.
+    The warehouse is open only while a statement runs, so a load does not wait for an open prompt.
     """
     say(f"SQL on {warehouse.address_of(pipeline)}, read-only. A statement ends with ; and may span lines.")
     say("Tab completes, the arrow keys bring back earlier ones. Ctrl+C empties the line, Ctrl+D leaves.")
@@ -91,7 +91,7 @@ def _session(sql_dialect: str, words: Words, history: History) -> PromptSession[
 
 
 def is_whole(text: str, sql_dialect: str) -> bool:
-    """Whether nothing more is to be typed: a statement with its semicolon, nothing at all, or a word that leaves."""
+    """Return whether a statement is finished: it has its semicolon, is empty, or is a word that leaves."""
     if not text.strip() or _is_leaving(text):
         return True
     try:
@@ -106,7 +106,7 @@ def _is_leaving(text: str) -> bool:
 
 
 def _history(folder: Path) -> History:
-    """Statements of earlier runs, in a file that is its owner's; of this run only where none can be written."""
+    """Return statements of earlier runs from a private file; only of this run if it cannot be written."""
     file = folder / f"{warehouse.PIPELINE}.query_history"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def _history(folder: Path) -> History:
 
 
 def _let_queries_be_stopped(pipeline: warehouse.Target) -> None:
-    """psycopg2 waits for the server where no Ctrl+C reaches it, unless it is told how to wait."""
+    """Make psycopg2 wait in a way that Ctrl+C interrupts."""
     if dialect(pipeline) == "postgres":
         try:
             from psycopg2 import extensions, extras

@@ -1,4 +1,4 @@
-"""Answers to queries, written as a table for people or as CSV or JSON for programs, as they come."""
+"""Write answers to queries as a table for people, or as CSV or JSON for programs, as rows arrive."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ AS_IT_IS = frozenset({str, int, type(None)})
 
 
 def write_csv(answer: QueryResult, out: TextIO) -> None:
-    """A line of names, then one for each row (RFC 4180, lines end in a line feed). Null is nothing, times are ISO
-    8601, true and false are words, lists and structures are JSON."""
+    """Write a line of names, then one for each row (RFC 4180, lines end in a line feed).
+
+    Null is an empty field, times are ISO 8601, true and false are words, lists and structures are JSON.
+    """
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(answer.columns)
     for rows in answer.batches:
@@ -42,7 +44,7 @@ def _csv(value: Any) -> Any:
 
 
 def write_json(answer: QueryResult, out: TextIO) -> None:
-    """A list with an object for each row, one to a line. Times are ISO 8601."""
+    """Write a list with an object for each row, one to a line. Times are ISO 8601."""
     names = _unique(answer.columns)
     out.write("[")
     separator = "\n"
@@ -54,9 +56,9 @@ def write_json(answer: QueryResult, out: TextIO) -> None:
 
 
 def write_table(answer: QueryResult, out: TextIO, width: int | None) -> bool:
-    """Columns side by side where ``width`` (in characters; None: any) allows, else each row as a list of its values.
+    """Write columns side by side if ``width`` allows, else each row as a list of its values.
 
-    Ends after ``SHOWN`` rows; whether more were left.
+    ``width`` is in characters; None means any. It ends after ``SHOWN`` rows and returns whether more were left.
     """
     found = chain.from_iterable(answer.batches)
     rows = list(islice(found, SHOWN))
@@ -93,7 +95,7 @@ def _records(names: Sequence[str], rows: list[list[str]]) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    """A value in one line, fractions to six digits; what a terminal would take for a command is left out."""
+    """Return a value in one line, fractions to six digits, without characters that control a terminal."""
     value = float(value) if isinstance(value, Decimal) else value
     if isinstance(value, float) and abs(value) < 1e6:
         return format(value, ".6g")
@@ -105,7 +107,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """Return a value as JSON has it."""
     if type(value) in AS_IT_IS:
         return value
     if isinstance(value, Decimal):
@@ -122,7 +124,7 @@ def _plain(value: Any) -> Any:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Names that an object can have side by side: the second id is id_2."""
+    """Return names that an object can have side by side: the second id is id_2."""
     found: list[str] = []
     for name in names:
         number, free = 1, name

@@ -1,4 +1,4 @@
-"""Commands ``tenant rename`` and ``tenant remove``: a preview, then the change with --yes."""
+"""Define the commands ``tenant rename`` and ``tenant remove``: a preview, then the change with --yes."""
 
 from __future__ import annotations
 

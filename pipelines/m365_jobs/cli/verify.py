@@ -1,4 +1,4 @@
-"""The command ``verify``: the history of the warehouse beside the API's totals."""
+"""Run the command ``verify``: compare the history of the warehouse with the API's totals."""
 
 from __future__ import annotations
 

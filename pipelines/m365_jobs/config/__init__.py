@@ -1,1 +1,1 @@
-"""Configuration of tenants, protection and credentials."""
+"""Read the configuration of tenants, protection and credentials."""

@@ -24,7 +24,7 @@ _VARIABLES = CHANNELS.replace(".", "__").upper() + "__"
 
 @dataclass(frozen=True)
 class AlertRules:
-    """When an alert opens. Both conditions must hold."""
+    """Hold when an alert opens. Both conditions must hold."""
 
     after_runs: int = 1
     """Evaluations in a row that must have the finding."""

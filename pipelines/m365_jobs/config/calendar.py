@@ -1,4 +1,4 @@
-"""Time zone and backup window of a tenant: what a day and last night mean in charts, calendar and reports."""
+"""Read time zone and backup window of a tenant: what a day and last night mean in charts, calendar and reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class BackupWindow:
-    """The hours of a day in which backups start, such as 22:00-06:00, in the tenant's time zone."""
+    """Describe the hours of a day in which backups start, such as 22:00-06:00, in the tenant's time zone."""
 
     start: time
     end: time
@@ -29,7 +29,7 @@ class BackupWindow:
         return f"{self.start:%H:%M}–{self.end:%H:%M}"
 
     def last(self, until: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
-        """Return the last window of which at least half has passed at ``until``, in UTC.
+        """Return the last window that is at least half over at ``until``, in UTC.
 
         A load in the last hours of a window shows that window; a load in its first hours shows the night before.
         """
@@ -46,7 +46,7 @@ class BackupWindow:
 
 @dataclass(frozen=True)
 class TenantCalendar:
-    """What a day and last night mean for a tenant."""
+    """Hold what a day and last night mean for a tenant."""
 
     zone: tzinfo = UTC
     window: BackupWindow | None = None

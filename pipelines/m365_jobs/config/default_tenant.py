@@ -1,4 +1,4 @@
-"""The tenant of a configuration without sections for tenants."""
+"""Name the tenant of a configuration without sections for tenants."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Configuration as operating systems hand it over: variables with stray signs, files saved by Windows.
+"""Clean the configuration that operating systems pass on: variables with stray signs, files saved by Windows.
 
-Call ``clean`` before dlt reads its configuration. It uses nothing of dlt, which takes half a second to import.
+Call ``clean`` before dlt reads its configuration. It imports nothing of dlt, whose import lasts half a second.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def strip_variables(notify: Notify) -> None:
 
 
 def convert_files(notify: Notify) -> None:
-    """Have dlt read copies in UTF-8 of configuration files with a byte-order mark, or in UTF-16.
+    """Make dlt read copies in UTF-8 of configuration files with a byte-order mark, or in UTF-16.
 
     The copies lie in a folder of this user alone, and only until dlt has read them.
     """

@@ -1,4 +1,4 @@
-"""Settings of protection: which services must be protected, and how old a backup and the data may be."""
+"""Read the settings of protection: which services must be protected, and how old a backup and the data may be."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOLERATED_FAILED_RATIO = 0.05
 
 @dataclass(frozen=True)
 class Services:
-    """Object types that are evaluated even without a job, and those that are left out."""
+    """Hold object types that are evaluated even without a job, and those that are left out."""
 
     expected: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
@@ -27,7 +27,7 @@ class Services:
 
 @dataclass(frozen=True)
 class Protection:
-    """Rules of ``protection_status``. The defaults are those of the configuration."""
+    """Hold the rules of ``protection_status``. The defaults are those of the configuration."""
 
     services: Services = Services()
     of_tenant: Mapping[str, Services] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Credentials that several tenant labels share: each job would be loaded once for each label."""
+"""Find credentials that several tenant labels share: each job would be loaded once for each label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tenants of a managed service provider: sections of the configuration, each inheriting the keys that it lacks."""
+"""Read tenants of a managed service provider: sections of the configuration that inherit the keys they lack."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (str, list, bool, 
 
 
 def _type(annotation: str) -> type:
-    """Return the type of a configuration key by its annotation; object for one that takes several."""
+    """Return the type of a configuration key by its annotation; object for one that allows several."""
     return _TYPES.get(annotation.split(" | ")[0].partition("[")[0], object)
 
 
@@ -56,7 +56,7 @@ _VARIABLES = TENANTS.replace(".", "__").upper() + "__"
 
 
 class SourceSettings(TypedDict, total=False):
-    """Settings of the source for one tenant, as keyword arguments of ``avepoint_m365``."""
+    """Hold settings of the source for one tenant, as keyword arguments of ``avepoint_m365``."""
 
     tenant: str
     credentials: AvePointCredentials
@@ -84,7 +84,7 @@ class SourceSettings(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Tenant:
-    """A tenant, with a section of its own or, like the one that the configuration names, without."""
+    """Name a tenant, with a section of its own or, like the one that the configuration names, without."""
 
     name: str
     has_section: bool = False
@@ -143,7 +143,7 @@ def refuse_white_space(label: str, key: str) -> None:
 
 
 def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
-    """The tenants of ``--tenant NAME`` or ``--all-tenants``; without either the one that the section itself names.
+    """Return the tenants of ``--tenant NAME`` or ``--all-tenants``; without either, the one that the section names.
 
     Raises:
         UsageError: for a name that is not configured, where none is, or where one has to be named.
@@ -167,21 +167,21 @@ def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
 
 
 def only_sections() -> bool:
-    """Whether there are tenants with sections of their own, and no credentials for anybody else."""
+    """Return whether tenants have sections of their own and no shared credentials exist."""
     return bool(configured()) and not _shared_credentials().client_id
 
 
 @with_config(sections=("sources", "avepoint_m365"))
 def _shared_credentials(credentials: AvePointCredentials = dlt.secrets.value) -> AvePointCredentials:
-    """Those of the section above the tenants'."""
+    """Return the credentials of the section above the tenants'."""
     return credentials
 
 
 def configured() -> list[str]:
-    """The names of all tenants that the configuration has a section for, in alphabetical order.
+    """Return the names of all tenants that have a section, in alphabetical order.
 
-    In the environment, where case and most signs are lost, a name is that of a section in a file if there is such a
-    one; else what stands between SOURCES__AVEPOINT_M365__TENANTS__ and the next two underscores, in lower case.
+    The environment loses case and most signs. There a name is that of a section in a file if one matches. Otherwise it
+    is the text between SOURCES__AVEPOINT_M365__TENANTS__ and the next two underscores, in lower case.
     """
     names: set[str] = set()
     for provider in dlt.config.config_providers:
@@ -196,13 +196,14 @@ def configured() -> list[str]:
 
 
 def _variables(prefix: str) -> Iterator[str]:
-    """The variables of the environment that begin with ``prefix``, without it."""
+    """Return the variables of the environment that begin with ``prefix``, without it."""
     return (key.removeprefix(prefix) for key in os.environ if key.startswith(prefix))
 
 
 def setting(tenant: str, key: str, kind: Any, *inner: str, secret: bool = False) -> Any:
-    """What the section of a tenant, or a part of it (``inner``), says of a key; None where it does not. Secrets are
-    not taken from config.toml.
+    """Return the value of a key in the section of a tenant, or in a part of it (``inner``); None if it has none.
+
+    Secrets are not read from config.toml.
 
     dlt.config.get would take the dots in a name such as contoso.onmicrosoft.com for those between sections.
     """
@@ -226,7 +227,7 @@ def as_text(value: Any) -> Any:
 
 
 def _credentials(tenant: str) -> AvePointCredentials | None:
-    """Those in the section of a tenant, key by key or as one text of JSON; None where it has none."""
+    """Return the credentials in the section of a tenant, key by key or as one text of JSON; None if it has none."""
     try:
         whole = setting(tenant, "credentials", dict, secret=True) or {}
     except ConfigValueCannotBeCoercedException:

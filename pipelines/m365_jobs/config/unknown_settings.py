@@ -1,4 +1,4 @@
-"""Unknown keys in the section of this program, most of them misspelt."""
+"""Find unknown keys in the section of this program, most of them misspelt."""
 
 from __future__ import annotations
 

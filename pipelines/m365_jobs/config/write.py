@@ -31,7 +31,7 @@ COMMENTS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``init`` writes: the values of ``sources.avepoint_m365``, and its credentials."""
+    """Hold what ``init`` writes: the values of ``sources.avepoint_m365``, and its credentials."""
 
     source: Mapping[str, Any]
     credentials: Mapping[str, str]

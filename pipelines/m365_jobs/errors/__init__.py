@@ -1,1 +1,1 @@
-"""Errors as one readable paragraph with the cure."""
+"""Turn errors into one readable paragraph with the cure."""

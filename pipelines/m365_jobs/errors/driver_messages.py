@@ -1,4 +1,4 @@
-"""What a destination's refusal means, and its cure, from the words of many drivers."""
+"""Explain a destination's refusal and its cure, from the words of many drivers."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ CURES = (
 
 
 def of_driver(error: BaseException) -> bool:
-    """Whether an error comes from the driver of a database."""
+    """Return whether an error comes from the driver of a database."""
     return type(error).__module__.partition(".")[0] in DRIVERS
 
 
@@ -139,7 +139,7 @@ def in_use(error: BaseException) -> bool:
 
 
 def explain_driver_message(words: str) -> str:
-    """One paragraph on a destination's refusal: what it means, the driver's own words, the cure."""
+    """Return one paragraph on a destination's refusal: its meaning, the driver's own words, the cure."""
     # PostgreSQL shows where in the statement, which is none of the user's; delta-rs paints in colours, and adds its
     # calls where RUST_BACKTRACE is set.
     words = re.sub(r"\x1b\[\d*m|\s*LINE \d+: .*|\s+0: \S+.*\s1: .*", "", words)

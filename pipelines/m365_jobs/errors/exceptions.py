@@ -1,4 +1,4 @@
-"""The errors that this program raises itself, and the exit codes of the command line.
+"""Define the errors that this program raises itself, and the exit codes of the command line.
 
 Exception
 ├── UsageError          exit 2: the command line or the configuration cannot work as given
@@ -17,19 +17,19 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 class UsageError(Exception):
-    """The command line or the configuration cannot work as given."""
+    """Report that the command line or the configuration cannot work as given."""
 
 
 class WarehouseError(Exception):
-    """The warehouse cannot be used: missing, locked by another program, or not ours."""
+    """Report that the warehouse cannot be used: missing, locked by another program, or not ours."""
 
 
 class NotificationError(Exception):
-    """A message could not be delivered."""
+    """Report that a message could not be delivered."""
 
 
 class QueryError(Exception):
-    """A query of the user that is refused, or that the destination cannot run."""
+    """Report a query of the user that is refused, or that the destination cannot run."""
 
     def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""From whatever went wrong to one readable paragraph, a kind for ``load_runs`` and an exit code."""
+"""Turn any error into one readable paragraph, a kind for ``load_runs`` and an exit code."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Failure:
-    """What is said of a failure, and where."""
+    """Hold the explanation of a failure."""
 
     kind: str
     """As in ``load_runs.error_kind``, or query."""
@@ -169,7 +169,7 @@ def _failed(kind: str, text: Callable[[Any], str] = str) -> Callable[[Any], Fail
 
 
 def _is_of_dlt(error: OSError) -> bool:
-    """Whether what this machine refused has to do with dlt's folder: a destination's files lie elsewhere."""
+    """Return whether an error of this machine concerns dlt's folder; a destination's files lie elsewhere."""
     return bool(error.filename) and Path(str(error.filename)).is_relative_to(get_dlt_pipelines_dir())
 
 
@@ -190,7 +190,7 @@ def _contract(error: DataValidationError) -> str:
 
 
 def _inner(error: BaseException) -> BaseException | None:
-    """The refusal that an error of dlt's is made from; none where it is one itself."""
+    """Return the destination's refusal that an error of dlt wraps; None if it wraps none."""
     if isinstance(error, LoadClientJobException):
         return error.client_exception
     if isinstance(error, DestinationConnectionError):

@@ -1,1 +1,1 @@
-"""Health, status and preflight checks, and where their results are sent."""
+"""Evaluate health, status and preflight checks, and send their results."""

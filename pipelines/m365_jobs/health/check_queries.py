@@ -1,4 +1,4 @@
-"""SQL of the health checks, in DuckDB's dialect, on the bare names of tables and views of a ``Scope``."""
+"""Define the SQL of the health checks, in DuckDB's dialect, on the bare names of tables and views."""
 
 from __future__ import annotations
 

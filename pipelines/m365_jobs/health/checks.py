@@ -1,4 +1,4 @@
-"""Health checks: one list of everything that can be wrong, the most severe first."""
+"""List everything that can be wrong, the most severe first."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ STALE, NOTHING, FAILED_LOAD, CREDENTIALS = "stale", "nothing_to_judge", "failed_
 
 @dataclass(frozen=True)
 class Check:
-    """A kind of finding. Without ``query`` another part of ``evaluate`` finds it.
+    """Describe a kind of finding. Without ``query`` another part of ``evaluate`` finds it.
 
-    ``describe`` returns of a row the ``text`` for people, and ``about``, which tells findings of a partition apart.
+    From a row ``describe`` returns the ``text`` for people, and ``about``, which tells findings of a partition apart.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Reason:
-    """Something that a person should know. ``about`` tells it apart from others of its kind in its partition."""
+    """Describe a finding for a person. ``about`` tells it apart from others of its kind in its partition."""
 
     kind: str
     tenant: str | None

@@ -1,4 +1,4 @@
-"""Checks on what the companions say: licence, unusual activity, retention, and tests of restores."""
+"""Check the companions: licence, unusual activity, retention, and tests of restores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation of protection: verdict, findings and completeness, which terminal, reports and alerts share."""
+"""Evaluate protection: verdict, findings and completeness, which terminal, reports and alerts share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DAILY_SCHEDULE_HOURS = 26
 
 @dataclass(frozen=True)
 class Completeness:
-    """Missing proofs of completeness, if any: tenants without a load, with a failed last load, and partitions."""
+    """Hold missing proofs of completeness, if any: tenants without a load, with a failed last load, and partitions."""
 
     never_loaded: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Completeness:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The state of protection at ``evaluated_at`` (UTC).
+    """Hold the state of protection at ``evaluated_at`` (UTC).
 
     ``reasons`` and ``protection`` are in order of severity over all tenants and locations. ``protection`` are the rows
     of ``protection_status``. Their ``status`` is ``unknown`` where the data is older than ``max_data_age_hours``;
@@ -136,7 +136,7 @@ def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Ite
 
 
 def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: TenantScope) -> Iterator[Reason]:
-    """Yield the last loads that failed and of which the warehouse has no record.
+    """Yield the last loads that failed and that the warehouse has no record of.
 
     Most often the warehouse itself made them fail. Their rows wait on the machine that loads.
     """

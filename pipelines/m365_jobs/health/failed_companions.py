@@ -1,4 +1,4 @@
-"""Companions that failed when loads asked for them last, as ``status`` shows them."""
+"""List companions that failed when loads asked for them last, as ``status`` shows them."""
 
 from __future__ import annotations
 

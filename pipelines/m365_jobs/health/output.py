@@ -1,4 +1,4 @@
-"""Output of an evaluation: tables for the terminal, JSON for monitors."""
+"""Write an evaluation: tables for the terminal, JSON for monitors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preflight checks of all that a load needs, a line each, with the cure for what fails.
+"""Check all that a load needs, a line each, with the cure for what fails.
 
 Rights to write show in a load.
 """
@@ -41,7 +41,7 @@ CONNECTING = (
 
 @dataclass(frozen=True)
 class PreflightResult:
-    """One line of ``check``."""
+    """Describe one line of ``check``."""
 
     what: str
     fine: bool
@@ -62,8 +62,11 @@ def _failed(what: str, why: Failure) -> PreflightResult:
 def findings(
     destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = (), *, strict: bool = False
 ) -> Iterator[PreflightResult]:
-    """Tries configuration, token, permission with API, and destination in turn; later ones only where they can be. The
-    first three for each tenant asked for, some of them side by side: a host that is down is waited for."""
+    """Yield the results for configuration, token, permission with API, and destination, in this order.
+
+    A later check runs only if the earlier one allows it. The first three run for each requested tenant, some tenants
+    side by side, since a host that is down costs a timeout.
+    """
     warehouse.telemetry_off()
     for text in (*unknown_settings(), *shared_credentials()):
         yield PreflightResult("settings", not strict, text, WRONG_USAGE if strict else 0, warning=True)
@@ -181,7 +184,7 @@ def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[PreflightResult]:
 
 
 def expiry(credentials: AvePointCredentials) -> PreflightResult | None:
-    """A line on credentials that have ended or end within 30 days."""
+    """Return a line on credentials that have ended or end within 30 days."""
     ends = credentials.ends_at()
     left = ends - datetime.now(UTC) if ends else timedelta.max
     if left < timedelta(0):
@@ -194,7 +197,7 @@ def expiry(credentials: AvePointCredentials) -> PreflightResult | None:
 
 
 def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Of the tenants named, each whose credentials are configured and have ended or end soon, with a line on them."""
+    """Return the named tenants whose credentials have ended or end soon, with a line on each."""
     sections, shared = tenants.configured(), warehouse.configured_tenant()
     for name in names:
         if name not in sections and name != shared:

@@ -1,4 +1,4 @@
-"""Metrics of an evaluation, as a text file for Prometheus' node_exporter and similar collectors."""
+"""Write metrics of an evaluation as a text file for Prometheus' node_exporter and similar collectors."""
 
 from __future__ import annotations
 

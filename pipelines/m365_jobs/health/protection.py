@@ -1,4 +1,4 @@
-"""Protection status of a partition: word, label, sign, colour and rank of each, for terminal, reports and monitors."""
+"""Define the protection status of a partition: word, label, sign, colour and rank for every output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class Colour:
-    """A colour in its shades: name on a terminal, accent of a tile, its background, and text on that background."""
+    """Hold the shades of a colour: name on a terminal, accent and background of a tile, and its text."""
 
     terminal: str
     accent: str
@@ -25,7 +25,7 @@ GREY = Colour("", "#6b7280", "#f3f4f6", "#374151")
 
 @dataclass(frozen=True)
 class Appearance:
-    """Appearance of a status for people, and its severity: problem, warning, or empty without need for attention."""
+    """Hold how people see a status, and its severity: problem, warning, or empty if nothing needs attention."""
 
     label: str
     sign: str
@@ -34,7 +34,7 @@ class Appearance:
 
 
 class ProtectionStatus(StrEnum):
-    """Statuses in the order of their rank, the most severe first, as the words of ``protection_status``."""
+    """List statuses in the order of their rank, the most severe first, as the words of ``protection_status``."""
 
     failing = "failing"
     never = "never"

@@ -1,4 +1,4 @@
-"""Status of the warehouse: cursors, last loads, completeness, open jobs, findings and rows."""
+"""Read the status of the warehouse: cursors, last loads, completeness, open jobs, findings and rows."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def read_status(
 ) -> dict[str, Any]:
     """Return everything that ``status`` shows of the named tenants, or of all.
 
-    ``partitions`` and ``runs`` are lists of rows, ``tables`` the rows of each table, ``never_loaded`` names,
-    ``clocks_ahead`` the loads left out because of a wrong clock, ``unknown_services`` the jobs of unknown services per
-    location, ``findings`` the checks that failed in each tenant's newest load, ``companions`` those that
-    failed. The lists are empty before the first load. Times are datetimes in UTC.
+    ``partitions`` and ``runs`` are lists of rows, ``tables`` the rows of each table, ``never_loaded`` names.
+    ``clocks_ahead`` are the loads left out because of a wrong clock. ``unknown_services`` are the jobs of unknown
+    services per location. ``findings`` are the checks that failed in each tenant's newest load. The lists are empty
+    before the first load. Times are datetimes in UTC.
 
     Raises:
         UsageError: for an unknown tenant.
@@ -162,7 +162,7 @@ def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tu
 
 
 def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
-    """The state that the warehouse holds of a pipeline, as dlt wrote it."""
+    """Return the state that the warehouse holds of a pipeline, as dlt wrote it."""
     if lake_tables.is_lake(pipeline):
         with pipeline.destination_client() as client:
             assert isinstance(client, WithStateSync)

@@ -1,1 +1,1 @@
-"""Loading one tenant or many."""
+"""Load one tenant or many."""

@@ -1,4 +1,4 @@
-"""Companions within a load: those that were not asked today are read beside the jobs, in the same package."""
+"""Load companions with the jobs: those that were not asked today are read beside them, in the same package."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats"
 
 @dataclass
 class CompanionLoad:
-    """The companions of one load. ``settings`` override those of the configuration."""
+    """Hold the companions of one load. ``settings`` override those of the configuration."""
 
     pipeline: dlt.Pipeline
     tenant: str

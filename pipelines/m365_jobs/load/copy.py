@@ -1,4 +1,4 @@
-"""Moving to a bigger destination: all rows and cursors of a DuckDB warehouse, copied, so that loads go on there."""
+"""Copy all rows and cursors of a DuckDB warehouse to a bigger destination, so that loads continue there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from m365_jobs.warehouse import pipeline as warehouse
 
 @dataclass
 class Copied:
-    """What was copied: where to, and the rows of each table by tenant."""
+    """Hold the address of the copy, and the copied rows of each table by tenant."""
 
     warehouse: str
     rows: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -30,9 +30,10 @@ class Copied:
 def copy_tenants(
     destination: str, dataset: str | None, say: Callable[[str], None], tenants: Sequence[str] = ()
 ) -> Copied:
-    """Copies the DuckDB warehouse of this configuration, tenant by tenant (all where none is named), each with its
-    cursors in one load package: they arrive there together or not at all. Run again, it copies again what is not there
-    as it is here.
+    """Copy the DuckDB warehouse of this configuration, tenant by tenant; all tenants if none is named.
+
+    Rows and cursors of a tenant are one load package: they arrive together or not at all. A further copy repeats what
+    differs at the destination.
 
     Raises:
         UsageError: where there is no DuckDB warehouse, it is the destination itself, or does not hold a tenant.
@@ -81,12 +82,15 @@ def _tenants(file: Path, dataset: str) -> list[str]:
 
 
 def _folder(name: str) -> Path:
-    """Where the pipelines of a copy work: not where loads do, since what these left unfinished must not be copied."""
+    """Return the folder of the pipelines of a copy.
+
+    Loads use another one, since their pending packages must not be copied.
+    """
     return Path(dlt.current.run_context().get_data_entity("pipelines")) / f"{warehouse.PIPELINE}_copy_{name}"
 
 
 def _state(tenant: str, file: Path, dataset: str) -> dict[str, Any]:
-    """What dlt keeps of our source for a tenant, cursors included, from the warehouse itself."""
+    """Return what dlt keeps of our source for a tenant, cursors included, from the warehouse itself."""
     credentials: Any = {"database": str(file), "read_only": True}
     pipeline = dlt.pipeline(
         warehouse.pipeline_name(tenant),

@@ -45,11 +45,13 @@ WHERE tenant = $tenant AND NOT EXISTS (
 
 
 def table_names(connection: duckdb.DuckDBPyConnection, dataset: str) -> set[str]:
+    """Return the names of the tables of a dataset."""
     found = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
     return {row[0] for row in connection.execute(found, [dataset]).fetchall()}
 
 
 def read_only(file: Path, dataset: str) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file for reading, in UTC and inside the dataset if it exists."""
     connection = duckdb.connect(str(file), read_only=True)
     connection.execute("SET TimeZone = 'UTC'")
     if dataset in {row[0] for row in connection.execute("SELECT schema_name FROM duckdb_schemas()").fetchall()}:
@@ -59,13 +61,14 @@ def read_only(file: Path, dataset: str) -> duckdb.DuckDBPyConnection:
 
 @dataclass(frozen=True)
 class StoredRows:
-    """What the destination has of a tenant: keys of appended rows by table, and whether there are errors."""
+    """Hold what the destination has of a tenant: keys of appended rows by table, and whether there are errors."""
 
     keys: dict[str, pa.Table]
     errors: bool
 
 
 def stored_rows(pipeline: dlt.Pipeline, tenant: str) -> StoredRows:
+    """Return what the destination already has of a tenant."""
     with open_reader(pipeline) as reader:
 
         def distinct(name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -82,12 +85,13 @@ def stored_rows(pipeline: dlt.Pipeline, tenant: str) -> StoredRows:
 
 
 def run_ids(connection: duckdb.DuckDBPyConnection, tenant: str) -> set[str]:
+    """Return the ids of the loads of a tenant that wrote to ``load_audit``."""
     found = "SELECT DISTINCT run_id FROM load_audit WHERE tenant = ?"
     return {row[0] for row in connection.execute(found, [tenant]).fetchall()}
 
 
 class TenantRows:
-    """The rows of one tenant, and its state, as the source itself would hand them to dlt."""
+    """Yield the rows of one tenant, and its state, as the source itself would give them to dlt."""
 
     def __init__(self, file: Path, dataset: str, tenant: str, tables_here: set[str], there: StoredRows) -> None:
         self._file, self._dataset, self._tenant = file, dataset, tenant
@@ -124,7 +128,7 @@ class TenantRows:
         return avepoint_m365()
 
     def _appended(self, name: str) -> str:
-        """A query for the rows of a table that loads append to, less those that are there."""
+        """Return a query for the rows of an appended table that the destination lacks."""
         key = ", ".join(KEYS[name].names)
         return f"SELECT * FROM {name} ANTI JOIN there USING ({key}) WHERE tenant = $tenant"
 
@@ -169,7 +173,7 @@ class TenantRows:
 
 
 def _by_whole_jobs(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows, which are in the order of their ``job_id``, with no job in two batches."""
+    """Yield the same rows with no job in two batches; they are in the order of their ``job_id``."""
     rest: pa.Table | None = None
     for batch in batches:
         rows = pa.concat_tables([rest, batch]) if rest else batch
@@ -182,7 +186,7 @@ def _by_whole_jobs(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
-    """The columns of ``schema``; null where an older version of this program did not write one."""
+    """Return the columns of ``schema``; null if an older version of this program did not write one."""
     there = batch.schema.names
     columns = [batch.column(one.name) if one.name in there else pa.nulls(batch.num_rows, one.type) for one in schema]
     return pa.table(columns, names=schema.names).cast(schema)

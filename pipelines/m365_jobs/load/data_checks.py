@@ -1,4 +1,4 @@
-"""Checks of what a load has just brought, in the warehouse itself. What they find is told and kept, never dropped."""
+"""Check what a load has written, in the warehouse itself. Findings are reported and kept, and no row is dropped."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ IDS = "SELECT DISTINCT id FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMP
 
 @dataclass(frozen=True)
 class CheckFailure:
-    """One row of ``load_check_failures``: a rule that jobs of a run break, how many, and the id of one of them."""
+    """Describe one row of ``load_check_failures``: a broken rule, its number of jobs, and the id of one of them."""
 
     run_id: str
     tenant: str
@@ -105,7 +105,7 @@ class CheckFailure:
 def check_jobs(
     pipeline: dlt.Pipeline, tenant: str, run_id: str, since: datetime, read: pa.ChunkedArray | None = None
 ) -> list[CheckFailure]:
-    """What is wrong with the jobs of a tenant that were fetched since a time (UTC), and with what belongs to them.
+    """Return the problems of the jobs of a tenant that were fetched since a time (UTC), and of their children.
 
     ``read`` are the ids, each once, of the jobs that were fetched, where they are known: details and errors were
     loaded of each, so each has to be there.
@@ -132,7 +132,7 @@ def check_jobs(
 
 
 def failures_resource(findings: list[CheckFailure]) -> DltResource:
-    """Appends findings to ``load_check_failures``; without any it only sees to it that the table is there."""
+    """Append findings to ``load_check_failures``; without any, only create the table."""
 
     def load_check_failures() -> Iterator[Any]:
         yield [asdict(one) for one in findings] or dlt.mark.materialize_table_schema()

@@ -1,4 +1,4 @@
-"""What the warehouse holds of a tenant, for the source to compare with the API."""
+"""Read what the warehouse holds of a tenant, for the source to compare with the API."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ count them anywhere, and too low a count costs a reading, too high a one would h
 
 
 class WarehouseLookup(SqlLookup):
-    """A lookup in the warehouse of a load.
+    """Look up jobs in the warehouse of a load.
 
-    All that a load asks after its look is read over one connection: an open DuckDB file keeps other programs out.
+    All questions of a load after its look use one connection: an open DuckDB file keeps other programs out.
     """
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:

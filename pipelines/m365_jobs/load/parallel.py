@@ -1,4 +1,4 @@
-"""Loading several tenants: side by side, and none held up by another that fails."""
+"""Load several tenants in parallel; a failing tenant does not stop the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THREADS = "tenant"
 
 @dataclass
 class TenantResult:
-    """How the load of one tenant ended: with a summary, with a failure, or left to another worker."""
+    """Hold how the load of one tenant ended: with a summary, with a failure, or left to another worker."""
 
     tenant: str
     summary: Summary | None = None
@@ -35,7 +35,7 @@ class TenantResult:
 
     @property
     def exit_code(self) -> int:
-        """That of a load of this tenant alone."""
+        """Return the exit code of a load of this tenant alone."""
         if self.failure:
             return self.failure.exit_code
         return self.summary.exit_code if self.summary else FINE
@@ -43,14 +43,14 @@ class TenantResult:
 
 @dataclass
 class Group:
-    """The loads of several tenants, as a whole; read it from any thread while they go on."""
+    """Hold the loads of several tenants; any thread may read it while they run."""
 
     progress: dict[str, Progress]
     outcomes: list[TenantResult] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """That of all tenants if it is the same; else 1 if any failed, or 3 if any is incomplete."""
+        """Return the exit code of all tenants if it is the same; else 1 if any failed, or 3 if any is incomplete."""
         codes = {one.exit_code for one in self.outcomes}
         if len(codes) == 1:
             return codes.pop()
@@ -65,10 +65,10 @@ def load_all(
     failed: Callable[[BaseException], None],
     side_by_side: int,
 ) -> None:
-    """Loads each tenant with ``options``; ``group`` tells how far they are and, at the end, how each ended.
+    """Load each tenant with ``options``; ``group`` holds their progress and, at the end, their results.
 
-    ``failed`` is told of each exception, after it was recorded. ``side_by_side`` is how many tenants are read at once;
-    how many requests are under way is up to ``concurrency``, for each API host.
+    ``failed`` is called with each exception, after it was recorded. ``side_by_side`` is the number of tenants that are
+    read at once. ``concurrency`` bounds the requests in flight, for each API host.
 
     Raises:
         UsageError: before anything is loaded, where the warehouse cannot tell how long ago a tenant was.

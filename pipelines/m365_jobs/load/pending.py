@@ -1,4 +1,4 @@
-"""What an earlier load left in the pipeline's folder, and cursors whose rows are gone: seen to before a load begins."""
+"""Finish what an earlier load left in the pipeline's folder, and forget cursors whose rows are gone."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ destination refuses, and all services would wait for it for ever."""
 
 
 def finish_pending(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
-    """Loads packages that an earlier load left, then takes state and schema from the destination. The time (UTC) from
-    which on what it loaded had been fetched; None where it loaded nothing.
+    """Load packages that an earlier load left, then read state and schema from the destination.
+
+    Return the time (UTC) since which the loaded rows were fetched; None if nothing was loaded.
 
     The destination's cursors are the ones that match its rows: a working directory may have seen another warehouse
     since, or a newer copy of this one. So what was read but not made ready to load is dropped, and read again from
@@ -75,8 +76,10 @@ def finish_pending(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
 
 
 def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:
-    """Forgets cursors whose rows are gone. dlt's ``drop`` of a single resource takes the tables of all partitions and
-    tenants with it, but no cursor but its own."""
+    """Forget cursors whose rows are gone.
+
+    dlt's ``drop`` of a single resource drops the tables of all partitions and tenants, but no cursor except its own.
+    """
     sources = pipeline.state.get("sources", {})
     if not sources.get(contract.SCHEMA) or _was_loaded(pipeline, tenant):
         return
@@ -86,8 +89,10 @@ def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> No
 
 
 def _was_loaded(pipeline: dlt.Pipeline, tenant: str) -> bool:
-    """Whether the warehouse knows of any load of a tenant, be it one that found no job; and if any found jobs, whether
-    it still holds one of them."""
+    """Return whether the warehouse knows a load of a tenant and, if loads found jobs, still holds one of them.
+
+    A load without a job counts.
+    """
     with open_in_load(pipeline) as reader:
 
         def most(what: str, table: str) -> Any:
@@ -103,35 +108,38 @@ def _was_loaded(pipeline: dlt.Pipeline, tenant: str) -> bool:
 
 
 def mark(pipeline: dlt.Pipeline) -> None:
-    """Keeps, beside the packages of a load, which warehouse they are for, and the version of its cursors that they go
-    on from."""
+    """Keep, beside the packages of a load, their warehouse and the version of its cursors that they continue."""
     text = f"{warehouse.fingerprint(pipeline)} {_version(_stored_state(pipeline))}"
     (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
 
 
 def _marked(pipeline: dlt.Pipeline) -> tuple[str, int]:
-    """What ``mark`` kept; nothing and 0 where it kept nothing."""
+    """Return what ``mark`` kept; an empty text and 0 if it kept nothing."""
     mark = Path(pipeline.working_dir) / MARK
     name, _, version = mark.read_text(encoding="utf-8").partition(" ") if mark.exists() else ("", "", "")
     return name, int(version or 0)
 
 
 def _is_marked(pipeline: dlt.Pipeline) -> bool:
-    """Whether the packages there are for the warehouse as it is. One that was made anew, or is an older copy, lacks
-    rows that lie before their cursors."""
+    """Return whether the packages are for the warehouse in its present state.
+
+    A new warehouse, or an older copy, lacks rows that lie before their cursors.
+    """
     name, version = _marked(pipeline)
     return name == warehouse.fingerprint(pipeline) and version <= _version(_stored_state(pipeline))
 
 
 def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
-    """Whether the warehouse's cursors have moved on, and not by what is ready to load itself: killed right after it
-    was loaded, it is still there."""
+    """Return whether another load has moved the warehouse's cursors.
+
+    A package may have moved them itself: a load killed right after it was loaded leaves it in the folder.
+    """
     stored = _stored_state(pipeline)
     return _version(stored) > _marked(pipeline)[1] and stored is not None and stored._dlt_load_id not in ready
 
 
 def _stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
-    """dlt's state, cursors included, as the warehouse has it, if it has one."""
+    """Return dlt's state, cursors included, as the warehouse has it; None if it has none."""
     with pipeline.destination_client() as client:
         try:
             return client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
@@ -144,7 +152,7 @@ def _version(state: StateInfo | None) -> int:
 
 
 def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
-    """The load packages of a pipeline's folder; none where dlt was killed while it made the folder they lie in."""
+    """Return the load packages of a pipeline's folder; none if dlt was killed while it made that folder."""
     try:
         return listing()
     except FileNotFoundError:

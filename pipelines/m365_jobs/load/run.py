@@ -1,4 +1,4 @@
-"""One load from start to end: pending packages, what is new, and the record of it."""
+"""Run one load from start to end: pending packages, what is new, and its record."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CHUNK_JOBS = 100_000
 
 @dataclass
 class LoadOptions:
-    """What ``load`` is asked to do; times in UTC."""
+    """Hold the options of ``load``; times in UTC."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -72,7 +72,7 @@ def load(options: LoadOptions, progress: Progress, say: Say) -> Summary:
     """Load what is new, or the range of a backfill, and record the run.
 
     Raises:
-        Exception: whatever went wrong, after it was recorded; see ``errors.explain``.
+        Exception: the failure, after it was recorded; see ``errors.explain``.
     """
     # Arrow's own memory pool keeps what a chunk no longer needs: 460 MB at most for 100,000 jobs instead of 380.
     pa.set_memory_pool(pa.system_memory_pool())
@@ -103,7 +103,7 @@ def load(options: LoadOptions, progress: Progress, say: Say) -> Summary:
 
 @dataclass
 class _Loading:
-    """One load in progress."""
+    """Run one load."""
 
     options: LoadOptions
     progress: Progress

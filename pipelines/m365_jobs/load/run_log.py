@@ -1,4 +1,4 @@
-"""The rows of ``load_runs``, those of failed runs included, which wait in a file until the destination takes them."""
+"""Record runs in ``load_runs``. Rows of failed runs wait in a file until the destination accepts them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ONCE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 
 @dataclass(frozen=True)
 class LoadRun:
-    """One row of ``load_runs``; times in UTC."""
+    """Describe one row of ``load_runs``; times in UTC."""
 
     run_id: str
     tenant: str
@@ -38,14 +38,14 @@ class LoadRun:
 
 
 def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, why: Failure, done: Progress) -> LoadRun:
-    """The row of a run that ended with an error."""
+    """Return the row of a run that ended with an error."""
     return LoadRun(run_id, tenant, started_at, ended_at, "failed", why.kind, why.text, done.stats.attempts, done.jobs)
 
 
 def runs_resource(rows: Iterator[LoadRun | None]) -> DltResource:
-    """Appends rows to ``load_runs``; None means that the next row is not known yet.
+    """Append rows to ``load_runs``; None means that the next row is not known yet.
 
-    A row takes the place of one of the same run: a package may be loaded twice, where the first time was cut short.
+    A row replaces one of the same run: a package may be loaded twice after an interruption.
     """
 
     def load_runs() -> Iterator[Any]:
@@ -62,16 +62,15 @@ def runs_resource(rows: Iterator[LoadRun | None]) -> DltResource:
 
 
 class UnsentRuns:
-    """Rows of failed runs that are not in the warehouse yet, in a file beside the pipeline's folder."""
+    """Keep rows of failed runs that are not in the warehouse yet, in a file beside the pipeline's folder."""
 
     def __init__(self, pipelines: str | Path, name: str, warehouse: str) -> None:
-        """``pipelines`` is dlt's folder of them, ``name`` that of the pipeline, ``warehouse`` the fingerprint of
-        the one that the rows belong to."""
+        """Name the file by the folder of ``pipelines``, a pipeline's ``name`` and the fingerprint ``warehouse``."""
         self._path = Path(pipelines) / f"{name}.failed_runs.jsonl"
         self._warehouse = warehouse
 
     def add(self, run: LoadRun) -> None:
-        """Keeps a row until the warehouse has it."""
+        """Keep a row until the warehouse has it."""
         line = {"warehouse": self._warehouse, **asdict(run)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
@@ -79,7 +78,7 @@ class UnsentRuns:
             file.write("\n" + json.dumps(line, default=datetime.isoformat) + "\n")
 
     def rows(self) -> list[LoadRun]:
-        """The rows that wait for this warehouse."""
+        """Return the rows that wait for this warehouse."""
         rows = []
         for line in self._lines():
             if line.pop("warehouse") == self._warehouse:
@@ -89,7 +88,7 @@ class UnsentRuns:
         return rows
 
     def clear(self) -> None:
-        """Forgets the rows of this warehouse, once it has them."""
+        """Forget the rows of this warehouse, once it has them."""
         others = [line for line in self._lines() if line["warehouse"] != self._warehouse]
         if others:
             fresh = self._path.with_suffix(".new")

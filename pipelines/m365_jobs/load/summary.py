@@ -1,4 +1,4 @@
-"""What a load did, in numbers."""
+"""Summarize a load in numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from m365_jobs.load.data_checks import CheckFailure as CheckFailure
 
 @dataclass
 class Summary:
-    """What a load did."""
+    """Hold the numbers of a load."""
 
     run_id: str
     tenant: str

@@ -1,4 +1,4 @@
-"""Loads with nothing new: the record of what was looked at, written without a dlt run."""
+"""Record loads with nothing new, without a dlt run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write_now(pipeline: dlt.Pipeline, rows: Rows) -> None:
 
 @dataclass
 class LogRows:
-    """Rows of tenants with nothing new that wait to be written together. Safe to use from several threads.
+    """Collect rows of tenants with nothing new, to write them together. Safe to use from several threads.
 
     ``write`` writes rows through one of the pipelines of a warehouse, and holds its write lock meanwhile.
     """

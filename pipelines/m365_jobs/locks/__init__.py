@@ -1,1 +1,1 @@
-"""Locks that keep two workers from loading one tenant at once."""
+"""Lock tenants, so that two workers never load one tenant at once."""

@@ -1,6 +1,6 @@
-"""Workers that share nothing but the warehouse: no tenant is loaded by two at once, and none writes into another.
+"""Keep workers apart that share nothing but the warehouse: no tenant is loaded by two at once.
 
-PostgreSQL and lakes keep a lease for each tenant, which expires where its holder does not renew it. A DuckDB file is a
+PostgreSQL and lakes keep a lease for each tenant, which expires if its holder does not renew it. A DuckDB file is a
 lock by itself. Other destinations have neither: let one machine load at a time there.
 """
 
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 
 class TenantLockedError(WarehouseError):
-    """Another worker is loading the tenant, or has just done so."""
+    """Report that another worker is loading the tenant, or has just done so."""
 
 
 def has_leases(destination_type: str) -> bool:
@@ -43,7 +43,7 @@ def has_leases(destination_type: str) -> bool:
 
 
 def refuse_age(min_age: timedelta | None, destination_type: str) -> None:
-    """Refuses an age above 0 for a destination that keeps no leases, and so does not know when a load ended.
+    """Refuse an age above 0 for a destination without leases, which does not know when a load ended.
 
     Raises:
         UsageError: saying what it is for.
@@ -53,13 +53,13 @@ def refuse_age(min_age: timedelta | None, destination_type: str) -> None:
 
 
 class Lease:
-    """A tenant's lease, where the warehouse has no such thing: there to be taken by anyone."""
+    """Stand in for a lease if the warehouse keeps none: any worker gets it."""
 
     def take(self, min_age: timedelta | None, patience: float, say: Say) -> None:
-        """Takes the lease before anything is read.
+        """Acquire the lease before anything is read.
 
-        With ``min_age`` raises ``Busy`` where another worker has it, or has given it back less than that ago; without,
-        waits for it, at most ``patience`` seconds.
+        With ``min_age``, refuse if another worker has it, or gave it back less than that ago. Without, wait for it at
+        most ``patience`` seconds.
 
         Raises:
             UsageError: for an age above 0, where the warehouse has no leases.
@@ -68,8 +68,9 @@ class Lease:
 
     @contextmanager
     def writing(self, client: Any) -> Iterator[None]:
-        """Waits until the holder, with an open connection where the destination has such, may write, and makes sure
-        that the lease is still its own; around all that is written.
+        """Wait until the holder may write, and check that the lease is still its own.
+
+        Everything is written inside the block. A connection is open if the destination has such.
 
         Raises:
             WarehouseError: where another worker has taken the lease meanwhile.
@@ -84,7 +85,7 @@ class Lease:
 
 
 class RenewableLease(Lease, ABC):
-    """What the kinds of lease that a warehouse keeps have in common: waiting for it, and a thread that renews it."""
+    """Share what all kinds of lease have in common: waiting for it, and a thread that renews it."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
         self._pipeline, self._tenant, self._run_id, self._say = pipeline, tenant, run_id, say
@@ -93,17 +94,18 @@ class RenewableLease(Lease, ABC):
 
     @abstractmethod
     def _try(self, age: float) -> str:
-        """Takes the lease, or says why it is not to be had; ``age`` in seconds as in ``take``."""
+        """Acquire the lease, or return the reason for a failure; ``age`` in seconds as in ``take``."""
 
     @abstractmethod
     def _renew(self, client: Any = None) -> bool:
-        """Renews the lease, with an open connection where there is one; false where another has it."""
+        """Renew the lease, with an open connection if there is one; return false if another worker has it."""
 
     @abstractmethod
     def _give_back(self) -> None:
-        """Ends the lease, unless another has it."""
+        """End the lease, unless another worker has it."""
 
     def take(self, min_age: timedelta | None, patience: float, say: Say) -> None:
+        """Acquire the lease, and renew it in a thread from then on."""
         age, give_up, told = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
         while busy := self._try(age):
             if min_age is not None:
@@ -133,11 +135,12 @@ class RenewableLease(Lease, ABC):
                 self._say(f"The lease of tenant {self._tenant} could not be renewed yet. {explain(error).text}")
 
     def _kept_apart(self, client: Any) -> AbstractContextManager[None]:
-        """Waits for loads of other tenants that must not write at the same time; around all that is written."""
+        """Wait for loads of other tenants that must not write at the same time."""
         return nullcontext()
 
     @contextmanager
     def writing(self, client: Any) -> Iterator[None]:
+        """Refuse to write without the lease, before and after waiting for loads of other tenants."""
         if not self._renewing.is_alive():
             # Interrupted while it waited, say. In a lake a renewal would be taken for a lease: it would rob the holder.
             raise WarehouseError(f"This load never had the lease of tenant {self._tenant}, so it wrote nothing.")
@@ -162,7 +165,7 @@ class RenewableLease(Lease, ABC):
 
 
 def lease_of(pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> Lease:
-    """The lease of a tenant in the pipeline's warehouse, not taken yet; given back at the end of its ``with``."""
+    """Yield the lease of a tenant in the pipeline's warehouse, not acquired yet; give it back at the end."""
     module, _, name = kind_of(pipeline).lease.partition(":")
     if not module:
         return Lease()

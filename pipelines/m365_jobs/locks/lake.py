@@ -1,7 +1,7 @@
-"""Leases in a lake: a small Delta table for each tenant, in a folder beside the dataset's.
+"""Keep leases in a lake: a small Delta table for each tenant, in a folder beside the dataset's.
 
-A lake has no server that could judge. Delta has commits: of two that go on from the same version, one is refused. So a
-lease is taken by the commit that says so, each renewal is a commit, and a holder whose commit is refused has lost it.
+A lake has no server that could decide. Delta has commits: of two that follow the same version, one is refused. So a
+commit acquires a lease and each renewal is a commit. A holder whose commit is refused has lost the lease.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ ONCE = CommitProperties(max_commit_retries=0)
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What delta-rs hands on of its storage as it is, a server that is down say, is the destination's failure."""
+    """Turn storage errors that delta-rs passes on into a destination's failure."""
     try:
         yield
     except OSError as error:
@@ -60,7 +60,7 @@ def _refusals() -> Iterator[None]:
 
 
 class LakeLease(RenewableLease):
-    """A table of one row: ``holder`` (null when free), ``renewed_at``, ``ended_at`` (end of the last load)."""
+    """Keep a table of one row: ``holder`` (null when free), ``renewed_at``, ``ended_at`` (end of the last load)."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
         super().__init__(pipeline, tenant, run_id, say)
@@ -108,7 +108,7 @@ class LakeLease(RenewableLease):
         return rows[0] if rows else {}
 
     def _expired(self, renewed_at: datetime) -> bool:
-        """Whether a lease stayed as it is for as long as it lasts while we looked, or is of another time altogether."""
+        """Return whether a lease stayed unchanged for its whole duration, or belongs to another time altogether."""
         version, now = self._table.version(), time.monotonic()
         if self._seen is None or self._seen[0] != version:
             self._seen = version, now
@@ -116,7 +116,7 @@ class LakeLease(RenewableLease):
         return now - self._seen[1] > leases.SECONDS or abs(datetime.now(UTC) - renewed_at) > lasts + CLOCKS_DIFFER
 
     def _commit(self, holder: str | None, ended_at: datetime | None) -> bool:
-        """Writes the row as the version after the one that is known; false where there is one already."""
+        """Write the row as the version after the known one; return false if that version exists."""
         row = {"tenant": self._tenant, "holder": holder, "renewed_at": datetime.now(UTC), "ended_at": ended_at}
         rows = pa.Table.from_pylist([row], COLUMNS)
         try:
@@ -136,7 +136,7 @@ class LakeLease(RenewableLease):
             yield
 
     def _tables_are_there(self) -> bool:
-        """Whether the lake has the tables and columns of the pipeline's schemas, so that dlt makes none."""
+        """Return whether the lake has the tables and columns of the pipeline's schemas, so that dlt makes none."""
         client, schemas = self._pipeline.destination_client(), self._pipeline.schemas
         assert isinstance(client, WithStateSync)
         try:
@@ -159,8 +159,10 @@ class LakeLease(RenewableLease):
                 self._table.vacuum(retention_hours=KEEP_HOURS, enforce_retention_duration=False, dry_run=False)
 
     def _hold(self, holder: str | None, ended_at: datetime | None) -> bool:
-        """Commits as the holder, and once more where the version after the known one is its own: a commit may arrive
-        although its answer does not."""
+        """Commit as the holder, and once more if the version after the known one is its own.
+
+        A commit may arrive although its answer does not.
+        """
         if self._commit(holder, ended_at):
             return True
         newest = self._open()
@@ -172,7 +174,7 @@ class LakeLease(RenewableLease):
 
 
 class MakingLease(LakeLease):
-    """Held by a load, of whatever tenant, that makes tables or columns."""
+    """Keep loads apart that create tables or columns, of any tenant."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
         super().__init__(pipeline, tenant, run_id, say)

@@ -1,4 +1,4 @@
-"""Loads and exports that must not go on at once: those of one pipeline folder, and those that write."""
+"""Keep loads and copies apart that must not run at once: those of one pipeline folder, and those that write."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ threads = threading.Lock()
 
 @contextmanager
 def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None]:
-    """Keeps two loads with one pipeline folder apart; the second waits, or, with ``min_age``, raises ``Busy``. dlt
-    clears and fills that folder from the moment a pipeline is opened."""
+    """Keep two loads with one pipeline folder apart; the second waits or, with ``min_age``, is refused.
+
+    dlt clears and fills that folder from the moment a pipeline is opened.
+    """
     folder = Path(get_dlt_pipelines_dir())
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{name}.lock")
@@ -65,11 +67,11 @@ def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None
 
 @contextmanager
 def write_lock(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]:
-    """Keeps apart loads that must not write at once, wherever they run.
+    """Keep loads apart that must not write at once, on any machine.
 
-    A DuckDB file is kept open meanwhile, which shuts out other processes; PostgreSQL has locks for such uses, which
-    end with their connection. In a lake tenants write side by side, each as long as it has its lease. Other
-    destinations know neither.
+    A DuckDB file stays open meanwhile, which shuts out other processes. PostgreSQL has locks for such uses, which end
+    with their connection. In a lake tenants write side by side, each as long as it has its lease. Other destinations
+    know neither.
     """
     with threads, ExitStack() as stack:
         kind = kind_of(pipeline)
@@ -90,7 +92,7 @@ def file_open(pipeline: dlt.Pipeline, say: Say) -> Iterator[None]:
 
 @contextmanager
 def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
-    """A connection to the warehouse, which is waited for while another program has a DuckDB file open."""
+    """Return a connection to the warehouse; wait while another program has a DuckDB file open."""
     give_up, told = time.monotonic() + LOCK_WAIT, False
     client: Any = pipeline.sql_client()
     while True:

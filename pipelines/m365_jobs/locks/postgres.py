@@ -1,5 +1,7 @@
-"""Leases in PostgreSQL: a row of ``load_leases`` for each tenant, which expires by the server's clock; locks of the
-server keep apart what must not be written at once."""
+"""Keep leases in PostgreSQL: a row of ``load_leases`` for each tenant, which expires by the server's clock.
+
+Locks of the server keep apart what must not be written at once.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ GIVE_BACK = "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = n
 
 
 class PostgresLease(RenewableLease):
-    """A row of ``load_leases``. Between two statements no connection is kept, as there may be many leases."""
+    """Keep a row of ``load_leases``. Between two statements no connection is kept, as there may be many leases."""
 
     _client: Any = None
 
@@ -97,7 +99,7 @@ class PostgresLease(RenewableLease):
 
 
 def _makes_no_tables(pipeline: dlt.Pipeline, client: Any) -> bool:
-    """Whether the destination has the tables and columns of the pipeline's schemas, so that dlt makes none."""
+    """Return whether the destination has the tables and columns of the pipeline's schemas, so that dlt makes none."""
     try:
         rows = client.execute_sql(f"SELECT version_hash FROM {client.make_qualified_table_name('_dlt_version')}")
     except DatabaseUndefinedRelation:

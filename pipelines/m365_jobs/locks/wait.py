@@ -1,4 +1,4 @@
-"""Waiting for others, which Ctrl+C ends in whichever thread: only the main one hears it by itself."""
+"""Wait for other workers in a way that Ctrl+C ends in any thread; Python tells only the main thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _interrupted: ContextVar[threading.Event | None] = ContextVar("interrupted", def
 
 @contextmanager
 def unless(interrupted: threading.Event) -> Iterator[None]:
-    """Within the block, in this thread, nobody is waited for any more once ``interrupted`` is set."""
+    """End all waits of this thread within the block once ``interrupted`` is set."""
     before = _interrupted.set(interrupted)
     try:
         yield
@@ -27,8 +27,10 @@ def unless(interrupted: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def told_by_ctrl_c(interrupted: threading.Event) -> Iterator[None]:
-    """Within the block, in the main thread, Ctrl+C sets ``interrupted`` before it does what it always does: what a load
-    does on its way out waits for nobody either."""
+    """Set ``interrupted`` on Ctrl+C within the block, in the main thread, before the usual reaction.
+
+    So the last steps of an interrupted load wait for no other worker.
+    """
 
     def hear(number: int, frame: FrameType | None) -> None:
         interrupted.set()
@@ -47,7 +49,7 @@ def told_by_ctrl_c(interrupted: threading.Event) -> Iterator[None]:
 
 
 def pause(seconds: float) -> None:
-    """Waits a moment before another look at whoever is waited for.
+    """Wait a moment before the next look at another worker.
 
     Raises:
         InterruptedLoadError: where the load was interrupted, now or before.

@@ -1,4 +1,4 @@
-"""The marts: views on the tables of the warehouse, each a plain SQL file, kept up to date by every load."""
+"""Keep the marts up to date: views on the tables of the warehouse, each a plain SQL file."""
 
 from __future__ import annotations
 
@@ -130,8 +130,10 @@ def _refused(error: DatabaseException, dataset: str) -> str:
 
 
 def define(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
-    """Makes the views in a DuckDB database whose schema ``dataset`` has the tables, by the settings of the
-    configuration: for a lake, whose tables are read through Arrow. Nothing where the tables are not there yet."""
+    """Create the views in a DuckDB database whose schema ``dataset`` has the tables, by the configured settings.
+
+    It serves a lake, whose tables are read through Arrow. Nothing happens before the tables exist.
+    """
     found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset])
     there = {row[0] for row in found.fetchall()}
     if there >= NEEDED:
@@ -154,8 +156,10 @@ def _dialect(client: SqlJobClientBase) -> str:
 
 
 def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mapping[str, Any]) -> dict[str, str]:
-    """For each view, and each table that is there, what its statements are made from; to make them takes half a second,
-    which a load with nothing new should not pay."""
+    """Return, for each existing view and table, the version of its statements.
+
+    Making the statements lasts half a second, which a load with nothing new does not spend.
+    """
     maker = (version("sqlglot"), (files(__package__) / "render.py").read_text(encoding="utf-8"))
     chosen = json.dumps(asdict(settings), sort_keys=True, default=sorted)
     place, versions = _place(client), {}
@@ -194,8 +198,10 @@ def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
 
 
 def _drops(client: SqlJobClientBase, stale: list[str], held: Mapping[str, Any]) -> Iterator[str]:
-    """Views whose columns changed go first: PostgreSQL replaces only those that keep their names and types. Others keep
-    who may read them."""
+    """Yield statements that drop views whose columns changed.
+
+    PostgreSQL replaces only views that keep their names and types. Others keep their grants.
+    """
     for view in views():
         if view.name in stale and view.name in held:
             has = held[view.name]

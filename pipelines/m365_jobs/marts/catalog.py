@@ -1,4 +1,4 @@
-"""Catalog of tables and views: what each holds, column by column.
+"""Read the catalog of tables and views: what each holds, column by column.
 
 Tables are those of ``m365_jobs.schema``. The header of each view's .sql file is TOML: ``about``, ``key`` and
 ``columns``, each column as ``type, unit: description`` (the unit only where it has one).
@@ -47,7 +47,7 @@ TABLES = tuple(table.name for table in schema.TABLES)
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view; ``key`` are the columns that tell its rows apart, none where rows are only appended."""
+    """Describe a table or view; ``key`` are the columns that tell its rows apart, none for appended rows."""
 
     name: str
     about: str
@@ -59,8 +59,10 @@ class Relation:
 
 @dataclass(frozen=True)
 class Question:
-    """Something people ask, and the query that answers it: SQL that DuckDB and PostgreSQL understand alike, on names
-    without a dataset."""
+    """Hold a question of people, and the query that answers it.
+
+    It is SQL that DuckDB and PostgreSQL understand alike, on names without a dataset.
+    """
 
     name: str
     question: str

@@ -1,4 +1,4 @@
-"""docs/warehouse.md, made from what the files of the marts say; ``make docs`` writes it."""
+"""Write docs/warehouse.md from the files of the marts; ``make docs`` runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendering of a view's plain SQL for the dialect, dataset and settings of a destination."""
+"""Render a view's plain SQL for the dialect, dataset and settings of a destination."""
 
 from __future__ import annotations
 

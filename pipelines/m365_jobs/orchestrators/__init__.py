@@ -1,1 +1,1 @@
-"""Airflow, Dagster and operating system schedulers."""
+"""Connect loads with Airflow, Dagster and operating system schedulers."""

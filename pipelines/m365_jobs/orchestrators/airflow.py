@@ -1,6 +1,6 @@
-"""Airflow 3: a DAG that loads each tenant in a task of its own. For DAG files; the command line does not import it.
+"""Build a DAG of Airflow 3 that loads each tenant in a task of its own. The command line does not import this.
 
-DAG files are read over and over. So nothing but Airflow is imported here: the tasks import what they need.
+Airflow reads DAG files often. So nothing but Airflow is imported here: the tasks import what they need.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
     task_arguments: Mapping[str, Any] | None = None,
     **dag_arguments: Any,
 ) -> DAG:
-    """A DAG of two tasks: ``tenants`` reads the configuration, ``load`` is mapped over what it found.
+    """Return a DAG of two tasks: ``tenants`` reads the configuration, ``load`` is mapped over its tenants.
 
-    A run loads what is new, from each tenant's cursors, so that it makes up for runs that were missed and follows jobs
-    that change late; that is why ``catchup`` is off. Runs of the kinds in ``interval_runs`` load exactly their data
-    interval instead and leave the cursors alone. The parameter ``tenants`` of a run narrows it to some tenants.
+    A run loads what is new, from each tenant's cursors. So it makes up for missed runs and follows jobs that change
+    late; that is why ``catchup`` is off. Runs of the kinds in ``interval_runs`` load exactly their data interval
+    instead and leave the cursors alone. The parameter ``tenants`` of a run narrows it to some tenants.
 
     Args:
         dag_id: Name of the DAG.
@@ -45,14 +45,15 @@ def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
         interval_runs: Values of Airflow's ``DagRunType``: backfill, scheduled, manual, asset_triggered.
         destination: As ``--destination``.
         dataset: As ``--dataset``.
-        min_age: As ``--all-tenants --skip-loaded-within``, so for a warehouse in PostgreSQL or a lake unless it is 0:
-            a tenant that another worker is at, or has loaded less than that ago, is skipped. Unset: it is waited for.
-            Retries go by 0, since a failed load counts as a load; what loads a data interval is never skipped.
-        task_arguments: Of the mapped task: ``executor_config``, ``queue``, ``pool``, ``retries`` and the like.
-        dag_arguments: Of the DAG, going before what is said here.
+        min_age: Skip a tenant that another worker is loading, or has loaded less than that ago, like
+            ``--all-tenants --skip-loaded-within``. Above 0 it needs a warehouse in PostgreSQL or a lake. If unset,
+            the task waits for the other worker. Retries use 0, since a failed load counts as a load. A run that
+            loads a data interval is never skipped.
+        task_arguments: Arguments of the mapped task: ``executor_config``, ``queue``, ``pool``, ``retries`` and so on.
+        dag_arguments: Arguments of the DAG, which override those that this function sets.
 
     Raises:
-        ValueError: for ``min_age`` with locations, of which the first to be loaded would have the others skipped.
+        ValueError: for ``min_age`` with locations: the first location to load would make the others skipped.
     """
     if min_age is not None and split == "locations":
         raise ValueError("min_age goes with split='tenants': it is a tenant as a whole that was loaded or not.")

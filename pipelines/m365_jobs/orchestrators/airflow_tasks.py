@@ -1,4 +1,4 @@
-"""What the tasks of a DAG of Airflow do; see ``m365_jobs.airflow``, which imports this when they run."""
+"""Run the tasks of an Airflow DAG; ``m365_jobs.airflow`` imports this when they run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def units(tenants: Sequence[str], split: str) -> list[dict[str, str]]:
-    """What there is to load: the named tenants, or all; with ``split`` locations, each location of theirs.
+    """Return what to load: the named tenants, or all; with ``split`` locations, each of their locations.
 
     Raises:
         AirflowFailException: where the configuration is wrong.
@@ -50,7 +50,7 @@ def units(tenants: Sequence[str], split: str) -> list[dict[str, str]]:
 
 
 def interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
-    """The data interval of a run.
+    """Return the data interval of a run.
 
     Raises:
         AirflowFailException: where it has none.
@@ -67,7 +67,7 @@ def interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
 def load_unit(
     unit: dict[str, str], options: LoadOptions, interval: tuple[datetime, datetime] | None = None
 ) -> dict[str, Any]:
-    """Loads a tenant or a location of it; what is returned becomes the task's XCom.
+    """Load a tenant or a location of it; the returned value becomes the task's XCom.
 
     Raises:
         AirflowException: with the paragraph that the command line prints, also where it loaded what could not be proved
@@ -101,7 +101,7 @@ def load_unit(
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turns whatever goes wrong into one paragraph. A wrong configuration is not tried again."""
+    """Turn any error into one paragraph. A wrong configuration is not tried again."""
     try:
         yield
     except AirflowSkipException:

@@ -1,4 +1,4 @@
-"""Loads as assets of Dagster: ``dagster dev -m m365_jobs.dagster``, or ``definitions()`` in a project of your own.
+"""Define loads as assets of Dagster: ``dagster dev -m m365_jobs.dagster``, or ``definitions()`` in your own project.
 
 Needs the extra ``dagster``, so nothing that the command line imports imports this.
 """
@@ -26,10 +26,10 @@ FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_
 
 
 class Translator(DagsterDltTranslator):
-    """Keys, groups and kinds of our assets; override ``get_asset_spec`` for others."""
+    """Translate our assets to keys, groups and kinds; override ``get_asset_spec`` for others."""
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
-        """The asset of a dlt resource that is named after it."""
+        """Return the asset of a dlt resource that is named after it."""
         spec = super().get_asset_spec(data)
         return spec.replace_attributes(key=["m365_jobs", data.resource.name], group_name="m365_jobs", deps=[])
 
@@ -44,7 +44,7 @@ def definitions(  # noqa: PLR0913 - a project names what it changes
     freshness: dg.FreshnessPolicy | None = FRESHNESS,
     retries: dg.RetryPolicy | None = RETRIES,
 ) -> dg.Definitions:
-    """Assets, checks and the schedule of the tenants that dlt's configuration has now.
+    """Return assets, checks and the schedule of the tenants in dlt's configuration.
 
     ``jobs`` and ``load_records`` load what is new, a partition for each tenant. ``jobs_by_day`` loads a past day (UTC)
     again and leaves the cursors alone; its days begin at ``first_day``, two years back where unset.
@@ -83,13 +83,13 @@ def definitions(  # noqa: PLR0913 - a project names what it changes
 
 
 def partition_of(tenant: str) -> str:
-    """A tenant's name as the key of a partition: signs that Dagster refuses there are written as in a web address."""
+    """Return a tenant's name as the key of a partition; characters that Dagster refuses are percent-encoded."""
     return re.sub(r"[%|,\[\]\x00-\x1f]|\.{3}", lambda found: "".join(f"%{ord(one):02X}" for one in found[0]), tenant)
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What Dagster finds in this module."""
+    """Return the definitions that Dagster finds in this module."""
     return definitions()
 
 

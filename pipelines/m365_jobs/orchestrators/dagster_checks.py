@@ -16,6 +16,7 @@ CHECKS = {
 
 
 def check_specs(jobs: dg.AssetKey, by_tenant: dg.StaticPartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    """Return the specs of all checks, partitioned by tenant."""
     with warnings.catch_warnings():
         # Without partitions of their own, the checks of one tenant would hide those of all others.
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -26,6 +27,7 @@ def check_specs(jobs: dg.AssetKey, by_tenant: dg.StaticPartitionsDefinition) -> 
 
 
 def check_results(place: DagsterWarehouse, summary: Summary) -> list[dg.AssetCheckResult]:
+    """Return the results of all checks after a load."""
     health = place.ask(summary.tenant, lambda pipeline: evaluate(pipeline, [summary.tenant]))
     wrong = {
         "complete": summary.incomplete,

@@ -22,7 +22,7 @@ FAMILIES = {
 
 
 class AssetSpecs:
-    """What Dagster shows of the assets before they are loaded."""
+    """Describe the assets to Dagster before they are loaded."""
 
     def __init__(self, place: DagsterWarehouse, translator: DagsterDltTranslator) -> None:
         with TemporaryDirectory() as folder:
@@ -32,7 +32,7 @@ class AssetSpecs:
         self._translator = translator
 
     def table(self, name: str, relations: tuple[marts.Relation, ...], **more: Any) -> dg.AssetSpec:
-        """An asset with the columns of its tables or its view."""
+        """Return an asset with the columns of its tables or its view."""
         resource: Any = dlt.resource([], name=name)
         spec = self._translator.get_asset_spec(DltResourceTranslatorData(resource=resource, pipeline=self._pipeline))
         first, *others = map(_columns, relations)
@@ -42,12 +42,12 @@ class AssetSpecs:
         return spec.replace_attributes(description=about, **more).merge_attributes(metadata=columns)
 
     def family(self, name: str, **more: Any) -> dg.AssetSpec:
-        """The asset of a family of tables."""
+        """Return the asset of a family of tables."""
         by_name = {one.name: one for one in marts.tables()}
         return self.table(name, tuple(by_name[table] for table in FAMILIES[name.removesuffix("_by_day")]), **more)
 
     def views(self) -> Iterator[dg.AssetSpec]:
-        """The views, which are live: they show what was loaded, and are never materialised themselves."""
+        """Yield the views, which show what was loaded and are never materialised themselves."""
         sources = [self.family(name).key for name in FAMILIES]
         for view in marts.views():
             yield self.table(view.name, (view,), deps=sources)

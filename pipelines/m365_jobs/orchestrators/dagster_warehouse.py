@@ -26,7 +26,7 @@ NOT_RETRIED = ("config", "auth", "permission")
 
 
 class DagsterWarehouse:
-    """Where loads go, and what the warehouse there says afterwards."""
+    """Load tenants into one warehouse, and read it afterwards."""
 
     def __init__(self, destination: str | None, dataset: str | None) -> None:
         self.destination, self.dataset = destination, dataset
@@ -38,7 +38,7 @@ class DagsterWarehouse:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Summary:
-        """Loads one tenant as ``m365-jobs load`` does: with its lock, chunks, records and checks.
+        """Load one tenant as ``m365-jobs load`` does: with its lock, chunks, records and checks.
 
         Raises:
             Failure: with the paragraph that the command line prints; not to be retried where that is no use.
@@ -52,7 +52,7 @@ class DagsterWarehouse:
             raise dg.Failure(why.text, {"kind": why.kind}, allow_retries=why.kind not in NOT_RETRIED) from error
 
     def ask(self, tenant: str, question: Callable[[dlt.Pipeline], Any]) -> Any:
-        """The answer of the warehouse, which is waited for while another load has a DuckDB file open."""
+        """Return the answer of the warehouse; wait while another load has a DuckDB file open."""
         give_up = time.monotonic() + LOCK_WAIT
         with TemporaryDirectory() as folder:
             pipeline = warehouse.open_pipeline(tenant, self.destination, self.dataset, folder=Path(folder))
@@ -65,7 +65,7 @@ class DagsterWarehouse:
                     time.sleep(LOCK_POLL)
 
     def rows(self, tenant: str, tables: tuple[str, ...]) -> dict[str, int]:
-        """How many rows of a tenant each table holds."""
+        """Return the number of rows of a tenant in each table."""
 
         def count(pipeline: dlt.Pipeline) -> dict[str, int]:
             with open_scope(pipeline, [tenant]) as scope:

@@ -1,4 +1,4 @@
-"""How often a scheduler runs a command, in the words of people and of each scheduler."""
+"""Parse how often a scheduler runs a command, and write it in the words of each scheduler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from m365_jobs.errors.explain import UsageError
 
 @dataclass(frozen=True)
 class Every:
-    """An interval. Times of the day are UTC."""
+    """Describe an interval. Times of the day are UTC."""
 
     words: str
     cron: str

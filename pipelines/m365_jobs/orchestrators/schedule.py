@@ -1,4 +1,4 @@
-"""What a scheduler runs: loads, health and reports, where, and with which variables."""
+"""Plan what a scheduler runs: loads, health and reports, with their folder and variables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OTHER_VARIABLES = ("DESTINATION_TYPE", "DESTINATION_NAME", "HTTPS_PROXY", "ALL_P
 
 @dataclass(frozen=True)
 class Task:
-    """A command that a scheduler runs. Exit codes of ``success`` are no failure."""
+    """Describe a command that a scheduler runs. Exit codes of ``success`` are no failure."""
 
     unit: str
     description: str
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run, where, and with which variables of the environment (their names)."""
+    """Hold what is run, its folder, and the names of its environment variables."""
 
     tasks: Sequence[Task]
     notes: Sequence[str]
@@ -66,7 +66,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class ScheduleOptions:
-    """The options of ``m365-jobs schedule``."""
+    """Hold the options of ``m365-jobs schedule``."""
 
     every: str = "1h"
     tenants: Sequence[str] = ()

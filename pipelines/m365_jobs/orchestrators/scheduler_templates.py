@@ -20,7 +20,7 @@ from m365_jobs.orchestrators.schedule import ENVIRONMENT_FILE, MACHINE_PATHS, Pl
 
 
 class _Text(Template):
-    """``@{name}``: the dollar belongs to the shells."""
+    """Fill templates with ``@{name}``, since shells use the dollar."""
 
     delimiter = "@"
 

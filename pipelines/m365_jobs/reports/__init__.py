@@ -1,4 +1,4 @@
-"""Dashboard, report and image."""
+"""Show the warehouse as dashboard, report and image."""
 
 from __future__ import annotations
 

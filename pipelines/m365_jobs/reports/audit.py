@@ -1,4 +1,4 @@
-"""The audit report: for a period, what was to run, what ran, what is kept for how long, and how sure the data is."""
+"""Report a period for an audit: what was to run, what ran, how long it is kept, and how sure the data is."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class Period:
-    """The period of an audit, in UTC; the end does not belong to it."""
+    """Describe the period of an audit, in UTC; the end does not belong to it."""
 
     since: datetime
     until: datetime
@@ -178,7 +178,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit report: the rows of its sections, and the digest of all rows that it was made from."""
+    """Hold an audit report: the rows of its sections, and the digest of all rows that it was made from."""
 
     period: Period
     tenants: Sequence[str]

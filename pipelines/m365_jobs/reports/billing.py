@@ -1,4 +1,4 @@
-"""Billing: peak of the seats and of the protected storage, per tenant and month, as CSV."""
+"""Write peaks of seats and of protected storage, per tenant and month, as CSV for billing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups day by day: met, failed, missed, skipped or no data, and what changed since yesterday."""
+"""Show backups day by day: met, failed, missed, skipped or no data, and what changed since yesterday."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUCCEEDED = """CASE WHEN f.outcome = 'success' THEN 1
 
 
 class DayResult(StrEnum):
-    """The result of a service's backups on a day."""
+    """List the results of a service's backups on a day."""
 
     met = "met"
     failed = "failed"
@@ -46,7 +46,7 @@ class DayResult(StrEnum):
 
 @dataclass(frozen=True)
 class CalendarDay:
-    """A cell of the calendar."""
+    """Describe a cell of the calendar."""
 
     day: date
     result: DayResult
@@ -55,7 +55,7 @@ class CalendarDay:
 
 @dataclass(frozen=True)
 class CalendarRow:
-    """A service of a tenant and location, day by day."""
+    """Describe a service of a tenant and location, day by day."""
 
     tenant: str
     location: str

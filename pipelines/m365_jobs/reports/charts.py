@@ -1,4 +1,4 @@
-"""Charts and signs as SVG, made on the server: they need no script, no font and no network, and they print.
+"""Draw charts and signs as SVG on the server: they need no script, no font and no network, and they print.
 
 Positions along the width are percentages and the letters have their natural size, so a chart fits a phone and a wide
 screen alike. Colours stand in attributes, which WeasyPrint needs; the style sheet overrides them in browsers.
@@ -168,7 +168,7 @@ def last_days(last: date, number: int) -> list[date]:
 
 
 class DurationScale:
-    """A logarithmic scale of durations that fits some rows, with ticks in words."""
+    """Draw a logarithmic scale of durations that fits some rows, with ticks in words."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         hours = [row[name] for row in rows for name in ("low", "usual", "high", "median") if row[name]]

@@ -1,4 +1,4 @@
-"""The sections below the first screen: last night, calendar, trends, durations, errors, open jobs, freshness."""
+"""Build the sections below the first screen: last night, calendar, trends, durations, errors, open jobs, freshness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs behind a number of the dashboard, as the query of a URL names them."""
+"""List the jobs behind a number of the dashboard, as the query of a URL names them."""
 
 from __future__ import annotations
 

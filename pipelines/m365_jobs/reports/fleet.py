@@ -1,4 +1,4 @@
-"""Several tenants: a row for each, the worst first, and a matrix of their services."""
+"""Show several tenants: a row for each, the worst first, and a matrix of their services."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from m365_jobs.reports.page import Page, Row
 
 @dataclass(frozen=True)
 class TenantRow:
-    """A tenant as the fleet shows it, from the one evaluation."""
+    """Describe a tenant as the fleet shows it, from the one evaluation."""
 
     name: str
     problems: int

@@ -1,4 +1,4 @@
-"""The pieces that pages are made of. Jinja2 escapes all that comes from the warehouse."""
+"""Render the pieces of pages. Jinja2 escapes all that comes from the warehouse."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def css() -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table; ``href`` makes it a link, ``tone`` colours it."""
+    """Describe a cell of a table; ``href`` makes it a link, ``tone`` colours it."""
 
     text: Any
     href: str | None = None
@@ -56,7 +56,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class HtmlTable:
-    """A table. Columns whose cells are all numbers stand to the right."""
+    """Describe a table. Columns whose cells are all numbers stand to the right."""
 
     caption: str
     columns: Sequence[Any]

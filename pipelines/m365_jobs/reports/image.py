@@ -1,4 +1,4 @@
-"""The report as PDF or PNG, made from its HTML without a browser."""
+"""Convert the report's HTML to PDF or PNG without a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, times, numbers and colours as people read them."""
+"""Write names, times, numbers and colours as people read them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SIGNS = {"✕": "cross", "!": "mark", "?": "question", "…": "dots", "✓": "ch
 
 @dataclass(frozen=True)
 class StatusLabel:
-    """How a status or a finding looks: its words, the name of its sign, and that of its colour."""
+    """Describe how a status or a finding looks: its words, the name of its sign, and that of its colour."""
 
     text: str
     sign: str

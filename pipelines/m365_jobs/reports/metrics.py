@@ -1,4 +1,4 @@
-"""The numbers behind every section. The warehouse adds them up; the answers are small however many jobs there are."""
+"""Read the numbers behind every section. The warehouse adds them up, so answers are small for any number of jobs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SEEN = "coalesce({0}.finish_time, {0}.start_time)"
 
 @dataclass(frozen=True)
 class Choices:
-    """The values that filters offer, each in alphabetical order."""
+    """Hold the values that filters offer, each in alphabetical order."""
 
     tenants: list[str]
     locations: list[str]
@@ -72,7 +72,7 @@ def night_by_service(scope: TenantScope, shown: Filter, night: Night) -> list[Ro
 def _counted(name: str, key: str, condition: str) -> str:
     """Return the query that counts jobs by outcome, and objects, for each value of a key.
 
-    It groups by outcome first: to compute the outcome of a job takes longer than to count it.
+    It groups by outcome first: computing the outcome of a job is slower than counting it.
     """
     outcomes = ", ".join(
         f"CAST(coalesce(sum(CASE WHEN c.outcome IN {names} THEN c.jobs END), 0) AS BIGINT) AS {column}"
@@ -202,7 +202,7 @@ def total(rows: Iterable[Row]) -> Counter[str]:
 
 @dataclass(frozen=True)
 class Metrics:
-    """The numbers of a page or report."""
+    """Hold the numbers of a page or report."""
 
     as_of: datetime
     night: Night

@@ -1,4 +1,4 @@
-"""The first sections of a page: verdict, changes, problems, warnings, and the state of each service or tenant."""
+"""Build the first sections of a page: verdict, changes, problems, warnings, and the state of each service or tenant."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _changes(page: Page) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class ShownFinding:
-    """A problem or warning as a page shows it."""
+    """Describe a problem or warning as a page shows it."""
 
     reason: Reason
     tone: str

@@ -1,4 +1,4 @@
-"""All that a page or a report shows, read at one moment."""
+"""Hold all that a page or a report shows, read at one moment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOAD_ERRORS = {
 
 @dataclass(frozen=True)
 class Page:
-    """What is shown, to whom, and where links lead."""
+    """Hold what is shown, to whom, and where links lead."""
 
     shown: Filter
     drawn_at: datetime

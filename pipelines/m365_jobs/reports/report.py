@@ -1,4 +1,4 @@
-"""The report: the dashboard's sections as one file to send by mail, as HTML, PNG or PDF."""
+"""Write the report: the dashboard's sections as one file to send by mail, as HTML, PNG or PDF."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def kind(path: Path) -> str:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report shows. ``month`` is the first day of the month of a service report; None for the state of now."""
+    """Hold what a report shows.
+
+    ``month`` is the first day of the month of a service report; None for the present state.
+    """
 
     shown: Filter
     zone: tzinfo | None = None
@@ -116,7 +119,7 @@ def write_each(folder: Path, ending: str, pipeline: Target, options: ReportOptio
 
 
 def file_names(tenants: Sequence[str]) -> dict[str, str]:
-    """Return a name for the file of each tenant: its label, or what a file system takes of it, with a number."""
+    """Return a name for the file of each tenant: its label, or the allowed part of it with a number."""
     names: dict[str, str] = {}
     for tenant in tenants:
         plain = re.sub(r"[^\w.-]+", "-", tenant).strip(".-")

@@ -1,4 +1,4 @@
-"""The one list of sections of dashboard, report, image and PDF."""
+"""List the sections of dashboard, report, image and PDF."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from m365_jobs.reports.page import Page
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page. ``build`` returns the values of its template; None leaves the section out."""
+    """Describe a part of a page. ``build`` returns the values of its template; None leaves the section out."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class Section:
 
 @dataclass(frozen=True)
 class BuiltSection:
-    """A section with its HTML and what its closed form says."""
+    """Hold a section with its HTML and the text of its closed form."""
 
     section: Section
     html: Markup

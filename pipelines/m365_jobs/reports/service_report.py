@@ -1,4 +1,4 @@
-"""The monthly service report: success rate, missed days, failures with reasons, restores and licences of a month."""
+"""Write the monthly service report: success rate, missed days, failures with reasons, restores and licences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Month:
-    """A calendar month of a time zone."""
+    """Describe a calendar month of a time zone."""
 
     first: date
     zone: tzinfo

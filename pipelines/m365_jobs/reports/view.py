@@ -1,4 +1,4 @@
-"""What a page or report looks at: filters, period and time zone, as they stand in a URL."""
+"""Define what a page or report looks at: filters, period and time zone, as they stand in a URL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Night:
-    """The last backup window, or the last 24 hours where a tenant has no window. Times are UTC."""
+    """Describe the last backup window, or the last 24 hours if a tenant has no window. Times are UTC."""
 
     since: datetime
     until: datetime
@@ -49,7 +49,7 @@ class Night:
 
 @dataclass(frozen=True)
 class Filter:
-    """The jobs that a page looks at. The ``Scope`` narrows the tenants."""
+    """Describe the jobs that a page looks at. The ``TenantScope`` narrows the tenants."""
 
     tenants: tuple[str, ...] = ()
     """None for all."""

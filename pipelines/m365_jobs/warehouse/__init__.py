@@ -1,1 +1,1 @@
-"""The warehouse: opening it, reading it, and what its destination can do."""
+"""Open the warehouse, read it, and know what its destination can do."""

@@ -1,6 +1,6 @@
-"""Rows of the log tables, written straight into the warehouse.
+"""Append rows of the log tables straight to the warehouse.
 
-A dlt run takes a second for one row: extract, normalise, load, state. A load with nothing new has only such rows.
+A dlt run lasts a second for one row: extract, normalise, load, state. A load with nothing new has only such rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the tables of the warehouse promise, and what a load does around dlt to hold it."""
+"""Hold the promise of the warehouse's tables, and do what dlt leaves to a load for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROMISED = {table.name: table.arrow.names for table in TABLES}
 
 
 def ensure_ours(pipeline: dlt.Pipeline) -> None:
-    """Looks whether the dataset, where dlt has no record of us in it, holds tables of our names that someone else made.
+    """Check that a dataset unknown to dlt holds no tables of our names that another program made.
 
     Raises:
         WarehouseError: before anything is written, naming the table; dlt would add our columns to it.
@@ -36,7 +36,7 @@ def ensure_ours(pipeline: dlt.Pipeline) -> None:
 
 
 def _refuse_the_demos(pipeline: dlt.Pipeline) -> None:
-    """Keeps what is real out of the demo's warehouse, where its jobs would stand beside simulated ones."""
+    """Refuse to load real jobs into the demo's warehouse, beside simulated ones."""
     file = warehouse.duckdb_file(pipeline)
     if not file or pipeline.pipeline_name == warehouse.pipeline_name(warehouse.DEMO_TENANT):
         return
@@ -54,7 +54,10 @@ def _refuse_the_demos(pipeline: dlt.Pipeline) -> None:
 
 
 def refuse_others(pipeline: dlt.Pipeline) -> None:
-    """The same whatever dlt has on record: its folder on this machine may know our tables from another warehouse."""
+    """Refuse tables of another program even if dlt has a record of ours.
+
+    Its folder on this machine may know our tables from another warehouse.
+    """
     with open_in_load(pipeline) as reader:
         for name, promised in PROMISED.items():
             try:
@@ -76,7 +79,7 @@ out by ``_promised``, since dlt would let them into a table that is new, and kee
 
 
 def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
-    """Fits a source, or a single resource, to the contract and to the destination of the pipeline; the same object."""
+    """Fit a source, or a single resource, to the contract and to the destination; return the same object."""
     resources = source.resources.values() if hasattr(source, "resources") else [source]
     for resource in resources:
         resource.apply_hints(schema_contract=CONTRACT)
@@ -86,7 +89,7 @@ def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
 
 
 def _promised(item: Any, meta: Any) -> Any:
-    """The columns that the tables promise; a field that the API adds lands in none but ``unknown_fields``."""
+    """Return the columns that the tables promise. A field that the API adds is kept in ``unknown_fields`` only."""
     hints = getattr(meta, "hints", None) or {}
     promised = PROMISED.get(hints.get("table_name", ""))
     if promised is None:

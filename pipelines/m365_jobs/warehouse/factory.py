@@ -92,8 +92,9 @@ def destination_factory(name: str, tenant: str = DEFAULT_TENANT, file: Path | No
 def _replacing_at_once(factory: Any) -> Any:
     """Return the factory, with the rows that a load replaces deleted and put back in one transaction.
 
-    dlt does so only where it has on record that a destination knows transactions, and that record is empty for those
-    with transactions for tables as well. DuckDB then commits the deletion alone: a load killed after it loses rows.
+    dlt does so only if its record says that a destination knows transactions. That record is empty for destinations
+    that have transactions for tables as well. DuckDB then commits the deletion alone: a load killed after it loses
+    rows.
     """
     known = factory.capabilities()
     if known.supports_ddl_transactions and known.supports_transactions is None:

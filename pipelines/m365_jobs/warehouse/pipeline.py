@@ -1,4 +1,4 @@
-"""The dlt pipeline that fills the warehouse: one for each tenant, all into one dataset."""
+"""Open the dlt pipeline that fills the warehouse: one for each tenant, all into one dataset."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _configuring = threading.Lock()
 
 
 def telemetry_off() -> None:
-    """Turns dlt's anonymous telemetry off, unless the user's configuration speaks of it."""
+    """Turn dlt's anonymous telemetry off, unless the user's configuration sets it."""
     with _configuring:
         if dlt.config.get("runtime.dlthub_telemetry") is None:
             dlt.config["runtime.dlthub_telemetry"] = False
@@ -64,8 +64,10 @@ def telemetry_off() -> None:
 
 
 def _keep_no_copies(pipeline: dlt.Pipeline) -> None:
-    """Empties the staging tables after each load, where loads write in turns, unless the user's configuration speaks of
-    it. What the last load brought would stay there a second time: half of a DuckDB file after a first load."""
+    """Empty the staging tables after each load, if loads write in turns, unless the user's configuration sets it.
+
+    The rows of the last load would stay there a second time: half of a DuckDB file after a first load.
+    """
     key = "load.truncate_staging_dataset"
     if pipeline.destination.destination_type.endswith((".duckdb", ".postgres")):
         with _configuring:
@@ -74,8 +76,9 @@ def _keep_no_copies(pipeline: dlt.Pipeline) -> None:
 
 
 def log_at(level: str) -> None:
-    """Has dlt log what is at least as grave as ``level``, unless the user's configuration speaks of it. dlt logs
-    failures with their tracebacks before it raises them.
+    """Make dlt log what is at least as severe as ``level``, unless the user's configuration sets a level.
+
+    dlt logs failures with their tracebacks before it raises them.
 
     Raises:
         UsageError: for a level that is not known.
@@ -93,7 +96,7 @@ def log_at(level: str) -> None:
 
 
 def pipeline_name(tenant: str) -> str:
-    """A pipeline for each tenant, so that each has its own cursors; all load into one dataset."""
+    """Return the pipeline of a tenant. Each has its own cursors; all load into one dataset."""
     if tenant == DEFAULT_TENANT:
         return PIPELINE
     plain = re.sub(r"[^A-Za-z0-9]+", "_", tenant).strip("_").lower()
@@ -112,11 +115,11 @@ def open_pipeline(
     file: Path | None = None,
     folder: Path | None = None,
 ) -> dlt.Pipeline:
-    """The pipeline of a tenant; nothing is read or written yet.
+    """Return the pipeline of a tenant; nothing is read or written yet.
 
-    ``destination`` is the name of any dlt destination; without one it is what the configuration says
-    (``destination_type``), and without that a DuckDB file in the working directory. ``file`` is a DuckDB file that
-    goes before all of these. ``folder`` is where the pipeline keeps its state instead of where dlt would.
+    ``destination`` is the name of any dlt destination. Without one the configuration counts (``destination_type``), and
+    else a DuckDB file in the working directory. ``file`` is a DuckDB file that precedes all of these. ``folder`` is
+    where the pipeline keeps its state, instead of dlt's place.
 
     Raises:
         UsageError: for a destination that is not known, and a DuckDB file that bears the name of the dataset.

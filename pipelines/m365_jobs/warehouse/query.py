@@ -1,8 +1,8 @@
-"""SQL of the user on the warehouse: one query, read-only whatever its spelling, its answer handed on as it comes.
+"""Run SQL of the user on the warehouse: one query, read-only in any spelling, with rows passed on as they arrive.
 
-The connection of the reader cannot write as it is. What remains is refused here: on DuckDB and PostgreSQL by what
-the database itself makes of the text, elsewhere by what sqlglot makes of it, which is no more than a guard; give the
-user of the destination the right to read and no other.
+The connection of the reader cannot write. What remains is refused here. DuckDB and PostgreSQL decide by their own
+parsing of the text, other destinations by sqlglot's, which is only a guard. Give the user of the destination the right
+to read and no other.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ BEGIN OPEN answer NO SCROLL FOR EXECUTE current_setting('m365_jobs.query'); END$
 
 @dataclass(frozen=True)
 class QueryResult:
-    """Names of columns, and rows in parts of at most ``BATCH``. Times are in UTC."""
+    """Hold names of columns, and rows in parts of at most ``BATCH``. Times are in UTC."""
 
     columns: Sequence[str]
     batches: Iterator[list[Row]]
@@ -80,7 +80,7 @@ def from_file(path: Path) -> str:
 
 @contextmanager
 def answer(reader: Reader, sql: str) -> Iterator[QueryResult]:
-    """Runs one query; names without a schema mean the dataset. Rows can be taken while the block lasts.
+    """Run one query; names without a schema mean the dataset. Rows can be read inside the block.
 
     Raises:
         QueryError: where it is not one query, would write or reach for files, or is refused by the destination.
@@ -116,9 +116,11 @@ def _kind(statement: duckdb.Statement) -> str:
 
 @contextmanager
 def _ask_postgres(reader: Reader, sql: str) -> Iterator[QueryResult]:
-    """Has the server open a cursor on the text, which it does for a single query only, in a transaction that cannot
-    write. A function may still do anything, read the server's files for instance, so those that the server does not
-    hold to be free of side effects are refused, wherever their name occurs in the text."""
+    """Make the server open a cursor on the text, in a transaction that cannot write.
+
+    The server does so for a single query only. A function may still do anything, for example read the server's files.
+    So functions that the server does not declare free of side effects are refused anywhere in the text.
+    """
     if re.search(r"u&\s*\"", sql, re.IGNORECASE):
         raise QueryError('Names written with Unicode escapes (U&"...") are not accepted.', WRONG_USAGE)
     words = sorted(set(re.findall(r"[\w$]+", sql.lower())))
@@ -157,7 +159,7 @@ def _ask_other(reader: Reader, sql: str) -> Iterator[QueryResult]:
 
 
 def checked(reader: Reader, sql: str) -> str:
-    """The query with names that have no schema put into the dataset, for destinations other than the two above.
+    """Return the query with names that have no schema put into the dataset, for destinations other than those two.
 
     Raises:
         QueryError: where it is not a single query, or not one that only reads.
@@ -202,7 +204,7 @@ def _not_read_only(what: str) -> QueryError:
 
 
 def _explained(error: DatabaseException) -> QueryError:
-    """What the destination says, less what it adds about how we asked."""
+    """Return the destination's message without what it adds about our request."""
     text = _first_lines(error)
     if _is_refusal(error.dbapi_exception):
         what = "queries are read-only here, and reach nothing but the warehouse"

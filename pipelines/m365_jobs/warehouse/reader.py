@@ -1,4 +1,4 @@
-"""A read-only look into the warehouse, whichever destination holds it."""
+"""Read the warehouse of any destination without writing."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ POLL = 0.1
 
 
 class SqlClient(Protocol):
-    """What a reader needs of a connection; dlt's SQL clients have it."""
+    """Define what a reader needs of a connection; dlt's SQL clients have it."""
 
     def make_qualified_table_name(self, table_name: str) -> str:
-        """The name with its dataset, quoted."""
+        """Return the name with its dataset, quoted."""
 
     def execute_query(self, query: str, *args: Any) -> Any:
-        """A context manager with a cursor: ``description``, ``fetchmany``, ``fetchall``. Parameters are ``%s``."""
+        """Return a context manager with a cursor. Parameters are ``%s``."""
 
 
 class Reader:
-    """SQL on the warehouse. Times come as datetimes in UTC."""
+    """Read the warehouse with SQL. Times come as datetimes in UTC."""
 
     def __init__(self, client: SqlClient, dialect: str) -> None:
         self._client = client
@@ -45,12 +45,12 @@ class Reader:
         """sqlglot's name of the SQL that is spoken."""
 
     def table(self, name: str) -> str:
-        """The qualified, quoted name of a table or view of the dataset."""
+        """Return the qualified, quoted name of a table or view of the dataset."""
         return self._client.make_qualified_table_name(name)
 
     @contextmanager
     def cursor(self, sql: str, *parameters: Any) -> Iterator[Any]:
-        """A cursor with the answer, to be fetched from in parts. Parameters are written ``%s``.
+        """Yield a cursor with the answer, to be fetched from in parts. Parameters are written ``%s``.
 
         Raises:
             DestinationUndefinedEntity: where a table is not there.
@@ -60,7 +60,7 @@ class Reader:
             yield cursor
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        """The whole answer, a dictionary for each row; raises as ``cursor`` does."""
+        """Return the whole answer, a dictionary for each row; raise as ``cursor`` does."""
         with self.cursor(sql, *parameters) as cursor:
             names = [column[0] for column in cursor.description]
             return [
@@ -69,12 +69,12 @@ class Reader:
 
 
 def value_in_utc(value: Any) -> Any:
-    """A value as it is, but a time that has a zone in UTC: drivers give the session's or the server's."""
+    """Return a value unchanged, but a time with a zone in UTC: drivers return the session's or the server's."""
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
 def dialect(target: Target) -> str:
-    """sqlglot's name of the SQL that a reader of this warehouse speaks; nothing is connected to."""
+    """Return the name in sqlglot of the SQL that a reader of this warehouse uses, without a connection."""
     if lake_tables.is_lake(target) or warehouse.duckdb_file(target):
         return "duckdb"
     return str(target.destination.capabilities().sqlglot_dialect or "")
@@ -82,8 +82,10 @@ def dialect(target: Target) -> str:
 
 @contextmanager
 def open_reader(target: Target) -> Iterator[Reader]:
-    """A connection that cannot write: DuckDB files are opened read-only, a lake is read into DuckDB through Arrow,
-    and other destinations are asked for a read-only session where they have such a thing.
+    """Return a connection that cannot write.
+
+    DuckDB files are opened read-only, a lake is read into DuckDB through Arrow. Other destinations are asked for a
+    read-only session if they have such.
 
     Raises:
         DestinationUndefinedEntity: when something is asked of a warehouse that is not there yet.
@@ -94,8 +96,10 @@ def open_reader(target: Target) -> Iterator[Reader]:
 
 
 def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
-    """What ``open_reader`` does, to be done again and again: finding out of what kind a warehouse is takes longer than
-    many a question to it."""
+    """Return what ``open_reader`` does, for repeated use.
+
+    Finding the kind of a warehouse is slower than many a question to it.
+    """
     if lake_tables.is_lake(target):
         return lambda: _lake(target)
     if file := warehouse.duckdb_file(target):
@@ -128,8 +132,11 @@ def _of_server(target: Target) -> Iterator[Reader]:
 
 @contextmanager
 def open_in_load(target: Target) -> Iterator[Reader]:
-    """The same for a load's own questions. It has a DuckDB file open for writing, and DuckDB opens a file in one
-    process either to read or to write; raises as ``open_reader`` does."""
+    """Return a reader for a load's own questions.
+
+    A load has a DuckDB file open for writing, and DuckDB opens a file in one process either to read or to write. It
+    raises as ``open_reader`` does.
+    """
     if lake_tables.is_lake(target):
         with _lake(target) as reader:
             yield reader
@@ -170,7 +177,7 @@ def _connected(file: Path, target: Target) -> duckdb.DuckDBPyConnection:
 
 
 class _DuckDB:
-    """A DuckDB connection of ours that speaks and fails as dlt's SQL clients do."""
+    """Wrap a DuckDB connection of ours, with the interface and errors of dlt's SQL clients."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
         self._connection, self._dataset = connection, dataset

@@ -1,4 +1,4 @@
-"""The place of the warehouse: destination, dataset and local paths, the same for those who load and those who read."""
+"""Locate the warehouse: destination, dataset and local paths, the same for loads and for readers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Notify = Callable[[str], None]
 
 
 class Target(Protocol):
-    """A warehouse that can be connected to; a pipeline of dlt is one, and so is ``Warehouse``."""
+    """Describe a warehouse that can be connected to; a pipeline of dlt is one, and so is ``Warehouse``."""
 
     dataset_name: str
     pipelines_dir: str
@@ -44,7 +44,7 @@ class Target(Protocol):
 
 @dataclass(eq=False)
 class Warehouse:
-    """The warehouse for a reader: no folder of a pipeline is opened, since a load may be working in it."""
+    """Open the warehouse for a reader without a pipeline's folder, since a load may be working in it."""
 
     destination: Any
     dataset_name: str
@@ -107,7 +107,7 @@ def refuse_unusable_paths(target: Target) -> None:
 
 
 def refuse_one_name_for_two(target: Target) -> None:
-    """Refuse a DuckDB file with the name of the dataset: DuckDB takes ``name.table`` for either.
+    """Refuse a DuckDB file with the name of the dataset: ``name.table`` would mean either.
 
     Raises:
         UsageError: with the cure.
@@ -147,7 +147,7 @@ def duckdb_file(target: Target) -> Path | None:
 
 
 def _destination_config(target: Target) -> Any:
-    """Return what dlt resolved of a destination. Kept, since dlt takes ten milliseconds for it."""
+    """Return what dlt resolved of a destination. It is kept, since dlt needs ten milliseconds for it."""
     config = _configs.get(target)
     if config is None:
         config = _configs[target] = target.destination_client().config

@@ -1,4 +1,4 @@
-"""Questions to the warehouse that see the rows of some tenants only, whichever destination holds it."""
+"""Narrow questions to the warehouse to the rows of some tenants, on any destination."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ CLOCKS_DIFFER = timedelta(hours=1)
 
 
 class TenantScope:
-    """The warehouse as far as it concerns some tenants, or all.
+    """Show the warehouse of some tenants, or of all.
 
-    Queries are written in DuckDB's dialect, with the bare names of tables and views, and reach the destination in its
-    own, each table narrowed to the tenants: nobody can forget to filter. Views are put in as their queries, with the
-    configuration of now, so that they are there in a lake as well. What loads wrote whose clock was ahead is left out.
+    Queries are written in DuckDB's dialect, with the bare names of tables and views. They reach the destination in its
+    own dialect, each table narrowed to the tenants, so no query needs a filter. Views are put in as their queries, with
+    the present configuration, so that a lake has them as well. Rows of loads whose clock was ahead are left out.
     """
 
     def __init__(
@@ -50,9 +50,11 @@ class TenantScope:
         translated: dict[tuple[str, ...], str] | None = None,
         clocks_ahead: bool = False,
     ) -> None:
-        """Without ``tenants`` all are seen. ``protection`` is the configuration's where unset. ``translated`` keeps
-        translations for other scopes of the same warehouse, which take longer than many an answer. ``clocks_ahead``
-        shows loads whose clock was ahead as well."""
+        """Narrow ``reader`` to ``tenants``; all are visible if empty.
+
+        ``protection`` is the configuration's if unset. ``translated`` keeps translations for other scopes of the same
+        warehouse, since translating is slow. ``clocks_ahead`` shows loads whose clock was ahead as well.
+        """
         self.reader = reader
         self.tenants = tuple(tenants)
         self._protection = protection or marts.protection()
@@ -60,11 +62,11 @@ class TenantScope:
         self._clocks_ahead = clocks_ahead
 
     def with_clocks_ahead(self) -> TenantScope:
-        """The same with the loads whose clock was ahead."""
+        """Return the same scope with the loads whose clock was ahead."""
         return TenantScope(self.reader, self.tenants, self._protection, self._translated, clocks_ahead=True)
 
     def sql(self, query: str, **values: Any) -> str:
-        """A query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
+        """Return a query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
         key = (query, str(self._clocks_ahead), *self.tenants)
         if key not in self._translated:
             self._translated[key] = self._translate(query)
@@ -73,7 +75,7 @@ class TenantScope:
         return VALUE.sub(lambda name: literals[name[1]], self._translated[key])
 
     def _translate(self, query: str) -> str:
-        """The query with a mark for each value, which nothing else in it can be taken for."""
+        """Return the query with a mark for each value that occurs nowhere else in it."""
         dialect = self.reader.dialect
         asked = expanded(query, dialect, self._protection)
         for place in list(asked.find_all(exp.Placeholder)):
@@ -95,7 +97,7 @@ class TenantScope:
         return asked.transform(narrowed, copy=False).sql(dialect, comments=False)
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
-        """The whole answer, a dictionary for each row, times in UTC.
+        """Return the whole answer, a dictionary for each row, times in UTC.
 
         Raises:
             DestinationUndefinedEntity: where nothing was loaded yet.
@@ -103,7 +105,7 @@ class TenantScope:
         return self.reader.rows(self.sql(query, **values))
 
     def held(self) -> list[str]:
-        """The tenants that have loaded something, or tried to, in alphabetical order; none where nothing was."""
+        """Return the tenants that have loaded something, or tried to, in alphabetical order."""
         try:
             rows = self.with_clocks_ahead().rows("SELECT DISTINCT tenant FROM load_runs ORDER BY tenant")
             return [one["tenant"] for one in rows]
@@ -113,7 +115,7 @@ class TenantScope:
 
 @contextmanager
 def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[TenantScope]:
-    """The warehouse as ``--tenant NAME ...`` sees it; all of it where none is named.
+    """Yield the warehouse as ``--tenant NAME ...`` sees it; all of it if none is named.
 
     Raises:
         UsageError: for a tenant that neither the configuration nor the warehouse knows.
@@ -124,7 +126,7 @@ def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[TenantSc
 
 
 def refuse_unknown(reader: Reader, tenants: Sequence[str]) -> None:
-    """Raises UsageError for a tenant that neither the configuration nor the warehouse knows."""
+    """Refuse a tenant that neither the configuration nor the warehouse knows."""
     known = {*configured(), configured_tenant(), *(TenantScope(reader).held() if tenants else ())}
     for name in tenants:
         if name not in known:

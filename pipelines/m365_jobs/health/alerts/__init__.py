@@ -1,1 +1,1 @@
-"""Alerts open, get worse, are acknowledged and close. The outbox delivers each change once per channel."""
+"""Open, escalate, acknowledge and close alerts. The outbox delivers each change once per channel."""

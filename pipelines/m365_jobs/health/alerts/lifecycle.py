@@ -20,7 +20,7 @@ NO_DATA_KINDS = frozenset({"stale", "unknown", "nothing_to_judge"})
 
 @dataclass(frozen=True)
 class AlertScope:
-    """The tenants that an evaluation covers; all of them if empty."""
+    """Name the tenants that an evaluation covers; all of them if empty."""
 
     tenants: frozenset[str] = frozenset()
 

@@ -1,4 +1,4 @@
-"""Maintenance windows: times at which no alert is sent. An alert that outlasts its window is sent after it."""
+"""Define maintenance windows: times at which no alert is sent. An alert that outlasts its window is sent after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEEKLY = re.compile(r"(daily|mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):([0-5]
 
 @dataclass(frozen=True)
 class MaintenanceWindow:
-    """A time range: once, or each week or day in a time zone."""
+    """Describe a time range: once, or each week or day in a time zone."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -42,7 +42,7 @@ class MaintenanceWindow:
 
 @dataclass(frozen=True)
 class Maintenance:
-    """The windows of everyone and those of single tenants."""
+    """Hold the windows of all tenants and those of single tenants."""
 
     windows: Sequence[MaintenanceWindow] = ()
     of_tenant: Mapping[str, Sequence[MaintenanceWindow]] = field(default_factory=dict)

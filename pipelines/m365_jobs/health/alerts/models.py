@@ -1,4 +1,4 @@
-"""What the alert code passes around: findings, alerts, events and deliveries."""
+"""Define what the alert code passes around: findings, alerts, events and deliveries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What happened to an alert."""
+    """List the changes of an alert."""
 
     opened = "opened"
     worse = "worse"
@@ -19,7 +19,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True)
 class AlertFinding:
-    """A finding of health as an alert sees it. ``measure`` grows when the finding gets worse."""
+    """Describe a finding of health as an alert sees it. ``measure`` grows when the finding gets worse."""
 
     kind: str
     severity: str
@@ -38,7 +38,7 @@ class AlertFinding:
 
 @dataclass(frozen=True)
 class Alert:
-    """A finding over time. ``opened_at`` is null while the alert waits for more evaluations."""
+    """Describe a finding over time. ``opened_at`` is null while the alert waits for more evaluations."""
 
     id: str
     finding: AlertFinding
@@ -58,7 +58,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Announcement:
-    """The state of an alert that a channel was told last."""
+    """Describe the state of an alert that a channel received last."""
 
     severity: str
     measure: float
@@ -67,7 +67,7 @@ class Announcement:
 
 @dataclass(frozen=True)
 class Event:
-    """A change of an alert that a channel must deliver."""
+    """Describe a change of an alert that a channel must deliver."""
 
     kind: EventKind
     alert: Alert
@@ -83,7 +83,7 @@ class Event:
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """List the states of a delivery."""
 
     pending = "pending"
     in_flight = "in_flight"
@@ -94,7 +94,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message of one channel. ``body`` is the JSON that the channel made when the events happened."""
+    """Describe one message of one channel. ``body`` is the JSON that the channel made when the events happened."""
 
     id: str
     channel: str

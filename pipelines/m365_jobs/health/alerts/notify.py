@@ -27,7 +27,7 @@ from m365_jobs.warehouse.target import Target
 
 @dataclass(frozen=True)
 class NotifyRun:
-    """What one call of ``notify`` works with."""
+    """Hold what one call of ``notify`` works with."""
 
     findings: Mapping[str, AlertFinding]
     """By the id of the alert, in the order of health."""
@@ -115,7 +115,7 @@ def _forget(store: AlertStore, channels: Sequence[Channel]) -> None:
 
 
 def acknowledge_alert(pipeline: Target, alert_id: str, owner: str, until: datetime, note: str | None = None) -> Alert:
-    """Record who takes care of an alert, and until when no channel is told of it.
+    """Record the person who works on an alert, and until when channels stay silent about it.
 
     Raises:
         UsageError: for an alert that is not open, and for an expiry in the past.

@@ -1,4 +1,4 @@
-"""The alert file in the state folder: alerts, announcements and the outbox, in one SQLite database.
+"""Store alerts, announcements and the outbox in one SQLite database of the state folder.
 
 One transaction writes an alert's change together with its deliveries. A crash leaves both or neither.
 """
@@ -43,7 +43,7 @@ DELIVERY_COLUMNS = "id, channel, body, state, attempts, created_at, next_attempt
 
 
 class AlertStore:
-    """Reads and writes the alerts of one warehouse."""
+    """Read and write the alerts of one warehouse."""
 
     def __init__(self, connection: sqlite3.Connection, warehouse_key: str) -> None:
         self._connection = connection

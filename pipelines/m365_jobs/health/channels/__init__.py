@@ -1,4 +1,4 @@
-"""Delivery channels of alerts. A channel is a file here and an entry in ``CHANNELS``."""
+"""List the delivery channels of alerts. A channel is a file here and an entry in ``CHANNELS``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every delivery channel has: settings, a message made of events, and a way to send it."""
+"""Define what every delivery channel has: settings, a message made of events, and a way to send it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from m365_jobs.health.channels.redact import redact
 
 
 class DeliveryError(NotificationError):
-    """A receiver that did not accept a message. ``retry_after`` is the wait in seconds that it asks for."""
+    """Report a receiver that did not accept a message. ``retry_after`` is the requested wait in seconds."""
 
     def __init__(self, text: str, retry_after: float = 0.0) -> None:
         super().__init__(text)
@@ -22,7 +22,7 @@ class DeliveryError(NotificationError):
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of a channel in ``alerts.channels.<name>``."""
+    """Describe a key of a channel in ``alerts.channels.<name>``."""
 
     help: str
     kind: type = str
@@ -33,7 +33,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class ChannelSettings:
-    """The checked settings of a channel."""
+    """Hold the checked settings of a channel."""
 
     name: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ COMMON_SETTINGS: Mapping[str, Setting] = {
 
 
 class Channel(ABC):
-    """A place that alerts are delivered to."""
+    """Deliver alerts to one place."""
 
     type: ClassVar[str]
     settings: ClassVar[Mapping[str, Setting]]

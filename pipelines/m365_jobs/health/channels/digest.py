@@ -1,4 +1,4 @@
-"""Lines of a message for people: one message holds all events of a run."""
+"""Write lines of a message for people: one message holds all events of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TITLES = {EventKind.opened: "New", EventKind.worse: "Worse", EventKind.closed: "
 
 @dataclass(frozen=True)
 class Part:
-    """The events of one kind, and how many of them have no line."""
+    """Hold the events of one kind, and how many of them have no line."""
 
     title: str
     events: Sequence[Event]

@@ -1,4 +1,4 @@
-"""E-mail: one message for each run, by SMTP over TLS. Reports are sent as attachments the same way."""
+"""Send e-mail: one message for each run, by SMTP over TLS. Reports are sent as attachments the same way."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECURITY = ("starttls", "tls")
 
 
 class Email(Channel):
-    """A plain text message to one or more recipients."""
+    """Send a plain text message to one or more recipients."""
 
     type = "email"
     settings: ClassVar[Mapping[str, Setting]] = {

@@ -1,4 +1,4 @@
-"""POST a message to an HTTP receiver."""
+"""Send a message to an HTTP receiver with POST."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_url(url: str, key: str) -> str:
 
 
 def post(receiver: str, url: str, body: str, headers: Mapping[str, str], timeout: float) -> None:
-    """POST a JSON document. A redirect is an error: it would hand the message to another host.
+    """Send a JSON document with POST. A redirect is an error: it would hand the message to another host.
 
     Raises:
         DeliveryError: if the receiver is unreachable or answers with anything but 2xx.

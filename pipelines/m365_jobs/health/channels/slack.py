@@ -1,4 +1,4 @@
-"""Slack: one message for each run, through an incoming webhook."""
+"""Send alerts to Slack: one message for each run, through an incoming webhook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DLT_SETTING = "runtime.slack_incoming_hook"
 
 
 class Slack(Channel):
-    """A message in a Slack channel."""
+    """Send a message to a Slack channel."""
 
     type = "slack"
     settings: ClassVar[Mapping[str, Setting]] = {
@@ -47,7 +47,7 @@ class Slack(Channel):
         return json.dumps({"text": "\n".join(lines), "mrkdwn": True})
 
     def send(self, delivery_id: str, body: str) -> None:
-        """POST the message."""
+        """Send the message with POST."""
         post("Slack", self._url, body, {}, self.config.timeout_seconds)
 
 

@@ -1,4 +1,4 @@
-"""Microsoft Teams: an adaptive card for each run, through the webhook of a workflow."""
+"""Send alerts to Microsoft Teams: an adaptive card for each run, through the webhook of a workflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_CHARACTERS = 400
 
 
 class Teams(Channel):
-    """A card in a channel of Microsoft Teams."""
+    """Send a card to a channel of Microsoft Teams."""
 
     type = "teams"
     settings: ClassVar[Mapping[str, Setting]] = {
@@ -47,7 +47,7 @@ class Teams(Channel):
         return json.dumps({"type": "message", "attachments": [attachment]})
 
     def send(self, delivery_id: str, body: str) -> None:
-        """POST the card."""
+        """Send the card with POST."""
         post("Microsoft Teams", self._url, body, {}, self.config.timeout_seconds)
 
 

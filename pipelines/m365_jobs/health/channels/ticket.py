@@ -1,4 +1,4 @@
-"""Ticket: a webhook whose document has the fields that ticket systems (PSA, ITSM) share."""
+"""Send tickets: a webhook whose document has the fields that ticket systems (PSA, ITSM) share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRIORITIES = {"problem": "high", "warning": "medium"}
 
 
 class Ticket(Webhook):
-    """A ticket for each alert: created, updated, resolved. ``external_id`` is the same for all three."""
+    """Send a ticket for each alert: created, updated, resolved. ``external_id`` is the same for all three."""
 
     type = "ticket"
 

@@ -1,4 +1,4 @@
-"""Webhook: one signed JSON document for each event.
+"""Send webhooks: one signed JSON document for each event.
 
 The headers follow the Standard Webhooks specification, so its libraries verify a message. ``webhook-id`` stays the
 same when a message is sent again, so a receiver recognizes a repetition.
@@ -25,7 +25,7 @@ SECRET_PREFIX = "whsec_"
 
 
 class Webhook(Channel):
-    """JSON with every field of the alert, signed with HMAC-SHA256."""
+    """Send JSON with every field of the alert, signed with HMAC-SHA256."""
 
     type = "webhook"
     one_event_per_message = True

@@ -1,4 +1,4 @@
-"""The dashboard: pages drawn on the server, for browsers with or without JavaScript."""
+"""Serve the dashboard: pages drawn on the server, for browsers with or without JavaScript."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may look in: on loopback the machine's own pages only, elsewhere whoever has the access token."""
+"""Control access: on loopback only the machine's own pages, elsewhere only clients with the access token."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ HEADERS = {
 
 
 class SafeHeaders:
-    """Adds headers that keep browsers from loading or sending anything elsewhere, and proxies from keeping pages."""
+    """Add headers that keep browsers from loading or sending anything elsewhere, and proxies from keeping pages."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Add the headers to the start of a response."""
+
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -45,7 +47,7 @@ class SafeHeaders:
 
 
 class OwnPagesOnly:
-    """Refuses what other web sites make a browser ask of loopback, where no token is needed.
+    """Refuse what other web sites make a browser ask of loopback, where no token is needed.
 
     Refused are requests that name another origin, or another host, since DNS names can change their address.
     """
@@ -54,6 +56,7 @@ class OwnPagesOnly:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer 403 to requests of other origins, and pass on all others."""
         if scope["type"] == "http":
             headers = dict(scope.get("headers", ()))
             host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
@@ -73,13 +76,14 @@ def is_own(host: str, origin: str) -> bool:
 
 
 class TokenNeeded:
-    """Asks for the access token: in the URL, a cookie, or a header ``Authorization: Bearer``."""
+    """Ask for the access token: in the URL, a cookie, or a header ``Authorization: Bearer``."""
 
     def __init__(self, application: Any, token: str, denied: Any) -> None:
-        """``denied`` gives the page on which a token can be entered."""
+        """Keep ``denied``, which returns the page on which a token can be entered."""
         self._application, self._token, self._denied = application, token, denied
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer requests without a valid token, and pass on all others."""
         if scope["type"] != "http" or scope["path"].startswith("/static/"):
             await self._application(scope, receive, send)
             return

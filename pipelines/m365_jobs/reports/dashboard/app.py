@@ -1,4 +1,4 @@
-"""The pages of the dashboard: an overview of a tenant or of all, and lists of jobs. All links are relative."""
+"""Build the pages of the dashboard: an overview of a tenant or of all, and lists of jobs. All links are relative."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def application(live: Live, token: str | None, every: float = EVERY) -> Any:
 
 
 class Pages:
-    """The pages of one warehouse."""
+    """Serve the pages of one warehouse."""
 
     def __init__(self, live: Live, every: float) -> None:
         self._live, self._every = live, every

@@ -1,4 +1,4 @@
-"""The warehouse as the dashboard reads it: numbers are read again when another load has been recorded."""
+"""Read the warehouse for the dashboard, again whenever another load has been recorded."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ Answer = TypeVar("Answer")
 
 
 class WarehouseUnavailableError(Exception):
-    """The warehouse cannot be read at the moment; the text is for the page."""
+    """Report that the warehouse cannot be read now; the text is for the page."""
 
 
 class WarehouseConnection:
-    """The way to the warehouse.
+    """Connect to the warehouse.
 
     A DuckDB file is opened once in this process, since a second connection would share the locked settings of the
-    first. It stays open for a moment, since questions follow each other and to open it takes longer than many an
-    answer. On a server each question has a connection of its own.
+    first. It stays open for a moment: questions follow each other, and opening is slower than many an answer. On a
+    server each question has a connection of its own.
     """
 
     KEPT_FOR, AT_MOST = 0.25, 2.0
@@ -109,7 +109,7 @@ class WarehouseConnection:
 
 @dataclass(frozen=True)
 class PageReading:
-    """What was read for a page, and when."""
+    """Hold what was read for a page, and when."""
 
     version: Any
     read_at: float
@@ -119,10 +119,10 @@ class PageReading:
 
 
 class Live:
-    """One warehouse, for every page of the dashboard."""
+    """Read one warehouse for every page of the dashboard."""
 
     def __init__(self, pipeline: Target, tenants: tuple[str, ...], every: float = 2 * FRESH) -> None:
-        """Without ``tenants`` all are visible. ``every`` is the number of seconds between two looks of a page."""
+        """Show ``tenants``, or all if empty. ``every`` is the number of seconds between two looks of a page."""
         self._fresh = min(FRESH, every / 2)
         self.visible = Filter(tenants)
         self._pipeline = pipeline

@@ -1,4 +1,4 @@
-"""What each kind of destination can do, in one class each."""
+"""List what each kind of destination can do, in one class each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a load does differently from one kind of destination to another."""
+"""Define what a load does differently from one kind of destination to another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from m365_jobs.warehouse.destinations.log_rows import Row
 
 
 class WarehouseDestination:
-    """A destination of dlt of which nothing is known: what works everywhere."""
+    """Describe a destination of dlt without known abilities: what works everywhere."""
 
     types: ClassVar[tuple[str, ...]] = ()
     """The last parts of dlt's types of destination that this class is for."""

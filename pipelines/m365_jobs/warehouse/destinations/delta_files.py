@@ -1,4 +1,4 @@
-"""The files of Delta tables: few, readable for other programs, and gone some time after they were replaced."""
+"""Tidy the files of Delta tables: few, readable for other programs, and deleted some time after they were replaced."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def tidy_appended(stored: DeltaTable, tenants: set[str]) -> None:
 
 
 def _rewrite(stored: DeltaTable, table: Table, tenant: str) -> None:
-    """Put files together where there are many, or where a merge wrote texts as string views.
+    """Compact files if there are many, or if a merge wrote texts as string views.
 
     Merges of delta-rs write string views, which pyarrow and pandas refuse to compare with texts. Compaction leaves a
     single file as it is; a Z-order rewrites it with plain strings.

@@ -1,4 +1,4 @@
-"""Rows of the log tables as commits of Delta tables."""
+"""Append rows of the log tables as commits of Delta tables."""
 
 from __future__ import annotations
 

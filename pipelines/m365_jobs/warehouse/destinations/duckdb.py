@@ -1,4 +1,4 @@
-"""A DuckDB file: one process writes at a time, so the open file is the lock."""
+"""Support a DuckDB file: one process writes at a time, so the open file is the lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STORAGE_KEY = "duckdb_storage_version"
 
 
 class DuckDBDestination(WarehouseDestination):
-    """A file of DuckDB, or a database in memory."""
+    """Describe a file of DuckDB, or a database in memory."""
 
     types = ("duckdb",)
     stays_connected = True

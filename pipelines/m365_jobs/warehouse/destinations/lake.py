@@ -1,7 +1,7 @@
-"""A lake: Delta or Iceberg tables in files, through dlt's filesystem destination (extra ``lake``).
+"""Support a lake: Delta or Iceberg tables in files, through dlt's filesystem destination (extra ``lake``).
 
-Delta and Iceberg know no delete-insert, so rows are merged by their key alone, and a row that is gone has to be named
-to be deleted. Here that is the business of whoever writes; the source knows no destination.
+Delta and Iceberg know no delete-insert. So rows are merged by their key alone, and a deletion must name its row. That
+is done here, since the source knows no destination.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OF_OBJECTS = (LOAD_RUNS.name, LOAD_CHECK_FAILURES.name)
 
 
 class LakeDestination(WarehouseDestination):
-    """Files of Delta or Iceberg tables. Tenants write side by side, each as long as it has its lease."""
+    """Describe files of Delta or Iceberg tables. Tenants write side by side, each as long as it has its lease."""
 
     types = ("filesystem",)
     lease = "m365_jobs.locks.lake:LakeLease"
@@ -56,7 +56,7 @@ class LakeDestination(WarehouseDestination):
 
 
 def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
-    """Gives a resource the hints of a lake: its table format, merging by key, a partition for each tenant."""
+    """Give a resource the hints of a lake: its table format, merging by key, a partition for each tenant."""
     kind: Any = table_format(pipeline)
     resource.apply_hints(table_format=kind)
     if resource.name in OF_OBJECTS:
@@ -66,7 +66,7 @@ def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
     held = _held_errors(pipeline)
 
     def to_lake(item: Any, meta: Any) -> Any:
-        """Rows with the source's hints (dlt hands them on beside the rows) get those of a lake instead."""
+        """Return the item with hints of a lake in place of the source's, which dlt passes on beside the rows."""
         hints = getattr(meta, "hints", None)
         if not hints:
             return item
@@ -91,8 +91,10 @@ def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
 
 
 def _with_deletions(errors: pa.Table, held: Callable[[str, pa.Array], pa.Table]) -> pa.Table:
-    """Replaces the markers of jobs without errors by one for each error that the lake holds and the API no longer
-    lists: a marker deletes only the row that has its very key."""
+    """Replace the markers of jobs without errors by one for each error that the lake holds and the API no longer lists.
+
+    A marker deletes only the row that has its very key.
+    """
     if not errors.num_rows:
         return errors
     tenant = errors.column("tenant")[0].as_py()
@@ -107,7 +109,7 @@ def _with_deletions(errors: pa.Table, held: Callable[[str, pa.Array], pa.Table])
 
 
 def _held_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table]:
-    """A function of tenant and job ids: ``job_id`` and ``error_index`` of the errors that the lake holds of them."""
+    """Return a function of tenant and job ids that returns ``job_id`` and ``error_index`` of the errors in the lake."""
     opened: dict[str, Any] = {}
 
     def held(tenant: str, job_ids: pa.Array) -> pa.Table:

@@ -27,12 +27,12 @@ PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
 
 
 def is_lake(pipeline: Target) -> bool:
-    """Whether the pipeline writes files rather than into a database."""
+    """Return whether the pipeline writes files rather than into a database."""
     return str(pipeline.destination.destination_type).endswith(".filesystem")
 
 
 def table_format(pipeline: Target) -> str:
-    """delta, or what ``destination.<name>.table_format`` says.
+    """Return the table format: delta, or the value of ``destination.<name>.table_format``.
 
     Raises:
         UsageError: for anything but delta and iceberg.
@@ -45,9 +45,9 @@ def table_format(pipeline: Target) -> str:
 
 
 def open_table(pipeline: Target, name: str, tenant: str | None = None) -> Any:
-    """A table of the lake, or its files of one tenant, as an Arrow dataset (of Delta) or table (of Iceberg).
+    """Return a table of the lake, or its files of one tenant, as an Arrow dataset (Delta) or table (Iceberg).
 
-    None where the table is not there.
+    Return None if the table does not exist.
     """
     client = pipeline.destination_client()
     assert isinstance(client, SupportsOpenTables)
@@ -67,7 +67,7 @@ def _as_view(field: pa.Field) -> pa.Field:
 
 
 def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
-    """All rows but those that only mark others as deleted: Iceberg's upsert cannot delete, so they stay."""
+    """Return all rows except those that mark others as deleted: Iceberg's upsert cannot delete, so they stay."""
     try:
         rows = client.load_open_table(ICEBERG, name).scan().to_arrow()
     except DestinationUndefinedEntity:
@@ -86,7 +86,7 @@ def delta_table(client: Any, name: str) -> Any:
 
 
 def storage_options(client: Any) -> dict[str, str]:
-    """What delta-rs needs to know to get at the lake of a destination client."""
+    """Return what delta-rs needs to reach the lake of a destination client."""
     from dlt.common.libs.deltalake import deltalake_storage_options
 
     options: dict[str, str] = deltalake_storage_options(
@@ -96,7 +96,7 @@ def storage_options(client: Any) -> dict[str, str]:
 
 
 def register_views(pipeline: Target, connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes the tables of the lake views of a DuckDB database, read through Arrow when they are asked."""
+    """Make the tables of the lake views of a DuckDB database, read through Arrow when a query uses them."""
     connection.execute(f'CREATE SCHEMA "{pipeline.dataset_name}"')
     for name in NAMES:
         if (table := open_table(pipeline, name)) is not None:

@@ -1,4 +1,4 @@
-"""What identifies rows of the log tables, and the columns that dlt adds to them."""
+"""Define what identifies rows of the log tables, and the columns that dlt adds to them."""
 
 from __future__ import annotations
 

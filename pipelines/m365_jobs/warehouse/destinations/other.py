@@ -1,4 +1,4 @@
-"""Every destination without a class of its own: rows go through dlt, and one machine loads at a time."""
+"""Support every destination without a class of its own: rows pass through dlt, and one machine loads at a time."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from m365_jobs.warehouse.destinations.base import WarehouseDestination
 
 
 class OtherDestination(WarehouseDestination):
-    """Snowflake, BigQuery, SQL Server and whatever else dlt writes to."""
+    """Describe Snowflake, BigQuery, SQL Server and all other destinations of dlt."""

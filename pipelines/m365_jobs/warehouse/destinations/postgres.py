@@ -1,4 +1,4 @@
-"""Primary keys and indexes on PostgreSQL: dlt makes none for compound keys, and BI tools look for them."""
+"""Create primary keys and indexes on PostgreSQL: dlt makes none for compound keys, and BI tools look for them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ WHERE n.nspname = %s AND c.relkind = 'r' AND c.reltuples < 0
 
 
 class PostgresDestination(WarehouseDestination):
-    """A server with leases in a table, and locks that end with their connection."""
+    """Describe a server with leases in a table, and locks that end with their connection."""
 
     types = ("postgres",)
     lease = "m365_jobs.locks.postgres:PostgresLease"
@@ -74,15 +74,17 @@ def refuse_encoding(client: Any) -> None:
 
 
 def analyze_new(pipeline: dlt.Pipeline) -> None:
-    """Gather statistics of tables that have none yet. Without, a first load's checks pair 100,000 errors with jobs in
-    nested loops: 17 seconds instead of 0.7."""
+    """Gather statistics of tables that have none yet.
+
+    Without them, a first load's checks pair 100,000 errors with jobs in nested loops: 17 seconds instead of 0.7.
+    """
     with pipeline.sql_client() as client:
         for (name,) in client.execute_sql(NEVER_ANALYZED, client.fully_qualified_dataset_name(quote=False)) or []:
             client.execute_sql(f"ANALYZE {client.make_qualified_table_name(name)}")
 
 
 def create_missing(pipeline: dlt.Pipeline) -> None:
-    """Gives the tables that are there the keys and indexes that they lack.
+    """Create the keys and indexes that existing tables lack.
 
     Raises:
         DatabaseException: where the user owns the tables no more, keys are not unique, or a transaction that has read

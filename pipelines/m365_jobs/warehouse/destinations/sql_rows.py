@@ -1,4 +1,4 @@
-"""Rows of the log tables as INSERT statements, through dlt's SQL client."""
+"""Insert rows of the log tables through dlt's SQL client."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _transaction(client: Any) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True)
 class _Stored:
-    """What a table holds already of the runs that are to be appended."""
+    """Hold what a table already holds of the runs that are to be appended."""
 
     columns: set[str]
     keys: set[tuple[Any, ...]]
