@@ -32,7 +32,7 @@ def _(mo):
     # Questions to the warehouse
 
     Tables and views are described in docs/warehouse.md; times are UTC. Choose a question, change its SQL, and see
-    the answer below. The warehouse is opened for reading only, and for as long as an answer takes.
+    the answer below. The warehouse is opened for reading only, and only while a query runs.
     """)
     return
 

@@ -64,7 +64,7 @@ class EndpointVersion:
     def link(self, link: str | None, cursor: str | None) -> str | None:
         """Return the reference to the next page as a link whose parameters have the names of the vendor's table.
 
-        A cursor counts before a link. A link without a query, such as an opaque token, stays as it is.
+        A cursor counts before a link. A link without a query, such as an opaque token, stays unchanged.
         """
         if cursor:
             return "?" + urlencode({CURSOR: cursor})

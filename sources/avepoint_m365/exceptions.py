@@ -10,7 +10,7 @@ SourceError                       anything raised on purpose
 └── ApiError                      the API failed, and another try does not cure it
     ├── EndpointMissingError      404, 405, 410: this host has no such path
     ├── RefusedParametersError    400: a parameter is refused
-    ├── GatewayTimeoutError       504: the request takes too long; ask for less
+    ├── GatewayTimeoutError       504: the request is too slow; ask for less
     ├── PageTooLargeError         a response larger than allowed; ask for less
     └── UnreachableError          no response from the host
 """

@@ -107,7 +107,7 @@ def _rows_of_same(parent: tuple[str, ...]) -> str:
     """Return the SQL that selects the stored rows of the parents in a load.
 
     With dlt's own ``merge_key`` beside a primary key, a merge deletes by "primary key OR merge key". A database pairs
-    all stored rows with all new ones for that: one job with 10,000 errors takes more than DuckDB's 250 MB. Databases
+    all stored rows with all new ones for that: one job with 10,000 errors needs more than DuckDB's 250 MB. Databases
     qualify the columns of the outer table differently. So the inner columns get names of their own, and the outer ones
     need no qualifier.
     """

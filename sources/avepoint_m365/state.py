@@ -63,7 +63,7 @@ class ApiBehavior(_State):
 
     Attributes:
         endpoint: The generation that it was detected on; it does not hold for another.
-        range_filter: A value of ``RangeFilter``; None as long as it is unknown.
+        range_filter: A value of ``RangeFilter``; None while it is unknown.
         range_filter_at: When that was detected.
         ignored: Filters without effect: ``object_type``, ``job_type``, ``location``, or one value of them such as
             ``object_type=5``.
@@ -95,7 +95,7 @@ class ApiBehavior(_State):
 
     @property
     def may_hide_long_jobs(self) -> bool:
-        """Return whether a range may lack jobs that began before it; true as long as it is unknown."""
+        """Return whether a range may lack jobs that began before it; true while it is unknown."""
         return self.range_filter is None or RangeFilter(self.range_filter).may_hide_long_jobs
 
     @property

@@ -189,7 +189,7 @@ SILENT_SERVICE = 12
 def make_companions(now: datetime, days: int = 30) -> Companions:
     """Return companions whose settings changed within ``days`` before ``now``.
 
-    The subscription was out of policy for two days, retention was shortened, Exchange Online is backed up more often
+    The subscription was out of policy for two days and retention was shortened. Exchange Online is backed up more often
     since ten days, and one service is silent (see ``schedule_backups``).
     """
     first = datetime.combine((now - timedelta(days=days)).date(), time(), UTC)

@@ -56,7 +56,7 @@ def mail_file(path: Path) -> None:
 
 def acknowledge(
     alert: Annotated[str, typer.Argument(help="Id of the alert, as `m365-jobs alerts` and messages show it.")],
-    owner: Annotated[str, typer.Option(help="Who takes care of it, such as ada@contoso.com.")],
+    owner: Annotated[str, typer.Option(help="Who works on it, such as ada@contoso.com.")],
     lasting: Annotated[str, typer.Option("--for", help="How long no channel is told of it: 30m, 8h, 3d.")] = "24h",
     note: Annotated[str | None, typer.Option(help="Text that is stored with it.")] = None,
     destination: Destination = None,

@@ -67,7 +67,7 @@ OnlyTenants = Annotated[
 ]
 AllTenants = Annotated[
     bool,
-    typer.Option("--all-tenants", help="Every tenant of the configuration that no other load is at."),
+    typer.Option("--all-tenants", help="All configured tenants that no other worker is loading."),
 ]
 SkipLoadedWithin = Annotated[
     str | None,

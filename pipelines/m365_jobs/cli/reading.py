@@ -118,7 +118,7 @@ def check(
 
 def query(
     sql: Annotated[
-        str | None, typer.Argument(metavar="SQL", help="One query; - takes it from stdin. A prompt where unset.")
+        str | None, typer.Argument(metavar="SQL", help="One query; - reads it from stdin. A prompt if unset.")
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Take it from a file.", exists=True, dir_okay=False)] = None,
     format: Annotated[

@@ -95,7 +95,7 @@ def load_all(
             except KeyboardInterrupt:
                 for progress in group.progress.values():
                     progress.stats.interrupted.set()
-                say("Interrupted; each tenant ends with the request or the write that it is at.")
+                say("Interrupted: each tenant ends after its present request or write.")
                 raise InterruptedLoadError from None
     finally:
         assert options.log is not None

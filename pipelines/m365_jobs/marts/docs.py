@@ -35,7 +35,7 @@ MARTS = f"""\
 Views, made and kept up to date by every load. They are written in plain SQL in
 [pipelines/m365_jobs/marts](../pipelines/m365_jobs/marts), one file each, and translated for the destination. What
 counts as a success, and which services are expected, is configuration, in `[sources.avepoint_m365]` or its part
-`[sources.avepoint_m365.protection]`; a change takes effect with the next load:
+`[sources.avepoint_m365.protection]`; a change applies from the next load on:
 
 | key | default | meaning |
 |---|---|---|
@@ -52,7 +52,7 @@ configuration.
 QUESTIONS = """\
 ## Worked questions
 
-In SQL that DuckDB and PostgreSQL understand alike; `m365-jobs query` takes it as it stands here. Elsewhere `INTERVAL`,
+In SQL that DuckDB and PostgreSQL understand alike; `m365-jobs query` runs it as it stands here. Elsewhere `INTERVAL`,
 `date_trunc` and `extract` may be spelled differently.
 """
 

@@ -62,7 +62,7 @@ def destination_factory(name: str, tenant: str = DEFAULT_TENANT, file: Path | No
     """Return dlt's factory of a destination, with all its paths absolute.
 
     dlt counts relative paths from the folder in which a pipeline ran first. Two folders of one user would load into
-    one warehouse. ``file`` is a DuckDB file that takes precedence over the name.
+    one warehouse. ``file`` is a DuckDB file that precedes the name.
 
     Raises:
         UsageError: for an unknown destination, or a path that a load would destroy or misread.

@@ -42,7 +42,7 @@ def detect_range_filter(reader: ListingReader, job_id: str, start: datetime, fin
 
     The job is looked for in a range that begins after its start, on a later day. If it is missing, its start counts.
     Then it is looked for in a range that ends after its start, on that day. If it is missing there, its finish counts
-    as well. Where the API takes dates alone, no range ends on that day, and that is assumed.
+    as well. If the API accepts dates alone, no range ends on that day, and that is assumed.
 
     Raises:
         SourceError: if a range cannot be read.

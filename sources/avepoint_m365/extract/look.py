@@ -40,7 +40,7 @@ class Look:
     Attributes:
         window: The window, or its first chunk.
         listings: The listings that hold the rows.
-        bulk: How a range was read of which most is unknown; None if it was read as a whole.
+        bulk: How a range of mostly unknown jobs was read; None if it was read as a whole.
         chunk_end: Where the chunk ends; None if the window was read to its end.
     """
 

@@ -60,7 +60,7 @@ def _rewrite(stored: DeltaTable, table: Table, tenant: str) -> None:
     """Compact files if there are many, or if a merge wrote texts as string views.
 
     Merges of delta-rs write string views, which pyarrow and pandas refuse to compare with texts. Compaction leaves a
-    single file as it is; a Z-order rewrites it with plain strings.
+    single file unchanged; a Z-order rewrites it with plain strings.
     """
     if not _has_string_views(stored, tenant):
         _compact(stored, tenant)

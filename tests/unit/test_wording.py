@@ -1,0 +1,230 @@
+"""Check the wording of docstrings and messages against the writing rules of CONTRIBUTING.md."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(path for tree in ("sources", "pipelines") for path in (ROOT / tree).rglob("*.py"))
+LONGEST_SENTENCE = 25
+
+VERBS = {
+    "Acknowledge",
+    "Acquire",
+    "Add",
+    "Answer",
+    "Append",
+    "Apply",
+    "Ask",
+    "Authenticate",
+    "Bound",
+    "Build",
+    "Change",
+    "Check",
+    "Classify",
+    "Clean",
+    "Clear",
+    "Close",
+    "Collect",
+    "Combine",
+    "Commit",
+    "Compact",
+    "Compare",
+    "Complete",
+    "Connect",
+    "Control",
+    "Convert",
+    "Copy",
+    "Count",
+    "Create",
+    "Cut",
+    "Decide",
+    "Define",
+    "Delete",
+    "Deliver",
+    "Describe",
+    "Detect",
+    "Do",
+    "Draw",
+    "Drop",
+    "Empty",
+    "Encode",
+    "End",
+    "Evaluate",
+    "Explain",
+    "Extract",
+    "Fill",
+    "Find",
+    "Finish",
+    "Fit",
+    "Follow",
+    "Forget",
+    "Format",
+    "Gather",
+    "Generate",
+    "Give",
+    "Hold",
+    "Implement",
+    "Import",
+    "Insert",
+    "Interpret",
+    "Keep",
+    "Learn",
+    "Leave",
+    "Let",
+    "Limit",
+    "List",
+    "Listen",
+    "Load",
+    "Locate",
+    "Lock",
+    "Look",
+    "Lower",
+    "Make",
+    "Measure",
+    "Merge",
+    "Move",
+    "Name",
+    "Narrow",
+    "Note",
+    "Open",
+    "Order",
+    "Outline",
+    "Page",
+    "Parse",
+    "Pause",
+    "Permit",
+    "Plan",
+    "Prepare",
+    "Print",
+    "Provide",
+    "Put",
+    "Read",
+    "Receive",
+    "Reconcile",
+    "Record",
+    "Refuse",
+    "Register",
+    "Release",
+    "Remove",
+    "Rename",
+    "Render",
+    "Renew",
+    "Replace",
+    "Report",
+    "Request",
+    "Return",
+    "Run",
+    "Save",
+    "Say",
+    "Select",
+    "Send",
+    "Serve",
+    "Set",
+    "Share",
+    "Show",
+    "Sign",
+    "Simulate",
+    "Speak",
+    "Spell",
+    "Stand",
+    "Start",
+    "Stop",
+    "Store",
+    "Summarize",
+    "Support",
+    "Take",
+    "Test",
+    "Tidy",
+    "Translate",
+    "Try",
+    "Turn",
+    "Use",
+    "Validate",
+    "Verify",
+    "Wait",
+    "Warn",
+    "Wrap",
+    "Write",
+    "Yield",
+}
+"""Verbs that begin a docstring; a new one needs an entry, so that a noun does not slip in."""
+
+FORBIDDEN = re.compile(
+    r"\b(nobody|somebody|anybody|whoever|be it|but for|of which|as it is|by and by|goes on|is at"
+    r"(?! (?:least|most|once))|speaks? of|takes|brings)\b",
+    re.IGNORECASE,
+)
+"""Words without an actor, and phrases that have a plain form."""
+
+CODE = re.compile(r"``[^`]*``|`[^`]*`|https?://\S+|\{[^{}]*\}")
+
+
+def docstrings(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the place and text of each docstring of a module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield f"{path.relative_to(ROOT)}:{getattr(node, 'name', 'module')}", text
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of a text; a piece of code counts as one word."""
+    for part in re.split(r"(?<=[.!?:;])\s+|\n\s*\n|\n *[├└]|\n\s{4,}(?=\w+: )", CODE.sub("code", text)):
+        yield " ".join(part.split())
+
+
+def long_sentences(text: str) -> list[str]:
+    """Return the sentences with too many words."""
+    return [part for part in sentences(text) if len(part.split()) > LONGEST_SENTENCE]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_begin_with_a_verb(path: Path) -> None:
+    """Compare the first word of each docstring with the list of verbs."""
+    wrong = [
+        f"{place}: {text.splitlines()[0]}"
+        for place, text in docstrings(path)
+        if text.split()[0].rstrip(",:") not in VERBS
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_are_short_and_plain(path: Path) -> None:
+    """Look for long sentences and forbidden words in docstrings."""
+    wrong = [f"{place}: {part}" for place, text in docstrings(path) for part in long_sentences(text)]
+    wrong += [f"{place}: {found[0]}" for place, text in docstrings(path) for found in FORBIDDEN.finditer(text)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_messages_are_short_and_plain(path: Path) -> None:
+    """Look for long sentences and forbidden words in texts of the code that read like sentences."""
+    wrong = []
+    for text in messages(path):
+        wrong += long_sentences(text)
+        wrong += [f"{found[0]}: {text}" for found in FORBIDDEN.finditer(CODE.sub("code", text))]
+    assert wrong == []
+
+
+def messages(path: Path) -> Iterator[str]:
+    """Yield the texts of a module that are no docstring and end a sentence; values in an f-string count as one word."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        bodies = [node.body] if hasattr(node, "body") and isinstance(node.body, list) else []
+        inner |= {id(line.value) for body in bodies for line in body if isinstance(line, ast.Expr)}
+    for node in ast.walk(tree):
+        text = ""
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "value" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+            text = node.value
+        # Texts that end a sentence; SQL, scripts and Markdown tables are no sentences.
+        if " " in text and re.search(r"[a-z)]\.$", text.strip()) and not re.search(r"SELECT|\$variables|\|--", text):
+            yield text
