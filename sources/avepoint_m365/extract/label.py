@@ -142,7 +142,8 @@ class Labeller:
         labels = self._classifier.classify(dimension, missing, _evidence(span, jobs, held), _evidence(wide, jobs, held))
         labelling.add(dimension.name, labels)
         remaining = missing - labels.of.keys()
-        if remaining and len(missing) > 1 and any(len(listing.pages) > 1 for listing in labels.listings):
+        has_effect = not {dimension.key(value) for value in dimension.values} <= labels.ignored
+        if remaining and has_effect and len(missing) > 1 and any(len(one.pages) > 1 for one in labels.listings):
             # Some servers end a list early and call it complete: shorter ranges show what it left out.
             for half in _halves(remaining, times, window):
                 if half and half != missing:
