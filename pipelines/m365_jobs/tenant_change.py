@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from avepoint_m365.companions.base import scope_of
+from avepoint_m365.companions.schema import HISTORY, VALID_FROM, VALID_TO
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.normalizers.json.helpers import get_row_hash
 from dlt.common.versioned_state import compress_state, decompress_state
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.state_sync import bump_pipeline_state_version_if_modified
@@ -18,10 +21,11 @@ from dlt.pipeline.state_sync import bump_pipeline_state_version_if_modified
 from m365_jobs.config import tenants
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.alerts.store import change_tenant
+from m365_jobs.load.companions import ROW_HASH
 from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
-from m365_jobs.schema import TABLES
+from m365_jobs.schema import TABLES, Table
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.reader import open_reader
 
@@ -89,6 +93,9 @@ def rename_tenant(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify)
             for name in _tables_of(client):
                 table = client.make_qualified_table_name(name)
                 client.execute_sql(f"UPDATE {table} SET tenant = %s WHERE tenant = %s", new, tenant)
+            for history in HISTORY:
+                if history.name in _tables_of(client):
+                    _rename_versions(client, history, new)
             _rename_state(client, warehouse.pipeline_name(tenant), warehouse.pipeline_name(new))
         change_tenant(pipeline, tenant, new)
         # Loads take their cursors from the warehouse.
@@ -133,6 +140,21 @@ def _delete_lease(pipeline: dlt.Pipeline, tenant: str) -> None:
         return
     with pipeline.sql_client() as client, suppress(DatabaseUndefinedRelation):
         client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(LEASES)} WHERE tenant = %s", tenant)
+
+
+def _rename_versions(client: Any, history: Table, tenant: str) -> None:
+    """Give the versions of a tenant's settings its name where dlt compares them: in their scope and their hash."""
+    table = client.make_qualified_table_name(history.name)
+    names = [name for name in history.names if name not in (VALID_FROM.name, VALID_TO.name)]
+    columns = ", ".join(client.escape_column_name(name) for name in names)
+    rows = client.execute_sql(f"SELECT {columns}, {ROW_HASH} FROM {table} WHERE tenant = %s", tenant)
+    for *values, old_hash in rows or ():
+        row = dict(zip(names, values, strict=True))
+        row["setting_scope"] = scope_of(tenant, row["location"])
+        client.execute_sql(
+            f"UPDATE {table} SET setting_scope = %s, {ROW_HASH} = %s WHERE tenant = %s AND {ROW_HASH} = %s",
+            *(row["setting_scope"], get_row_hash(row), tenant, old_hash),
+        )
 
 
 def _rename_state(client: Any, old: str, new: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,8 @@ import dlt
 import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions import STATE_KEY, TABLES, Attempt, companions_source, due
-from avepoint_m365.companions.base import DENIED, LOADED
+from avepoint_m365.companions.base import DENIED, LOADED, no_rows
+from avepoint_m365.companions.schema import HISTORY, resource_hints
 from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
@@ -21,6 +22,9 @@ from m365_jobs.warehouse.destinations import lake, lake_tables
 
 SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
 """Settings of the source that companions go by."""
+
+ROW_HASH = "_dlt_id"
+"""Column in which dlt keeps the hash of a version."""
 
 
 @dataclass
@@ -53,10 +57,7 @@ class CompanionLoad:
         if lake_tables.is_lake(self.pipeline):
             # A lake merges by key alone.
             for resource in resources:
-                table = next(table for table in TABLES if table.name == resource.name)
-                resource.apply_hints(
-                    write_disposition=lake.UPSERT, primary_key=list(table.key), columns=table.dlt_columns
-                )
+                _merge_by_key(resource, next(table for table in TABLES if table.name == resource.name))
         self.before = self.statuses()
         names = due(self._include(), self._state())
         self.expected = len(names)
@@ -121,6 +122,28 @@ class CompanionLoad:
             for name, memory in self._state().get(STATE_KEY, {}).items()
             for found in memory.get("findings", ())
         ]
+
+
+def companion_rows(table: Table, rows: Sequence[Mapping[str, Any]], is_lake: bool) -> DltResource:
+    """Return a resource of stored rows of a companion's table, which replace those of the same key or scope."""
+
+    def stored() -> Iterator[Any]:
+        yield rows or no_rows(table, is_lake)
+
+    hints = resource_hints(table)
+    if table in HISTORY and not is_lake:
+        # Versions arrive as they are, with dlt's hash of each, so that the next load finds those in force unchanged.
+        version = {"data_type": "text", "nullable": False, "unique": False, "row_key": False, "x-row-version": True}
+        hints["columns"] = {**table.dlt_columns, ROW_HASH: version}
+        hints["write_disposition"] = {"disposition": "merge", "strategy": "delete-insert"}
+    resource = dlt.resource(stored, **hints)
+    if is_lake:
+        _merge_by_key(resource, table)
+    return resource
+
+
+def _merge_by_key(resource: DltResource, table: Table) -> None:
+    resource.apply_hints(write_disposition=lake.UPSERT, primary_key=list(table.key), columns=table.dlt_columns)
 
 
 def _messages(attempts: Iterable[Attempt]) -> list[str]:

@@ -13,11 +13,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365 import schema as tables
+from avepoint_m365.companions.schema import HISTORY
+from avepoint_m365.companions.schema import TABLES as COMPANION_TABLES
 from avepoint_m365.parse.values import TIME
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import schema
 from m365_jobs.load import data_checks, run_log
+from m365_jobs.load.companions import ROW_HASH, companion_rows
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse.reader import open_reader
 
@@ -93,8 +96,10 @@ def run_ids(connection: duckdb.DuckDBPyConnection, tenant: str) -> set[str]:
 class TenantRows:
     """Yield the rows of one tenant, and its state, as the source itself would give them to dlt."""
 
-    def __init__(self, file: Path, dataset: str, tenant: str, tables_here: set[str], there: StoredRows) -> None:
-        self._file, self._dataset, self._tenant = file, dataset, tenant
+    def __init__(
+        self, file: Path, dataset: str, tenant: str, tables_here: set[str], there: StoredRows, is_lake: bool = False
+    ) -> None:
+        self._file, self._dataset, self._tenant, self._is_lake = file, dataset, tenant, is_lake
         self._tables, self._there = tables_here, there
         self.counted = {table.name: 0 for table in schema.TABLES}
 
@@ -123,6 +128,7 @@ class TenantRows:
                 dlt.resource(rows, name="copy"),
                 run_log.runs_resource(iter(runs)),
                 data_checks.failures_resource(failures),
+                *(companion_rows(table, self._companion(table), self._is_lake) for table in COMPANION_TABLES),
             )
 
         return avepoint_m365()
@@ -141,6 +147,18 @@ class TenantRows:
             found = connection.sql(self._appended(table.name), params={"tenant": self._tenant}).to_arrow_table()
         self.counted[table.name] = found.num_rows
         return [kind(**{column: row.get(column) for column in table.names}) for row in found.to_pylist()]
+
+    def _companion(self, table: tables.Table) -> list[dict[str, Any]]:
+        """Return the rows of a companion's table; those with versions with dlt's hash, which tells versions apart."""
+        if table.name not in self._tables:
+            return []
+        condition = "tenant = $tenant" if "tenant" in table.names else "$tenant IS NOT NULL"
+        with read_only(self._file, self._dataset) as connection:
+            sql = f"SELECT * FROM {table.name} WHERE {condition}"
+            found = connection.sql(sql, params={"tenant": self._tenant}).to_arrow_table().to_pylist()
+        self.counted[table.name] = len(found)
+        names = (*table.names, *((ROW_HASH,) if table in HISTORY else ()))
+        return [{name: row.get(name) for name in names} for row in found]
 
     def _jobs(self) -> tables.Table:
         if "jobs" not in self._tables:

@@ -83,7 +83,9 @@ class _Rows:
             "custom_retention_enabled": None,
             **more,
         }
-        self._answers.add_once(RETENTION_POLICIES.name, {**row, "id": content_id(*row.values())})
+        # Without the tenant, which may be renamed.
+        content = [value for name, value in row.items() if name not in ("tenant", "setting_scope")]
+        self._answers.add_once(RETENTION_POLICIES.name, {**row, "id": content_id(*content)})
 
     def _days(self, period: object) -> int | None:
         if period is None or period == "":

@@ -49,7 +49,7 @@ class Schedule(Companion):
         read = ask.of(values, "a backup schedule")
         listed = read["listed"]
         frequency = read["frequency"] or float(len(listed)) or None
-        schedule_id = content_id(tenant, location, service.columns, frequency, listed)
+        schedule_id = content_id(location, service.columns, frequency, listed)
         minutes = _spread(listed, frequency or 0)
         answers.add(START_TIMES.name, *_start_times(tenant, schedule_id, minutes, listed))
         return {
@@ -90,7 +90,7 @@ def _start_times(tenant: str, schedule_id: str, minutes: list[int], listed: list
 def _nothing_scheduled(tenant: str, location: str | None) -> Row:
     return {
         "tenant": tenant,
-        "id": content_id(tenant, location),
+        "id": content_id(location),
         "location": location,
         "setting_scope": scope_of(tenant, location),
         "service_type": None,
