@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from m365_jobs.cli import alerts
-from m365_jobs.cli.options import Dataset, Destination, OnlyTenants, Verbose, Wait, failures
+from m365_jobs.cli.options import Dataset, Destination, OnlyTenants, Verbose, Wait, failures, parse_time_option
 
 
 class Paper(StrEnum):
@@ -40,11 +40,27 @@ def report(
     month: Annotated[
         str | None, typer.Option(metavar="YYYY-MM", help="Write the service report of a month, or bill that month.")
     ] = None,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit",
+            help="Write the audit report of a period: what was scheduled, met and missed, failures, restore evidence, "
+            "retention, and a digest. As .csv a row per service.",
+        ),
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(help="With --audit: the begin of the period, such as 2026-01-01. UTC without a zone.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="With --audit: the end of the period, which is outside it; today where unset.")
+    ] = None,
     tenant: OnlyTenants = None,
     timezone: Annotated[
         str | None, typer.Option(help="Time zone of times and days, such as Europe/Berlin; the tenant's where unset.")
     ] = None,
-    days: Annotated[int, typer.Option(help="How many days the trends and errors reach back.", min=1, max=3650)] = 30,
+    days: Annotated[
+        int, typer.Option(help="How many days trends and errors, or an audit, reach back.", min=1, max=3650)
+    ] = 30,
     paper: Annotated[Paper, typer.Option(help="Paper size of a PDF.")] = Paper.a4,
     mail: Annotated[
         bool, typer.Option("--mail", help="Send it through the e-mail channel of [alerts.channels].")
@@ -57,18 +73,24 @@ def report(
     """Write one file with the charts: HTML that opens offline, PNG or PDF; or licences for billing as CSV."""
     if (path is None) == (each_tenant is None):
         raise typer.BadParameter("Give the file to write, or --each-tenant DIR.")
+    if (since or until) and not audit:
+        raise typer.BadParameter("goes with --audit", param_hint="--since/--until")
     with failures(verbose):
         from m365_jobs.reports import needs_extra
         from m365_jobs.terminal import say
 
         with needs_extra():
             from m365_jobs.reports import report
+            from m365_jobs.reports.audit import chosen_period
             from m365_jobs.reports.view import Filter
             from m365_jobs.warehouse import pipeline as warehouse
 
-            first = report.first_of_month(month)
+            first, period = report.first_of_month(month), None
+            if audit:
+                begin, end = parse_time_option("--since", since), parse_time_option("--until", until)
+                period = chosen_period(days, first, begin, end)
             options = report.ReportOptions(
-                Filter(tuple(tenant or ()), days=days), report.timezone(timezone), paper.value, first
+                Filter(tuple(tenant or ()), days=days), report.timezone(timezone), paper.value, first, period
             )
             pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
             if each_tenant:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from m365_jobs.errors.explain import UsageError
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
@@ -93,7 +94,7 @@ ORDER BY s.tenant, s.location, s.object_type
 """The last restore with at least one object before the period ends, and the restores within the period."""
 
 RETENTION = """
-SELECT r.tenant, r.location, r.level, r.service, r.container_name, r.retention_period, r.retention_days,
+SELECT r.tenant, r.location, r.level, r.service, r.object_type, r.container_name, r.retention_period, r.retention_days,
     r.valid_from, r.valid_to
 FROM retention_policies AS r
 WHERE epoch(r.valid_from) < epoch(CAST(:until AS TIMESTAMPTZ))
@@ -102,8 +103,8 @@ ORDER BY r.tenant, r.location, r.level, r.service, r.container_name
 """
 
 CHANGES = f"""
-SELECT s.tenant, s.location, s.setting, s.level, s.service, s.container_name, s.change, s.old_value, s.new_value,
-    s.changed_after, s.changed_before
+SELECT s.tenant, s.location, s.setting, s.level, s.service, s.object_type, s.container_name, s.change,
+    s.old_value, s.new_value, s.changed_after, s.changed_before
 FROM settings_changes AS s
 WHERE {IN_PERIOD.format(time="s.changed_before")}
 ORDER BY s.changed_before, s.tenant, s.location, s.setting, s.level, s.service, s.container_name
@@ -196,6 +197,27 @@ def audit_period(days: int, now: datetime | None = None) -> Period:
     """Return the period of the last whole UTC days."""
     end = (now or datetime.now(UTC)).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Period(end - timedelta(days=days), end)
+
+
+def chosen_period(days: int, month: date | None, since: datetime | None, until: datetime | None) -> Period:
+    """Return the period from a time on, a calendar month, or else the last whole UTC days.
+
+    Raises:
+        UsageError: where the period is empty, or is given in two ways.
+    """
+    if month and (since or until):
+        raise UsageError("--month does not go with --since and --until: give the period in one way.")
+    if until and not since:
+        raise UsageError("--until goes with --since: together they are the period of the audit.")
+    if month:
+        begin = datetime(month.year, month.month, 1, tzinfo=UTC)
+        return Period(begin, (begin + timedelta(days=32)).replace(day=1))
+    if since:
+        end = until or audit_period(1).until
+        if since >= end:
+            raise UsageError(f"--since {since.isoformat()} must lie before the end of the period, {end.isoformat()}.")
+        return Period(since, end)
+    return audit_period(days)
 
 
 def read_audit(scope: TenantScope, period: Period) -> Audit:

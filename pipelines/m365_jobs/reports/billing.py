@@ -43,11 +43,11 @@ def billing_csv(scope: TenantScope, month: str | None = None) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in row.items()} for row in billing_rows(scope, month))
+    writer.writerows({name: plain_value(value) for name, value in row.items()} for row in billing_rows(scope, month))
     return text.getvalue()
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return a value that spreadsheets take as text or number, never as a formula."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"

@@ -18,6 +18,7 @@ from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.evaluate import evaluate_scope
 from m365_jobs.reports import html, labels, metrics, sections
+from m365_jobs.reports.audit import Period, read_audit
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.paper import IMAGE, TITLE, page_tenants, paper_css
 from m365_jobs.reports.view import Filter
@@ -56,15 +57,16 @@ def kind(path: Path) -> str:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Hold what a report shows.
+    """Hold what a report shows: the present state, without ``month`` and ``audit``.
 
-    ``month`` is the first day of the month of a service report; None for the present state.
+    ``month`` is the first day of the month of a service report, ``audit`` the period of an audit report.
     """
 
     shown: Filter
     zone: tzinfo | None = None
     paper: str = "A4"
     month: date | None = None
+    audit: Period | None = None
 
 
 def first_of_month(text: str | None) -> date | None:
@@ -133,6 +135,8 @@ def _content(scope: TenantScope, pipeline: Target, ending: str, options: ReportO
     from m365_jobs.reports import billing, service_report
 
     shown, zone = options.shown, options.zone
+    if options.audit:
+        return _audit(scope, ending, options, options.audit)
     if ending == ".csv":
         return billing.billing_csv(scope, f"{options.month:%Y-%m}" if options.month else None).encode()
     paper = IMAGE if ending == ".png" else options.paper
@@ -141,6 +145,22 @@ def _content(scope: TenantScope, pipeline: Target, ending: str, options: ReportO
     else:
         text = report_html(read_report_page(scope, pipeline, shown, zone), paper, shown.tenants)
     return convert(text, ending)
+
+
+def _audit(scope: TenantScope, ending: str, options: ReportOptions, period: Period) -> bytes:
+    from m365_jobs.reports import audit_report
+
+    tenants = options.shown.tenants
+    try:
+        found = read_audit(scope, period)
+    except DestinationUndefinedEntity:
+        if ending == ".csv":
+            raise UsageError(f"No audit: {EMPTY} Run: m365-jobs load") from None
+        found = None
+    if found and ending == ".csv":
+        return audit_report.audit_csv(found).encode()
+    zone = options.zone or common_calendar(page_tenants(scope, options.shown)).zone
+    return convert(audit_report.audit_html(found, tenants, zone, IMAGE if ending == ".png" else options.paper), ending)
 
 
 def save(path: Path, content: bytes) -> None:

@@ -84,3 +84,35 @@ def test_billing_has_the_peaks_of_each_tenant_and_month(provider: Desk) -> None:
     ]
     provider.run("report", "february.csv", "--month", "2026-02")
     assert "contoso" not in (provider.folder / "february.csv").read_text(encoding="utf-8")
+
+
+def test_the_audit_report_is_a_page_a_pdf_and_a_table_of_one_period(provider: Desk) -> None:
+    (until,) = provider.query("SELECT date_trunc('day', min(window_end)) FROM load_audit")[0]
+    period = ("--audit", "--since", f"{until - timedelta(days=9):%Y-%m-%d}", "--until", f"{until:%Y-%m-%d}")
+    for name in ("audit.html", "audit.pdf", "audit.csv"):
+        provider.run("report", name, *period, "--tenant", "contoso")
+    text = " ".join(text_of((provider.folder / "audit.html").read_text(encoding="utf-8")).split())
+    jobs = provider.query(
+        f"""SELECT count(*) FROM jobs WHERE tenant = 'contoso'
+            AND finish_time >= TIMESTAMPTZ '{until:%Y-%m-%d}' - INTERVAL 9 DAY
+            AND finish_time < TIMESTAMPTZ '{until:%Y-%m-%d}'"""
+    )
+    assert f"{jobs[0][0]:,} of them are jobs that ended in the period" in text
+    assert "the schedule of this period is unknown" in text
+    for word in ("fabrikam", "http", "m365-jobs", "127.0.0.1"):
+        assert word not in text
+    assert (provider.folder / "audit.pdf").read_bytes().startswith(b"%PDF-")
+    rows = list(csv.DictReader(io.StringIO((provider.folder / "audit.csv").read_text(encoding="utf-8"))))
+    assert {row["tenant"] for row in rows} == {"contoso"}
+    assert {row["jobs"] for row in rows} == {str(jobs[0][0])}
+    assert all(row["jobs_sha256"] in text for row in rows)
+    counted = provider.query(
+        f"""SELECT object_type, count(*) FROM jobs WHERE tenant = 'contoso' AND job_type = 'backup'
+            AND finish_time >= TIMESTAMPTZ '{until:%Y-%m-%d}' - INTERVAL 9 DAY
+            AND finish_time < TIMESTAMPTZ '{until:%Y-%m-%d}' GROUP BY 1"""
+    )
+    assert {row["object_type"]: int(row["backups"]) for row in rows if row["backups"] != "0"} == dict(counted)
+
+
+def test_a_period_without_an_audit_is_wrong_usage(simulator: Simulator, desk: Sit) -> None:
+    desk(simulator).run("report", "x.html", "--since", "2026-01-01", code=2)

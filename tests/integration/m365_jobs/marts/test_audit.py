@@ -1,12 +1,18 @@
 """What an audit report says of a period, and its digest, on each destination."""
 
+import csv
+import io
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dlt
+import pytest
 from m365_jobs import marts
-from m365_jobs.reports.audit import Audit, Period, audit_period, read_audit
+from m365_jobs.errors.explain import UsageError
+from m365_jobs.reports.audit import Audit, Period, audit_period, chosen_period, read_audit
+from m365_jobs.reports.audit_report import audit_csv, audit_html
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
@@ -113,3 +119,76 @@ def test_the_period_is_the_last_whole_days() -> None:
     assert audit_period(30, datetime(2026, 3, 20, 6, 30, tzinfo=UTC)) == Period(
         datetime(2026, 2, 18, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC)
     )
+
+
+def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_digest(
+    pipeline: dlt.Pipeline,
+) -> None:
+    story().load(pipeline)
+    marts.ensure(pipeline, marts.Protection())
+    found = audit(pipeline)
+    (row,) = csv.DictReader(io.StringIO(audit_csv(found)))
+    assert row == {
+        "period_from": "2026-03-15 00:00:00+00:00",
+        "period_until": "2026-03-20 00:00:00+00:00",
+        "tenant": "contoso",
+        "location": "",
+        "object_type": "exchange_online",
+        "scheduled": "10",
+        "ran": "9",
+        "met": "8",
+        "missed": "1",
+        "skipped": "0",
+        "backups": "9",
+        "succeeded": "8",
+        "warnings": "0",
+        "failed": "1",
+        "failure_reasons": "Access denied (1); Throttled (1)",
+        "last_restore_at": row["last_restore_at"],
+        "last_restore_id": "R1",
+        "last_restore_hours": "1.0",
+        "last_restore_objects": "7",
+        "restores_tried": "2",
+        "restores_failed": "1",
+        "retention_period": "1 years",
+        "retention_days": "365",
+        "settings_changes": "retention: shortened from 7 years to 1 years, read first 2026-03-18 06:00 UTC",
+        "complete_until": row["complete_until"],
+        "covers_period": "True",
+        "rows": str(found.rows),
+        "sha256": found.digest,
+        "jobs": "11",
+        "jobs_sha256": found.jobs_digest,
+    }
+    assert datetime.fromisoformat(row["last_restore_at"]) == datetime(2026, 3, 16, 9, tzinfo=UTC)
+    assert datetime.fromisoformat(row["complete_until"]) == NOW
+
+
+def test_the_page_says_what_was_met_and_what_it_is_made_from(pipeline: dlt.Pipeline) -> None:
+    story().load(pipeline)
+    marts.ensure(pipeline, marts.Protection())
+    found = audit(pipeline)
+    page = audit_html(found, ["contoso"], UTC, "A4")
+    words = " ".join(re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL).split())
+    assert "8 of 10 scheduled backups met 1 missed 0 skipped 1 failed 0 services without a proved restore" in words
+    assert "Exchange Online 10 8 1 0 9 1 0" in words
+    assert "failure Access denied 1 " in words
+    assert "2026-03-16 09:00 UTC R1 7 2 1" in words
+    assert "retention: shortened from 7 years to 1 years, read first 2026-03-18 06:00 UTC" in words
+    assert "default all services 1 years" in words
+    assert f"made from {found.rows} rows. Their SHA-256 is {found.digest}" in words
+    assert "contoso, audit" not in words
+    assert audit_html(None, [], UTC, "A4").count("Nothing is loaded yet.") >= 1
+
+
+def test_the_period_is_given_in_one_way() -> None:
+    day = datetime(2026, 2, 5, tzinfo=UTC)
+    assert chosen_period(7, date(2026, 2, 1), None, None) == Period(
+        datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+    )
+    assert chosen_period(7, None, day, day + timedelta(hours=5)) == Period(day, day + timedelta(hours=5))
+    assert chosen_period(7, None, day, None).until == audit_period(1).until
+    assert chosen_period(7, None, None, None) == audit_period(7)
+    for month, since, until in ((date(2026, 2, 1), day, None), (None, None, day), (None, day, day)):
+        with pytest.raises(UsageError):
+            chosen_period(7, month, since, until)
