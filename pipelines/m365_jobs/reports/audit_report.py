@@ -1,4 +1,4 @@
-"""The audit report as a document: HTML, what PDF and image are made from, and CSV with a row per service."""
+"""Write an audit as HTML, which PDF and image are made from, and as CSV with a row per service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Key = tuple[str, str, str]
 
 @dataclass
 class ServiceAudit:
-    """What an audit says of a service; empty where it says nothing."""
+    """Hold the rows of an audit about one service; a part without rows is empty."""
 
     schedule: Row = field(default_factory=dict)
     backups: Row = field(default_factory=dict)
