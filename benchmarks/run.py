@@ -131,7 +131,7 @@ def throughput(jobs: int) -> Iterator[str]:
     yield f"| `m365-jobs load` | {seconds:.1f} | 1 |"
     for name, title in titles.items():
         yield f"| {title} | {median(others[name]):.1f} | {median(others[name]) / seconds:.2f} |"
-    yield "\nWhere the time of a load goes, from a profile (which takes time itself):\n"
+    yield "\nWhere the time of a load goes, from a profile (which costs time itself):\n"
     yield "| part | seconds |\n|---|---:|"
     yield from (f"| {part} | {spent:.1f} |" for part, spent in phases.items())
 
@@ -219,12 +219,12 @@ def requests_per_load() -> Iterator[str]:
             load(here, server)
             yield f"| {jobs:,} jobs in 30 days | {first} | {server.counts()['requests'] - first} |"
     yield (
-        "\nThe least there can be: one look at the whole location, which tells how much it holds and, where that is "
-        "nothing, is all. Then one request for each object type; where it has jobs, one for each job type until every "
-        "job has its type, since a job does not carry it (backups are asked for first). A listing of several pages "
-        "takes one more request, for its first page again: only that shows whether pages moved. One request of the "
-        "first load, and of one load a day, finds out which of a job's times a range means, and where all jobs are "
-        "backups, another whether the API looks at job types. Where a host lacks the first generation, each location "
+        "\nThe least there can be: one look at the whole location, which tells how much it holds and, if that is "
+        "nothing, is all. Then one request for each object type. If it has jobs, one for each job type until every "
+        "job has its type, since a job does not carry it. Backups are asked for first. A listing of several pages "
+        "needs one more request, for its first page again: only that shows whether pages moved. One request of the "
+        "first load, and of one load a day, finds out which of a job's times a range means. If all jobs are backups, "
+        "another finds out whether the API looks at job types. If a host lacks the first generation, each location "
         "that is looked at before that is known learns it by a request of its own."
     )
 

@@ -174,7 +174,7 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
                 raise SystemExit(f"Wrong: {wrong}, {one.doubled()} runs twice.")
             one.next_round()
     yield (
-        f"\nEach tenant has a simulator of its own with {JOBS} jobs, whose world goes on by seven hours after each "
+        f"\nEach tenant has a simulator of its own with {JOBS} jobs, whose clock advances by seven hours after each "
         "round. Left out are those that another held or had loaded; wrong rows are counted in tenants. Leases last "
         f"{LEASE} s here. No run is recorded twice."
     )

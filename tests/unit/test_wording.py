@@ -1,4 +1,4 @@
-"""Check the wording of docstrings and messages against the writing rules of CONTRIBUTING.md."""
+"""Check the wording of docstrings, messages and pages against the writing rules of CONTRIBUTING.md."""
 
 import ast
 import re
@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for tree in ("sources", "pipelines") for path in (ROOT / tree).rglob("*.py"))
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 LONGEST_SENTENCE = 25
 
 VERBS = {
@@ -172,6 +173,13 @@ def docstrings(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{path.relative_to(ROOT)}:{getattr(node, 'name', 'module')}", text
 
 
+def paragraphs(page: str) -> Iterator[str]:
+    """Yield paragraphs, list items and table cells of a page, without code and pictures."""
+    page = re.sub(r"^(```|~~~).*?^\1", "", page, flags=re.DOTALL | re.MULTILINE)
+    for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*|#>]|\d+\.) ?)", page):
+        yield from block.split("|") if block.lstrip().startswith("|") else [block]
+
+
 def sentences(text: str) -> Iterator[str]:
     """Yield the sentences of a text; a piece of code counts as one word."""
     for part in re.split(r"(?<=[.!?:;])\s+|\n\s*\n|\n *[├└]|\n\s{4,}(?=\w+: )", CODE.sub("code", text)):
@@ -228,3 +236,12 @@ def messages(path: Path) -> Iterator[str]:
         # Texts that end a sentence; SQL, scripts and Markdown tables are no sentences.
         if " " in text and re.search(r"[a-z)]\.$", text.strip()) and not re.search(r"SELECT|\$variables|\|--", text):
             yield text
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_are_short_and_plain(path: Path) -> None:
+    """Look for long sentences and forbidden words in pages."""
+    text = path.read_text(encoding="utf-8")
+    wrong = [part for block in paragraphs(text) for part in long_sentences(block)]
+    wrong += [found[0] for block in paragraphs(text) for found in FORBIDDEN.finditer(CODE.sub("code", block))]
+    assert wrong == []

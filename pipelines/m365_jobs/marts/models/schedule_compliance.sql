@@ -1,7 +1,7 @@
 -- about = """\
 --   Did every scheduled backup run? One row per tenant, location, service and UTC day, of the 400 days before the data \
---   ends, since the schedule is known. A scheduled backup ran when a backup starts from 10 minutes before its time to \
---   half an interval after it, and before the next scheduled time. Otherwise it is skipped when the backup before still \
+--   ends, since the schedule is known. A scheduled backup ran if a backup starts between 10 minutes before its time \
+--   and half an interval after it. That must be before the next scheduled time. Otherwise it is skipped when the backup before still \
 --   ran at its time, and else missed: nothing started for an interval and a half. One that may still start is left out."""
 -- key = ["tenant", "location", "object_type", "day"]
 --

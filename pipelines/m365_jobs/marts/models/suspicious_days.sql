@@ -1,7 +1,7 @@
 -- about = """\
 --   Is something attacking? One row per tenant, location, service and UTC day with unusual activity, with a jump of \
 --   failed objects, or both. A jump is at least 10 failed objects, and more than twice the mean of the 28 days with jobs \
---   before it, of which at least 7 are needed."""
+--   before it. At least 7 such days are needed."""
 -- key = ["tenant", "location", "object_type", "day"]
 --
 -- [columns]

@@ -1,7 +1,7 @@
 -- question = "What was the longest time without a successful backup in the last 30 days?"
 -- note = """\
---   Per service, from the finish of a success to that of the next, or to the newest finish of the tenant, where the \
---   30 days end. A service without any success is in question 1."""
+--   Per service, from the finish of a success to that of the next. The 30 days end with the newest finish of the \
+--   tenant. A service without any success is in question 1."""
 WITH newest AS (
     SELECT tenant, max(finish_time) AS finish_time FROM jobs GROUP BY tenant
 ),

@@ -1,4 +1,4 @@
--- question = "Which states does the API send that nobody knows?"
+-- question = "Which unrecognised states does the API send?"
 -- note = "Their outcome is other, which counts as neither success nor failure."
 SELECT state, count(*) AS jobs, min(start_time) AS first_start, max(start_time) AS last_start
 FROM job_facts
