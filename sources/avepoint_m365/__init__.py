@@ -8,28 +8,37 @@ dlt.pipeline("jobs", destination="duckdb").run(avepoint_m365())
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import dlt
 from dlt.extract import DltResource
 
-from avepoint_m365.api.connection import TrustedHosts, connect
+from avepoint_m365.api.connection import TrustedHosts
 from avepoint_m365.api.transport import MAX_PAGE_MB
-from avepoint_m365.config import AvePointCredentials, check_object_types
+from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.extract.known import Lookup
 from avepoint_m365.extract.progress import Progress
 from avepoint_m365.lookup import lookup_of_current_pipeline
+from avepoint_m365.make import make_extraction
 from avepoint_m365.resources import Resources
-from avepoint_m365.source_config import extract_options
 
-__all__ = ["Progress", "avepoint_m365"]
+__all__ = ["Progress", "avepoint_m365", "extraction_of"]
 
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
+
+
+def extraction_of(settings: Mapping[str, Any], progress: Progress) -> Extraction:
+    """Return what reads a tenant without dlt; ``settings`` are all parameters of the source by name.
+
+    Raises:
+        ConfigurationError: with the key, the value and the known values.
+    """
+    return make_extraction(settings, progress, _now())
 
 
 @dlt.source(name="avepoint_m365", section="avepoint_m365")
@@ -101,40 +110,10 @@ def avepoint_m365(  # noqa: PLR0913 - a parameter for each configuration key
     Raises:
         ConfigurationError: before any request, with the key, the value and the known values.
     """
-    for key, names in {"expected": expected_object_types, "ignored": ignored_object_types}.items():
-        check_object_types(names, f"{key}_object_types")
-    options = extract_options(
-        _now(),
-        tenant,
-        locations,
-        object_types,
-        start_date,
-        lag_hours,
-        max_open_days,
-        page_size,
-        split_job_types,
-        expected_outside,
-        since,
-        until,
-        chunk_jobs,
-        run_id,
-        verify_since,
-    )
+    settings = dict(locals())
     progress = progress or Progress()
-    connection = connect(
-        credentials,
-        data_center,
-        environment,
-        base_url,
-        token_url,
-        endpoint,
-        concurrency,
-        trusted_hosts,
-        max_page_mb,
-        progress.stats,
-    )
-    progress.extraction = Extraction(connection.client, options, progress, lookup)
-    resources = Resources(progress.extraction, progress, keep_unknown_fields, lookup_of_current_pipeline)
-    for location in options.locations or (None,):
-        for object_type in options.object_types:
+    extraction = extraction_of(settings, progress)
+    resources = Resources(extraction, progress, keep_unknown_fields, lookup_of_current_pipeline)
+    for location in extraction.options.locations or (None,):
+        for object_type in extraction.options.object_types:
             yield resources.partition(location, object_type)

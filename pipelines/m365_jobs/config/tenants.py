@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from typing import Any, TypedDict, cast
 
@@ -14,7 +14,8 @@ from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import SECTION, AvePointCredentials, unknown
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.configuration import with_config
-from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
+from dlt.common.configuration.exceptions import ConfigurationException, ConfigValueCannotBeCoercedException
+from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
 
@@ -90,6 +91,8 @@ class Tenant:
     has_section: bool = False
     shared: SourceSettings = field(default_factory=SourceSettings, compare=False)
     """Settings above the tenants' sections, if they were resolved for all tenants at once."""
+    is_resolved: bool = field(default=False, compare=False)
+    """Whether ``shared`` has a value for each setting of the source."""
 
     @property
     def settings(self) -> SourceSettings:
@@ -116,19 +119,33 @@ class Tenant:
 def resolve_all(tenants: Sequence[Tenant]) -> list[Tenant]:
     """Return the tenants with the settings above their sections resolved once, instead of once for each tenant.
 
-    An invalid shared setting is left to the load of each tenant, which names it.
+    If one of them is invalid, the tenants stay as they are, and the load of each names it.
     """
-    shared = SourceSettings()
-    for key, kind in KEYS.items():
-        hint: Any = None if kind is object else kind
-        try:
-            value: Any = dlt.config.get(f"{SECTION}.{key}", hint)
-        except ConfigValueCannotBeCoercedException:
-            continue
-        default = _PARAMETERS[key].default
-        if (value := default if value is None else value) is not None:
-            shared[key] = value  # type: ignore[literal-required]
-    return [Tenant(tenant.name, tenant.has_section, shared) for tenant in tenants]
+    try:
+        # The same places as dlt looks in for the source itself.
+        shared = dict(resolve_configuration(avepoint_m365.ref.SPEC(), sections=tuple(SECTION.split("."))))
+    except (ConfigurationError, ConfigurationException, ValueError):
+        return list(tenants)
+    shared = {name: value for name, value in shared.items() if value is not None}
+    if shared.keys() & _OF_A_RUN:
+        return list(tenants)
+    return [replace(tenant, shared=cast(SourceSettings, shared), is_resolved=True) for tenant in tenants]
+
+
+def complete_settings(tenant: Tenant, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return every parameter of the source for a tenant, with ``given`` above all others; None if one is invalid.
+
+    Raises:
+        ConfigurationError: if the section of the tenant is invalid.
+    """
+    if not tenant.is_resolved:
+        return None
+    settings = (
+        {name: parameter.default for name, parameter in _PARAMETERS.items()} | dict(tenant.settings) | dict(given)
+    )
+    if isinstance(settings["credentials"], Mapping):
+        settings["credentials"] = AvePointCredentials(**settings["credentials"])
+    return settings
 
 
 def refuse_white_space(label: str, key: str) -> None:

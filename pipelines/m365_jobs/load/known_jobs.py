@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -38,10 +38,36 @@ class WarehouseLookup(SqlLookup):
         self._open_jobs: list[OpenJob] | None = None
         self._outside: dict[str, tuple[int, str | None]] | None = None
         self._words: dict[str, int] | None = None
+        self._is_empty: bool | None = None
+
+    def was_loaded(self) -> bool:
+        """Return whether the warehouse knows of a load of the tenant and, if any found jobs, still holds one of them.
+
+        Whether it holds any is remembered for ``is_empty``.
+        """
+        with self.connected() as reader:
+
+            def most(what: str, table: str) -> Any:
+                # In words that every destination has: to translate takes longer than to ask.
+                sql = f"SELECT max({what}) AS most FROM {reader.table(table)} WHERE tenant = %s"
+                return reader.rows(sql, self._label)[0]["most"]
+
+            try:
+                found = most("distinct_jobs", "load_audit")
+                self._is_empty = most("id", "jobs") is None
+            except DestinationUndefinedEntity:
+                return False
+        return found is not None and (found == 0 or not self._is_empty)
+
+    def is_empty(self) -> bool:
+        """Return whether the warehouse holds no job of the tenant."""
+        if self._is_empty is None:
+            self._is_empty = super().is_empty()
+        return self._is_empty
 
     def jobs(self, ids: Sequence[str]) -> list[KnownJob]:
         """Return the jobs of the tenant that the warehouse holds among ``ids``."""
-        with self._connected():
+        with self.connected():
             jobs = super().jobs(ids)
             self._open_jobs, self._outside = super().open_jobs(), super().outside()
             self._words = super().state_words()
@@ -69,7 +95,7 @@ class WarehouseLookup(SqlLookup):
     ) -> int | None:
         """Return how many jobs the API counts in a range (UTC); the fewest of all readings if that is unknown."""
         conditions = [COUNTS.get(range_filter, COUNTS["finish"])] if range_filter else list(COUNTS.values())
-        with self._connected() as reader:
+        with self.connected() as reader:
             counts = [
                 reader.rows(
                     f"SELECT count(*) AS jobs FROM {reader.table('jobs')} WHERE tenant = %s AND {condition}"
@@ -86,11 +112,14 @@ class WarehouseLookup(SqlLookup):
         return self._reader.table(name) if self._reader is not None else name
 
     @contextmanager
-    def _connected(self) -> Iterator[Reader]:
+    def connected(self) -> Iterator[Reader]:
+        """Keep a connection open for all questions within the block."""
         if self._reader is not None:
             yield self._reader
             return
-        with file_open(self._pipeline, self._say), open_in_load(self._pipeline) as reader:
+        with ExitStack() as stack:
+            client = stack.enter_context(file_open(self._pipeline, self._say))
+            reader = Reader(client, "duckdb") if client else stack.enter_context(open_in_load(self._pipeline))
             self._reader = reader
             try:
                 yield reader
@@ -98,7 +127,7 @@ class WarehouseLookup(SqlLookup):
                 self._reader = None
 
     def _run(self, template: str) -> list[tuple[Any, ...]]:
-        with self._connected() as reader:
+        with self.connected() as reader:
             try:
                 return [tuple(row.values()) for row in reader.rows(self.qualify(template))]
             except DestinationUndefinedEntity:

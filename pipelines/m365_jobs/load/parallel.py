@@ -7,17 +7,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-import dlt
 from avepoint_m365 import Progress
 from avepoint_m365.exceptions import InterruptedLoadError
 
-from m365_jobs.config.tenants import Tenant
+from m365_jobs.config.tenants import Tenant, resolve_all
 from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
-from m365_jobs.load.unchanged import LogRows, Rows, write_now
-from m365_jobs.locks.base import Lease, Say, TenantLockedError, refuse_age
-from m365_jobs.locks.pipeline_folder import write_lock
+from m365_jobs.load.unchanged import LogRows
+from m365_jobs.locks.base import Say, TenantLockedError, refuse_age
 from m365_jobs.locks.wait import unless
 from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
 
@@ -79,11 +77,14 @@ def load_all(
     if options.min_age and not options.file:
         refuse_age(options.min_age, destination_type(options.destination))
 
-    def write(pipeline: dlt.Pipeline, rows: Rows) -> None:
-        with write_lock(pipeline, Lease(), say):
-            write_now(pipeline, rows)
+    late: dict[str, Failure] = {}
 
-    options = replace(options, log=LogRows(write))
+    def log_failed(name: str, error: BaseException) -> None:
+        failed(error)
+        late[name] = explain(error)
+
+    options = replace(options, log=LogRows(), log_failed=log_failed)
+    tenants = resolve_all(tenants)
 
     def load_one(tenant: Tenant) -> TenantResult:
         return _load_one(replace(options, tenant=tenant), group, say, failed)
@@ -100,6 +101,9 @@ def load_all(
     finally:
         assert options.log is not None
         options.log.flush()
+        group.outcomes[:] = [
+            TenantResult(one.tenant, failure=late[one.tenant]) if one.tenant in late else one for one in group.outcomes
+        ]
         # Ctrl+C may come between the start of a thread and the pool's note of it.
         for thread in threading.enumerate():
             if thread.name.startswith(THREADS) and thread.is_alive():

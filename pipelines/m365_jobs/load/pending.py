@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import dlt
 from dlt.common.destination.client import StateInfo, WithStateSync
@@ -16,10 +15,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs.errors.driver_messages import needs_smaller_chunks
 from m365_jobs.errors.explain import explain
+from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.locks.base import Say
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.reader import open_in_load
 
 MARK = "warehouse"
 """A file in a pipeline's folder; see ``mark``."""
@@ -81,35 +80,21 @@ def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> No
     dlt's ``drop`` of a single resource drops the tables of all partitions and tenants, but no cursor except its own.
     """
     sources = pipeline.state.get("sources", {})
-    if not sources.get(contract.SCHEMA) or _was_loaded(pipeline, tenant):
+    if not sources.get(contract.SCHEMA) or WarehouseLookup(pipeline, tenant, say).was_loaded():
         return
     say(f"The warehouse no longer holds what was loaded before of {tenant}; reading everything again.")
     with pipeline.managed_state() as state:
         del state["sources"][contract.SCHEMA]
 
 
-def _was_loaded(pipeline: dlt.Pipeline, tenant: str) -> bool:
-    """Return whether the warehouse knows a load of a tenant and, if loads found jobs, still holds one of them.
-
-    A load without a job counts.
-    """
-    with open_in_load(pipeline) as reader:
-
-        def most(what: str, table: str) -> Any:
-            # In words that every destination has: to translate takes longer than to ask.
-            (row,) = reader.rows(f"SELECT {what} AS most FROM {reader.table(table)} WHERE tenant = %s", tenant)
-            return row["most"]
-
-        try:
-            found = most("max(distinct_jobs)", "load_audit")
-            return found is not None and (found == 0 or most("max(id)", "jobs") is not None)
-        except DestinationUndefinedEntity:
-            return False
+def is_any(pipeline: dlt.Pipeline) -> bool:
+    """Return whether an interrupted load left packages in the pipeline's folder."""
+    return bool(_packages(pipeline.list_normalized_load_packages) or _packages(pipeline.list_extracted_load_packages))
 
 
 def mark(pipeline: dlt.Pipeline) -> None:
     """Keep, beside the packages of a load, their warehouse and the version of its cursors that they continue."""
-    text = f"{warehouse.fingerprint(pipeline)} {_version(_stored_state(pipeline))}"
+    text = f"{warehouse.fingerprint(pipeline)} {_version(stored_state(pipeline))}"
     (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
 
 
@@ -126,7 +111,7 @@ def _is_marked(pipeline: dlt.Pipeline) -> bool:
     A new warehouse, or an older copy, lacks rows that lie before their cursors.
     """
     name, version = _marked(pipeline)
-    return name == warehouse.fingerprint(pipeline) and version <= _version(_stored_state(pipeline))
+    return name == warehouse.fingerprint(pipeline) and version <= _version(stored_state(pipeline))
 
 
 def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
@@ -134,11 +119,11 @@ def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
 
     A package may have moved them itself: a load killed right after it was loaded leaves it in the folder.
     """
-    stored = _stored_state(pipeline)
+    stored = stored_state(pipeline)
     return _version(stored) > _marked(pipeline)[1] and stored is not None and stored._dlt_load_id not in ready
 
 
-def _stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
+def stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
     """Return dlt's state, cursors included, as the warehouse has it; None if it has none."""
     with pipeline.destination_client() as client:
         try:

@@ -6,66 +6,40 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import dlt
 import pyarrow as pa
 from avepoint_m365 import Progress, avepoint_m365
+from avepoint_m365.extract.options import ChunkResult
 from avepoint_m365.state import SourceState
 from dlt.destinations.exceptions import DatabaseException
 from dlt.extract import DltResource
-from dlt.extract.incremental.context import TimeIntervalContext, get_interval_context
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs import marts
-from m365_jobs.config.tenants import Tenant
-from m365_jobs.errors.explain import UsageError, explain
+from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
+from m365_jobs.errors.explain import explain
 from m365_jobs.load import data_checks, pending
 from m365_jobs.load.companions import CompanionLoad
 from m365_jobs.load.known_jobs import WarehouseLookup
+from m365_jobs.load.options import LoadOptions
+from m365_jobs.load.quick_look import QuickLook, quick_look
 from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, runs_resource
 from m365_jobs.load.summary import Summary
-from m365_jobs.load.unchanged import LogRows, log_rows
+from m365_jobs.load.unchanged import Waiting, log_rows, write
 from m365_jobs.locks.base import Lease, Say, TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, write_lock
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.append import append_rows
+
+__all__ = ["LoadOptions", "load"]
 
 CHUNK_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
-
-
-@dataclass
-class LoadOptions:
-    """Hold the options of ``load``; times in UTC."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    destination: str | None = None
-    dataset: str | None = None
-    file: Path | None = None
-    """A DuckDB file in place of any destination; the demo's."""
-    tenant: Tenant | None = None
-    """Whose settings override those of the main section; the configured tenant if unset."""
-    verify_since: datetime | None = None
-    """Compare the history from here on with the API instead of loading what is new."""
-    source: dict[str, Any] = field(default_factory=dict)
-    """Settings of the source that override all others; the demo's."""
-    min_age: timedelta | None = None
-    """Raise ``Busy`` if another worker loads the tenant, or did so less than this ago; without it, wait."""
-    log: LogRows | None = None
-    """Collects the log rows of tenants with nothing new, to be written together; each is written at once without it."""
-
-    def __post_init__(self) -> None:
-        if self.until is not None and self.since is None:
-            raise UsageError("--until goes with --since: together they are the range of a backfill.")
-        if self.since is not None and self.until is not None and self.since >= self.until:
-            raise UsageError(f"--since {self.since.isoformat()} must lie before --until {self.until.isoformat()}.")
 
 
 def load(options: LoadOptions, progress: Progress, say: Say) -> Summary:
@@ -89,9 +63,11 @@ def load(options: LoadOptions, progress: Progress, say: Say) -> Summary:
         summary = Summary(run_id, tenant, warehouse.address_of(pipeline), pipeline.dataset_name)
         loading = _Loading(options, progress, say, pipeline, lease, backlog, writing, started_at, summary)
         try:
-            loading.load()
-            if summary.wrote or options.log is None:
+            waiting = loading.load()
+            if waiting is None or options.log is None:
                 contract.finish_load(pipeline, tenant, say, protection, summary.wrote)
+            else:
+                options.log.add(replace(waiting, locks=stack.pop_all()))
             return summary
         except TenantLockedError:
             raise
@@ -117,16 +93,32 @@ class _Loading:
     summary: Summary
     companions: CompanionLoad = field(init=False)
 
-    def load(self) -> None:
-        """Load chunk by chunk; ``writing`` still keeps others out at the end."""
+    def load(self) -> Waiting | None:
+        """Load chunk by chunk; ``writing`` still keeps others out at the end.
+
+        Returns:
+            Log rows that are left to the caller to write, if there is nothing new and such rows are collected.
+        """
         began = time.monotonic()
-        # Made before anything else, so that a wrong setting is reported before the warehouse is touched.
-        source = self._source()
+        settings = self._complete_settings()
+        if settings is None:
+            # So that a wrong setting is reported before the warehouse is touched; a quick look checks them as well.
+            self._source()
         self.lease.take(self.options.min_age, LOCK_WAIT, self.say)
-        divisor = pending.chunk_divisor(self.pipeline)
+        look = settings and not self.backlog.rows() and self._look(settings)
+        try:
+            if look and look.is_nothing_new:
+                return self._record_nothing_new(look.outcome)
+            self._load_with_dlt(look or None)
+            return None
+        finally:
+            self.summary.requests = self.progress.stats.attempts
+            self.summary.seconds = time.monotonic() - began
+
+    def _load_with_dlt(self, look: QuickLook | None) -> None:
         self._finish_pending()
-        if divisor != pending.chunk_divisor(self.pipeline):
-            source = self._source()
+        source = self._source()
+        self._hand_over(look)
         companions = self._companions()
         self._load_chunk(source, companions)
         while self.progress.chunk_end is not None:
@@ -141,24 +133,25 @@ class _Loading:
             gc.collect()
             source = self._source()
             self._load_chunk(source)
-        self.summary.requests = self.progress.stats.attempts
-        self.summary.seconds = time.monotonic() - began
 
     def _source(self) -> Any:
         own = self.options.tenant.settings if self.options.tenant else {}
-        source = avepoint_m365(
-            **{**own, **self.options.source},
-            since=self.options.since,
-            until=self.options.until,
-            chunk_jobs=max(CHUNK_JOBS // pending.chunk_divisor(self.pipeline), 1),
-            run_id=self.summary.run_id,
-            progress=self.progress,
-            verify_since=self.options.verify_since,
-            lookup=WarehouseLookup(self.pipeline, self.summary.tenant, self.say),
-        )
+        lookup = WarehouseLookup(self.pipeline, self.summary.tenant, self.say)
+        source = avepoint_m365(**{**own, **self._given()}, progress=self.progress, lookup=lookup)
         # The extraction is made with the resources.
         _ = source.resources
         return source
+
+    def _given(self) -> dict[str, Any]:
+        """Return what the load itself, or its caller, sets of the source."""
+        return {
+            **self.options.source,
+            "since": self.options.since,
+            "until": self.options.until,
+            "chunk_jobs": max(CHUNK_JOBS // pending.chunk_divisor(self.pipeline), 1),
+            "run_id": self.summary.run_id,
+            "verify_since": self.options.verify_since,
+        }
 
     def _finish_pending(self) -> None:
         with write_lock(self.pipeline, self.lease, self.say):
@@ -177,8 +170,6 @@ class _Loading:
         return self.companions.resources()
 
     def _load_chunk(self, source: Any, companions: Sequence[DltResource] = ()) -> None:
-        if not companions and self._read_and_record_nothing_new():
-            return
         self.summary.wrote = True
         since = datetime.now(UTC)
         source.resources.add(*companions, runs_resource(self._rows()), data_checks.failures_resource([]))
@@ -197,35 +188,43 @@ class _Loading:
         assert outcome is not None
         self._check(since, outcome.jobs["id"])
 
-    def _read_and_record_nothing_new(self) -> bool:
-        """Read the chunk; if there is nothing to write but the record of it, write that without a dlt run.
+    def _complete_settings(self) -> dict[str, Any] | None:
+        tenant = self.options.tenant or Tenant(self.summary.tenant)
+        if not tenant.is_resolved:
+            (tenant,) = resolve_all([tenant])
+        return complete_settings(tenant, self._given())
 
-        Returns:
-            Whether the load is done. Otherwise dlt is handed what was read.
-        """
-        extraction, context = self.progress.extraction, get_interval_context() or TimeIntervalContext()
-        assert extraction is not None
-        if context.allow_external_schedulers and context.interval:
-            return False
-        name, scope = contract.SCHEMA, extraction.options.scope
-        before = SourceState.load(self.pipeline.state.get("sources", {}).get(name, {}), scope)
-        outcome = extraction.read(before)
-        self.progress.end_chunk(outcome)
-        self.progress.ready = outcome
-        if outcome.has_rows or outcome.state != before or outcome.chunk_end or self.backlog.rows():
-            return False
+    def _look(self, settings: dict[str, Any]) -> QuickLook | None:
+        return quick_look(self.pipeline, self.summary.tenant, settings, self.progress, self.say)
+
+    def _hand_over(self, look: QuickLook | None) -> None:
+        """Have the source hand over what a look brought, if the state is still the one that the look went on from."""
+        extraction = self.progress.extraction
+        if look is None or extraction is None:
+            return
+        stored = self.pipeline.state.get("sources", {}).get(contract.SCHEMA, {})
+        if look.goes_on_from(SourceState.load(stored, extraction.options.scope)):
+            self.progress.ready = look.outcome
+        else:
+            self.progress.jobs = 0
+            self.progress.begin_chunk()
+
+    def _record_nothing_new(self, outcome: ChunkResult) -> Waiting | None:
+        """Write the record of a look without a dlt run, or return it to be written with those of other tenants."""
         self.summary.add(self.progress)
         rows = log_rows(outcome, self._run(), self.summary)
-        if self.options.log is not None:
-            self.options.log.add(self.pipeline, rows)
-            return True
-        self.writing.enter_context(write_lock(self.pipeline, self.lease, self.say))
-        if append_rows(self.pipeline, rows):
-            return True
-        # A table or column is missing, or the destination has no such way: dlt writes the same rows.
-        self.writing.close()
-        self.summary.forget(self.progress)
-        return False
+        waiting = Waiting(self.pipeline, self.lease, rows, self.say, self._fail)
+        if self.options.log is None:
+            write([waiting])
+            return None
+        return waiting
+
+    def _fail(self, error: BaseException) -> None:
+        """Record that log rows could not be written."""
+        if self.options.log is None:
+            raise error
+        self.record(error)
+        self.options.log_failed(self.summary.tenant, error)
 
     def _rows(self) -> Iterator[LoadRun | None]:
         """Yield waiting rows of failed runs, then, in the last chunk, the row of this run, once all is read."""

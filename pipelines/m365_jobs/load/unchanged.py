@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +15,11 @@ import pyarrow as pa
 from avepoint_m365 import rows as source_rows
 from avepoint_m365.extract.options import ChunkResult
 
+from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.load.run_log import LoadRun
 from m365_jobs.load.summary import Summary
+from m365_jobs.locks.base import Lease, Say
+from m365_jobs.locks.pipeline_folder import appending_turn, write_lock
 from m365_jobs.schema import table
 from m365_jobs.warehouse.append import append_rows
 from m365_jobs.warehouse.contract import SCHEMA
@@ -30,6 +34,27 @@ Rows = dict[str, list[dict[str, Any]]]
 """Rows by the name of their table."""
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Hold log rows of a tenant that wait to be written, with the locks that keep other loads of it out until then.
+
+    Attributes:
+        pipeline: The tenant's pipeline.
+        lease: The tenant's lease, taken.
+        rows: What is to be written.
+        say: Receives lines about the tenant.
+        failed: Called if the rows cannot be written.
+        locks: Gives the lease and the pipeline's folder back.
+    """
+
+    pipeline: dlt.Pipeline
+    lease: Lease
+    rows: Rows
+    say: Say
+    failed: Callable[[BaseException], None] = lambda _: None
+    locks: ExitStack = field(default_factory=ExitStack)
+
+
 def log_rows(outcome: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
     """Return the rows that record a load with nothing new."""
     failures = summary.lasting_failures(datetime.now(UTC))
@@ -42,10 +67,35 @@ def log_rows(outcome: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
     }
 
 
-def write_now(pipeline: dlt.Pipeline, rows: Rows) -> None:
-    """Write the rows of one or more loads, with a dlt run where there is no faster way. The caller holds the lock."""
-    if append_rows(pipeline, rows):
-        return
+def write(waiting: Sequence[Waiting]) -> None:
+    """Write log rows together, those of each tenant only while its lease is held.
+
+    A tenant whose lease was lost gets no rows: whoever has it now records a load of its own.
+    """
+    pipeline, say = waiting[0].pipeline, waiting[0].say
+    with appending_turn(pipeline, say) as client:
+        held = [one for one in waiting if one.lease.may_append(client)]
+        for one in waiting:
+            if one not in held:
+                one.failed(WarehouseError("Lost the lease while log rows waited; nothing was written."))
+        written = not held or append_rows(pipeline, _together(held))
+    if not written:
+        # A table or a column is missing, or the destination has no such way.
+        for one in held:
+            with write_lock(one.pipeline, one.lease, one.say):
+                _write_with_dlt(one.pipeline, one.rows)
+
+
+def _together(waiting: Sequence[Waiting]) -> Rows:
+    rows: Rows = {}
+    for one in waiting:
+        for name, new in one.rows.items():
+            rows.setdefault(name, []).extend(new)
+    return rows
+
+
+def _write_with_dlt(pipeline: dlt.Pipeline, rows: Rows) -> None:
+    pipeline.sync_destination()
     resources = [
         dlt.mark.with_hints(
             pa.Table.from_pylist(new, schema=table(name).arrow), table(name).resource_hints, create_table_variant=True
@@ -59,35 +109,34 @@ def write_now(pipeline: dlt.Pipeline, rows: Rows) -> None:
 
 @dataclass
 class LogRows:
-    """Collect rows of tenants with nothing new, to write them together. Safe to use from several threads.
+    """Hold rows of tenants with nothing new that wait to be written together. Safe to use from several threads."""
 
-    ``write`` writes rows through one of the pipelines of a warehouse, and holds its write lock meanwhile.
-    """
-
-    write: Callable[[dlt.Pipeline, Rows], None]
-    _rows: Rows = field(default_factory=dict)
-    _pipeline: dlt.Pipeline | None = None
-    _tenants: int = 0
+    _waiting: list[Waiting] = field(default_factory=list)
     _since: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, pipeline: dlt.Pipeline, rows: Rows) -> None:
+    def add(self, waiting: Waiting) -> None:
         """Keep the rows of a tenant, and write all if enough wait."""
         with self._lock:
-            self._since = self._since if self._tenants else time.monotonic()
-            self._tenants += 1
-            self._pipeline = pipeline
-            for name, new in rows.items():
-                self._rows.setdefault(name, []).extend(new)
-            if self._tenants >= FLUSH_TENANTS or time.monotonic() - self._since > FLUSH_SECONDS:
+            self._since = self._since if self._waiting else time.monotonic()
+            self._waiting.append(waiting)
+            if len(self._waiting) >= FLUSH_TENANTS or time.monotonic() - self._since > FLUSH_SECONDS:
                 self._flush()
 
     def flush(self) -> None:
-        """Write all rows that wait."""
+        """Write all rows that wait. If that fails, each tenant is told."""
         with self._lock:
             self._flush()
 
     def _flush(self) -> None:
-        if self._pipeline is not None and self._tenants:
-            self.write(self._pipeline, self._rows)
-        self._rows, self._tenants = {}, 0
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        with ExitStack() as locks:
+            for one in waiting:
+                locks.push(one.locks)
+            try:
+                write(waiting)
+            except Exception as error:
+                for one in waiting:
+                    one.failed(error)

@@ -77,6 +77,10 @@ class Lease:
         """
         yield
 
+    def may_append(self, client: Any) -> bool:
+        """Return whether the holder, with an open connection where the destination has such, may add log rows now."""
+        return True
+
     def __enter__(self) -> Lease:
         return self
 
@@ -151,6 +155,10 @@ class RenewableLease(Lease, ABC):
                     "wrote no more. Nothing is lost: the other, or the next, loads the same jobs."
                 )
             yield
+
+    def may_append(self, client: Any) -> bool:
+        """Return whether the lease, renewed for the purpose, still belongs to its holder."""
+        return self._renewing.is_alive() and self._renew(client)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if not self._renewing.is_alive():

@@ -41,7 +41,8 @@ def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None
     """
     folder = Path(get_dlt_pipelines_dir())
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{name}.lock")
+    # Given back by another thread where log rows of several tenants are written together.
+    lock = FileLock(folder / f"{name}.lock", thread_local=False)
     minutes = f"{LOCK_WAIT / 60:.0f} minutes"
     give_up, told = time.monotonic() + LOCK_WAIT, False
     while True:
@@ -82,12 +83,22 @@ def write_lock(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]
 
 
 @contextmanager
-def file_open(pipeline: dlt.Pipeline, say: Say) -> Iterator[None]:
-    """Keep a DuckDB file open for questions of a load outside its turn to write, once no other program has it open."""
+def appending_turn(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
+    """Keep apart loads of this process that write, and a DuckDB file open; yield the connection, if one stays open."""
+    with threads, ExitStack() as stack:
+        kind = kind_of(pipeline)
+        kind.before_writing(pipeline)
+        yield stack.enter_context(_connected(pipeline, say)) if kind.stays_connected else None
+
+
+@contextmanager
+def file_open(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
+    """Keep a DuckDB file open for questions of a load outside its turn to write, once no other program has it open.
+
+    Yields the connection, or None for another destination.
+    """
     with ExitStack() as stack:
-        if warehouse.duckdb_file(pipeline):
-            stack.enter_context(_connected(pipeline, say))
-        yield
+        yield stack.enter_context(_connected(pipeline, say)) if warehouse.duckdb_file(pipeline) else None
 
 
 @contextmanager

@@ -93,6 +93,12 @@ class PostgresLease(RenewableLease):
         # The locks end with the connection.
         yield
 
+    def may_append(self, client: Any) -> bool:
+        """Return whether the lease still belongs to its holder, and keep out loads that change tables."""
+        # Until the connection ends, no load makes tables or columns.
+        self._lock(client, "pg_advisory_lock_shared", client.dataset_name)
+        return super().may_append(client)
+
     @staticmethod
     def _lock(client: Any, function: str, dataset: str) -> None:
         client.execute_sql(f"SELECT {function}(hashtext(%s))", f"m365_jobs {dataset}")

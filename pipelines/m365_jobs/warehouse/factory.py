@@ -16,6 +16,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from m365_jobs.config.default_tenant import DEFAULT_TENANT
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse.remembered import remembering
 
 DUCKDB_FILE = "m365_warehouse.duckdb"
 
@@ -99,7 +100,7 @@ def _replacing_at_once(factory: Any) -> Any:
     known = factory.capabilities()
     if known.supports_ddl_transactions and known.supports_transactions is None:
         factory.caps_params["supports_transactions"] = True
-    return factory
+    return remembering(factory)
 
 
 def _duckdb(file: Path | None = None) -> Any:

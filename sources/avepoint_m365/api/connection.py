@@ -50,6 +50,37 @@ def connect(  # noqa: PLR0913 - a parameter for each configuration key
     Raises:
         ConfigurationError: naming the key, the value and the known values.
     """
+    return client_of(
+        credentials,
+        data_center,
+        environment,
+        base_url,
+        token_url,
+        endpoint,
+        concurrency,
+        trusted_hosts,
+        max_page_mb,
+        stats,
+    )
+
+
+def client_of(  # noqa: PLR0913 - a parameter for each configuration key
+    credentials: AvePointCredentials,
+    data_center: str,
+    environment: str | None,
+    base_url: str | None,
+    token_url: str | None,
+    endpoint: str,
+    concurrency: int,
+    trusted_hosts: TrustedHosts,
+    max_page_mb: int,
+    stats: RequestStats | None,
+) -> Connection:
+    """Return a client for settings that are resolved; no request is sent yet.
+
+    Raises:
+        ConfigurationError: naming the key, the value and the known values.
+    """
     known = ("auto", *(version.name for version in versions()))
     if endpoint not in known:
         raise unknown("endpoint", endpoint, known)

@@ -40,7 +40,8 @@ def telling_job(jobs: pa.Table, latest: datetime) -> tuple[str, datetime, dateti
 def detect_range_filter(reader: ListingReader, job_id: str, start: datetime, finish: datetime) -> RangeFilter:
     """Return which times of a job the API compares with a range, by the ranges that show one job.
 
-    The job is looked for in a range that begins after its start, on a later day. If it is missing, its start counts.
+    The job is looked for in a range that begins right before its finish, on a later day than its start, since a short
+    range has few pages. If it is missing, its start counts.
     Then it is looked for in a range that ends after its start, on that day. If it is missing there, its finish counts
     as well. If the API accepts dates alone, no range ends on that day, and that is assumed.
 
@@ -49,7 +50,7 @@ def detect_range_filter(reader: ListingReader, job_id: str, start: datetime, fin
     """
     midnight = (start + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
     end = finish + EDGE
-    if _shows(reader, Window(max(start + (finish - start) / 2, midnight), end, end), job_id):
+    if _shows(reader, Window(max(finish - EDGE, midnight), end, end), job_id):
         return RangeFilter.finish
     end = min(start + EDGE, midnight - EDGE)
     seen = not reader.paging.whole_days and _shows(reader, Window(start - EDGE, end, end), job_id)

@@ -1,0 +1,70 @@
+"""Resolve the configuration of a destination once.
+
+dlt resolves the configuration of a destination for each client and each question about its abilities: twenty times in
+a load with nothing new, half of its processor time. A factory belongs to one pipeline, whose configuration stays.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+PLAIN = (str, bool, int, float, type(None))
+"""Types of values that tell one initial configuration from another."""
+
+
+class _Remembering:
+    """Answer as a factory of dlt does, with copies of earlier answers."""
+
+    def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
+        """Return the resolved configuration of a client."""
+        known, key = self.__dict__.setdefault("_configurations", {}), _key(initial_config, accept_partial)
+        if key is None:
+            return super().configuration(initial_config, accept_partial)  # type: ignore[misc]
+        if key not in known:
+            known[key] = super().configuration(initial_config, accept_partial)  # type: ignore[misc]
+        return _copy(known[key])
+
+    def capabilities(self, config: Any = None, naming: Any = None) -> Any:
+        """Return the abilities of the destination."""
+        if config is not None:
+            return super().capabilities(config, naming)  # type: ignore[misc]
+        known, key = self.__dict__.setdefault("_capabilities", {}), naming and (naming.name(), naming.is_case_sensitive)
+        if key not in known:
+            known[key] = super().capabilities(None, naming)  # type: ignore[misc]
+        # dlt writes into what it gets.
+        return known[key].copy()
+
+
+def remembering(factory: Any) -> Any:
+    """Return a factory of the same destination that resolves its configuration once."""
+    kind: Any = _remembering_class(factory.__class__)
+    remembering_factory = kind.__new__(kind)
+    vars(remembering_factory).update(vars(factory))
+    return remembering_factory
+
+
+@cache
+def _remembering_class(kind: type) -> type:
+    # dlt takes the type of a destination from the name of its class, and keeps it in the state of a pipeline.
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return kind if issubclass(kind, _Remembering) else type(kind.__name__, (_Remembering, kind), names)
+
+
+def _key(initial: Any, accept_partial: bool) -> tuple[Any, ...] | None:
+    """Return what tells an initial configuration from others; None if it holds more than plain values."""
+    values = sorted((name, value) for name, value in vars(initial).items() if value is not None)
+    if not all(isinstance(value, PLAIN) for name, value in values if not name.startswith("__")):
+        return None
+    return (type(initial), accept_partial, *((name, repr(value)) for name, value in values))
+
+
+def _copy(config: Any) -> Any:
+    """Return a copy of a resolved configuration. The pool of a DuckDB connection belongs to a single client."""
+    copied = config.copy()
+    credentials = getattr(copied, "credentials", None)
+    if isinstance(credentials, DuckDbCredentials) and credentials.external_conn() is None:
+        credentials.on_resolved()
+    return copied

@@ -1,0 +1,125 @@
+"""Loads with nothing new: their record is written without a dlt run, together, and only under each tenant's lease."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from avepoint_m365 import Progress
+from avepoint_simulator import Simulator, make_world
+from m365_jobs.config.tenants import Tenant
+from m365_jobs.load.options import LoadOptions
+from m365_jobs.load.run import load
+from m365_jobs.load.unchanged import LogRows, Waiting, write
+from m365_jobs.locks.base import TenantLockedError, lease_of
+from m365_jobs.locks.pipeline_folder import folder_lock
+from m365_jobs.warehouse.pipeline import pipeline_name
+
+from tests.support.cli import NOW
+from tests.support.warehouse import Place, database
+from tests.support.worlds import settings
+
+RUNS = "SELECT tenant, status FROM load_runs ORDER BY tenant, started_at"
+
+
+@pytest.fixture(params=["duckdb", "postgres", "filesystem"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    if request.param != "postgres":
+        yield Place(request.param)
+        return
+    with database() as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        yield Place("postgres")
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(make_world(30, seed=1, now=NOW)) as simulator:
+        yield simulator
+
+
+def load_tenant(place: Place, simulator: Simulator, tenant: str, log: LogRows | None = None) -> None:
+    options = LoadOptions(destination=place.destination, source=settings(simulator), tenant=Tenant(tenant), log=log)
+    load(options, Progress(), place.said.append)
+
+
+def test_a_load_with_nothing_new_leaves_dlts_folder_alone(place: Place, simulator: Simulator) -> None:
+    place.load(simulator)
+    place.load(simulator)
+    folder = Path(place.pipeline().working_dir)
+    # Opening a pipeline touches a file of its own.
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.json") if file.name != "state.json"}
+    simulator.asked.clear()
+    summary = place.load(simulator)
+    assert len([asked for asked in simulator.asked if "jobs" in asked.path]) == 1
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert (summary.new, summary.changed, summary.unchanged > 0) == (0, 0, True)
+    assert place.rows(RUNS) == [("default", "complete")] * 3
+    audit = f"SELECT complete FROM load_audit WHERE run_id = '{summary.run_id}'"
+    assert place.rows(audit) == [(True,)]
+
+
+def test_other_loads_of_a_tenant_are_kept_out_until_its_log_rows_are_written(
+    place: Place, simulator: Simulator
+) -> None:
+    for _ in range(2):
+        load_tenant(place, simulator, "contoso")
+    log = LogRows()
+    load_tenant(place, simulator, "contoso", log)
+    assert place.rows(RUNS) == [("contoso", "complete")] * 2
+    with pytest.raises(TenantLockedError), folder_lock(pipeline_name("contoso"), timedelta(), place.said.append):
+        raise AssertionError("the folder was free")
+    log.flush()
+    assert place.rows(RUNS) == [("contoso", "complete")] * 3
+    load_tenant(place, simulator, "contoso")
+    assert place.rows(RUNS) == [("contoso", "complete")] * 4
+
+
+def run_row(tenant: str) -> dict[str, Any]:
+    row = {"run_id": tenant * 4, "tenant": tenant, "status": "complete", "started_at": NOW, "ended_at": NOW}
+    return row | {"requests": 1, "jobs": 0, "product_version": "1.0.0"}
+
+
+@pytest.mark.parametrize("place", ["postgres", "filesystem"], indirect=True)
+def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Place, simulator: Simulator) -> None:
+    """Whoever took the lease records a load of its own."""
+    place.load(simulator)
+    failures: list[str] = []
+    waiting = []
+    for tenant in ("lost", "held"):
+        lease = lease_of(place.pipeline(tenant), tenant, "f" * 32, place.said.append)
+        lease.take(None, 1, place.said.append)
+        rows = {"load_runs": [run_row(tenant)]}
+        waiting.append(
+            Waiting(place.pipeline(tenant), lease, rows, place.said.append, lambda error: failures.append(str(error)))
+        )
+    lease = waiting[0].lease
+    # As another worker sees a lease that was not renewed for too long.
+    thief = lease_of(place.pipeline("lost"), "lost", "e" * 32, place.said.append)
+    expire(place)
+    thief.take(None, 1, place.said.append)
+    write(waiting)
+    assert place.rows(RUNS) == [("default", "complete"), ("held", "complete")]
+    assert failures == ["Lost the lease while log rows waited; nothing was written."]
+    for one in (thief, waiting[1].lease, lease):
+        one.__exit__(None, None, None)
+
+
+def expire(place: Place) -> None:
+    """Have each lease look as if its holder died long ago."""
+    if place.destination == "postgres":
+        with place.pipeline().sql_client() as client:
+            table = client.make_qualified_table_name("load_leases")
+            client.execute_sql(f"UPDATE {table} SET expires_at = now() - interval '1 hour' WHERE tenant = 'lost'")
+        return
+    import pyarrow as pa
+    from deltalake import DeltaTable, write_deltalake
+
+    table = DeltaTable(f"lake/m365_jobs_leases/{pipeline_name('lost')}")
+    old = table.to_pyarrow_table().to_pylist()
+    old[0]["renewed_at"] -= timedelta(hours=1)
+    write_deltalake(table, pa.Table.from_pylist(old, schema=table.to_pyarrow_table().schema), mode="overwrite")

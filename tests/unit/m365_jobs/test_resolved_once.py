@@ -1,0 +1,65 @@
+"""Configuration that is resolved once: of a destination, and of the settings above the tenants' sections."""
+
+from pathlib import Path
+
+import pytest
+from dlt.dataset.utils import get_destination_client_initial_config
+from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
+from m365_jobs.warehouse.factory import destination_factory
+
+PREFIX = "SOURCES__AVEPOINT_M365__"
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_destination_gives_copies_of_what_it_resolved_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://one:any@127.0.0.1/first")
+    factory = destination_factory("postgres")
+    configs = []
+    for database in ("first", "second"):
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"postgresql://one:any@127.0.0.1/{database}")
+        initial = get_destination_client_initial_config(factory, "m365_jobs", "avepoint_m365")
+        configs.append(factory.configuration(initial))
+    assert [config.credentials.database for config in configs] == ["first", "first"]
+    assert configs[0].credentials is not configs[1].credentials
+    other = get_destination_client_initial_config(factory, "another", "avepoint_m365")
+    assert factory.configuration(other).dataset_name == "another"
+    assert factory.destination_type == "dlt.destinations.postgres"
+
+
+def test_each_client_of_a_duckdb_file_has_a_pool_of_its_own() -> None:
+    factory = destination_factory("duckdb")
+    initial = get_destination_client_initial_config(factory, "m365_jobs", "avepoint_m365")
+    one, other = factory.configuration(initial), factory.configuration(initial)
+    assert one.credentials.database == other.credentials.database
+    assert one.credentials.conn_pool is not other.credentials.conn_pool
+    assert one.credentials.conn_pool.credentials is one.credentials
+
+
+def test_what_is_written_into_abilities_stays_with_who_wrote_it() -> None:
+    factory = destination_factory("duckdb")
+    factory.capabilities().preferred_loader_file_format = "csv"
+    assert factory.capabilities().preferred_loader_file_format == "insert_values"
+
+
+def test_a_tenants_own_settings_come_before_those_resolved_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}CREDENTIALS__CLIENT_ID", "shared")
+    monkeypatch.setenv(f"{PREFIX}CREDENTIALS__CLIENT_SECRET", "secret")
+    monkeypatch.setenv(f"{PREFIX}LAG_HOURS", "5")
+    monkeypatch.setenv(f"{PREFIX}TENANTS__CONTOSO__PAGE_SIZE", "77")
+    (tenant,) = resolve_all([Tenant("contoso", has_section=True)])
+    monkeypatch.setenv(f"{PREFIX}LAG_HOURS", "6")
+    settings = complete_settings(tenant, {"concurrency": 3})
+    assert settings is not None
+    names = ("tenant", "lag_hours", "page_size", "concurrency", "split_job_types")
+    assert [settings[name] for name in names] == ["contoso", 5.0, 77, 3, True]
+    assert settings["credentials"].client_id == "shared"
+
+
+def test_an_invalid_setting_is_left_to_the_load_of_each_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}LAG_HOURS", "a day")
+    (tenant,) = resolve_all([Tenant("contoso")])
+    assert complete_settings(tenant, {}) is None
