@@ -19,6 +19,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.config.calendar import parse_backup_window
 from m365_jobs.marts.catalog import questions
 from m365_jobs.reports import calendar, metrics, report
+from m365_jobs.reports.context import ContextRows
 from m365_jobs.reports.view import NO_LOCATION, Filter
 from m365_jobs.warehouse.tenant_scope import open_scope
 from PIL import Image
@@ -254,7 +255,7 @@ def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:
     with open_scope(pipeline) as scope:
         numbers = metrics.read_metrics(scope, shown)
         assert numbers is not None
-        numbers = replace(numbers, as_of=until, loads=(), completeness=())
+        numbers = replace(numbers, as_of=until, loads=(), completeness=(), context=ContextRows())
         return {
             **vars(numbers),
             "night": metrics.night_by_service(scope, shown, shown.night(until)),

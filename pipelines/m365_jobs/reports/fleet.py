@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from m365_jobs.reports import labels
+from m365_jobs.reports.context import license_share, license_word
 from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.page import Page, Row
 
@@ -27,6 +28,8 @@ class TenantRow:
     last_load: datetime | None
     load_status: str
     data_as_of: datetime | None
+    licence: str = ""
+    licence_share: float = 0
 
     @property
     def verdict(self) -> str:
@@ -42,6 +45,7 @@ SORTS: dict[str, tuple[str, Callable[[TenantRow], Any]]] = {
     "missed": ("Missed", lambda row: -row.missed),
     "complete": ("Proved complete", lambda row: row.complete / row.partitions if row.partitions else -1),
     "load": ("Last load", lambda row: row.last_load.timestamp() if row.last_load else 0),
+    "licence": ("Licence", lambda row: -row.licence_share),
     "data": ("Data as of", lambda row: row.data_as_of.timestamp() if row.data_as_of else 0),
 }
 """Name in the URL to the column and its key."""
@@ -57,6 +61,9 @@ def tenant_rows(page: Page) -> list[TenantRow]:
     listings: dict[str, list[Row]] = defaultdict(list)
     for row in page.completeness:
         listings[row["tenant"]].append(row)
+    licenses: dict[str, list[Row]] = defaultdict(list)
+    for row in page.metrics.context.licenses:
+        licenses[row["tenant"]].append(row)
     tenants = []
     for name in page.tenants:
         partitions = listings[name]
@@ -74,6 +81,8 @@ def tenant_rows(page: Page) -> list[TenantRow]:
                 load["ended_at"] if load else None,
                 load["status"] if load else "never",
                 min(ends, default=None),
+                license_word(max(licenses[name], key=lambda row: license_share([row]))) if licenses[name] else "",
+                license_share(licenses[name]) if licenses[name] else 0,
             )
         )
     tenants.sort(key=lambda row: (-row.problems, -row.failed, -row.missed, -row.warnings, row.name))
@@ -93,6 +102,7 @@ def tenant_table(page: Page) -> HtmlTable:
             f"{row.complete:,} of {row.partitions:,}" if row.partitions else "nothing loaded",
             labels.age(row.last_load, page.zone, page.drawn_at)
             + (f", {labels.LOAD_RESULTS[row.load_status].lower()}" if row.load_status != "complete" else ""),
+            row.licence,
             labels.age(row.data_as_of, page.zone, page.drawn_at),
         ]
         for row in tenant_rows(page)

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from m365_jobs.reports import charts, labels
 from m365_jobs.warehouse.pipeline import UNSAID
 
-OPTIONAL = ("Tenant", "Location", "Detail", "Other")
+OPTIONAL = ("Tenant", "Location", "Detail", "Other", "Licence", "Container")
 """Columns that a table leaves out where no cell says anything."""
 
 

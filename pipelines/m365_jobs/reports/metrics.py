@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from m365_jobs.reports.context import ContextRows, read_context
 from m365_jobs.reports.view import NO_LOCATION, Filter, Night
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
@@ -217,6 +218,7 @@ class Metrics:
     completeness: Sequence[Row]
     changes: Sequence[Row]
     days: Sequence[Row]
+    context: ContextRows = field(default_factory=ContextRows)
 
 
 def read_metrics(scope: TenantScope, shown: Filter, *, by_day: bool = True) -> Metrics | None:
@@ -245,4 +247,5 @@ def read_metrics(scope: TenantScope, shown: Filter, *, by_day: bool = True) -> M
         completeness(scope, shown),
         calendar.changes(scope, shown, until),
         calendar.backup_days(scope, shown, until) if by_day else [],
+        read_context(scope, shown, until, by_service=by_day),
     )

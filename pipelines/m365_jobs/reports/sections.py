@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from m365_jobs.reports import details, html, overview
+from m365_jobs.reports import context, details, html, overview
 from m365_jobs.reports.page import Page
 
 
@@ -52,10 +52,14 @@ SECTIONS = (
     Section("protection", "Protection now", overview.protected_services),
     Section("night", "Last night", details.night),
     Section("calendar", "Calendar", details.calendar),
+    Section("schedule", "Scheduled backups", context.schedule_section),
     Section("trends", "Trends", details.trends),
     Section("durations", "Durations", details.durations),
     Section("errors", "Top errors", details.errors),
     Section("open_jobs", "Open jobs", details.open_jobs),
+    Section("restores", "Restore evidence", context.restore_section),
+    Section("retention", "Retention", context.retention_section),
+    Section("licence", "Licence", context.license_section),
     Section("loads", "Freshness of this data", details.loads),
 )
 """In the order of their importance."""
