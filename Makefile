@@ -77,10 +77,10 @@ bench: .venv/.tested
 
 docs: .venv/.tested
 	$(PY) -m m365_jobs.marts.docs docs/warehouse.md
+	$(PY) -m tests.support.reference docs/reference
 
 # The documentation site in ./site: no address outside it is needed to read it.
-site: .venv/.tested
-	$(PY) -m tests.support.reference docs/reference
+site: docs
 	$(PY) -m mkdocs build --quiet --strict
 
 # Those of the README; to be looked at before they are kept.

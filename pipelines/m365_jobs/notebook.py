@@ -1,6 +1,7 @@
 """Show the worked questions of docs/warehouse.md in an analyst's notebook, ready to be changed.
 
-``marimo edit`` on a copy of this file, with the folder of the warehouse as the working directory; README says how.
+``marimo edit`` on a copy of this file, with the folder of the warehouse as the working directory: see
+docs/how-to/dashboard-and-reports.md.
 """
 
 import marimo

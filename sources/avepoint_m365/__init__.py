@@ -79,14 +79,15 @@ def avepoint_m365(  # noqa: PLR0913 - a parameter for each configuration key
         credentials: Client id with secret or certificate.
         data_center: Where the tenant lives; selects the host and the identity service.
         environment: commercial, gov, aos2 or fedramp; from ``data_center`` if unset.
-        base_url: API address instead of the data centre's.
-        token_url: Token address instead of the environment's.
+        base_url: API address instead of the data centre's; https, or http on loopback.
+        token_url: Token address instead of the environment's; https, or http on loopback.
         endpoint: jobs, cloudbackupjobs, or auto (the one that the host has).
-        tenant: Label stamped on every row.
-        locations: Locations of a Multi-Geo tenant; if unset, jobs have no location.
+        tenant: Label stamped on every row; cursors go by it, so another tenant needs another label.
+        locations: Locations of a Multi-Geo tenant, such as NAM or EUR; if unset, jobs have no location.
         object_types: Services to load; all twelve if unset.
-        split_job_types: Whether job types are asked for as well.
-        start_date: Where the first load begins (UTC without a zone); two years ago if unset.
+        split_job_types: Whether job types are asked for as well, so that rows know theirs.
+        start_date: Where the first load begins (UTC without a zone); two years ago if unset. ``load --since`` reads
+            what lies before.
         lag_hours: Hours behind the newest finish that each load looks again.
         max_open_days: Days for which an unfinished job is followed.
         page_size: Jobs asked for on a page; the server may give fewer.
@@ -96,8 +97,10 @@ def avepoint_m365(  # noqa: PLR0913 - a parameter for each configuration key
         expected_object_types: Services that must be protected; for marts and health.
         ignored_object_types: Services that marts and health leave out.
         max_page_mb: Megabytes of a response at most; a larger one is asked for in smaller pages.
-        include: Companion resources that the pipeline loads beside the jobs; see ``companions``.
-        trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
+        include: Companions that loads ask for: names, ``context`` (all), ``none``, or ``auto`` (those that the
+            permissions allow), which counts if unset.
+        trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside loopback and the vendor's; taken from
+            secrets and the environment only.
         since: Begin of a backfill, which leaves the cursors alone (UTC without a zone).
         until: End of what is loaded; now if unset, or if it lies in the future.
         chunk_jobs: Jobs of one chunk of a long range, at most; ``progress.chunk_end`` says where a chunk ended, and

@@ -36,7 +36,15 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 @configspec
 class AvePointCredentials(CredentialsConfiguration):
-    """Hold a client id with its secret or a certificate, as dlt resolves it from ``credentials``."""
+    """Hold a client id with its secret or a certificate, as dlt resolves it from ``credentials``.
+
+    Attributes:
+        client_id: Client id of the app registration.
+        client_secret: Its secret, unless there is a certificate.
+        certificate_path: Certificate instead of a secret: .pfx or .pem.
+        certificate_password: Password of the certificate, if it has one.
+        expires_at: When they end; ``check`` warns 30 days ahead. Of a certificate it is known.
+    """
 
     client_id: str | None = None
     client_secret: TSecretStrValue | None = None

@@ -54,6 +54,13 @@ def protection(
 ) -> Protection:
     """Return the configured rules; each key may stand in ``sources.avepoint_m365`` or its part ``protection``.
 
+    Args:
+        expected_object_types: Services that must be protected, so that one that never ran is seen.
+        ignored_object_types: Services that ``protection_status`` does not evaluate.
+        tolerated_failed_ratio: Part of its objects that may fail in a good backup that ended with a warning, 0 to 1.
+        allowed_age_hours: Hours after which a service's last good backup is too old, if its schedule is unknown.
+        allowed_age_hours_of: The same for single services: ``{ exchange_online = 8 }``.
+
     Raises:
         ConfigurationError: naming the key, the value and what it may be.
     """
@@ -87,6 +94,9 @@ def max_data_age(max_data_age_hours: float = MAX_DATA_AGE_HOURS) -> float:
 
     The key stands in ``sources.avepoint_m365`` or its part ``protection``.
 
+    Args:
+        max_data_age_hours: Age of the data from which on ``health`` says ``unknown``; ``--max-age-hours`` overrides it.
+
     Raises:
         ConfigurationError: for a number that is not above 0.
     """
@@ -100,6 +110,9 @@ def restore_test_days(restore_test_days: float | None = None) -> float | None:
     """Return the days within which a restore of each service must succeed; None if that is not checked.
 
     The key stands in ``sources.avepoint_m365`` or its part ``protection``.
+
+    Args:
+        restore_test_days: Days within which a restore of each service must have succeeded; not checked if unset.
 
     Raises:
         ConfigurationError: for a number that is not above 0.

@@ -20,13 +20,14 @@ from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
 
 from m365_jobs.config.default_tenant import configured_tenant
+from m365_jobs.config.program_keys import CALENDAR
 from m365_jobs.errors.exceptions import UsageError
 
 TENANTS = f"{SECTION}.tenants"
 
 _PARAMETERS = inspect.signature(avepoint_m365).parameters
 
-_OF_A_RUN = frozenset({"since", "until", "chunk_jobs", "run_id", "progress", "lookup", "verify_since"})
+OF_A_RUN = frozenset({"since", "until", "chunk_jobs", "run_id", "progress", "lookup", "verify_since"})
 """Arguments of the source that belong to one run, not to a tenant."""
 
 _TYPES: Mapping[str, type] = {kind.__name__: kind for kind in (str, list, bool, float, int)}
@@ -40,12 +41,9 @@ def _type(annotation: str) -> type:
 KEYS: Mapping[str, type] = {
     name: _type(parameter.annotation)
     for name, parameter in _PARAMETERS.items()
-    if name not in _OF_A_RUN and name not in ("tenant", "credentials", "trusted_hosts")
+    if name not in OF_A_RUN and name not in ("tenant", "credentials", "trusted_hosts")
 }
 """Keys of a tenant's section and their types, beside ``credentials`` and ``trusted_hosts``, which are secret."""
-
-CALENDAR_KEYS = ("timezone", "backup_window")
-"""Keys of a tenant that the source has no use for; ``m365_jobs.config.calendar`` reads them."""
 
 _CREDENTIALS = {
     **dict.fromkeys(("client_id", "certificate_path", "expires_at"), False),
@@ -264,7 +262,7 @@ def _credentials(tenant: str) -> AvePointCredentials | None:
 
 
 def _refuse_unknown_keys(name: str) -> None:
-    known = [*KEYS, *CALENDAR_KEYS, "trusted_hosts", "credentials"]
+    known = [*KEYS, *CALENDAR, "trusted_hosts", "credentials"]
     parts: dict[tuple[str, ...], list[str]] = {(): known, ("credentials",): list(_CREDENTIALS)}
     for inner, keys in parts.items():
         path = (*TENANTS.split("."), name, *inner)

@@ -11,15 +11,14 @@ import dlt
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import SECTION
 
+from m365_jobs.config.program_keys import PROGRAM_KEYS, SECTIONS
 from m365_jobs.config.protection import max_data_age, protection, restore_test_days
-from m365_jobs.config.tenants import CALENDAR_KEYS
 
 PROTECTION = frozenset(
     {name for read in (protection, max_data_age, restore_test_days) for name in inspect.signature(read).parameters},
 )
-OF_THE_PROGRAM = frozenset({"duckdb_storage_version", "include", "lake_retention_hours", "protection", "tenants"})
 KNOWN = {
-    SECTION: frozenset({*inspect.signature(avepoint_m365).parameters, *PROTECTION, *CALENDAR_KEYS, *OF_THE_PROGRAM}),
+    SECTION: frozenset({*inspect.signature(avepoint_m365).parameters, *PROTECTION, *PROGRAM_KEYS, *SECTIONS}),
     f"{SECTION}.protection": PROTECTION,
 }
 """Section to its keys. A load of a tenant checks the section of the tenant."""

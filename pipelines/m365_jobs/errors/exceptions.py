@@ -9,11 +9,24 @@ Exception
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 FINE, FAILED, WRONG_USAGE, INCOMPLETE, UNHEALTHY = 0, 1, 2, 3, 4
 """Exit codes of the command line; the last is the one of ``health``."""
 
 INTERRUPTED, TERMINATED = 130, 143
 """The exit codes after Ctrl+C and after SIGTERM, as shells have them."""
+
+EXIT_CODES: Mapping[int, str] = {
+    FINE: "Fine.",
+    FAILED: "Failed; with several tenants, at least one failed.",
+    WRONG_USAGE: "Wrong usage or configuration. Another try gives the same result.",
+    INCOMPLETE: "Loaded, but some partition could not be proved complete. The next load reads it again.",
+    UNHEALTHY: "`health` found a problem.",
+    INTERRUPTED: "Interrupted by Ctrl+C.",
+    TERMINATED: "Ended by SIGTERM, as systemd, Docker and Kubernetes send it.",
+}
+"""Exit code to its meaning, for the reference page."""
 
 
 class UsageError(Exception):

@@ -32,6 +32,8 @@ class Check:
 
     kind: str
     severity: str
+    meaning: str
+    """One line for the reference page."""
     query: str = ""
     describe: Callable[[Row], Row] = dict
     values: Callable[[], Row | None] = dict
@@ -168,36 +170,109 @@ def _state(row: Row) -> Row:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check(ProtectionStatus.failing, PROBLEM),
-    Check(ProtectionStatus.never, PROBLEM),
-    Check(ProtectionStatus.missed, PROBLEM),
-    Check(ProtectionStatus.late, PROBLEM),
-    Check("out_of_policy", PROBLEM, companions.OUT_OF_POLICY, companions.out_of_policy),
-    Check(STALE, PROBLEM),
-    Check(ProtectionStatus.unknown, PROBLEM),
-    Check(NOTHING, PROBLEM),
-    Check(FAILED_LOAD, WARNING, queries.LOADS, failed_load),
-    Check("incomplete", WARNING, queries.INCOMPLETE, _incomplete),
-    Check("unusual_activity", WARNING, companions.UNUSUAL_ACTIVITY, companions.unusual_activity),
-    Check("retention_shortened", WARNING, companions.RETENTION_SHORTENED, companions.retention_shortened),
-    Check("license_nearly_used", WARNING, companions.LICENSE_NEARLY_USED, companions.license_nearly_used),
-    Check("failed_backups", WARNING, queries.FAILED_BACKUPS, _failed_backups),
-    Check("check_failure", WARNING, queries.CHECK_FAILURES, _check_failure),
-    Check(CREDENTIALS, WARNING),
-    Check(ProtectionStatus.running_long, WARNING),
-    Check(ProtectionStatus.onboarding, WARNING),
-    Check("slow_job", WARNING, queries.SLOW, _slow),
-    Check("failed_objects", WARNING, queries.FAILED_OBJECTS, _failed_objects),
-    Check("failed_restores", WARNING, queries.FAILED_RESTORES, _restores),
-    Check("empty_backups", WARNING, queries.EMPTY_BACKUPS, _empty),
+    Check(ProtectionStatus.failing, PROBLEM, "The last two backups or more did not succeed."),
+    Check(ProtectionStatus.never, PROBLEM, "No backup has succeeded yet."),
+    Check(ProtectionStatus.missed, PROBLEM, "A scheduled service had no backup for 1.5 intervals of its schedule."),
+    Check(
+        ProtectionStatus.late,
+        PROBLEM,
+        "The last success is older than 1.5 intervals of the schedule; if that is unknown, than `allowed_age_hours`.",
+    ),
+    Check(
+        "out_of_policy",
+        PROBLEM,
+        "The subscription is out of policy: new objects are not backed up, although jobs succeed.",
+        companions.OUT_OF_POLICY,
+        companions.out_of_policy,
+    ),
+    Check(STALE, PROBLEM, "The data ends more than `max_data_age_hours` ago, so services are `unknown`."),
+    Check(
+        ProtectionStatus.unknown,
+        PROBLEM,
+        "No load was proved complete, or it is unknown which jobs are backups, or which service they belong to.",
+    ),
+    Check(NOTHING, PROBLEM, "The warehouse is empty, or a tenant was never loaded or has no service to evaluate."),
+    Check(FAILED_LOAD, WARNING, "The tenant's last load failed.", queries.LOADS, failed_load),
+    Check(
+        "incomplete", WARNING, "The last load could not prove a partition complete.", queries.INCOMPLETE, _incomplete
+    ),
+    Check(
+        "unusual_activity",
+        WARNING,
+        "Sites look attacked in the last 3 days, or show unusual activity beside a jump of failed objects.",
+        companions.UNUSUAL_ACTIVITY,
+        companions.unusual_activity,
+    ),
+    Check(
+        "retention_shortened",
+        WARNING,
+        "A retention period was shortened or switched off in the last 30 days.",
+        companions.RETENTION_SHORTENED,
+        companions.retention_shortened,
+    ),
+    Check(
+        "license_nearly_used",
+        WARNING,
+        "90 % of seats or storage are in use, or they run out or the policy ends within 30 days.",
+        companions.LICENSE_NEARLY_USED,
+        companions.license_nearly_used,
+    ),
+    Check(
+        "failed_backups",
+        WARNING,
+        "A quarter or more of a service's backups of 14 days failed: one of several policies may fail each time.",
+        queries.FAILED_BACKUPS,
+        _failed_backups,
+    ),
+    Check(
+        "check_failure",
+        WARNING,
+        "A data check or finding of the tenant's newest load: broken data rules, jobs outside the lists.",
+        queries.CHECK_FAILURES,
+        _check_failure,
+    ),
+    Check(CREDENTIALS, WARNING, "The credentials have ended, or end within 30 days."),
+    Check(
+        ProtectionStatus.running_long,
+        WARNING,
+        "The last success is too old, but a backup has been running for less than 48 hours.",
+    ),
+    Check(
+        ProtectionStatus.onboarding,
+        WARNING,
+        "The first backup of a service is running, or the service has been scheduled for less than a day.",
+    ),
+    Check(
+        "slow_job",
+        WARNING,
+        "A job has been running for more than twice what is usual, and for an hour or more.",
+        queries.SLOW,
+        _slow,
+    ),
+    Check(
+        "failed_objects",
+        WARNING,
+        "More objects failed in the last 24 hours than twice what is usual, and 10 or more.",
+        queries.FAILED_OBJECTS,
+        _failed_objects,
+    ),
+    Check("failed_restores", WARNING, "Restores failed in the last 7 days.", queries.FAILED_RESTORES, _restores),
+    Check("empty_backups", WARNING, "Backups ended with 0 objects in the last 7 days.", queries.EMPTY_BACKUPS, _empty),
     Check(
         "restore_untested",
         WARNING,
+        "No restore of a service succeeded within `restore_test_days`.",
         companions.RESTORE_UNTESTED,
         companions.restore_untested,
         companions.restore_values,
     ),
-    Check("unknown_state", WARNING, queries.UNKNOWN_STATES, _state),
+    Check(
+        "unknown_state",
+        WARNING,
+        "The API returned an unrecognised state; its jobs count as `other`.",
+        queries.UNKNOWN_STATES,
+        _state,
+    ),
 )
 """All kinds of findings, the most severe first. A problem makes the warehouse unhealthy, a warning does not."""
 

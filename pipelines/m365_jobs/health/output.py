@@ -25,7 +25,7 @@ SEVERITY_COLOURS = {"problem": "red", "warning": "yellow", "": "green"}
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation for monitors; the README explains the keys."""
+    """Return an evaluation for monitors; docs/how-to/health.md explains the keys."""
     return {
         "healthy": not evaluation.problems,
         "judged_at": evaluation.evaluated_at,

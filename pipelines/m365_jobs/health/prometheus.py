@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Enum, Gauge, write_to_textfile
 
@@ -11,6 +12,47 @@ from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.health.protection import ProtectionStatus
 
 PARTITION = ("tenant", "location", "object_type")
+
+STATUS = "m365_jobs_protection"
+
+
+class Metric(NamedTuple):
+    """A metric: its name, what it says, and its labels."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS = (
+    Metric("m365_jobs_healthy", "1 if nothing is wrong with protection, else 0."),
+    Metric(
+        "m365_jobs_judged_timestamp_seconds",
+        "When health was evaluated. Alert if it grows old: a run that fails writes nothing.",
+    ),
+    Metric("m365_jobs_health_reasons", "Problems and warnings of a kind.", ("tenant", "kind", "severity")),
+    Metric(STATUS, "1 for the status that a partition has, 0 for the others.", (*PARTITION, STATUS)),
+    Metric(
+        "m365_jobs_last_success_timestamp_seconds",
+        "Finish of the last successful backup; no sample if unknown.",
+        PARTITION,
+    ),
+    Metric(
+        "m365_jobs_data_timestamp_seconds",
+        "End of the data that was proved complete; no sample if unknown.",
+        PARTITION,
+    ),
+    Metric("m365_jobs_consecutive_failures", "Finished backups after the last success.", PARTITION),
+    Metric("m365_jobs_open_backups", "Backups in progress.", PARTITION),
+)
+"""All metrics, in the order of the reference page."""
+
+TIMES = {
+    "m365_jobs_last_success_timestamp_seconds": "last_success_at",
+    "m365_jobs_data_timestamp_seconds": "data_as_of",
+}
+NUMBERS = {"m365_jobs_consecutive_failures": "consecutive_failures", "m365_jobs_open_backups": "open_jobs"}
+"""Metric to its column in ``protection_status``."""
 
 
 def write_metrics(evaluation: Evaluation, path: Path) -> None:
@@ -27,28 +69,24 @@ def write_metrics(evaluation: Evaluation, path: Path) -> None:
 
 def _metrics(evaluation: Evaluation) -> CollectorRegistry:
     registry = CollectorRegistry()
-
-    def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-        return Gauge(f"m365_jobs_{name}", text, labels, registry=registry)
-
-    gauge("healthy", "1 if nothing is wrong with protection, else 0.").set(not evaluation.problems)
-    gauge("judged_timestamp_seconds", "When health was evaluated.").set(evaluation.evaluated_at.timestamp())
-    reasons = gauge("health_reasons", "Problems and warnings of a kind.", ("tenant", "kind", "severity"))
+    gauges = {
+        metric.name: Gauge(metric.name, metric.text, metric.labels, registry=registry)
+        for metric in METRICS
+        if metric.name != STATUS
+    }
+    gauges["m365_jobs_healthy"].set(not evaluation.problems)
+    gauges["m365_jobs_judged_timestamp_seconds"].set(evaluation.evaluated_at.timestamp())
     for one in evaluation.reasons:
-        reasons.labels(one.tenant or "", one.kind, one.severity).inc()
+        gauges["m365_jobs_health_reasons"].labels(one.tenant or "", one.kind, one.severity).inc()
     words = [str(one) for one in ProtectionStatus]
-    status = Enum("m365_jobs_protection", "Status of a partition.", PARTITION, registry=registry, states=words)
-    success = gauge("last_success_timestamp_seconds", "Finish of the last successful backup.", PARTITION)
-    data = gauge("data_timestamp_seconds", "End of the data that was proved complete.", PARTITION)
-    failures = gauge("consecutive_failures", "Finished backups after the last success.", PARTITION)
-    running = gauge("open_backups", "Backups in progress.", PARTITION)
+    status = Enum(STATUS, "Status of a partition.", PARTITION, registry=registry, states=words)
     for row in evaluation.protection:
         partition = [row[key] or "" for key in PARTITION]
         status.labels(*partition).state(row["status"])
-        failures.labels(*partition).set(row["consecutive_failures"])
-        running.labels(*partition).set(row["open_jobs"])
+        for name, column in NUMBERS.items():
+            gauges[name].labels(*partition).set(row[column])
         # An unknown time has no sample: an alert would take it for 1970.
-        for metric, moment in ((success, row["last_success_at"]), (data, row["data_as_of"])):
-            if moment:
-                metric.labels(*partition).set(moment.timestamp())
+        for name, column in TIMES.items():
+            if row[column]:
+                gauges[name].labels(*partition).set(row[column].timestamp())
     return registry

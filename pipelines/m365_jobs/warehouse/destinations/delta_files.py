@@ -9,6 +9,7 @@ import pyarrow as pa
 from avepoint_m365.config import SECTION
 from deltalake import DeltaTable
 
+from m365_jobs.config.program_keys import WAREHOUSE
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.schema import TABLES, Table
 from m365_jobs.warehouse.destinations.lake_tables import PARTITION, delta_table
@@ -20,8 +21,6 @@ COMMITS = 20
 """Commits of a Delta table after which what its retention no longer keeps is removed."""
 
 RETENTION_KEY = "lake_retention_hours"
-RETENTION_HOURS = 24
-"""How long replaced files and log entries stay, for programs that are reading an older version."""
 
 
 def retention_hours() -> int:
@@ -32,7 +31,7 @@ def retention_hours() -> int:
     """
     key = f"{SECTION}.{RETENTION_KEY}"
     value: Any = dlt.config.get(key)
-    text = str(RETENTION_HOURS if value is None else value)
+    text = str(WAREHOUSE[RETENTION_KEY].default if value is None else value)
     if not text.isdecimal():
         raise UsageError(f"{key} = {value!r} is invalid. Give a whole number of hours, such as 24.")
     return int(text)

@@ -11,15 +11,15 @@ import dlt
 import duckdb
 from avepoint_m365.config import SECTION
 
+from m365_jobs.config.program_keys import WAREHOUSE
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.log_rows import Row
 
-STORAGE_VERSION = "v1.4.0"
-"""Format of a file that a load creates: DuckDB 1.4 and newer read it. DuckDB itself takes its newest format."""
-
 STORAGE_KEY = "duckdb_storage_version"
+STORAGE_VERSION = str(WAREHOUSE[STORAGE_KEY].default)
+"""Format of a file that a load creates. DuckDB itself takes its newest format."""
 
 
 class DuckDBDestination(WarehouseDestination):

@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""docs/how-to/own-pipeline.md: its pipelines work as they stand there."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import dlt
 import pyarrow as pa
 import pytest
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.settings import BASE_URLS, ObjectType
+from avepoint_m365.settings import ObjectType
 from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
 from m365_jobs.warehouse.contract import prepare
@@ -19,13 +19,12 @@ from tests.integration.test_end_to_end import NOW
 from tests.support.project import ROOT
 from tests.support.worlds import settings
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+OWN_PIPELINE = (ROOT / "docs" / "how-to" / "own-pipeline.md").read_text(encoding="utf-8")
 
 
 def test_the_pipeline_of_someone_else_works_as_shown(tmp_path: Path) -> None:
-    found = re.search(r"<!-- test: own pipeline -->\n```python\n(.*?)```", README, re.DOTALL)
+    found = re.search(r"<!-- test: own pipeline -->\n```python\n(.*?)```", OWN_PIPELINE, re.DOTALL)
     assert found is not None
-    assert len(found[1].strip().splitlines()) <= 10
     world = make_world(200, seed=11, now=NOW)
     with Simulator(world) as simulator:
         settings = {
@@ -79,8 +78,3 @@ def test_a_pipeline_of_ones_own_merges_whatever_run_is_told_and_takes_columns_of
         with pipeline.sql_client() as client:
             found = [tuple(row) for row in client.execute_sql("SELECT id, team FROM jobs") or []]
     assert sorted(found) == sorted(wanted)
-
-
-def test_the_configuration_table_names_every_data_center_and_object_type() -> None:
-    for name in [*BASE_URLS, *(one.name for one in ObjectType)]:
-        assert name in README
