@@ -1,4 +1,4 @@
-"""Keys of ``sources.avepoint_m365`` that the program reads and the source does not know."""
+"""Describe the keys of ``sources.avepoint_m365`` that the program reads and the source does not know."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ProgramKey(NamedTuple):
-    """A key: its type and default as the reference page prints them, and its meaning."""
+    """Describe a key: its type and default as the reference page prints them, and its meaning."""
 
     type: str
     default: str | float | None

@@ -17,7 +17,7 @@ STATUS = "m365_jobs_protection"
 
 
 class Metric(NamedTuple):
-    """A metric: its name, what it says, and its labels."""
+    """Describe a metric: its name, its value, and its labels."""
 
     name: str
     text: str
