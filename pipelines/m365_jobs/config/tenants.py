@@ -125,7 +125,7 @@ def resolve_all(tenants: Sequence[Tenant]) -> list[Tenant]:
     except (ConfigurationError, ConfigurationException, ValueError):
         return list(tenants)
     shared = {name: value for name, value in shared.items() if value is not None}
-    if shared.keys() & _OF_A_RUN:
+    if shared.keys() & OF_A_RUN:
         return list(tenants)
     return [replace(tenant, shared=cast(SourceSettings, shared), is_resolved=True) for tenant in tenants]
 
