@@ -10,7 +10,7 @@ from typing import TextIO
 from m365_jobs.text import sanitize
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print one line to stderr, or several as they are; on a terminal, long ones wrap at words."""
     columns = width(sys.stderr)
     for line in map(sanitize, text.split("\n")):

@@ -42,12 +42,14 @@ def run_demo(jobs: int) -> Simulator:
             },
         )
         # Some of its jobs are still to come.
-        console.say(f"A simulated tenant with {len(world.visible()):,} jobs is at {simulator.base_url}. First load:")
+        console.print_line(
+            f"A simulated tenant with {len(world.visible()):,} jobs is at {simulator.base_url}. First load:"
+        )
         _load(options)
         world.advance(NIGHT)
-        console.say("\nEight hours later: jobs have ended, others have started. Second load:")
+        console.print_line("\nEight hours later: jobs have ended, others have started. Second load:")
         _load(options)
-    console.say(
+    console.print_line(
         f"\nNow ask it something. The command is {Path(sys.executable).with_name('m365-jobs')}; for instance:\n"
         "  m365-jobs health\n"
         "  m365-jobs dashboard    (or, as a file: m365-jobs report report.html)\n"
@@ -99,12 +101,12 @@ def _make_room(file: Path) -> None:
             f"{file} is in use: it holds jobs that are not the demo's, or other tables. "
             "Run the demo in another directory."
         )
-    console.say(f"Starting over: {file.name} holds an earlier demo.")
+    console.print_line(f"Starting over: {file.name} holds an earlier demo.")
     file.unlink()
 
 
 def _load(options: LoadOptions) -> None:
     progress = Progress()
     with console.watch(lambda: console.progress_of_one(progress)):
-        summary = load(options, progress, console.say)
+        summary = load(options, progress, console.print_line)
     console.report_load(summary)

@@ -81,7 +81,7 @@ def _load_one(options: Any, tenant: Any) -> int:
         waiting.unless(interrupted),
         console.watch(lambda: console.progress_of_one(progress)),
     ):
-        summary = run(options, progress, console.say)
+        summary = run(options, progress, console.print_line)
     console.report_load(summary)
     return summary.exit_code
 
@@ -98,7 +98,7 @@ def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose:
 
     group = Group({one.name: Progress() for one in tenants})
     with console.watch(lambda: console.progress_of_many(group)):
-        load_all(tenants, options, group, console.say, failed, parallel_tenants)
+        load_all(tenants, options, group, console.print_line, failed, parallel_tenants)
     console.report_many(group)
     return group.exit_code
 
@@ -166,4 +166,4 @@ def copy(
         from m365_jobs.cli import progress as console
         from m365_jobs.load.copy import copy_tenants
 
-        console.report_copy(copy_tenants(destination, dataset, console.say, tenant or ()), destination, dataset)
+        console.report_copy(copy_tenants(destination, dataset, console.print_line, tenant or ()), destination, dataset)

@@ -124,13 +124,13 @@ def check_settings(*, strict: bool) -> None:
 
     from m365_jobs.config.shared_credentials import shared_credentials
     from m365_jobs.config.unknown_settings import unknown_settings
-    from m365_jobs.terminal import say
+    from m365_jobs.terminal import print_line
 
     messages = [*unknown_settings(), *shared_credentials()]
     if messages and strict:
         raise ConfigurationError(" ".join(messages))
     for message in messages:
-        say(f"Warning: {message}")
+        print_line(f"Warning: {message}")
 
 
 @contextmanager
@@ -141,10 +141,10 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
     """
     try:
         from m365_jobs.config import environment
-        from m365_jobs.terminal import say
+        from m365_jobs.terminal import print_line
         from m365_jobs.warehouse import pipeline as warehouse
 
-        environment.clean(say)
+        environment.clean(print_line)
         warehouse.log_at("INFO" if verbose else "CRITICAL")
         yield
     except (typer.Exit, typer.BadParameter, BrokenPipeError, SystemExit):
@@ -157,14 +157,14 @@ def tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     """Print a failure as one paragraph on stderr, and return the exit code of its kind."""
     from m365_jobs.cli import lifetime
     from m365_jobs.errors.explain import INTERRUPTED, explain
-    from m365_jobs.terminal import say
+    from m365_jobs.terminal import print_line
 
     if verbose:
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
     why = explain(error)
     if why.exit_code != INTERRUPTED:
-        say(f"Error ({why.kind}): {why.text}")
+        print_line(f"Error ({why.kind}): {why.text}")
         return why.exit_code
     message, exit_code = lifetime.interruption(interrupted or why.text)
-    say(message)
+    print_line(message)
     return exit_code

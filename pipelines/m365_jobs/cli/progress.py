@@ -15,9 +15,18 @@ from rich.text import Text
 from m365_jobs.load.copy import Copied
 from m365_jobs.load.parallel import Group
 from m365_jobs.load.summary import Summary
-from m365_jobs.terminal import say, width
+from m365_jobs.terminal import print_line, width
 
-__all__ = ["progress_of_many", "progress_of_one", "report_copy", "report_load", "report_many", "say", "watch", "width"]
+__all__ = [
+    "print_line",
+    "progress_of_many",
+    "progress_of_one",
+    "report_copy",
+    "report_load",
+    "report_many",
+    "watch",
+    "width",
+]
 
 PLAIN_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -25,17 +34,17 @@ PLAIN_INTERVAL = 5.0
 
 def progress_of_one(progress: Progress) -> str:
     """Return the progress of a load in one line."""
-    return f"{'Reading' if progress.reading else 'Writing'}: {_traffic([progress])}"
+    return f"{'Reading' if progress.reading else 'Writing'}: {_requests_made([progress])}"
 
 
 def progress_of_many(group: Group) -> str:
     """Return the progress of the loads of several tenants in one line."""
     if len(group.progress) == 1:
         return progress_of_one(*group.progress.values())
-    return f"{len(group.outcomes)}/{len(group.progress)} tenants, {_traffic(group.progress.values())}"
+    return f"{len(group.outcomes)}/{len(group.progress)} tenants, {_requests_made(group.progress.values())}"
 
 
-def _traffic(loads: Iterable[Progress]) -> str:
+def _requests_made(loads: Iterable[Progress]) -> str:
     loads = list(loads)
     jobs, requests = sum(one.jobs for one in loads), sum(one.stats.attempts for one in loads)
     throttled = sum(one.stats.throttled for one in loads)
@@ -80,24 +89,24 @@ def report_many(group: Group) -> None:
         if one.summary:
             report_load(one.summary)
         elif one.failure:
-            say(f"Error ({one.failure.kind}): {one.failure.text}")
+            print_line(f"Error ({one.failure.kind}): {one.failure.text}")
         return
     summaries = [one.summary for one in outcomes if one.summary]
     for one in outcomes:
         if one.failure:
-            say(f"{one.tenant}: failed ({one.failure.kind}): {one.failure.text}")
+            print_line(f"{one.tenant}: failed ({one.failure.kind}): {one.failure.text}")
         elif one.summary and one.summary.incomplete:
-            say(f"{one.tenant}: not proved complete: {'; '.join(one.summary.incomplete[:3])}.")
+            print_line(f"{one.tenant}: not proved complete: {'; '.join(one.summary.incomplete[:3])}.")
     left = sum(not one.summary and not one.failure for one in outcomes)
     incomplete, new = sum(bool(one.incomplete) for one in summaries), sum(one.new for one in summaries)
     changed, requests = sum(one.changed for one in summaries), sum(one.requests for one in summaries)
-    say(
+    print_line(
         f"{len(summaries)} of {len(outcomes)} tenants loaded, {incomplete} of them incomplete"
         f"{f', {left} left to other workers' if left else ''}: {new:,} jobs new, "
         f"{changed:,} changed, {requests:,} requests."
     )
     for where in sorted({f"{one.warehouse}, dataset {one.dataset}" for one in summaries}):
-        say(f"Warehouse: {where}.")
+        print_line(f"Warehouse: {where}.")
 
 
 def _short(text: str) -> str:
@@ -107,32 +116,34 @@ def _short(text: str) -> str:
 def report_load(summary: Summary) -> None:
     """Print the summary of a load."""
     jobs = summary.new + summary.changed + summary.unchanged
-    say(
+    print_line(
         f"Read {jobs:,} jobs in {summary.requests:,} requests and {summary.seconds:.1f} s: "
         f"{summary.new:,} new, {summary.changed:,} changed, {summary.unchanged:,} as before."
     )
     if summary.states:
         states = [f"{_short(state)} {count:,}" for state, count in summary.states.most_common(10)]
         more = len(summary.states) - len(states)
-        say(f"By state: {', '.join(states)}{f', and {more} more states' if more else ''}.")
+        print_line(f"By state: {', '.join(states)}{f', and {more} more states' if more else ''}.")
     if summary.retries:
-        say(f"{summary.retries:,} requests had to be repeated.")
+        print_line(f"{summary.retries:,} requests had to be repeated.")
     for text in summary.incomplete[:10]:
-        say(f"Not proved complete: {text}.")
+        print_line(f"Not proved complete: {text}.")
     if len(summary.incomplete) > 10:
-        say(f"... and {len(summary.incomplete) - 10} more; they are in load_audit.")
+        print_line(f"... and {len(summary.incomplete) - 10} more; they are in load_audit.")
     if not summary.incomplete:
-        say("Proved complete: every job that the API shows for what was asked is loaded.")
+        print_line("Proved complete: every job that the API shows for what was asked is loaded.")
     else:
-        say("What was found is loaded; the next load reads these partitions again from the same place.")
+        print_line("What was found is loaded; the next load reads these partitions again from the same place.")
     for text in summary.findings:
-        say(f"Looks wrong: {text}. The rows are loaded as they are; load_check_failures has a note of it.")
-    say(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
+        print_line(f"Looks wrong: {text}. The rows are loaded as they are; load_check_failures has a note of it.")
+    print_line(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
 
 
 def report_copy(done: Copied, destination: str, dataset: str | None) -> None:
     """Print the summary of a copy, with the command that loads there from now on."""
     for tenant, rows in done.rows.items():
-        say(f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + ".")
+        print_line(
+            f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + "."
+        )
     load = f"m365-jobs load --destination {destination}" + (f" --dataset {dataset}" if dataset else "")
-    say(f"Warehouse: {done.warehouse}. Go on there with: {load}")
+    print_line(f"Warehouse: {done.warehouse}. Go on there with: {load}")

@@ -40,9 +40,9 @@ def status(
     """Show cursors, last loads, completeness, open jobs and rows: m365-jobs status --tenant contoso."""
     with failures(verbose):
         from m365_jobs.health.status import read_status, status_tables
-        from m365_jobs.terminal import say
+        from m365_jobs.terminal import print_line
 
-        found = read_status(destination, dataset, tenant or (), wait, say)
+        found = read_status(destination, dataset, tenant or (), wait, print_line)
         if format is Format.json:
             typer.echo(json.dumps(found, default=_iso, indent=2))
         else:
@@ -72,10 +72,10 @@ def health(
         check_settings(strict=strict)
         from m365_jobs.health import output
         from m365_jobs.health.evaluate import evaluate
-        from m365_jobs.terminal import say
+        from m365_jobs.terminal import print_line
         from m365_jobs.warehouse import pipeline as warehouse
 
-        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
+        pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
         found = evaluate(pipeline, tenant or (), max_age_hours)
         # Monitors first: a terminal may fail, or its reader may stop.
         if prometheus:
@@ -136,12 +136,12 @@ def query(
     if sql is not None and file is not None:
         raise typer.BadParameter("Give the SQL or --file, not both.")
     with failures(verbose):
-        from m365_jobs.terminal import say
+        from m365_jobs.terminal import print_line
         from m365_jobs.warehouse import pipeline as warehouse
 
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="replace")
-        pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
+        pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
         if sql is None and file is None and sys.stdin.isatty():
             from m365_jobs.cli import shell
 
@@ -164,7 +164,7 @@ def _print_rows(found: Any, format: RowFormat) -> None:
     elif format is RowFormat.json:
         tables.write_json(found, sys.stdout)
     elif tables.write_table(found, sys.stdout, console.width(sys.stdout)):
-        console.say(f"These are the first {tables.SHOWN:,} rows; --format csv or json gives all.")
+        console.print_line(f"These are the first {tables.SHOWN:,} rows; --format csv or json gives all.")
 
 
 def _iso(value: object) -> str:

@@ -77,7 +77,7 @@ def report(
         raise typer.BadParameter("goes with --audit", param_hint="--since/--until")
     with failures(verbose):
         from m365_jobs.reports import needs_extra
-        from m365_jobs.terminal import say
+        from m365_jobs.terminal import print_line
 
         with needs_extra():
             from m365_jobs.reports import report
@@ -92,7 +92,7 @@ def report(
             options = report.ReportOptions(
                 Filter(tuple(tenant or ()), days=days), report.timezone(timezone), paper.value, first, period
             )
-            pipeline = warehouse.open_warehouse(destination, dataset, wait, say)
+            pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
             if each_tenant:
                 written = report.write_each(each_tenant, f".{format.value}", pipeline, options)
             else:

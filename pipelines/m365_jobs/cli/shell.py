@@ -17,7 +17,7 @@ from prompt_toolkit.output.defaults import create_output
 from sqlglot.errors import SqlglotError
 
 from m365_jobs.cli.completer import Words, documented, held
-from m365_jobs.terminal import say
+from m365_jobs.terminal import print_line
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.query import QueryResult, answer
 from m365_jobs.warehouse.reader import dialect, open_reader
@@ -34,8 +34,8 @@ def run_prompt(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
 
     The warehouse is open only while a statement runs, so a load does not wait for an open prompt.
     """
-    say(f"SQL on {warehouse.address_of(pipeline)}, read-only. A statement ends with ; and may span lines.")
-    say("Tab completes, the arrow keys bring back earlier ones. Ctrl+C empties the line, Ctrl+D leaves.")
+    print_line(f"SQL on {warehouse.address_of(pipeline)}, read-only. A statement ends with ; and may span lines.")
+    print_line("Tab completes, the arrow keys bring back earlier ones. Ctrl+C empties the line, Ctrl+D leaves.")
     _let_queries_be_stopped(pipeline)
     words = Words(documented(pipeline.dataset_name))
     session = _session(dialect(pipeline), words, _history(Path(pipeline.pipelines_dir)))
@@ -61,7 +61,7 @@ def _run_one(pipeline: warehouse.Target, text: str, words: Words, show: Show, te
             # A load since then may have made tables.
             words.names = held(reader)
     except KeyboardInterrupt:
-        say("Stopped.")
+        print_line("Stopped.")
     except Exception as error:
         tell(error)
 
@@ -112,7 +112,7 @@ def _history(folder: Path) -> History:
         folder.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
     except OSError as error:
-        say(f"Statements are not kept for the next time: {file}: {error.strerror or error}.")
+        print_line(f"Statements are not kept for the next time: {file}: {error.strerror or error}.")
         return InMemoryHistory()
     return FileHistory(file)
 

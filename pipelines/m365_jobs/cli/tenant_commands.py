@@ -21,13 +21,13 @@ def remove(
     """Delete a tenant's rows, cursors, lease and alerts: m365-jobs tenant remove contoso --yes."""
     with failures(verbose):
         from m365_jobs import tenant_change
-        from m365_jobs.cli.progress import say
+        from m365_jobs.cli.progress import print_line
 
         pipeline = _pipeline(destination, dataset)
         shown = tenant_change.preview(pipeline, tenant)
         _print(pipeline, shown, tenant, "removed" if yes else "would be removed")
         if yes:
-            tenant_change.remove_tenant(pipeline, tenant, say)
+            tenant_change.remove_tenant(pipeline, tenant, print_line)
         _remind(shown, tenant, yes)
 
 
@@ -43,13 +43,13 @@ def rename(
     """Give a tenant's rows, cursors, lease and alerts another name: m365-jobs tenant rename contoso fabrikam --yes."""
     with failures(verbose):
         from m365_jobs import tenant_change
-        from m365_jobs.cli.progress import say
+        from m365_jobs.cli.progress import print_line
 
         pipeline = _pipeline(destination, dataset)
         shown = tenant_change.preview(pipeline, tenant)
         _print(pipeline, shown, tenant, f"renamed to {new}" if yes else f"would be renamed to {new}")
         if yes:
-            tenant_change.rename_tenant(pipeline, tenant, new, say)
+            tenant_change.rename_tenant(pipeline, tenant, new, print_line)
         _remind(shown, tenant, yes)
 
 

@@ -33,12 +33,12 @@ def _verify(tenant: Tenant, since: datetime, destination: str | None, dataset: s
 def _pass(options: LoadOptions) -> Summary:
     progress = Progress()
     with console.watch(lambda: console.progress_of_one(progress)):
-        summary = load(options, progress, console.say)
+        summary = load(options, progress, console.print_line)
     agree = sum(period.proof is True for period in summary.periods)
-    console.say(
+    console.print_line(
         f"{summary.tenant}: {agree} of {format_count(len(summary.periods), 'period')} agree with the API, "
         f"{summary.new:,} jobs were missing and {summary.changed:,} differed; both are loaded."
     )
     for line in summary.incomplete:
-        console.say(f"Differs: {line}")
+        console.print_line(f"Differs: {line}")
     return summary

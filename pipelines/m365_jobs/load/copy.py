@@ -29,7 +29,7 @@ class Copied:
 
 
 def copy_tenants(
-    destination: str, dataset: str | None, say: Callable[[str], None], tenants: Sequence[str] = ()
+    destination: str, dataset: str | None, notify: Callable[[str], None], tenants: Sequence[str] = ()
 ) -> Copied:
     """Copy the DuckDB warehouse of this configuration, tenant by tenant; all tenants if none is named.
 
@@ -54,19 +54,19 @@ def copy_tenants(
             raise UsageError(f"The warehouse holds nothing of tenant {tenant!r}.")
     for tenant in dict.fromkeys(tenants) or held:
         # As a load of the tenant would: neither the file nor the destination is loaded into meanwhile.
-        with folder_lock(warehouse.pipeline_name(tenant), None, say):
-            _say_what_stays_here(tenant, say)
-            say(f"Copying tenant {tenant} to {done.warehouse}.")
+        with folder_lock(warehouse.pipeline_name(tenant), None, notify):
+            _notify_of_pending(tenant, notify)
+            notify(f"Copying tenant {tenant} to {done.warehouse}.")
             pipeline = warehouse.open_pipeline(tenant, destination, dataset, folder=_folder("to"))
-            done.rows[tenant] = _copy(tenant, file, origin.dataset_name, pipeline, say)
+            done.rows[tenant] = _copy(tenant, file, origin.dataset_name, pipeline, notify)
     return done
 
 
-def _say_what_stays_here(tenant: str, say: Callable[[str], None]) -> None:
+def _notify_of_pending(tenant: str, notify: Callable[[str], None]) -> None:
     # dlt may have been killed while it made the folders that this looks into.
     with suppress(FileNotFoundError):
         if warehouse.open_pipeline(tenant, "duckdb").has_pending_data:
-            say(
+            notify(
                 f"A load of tenant {tenant} was interrupted; what it left unfinished is not copied. Run it again, then "
                 "copy again."
             )
@@ -106,14 +106,16 @@ def _state(tenant: str, file: Path, dataset: str) -> dict[str, Any]:
     return state
 
 
-def _copy(tenant: str, file: Path, dataset: str, pipeline: dlt.Pipeline, say: Callable[[str], None]) -> dict[str, int]:
+def _copy(
+    tenant: str, file: Path, dataset: str, pipeline: dlt.Pipeline, notify: Callable[[str], None]
+) -> dict[str, int]:
     """Copy the rows and the state of a tenant with a pipeline of its own; return the rows of each table."""
     # The state before the rows: a cursor must never be ahead of them.
     state = _state(tenant, file, dataset)
     pipeline.drop()
-    with lease_of(pipeline, tenant, "copy", say) as lease:
-        lease.take(None, LOCK_WAIT, say)
-        with write_lock(pipeline, lease, say):
+    with lease_of(pipeline, tenant, "copy", notify) as lease:
+        lease.take(None, LOCK_WAIT, notify)
+        with write_lock(pipeline, lease, notify):
             pipeline.sync_destination()
             contract.ensure_ours(pipeline)
         there = stored_rows(pipeline, tenant)
@@ -126,9 +128,9 @@ def _copy(tenant: str, file: Path, dataset: str, pipeline: dlt.Pipeline, say: Ca
             source = contract.prepare(rows.source(state), pipeline)
             pipeline.extract(source, loader_file_format=contract.file_format(pipeline))
         pipeline.normalize()
-        with write_lock(pipeline, lease, say):
+        with write_lock(pipeline, lease, notify):
             pipeline.load()
-            contract.finish_load(pipeline, tenant, say)
+            contract.finish_load(pipeline, tenant, notify)
     pipeline.drop()
     return rows.counted
 

@@ -12,7 +12,7 @@ from avepoint_m365.extract.known import KnownJob, OpenJob
 from avepoint_m365.lookup import SqlLookup
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs.locks.base import Say
+from m365_jobs.locks.base import Notify
 from m365_jobs.locks.pipeline_folder import file_open
 from m365_jobs.warehouse.reader import Reader, open_in_load
 
@@ -31,9 +31,9 @@ class WarehouseLookup(SqlLookup):
     All questions of a load after its look use one connection: an open DuckDB file keeps other programs out.
     """
 
-    def __init__(self, pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:
+    def __init__(self, pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
         super().__init__(self._run, tenant)
-        self._pipeline, self._label, self._say = pipeline, tenant, say
+        self._pipeline, self._label, self._notify = pipeline, tenant, notify
         self._reader: Reader | None = None
         self._open_jobs: list[OpenJob] | None = None
         self._outside: dict[str, tuple[int, str | None]] | None = None
@@ -118,7 +118,7 @@ class WarehouseLookup(SqlLookup):
             yield self._reader
             return
         with ExitStack() as stack:
-            client = stack.enter_context(file_open(self._pipeline, self._say))
+            client = stack.enter_context(file_open(self._pipeline, self._notify))
             reader = Reader(client, "duckdb") if client else stack.enter_context(open_in_load(self._pipeline))
             self._reader = reader
             try:

@@ -15,7 +15,7 @@ from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import LogRows
-from m365_jobs.locks.base import Say, TenantLockedError, refuse_age
+from m365_jobs.locks.base import Notify, TenantLockedError, refuse_age
 from m365_jobs.locks.wait import unless
 from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
 
@@ -59,7 +59,7 @@ def load_all(
     tenants: Sequence[Tenant],
     options: LoadOptions,
     group: Group,
-    say: Say,
+    notify: Notify,
     failed: Callable[[BaseException], None],
     side_by_side: int,
 ) -> None:
@@ -87,7 +87,7 @@ def load_all(
     tenants = resolve_all(tenants)
 
     def load_one(tenant: Tenant) -> TenantResult:
-        return _load_one(replace(options, tenant=tenant), group, say, failed)
+        return _load_one(replace(options, tenant=tenant), group, notify, failed)
 
     try:
         with ThreadPoolExecutor(side_by_side, thread_name_prefix=THREADS) as pool:
@@ -96,7 +96,7 @@ def load_all(
             except KeyboardInterrupt:
                 for progress in group.progress.values():
                     progress.stats.interrupted.set()
-                say("Interrupted: each tenant ends after its present request or write.")
+                notify("Interrupted: each tenant ends after its present request or write.")
                 raise InterruptedLoadError from None
     finally:
         assert options.log is not None
@@ -110,20 +110,22 @@ def load_all(
                 thread.join()
 
 
-def _load_one(options: LoadOptions, group: Group, say: Say, failed: Callable[[BaseException], None]) -> TenantResult:
+def _load_one(
+    options: LoadOptions, group: Group, notify: Notify, failed: Callable[[BaseException], None]
+) -> TenantResult:
     """Load the tenant of ``options``; return how it ended, and add that to the group."""
     assert options.tenant is not None
     name = options.tenant.name
 
-    def notify(text: str) -> None:
-        say(f"{name}: {text}")
+    def notify_tenant(text: str) -> None:
+        notify(f"{name}: {text}")
 
     try:
         with unless(group.progress[name].stats.interrupted):
-            summary = load(options, group.progress[name], notify)
+            summary = load(options, group.progress[name], notify_tenant)
         result = TenantResult(name, summary=summary)
     except TenantLockedError as busy:
-        notify(f"left out. {busy}")
+        notify_tenant(f"left out. {busy}")
         result = TenantResult(name)
     except Exception as error:
         failed(error)

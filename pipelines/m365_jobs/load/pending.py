@@ -16,7 +16,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from m365_jobs.errors.driver_messages import needs_smaller_chunks
 from m365_jobs.errors.explain import explain
 from m365_jobs.load.known_jobs import WarehouseLookup
-from m365_jobs.locks.base import Say
+from m365_jobs.locks.base import Notify
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 
@@ -34,7 +34,7 @@ FAILURES = 5
 destination refuses, and all services would wait for it for ever."""
 
 
-def finish_pending(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
+def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
     """Load packages that an earlier load left, then read state and schema from the destination.
 
     Return the time (UTC) since which the loaded rows were fetched; None if nothing was loaded.
@@ -48,22 +48,22 @@ def finish_pending(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
     if ready or read:
         if not _is_marked(pipeline):
-            say(
+            notify(
                 "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
             )
         elif ready and _others_loaded_since(pipeline, ready):
             # It would put back jobs as they were then, behind the cursors of the loads that have been made since.
-            say(
+            notify(
                 "Dropping what an interrupted load had read: another machine has loaded since. If it was a backfill, "
                 "run that again."
             )
         elif ready:
-            say("An earlier load was interrupted; finishing what it had read.")
+            notify("An earlier load was interrupted; finishing what it had read.")
             since = min(pipeline.get_load_package_state(one)["created_at"] for one in ready)
-            if not _load_what_is_ready(pipeline, say):
+            if not _load_what_is_ready(pipeline, notify):
                 since = None
         else:
-            say("An earlier load was interrupted while it read; reading that again.")
+            notify("An earlier load was interrupted while it read; reading that again.")
     # A folder without its state counts as new, however much of it a process that is killed in here leaves.
     (folder / pipeline.STATE_FILE).unlink(missing_ok=True)
     pipeline.drop()
@@ -74,15 +74,15 @@ def finish_pending(pipeline: dlt.Pipeline, say: Say) -> datetime | None:
     return since
 
 
-def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, say: Say) -> None:
+def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
     """Forget cursors whose rows are gone.
 
     dlt's ``drop`` of a single resource drops the tables of all partitions and tenants, but no cursor except its own.
     """
     sources = pipeline.state.get("sources", {})
-    if not sources.get(contract.SCHEMA) or WarehouseLookup(pipeline, tenant, say).was_loaded():
+    if not sources.get(contract.SCHEMA) or WarehouseLookup(pipeline, tenant, notify).was_loaded():
         return
-    say(f"The warehouse no longer holds what was loaded before of {tenant}; reading everything again.")
+    notify(f"The warehouse no longer holds what was loaded before of {tenant}; reading everything again.")
     with pipeline.managed_state() as state:
         del state["sources"][contract.SCHEMA]
 
@@ -144,7 +144,7 @@ def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
         return []
 
 
-def _load_what_is_ready(pipeline: dlt.Pipeline, say: Say) -> bool:
+def _load_what_is_ready(pipeline: dlt.Pipeline, notify: Notify) -> bool:
     """Load the packages that are ready; return false where they are to be read again instead.
 
     Raises:
@@ -159,11 +159,11 @@ def _load_what_is_ready(pipeline: dlt.Pipeline, say: Say) -> bool:
         reason = explain(error).text
         if needs_smaller_chunks(reason):
             divisor = _ask_for_smaller_chunks(pipeline)
-            say(f"Package failed twice: {reason} Reading its jobs again in chunks of 1/{divisor} of the usual size.")
+            notify(f"Package failed twice: {reason} Reading its jobs again in chunks of 1/{divisor} of the usual size.")
         elif isinstance(error.exception, DestinationConnectionError) or _failures(pipeline) < FAILURES:
             raise
         else:
-            say(f"Package failed {FAILURES} times: {reason} Dropping it and reading its jobs again.")
+            notify(f"Package failed {FAILURES} times: {reason} Dropping it and reading its jobs again.")
         return False
     return True
 

@@ -19,7 +19,7 @@ from dlt.extract.incremental.context import TimeIntervalContext, get_interval_co
 
 from m365_jobs.load import pending
 from m365_jobs.load.known_jobs import WarehouseLookup
-from m365_jobs.locks.base import Say
+from m365_jobs.locks.base import Notify
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.contract import SCHEMA
 
@@ -48,7 +48,7 @@ class QuickLook:
 
 
 def quick_look(
-    pipeline: dlt.Pipeline, tenant: str, settings: Mapping[str, Any], progress: Progress, say: Say
+    pipeline: dlt.Pipeline, tenant: str, settings: Mapping[str, Any], progress: Progress, notify: Notify
 ) -> QuickLook | None:
     """Return what a look brings; None if a load has more to do than to look.
 
@@ -60,7 +60,7 @@ def quick_look(
         tenant: The tenant's label.
         settings: Every parameter of the source by name.
         progress: Kept up to date meanwhile.
-        say: Receives lines for the user.
+        notify: Receives lines for the user.
 
     Raises:
         SourceError: if nothing could be read.
@@ -70,7 +70,7 @@ def quick_look(
         return None
     if pending.is_any(pipeline):
         return None
-    lookup = WarehouseLookup(pipeline, tenant, say)
+    lookup = WarehouseLookup(pipeline, tenant, notify)
     with lookup.connected():
         stored = pending.stored_state(pipeline)
         if stored is None or not lookup.was_loaded():

@@ -31,7 +31,7 @@ from m365_jobs.load.quick_look import QuickLook, quick_look
 from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import Waiting, log_rows, write
-from m365_jobs.locks.base import Lease, Say, TenantLockedError, lease_of
+from m365_jobs.locks.base import Lease, Notify, TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, write_lock
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
@@ -42,7 +42,7 @@ CHUNK_JOBS = 100_000
 """Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
 
 
-def load(options: LoadOptions, progress: Progress, say: Say) -> Summary:
+def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
     """Load what is new, or the range of a backfill, and record the run.
 
     Raises:
@@ -55,17 +55,17 @@ def load(options: LoadOptions, progress: Progress, say: Say) -> Summary:
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     protection = marts.protection()
     with ExitStack() as stack:
-        stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, say))
+        stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, notify))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
-        lease = stack.enter_context(lease_of(pipeline, tenant, run_id, say))
+        lease = stack.enter_context(lease_of(pipeline, tenant, run_id, notify))
         backlog = UnsentRuns(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
         writing = stack.enter_context(ExitStack())
         summary = Summary(run_id, tenant, warehouse.address_of(pipeline), pipeline.dataset_name)
-        loading = _Loading(options, progress, say, pipeline, lease, backlog, writing, started_at, summary)
+        loading = _Loading(options, progress, notify, pipeline, lease, backlog, writing, started_at, summary)
         try:
             waiting = loading.load()
             if waiting is None or options.log is None:
-                contract.finish_load(pipeline, tenant, say, protection, summary.wrote)
+                contract.finish_load(pipeline, tenant, notify, protection, summary.wrote)
             else:
                 options.log.add(replace(waiting, locks=stack.pop_all()))
             return summary
@@ -83,7 +83,7 @@ class _Loading:
 
     options: LoadOptions
     progress: Progress
-    say: Say
+    notify: Notify
     pipeline: dlt.Pipeline
     lease: Lease
     backlog: UnsentRuns
@@ -104,7 +104,7 @@ class _Loading:
         if settings is None:
             # So that a wrong setting is reported before the warehouse is touched; a quick look checks them as well.
             self._source()
-        self.lease.take(self.options.min_age, LOCK_WAIT, self.say)
+        self.lease.take(self.options.min_age, LOCK_WAIT, self.notify)
         look = settings and not self.backlog.rows() and self._look(settings)
         try:
             if look and look.is_nothing_new:
@@ -125,7 +125,7 @@ class _Loading:
             pending.mark(self.pipeline)
             self.writing.close()
             until = f"{self.progress.chunk_end:%Y-%m-%d %H:%M} UTC"
-            self.say(f"Loaded up to {until}, {self.progress.jobs:,} jobs so far. Continuing.")
+            self.notify(f"Loaded up to {until}, {self.progress.jobs:,} jobs so far. Continuing.")
             # What was read of a chunk is held in circles, which Python breaks up by their number, not by what they
             # hold.
             del source
@@ -136,7 +136,7 @@ class _Loading:
 
     def _source(self) -> Any:
         own = self.options.tenant.settings if self.options.tenant else {}
-        lookup = WarehouseLookup(self.pipeline, self.summary.tenant, self.say)
+        lookup = WarehouseLookup(self.pipeline, self.summary.tenant, self.notify)
         source = avepoint_m365(**{**own, **self._given()}, progress=self.progress, lookup=lookup)
         # The extraction is made with the resources.
         _ = source.resources
@@ -154,9 +154,9 @@ class _Loading:
         }
 
     def _finish_pending(self) -> None:
-        with write_lock(self.pipeline, self.lease, self.say):
-            pending_since = pending.finish_pending(self.pipeline, self.say)
-            pending.start_over_without_rows(self.pipeline, self.summary.tenant, self.say)
+        with write_lock(self.pipeline, self.lease, self.notify):
+            pending_since = pending.finish_pending(self.pipeline, self.notify)
+            pending.start_over_without_rows(self.pipeline, self.summary.tenant, self.notify)
             if pending_since:
                 self._check(pending_since)
 
@@ -180,7 +180,7 @@ class _Loading:
             self.pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed, and opening
         # and closing it takes longer than most of what is done in between.
-        self.writing.enter_context(write_lock(self.pipeline, self.lease, self.say))
+        self.writing.enter_context(write_lock(self.pipeline, self.lease, self.notify))
         self.summary.add(self.progress)
         self.pipeline.load()
         self.backlog.clear()
@@ -195,7 +195,7 @@ class _Loading:
         return complete_settings(tenant, self._given())
 
     def _look(self, settings: dict[str, Any]) -> QuickLook | None:
-        return quick_look(self.pipeline, self.summary.tenant, settings, self.progress, self.say)
+        return quick_look(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
 
     def _hand_over(self, look: QuickLook | None) -> None:
         """Have the source hand over what a look brought, if the state is still the one that the look went on from."""
@@ -213,7 +213,7 @@ class _Loading:
         """Write the record of a look without a dlt run, or return it to be written with those of other tenants."""
         self.summary.add(self.progress)
         rows = log_rows(outcome, self._run(), self.summary)
-        waiting = Waiting(self.pipeline, self.lease, rows, self.say, self._fail)
+        waiting = Waiting(self.pipeline, self.lease, rows, self.notify, self._fail)
         if self.options.log is None:
             write([waiting])
             return None
@@ -235,7 +235,7 @@ class _Loading:
             self.summary.note_incomplete(self.progress.outcome)
             self.summary.incomplete += self.companions.incomplete()
             for note in self.companions.notes():
-                self.say(note)
+                self.notify(note)
             yield self._run()
 
     def _run(self) -> LoadRun:
@@ -267,7 +267,7 @@ class _Loading:
                 pending.mark(self.pipeline)
                 self._write(data_checks.failures_resource(failures))
         except (DatabaseException, PipelineStepFailed) as error:
-            self.say(f"Loaded, but not checked. {explain(error).text}")
+            self.notify(f"Loaded, but not checked. {explain(error).text}")
         else:
             self.summary.findings += map(str, failures)
 
@@ -276,7 +276,7 @@ class _Loading:
         why, summary = explain(error), self.summary
         self.backlog.add(failed(summary.run_id, summary.tenant, self.started_at, datetime.now(UTC), why, self.progress))
         if why.kind not in ("destination", "config"):
-            with write_lock(self.pipeline, self.lease, self.say):
+            with write_lock(self.pipeline, self.lease, self.notify):
                 self._record_failures()
 
     def _record_failures(self) -> None:
@@ -287,7 +287,7 @@ class _Loading:
             self._write(runs_resource(iter(self.backlog.rows())))
             self.backlog.clear()
         except Exception as error:
-            self.say(f"The failed run will be recorded with the next load: {explain(error).text}")
+            self.notify(f"The failed run will be recorded with the next load: {explain(error).text}")
 
     def _write(self, rows: Any) -> None:
         """Load the rows of a single resource into the schema of our tables."""

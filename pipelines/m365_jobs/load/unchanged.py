@@ -18,7 +18,7 @@ from avepoint_m365.extract.options import ChunkResult
 from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.load.run_log import LoadRun
 from m365_jobs.load.summary import Summary
-from m365_jobs.locks.base import Lease, Say
+from m365_jobs.locks.base import Lease, Notify
 from m365_jobs.locks.pipeline_folder import appending_turn, write_lock
 from m365_jobs.schema import table
 from m365_jobs.warehouse.append import append_rows
@@ -42,7 +42,7 @@ class Waiting:
         pipeline: The tenant's pipeline.
         lease: The tenant's lease, taken.
         rows: What is to be written.
-        say: Receives lines about the tenant.
+        notify: Receives lines about the tenant.
         failed: Called if the rows cannot be written.
         locks: Gives the lease and the pipeline's folder back.
     """
@@ -50,7 +50,7 @@ class Waiting:
     pipeline: dlt.Pipeline
     lease: Lease
     rows: Rows
-    say: Say
+    notify: Notify
     failed: Callable[[BaseException], None] = lambda _: None
     locks: ExitStack = field(default_factory=ExitStack)
 
@@ -72,8 +72,8 @@ def write(waiting: Sequence[Waiting]) -> None:
 
     A tenant whose lease was lost gets no rows: whoever has it now records a load of its own.
     """
-    pipeline, say = waiting[0].pipeline, waiting[0].say
-    with appending_turn(pipeline, say) as client:
+    pipeline, notify = waiting[0].pipeline, waiting[0].notify
+    with appending_turn(pipeline, notify) as client:
         held = [one for one in waiting if one.lease.may_append(client)]
         for one in waiting:
             if one not in held:
@@ -82,7 +82,7 @@ def write(waiting: Sequence[Waiting]) -> None:
     if not written:
         # A table or a column is missing, or the destination has no such way.
         for one in held:
-            with write_lock(one.pipeline, one.lease, one.say):
+            with write_lock(one.pipeline, one.lease, one.notify):
                 _write_with_dlt(one.pipeline, one.rows)
 
 

@@ -30,7 +30,7 @@ SECONDS = 60.0
 POLL = 1.0
 """Seconds between two looks whether a lease is free."""
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class TenantLockedError(WarehouseError):
@@ -55,7 +55,7 @@ def refuse_age(min_age: timedelta | None, destination_type: str) -> None:
 class Lease:
     """Stand in for a lease if the warehouse keeps none: any worker gets it."""
 
-    def take(self, min_age: timedelta | None, patience: float, say: Say) -> None:
+    def take(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
         """Acquire the lease before anything is read.
 
         With ``min_age``, refuse if another worker has it, or gave it back less than that ago. Without, wait for it at
@@ -91,8 +91,8 @@ class Lease:
 class RenewableLease(Lease, ABC):
     """Share what all kinds of lease have in common: waiting for it, and a thread that renews it."""
 
-    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
-        self._pipeline, self._tenant, self._run_id, self._say = pipeline, tenant, run_id, say
+    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> None:
+        self._pipeline, self._tenant, self._run_id, self._notify = pipeline, tenant, run_id, notify
         self._holder = f"{socket.gethostname()}, process {os.getpid()}, run {run_id[:8]}"
         self._ended, self._renewing = threading.Event(), threading.Thread(target=self._go_on_renewing, daemon=True)
 
@@ -108,7 +108,7 @@ class RenewableLease(Lease, ABC):
     def _give_back(self) -> None:
         """End the lease, unless another worker has it."""
 
-    def take(self, min_age: timedelta | None, patience: float, say: Say) -> None:
+    def take(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
         """Acquire the lease, and renew it in a thread from then on."""
         age, give_up, told = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
         while busy := self._try(age):
@@ -119,7 +119,7 @@ class RenewableLease(Lease, ABC):
                     f"{busy} Waited {patience / 60:.0f} minutes for it. End that load, then run this again."
                 )
             if not told:
-                say(f"{busy} Waiting for it (at most {patience / 60:.0f} minutes).")
+                notify(f"{busy} Waiting for it (at most {patience / 60:.0f} minutes).")
             told = True
             pause(POLL)
         self._renewing.start()
@@ -136,7 +136,7 @@ class RenewableLease(Lease, ABC):
                 self._renew()
             except Exception as error:
                 # Whether the lease outlived this is seen before anything is written.
-                self._say(f"The lease of tenant {self._tenant} could not be renewed yet. {explain(error).text}")
+                self._notify(f"The lease of tenant {self._tenant} could not be renewed yet. {explain(error).text}")
 
     def _kept_apart(self, client: Any) -> AbstractContextManager[None]:
         """Wait for loads of other tenants that must not write at the same time."""
@@ -169,14 +169,14 @@ class RenewableLease(Lease, ABC):
             self._give_back()
         except Exception as error:
             why = explain(error).text
-            self._say(f"The lease of tenant {self._tenant} ends within {SECONDS:.0f} seconds, not at once. {why}")
+            self._notify(f"The lease of tenant {self._tenant} ends within {SECONDS:.0f} seconds, not at once. {why}")
 
 
-def lease_of(pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> Lease:
+def lease_of(pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> Lease:
     """Yield the lease of a tenant in the pipeline's warehouse, not acquired yet; give it back at the end."""
     module, _, name = kind_of(pipeline).lease.partition(":")
     if not module:
         return Lease()
     # Each kind brings libraries that the others do not need.
-    lease: Lease = getattr(import_module(module), name)(pipeline, tenant, run_id, say)
+    lease: Lease = getattr(import_module(module), name)(pipeline, tenant, run_id, notify)
     return lease

@@ -23,7 +23,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseTransientException
 
 from m365_jobs.locks import base as leases
-from m365_jobs.locks.base import RenewableLease, Say
+from m365_jobs.locks.base import Notify, RenewableLease
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT
 from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.pipeline import pipeline_name
@@ -62,8 +62,8 @@ def _refusals() -> Iterator[None]:
 class LakeLease(RenewableLease):
     """Keep a table of one row: ``holder`` (null when free), ``renewed_at``, ``ended_at`` (end of the last load)."""
 
-    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
-        super().__init__(pipeline, tenant, run_id, say)
+    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> None:
+        super().__init__(pipeline, tenant, run_id, notify)
         self._name = pipeline_name(tenant)
         self._place: dict[str, Any] = {}
         self._table: Any = None
@@ -131,8 +131,8 @@ class LakeLease(RenewableLease):
             yield
             return
         # Two that make them at once would fail each other.
-        with MakingLease(self._pipeline, self._tenant, self._run_id, self._say) as making:
-            making.take(None, LOCK_WAIT, self._say)
+        with SchemaChangeLock(self._pipeline, self._tenant, self._run_id, self._notify) as making:
+            making.take(None, LOCK_WAIT, self._notify)
             yield
 
     def _tables_are_there(self) -> bool:
@@ -173,11 +173,11 @@ class LakeLease(RenewableLease):
         return self._commit(holder, ended_at)
 
 
-class MakingLease(LakeLease):
+class SchemaChangeLock(LakeLease):
     """Keep loads apart that create tables or columns, of any tenant."""
 
-    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, say: Say) -> None:
-        super().__init__(pipeline, tenant, run_id, say)
+    def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> None:
+        super().__init__(pipeline, tenant, run_id, notify)
         self._name = "tables"
 
     def _running(self, holder: str) -> str:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.locks.base import Lease, Say, TenantLockedError
+from m365_jobs.locks.base import Lease, Notify, TenantLockedError
 from m365_jobs.locks.wait import pause
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import kind_of
@@ -34,7 +34,7 @@ threads = threading.Lock()
 
 
 @contextmanager
-def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None]:
+def folder_lock(name: str, min_age: timedelta | None, notify: Notify) -> Iterator[None]:
     """Keep two loads with one pipeline folder apart; the second waits or, with ``min_age``, is refused.
 
     dlt clears and fills that folder from the moment a pipeline is opened.
@@ -58,7 +58,7 @@ def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None
                     "Wait for it or end it, then run this again."
                 ) from error
         if not told:
-            say(f"Another load of {name} is running; waiting for it (at most {minutes}).")
+            notify(f"Another load of {name} is running; waiting for it (at most {minutes}).")
         told = True
         pause(LOCK_POLL)
     with lock:
@@ -67,7 +67,7 @@ def folder_lock(name: str, min_age: timedelta | None, say: Say) -> Iterator[None
 
 
 @contextmanager
-def write_lock(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]:
+def write_lock(pipeline: dlt.Pipeline, lease: Lease, notify: Notify) -> Iterator[None]:
     """Keep loads apart that must not write at once, on any machine.
 
     A DuckDB file stays open meanwhile, which shuts out other processes. PostgreSQL has locks for such uses, which end
@@ -77,32 +77,32 @@ def write_lock(pipeline: dlt.Pipeline, lease: Lease, say: Say) -> Iterator[None]
     with threads, ExitStack() as stack:
         kind = kind_of(pipeline)
         kind.before_writing(pipeline)
-        client = stack.enter_context(_connected(pipeline, say)) if kind.stays_connected else None
+        client = stack.enter_context(_connected(pipeline, notify)) if kind.stays_connected else None
         stack.enter_context(lease.writing(client))
         yield
 
 
 @contextmanager
-def appending_turn(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
+def appending_turn(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
     """Keep apart loads of this process that write, and a DuckDB file open; yield the connection, if one stays open."""
     with threads, ExitStack() as stack:
         kind = kind_of(pipeline)
         kind.before_writing(pipeline)
-        yield stack.enter_context(_connected(pipeline, say)) if kind.stays_connected else None
+        yield stack.enter_context(_connected(pipeline, notify)) if kind.stays_connected else None
 
 
 @contextmanager
-def file_open(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
+def file_open(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
     """Keep a DuckDB file open for questions of a load outside its turn to write, once no other program has it open.
 
     Yields the connection, or None for another destination.
     """
     with ExitStack() as stack:
-        yield stack.enter_context(_connected(pipeline, say)) if warehouse.duckdb_file(pipeline) else None
+        yield stack.enter_context(_connected(pipeline, notify)) if warehouse.duckdb_file(pipeline) else None
 
 
 @contextmanager
-def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
+def _connected(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
     """Return a connection to the warehouse; wait while another program has a DuckDB file open."""
     give_up, told = time.monotonic() + LOCK_WAIT, False
     client: Any = pipeline.sql_client()
@@ -116,7 +116,7 @@ def _connected(pipeline: dlt.Pipeline, say: Say) -> Iterator[Any]:
             pause(LOCK_POLL)
             if not told:
                 minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-                say(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
+                notify(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
             told = True
     try:
         yield client

@@ -107,7 +107,7 @@ def file_format(pipeline: dlt.Pipeline) -> Any:
 def finish_load(
     pipeline: dlt.Pipeline,
     tenant: str,
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
     protection: marts.Protection | None = None,
     wrote: bool = True,
 ) -> None:
@@ -118,7 +118,7 @@ def finish_load(
     Args:
         pipeline: The pipeline of the load.
         tenant: The tenant that was loaded.
-        say: Receives a line for what could not be made.
+        notify: Receives a line for what could not be made.
         protection: Settings of the views; the configuration's if unset.
         wrote: Whether the load wrote jobs.
     """
@@ -126,8 +126,8 @@ def finish_load(
         if wrote:
             kind_of(pipeline).after_load(pipeline, tenant)
     except Exception as error:
-        say(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
+        notify(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
     try:
         marts.ensure(pipeline, protection)
     except Exception as error:
-        say(f"Loaded, but the views could not be made or brought up to date: {explain(error).text}")
+        notify(f"Loaded, but the views could not be made or brought up to date: {explain(error).text}")

@@ -26,7 +26,7 @@ def serve(pipeline: Target, tenants: tuple[str, ...], host: str, port: int, ever
 
     from m365_jobs.reports.dashboard.app import application, overview
     from m365_jobs.reports.dashboard.live import Live
-    from m365_jobs.terminal import say
+    from m365_jobs.terminal import print_line
 
     live = Live(pipeline, tenants, every)
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
@@ -35,10 +35,10 @@ def serve(pipeline: Target, tenants: tuple[str, ...], host: str, port: int, ever
     overview(*live.page(live.visible, None, patience=0), {}, live.visible)
     config = uvicorn.Config(application(live, token, every), log_level="warning", lifespan="off", server_header=False)
     query = f"?access_token={token}" if token else ""
-    say(f"Dashboard: http://{_name(host)}:{listening.getsockname()[1]}/{query}")
+    print_line(f"Dashboard: http://{_name(host)}:{listening.getsockname()[1]}/{query}")
     if token:
-        say("Everyone with this URL can look in. It is not encrypted: put a proxy with TLS before it.")
-    say("Ctrl+C ends it.")
+        print_line("Everyone with this URL can look in. It is not encrypted: put a proxy with TLS before it.")
+    print_line("Ctrl+C ends it.")
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
