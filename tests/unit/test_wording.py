@@ -117,6 +117,7 @@ VERBS = {
     "Replace",
     "Report",
     "Request",
+    "Resolve",
     "Return",
     "Run",
     "Save",

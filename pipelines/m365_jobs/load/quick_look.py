@@ -50,10 +50,10 @@ class QuickLook:
 def quick_look(
     pipeline: dlt.Pipeline, tenant: str, settings: Mapping[str, Any], progress: Progress, notify: Notify
 ) -> QuickLook | None:
-    """Return what a look brings; None if a load has more to do than to look.
+    """Return the result of a look; None if a load has more to do than to look.
 
-    That is a first load, a load after one that was interrupted, the first of a day (companions), and one in the
-    interval of an external scheduler.
+    Such are a first load, a load after an interruption and the first of a day (companions).
+    A load in the interval of an external scheduler is one as well.
 
     Args:
         pipeline: The pipeline of the load, whose lease is taken.

@@ -198,7 +198,7 @@ class _Loading:
         return quick_look(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
 
     def _hand_over(self, look: QuickLook | None) -> None:
-        """Have the source hand over what a look brought, if the state is still the one that the look went on from."""
+        """Give the source the result of a look, if the state is still the one that the look began with."""
         extraction = self.progress.extraction
         if look is None or extraction is None:
             return

@@ -70,7 +70,7 @@ def log_rows(outcome: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
 def write(waiting: Sequence[Waiting]) -> None:
     """Write log rows together, those of each tenant only while its lease is held.
 
-    A tenant whose lease was lost gets no rows: whoever has it now records a load of its own.
+    A tenant whose lease was lost gets no rows: the worker that has it now records its own load.
     """
     pipeline, notify = waiting[0].pipeline, waiting[0].notify
     with appending_turn(pipeline, notify) as client:
