@@ -40,9 +40,10 @@ def telling_job(jobs: pa.Table, latest: datetime) -> tuple[str, datetime, dateti
 def detect_range_filter(reader: ListingReader, job_id: str, start: datetime, finish: datetime) -> RangeFilter:
     """Return which times of a job the API compares with a range, by the ranges that show one job.
 
-    The job is looked for in a range that begins right before its finish, on a later day than its start. A short range has few pages. If it is missing, its start counts.
-    Then it is looked for in a range that ends after its start, on that day. If it is missing there, its finish counts
-    as well. If the API accepts dates alone, no range ends on that day, and that is assumed.
+    The job is looked for in a range that begins right before its finish, on a later day than its start. A short range
+    has few pages. If it is missing, its start counts. Then it is looked for in a range that ends after its start, on
+    that day. If it is missing there, its finish counts as well. If the API accepts dates alone, no range ends on that
+    day, and that is assumed.
 
     Raises:
         SourceError: if a range cannot be read.
