@@ -49,6 +49,7 @@ test-lowest: .venv/bin/python
 lint: .venv/.tested
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m codespell_lib README.md CONTRIBUTING.md docs sources pipelines benchmarks tests
 	$(PY) -m mypy
 
 crashes: .venv/.tested
