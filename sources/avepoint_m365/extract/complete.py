@@ -30,16 +30,14 @@ def finish_completely(reader: ListingReader, listing: Listing) -> list[Listing]:
     """Return a listing, or those of the halves of its window if the server did not show it to its end."""
     if listing.complete or not _is_cut_short(listing) or listing.selection.window.length <= SHORTEST:
         return [listing]
-    halves: list[Listing] = []
-    for half in listing.selection.window.halves()[::-1]:
-        try:
-            part = reader.read(listing.selection.over(half))
-        except SourceError:
-            return [listing]
-        if not part.complete and _size(part) >= _size(listing):
-            # The API ignores the range: halves of it would be read for ever.
-            return [listing]
-        halves += finish_completely(reader, part)
+    try:
+        parts = [reader.read(listing.selection.over(half)) for half in listing.selection.window.halves()[::-1]]
+    except SourceError:
+        return [listing]
+    if all(not part.complete and _size(part) >= _size(listing) for part in parts):
+        # The API ignores the range: halves of it would be read for ever.
+        return [listing]
+    halves = [half for part in parts for half in finish_completely(reader, part)]
     halves[0].requests += listing.requests
     halves[0].retries += listing.retries
     return halves
