@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 from avepoint_m365 import Progress
-from avepoint_m365.settings import JobType, ObjectType
-from avepoint_simulator import ID_PATTERN, JobError, Simulator, World, make_world
+from avepoint_simulator import ID_PATTERN, Simulator
+from avepoint_simulator.companions import make_companions
 
 from m365_jobs.cli import progress as console
+from m365_jobs.cli.demo_story import DAYS, demo_world, load_settings_of_a_month
 from m365_jobs.errors.explain import UsageError
+from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.tenant_scope import open_scope
 
-SEED = 42
 NIGHT = timedelta(hours=8)
-RUNNING_LONG = (ObjectType.sharepoint_online, JobType.backup)
-DENIED = JobError("Access denied. The app profile lacks a permission for this site.", True, "", 3)
+
+STATUSES = "SELECT " + ", ".join(
+    f"count(CASE WHEN p.status = '{status}' THEN 1 END) AS {status}" for status in ProtectionStatus
+) + " FROM protection_status AS p"  # fmt: skip
+
+SCHEDULED = """
+SELECT CAST(sum(c.scheduled) AS BIGINT) AS scheduled, CAST(sum(c.succeeded) AS BIGINT) AS succeeded,
+    CAST(sum(c.missed) AS BIGINT) AS missed, CAST(sum(c.skipped) AS BIGINT) AS skipped
+FROM schedule_compliance AS c
+"""
+
+LICENCE = """
+SELECT max(l.assigned_user_seats) AS seats, max(l.purchased_user_seats) AS bought,
+    count(CASE WHEN epoch(l.out_of_policy_at) <= epoch(l.snapshot_at) THEN 1 END) AS days
+FROM license_consumption AS l
+"""
 
 
 def run_demo(jobs: int) -> Simulator:
@@ -28,9 +43,9 @@ def run_demo(jobs: int) -> Simulator:
     file = warehouse.default_file()
     _make_room(file)
     evening = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - NIGHT
-    world = make_world(jobs, SEED, evening)
-    _make_trouble(world, evening)
-    with Simulator(world) as simulator:
+    companions = make_companions(evening, DAYS)
+    world = demo_world(jobs, companions, evening, NIGHT)
+    with Simulator(world, companions=companions) as simulator:
         options = LoadOptions(
             file=file,
             source={
@@ -46,9 +61,12 @@ def run_demo(jobs: int) -> Simulator:
             f"A simulated tenant with {len(world.visible()):,} jobs is at {simulator.base_url}. First load:"
         )
         _load(options)
+        pipeline = warehouse.open_pipeline(warehouse.DEMO_TENANT, None, None, file)
+        load_settings_of_a_month(pipeline, companions, evening)
         world.advance(NIGHT)
         console.print_line("\nEight hours later: jobs have ended, others have started. Second load:")
         _load(options)
+    _print_state(options)
     console.print_line(
         f"\nNow ask it something. The command is {Path(sys.executable).with_name('m365-jobs')}; for instance:\n"
         "  m365-jobs health\n"
@@ -59,22 +77,19 @@ def run_demo(jobs: int) -> Simulator:
     return simulator
 
 
-def _make_trouble(world: World, evening: datetime) -> None:
-    """Make one service fail, one miss its backups and one run long, so that the first screen shows something."""
-    for job in world.all():
-        if job.job_type != JobType.backup or job.finish is None or job.finish < evening - timedelta(hours=30):
-            continue
-        if job.object_type == ObjectType.teams:
-            failed = min(job.total, max(job.failed, 1))
-            world.change(job.id, final_state="Failed", failed=failed, errors=job.errors or (DENIED,))
-        elif job.object_type in (ObjectType.power_bi, ObjectType.sharepoint_online):
-            world.remove(job.id)
-    open_since = evening - timedelta(hours=5)
-    earlier = [job for job in world.all() if (job.object_type, job.job_type) == RUNNING_LONG]
-    if earlier:
-        last = max(earlier, key=lambda job: job.start)
-        world.put(replace(last, id=f"{last.id[:2]}{open_since:%Y%m%d%H%M%S}9999999", start=open_since,
-                          finish=open_since + timedelta(hours=30)))  # fmt: skip
+def _print_state(options: LoadOptions) -> None:
+    """Print what the month and the night left: statuses, scheduled backups and the licence."""
+    pipeline = warehouse.open_pipeline(warehouse.DEMO_TENANT, None, None, options.file)
+    with open_scope(pipeline, [warehouse.DEMO_TENANT]) as scope:
+        found = [scope.rows(query)[0] for query in (STATUSES, SCHEDULED, LICENCE)]
+    statuses, scheduled, licence = found
+    services = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in statuses.items() if count)
+    console.print_line(
+        f"\nServices: {services}.\n"
+        f"Backups scheduled in a month: {scheduled['scheduled']}; {scheduled['succeeded']} succeeded, "
+        f"{scheduled['missed']} were missed, {scheduled['skipped']} skipped.\n"
+        f"Licence: {licence['seats']} of {licence['bought']} seats in use; out of policy on {licence['days']} days."
+    )
 
 
 def _make_room(file: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions import STATE_KEY, TABLES, Attempt, companions_source, due
 from avepoint_m365.companions.base import DENIED, LOADED, no_rows
-from avepoint_m365.companions.schema import HISTORY, resource_hints
+from avepoint_m365.companions.schema import HISTORY, VALID_FROM, VALID_TO, resource_hints
 from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
@@ -134,7 +134,12 @@ def companion_rows(table: Table, rows: Sequence[Mapping[str, Any]], is_lake: boo
     if table in HISTORY and not is_lake:
         # Versions arrive as they are, with dlt's hash of each, so that the next load finds those in force unchanged.
         version = {"data_type": "text", "nullable": False, "unique": False, "row_key": False, "x-row-version": True}
-        hints["columns"] = {**table.dlt_columns, ROW_HASH: version}
+        # As dlt marks them for scd2: its own hints lack the time zone, and a type of a column cannot change.
+        moments = {
+            name: {"data_type": "timestamp", "nullable": True, mark: True}
+            for name, mark in ((VALID_FROM.name, "x-valid-from"), (VALID_TO.name, "x-valid-to"))
+        }
+        hints["columns"] = {**table.dlt_columns, **moments, ROW_HASH: version}
         hints["write_disposition"] = {"disposition": "merge", "strategy": "delete-insert"}
     resource = dlt.resource(stored, **hints)
     if is_lake:

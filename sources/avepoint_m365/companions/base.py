@@ -256,11 +256,11 @@ def _try(companion: Companion, context: Context, memory: Memory, answers: Answer
             raise
         except SourceError as error:
             failures.append(error)
-            context.loads.append(_load(companion, context, location, error))
+            context.loads.append(attempt_row(companion, context, location, error))
             if isinstance(error, MissingPermissionError):
                 break
         else:
-            context.loads.append(_load(companion, context, location))
+            context.loads.append(attempt_row(companion, context, location))
     if failures:
         attempt.status, attempt.detail = _status(failures[0]), _detail(failures[0])
     memory["tried_at"] = context.now.isoformat()
@@ -272,7 +272,7 @@ def _try(companion: Companion, context: Context, memory: Memory, answers: Answer
     context.attempts.append(attempt)
 
 
-def _load(companion: Companion, context: Context, location: str | None, error: SourceError | None = None) -> Row:
+def attempt_row(companion: Companion, context: Context, location: str | None, error: SourceError | None = None) -> Row:
     """Return a row of ``companion_loads``."""
     return {
         "tenant": context.tenant,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 from m365_jobs.cli import demo
 
@@ -20,3 +21,39 @@ def test_the_demo_leaves_what_the_simulator_holds(
     # Whoever compares the two must not find jobs missing.
     (told,) = re.findall(r"A simulated tenant with ([\d,]+) jobs", said)
     assert f"Read {told} jobs" in said
+    assert 600 <= len(simulator.world.all()) <= 700
+    assert _tells_the_story(tmp_path / "m365_warehouse.duckdb", said)
+
+
+def _tells_the_story(file: Path, said: str) -> bool:
+    """Check what the first screen is for: a service that fails, one that was missed, one late, one running long."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        connection.execute("USE m365_jobs")
+        statuses = dict(connection.execute("SELECT object_type, status FROM protection_status").fetchall())
+        silent = connection.execute(
+            "SELECT sum(scheduled), sum(missed), sum(ran) FROM schedule_compliance WHERE object_type = 'power_automate'"
+        ).fetchall()
+        (scheduled, missed, skipped) = connection.execute(
+            "SELECT sum(scheduled), sum(missed), sum(skipped) FROM schedule_compliance"
+        ).fetchall()[0]
+        changes = connection.execute("SELECT change, old_value, new_value FROM settings_changes ORDER BY 1").fetchall()
+        days = connection.execute("SELECT count(*) FROM license_consumption").fetchall()
+    expected = {
+        "power_automate": "missed",
+        "teams": "failing",
+        "power_bi": "late",
+        "sharepoint_online": "running_long",
+        "onedrive": "protected",
+    }
+    assert {name: statuses[name] for name in expected} == expected
+    # Once a day at 01:30 since the first load of the schedule; never started.
+    (due, all_missed, ran), *_ = silent
+    assert (due, ran) == (all_missed, 0)
+    assert 28 <= due <= 30
+    assert missed > all_missed
+    assert skipped >= 1
+    assert sorted(changes) == [("more_often", "1 a day", "4 a day"), ("shortened", "7 years", "1 years")]
+    assert days[0][0] >= 30
+    assert f"Backups scheduled in a month: {scheduled}; " in said
+    assert "out of policy on 2 days" in said
+    return True
