@@ -10,22 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.extract import DltResource
 
-from avepoint_m365.api.connection import TrustedHosts
-from avepoint_m365.api.transport import MAX_PAGE_MB
-from avepoint_m365.config import AvePointCredentials
-from avepoint_m365.extract.extraction import Extraction
-from avepoint_m365.extract.known import Lookup
-from avepoint_m365.extract.progress import Progress
-from avepoint_m365.lookup import lookup_of_current_pipeline
-from avepoint_m365.make import make_extraction
-from avepoint_m365.resources import Resources
+from avepoint_m365.config import AvePointCredentials, TrustedHosts
+from avepoint_m365.settings import MAX_PAGE_MB
+
+if TYPE_CHECKING:
+    from avepoint_m365.extract.extraction import Extraction
+    from avepoint_m365.extract.known import Lookup
+    from avepoint_m365.extract.progress import Progress
 
 __all__ = ["Progress", "avepoint_m365", "extraction_of"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on demand: the reader of the API needs half the time of dlt to import, and many programs never load."""
+    if name == "Progress":
+        from avepoint_m365.extract.progress import Progress
+
+        return Progress
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _now() -> datetime:
@@ -38,6 +45,8 @@ def extraction_of(settings: Mapping[str, Any], progress: Progress) -> Extraction
     Raises:
         ConfigurationError: with the key, the value and the known values.
     """
+    from avepoint_m365.make import make_extraction
+
     return make_extraction(settings, progress, _now())
 
 
@@ -114,6 +123,10 @@ def avepoint_m365(  # noqa: PLR0913 - a parameter for each configuration key
         ConfigurationError: before any request, with the key, the value and the known values.
     """
     settings = dict(locals())
+    from avepoint_m365.extract.progress import Progress
+    from avepoint_m365.lookup import lookup_of_current_pipeline
+    from avepoint_m365.resources import Resources
+
     progress = progress or Progress()
     extraction = extraction_of(settings, progress)
     resources = Resources(extraction, progress, keep_unknown_fields, lookup_of_current_pipeline)

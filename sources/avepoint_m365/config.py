@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
-from dlt.common.typing import TSecretStrValue
+from dlt.common.typing import SecretSentinel, TSecretStrValue
 
-from avepoint_m365.api.auth import ClientCredential, Secret
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.parse.times import in_utc
 from avepoint_m365.settings import (
@@ -26,7 +26,14 @@ from avepoint_m365.settings import (
     environment_of,
 )
 
+if TYPE_CHECKING:
+    from avepoint_m365.api.auth import ClientCredential
+
 SECTION = "sources.avepoint_m365"
+
+TrustedHosts = Annotated[list[str], SecretSentinel] | None
+"""Hosts that may receive credentials. It has the type of a secret, so that dlt reads it from the environment or from
+secrets only: a config.toml travels with a repository, and must not send its reader's credentials elsewhere."""
 
 DEFAULT_DATA_CENTER = "us"
 
@@ -58,6 +65,17 @@ class AvePointCredentials(CredentialsConfiguration):
         Raises:
             ConfigurationError: where there is no client id, or neither or both of secret and certificate.
         """
+        self._check(section)
+        client_id = str(self.client_id)
+        if self.certificate_path:
+            from avepoint_m365.api.certificate import load_certificate
+
+            return load_certificate(client_id, Path(self.certificate_path), self.certificate_password)
+        from avepoint_m365.api.auth import Secret
+
+        return Secret(client_id, str(self.client_secret))
+
+    def _check(self, section: str) -> None:
         if not self.client_id:
             raise ConfigurationError(
                 f"{section}.credentials.client_id is missing. Set it in .dlt/secrets.toml or as the variable "
@@ -75,17 +93,13 @@ class AvePointCredentials(CredentialsConfiguration):
             )
         if self.expires_at:
             parse_moment(f"{section}.credentials.expires_at", self.expires_at)
-        if self.certificate_path:
-            from avepoint_m365.api.certificate import load_certificate
-
-            return load_certificate(self.client_id, Path(self.certificate_path), self.certificate_password)
-        return Secret(self.client_id, str(self.client_secret))
 
     def ends_at(self) -> datetime | None:
         """Return when the credentials end, in UTC: by the configuration, else by the certificate."""
         if self.expires_at:
             return parse_moment(f"{SECTION}.credentials.expires_at", self.expires_at)
-        return self.identity().expires_at
+        self._check(SECTION)
+        return self.identity().expires_at if self.certificate_path else None
 
 
 @dataclass(frozen=True)

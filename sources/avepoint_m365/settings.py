@@ -102,3 +102,6 @@ LOCATIONS = (
     *("ISR", "MEX", "NZL", "ESP", "TWN"),  # since April 2026
 )
 """Values of the ``location`` parameter, for Multi-Geo tenants."""
+
+MAX_PAGE_MB = 128
+"""Megabytes of a page at most: parsing one needs some five times its size."""

@@ -183,11 +183,11 @@ def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
 
 def only_sections() -> bool:
     """Return whether tenants have sections of their own and no shared credentials exist."""
-    return bool(configured()) and not _shared_credentials().client_id
+    return bool(configured()) and not credentials_above().client_id
 
 
 @with_config(sections=("sources", "avepoint_m365"))
-def _shared_credentials(credentials: AvePointCredentials = dlt.secrets.value) -> AvePointCredentials:
+def credentials_above(credentials: AvePointCredentials = dlt.secrets.value) -> AvePointCredentials:
     """Return the credentials of the section above the tenants'."""
     return credentials
 

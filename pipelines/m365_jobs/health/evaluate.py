@@ -12,8 +12,9 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.config import tenants
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import FINE, UNHEALTHY, UsageError
-from m365_jobs.health import checks, preflight
+from m365_jobs.health import checks
 from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOTHING, PROBLEM, STALE, WARNING, Reason
+from m365_jobs.health.expiry import expiries
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.text import format_duration, format_time
@@ -252,7 +253,7 @@ def _not_evaluated(
 
 
 def _credentials(names: Iterable[str]) -> Iterator[Reason]:
-    for tenant, ending in preflight.expiries(names):
+    for tenant, ending in expiries(names):
         yield Reason(CREDENTIALS, tenant, ending.replace("they", "the credentials", 1))
 
 

@@ -5,7 +5,7 @@ Rights to write show in a load.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,16 +18,15 @@ from avepoint_m365.api.connection import connect
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.companions import included
 from avepoint_m365.companions.base import Companion
-from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs.config import tenants
 from m365_jobs.config.shared_credentials import shared_credentials
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.config.unknown_settings import unknown_settings
 from m365_jobs.errors.explain import WRONG_USAGE, Failure, explain
 from m365_jobs.health import checks
+from m365_jobs.health.expiry import ending_of
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
@@ -102,8 +101,8 @@ def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
         return
     addresses = connection.urls
     yield PreflightResult("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
-    if ending := expiry(connection.credentials):
-        yield ending
+    if ending := ending_of(connection.credentials):
+        yield PreflightResult("credentials", ending.fine, ending.text, 0 if ending.fine else 1)
     try:
         connection.client.authenticate()
     except Exception as error:
@@ -181,32 +180,3 @@ def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[PreflightResult]:
         return
     except Exception as error:
         yield _failed("findings", explain(error))
-
-
-def expiry(credentials: AvePointCredentials) -> PreflightResult | None:
-    """Return a line on credentials that have ended or end within 30 days."""
-    ends = credentials.ends_at()
-    left = ends - datetime.now(UTC) if ends else timedelta.max
-    if left < timedelta(0):
-        return PreflightResult("credentials", False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.", 1)
-    if left < timedelta(days=30):
-        return PreflightResult(
-            "credentials", True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon."
-        )
-    return None
-
-
-def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Return the named tenants whose credentials have ended or end soon, with a line on each."""
-    sections, shared = tenants.configured(), warehouse.configured_tenant()
-    for name in names:
-        if name not in sections and name != shared:
-            continue
-        try:
-            own = Tenant(name, name in sections).settings.get("credentials")
-            ending = expiry(own or connect().credentials)
-        except Exception:
-            # Readers need no credentials of the API, and one invalid section must not end health or status of all.
-            continue
-        if ending:
-            yield name, ending.text

@@ -1,4 +1,4 @@
-"""Resolve the configuration of a destination once.
+"""Keep the resolved configuration of a destination.
 
 dlt resolves the configuration of a destination for each client and each question about its abilities: twenty times in
 a load with nothing new, half of its processor time. A factory belongs to one pipeline, whose configuration stays.

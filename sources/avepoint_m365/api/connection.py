@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import dlt
 from dlt.common.configuration import with_config
-from dlt.common.typing import SecretSentinel
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.api.transport import MAX_PAGE_MB
-from avepoint_m365.config import SECTION, AvePointCredentials, ServiceUrls, resolve_service_urls, unknown
+from avepoint_m365.config import SECTION, AvePointCredentials, ServiceUrls, TrustedHosts, resolve_service_urls, unknown
 from avepoint_m365.endpoints import versions
 from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.settings import MAX_PAGE_MB
 
 MOST_CONCURRENCY = 256
-
-TrustedHosts = Annotated[list[str], SecretSentinel] | None
-"""Hosts that may receive credentials. It has the type of a secret, so that dlt reads it from the environment or from
-secrets only: a config.toml travels with a repository, and must not send its reader's credentials elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from avepoint_m365.api.rate_limit import limiter_of, retry_after
 from avepoint_m365.api.stats import RequestStats, Wait
 from avepoint_m365.config import is_loopback
 from avepoint_m365.exceptions import ConfigurationError, UnreachableError
+from avepoint_m365.settings import MAX_PAGE_MB
 
 _LOST = (
     requests.exceptions.ConnectionError,
@@ -35,9 +36,6 @@ _LOST = (
 
 GATEWAY_TIMEOUT_ATTEMPTS = 2
 """A 504 comes after a minute or more, and again for the same page: more attempts would only delay a smaller page."""
-
-MAX_PAGE_MB = 128
-"""Megabytes of a page at most: parsing one takes some five times its size."""
 
 
 @with_config(spec=RuntimeConfiguration)

@@ -12,13 +12,12 @@ from typing import Any
 import dlt
 from dlt.extract import DltResource
 
-from avepoint_m365.api.connection import TrustedHosts, connect
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions, is_companion_due, no_rows, resources
 from avepoint_m365.companions.registry import COMPANIONS, included
 from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES, resource_hints
 from avepoint_m365.companions.service_types import service_rows
-from avepoint_m365.config import AvePointCredentials, check_locations
+from avepoint_m365.config import AvePointCredentials, TrustedHosts, check_locations
 from avepoint_m365.schema import Table
 
 __all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", "due", "included"]
@@ -72,6 +71,9 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
     companions, explicit = included(include)
     asked, _ = check_locations(locations)
     if companions:
+        # Readers import this package as well, and need no client.
+        from avepoint_m365.api.connection import connect
+
         connection = connect(
             credentials,
             data_center,

@@ -1,0 +1,50 @@
+"""Find credentials that have ended or end soon, without what reads the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from avepoint_m365.config import AvePointCredentials
+
+from m365_jobs.config import tenants
+from m365_jobs.config.default_tenant import configured_tenant
+from m365_jobs.config.tenants import Tenant
+
+SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Describe the end of credentials; ``fine`` if it is still to come."""
+
+    fine: bool
+    text: str
+
+
+def ending_of(credentials: AvePointCredentials) -> Ending | None:
+    """Return a line on credentials that have ended or end within 30 days."""
+    ends = credentials.ends_at()
+    left = ends - datetime.now(UTC) if ends else timedelta.max
+    if left < timedelta(0):
+        return Ending(False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.")
+    if left < SOON:
+        return Ending(True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon.")
+    return None
+
+
+def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Return the named tenants whose credentials have ended or end soon, with a line on each."""
+    sections, shared = tenants.configured(), configured_tenant()
+    for name in names:
+        if name not in sections and name != shared:
+            continue
+        try:
+            own = Tenant(name, name in sections).settings.get("credentials")
+            ending = ending_of(own or tenants.credentials_above())
+        except Exception:
+            # Readers need no credentials of the API, and one invalid section must not end health or status of all.
+            continue
+        if ending:
+            yield name, ending.text
