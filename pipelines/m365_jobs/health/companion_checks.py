@@ -117,11 +117,14 @@ def unusual_activity(row: Row) -> Row:
 def retention_shortened(row: Row) -> Row:
     """Return the message about a retention period that is shorter now."""
     what = " ".join(part for part in (row["level"], row["service"], row["container_name"]) if part)
-    after = f" and {format_time(row['changed_after'])}" if row["changed_after"] else ""
+    read_first = format_time(row["changed_before"])
+    loads = f"between the loads of {format_time(row['changed_after'])} and {read_first}"
+    if row["changed_after"] is None:
+        loads = f"before the load of {read_first}"
     word = "switched off" if row["change"] == "switched_off" else f"shortened from {row['old_value']}"
     now = f" to {row['new_value']}" if row["change"] == "shortened" else ""
     setting = row["setting"].replace("_", " ")
-    text = f"{setting} ({what}) was {word}{now}, between the loads of {format_time(row['changed_before'])}{after}"
+    text = f"{setting} ({what}) was {word}{now}, {loads}"
     return {"text": text, "about": f"{row['setting']}/{what}/{row['changed_before']}"}
 
 

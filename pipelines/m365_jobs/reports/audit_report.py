@@ -93,7 +93,9 @@ def audit_csv(audit: Audit) -> str:
             "object_type": object_type,
             **{name: service.schedule.get(name) for name in COUNTS},
             **{name: service.backups.get(name, 0) for name in BACKUPS},
-            "failure_reasons": "; ".join(f"{row['reason']} ({row['backups']})" for row in service.failures),
+            "failure_reasons": "; ".join(
+                f"{row['outcome']}: {row['reason']} ({row['backups']})" for row in service.failures
+            ),
             **{name: service.restores.get(name) for name in RESTORE},
             "retention_period": service.retention.get("retention_period"),
             "retention_days": service.retention.get("retention_days"),

@@ -143,7 +143,7 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
         "succeeded": "8",
         "warnings": "0",
         "failed": "1",
-        "failure_reasons": "Access denied (1); Throttled (1)",
+        "failure_reasons": "failure: Access denied (1); failure: Throttled (1)",
         "last_restore_at": row["last_restore_at"],
         "last_restore_id": "R1",
         "last_restore_hours": "1.0",

@@ -84,7 +84,7 @@ def test_each_kind_is_found_and_said_in_words(pipeline: dlt.Pipeline, monkeypatc
             (
                 "exchange_online",
                 "retention (service Exchange Online) was shortened from 7 years to 1 years, between the loads of "
-                "2026-03-19 06:00 UTC and 2026-03-17 05:59 UTC",
+                "2026-03-17 05:59 UTC and 2026-03-19 06:00 UTC",
             )
         ],
         "restore_untested": [("exchange_online", "the last successful restore was 2025-02-13 06:00 UTC, 400 days ago")],
