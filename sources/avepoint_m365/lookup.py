@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import dlt
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from avepoint_m365.extract.known import ErrorRow, KnownJob, Lookup, OpenJob
 from avepoint_m365.extract.options import ExtractOptions
@@ -116,17 +117,31 @@ class SqlLookup:
         return dict(self._query("SELECT word, state FROM {state_words}"))
 
 
+class PipelineLookup(SqlLookup):
+    """Look up jobs through the dataset of a dlt pipeline."""
+
+    def __init__(self, dataset: dlt.Dataset, tenant: str) -> None:
+        super().__init__(lambda sql: dataset(_TABLE.sub(r"\1", sql)).fetchall(), tenant)
+
+    def is_empty(self) -> bool:
+        """Return whether the warehouse holds no job of the tenant, or no table of jobs."""
+        try:
+            return super().is_empty()
+        except DestinationUndefinedEntity:
+            return True
+
+
 def lookup_of_current_pipeline(options: ExtractOptions) -> Lookup | None:
     """Return a lookup in the warehouse of the pipeline that runs the source; None if it cannot be read.
 
     Without one the source reads as a first load does.
     """
     try:
-        dataset = dlt.current.pipeline().dataset()
-        lookup = SqlLookup(lambda sql: dataset(_TABLE.sub(r"\1", sql)).fetchall(), options.tenant)
-        return None if lookup.is_empty() else lookup
-    except Exception:  # whatever a destination without SQL, without tables or without a connection raises
+        lookup = PipelineLookup(dlt.current.pipeline().dataset(), options.tenant)
+        lookup.is_empty()
+    except Exception:  # whatever a destination without SQL or without a connection raises
         return None
+    return lookup
 
 
 def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:

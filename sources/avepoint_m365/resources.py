@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from avepoint_m365 import rows, schema
+from avepoint_m365.config import parse_moment
 from avepoint_m365.extract.extraction import Extraction, Interval
 from avepoint_m365.extract.known import Lookup
 from avepoint_m365.extract.options import ChunkResult, ExtractOptions
@@ -94,7 +95,7 @@ class Resources:
             yield None
         newest = run.newest.get((partition[0], partition[1].name))
         if cursor is not None and not cursor.end_value and newest is not None:
-            cursor.advance(max(in_utc(cursor.start_value), in_utc(newest)))
+            cursor.advance(max(_moment(cursor.start_value), in_utc(newest)))
 
     def _join(self, partition: Partition) -> SourceRun:
         if self._run.outcome is not None or self._run.is_over or partition in self._run.partitions:
@@ -104,7 +105,7 @@ class Resources:
 
     def _read_and_yield(self, run: SourceRun, cursor: Any) -> Iterator[Any]:
         stored = dlt.current.source_state()
-        extraction = self._extraction_of(run, cursor)
+        extraction = self._extraction_of(run, cursor, stored)
         scope = extraction.options.scope
         interval = _interval(cursor)
         try:
@@ -121,36 +122,64 @@ class Resources:
         finally:
             run.is_over = True
 
-    def _extraction_of(self, run: SourceRun, cursor: Any) -> Extraction:
-        """Return the extraction for the resources that take part, over the warehouse of the pipeline that runs them."""
+    def _extraction_of(self, run: SourceRun, cursor: Any, stored: dict[str, Any]) -> Extraction:
+        """Return the extraction for the resources that take part, over the warehouse of the pipeline that runs them.
+
+        The state does not count if this run or an earlier command drops the rows that it tells of.
+        """
         extraction = self._extraction
         types = tuple(one for one in ObjectType if one in {object_type for _, object_type in run.partitions})
         options = extraction.options
         if types != options.object_types:
             options = replace(options, object_types=types)
         if cursor is not None and not cursor.end_value:
-            options = replace(options, start_date=min(options.start_date, in_utc(cursor.initial_value)))
-        return extraction.over(options, extraction.lookup or self._find_lookup(options))
+            options = replace(options, start_date=min(options.start_date, _moment(cursor.initial_value)))
+        if _is_refreshed():
+            _forget(stored)
+            return extraction.over(options, None)
+        if extraction.lookup is not None:
+            return extraction.over(options, extraction.lookup)
+        lookup = self._find_lookup(options)
+        if lookup is not None and SourceState.load(stored, options.scope).look.cursor and lookup.is_empty():
+            _forget(stored)
+        return extraction.over(options, lookup)
 
     def _tables(self, run: SourceRun) -> Iterator[tuple[Any, pa.Table]]:
         outcome, options, now = run.outcome, self._extraction.options, datetime.now(UTC)
         assert outcome is not None
         outcome = _only(outcome, run.partitions, options)
         tenant, run_id = options.tenant, options.run_id
-        yield schema.LOAD_AUDIT.resource_hints, rows.audit_rows(outcome, tenant, run_id)
-        yield schema.RECONCILIATIONS.resource_hints, rows.reconciliation_rows(outcome, tenant, run_id)
         yield schema.STATE_WORDS.resource_hints, rows.word_rows(outcome, now)
         yield schema.JOB_CHANGES.resource_hints, rows.change_rows(outcome, tenant, now)
         yield schema.JOB_ERRORS.resource_hints, rows.error_rows(outcome.jobs, tenant)
         yield schema.BACKUP_DETAILS.resource_hints, rows.detail_rows(outcome.jobs, tenant)
         yield self._jobs.resource_hints, rows.job_rows(outcome, tenant, now, self._jobs.arrow)
+        # Last: a run that add_limit cuts short proves nothing.
+        yield schema.LOAD_AUDIT.resource_hints, rows.audit_rows(outcome, tenant, run_id)
+        yield schema.RECONCILIATIONS.resource_hints, rows.reconciliation_rows(outcome, tenant, run_id)
 
 
 def _interval(cursor: Any) -> Interval | None:
     """Return the range that an external scheduler, or a hint of the user, asks for; None if there is none."""
     if cursor is None or not cursor.end_value:
         return None
-    return in_utc(cursor.start_value), in_utc(cursor.end_value)
+    return _moment(cursor.start_value), _moment(cursor.end_value)
+
+
+def _moment(value: str | datetime) -> datetime:
+    """Return a time of a cursor in UTC; hints of the user may hold text."""
+    return parse_moment("initial_value or end_value of the incremental", value)
+
+
+def _is_refreshed() -> bool:
+    """Return whether this run drops or empties tables (``refresh``): what they hold now does not count."""
+    return bool(dlt.current.load_package_state()["state"].get("refresh"))
+
+
+def _forget(stored: dict[str, Any]) -> None:
+    """Remove where loads would continue: the next load of each scope reads its history again."""
+    for key in ("looks", "backfill"):
+        stored.pop(key, None)
 
 
 def _only(outcome: ChunkResult, partitions: list[Partition], options: ExtractOptions) -> ChunkResult:

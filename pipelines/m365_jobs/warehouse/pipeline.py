@@ -136,6 +136,8 @@ def open_pipeline(
     if not pipeline.config.restore_from_destination or pipeline.dev_mode:
         key, value = ("dev_mode", "true") if pipeline.dev_mode else ("restore_from_destination", "false")
         raise UsageError(f"{key} = {value} keeps cursors out of the warehouse, and loads need them there. Remove it.")
+    if pipeline.refresh:
+        raise UsageError(f"refresh = {pipeline.refresh} drops the rows of all tenants in each load. Remove it.")
     target.refuse_one_name_for_two(pipeline)
     target.refuse_unusable_paths(pipeline)
     _keep_no_copies(pipeline)

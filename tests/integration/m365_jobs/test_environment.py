@@ -56,7 +56,7 @@ def test_unescaped_backslashes_of_a_windows_path_are_told_with_the_cure(simulato
     assert r"Write Windows paths in single quotes: 'C:\backup\warehouse.duckdb'." in said
 
 
-@pytest.mark.parametrize("setting", ["RESTORE_FROM_DESTINATION=false", "DEV_MODE=true"])
+@pytest.mark.parametrize("setting", ["RESTORE_FROM_DESTINATION=false", "DEV_MODE=true", "REFRESH=drop_data"])
 def test_settings_that_keep_cursors_out_of_the_warehouse_are_refused(
     simulator: Simulator, desk: Sit, setting: str
 ) -> None:

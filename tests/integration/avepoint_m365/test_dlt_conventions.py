@@ -1,0 +1,209 @@
+"""The source does what dlt's users expect of any source."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from avepoint_m365 import avepoint_m365
+from avepoint_m365.settings import ObjectType
+from avepoint_simulator import Simulator, make_world
+from dlt.common.pipeline import TRefreshMode
+from dlt.destinations import duckdb as duckdb_destination
+from dlt.extract import DltSource
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from tests.support.truth import in_warehouse, on_server
+from tests.support.worlds import settings
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+OWNER, OTHER = "jobs_all_sharepoint_online", "jobs_all_teams"
+"""Resource that dlt takes for the owner of the tables, and one of the others."""
+
+Make = Callable[[], DltSource]
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with Simulator(make_world(200, seed=11, now=NOW)) as running:
+        yield running
+
+
+@pytest.fixture
+def make(simulator: Simulator) -> Make:
+    """Return what makes the source anew, as each run of a script does."""
+    return lambda: avepoint_m365(**settings(simulator))
+
+
+@pytest.fixture
+def truth(simulator: Simulator) -> dict[str, Any]:
+    return on_server(simulator.world, False)
+
+
+def pipeline_in(folder: Path, **options: Any) -> dlt.Pipeline:
+    return dlt.pipeline(
+        "own",
+        pipelines_dir=str(folder / "pipelines"),
+        destination=duckdb_destination(str(folder / "warehouse.duckdb")),
+        dataset_name="m365_jobs",
+        **options,
+    )
+
+
+def held(folder: Path) -> dict[str, Any]:
+    return in_warehouse(folder / "warehouse.duckdb")
+
+
+def incremental(**values: Any) -> Any:
+    return dlt.sources.incremental("finish_time", primary_key=(), on_cursor_value_missing="include", **values)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 7])
+def test_a_limited_run_then_two_full_ones_lose_nothing(
+    make: Make, truth: dict[str, Any], tmp_path: Path, limit: int
+) -> None:
+    pipeline = pipeline_in(tmp_path)
+    pipeline.run(make().add_limit(limit))
+    pipeline.run(make())
+    assert held(tmp_path) == truth
+    pipeline.run(make())
+    assert held(tmp_path) == truth
+    with pipeline.sql_client() as client:
+        assert client.execute_sql("SELECT * FROM job_changes") == []
+
+
+@pytest.mark.parametrize("limit", [1, 5])
+def test_a_limited_run_claims_no_completeness(make: Make, tmp_path: Path, limit: int) -> None:
+    pipeline = pipeline_in(tmp_path)
+    pipeline.run(make().add_limit(limit))
+    assert "load_audit" not in pipeline.default_schema.data_table_names()
+
+
+def test_single_resources_load_their_jobs_and_the_others_follow(
+    make: Make, truth: dict[str, Any], tmp_path: Path
+) -> None:
+    pipeline = pipeline_in(tmp_path)
+    pipeline.run(make().with_resources(OTHER))
+    assert held(tmp_path) == {job: row for job, row in truth.items() if row[1] == "teams"}
+    pipeline.run(make())
+    assert held(tmp_path) == truth
+
+
+def test_an_initial_value_may_be_text(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
+    source = make()
+    for resource in source.resources.values():
+        resource.apply_hints(incremental=incremental(initial_value="2020-01-01"))
+    pipeline = pipeline_in(tmp_path)
+    pipeline.run(source)
+    assert held(tmp_path) == truth
+    pipeline.run(make())
+    assert held(tmp_path) == truth
+
+
+def test_an_end_value_may_be_text(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
+    days = sorted(datetime.fromtimestamp(row[5], UTC) for row in truth.values() if row[5])
+    day = days[len(days) // 2].date()
+    source = make()
+    for resource in source.resources.values():
+        resource.apply_hints(incremental=incremental(initial_value="2020-01-01", end_value=day.isoformat()))
+    pipeline_in(tmp_path).run(source)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+    assert set(held(tmp_path)) == {job for job, row in truth.items() if row[5] and row[5] <= midnight}
+
+
+def test_an_initial_value_that_is_no_time_is_refused(make: Make, tmp_path: Path) -> None:
+    source = make()
+    source.resources[OTHER].apply_hints(incremental=incremental(initial_value="soon"))
+    with pytest.raises(PipelineStepFailed, match=r"initial_value.* = 'soon' is not a date or time. Write 2026-01-31"):
+        pipeline_in(tmp_path).run(source.with_resources(OTHER))
+
+
+@pytest.mark.parametrize("mode", ["drop_sources", "drop_resources", "drop_data"])
+@pytest.mark.parametrize("names", [(), (OWNER,), (OTHER,)], ids=["all", "owner", "other"])
+def test_a_refresh_then_a_full_run_lose_nothing(
+    make: Make, truth: dict[str, Any], tmp_path: Path, mode: TRefreshMode, names: tuple[str, ...]
+) -> None:
+    pipeline = pipeline_in(tmp_path)
+    pipeline.run(make())
+    source = make().with_resources(*names) if names else make()
+    pipeline.run(source, refresh=mode)
+    if not names:
+        assert held(tmp_path) == truth
+    pipeline.run(make())
+    assert held(tmp_path) == truth
+
+
+def run_dlt(folder: Path, *arguments: str) -> str:
+    """Return what dlt's own command prints about the pipeline."""
+    command = [str(Path(sys.executable).with_name("dlt")), "--non-interactive", "pipeline", *arguments]
+    environment = os.environ | {"DLT_DATA_DIR": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_rows_that_were_deleted_outside_are_read_again(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
+    pipeline = pipeline_in(tmp_path)
+    pipeline.run(make())
+    with pipeline.sql_client() as client:
+        client.execute_sql("DELETE FROM jobs")
+    pipeline.run(make())
+    assert held(tmp_path) == truth
+
+
+def test_tables_that_dlts_command_dropped_are_read_again(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
+    pipeline = pipeline_in(tmp_path)
+    pipeline.run(make())
+    run_dlt(tmp_path, "own", "drop", OWNER)
+    pipeline.run(make())
+    assert held(tmp_path) == truth
+
+
+def test_dev_mode_fills_a_new_dataset_each_time(make: Make, simulator: Simulator, tmp_path: Path) -> None:
+    names = []
+    for _ in range(2):
+        pipeline = pipeline_in(tmp_path, dev_mode=True)
+        pipeline.run(make())
+        names.append(pipeline.dataset_name)
+        with pipeline.sql_client() as client:
+            found = client.execute_sql("SELECT id FROM jobs") or []
+        assert {row[0] for row in found} == {job.id for job in simulator.world.visible()}
+    assert len(names) == 2
+    assert all(name.startswith("m365_jobs_") for name in names)
+
+
+def test_the_disposition_of_a_resource_is_that_of_its_tables(make: Make, tmp_path: Path) -> None:
+    pipeline = pipeline_in(tmp_path)
+    source = make()
+    pipeline.run(source)
+    assert {resource.write_disposition for resource in source.resources.values()} == {"merge"}
+    tables = pipeline.default_schema.data_tables()
+    assert {table["name"]: table["write_disposition"] for table in tables} == {
+        **dict.fromkeys(
+            ("jobs", "jobs__backup_details", "jobs__job_errors", "job_changes", "state_words", "load_audit"), "merge"
+        ),
+        "reconciliations": "append",
+    }
+
+
+@pytest.mark.parametrize("disposition", ["append", "replace"])
+def test_tables_are_merged_whatever_the_hints_of_a_resource(
+    make: Make, truth: dict[str, Any], tmp_path: Path, disposition: Any
+) -> None:
+    pipeline = pipeline_in(tmp_path)
+    for _ in range(2):
+        source = make()
+        for resource in source.resources.values():
+            resource.apply_hints(write_disposition=disposition, table_name="mine")
+        pipeline.run(source)
+        assert held(tmp_path) == truth
+    assert "mine" not in pipeline.default_schema.data_table_names()
+
+
+def test_dlts_info_shows_every_resource(make: Make, tmp_path: Path) -> None:
+    pipeline_in(tmp_path).run(make())
+    shown = run_dlt(tmp_path, "-v", "own", "info")
+    assert [name for name in ObjectType.__members__ if f'"jobs_all_{name}"' not in shown] == []
