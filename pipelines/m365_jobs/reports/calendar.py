@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
-from m365_jobs.config.protection import Protection, protection
+from m365_jobs.config.protection import protection
 from m365_jobs.reports.labels import backups, service
 from m365_jobs.reports.view import DAY, Filter
 from m365_jobs.warehouse.tenant_scope import TenantScope
@@ -139,9 +139,13 @@ def calendar_rows(
             by_partition.setdefault(_key(row), {})
     covered = {_key(row): (row["asked_from"], row["complete_until"]) for row in completeness}
     first, last = first_day(shown, until), until.astimezone(shown.zone).date()
-    settings = protection()
+    settings, scheduled = protection(), {_key(row): row["allowed_age_hours"] for row in protection_rows}
+
+    def allowed(key: Key) -> timedelta:
+        return timedelta(hours=scheduled.get(key) or settings.allowed_age(key[2]))
+
     calendar = [
-        CalendarRow(*key, tuple(_days(key, backups_of, covered.get(key), (first, last), shown, settings)))
+        CalendarRow(*key, tuple(_days(backups_of, covered.get(key), (first, last), shown, allowed(key))))
         for key, backups_of in by_partition.items()
         if key[2]
     ]
@@ -154,18 +158,16 @@ def _key(row: Row) -> Key:
 
 
 def _days(
-    key: Key,
     backups_of: Mapping[date, Row],
     covered: tuple[datetime | None, datetime | None] | None,
     period: tuple[date, date],
     shown: Filter,
-    settings: Protection,
+    allowed: timedelta,
 ) -> Iterator[CalendarDay]:
     earlier = [row["last_success_at"] for day, row in backups_of.items() if day < period[0] and row["last_success_at"]]
     last_success = max(earlier, default=None)
     first_backup = min(backups_of, default=None)
     begin, end = covered or (None, None)
-    allowed = timedelta(hours=settings.allowed_age(key[2]))
     for offset in range((period[1] - period[0]).days + 1):
         day = period[0] + timedelta(days=offset)
         row = backups_of.get(day)
