@@ -56,7 +56,7 @@ def test_unescaped_backslashes_of_a_windows_path_are_told_with_the_cure(simulato
     assert r"Write Windows paths in single quotes: 'C:\backup\warehouse.duckdb'." in said
 
 
-@pytest.mark.parametrize("setting", ["RESTORE_FROM_DESTINATION=false", "DEV_MODE=true", "REFRESH=drop_data"])
+@pytest.mark.parametrize("setting", ["RESTORE_FROM_DESTINATION=false", "DEV_MODE=true"])
 def test_settings_that_keep_cursors_out_of_the_warehouse_are_refused(
     simulator: Simulator, desk: Sit, setting: str
 ) -> None:
@@ -65,6 +65,14 @@ def test_settings_that_keep_cursors_out_of_the_warehouse_are_refused(
     user.environment[name] = value
     said = user.run("load", code=2).stderr
     assert f"{name.lower()} = {value} keeps cursors out of the warehouse" in said
+    assert simulator.asked == []
+
+
+def test_a_refresh_of_all_tenants_is_refused(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment["REFRESH"] = "drop_data"
+    said = user.run("load", code=2).stderr
+    assert "refresh = drop_data drops the rows of all tenants in each load. Remove it." in said
     assert simulator.asked == []
 
 
