@@ -1,6 +1,7 @@
 """Each command and configuration that the README and the documentation show is valid."""
 
 import ast
+import inspect
 import re
 import shlex
 import tomllib
@@ -132,7 +133,7 @@ def unknown_keys(settings: dict[str, Any]) -> list[str]:
     for tenant in source.get("tenants", {}).values():
         wrong += [f"tenants.{key}" for key in tenant if key not in {*KEYS, *CALENDAR, "credentials", "trusted_hosts"}]
     alerts = settings.get("alerts", {})
-    rules = set(alert_rules.__wrapped__.__code__.co_varnames) if hasattr(alert_rules, "__wrapped__") else set()
+    rules = set(inspect.signature(alert_rules).parameters)
     wrong += [f"alerts.{key}" for key in alerts if key not in rules | {"channels"}]
     for name, channel in alerts.get("channels", {}).items():
         known = settings_table()[channel.get("type", name)]
