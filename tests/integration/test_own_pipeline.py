@@ -1,6 +1,5 @@
 """docs/how-to/own-pipeline.md: its pipelines work as they stand there."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,37 +15,56 @@ from deltalake import DeltaTable
 from m365_jobs.warehouse.contract import prepare
 
 from tests.integration.test_end_to_end import NOW
-from tests.support.project import ROOT
+from tests.support.snippets import in_language
 from tests.support.worlds import settings
 
-OWN_PIPELINE = (ROOT / "docs" / "how-to" / "own-pipeline.md").read_text(encoding="utf-8")
+DATABASE, LAKE = (one.text for one in in_language("python") if one.path.name == "own-pipeline.md")
 
 
-def test_the_pipeline_of_someone_else_works_as_shown(tmp_path: Path) -> None:
-    found = re.search(r"<!-- test: own pipeline -->\n```python\n(.*?)```", OWN_PIPELINE, re.DOTALL)
-    assert found is not None
+def run_as_file(code: str, file: Path, simulator: Simulator, *arguments: str) -> str:
+    """Return what a script prints that holds the code; Python's arguments precede its name."""
+    settings = {
+        "BASE_URL": simulator.base_url,
+        "TOKEN_URL": simulator.token_url,
+        "CREDENTIALS__CLIENT_ID": simulator.client_id,
+        "CREDENTIALS__CLIENT_SECRET": simulator.client_secret,
+    }
+    environment = {f"SOURCES__AVEPOINT_M365__{key}": value for key, value in settings.items()}
+    environment |= {"DLT_DATA_DIR": str(file.parent / "dlt"), "HOME": str(file.parent), "PYTHONPATH": str(file.parent)}
+    file.write_text(code, encoding="utf-8")
+    command = [sys.executable, *(arguments or (str(file),))]
+    done = subprocess.run(command, cwd=file.parent, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ["backup-loader.py", "avepoint_m365_jobs.py", "pipeline.py"])
+def test_the_pipeline_works_as_shown_in_a_file_of_any_name(tmp_path: Path, name: str) -> None:
     world = make_world(200, seed=11, now=NOW)
     with Simulator(world) as simulator:
-        settings = {
-            "BASE_URL": simulator.base_url,
-            "TOKEN_URL": simulator.token_url,
-            "CREDENTIALS__CLIENT_ID": simulator.client_id,
-            "CREDENTIALS__CLIENT_SECRET": simulator.client_secret,
-        }
-        environment = {f"SOURCES__AVEPOINT_M365__{key}": value for key, value in settings.items()}
-        environment |= {"DLT_DATA_DIR": str(tmp_path / "dlt"), "HOME": str(tmp_path)}
-        done = subprocess.run(
-            [sys.executable, "-c", found[1]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-    assert done.returncode == 0, done.stderr
+        shown = run_as_file(DATABASE, tmp_path / name, simulator)
     truth: dict[str, int] = {}
     for job in world.visible():
         if job.object_type in (ObjectType.exchange_online, ObjectType.teams):
             key = f"{ObjectType(job.object_type).name} {job.state(world.now)}"
             truth[key] = truth.get(key, 0) + 1
-    assert dict(line.rsplit(" ", 1) for line in done.stdout.splitlines()) == {
-        key: str(count) for key, count in truth.items()
-    }
+    assert dict(line.rsplit(" ", 1) for line in shown.splitlines()) == {key: str(count) for key, count in truth.items()}
+
+
+def test_a_lake_holds_each_job_once_as_shown(tmp_path: Path) -> None:
+    with Simulator(make_world(100, seed=11, now=NOW)) as simulator:
+        for _ in range(2):
+            run_as_file(LAKE, tmp_path / "lake_loader.py", simulator)
+        wanted = sorted(job.id for job in simulator.world.visible())
+    held = DeltaTable(tmp_path / "lake" / "backups" / "jobs").to_pyarrow_table()
+    assert sorted(held["id"].to_pylist()) == wanted
+
+
+@pytest.mark.parametrize("code", [DATABASE, LAKE], ids=["database", "lake"])
+def test_an_import_of_the_file_loads_nothing(tmp_path: Path, code: str) -> None:
+    with Simulator(make_world(10, seed=11, now=NOW)) as simulator:
+        run_as_file(code, tmp_path / "loader.py", simulator, "-c", "import loader")
+        assert simulator.asked == []
 
 
 @pytest.mark.parametrize("destination", ["duckdb", "filesystem"])
