@@ -24,7 +24,7 @@ from tests.support.snippets import PAGES, SNIPPETS, Snippet, in_language, inline
 
 TOOLS = frozenset(
     {"airflow", "apt-get", "cd", "copy", "cp", "dagster", "dlt", "docker", "kubectl", "marimo", "pg_dump"}
-    | {"pip", "pipx", "py"}
+    | {"pip", "pipx", "py", "python", "uv"}
 )
 """Programs of others that pages show."""
 
