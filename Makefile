@@ -71,7 +71,9 @@ mutants: .venv/.tested
 costs: .venv/.tested
 	$(PY) benchmarks/costs.py
 
+# M365_BASELINE names a checkout to compare with; see benchmarks/targets.py.
 bench: .venv/.tested
+	$(PY) -m benchmarks.targets
 	$(PY) benchmarks/run.py
 
 # ---- documents

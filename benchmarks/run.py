@@ -138,10 +138,9 @@ def throughput(jobs: int) -> Iterator[str]:
 
 PHASES = {
     "imports": ("<frozen importlib._bootstrap>", "_find_and_load"),
-    "reading: requests, JSON to Arrow, proof of completeness": ("reading.py", "_read_all"),
+    "reading: requests, JSON to Arrow, proof of completeness": ("extraction.py", "read"),
     "dlt extract, reading included": ("pipeline.py", "extract"),
     "dlt normalize": ("pipeline.py", "normalize"),
-    "comparison with the warehouse, for the summary": ("summary.py", "compare"),
     "dlt load: staging and merging in DuckDB": ("pipeline.py", "load"),
     "views": ("__init__.py", "ensure"),
 }

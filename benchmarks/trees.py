@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,21 +54,23 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def environment(here: Path, **settings: str) -> dict[str, str]:
+def environment(here: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of a process whose state lies in ``here``."""
     quiet = {"DLT_DATA_DIR": str(here / "dlt"), "RUNTIME__DLTHUB_TELEMETRY": "false", "PYTHONHASHSEED": "0"}
-    return {**os.environ, **quiet, **settings}
+    return {**os.environ, **quiet, **variables}
 
 
-def run(python: str, here: Path, *command: str, before: tuple[str, ...] = (), **settings: str) -> float:
+def run(
+    python: str, here: Path, *command: str, variables: Mapping[str, str] | None = None, before: tuple[str, ...] = ()
+) -> float:
     """Return the seconds from start to exit of a Python process.
 
     Args:
         python: The interpreter.
         here: Working directory, and the home of its state.
         command: Arguments of the interpreter.
+        variables: Variables of the environment, beside those of this process.
         before: A program that runs the interpreter, with its own arguments.
-        settings: Variables of the environment.
 
     Raises:
         SystemExit: if the process fails.
@@ -77,7 +79,7 @@ def run(python: str, here: Path, *command: str, before: tuple[str, ...] = (), **
     done = subprocess.run(
         [*before, python, *command],
         cwd=here,
-        env=environment(here, **settings),
+        env=environment(here, variables or {}),
         capture_output=True,
         text=True,
         check=False,
@@ -87,24 +89,27 @@ def run(python: str, here: Path, *command: str, before: tuple[str, ...] = (), **
     return time.monotonic() - began
 
 
-def instructions(python: str, here: Path, *command: str, **settings: str) -> float | None:
+def instructions(python: str, here: Path, *command: str, variables: Mapping[str, str] | None = None) -> float | None:
     """Return the instructions of a Python process in billions, counted by callgrind; None without valgrind."""
     if shutil.which("valgrind") is None:
         return None
     out = here / "callgrind.out"
-    run(python, here, *command, before=("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"), **settings)
-    total = next(line for line in out.read_text().splitlines() if line.startswith(("summary:", "totals:")))
+    valgrind = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}")
+    run(python, here, *command, variables=variables, before=valgrind)
+    total = next(
+        line for line in out.read_text(errors="replace").splitlines() if line.startswith(("summary:", "totals:"))
+    )
     out.unlink()
     return int(total.split()[1]) / 1e9
 
 
-def first_byte(python: str, here: Path, *command: str, **settings: str) -> float:
+def first_byte(python: str, here: Path, *command: str, variables: Mapping[str, str]) -> float:
     """Return the seconds from the start of a process to the first byte of its standard output."""
     began = time.monotonic()
     with subprocess.Popen(
         [python, *command],
         cwd=here,
-        env=environment(here, **settings),
+        env=environment(here, variables or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
