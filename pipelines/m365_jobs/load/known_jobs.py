@@ -25,6 +25,10 @@ COUNTS = {
 count them anywhere, and too low a count costs a reading, too high a one would hide a job."""
 
 
+ASKED = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "state_words")
+"""Tables that a lookup asks."""
+
+
 class WarehouseLookup(SqlLookup):
     """Look up jobs in the warehouse of a load.
 
@@ -119,7 +123,11 @@ class WarehouseLookup(SqlLookup):
             return
         with ExitStack() as stack:
             client = stack.enter_context(file_open(self._pipeline, self._notify))
-            reader = Reader(client, "duckdb") if client else stack.enter_context(open_in_load(self._pipeline))
+            reader = (
+                Reader(client, "duckdb")
+                if client
+                else stack.enter_context(open_in_load(self._pipeline, ASKED, self._label))
+            )
             self._reader = reader
             try:
                 yield reader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,15 +131,18 @@ def _of_server(target: Target) -> Iterator[Reader]:
 
 
 @contextmanager
-def open_in_load(target: Target) -> Iterator[Reader]:
+def open_in_load(target: Target, tables: Sequence[str] = (), tenant: str | None = None) -> Iterator[Reader]:
     """Return a reader for a load's own questions.
 
     A load has a DuckDB file open for writing, and DuckDB opens a file in one process either to read or to write. It
-    raises as ``open_reader`` does.
+    raises as ``open_reader`` does. In a lake each table costs an opening: ``tables`` are those asked for, all if empty,
+    and ``tenant`` is the only tenant asked for, all if unset.
     """
     if lake_tables.is_lake(target):
-        with _lake(target) as reader:
-            yield reader
+        with duckdb.connect() as connection:
+            # A load asks tables alone: translating the views takes longer than all of its questions.
+            lake_tables.register_views(target, connection, tables, tenant)
+            yield Reader(_DuckDB(connection, target.dataset_name), "duckdb")
     else:
         with target.sql_client() as client:
             yield Reader(client, client.capabilities.sqlglot_dialect or "")

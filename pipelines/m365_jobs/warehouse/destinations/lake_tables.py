@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import dlt
@@ -21,6 +22,8 @@ DELTA: Final = "delta"
 ICEBERG: Final = "iceberg"
 
 NAMES = [table.name for table in TABLES]
+
+BY_TENANT = frozenset(table.name for table in TABLES if "tenant" in table.names)
 
 PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
 """Each tenant's rows lie in files of their own, so loads of two tenants touch no file of each other."""
@@ -44,12 +47,12 @@ def table_format(pipeline: Target) -> str:
     return found
 
 
-def open_table(pipeline: Target, name: str, tenant: str | None = None) -> Any:
+def open_table(pipeline: Target, name: str, tenant: str | None = None, client: Any = None) -> Any:
     """Return a table of the lake, or its files of one tenant, as an Arrow dataset (Delta) or table (Iceberg).
 
-    Return None if the table does not exist.
+    Return None if the table does not exist. ``client`` is one of the lake, if there is one already.
     """
-    client = pipeline.destination_client()
+    client = client or pipeline.destination_client()
     assert isinstance(client, SupportsOpenTables)
     if table_format(pipeline) == ICEBERG:
         return _iceberg_rows(client, name)
@@ -95,10 +98,17 @@ def storage_options(client: Any) -> dict[str, str]:
     return options
 
 
-def register_views(pipeline: Target, connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables of the lake views of a DuckDB database, read through Arrow when a query uses them."""
+def register_views(
+    pipeline: Target, connection: duckdb.DuckDBPyConnection, names: Sequence[str] = (), tenant: str | None = None
+) -> None:
+    """Make the tables of the lake views of a DuckDB database, read through Arrow when a query uses them.
+
+    ``names`` are the tables, all if empty. ``tenant`` is the only tenant whose files are read, all if unset.
+    """
     connection.execute(f'CREATE SCHEMA "{pipeline.dataset_name}"')
-    for name in NAMES:
-        if (table := open_table(pipeline, name)) is not None:
+    client = pipeline.destination_client()
+    for name in names or NAMES:
+        one = tenant if name in BY_TENANT else None
+        if (table := open_table(pipeline, name, one, client)) is not None:
             connection.register(f"lake_{name}", table)
             connection.execute(f'CREATE VIEW "{pipeline.dataset_name}"."{name}" AS FROM lake_{name}')
