@@ -162,6 +162,31 @@ ORDER BY c.tenant, c.rule
 """
 """Each load writes the findings that still hold, so those of the newest load hold now."""
 
+UNRECONCILED = """
+WITH newest AS (
+    SELECT c.tenant, c.location, max(c.checked_at) AS checked_at
+    FROM reconciliations AS c
+    WHERE c.kind <> 'verify'
+    GROUP BY c.tenant, c.location
+),
+failed AS (
+    SELECT c.tenant, c.location, c.period_start, c.period_end, c.api_total, c.warehouse_jobs,
+        row_number() OVER (
+            PARTITION BY c.tenant, c.location ORDER BY epoch(c.period_end) - epoch(c.period_start) DESC
+        ) AS place
+    FROM reconciliations AS c
+    JOIN newest AS n
+        ON n.tenant = c.tenant
+        AND coalesce(n.location, '') = coalesce(c.location, '')
+        AND epoch(n.checked_at) - epoch(c.checked_at) < 3600
+    WHERE c.kind <> 'verify' AND c.proof = FALSE
+)
+SELECT f.tenant, f.location, f.period_start, f.period_end, f.api_total, f.warehouse_jobs
+FROM failed AS f
+WHERE f.place = 1
+"""
+"""The newest comparison has a row for each period; the parts of a period that failed have rows too."""
+
 UNKNOWN_STATES = """
 SELECT f.tenant, f.state, count(*) AS jobs, max(f.start_time) AS last_at
 FROM job_facts AS f WHERE f.outcome = 'other' GROUP BY f.tenant, f.state ORDER BY f.state

@@ -127,6 +127,14 @@ def _incomplete(row: Row) -> Row:
     return {"text": f"the last load ({at}) could not prove it complete; the next tries again"}
 
 
+def _unreconciled(row: Row) -> Row:
+    period = f"{format_time(row['period_start'])} to {format_time(row['period_end'])}"
+    return {
+        "text": f"the API counts {row['api_total']:,} jobs from {period} and does not show all of them; "
+        f"the warehouse held {row['warehouse_jobs']:,} before the load. Run m365-jobs verify."
+    }
+
+
 def _check_failure(row: Row) -> Row:
     example = f", for instance {row['example']}" if row["example"] else ""
     jobs = f" ({format_count(row['jobs'], 'job')}{example})" if row["jobs"] else ""
@@ -195,6 +203,13 @@ CHECKS: tuple[Check, ...] = (
     Check(FAILED_LOAD, WARNING, "The tenant's last load failed.", queries.LOADS, failed_load),
     Check(
         "incomplete", WARNING, "The last load could not prove a partition complete.", queries.INCOMPLETE, _incomplete
+    ),
+    Check(
+        "unreconciled",
+        WARNING,
+        "The API counts more jobs of the last 30 days than it shows.",
+        queries.UNRECONCILED,
+        _unreconciled,
     ),
     Check(
         "unusual_activity",

@@ -25,6 +25,9 @@ MONTH = timedelta(days=28)
 SMALLEST_PERIOD = timedelta(hours=6)
 """A period that differs is read as a whole once it is no longer than this, or holds no more than a page."""
 
+MAX_UNPROVED = 3
+"""Parts of a comparison that may count more jobs than they show before the API's totals are doubted altogether."""
+
 CountJobs = Callable[[datetime, datetime], int | None]
 """Returns how many jobs the warehouse holds in a range, as the API would count them."""
 
@@ -42,6 +45,11 @@ class Reconciled:
     listings: list[Listing] = field(default_factory=list)
     requests: int = 0
 
+    def add(self, row: Reconciliation) -> bool | None:
+        """Keep a row; return its proof."""
+        self.rows.append(row)
+        return row.proof
+
 
 class Reconciler:
     """Compare periods, and read those again that differ."""
@@ -58,6 +66,7 @@ class Reconciler:
         """Keep ``location`` and ``object_types``, which are compared; all if None, or empty."""
         self._reader, self._limits, self._count_jobs, self._kind = reader, limits, count_jobs, kind
         self._location, self._object_types = location, tuple(object_types) or (None,)
+        self._unproved = 0
 
     def compare(self, start: datetime, end: datetime) -> Reconciled:
         """Return the comparison of one period (UTC)."""
@@ -72,43 +81,45 @@ class Reconciler:
             self._compare(first, last, result)
         return result
 
-    def _compare(self, start: datetime, end: datetime, result: Reconciled) -> None:
+    def _compare(self, start: datetime, end: datetime, result: Reconciled) -> bool | None:
+        """Add the row of a period, and of the parts that were read again; return its proof."""
         held = self._count_jobs(start, end)
         if held is None:
-            result.rows.append(self._row(start, end, None, None, None, "the warehouse cannot count"))
-            return
+            return result.add(self._row(start, end, None, None, None, "the warehouse cannot count"))
         try:
             page_size = self._reader.paging.page_size
             probes = [self._reader.probe(one, page_size) for one in self._selections(start, end)]
         except SourceError as error:
             if error.kind in FATAL:
                 raise
-            result.rows.append(self._row(start, end, None, None, None, str(error)))
-            return
+            return result.add(self._row(start, end, None, None, None, str(error)))
         result.requests += sum(probe.requests for probe in probes)
         api_total = _total(probes)
         if api_total is None:
             detail = "the API's total does not count matches"
-            result.rows.append(self._row(start, end, None, held, None, detail))
-        elif api_total <= held:
-            result.rows.append(self._row(start, end, api_total, held, True, _kept(held - api_total)))
-        else:
-            self._read_what_differs(start, end, probes, held, result)
+            return result.add(self._row(start, end, None, held, None, detail))
+        if api_total <= held:
+            return result.add(self._row(start, end, api_total, held, True, _kept(held - api_total)))
+        if self._unproved >= MAX_UNPROVED:
+            return result.add(self._row(start, end, api_total, held, False, "the API counts more jobs than it shows"))
+        proof = self._read_what_differs(start, end, probes, result)
+        shown = "" if proof else ", of which the API does not show all"
+        return result.add(self._row(start, end, api_total, held, proof, f"{api_total - held} jobs read again{shown}"))
 
-    def _read_what_differs(
-        self, start: datetime, end: datetime, probes: Sequence[Listing], held: int, result: Reconciled
-    ) -> None:
-        api_total = _total(probes) or 0
-        result.rows.append(self._row(start, end, api_total, held, False, f"{api_total - held} jobs read again"))
-        if all(probe.is_whole for probe in probes):
-            result.listings += probes
-        elif end - start <= SMALLEST_PERIOD:
-            for selection in self._selections(start, end):
-                result.listings += read_completely(self._reader, selection, self._limits)
-        else:
+    def _read_what_differs(self, start: datetime, end: datetime, probes: Sequence[Listing], result: Reconciled) -> bool:
+        """Read the parts of a period that differ; return whether the API shows all jobs that it counts."""
+        if end - start > SMALLEST_PERIOD and not all(probe.is_whole for probe in probes):
             middle = (start + (end - start) / 2).replace(microsecond=0)
-            self._compare(start, middle, result)
-            self._compare(middle - EDGE, end, result)
+            earlier = self._compare(start, middle, result)
+            return bool(self._compare(middle - EDGE, end, result) and earlier)
+        listings = list(probes)
+        if not all(probe.is_whole for probe in probes):
+            selections = self._selections(start, end)
+            listings = [part for one in selections for part in read_completely(self._reader, one, self._limits)]
+        result.listings += listings
+        shown = len(set().union(*(listing.ids for listing in listings)))
+        self._unproved += shown < (_total(probes) or 0)
+        return shown >= (_total(probes) or 0)
 
     def _selections(self, start: datetime, end: datetime) -> list[Selection]:
         window = Window(start, end, end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.look import LONG_RANGE, Look
 from avepoint_m365.extract.options import Reconciliation, SourceFinding
 from avepoint_m365.extract.reconcile import DAILY_PERIOD, Reconciled, Reconciler
+from avepoint_m365.extract.window import EDGE
 from avepoint_m365.extract.words import is_known_word, learn
 from avepoint_m365.parse.values import TIME
 from avepoint_m365.settings import ObjectType
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 RANGE_FILTER_TTL = timedelta(days=7)
 """The times that a range is compared with are detected again after this long, or if a reconciliation fails."""
+
+
+LONG_JOB = timedelta(days=2)
+"""A job that has been in progress for longer does not shorten what the daily reconciliation compares."""
 
 
 @dataclass
@@ -61,7 +66,7 @@ def look_after(chunk: ChunkReader, look: Look, known: dict[str, KnownJob]) -> Up
         _follow_open_jobs(chunk, chunk.lookup, look, upkeep)
         if look.chunk_end is None and chunk.state.look.chunk_end is None:
             # Within a long range the later chunks are missing: they are no difference.
-            _reconcile(chunk, chunk.lookup, upkeep)
+            _reconcile(chunk, chunk.lookup, look, _new_jobs(look, known), upkeep)
     elif chunk.lookup is None and not chunk.is_range and look.chunk_end is None:
         _reconcile_first_load(chunk, look, upkeep)
     _detect_range_filter(chunk, look, upkeep)
@@ -104,21 +109,46 @@ def _follow_open_jobs(chunk: ChunkReader, lookup: Lookup, look: Look, upkeep: Up
     upkeep.findings += given_up(still_open, missing, chunk.options.until, chunk.options.max_open)
 
 
-def _reconcile(chunk: ChunkReader, lookup: Lookup, upkeep: Upkeep) -> None:
-    """Compare the last days with the API's total, once a day."""
+def _new_jobs(look: Look, known: Mapping[str, KnownJob]) -> pa.Table:
+    """Return the jobs of a look that the warehouse does not hold yet."""
+    return look.jobs.filter(pc.invert(pc.is_in(look.jobs["id"], pa.array(list(known), pa.string()))))
+
+
+def _reconcile(chunk: ChunkReader, lookup: Lookup, look: Look, new_jobs: pa.Table, upkeep: Upkeep) -> None:
+    """Compare the last days with the API's total, once a day.
+
+    ``new_jobs`` are loaded in any case, so they count as held; their location is not known yet.
+    """
     if not _is_daily(chunk) or chunk.state.look.cursor is None:
         return
     options, behavior = chunk.options, chunk.behavior
 
-    start = max(options.until - DAILY_PERIOD, chunk.state.look.history_start or options.start_date)
+    start, end = _daily_period(chunk, look, upkeep.open_jobs)
     for location in (None, *options.locations):
 
         def count(first: datetime, last: datetime, location: str | None = location) -> int | None:
-            return lookup.count(first, last, behavior.range_filter, location, _names(options.listed_types))
+            held = lookup.count(first, last, behavior.range_filter, location, _names(options.listed_types))
+            return None if held is None else held + count_jobs(new_jobs, first, last, behavior.range_filter)
 
         reconciler = Reconciler(chunk.reader, chunk.limits, count, "daily", location, options.listed_types)
-        _take(upkeep, reconciler.compare(start, options.until))
+        _take(upkeep, reconciler.compare(start, end))
     upkeep.behavior = replace(behavior, reconciled_at=options.until)
+
+
+def _daily_period(chunk: ChunkReader, look: Look, open_jobs: Sequence[OpenJob]) -> tuple[datetime, datetime]:
+    """Return the last days up to the jobs in progress: an API may count these anywhere, and the look has proved them.
+
+    While it is unknown which times the API compares with a range, no job is known that continued past a midnight:
+    from midnight to midnight all readings count the same jobs.
+    """
+    until = chunk.options.until
+    start = max(until - DAILY_PERIOD, chunk.state.look.history_start or chunk.options.start_date)
+    shown = look.jobs.filter(pc.is_null(look.jobs["finish_time"]))["start_time"].to_pylist()
+    begun = [moment for moment in (*shown, *(job.start_time for job in open_jobs)) if moment]
+    end = min([until, *(moment - EDGE for moment in begun if moment > until - LONG_JOB)])
+    if chunk.behavior.range_filter is None:
+        start, end = (moment.replace(hour=0, minute=0, second=0, microsecond=0) for moment in (start, end))
+    return min(start, end), end
 
 
 def _reconcile_first_load(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:

@@ -1,0 +1,90 @@
+"""Reconciliation: the API's totals against the warehouse, daily and on demand, and the repair of what differs."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import duckdb
+from avepoint_simulator import Dialect, ServerBehavior, Simulator, make_world
+from m365_jobs.health.checks import run_checks
+from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.tenant_scope import open_scope
+
+from tests.support.cli import NOW, Desk
+from tests.support.tenant import Tenant
+from tests.support.truth import in_warehouse, on_server
+
+Sit = Callable[[Simulator], Desk]
+
+PERIODS = "SELECT kind, api_total, warehouse_jobs, proof, detail FROM reconciliations ORDER BY checked_at"
+
+
+def forget(file: Any, condition: str) -> int:
+    """Delete jobs from a warehouse behind the product's back; return how many."""
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+        ids = [row[0] for row in connection.execute(f"SELECT id FROM jobs WHERE {condition}").fetchall()]
+        for table, key in {"jobs": "id", "jobs__backup_details": "job_id", "jobs__job_errors": "job_id"}.items():
+            connection.execute(f"DELETE FROM {table} WHERE list_contains(?, {key})", [ids])
+    return len(ids)
+
+
+def test_a_daily_comparison_takes_new_jobs_into_account_and_costs_one_request(tenant: Tenant) -> None:
+    for number in range(700):
+        tenant.put(f"job {number}", -number - 0.9, -number - 0.1)
+    tenant.load(page_size=100)
+    tenant.world.advance(timedelta(hours=25))
+    tenant.put("new", 1, 2)
+    tenant.load(page_size=100)
+    thirty_days = [one for one in tenant.simulator.asked if one.params["starttime"] == "2026-01-31T00:00:00Z"]
+    assert len(thirty_days) == 1
+    assert tenant.select(PERIODS) == [("daily", 697, 697, True, None)]
+    assert tenant.agrees()
+
+
+def test_jobs_that_the_warehouse_lost_are_back_after_a_day(tenant: Tenant) -> None:
+    for number in range(700):
+        tenant.put(f"job {number}", -number - 0.9, -number - 0.1)
+    tenant.load(page_size=100)
+    assert forget(tenant.file, "id IN ('job 450', 'job 451', 'job 600')") == 3
+    assert not tenant.agrees()
+    tenant.world.advance(timedelta(hours=25))
+    tenant.load(page_size=100)
+    assert tenant.agrees()
+    assert tenant.select(PERIODS)[-1] == ("daily", 696, 693, True, "3 jobs read again")
+
+
+def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tenant: Tenant) -> None:
+    for number in range(40):
+        tenant.put(f"job {number}", -number - 0.9, -number - 0.1)
+    tenant.load()
+    tenant.world.advance(timedelta(hours=25))
+    tenant.simulator.behavior = ServerBehavior(total_error=2)
+    tenant.load(exit_code=3)
+    with open_scope(warehouse.open_warehouse()) as scope:
+        found = [reason.text for reason in run_checks(scope) if reason.kind == "unreconciled"]
+    assert found == [
+        "the API counts 42 jobs from 2026-01-31 00:00 UTC to 2026-03-02 00:00 UTC and does not show all of them; "
+        "the warehouse held 40 before the load. Run m365-jobs verify."
+    ]
+
+
+def test_verify_repairs_what_differs_and_says_what_stays_unproved(desk: Sit) -> None:
+    world = make_world(400, seed=7, now=NOW)
+    with Simulator(world) as simulator:
+        user = desk(simulator)
+        file = user.folder / "m365_warehouse.duckdb"
+        user.run("load")
+        assert "agree with the API, 0 jobs were missing and 0 differed" in user.run("verify").stderr
+        lost = forget(file, "finish_time < TIMESTAMPTZ '2026-01-01' OR object_type = 'teams'")
+        assert lost
+        said = user.run("verify").stderr
+        assert f"{lost} jobs were missing and 0 differed; both are loaded." in said
+        assert in_warehouse(file) == on_server(world, False)
+        simulator.dialect = Dialect(total_basis="absent")
+        user.set(page_size="10")
+        assert "the API's total does not count matches" in user.run("verify", code=3).stderr
+
+
+def test_verify_before_the_first_load_says_what_to_do(simulator: Simulator, desk: Sit) -> None:
+    assert "Load it first." in desk(simulator).run("verify", code=2).stderr
