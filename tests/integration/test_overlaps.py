@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avepoint_simulator import Asked, Simulator, World, make_world
+from avepoint_simulator import Asked, ServerBehavior, Simulator, World, make_world
 from avepoint_simulator.tenant import READINGS, SimulatedJob
 
 from tests.integration.test_end_to_end import NOW, load
@@ -127,3 +127,34 @@ def test_jobs_of_an_unknown_service_are_loaded_without_one_and_reported(
         held = in_warehouse(load(simulator, tmp_path, chunk_jobs=1000, since=str(NOW - timedelta(days=5))))
     assert [held[f"new {n}"][1] for n in range(2)] == [None, None]
     assert "2 jobs have an object type that is in no list (unknown_object_type), for instance new 0" in caplog.text
+
+
+@pytest.mark.parametrize("service", ["teams", "power_bi"])
+def test_jobs_of_services_that_are_not_loaded_do_not_pass_for_hidden_history(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, service: str
+) -> None:
+    world = World(NOW)
+    for number, (object_type, days) in enumerate([(1, 200), (1, 100), (7, 50), (1, 40), (7, 3)]):
+        start = NOW - timedelta(days=days)
+        world.put(SimulatedJob(f"job {number}", object_type, 1, None, start, start + timedelta(hours=1), total=2))
+    with Simulator(world) as simulator:
+        held = in_warehouse(load(simulator, tmp_path, object_types=[service]))
+    assert held == {key: job for key, job in on_server(world, False).items() if job[1] == service}
+    assert "Long ranges are cut" not in caplog.text
+
+
+@pytest.mark.parametrize("kept", ["first", "last"])
+def test_history_that_long_ranges_hide_is_loaded_of_one_service(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kept: str
+) -> None:
+    world = World(NOW)
+    for number, days in enumerate(range(20, 360, 40)):
+        for object_type in (1, 7):
+            start = NOW - timedelta(days=days)
+            job_id = f"job {number} {object_type}"
+            world.put(SimulatedJob(job_id, object_type, 1, None, start, start + timedelta(hours=1), total=2))
+    with Simulator(world) as simulator:
+        simulator.behavior = ServerBehavior(range_days=100, longer_ranges=kept)
+        held = in_warehouse(load(simulator, tmp_path, object_types=["teams"]))
+    assert held == {key: job for key, job in on_server(world, False).items() if job[1] == "teams"}
+    assert "Long ranges are cut: the API shows jobs of up to 92 days only" in caplog.text

@@ -1,4 +1,4 @@
-"""Detect undocumented behaviour: which times a range is compared with, and whether long ranges are cut."""
+"""Detect undocumented behaviour: which times a range is compared with."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.config import EARLIEST
-from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.listing import ListingReader
 from avepoint_m365.extract.window import EDGE, Selection, Window
 from avepoint_m365.parse.values import TIME
 from avepoint_m365.state import RangeFilter
 
 DAY = timedelta(days=1)
-
-TESTED_LENGTHS = tuple(timedelta(days=days) for days in (92, 28, 7, 1))
-"""Range lengths that are tried where longer ranges are cut without a word."""
 
 
 def telling_job(jobs: pa.Table, latest: datetime) -> tuple[str, datetime, datetime] | None:
@@ -59,38 +54,3 @@ def detect_range_filter(reader: ListingReader, job_id: str, start: datetime, fin
 
 def _shows(reader: ListingReader, window: Window, job_id: str) -> bool:
     return job_id in reader.read(Selection(window)).ids
-
-
-def hides_history(reader: ListingReader, window: Window, oldest: tuple[str, datetime, datetime], ids: set[str]) -> bool:
-    """Return whether the API cut a long range without a word, by a range as long that ends with the oldest job shown.
-
-    An API that keeps the first days of a range does not show that job. One that keeps the last days shows older jobs,
-    which the whole range did not show.
-
-    Raises:
-        SourceError: if the range cannot be read.
-    """
-    job_id, _, finish = oldest
-    end = finish + EDGE
-    shown = reader.probe(Selection(Window(max(end - window.length, EARLIEST), end, end)))
-    jobs = deduplicate_latest([shown])
-    within = jobs.filter(pc.greater_equal(jobs["start_time"], pa.scalar(window.begin, TIME)))
-    unseen = set(within["id"].to_pylist()) - ids
-    return bool(unseen) or (shown.is_whole and job_id not in shown.ids)
-
-
-def longest_honest_range(
-    reader: ListingReader, job: tuple[str, datetime, datetime], lengths: tuple[timedelta, ...] = TESTED_LENGTHS
-) -> timedelta | None:
-    """Return the longest range that shows a job at its beginning as well as at its end; None if none does.
-
-    Raises:
-        SourceError: if a range cannot be read.
-    """
-    job_id, start, finish = job
-    for length in lengths:
-        first = Window(start - EDGE, start - EDGE + length, start - EDGE + length)
-        last = Window(finish + EDGE - length, finish + EDGE, finish + EDGE)
-        if all(job_id in reader.read(Selection(one)).ids for one in (first, last) if one.length > finish - start):
-            return length
-    return None

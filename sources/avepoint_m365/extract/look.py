@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.endpoints import ParameterSpelling
@@ -17,12 +16,11 @@ from avepoint_m365.extract.chunks import count_by_first_page, find_chunk_end
 from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.complete import finish_completely
 from avepoint_m365.extract.deduplicate import deduplicate_latest
-from avepoint_m365.extract.detect import hides_history, longest_honest_range
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
+from avepoint_m365.extract.hidden_history import find_uncut_range, oldest_finished
 from avepoint_m365.extract.limits import REFUSALS, RangeLimits, find_earliest_start, find_longest_range
 from avepoint_m365.extract.listing import Listing, ListingReader, StartedListing
 from avepoint_m365.extract.options import ExtractOptions
-from avepoint_m365.extract.reconcile import months
 from avepoint_m365.extract.window import EDGE, Selection, Window
 
 logger = logging.getLogger(__name__)
@@ -229,7 +227,7 @@ class Looker:
 
         A range that ends days before the oldest job shown must not show jobs that start after it.
         """
-        job = _oldest(look.jobs)
+        job = oldest_finished(look.jobs)
         if job is None or not self._ignores_range_before(job[1]):
             return False
         self._client.spelling = ParameterSpelling.pascal
@@ -245,10 +243,8 @@ class Looker:
 
     def _is_cut(self, look: Look) -> bool:
         """Return whether the server cut a long range without a word; the limit is then known."""
-        job = _oldest(look.jobs) or (self._find_any(look.window) if self.doubts_nothing else None)
-        if job is None or (look.jobs.num_rows and not hides_history(self._reader, look.window, job, look.ids)):
-            return False
-        self._limits.longest = longest_honest_range(self._reader, job)
+        selections = self._selections(look.window)
+        self._limits.longest = find_uncut_range(self._reader, selections, look.listings, self.doubts_nothing)
         if self._limits.longest is None:
             return False
         logger.warning(
@@ -256,14 +252,6 @@ class Looker:
             "in ranges of that length."
         )
         return True
-
-    def _find_any(self, window: Window) -> tuple[str, datetime, datetime] | None:
-        """Return a finished job of an empty range, looked for month by month."""
-        probes = [self._probe(Selection(Window(*period, period[1]))) for period in months(window.begin, window.end)]
-        return _oldest(deduplicate_latest(self._reader.pool.side_by_side(probes)))
-
-    def _probe(self, selection: Selection) -> Callable[[], Listing]:
-        return lambda: self._reader.probe(selection)
 
 
 def _held(started: Sequence[StartedListing]) -> int | None:
@@ -287,13 +275,3 @@ def _fitting(started: Sequence[StartedListing], most_bytes: int) -> int:
     size = sum(len(page.raw.content) for one in started for page in one.listing.pages)
     jobs = sum(len(one.listing.ids) for one in started)
     return max(most_bytes * jobs // size, 1) if size and jobs else most_bytes
-
-
-def _oldest(jobs: pa.Table) -> tuple[str, datetime, datetime] | None:
-    """Return id, start and finish of the finished job that started first."""
-    finished = jobs.filter(pc.and_(pc.is_valid(jobs["finish_time"]), pc.is_valid(jobs["start_time"])))
-    if not finished.num_rows:
-        return None
-    row = pc.index(finished["start_time"], pc.min(finished["start_time"])).as_py()
-    job_id, start, finish = (finished[name][row].as_py() for name in ("id", "start_time", "finish_time"))
-    return job_id, start, finish
