@@ -16,19 +16,23 @@ from avepoint_m365 import rows as source_rows
 from avepoint_m365.extract.options import ChunkResult
 
 from m365_jobs.errors.exceptions import WarehouseError
-from m365_jobs.load.run_log import LoadRun
+from m365_jobs.load.data_checks import CheckFailure, failures_resource
+from m365_jobs.load.run_log import LoadRun, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.locks.base import Lease, Notify
 from m365_jobs.locks.pipeline_folder import appending_turn, write_lock
 from m365_jobs.schema import table
+from m365_jobs.warehouse import contract
 from m365_jobs.warehouse.append import append_rows
-from m365_jobs.warehouse.contract import SCHEMA
 
 FLUSH_TENANTS = 50
 """Tenants whose rows are written together at most: a crash loses no proof of more."""
 
 FLUSH_SECONDS = 10.0
 """Rows are written after this long at the latest, when another tenant adds its own."""
+
+OF_ARROW = ("load_audit", "reconciliations")
+"""Tables that a load writes as Arrow tables; it writes the other log tables as objects."""
 
 Rows = dict[str, list[dict[str, Any]]]
 """Rows by the name of their table."""
@@ -96,15 +100,25 @@ def _together(waiting: Sequence[Waiting]) -> Rows:
 
 def _write_with_dlt(pipeline: dlt.Pipeline, rows: Rows) -> None:
     pipeline.sync_destination()
-    resources = [
+    in_arrow = [
         dlt.mark.with_hints(
-            pa.Table.from_pylist(new, schema=table(name).arrow), table(name).resource_hints, create_table_variant=True
+            pa.Table.from_pylist(rows[name], schema=table(name).arrow),
+            table(name).resource_hints,
+            create_table_variant=True,
         )
-        for name, new in rows.items()
-        if new
+        for name in OF_ARROW
+        if rows.get(name)
     ]
-    schema = pipeline.schemas[SCHEMA] if SCHEMA in pipeline.schema_names else dlt.Schema(SCHEMA)
-    pipeline.run(dlt.resource(resources, name="log_rows"), schema=schema)
+    # The others as in any load: dlt gives a table of objects columns of its own, which rows of Arrow lack.
+    resources = [
+        dlt.resource(in_arrow, name="log_rows"),
+        runs_resource(LoadRun(**row) for row in rows.get("load_runs", [])),
+        failures_resource([CheckFailure(**row) for row in rows.get("load_check_failures", [])]),
+    ]
+    known = contract.SCHEMA in pipeline.schema_names
+    schema = pipeline.schemas[contract.SCHEMA] if known else dlt.Schema(contract.SCHEMA)
+    prepared = [contract.prepare(one, pipeline) for one in resources]
+    pipeline.run(prepared, schema=schema, loader_file_format=contract.file_format(pipeline))
 
 
 @dataclass

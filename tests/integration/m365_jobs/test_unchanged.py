@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from avepoint_m365 import Progress
 from avepoint_simulator import Simulator, make_world
@@ -61,6 +62,21 @@ def test_a_load_with_nothing_new_leaves_dlts_folder_alone(place: Place, simulato
     assert place.rows(RUNS) == [("default", "complete")] * 3
     audit = f"SELECT complete FROM load_audit WHERE run_id = '{summary.run_id}'"
     assert place.rows(audit) == [(True,)]
+
+
+@pytest.mark.parametrize("missing", ["load_runs", "reconciliations", "load_check_failures"])
+@pytest.mark.parametrize("place", ["duckdb"], indirect=True)
+def test_a_log_table_that_is_missing_is_made_by_a_load_with_nothing_new(
+    place: Place, simulator: Simulator, missing: str
+) -> None:
+    for _ in range(2):
+        place.load(simulator)
+    kept = len(place.rows(RUNS)) if missing != "load_runs" else 0
+    with duckdb.connect("m365_warehouse.duckdb") as connection:
+        connection.execute(f"DROP TABLE m365_jobs.{missing} CASCADE")
+    summary = place.load(simulator)
+    assert place.rows(RUNS) == [("default", "complete")] * (kept + 1)
+    assert place.rows(f"SELECT complete FROM load_audit WHERE run_id = '{summary.run_id}'") == [(True,)]
 
 
 def test_other_loads_of_a_tenant_are_kept_out_until_its_log_rows_are_written(
