@@ -180,7 +180,7 @@ def test_the_command_says_what_it_copied_and_how_to_go_on(
     said = user.run("copy", "--destination", "filesystem").stderr
     count = len(simulator.world.visible())
     assert re.search(
-        rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, .*reconciliations 0\.", said
+        rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, .*reconciliations 0, .*\d\.\n", said
     )
     assert "m365-jobs load --destination filesystem" in said
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr
