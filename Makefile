@@ -8,7 +8,7 @@ EXTRAS := reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
 .PHONY: run test test-all test-slow setup lint lint-text costs crashes test-workers test-dagster test-airflow test-lowest
-.PHONY: bench mutants docs site pictures wheel check-wheel sbom lock lock-dagster lock-airflow lock-extras clean
+.PHONY: bench mutants views docs site pictures wheel check-wheel sbom lock lock-dagster lock-airflow lock-extras clean
 
 # ---- use
 
@@ -77,6 +77,10 @@ bench: .venv/.tested
 	$(PY) benchmarks/run.py
 
 # ---- documents
+
+# The views that are shipped rendered, for DuckDB and PostgreSQL.
+views: .venv/.tested
+	$(PY) -c 'from m365_jobs.marts import shipped; shipped.write_views()'
 
 docs: .venv/.tested
 	$(PY) -m m365_jobs.marts.docs docs/warehouse.md

@@ -34,7 +34,8 @@ from m365_jobs.marts.catalog import (
     tables,
     views,
 )
-from m365_jobs.marts.render import Place, constants, create_view, qualified, render_view
+from m365_jobs.marts.render import Place, constants, create_view, qualified, render_view, settings_query
+from m365_jobs.marts.shipped import shipped_view
 from m365_jobs.schema import Column
 
 __all__ = [
@@ -174,8 +175,9 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mappi
 def _statements(client: SqlJobClientBase, settings: Protection, held: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the statements that create and comment each view, and that comment each table."""
     dialect, place = _dialect(client), _place(client)
+    rows = settings_query(settings).sql(dialect)
     statements = {
-        view.name: [create_view(view.name, dialect, settings, place)]
+        view.name: [shipped_view(view.name, dialect, rows, place) or create_view(view.name, dialect, settings, place)]
         for view in views()
         if base_tables(view.name) <= held.keys()
     }
@@ -188,13 +190,16 @@ def _statements(client: SqlJobClientBase, settings: Protection, held: Mapping[st
 
 
 def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
-    path = qualified(place(relation.name))
-    kind = "VIEW" if relation.name in VIEWS else "TABLE"
-    yield f"COMMENT ON {kind} {path.sql(dialect)} IS {exp.Literal.string(relation.about).sql(dialect)}"
+    path = qualified(place(relation.name)).sql(dialect)
+    yield f"COMMENT ON {'VIEW' if relation.name in VIEWS else 'TABLE'} {path} IS {_literal(relation.about)}"
     for column in relation.columns:
-        text = exp.Literal.string(f"{column.description} ({column.unit})" if column.unit else column.description)
-        name = exp.to_identifier(column.name, quoted=True).sql(dialect)
-        yield f"COMMENT ON COLUMN {path.sql(dialect)}.{name} IS {text.sql(dialect)}"
+        text = f"{column.description} ({column.unit})" if column.unit else column.description
+        yield f'COMMENT ON COLUMN {path}."{column.name}" IS {_literal(text)}'
+
+
+def _literal(text: str) -> str:
+    """Return a text as a literal of ``COMMENTED`` dialects. To render each of hundreds takes sqlglot a tenth second."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _drops(client: SqlJobClientBase, stale: list[str], held: Mapping[str, Any]) -> Iterator[str]:
@@ -231,5 +236,7 @@ def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
 def _execute(client: SqlJobClientBase, statements: list[str]) -> None:
     sql = client.sql_client
     with sql.begin_transaction() if client.capabilities.supports_ddl_transactions else nullcontext():
+        if _dialect(client) in COMMENTED:
+            statements = [";\n".join(statements)]
         for statement in [LOCK_TIMEOUT, *statements] if _dialect(client) == "postgres" else statements:
             sql.execute_sql(statement)

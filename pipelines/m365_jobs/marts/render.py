@@ -42,6 +42,10 @@ REPLACES_ONCE = ("duckdb", "postgres")
 thing or is an error, which sqlglot does not know."""
 
 
+MARK = "'m365_shipped_settings' AS tenant"
+"""What ``create_view`` selects in place of the settings."""
+
+
 def render_view(view: str, dialect: str, protection: Protection, place: Place | None = None) -> str:
     """Return the query of a view in another dialect. Without ``place`` tables have bare names."""
     return _query(view, dialect, protection, place).sql(dialect, pretty=True, comments=False)
@@ -63,23 +67,23 @@ def _parsed_lean(sql: str) -> exp.Expr:
     return _lean(query)
 
 
-def create_view(view: str, dialect: str, protection: Protection, place: Place) -> str:
-    """Return the statement that creates or replaces a view."""
+def create_view(view: str, dialect: str, protection: Protection | None, place: Place) -> str:
+    """Return the statement that creates or replaces a view; without ``protection``, with a mark for its rows."""
     query = _query(view, dialect, protection, place)
     create = exp.Create(this=qualified(place(view)), kind="VIEW", replace=True, expression=query)
     return create.sql(dialect, pretty=True, comments=False)
 
 
-def _query(view: str, dialect: str, protection: Protection, place: Place | None) -> exp.Expr:
+def _query(view: str, dialect: str, protection: Protection | None, place: Place | None) -> exp.Expr:
     query = _adapted(_self_contained(view).copy(), dialect, protection)
     return query.transform(_placed, place, copy=False) if place else query
 
 
-def _adapted(query: exp.Expr, dialect: str, protection: Protection) -> exp.Expr:
+def _adapted(query: exp.Expr, dialect: str, protection: Protection | None) -> exp.Expr:
     """Return a query without views, with the settings and the spelling of a destination."""
     for cte in query.find_all(exp.CTE):
         if cte.alias == "settings":
-            cte.set("this", _settings(protection))
+            cte.set("this", settings_query(protection) if protection else exp.select(MARK))
         if dialect not in MATERIALIZES:
             cte.set("materialized", None)
     query = query.transform(_spelled, dialect, copy=False)
@@ -131,7 +135,7 @@ def _spare_joins(select: exp.Select) -> None:
     select.set("joins", [join for join in select.args.get("joins") or [] if needed(join)])
 
 
-def _settings(protection: Protection) -> exp.Expr:
+def settings_query(protection: Protection) -> exp.Expr:
     """Return a row for each object type of each tenant with services of its own, and of '', which is all others."""
     return constants(
         {

@@ -1,0 +1,53 @@
+"""Read the views that are shipped rendered for DuckDB and PostgreSQL: rendering takes longer than a small load.
+
+``make views`` writes the files; a test compares them with what sqlglot renders.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from m365_jobs.marts.catalog import VIEWS
+from m365_jobs.marts.render import Place, create_view
+
+DIALECTS = ("duckdb", "postgres")
+
+DATASET = '"m365_shipped_dataset"'
+"""Stands in the files for the quoted name of the dataset."""
+
+SETTINGS = re.compile(r"SELECT\s+'m365_shipped_settings' AS tenant")
+"""Stands in the files for the rows of settings."""
+
+
+def shipped_view(view: str, dialect: str, settings: str, place: Place) -> str | None:
+    """Return the statement that creates or replaces a view; None if it has to be rendered.
+
+    It is shipped for ``DIALECTS``, if a name has two parts, the dataset and the table. ``settings`` is the query of
+    the settings in the same dialect.
+    """
+    parts = place(view)
+    if dialect not in DIALECTS or len(parts) != 2:
+        return None
+    dataset = '"' + parts[0].replace('"', '""') + '"'
+    text = _read(view, dialect).replace(DATASET, dataset)
+    return SETTINGS.sub(lambda _: settings, text)
+
+
+def _read(view: str, dialect: str) -> str:
+    return (files(__package__) / "rendered" / dialect / f"{view}.sql").read_text(encoding="utf-8")
+
+
+def rendered_views(dialect: str) -> dict[str, str]:
+    """Return the text of each shipped file of a dialect, by the name of its view."""
+    return {view: create_view(view, dialect, None, lambda name: (DATASET.strip('"'), name)) + "\n" for view in VIEWS}
+
+
+def write_views() -> None:
+    """Write the files that are shipped."""
+    for dialect in DIALECTS:
+        folder = Path(__file__).with_name("rendered") / dialect
+        folder.mkdir(parents=True, exist_ok=True)
+        for view, text in rendered_views(dialect).items():
+            (folder / f"{view}.sql").write_text(text, encoding="utf-8", newline="\n")

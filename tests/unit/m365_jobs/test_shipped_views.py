@@ -1,0 +1,40 @@
+"""Views that are shipped rendered: the files are those that the renderer makes, and give the same statements."""
+
+from pathlib import Path
+
+import pytest
+from m365_jobs import marts
+from m365_jobs.config.protection import Protection, Services
+from m365_jobs.marts import render, shipped
+from m365_jobs.marts.catalog import VIEWS
+
+FOLDER = Path(marts.__file__).with_name("rendered")
+
+PROTECTION = Protection(
+    Services(expected=frozenset({"teams"})),
+    {"contoso 'x'": Services(ignored=frozenset({"onedrive"}))},
+    allowed_age_of={"teams": 8},
+)
+
+
+@pytest.mark.parametrize("dialect", shipped.DIALECTS)
+def test_each_shipped_file_is_what_the_renderer_makes(dialect: str) -> None:
+    files = {path.stem: path.read_text(encoding="utf-8") for path in (FOLDER / dialect).iterdir()}
+    assert files == shipped.rendered_views(dialect), "run `make views`"
+
+
+@pytest.mark.parametrize("dialect", shipped.DIALECTS)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_shipped_view_is_the_statement_that_would_be_rendered(view: str, dialect: str) -> None:
+    def place(name: str) -> tuple[str, str]:
+        return 'a "dataset"', name
+
+    settings = render.settings_query(PROTECTION).sql(dialect)
+    statement = shipped.shipped_view(view, dialect, settings, place)
+    assert statement is not None
+    assert statement.split() == render.create_view(view, dialect, PROTECTION, place).split()
+
+
+def test_a_name_of_three_parts_and_another_dialect_are_rendered() -> None:
+    assert shipped.shipped_view("open_jobs", "duckdb", "", lambda name: ("catalog", "dataset", name)) is None
+    assert shipped.shipped_view("open_jobs", "snowflake", "", lambda name: ("dataset", name)) is None
