@@ -198,7 +198,7 @@ def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
-    """Return a text as a literal of ``COMMENTED`` dialects. To render each of hundreds takes sqlglot a tenth second."""
+    """Return a text as a literal of ``COMMENTED`` dialects. sqlglot needs a tenth of a second for all comments."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -1,4 +1,4 @@
-"""Read the views that are shipped rendered for DuckDB and PostgreSQL: rendering takes longer than a small load.
+"""Read the views that are shipped rendered for DuckDB and PostgreSQL: rendering lasts longer than a small load.
 
 ``make views`` writes the files; a test compares them with what sqlglot renders.
 """

@@ -34,6 +34,15 @@ CLOCKS_DIFFER = timedelta(hours=1)
 """How far a time may lie ahead all the same: clocks of two machines differ."""
 
 
+TENANTS = "visible_tenants"
+"""Name of the value that stands for the tenants of a scope."""
+
+MOST_TRANSLATED = 1_000
+
+_TRANSLATED: dict[tuple[object, ...], str] = {}
+"""Translations of queries for all scopes of the process: a translation lasts longer than most answers."""
+
+
 class TenantScope:
     """Show the warehouse of some tenants, or of all.
 
@@ -47,32 +56,41 @@ class TenantScope:
         reader: Reader,
         tenants: Sequence[str] = (),
         protection: marts.Protection | None = None,
-        translated: dict[tuple[str, ...], str] | None = None,
         clocks_ahead: bool = False,
     ) -> None:
         """Narrow ``reader`` to ``tenants``; all are visible if empty.
 
-        ``protection`` is the configuration's if unset. ``translated`` keeps translations for other scopes of the same
-        warehouse, since translating is slow. ``clocks_ahead`` shows loads whose clock was ahead as well.
+        ``protection`` is the configuration's if unset. ``clocks_ahead`` shows loads whose clock was ahead as well.
         """
         self.reader = reader
         self.tenants = tuple(tenants)
         self._protection = protection or marts.protection()
-        self._translated = {} if translated is None else translated
         self._clocks_ahead = clocks_ahead
 
     def with_clocks_ahead(self) -> TenantScope:
         """Return the same scope with the loads whose clock was ahead."""
-        return TenantScope(self.reader, self.tenants, self._protection, self._translated, clocks_ahead=True)
+        return TenantScope(self.reader, self.tenants, self._protection, clocks_ahead=True)
 
     def sql(self, query: str, **values: Any) -> str:
         """Return a query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
-        key = (query, str(self._clocks_ahead), *self.tenants)
-        if key not in self._translated:
-            self._translated[key] = self._translate(query)
+        dialect = self.reader.dialect
+        key = (
+            query,
+            dialect,
+            self.reader.table("jobs"),
+            repr(self._protection),
+            self._clocks_ahead,
+            bool(self.tenants),
+        )
+        translated = _TRANSLATED.get(key)
+        if translated is None:
+            if len(_TRANSLATED) >= MOST_TRANSLATED:
+                _TRANSLATED.clear()
+            translated = _TRANSLATED[key] = self._translate(query)
         values = {**values, "latest": datetime.now(UTC) + CLOCKS_DIFFER}
-        literals = {name: exp.convert(value).sql(self.reader.dialect) for name, value in values.items()}
-        return VALUE.sub(lambda name: literals[name[1]], self._translated[key])
+        literals = {name: exp.convert(value).sql(dialect) for name, value in values.items()}
+        literals[TENANTS] = ", ".join(exp.convert(tenant).sql(dialect) for tenant in self.tenants)
+        return VALUE.sub(lambda name: literals[name[1]], translated)
 
     def _translate(self, query: str) -> str:
         """Return the query with a mark for each value that occurs nowhere else in it."""
@@ -87,7 +105,7 @@ class TenantScope:
                 return node
             table = exp.to_table(self.reader.table(node.name), dialect=dialect)
             by_tenant = self.tenants and node.name not in SHARED
-            conditions: list[exp.Expr] = [exp.column("tenant").isin(*self.tenants)] if by_tenant else []
+            conditions: list[exp.Expr] = [exp.column("tenant").isin(exp.var(f"\0{TENANTS}\0"))] if by_tenant else []
             if node.name in WRITTEN and not self._clocks_ahead:
                 conditions.append(exp.column(WRITTEN[node.name]) <= exp.var("\0latest\0"))
             if not conditions:

@@ -127,7 +127,6 @@ class Live:
         self.visible = Filter(tenants)
         self._pipeline = pipeline
         self._protection = marts.protection()
-        self._translated: dict[tuple[str, ...], str] = {}
         self._known = False
         self._is_file = warehouse.duckdb_file(pipeline) is not None
         self._connection = WarehouseConnection(opener(pipeline), shared=self._is_file)
@@ -168,7 +167,7 @@ class Live:
             return TenantCalendar(), f"{error} Until then times are UTC."
 
     def _reading(self, scope: TenantScope, shown: Filter, last: PageReading | None) -> PageReading:
-        version = TenantScope(scope.reader, self.visible.tenants, self._protection, self._translated)
+        version = TenantScope(scope.reader, self.visible.tenants, self._protection)
         state = metrics.version(version)
         now, clock = datetime.now(UTC), time.monotonic()
         if last and last.version == state and last.page:
@@ -208,7 +207,7 @@ class Live:
                     if not self._known:
                         refuse_unknown(reader, self.visible.tenants)
                         self._known = True
-                    return question(TenantScope(reader, tenants, self._protection, self._translated))
+                    return question(TenantScope(reader, tenants, self._protection))
             except DestinationUndefinedEntity:
                 raise WarehouseUnavailableError(EMPTY) from None
             except DatabaseException as error:
