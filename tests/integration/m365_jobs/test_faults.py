@@ -67,14 +67,17 @@ def test_a_lake_where_a_file_or_a_folder_of_others_lies_is_told(simulator: Simul
     assert re.search(r"is not what it should be: .* \.bucket_url", user.run("load", *to, code=1).stderr)
     (user.folder / lake).unlink()
     user.run("load", *to)
-    log = next((user.folder / lake / "m365_jobs" / "jobs" / "_delta_log").glob("*.json"))
-    whole = log.read_bytes()
-    log.write_bytes(whole[: len(whole) // 2])
+    # A table is read from its newest checkpoint, and from the log entries after that.
+    log = list((user.folder / lake / "m365_jobs" / "jobs" / "_delta_log").glob("*.*"))
+    whole = {file: file.read_bytes() for file in log}
+    for file, content in whole.items():
+        file.write_bytes(content[: len(content) // 2])
     user.environment["RUST_BACKTRACE"] = "1"
     said = user.run("load", *to, code=1).stderr
     assert re.search(r"is damaged, or is none of it: .* Put back a copy", said)
     assert "unknown" not in said
-    log.write_bytes(whole)
+    for file, content in whole.items():
+        file.write_bytes(content)
     user.run("load", *to)
     assert f"\n{len(simulator.world.visible())}\n" in user.run(
         "query", "SELECT count(DISTINCT id) AS jobs FROM jobs", "--format", "csv", *to

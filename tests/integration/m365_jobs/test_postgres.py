@@ -102,14 +102,16 @@ def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load(
 def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load_over_a_key(
     postgres: Place, address: str
 ) -> None:
-    with Simulator(make_world(30, seed=43, now=NOW, days=10)) as simulator:
+    with Simulator(make_world(300, seed=43, now=NOW, days=10)) as simulator:
         postgres.load(simulator)
         administer("ALTER TABLE m365_jobs.jobs DROP CONSTRAINT jobs_pkey", address=address)
         with closing(psycopg2.connect(address)) as reader, reader.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM m365_jobs.jobs")
+            simulator.world.advance(timedelta(hours=8))
             assert not hangs(lambda: postgres.load(simulator), address)
             assert "keys and indexes could not be looked after" in str(postgres.said)
             assert "End the transaction that has read it and is still open" in str(postgres.said)
+        simulator.world.advance(timedelta(hours=8))
         postgres.load(simulator)
     assert not any("indexes" in word for word in postgres.said)
     made = "SELECT count(*) FROM pg_indexes WHERE indexname = 'jobs_pkey'"
@@ -278,7 +280,7 @@ def test_each_refusal_gets_its_meaning_and_its_cure(words: str, meaning: str) ->
 def test_tests_of_postgres_fail_where_a_server_is_promised_and_are_skipped_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tests.m365_jobs.places.SERVER", SERVER.replace(":5432", ":1"))
+    monkeypatch.setattr("tests.support.warehouse.SERVER", SERVER.replace(":5432", ":1"))
     monkeypatch.delenv("M365_TEST_POSTGRES_REQUIRED", raising=False)
     with pytest.raises(pytest.skip.Exception, match="does not answer"):
         require_postgres()
