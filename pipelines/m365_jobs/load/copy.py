@@ -78,7 +78,7 @@ def _tenants(file: Path, dataset: str) -> list[str]:
         asked = [name for name in ("jobs", "load_runs") if name in table_names(connection, dataset)]
         if not asked:
             raise UsageError(f"{file} holds no dataset {dataset} of this program; there is nothing to copy.")
-        found = " UNION ".join(f"SELECT tenant FROM {name}" for name in asked)
+        found = " UNION ".join(f"SELECT DISTINCT tenant FROM {name}" for name in asked)
         return [row[0] for row in connection.execute(f"{found} ORDER BY tenant").fetchall()]
 
 

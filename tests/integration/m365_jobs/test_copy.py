@@ -293,6 +293,7 @@ def test_what_a_first_load_has_loaded_can_be_copied_before_it_is_complete_and_af
             with pytest.raises(OSError, match="no power"):
                 here.load(simulator, **SETTINGS)
         copy_tenants(destination, None, here.said.append)
+        assert [line.startswith("Copying") for line in here.said].count(True) == 1, "a copy for each tenant"
         part = there.held()
         assert part
         assert part == here.held()
