@@ -99,7 +99,7 @@ def test_a_load_that_breaks_off_goes_on_after_the_last_slice(tmp_path: Path, loa
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
-@pytest.mark.parametrize("step", [320, 560])
+@pytest.mark.parametrize("step", [660, 900])
 @pytest.mark.parametrize("since", [None, NOW - timedelta(days=400)])
 def test_a_load_that_is_killed_goes_on_after_the_last_slice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: datetime | None, step: int
