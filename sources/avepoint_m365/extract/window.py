@@ -41,16 +41,22 @@ class Window:
         return self.asked_end - self.begin
 
     def until(self, end: datetime) -> Window:
-        """Return the part of the window that ends at ``end``."""
-        return replace(self, end=end, asked_end=end)
+        """Return the part of the window that ends at ``end``; it vouches for no more than the window."""
+        return replace(self, end=min(end, self.end), asked_end=end)
 
     def since(self, start: datetime) -> Window:
         """Return the part of the window that begins at ``start``."""
         return replace(self, start=start, asked_start=None)
 
     def halves(self) -> tuple[Window, Window]:
-        """Return the two halves of the range; they share the second in the middle."""
-        middle = (self.begin + self.length / 2).replace(microsecond=0)
+        """Return the two halves of the range; they share the second in the middle.
+
+        The first does not reach past ``end``: hardly a job is there, and no listing vouches for it.
+        """
+        middle = self.begin + self.length / 2
+        if self.end > self.begin + 2 * EDGE:
+            middle = min(middle, self.end)
+        middle = middle.replace(microsecond=0)
         return self.until(middle), self.since(middle - EDGE)
 
     def parameters(self) -> Params:
