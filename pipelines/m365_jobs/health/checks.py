@@ -11,7 +11,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.health import check_queries as queries
 from m365_jobs.health import companion_checks as companions
-from m365_jobs.health.protection import ProtectionStatus
+from m365_jobs.health.protection import ProtectionStatus, unknown_service_reason
 from m365_jobs.text import format_count, format_time
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
@@ -97,13 +97,14 @@ def last_loads(scope: TenantScope) -> dict[str, datetime]:
         return {}
 
 
-def tenants_with_unknown_services(scope: TenantScope) -> set[str]:
-    """Return the tenants that have jobs of an unknown service."""
+def tenants_with_unknown_services(scope: TenantScope) -> dict[str, str]:
+    """Return the tenants that have jobs of an unknown service, each with the reason."""
     try:
-        rows = scope.rows("SELECT DISTINCT j.tenant FROM jobs AS j WHERE j.object_type IS NULL")
+        rows = scope.rows("SELECT j.tenant, count(*) AS jobs, count(j.object_type) AS known FROM jobs AS j GROUP BY 1")
     except DestinationUndefinedEntity:
-        return set()
-    return {row["tenant"] for row in rows}
+        return {}
+    counts = {row["tenant"]: (row["jobs"] - row["known"], row["known"]) for row in rows}
+    return {tenant: unknown_service_reason(*count) for tenant, count in counts.items() if count[0]}
 
 
 def unknown_states(scope: TenantScope) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,9 +22,6 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 Row = dict[str, Any]
-
-UNKNOWN_SERVICE = "the API shows the same jobs whatever objectType is asked for"
-"""Why jobs have no service."""
 
 DAILY_SCHEDULE_HOURS = 26
 """``max_data_age_hours`` that suits loads once a day."""
@@ -170,7 +167,7 @@ def by_severity(row: Row) -> tuple[int, str, str, str]:
     return rank, row["tenant"], row["location"] or "", row["object_type"]
 
 
-def _unprotected(rows: Iterable[Row], limit: float, nameless: Collection[str]) -> Iterator[Reason]:
+def _unprotected(rows: Iterable[Row], limit: float, nameless: Mapping[str, str]) -> Iterator[Reason]:
     stale: dict[str, list[Row]] = {}
     for row in rows:
         status = ProtectionStatus(row["status"])
@@ -201,7 +198,7 @@ def _stale_text(rows: Sequence[Row], limit: float) -> str:
     )
 
 
-def _status_text(row: Row, nameless: Collection[str]) -> str:
+def _status_text(row: Row, nameless: Mapping[str, str]) -> str:
     last = row["last_success_at"]
     success = f"the last success was {format_time(last)}" if last else "none has succeeded yet"
     match row["status"]:
@@ -223,7 +220,7 @@ def _status_text(row: Row, nameless: Collection[str]) -> str:
     if row["data_as_of"] is None:
         return "no load has been proved complete yet"
     if row["tenant"] in nameless:
-        return f"whether any job is of this service is not known: {UNKNOWN_SERVICE}"
+        return f"whether any job is of this service is not known: {nameless[row['tenant']]}"
     return "the type of its jobs is not known, so it cannot be said whether they are backups (set split_job_types)"
 
 
@@ -236,7 +233,7 @@ def _missed_text(row: Row, success: str) -> str:
 
 
 def _not_evaluated(
-    expected: Sequence[str], loaded: Collection[str], rows: Sequence[Row], nameless: Collection[str]
+    expected: Sequence[str], loaded: Collection[str], rows: Sequence[Row], nameless: Mapping[str, str]
 ) -> Iterator[Reason]:
     """Yield a reason for each tenant without any service to evaluate."""
     evaluated = {row["tenant"] for row in rows if row["status"] != ProtectionStatus.ignored}
@@ -244,7 +241,7 @@ def _not_evaluated(
         if tenant not in loaded:
             yield Reason(NOTHING, tenant, "no load has been made yet. Run: m365-jobs load")
         elif tenant not in evaluated and tenant in nameless:
-            yield Reason(NOTHING, tenant, f"no service can be evaluated: {UNKNOWN_SERVICE}")
+            yield Reason(NOTHING, tenant, f"no service can be evaluated: {nameless[tenant]}")
         elif tenant not in evaluated:
             text = "no service is expected or had a backup in the last 30 days, except ignored ones"
             yield Reason(NOTHING, tenant, text)

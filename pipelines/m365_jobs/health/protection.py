@@ -83,3 +83,10 @@ _APPEARANCE = {
     ProtectionStatus.protected: Appearance("Protected", "✓", GREEN),
     ProtectionStatus.ignored: Appearance("Ignored", "–", GREY),
 }
+
+
+def unknown_service_reason(unknown: int, known: int) -> str:
+    """Return why the service of ``unknown`` jobs is unknown, beside jobs of a known service."""
+    if not known:
+        return "the API shows the same jobs whatever objectType is asked for"
+    return f"the API lists {unknown:,} job{'' if unknown == 1 else 's'} under no objectType"

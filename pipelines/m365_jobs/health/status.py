@@ -16,10 +16,11 @@ from rich.text import Text
 from m365_jobs.config.tenants import configured
 from m365_jobs.health.alerts import show
 from m365_jobs.health.checks import check_failures
-from m365_jobs.health.evaluate import UNKNOWN_SERVICE, partition_label
+from m365_jobs.health.evaluate import partition_label
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.failed_companions import failed_companions, failure_lines
 from m365_jobs.health.output import in_lines
+from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake_tables
@@ -195,7 +196,8 @@ def status_tables(found: dict[str, Any]) -> Iterator[Any]:
     # Below, as health has it: a caption of the table is folded to its width, however much room there is beside it.
     yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
     if found["unknown_services"]:
-        yield Text(f"Jobs of an unknown service: {UNKNOWN_SERVICE}.")
+        jobs, unknown = found["tables"]["jobs"], sum(row["rows_held"] for row in found["unknown_services"])
+        yield Text(f"Jobs of an unknown service: {unknown_service_reason(unknown, jobs - unknown)}.")
     for row in found["findings"]:
         tenant = partition_label(row["tenant"], None, None)
         yield Text(sanitize(f"Finding: {tenant + ': ' if tenant else ''}{row['text']}."))
