@@ -14,7 +14,7 @@ import pytest
 import sqlglot
 from m365_jobs import marts
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.marts import PARTS, VIEWS, Protection, Services, ensure, render
+from m365_jobs.marts import PARTS, VIEWS, Protection, Services, ensure, render_view
 from m365_jobs.marts.catalog import COMPANION_VIEWS
 
 from tests.integration.m365_jobs.marts.rows import Job, Read, Rows, ago
@@ -199,7 +199,7 @@ def test_columns_and_types_are_those_that_are_described(pipeline: dlt.Pipeline) 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_reads_the_same_in_every_dialect(view: str, dialect: str) -> None:
     described = next(one for one in marts.views() if one.name == view)
-    parsed = sqlglot.parse_one(render(view, dialect, Protection(), lambda name: ("m365_jobs", name)), read=dialect)
+    parsed = sqlglot.parse_one(render_view(view, dialect, Protection(), lambda name: ("m365_jobs", name)), read=dialect)
     assert isinstance(parsed, sqlglot.exp.Query)
     assert parsed.named_selects == [column.name for column in described.columns]
     bases = {table.name for table in parsed.find_all(sqlglot.exp.Table) if table.db == "m365_jobs"}
