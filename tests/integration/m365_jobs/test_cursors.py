@@ -141,7 +141,8 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
 
     def put_a_job_at_the_edge(*arguments: Any) -> datetime | None:
         cut = find_chunk_end(*arguments)
-        if cut:
+        # What is put at a cut fills the next chunk: without an end, a month would be read in pieces of minutes.
+        if cut and len(cuts) < 5:
             cuts.append(cut)
             hours = (cut - START).total_seconds() / 3600
             tenant.put(f"starts at cut {len(cuts)}", hours, hours + 1)
@@ -256,9 +257,7 @@ def test_nothing_new_costs_a_request_for_each_partition(tenant: Tenant) -> None:
         tenant.put(f"job {number}", -20 * number - 5, -20 * number)
     tenant.load(object_types=["exchange_online", "teams"])
     tenant.load(object_types=["exchange_online", "teams"])
-    one_look_at_all, listings = 1, 2
-    types_of_jobs_in_the_lag = 1
-    assert len(tenant.simulator.asked) == one_look_at_all + listings + types_of_jobs_in_the_lag
+    assert sorted(asked.params["objecttype"] for asked in tenant.simulator.asked) == ["1", "7"]
 
 
 def test_a_backfill_holds_the_fraction_of_a_second_it_ends_in(tenant: Tenant) -> None:
@@ -295,7 +294,9 @@ def test_since_without_a_zone_is_utc(
     user = desk(simulator)
     user.environment["TZ"] = "America/New_York"
     user.run("load", "--since", since)
-    assert {asked.params["starttime"] for asked in simulator.asked} == {begins}
+    assert simulator.asked[0].params["starttime"] == begins
+    ((first,),) = user.query("SELECT min(window_start) FROM load_audit WHERE object_type IS NULL AND job_type IS NULL")
+    assert f"{first:%Y-%m-%dT%H:%M:%SZ}" == begins
     assert "UTC without a zone" in " ".join(user.run("load", "--help").stdout.replace("│", " ").split())
 
 
@@ -304,6 +305,6 @@ def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk
     user.run("load")
     shutil.rmtree(user.environment["DLT_DATA_DIR"])
     for one in json.loads(user.run("status", "--format", "json").stdout)["partitions"]:
-        for name in ("window_start", "window_end", "reported_total", "distinct_jobs", "complete_until", "cursor"):
+        for name in ("complete", "complete_until", "last_complete_load_at", "last_load_at", "rows_held", "cursor"):
             assert one[name] is not None, (name, one)
         assert one["open_jobs"] == 0 or one["oldest_open_start"] is not None
