@@ -10,8 +10,10 @@ from tests.support.cli import desk, simulator, tenant
 
 __all__ = ["desk", "simulator", "tenant"]
 
-settings.register_profile("suite", deadline=None)
-settings.load_profile("suite")
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+"""The suite tries the same examples each time: CI must not fail by chance. HYPOTHESIS_PROFILE=search tries others."""
 
 LONGEST = ("test_server_variations.py", "test_histories.py", "test_crashes.py", "test_workers.py")
 """Each takes minutes. Begun last, one of them would go on alone while the other processor has nothing left to do."""
