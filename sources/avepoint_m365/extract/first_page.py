@@ -36,6 +36,10 @@ class PagingBehavior:
     first_index_is_known: bool = False
     whole_days: bool = False
     """Whether the server refuses times, and is asked for dates alone."""
+    seen_surplus: int = 0
+    """How many more jobs one listing counted than it showed, twice."""
+    total_surplus: int = 0
+    """How many more jobs each listing counts than there are; 0 if totals are right or unknown."""
 
 
 @dataclass

@@ -166,6 +166,7 @@ class ListingReader:
         A job inserted between two requests shows another one twice, which does no harm. A removed job hides another.
         Both show in a total that changes, a page that overlaps another, or a first page that differs when read again.
         """
+        ended = False
         for reads in range(MAX_READS):
             known = len(listing.ids)
             if reads:
@@ -176,11 +177,23 @@ class ListingReader:
             moved = self._read_on(pager, listing)
             if listing.complete and not moved:
                 return
-            same = reads and not moved and pager.ended and not listing.detail and len(listing.ids) == known > 0
-            if same and (listing.reported_total or 0) - known == 1:
-                # Twice the same jobs to the same end, over other page boundaries: the total is one too high.
+            ended = not moved and pager.ended and not listing.detail
+            if ended and self._total_is_too_high(listing, again=bool(reads) and len(listing.ids) == known):
                 listing.complete, listing.total_scope = True, "absent"
                 return
+        if ended:
+            self.paging.seen_surplus = _surplus(listing)
+
+    def _total_is_too_high(self, listing: Listing, again: bool) -> bool:
+        """Return whether the total counts jobs that do not exist: by as many as those of the other listings do.
+
+        It is believed of a total that is one too high if the same jobs came twice, over other page boundaries. If it is
+        more, another listing must have shown the same difference: a hidden job would be missing in one of them alone.
+        """
+        surplus = _surplus(listing)
+        if again and surplus and ((surplus == 1 and listing.ids) or surplus == self.paging.seen_surplus):
+            self.paging.total_surplus = surplus
+        return 0 < surplus == self.paging.total_surplus
 
     def _read_on(self, pager: Pager, listing: Listing) -> bool:
         """Read all pages after the first; return whether pages moved meanwhile."""
@@ -242,6 +255,11 @@ class ListingReader:
             pager.take(answer.page, new)
             listing.add([answer])
         return overlaps
+
+
+def _surplus(listing: Listing) -> int:
+    """Return how many more jobs the total counts than the listing shows."""
+    return max((listing.reported_total or 0) - len(listing.ids), 0)
 
 
 def _judge(pager: Pager, listing: Listing, totals: list[int | None], moved: bool) -> None:

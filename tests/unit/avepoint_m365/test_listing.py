@@ -78,6 +78,7 @@ class Server:
             "capped": min(len(jobs), 40),
             "pages": -(-len(jobs) // size),
             "too many": len(jobs) + 1,
+            "far too many": len(jobs) + 3,
         }[self.total]
         follow = index + base + 1
         link = {
@@ -293,6 +294,13 @@ def test_a_total_that_is_one_too_high_costs_one_more_reading() -> None:
     server = Server(40, 20, total="too many", link="index")
     assert_all_is_there(read(server, 20), server)
     assert len(server.asked) < 12
+
+
+def test_a_total_that_is_too_high_by_the_same_number_in_each_listing_is_believed_of_the_third() -> None:
+    reader = reader_of(Server(5, total="far too many"))
+    listings = [reader.read(SELECTION) for _ in range(3)]
+    assert [listing.complete for listing in listings] == [False, True, True]
+    assert [len(listing.pages) for listing in listings] == [11, 8, 4]
 
 
 @pytest.mark.parametrize("count", [1, 499])
