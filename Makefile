@@ -7,7 +7,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-h
 EXTRAS := reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
-.PHONY: run test test-all test-slow setup lint lint-text costs crashes test-workers test-dagster test-airflow test-lowest
+.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes test-workers test-dagster test-airflow test-lowest
 .PHONY: bench mutants views docs site pictures wheel check-wheel sbom lock lock-dagster lock-airflow lock-extras clean
 
 # ---- use
@@ -23,11 +23,14 @@ test: .venv/.tested lint
 	$(PY) -m pytest -n 2 --dist worksteal tests/unit tests/integration
 	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
-test-all: test test-slow test-dagster test-airflow
+test-all: test test-browser chaos test-dagster test-airflow
 	@echo "Not run: make crashes, make test-workers, make costs, make bench, make test-lowest."
 
-test-slow: .venv/.tested
-	$(PY) -m pytest -n 2 --dist worksteal tests/browser tests/chaos
+test-browser: .venv/.tested
+	$(PY) -m pytest -n 2 --dist worksteal tests/browser
+
+chaos: .venv/.tested
+	$(PY) -m pytest -n 2 --dist worksteal tests/chaos
 
 # Dagster and what it needs of versions lives in an environment of its own.
 test-dagster: .venv-dagster/.installed

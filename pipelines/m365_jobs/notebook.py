@@ -60,20 +60,11 @@ def _(ask, mo, sql):
 
 @app.cell
 def _(ask, mo):
-    import altair as alt
-
-    _rows = ask(
-        "SELECT day, sum(jobs) AS jobs, sum(failed_jobs) AS failures FROM daily_summary GROUP BY day ORDER BY day"
+    _days = ask(
+        "SELECT day, sum(jobs) AS jobs, sum(failed_jobs) AS failed_jobs FROM daily_summary GROUP BY day "
+        "ORDER BY day DESC"
     )
-    _values = [{"day": f"{row['day']}", **{name: int(row[name]) for name in ("jobs", "failures")}} for row in _rows]
-    _chart = alt.Chart(alt.InlineData(values=_values), width=600, height=200).encode(x="day:T")
-    _failures = _chart.mark_line(color="#b3261e").encode(y="failed:Q")
-    mo.vstack(
-        [
-            mo.md("A chart to start from: jobs, and those that failed, by UTC day."),
-            _chart.mark_line().encode(y="jobs:Q") + _failures,
-        ]
-    )
+    mo.vstack([mo.md("Jobs, and those that failed, by UTC day."), mo.ui.table(_days, selection=None)])
     return
 
 

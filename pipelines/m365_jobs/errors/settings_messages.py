@@ -31,7 +31,7 @@ EXTRAS = {"postgres": "postgres", "deltalake": "lake", "pyiceberg": "lake"}
 """Extras of dlt that are extras of this project under another name."""
 
 EXTRA_OF_MODULE = {
-    **dict.fromkeys(("altair", "vl_convert", "starlette", "uvicorn", "anyio", "jinja2", "markupsafe"), "reports"),
+    **dict.fromkeys(("starlette", "uvicorn", "anyio", "jinja2", "markupsafe"), "reports"),
     **dict.fromkeys(("weasyprint", "pypdfium2", "PIL"), "reports"),
     "marimo": "notebook",
     "prompt_toolkit": "prompt",
