@@ -131,11 +131,14 @@ def needs_smaller_chunks(words: str) -> bool:
 
 
 def in_use(error: BaseException) -> bool:
-    """Return whether another process has the DuckDB file open; Windows says it in its own words."""
+    """Return whether another program has the DuckDB file open; Windows says it in its own words.
+
+    Another thread may have it open with other settings: for a moment, while it creates the file.
+    """
     text = str(error).lower()
     if re.search(NO_LOCKS, text):
         return False
-    return "lock on file" in text or "used by another process" in text
+    return any(words in text for words in ("lock on file", "used by another process", "with a different configuration"))
 
 
 def explain_driver_message(words: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from avepoint_m365.api.page import JobsPage
@@ -15,6 +15,7 @@ from avepoint_m365.exceptions import (
     PageTooLargeError,
     RefusedParametersError,
 )
+from avepoint_m365.extract.window import Selection
 
 MIN_PAGE_SIZE = 10
 """Page sizes are not halved below this."""
@@ -36,8 +37,8 @@ class PagingBehavior:
     first_index_is_known: bool = False
     whole_days: bool = False
     """Whether the server refuses times, and is asked for dates alone."""
-    seen_surplus: int = 0
-    """How many more jobs one listing counted than it showed, twice."""
+    surpluses: list[tuple[int, Selection]] = field(default_factory=list)
+    """How many more jobs a listing counted than it showed, time and again."""
     total_surplus: int = 0
     """How many more jobs each listing counts than there are; 0 if totals are right or unknown."""
 

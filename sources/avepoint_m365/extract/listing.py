@@ -61,6 +61,11 @@ class Listing:
         """Return whether the total was seen to count all matches."""
         return self.total_scope == "matches"
 
+    @property
+    def surplus(self) -> int:
+        """Return how many more jobs the total counts than the listing shows."""
+        return max((self.reported_total or 0) - len(self.ids), 0)
+
     def add(self, answers: Iterable[JobsPage]) -> None:
         """Keep the jobs of pages, and what they say of the whole."""
         for answer in answers:
@@ -181,19 +186,21 @@ class ListingReader:
             if ended and self._total_is_too_high(listing, again=bool(reads) and len(listing.ids) == known):
                 listing.complete, listing.total_scope = True, "absent"
                 return
-        if ended:
-            self.paging.seen_surplus = _surplus(listing)
+        if ended and listing.surplus:
+            self.paging.surpluses.append((listing.surplus, listing.selection))
 
     def _total_is_too_high(self, listing: Listing, again: bool) -> bool:
         """Return whether the total counts jobs that do not exist: by as many as those of the other listings do.
 
         It is believed of a total that is one too high if the same jobs came twice, over other page boundaries. If it is
-        more, another listing must have shown the same difference: a hidden job would be missing in one of them alone.
+        more, the listing of another type must have shown the same difference: a hidden job is missing in one alone.
         """
-        surplus = _surplus(listing)
-        if again and surplus and ((surplus == 1 and listing.ids) or surplus == self.paging.seen_surplus):
+        surplus = listing.surplus
+        others = [selection for other, selection in self.paging.surpluses if other == surplus]
+        alike = any(selection.shares_no_job_with(listing.selection) for selection in others)
+        if again and alike:
             self.paging.total_surplus = surplus
-        return 0 < surplus == self.paging.total_surplus
+        return 0 < surplus == self.paging.total_surplus or (again and surplus == 1 and bool(listing.ids))
 
     def _read_on(self, pager: Pager, listing: Listing) -> bool:
         """Read all pages after the first; return whether pages moved meanwhile."""
@@ -255,11 +262,6 @@ class ListingReader:
             pager.take(answer.page, new)
             listing.add([answer])
         return overlaps
-
-
-def _surplus(listing: Listing) -> int:
-    """Return how many more jobs the total counts than the listing shows."""
-    return max((listing.reported_total or 0) - len(listing.ids), 0)
 
 
 def _judge(pager: Pager, listing: Listing, totals: list[int | None], moved: bool) -> None:

@@ -91,6 +91,11 @@ class Selection:
         """Return the same filters over another time range."""
         return replace(self, window=window)
 
+    def shares_no_job_with(self, other: Selection) -> bool:
+        """Return True if the two listings are of different types, so that no job is in both."""
+        pairs = ((self.object_type, other.object_type), (self.job_type, other.job_type))
+        return any(mine is not None and yours is not None and mine != yours for mine, yours in pairs)
+
     def __str__(self) -> str:
         """Return the selection for messages: exchange_online, backup, in EUR."""
         names = [code.name for code in (self.object_type, self.job_type) if code is not None]

@@ -102,5 +102,5 @@ def pages() -> Iterator[Case]:
     for error in (1, -1, 3):
         off = Step(behavior=behaves(total_error=error), exits=(0, 3))
         yield Case(
-            "total", f"{error:+} off", CROWD, steps=(off, replace(off, hours=1, most_requests=14 if error < 3 else 24))
+            "total", f"{error:+} off", CROWD, steps=(off, replace(off, hours=1, most_requests=14 if error < 3 else 36))
         )
