@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.support.truth import on_server  # noqa: E402
-from tests.support.warehouse import Place, administer, database  # noqa: E402
+from tests.support.warehouse import Warehouse, administer, database  # noqa: E402
 
 BEGIN, END = "<!-- measured: {} -->", "<!-- until here -->"
 """Around what a measure says in docs/scaling.md."""
@@ -112,7 +112,7 @@ class Fleet:
     def wrong(self) -> list[str]:
         """Tenants whose rows are not their server's."""
         os.environ |= {"DESTINATION__POSTGRES__CREDENTIALS": self.address, "DLT_DATA_DIR": str(self.folder / "look")}
-        place = Place("postgres")
+        place = Warehouse("postgres")
         return [name for name, one in self.tenants.items() if place.held(name) != on_server(one.world, False)]
 
     def doubled(self) -> int:

@@ -13,7 +13,7 @@ from avepoint_simulator import Simulator, World, make_world
 
 from tests.browser.browser import LAPTOP, Browser, browser
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import NOW, Desk, sit
+from tests.support.cli import NOW, Cli, sit
 
 Look = Callable[..., Browser]
 Show = Callable[..., str]
@@ -38,7 +38,7 @@ def show() -> Iterator[Show]:
 
 
 @contextmanager
-def dashboard(user: Desk, *arguments: str) -> Iterator[str]:
+def dashboard(user: Cli, *arguments: str) -> Iterator[str]:
     """``m365-jobs dashboard`` in a process of its own; its address."""
     process = subprocess.Popen(
         [
@@ -68,7 +68,7 @@ def dashboard(user: Desk, *arguments: str) -> Iterator[str]:
 class Shown:
     """A loaded warehouse and the dashboard of it, in a window."""
 
-    user: Desk
+    user: Cli
     world: World
     address: str
     browser: Browser
@@ -78,7 +78,7 @@ class Shown:
 class Provider:
     """A warehouse of several tenants, each with two locations, and the dashboard of it, in a window."""
 
-    user: Desk
+    user: Cli
     worlds: dict[str, World]
     address: str
     browser: Browser

@@ -17,11 +17,11 @@ from selenium.webdriver.support.ui import Select
 from tests.browser.browser import PHONE, Browser, table
 from tests.browser.conftest import Look, Provider, Show, Shown, dashboard
 from tests.browser.truth import NAMES, ended, errors, night
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.proxy import reverse_proxy
 from tests.support.warehouse import administer, database
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 LAST = "Freshness of this data"
 
 
@@ -36,7 +36,7 @@ def shown_night(browser: Browser) -> dict[str, dict[str, int]]:
     return {row.pop("Service"): {name: int(cell.replace(",", "")) for name, cell in row.items()} for row in rows}
 
 
-def as_of(user: Desk, tenant: str = "%") -> datetime:
+def as_of(user: Cli, tenant: str = "%") -> datetime:
     moment: datetime = user.query(f"SELECT max(window_end) FROM load_audit WHERE tenant LIKE '{tenant}'")[0][0]
     return moment.astimezone(UTC)
 
@@ -56,7 +56,7 @@ def tiles(browser: Browser) -> list[str]:
     return sorted(tile.text for tile in browser.all("li.tile b"))
 
 
-def services(user: Desk, condition: str) -> list[str]:
+def services(user: Cli, condition: str) -> list[str]:
     """The services of the tiles that there should be."""
     return sorted(NAMES[name] for (name,) in user.query(f"SELECT object_type FROM protection_status WHERE {condition}"))
 

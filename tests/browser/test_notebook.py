@@ -7,10 +7,10 @@ from collections.abc import Callable
 from avepoint_simulator import Simulator
 from m365_jobs import notebook
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 
 
-def test_the_notebook_runs_over_a_warehouse(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+def test_the_notebook_runs_over_a_warehouse(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
     user = desk(simulator)
     user.run("load")
 

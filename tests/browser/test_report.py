@@ -29,11 +29,11 @@ from tests.browser.conftest import Look, Shown
 from tests.browser.test_dashboard import as_of, shown_night
 from tests.browser.truth import errors, night
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import NOW, Desk
-from tests.support.warehouse import Place, database
+from tests.support.cli import NOW, Cli
+from tests.support.warehouse import Warehouse, database
 from tests.support.worlds import ignore
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 class Elements(HTMLParser):
@@ -199,7 +199,7 @@ def test_jobs_whose_service_is_unknown_are_shown_as_such(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    place = Place("duckdb")
+    place = Warehouse("duckdb")
     ignore(simulator.world, 0)
     place.load(simulator)
     assert place.rows("SELECT DISTINCT object_type FROM jobs") == [(None,)]
@@ -241,7 +241,7 @@ def test_figures_are_the_same_on_duckdb_and_postgresql(
     with database() as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         found: list[Any] = []
-        for place in (Place("duckdb"), Place("postgres")):
+        for place in (Warehouse("duckdb"), Warehouse("postgres")):
             place.load(simulator)
             found.append((_figures(place.pipeline(), until), _answers(place.pipeline())))
     assert found[0] == found[1]

@@ -23,10 +23,10 @@ from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.load import parallel
 
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 INTERRUPTS = pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
 
@@ -56,7 +56,7 @@ hear_interrupts = None if os.name == "nt" else _hear_interrupts
 """A shell in the background has its children ignore them."""
 
 
-def start(user: Desk, *arguments: str) -> subprocess.Popen[str]:
+def start(user: Cli, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "m365_jobs", *arguments],
         cwd=user.folder, env=user.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -175,7 +175,7 @@ def test_an_interrupt_reaches_a_load_that_waits_for_a_program(
 def test_loads_from_two_machines_into_one_file_end_well(simulator: Simulator, desk: Sit, tmp_path: Path) -> None:
     user, gate = desk(simulator), Gate()
     simulator.fault = gate
-    elsewhere = Desk(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
+    elsewhere = Cli(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
     loads = [start(user, "load"), start(elsewhere, "load", "--since", "2020-01-01")]
     assert gate.reached.wait(60)
     gate.open.set()

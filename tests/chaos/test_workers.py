@@ -16,11 +16,11 @@ import pytest
 from avepoint_simulator import Simulator, make_world
 
 from tests.chaos.test_concurrency import Gate, hear_interrupts, interrupt, line_with
-from tests.support.cli import NOW, Desk
+from tests.support.cli import NOW, Cli
 from tests.support.truth import on_server
-from tests.support.warehouse import Place, administer, database
+from tests.support.warehouse import Warehouse, administer, database
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 OBJECT_TYPES = ("exchange_online", "teams")
 SHORT = "from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.SECONDS = 9; main()"
 """The command with leases that expire soon."""
@@ -58,7 +58,7 @@ class Workers:
     """Machines that know the same tenants and the same warehouse."""
 
     def __init__(self, folder: Path, destination: str, tenants: dict[str, Simulator]) -> None:
-        self.folder, self.tenants, self.place = folder, tenants, Place(destination)
+        self.folder, self.tenants, self.place = folder, tenants, Warehouse(destination)
         self.settings: dict[str, str] = {}
         for name, simulator in tenants.items():
             prefix = f"SOURCES__AVEPOINT_M365__TENANTS__{name.upper()}__"

@@ -10,7 +10,7 @@ from avepoint_m365.settings import JobType, ObjectType
 from avepoint_simulator import Simulator, World
 from avepoint_simulator.tenant import FINISHED, SimulatedJob
 
-from tests.support.warehouse import Place, database
+from tests.support.warehouse import Warehouse, database
 
 _numbers = count()
 
@@ -51,12 +51,12 @@ def serving(*jobs: SimulatedJob) -> Iterator[Simulator]:
 
 
 @contextmanager
-def place(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     """An empty warehouse of this kind: duckdb, postgres or filesystem."""
     if kind == "postgres":
         with database() as address:
             monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-            yield Place(kind)
+            yield Warehouse(kind)
     else:
         monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-        yield Place(kind)
+        yield Warehouse(kind)

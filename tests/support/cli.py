@@ -21,8 +21,8 @@ NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
 
 
 @dataclass
-class Desk:
-    """Where a user sits: runs the command as a process, looks into the warehouse."""
+class Cli:
+    """Run the command as a user does, and look into the warehouse."""
 
     folder: Path
     environment: dict[str, str]
@@ -70,8 +70,8 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-def sit(place: Path, simulator: Simulator) -> Desk:
-    """A desk in a folder, with nothing but the simulator in its environment."""
+def sit(place: Path, simulator: Simulator) -> Cli:
+    """Return a command line in a folder, with nothing but the simulator in its environment."""
     kept = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     home, folder = place / "home", place / "work"
@@ -79,7 +79,7 @@ def sit(place: Path, simulator: Simulator) -> Desk:
     folder.mkdir(exist_ok=True)
     # dlt keeps its state in the home, but for root, whose state is the machine's.
     places = {"HOME": str(home), "USERPROFILE": str(home), "DLT_DATA_DIR": str(home / ".dlt")}
-    one = Desk(folder, environment | places)
+    one = Cli(folder, environment | places)
     one.set(
         base_url=simulator.base_url,
         token_url=simulator.token_url,
@@ -91,7 +91,7 @@ def sit(place: Path, simulator: Simulator) -> Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Callable[[Simulator], Desk]:
+def desk(tmp_path: Path) -> Callable[[Simulator], Cli]:
     return lambda simulator: sit(tmp_path, simulator)
 
 

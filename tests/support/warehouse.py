@@ -22,7 +22,7 @@ SERVER = os.environ.get("M365_TEST_POSTGRES", "postgresql://postgres:any@127.0.0
 
 
 @dataclass
-class Place:
+class Warehouse:
     """A destination by the name that ``--destination`` takes; configured through the environment."""
 
     destination: str

@@ -14,10 +14,10 @@ from avepoint_simulator.tenant import FAILED, FINISHED
 from standardwebhooks import Webhook
 
 from tests.support.backups import job, serving
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.receivers import SECRET, HttpReceiver, http_receiver, mail_server
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 def test_slack_is_told_what_changed_and_each_thing_once(desk: Sit) -> None:
@@ -99,7 +99,7 @@ def test_a_slack_that_never_answers_holds_nobody_up(desk: Sit) -> None:
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def configure(user: Desk, **channels: dict[str, object]) -> None:
+def configure(user: Cli, **channels: dict[str, object]) -> None:
     """Set the channels in the environment."""
     for name, settings in channels.items():
         for key, value in settings.items():
@@ -107,7 +107,7 @@ def configure(user: Desk, **channels: dict[str, object]) -> None:
             user.environment[f"ALERTS__CHANNELS__{name.upper()}__{key.upper()}"] = text
 
 
-def notified(user: Desk, receiver: HttpReceiver, code: int = 4) -> list[dict[str, object]]:
+def notified(user: Cli, receiver: HttpReceiver, code: int = 4) -> list[dict[str, object]]:
     """Return the documents that one run of health sends."""
     before = len(receiver.requests)
     user.run("health", "--notify", code=code)
@@ -263,7 +263,7 @@ def test_an_alert_does_not_close_because_the_data_is_missing(desk: Sit) -> None:
         assert receiver.requests[-1].document["alert"]["kind"] == "stale"
 
 
-def kill_while_sending(user: Desk, receiver: HttpReceiver) -> None:
+def kill_while_sending(user: Cli, receiver: HttpReceiver) -> None:
     """End health by force after the receiver has the message and before it answers."""
     receiver.status = 0
     receiver.asked.clear()

@@ -12,23 +12,23 @@ from avepoint_simulator import Simulator, make_world
 from m365_jobs.warehouse.append import append_rows
 
 from tests.support.cli import NOW
-from tests.support.warehouse import Place, database
+from tests.support.warehouse import Warehouse, database
 
 RUN = "f" * 32
 STARTED = datetime(2026, 3, 1, 2, 3, 4, 567890, UTC)
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     if request.param != "postgres":
-        yield Place(request.param)
+        yield Warehouse(request.param)
         return
     with database() as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        yield Place("postgres")
+        yield Warehouse("postgres")
 
 
 def run_row(tenant: str = "default", run_id: str = RUN) -> dict[str, Any]:
@@ -42,12 +42,12 @@ def audit_row(tenant: str = "default", run_id: str = RUN) -> dict[str, Any]:
     return row | {"started_at": STARTED, "elapsed_seconds": 0.5, "distinct_jobs": 0, "object_type": None}
 
 
-def load_once(place: Place) -> None:
+def load_once(place: Warehouse) -> None:
     with Simulator(make_world(30, seed=1, now=NOW)) as simulator:
         place.load(simulator)
 
 
-def test_appended_rows_are_those_that_a_load_would_write(place: Place) -> None:
+def test_appended_rows_are_those_that_a_load_would_write(place: Warehouse) -> None:
     load_once(place)
     written = append_rows(place.pipeline(), {"load_runs": [run_row()], "load_audit": [audit_row()]})
     assert written
@@ -57,7 +57,7 @@ def test_appended_rows_are_those_that_a_load_would_write(place: Place) -> None:
     assert place.rows(audit) == [(STARTED, True, 0.5, None)]
 
 
-def test_a_load_goes_on_after_rows_were_appended(place: Place) -> None:
+def test_a_load_goes_on_after_rows_were_appended(place: Warehouse) -> None:
     world = make_world(30, seed=1, now=NOW)
     with Simulator(world) as simulator:
         place.load(simulator)
@@ -67,7 +67,7 @@ def test_a_load_goes_on_after_rows_were_appended(place: Place) -> None:
     assert place.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
 
 
-def test_rows_that_are_appended_twice_are_there_once(place: Place) -> None:
+def test_rows_that_are_appended_twice_are_there_once(place: Warehouse) -> None:
     load_once(place)
     before = place.rows("SELECT count(*) FROM load_runs")[0][0]
     for _ in range(2):
@@ -76,7 +76,7 @@ def test_rows_that_are_appended_twice_are_there_once(place: Place) -> None:
     assert place.rows(f"SELECT count(*) FROM load_audit WHERE run_id = '{RUN}'") == [(1,)]
 
 
-def test_many_tenants_are_written_at_once(place: Place) -> None:
+def test_many_tenants_are_written_at_once(place: Warehouse) -> None:
     load_once(place)
     tenants = [f"tenant {number}" for number in range(300)]
     audit = pa.Table.from_pylist([audit_row(name) for name in tenants], schema=LOAD_AUDIT.arrow)
@@ -86,19 +86,19 @@ def test_many_tenants_are_written_at_once(place: Place) -> None:
         assert place.rows(count) == [(300,)]
 
 
-def test_a_text_that_a_database_refuses_is_written_without_it(place: Place) -> None:
+def test_a_text_that_a_database_refuses_is_written_without_it(place: Warehouse) -> None:
     load_once(place)
     assert append_rows(place.pipeline(), {"load_runs": [run_row() | {"detail": "a\x00b"}]})
     assert place.rows(f"SELECT detail FROM load_runs WHERE run_id = '{RUN}'") == [("ab",)]
 
 
-def test_nothing_is_made_where_no_table_is_yet(place: Place, tmp_path: Path) -> None:
+def test_nothing_is_made_where_no_table_is_yet(place: Warehouse, tmp_path: Path) -> None:
     assert not append_rows(place.pipeline(), {"load_runs": [run_row()]})
     assert not list(tmp_path.glob("*.duckdb"))
     assert not list(tmp_path.glob("lake/**/*.json"))
 
 
-def test_nothing_is_written_where_one_table_or_column_is_missing(place: Place) -> None:
+def test_nothing_is_written_where_one_table_or_column_is_missing(place: Warehouse) -> None:
     load_once(place)
     before = place.rows("SELECT count(*) FROM load_runs")
     later = {"reconciliations": [{"run_id": RUN, "tenant": "default", "a_later_column": 1}]}
@@ -108,7 +108,7 @@ def test_nothing_is_written_where_one_table_or_column_is_missing(place: Place) -
 
 
 @pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
-def test_the_load_of_appended_rows_is_on_dlts_record(place: Place) -> None:
+def test_the_load_of_appended_rows_is_on_dlts_record(place: Warehouse) -> None:
     load_once(place)
     append_rows(place.pipeline(), {"load_runs": [run_row()]})
     found = "SELECT count(*) FROM load_runs r JOIN _dlt_loads l ON l.load_id = r._dlt_load_id WHERE l.status = 0"
@@ -117,7 +117,7 @@ def test_the_load_of_appended_rows_is_on_dlts_record(place: Place) -> None:
 
 @pytest.mark.parametrize("place", ["filesystem"], indirect=True)
 def test_loads_with_nothing_new_do_not_fill_a_lake_with_files(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCES__AVEPOINT_M365__LAKE_RETENTION_HOURS", "0")
     load_once(place)

@@ -11,10 +11,10 @@ import pytest
 from avepoint_simulator import Answer, Dialect, Simulator, make_world
 
 from tests.support.backups import job, serving
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.truth import end_of_day
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 def test_the_version_is_the_one_that_runs_are_recorded_with(simulator: Simulator, desk: Sit) -> None:

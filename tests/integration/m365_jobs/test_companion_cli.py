@@ -11,7 +11,7 @@ import pytest
 from avepoint_simulator import SCOPES, Simulator, make_world
 from avepoint_simulator.companions import PATHS, make_companions
 
-from tests.support.cli import NOW, Desk, sit
+from tests.support.cli import NOW, Cli, sit
 
 SETTINGS = "microsoft365backup.settings.read.all"
 ALL = {"licenses", "unusual_activity", "schedule", "retention"}
@@ -25,7 +25,7 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def user(simulator: Simulator, tmp_path: Path) -> Desk:
+def user(simulator: Simulator, tmp_path: Path) -> Cli:
     return sit(tmp_path, simulator)
 
 
@@ -33,12 +33,12 @@ def companion_requests(simulator: Simulator) -> Counter[str]:
     return Counter(asked.path for asked in simulator.asked if asked.path in PATHS)
 
 
-def rows_of(user: Desk, sql: str) -> set[Any]:
+def rows_of(user: Cli, sql: str) -> set[Any]:
     return {row[0] for row in user.query(sql)}
 
 
 def test_include_context_asks_all_companions_and_the_next_load_of_the_day_one_request(
-    simulator: Simulator, user: Desk
+    simulator: Simulator, user: Cli
 ) -> None:
     user.run("load", "--include", "context")
     assert rows_of(user, LOADED) == ALL
@@ -52,7 +52,7 @@ def test_include_context_asks_all_companions_and_the_next_load_of_the_day_one_re
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
-def test_companions_are_chosen_by_name(simulator: Simulator, user: Desk, how: str) -> None:
+def test_companions_are_chosen_by_name(simulator: Simulator, user: Cli, how: str) -> None:
     arguments: tuple[str, ...] = ()
     if how == "option":
         arguments = ("--include", "licenses", "--include", "schedule")
@@ -63,7 +63,7 @@ def test_companions_are_chosen_by_name(simulator: Simulator, user: Desk, how: st
     assert sum(companion_requests(simulator).values()) == 2
 
 
-def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: Simulator, user: Desk) -> None:
+def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: Simulator, user: Cli) -> None:
     simulator.scopes = tuple(one for one in SCOPES if one != SETTINGS)
     user.set(include="auto")
     said = user.run("load").stderr
@@ -83,7 +83,7 @@ def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: 
     assert SETTINGS not in user.run("load").stderr
 
 
-def test_a_companion_that_is_named_and_fails_makes_the_load_incomplete(simulator: Simulator, user: Desk) -> None:
+def test_a_companion_that_is_named_and_fails_makes_the_load_incomplete(simulator: Simulator, user: Cli) -> None:
     simulator.scopes = tuple(one for one in SCOPES if one != SETTINGS)
     assert SETTINGS in user.run("load", "--include", "schedule", code=3).stderr
 
@@ -96,13 +96,13 @@ def test_a_companion_that_is_named_and_fails_makes_the_load_incomplete(simulator
     ],
 )
 def test_what_cannot_be_included_is_wrong_usage(
-    simulator: Simulator, user: Desk, arguments: tuple[str, ...], words: str
+    simulator: Simulator, user: Cli, arguments: tuple[str, ...], words: str
 ) -> None:
     assert words in " ".join(user.run("load", *arguments, code=2).stderr.split())
     assert simulator.asked == []
 
 
-def test_a_warehouse_that_begins_with_a_backfill_has_all_views(simulator: Simulator, user: Desk) -> None:
+def test_a_warehouse_that_begins_with_a_backfill_has_all_views(simulator: Simulator, user: Cli) -> None:
     user.set(include="context")
     user.run("load", "--since", f"{NOW - timedelta(days=5):%Y-%m-%d}")
     assert companion_requests(simulator) == Counter()

@@ -13,7 +13,7 @@ from m365_jobs import schema
 from m365_jobs.load.copy import copy_tenants
 from m365_jobs.tenant_change import remove_tenant, rename_tenant
 
-from tests.support.warehouse import Place, database
+from tests.support.warehouse import Warehouse, database
 
 START = datetime(2026, 3, 10, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -49,7 +49,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield one
 
 
-def contents(place: Place, tables: list[schema.Table]) -> dict[str, list[tuple[Any, ...]]]:
+def contents(place: Warehouse, tables: list[schema.Table]) -> dict[str, list[tuple[Any, ...]]]:
     """Return the rows of the tables in an order that only they decide."""
     return {
         table.name: sorted(place.rows(f"SELECT {', '.join(table.names)} FROM {table.name}"), key=repr)
@@ -57,7 +57,7 @@ def contents(place: Place, tables: list[schema.Table]) -> dict[str, list[tuple[A
     }
 
 
-def load_two_days(place: Place, simulator: Simulator, **more: Any) -> None:
+def load_two_days(place: Warehouse, simulator: Simulator, **more: Any) -> None:
     place.load(simulator, **SETTINGS, **more)
     simulator.world.advance(DAY)
     place.load(simulator, **SETTINGS, **more)
@@ -67,7 +67,7 @@ def load_two_days(place: Place, simulator: Simulator, **more: Any) -> None:
 def test_a_copy_brings_the_companions_and_the_next_load_finds_settings_unchanged(
     simulator: Simulator, address: str, destination: str
 ) -> None:
-    here, there = Place("duckdb"), Place(destination)
+    here, there = Warehouse("duckdb"), Warehouse(destination)
     load_two_days(here, simulator)
     tables = list(schema.COMPANION_TABLES)
     before = contents(here, tables)
@@ -95,7 +95,7 @@ def test_a_copy_brings_the_companions_and_the_next_load_finds_settings_unchanged
 def test_a_tenant_is_renamed_and_removed_in_the_tables_of_companions(
     simulator: Simulator, address: str, destination: str
 ) -> None:
-    place = Place(destination)
+    place = Warehouse(destination)
     load_two_days(place, simulator, tenant="contoso")
     place.load(simulator, **SETTINGS, tenant="fabrikam")
     before = contents(place, OF_TENANTS)

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.project import ROOT
 from tests.support.truth import in_warehouse, on_server
 
@@ -69,7 +69,7 @@ def open_folder() -> Iterator[Path]:
     reason="needs root on Linux, as CI has it",
 )
 def test_loads_run_with_a_read_only_root_and_write_to_the_volume_and_tmp_only(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], open_folder: Path
+    simulator: Simulator, desk: Callable[[Simulator], Cli], open_folder: Path
 ) -> None:
     user = desk(simulator)
     places = {"/data": open_folder / "data", "/tmp": open_folder / "tmp"}

@@ -15,7 +15,7 @@ from m365_jobs.errors.explain import explain
 
 from tests.support.cli import NOW
 from tests.support.truth import on_server
-from tests.support.warehouse import Place, database
+from tests.support.warehouse import Warehouse, database
 
 PROMISE = {
     "jobs": {
@@ -62,25 +62,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
-def place(request: pytest.FixtureRequest, home: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, home: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     with database() if request.param == "postgres" else nullcontext("unused") as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        yield Place(request.param)
+        yield Warehouse(request.param)
 
 
-def columns(place: Place, table: str) -> dict[str, str]:
+def columns(place: Warehouse, table: str) -> dict[str, str]:
     return {row[0]: row[1] for row in place.rows(f"DESCRIBE {table}")}
 
 
 def test_fields_that_the_api_adds_stay_out_of_the_tables(home: None) -> None:
-    place = Place("duckdb")
+    place = Warehouse("duckdb")
     with Simulator(make_world(60, seed=51, now=NOW), dialect=Dialect(extra_fields=True)) as simulator:
         for _ in range(2):
             place.load(simulator)
             assert {table: columns(place, table) for table in PROMISE} == PROMISE
 
 
-def test_fields_that_the_api_adds_are_kept_as_json_where_that_is_asked_for(place: Place) -> None:
+def test_fields_that_the_api_adds_are_kept_as_json_where_that_is_asked_for(place: Warehouse) -> None:
     world = make_world(60, seed=52, now=NOW)
     with Simulator(world, dialect=Dialect(extra_fields=True)) as simulator:
         place.load(simulator)
@@ -95,7 +95,7 @@ def test_fields_that_the_api_adds_are_kept_as_json_where_that_is_asked_for(place
 
 
 def test_a_changed_type_stops_the_load_before_anything_is_written(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world(60, seed=53, now=NOW)
     with Simulator(world) as simulator:
@@ -125,7 +125,7 @@ def test_a_changed_type_stops_the_load_before_anything_is_written(
 def test_a_column_that_nobody_promised_is_left_out_from_the_first_load_on(
     home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows, place = tables.job_rows, Place("duckdb")
+    rows, place = tables.job_rows, Warehouse("duckdb")
 
     def more(*arguments: Any) -> pa.Table:
         table = rows(*arguments)

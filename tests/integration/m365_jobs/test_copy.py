@@ -19,9 +19,9 @@ from m365_jobs.load.copy import copy_tenants
 
 from tests.chaos.test_concurrency import Gate, line_with, start
 from tests.integration.m365_jobs.test_lake import lose_errors
-from tests.support.cli import NOW, Desk, sit
+from tests.support.cli import NOW, Cli, sit
 from tests.support.truth import on_server
-from tests.support.warehouse import Place, administer, database
+from tests.support.warehouse import Warehouse, administer, database
 
 TABLES = {
     "jobs": "*",
@@ -35,12 +35,12 @@ SETTINGS = {"object_types": ["exchange_online", "teams"]}
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     monkeypatch.setattr(copy_rows, "BATCH", 7)
-    return Place("duckdb")
+    return Warehouse("duckdb")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield one
 
 
-def contents(place: Place) -> dict[str, list[tuple[Any, ...]]]:
+def contents(place: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables, in an order that only they decide."""
     found = {name: place.rows(f"SELECT {columns} FROM {name}") for name, columns in TABLES.items()}
     return {name: sorted(rows, key=repr) for name, rows in found.items()}
@@ -62,7 +62,7 @@ def asked_from(simulator: Simulator) -> datetime:
 
 @pytest.mark.parametrize("more", [(), ("--dataset", "kept")])
 def test_the_command_that_it_says_goes_on_there(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], address: str, more: tuple[str, ...]
+    simulator: Simulator, desk: Callable[[Simulator], Cli], address: str, more: tuple[str, ...]
 ) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
@@ -76,9 +76,9 @@ def test_the_command_that_it_says_goes_on_there(
 
 @pytest.mark.parametrize("destination", ["postgres", "filesystem"])
 def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
-    here: Place, address: str, destination: str
+    here: Warehouse, address: str, destination: str
 ) -> None:
-    there, said = Place(destination), []
+    there, said = Warehouse(destination), []
     ours, theirs = make_world(300, seed=41, now=NOW, days=10), make_world(60, seed=42, now=NOW, days=10)
     ours.put(SimulatedJob("odd", 1, 1, None, NOW - timedelta(hours=2), NOW - timedelta(hours=1), total=1, failed=-1))
     midnight = (NOW - timedelta(days=5)).replace(hour=0, minute=0, second=0)
@@ -111,8 +111,8 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
         )
 
 
-def test_a_copy_that_breaks_off_is_run_again(here: Place, address: str) -> None:
-    there, world = Place("postgres"), make_world(300, seed=43, now=NOW, days=10)
+def test_a_copy_that_breaks_off_is_run_again(here: Warehouse, address: str) -> None:
+    there, world = Warehouse("postgres"), make_world(300, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
         copy_tenants("postgres", None, here.said.append)
@@ -137,8 +137,8 @@ def test_a_copy_that_breaks_off_is_run_again(here: Place, address: str) -> None:
         )
 
 
-def test_a_destination_with_loads_of_its_own_keeps_them(here: Place) -> None:
-    there, world = Place("filesystem"), make_world(60, seed=44, now=NOW, days=10)
+def test_a_destination_with_loads_of_its_own_keeps_them(here: Warehouse) -> None:
+    there, world = Warehouse("filesystem"), make_world(60, seed=44, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
         copy_tenants("filesystem", None, here.said.append)
@@ -150,8 +150,8 @@ def test_a_destination_with_loads_of_its_own_keeps_them(here: Place) -> None:
         assert contents(there) == before
 
 
-def test_one_tenant_can_be_copied_by_itself(here: Place) -> None:
-    there = Place("filesystem")
+def test_one_tenant_can_be_copied_by_itself(here: Warehouse) -> None:
+    there = Warehouse("filesystem")
     with Simulator(make_world(40, seed=46, now=NOW)) as simulator:
         here.load(simulator, **SETTINGS)
         here.load(simulator, tenant="contoso", **SETTINGS)
@@ -162,7 +162,7 @@ def test_one_tenant_can_be_copied_by_itself(here: Place) -> None:
         copy_tenants("filesystem", None, here.said.append, ["fabrikam"])
 
 
-def test_a_copy_to_itself_or_of_nothing_is_refused(here: Place) -> None:
+def test_a_copy_to_itself_or_of_nothing_is_refused(here: Warehouse) -> None:
     with pytest.raises(UsageError, match="no DuckDB warehouse to copy"):
         copy_tenants("filesystem", None, here.said.append)
     with Simulator(make_world(20, seed=45, now=NOW)) as simulator:
@@ -172,7 +172,7 @@ def test_a_copy_to_itself_or_of_nothing_is_refused(here: Place) -> None:
 
 
 def test_the_command_says_what_it_copied_and_how_to_go_on(
-    simulator: Simulator, desk: Callable[[Simulator], Desk]
+    simulator: Simulator, desk: Callable[[Simulator], Cli]
 ) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
@@ -186,7 +186,7 @@ def test_the_command_says_what_it_copied_and_how_to_go_on(
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr
 
 
-def test_a_copy_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+def test_a_copy_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
     user, gate = desk(simulator), Gate()
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     user.run("load")
@@ -202,13 +202,13 @@ def test_a_copy_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: C
 
 
 def test_a_copy_waits_for_a_load_into_its_destination_on_another_machine(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], address: str, tmp_path: Path
+    simulator: Simulator, desk: Callable[[Simulator], Cli], address: str, tmp_path: Path
 ) -> None:
     user, gate = desk(simulator), Gate()
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load")
     simulator.fault = gate
-    elsewhere = Desk(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
+    elsewhere = Cli(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
     load = start(elsewhere, "load", "--destination", "postgres")
     assert gate.reached.wait(60)
     copying = start(user, "copy", "--destination", "postgres")
@@ -223,9 +223,9 @@ def test_a_copy_waits_for_a_load_into_its_destination_on_another_machine(
 
 
 def test_a_load_waits_for_a_copy_into_its_warehouse(
-    here: Place, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Warehouse, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there, world = Place("postgres"), make_world(60, seed=47, now=NOW, days=10)
+    there, world = Warehouse("postgres"), make_world(60, seed=47, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
         source, loads = copy_rows.TenantRows.source, []
@@ -246,7 +246,7 @@ def test_a_load_waits_for_a_copy_into_its_warehouse(
         assert there.held() == here.held()
 
 
-def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Place) -> None:
+def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Warehouse) -> None:
     world = make_world(60, seed=48, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
@@ -257,8 +257,8 @@ def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Plac
         assert "A load of tenant default was interrupted; what it left unfinished is not copied" in here.said[-2]
 
 
-def test_a_copy_takes_away_errors_that_one_broken_off_left(here: Place, address: str) -> None:
-    there, world = Place("postgres"), make_world(300, seed=43, now=NOW, days=10)
+def test_a_copy_takes_away_errors_that_one_broken_off_left(here: Warehouse, address: str) -> None:
+    there, world = Warehouse("postgres"), make_world(300, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
         copy_tenants("postgres", None, here.said.append)
@@ -275,9 +275,9 @@ def test_a_copy_takes_away_errors_that_one_broken_off_left(here: Place, address:
 
 @pytest.mark.parametrize("destination", ["postgres", "filesystem"])
 def test_what_a_first_load_has_loaded_can_be_copied_before_it_is_complete_and_after(
-    here: Place, address: str, monkeypatch: pytest.MonkeyPatch, destination: str
+    here: Warehouse, address: str, monkeypatch: pytest.MonkeyPatch, destination: str
 ) -> None:
-    there, world = Place(destination), make_world(300, seed=43, now=NOW, days=10)
+    there, world = Warehouse(destination), make_world(300, seed=43, now=NOW, days=10)
     monkeypatch.setattr(loading, "CHUNK_JOBS", 20)
     real, loads = dlt.Pipeline.load, []
 
@@ -304,10 +304,10 @@ def test_what_a_first_load_has_loaded_can_be_copied_before_it_is_complete_and_af
 
 
 def test_errors_of_one_job_reach_a_lake_together_however_many_rows_go_at_once(
-    here: Place, monkeypatch: pytest.MonkeyPatch
+    here: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copy_rows, "BATCH", 1)
-    there = Place("filesystem")
+    there = Warehouse("filesystem")
     with Simulator(make_world(12, seed=43, now=NOW, days=10, error_share=0.9)) as simulator:
         here.load(simulator, **SETTINGS)
         for _ in range(2):
@@ -315,8 +315,8 @@ def test_errors_of_one_job_reach_a_lake_together_however_many_rows_go_at_once(
             assert contents(there) == contents(here)
 
 
-def test_a_warehouse_without_a_table_that_loads_append_to_is_copied(here: Place, address: str) -> None:
-    there = Place("postgres")
+def test_a_warehouse_without_a_table_that_loads_append_to_is_copied(here: Warehouse, address: str) -> None:
+    there = Warehouse("postgres")
     with Simulator(make_world(60, seed=43, now=NOW, days=10)) as simulator:
         here.load(simulator, **SETTINGS)
     with duckdb.connect("m365_warehouse.duckdb") as connection:
@@ -325,8 +325,8 @@ def test_a_warehouse_without_a_table_that_loads_append_to_is_copied(here: Place,
     assert there.held() == here.held()
 
 
-def test_a_load_that_failed_at_the_destination_does_not_stop_a_copy(here: Place, address: str) -> None:
-    there, world = Place("postgres"), make_world(60, seed=43, now=NOW, days=10)
+def test_a_load_that_failed_at_the_destination_does_not_stop_a_copy(here: Warehouse, address: str) -> None:
+    there, world = Warehouse("postgres"), make_world(60, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
         with pytest.raises(PipelineStepFailed):

@@ -21,7 +21,7 @@ from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs.load import run as loading
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.tenant import HISTORY, START, Tenant
 from tests.support.truth import end_of_day, in_warehouse
 
@@ -47,7 +47,7 @@ def test_a_new_machine_goes_on_where_the_warehouse_is(tenant: Tenant, tmp_path: 
 
 @pytest.mark.parametrize("what", ["--drop-all", "jobs_all_exchange_online"])
 def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], what: str
+    simulator: Simulator, desk: Callable[[Simulator], Cli], what: str
 ) -> None:
     """dlt takes the tables, which all partitions and tenants share, for those of the partition that handed them on:
     with it, it drops the rows of all of them, but no cursor but its."""
@@ -289,7 +289,7 @@ def test_a_range_that_ends_in_the_future_vouches_for_what_is_known_now(tenant: T
     [("2026-02-01", "2026-02-01T00:00:00Z"), ("2026-02-01T06:00:00+02:00", "2026-02-01T04:00:00Z")],
 )
 def test_since_without_a_zone_is_utc(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], since: str, begins: str
+    simulator: Simulator, desk: Callable[[Simulator], Cli], since: str, begins: str
 ) -> None:
     user = desk(simulator)
     user.environment["TZ"] = "America/New_York"
@@ -300,7 +300,7 @@ def test_since_without_a_zone_is_utc(
     assert "UTC without a zone" in " ".join(user.run("load", "--help").stdout.replace("│", " ").split())
 
 
-def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
     user = desk(simulator)
     user.run("load")
     shutil.rmtree(user.environment["DLT_DATA_DIR"])

@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 from avepoint_simulator import Answer, Simulator
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 PREFIX = "SOURCES__AVEPOINT_M365__"
 
 
-def take_variables(user: Desk) -> dict[str, str]:
+def take_variables(user: Cli) -> dict[str, str]:
     """Return the settings of the source, which are no longer in the environment."""
     names = [name for name in user.environment if name.startswith(PREFIX)]
     return {name.removeprefix(PREFIX).lower().replace("__", "."): user.environment.pop(name) for name in names}
 
 
-def write(user: Desk, text: str, encoding: str = "utf-8", file: str = "secrets.toml") -> None:
+def write(user: Cli, text: str, encoding: str = "utf-8", file: str = "secrets.toml") -> None:
     (user.folder / ".dlt").mkdir(exist_ok=True)
     (user.folder / ".dlt" / file).write_text(text, encoding=encoding)
 

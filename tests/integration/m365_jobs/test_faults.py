@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "other bytes": lambda held: b"this is no database" * 1000,
     "half of it": lambda held: held[: len(held) // 2],

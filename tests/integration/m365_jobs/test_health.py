@@ -23,18 +23,18 @@ from m365_jobs.warehouse.tenant_scope import open_scope
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.backups import job, place, serving
-from tests.support.cli import Desk
-from tests.support.warehouse import Place, database
+from tests.support.cli import Cli
+from tests.support.warehouse import Warehouse, database
 from tests.support.worlds import ignore
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 CONFIGURATION = "SOURCES__AVEPOINT_M365__"
 NAMES = {one.value: one.name for one in ObjectType}
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
-def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     with place(request.param, monkeypatch) as warehouse:
@@ -42,10 +42,10 @@ def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    return Place("duckdb")
+    return Warehouse("duckdb")
 
 
 def reasons(health: Evaluation) -> list[tuple[str, str | None]]:
@@ -116,7 +116,7 @@ def short_of_news(simulator: Simulator, service: str, hours: float = 1) -> None:
 
 
 def test_each_status_is_judged_as_defined_on_every_destination(
-    anywhere: Place, monkeypatch: pytest.MonkeyPatch
+    anywhere: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", '["project_online"]')
     monkeypatch.setenv(f"{CONFIGURATION}IGNORED_OBJECT_TYPES", '["power_bi"]')
@@ -150,7 +150,7 @@ def test_each_status_is_judged_as_defined_on_every_destination(
 
 @pytest.mark.parametrize("status", [one.value for one in ProtectionStatus])
 def test_the_exit_code_is_4_where_one_service_is_not_protected(
-    duckdb: Place, monkeypatch: pytest.MonkeyPatch, status: str
+    duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     jobs, statuses = broken()
     services = {service for service, one in statuses.items() if one == status}
@@ -171,7 +171,7 @@ def test_the_exit_code_is_4_where_one_service_is_not_protected(
 
 
 def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
-    anywhere: Place, monkeypatch: pytest.MonkeyPatch
+    anywhere: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = f"{datetime.now(UTC) + timedelta(days=20):%Y-%m-%d}"
     monkeypatch.setenv(f"{CONFIGURATION}CREDENTIALS__EXPIRES_AT", ends)
@@ -216,7 +216,7 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
     assert health.exit_code == 0
 
 
-def test_absurd_counts_of_one_service_do_not_keep_anyone_from_being_judged(anywhere: Place) -> None:
+def test_absurd_counts_of_one_service_do_not_keep_anyone_from_being_judged(anywhere: Warehouse) -> None:
     huge = 2**63 - 1
     jobs = [
         *(job("teams", hours, EXCEPTION, total=huge, failed=huge) for hours in (2, 3)),
@@ -233,7 +233,7 @@ def test_absurd_counts_of_one_service_do_not_keep_anyone_from_being_judged(anywh
     assert reasons(evaluate(anywhere.pipeline())) == [("failing", "teams"), ("failed_objects", "exchange_online")]
 
 
-def test_one_bad_day_or_one_long_job_does_not_hide_the_next(duckdb: Place) -> None:
+def test_one_bad_day_or_one_long_job_does_not_hide_the_next(duckdb: Warehouse) -> None:
     jobs = quiet_month("teams", lasted=2, failed=1)
     jobs[3] = job("teams", 24 * 4 + 12, lasted=40, total=100_000, failed=5_000)
     jobs += [job("teams", 3, EXCEPTION, total=100_000, failed=60), job("teams", None, lasted=5)]
@@ -242,7 +242,7 @@ def test_one_bad_day_or_one_long_job_does_not_hide_the_next(duckdb: Place) -> No
     assert reasons(evaluate(duckdb.pipeline())) == [("slow_job", "teams"), ("failed_objects", "teams")]
 
 
-def test_a_short_history_calls_nothing_unusual(duckdb: Place) -> None:
+def test_a_short_history_calls_nothing_unusual(duckdb: Warehouse) -> None:
     jobs = [job("teams", 24 * day, lasted=1) for day in range(1, 7)]
     jobs += [job("teams", 3, EXCEPTION, total=10_000, failed=60), job("teams", None, lasted=20)]
     with serving(*jobs) as simulator:
@@ -250,7 +250,7 @@ def test_a_short_history_calls_nothing_unusual(duckdb: Place) -> None:
     assert reasons(evaluate(duckdb.pipeline())) == []
 
 
-def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(*protected("teams", "onedrive"), job("power_bi", 40)) as simulator:
         duckdb.load(simulator)
     assert reasons(evaluate(duckdb.pipeline(), max_age_hours=1)) == [("late", "power_bi")]
@@ -272,7 +272,7 @@ def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Place, monkeypatc
         evaluate(duckdb.pipeline(), max_age_hours=-1)
 
 
-def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     health = evaluate(duckdb.pipeline())
     assert [(one.kind, one.tenant, one.text) for one in health.reasons] == [
         ("nothing_to_judge", None, "the warehouse is empty. Run: m365-jobs load")
@@ -294,7 +294,7 @@ def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Place, monkeypa
 
 
 def test_jobs_whose_service_is_not_known_are_shown_and_judge_no_service(
-    anywhere: Place, monkeypatch: pytest.MonkeyPatch
+    anywhere: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(*protected("teams", "onedrive"), job("power_bi", None)) as simulator:
         ignore(simulator.world, 0)
@@ -314,7 +314,7 @@ def test_jobs_whose_service_is_not_known_are_shown_and_judge_no_service(
     assert (unknown["object_type"], unknown["rows_held"], unknown["open_jobs"]) == (None, 3, 1)
 
 
-def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Place) -> None:
+def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Warehouse) -> None:
     with serving(*protected("teams")) as simulator:
         duckdb.load(simulator)
         simulator.fault = lambda asked: Answer(403)
@@ -328,7 +328,7 @@ def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Place) -> None:
     assert reasons(evaluate(duckdb.pipeline())) == []
 
 
-def test_what_is_not_proved_stays_named_whatever_else_is_loaded_until_a_load_proves_it(duckdb: Place) -> None:
+def test_what_is_not_proved_stays_named_whatever_else_is_loaded_until_a_load_proves_it(duckdb: Warehouse) -> None:
     with serving(*protected("public_folder", "teams"), job("public_folder", 400), job("teams", 400)) as simulator:
         until = simulator.world.now - timedelta(days=14)
         page = simulator._page
@@ -349,7 +349,7 @@ def test_what_is_not_proved_stays_named_whatever_else_is_loaded_until_a_load_pro
 
 @pytest.mark.parametrize("tenants", [[], ["default"]], ids=["all", "one"])
 def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_later_load(
-    anywhere: Place, monkeypatch: pytest.MonkeyPatch, tenants: list[str]
+    anywhere: Warehouse, monkeypatch: pytest.MonkeyPatch, tenants: list[str]
 ) -> None:
     """What such a load wrote stands in the warehouse for good, until real time catches up as the newest of all."""
     now, ahead = avepoint_m365._now, timedelta(days=40)
@@ -378,11 +378,11 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
 
 
 def test_a_load_that_failed_because_the_warehouse_was_down_is_named(
-    duckdb: Place, monkeypatch: pytest.MonkeyPatch
+    duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variable = "DESTINATION__POSTGRES__CREDENTIALS"
     with database() as address, serving(*protected("teams")) as simulator:
-        there, nobody = Place("postgres"), address.replace(":5432", ":1")
+        there, nobody = Warehouse("postgres"), address.replace(":5432", ":1")
         for first in (True, False):
             monkeypatch.setenv(variable, nobody)
             with pytest.raises(psycopg2.OperationalError):
@@ -398,7 +398,9 @@ def test_a_load_that_failed_because_the_warehouse_was_down_is_named(
             assert reasons(evaluate(there.pipeline())) == []
 
 
-def test_credentials_that_end_soon_are_named_for_each_tenant(duckdb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_that_end_soon_are_named_for_each_tenant(
+    duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     soon = (datetime.now(UTC) + timedelta(days=10)).date()
     ends = {"fabrikam": soon.isoformat(), "contoso": "2020-01-01", "tailspin": "2999-01-01"}
     for tenant, end in ends.items():
@@ -415,7 +417,7 @@ def test_credentials_that_end_soon_are_named_for_each_tenant(duckdb: Place, monk
     assert (narrowed.reasons, narrowed.exit_code) == ([], 0)
 
 
-def test_the_gravest_reason_of_any_tenant_comes_first(duckdb: Place) -> None:
+def test_the_gravest_reason_of_any_tenant_comes_first(duckdb: Warehouse) -> None:
     with serving(job("teams", 40)) as simulator:
         duckdb.load(simulator, tenant="a")
     with serving(job("onedrive", 9, FAILED), job("onedrive", 4, FAILED), job("teams", 40)) as simulator:
@@ -482,7 +484,9 @@ def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_p
     assert "cannot be written: No such file or directory" in said
 
 
-def test_a_service_of_which_a_large_part_of_the_backups_fails_gives_a_warning_with_the_share(anywhere: Place) -> None:
+def test_a_service_of_which_a_large_part_of_the_backups_fails_gives_a_warning_with_the_share(
+    anywhere: Warehouse,
+) -> None:
     jobs = [job("teams", 24 * day + 3) for day in range(12)]
     jobs += [job("teams", 24 * day + 5, FAILED) for day in range(12)]
     # One of six is too few, and where backups fail one after the other the status itself says so.
@@ -525,7 +529,7 @@ def test_findings_of_the_newest_load_are_named_by_health_status_and_check_until_
 
 
 def test_nothing_is_called_proved_complete_beside_a_tenant_that_failed_or_never_loaded(
-    duckdb: Place, monkeypatch: pytest.MonkeyPatch
+    duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(*protected("teams")) as simulator:
         duckdb.load(simulator, tenant="contoso")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 @pytest.fixture
-def user(simulator: Simulator, desk: Sit) -> Desk:
+def user(simulator: Simulator, desk: Sit) -> Cli:
     """Return a user without any configuration."""
     user = desk(simulator)
     for name in [name for name in user.environment if name.startswith("SOURCES__")]:
@@ -33,7 +33,7 @@ def options(simulator: Simulator) -> list[str]:
     return [part for pair in values.items() for part in pair]
 
 
-def test_init_writes_the_configuration_checks_it_and_a_load_uses_it(user: Desk, simulator: Simulator) -> None:
+def test_init_writes_the_configuration_checks_it_and_a_load_uses_it(user: Cli, simulator: Simulator) -> None:
     said = user.run("init", *options(simulator)).stdout
     assert "ok    token: granted" in said
     assert simulator.client_secret not in said
@@ -43,7 +43,7 @@ def test_init_writes_the_configuration_checks_it_and_a_load_uses_it(user: Desk, 
     assert user.query("SELECT DISTINCT tenant FROM jobs") == [("contoso",)]
 
 
-def test_init_replaces_no_credentials_without_being_asked_to(user: Desk, simulator: Simulator) -> None:
+def test_init_replaces_no_credentials_without_being_asked_to(user: Cli, simulator: Simulator) -> None:
     user.run("init", *options(simulator))
     secrets = user.folder / ".dlt" / "secrets.toml"
     before = secrets.read_text()
@@ -52,7 +52,7 @@ def test_init_replaces_no_credentials_without_being_asked_to(user: Desk, simulat
     user.run("init", *options(simulator), "--force")
 
 
-def test_init_keeps_comments_and_other_keys_of_a_configuration(user: Desk, simulator: Simulator) -> None:
+def test_init_keeps_comments_and_other_keys_of_a_configuration(user: Cli, simulator: Simulator) -> None:
     config = user.folder / ".dlt" / "config.toml"
     config.parent.mkdir()
     config.write_text("# mine\n[sources.avepoint_m365]\nlag_hours = 48  # late jobs\n")
@@ -63,7 +63,7 @@ def test_init_keeps_comments_and_other_keys_of_a_configuration(user: Desk, simul
     assert 'tenant = "contoso"' in text
 
 
-def test_init_writes_a_windows_path_in_single_quotes(user: Desk, simulator: Simulator) -> None:
+def test_init_writes_a_windows_path_in_single_quotes(user: Cli, simulator: Simulator) -> None:
     arguments = [*options(simulator), "--certificate", "C:\\keys\\new.pfx"]
     user.run("init", *arguments, code=2)
     text = (user.folder / ".dlt" / "secrets.toml").read_text()
@@ -79,12 +79,12 @@ def test_init_writes_a_windows_path_in_single_quotes(user: Desk, simulator: Simu
     ],
 )
 def test_a_wrong_value_is_refused_before_anything_is_written(
-    user: Desk, simulator: Simulator, changed: list[str], problem: str
+    user: Cli, simulator: Simulator, changed: list[str], problem: str
 ) -> None:
     given = options(simulator)[:6]
     assert problem in user.run("init", *given, *changed, code=2).stderr
     assert not Path(user.folder, ".dlt", "secrets.toml").exists()
 
 
-def test_without_a_terminal_a_missing_option_is_named(user: Desk) -> None:
+def test_without_a_terminal_a_missing_option_is_named(user: Cli) -> None:
     assert "--client-id is missing" in user.run("init", "--tenant", "contoso", code=2).stderr

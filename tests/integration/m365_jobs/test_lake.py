@@ -19,17 +19,17 @@ from deltalake import DeltaTable
 from m365_jobs.warehouse.contract import prepare
 from m365_jobs.warehouse.destinations import delta_files
 
-from tests.support.cli import NOW, Desk
+from tests.support.cli import NOW, Cli
 from tests.support.truth import on_server
-from tests.support.warehouse import Place
+from tests.support.warehouse import Warehouse
 
 
 @pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    return Place("filesystem")
+    return Warehouse("filesystem")
 
 
 def lose_errors(world: World) -> None:
@@ -47,7 +47,7 @@ WITHOUT_DELTA = "import sys; sys.modules['deltalake'] = None; from m365_jobs.cli
 
 
 def test_what_to_install_for_a_lake_is_said_before_anything_is_asked(
-    simulator: Simulator, desk: Callable[[Simulator], Desk]
+    simulator: Simulator, desk: Callable[[Simulator], Cli]
 ) -> None:
     user = desk(simulator)
     variables = user.environment | {"DESTINATION_TYPE": "filesystem", "DESTINATION__FILESYSTEM__BUCKET_URL": "lake"}
@@ -62,7 +62,7 @@ def test_what_to_install_for_a_lake_is_said_before_anything_is_asked(
 
 @pytest.mark.parametrize("table_format", ["delta", "iceberg"])
 def test_a_lake_holds_what_the_server_holds_load_after_load(
-    lake: Place, monkeypatch: pytest.MonkeyPatch, table_format: str
+    lake: Warehouse, monkeypatch: pytest.MonkeyPatch, table_format: str
 ) -> None:
     monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", table_format)
     world = make_world(900, seed=31, now=NOW, days=10)
@@ -75,7 +75,7 @@ def test_a_lake_holds_what_the_server_holds_load_after_load(
     assert lake.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
 
 
-def test_other_programs_can_filter_texts_after_merges(lake: Place) -> None:
+def test_other_programs_can_filter_texts_after_merges(lake: Warehouse) -> None:
     world = make_world(200, seed=31, now=NOW, days=3)
     with Simulator(world) as simulator:
         for _ in range(2):
@@ -91,7 +91,7 @@ def test_other_programs_can_filter_texts_after_merges(lake: Place) -> None:
         assert duckdb.sql(f"SELECT count(*) FROM rows WHERE {column} = '{wanted}'").fetchall()[0][0] >= 1, rows
 
 
-def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Place) -> None:
+def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Warehouse) -> None:
     world = make_world(60, seed=5, now=NOW, locations=("NAM",))
     select = world.select
 
@@ -106,7 +106,7 @@ def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Place) -> N
             assert lake.held() == on_server(world, True)
 
 
-def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Place, tmp_path: Path) -> None:
+def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Warehouse, tmp_path: Path) -> None:
     ours, theirs = make_world(40, seed=1, now=NOW), make_world(40, seed=1, now=NOW)
     for job in theirs.visible():
         theirs.change(job.id, errors=())
@@ -123,7 +123,7 @@ def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Place, tm
     assert sorted(one["tenant"] for one in table.partitions()) == ["con/toso", "default"]
 
 
-def test_small_files_are_put_together_once_there_are_many(lake: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_files_are_put_together_once_there_are_many(lake: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delta_files, "FILES_PER_TENANT", 3)
     world = make_world(40, seed=2, now=NOW)
     table = Path("lake") / "m365_jobs" / "load_audit"
@@ -138,7 +138,7 @@ def test_small_files_are_put_together_once_there_are_many(lake: Place, monkeypat
 
 
 def test_status_and_check_of_a_lake_from_the_command_line(
-    simulator: Simulator, desk: Callable[[Simulator], Desk]
+    simulator: Simulator, desk: Callable[[Simulator], Cli]
 ) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
@@ -155,7 +155,7 @@ def test_status_and_check_of_a_lake_from_the_command_line(
 
 @pytest.mark.parametrize("table_format", ["delta", "iceberg"])
 def test_a_table_without_tenants_is_written_and_tidied_like_the_others(
-    lake: Place, monkeypatch: pytest.MonkeyPatch, table_format: str
+    lake: Warehouse, monkeypatch: pytest.MonkeyPatch, table_format: str
 ) -> None:
     monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", table_format)
     with Simulator(make_world(30, seed=35, now=NOW, days=5)) as simulator:

@@ -17,7 +17,7 @@ from m365_jobs.locks import lake
 from m365_jobs.locks.base import TenantLockedError
 from m365_jobs.locks.lake import LakeLease
 
-from tests.support.warehouse import Place
+from tests.support.warehouse import Warehouse
 
 AT_ONCE = timedelta(0)
 """Raise where the lease is not to be had."""
@@ -28,7 +28,7 @@ def lease_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    pipeline = Place("filesystem").pipeline()
+    pipeline = Warehouse("filesystem").pipeline()
     return lambda run_id: LakeLease(pipeline, "default", run_id, print)
 
 

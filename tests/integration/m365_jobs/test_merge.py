@@ -11,14 +11,14 @@ from m365_jobs.load import run as loading
 
 from tests.support.cli import NOW
 from tests.support.truth import on_server
-from tests.support.warehouse import Place
+from tests.support.warehouse import Warehouse
 
 
 @pytest.fixture
-def duckdb_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def duckdb_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    return Place("duckdb")
+    return Warehouse("duckdb")
 
 
 def newest(world: World, jobs: int) -> list[SimulatedJob]:
@@ -37,7 +37,7 @@ def world_with_errors(jobs: int, errors_each: int) -> World:
 
 @pytest.mark.parametrize(("jobs", "errors_each"), [(1, 10_000), (20, 1_000)])
 def test_jobs_with_very_many_errors_are_loaded_again_and_again(
-    duckdb_place: Place, jobs: int, errors_each: int
+    duckdb_place: Warehouse, jobs: int, errors_each: int
 ) -> None:
     world = world_with_errors(jobs, errors_each)
     with Simulator(world) as simulator:
@@ -49,7 +49,7 @@ def test_jobs_with_very_many_errors_are_loaded_again_and_again(
 
 
 def test_a_package_that_is_too_large_for_the_destination_is_read_again_in_smaller_chunks(
-    duckdb_place: Place, monkeypatch: pytest.MonkeyPatch
+    duckdb_place: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world(60, seed=7, now=NOW, days=20)
     for job in list(world.visible()):

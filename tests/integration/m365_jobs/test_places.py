@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from avepoint_simulator import Simulator, make_world
 
-from tests.support.cli import NOW, Desk
+from tests.support.cli import NOW, Cli
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 def configure(folder: Path, text: str) -> None:

@@ -17,12 +17,12 @@ from m365_jobs.warehouse.query import QueryError, answer
 from m365_jobs.warehouse.reader import open_reader
 
 from tests.integration.m365_jobs.test_lake import lose_errors
-from tests.support.cli import NOW, Desk
+from tests.support.cli import NOW, Cli
 from tests.support.truth import on_server
-from tests.support.warehouse import SERVER, Place, administer, database, require_postgres
+from tests.support.warehouse import SERVER, Warehouse, administer, database, require_postgres
 
 TO = ("--destination", "postgres")
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 @pytest.fixture
@@ -32,14 +32,14 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres(address: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Place:
+def postgres(address: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.chdir(str(tmp_path))
     monkeypatch.setenv("DLT_DATA_DIR", f"{tmp_path}/dlt")
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-    return Place("postgres")
+    return Warehouse("postgres")
 
 
-def test_postgres_holds_what_the_server_holds_load_after_load(postgres: Place) -> None:
+def test_postgres_holds_what_the_server_holds_load_after_load(postgres: Warehouse) -> None:
     world = make_world(900, seed=31, now=NOW, days=10)
     with Simulator(world) as simulator:
         for _ in range(3):
@@ -49,7 +49,7 @@ def test_postgres_holds_what_the_server_holds_load_after_load(postgres: Place) -
             world.advance(timedelta(hours=3))
 
 
-def test_what_a_load_brought_is_in_the_database_once(postgres: Place) -> None:
+def test_what_a_load_brought_is_in_the_database_once(postgres: Warehouse) -> None:
     with Simulator(make_world(50, seed=1, now=NOW)) as simulator:
         postgres.load(simulator)
     assert [postgres.rows(f"SELECT count(*) AS rows FROM m365_jobs{part}.jobs") for part in ("", "_staging")] == [
@@ -58,7 +58,7 @@ def test_what_a_load_brought_is_in_the_database_once(postgres: Place) -> None:
     ]
 
 
-def test_bi_tools_find_primary_keys_and_indexes(postgres: Place, address: str) -> None:
+def test_bi_tools_find_primary_keys_and_indexes(postgres: Warehouse, address: str) -> None:
     with Simulator(make_world(50, seed=1, now=NOW)) as simulator:
         postgres.load(simulator)
         postgres.load(simulator)
@@ -83,7 +83,7 @@ def test_bi_tools_find_primary_keys_and_indexes(postgres: Place, address: str) -
 
 
 def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load(
-    postgres: Place, address: str, monkeypatch: pytest.MonkeyPatch
+    postgres: Warehouse, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Simulator(make_world(30, seed=43, now=NOW, days=10)) as simulator:
         postgres.load(simulator)
@@ -100,7 +100,7 @@ def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load(
 
 
 def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load_over_a_key(
-    postgres: Place, address: str
+    postgres: Warehouse, address: str
 ) -> None:
     with Simulator(make_world(300, seed=43, now=NOW, days=10)) as simulator:
         postgres.load(simulator)
@@ -135,7 +135,7 @@ def hangs(load: Callable[[], object], address: str) -> bool:
 
 
 def test_a_merge_that_breaks_in_the_middle_leaves_its_table_as_it_was_and_is_finished_later(
-    postgres: Place, address: str
+    postgres: Warehouse, address: str
 ) -> None:
     world = make_world(400, seed=32, now=NOW, days=5)
     with Simulator(world) as simulator:
@@ -289,7 +289,7 @@ def test_tests_of_postgres_fail_where_a_server_is_promised_and_are_skipped_elsew
         require_postgres()
 
 
-def test_a_tenant_without_jobs_or_without_news_is_loaded_too(postgres: Place) -> None:
+def test_a_tenant_without_jobs_or_without_news_is_loaded_too(postgres: Warehouse) -> None:
     world = World(NOW)
     with Simulator(world) as simulator:
         postgres.load(simulator)
@@ -304,7 +304,7 @@ def test_a_tenant_without_jobs_or_without_news_is_loaded_too(postgres: Place) ->
         assert postgres.held() == on_server(world, False)
 
 
-def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Place, address: str) -> None:
+def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Warehouse, address: str) -> None:
     with Simulator(make_world(20, seed=1, now=NOW)) as simulator:
         postgres.load(simulator)
     name = address.rpartition("/")[2]
@@ -334,7 +334,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused_before_anything_is_wr
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         with Simulator(make_world(10, seed=1, now=NOW)) as simulator:
             with pytest.raises(WarehouseError, match=r"encoding LATIN1.*ENCODING 'UTF8'"):
-                Place("postgres").load(simulator)
+                Warehouse("postgres").load(simulator)
             assert simulator.asked == []
         made = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'm365%'"
         assert administer(made, address=address) == []

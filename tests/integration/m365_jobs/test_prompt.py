@@ -19,8 +19,8 @@ from m365_jobs.warehouse.reader import open_reader
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from tests.support.cli import Desk
-from tests.support.warehouse import Place, administer, database
+from tests.support.cli import Cli
+from tests.support.warehouse import Warehouse, administer, database
 
 PATIENCE = 60
 """Seconds until a terminal that does not show what it should has failed."""
@@ -34,7 +34,7 @@ CTRL_C, CTRL_D, UP, TAB = "\x03", "\x04", "\x1b[A", "\t"
 class Terminal:
     """A process that believes to be at a terminal."""
 
-    def __init__(self, user: Desk, *arguments: str) -> None:
+    def __init__(self, user: Cli, *arguments: str) -> None:
         pty = pytest.importorskip("pty", reason="only POSIX has terminals that a test can hold")
         self._here, there = pty.openpty()
         self.process = subprocess.Popen(
@@ -87,7 +87,7 @@ Open = Callable[..., Terminal]
 def terminal() -> Iterator[Open]:
     opened: list[Terminal] = []
 
-    def open_one(user: Desk, *arguments: str) -> Terminal:
+    def open_one(user: Cli, *arguments: str) -> Terminal:
         opened.append(Terminal(user, *arguments))
         return opened[-1]
 
@@ -96,13 +96,13 @@ def terminal() -> Iterator[Open]:
         one.close()
 
 
-def count(user: Desk) -> int:
+def count(user: Cli) -> int:
     found: int = user.query("SELECT count(*) FROM jobs")[0][0]
     return found
 
 
 def test_statements_run_one_after_the_other(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open
+    simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open
 ) -> None:
     user = desk(simulator)
     prompt = terminal(user)
@@ -123,7 +123,7 @@ def test_statements_run_one_after_the_other(
 
 
 def test_earlier_statements_come_back_in_the_next_run(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open
+    simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open
 ) -> None:
     user = desk(simulator)
     first = terminal(user)
@@ -135,7 +135,7 @@ def test_earlier_statements_come_back_in_the_next_run(
     second.until("answer\r\n42\r\n")
 
 
-def test_the_tab_key_completes(simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open) -> None:
+def test_the_tab_key_completes(simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open) -> None:
     user = desk(simulator)
     user.run("load")
     prompt = terminal(user)
@@ -148,7 +148,7 @@ def test_the_tab_key_completes(simulator: Simulator, desk: Callable[[Simulator],
     prompt.until(f"one\r\n---\r\n{expected:>3}\r\n")
 
 
-def test_on_postgresql_it_is_the_same(simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open) -> None:
+def test_on_postgresql_it_is_the_same(simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open) -> None:
     user = desk(simulator)
     with database() as address:
         user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
@@ -175,7 +175,7 @@ def test_the_names_are_those_of_the_warehouse(
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     with database() as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        place = Place(destination)
+        place = Warehouse(destination)
         with open_reader(place.pipeline()) as reader:
             assert held(reader) == documented("m365_jobs")
         place.load(simulator)
@@ -245,7 +245,7 @@ def test_views_are_told_from_tables() -> None:
 
 
 def test_a_warehouse_that_is_down_is_one_paragraph_and_the_prompt_goes_on(
-    simulator: Simulator, desk: Callable[[Simulator], Desk], terminal: Open
+    simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open
 ) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"

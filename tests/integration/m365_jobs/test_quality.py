@@ -18,30 +18,30 @@ from m365_jobs.load import data_checks
 from m365_jobs.warehouse.reader import Reader
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-from tests.support.cli import NOW, Desk
-from tests.support.warehouse import Place, administer, database
+from tests.support.cli import NOW, Cli
+from tests.support.warehouse import Warehouse, administer, database
 
 START = NOW - timedelta(hours=3)
 SOUND = SimulatedJob("sound", 1, 1, None, START, START + timedelta(hours=1), total=5, failed=1)
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     with database() if request.param == "postgres" else nullcontext("unused") as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        yield Place(request.param)
+        yield Warehouse(request.param)
 
 
-def findings(place: Place) -> list[tuple[str, int, str]]:
+def findings(place: Warehouse) -> list[tuple[str, int, str]]:
     rows = place.rows("SELECT rule, jobs, example, tenant, run_id FROM load_check_failures ORDER BY rule")
     assert {row[3:] for row in rows} <= {("default", run) for (run,) in place.rows("SELECT run_id FROM load_runs")}
     return [row[:3] for row in rows]
 
 
-def test_what_looks_wrong_is_told_and_kept_and_loaded_as_it_is(place: Place) -> None:
+def test_what_looks_wrong_is_told_and_kept_and_loaded_as_it_is(place: Warehouse) -> None:
     world = World(NOW)
     world.put(
         SOUND,
@@ -61,14 +61,14 @@ def test_what_looks_wrong_is_told_and_kept_and_loaded_as_it_is(place: Place) -> 
         assert place.held().keys() == {"sound", "negative", "backwards", "occurrences"}
 
 
-def test_a_sound_load_finds_nothing_and_has_a_table_to_say_so(place: Place) -> None:
+def test_a_sound_load_finds_nothing_and_has_a_table_to_say_so(place: Warehouse) -> None:
     with Simulator(make_world(300, seed=61, now=NOW)) as simulator:
         assert place.load(simulator).findings == []
         assert place.load(simulator).findings == []
     assert findings(place) == []
 
 
-def test_only_what_a_load_brought_is_looked_at(place: Place) -> None:
+def test_only_what_a_load_brought_is_looked_at(place: Warehouse) -> None:
     world = World(NOW)
     # A job that stays: without any that it knows, a load would take the API for another tenant's.
     world.put(replace(SOUND, id="stays"), replace(SOUND, id="negative", failed=-3))
@@ -82,7 +82,7 @@ def test_only_what_a_load_brought_is_looked_at(place: Place) -> None:
 
 
 def test_what_an_interrupted_load_had_read_is_looked_at_when_it_is_finished(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(NOW)
     world.put(SOUND, replace(SOUND, id="negative", failed=-3))
@@ -102,7 +102,7 @@ def test_what_an_interrupted_load_had_read_is_looked_at_when_it_is_finished(
 
 
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
-def test_details_and_errors_whose_job_is_not_there_are_told(place: Place) -> None:
+def test_details_and_errors_whose_job_is_not_there_are_told(place: Warehouse) -> None:
     world = World(NOW)
     with Simulator(world) as simulator:
         place.load(simulator)
@@ -136,7 +136,7 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    place, world = Place("duckdb"), World(NOW)
+    place, world = Warehouse("duckdb"), World(NOW)
     world.put(replace(SOUND, id="one", errors=(JobError("Denied.", True, "", 1),)), SOUND)
     with Simulator(world) as simulator:
         place.load(simulator)
@@ -147,7 +147,7 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else(
     assert [(one.rule, one.jobs, one.example) for one in found] == [(rule, 1, "one")]
 
 
-def test_the_command_says_what_it_found(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+def test_the_command_says_what_it_found(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
     simulator.world.put(replace(SOUND, id="negative", failed=-3))
     said = desk(simulator).run("load").stderr
     assert re.search(r"1 job has a negative number of objects \(non_negative_counts\), for instance negative\. ", said)

@@ -16,31 +16,31 @@ from m365_jobs.warehouse.query import BATCH, QueryResult, answer, checked
 from m365_jobs.warehouse.reader import Reader, open_reader
 from typer.testing import CliRunner
 
-from tests.support.cli import Desk
-from tests.support.warehouse import Place, administer, database
+from tests.support.cli import Cli
+from tests.support.warehouse import Warehouse, administer, database
 
 EVERYTHING = "SELECT * FROM jobs ORDER BY tenant, id"
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     if request.param == "postgres":
         with database() as address:
             monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-            yield Place("postgres")
+            yield Warehouse("postgres")
     else:
-        yield Place(request.param)
+        yield Warehouse(request.param)
 
 
-def ask(place: Place, sql: str) -> list[tuple[Any, ...]]:
+def ask(place: Warehouse, sql: str) -> list[tuple[Any, ...]]:
     with open_reader(place.pipeline()) as reader, answer(reader, sql) as found:
         return [row for rows in found.batches for row in rows]
 
 
-def run(place: Place, *arguments: str, stdin: str | None = None) -> Any:
+def run(place: Warehouse, *arguments: str, stdin: str | None = None) -> Any:
     return CliRunner().invoke(app, ["query", *arguments, "--destination", place.destination], input=stdin)
 
 
@@ -108,7 +108,7 @@ WRITES = (
 )
 
 
-def test_a_query_reads_and_nothing_else(place: Place, simulator: Simulator, tmp_path: Path) -> None:
+def test_a_query_reads_and_nothing_else(place: Warehouse, simulator: Simulator, tmp_path: Path) -> None:
     place.load(simulator)
     if place.destination == "postgres":
         erase = "CREATE FUNCTION public.erase() RETURNS bigint LANGUAGE sql AS $$SELECT lo_create(4711)::bigint$$"
@@ -127,7 +127,7 @@ def test_a_query_reads_and_nothing_else(place: Place, simulator: Simulator, tmp_
         assert administer("SELECT count(*) FROM pg_largeobject_metadata", address=address) == [(0,)]
 
 
-def test_rows_come_as_they_are_made(place: Place) -> None:
+def test_rows_come_as_they_are_made(place: Warehouse) -> None:
     endless = {"postgres": "SELECT generate_series(1, 100000000000)"}
     sql = endless.get(place.destination, "SELECT * FROM range(1, 100000000000)")
     with open_reader(place.pipeline()) as reader, answer(reader, sql) as found:
@@ -136,7 +136,7 @@ def test_rows_come_as_they_are_made(place: Place) -> None:
     assert BATCH <= len(seen) <= 2 * BATCH
 
 
-def test_csv_and_json_hold_what_the_warehouse_holds(place: Place, simulator: Simulator) -> None:
+def test_csv_and_json_hold_what_the_warehouse_holds(place: Warehouse, simulator: Simulator) -> None:
     place.load(simulator)
     rows = ask(place, EVERYTHING)
     names = next(csv.reader(io.StringIO(run(place, EVERYTHING, "--format", "csv").stdout)))
@@ -157,7 +157,7 @@ def test_csv_and_json_hold_what_the_warehouse_holds(place: Place, simulator: Sim
 
 
 @pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
-def test_what_is_wrong_with_a_query_is_told_in_one_line(place: Place, simulator: Simulator) -> None:
+def test_what_is_wrong_with_a_query_is_told_in_one_line(place: Warehouse, simulator: Simulator) -> None:
     before = run(place, "SELECT * FROM jobs")
     assert (before.exit_code, "The first load makes jobs, " in before.stderr) == (1, True)
     place.load(simulator)
@@ -171,7 +171,7 @@ def test_what_is_wrong_with_a_query_is_told_in_one_line(place: Place, simulator:
         assert one.stdout == ""
 
 
-def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, desk: Callable[[Simulator], Desk]) -> None:
+def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
     user = desk(simulator)
     user.run("load")
     shown = user.run("query", "SELECT object_type, count(*) AS jobs FROM jobs GROUP BY 1 ORDER BY 1").stdout
@@ -189,7 +189,7 @@ def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, des
 
 
 def test_a_file_is_read_as_windows_writes_it_and_refused_where_its_signs_mean_nothing(
-    simulator: Simulator, desk: Callable[[Simulator], Desk]
+    simulator: Simulator, desk: Callable[[Simulator], Cli]
 ) -> None:
     user = desk(simulator)
     user.run("load")

@@ -10,11 +10,11 @@ from m365_jobs.health.checks import run_checks
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
-from tests.support.cli import NOW, Desk
+from tests.support.cli import NOW, Cli
 from tests.support.tenant import Tenant
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 PERIODS = "SELECT kind, api_total, warehouse_jobs, proof, detail FROM reconciliations ORDER BY checked_at"
 

@@ -11,9 +11,9 @@ import pytest
 from avepoint_simulator import Simulator, make_world
 
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import NOW, Desk
+from tests.support.cli import NOW, Cli
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 def text_of(page: str) -> str:
@@ -22,7 +22,7 @@ def text_of(page: str) -> str:
 
 
 @pytest.fixture
-def provider(simulator: Simulator, desk: Sit) -> Desk:
+def provider(simulator: Simulator, desk: Sit) -> Cli:
     user = desk(simulator)
     with Simulator(make_world(60, seed=9, now=NOW)) as other:
         configure(user, section("contoso", simulator) + section("fabrikam", other))
@@ -30,7 +30,7 @@ def provider(simulator: Simulator, desk: Sit) -> Desk:
     return user
 
 
-def test_each_customer_gets_a_file_that_names_no_other(provider: Desk) -> None:
+def test_each_customer_gets_a_file_that_names_no_other(provider: Cli) -> None:
     written = provider.run("report", "--each-tenant", "out", "--format", "html").stdout.split()
     assert [name.replace("\\", "/") for name in written] == ["out/contoso.html", "out/fabrikam.html"]
     for own, other in (("contoso", "fabrikam"), ("fabrikam", "contoso")):
@@ -42,7 +42,7 @@ def test_each_customer_gets_a_file_that_names_no_other(provider: Desk) -> None:
             assert word not in text
 
 
-def test_the_service_report_counts_the_backups_of_a_month(provider: Desk) -> None:
+def test_the_service_report_counts_the_backups_of_a_month(provider: Cli) -> None:
     month = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m")
     provider.run("report", "month.html", "--month", month, "--tenant", "contoso")
     text = text_of((provider.folder / "month.html").read_text(encoding="utf-8"))
@@ -68,7 +68,7 @@ def test_what_cannot_be_written_is_wrong_usage(simulator: Simulator, desk: Sit, 
     desk(simulator).run("report", *arguments, code=2)
 
 
-def test_billing_has_the_peaks_of_each_tenant_and_month(provider: Desk) -> None:
+def test_billing_has_the_peaks_of_each_tenant_and_month(provider: Cli) -> None:
     with duckdb.connect(str(provider.folder / "m365_warehouse.duckdb")) as connection:
         connection.execute(
             """CREATE OR REPLACE TABLE m365_jobs.license_consumption AS SELECT * FROM (VALUES
@@ -86,7 +86,7 @@ def test_billing_has_the_peaks_of_each_tenant_and_month(provider: Desk) -> None:
     assert "contoso" not in (provider.folder / "february.csv").read_text(encoding="utf-8")
 
 
-def test_the_audit_report_is_a_page_a_pdf_and_a_table_of_one_period(provider: Desk) -> None:
+def test_the_audit_report_is_a_page_a_pdf_and_a_table_of_one_period(provider: Cli) -> None:
     (until,) = provider.query("SELECT date_trunc('day', min(window_end)) FROM load_audit")[0]
     period = ("--audit", "--since", f"{until - timedelta(days=9):%Y-%m-%d}", "--until", f"{until:%Y-%m-%d}")
     for name in ("audit.html", "audit.pdf", "audit.csv"):

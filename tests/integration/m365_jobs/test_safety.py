@@ -6,9 +6,9 @@ from pathlib import Path
 
 from avepoint_simulator import Answer, Asked, Simulator
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 WATCH = """
 import socket, pathlib
@@ -30,7 +30,7 @@ socket.getaddrinfo = resolve
 """
 
 
-def watch(user: Desk) -> Path:
+def watch(user: Cli) -> Path:
     """From now on the user's processes note each address beyond this machine that they try to reach."""
     log, hook = user.folder / "reached.txt", user.folder / "hook"
     hook.mkdir()

@@ -15,17 +15,17 @@ import yaml
 from avepoint_simulator import Answer, Simulator
 
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 BARE = {"PATH": "/usr/bin:/bin"}
 """What a scheduler gives a command, more or less."""
 
 
 @pytest.fixture
-def user(simulator: Simulator, desk: Sit, tmp_path: Path) -> Desk:
+def user(simulator: Simulator, desk: Sit, tmp_path: Path) -> Cli:
     """Someone whose folder has a name that quoting is for."""
     user = desk(simulator)
     user.folder = tmp_path / "50% of $HOME's [work]"
@@ -33,13 +33,13 @@ def user(simulator: Simulator, desk: Sit, tmp_path: Path) -> Desk:
     return user
 
 
-def printed(user: Desk, scheduler: str, *more: str) -> str:
+def printed(user: Cli, scheduler: str, *more: str) -> str:
     text = user.run("schedule", scheduler, *more).stdout
     assert user.environment.get("SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_SECRET", "client_secret = ") not in text
     return text
 
 
-def keep_variables(user: Desk, text: str) -> None:
+def keep_variables(user: Cli, text: str) -> None:
     """Does what the text asks for: writes the variables that it names into the file that it names."""
     names = re.findall(r"^#   (\w+)$", text, re.MULTILINE)
     lines = [f"{name}={shlex.quote(user.environment[name])}" for name in names]
@@ -83,7 +83,7 @@ def as_systemd_runs(service: configparser.ConfigParser) -> subprocess.CompletedP
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_systemd_service_loads_what_a_load_by_hand_would(user: Desk, simulator: Simulator, tmp_path: Path) -> None:
+def test_the_systemd_service_loads_what_a_load_by_hand_would(user: Cli, simulator: Simulator, tmp_path: Path) -> None:
     text = printed(user, "systemd", "--dataset", "m365_jobs")
     keep_variables(user, text)
     service = unit(units(text, tmp_path)["service"])
@@ -95,7 +95,7 @@ def test_the_systemd_service_loads_what_a_load_by_hand_would(user: Desk, simulat
 
 
 def test_systemd_takes_a_load_that_is_not_proved_complete_for_a_success(
-    user: Desk, simulator: Simulator, tmp_path: Path
+    user: Cli, simulator: Simulator, tmp_path: Path
 ) -> None:
     text = printed(user, "systemd")
     keep_variables(user, text)
@@ -122,7 +122,7 @@ def test_systemd_takes_a_load_that_is_not_proved_complete_for_a_success(
     ],
 )
 def test_systemd_finds_nothing_wrong_and_reads_the_times_as_meant(
-    user: Desk, tmp_path: Path, every: str, next_at: str
+    user: Cli, tmp_path: Path, every: str, next_at: str
 ) -> None:
     text = printed(user, "systemd", "--every", every)
     keep_variables(user, text)
@@ -149,7 +149,7 @@ def crontab_line(text: str, command: str = "load") -> tuple[list[str], str]:
     return fields, re.split(r"(?<!\\)%", command)[0].replace("\\%", "%")
 
 
-def test_cron_mails_nothing_of_loads_that_went_well_and_says_what_went_wrong(user: Desk, simulator: Simulator) -> None:
+def test_cron_mails_nothing_of_loads_that_went_well_and_says_what_went_wrong(user: Cli, simulator: Simulator) -> None:
     text = printed(user, "cron", "--every", "15m")
     keep_variables(user, text)
     fields, command = crontab_line(text)
@@ -181,7 +181,7 @@ def test_cron_mails_nothing_of_loads_that_went_well_and_says_what_went_wrong(use
         ("daily 02:30", "30 2 * * *", "0 3 * * *"),
     ],
 )
-def test_the_crontab_has_the_times_as_meant_in_utc(user: Desk, every: str, load: str, health: str) -> None:
+def test_the_crontab_has_the_times_as_meant_in_utc(user: Cli, every: str, load: str, health: str) -> None:
     text = printed(user, "cron", "--every", every)
     assert crontab_line(text)[0] == load.split()
     assert crontab_line(text, "health")[0] == health.split()
@@ -190,14 +190,14 @@ def test_the_crontab_has_the_times_as_meant_in_utc(user: Desk, every: str, load:
 
 
 @pytest.mark.parametrize(("every", "hours"), [("1h", None), ("6h", "8"), ("daily 02:30", "26")])
-def test_the_age_that_health_allows_fits_the_interval(user: Desk, every: str, hours: str | None) -> None:
+def test_the_age_that_health_allows_fits_the_interval(user: Cli, every: str, hours: str | None) -> None:
     text = printed(user, "cron", "--every", every)
     command = crontab_line(text, "health")[1]
     assert (f"--max-age-hours {hours} " in command) if hours else "--max-age-hours" not in command
     assert (f"set max_data_age_hours = {hours} in" in text) is (hours is not None)
 
 
-def test_the_scheduled_health_sends_alerts_and_the_report_is_mailed_where_channels_are_configured(user: Desk) -> None:
+def test_the_scheduled_health_sends_alerts_and_the_report_is_mailed_where_channels_are_configured(user: Cli) -> None:
     text = printed(user, "cron")
     assert "No alert channel is configured" in text
     assert "--notify" not in text
@@ -213,7 +213,7 @@ def test_the_scheduled_health_sends_alerts_and_the_report_is_mailed_where_channe
     assert "report m365-report.pdf --mail" in crontab_line(printed(user, "cron"), "report")[1]
 
 
-def test_a_module_in_the_working_folder_is_not_run(user: Desk) -> None:
+def test_a_module_in_the_working_folder_is_not_run(user: Cli) -> None:
     (user.folder / "dlt.py").write_text("raise SystemExit('a file of the working folder was imported')")
     text = printed(user, "cron")
     keep_variables(user, text)
@@ -222,7 +222,7 @@ def test_a_module_in_the_working_folder_is_not_run(user: Desk) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Desk) -> None:
+def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Cli) -> None:
     (user.folder / ".dlt").mkdir()
     (user.folder / ".dlt" / "secrets.toml").write_text("")
     text = printed(user, "kubernetes", "--every", "daily 02:30", "--image", "registry.example/m365-jobs:1")
@@ -258,7 +258,7 @@ def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Desk) -> None:
 
 @pytest.mark.parametrize(("load_exits", "container_exits"), [(0, 0), (1, 1), (2, 2), (3, 0)])
 def test_the_container_takes_a_load_that_is_not_proved_complete_for_a_success(
-    user: Desk, load_exits: int, container_exits: int
+    user: Cli, load_exits: int, container_exits: int
 ) -> None:
     _, job, *_ = yaml.safe_load_all(printed(user, "kubernetes"))
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
@@ -267,7 +267,7 @@ def test_the_container_takes_a_load_that_is_not_proved_complete_for_a_success(
     assert subprocess.run(stand_in, check=False).returncode == container_exits
 
 
-def test_the_windows_task_runs_the_load_in_its_folder_and_keeps_secrets_out_of_the_registry(user: Desk) -> None:
+def test_the_windows_task_runs_the_load_in_its_folder_and_keeps_secrets_out_of_the_registry(user: Cli) -> None:
     text = printed(user, "windows", "--every", "15m")
     action = re.search(r"-Execute '(.*)' -Argument '(.*)' -WorkingDirectory '(.*)'\n", text)
     assert action is not None
@@ -283,7 +283,7 @@ def test_the_windows_task_runs_the_load_in_its_folder_and_keeps_secrets_out_of_t
     assert "Get-Content -Encoding utf8 'm365-jobs.env'" in script
 
 
-def test_without_a_tenant_named_all_that_are_configured_are_scheduled(user: Desk, simulator: Simulator) -> None:
+def test_without_a_tenant_named_all_that_are_configured_are_scheduled(user: Cli, simulator: Simulator) -> None:
     configure(user, section("contoso", simulator) + section("fabrikam", simulator))
     del user.environment["SOURCES__AVEPOINT_M365__INCLUDE"]
     for more, arguments in (((), "load --all-tenants"), (("--tenant", "contoso"), "load --tenant contoso")):
@@ -292,9 +292,9 @@ def test_without_a_tenant_named_all_that_are_configured_are_scheduled(user: Desk
 
 
 def test_the_folder_that_the_configuration_is_in_is_found_again(
-    user: Desk, simulator: Simulator, tmp_path: Path
+    user: Cli, simulator: Simulator, tmp_path: Path
 ) -> None:
-    project = Desk(tmp_path / "my project", user.environment)
+    project = Cli(tmp_path / "my project", user.environment)
     project.folder.mkdir()
     configure(project, section("contoso", simulator))
     user.environment["DLT_PROJECT_DIR"] = str(project.folder)
@@ -314,7 +314,7 @@ def test_the_folder_that_the_configuration_is_in_is_found_again(
     assert shlex.split(found[1]) == [f"--from-file={project.folder / '.dlt' / 'secrets.toml'}"]
 
 
-def test_without_a_scheduler_named_there_is_one_text_for_each(user: Desk) -> None:
+def test_without_a_scheduler_named_there_is_one_text_for_each(user: Cli) -> None:
     text = user.run("schedule").stdout
     for sign in ("OnCalendar=", "0 */1 * * *", "kind: CronJob", "Register-ScheduledTask"):
         assert sign in text
@@ -330,5 +330,5 @@ def test_without_a_scheduler_named_there_is_one_text_for_each(user: Desk) -> Non
         (("--destination", "postgras"), "'postgras' is not a dlt destination"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_wrong_usage(user: Desk, arguments: tuple[str, ...], said: str) -> None:
+def test_a_schedule_that_cannot_be_is_wrong_usage(user: Cli, arguments: tuple[str, ...], said: str) -> None:
     assert said in user.run("schedule", *arguments, code=2).stderr

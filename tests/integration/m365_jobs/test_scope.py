@@ -11,16 +11,16 @@ from m365_jobs.health.status import read_status
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.support.backups import job, place, serving
-from tests.support.cli import Desk
-from tests.support.warehouse import Place
+from tests.support.cli import Cli
+from tests.support.warehouse import Warehouse
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 TENANTS = ("contoso", "fab'rikam 100%s", "northwind")
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
-def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     """A warehouse of three tenants with jobs of the same ids; the second has 2 of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
@@ -33,7 +33,7 @@ def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield warehouse
 
 
-def test_every_table_and_view_is_narrowed_to_the_tenants_named(three: Place) -> None:
+def test_every_table_and_view_is_narrowed_to_the_tenants_named(three: Warehouse) -> None:
     sizes = dict.fromkeys(TENANTS, 4) | {TENANTS[1]: 6}
     per_tenant = "SELECT t.tenant, count(*) AS n FROM {} AS t GROUP BY t.tenant"
     with open_scope(three.pipeline()) as scope:
@@ -56,7 +56,7 @@ def test_every_table_and_view_is_narrowed_to_the_tenants_named(three: Place) -> 
             assert joined == [{"n": 2 * len(names) ** 2}]
 
 
-def test_status_has_the_cursors_of_every_tenant_and_only_of_those_named(three: Place) -> None:
+def test_status_has_the_cursors_of_every_tenant_and_only_of_those_named(three: Warehouse) -> None:
     newest = {
         (row[0], row[1]): row[2]
         for row in three.rows(

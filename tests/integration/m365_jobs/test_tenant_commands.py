@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.warehouse import database
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import pytest
 from avepoint_simulator import Answer, Asked, Simulator, make_world
 
-from tests.support.cli import NOW, Desk
+from tests.support.cli import NOW, Cli
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 class Once:
@@ -37,7 +37,7 @@ def section(name: str, simulator: Simulator, **more: str) -> str:
     return "\n".join(lines)
 
 
-def configure(user: Desk, text: str) -> None:
+def configure(user: Cli, text: str) -> None:
     (user.folder / ".dlt").mkdir(exist_ok=True)
     (user.folder / ".dlt" / "secrets.toml").write_text(text)
     for name in [name for name in user.environment if name.startswith("SOURCES__")]:

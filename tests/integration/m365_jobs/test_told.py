@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 from avepoint_simulator import Answer, Simulator
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: Simulator, desk: Sit) -> None:

@@ -18,23 +18,23 @@ from m365_jobs.locks.pipeline_folder import folder_lock
 from m365_jobs.warehouse.pipeline import pipeline_name
 
 from tests.support.cli import NOW
-from tests.support.warehouse import Place, database
+from tests.support.warehouse import Warehouse, database
 from tests.support.worlds import settings
 
 RUNS = "SELECT tenant, status FROM load_runs ORDER BY tenant, started_at"
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     if request.param != "postgres":
-        yield Place(request.param)
+        yield Warehouse(request.param)
         return
     with database() as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        yield Place("postgres")
+        yield Warehouse("postgres")
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def simulator() -> Iterator[Simulator]:
         yield simulator
 
 
-def load_tenant(place: Place, simulator: Simulator, tenant: str, log: LogRows | None = None) -> None:
+def load_tenant(place: Warehouse, simulator: Simulator, tenant: str, log: LogRows | None = None) -> None:
     options = LoadOptions(destination=place.destination, source=settings(simulator), tenant=Tenant(tenant), log=log)
     load(options, Progress(), place.said.append)
 
 
-def test_a_load_with_nothing_new_leaves_dlts_folder_alone(place: Place, simulator: Simulator) -> None:
+def test_a_load_with_nothing_new_leaves_dlts_folder_alone(place: Warehouse, simulator: Simulator) -> None:
     place.load(simulator)
     place.load(simulator)
     folder = Path(place.pipeline().working_dir)
@@ -67,7 +67,7 @@ def test_a_load_with_nothing_new_leaves_dlts_folder_alone(place: Place, simulato
 @pytest.mark.parametrize("missing", ["load_runs", "reconciliations", "load_check_failures"])
 @pytest.mark.parametrize("place", ["duckdb"], indirect=True)
 def test_a_log_table_that_is_missing_is_made_by_a_load_with_nothing_new(
-    place: Place, simulator: Simulator, missing: str
+    place: Warehouse, simulator: Simulator, missing: str
 ) -> None:
     for _ in range(2):
         place.load(simulator)
@@ -80,7 +80,7 @@ def test_a_log_table_that_is_missing_is_made_by_a_load_with_nothing_new(
 
 
 def test_other_loads_of_a_tenant_are_kept_out_until_its_log_rows_are_written(
-    place: Place, simulator: Simulator
+    place: Warehouse, simulator: Simulator
 ) -> None:
     for _ in range(2):
         load_tenant(place, simulator, "contoso")
@@ -101,7 +101,7 @@ def run_row(tenant: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("place", ["postgres", "filesystem"], indirect=True)
-def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Place, simulator: Simulator) -> None:
+def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simulator: Simulator) -> None:
     """Whoever took the lease records a load of its own."""
     place.load(simulator)
     failures: list[str] = []
@@ -125,7 +125,7 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Place, simulator:
         one.__exit__(None, None, None)
 
 
-def expire(place: Place) -> None:
+def expire(place: Warehouse) -> None:
     """Have each lease look as if its holder died long ago."""
     if place.destination == "postgres":
         with place.pipeline().sql_client() as client:

@@ -16,8 +16,8 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.warehouse import pipeline as warehouse
 
-from tests.support.cli import NOW, Desk
-from tests.support.warehouse import Place
+from tests.support.cli import NOW, Cli
+from tests.support.warehouse import Warehouse
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch
 
 
 def test_what_a_load_brought_is_in_the_file_once_unless_the_user_wants_the_staging_tables_kept(
-    desk: Callable[[Simulator], Desk], simulator: Simulator
+    desk: Callable[[Simulator], Cli], simulator: Simulator
 ) -> None:
     mine = desk(simulator)
     staged = "SELECT count(*) FROM m365_jobs_staging."
@@ -126,7 +126,7 @@ def test_a_new_file_has_the_configured_storage_version_after_loads(
     world = make_world(20, seed=1, now=NOW)
     with Simulator(world) as simulator:
         for _ in range(2):
-            Place("duckdb").load(simulator)
+            Warehouse("duckdb").load(simulator)
             world.advance(timedelta(hours=3))
     assert storage_of(tmp_path / "m365_warehouse.duckdb") == format
 
@@ -140,6 +140,6 @@ def test_a_storage_version_that_is_old_or_unknown_is_refused(
     monkeypatch.setenv("SOURCES__AVEPOINT_M365__DUCKDB_STORAGE_VERSION", setting)
     with Simulator(make_world(20, seed=1, now=NOW)) as simulator:
         with pytest.raises(UsageError, match="duckdb_storage_version"):
-            Place("duckdb").load(simulator)
+            Warehouse("duckdb").load(simulator)
         assert simulator.asked == []
     assert not (tmp_path / "m365_warehouse.duckdb").exists()

@@ -14,7 +14,7 @@ from avepoint_simulator import Answer, Simulator, make_world
 from dagster_dlt import DagsterDltTranslator
 from m365_jobs.orchestrators.dagster import RETRIES, definitions
 
-from tests.support.cli import NOW, Desk
+from tests.support.cli import NOW, Cli
 from tests.support.project import ROOT
 from tests.support.truth import in_warehouse, on_server
 
@@ -22,7 +22,7 @@ JOBS, RECORDS, BY_DAY = (dg.AssetKey(["m365_jobs", name]) for name in ("jobs", "
 
 
 @pytest.fixture
-def user(simulator: Simulator, desk: Callable[[Simulator], Desk], monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def user(simulator: Simulator, desk: Callable[[Simulator], Cli], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     """A provider with two tenants in the environment, which this process has as well."""
     user = desk(simulator)
     with Simulator(make_world(80, seed=9, now=NOW)) as second:
@@ -46,7 +46,7 @@ def user(simulator: Simulator, desk: Callable[[Simulator], Desk], monkeypatch: p
 
 
 @pytest.fixture
-def instance(user: Desk) -> Iterator[dg.DagsterInstance]:
+def instance(user: Cli) -> Iterator[dg.DagsterInstance]:
     """Where Dagster keeps its runs. It is made before anything runs: two processes that find it missing make it both,
     and one of them fails ("table alembic_version already exists")."""
     with dg.DagsterInstance.from_config(str(user.folder)) as instance:
@@ -66,7 +66,7 @@ def run(instance: dg.DagsterInstance, partition: str, *assets: dg.AssetKey, fine
     return done
 
 
-def start(user: Desk, tenant: str) -> subprocess.Popen[str]:
+def start(user: Cli, tenant: str) -> subprocess.Popen[str]:
     """One run by Dagster's command line, which has a process for each step."""
     tags = json.dumps({"dagster/partition": tenant})
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "m365_jobs.dagster", "-j", "load"]
@@ -89,7 +89,7 @@ def checks(done: Any) -> dict[str, tuple[bool, str, list[str]]]:
 
 
 def test_a_tenant_is_a_partition_and_its_load_says_what_it_did(
-    user: Desk, simulator: Simulator, instance: dg.DagsterInstance
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
     done = run(instance, "contoso", JOBS, RECORDS)
     truth, file = on_server(simulator.world, False), user.folder / "m365_warehouse.duckdb"
@@ -110,7 +110,7 @@ def test_a_tenant_is_a_partition_and_its_load_says_what_it_did(
 
 
 def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
-    user: Desk, simulator: Simulator, instance: dg.DagsterInstance
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
     server_page = simulator._page
 
@@ -139,7 +139,7 @@ def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
 
 
 def test_a_failure_is_one_paragraph_and_is_not_tried_again_where_that_is_no_use(
-    user: Desk, simulator: Simulator, instance: dg.DagsterInstance
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
     simulator.fault = lambda asked: Answer(403)
     done = run(instance, "contoso", JOBS, RECORDS, fine=False)
@@ -152,7 +152,7 @@ def test_a_failure_is_one_paragraph_and_is_not_tried_again_where_that_is_no_use(
 
 
 def test_a_section_that_cannot_be_fails_its_tenant_alone_and_is_not_tried_again(
-    user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix = "SOURCES__AVEPOINT_M365__TENANTS__TYPO__"
     monkeypatch.setenv(f"{prefix}PAGE_SIZE", "many")
@@ -169,7 +169,7 @@ def test_a_section_that_cannot_be_fails_its_tenant_alone_and_is_not_tried_again(
 
 
 def test_a_load_is_tried_twice_more_where_the_api_is_down_for_a_while(
-    user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (RETRIES.max_retries, RETRIES.delay, RETRIES.backoff) == (2, 60, dg.Backoff.EXPONENTIAL)
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
@@ -183,7 +183,7 @@ def test_a_load_is_tried_twice_more_where_the_api_is_down_for_a_while(
 
 
 def test_a_past_day_is_loaded_again_and_the_cursors_stay(
-    user: Desk, simulator: Simulator, instance: dg.DagsterInstance
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
     day = (NOW - timedelta(days=3)).date()
     run(instance, dg.MultiPartitionKey({"day": str(day), "tenant": "contoso"}), BY_DAY)
@@ -202,7 +202,7 @@ def test_a_past_day_is_loaded_again_and_the_cursors_stay(
 
 
 def test_a_name_with_signs_that_partitions_may_not_have(
-    user: Desk, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, key = "contoso, inc. [100% a|b]...", "contoso%2C inc. %5B100%25 a%7Cb%5D%2E%2E%2E"
     for variable in [one for one in user.environment if "__CONTOSO__" in one]:
@@ -223,7 +223,7 @@ def test_a_name_with_signs_that_partitions_may_not_have(
 
 
 def test_runs_in_processes_of_their_own_share_one_warehouse(
-    user: Desk, simulator: Simulator, instance: dg.DagsterInstance
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
     runs = [start(user, tenant) for tenant in ("contoso", "fabrikam")]
     for one in runs:
@@ -239,19 +239,19 @@ def test_runs_in_processes_of_their_own_share_one_warehouse(
 @pytest.mark.parametrize(
     "executor", [dg.in_process_executor, dg.multiprocess_executor.configured({"max_concurrent": 3})]
 )
-def test_the_executor_is_the_one_that_was_asked_for(user: Desk, executor: dg.ExecutorDefinition) -> None:
+def test_the_executor_is_the_one_that_was_asked_for(user: Cli, executor: dg.ExecutorDefinition) -> None:
     found = definitions(executor=executor)
     for job in (found.resolve_job_def("load"), found.resolve_implicit_global_asset_job_def()):
         assert job.executor_def is executor
 
 
-def test_freshness_goes_with_the_schedule(user: Desk) -> None:
+def test_freshness_goes_with_the_schedule(user: Cli) -> None:
     daily = dg.FreshnessPolicy.time_window(timedelta(hours=30))
     graph = definitions(cron="0 4 * * *", freshness=daily).get_repository_def().asset_graph
     assert [graph.get(key).freshness_policy for key in (JOBS, RECORDS, BY_DAY)] == [daily, daily, None]
 
 
-def test_the_schedule_asks_for_a_run_of_each_tenant(user: Desk, instance: dg.DagsterInstance) -> None:
+def test_the_schedule_asks_for_a_run_of_each_tenant(user: Cli, instance: dg.DagsterInstance) -> None:
     found = definitions(cron="*/5 * * * *")
     schedule = found.resolve_schedule_def("load_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("*/5 * * * *", "UTC")
@@ -262,7 +262,7 @@ def test_the_schedule_asks_for_a_run_of_each_tenant(user: Desk, instance: dg.Dag
     assert [one.partition_key for one in requests or ()] == ["contoso", "fabrikam"]
 
 
-def test_assets_have_columns_freshness_and_lineage_and_can_be_named_by_a_translator(user: Desk) -> None:
+def test_assets_have_columns_freshness_and_lineage_and_can_be_named_by_a_translator(user: Cli) -> None:
     class Ours(DagsterDltTranslator):
         def get_asset_spec(self, data: Any) -> dg.AssetSpec:
             return super().get_asset_spec(data).replace_attributes(key=["lake", data.resource.name], deps=[])
@@ -276,7 +276,7 @@ def test_assets_have_columns_freshness_and_lineage_and_can_be_named_by_a_transla
     assert not view.is_materializable
 
 
-def test_a_project_of_ones_own_is_written_as_the_documentation_says(user: Desk) -> None:
+def test_a_project_of_ones_own_is_written_as_the_documentation_says(user: Cli) -> None:
     page = (ROOT / "docs" / "orchestrators.md").read_text(encoding="utf-8")
     code = re.search(r"<!-- test: dagster project -->\n```python\n(.*?)```", page, re.S)
     assert code

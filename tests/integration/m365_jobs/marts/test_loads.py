@@ -12,11 +12,11 @@ from avepoint_simulator import Simulator
 from m365_jobs import marts
 from m365_jobs.marts import VIEWS
 
-from tests.support.cli import Desk
+from tests.support.cli import Cli
 from tests.support.truth import on_server
-from tests.support.warehouse import Place, administer, database
+from tests.support.warehouse import Warehouse, administer, database
 
-Sit = Callable[[Simulator], Desk]
+Sit = Callable[[Simulator], Cli]
 
 
 def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
@@ -50,7 +50,7 @@ def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    lake, database = Place("filesystem"), Place("duckdb")
+    lake, database = Warehouse("filesystem"), Warehouse("duckdb")
     assert lake.rows("SELECT 1") == [(1,)]
     for place in (lake, database):
         place.load(simulator)
@@ -77,7 +77,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_user_without_the_right_to_make_views_loads_jobs_and_is_told(
     simulator: Simulator, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, role, name = Place("postgres"), f"clerk_{uuid4().hex[:8]}", address.rpartition("/")[2]
+    place, role, name = Warehouse("postgres"), f"clerk_{uuid4().hex[:8]}", address.rpartition("/")[2]
     administer(f"CREATE ROLE {role} LOGIN", f"GRANT CREATE ON DATABASE {name} TO {role}")
     try:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address.replace("postgres:any", f"{role}:any"))
@@ -106,7 +106,7 @@ def test_a_user_without_the_right_to_make_views_loads_jobs_and_is_told(
 def test_a_view_of_the_users_own_is_never_dropped_with_the_one_it_is_made_from(
     simulator: Simulator, address: str
 ) -> None:
-    place = Place("postgres")
+    place = Warehouse("postgres")
     place.load(simulator)
     administer(
         "DROP VIEW m365_jobs._mart_versions",
