@@ -240,9 +240,8 @@ def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, desk: Sit
     user = desk(simulator)
     user.set(tenants__contoso__page_size="50", tenants__fabrikam__page_size="50")
     said = user.run("load", "--all-tenants", "--skip-loaded-within", "5m", code=2).stderr
-    assert (
-        said == "Error (config): --skip-loaded-within is for workers that share a warehouse in PostgreSQL or a lake.\n"
-    )
+    error = "Error (config): --skip-loaded-within is for workers that share a warehouse in PostgreSQL or a lake."
+    assert said.splitlines()[-1] == error
     assert simulator.asked == []
     assert "--all-tenants" in user.run("load", "--skip-loaded-within", "5m", code=2).stderr
 
