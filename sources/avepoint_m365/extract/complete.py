@@ -38,9 +38,7 @@ def finish_completely(reader: ListingReader, listing: Listing) -> list[Listing]:
         # The API ignores the range: halves of it would be read for ever.
         return [listing]
     if not listing.is_cut_short and all(part.surplus == listing.surplus > 0 for part in parts):
-        # Totals count the same number too many in each range: no job is hidden.
-        reader.paging.total_surplus = listing.surplus
-        listing.complete, listing.total_scope = listing.detail is None, "absent"
+        # Totals count the same number too many in each range: shorter ranges would not tell more.
         return [listing]
     halves = [half for part in parts for half in finish_completely(reader, part)]
     halves[0].requests += listing.requests
