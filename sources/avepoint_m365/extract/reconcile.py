@@ -102,24 +102,27 @@ class Reconciler:
             return result.add(self._row(start, end, api_total, held, True, _kept(held - api_total)))
         if self._unproved >= MAX_UNPROVED:
             return result.add(self._row(start, end, api_total, held, False, "the API counts more jobs than it shows"))
-        proof = self._read_what_differs(start, end, probes, result)
+        proof = self._read_what_differs(start, end, probes, api_total, result)
         shown = "" if proof else ", of which the API does not show all"
         return result.add(self._row(start, end, api_total, held, proof, f"{api_total - held} jobs read again{shown}"))
 
-    def _read_what_differs(self, start: datetime, end: datetime, probes: Sequence[Listing], result: Reconciled) -> bool:
+    def _read_what_differs(
+        self, start: datetime, end: datetime, probes: Sequence[Listing], api_total: int, result: Reconciled
+    ) -> bool:
         """Read the parts of a period that differ; return whether the API shows all jobs that it counts."""
-        if end - start > SMALLEST_PERIOD and not all(probe.is_whole for probe in probes):
+        if all(probe.is_whole for probe in probes):
+            listings = list(probes)
+        elif end - start > SMALLEST_PERIOD:
             middle = (start + (end - start) / 2).replace(microsecond=0)
             earlier = self._compare(start, middle, result)
             return bool(self._compare(middle - EDGE, end, result) and earlier)
-        listings = list(probes)
-        if not all(probe.is_whole for probe in probes):
+        else:
             selections = self._selections(start, end)
             listings = [part for one in selections for part in read_completely(self._reader, one, self._limits)]
         result.listings += listings
-        shown = len(set().union(*(listing.ids for listing in listings)))
-        self._unproved += shown < (_total(probes) or 0)
-        return shown >= (_total(probes) or 0)
+        shows_all = len(set().union(*(listing.ids for listing in listings))) >= api_total
+        self._unproved += not shows_all
+        return shows_all
 
     def _selections(self, start: datetime, end: datetime) -> list[Selection]:
         window = Window(start, end, end)
