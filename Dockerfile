@@ -4,9 +4,9 @@ ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
 WORKDIR /source
-COPY requirements-core.lock requirements-postgres.lock requirements-lake.lock ./
+COPY requirements-core.lock requirements-certificate.lock requirements-postgres.lock requirements-lake.lock ./
 # The only step with a network. Only what the lock files have a hash of gets in.
-RUN for lock in core postgres lake; do \
+RUN for lock in core certificate postgres lake; do \
       pip download --quiet --no-cache-dir --require-hashes --requirement requirements-$lock.lock --dest /wheels || exit 1; \
     done
 RUN pip install --quiet --no-index --find-links /wheels hatchling
@@ -15,7 +15,7 @@ COPY sources sources
 COPY pipelines pipelines
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
  && python -m venv /app \
- && /app/bin/pip install --quiet --no-index --find-links /wheels "avepoint-m365-jobs[postgres,lake]"
+ && /app/bin/pip install --quiet --no-index --find-links /wheels "avepoint-m365-jobs[certificate,postgres,lake]"
 
 FROM python:${PYTHON}-slim
 COPY --from=build /app /app

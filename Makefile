@@ -4,7 +4,7 @@ PY := .venv/bin/python
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 EDITABLE := --no-deps --no-build-isolation --editable .
 LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
-EXTRAS := reports notebook prompt prometheus postgres lake docs release
+EXTRAS := certificate reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
 .PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes test-workers test-dagster test-airflow test-lowest
@@ -43,7 +43,7 @@ test-airflow: .venv-airflow/.installed
 # The lowest versions that pyproject.toml allows.
 test-lowest: .venv/bin/python
 	$(PYTHON) -m venv .venv-lowest
-	$(UV) pip compile pyproject.toml --extra build --extra test --extra prompt --extra prometheus --python-version 3.11 \
+	$(UV) pip compile pyproject.toml --extra build --extra test --extra certificate --extra prompt --extra prometheus --python-version 3.11 \
 	  --resolution lowest-direct --no-annotate --no-header --no-emit-index-url --output-file .venv-lowest/lowest.txt
 	.venv-lowest/bin/python $(PIP_INSTALL) --requirement .venv-lowest/lowest.txt
 	.venv-lowest/bin/python $(PIP_INSTALL) $(EDITABLE)
@@ -122,7 +122,7 @@ sbom: .venv/.tested
 	@$(PYTHON) -m venv .venv
 
 .venv/.core: .venv/bin/python pyproject.toml requirements-core.lock
-	@echo "Installing the locked packages of requirements-core.lock into .venv (about 350 MB)."
+	@echo "Installing the locked packages of requirements-core.lock into .venv (about 310 MB)."
 	@$(PY) $(PIP_INSTALL) --require-hashes --requirement requirements-core.lock
 	@$(PY) $(PIP_INSTALL) $(EDITABLE)
 	@touch $@
@@ -157,17 +157,17 @@ lock:
 
 lock-extras:
 	$(UV) pip compile pyproject.toml --extra build --constraint requirements.lock $(LOCK) --output-file requirements-core.lock
-	for extra in reports notebook postgres lake; do \
+	for extra in certificate reports notebook postgres lake; do \
 	  $(UV) pip compile pyproject.toml --extra build --extra $$extra --constraint requirements.lock $(LOCK) \
 	    --output-file requirements-$$extra.lock || exit 1; done
 
 # The orchestrators are not in requirements.lock: they bring versions of their own.
 lock-dagster:
-	$(UV) pip compile pyproject.toml --extra build --extra test --extra postgres --extra dagster $(LOCK) \
+	$(UV) pip compile pyproject.toml --extra build --extra test --extra certificate --extra postgres --extra dagster $(LOCK) \
 	  --constraint requirements-postgres.lock --output-file requirements-dagster.lock
 
 lock-airflow:
-	$(UV) pip compile pyproject.toml --extra build --extra test --extra postgres --extra airflow $(LOCK) \
+	$(UV) pip compile pyproject.toml --extra build --extra test --extra certificate --extra postgres --extra airflow $(LOCK) --no-strip-extras \
 	  --constraint requirements-postgres.lock --output-file requirements-airflow.lock
 
 clean:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from dlt.common.configuration import configspec
@@ -53,6 +53,9 @@ class AvePointCredentials(CredentialsConfiguration):
         expires_at: When they end; ``check`` warns 30 days ahead. Of a certificate it is known.
     """
 
+    # What ``dlt init`` writes into secrets.toml to be filled in.
+    __config_gen_annotations__: ClassVar[list[str]] = ["client_id", "client_secret"]
+
     client_id: str | None = None
     client_secret: TSecretStrValue | None = None
     certificate_path: str | None = None
@@ -63,13 +66,19 @@ class AvePointCredentials(CredentialsConfiguration):
         """Return the client credential; errors name ``section`` as its place.
 
         Raises:
-            ConfigurationError: where there is no client id, or neither or both of secret and certificate.
+            ConfigurationError: where there is no client id, neither or both of secret and certificate, or where the
+                packages for certificates are not installed.
         """
         self._check(section)
         client_id = str(self.client_id)
         if self.certificate_path:
-            from avepoint_m365.api.certificate import load_certificate
-
+            try:
+                from avepoint_m365.api.certificate import load_certificate
+            except ModuleNotFoundError as error:
+                raise ConfigurationError(
+                    f"{section}.credentials.certificate_path: {error.name} is not installed. "
+                    "Run: pip install 'avepoint-m365-jobs[certificate]'"
+                ) from error
             return load_certificate(client_id, Path(self.certificate_path), self.certificate_password)
         from avepoint_m365.api.auth import Secret
 

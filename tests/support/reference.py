@@ -59,7 +59,8 @@ def alerts() -> str:
 
 def configuration() -> str:
     """Return the tables of all keys of ``sources.avepoint_m365``."""
-    credentials = {name: (kind, "") for name, kind in AvePointCredentials.__annotations__.items()}
+    annotations = AvePointCredentials.__annotations__
+    credentials = {name: (kind, "") for name, kind in annotations.items() if not name.startswith("__")}
     lines = ["# Configuration", GENERATED.format(home=KEYS), ""]
     lines += [
         "The keys are in the section `sources.avepoint_m365` of `.dlt/config.toml`, of `.dlt/secrets.toml`, or of a",

@@ -13,10 +13,10 @@ OBJECT_TYPES = {int(known): known.name for known in ObjectType}
 JOB_TYPES = {int(known): known.name for known in JobType}
 
 
-def in_warehouse(file: Path, tenant: str = "default") -> dict[str, Any]:
+def in_warehouse(file: Path, tenant: str = "default", dataset: str = "m365_jobs") -> dict[str, Any]:
     """Job id to everything the three tables of a DuckDB file say of it."""
     with duckdb.connect(str(file), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
+        connection.execute(f"SET TimeZone = 'UTC'; USE {dataset}")
         jobs = connection.execute(
             "SELECT id, location, object_type, job_type, state, epoch(start_time), epoch(finish_time), total_number, "
             "failed_number, successful_number, skipped_number FROM jobs "

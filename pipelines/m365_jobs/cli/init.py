@@ -31,6 +31,10 @@ def init(
         bool, typer.Option("--find-locations", help="Ask the API which locations have jobs, and write those.")
     ] = False,
     destination: Annotated[str | None, typer.Option(help="dlt destination; a DuckDB file if unset.")] = None,
+    destination_credentials: Annotated[
+        str | None,
+        typer.Option(envvar="M365_JOBS_DESTINATION_CREDENTIALS", help="Its connection string; goes to secrets.toml."),
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="Host of the API, instead of the data centre's.")] = None,
     token_url: Annotated[str | None, typer.Option(help="Token URL, instead of the environment's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace credentials that exist.")] = False,
@@ -46,17 +50,15 @@ def init(
             "data_center": _value(data_center, "Data centre (us, we, uk, ...)", "--data-center", "us"),
         }
         source |= {key: value for key, value in (("base_url", base_url), ("token_url", token_url)) if value}
+        credentials = {"client_id": _value(client_id, "Client id", "--client-id")}
+        credentials |= _proof(client_secret, certificate, certificate_password)
         if location:
             source["locations"] = location
-        credentials = {"client_id": _value(client_id, "Client id", "--client-id")}
-        if certificate:
-            credentials["certificate_path"] = str(certificate)
-            if certificate_password:
-                credentials["certificate_password"] = certificate_password
-        else:
-            credentials["client_secret"] = _value(client_secret, "Client secret", "--client-secret", hide=True)
+        elif not find_locations:
+            find_locations = _confirmed("Multi-Geo tenant? Ask the API which locations have jobs")
+        destination, destination_credentials = _destination(destination, destination_credentials)
         _check_names(source)
-        settings = write.Settings(source, credentials, destination if destination != "duckdb" else None)
+        settings = write.Settings(source, credentials, destination, destination_credentials)
         for path in write.write_configuration(Path(FOLDER), settings, replace=force):
             typer.echo(f"Written: {path}")
         _reload()
@@ -81,6 +83,37 @@ def _value(given: str | None, question: str, option: str, default: str | None = 
     if default is None:
         raise UsageError(f"{option} is missing, and there is no terminal to ask on. Give the option.")
     return default
+
+
+def _proof(secret: str | None, certificate: Path | None, password: str | None) -> dict[str, str]:
+    """Return what goes beside the client id: a certificate, or a secret."""
+    path = str(certificate or "")
+    if not path and not secret:
+        path = _answer("Certificate (.pfx or .pem; empty for a client secret)")
+    if not path:
+        return {"client_secret": _value(secret, "Client secret", "--client-secret", hide=True)}
+    password = password or _answer("Password of the certificate (empty for none)", hide=True)
+    return {"certificate_path": path} | ({"certificate_password": password} if password else {})
+
+
+def _destination(destination: str | None, credentials: str | None) -> tuple[str | None, str | None]:
+    """Return the destination and its connection string; None for the DuckDB file."""
+    destination = destination or _answer("Destination", "duckdb")
+    if destination in ("", "duckdb"):
+        return None, None
+    question = f"Connection string of {destination} (empty to set its credentials later)"
+    return destination, credentials or _answer(question, hide=True) or None
+
+
+def _answer(question: str, default: str = "", *, hide: bool = False) -> str:
+    """Return the user's answer on a terminal, else the default."""
+    if not sys.stdin.isatty():
+        return default
+    return str(typer.prompt(question, default=default, hide_input=hide, show_default=bool(default), err=True))
+
+
+def _confirmed(question: str) -> bool:
+    return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)
 
 
 def _check_names(source: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from avepoint_simulator import Simulator
 
 from tests.support.cli import Cli
+from tests.support.terminal import PATIENCE, Terminal
 
 Sit = Callable[[Simulator], Cli]
 
@@ -41,6 +43,44 @@ def test_init_writes_the_configuration_checks_it_and_a_load_uses_it(user: Cli, s
     assert stat.S_IMODE(os.stat(secrets).st_mode) == 0o600
     user.run("load")
     assert user.query("SELECT DISTINCT tenant FROM jobs") == [("contoso",)]
+
+
+def test_on_a_terminal_init_asks_for_what_no_option_says(user: Cli, simulator: Simulator) -> None:
+    terminal = Terminal(user, "init", "--base-url", simulator.base_url, "--token-url", simulator.token_url)
+    try:
+        for question, answer in (
+            ("Label of the tenant [default]: ", "contoso"),
+            ("Data centre (us, we, uk, ...) [us]: ", "we"),
+            ("Client id: ", simulator.client_id),
+            ("Certificate (.pfx or .pem; empty for a client secret): ", ""),
+            ("Client secret: ", simulator.client_secret),
+            ("Multi-Geo tenant? Ask the API which locations have jobs [y/N]: ", "y"),
+            ("Destination [duckdb]: ", "postgres"),
+            ("Connection string of postgres (empty to set its credentials later): ", "postgresql://127.0.0.1:9/none"),
+        ):
+            terminal.until(question)
+            terminal.type(f"{answer}\r")
+        terminal.until("ok    token: granted")
+        assert terminal.process.wait(PATIENCE) != 0, "no server listens at that port"
+    finally:
+        terminal.close()
+    config = tomllib.loads((user.folder / ".dlt" / "config.toml").read_text())
+    assert config["sources"]["avepoint_m365"] == {
+        "tenant": "contoso",
+        "data_center": "we",
+        "base_url": simulator.base_url,
+        "token_url": simulator.token_url,
+    }
+    assert config["destination_type"] == "postgres"
+    secrets = tomllib.loads((user.folder / ".dlt" / "secrets.toml").read_text())
+    assert secrets == {
+        "sources": {
+            "avepoint_m365": {
+                "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret}
+            }
+        },
+        "destination": {"postgres": {"credentials": "postgresql://127.0.0.1:9/none"}},
+    }
 
 
 def test_init_replaces_no_credentials_without_being_asked_to(user: Cli, simulator: Simulator) -> None:

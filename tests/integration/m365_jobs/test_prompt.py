@@ -1,12 +1,6 @@
 """The prompt of ``query``: in a terminal as a user has it, and what it offers while a statement is typed."""
 
-import os
-import re
-import select
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,65 +14,8 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from tests.support.cli import Cli
+from tests.support.terminal import CTRL_C, TAB, UP, Terminal
 from tests.support.warehouse import Warehouse, administer, database
-
-PATIENCE = 60
-"""Seconds until a terminal that does not show what it should has failed."""
-
-COMMANDS = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
-"""How a process tells its terminal where and in which colour to write."""
-
-CTRL_C, CTRL_D, UP, TAB = "\x03", "\x04", "\x1b[A", "\t"
-
-
-class Terminal:
-    """A process that believes to be at a terminal."""
-
-    def __init__(self, user: Cli, *arguments: str) -> None:
-        pty = pytest.importorskip("pty", reason="only POSIX has terminals that a test can hold")
-        self._here, there = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "m365_jobs", "query", *arguments],
-            cwd=user.folder,
-            # Nobody here answers where the cursor is.
-            env={**user.environment, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
-            stdin=there,
-            stdout=there,
-            stderr=there,
-            start_new_session=True,
-            # What runs in the background of a shell hands down that it ignores Ctrl+C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        os.close(there)
-        self._shown = ""
-
-    def type(self, text: str) -> None:
-        os.write(self._here, text.encode())
-
-    def ask(self, text: str) -> None:
-        """Waits for the prompt, then types."""
-        self.until("m365-jobs>")
-        self.type(text)
-
-    def leave(self, text: str = CTRL_D) -> None:
-        self.ask(text)
-        assert self.process.wait(PATIENCE) == 0
-
-    def until(self, said: str) -> str:
-        """Waits for a text; what was shown up to it since the last one."""
-        until = time.monotonic() + PATIENCE
-        while said not in (shown := COMMANDS.sub("", self._shown)):
-            ready, _, _ = select.select([self._here], [], [], max(0, until - time.monotonic()))
-            assert ready, f"{said!r} is not there, but:\n{shown}"
-            self._shown += os.read(self._here, 65536).decode(errors="replace")
-        before, _, self._shown = shown.partition(said)
-        return before
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._here)
-
 
 Open = Callable[..., Terminal]
 
@@ -88,7 +25,7 @@ def terminal() -> Iterator[Open]:
     opened: list[Terminal] = []
 
     def open_one(user: Cli, *arguments: str) -> Terminal:
-        opened.append(Terminal(user, *arguments))
+        opened.append(Terminal(user, "query", *arguments))
         return opened[-1]
 
     yield open_one

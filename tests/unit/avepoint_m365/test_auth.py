@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import pytest
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.certificate import Certificate, load_certificate
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.config import ServiceUrls
+from avepoint_m365.config import AvePointCredentials, ServiceUrls
 from avepoint_m365.exceptions import AuthenticationError, ConfigurationError
 from avepoint_m365.settings import JOBS_SCOPE
 from avepoint_simulator import Simulator, make_world
@@ -192,3 +193,18 @@ def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixt
     everything = caplog.text + "".join(shown)
     for secret in (*tokens, client._tokens._credential.client_secret):
         assert secret not in everything
+
+
+def test_without_the_extra_a_certificate_is_refused_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "avepoint_m365.api.certificate")
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    credentials = AvePointCredentials()
+    credentials.client_id, credentials.certificate_path = "client", str(tmp_path / "any.pfx")
+    with pytest.raises(ConfigurationError) as raised:
+        credentials.identity()
+    assert str(raised.value) == (
+        "sources.avepoint_m365.credentials.certificate_path: jwt is not installed. "
+        "Run: pip install 'avepoint-m365-jobs[certificate]'"
+    )
