@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,19 @@ def commands() -> str:
     lines += ["`m365-jobs --version` prints the version, and those of dlt, duckdb and Python.", ""]
     group: Any = typer.main.get_command(app)
     for name, command in sorted(group.commands.items()):
-        for path, inner in _leaves(name, command):
-            lines += [f"## m365-jobs {path}", "", str(inner.help or "").split("\n\n")[0], ""]
+        for path, inner in leaves(name, command):
+            lines += [f"## m365-jobs {path}", "", *_help(inner), ""]
             lines += ["| option | meaning |", "|---|---|"]
             lines += [_parameter(parameter) for parameter in inner.params if parameter.name != "help"]
             lines.append("")
     return "\n".join(lines)
+
+
+def _help(command: Any) -> Iterator[str]:
+    """Yield the paragraphs of a help text, with its example as code."""
+    *paragraphs, example = str(command.help or "").split("\n\n")
+    yield "\n\n".join(paragraphs)
+    yield f"\nExample: `{example.removeprefix('Example: ').strip()}`"
 
 
 def alerts() -> str:
@@ -103,8 +110,8 @@ def health() -> str:
     """Return the table of all kinds of findings."""
     lines = ["# Health kinds", GENERATED.format(home="pipelines/m365_jobs/health/checks.py"), ""]
     lines += ["What `m365-jobs health` reports, the most severe first. A problem makes it exit with code 4.", ""]
-    lines += ["| kind | severity | meaning |", "|---|---|---|"]
-    lines += [f"| `{check.kind}` | {check.severity} | {check.meaning} |" for check in CHECKS]
+    lines += ["| kind | severity | meaning | what to do |", "|---|---|---|---|"]
+    lines += [f"| `{check.kind}` | {check.severity} | {check.meaning} | {check.action} |" for check in CHECKS]
     lines += ["", "How health evaluates, and its output for monitors: [health](../how-to/health.md).", ""]
     return "\n".join(lines)
 
@@ -191,7 +198,7 @@ def _words(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _leaves(name: str, command: Any) -> list[tuple[str, Any]]:
+def leaves(name: str, command: Any) -> list[tuple[str, Any]]:
     inner = getattr(command, "commands", None)
     return [(f"{name} {key}", value) for key, value in sorted(inner.items())] if inner else [(name, command)]
 

@@ -1,12 +1,17 @@
 """The reference pages and the README are those of the code."""
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+import typer
+from m365_jobs.cli.app import app
 
 from tests.support.project import ROOT
-from tests.support.reference import PAGES
+from tests.support.reference import PAGES, leaves
 
 FOLDER = ROOT / "docs" / "reference"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -31,3 +36,25 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     links = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not Path(ROOT / link.partition("#")[0]).exists()]
     assert missing == []
+
+
+COMMANDS = dict(
+    leaf
+    for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+    for leaf in leaves(name, command)
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_ends_with_an_example_that_it_accepts(name: str) -> None:
+    command: Any = COMMANDS[name]
+    example = str(command.help).split("\n\n")[-1].strip()
+    start = f"Example: m365-jobs {name}"
+    assert example.startswith(start)
+    with command.make_context(name, shlex.split(example.removeprefix(start))) as context:
+        assert not context.args
+
+
+def test_help_shows_no_types_of_flags() -> None:
+    for name, command in COMMANDS.items():
+        assert "<bool>" not in click.utils.make_str(command.get_help(click.Context(command, info_name=name)))

@@ -63,7 +63,10 @@ def acknowledge(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Acknowledge an alert: m365-jobs acknowledge 1a2b3c4d --owner ada --for 8h."""
+    """Acknowledge an alert: no channel is told of it for a while.
+
+    Example: m365-jobs acknowledge 1a2b3c4d --owner ada --for 8h
+    """
     with failures(verbose):
         from m365_jobs.health.alerts.notify import acknowledge_alert as record
         from m365_jobs.warehouse import pipeline as warehouse
@@ -84,7 +87,10 @@ def alerts(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """List open alerts and messages that did not arrive: m365-jobs alerts."""
+    """List open alerts and messages that did not arrive.
+
+    Example: m365-jobs alerts --resend
+    """
     with failures(verbose):
         from m365_jobs.health.alerts import notify, show
         from m365_jobs.warehouse import pipeline as warehouse

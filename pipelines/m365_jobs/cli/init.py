@@ -40,7 +40,10 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace credentials that exist.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write .dlt/config.toml and secrets.toml, then check them: m365-jobs init --tenant contoso --data-center we."""
+    """Write .dlt/config.toml and secrets.toml, then check them.
+
+    Example: m365-jobs init --tenant contoso --data-center we
+    """
     exit_code = 0
     with failures(verbose):
         from m365_jobs.config import write

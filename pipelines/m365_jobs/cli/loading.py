@@ -43,7 +43,10 @@ def load_command(
     strict: Strict = False,
     verbose: Verbose = False,
 ) -> None:
-    """Load what is new; with --since, a backfill of that range."""
+    """Load what is new; with --since, a backfill of that range.
+
+    Example: m365-jobs load --tenant contoso
+    """
     with failures(verbose, "Interrupted; the next load continues from there."):
         begin, end = parse_time_option("--since", since), parse_time_option("--until", until)
         check_settings(strict=strict)
@@ -112,9 +115,11 @@ def verify(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Compare the history with the API's totals and read again what differs: verify --since 2026-01-01.
+    """Compare the history with the API's totals and read again what differs.
 
     Exits 3 if something stays unproved.
+
+    Example: m365-jobs verify --since 2026-01-01
     """
     with failures(verbose):
         begin = parse_time_option("--since", since)
@@ -127,7 +132,10 @@ def demo(
     jobs: Annotated[int, typer.Option(help="Jobs of the simulated tenant, those to come included.", min=1)] = 5000,
     verbose: Verbose = False,
 ) -> None:
-    """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new."""
+    """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new.
+
+    Example: m365-jobs demo --jobs 500
+    """
     with failures(verbose):
         from m365_jobs.cli.demo import run_demo
 
@@ -144,7 +152,10 @@ def schedule(
     image: Annotated[str, typer.Option(help="The container image, for Kubernetes.")] = "m365-jobs:latest",
     verbose: Verbose = False,
 ) -> None:
-    """Print timers for loads, health and reports: systemd, cron, Kubernetes or Windows tasks."""
+    """Print timers for loads, health and reports: systemd, cron, Kubernetes or Windows tasks.
+
+    Example: m365-jobs schedule systemd --every 6h
+    """
     with failures(verbose):
         from m365_jobs.orchestrators.schedule import ScheduleOptions, plan_tasks
         from m365_jobs.orchestrators.scheduler_templates import render_template_of
@@ -161,7 +172,10 @@ def copy(
     tenant: OnlyTenants = None,
     verbose: Verbose = False,
 ) -> None:
-    """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there."""
+    """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there.
+
+    Example: m365-jobs copy --destination postgres
+    """
     with failures(verbose):
         from m365_jobs.cli import progress as console
         from m365_jobs.load.copy import copy_tenants

@@ -37,7 +37,10 @@ def status(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show cursors, last loads, completeness, open jobs and rows: m365-jobs status --tenant contoso."""
+    """Show cursors, last loads, completeness, open jobs and rows.
+
+    Example: m365-jobs status --tenant contoso
+    """
     with failures(verbose):
         from m365_jobs.health.status import read_status, status_tables
         from m365_jobs.terminal import print_line
@@ -67,7 +70,10 @@ def health(
     strict: Strict = False,
     verbose: Verbose = False,
 ) -> None:
-    """Evaluate protection: m365-jobs health --notify. Exits 4 if something is unprotected, or if that is unknown."""
+    """Evaluate protection. Exits 4 if something is unprotected, or if that is unknown.
+
+    Example: m365-jobs health --notify
+    """
     with failures(verbose):
         check_settings(strict=strict)
         from m365_jobs.health import output
@@ -101,7 +107,10 @@ def check(
     strict: Strict = False,
     verbose: Verbose = False,
 ) -> None:
-    """Try configuration, token, permission, API and destination, and name the cure for what fails."""
+    """Try configuration, token, permission, API and destination, and name the cure for what fails.
+
+    Example: m365-jobs check --all-tenants
+    """
     worst = 0
     with failures(verbose):
         from m365_jobs.config.tenants import only_sections, selected
@@ -132,6 +141,8 @@ def query(
     """Run SQL on the warehouse, read-only; names without a schema mean the dataset.
 
     Without SQL, a prompt on a terminal; elsewhere the query comes from stdin.
+
+    Example: m365-jobs query "SELECT state, count(*) FROM jobs GROUP BY state"
     """
     if sql is not None and file is not None:
         raise typer.BadParameter("Give the SQL or --file, not both.")

@@ -70,7 +70,10 @@ def report(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Write one file with the charts: HTML that opens offline, PNG or PDF; or licences for billing as CSV."""
+    """Write one file with the charts: HTML that opens offline, PNG or PDF; or licences for billing as CSV.
+
+    Example: m365-jobs report report.pdf --tenant contoso
+    """
     if (path is None) == (each_tenant is None):
         raise typer.BadParameter("Give the file to write, or --each-tenant DIR.")
     if (since or until) and not audit:
@@ -114,7 +117,10 @@ def dashboard(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show the warehouse in a browser, live, until interrupted."""
+    """Show the warehouse in a browser, live, until interrupted.
+
+    Example: m365-jobs dashboard --port 8080
+    """
     with failures(verbose):
         from m365_jobs.reports import needs_extra
 

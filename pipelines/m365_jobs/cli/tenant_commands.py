@@ -18,7 +18,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Make the change; without it, o
 def remove(
     tenant: Name, yes: Yes = False, destination: Destination = None, dataset: Dataset = None, verbose: Verbose = False
 ) -> None:
-    """Delete a tenant's rows, cursors, lease and alerts: m365-jobs tenant remove contoso --yes."""
+    """Delete a tenant's rows, cursors, lease and alerts.
+
+    Example: m365-jobs tenant remove contoso --yes
+    """
     with failures(verbose):
         from m365_jobs import tenant_change
         from m365_jobs.cli.progress import print_line
@@ -40,7 +43,10 @@ def rename(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Give a tenant's rows, cursors, lease and alerts another name: m365-jobs tenant rename contoso fabrikam --yes."""
+    """Give a tenant's rows, cursors, lease and alerts another name.
+
+    Example: m365-jobs tenant rename contoso fabrikam --yes
+    """
     with failures(verbose):
         from m365_jobs import tenant_change
         from m365_jobs.cli.progress import print_line

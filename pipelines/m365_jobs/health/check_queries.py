@@ -18,6 +18,9 @@ NEWEST = """
     newest AS (SELECT a.tenant, max(a.window_end) AS loaded_until FROM load_audit AS a GROUP BY a.tenant)"""
 """Ages count back from the newest load of a tenant: an outage of the API or of loads makes nothing old."""
 
+UNSUCCESSFUL = "(f.outcome = 'failure' OR f.outcome = 'warning' AND coalesce(f.successful_number, 0) = 0)"
+"""A backup that brought nothing counts as failed, whatever its state."""
+
 LOADS = """
 WITH ranked AS (
     SELECT r.tenant, r.status, r.started_at, r.error_kind, r.detail,
@@ -128,8 +131,7 @@ FAILED_BACKUPS = f"""
 WITH {NEWEST},
 counted AS (
     SELECT f.tenant, f.location, f.object_type, count(*) AS jobs,
-        sum(CASE WHEN f.outcome = 'failure' OR f.outcome = 'warning' AND coalesce(f.successful_number, 0) = 0
-            THEN 1 ELSE 0 END) AS failed,
+        sum(CASE WHEN {UNSUCCESSFUL} THEN 1 ELSE 0 END) AS failed,
         max(CASE WHEN f.outcome = 'failure' THEN f.finish_time END) AS last_at
     FROM job_facts AS f
     JOIN newest AS n ON n.tenant = f.tenant

@@ -132,5 +132,5 @@ def restore_untested(row: Row) -> Row:
     """Return the message about a service without a recent restore."""
     last = row["last_restore_at"]
     if last is None:
-        return {"text": "no restore has succeeded yet; restore an object to a test location"}
+        return {"text": "no restore has succeeded yet"}
     return {"text": f"the last successful restore was {format_time(last)}, {row['last_restore_age_days']:.0f} days ago"}

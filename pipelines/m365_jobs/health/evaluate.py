@@ -12,7 +12,8 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.config import tenants
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import FINE, UNHEALTHY, UsageError
-from m365_jobs.health import checks
+from m365_jobs.health import check_texts, run_checks
+from m365_jobs.health.causes import with_causes
 from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOTHING, PROBLEM, STALE, WARNING, Reason
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.protection import ProtectionStatus
@@ -110,13 +111,14 @@ def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequen
     loaded = scope.held()
     expected = sorted({*loaded, *(names or tenants.configured())})
     rows = _protection(scope, now, limit)
-    nameless = checks.tenants_with_unknown_services(scope)
+    nameless = run_checks.tenants_with_unknown_services(scope)
     reasons = [*_unprotected(rows, limit, nameless), *_not_evaluated(expected, loaded, rows, nameless)]
     unrecorded = list(_unrecorded(pipeline, names or [*expected, warehouse.configured_tenant()], scope))
     newer = {one.tenant for one in unrecorded}
-    found = checks.run_checks(scope)
+    found = run_checks.run_checks(scope)
     reasons += [one for one in found if one.kind != FAILED_LOAD or one.tenant not in newer]
     reasons += [*unrecorded, *_credentials(expected)]
+    reasons = list(with_causes(scope, reasons))
     reasons.sort(key=lambda one: (one.severity_rank, one.tenant or "", one.location or "", one.object_type or ""))
     completeness = _completeness(expected, loaded, reasons)
     return Evaluation(warehouse.address_of(pipeline), now, limit, reasons, rows, completeness)
@@ -138,12 +140,12 @@ def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: TenantS
 
     Most often the warehouse itself made them fail. Their rows wait on the machine that loads.
     """
-    known = checks.last_loads(scope)
+    known = run_checks.last_loads(scope)
     for tenant in sorted(set(names)):
         backlog = UnsentRuns(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
         last = max(backlog.rows(), key=lambda run: run.started_at, default=None)
         if last and (tenant not in known or known[tenant] < last.started_at):
-            text = checks.failed_load(asdict(last))["text"]
+            text = check_texts.failed_load(asdict(last))["text"]
             yield Reason(FAILED_LOAD, tenant, f"{text} The warehouse has no record of it yet.")
 
 
@@ -239,14 +241,14 @@ def _not_evaluated(
     evaluated = {row["tenant"] for row in rows if row["status"] != ProtectionStatus.ignored}
     for tenant in expected:
         if tenant not in loaded:
-            yield Reason(NOTHING, tenant, "no load has been made yet. Run: m365-jobs load")
+            yield Reason(NOTHING, tenant, "no load has been made yet")
         elif tenant not in evaluated and tenant in nameless:
             yield Reason(NOTHING, tenant, f"no service can be evaluated: {nameless[tenant]}")
         elif tenant not in evaluated:
             text = "no service is expected or had a backup in the last 30 days, except ignored ones"
             yield Reason(NOTHING, tenant, text)
     if not expected:
-        yield Reason(NOTHING, None, "the warehouse is empty. Run: m365-jobs load")
+        yield Reason(NOTHING, None, "the warehouse is empty")
 
 
 def _credentials(names: Iterable[str]) -> Iterator[Reason]:

@@ -15,8 +15,8 @@ from m365_jobs.health.evaluate import Evaluation, partition_label
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.text import format_count, format_duration, format_time, sanitize
 
-ROWS = 40
-"""Up to so many partitions, protected ones are listed as well."""
+FOLDED = ("protected", "ignored")
+"""Statuses of partitions that the terminal counts and does not list."""
 
 NAME = 29
 """Width of a partition's name on a terminal of 80 columns."""
@@ -40,6 +40,8 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
                 "location": one.location,
                 "object_type": one.object_type,
                 "text": one.text,
+                "errors": list(one.errors),
+                "action": one.action,
             }
             for one in evaluation.reasons
         ],
@@ -52,7 +54,8 @@ def health_tables(evaluation: Evaluation) -> Iterator[Any]:
     problems, warnings = evaluation.problems, evaluation.warnings
     verdict = Text(evaluation.verdict, "bold red" if problems else "bold green")
     counts = f": {format_count(len(problems), 'problem')}, {format_count(len(warnings), 'warning')}"
-    yield verdict.append(f"{counts}. Evaluated {format_time(evaluation.evaluated_at)}.", "default")
+    verdict.append(f"{counts}. Evaluated {format_time(evaluation.evaluated_at)}.", "default")
+    yield verdict
     if problems:
         yield _reasons("Problem", problems)
     if warnings:
@@ -60,14 +63,20 @@ def health_tables(evaluation: Evaluation) -> Iterator[Any]:
     yield Text(sanitize(evaluation.completeness.text))
     if evaluation.protection:
         yield from _partitions(evaluation)
+    # Again, since the first line may have left the screen.
+    yield verdict
 
 
 def _reasons(title: str, reasons: list[Reason]) -> Table:
     table = Table(title, "What", box=SIMPLE, padding=(0, 1, 0, 0))
-    for one in reasons:
+    for number, one in enumerate(reasons, 1):
         word = Text(one.kind.replace("_", " "), SEVERITY_COLOURS[title.lower()])
         partition = partition_label(one.tenant, one.location, one.object_type)
-        table.add_row(word, Text(sanitize(f"{partition}: {one.text}" if partition else one.text)))
+        text = Text(sanitize(f"{partition}: {one.explained}" if partition else one.explained))
+        # Once after all findings of a kind.
+        if number == len(reasons) or reasons[number].kind != one.kind:
+            text.append(f"\n> {one.action}", "dim")
+        table.add_row(word, text)
     table.columns[0].no_wrap = True
     return table
 
@@ -83,7 +92,7 @@ def in_lines(name: str, width: int) -> Text:
 
 def _partitions(evaluation: Evaluation) -> Iterator[Any]:
     rows = evaluation.protection
-    shown = rows if len(rows) <= ROWS else [row for row in rows if row["status"] not in ("protected", "ignored")]
+    shown = [row for row in rows if row["status"] not in FOLDED]
     table = Table("Status", "Partition", "Last success", "Age", "Failed", "Open", box=SIMPLE, padding=(0, 1, 0, 0))
     for row in shown:
         last, age = row["last_success_at"], row["hours_since_success"]
@@ -102,9 +111,10 @@ def _partitions(evaluation: Evaluation) -> Iterator[Any]:
         table.columns[index].justify = "right"
     if shown:
         yield table
+        yield Text("Times are UTC. Age: from the last success to the end of the data. Failed: backups in a row.", "dim")
     if hidden := len(rows) - len(shown):
-        yield Text(f"{format_count(hidden, 'more partition')} protected or ignored; --format json names them.")
-    yield Text("Times are UTC. Age: from the last success to the end of the data. Failed: backups in a row.", "dim")
+        more = "more partition" if shown else "partition"
+        yield Text(f"{format_count(hidden, more)} protected or ignored; --format json names them.")
 
 
 def _colour(status: str) -> str:

@@ -25,7 +25,7 @@ from m365_jobs.config.shared_credentials import shared_credentials
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.config.unknown_settings import unknown_settings
 from m365_jobs.errors.explain import WRONG_USAGE, Failure, explain
-from m365_jobs.health import checks
+from m365_jobs.health import run_checks
 from m365_jobs.health.expiry import ending_of
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
@@ -171,9 +171,9 @@ def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[PreflightResult]:
     """Yield a line for each unknown state, and for each finding of the newest load of each tenant."""
     try:
         with open_scope(pipeline) as scope:
-            for text in checks.unknown_states(scope):
+            for text in run_checks.unknown_states(scope):
                 yield PreflightResult("states", True, text, warning=True)
-            for row in checks.check_failures(scope):
+            for row in run_checks.check_failures(scope):
                 tenant = "" if row["tenant"] in warehouse.UNSAID else f"{row['tenant']}: "
                 yield PreflightResult("findings", True, f"{tenant}{row['text']}", warning=True)
     except DestinationUndefinedEntity:

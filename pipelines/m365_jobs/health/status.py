@@ -15,12 +15,12 @@ from rich.text import Text
 
 from m365_jobs.config.tenants import configured
 from m365_jobs.health.alerts import show
-from m365_jobs.health.checks import check_failures
 from m365_jobs.health.evaluate import partition_label
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.failed_companions import failed_companions, failure_lines
 from m365_jobs.health.output import in_lines
 from m365_jobs.health.protection import unknown_service_reason
+from m365_jobs.health.run_checks import check_failures
 from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake_tables

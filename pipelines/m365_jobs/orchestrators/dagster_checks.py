@@ -33,7 +33,9 @@ def check_results(place: DagsterWarehouse, summary: Summary) -> list[dg.AssetChe
         "complete": summary.incomplete,
         "data": summary.findings,
         "health": [
-            ": ".join(filter(None, (one.kind, partition_label(one.tenant, one.location, one.object_type), one.text)))
+            ": ".join(
+                filter(None, (one.kind, partition_label(one.tenant, one.location, one.object_type), one.explained))
+            )
             for one in health.problems
         ],
     }

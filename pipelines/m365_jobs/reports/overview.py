@@ -56,7 +56,6 @@ class ShownFinding:
     sign: str
     word: str
     title: str
-    errors: list[str]
     jobs: str | None
 
 
@@ -68,13 +67,8 @@ def _finding(page: Page, reason: Reason) -> ShownFinding:
     kind = reason.kind
     status = labels.finding_label(kind, reason.severity)
     place = {"tenant": reason.tenant, "location": reason.location, "object_type": reason.object_type}
-    errors = [
-        f"{row['error_message'] or 'no message'} ({labels.jobs_label(row['jobs'])})"
-        for row in page.metrics.errors
-        if kind in ("failing", "never", "failed_objects") and row["object_type"] == reason.object_type
-    ]
     link = page.link(reason.tenant, reason.location, reason.object_type) if reason.object_type else None
-    return ShownFinding(reason, status.tone, status.sign, status.text, page.partition(place), errors[:3], link)
+    return ShownFinding(reason, status.tone, status.sign, status.text, page.partition(place), link)
 
 
 def problems(page: Page) -> dict[str, Any]:
@@ -87,7 +81,7 @@ def warnings(page: Page) -> dict[str, Any] | None:
     findings = _findings(page, "warning")
     groups: dict[tuple[str, str], list[ShownFinding]] = {}
     for finding in findings:
-        groups.setdefault((finding.word, finding.reason.text), []).append(finding)
+        groups.setdefault((finding.word, finding.reason.explained), []).append(finding)
     summary = labels.with_noun(len(findings), "warning", "warnings")
     return {"groups": list(groups.values()), "summary": summary} if findings else None
 

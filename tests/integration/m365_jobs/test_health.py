@@ -274,8 +274,8 @@ def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Warehouse, monkey
 
 def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     health = evaluate(duckdb.pipeline())
-    assert [(one.kind, one.tenant, one.text) for one in health.reasons] == [
-        ("nothing_to_judge", None, "the warehouse is empty. Run: m365-jobs load")
+    assert [(one.kind, one.tenant, one.text, one.action) for one in health.reasons] == [
+        ("nothing_to_judge", None, "the warehouse is empty", "Run m365-jobs load.")
     ]
     assert health.exit_code == 4
     with serving(job("teams", 3, kind="restore")) as simulator:
@@ -442,7 +442,7 @@ def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_p
         *("healthy", "judged_at", "warehouse", "max_data_age_hours", "completeness", "reasons", "protection"),
     ]
     assert {tuple(one) for one in found["reasons"]} == {
-        ("kind", "severity", "tenant", "location", "object_type", "text")
+        ("kind", "severity", "tenant", "location", "object_type", "text", "errors", "action")
     }
     assert {tuple(sorted(row)) for row in found["protection"]} == {
         (
@@ -562,3 +562,6 @@ def test_the_table_fits_80_columns_and_says_it_in_words(desk: Sit) -> None:
     assert max(map(len, lines)) <= 80
     text = " ".join(" ".join(lines).split())
     assert "failing a-tenant-with-a-long-name/NAM/exchange_online: 2 backups in a row did not succeed" in text
+    assert lines[-1] == lines[0]
+    assert "> Open its newest failed jobs in the vendor's portal" in text
+    assert "2 more partitions protected or ignored; --format json names them." in text

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 from avepoint_simulator import Dialect, ServerBehavior, Simulator, make_world
-from m365_jobs.health.checks import run_checks
+from m365_jobs.health.run_checks import run_checks
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 

@@ -35,7 +35,7 @@ def _each(reasons: list[Reason], protection: dict[tuple[Any, Any, Any], dict[str
             reason.tenant,
             reason.location,
             reason.object_type,
-            reason.text,
+            reason.explained,
             float(measure),
         )
 

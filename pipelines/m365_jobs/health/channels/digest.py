@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from m365_jobs.health.alerts.models import Event, EventKind
+from m365_jobs.health.checks import action_of
 
 MAX_LINES = 30
 """Lines of each part. Chat systems cut a long message anywhere."""
@@ -43,10 +44,11 @@ def place(event: Event) -> str:
 
 
 def event_line(event: Event) -> str:
-    """Return place, text and alert id of an event in one line."""
+    """Return place, text, what to do and alert id of an event in one line."""
     where = place(event)
     detail = f" {event.detail}" if event.detail else ""
-    return f"{where + ': ' if where else ''}{event.alert.finding.text}{detail} [alert {event.alert.id}]"
+    action = f". {action_of(event.alert.finding.kind)}" if event.kind is EventKind.opened else ""
+    return f"{where + ': ' if where else ''}{event.alert.finding.text}{detail}{action} [alert {event.alert.id}]"
 
 
 def plain(events: Sequence[Event], healthy: bool) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from m365_jobs.health.alerts.models import Event, EventKind
 from m365_jobs.health.channels.webhook import Webhook
+from m365_jobs.health.checks import action_of
 
 ACTIONS = {EventKind.opened: "create", EventKind.worse: "update", EventKind.closed: "resolve"}
 
@@ -22,7 +23,7 @@ class Ticket(Webhook):
         """Return the ticket of one event."""
         (event,) = events
         finding = event.alert.finding
-        description = "\n".join(part for part in (finding.text, event.detail) if part)
+        description = "\n".join(part for part in (finding.text, event.detail, action_of(finding.kind)) if part)
         return json.dumps(
             {
                 "action": ACTIONS[event.kind],

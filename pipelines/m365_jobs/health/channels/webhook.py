@@ -20,6 +20,7 @@ from avepoint_m365.exceptions import ConfigurationError
 from m365_jobs.health.alerts.models import Alert, Event
 from m365_jobs.health.channels.base import Channel, ChannelSettings, Setting
 from m365_jobs.health.channels.http import check_url, post
+from m365_jobs.health.checks import action_of
 
 SECRET_PREFIX = "whsec_"
 
@@ -84,6 +85,7 @@ def alert_document(alert: Alert) -> dict[str, Any]:
         "location": finding.location,
         "object_type": finding.object_type,
         "text": finding.text,
+        "action": action_of(finding.kind),
         "first_seen_at": alert.first_seen_at.isoformat(),
         "last_seen_at": alert.last_seen_at.isoformat(),
         "opened_at": alert.opened_at.isoformat() if alert.opened_at else None,

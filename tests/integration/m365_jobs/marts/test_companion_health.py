@@ -6,7 +6,8 @@ from typing import Any
 import dlt
 import pytest
 from m365_jobs import marts
-from m365_jobs.health.checks import CHECKS, Reason, run_checks
+from m365_jobs.health.checks import CHECKS, Reason
+from m365_jobs.health.run_checks import run_checks
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows, ago

@@ -1,0 +1,84 @@
+"""Read why findings hold: the most frequent error messages of the jobs behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+from m365_jobs.health.check_queries import NEWEST, UNSUCCESSFUL
+from m365_jobs.health.checks import Reason
+from m365_jobs.health.protection import ProtectionStatus
+from m365_jobs.text import format_count
+from m365_jobs.warehouse.tenant_scope import TenantScope
+
+MAX_MESSAGES = 3
+"""Messages of a finding at most."""
+
+MAX_LENGTH = 120
+"""Characters of a message at most: some hold the text of a whole answer."""
+
+SINCE_SUCCESS = """JOIN protection_status AS p
+        ON p.tenant = f.tenant AND p.object_type = f.object_type AND coalesce(p.location, '') = coalesce(f.location, '')
+    WHERE f.job_type = 'backup' AND f.outcome IN ('failure', 'warning')
+        AND (p.last_success_at IS NULL OR epoch(f.finish_time) > epoch(p.last_success_at))"""
+
+CAUSES: dict[str, tuple[int, str]] = {
+    ProtectionStatus.failing: (30, SINCE_SUCCESS),
+    ProtectionStatus.never: (30, SINCE_SUCCESS),
+    ProtectionStatus.late: (30, SINCE_SUCCESS),
+    "failed_backups": (14, f"WHERE f.job_type = 'backup' AND {UNSUCCESSFUL}"),
+    "failed_objects": (1, "WHERE f.failed_number > 0"),
+    "failed_restores": (7, "WHERE f.job_type = 'restore' AND f.outcome = 'failure'"),
+}
+"""Kind of finding to the days before the newest load, and the condition of the jobs behind it."""
+
+QUERY = f"""
+WITH {NEWEST},
+counted AS (
+    SELECT f.tenant, f.location, f.object_type, e.value AS message, count(DISTINCT f.id) AS jobs
+    FROM job_facts AS f
+    JOIN newest AS n ON n.tenant = f.tenant
+    JOIN jobs__job_errors AS e ON e.tenant = f.tenant AND e.job_id = f.id
+    {{condition}}
+        AND epoch(n.loaded_until) - epoch(coalesce(f.finish_time, f.start_time)) <= {{days}} * 86400
+        AND nullif(e.value, '') IS NOT NULL
+    GROUP BY f.tenant, f.location, f.object_type, e.value
+),
+ranked AS (
+    SELECT c.*,
+        row_number() OVER (PARTITION BY c.tenant, c.location, c.object_type ORDER BY c.jobs DESC, c.message) AS place
+    FROM counted AS c
+)
+SELECT k.tenant, k.location, k.object_type, k.message, k.jobs
+FROM ranked AS k
+WHERE k.place <= {MAX_MESSAGES}
+ORDER BY k.tenant, k.location, k.object_type, k.place
+"""
+
+
+def with_causes(scope: TenantScope, reasons: Iterable[Reason]) -> Iterator[Reason]:
+    """Yield the findings, each with the error messages of its jobs, the most frequent first."""
+    reasons = list(reasons)
+    messages: dict[tuple[str, str | None, str | None, str | None], list[str]] = {}
+    for kind in {reason.kind for reason in reasons} & CAUSES.keys():
+        days, condition = CAUSES[kind]
+        try:
+            rows = scope.rows(QUERY.format(days=days, condition=condition))
+        except DestinationUndefinedEntity:
+            # A warehouse without errors has no table of them.
+            continue
+        for row in rows:
+            place = (kind, row["tenant"], row["location"], row["object_type"])
+            messages.setdefault(place, []).append(_counted(row))
+    for reason in reasons:
+        place = (reason.kind, reason.tenant, reason.location, reason.object_type)
+        yield replace(reason, errors=tuple(messages.get(place, ())))
+
+
+def _counted(row: dict[str, Any]) -> str:
+    message = row["message"].strip()
+    text = message if len(message) <= MAX_LENGTH else f"{message[: MAX_LENGTH - 1]}…"
+    return f'"{text}" ({format_count(row["jobs"], "job")})'

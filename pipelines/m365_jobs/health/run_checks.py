@@ -1,0 +1,73 @@
+"""Run the checks of health that have a query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+from m365_jobs.health import check_queries as queries
+from m365_jobs.health import check_texts as texts
+from m365_jobs.health.checks import CHECKS, Reason
+from m365_jobs.health.protection import unknown_service_reason
+from m365_jobs.warehouse.tenant_scope import TenantScope
+
+Row = dict[str, Any]
+
+
+def run_checks(scope: TenantScope) -> Iterator[Reason]:
+    """Yield what the checks with a query find; nothing before the first load."""
+    for check in CHECKS:
+        if not check.query:
+            continue
+        values = check.values()
+        if values is None:
+            continue
+        try:
+            rows = scope.rows(check.query, **values)
+        except DestinationUndefinedEntity:
+            continue
+        for row in _without_parts(rows) if check.kind == "incomplete" else rows:
+            partition: dict[str, Any] = {key: row.get(key) for key in ("tenant", "location", "object_type")}
+            yield Reason(check.kind, **partition, **check.describe(row))
+
+
+def _without_parts(rows: list[Row]) -> Iterator[Row]:
+    """Yield the rows without those of services whose listing of all services is among them: they have one cause."""
+    wholes = {(row["tenant"], row["location"]) for row in rows if row["object_type"] is None}
+    for row in rows:
+        covered = {(row["tenant"], row["location"]), (row["tenant"], None)} & wholes
+        own = (row["tenant"], row["location"]) if row["object_type"] is None else None
+        if not covered - {own}:
+            yield row
+
+
+def last_loads(scope: TenantScope) -> dict[str, datetime]:
+    """Return the start of the newest recorded load of each tenant; nothing before the first load."""
+    try:
+        return {row["tenant"]: row["started_at"] for row in scope.rows(queries.LAST_LOADS)}
+    except DestinationUndefinedEntity:
+        return {}
+
+
+def tenants_with_unknown_services(scope: TenantScope) -> dict[str, str]:
+    """Return the tenants that have jobs of an unknown service, each with the reason."""
+    try:
+        rows = scope.rows("SELECT j.tenant, count(*) AS jobs, count(j.object_type) AS known FROM jobs AS j GROUP BY 1")
+    except DestinationUndefinedEntity:
+        return {}
+    counts = {row["tenant"]: (row["jobs"] - row["known"], row["known"]) for row in rows}
+    return {tenant: unknown_service_reason(*count) for tenant, count in counts.items() if count[0]}
+
+
+def unknown_states(scope: TenantScope) -> Iterator[str]:
+    """Yield a message for each unknown state."""
+    for row in scope.rows(queries.UNKNOWN_STATES):
+        yield str(texts.unknown_state(row)["text"])
+
+
+def check_failures(scope: TenantScope) -> list[Row]:
+    """Return the data checks and lasting findings of each tenant's newest load, each with its ``text``."""
+    return [row | texts.check_failure(row) for row in scope.rows(queries.CHECK_FAILURES)]
