@@ -122,6 +122,6 @@ def _make_room(file: Path) -> None:
 
 def _load(options: LoadOptions) -> None:
     progress = Progress()
-    with console.watch(lambda: console.progress_of_one(progress)):
+    with console.watch(lambda seconds: console.progress_of_one(progress, seconds)):
         summary = load(options, progress, console.print_line)
     console.report_load(summary)

@@ -82,7 +82,7 @@ def _load_one(options: Any, tenant: Any) -> int:
     with (
         waiting.told_by_ctrl_c(interrupted),
         waiting.unless(interrupted),
-        console.watch(lambda: console.progress_of_one(progress)),
+        console.watch(lambda seconds: console.progress_of_one(progress, seconds)),
     ):
         summary = run(options, progress, console.print_line)
     console.report_load(summary)
@@ -100,7 +100,7 @@ def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose:
             logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
 
     group = Group({one.name: Progress() for one in tenants})
-    with console.watch(lambda: console.progress_of_many(group)):
+    with console.watch(lambda seconds: console.progress_of_many(group, seconds)):
         load_all(tenants, options, group, console.print_line, failed, parallel_tenants)
     console.report_many(group)
     return group.exit_code

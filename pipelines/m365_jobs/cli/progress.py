@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from avepoint_m365 import Progress
@@ -16,6 +16,7 @@ from m365_jobs.load.copy import Copied
 from m365_jobs.load.parallel import Group
 from m365_jobs.load.summary import Summary
 from m365_jobs.terminal import print_line, width
+from m365_jobs.text import format_count
 
 __all__ = [
     "print_line",
@@ -32,38 +33,59 @@ PLAIN_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
-def progress_of_one(progress: Progress) -> str:
-    """Return the progress of a load in one line."""
-    return f"{'Reading' if progress.reading else 'Writing'}: {_requests_made([progress])}"
+LEAST_SHARE, LEAST_SECONDS = 0.02, 3.0
+"""Share of the jobs and seconds below which an estimate would be a guess."""
 
 
-def progress_of_many(group: Group) -> str:
-    """Return the progress of the loads of several tenants in one line."""
-    if len(group.progress) == 1:
-        return progress_of_one(*group.progress.values())
-    return f"{len(group.outcomes)}/{len(group.progress)} tenants, {_requests_made(group.progress.values())}"
+def progress_of_one(progress: Progress, seconds: float) -> str:
+    """Return the progress of a load in one line, ``seconds`` after its start."""
+    verb = "Reading" if progress.reading else "Writing"
+    total = progress.expected or 0
+    known = progress.reading and progress.jobs < total
+    jobs = f"{progress.jobs:,}" + (f" of {total:,}" if known else "") + " jobs"
+    share = progress.jobs / total if known else 0.0
+    shown = f" ({share:.0%})" if known else ""
+    line = f"{verb}: {jobs}{shown}, {format_count(progress.stats.attempts, 'request')}, {seconds:.0f} s"
+    if wait := progress.stats.waiting:
+        return f"{line}; {wait}"
+    if share >= LEAST_SHARE and seconds >= LEAST_SECONDS:
+        return f"{line}, {_rounded(seconds * (1 - share) / share)} left"
+    return line
 
 
-def _requests_made(loads: Iterable[Progress]) -> str:
-    loads = list(loads)
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def progress_of_many(group: Group, seconds: float) -> str:
+    """Return the progress of the loads of several tenants in one line, ``seconds`` after their start."""
+    loads = list(group.progress.values())
+    if len(loads) == 1:
+        return progress_of_one(loads[0], seconds)
     jobs, requests = sum(one.jobs for one in loads), sum(one.stats.attempts for one in loads)
-    throttled = sum(one.stats.throttled for one in loads)
-    return f"{jobs:,} jobs, {requests:,} requests" + (f", throttled {throttled:,}x" if throttled else "")
+    line = (
+        f"{len(group.outcomes)} of {len(loads)} tenants, {format_count(jobs, 'job')}, "
+        f"{format_count(requests, 'request')}, {seconds:.0f} s"
+    )
+    waits = [wait for one in loads if (wait := one.stats.waiting)]
+    return f"{line}; {waits[0]}" if waits else line
 
 
 @contextmanager
-def watch(line: Callable[[], str]) -> Iterator[None]:
-    """Show ``line`` and the elapsed time until the block ends: in place on a terminal, as plain lines elsewhere."""
+def watch(line: Callable[[float], str]) -> Iterator[None]:
+    """Show ``line``, made of the elapsed seconds, until the block ends: in place on a terminal, else as plain lines."""
     console = Console(stderr=True, soft_wrap=True)
     began, stop = time.monotonic(), threading.Event()
 
     def now() -> str:
-        return f"{line()}, {time.monotonic() - began:.0f} s"
+        return line(time.monotonic() - began)
 
     def in_place() -> None:
-        with Live(Text(now()), console=console, transient=True, auto_refresh=False) as live:
+        with Live(
+            Text(now(), no_wrap=True, overflow="ellipsis"), console=console, transient=True, auto_refresh=False
+        ) as live:
             while not stop.wait(0.2):
-                live.update(Text(now()), refresh=True)
+                live.update(Text(now(), no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def in_lines() -> None:
         while not stop.wait(PLAIN_INTERVAL):

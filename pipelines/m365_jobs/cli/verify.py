@@ -32,7 +32,7 @@ def _verify(tenant: Tenant, since: datetime, destination: str | None, dataset: s
 
 def _pass(options: LoadOptions) -> Summary:
     progress = Progress()
-    with console.watch(lambda: console.progress_of_one(progress)):
+    with console.watch(lambda seconds: console.progress_of_one(progress, seconds)):
         summary = load(options, progress, console.print_line)
     agree = sum(period.proof is True for period in summary.periods)
     console.print_line(

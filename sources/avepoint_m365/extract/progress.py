@@ -21,7 +21,7 @@ class Progress:
 
     Attributes:
         jobs: Jobs read so far.
-        expected: The total that the API gave for the first listing; None if it gave none.
+        expected: Jobs of all chunks so far, by the total of each one's first listing; None if the API gave none.
         reading: Whether requests are still being sent.
         stats: Attempts of requests, and what they wait for.
         outcome: What the last chunk brought, once it is read.
@@ -45,15 +45,16 @@ class Progress:
     def add_page(self, page: JobsPage) -> None:
         """Count the jobs of a page, each once."""
         with self._lock:
-            if self.expected is None:
-                self.expected = page.page.total
+            if self.expected is None and page.page.total is not None:
+                self.expected = self._jobs_before + page.page.total
             self._seen.update(page.page.rows)
             self.jobs = self._jobs_before + len(self._seen)
 
     def begin_chunk(self) -> None:
         """Start to count another chunk."""
         self._jobs_before, self._seen = self.jobs, set()
-        self.outcome, self.chunk_end, self.reading = None, None, True
+        self.expected = self.outcome = self.chunk_end = None
+        self.reading = True
 
     def take_outcome(self) -> ChunkResult | None:
         """Return an outcome that was read before dlt asked for it, once."""

@@ -1,17 +1,49 @@
 """What a load shows while it works."""
 
+import time
+
 import pytest
 from avepoint_m365 import Progress
-from m365_jobs.cli.progress import progress_of_one
+from avepoint_m365.api.stats import Wait
+from m365_jobs.cli.progress import progress_of_many, progress_of_one
+from m365_jobs.load.parallel import Group
 
 
 @pytest.mark.parametrize(
-    ("progress", "line"),
+    ("progress", "seconds", "line"),
     [
-        (Progress(), "Reading: 0 jobs, 0 requests"),
-        (Progress(jobs=4_000), "Reading: 4,000 jobs, 0 requests"),
-        (Progress(jobs=4_000, reading=False), "Writing: 4,000 jobs, 0 requests"),
+        (Progress(), 0, "Reading: 0 jobs, 0 requests, 0 s"),
+        (Progress(jobs=4_000), 20, "Reading: 4,000 jobs, 0 requests, 20 s"),
+        (Progress(jobs=10, expected=4_000), 20, "Reading: 10 of 4,000 jobs (0%), 0 requests, 20 s"),
+        (Progress(jobs=1_000, expected=4_000), 2, "Reading: 1,000 of 4,000 jobs (25%), 0 requests, 2 s"),
+        (Progress(jobs=1_000, expected=4_000), 20, "Reading: 1,000 of 4,000 jobs (25%), 0 requests, 20 s, 60 s left"),
+        (
+            Progress(jobs=1_000, expected=40_000),
+            20,
+            "Reading: 1,000 of 40,000 jobs (2%), 0 requests, 20 s, 13 min left",
+        ),
+        (Progress(jobs=4_000, expected=4_000), 20, "Reading: 4,000 jobs, 0 requests, 20 s"),
+        (Progress(jobs=4_000, expected=5_000, reading=False), 20, "Writing: 4,000 jobs, 0 requests, 20 s"),
     ],
 )
-def test_the_line_says_what_is_being_done(progress: Progress, line: str) -> None:
-    assert progress_of_one(progress) == line
+def test_the_line_says_what_is_being_done_and_how_much_is_left(progress: Progress, seconds: float, line: str) -> None:
+    assert progress_of_one(progress, seconds) == line
+
+
+@pytest.mark.parametrize(
+    ("wait", "shown"),
+    [
+        (Wait("throttled", until=time.monotonic() + 3_600_000), "throttled, resumes in 36"),
+        (Wait("host unreachable", 3, 5), "host unreachable, attempt 3 of 5"),
+    ],
+)
+def test_the_line_says_what_is_waited_for_in_place_of_an_estimate(wait: Wait, shown: str) -> None:
+    waiting = Progress(jobs=1_000, expected=4_000)
+    waiting.stats.wait_for(wait)
+    assert progress_of_one(waiting, 20).startswith(
+        f"Reading: 1,000 of 4,000 jobs (25%), 0 requests, 20 s; {shown}"
+    )  # fmt: skip
+    group = Group({"contoso": Progress(jobs=1), "fabrikam": waiting})
+    assert progress_of_many(group, 20).startswith(f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; {shown}")
+    waiting.stats.wait_for(None)
+    assert progress_of_many(group, 20) == "0 of 2 tenants, 1,001 jobs, 0 requests, 20 s"
