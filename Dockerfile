@@ -9,7 +9,7 @@ COPY requirements-core.lock requirements-certificate.lock requirements-postgres.
 RUN for lock in core certificate postgres lake; do \
       pip download --quiet --no-cache-dir --require-hashes --requirement requirements-$lock.lock --dest /wheels || exit 1; \
     done
-RUN pip install --quiet --no-index --find-links /wheels hatchling
+RUN pip install --quiet --no-index --find-links /wheels hatchling hatch-fancy-pypi-readme
 COPY pyproject.toml README.md LICENSE ./
 COPY sources sources
 COPY pipelines pipelines

@@ -68,7 +68,7 @@ mutants: .venv/.tested
 	mkdir -p .mutants/src
 	cp -R sources/. .mutants/src
 	cp -R tests pyproject.toml .mutants
-	cd .mutants && ../$(PY) -m mutmut run $(MUTANTS)
+	cd .mutants && HYPOTHESIS_PROFILE=mutants ../$(PY) -m mutmut run $(MUTANTS)
 	cd .mutants && ../$(PY) -m mutmut results
 
 costs: .venv/.tested
@@ -142,8 +142,10 @@ sbom: .venv/.tested
 	.venv-dagster/bin/python $(PIP_INSTALL) $(EDITABLE)
 	@touch $@
 
+# pip 23 does not apply the pin of "package" to "package[extra]" and refuses that as unpinned.
 .venv-airflow/.installed: .venv/bin/python pyproject.toml requirements-airflow.lock
 	$(PYTHON) -m venv .venv-airflow
+	.venv-airflow/bin/python $(PIP_INSTALL) --upgrade 'pip>=25'
 	.venv-airflow/bin/python $(PIP_INSTALL) --require-hashes --requirement requirements-airflow.lock
 	.venv-airflow/bin/python $(PIP_INSTALL) $(EDITABLE)
 	@touch $@
@@ -167,7 +169,7 @@ lock-dagster:
 	  --constraint requirements-postgres.lock --output-file requirements-dagster.lock
 
 lock-airflow:
-	$(UV) pip compile pyproject.toml --extra build --extra test --extra certificate --extra postgres --extra airflow $(LOCK) --no-strip-extras \
+	$(UV) pip compile pyproject.toml --extra build --extra test --extra certificate --extra postgres --extra airflow $(LOCK) \
 	  --constraint requirements-postgres.lock --output-file requirements-airflow.lock
 
 clean:
