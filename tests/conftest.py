@@ -11,6 +11,7 @@ __all__ = ["desk", "simulator", "tenant"]
 
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
+settings.register_profile("mutants", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 """The suite tries the same examples each time: CI must not fail by chance. HYPOTHESIS_PROFILE=search tries others."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from avepoint_m365.parse.depth import DEEPEST, is_too_deep
 from avepoint_m365.parse.jobs import read_documented
 from avepoint_m365.parse.outline import outline
 from avepoint_m365.parse.raw import RawJobs, Unreadable, parse_raw
@@ -167,6 +168,10 @@ def test_a_body_in_any_other_form_is_parsed_at_once(body: bytes) -> None:
         b'{"id": 123456789012345678901234567890}',
         b'{"id": "a", "added": {"later": 1}}',
         b'{"id": "a"}]}{"jobs": [',
+        b'{"id": ""}',
+        b'{"id": null}',
+        b'{"state": "Finished"}',
+        b'{"id": "a", "state": "\xff"}',
     ],
 )
 def test_jobs_in_any_other_form_are_left_to_the_thorough_way(jobs: bytes) -> None:
@@ -191,3 +196,119 @@ def test_a_field_that_one_page_lacks_is_reported_whichever_way_it_goes(field: st
     expected = RawJobs([without], now=NOW).parsed.missing_fields
     assert parse_raw(found).missing_fields == expected
     assert parse_raw([found[0]]).missing_fields == RawJobs([job]).parsed.missing_fields
+
+
+def test_pages_of_many_megabytes_go_the_quick_way() -> None:
+    """Arrow reads a megabyte at a time if it is not told otherwise, and an object must fit in it."""
+    jobs = [{"id": str(number), "state": "x" * 1000} for number in range(3000)]
+    content = json.dumps(jobs).encode()[1:-1]
+    lists = read_documented([content, b'{"id": "last"}'])
+    assert lists is not None
+    assert lists.flatten().field("id").to_pylist() == [*(job["id"] for job in jobs), "last"]
+
+
+DETAILS_PRESENT = {"totalNumber": 3, "failedNumber": 0, "successfulCount": 3, "skippedCount": 0}
+RUNNING = {"id": "r", "state": "In Progress", "startTime": "2024-12-02T07:52:25Z"}
+FINISHED = VENDOR_SAMPLE | {"id": "f", "backupDetails": DETAILS_PRESENT}
+FAILED = VENDOR_SAMPLE | {"id": "x", "backupDetails": DETAILS_PRESENT | {"failedNumber": 2}}
+
+
+def without(job: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in job.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("pages", "missing"),
+    [
+        ([[FINISHED]], set()),
+        # A count that is null in all jobs has a field all the same, under either name.
+        ([[FINISHED | {"backupDetails": {**DETAILS_PRESENT, "totalNumber": None, "skippedCount": None}}]], set()),
+        ([[FINISHED | {"backupDetails": without(DETAILS_PRESENT, "totalNumber")}]], {"total_number"}),
+        ([[FINISHED | {"backupDetails": without(DETAILS_PRESENT, "skippedCount")}]], {"skipped_number"}),
+        # Pages are judged each by its own jobs, not by those that follow.
+        ([[FINISHED], [without(FINISHED, "jobErrors")], [FAILED]], set()),
+        ([[FINISHED], [without(FAILED, "jobErrors")], [FAILED]], {"errors"}),
+        ([[FINISHED], [RUNNING], [FINISHED]], set()),
+        ([[RUNNING], [without(FINISHED, "duration")], [RUNNING]], {"duration_hours"}),
+        ([[without(RUNNING, "startTime")], [FINISHED]], {"start_time"}),
+    ],
+)
+def test_missing_fields_are_those_of_each_page_by_itself(pages: list[list[Any]], missing: set[str]) -> None:
+    found = [outlined[0] for page in pages if (outlined := raw({"jobs": page}))]
+    assert len(found) == len(pages)
+    assert read_documented([page.content for page in found]) is not None
+    assert parse_raw(found).missing_fields == missing
+    assert frozenset().union(*(RawJobs(page, now=NOW).parsed.missing_fields for page in pages)) == missing
+
+
+@pytest.mark.parametrize(
+    ("content", "ids", "value"),
+    [
+        (b'{"id": "a"}', ["b", "c"], """2 ids on the page, 1 jobs; b'{"id": "a"}'"""),
+        (b'{"id": "a", "new": 1}', ["a", "b"], """2 ids on the page, 1 jobs; b'{"id": "a", "new": 1}'"""),
+        (
+            b'{"id": "a"}, ' * 9 + b"null",
+            ["a"],
+            """1 ids on the page, 9 jobs; b'""" + '{"id": "a"}, ' * 4 + """{"id": "'""",
+        ),
+    ],
+)
+def test_the_report_of_other_jobs_counts_both_and_shows_the_beginning(
+    content: bytes, ids: list[str], value: str
+) -> None:
+    unreadable = RawJobs(content=content, ids=ids, now=NOW).parsed.unreadable
+    assert ("", "id", value) in unreadable
+
+
+def test_what_a_report_shows_is_redacted() -> None:
+    pages = [
+        RawJobs(content=b'{"id": "a", "startTime": "token"}', ids=["a"], now=NOW, redact=str.upper),
+        RawJobs([{"id": "a", "startTime": "token"}], now=NOW, redact=str.upper),
+    ]
+    for page in pages:
+        assert list(page.parsed.unreadable) == [("a", "startTime", "'TOKEN'")]
+
+
+def test_an_impossible_finish_is_reported_whichever_way_it_goes() -> None:
+    job = VENDOR_SAMPLE | {"finishTime": "2031-01-01T00:00:00Z"}
+    found = raw({"jobs": [job]})
+    assert found is not None
+    expected = [(VENDOR_SAMPLE["id"], "finishTime", "2031-01-01 00:00:00.000000Z")]
+    assert list(found[0].parsed.unreadable) == list(RawJobs([job], now=NOW).parsed.unreadable) == expected
+
+
+def test_control_characters_in_a_text_are_read() -> None:
+    page = RawJobs(content=b'{"id": "a", "new": "tab\there"}', ids=["a"], now=NOW)
+    assert page.parsed.jobs["unknown_fields"].to_pylist() == [json.dumps({"new": "tab\there"})]
+    assert page.parsed.unreadable == ()
+
+
+def test_a_job_that_is_twice_on_a_page_is_once_in_it_and_on_two_pages_twice() -> None:
+    older = VENDOR_SAMPLE | {"id": "a", "finishTime": "2024-12-02T07:52:30Z"}
+    newer = VENDOR_SAMPLE | {"id": "a", "finishTime": "2024-12-02T07:52:40Z"}
+    found = [outlined[0] for page in ([newer, older], [older]) if (outlined := raw({"jobs": page}))]
+    table = parse_raw(found).jobs
+    assert [moment.second for moment in table["finish_time"].to_pylist()] == [40, 30]
+    assert table["seen_at"].to_pylist() == [1, 1]
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    ("content", "too_deep"),
+    [
+        (b"", False),
+        (nested(DEEPEST), False),
+        (nested(DEEPEST + 1), True),
+        (b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1), True),
+        (b"[]" * (DEEPEST + 1), False),
+        (b'["' + b"[" * 1000 + b'"]', False),
+        (b'["\\"' + b"[" * 1000 + b'"]', False),
+        (b'["\\\\", ' + nested(DEEPEST) + b"]", True),
+        (b'["a\n' + b"{" * 1000 + b'"]', False),
+    ],
+)
+def test_json_is_too_deep_by_its_open_brackets_outside_of_texts(content: bytes, too_deep: bool) -> None:
+    assert is_too_deep(content) is too_deep

@@ -150,3 +150,42 @@ def test_a_job_that_the_api_does_not_have_is_none(api: responses.RequestsMock, a
 def test_the_first_generation_has_no_single_jobs(api: responses.RequestsMock) -> None:
     assert client("jobs").job_by_id("FB1", None) is None
     assert len(api.calls) == 0
+
+
+OPAQUE = "b2gh=="
+
+
+@pytest.mark.parametrize(
+    ("version", "link", "cursor", "expected"),
+    [
+        (JOBS, "?pageIndex=2&pageSize=5", None, "?pageIndex=2&pageSize=5"),
+        (JOBS, OPAQUE, None, OPAQUE),
+        (JOBS, None, None, None),
+        (JOBS, "", None, ""),
+        (JOBS, None, "", ""),
+        (JOBS, "?pageIndex=2", "", "?pageIndex=2"),
+        (JOBS, "?pageIndex=2", "a b", "?cursor=a+b"),
+        (THIRD, "https://host/x?$TOP=5&from=a&other=1", None, "?pageSize=5&startTime=a&other=1"),
+        (THIRD, OPAQUE, None, OPAQUE),
+        (THIRD, "https://[host?$top=5", None, "https://[host?$top=5"),
+        (THIRD, None, None, None),
+    ],
+)
+def test_a_link_to_the_next_page_has_the_names_of_the_vendors_table(
+    version: EndpointVersion, link: str | None, cursor: str | None, expected: str | None
+) -> None:
+    assert version.link(link, cursor) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "expected"),
+    [
+        (JOBS, "PAGESIZE", "pageSize"),
+        (JOBS, "$top", None),
+        (THIRD, "$TOP", "pageSize"),
+        (THIRD, "joBtype", "jobType"),
+        (THIRD, "nothing", None),
+    ],
+)
+def test_a_parameter_is_known_in_any_case(version: EndpointVersion, name: str, expected: str | None) -> None:
+    assert version.parameter(name) == expected

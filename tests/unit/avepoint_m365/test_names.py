@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from avepoint_m365.parse.names import field_of, key_of
 from avepoint_m365.parse.raw import RawJobs
 from avepoint_m365.parse.values import SEEN_AT
 
@@ -87,3 +88,20 @@ def test_jobs_without_failed_objects_may_lack_errors() -> None:
     fine = {name: value for name, value in JOB.items() if name != "jobErrors"}
     fine["backupDetails"] = JOB["backupDetails"] | {"failedNumber": 0}
     assert RawJobs([fine]).parsed.missing_fields == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("fields", "value", "key"),
+    [
+        ({"state": 1, "STATUS": 2}, 1, "state"),
+        ({"status": 2}, 2, "status"),
+        ({"state": None, "Status": 2}, 2, "state"),
+        ({"STATE": 3, "Status": 2}, 3, "STATE"),
+        ({"state": None}, None, "state"),
+        ({"State": 0}, 0, "State"),
+        ({"other": 1}, None, None),
+    ],
+)
+def test_the_first_name_with_a_value_counts(fields: dict[str, Any], value: object, key: str | None) -> None:
+    assert field_of(fields, "state", "status") == value
+    assert key_of(fields, "state", "status") == key

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from avepoint_m365.parse.raw import RawJobs
+from avepoint_m365.parse.times import in_utc
 from avepoint_m365.parse.values import (
     DETAIL_NAMES,
     SEEN_AT,
@@ -70,6 +71,68 @@ def test_no_time_is_null(nothing: object) -> None:
 def test_any_moment_at_any_offset_is_read_back(moment: datetime, offset: int) -> None:
     zoned = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
     assert parse_time(zoned.isoformat()) == zoned
+
+
+@pytest.mark.parametrize(
+    ("text", "microseconds"),
+    [(".5", 500_000), (".000001", 1), (".0000019", 1), (".123456789", 123_456), (".1234567+00:00", 123_456)],
+)
+def test_a_fraction_has_six_decimals_and_is_cut(text: str, microseconds: int) -> None:
+    assert parse_time(f"2024-12-02T07:52:25{text}") == MOMENT.replace(microsecond=microseconds)
+
+
+@pytest.mark.parametrize(("moment", "hour"), [(MOMENT, 7), (MOMENT.replace(tzinfo=None), 7)])
+def test_a_time_without_a_zone_is_utc(moment: datetime, hour: int) -> None:
+    assert in_utc(moment) == MOMENT
+    assert (in_utc(moment).tzinfo, in_utc(moment).hour) == (UTC, hour)
+    assert in_utc(MOMENT.astimezone(timezone(timedelta(hours=5)))).hour == hour
+
+
+@pytest.mark.parametrize(
+    ("parse", "value", "reason"),
+    [
+        (parse_time, 5, "not a time"),
+        (parse_time, "soon", "not a time"),
+        (parse_time, "9999-12-31T23:59:59-14:00", "not a time"),
+        (parse_count, "\u0663", "not a whole number"),
+        (parse_count, "7" * 21, "not a whole number"),
+        (parse_count, True, "not a whole number"),
+        (parse_count, 2**63, "not a whole number"),
+        (parse_hours, [1], "not a number of hours"),
+        (parse_hours, "1_0", "not a number of hours"),
+        (parse_hours, "inf", "not a number of hours"),
+        (parse_flag, 0, "not true or false"),
+        (parse_flag, "yes", "not true or false"),
+        (parse_text, True, "not a text"),
+        (parse_text, ["a"], "not a text"),
+    ],
+)
+def test_a_value_in_an_unknown_form_says_what_it_is_not(parse: Any, value: object, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        parse(value)
+
+
+@pytest.mark.parametrize(
+    ("parse", "value", "expected"),
+    [
+        *((parse_flag, value, True) for value in (True, "true", "TRUE", " True ")),
+        *((parse_flag, value, False) for value in (False, "false", "FALSE", "False ")),
+        *((parse_flag, value, None) for value in (None, "")),
+        *((parse_count, value, 7) for value in (7, 7.0, "7", " +7 ")),
+        *((parse_count, value, None) for value in (None, "")),
+        (parse_count, "-8", -8),
+        (parse_count, -(2**63), -(2**63)),
+        *((parse_hours, value, None) for value in (None, "")),
+        *((parse_hours, value, 1.5) for value in (1.5, "1.5", " 1.5")),
+        (parse_text, 4, "4"),
+        (parse_text, 4.5, "4.5"),
+        (parse_text, "", ""),
+        (parse_text, None, None),
+    ],
+)
+def test_a_value_in_a_known_form_is_read(parse: Any, value: object, expected: object) -> None:
+    assert parse(value) == expected
+    assert type(parse(value)) is type(expected)
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

@@ -1,0 +1,285 @@
+"""Labels of jobs from the listings that return them, and filters that have no effect."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from avepoint_m365.api.page import JobsPage
+from avepoint_m365.endpoints import Params
+from avepoint_m365.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    RefusedParametersError,
+    SourceError,
+    ThrottledError,
+)
+from avepoint_m365.extract.classify import (
+    JOB_TYPES,
+    OBJECT_TYPES,
+    Classifier,
+    Dimension,
+    Evidence,
+    Labels,
+    apply_labels,
+    location_dimension,
+    read_or_fail,
+    unfiltered,
+)
+from avepoint_m365.extract.first_page import PagingBehavior
+from avepoint_m365.extract.limits import RangeLimits
+from avepoint_m365.extract.listing import ListingReader
+from avepoint_m365.extract.pool import RequestPool
+from avepoint_m365.extract.window import Selection, Window
+from avepoint_m365.settings import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
+
+from tests.support.pages import jobs_page
+
+NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+NARROW = Window(NOW - DAY, NOW, NOW)
+WIDE = Window(NOW - 7 * DAY, NOW, NOW)
+
+BACKUP, RESTORE, EXPORT, DELETION, RETENTION = JobType
+TEAMS = ObjectType.teams
+
+
+@dataclass
+class Server:
+    """A server that selects by one parameter; ``ignores`` has the values that it takes for all."""
+
+    parameter: str
+    recent: dict[str, set[str]]
+    """Value of the parameter to the jobs of the narrow window."""
+    older: dict[str, set[str]] = field(default_factory=dict)
+    """The same, of what only the wide window holds."""
+    ignores: set[str] = field(default_factory=set)
+    fails: dict[str, SourceError] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, params: Params) -> JobsPage:
+        value = params[self.parameter]
+        wide = params["startTime"] < NARROW.parameters()["startTime"]
+        self.asked.append(value + ("+" if wide else ""))
+        if value in self.fails:
+            raise self.fails[value]
+        held = [self.recent, self.older] if wide else [self.recent]
+        ids = {
+            one for part in held for key, ids in part.items() for one in ids if key == value or value in self.ignores
+        }
+        return jobs_page([{"id": one, "state": "Finished"} for one in sorted(ids)], len(ids), "")
+
+    def reader(self, concurrency: int = 2) -> ListingReader:
+        pool = RequestPool(self.answer, concurrency)
+        # One after the other, in the order of the classifier: the requests are compared.
+        pool.side_by_side = lambda reads: [read() for read in reads]  # type: ignore[method-assign]
+        return ListingReader(pool, PagingBehavior(500))
+
+    def classifier(self, concurrency: int = 2, ignored: tuple[str, ...] = ()) -> Classifier:
+        return Classifier(self.reader(concurrency), RangeLimits(), ignored)
+
+
+def job_types(server: Server, *unknown: str, **more: object) -> Labels:
+    known = more.get("known", {})
+    evidence = Evidence(NARROW, frozenset(more.get("whole", unknown)), known)  # type: ignore[arg-type]
+    wide = Evidence(WIDE, frozenset(more.get("wide", ())), known)  # type: ignore[arg-type]
+    return server.classifier(ignored=more.get("ignored", ())).classify(  # type: ignore[arg-type]
+        JOB_TYPES, set(unknown), evidence, wide
+    )
+
+
+def test_each_job_gets_the_label_of_the_listing_that_returns_it() -> None:
+    server = Server("jobType", {"1": {"a", "b"}, "2": {"c"}, "5": {"d"}})
+    labels = job_types(server, "a", "b", "c", "d")
+    assert labels.of == {"a": "backup", "b": "backup", "c": "restore", "d": "retention"}
+    assert server.asked == ["1", "2", "3", "4", "5"]
+    assert (labels.ignored, labels.failed) == (set(), False)
+    assert [str(listing.selection.job_type) for listing in labels.listings] == server.asked
+
+
+def test_no_more_values_are_asked_for_once_each_job_has_a_label() -> None:
+    server = Server("jobType", {"1": {"a"}, "2": {"b"}})
+    assert job_types(server, "a", "b").of == {"a": "backup", "b": "restore"}
+    assert server.asked == ["1", "2"]
+
+
+def test_the_most_frequent_values_of_the_warehouse_come_first() -> None:
+    server = Server("jobType", {"5": {"a"}, "3": {"b"}})
+    known = {"x": "retention", "y": "retention", "z": "export"}
+    assert job_types(server, "a", "b", known=known).of == {"a": "retention", "b": "export"}
+    assert server.asked == ["5", "3"]
+
+
+def test_a_second_value_is_asked_for_even_if_one_shows_all() -> None:
+    server = Server("jobType", {"1": {"a"}})
+    assert job_types(server, "a").of == {"a": "backup"}
+    assert server.asked == ["1", "2"]
+
+
+def test_as_many_values_are_asked_for_at_once_as_there_are_jobs_or_requests_in_flight() -> None:
+    server = Server("jobType", {"1": {"a"}, "2": {"b"}, "3": {"c"}, "4": {"d"}})
+    evidence = Evidence(NARROW, frozenset("abcd"))
+    labels = server.classifier(concurrency=3).classify(JOB_TYPES, set("abc"), evidence, evidence)
+    assert server.asked == ["1", "2", "3"]
+    assert labels.of == {"a": "backup", "b": "restore", "c": "export"}
+
+
+def test_filters_that_were_seen_to_have_no_effect_are_not_asked_for() -> None:
+    server = Server("jobType", {"2": {"a"}, "3": {"b"}})
+    labels = job_types(server, "a", "b", ignored=("job_type=backup", "object_type=restore"))
+    assert server.asked == ["2", "3"]
+    assert labels.of == {"a": "restore", "b": "export"}
+
+
+def test_a_parameter_without_any_effect_labels_nothing() -> None:
+    server = Server("jobType", {"1": {"a", "b"}, "2": {"c"}}, ignores={"1", "2", "3", "4", "5"})
+    labels = job_types(server, "a", "b", "c", wide="abc")
+    assert labels.of == {}
+    assert labels.ignored == {f"job_type={kind.name}" for kind in JobType}
+
+
+def test_one_value_without_effect_labels_nothing_and_the_others_do() -> None:
+    server = Server("jobType", {"1": {"a"}, "2": {"b"}, "3": {"c"}}, ignores={"1"})
+    labels = job_types(server, "a", "b", "c")
+    assert labels.of == {"b": "restore", "c": "export"}
+    assert labels.ignored == {"job_type=backup"}
+
+
+def test_values_that_return_the_same_jobs_are_asked_for_over_more_of_the_past() -> None:
+    """In the short window both show the same job; only in the long one does the second show that it is not filtered."""
+    server = Server("jobType", {"1": {"a"}}, {"1": {"b"}, "3": {"c"}}, ignores={"2"})
+    labels = job_types(server, "a", whole=(), wide="abc")
+    assert server.asked == ["1", "2", "1+", "2+"]
+    assert labels.of == {"a": "backup"}
+    assert labels.ignored == {"job_type=restore"}
+
+
+def test_the_same_window_is_not_asked_for_twice() -> None:
+    server = Server("jobType", {"1": {"a"}}, ignores={"2"})
+    evidence = Evidence(NARROW)
+    server.classifier().classify(JOB_TYPES, {"a"}, evidence, evidence)
+    assert server.asked == ["1", "2"]
+
+
+def test_a_control_tells_that_the_only_location_has_no_effect() -> None:
+    dimension = location_dimension(["EUR"])
+    assert dimension.controls == (LOCATIONS[-1],)
+    server = Server("location", {"EUR": {"a", "b"}}, ignores={LOCATIONS[-1]})
+    evidence = Evidence(NARROW, frozenset("ab"))
+    labels = server.classifier().classify(dimension, {"a", "b"}, evidence, evidence)
+    assert server.asked == ["EUR", LOCATIONS[-1]]
+    assert (labels.of, labels.ignored) == ({}, {"location=EUR", f"location={LOCATIONS[-1]}"})
+    server = Server("location", {"EUR": {"a", "b"}})
+    assert server.classifier().classify(dimension, {"a", "b"}, evidence, evidence).of == {"a": "EUR", "b": "EUR"}
+
+
+def test_a_control_is_not_asked_for_if_the_location_shows_a_part_only() -> None:
+    server = Server("location", {"EUR": {"a"}})
+    evidence = Evidence(NARROW, frozenset("ab"))
+    labels = server.classifier().classify(location_dimension(["EUR"]), {"a", "b"}, evidence, evidence)
+    assert (server.asked, labels.of) == (["EUR"], {"a": "EUR"})
+
+
+@pytest.mark.parametrize("error", [ThrottledError("slow"), RefusedParametersError("no such type")])
+def test_a_value_that_cannot_be_read_fails_by_itself(error: SourceError) -> None:
+    server = Server("jobType", {"1": {"a"}, "2": {"b"}}, fails={"1": error})
+    labels = job_types(server, "a", "b")
+    assert labels.of == {"b": "restore"}
+    assert labels.failed
+    failed = labels.listings[0]
+    assert (failed.complete, failed.error_kind, failed.requests) == (False, error.kind, 1)
+    assert failed.selection == Selection(NARROW, job_type=BACKUP)
+
+
+@pytest.mark.parametrize("error", [AuthenticationError("denied"), ConfigurationError("wrong")])
+def test_an_error_that_no_request_survives_ends_the_load(error: SourceError) -> None:
+    server = Server("jobType", {}, fails={"1": error})
+    with pytest.raises(type(error)):
+        job_types(server, "a")
+    with pytest.raises(type(error)):
+        read_or_fail(server.reader(), Selection(NARROW, job_type=BACKUP), RangeLimits())
+
+
+def test_the_location_of_a_dimension_is_asked_for_beside_the_value() -> None:
+    dimension = Dimension("object_type", tuple(ObjectType), location="EUR")
+    assert dimension.select(NARROW, TEAMS) == Selection(NARROW, location="EUR", object_type=TEAMS)
+    assert OBJECT_TYPES.select(NARROW, TEAMS) == Selection(NARROW, object_type=TEAMS)
+    assert (dimension.key(TEAMS), dimension.label(TEAMS)) == ("object_type=teams", "teams")
+    assert location_dimension(["EUR"]).key("EUR") == "location=EUR"
+
+
+def test_a_named_location_wins_over_the_primary_one_and_the_control_is_not_configured() -> None:
+    dimension = location_dimension([PRIMARY_LOCATION, "NAM", "EUR"])
+    assert (dimension.name, dimension.values) == ("location", ("NAM", "EUR", PRIMARY_LOCATION))
+    assert location_dimension(["NAM", LOCATIONS[-1]]).controls == (LOCATIONS[-2],)
+    assert location_dimension(LOCATIONS).controls == ()
+
+
+Sets = dict[JobType, set[str]]
+
+
+@pytest.mark.parametrize(
+    ("sets", "whole", "known", "without_effect"),
+    [
+        ({}, "", {}, set()),
+        ({BACKUP: {"a"}, RESTORE: {"b"}}, "ab", {}, set()),
+        # Holds what two others hold, which share nothing.
+        ({BACKUP: {"a", "b"}, RESTORE: {"a"}, EXPORT: {"b"}}, "", {}, {BACKUP}),
+        ({BACKUP: {"a", "b", "c"}, RESTORE: {"a", "b"}, EXPORT: {"b", "c"}}, "", {}, set()),
+        ({BACKUP: {"a"}, RESTORE: {"a"}, EXPORT: {"b"}}, "", {}, set()),
+        # Holds the whole window, and another value some of it.
+        ({BACKUP: {"a", "b"}, RESTORE: {"a"}}, "ab", {}, {BACKUP}),
+        ({BACKUP: {"a", "b"}, RESTORE: {"a"}}, "abc", {}, set()),
+        ({BACKUP: {"a", "b"}, RESTORE: {"c"}}, "ab", {}, set()),
+        ({BACKUP: {"a", "b"}, RESTORE: set()}, "ab", {}, set()),
+        # All that were asked for hold the whole window.
+        ({BACKUP: {"a"}, RESTORE: {"a"}}, "a", {}, {BACKUP, RESTORE}),
+        ({BACKUP: {"a"}, RESTORE: {"a"}, EXPORT: set()}, "a", {}, set()),
+        ({BACKUP: {"a"}, RESTORE: {"a"}, EXPORT: {"a"}, DELETION: set()}, "a", {}, {BACKUP, RESTORE, EXPORT}),
+        ({BACKUP: {"a"}}, "a", {}, set()),
+        ({BACKUP: {"a"}, RESTORE: {"a"}}, "", {}, set()),
+        # What the warehouse knows of another label counts as what that label holds.
+        ({BACKUP: {"a", "b"}}, "ab", {"a": "restore"}, {BACKUP}),
+        ({BACKUP: {"a", "b"}}, "abc", {"a": "restore", "b": "export"}, {BACKUP}),
+        ({BACKUP: {"a", "b"}}, "ab", {"a": "backup"}, set()),
+        ({BACKUP: {"a", "b"}}, "ab", {"x": "restore"}, set()),
+    ],
+)
+def test_filters_without_effect_show_by_what_they_hold(
+    sets: Sets, whole: str, known: dict[str, str], without_effect: set[JobType]
+) -> None:
+    assert unfiltered(JOB_TYPES, sets, Evidence(NARROW, frozenset(whole), known)) == without_effect
+
+
+@pytest.mark.parametrize(
+    ("sets", "whole", "without_effect"),
+    [
+        ({"NAM": {"a"}, PRIMARY_LOCATION: {"a", "b"}}, "ab", set()),
+        ({"NAM": {"a", "b"}, PRIMARY_LOCATION: {"a", "b"}}, "ab", set()),
+        ({"NAM": {"a", "b"}, "EUR": {"a", "b"}, PRIMARY_LOCATION: {"a"}}, "ab", {"NAM", "EUR", PRIMARY_LOCATION}),
+    ],
+)
+def test_the_primary_location_may_hold_the_jobs_of_another(
+    sets: dict[str, set[str]], whole: str, without_effect: set[str]
+) -> None:
+    dimension = location_dimension(["NAM", "EUR", PRIMARY_LOCATION])
+    assert unfiltered(dimension, sets, Evidence(NARROW, frozenset(whole))) == without_effect
+
+
+def test_of_two_values_the_first_of_the_dimension_wins_and_one_without_effect_counts_for_nothing() -> None:
+    labels = Labels({"old": "backup"}, ignored={"job_type=deletion"})
+    sets = {EXPORT: {"a", "c"}, BACKUP: {"a", "b"}, RETENTION: {"d"}}
+    apply_labels(JOB_TYPES, sets, Evidence(NARROW), labels)
+    assert labels.of == {"a": "backup", "b": "backup", "c": "export", "d": "retention"}
+    assert labels.ignored == set()
+    apply_labels(JOB_TYPES, sets, Evidence(NARROW), labels, {BACKUP})
+    assert labels.of == {"a": "export", "c": "export", "d": "retention"}
+    assert labels.ignored == {"job_type=backup"}
+
+
+def test_the_primary_location_gives_way_to_the_location_that_it_stands_for() -> None:
+    """It returns the same jobs, which is no reason to ask again over more of the past."""
+    server = Server("location", {"NAM": {"a"}, PRIMARY_LOCATION: {"a", "b"}})
+    dimension, whole = location_dimension([PRIMARY_LOCATION, "NAM"]), frozenset("ab")
+    labels = server.classifier().classify(dimension, {"a", "b"}, Evidence(NARROW, whole), Evidence(WIDE))
+    assert labels.of == {"a": "NAM", "b": PRIMARY_LOCATION}
+    assert server.asked == ["NAM", PRIMARY_LOCATION]

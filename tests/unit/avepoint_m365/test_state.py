@@ -1,0 +1,130 @@
+"""What a load remembers: written as JSON, read back unchanged, and what follows from it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from avepoint_m365.state import (
+    DETECTION_TTL,
+    ApiBehavior,
+    BackfillState,
+    LookState,
+    RangeFilter,
+    SourceState,
+    is_due,
+)
+
+NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
+BEHAVIOR = ApiBehavior(
+    endpoint="jobs",
+    range_filter="overlap",
+    range_filter_at=NOW,
+    ignored=("job_type", "object_type=teams"),
+    filters_at=NOW - timedelta(hours=1),
+    longest_range_days=30.5,
+    pascal_case=True,
+    by_location=True,
+    reconciled_at=NOW - timedelta(hours=2),
+    words_at=NOW - timedelta(hours=3),
+    empty_at=NOW - timedelta(hours=4),
+)
+LOOK = LookState(
+    cursor=NOW,
+    complete_until=NOW - timedelta(days=1),
+    history_start=NOW - timedelta(days=2),
+    oldest_open=NOW - timedelta(days=3),
+    gap_start=NOW - timedelta(days=4),
+    gap_run="2026-01-10T12:00:00+00:00",
+    chunk_end=NOW - timedelta(days=5),
+    began_at=NOW - timedelta(days=6),
+    retry_labels=True,
+    missing_open=("FB1", "FB2"),
+)
+BACKFILL = BackfillState("a to b", NOW, NOW - timedelta(days=1), NOW - timedelta(days=2), "run")
+
+
+@pytest.mark.parametrize("state", [BEHAVIOR, LOOK, BACKFILL, ApiBehavior(), LookState(), BackfillState()])
+def test_a_state_is_read_back_from_json_as_it_was(state: Any) -> None:
+    """Even a text that looks like a time stays a text: the id of a run is chosen by its caller."""
+    assert type(state).load(json.loads(json.dumps(state.dump()))) == state
+
+
+def test_only_what_differs_from_the_default_is_written() -> None:
+    assert LookState().dump() == BackfillState().dump() == ApiBehavior().dump() == {}
+    assert LookState(cursor=NOW, missing_open=("FB1",)).dump() == {
+        "cursor": "2026-01-10T12:00:00+00:00",
+        "missing_open": ["FB1"],
+    }
+
+
+def test_fields_of_another_version_are_ignored() -> None:
+    assert LookState.load({"cursor": NOW.isoformat(), "of_later": 1}) == LookState(cursor=NOW)
+    assert LookState.load(None) == LookState.load({}) == LookState()
+
+
+def test_all_parts_are_kept_side_by_side_and_each_scope_has_a_look_of_its_own() -> None:
+    stored: dict[str, Any] = {}
+    SourceState(BEHAVIOR, LOOK, BACKFILL).save(stored, "teams")
+    SourceState(BEHAVIOR, replace(LOOK, gap_run="other"), BACKFILL).save(stored, "exchange")
+    stored = json.loads(json.dumps(stored))
+    assert stored.keys() == {"behavior", "looks", "backfill"}
+    assert SourceState.load(stored, "teams") == SourceState(BEHAVIOR, LOOK, BACKFILL)
+    assert SourceState.load(stored, "exchange").look.gap_run == "other"
+    assert SourceState.load(stored, "of another") == SourceState(BEHAVIOR, LookState(), BACKFILL)
+    assert SourceState.load({}, "teams") == SourceState()
+
+
+@pytest.mark.parametrize(
+    ("range_filter", "may_hide_long_jobs", "contained_only"),
+    [
+        (None, True, True),
+        (RangeFilter.start, True, False),
+        (RangeFilter.contained, True, True),
+        (RangeFilter.finish, False, False),
+        (RangeFilter.overlap, False, False),
+    ],
+)
+def test_what_a_range_may_hide(range_filter: str | None, may_hide_long_jobs: bool, contained_only: bool) -> None:
+    behavior = ApiBehavior(range_filter=range_filter and str(range_filter))
+    assert (behavior.may_hide_long_jobs, behavior.holds_contained_jobs_only) == (may_hide_long_jobs, contained_only)
+
+
+@pytest.mark.parametrize(("days", "longest"), [(None, None), (0, None), (0.5, timedelta(hours=12))])
+def test_the_longest_range_is_in_days(days: float | None, longest: timedelta | None) -> None:
+    assert ApiBehavior(longest_range_days=days).longest_range == longest
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "expected"),
+    [
+        ("jobs", "jobs", BEHAVIOR),
+        ("jobs", "", BEHAVIOR),
+        ("", "cloudbackupjobs", replace(BEHAVIOR, endpoint="cloudbackupjobs")),
+        ("", "", replace(BEHAVIOR, endpoint="")),
+        ("jobs", "cloudbackupjobs", ApiBehavior(endpoint="cloudbackupjobs")),
+    ],
+)
+def test_what_was_detected_holds_for_its_generation_only(known: str, asked: str, expected: ApiBehavior) -> None:
+    assert replace(BEHAVIOR, endpoint=known).of(asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("ago", "due"),
+    [
+        (None, True),
+        (DETECTION_TTL, True),
+        (DETECTION_TTL - timedelta(seconds=1), False),
+        (timedelta(0), False),
+        (-DETECTION_TTL, True),
+    ],
+)
+def test_something_is_due_after_a_day_or_if_a_clock_was_ahead(ago: timedelta | None, due: bool) -> None:
+    assert is_due(None if ago is None else NOW - ago, NOW) is due
+
+
+def test_a_time_to_live_of_ones_own_counts() -> None:
+    assert is_due(NOW - timedelta(hours=1), NOW, timedelta(hours=1))
+    assert not is_due(NOW - timedelta(hours=1), NOW, timedelta(hours=2))
+    assert timedelta(days=1) == DETECTION_TTL
