@@ -8,7 +8,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-h
 EXTRAS := certificate reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
-.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes test-workers test-dagster test-airflow test-lowest
+.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest
 .PHONY: bench mutants views docs site pictures wheel check-wheel sbom lock lock-dagster lock-airflow lock-extras clean
 
 # ---- use
@@ -25,7 +25,7 @@ test: .venv/.tested lint
 	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
 test-all: test test-browser chaos test-dagster test-airflow
-	@echo "Not run: make crashes, make test-workers, make costs, make bench, make test-lowest."
+	@echo "Not run: make crashes, make test-workers, make endurance, make costs, make bench, make test-lowest."
 
 test-browser: .venv/.tested
 	$(PY) -m pytest -n 2 --dist worksteal tests/browser
@@ -71,6 +71,10 @@ mutants: .venv/.tested
 	cp -R tests pyproject.toml .mutants
 	cd .mutants && HYPOTHESIS_PROFILE=mutants ../$(PY) -m mutmut run $(MUTANTS)
 	cd .mutants && ../$(PY) -m mutmut results
+
+# A simulated year of hourly loads takes many hours; DAYS=30 TENANTS=2 DESTINATION=postgres for less.
+endurance: .venv/.tested
+	$(PY) benchmarks/endurance.py $(DAYS:%=--days %) $(TENANTS:%=--tenants %) $(DESTINATION:%=--destination %)
 
 costs: .venv/.tested
 	$(PY) benchmarks/costs.py

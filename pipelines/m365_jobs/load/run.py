@@ -75,6 +75,8 @@ def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
             writing.close()
             loading.record(error)
             raise
+        finally:
+            warehouse.forget_looked_up_settings()
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.utils import get_resolved_traces
 from dlt.common.runtime.telemetry import stop_telemetry
 
 from m365_jobs.config.default_tenant import DEFAULT_TENANT, configured_tenant
@@ -61,6 +62,15 @@ def telemetry_off() -> None:
             # dlt has started it by now, because the configuration was asked for something.
             stop_telemetry()
             dlt.current.run_context().initialize_runtime()
+
+
+def forget_looked_up_settings() -> None:
+    """Clear dlt's log of the settings that this thread has looked up.
+
+    dlt clears it when a run ends only. In a process that lives for days it would grow with each load and each page. Its
+    entries hold exceptions, whose frames hold whole loads with their connections.
+    """
+    get_resolved_traces().clear()
 
 
 def _keep_no_copies(pipeline: dlt.Pipeline) -> None:

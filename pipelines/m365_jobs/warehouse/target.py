@@ -127,11 +127,8 @@ def address_of(target: Target) -> str:
     """
     if file := duckdb_file(target):
         return str(file)
-    config = _destination_config(target)
-    credentials = getattr(config, "credentials", None)
-    # Of an address only what cannot hold a password.
-    host = getattr(config, "bucket_url", None) or getattr(credentials, "host", None)
-    parts = "/".join(str(part) for part in (host, getattr(credentials, "database", None)) if part)
+    place = _configured_place(target)
+    parts = "/".join(part for part in (place.host, place.database) if part)
     return f"{target.destination.destination_name} {parts}".strip()
 
 
@@ -140,21 +137,36 @@ def duckdb_file(target: Target) -> Path | None:
     if not target.destination.destination_type.endswith(".duckdb"):
         return None
     credentials = target.destination.config_params.get("credentials")
-    if not isinstance(credentials, DuckDbCredentials):
-        credentials = getattr(_destination_config(target), "credentials", None)
-    database: Any = getattr(credentials, "database", None)
+    known = isinstance(credentials, DuckDbCredentials)
+    database: Any = credentials.database if known else _configured_place(target).database
     return Path(database) if isinstance(database, str) and not database.startswith(":") else None
 
 
-def _destination_config(target: Target) -> Any:
-    """Return what dlt resolved of a destination. It is kept, since dlt needs ten milliseconds for it."""
-    config = _configs.get(target)
-    if config is None:
-        config = _configs[target] = target.destination_client().config
-    return config
+@dataclass(frozen=True)
+class _Place:
+    """Hold where a destination is: only what cannot contain a password."""
+
+    host: str | None
+    database: str | None
 
 
-_configs: WeakKeyDictionary[Target, Any] = WeakKeyDictionary()
+def _configured_place(target: Target) -> _Place:
+    """Return what dlt resolved of a destination. It is kept, since dlt needs ten milliseconds for it.
+
+    dlt's configuration itself is not kept. It holds an exception whose frames hold the target, so the dictionary would
+    keep every load of a process, with its connections.
+    """
+    place = _places.get(target)
+    if place is None:
+        config = target.destination_client().config
+        credentials = getattr(config, "credentials", None)
+        host = getattr(config, "bucket_url", None) or getattr(credentials, "host", None)
+        database = getattr(credentials, "database", None)
+        place = _places[target] = _Place(*(str(part) if part else None for part in (host, database)))
+    return place
+
+
+_places: WeakKeyDictionary[Target, _Place] = WeakKeyDictionary()
 
 
 def fingerprint(target: Target) -> str:

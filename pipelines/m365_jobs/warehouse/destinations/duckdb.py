@@ -16,6 +16,7 @@ from m365_jobs.errors.explain import UsageError
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.log_rows import Row
+from m365_jobs.warehouse.destinations.sql_rows import prune_states
 
 STORAGE_KEY = "duckdb_storage_version"
 STORAGE_VERSION = str(WAREHOUSE[STORAGE_KEY].default)
@@ -39,6 +40,10 @@ class DuckDBDestination(WarehouseDestination):
             # Another process may create it first.
             with suppress(duckdb.Error):
                 duckdb.connect(str(file), config={"storage_compatibility_version": version}).close()
+
+    def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
+        """Delete old copies of the state."""
+        prune_states(pipeline)
 
     def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
         """Append as everywhere, but never create the file by connecting to it."""

@@ -9,6 +9,7 @@ import dlt
 from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.marts import LOCK_TIMEOUT
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
+from m365_jobs.warehouse.destinations.sql_rows import prune_states
 
 PRIMARY_KEYS = {
     "jobs": "tenant, id",
@@ -54,8 +55,9 @@ class PostgresDestination(WarehouseDestination):
         analyze_new(pipeline)
 
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
-        """Create the keys and indexes that are missing."""
+        """Create the keys and indexes that are missing, and delete old copies of the state."""
         create_missing(pipeline)
+        prune_states(pipeline)
 
 
 def refuse_encoding(client: Any) -> None:

@@ -1,4 +1,4 @@
-"""Insert rows of the log tables through dlt's SQL client."""
+"""Write to SQL destinations beside dlt: rows of the log tables, and the end of old copies of dlt's state."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ SCHEMA = "avepoint_m365"
 PARAMETERS = 1_000
 """Values of one INSERT statement at most; SQL Server accepts 2,100."""
 
+KEEP_STATES = 100
+"""Newest copies of a pipeline's state that stay; dlt keeps as many in a lake."""
+
 
 def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
     """Insert rows in one transaction, with their row of ``_dlt_loads``.
@@ -42,6 +45,20 @@ def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool
     except (SqlClientNotAvailable, DatabaseUndefinedRelation):
         return False
     return True
+
+
+def prune_states(pipeline: dlt.Pipeline) -> None:
+    """Delete old copies of the pipeline's state.
+
+    dlt appends a copy with each load that changes the state, and only ever reads the newest.
+    """
+    with pipeline.sql_client() as client:
+        states = client.make_qualified_table_name("_dlt_pipeline_state")
+        newest = f"SELECT max(version) FROM {states} WHERE pipeline_name = %s"
+        client.execute_sql(
+            f"DELETE FROM {states} WHERE pipeline_name = %s AND version <= ({newest}) - {KEEP_STATES}",
+            *(pipeline.pipeline_name, pipeline.pipeline_name),
+        )
 
 
 def _transaction(client: Any) -> AbstractContextManager[Any]:

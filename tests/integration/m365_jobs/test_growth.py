@@ -1,0 +1,71 @@
+"""What loads leave behind, load after load."""
+
+import gc
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from avepoint_simulator import Simulator, make_world
+from m365_jobs.warehouse.destinations import sql_rows
+
+from tests.support.cli import NOW
+from tests.support.truth import on_server
+from tests.support.warehouse import Warehouse, database
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    if request.param == "duckdb":
+        yield Warehouse("duckdb")
+        return
+    with database() as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        yield Warehouse("postgres")
+
+
+STATES = "SELECT pipeline_name, count(*) FROM _dlt_pipeline_state GROUP BY 1 ORDER BY 1"
+
+
+def test_few_copies_of_a_tenants_state_stay_and_loads_go_on_from_the_newest(
+    place: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_rows, "KEEP_STATES", 2)
+    world = make_world(90, seed=3, now=NOW - timedelta(days=4), days=10)
+    with Simulator(world) as simulator:
+        place.load(simulator, tenant="other")
+        (other,) = place.rows(STATES)
+        for _ in range(5):
+            place.load(simulator)
+            assert place.held() == on_server(world, False)
+            world.advance(timedelta(hours=5))
+        simulator.asked.clear()
+        place.load(simulator)
+        assert len([asked for asked in simulator.asked if "jobs" in asked.path]) <= 4
+    assert place.rows(STATES) == [("m365_jobs", 2), other]
+    newest = "SELECT max(version) FROM _dlt_pipeline_state WHERE pipeline_name = 'm365_jobs'"
+    assert place.rows(newest)[0][0] > 3
+
+
+@pytest.mark.parametrize("place", ["duckdb"], indirect=True)
+def test_loads_with_nothing_new_leave_a_row_for_each_listing_and_nothing_else(place: Warehouse, tmp_path: Path) -> None:
+    def left() -> tuple[int, int, int]:
+        gc.collect()
+        opened = len([*Path("/proc/self/fd").iterdir()]) if Path("/proc/self/fd").exists() else 0
+        dlt_files = [path for path in (tmp_path / "dlt").rglob("*") if path.is_file()]
+        return len(dlt_files), opened, os.path.getsize("m365_warehouse.duckdb") // 1_000_000
+
+    count = "SELECT (SELECT count(*) FROM load_audit), (SELECT count(*) FROM load_runs)"
+    with Simulator(make_world(60, seed=2, now=NOW - timedelta(days=2))) as simulator:
+        for _ in range(3):
+            place.load(simulator)
+        (before,), was, asked = place.rows(count), left(), len(simulator.asked)
+        for _ in range(30):
+            place.load(simulator)
+        listings = len([one for one in simulator.asked[asked:] if "jobs" in one.path])
+        assert place.rows(count) == [(before[0] + listings, before[1] + 30)]
+        assert left() == was
+        assert listings <= 60
