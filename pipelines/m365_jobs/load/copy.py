@@ -18,6 +18,7 @@ from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake_tables
+from m365_jobs.warehouse.reader import open_reader
 
 
 @dataclass
@@ -47,6 +48,8 @@ def copy_tenants(
         raise UsageError(f"There is no DuckDB warehouse to copy: {file or 'the configured one'} is not a file.")
     if warehouse.fingerprint(origin) == warehouse.fingerprint(target):
         raise UsageError(f"The warehouse is already there: {warehouse.address_of(target)}. Name another destination.")
+    with open_reader(origin):
+        pass  # It refuses a file that a newer version has loaded into.
     done = Copied(warehouse.address_of(target))
     held = _tenants(file, origin.dataset_name)
     for tenant in tenants:
@@ -116,6 +119,7 @@ def _copy(
     with lease_of(pipeline, tenant, "copy", notify) as lease:
         lease.take(None, LOCK_WAIT, notify)
         with write_lock(pipeline, lease, notify):
+            contract.refuse_newer(pipeline)
             pipeline.sync_destination()
             contract.ensure_ours(pipeline)
         there = stored_rows(pipeline, tenant)

@@ -15,6 +15,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.locks.base import Notify
 from m365_jobs.locks.pipeline_folder import file_open
 from m365_jobs.warehouse.reader import Reader, open_in_load
+from m365_jobs.warehouse.versions import refuse_newer
 
 COUNTS = {
     "start": "start_time BETWEEN %s AND %s",
@@ -25,7 +26,7 @@ COUNTS = {
 count them anywhere, and too low a count costs a reading, too high a one would hide a job."""
 
 
-ASKED = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "state_words")
+ASKED = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "state_words")
 """Tables that a lookup asks."""
 
 
@@ -48,8 +49,12 @@ class WarehouseLookup(SqlLookup):
         """Return whether the warehouse knows of a load of the tenant and, if any found jobs, still holds one of them.
 
         Whether it holds any is remembered for ``is_empty``.
+
+        Raises:
+            WarehouseError: if a newer version of this program has loaded into it.
         """
         with self.connected() as reader:
+            refuse_newer(reader)
 
             def most(what: str, table: str) -> Any:
                 # In words that every destination has: to translate takes longer than to ask.

@@ -42,7 +42,11 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
     The destination's cursors are the ones that match its rows: a working directory may have seen another warehouse
     since, or a newer copy of this one. So what was read but not made ready to load is dropped, and read again from
     there: dlt cannot go on where it was killed right after it had made a package ready.
+
+    Raises:
+        WarehouseError: before anything is loaded, if a newer version of this program has loaded into the warehouse.
     """
+    contract.refuse_newer(pipeline)
     folder = Path(pipeline.working_dir)
     since = None
     ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)

@@ -13,6 +13,7 @@ from m365_jobs import marts
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.schema import TABLES
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse import versions
 from m365_jobs.warehouse.destinations import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 
@@ -21,6 +22,12 @@ SCHEMA = "avepoint_m365"
 
 PROMISED = {table.name: table.arrow.names for table in TABLES}
 """Table to the columns that other programs' tables of the same name lack."""
+
+
+def refuse_newer(pipeline: dlt.Pipeline) -> None:
+    """Refuse, in a load, a warehouse that a newer version of this program has loaded into."""
+    with open_in_load(pipeline, ("load_runs",)) as reader:
+        versions.refuse_newer(reader)
 
 
 def ensure_ours(pipeline: dlt.Pipeline) -> None:

@@ -21,6 +21,7 @@ from m365_jobs.errors.driver_messages import in_use, of_driver
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.target import Target, Warehouse
+from m365_jobs.warehouse.versions import refuse_newer
 
 POLL = 0.1
 """Seconds between two attempts to open a DuckDB file that a load has open."""
@@ -90,6 +91,7 @@ def open_reader(target: Target) -> Iterator[Reader]:
     Raises:
         DestinationUndefinedEntity: when something is asked of a warehouse that is not there yet.
         DatabaseException: where the destination cannot be reached or is locked.
+        WarehouseError: if a newer version of this program has loaded into it.
     """
     with opener(target)() as reader:
         yield reader
@@ -110,7 +112,7 @@ def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
 @contextmanager
 def _of_file(file: Path, target: Target) -> Iterator[Reader]:
     with _opened(file, target) as connection:
-        yield Reader(_DuckDB(connection, target.dataset_name), "duckdb")
+        yield _of_our_version(Reader(_DuckDB(connection, target.dataset_name), "duckdb"))
 
 
 @contextmanager
@@ -127,7 +129,12 @@ def _of_server(target: Target) -> Iterator[Reader]:
         if dialect == "postgres":
             client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
             client.execute_sql("SET TIME ZONE 'UTC'")
-        yield Reader(client, dialect)
+        yield _of_our_version(Reader(client, dialect))
+
+
+def _of_our_version(reader: Reader) -> Reader:
+    refuse_newer(reader)
+    return reader
 
 
 @contextmanager
@@ -153,7 +160,7 @@ def _lake(target: Target) -> Iterator[Reader]:
     with duckdb.connect() as connection:
         lake_tables.register_views(target, connection)
         marts.define(connection, target.dataset_name)
-        yield Reader(_DuckDB(connection, target.dataset_name), "duckdb")
+        yield _of_our_version(Reader(_DuckDB(connection, target.dataset_name), "duckdb"))
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def test_other_loads_of_a_tenant_are_kept_out_until_its_log_rows_are_written(
 
 def run_row(tenant: str) -> dict[str, Any]:
     row = {"run_id": tenant * 4, "tenant": tenant, "status": "complete", "started_at": NOW, "ended_at": NOW}
-    return row | {"requests": 1, "jobs": 0, "product_version": "1.0.0"}
+    return row | {"requests": 1, "jobs": 0, "product_version": "0.1.0"}
 
 
 @pytest.mark.parametrize("place", ["postgres", "filesystem"], indirect=True)

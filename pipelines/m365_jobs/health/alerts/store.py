@@ -14,10 +14,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Delivery, DeliveryState
 from m365_jobs.warehouse import pipeline as warehouse
 
-TABLES = """
+VERSION = 1
+"""Version of the tables below, as SQLite's ``user_version``; 0 is a file of before versions were written."""
+
+TABLES = f"""
+PRAGMA user_version = {VERSION};
 CREATE TABLE IF NOT EXISTS alerts (
     warehouse TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, severity TEXT NOT NULL, tenant TEXT, location TEXT,
     object_type TEXT, text TEXT NOT NULL, measure REAL NOT NULL, first_seen_at TEXT NOT NULL,
@@ -153,8 +158,24 @@ def open_store(pipeline: warehouse.Target, wait_seconds: float = 600.0) -> Itera
         FileLock(path.with_suffix(".lock"), timeout=wait_seconds),
         closing(sqlite3.connect(path, isolation_level=None)) as connection,
     ):
-        connection.executescript(TABLES)
+        _prepare(connection, path)
         yield AlertStore(connection, warehouse.fingerprint(pipeline))
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Create the tables.
+
+    Raises:
+        WarehouseError: if a newer version of this program made them.
+    """
+    ((found,),) = connection.execute("PRAGMA user_version").fetchall()
+    if found > VERSION:
+        raise WarehouseError(
+            f"A newer version of m365-jobs wrote the alert file {path} (format {found}, known is {VERSION}). Nothing "
+            "was changed. Install that version, or put back the file's backup."
+        )
+    if found < VERSION:
+        connection.executescript(TABLES)
 
 
 def alert_file(pipeline: warehouse.Target) -> Path:
@@ -168,7 +189,7 @@ def read_open(pipeline: warehouse.Target, tenants: Sequence[str] = ()) -> tuple[
     if not path.exists():
         return [], []
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
-        connection.executescript(TABLES)
+        _prepare(connection, path)
         store = AlertStore(connection, warehouse.fingerprint(pipeline))
         alerts = [alert for alert in store.alerts() if alert.opened_at and not alert.closed_at]
         undelivered = store.deliveries(DeliveryState.pending, DeliveryState.uncertain, DeliveryState.dead)

@@ -1,0 +1,43 @@
+"""Refuse a warehouse that a newer version of this program has loaded into."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+from m365_jobs.errors.exceptions import WarehouseError
+
+OURS = version("avepoint-m365-jobs")
+
+
+def series(product_version: str | None) -> tuple[int, int]:
+    """Return major and minor version. Versions that share both write the same tables."""
+    found = re.match(r"(\d+)\.(\d+)", product_version or "")
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def refuse_newer(reader: Any) -> None:
+    """Refuse a warehouse in which a newer version has recorded a load.
+
+    It may have changed the meaning of rows and cursors. An older version would read them wrongly, and write rows that
+    the newer one does not expect.
+
+    Args:
+        reader: An open ``Reader`` of the warehouse.
+
+    Raises:
+        WarehouseError: naming both versions.
+    """
+    try:
+        rows = reader.rows(f"SELECT DISTINCT product_version AS version FROM {reader.table('load_runs')}")
+    except DestinationUndefinedEntity:
+        return
+    newest = max((row["version"] for row in rows), key=series, default=None)
+    if series(newest) > series(OURS):
+        raise WarehouseError(
+            f"The warehouse was loaded by m365-jobs {newest}, and this is {OURS}. Nothing was changed. Install "
+            f"{newest} or newer, or put back the backup that was made before the upgrade."
+        )
