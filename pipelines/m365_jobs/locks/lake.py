@@ -26,6 +26,7 @@ from m365_jobs.locks import base as leases
 from m365_jobs.locks.base import Notify, RenewableLease
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT
 from m365_jobs.warehouse.destinations import lake_tables
+from m365_jobs.warehouse.destinations.delta_files import remove_older
 from m365_jobs.warehouse.pipeline import pipeline_name
 
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -33,7 +34,10 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 cannot wait to see it expire."""
 
 TIDY_EVERY = 100
-"""Versions of a lease's table after which the files of old ones are removed."""
+"""Versions of a lease's table after which files and log entries of old ones are removed."""
+
+COMMITS_OF_A_LOAD = 4
+"""A short load commits to its lease as often at most, so one load in about ``TIDY_EVERY`` versions tidies."""
 
 KEEP_HOURS = 1
 """How old these have to be: another may be about to read them."""
@@ -154,9 +158,12 @@ class LakeLease(RenewableLease):
     @_refusals()
     def _give_back(self) -> None:
         with self._one_at_a_time:
-            self._hold(None, datetime.now(UTC))
-            if self._table.version() % TIDY_EVERY < 2:
-                self._table.vacuum(retention_hours=KEEP_HOURS, enforce_retention_duration=False, dry_run=False)
+            try:
+                # While the lease is held: each of these is a commit, which would refuse that of the next holder.
+                if self._table.version() % TIDY_EVERY < COMMITS_OF_A_LOAD:
+                    remove_older(self._table, KEEP_HOURS)
+            finally:
+                self._hold(None, datetime.now(UTC))
 
     def _hold(self, holder: str | None, ended_at: datetime | None) -> bool:
         """Commit as the holder, and once more if the version after the known one is its own.

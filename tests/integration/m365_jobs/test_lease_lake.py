@@ -148,4 +148,21 @@ def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
     for number in range(3):
         with lease_of(f"run{number}") as held:
             held.take(AT_ONCE, 0, print)
-    assert len(list((tmp_path / "lake" / "m365_jobs_leases" / "m365_jobs").glob("*.parquet"))) == 1
+    # The row of the last holder, and the one that says that it ended.
+    assert len(list((tmp_path / "lake" / "m365_jobs_leases" / "m365_jobs").glob("*.parquet"))) == 2
+
+
+def test_a_lease_that_is_taken_often_collects_no_files(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lake, "TIDY_EVERY", 20)
+    monkeypatch.setattr(lake, "KEEP_HOURS", 0)
+    counts = []
+    for number in range(40):
+        with lease_of(f"run{number}") as held:
+            held.take(AT_ONCE, 0, print)
+        counts.append(len([file for file in (tmp_path / "lake").rglob("*") if file.is_file()]))
+    # Two files a commit, four commits a load, log entries with their checkpoint.
+    assert max(counts) <= 60
+    assert min(counts[20:]) <= 12
+    assert row(tmp_path)["holder"] is None

@@ -79,17 +79,30 @@ def _compact(stored: DeltaTable, tenant: str) -> None:
 
 
 def remove_old(stored: DeltaTable) -> None:
-    """Remove replaced files and log entries that are older than the retention, every few commits."""
-    keep, kept = retention_hours(), stored.metadata().configuration.get("delta.logRetentionDuration")
-    log_retention = f"interval {keep * 3600} seconds"
-    if kept != log_retention:
-        stored.alter.set_table_properties({"delta.logRetentionDuration": log_retention})
-    elif stored.version() % COMMITS >= COMMITS_OF_A_LOAD:
-        return
-    stored.vacuum(retention_hours=keep, enforce_retention_duration=False, dry_run=False)
+    """Remove what the configured retention no longer keeps, every few commits."""
+    keep = retention_hours()
+    if stored.version() % COMMITS < COMMITS_OF_A_LOAD or _log_retention(stored) != _interval(keep):
+        remove_older(stored, keep)
+
+
+def remove_older(stored: DeltaTable, hours: int) -> None:
+    """Remove replaced files and log entries that are older than a number of hours."""
+    if _log_retention(stored) != _interval(hours):
+        stored.alter.set_table_properties({LOG_RETENTION: _interval(hours)})
+    stored.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=False)
     stored.create_checkpoint()
     stored.cleanup_metadata()
 
+
+def _log_retention(stored: DeltaTable) -> str | None:
+    return stored.metadata().configuration.get(LOG_RETENTION)
+
+
+def _interval(hours: int) -> str:
+    return f"interval {hours * 3600} seconds"
+
+
+LOG_RETENTION = "delta.logRetentionDuration"
 
 COMMITS_OF_A_LOAD = 4
 """A load with jobs commits to a table as often: the merge, the rewriting and the vacuum."""
