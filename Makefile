@@ -9,7 +9,7 @@ EXTRAS := certificate reports notebook prompt prometheus postgres lake docs rele
 UV ?= uv
 
 .PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest
-.PHONY: bench mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom lock lock-dagster lock-airflow lock-extras clean
+.PHONY: bench mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean
 
 # ---- use
 
@@ -118,7 +118,15 @@ check-wheel: wheel
 
 # What a wheel of this version installs, as CycloneDX.
 sbom: .venv/.tested
+	mkdir -p dist
 	$(PY) -m cyclonedx_py requirements requirements-core.lock --pyproject pyproject.toml --output-file dist/sbom.cdx.json
+
+# Advisories about pinned versions, from the registry. A package that the service does not know is a failure.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python $(PIP_INSTALL) 'pip-audit==2.10.1'
+	for lock in requirements*.lock; do \
+	  .venv-audit/bin/python -m pip_audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
 
 # ---- environments
 

@@ -119,7 +119,7 @@ def _copy(
     with lease_of(pipeline, tenant, "copy", notify) as lease:
         lease.take(None, LOCK_WAIT, notify)
         with write_lock(pipeline, lease, notify):
-            contract.refuse_newer(pipeline)
+            contract.refuse_newer_series(pipeline)
             pipeline.sync_destination()
             contract.ensure_ours(pipeline)
         there = stored_rows(pipeline, tenant)

@@ -46,7 +46,7 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
     Raises:
         WarehouseError: before anything is loaded, if a newer version of this program has loaded into the warehouse.
     """
-    contract.refuse_newer(pipeline)
+    contract.refuse_newer_series(pipeline)
     folder = Path(pipeline.working_dir)
     since = None
     ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)

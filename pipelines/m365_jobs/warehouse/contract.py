@@ -24,7 +24,7 @@ PROMISED = {table.name: table.arrow.names for table in TABLES}
 """Table to the columns that other programs' tables of the same name lack."""
 
 
-def refuse_newer(pipeline: dlt.Pipeline) -> None:
+def refuse_newer_series(pipeline: dlt.Pipeline) -> None:
     """Refuse, in a load, a warehouse that a newer version of this program has loaded into."""
     with open_in_load(pipeline, ("load_runs",)) as reader:
         versions.refuse_newer(reader)
