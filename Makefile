@@ -8,7 +8,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-h
 EXTRAS := certificate reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
-.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest
+.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients
 .PHONY: bench mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean
 
 # ---- use
@@ -25,7 +25,7 @@ test: .venv/.tested lint
 	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
 test-all: test test-browser chaos test-dagster test-airflow
-	@echo "Not run: make crashes, make test-workers, make endurance, make costs, make bench, make test-lowest."
+	@echo "Not run: make crashes, make test-workers, make endurance, make costs, make bench, make test-lowest, make test-clients."
 
 test-browser: .venv/.tested
 	$(PY) -m pytest -n 2 --dist worksteal tests/browser
@@ -49,6 +49,10 @@ test-lowest: .venv/bin/python
 	.venv-lowest/bin/python $(PIP_INSTALL) --requirement .venv-lowest/lowest.txt
 	.venv-lowest/bin/python $(PIP_INSTALL) $(EDITABLE)
 	.venv-lowest/bin/python -m pytest -n 2 tests/unit tests/integration/avepoint_m365
+
+# Other programs read a DuckDB file and a lake, each client in an environment of its own.
+test-clients: .venv/.tested
+	$(PY) -m tests.support.check_clients
 
 lint: .venv/.tested
 	$(PY) -m ruff check .
