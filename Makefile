@@ -120,7 +120,7 @@ wheel: .venv/.tested
 check-wheel: wheel
 	$(PY) -m tests.support.check_wheel
 
-# What a wheel of this version installs, as CycloneDX.
+# What a wheel of this version installs and what it is built with, as CycloneDX.
 sbom: .venv/.tested
 	mkdir -p dist
 	$(PY) -m cyclonedx_py requirements requirements-core.lock --pyproject pyproject.toml --output-file dist/sbom.cdx.json
