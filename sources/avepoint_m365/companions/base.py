@@ -257,8 +257,6 @@ def _try(companion: Companion, context: Context, memory: Memory, answers: Answer
         except SourceError as error:
             failures.append(error)
             context.loads.append(attempt_row(companion, context, location, error))
-            if isinstance(error, MissingPermissionError):
-                break
         else:
             context.loads.append(attempt_row(companion, context, location))
     if failures:
