@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 
@@ -17,9 +18,16 @@ def format_time(value: datetime | None) -> str:
 
 def format_duration(hours: float) -> str:
     """Return a length of time in the unit that suits it: 7.5 h, 30 h, 12 days."""
-    return f"{hours:.1f} h" if hours < 10 else f"{hours:,.0f} h" if hours < 100 else f"{hours / 24:,.0f} days"
+    if hours < 100:
+        return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h"
+    return format_count(round(hours / 24), "day")
 
 
-def format_count(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 job, 2,000 jobs."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def format_count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: 1 job, 2,000 jobs, 2 jobs are (``format_count(2, "job is", "jobs are")``)."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def singular_period(period: str) -> str:
+    """Return a period in the vendor's words, without the plural of one: ``1 years`` becomes ``1 year``."""
+    return re.sub(r"\b1 (day|week|month|year)s\b", r"1 \1", period)

@@ -30,7 +30,7 @@ LAYERS = {
         ("api.auth", "api.certificate"),
         ("endpoints", "parse"),
         ("schema",),
-        ("settings", "exceptions"),
+        ("settings", "exceptions", "plural"),
     ),
     "m365_jobs": (
         ("__main__", "airflow", "dagster", "destinations", "m365_jobs"),

@@ -16,6 +16,7 @@ from m365_jobs.cli.demo_story import DAYS, demo_world, load_settings_of_a_month
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.load.run import LoadOptions, load
+from m365_jobs.text import format_count
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
@@ -57,9 +58,8 @@ def run_demo(jobs: int) -> Simulator:
             },
         )
         # Some of its jobs are still to come.
-        console.print_line(
-            f"A simulated tenant with {len(world.visible()):,} jobs is at {simulator.base_url}. First load:"
-        )
+        history = format_count(len(world.visible()), "job")
+        console.print_line(f"A simulated tenant with {history} is at {simulator.base_url}. First load:")
         _load(options)
         pipeline = warehouse.open_pipeline(warehouse.DEMO_TENANT, None, None, file)
         load_settings_of_a_month(pipeline, companions, evening)
@@ -88,7 +88,8 @@ def _print_state(options: LoadOptions) -> None:
         f"\nServices: {services}.\n"
         f"Backups scheduled in a month: {scheduled['scheduled']}; {scheduled['succeeded']} succeeded, "
         f"{scheduled['missed']} were missed, {scheduled['skipped']} skipped.\n"
-        f"Licence: {licence['seats']} of {licence['bought']} seats in use; out of policy on {licence['days']} days."
+        f"Licence: {licence['seats']} of {format_count(licence['bought'], 'seat')} in use; "
+        f"out of policy on {format_count(licence['days'], 'day')}."
     )
 
 

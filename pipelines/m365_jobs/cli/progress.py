@@ -42,7 +42,8 @@ def progress_of_one(progress: Progress, seconds: float) -> str:
     verb = "Reading" if progress.reading else "Writing"
     total = progress.expected or 0
     known = progress.reading and progress.jobs < total
-    jobs = f"{progress.jobs:,}" + (f" of {total:,}" if known else "") + " jobs"
+    read = format_count(progress.jobs, "job")
+    jobs = f"{progress.jobs:,} of {format_count(total, 'job')}" if known else read
     share = progress.jobs / total if known else 0.0
     shown = f" ({share:.0%})" if known else ""
     line = f"{verb}: {jobs}{shown}, {format_count(progress.stats.attempts, 'request')}, {seconds:.0f} s"
@@ -64,7 +65,7 @@ def progress_of_many(group: Group, seconds: float) -> str:
         return progress_of_one(loads[0], seconds)
     jobs, requests = sum(one.jobs for one in loads), sum(one.stats.attempts for one in loads)
     line = (
-        f"{len(group.outcomes)} of {len(loads)} tenants, {format_count(jobs, 'job')}, "
+        f"{len(group.outcomes)} of {format_count(len(loads), 'tenant')}, {format_count(jobs, 'job')}, "
         f"{format_count(requests, 'request')}, {seconds:.0f} s"
     )
     waits = [wait for one in loads if (wait := one.stats.waiting)]
@@ -123,9 +124,9 @@ def report_many(group: Group) -> None:
     incomplete, new = sum(bool(one.incomplete) for one in summaries), sum(one.new for one in summaries)
     changed, requests = sum(one.changed for one in summaries), sum(one.requests for one in summaries)
     print_line(
-        f"{len(summaries)} of {len(outcomes)} tenants loaded, {incomplete} of them incomplete"
-        f"{f', {left} left to other workers' if left else ''}: {new:,} jobs new, "
-        f"{changed:,} changed, {requests:,} requests."
+        f"{len(summaries)} of {format_count(len(outcomes), 'tenant')} loaded, {incomplete} of them incomplete"
+        f"{f', {left} left to other workers' if left else ''}: {format_count(new, 'job')} new, "
+        f"{changed:,} changed, {format_count(requests, 'request')}."
     )
     for where in sorted({f"{one.warehouse}, dataset {one.dataset}" for one in summaries}):
         print_line(f"Warehouse: {where}.")
@@ -139,15 +140,16 @@ def report_load(summary: Summary) -> None:
     """Print the summary of a load."""
     jobs = summary.new + summary.changed + summary.unchanged
     print_line(
-        f"Read {jobs:,} jobs in {summary.requests:,} requests and {summary.seconds:.1f} s: "
+        f"Read {format_count(jobs, 'job')} in {format_count(summary.requests, 'request')} and {summary.seconds:.1f} s: "
         f"{summary.new:,} new, {summary.changed:,} changed, {summary.unchanged:,} as before."
     )
     if summary.states:
         states = [f"{_short(state)} {count:,}" for state, count in summary.states.most_common(10)]
-        more = len(summary.states) - len(states)
-        print_line(f"By state: {', '.join(states)}{f', and {more} more states' if more else ''}.")
+        if more := len(summary.states) - len(states):
+            states.append(f"and {format_count(more, 'more state')}")
+        print_line(f"By state: {', '.join(states)}.")
     if summary.retries:
-        print_line(f"{summary.retries:,} requests had to be repeated.")
+        print_line(f"{format_count(summary.retries, 'request')} had to be repeated.")
     for text in summary.incomplete[:10]:
         print_line(f"Not proved complete: {text}.")
     if len(summary.incomplete) > 10:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from m365_jobs.cli.options import Dataset, Destination, Verbose, failures
+from m365_jobs.text import format_count
 
 app = typer.Typer(help="Rename or remove a tenant everywhere.", no_args_is_help=True)
 
@@ -70,7 +71,7 @@ def _print(pipeline: Any, shown: Any, tenant: str, change: str) -> None:
 
     typer.echo(f"Warehouse: {warehouse.address_of(pipeline)}")
     for name, count in shown.rows.items():
-        typer.echo(f"  {name}: {count:,} rows of {tenant}, {change}")
+        typer.echo(f"  {name}: {format_count(count, 'row')} of {tenant}, {change}")
     typer.echo(f"  cursors, lease and alerts of {tenant}: {change}")
 
 

@@ -37,7 +37,8 @@ def _pass(options: LoadOptions) -> Summary:
     agree = sum(period.proof is True for period in summary.periods)
     console.print_line(
         f"{summary.tenant}: {agree} of {format_count(len(summary.periods), 'period')} agree with the API, "
-        f"{summary.new:,} jobs were missing and {summary.changed:,} differed; both are loaded."
+        f"{format_count(summary.new, 'job was', 'jobs were')} missing and {summary.changed:,} differed; "
+        "both are loaded."
     )
     for line in summary.incomplete:
         console.print_line(f"Differs: {line}")

@@ -24,7 +24,7 @@ def unreconciled(row: Row) -> Row:
     """Return the message about jobs that the API counts and does not show."""
     period = f"{format_time(row['period_start'])} to {format_time(row['period_end'])}"
     return {
-        "text": f"the API counts {row['api_total']:,} jobs from {period} and does not show all of them; "
+        "text": f"the API counts {format_count(row['api_total'], 'job')} from {period} and does not show all of them; "
         f"the warehouse held {row['warehouse_jobs']:,} before the load"
     }
 
@@ -55,7 +55,8 @@ def failed_backups(row: Row) -> Row:
 
 def failed_objects(row: Row) -> Row:
     """Return the message about many failed objects."""
-    return {"text": f"{row['failed']:,} objects failed in the last 24 h (normally up to {row['usual']:,})"}
+    objects = format_count(row["failed"], "object")
+    return {"text": f"{objects} failed in the last 24 h (normally up to {row['usual']:,})"}
 
 
 def failed_restores(row: Row) -> Row:

@@ -1,4 +1,4 @@
-"""Check the companions: licence, unusual activity, retention, and tests of restores."""
+"""Check the companions: scheduled backups, licence, unusual activity, retention, and tests of restores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from m365_jobs.config.protection import restore_test_days
 from m365_jobs.health.check_queries import NEWEST
-from m365_jobs.text import format_count, format_time
+from m365_jobs.text import format_count, format_time, singular_period
 
 Row = dict[str, Any]
 
@@ -22,6 +22,26 @@ ranked AS (
         row_number() OVER (PARTITION BY l.tenant, l.location ORDER BY l.day DESC) AS place
     FROM license_consumption AS l
 )"""
+
+MISSED_BACKUP = f"""
+WITH {NEWEST},
+recent AS (
+    SELECT c.tenant, c.location, c.object_type, CAST(sum(c.scheduled) AS BIGINT) AS scheduled,
+        CAST(sum(c.missed) AS BIGINT) AS missed, max(CASE WHEN c.missed > 0 THEN c.day END) AS last_day
+    FROM schedule_compliance AS c
+    JOIN newest AS n ON n.tenant = c.tenant
+    WHERE epoch(n.loaded_until) - epoch(c.day) < 4 * 86400
+    GROUP BY c.tenant, c.location, c.object_type
+)
+SELECT r.tenant, r.location, r.object_type, r.scheduled, r.missed, r.last_day
+FROM recent AS r
+JOIN protection_status AS p
+    ON p.tenant = r.tenant
+    AND p.object_type = r.object_type
+    AND coalesce(p.location, '') = coalesce(r.location, '')
+-- Elsewhere the status itself tells that nothing runs.
+WHERE r.missed > 0 AND p.status IN ('protected', 'late', 'running_long', 'failing')
+"""
 
 OUT_OF_POLICY = f"""
 WITH {SNAPSHOTS}
@@ -80,6 +100,12 @@ def restore_values() -> Row | None:
     return {"restore_test_days": days} if days else None
 
 
+def missed_backup(row: Row) -> Row:
+    """Return the message about scheduled backups that did not start although others did."""
+    backups = f"{row['missed']:,} of {format_count(row['scheduled'], 'scheduled backup')}"
+    return {"text": f"{backups} of the last 3 days did not start in time, the last on {row['last_day']}"}
+
+
 def out_of_policy(row: Row) -> Row:
     """Return the message about a subscription that is out of policy."""
     since = format_time(row["out_of_policy_at"])
@@ -110,7 +136,7 @@ def unusual_activity(row: Row) -> Row:
         f"{format_count(row['unusual_activities'], 'site')} with unusual activity on {row['day']}"
     )
     if row["signals"] == "both":
-        text += f"; {row['failed_objects']:,} objects failed in jobs of that day"
+        text += f"; {format_count(row['failed_objects'], 'object')} failed in jobs of that day"
     return {"text": text, "about": str(row["day"])}
 
 
@@ -121,8 +147,8 @@ def retention_shortened(row: Row) -> Row:
     loads = f"between the loads of {format_time(row['changed_after'])} and {read_first}"
     if row["changed_after"] is None:
         loads = f"before the load of {read_first}"
-    word = "switched off" if row["change"] == "switched_off" else f"shortened from {row['old_value']}"
-    now = f" to {row['new_value']}" if row["change"] == "shortened" else ""
+    word = "switched off" if row["change"] == "switched_off" else f"shortened from {singular_period(row['old_value'])}"
+    now = f" to {singular_period(row['new_value'])}" if row["change"] == "shortened" else ""
     setting = row["setting"].replace("_", " ")
     text = f"{setting} ({what}) was {word}{now}, {loads}"
     return {"text": text, "about": f"{row['setting']}/{what}/{row['changed_before']}"}
@@ -133,4 +159,5 @@ def restore_untested(row: Row) -> Row:
     last = row["last_restore_at"]
     if last is None:
         return {"text": "no restore has succeeded yet"}
-    return {"text": f"the last successful restore was {format_time(last)}, {row['last_restore_age_days']:.0f} days ago"}
+    age = format_count(round(row["last_restore_age_days"]), "day")
+    return {"text": f"the last successful restore was {format_time(last)}, {age} ago"}

@@ -18,7 +18,7 @@ from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOTHING, PROBLEM, 
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.load.run_log import UnsentRuns
-from m365_jobs.text import format_duration, format_time
+from m365_jobs.text import format_count, format_duration, format_time
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
@@ -205,7 +205,7 @@ def _status_text(row: Row, nameless: Mapping[str, str]) -> str:
     success = f"the last success was {format_time(last)}" if last else "none has succeeded yet"
     match row["status"]:
         case "failing":
-            return f"{row['consecutive_failures']} backups in a row did not succeed; {success}"
+            return f"{format_count(row['consecutive_failures'], 'backup')} in a row did not succeed; {success}"
         case "never":
             failures = row["consecutive_failures"]
             return "no backup has succeeded yet" + (f"; {failures} ended without success" if failures else "")

@@ -11,6 +11,7 @@ from avepoint_m365.config import AvePointCredentials
 from m365_jobs.config import tenants
 from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.tenants import Tenant
+from m365_jobs.text import format_count
 
 SOON = timedelta(days=30)
 
@@ -30,7 +31,7 @@ def ending_of(credentials: AvePointCredentials) -> Ending | None:
     if left < timedelta(0):
         return Ending(False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.")
     if left < SOON:
-        return Ending(True, f"they end on {ends:%Y-%m-%d} UTC, in {left.days} days; renew them soon.")
+        return Ending(True, f"they end on {ends:%Y-%m-%d} UTC, in {format_count(left.days, 'day')}; renew them soon.")
     return None
 
 

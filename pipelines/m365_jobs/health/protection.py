@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from m365_jobs.text import format_count
+
 
 @dataclass(frozen=True)
 class Colour:
@@ -89,4 +91,4 @@ def unknown_service_reason(unknown: int, known: int) -> str:
     """Return why the service of ``unknown`` jobs is unknown, beside jobs of a known service."""
     if not known:
         return "the API shows the same jobs whatever objectType is asked for"
-    return f"the API lists {unknown:,} job{'' if unknown == 1 else 's'} under no objectType"
+    return f"the API lists {format_count(unknown, 'job')} under no objectType"

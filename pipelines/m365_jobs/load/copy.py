@@ -15,6 +15,7 @@ from m365_jobs.errors.explain import UsageError, WarehouseError
 from m365_jobs.load.copy_rows import StoredRows, TenantRows, read_only, run_ids, stored_rows, table_names
 from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
+from m365_jobs.text import format_count
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations import lake_tables
@@ -143,7 +144,7 @@ def _ensure_no_loads_of_its_own(ours: set[str], tenant: str, there: StoredRows, 
     # Not by load_runs: a load that failed before it loaded anything is there, one killed between chunks is not.
     if others := set(there.keys["load_audit"]["run_id"].to_pylist()) - ours:
         raise WarehouseError(
-            f"{where} has {len(others)} loads of tenant {tenant} that this warehouse knows nothing of: loads go on "
-            "there already. Copying again would take its jobs and cursors back; nothing was copied. Load there, or "
-            "copy into another dataset with --dataset."
+            f"{where} has {format_count(len(others), 'load')} of tenant {tenant} that this warehouse knows nothing of: "
+            "loads go on there already. Copying again would take its jobs and cursors back; nothing was copied. "
+            "Load there, or copy into another dataset with --dataset."
         )

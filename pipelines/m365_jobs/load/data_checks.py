@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from m365_jobs.schema import LOAD_CHECK_FAILURES
+from m365_jobs.text import format_count
 from m365_jobs.warehouse.destinations import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 from m365_jobs.warehouse.tenant_scope import TenantScope
@@ -98,8 +99,8 @@ class CheckFailure:
     found_at: datetime
 
     def __str__(self) -> str:
-        others = "1 job has" if self.jobs == 1 else f"{self.jobs:,} jobs have"
-        return f"{others} {self.problem} ({self.rule}), for instance {self.example}"
+        jobs = format_count(self.jobs, "job has", "jobs have")
+        return f"{jobs} {self.problem} ({self.rule}), for instance {self.example}"
 
 
 def check_jobs(

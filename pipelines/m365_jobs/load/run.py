@@ -33,6 +33,7 @@ from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import Waiting, log_rows, write
 from m365_jobs.locks.base import Lease, Notify, TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, write_lock
+from m365_jobs.text import format_count
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 
@@ -127,7 +128,7 @@ class _Loading:
             pending.mark(self.pipeline)
             self.writing.close()
             until = f"{self.progress.chunk_end:%Y-%m-%d %H:%M} UTC"
-            self.notify(f"Loaded up to {until}, {self.progress.jobs:,} jobs so far. Continuing.")
+            self.notify(f"Loaded up to {until}, {format_count(self.progress.jobs, 'job')} so far. Continuing.")
             # What was read of a chunk is held in circles, which Python breaks up by their number, not by what they
             # hold.
             del source

@@ -12,6 +12,7 @@ from avepoint_m365.extract.options import ChunkResult, Reconciliation, SourceFin
 
 from m365_jobs.errors.explain import INCOMPLETE
 from m365_jobs.load.data_checks import CheckFailure as CheckFailure
+from m365_jobs.text import format_count
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Summary:
 def _line(listing: Listing) -> str:
     total = listing.reported_total if listing.reported_total is not None else "?"
     reason = f"; {listing.detail}" if listing.detail else ""
-    return f"{listing.selection}: {len(listing.ids)} jobs found, {total} reported{reason}"
+    return f"{listing.selection}: {format_count(len(listing.ids), 'job')} found, {total} reported{reason}"
 
 
 def _period(row: Reconciliation) -> str:

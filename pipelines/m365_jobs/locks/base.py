@@ -22,6 +22,7 @@ import dlt
 
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.locks.wait import pause
+from m365_jobs.text import format_count
 from m365_jobs.warehouse.destinations import kind_of, kind_of_type
 
 SECONDS = 60.0
@@ -116,10 +117,11 @@ class RenewableLease(Lease, ABC):
                 raise TenantLockedError(busy)
             if time.monotonic() > give_up:
                 raise TenantLockedError(
-                    f"{busy} Waited {patience / 60:.0f} minutes for it. End that load, then run this again."
+                    f"{busy} Waited {format_count(round(patience / 60), 'minute')} for it. "
+                    "End that load, then run this again."
                 )
             if not told:
-                notify(f"{busy} Waiting for it (at most {patience / 60:.0f} minutes).")
+                notify(f"{busy} Waiting for it (at most {format_count(round(patience / 60), 'minute')}).")
             told = True
             pause(POLL)
         self._renewing.start()
@@ -128,7 +130,7 @@ class RenewableLease(Lease, ABC):
         return f"Another load of tenant {self._tenant} is running ({holder})."
 
     def _too_young(self, seconds: float) -> str:
-        return f"The last load of tenant {self._tenant} ended {seconds:.0f} seconds ago."
+        return f"The last load of tenant {self._tenant} ended {format_count(round(seconds), 'second')} ago."
 
     def _go_on_renewing(self) -> None:
         while not self._ended.wait(SECONDS / 3):

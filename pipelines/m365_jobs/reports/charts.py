@@ -14,6 +14,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from m365_jobs.reports.labels import span
+from m365_jobs.text import format_count
 
 Row = dict[str, Any]
 
@@ -226,7 +227,7 @@ def slow(row: Row) -> bool:
 
 
 def _tick(hours: float) -> str:
-    return span(hours).replace(".0", "") if hours <= 96 else f"{hours / 24:.0f} days"
+    return span(hours).replace(".0", "") if hours <= 96 else format_count(round(hours / 24), "day")
 
 
 def share_bar(number: int, largest: int, tone: str = "busy") -> Markup:

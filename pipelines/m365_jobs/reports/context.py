@@ -12,6 +12,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.reports import labels
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.view import Filter
+from m365_jobs.text import format_count, singular_period
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def retention_section(page: Page) -> dict[str, Any] | None:
             row["service"] or "All services",
             labels.location_label(row["location"]),
             row["container_name"] or "",
-            row["retention_period"],
+            singular_period(row["retention_period"] or ""),
         ]
         for row in context.retention
     ]
@@ -192,14 +193,19 @@ def retention_section(page: Page) -> dict[str, Any] | None:
     return {
         "table": HtmlTable("Retention in force", columns, cells),
         "changes": HtmlTable(f"Changes of settings in {page.period}", change_columns, changes) if changes else None,
-        "summary": labels.with_noun(len(changes), "change", "changes") if changes else "no change",
+        "summary": format_count(len(changes), "change") if changes else "no change",
     }
 
 
 def _change(row: Row) -> list[str]:
     service = " · ".join(part for part in (row["service"], row["container_name"]) if part)
     words = [row[name].replace("_", " ") for name in ("setting", "change")]
-    return [words[0], service or "All services", words[1], row["old_value"] or "none", row["new_value"] or "none"]
+    return [
+        words[0],
+        service or "All services",
+        words[1],
+        *(singular_period(row[name] or "none") for name in ("old_value", "new_value")),
+    ]
 
 
 def restore_section(page: Page) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from m365_jobs.reports import labels
 from m365_jobs.reports.context import license_share, license_word
 from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.page import Page, Row
+from m365_jobs.text import format_count
 
 
 @dataclass(frozen=True)
@@ -131,5 +132,5 @@ def tenant_matrix(page: Page) -> dict[str, Any] | None:
         "services": services,
         "lines": lines,
         "statuses": statuses,
-        "summary": f"{bad:,} of {len(worst):,} services not protected",
+        "summary": f"{bad:,} of {format_count(len(worst), 'service')} not protected",
     }

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from m365_jobs.reports import charts, labels
+from m365_jobs.text import format_count
 from m365_jobs.warehouse.pipeline import UNSAID
 
 OPTIONAL = ("Tenant", "Location", "Detail", "Other", "Licence", "Container")
@@ -28,7 +29,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(sign=charts.sign, labels=labels)
+    made.globals.update(sign=charts.sign, labels=labels, format_count=format_count)
     made.filters["sentence"] = sentence
     made.filters["number"] = lambda value: f"{value:,}"
     return made

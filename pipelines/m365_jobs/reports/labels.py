@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from m365_jobs.health.protection import AMBER, BLUE, GREEN, GREY, RED, ProtectionStatus
+from m365_jobs.text import format_count
 
 SERVICES = {
     "exchange_online": "Exchange Online",
@@ -94,22 +95,17 @@ def span(hours: float | None) -> str:
         return f"{hours * 60:.0f} min"
     if hours < 10:
         return f"{hours:.1f} h"
-    return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:,.0f} days"
-
-
-def with_noun(number: int | None, singular: str, plural: str) -> str:
-    """Return a number with its noun: 1 job, 2,000 jobs."""
-    return f"{number or 0:,} {singular if number == 1 else plural}"
+    return f"{hours:.0f} h" if hours < 72 else format_count(round(hours / 24), "day")
 
 
 def backups(number: int | None) -> str:
     """Return a number of backups: 1 backup, 2 backups."""
-    return with_noun(number, "backup", "backups")
+    return format_count(number or 0, "backup")
 
 
 def jobs_label(number: int | None) -> str:
     """Return a number of jobs: 1 job, 2 jobs."""
-    return with_noun(number, "job", "jobs")
+    return format_count(number or 0, "job")
 
 
 def no_success(status: str) -> str:

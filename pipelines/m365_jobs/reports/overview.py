@@ -12,6 +12,7 @@ from m365_jobs.health.checks import Reason
 from m365_jobs.reports import fleet, labels
 from m365_jobs.reports.metrics import total
 from m365_jobs.reports.page import Page
+from m365_jobs.text import format_count
 
 
 def verdict(page: Page) -> dict[str, Any]:
@@ -33,17 +34,17 @@ def _changes(page: Page) -> Iterator[tuple[str, str]]:
         for row in rows[:5]:
             yield tone, f"{page.partition(row)}: {words} since {labels.moment(row['finished_at'], page.zone)}"
         if len(rows) > 5:
-            yield tone, f"{len(rows) - 5:,} more services: {words}"
+            yield tone, f"{format_count(len(rows) - 5, 'more service')}: {words}"
     since = page.metrics.as_of - timedelta(days=1)
     for error in [row for row in page.metrics.errors if page.shown.days > 1 and row["first_seen"] > since][:3]:
         yield "poor", f"New error of {labels.service(error['object_type'])}: {error['error_message'] or 'no message'}"
     before, after = total(page.metrics.night_before), total(page.metrics.night_by_service)
-    for column, singular, plural in (("failed_jobs", "failed job", "failed jobs"), ("jobs", "job", "jobs")):
+    for column, noun in (("failed_jobs", "failed job"), ("jobs", "job")):
         change = after[column] - before[column]
         if change:
             more = "more" if change > 0 else "fewer"
             tone = "grey" if column == "jobs" else "bad" if change > 0 else "good"
-            number = labels.with_noun(after[column], singular, plural)
+            number = format_count(after[column], noun)
             yield tone, f"{number} last night, {abs(change):,} {more} than the night before"
 
 
@@ -82,7 +83,7 @@ def warnings(page: Page) -> dict[str, Any] | None:
     groups: dict[tuple[str, str], list[ShownFinding]] = {}
     for finding in findings:
         groups.setdefault((finding.word, finding.reason.explained), []).append(finding)
-    summary = labels.with_noun(len(findings), "warning", "warnings")
+    summary = format_count(len(findings), "warning")
     return {"groups": list(groups.values()), "summary": summary} if findings else None
 
 
@@ -92,14 +93,14 @@ def protected_services(page: Page) -> dict[str, Any] | None:
         return None
     rows = sorted(page.protection, key=lambda row: (labels.status_rank(row["status"]), page.partition(row)))
     protected = sum(row["status"] == "protected" for row in rows)
-    return {"rows": rows, "summary": f"{protected:,} of {labels.with_noun(len(rows), 'service', 'services')} protected"}
+    return {"rows": rows, "summary": f"{protected:,} of {format_count(len(rows), 'service')} protected"}
 
 
 def tenants(page: Page) -> dict[str, Any] | None:
     """Return the table of tenants."""
     if not page.is_fleet:
         return None
-    return {"table": fleet.tenant_table(page), "summary": labels.with_noun(len(page.tenants), "tenant", "tenants")}
+    return {"table": fleet.tenant_table(page), "summary": format_count(len(page.tenants), "tenant")}
 
 
 def matrix(page: Page) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.reports import labels
 from m365_jobs.reports.metrics import Metrics
 from m365_jobs.reports.view import PERIODS, Filter
+from m365_jobs.text import format_count
 
 Row = dict[str, Any]
 
@@ -65,7 +66,7 @@ class Page:
     @property
     def period(self) -> str:
         """Return the name of the period of trends and errors."""
-        return PERIODS.get(self.shown.days, labels.with_noun(self.shown.days, "day", "days"))
+        return PERIODS.get(self.shown.days, format_count(self.shown.days, "day"))
 
     @cached_property
     def reasons(self) -> list[Reason]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from avepoint_m365.exceptions import GatewayTimeoutError, RefusedParametersError, SourceError
 from avepoint_m365.extract.listing import ListingReader
 from avepoint_m365.extract.window import Selection, Window
+from avepoint_m365.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ def find_longest_range(reader: ListingReader, window: Window, refusal: SourceErr
     lengths = [*filter(None, [_named_length(refusal)]), *RANGE_LENGTHS]
     for length in lengths:
         if timedelta(0) < length < window.length and _accepts(reader, window.since(window.asked_end - length)):
-            logger.info(f"Long range refused: {window.length.days} days. Asking in ranges of {length.days} days.")
+            refused, shorter = counted(window.length.days, "day"), counted(length.days, "day")
+            logger.info(f"Long range refused: {refused}. Asking in ranges of {shorter}.")
             return length
     raise refusal
 

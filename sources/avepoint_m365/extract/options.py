@@ -11,6 +11,7 @@ import pyarrow as pa
 from avepoint_m365.extract.known import Change
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.window import Window
+from avepoint_m365.plural import counted
 from avepoint_m365.settings import ObjectType
 from avepoint_m365.state import SourceState
 
@@ -111,7 +112,7 @@ class SourceFinding:
 
     def __str__(self) -> str:
         """Return the finding as one line."""
-        jobs = {0: "Some jobs have", 1: "1 job has"}.get(self.jobs, f"{self.jobs:,} jobs have")
+        jobs = counted(self.jobs, "job has", "jobs have") if self.jobs else "Some jobs have"
         return f"{jobs} {self.problem} ({self.rule}){f', for instance {self.example}' if self.example else ''}."
 
 

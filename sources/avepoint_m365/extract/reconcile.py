@@ -14,6 +14,7 @@ from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.options import Reconciliation
 from avepoint_m365.extract.window import EDGE, Selection, Window
+from avepoint_m365.plural import counted
 from avepoint_m365.settings import ObjectType
 
 DAILY_PERIOD = timedelta(days=30)
@@ -104,7 +105,9 @@ class Reconciler:
             return result.add(self._row(start, end, api_total, held, False, "the API counts more jobs than it shows"))
         proof = self._read_what_differs(start, end, probes, api_total, result)
         shown = "" if proof else ", of which the API does not show all"
-        return result.add(self._row(start, end, api_total, held, proof, f"{api_total - held} jobs read again{shown}"))
+        return result.add(
+            self._row(start, end, api_total, held, proof, f"{counted(api_total - held, 'job')} read again{shown}")
+        )
 
     def _read_what_differs(
         self, start: datetime, end: datetime, probes: Sequence[Listing], api_total: int, result: Reconciled
@@ -147,7 +150,7 @@ def _total(probes: Sequence[Listing]) -> int | None:
 
 
 def _kept(surplus: int) -> str | None:
-    return f"{surplus} jobs are kept that the API no longer shows" if surplus else None
+    return f"{counted(surplus, 'job is', 'jobs are')} kept that the API no longer shows" if surplus else None
 
 
 def months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -19,6 +19,7 @@ from avepoint_m365.parse.objects import ObjectParser
 from avepoint_m365.parse.plausible import drop_impossible_finishes, fill_durations, keep_newer_rows
 from avepoint_m365.parse.states import is_in_progress
 from avepoint_m365.parse.values import DETAIL_NAMES, FRAME, SEEN_AT
+from avepoint_m365.plural import counted
 
 __all__ = ["ParsedJobs", "RawJobs", "Unreadable", "parse_raw"]
 
@@ -155,7 +156,11 @@ def _plausible(jobs: pa.Table, now: datetime, unreadable: list[Unreadable]) -> p
 
 def _not_as_outlined(page: RawJobs, ids: Sequence[str]) -> Unreadable:
     """Return the report of a page that holds other jobs than paging went by."""
-    return Unreadable("", "id", f"{len(page.ids)} ids on the page, {len(ids)} jobs; {show(page.content[:SHOWN])}")
+    return Unreadable(
+        "",
+        "id",
+        f"{counted(len(page.ids), 'id')} on the page, {counted(len(ids), 'job')}; {show(page.content[:SHOWN])}",
+    )
 
 
 SHOWN = 60

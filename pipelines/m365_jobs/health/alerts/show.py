@@ -12,7 +12,7 @@ from rich.text import Text
 
 from m365_jobs.health.alerts.models import Alert, Delivery, DeliveryState
 from m365_jobs.health.alerts.store import read_open
-from m365_jobs.text import sanitize
+from m365_jobs.text import format_count, sanitize
 from m365_jobs.warehouse.target import Target
 
 
@@ -55,7 +55,7 @@ def undelivered_lines(deliveries: Sequence[Mapping[str, Any]]) -> Iterator[Text]
             channels = ", ".join(sorted({delivery["channel"] for delivery in of_state}))
             last = of_state[-1]
             reason = f" Last error: {last['error']}" if last["error"] else ""
-            count = f"{len(of_state)} alert message{'' if len(of_state) == 1 else 's'} of {channels}"
+            count = f"{format_count(len(of_state), 'alert message')} of {channels}"
             yield Text(sanitize(f"{count}: {text.format(attempts=last['attempts'])}.{reason}"))
 
 
