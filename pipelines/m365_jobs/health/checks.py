@@ -148,6 +148,14 @@ CHECKS: tuple[Check, ...] = (
         texts.unreconciled,
     ),
     Check(
+        "missed_backup",
+        WARNING,
+        "A scheduled backup of the last 3 days did not start within 1.5 intervals of the one before.",
+        "Look why it did not start, and start one if the next is far.",
+        companions.MISSED_BACKUP,
+        companions.missed_backup,
+    ),
+    Check(
         "unusual_activity",
         WARNING,
         "Sites look attacked in the last 3 days, or show unusual activity beside a jump of failed objects.",

@@ -114,6 +114,20 @@ def changes(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
     )
 
 
+def due_from(scope: TenantScope) -> list[Row]:
+    """Return since when loads ask for a tenant, and since when each of its services is known to be scheduled.
+
+    A tenant without a schedule has one row, without a service.
+    """
+    return scope.rows(
+        """WITH begins AS (SELECT a.tenant, min(a.window_start) AS asked_from FROM load_audit AS a GROUP BY a.tenant)
+        SELECT b.tenant, s.location, s.object_type, b.asked_from, min(s.valid_from) AS scheduled_from
+        FROM begins AS b
+        LEFT JOIN backup_schedules AS s ON s.tenant = b.tenant AND s.interval_hours IS NOT NULL
+        GROUP BY b.tenant, s.location, s.object_type, b.asked_from"""
+    )
+
+
 def first_day(shown: Filter, until: datetime) -> date:
     """Return the first day of the calendar."""
     return until.astimezone(shown.zone).date() - timedelta(days=min(shown.days, DAYS) - 1)
@@ -127,6 +141,7 @@ def calendar_rows(
     days: Sequence[Row],
     protection_rows: Sequence[Row],
     completeness: Sequence[Row],
+    due: Sequence[Row],
     shown: Filter,
     until: datetime,
 ) -> list[CalendarRow]:
@@ -134,21 +149,28 @@ def calendar_rows(
     by_partition: dict[Key, dict[date, Row]] = {}
     for row in days:
         by_partition.setdefault(_key(row), {})[row["day"]] = row
-    for row in protection_rows:
-        if row["status"] != "ignored":
-            by_partition.setdefault(_key(row), {})
-    covered = {_key(row): (row["asked_from"], row["complete_until"]) for row in completeness}
-    first, last = first_day(shown, until), until.astimezone(shown.zone).date()
-    settings, scheduled = protection(), {_key(row): row["allowed_age_hours"] for row in protection_rows}
-
-    def allowed(key: Key) -> timedelta:
-        return timedelta(hours=scheduled.get(key) or settings.allowed_age(key[2]))
-
-    calendar = [
-        CalendarRow(*key, tuple(_days(backups_of, covered.get(key), (first, last), shown, allowed(key))))
-        for key, backups_of in by_partition.items()
-        if key[2]
-    ]
+    expected = {_key(row): row for row in protection_rows if row["status"] != "ignored"}
+    for key in expected:
+        by_partition.setdefault(key, {})
+    asked_from = {str(row["tenant"]): row["asked_from"] for row in due}
+    scheduled_from = {_key(row): row["scheduled_from"] for row in due}
+    # A service without any job has no partition: its data ends where that of all services does.
+    ends = {key: row["data_as_of"] for key, row in expected.items()}
+    ends |= {_key(row): row["complete_until"] for row in completeness}
+    period = first_day(shown, until), until.astimezone(shown.zone).date()
+    settings = protection()
+    calendar = []
+    for key, backups_of in by_partition.items():
+        row, begin, since = expected.get(key, {}), asked_from.get(key[0]), scheduled_from.get(key)
+        never = row.get("status") in ("never", "missed") and not backups_of
+        terms = _Terms(
+            begin,
+            ends.get(key),
+            max(since, begin) if since and begin else begin if never else None,
+            timedelta(hours=row.get("allowed_age_hours") or settings.allowed_age(key[2])),
+        )
+        if key[2]:
+            calendar.append(CalendarRow(*key, tuple(_days(backups_of, terms, period, shown))))
     trouble = (DayResult.failed, DayResult.missed)
     return sorted(calendar, key=lambda row: (-sum(map(row.count, trouble)), row.location, service(row.object_type)))
 
@@ -157,28 +179,36 @@ def _key(row: Row) -> Key:
     return str(row["tenant"]), str(row["location"] or ""), str(row["object_type"] or "")
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """Hold by which times the days of a service are judged: where its data begins and ends, since when it is due."""
+
+    begin: datetime | None
+    end: datetime | None
+    due_from: datetime | None
+    """Null where no backup is due before the first that ran."""
+    allowed: timedelta
+
+
 def _days(
-    backups_of: Mapping[date, Row],
-    covered: tuple[datetime | None, datetime | None] | None,
-    period: tuple[date, date],
-    shown: Filter,
-    allowed: timedelta,
+    backups_of: Mapping[date, Row], terms: _Terms, period: tuple[date, date], shown: Filter
 ) -> Iterator[CalendarDay]:
     earlier = [row["last_success_at"] for day, row in backups_of.items() if day < period[0] and row["last_success_at"]]
     last_success = max(earlier, default=None)
-    first_backup = min(backups_of, default=None)
-    begin, end = covered or (None, None)
+    first_backup, due_from, end = min(backups_of, default=None), terms.due_from, terms.end
     for offset in range((period[1] - period[0]).days + 1):
         day = period[0] + timedelta(days=offset)
         row = backups_of.get(day)
         day_end = _midnight(day + timedelta(days=1), shown)
-        known = begin is not None and end is not None and begin < day_end and end >= _midnight(day, shown)
+        known = terms.begin is not None and terms.begin < day_end and end is not None and end >= _midnight(day, shown)
+        had_backup = first_backup is not None and first_backup <= day
+        since = last_success or (None if had_backup else due_from)
         if row:
             last_success = row["last_success_at"] or last_success
             yield _finished(day, row)
-        elif not known or end is None or first_backup is None or day < first_backup:
+        elif not known or end is None or not (had_backup or (due_from and due_from < day_end)):
             yield CalendarDay(day, DayResult.no_data, "no data")
-        elif last_success is None or min(day_end, end) - last_success > allowed:
+        elif since is None or min(day_end, end) - since > terms.allowed:
             yield CalendarDay(day, DayResult.missed, "missed: a backup was due, none ended")
         elif end < day_end:
             yield CalendarDay(day, DayResult.no_data, "no data yet: the day is not over")

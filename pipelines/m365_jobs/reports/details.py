@@ -9,6 +9,7 @@ from m365_jobs.reports import charts, html, labels
 from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.metrics import total
 from m365_jobs.reports.page import Page
+from m365_jobs.text import format_count
 
 
 def night(page: Page) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def calendar(page: Page) -> dict[str, Any] | None:
     if page.is_fleet:
         return None
     rows = backup_calendar.calendar_rows(
-        page.metrics.days, page.protection, page.completeness, page.shown, page.metrics.as_of
+        page.metrics.days, page.protection, page.completeness, page.metrics.due, page.shown, page.metrics.as_of
     )
     if not rows:
         return None
@@ -69,7 +70,7 @@ def calendar(page: Page) -> dict[str, Any] | None:
         "table": HtmlTable("Days by result", ["Service", *(result.label for result in results)], cells),
         "days": [day.day for day in rows[0].days],
         "summary": ", ".join(f"{totals[result]:,} {result.label.lower()}" for result in results[1:3])
-        + f" in {len(rows[0].days)} days",
+        + f" in {format_count(len(rows[0].days), 'day')}",
     }
 
 

@@ -218,6 +218,7 @@ class Metrics:
     completeness: Sequence[Row]
     changes: Sequence[Row]
     days: Sequence[Row]
+    due: Sequence[Row] = ()
     context: ContextRows = field(default_factory=ContextRows)
 
 
@@ -247,5 +248,6 @@ def read_metrics(scope: TenantScope, shown: Filter, *, by_day: bool = True) -> M
         completeness(scope, shown),
         calendar.changes(scope, shown, until),
         calendar.backup_days(scope, shown, until) if by_day else [],
+        calendar.due_from(scope) if by_day else [],
         read_context(scope, shown, until, by_service=by_day),
     )

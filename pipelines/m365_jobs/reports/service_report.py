@@ -127,9 +127,16 @@ def _calendar(scope: TenantScope, shown: Filter, month: Month, until: datetime) 
     last = min(until, month.values["month_end"] - timedelta(seconds=1))
     days = last.astimezone(shown.zone).date().day
     of_month = replace(shown, days=days)
-    return calendar.calendar_rows(
-        calendar.backup_days(scope, of_month, last), [], metrics.completeness(scope, of_month), of_month, last
+    rows = calendar.calendar_rows(
+        calendar.backup_days(scope, of_month, last),
+        scope.rows("SELECT * FROM protection_status AS p"),
+        metrics.completeness(scope, of_month),
+        calendar.due_from(scope),
+        of_month,
+        last,
     )
+    # What is expected today may not have been due in that month.
+    return [row for row in rows if row.count(calendar.DayResult.no_data) < len(row.days)]
 
 
 def _name(row: calendar.CalendarRow, shown: Filter) -> str:
@@ -142,17 +149,29 @@ def _rate(rows: list[Row]) -> float | None:
     return sum(row["succeeded"] for row in rows) / backups if backups else None
 
 
+def _share(row: Row) -> float | None:
+    return row["succeeded"] / row["backups"] if row["backups"] else None
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
+
+
 def _services(this: list[Row], before: list[Row], days: list[calendar.CalendarRow]) -> HtmlTable:
     earlier = {row["object_type"]: row for row in before}
+    none = {"backups": 0, "succeeded": 0, "objects": 0, "failed_objects": 0}
+    silent = {row.object_type for row in days if row.count(calendar.DayResult.missed)}
+    silent -= {row["object_type"] for row in this}
+    rows = [*this, *({"object_type": name, **none} for name in silent)]
     cells = []
-    for row in sorted(this, key=lambda row: (row["succeeded"] / row["backups"], labels.service(row["object_type"]))):
+    for row in sorted(rows, key=lambda row: (_share(row) or 0, labels.service(row["object_type"]))):
         same = [part for part in days if part.object_type == row["object_type"]]
         last = earlier.get(row["object_type"])
         cells.append(
             [
                 labels.service(row["object_type"]),
-                f"{row['succeeded'] / row['backups']:.1%}",
-                f"{last['succeeded'] / last['backups']:.1%}" if last else "–",
+                _percent(_share(row)),
+                _percent(_share(last)) if last else "–",
                 row["backups"],
                 row["backups"] - row["succeeded"],
                 sum(part.count(calendar.DayResult.missed) for part in same),

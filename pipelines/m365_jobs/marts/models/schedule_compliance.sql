@@ -1,8 +1,9 @@
 -- about = """\
 --   Did every scheduled backup run? One row per tenant, location, service and UTC day, of the 400 days before the data \
---   ends, since the schedule is known. A scheduled backup ran if a backup starts between 10 minutes before its time \
---   and half an interval after it. That must be before the next scheduled time. Otherwise it is skipped when the backup before still \
---   ran at its time, and else missed: nothing started for an interval and a half. One that may still start is left out."""
+--   ends, since the schedule is known. A scheduled backup ran if a backup starts from 70 minutes before its time \
+--   to half an interval after it. Where a quarter of the interval is less than 70 minutes, that counts. The start \
+--   must be before the next scheduled time. Otherwise it is skipped when the backup before still ran at its time, \
+--   and else missed: nothing started for an interval and a half. One that may still start is left out."""
 -- key = ["tenant", "location", "object_type", "day"]
 --
 -- [columns]
@@ -23,6 +24,8 @@ WITH versions AS (
         s.object_type,
         s.id,
         s.interval_hours * 3600 AS interval_seconds,
+        -- A schedule in local time starts an hour early in the night in which clocks go forward.
+        CASE WHEN s.interval_hours < 4.7 THEN s.interval_hours * 900 ELSE 4200 END AS early,
         epoch(s.valid_from) AS valid_from,
         epoch(s.valid_to) AS valid_to
     FROM backup_schedules AS s
@@ -64,6 +67,7 @@ candidates AS (
         v.location,
         v.object_type,
         v.interval_seconds,
+        v.early,
         v.valid_from,
         v.valid_to,
         a.data_as_of,
@@ -82,9 +86,10 @@ events AS (
         c.tenant,
         c.location,
         c.object_type,
-        CAST(c.due - 600 AS DOUBLE) AS happens,
+        CAST(c.due - c.early AS DOUBLE) AS happens,
         0 AS is_job,
         CAST(c.due AS DOUBLE) AS due,
+        CAST(c.due - c.early AS DOUBLE) AS begins,
         CAST(c.interval_seconds AS DOUBLE) AS interval_seconds,
         CAST(c.data_as_of AS DOUBLE) AS data_as_of,
         CAST(NULL AS DOUBLE) AS started,
@@ -100,6 +105,7 @@ events AS (
         CAST(epoch(f.start_time) AS DOUBLE) AS happens,
         1 AS is_job,
         CAST(NULL AS DOUBLE) AS due,
+        CAST(NULL AS DOUBLE) AS begins,
         CAST(NULL AS DOUBLE) AS interval_seconds,
         CAST(NULL AS DOUBLE) AS data_as_of,
         CAST(epoch(f.start_time) AS DOUBLE) AS started,
@@ -132,11 +138,11 @@ neighbours AS (
             ORDER BY e.happens DESC, e.is_job DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS next_started_well,
-        min(e.due) OVER (
+        min(e.begins) OVER (
             PARTITION BY e.tenant, e.location, e.object_type
             ORDER BY e.happens DESC, e.is_job DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) AS next_due,
+        ) AS next_begins,
         max(e.runs_until) OVER (
             PARTITION BY e.tenant, e.location, e.object_type
             ORDER BY e.happens, e.is_job
@@ -155,7 +161,7 @@ slots AS (
         n.next_started_well,
         n.busy_until,
         CASE
-            WHEN n.next_due - 600 < n.due + n.interval_seconds / 2 THEN n.next_due - 600
+            WHEN n.next_begins < n.due + n.interval_seconds / 2 THEN n.next_begins
             ELSE n.due + n.interval_seconds / 2
         END AS deadline
     FROM neighbours AS n

@@ -48,8 +48,13 @@ def slots(rows: Rows, key: Key, end: datetime) -> Iterator[tuple[datetime, timed
                     yield due, timedelta(hours=schedule["interval_hours"])
 
 
+def earliest(due: datetime, interval: timedelta) -> datetime:
+    """Return from when a start counts for a scheduled time: an hour early where clocks went forward."""
+    return due - min(timedelta(minutes=70), interval / 4)
+
+
 def schedule_compliance(rows: Rows) -> list[tuple[Any, ...]]:
-    early, found = timedelta(minutes=10), []
+    found = []
     keys = {(row["tenant"], row.get("location"), row["object_type"]) for row in rows.companions["backup_schedules"]}
     for key in keys - {one for one in keys if one[2] is None}:
         end = data_as_of(rows, key)
@@ -59,12 +64,11 @@ def schedule_compliance(rows: Rows) -> list[tuple[Any, ...]]:
         started = [(job.start, job) for job in backups(rows, key) if job.start]
         days: dict[date, Counter[str]] = defaultdict(Counter)
         for place, (due, interval) in enumerate(due_times):
-            following = due_times[place + 1][0] - early if place + 1 < len(due_times) else NOW + YEAR
+            following = earliest(*due_times[place + 1]) if place + 1 < len(due_times) else NOW + YEAR
+            begins = earliest(due, interval)
             deadline = min(following, due + interval / 2)
-            within = [job for start, job in started if due - early <= start < deadline]
-            running = any(
-                start < due - early and (job.finish or start + timedelta(days=2)) > due for start, job in started
-            )
+            within = [job for start, job in started if begins <= start < deadline]
+            running = any(start < begins and (job.finish or start + timedelta(days=2)) > due for start, job in started)
             result = "ran" if within else "skipped" if running else "missed" if deadline <= end else "pending"
             days[due.date()].update([result, *(["succeeded"] if any(map(succeeded, within)) else [])])
         for day, counts in days.items():

@@ -11,9 +11,16 @@ from m365_jobs.health.run_checks import run_checks
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows, ago
-from tests.integration.m365_jobs.marts.test_companion_marts import companions, licenses, policy
+from tests.integration.m365_jobs.marts.test_companion_marts import companions, licenses, policy, schedule
 
-KINDS = {"out_of_policy", "license_nearly_used", "unusual_activity", "retention_shortened", "restore_untested"}
+KINDS = {
+    "missed_backup",
+    "out_of_policy",
+    "license_nearly_used",
+    "unusual_activity",
+    "retention_shortened",
+    "restore_untested",
+}
 
 
 def found(pipeline: dlt.Pipeline) -> dict[str, list[Reason]]:
@@ -100,3 +107,40 @@ def test_a_policy_that_ends_soon_is_a_warning_and_untested_restores_are_off_by_d
         "license_nearly_used": "400 of 500 seats in use; 1,000 of 2,000 GB in use; "
         "the policy ends on 2026-03-30 06:00 UTC"
     }
+
+
+FOUR = [0, 360, 720, 1080]
+
+
+def loaded_schedule() -> dict[str, Any]:
+    return {"tenant": "contoso", "id": "s", "companion": "schedule", "status": "loaded", "asked_at": ago(1)}
+
+
+def missed(pipeline: dlt.Pipeline, without: tuple[int, ...], jobs: tuple[Job, ...] = ()) -> list[tuple[str, str]]:
+    """Return what is said of a service with four backups a day (at NOW that of 06:00 is due), some of which miss."""
+    due = [number for number in range(40) if number not in without]
+    ran = tuple(Job(f"J{number}", ago(6 * number - 1), start=ago(6 * number - 0.1)) for number in due if number)
+    rows = companions(schedule("exchange_online", FOUR, ago(24 * 10)), companion_loads=[loaded_schedule()])
+    Rows([*ran, *jobs], [Read()], rows).load(pipeline)
+    marts.ensure(pipeline, marts.Protection())
+    return [(one.severity, one.text) for one in found(pipeline).get("missed_backup", [])]
+
+
+def test_one_scheduled_backup_that_did_not_start_is_a_warning_although_the_next_one_ran(pipeline: dlt.Pipeline) -> None:
+    assert missed(pipeline, without=()) == []
+    assert missed(pipeline, without=(3,)) == [
+        ("warning", "1 of 13 scheduled backups of the last 3 days did not start in time, the last on 2026-03-19")
+    ]
+    assert missed(pipeline, without=(3, 9)) == [
+        ("warning", "2 of 13 scheduled backups of the last 3 days did not start in time, the last on 2026-03-19")
+    ]
+
+
+def test_a_missed_backup_is_over_after_three_days_and_a_skipped_one_is_no_miss(pipeline: dlt.Pipeline) -> None:
+    assert missed(pipeline, without=(18,)) == []
+    long = Job("LONG", ago(17), start=ago(23.9))
+    assert missed(pipeline, without=(3, 4), jobs=(long,)) == []
+
+
+def test_where_nothing_runs_at_all_the_status_says_so_once(pipeline: dlt.Pipeline) -> None:
+    assert missed(pipeline, without=(0, 1, 2)) == []

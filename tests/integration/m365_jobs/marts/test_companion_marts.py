@@ -1,7 +1,7 @@
 """The marts on companions: what should have run, beside what ran, on each destination and in each time zone."""
 
 import random
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dlt
@@ -142,6 +142,33 @@ def test_a_backup_is_missed_skipped_or_not_due_yet(pipeline: dlt.Pipeline) -> No
         ("contoso", None, "exchange_online", yesterday, 4, 2, 2, 1, 1, round(2 / 3, 9)),
         ("contoso", None, "exchange_online", today, 1, 1, 0, 0, 0, 0.0),
     ]
+
+
+def test_a_schedule_in_local_time_is_met_in_the_nights_in_which_clocks_change(pipeline: dlt.Pipeline) -> None:
+    """Europe, 29 March 2026: what started at 02:00 UTC in winter starts at 01:00 UTC. The schedule is read at noon."""
+    forward = datetime(2026, 3, 29, 12, tzinfo=UTC)
+    starts = [datetime(2026, 3, day, 2 if day < 29 else 1, 5, tzinfo=UTC) for day in range(26, 32)]
+    rows = Rows(
+        [Job(f"J{start.day}", start + timedelta(hours=1), start=start) for start in starts],
+        [Read(until=datetime(2026, 4, 1, tzinfo=UTC))],
+        companions(
+            schedule("exchange_online", [120], ago(24 * 60), forward),
+            renamed(schedule("exchange_online", [60], forward), "summer"),
+        ),
+    )
+    rows.load(pipeline)
+    marts.ensure(pipeline, marts.Protection())
+    answer = content(pipeline, "schedule_compliance")
+    assert answer == plain(truth.schedule_compliance(rows))
+    ran = {row[3]: row[4:8] for row in answer if row[3] >= date(2026, 3, 26)}
+    assert ran == {date(2026, 3, day): (1, 1, 1, 0) for day in range(26, 32)}
+
+
+def renamed(
+    version: tuple[dict[str, Any], list[dict[str, Any]]], schedule_id: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    row, times = version
+    return {**row, "id": schedule_id}, [{**time, "schedule_id": schedule_id} for time in times]
 
 
 def licenses(days: int, seats_per_day: float, noise: int = 0, purchased: int = 500) -> list[dict[str, Any]]:

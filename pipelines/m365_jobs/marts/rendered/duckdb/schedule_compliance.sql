@@ -6,6 +6,7 @@ WITH versions AS (
     s.object_type AS object_type,
     s.id AS id,
     s.interval_hours * 3600 AS interval_seconds,
+    CASE WHEN s.interval_hours < 4.7 THEN s.interval_hours * 900 ELSE 4200 END AS early,
     EPOCH(s.valid_from) AS valid_from,
     EPOCH(s.valid_to) AS valid_to
   FROM "m365_shipped_dataset"."backup_schedules" AS s
@@ -241,6 +242,7 @@ WITH versions AS (
     v.location AS location,
     v.object_type AS object_type,
     v.interval_seconds AS interval_seconds,
+    v.early AS early,
     v.valid_from AS valid_from,
     v.valid_to AS valid_to,
     a.data_as_of AS data_as_of,
@@ -261,9 +263,10 @@ WITH versions AS (
     c.tenant AS tenant,
     c.location AS location,
     c.object_type AS object_type,
-    CAST(c.due - 600 AS DOUBLE) AS happens,
+    CAST(c.due - c.early AS DOUBLE) AS happens,
     0 AS is_job,
     CAST(c.due AS DOUBLE) AS due,
+    CAST(c.due - c.early AS DOUBLE) AS begins,
     CAST(c.interval_seconds AS DOUBLE) AS interval_seconds,
     CAST(c.data_as_of AS DOUBLE) AS data_as_of,
     CAST(NULL AS DOUBLE) AS started,
@@ -284,6 +287,7 @@ WITH versions AS (
     CAST(EPOCH(f.start_time) AS DOUBLE) AS happens,
     1 AS is_job,
     CAST(NULL AS DOUBLE) AS due,
+    CAST(NULL AS DOUBLE) AS begins,
     CAST(NULL AS DOUBLE) AS interval_seconds,
     CAST(NULL AS DOUBLE) AS data_as_of,
     CAST(EPOCH(f.start_time) AS DOUBLE) AS started,
@@ -412,11 +416,11 @@ WITH versions AS (
       ORDER BY e.happens DESC, e.is_job DESC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS next_started_well,
-    MIN(e.due) OVER (
+    MIN(e.begins) OVER (
       PARTITION BY e.tenant, e.location, e.object_type
       ORDER BY e.happens DESC, e.is_job DESC
       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS next_due,
+    ) AS next_begins,
     MAX(e.runs_until) OVER (
       PARTITION BY e.tenant, e.location, e.object_type
       ORDER BY e.happens, e.is_job
@@ -434,8 +438,8 @@ WITH versions AS (
     n.next_started_well AS next_started_well,
     n.busy_until AS busy_until,
     CASE
-      WHEN n.next_due - 600 < n.due + n.interval_seconds / 2
-      THEN n.next_due - 600
+      WHEN n.next_begins < n.due + n.interval_seconds / 2
+      THEN n.next_begins
       ELSE n.due + n.interval_seconds / 2
     END AS deadline
   FROM neighbours AS n
