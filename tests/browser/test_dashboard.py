@@ -1,6 +1,8 @@
 """The dashboard, looked at through a real browser and compared with what the simulator knows."""
 
+import os
 import re
+import shutil
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,7 +20,8 @@ from tests.browser.browser import PHONE, Browser, table
 from tests.browser.conftest import Look, Provider, Show, Shown, dashboard
 from tests.browser.truth import NAMES, ended, errors, night
 from tests.support.cli import Cli
-from tests.support.proxy import reverse_proxy
+from tests.support.project import ROOT
+from tests.support.proxy import NGINX, nginx, reverse_proxy
 from tests.support.warehouse import administer, database
 
 Sit = Callable[[Simulator], Cli]
@@ -231,15 +234,23 @@ def test_another_load_shows_up_by_itself_and_what_was_opened_stays_open(
     assert browser.all("#night details[open]")
 
 
+@pytest.mark.parametrize("proxy", ["nginx", "one like it"])
 def test_behind_a_proxy_under_a_path_it_works_and_a_page_that_is_cut_off_says_so(
-    simulator: Simulator, desk: Sit, look: Look
+    simulator: Simulator, desk: Sit, look: Look, proxy: str
 ) -> None:
+    if proxy == "nginx" and not shutil.which(NGINX):
+        assert "M365_TEST_BROWSER_REQUIRED" not in os.environ, "nginx is missing: apt-get install nginx-light"
+        pytest.skip("nginx is not installed")
     user = desk(simulator)
     user.run("load")
     browser = look()
     with ExitStack() as stack:
         with dashboard(user, "--refresh", "1") as address:
-            proxied = stack.enter_context(reverse_proxy(address))
+            if proxy == "nginx":
+                behind = nginx(address, user.folder / "nginx", documented_location())
+            else:
+                behind = reverse_proxy(address)
+            proxied = stack.enter_context(behind)
             opened(browser, proxied)
             assert "Drawn 20" in browser.text()
             browser.section("errors")
@@ -252,6 +263,13 @@ def test_behind_a_proxy_under_a_path_it_works_and_a_page_that_is_cut_off_says_so
         # After a break the page that is open goes on by itself.
         stack.enter_context(dashboard(user, "--refresh", "1", "--port", str(urlsplit(address).port)))
         browser.until(lambda: "Cut off" not in browser.text())
+
+
+def documented_location() -> str:
+    """The block of nginx that the documentation shows."""
+    page = (ROOT / "docs" / "how-to" / "dashboard-and-reports.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```nginx\n(.*?)```", page, re.DOTALL)
+    return str(block)
 
 
 def test_an_empty_warehouse_says_what_to_do(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:

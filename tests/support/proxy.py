@@ -1,11 +1,19 @@
-"""A reverse proxy that does what nginx does with ``proxy_pass`` and its defaults, under a path."""
+"""Reverse proxies under a path: nginx itself, and one that does what it does with ``proxy_pass`` and its defaults."""
 
 import http.client
+import re
+import shutil
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or "nginx"
 
 
 @contextmanager
@@ -53,3 +61,38 @@ def reverse_proxy(address: str, path: str = "/backup/", port: int = 0) -> Iterat
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def nginx(address: str, folder: Path, location: str) -> Iterator[str]:
+    """Serves ``address`` by the real nginx with its defaults and one ``location`` block; the address of that.
+
+    ``location`` is a block of the documentation, whose port becomes that of ``address``.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    block = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{urlsplit(address).port}", location)
+    folder.mkdir(exist_ok=True)
+    temporary = "".join(
+        f"{name}_temp_path {folder / name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        f"daemon off; pid {folder / 'pid'}; events {{}}\n"
+        f"http {{ {temporary} access_log off; server {{ listen 127.0.0.1:{port}; {block} }} }}\n",
+        encoding="utf-8",
+    )
+    log = folder / "error.log"
+    process = subprocess.Popen([NGINX, "-p", str(folder), "-e", str(log), "-c", str(configuration)])
+    try:
+        deadline = time.monotonic() + 30
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, "nginx does not listen"
+            time.sleep(0.02)
+        (path,) = re.findall(r"location (\S+)", block)
+        yield f"http://127.0.0.1:{port}{path}"
+    finally:
+        process.terminate()
+        process.wait(30)
