@@ -46,4 +46,4 @@ def test_commands_work_as_typed_in_powershell(simulator: Simulator, tmp_path: Pa
     ends = [line for line in done.stdout.splitlines() if " ended with " in line]
     assert ends[0] == "load ended with 0"
     assert ends[1] in ("health ended with 0", "health ended with 4")
-    assert ends[2] == "a wrong statement ended with 2"
+    assert ends[2] == "a wrong statement ended with 1"
