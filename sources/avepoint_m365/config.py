@@ -173,7 +173,7 @@ def _checked_url(key: str, url: str, trusted_hosts: Sequence[str]) -> str:
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(f"{where} = {url!r}: plain http is allowed for loopback only. Use https://.")
     in_domain = any(host == domain or host.endswith("." + domain) for domain in TRUSTED_DOMAINS)
-    if not (in_domain or is_loopback(host) or host in {one.lower() for one in trusted_hosts}):
+    if not (in_domain or is_loopback(host) or host in {trusted.lower() for trusted in trusted_hosts}):
         raise ConfigurationError(
             f"{where} = {url!r}: credentials are not sent to {host}. Trusted are loopback, "
             f"{' and '.join(TRUSTED_DOMAINS)}; add the host to {SECTION}.trusted_hosts if it is yours."
@@ -229,11 +229,11 @@ def check_object_types(names: Sequence[str] | None, key: str = "object_types") -
     Raises:
         ConfigurationError: for a name that is not known.
     """
-    known = [one.name for one in ObjectType]
+    known = [kind.name for kind in ObjectType]
     for name in names or ():
         if name not in known:
             raise unknown(key, name, known)
-    return [one for one in ObjectType if not names or one.name in names]
+    return [kind for kind in ObjectType if not names or kind.name in names]
 
 
 def parse_moment(key: str, value: str | datetime) -> datetime:

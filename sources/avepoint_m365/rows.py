@@ -29,13 +29,13 @@ def job_rows(outcome: ChunkResult, tenant: str, fetched_at: datetime, schema: pa
     labels = [outcome.labels.get(job_id, NO_LABELS) for job_id in ids]
 
     def column(value: Callable[[JobLabels], str | None]) -> pa.Array:
-        return pa.array([value(one) for one in labels], TEXT)
+        return pa.array([value(label) for label in labels], TEXT)
 
     known: dict[str, Any] = {
         "tenant": _same(tenant, TEXT, jobs),
-        "location": column(lambda one: one.location),
-        "object_type": column(lambda one: one.object_type),
-        "job_type": column(lambda one: one.job_type),
+        "location": column(lambda label: label.location),
+        "object_type": column(lambda label: label.object_type),
+        "job_type": column(lambda label: label.job_type),
         "first_seen_at": pa.array([outcome.first_seen.get(job_id) or fetched_at for job_id in ids], TIME),
         "fetched_at": _same(fetched_at, TIME, jobs),
     }
@@ -105,8 +105,15 @@ def audit_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Table:
 def change_rows(outcome: ChunkResult, tenant: str, changed_at: datetime) -> pa.Table:
     """Return rows of ``job_changes``."""
     rows = [
-        {"tenant": tenant, "id": one.id, "changed_at": changed_at, "column": one.column, "old": one.old, "new": one.new}
-        for one in outcome.changes
+        {
+            "tenant": tenant,
+            "id": change.id,
+            "changed_at": changed_at,
+            "column": change.column,
+            "old": change.old,
+            "new": change.new,
+        }
+        for change in outcome.changes
     ]
     return pa.Table.from_pylist(rows, schema=JOB_CHANGES.arrow)
 
@@ -123,17 +130,17 @@ def reconciliation_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Ta
         {
             "run_id": run_id,
             "tenant": tenant,
-            "location": one.location,
-            "kind": one.kind,
-            "period_start": one.period[0],
-            "period_end": one.period[1],
-            "api_total": one.api_total,
-            "warehouse_jobs": one.warehouse_jobs,
-            "proof": one.proof,
-            "detail": one.detail,
-            "checked_at": one.checked_at,
+            "location": row.location,
+            "kind": row.kind,
+            "period_start": row.period[0],
+            "period_end": row.period[1],
+            "api_total": row.api_total,
+            "warehouse_jobs": row.warehouse_jobs,
+            "proof": row.proof,
+            "detail": row.detail,
+            "checked_at": row.checked_at,
         }
-        for one in outcome.reconciliations
+        for row in outcome.reconciliations
     ]
     return pa.Table.from_pylist(rows, schema=RECONCILIATIONS.arrow)
 

@@ -81,13 +81,13 @@ class Table:
     @cached_property
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema of the rows that the source yields."""
-        fields = [pa.field(one.name, ARROW_TYPES[one.type], one.nullable) for one in self.columns]
+        fields = [pa.field(column.name, ARROW_TYPES[column.type], column.nullable) for column in self.columns]
         return pa.schema([*fields, *self.internal])
 
     @cached_property
     def dlt_columns(self) -> Any:
         """Return dlt's column hints, for rows that are objects instead of Arrow tables."""
-        return {one.name: {**DLT_TYPES[one.type], "nullable": one.nullable} for one in self.columns}
+        return {column.name: {**DLT_TYPES[column.type], "nullable": column.nullable} for column in self.columns}
 
     @cached_property
     def resource_hints(self) -> Any:

@@ -46,7 +46,9 @@ class Names:
 
 def documented(dataset: str) -> Names:
     """Return the tables and views that loads make."""
-    return Names(dataset, {one.name: [column.name for column in one.columns] for one in (*tables(), *views())})
+    return Names(
+        dataset, {relation.name: [column.name for column in relation.columns] for relation in (*tables(), *views())}
+    )
 
 
 def held(reader: Reader) -> Names:
@@ -55,11 +57,11 @@ def held(reader: Reader) -> Names:
     On other destinations, and before the first load, return the documented tables.
     """
     dataset = exp.to_table(reader.table("jobs"), dialect=reader.dialect).db
-    found: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
     if reader.dialect in ("duckdb", "postgres"):
         for row in reader.rows(HELD, dataset):
-            found.setdefault(row["table_name"], []).append(row["column_name"])
-    return Names(dataset, found) if found else documented(dataset)
+            columns.setdefault(row["table_name"], []).append(row["column_name"])
+    return Names(dataset, columns) if columns else documented(dataset)
 
 
 @dataclass
@@ -100,18 +102,18 @@ class Words(Completer):
         if words:
             yield from self._columns_of(sorted(set(used.values())) or columns)
             yield from self._tables()
-        yield from ((one, "SQL") for one in KEYWORDS)
+        yield from ((keyword, "SQL") for keyword in KEYWORDS)
 
     def _used(self, statement: str) -> dict[str, str]:
         """Return the names and aliases of the tables in a statement, in lower case, with their tables."""
         one_of = "|".join(re.escape(name) for name in sorted(self.names.columns, key=len, reverse=True))
         mentioned = rf'(?:\bFROM|\bJOIN|,)\s+(?:\w+\.)?"?({one_of})"?\b(?:\s+(?:AS\s+)?(\w+))?'
         used = {}
-        for found in re.finditer(mentioned, IN_WHOLE.sub(" ", statement), re.IGNORECASE):
-            name = found[1].lower()
+        for mention in re.finditer(mentioned, IN_WHOLE.sub(" ", statement), re.IGNORECASE):
+            name = mention[1].lower()
             used[name] = name
-            if found[2] and found[2].upper() not in KEYWORDS:
-                used[found[2].lower()] = name
+            if mention[2] and mention[2].upper() not in KEYWORDS:
+                used[mention[2].lower()] = name
         return used
 
     def _columns_of(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:

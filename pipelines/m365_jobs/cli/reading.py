@@ -45,11 +45,11 @@ def status(
         from m365_jobs.health.status import read_status, status_tables
         from m365_jobs.terminal import print_line
 
-        found = read_status(destination, dataset, tenant or (), wait, print_line)
+        status = read_status(destination, dataset, tenant or (), wait, print_line)
         if format is Format.json:
-            typer.echo(json.dumps(found, default=_iso, indent=2))
+            typer.echo(json.dumps(status, default=_iso, indent=2))
         else:
-            _print(status_tables(found))
+            _print(status_tables(status))
 
 
 def health(
@@ -82,21 +82,21 @@ def health(
         from m365_jobs.warehouse import pipeline as warehouse
 
         pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
-        found = evaluate(pipeline, tenant or (), max_age_hours)
+        evaluation = evaluate(pipeline, tenant or (), max_age_hours)
         # Monitors first: a terminal may fail, or its reader may stop.
         if prometheus:
             from m365_jobs.health import prometheus as health_prometheus
 
-            health_prometheus.write_metrics(found, prometheus)
+            health_prometheus.write_metrics(evaluation, prometheus)
         try:
             if notify or slack:
-                alerts.send(found, pipeline, tenant or (), every_channel=notify, slack=slack)
+                alerts.send(evaluation, pipeline, tenant or (), every_channel=notify, slack=slack)
         finally:
             if format is Format.json:
-                typer.echo(json.dumps(output.as_json(found), default=_iso, indent=2))
+                typer.echo(json.dumps(output.as_json(evaluation), default=_iso, indent=2))
             else:
-                _print(output.health_tables(found))
-    raise typer.Exit(found.exit_code)
+                _print(output.health_tables(evaluation))
+    raise typer.Exit(evaluation.exit_code)
 
 
 def check(
@@ -119,9 +119,9 @@ def check(
 
         # Where all credentials are tenants' own, there is nobody else to try.
         every = all_tenants or (not tenant and only_sections())
-        for one in findings(destination, dataset, selected(tenant or (), every=every), strict=strict):
-            typer.echo(f"{one.mark:4}  {one.what}: {sanitize(one.text)}")
-            worst = max(worst, one.exit_code)
+        for finding in findings(destination, dataset, selected(tenant or (), every=every), strict=strict):
+            typer.echo(f"{finding.mark:4}  {finding.what}: {sanitize(finding.text)}")
+            worst = max(worst, finding.exit_code)
     raise typer.Exit(worst)
 
 
@@ -156,25 +156,25 @@ def query(
         if sql is None and file is None and sys.stdin.isatty():
             from m365_jobs.cli import shell
 
-            shell.run_prompt(pipeline, lambda found: _print_rows(found, format), lambda error: tell(error, verbose))
+            shell.run_prompt(pipeline, lambda rows: _print_rows(rows, format), lambda error: tell(error, verbose))
             return
         from m365_jobs.warehouse.query import answer, from_file
         from m365_jobs.warehouse.reader import open_reader
 
         text = from_file(file) if file else sys.stdin.read() if sql in (None, "-") else str(sql)
-        with open_reader(pipeline) as reader, answer(reader, text) as found:
-            _print_rows(found, format)
+        with open_reader(pipeline) as reader, answer(reader, text) as rows:
+            _print_rows(rows, format)
 
 
-def _print_rows(found: Any, format: RowFormat) -> None:
+def _print_rows(rows: Any, format: RowFormat) -> None:
     from m365_jobs import terminal as console
     from m365_jobs.cli import tables
 
     if format is RowFormat.csv:
-        tables.write_csv(found, sys.stdout)
+        tables.write_csv(rows, sys.stdout)
     elif format is RowFormat.json:
-        tables.write_json(found, sys.stdout)
-    elif tables.write_table(found, sys.stdout, console.width(sys.stdout)):
+        tables.write_json(rows, sys.stdout)
+    elif tables.write_table(rows, sys.stdout, console.width(sys.stdout)):
         console.print_line(f"These are the first {tables.SHOWN:,} rows; --format csv or json gives all.")
 
 
@@ -186,5 +186,5 @@ def _print(renderables: Iterator[Any]) -> None:
     from rich.console import Console
 
     console = Console()
-    for one in renderables:
-        console.print(one)
+    for renderable in renderables:
+        console.print(renderable)

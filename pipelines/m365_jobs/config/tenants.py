@@ -107,10 +107,10 @@ class Tenant:
         if not self.has_section:
             return cast(SourceSettings, own)
         _refuse_unknown_keys(self.name)
-        found = {key: setting(self.name, key, kind) for key, kind in KEYS.items()}
-        found["trusted_hosts"] = setting(self.name, "trusted_hosts", list, secret=True)
-        found["credentials"] = _credentials(self.name)
-        own |= {key: value for key, value in found.items() if value is not None}
+        settings = {key: setting(self.name, key, kind) for key, kind in KEYS.items()}
+        settings["trusted_hosts"] = setting(self.name, "trusted_hosts", list, secret=True)
+        settings["credentials"] = _credentials(self.name)
+        own |= {key: value for key, value in settings.items() if value is not None}
         return cast(SourceSettings, own)
 
 
@@ -200,8 +200,8 @@ def configured() -> list[str]:
     """
     names: set[str] = set()
     for provider in dlt.config.config_providers:
-        found, _ = provider.get_value("tenants", dict, "", *SECTION.split("."))
-        names.update(found if isinstance(found, Mapping) else ())
+        sections, _ = provider.get_value("tenants", dict, "", *SECTION.split("."))
+        names.update(sections if isinstance(sections, Mapping) else ())
     in_files = {name.upper() for name in names}
     for key in _variables(_VARIABLES):
         parts = key.split("__")
@@ -266,10 +266,10 @@ def _refuse_unknown_keys(name: str) -> None:
     parts: dict[tuple[str, ...], list[str]] = {(): known, ("credentials",): list(_CREDENTIALS)}
     for inner, keys in parts.items():
         path = (*TENANTS.split("."), name, *inner)
-        found = [provider.get_value(path[-1], dict, "", *path[:-1])[0] for provider in dlt.config.config_providers]
-        if not inner and any(one is not None and not isinstance(one, Mapping) for one in found):
+        sections = [provider.get_value(path[-1], dict, "", *path[:-1])[0] for provider in dlt.config.config_providers]
+        if not inner and any(section is not None and not isinstance(section, Mapping) for section in sections):
             raise ConfigurationError(f"{TENANTS}.{name} is a value, not a section with keys.")
-        in_files = [key for one in found if isinstance(one, Mapping) for key in one]
+        in_files = [key for section in sections if isinstance(section, Mapping) for key in section]
         prefix = "__".join((name, *inner, "")).upper()
         in_environment = [key.split("__")[0].lower() for key in _variables(_VARIABLES + prefix)]
         for key in (*in_files, *in_environment):

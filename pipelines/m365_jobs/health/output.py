@@ -34,16 +34,16 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "completeness": {"proved": evaluation.completeness.proved, **asdict(evaluation.completeness)},
         "reasons": [
             {
-                "kind": one.kind,
-                "severity": one.severity,
-                "tenant": one.tenant,
-                "location": one.location,
-                "object_type": one.object_type,
-                "text": one.text,
-                "errors": list(one.errors),
-                "action": one.action,
+                "kind": finding.kind,
+                "severity": finding.severity,
+                "tenant": finding.tenant,
+                "location": finding.location,
+                "object_type": finding.object_type,
+                "text": finding.text,
+                "errors": list(finding.errors),
+                "action": finding.action,
             }
-            for one in evaluation.reasons
+            for finding in evaluation.reasons
         ],
         "protection": [{key: row[key] for key in row if key != "was"} for row in evaluation.protection],
     }
@@ -69,13 +69,13 @@ def health_tables(evaluation: Evaluation) -> Iterator[Any]:
 
 def _reasons(title: str, reasons: list[Reason]) -> Table:
     table = Table(title, "What", box=SIMPLE, padding=(0, 1, 0, 0))
-    for number, one in enumerate(reasons, 1):
-        word = Text(one.kind.replace("_", " "), SEVERITY_COLOURS[title.lower()])
-        partition = partition_label(one.tenant, one.location, one.object_type)
-        text = Text(sanitize(f"{partition}: {one.explained}" if partition else one.explained))
+    for number, finding in enumerate(reasons, 1):
+        word = Text(finding.kind.replace("_", " "), SEVERITY_COLOURS[title.lower()])
+        partition = partition_label(finding.tenant, finding.location, finding.object_type)
+        text = Text(sanitize(f"{partition}: {finding.explained}" if partition else finding.explained))
         # Once after all findings of a kind.
-        if number == len(reasons) or reasons[number].kind != one.kind:
-            text.append(f"\n> {one.action}", "dim")
+        if number == len(reasons) or reasons[number].kind != finding.kind:
+            text.append(f"\n> {finding.action}", "dim")
         table.add_row(word, text)
     table.columns[0].no_wrap = True
     return table

@@ -144,14 +144,14 @@ def _shown_partitions(rows: Sequence[Row]) -> list[Row]:
 def _expiry(tenants: Iterable[str]) -> str | None:
     """Return a message about credentials that end soon, if any are configured."""
     default = warehouse.configured_tenant()
-    found = dict(expiries(sorted({*tenants} or {default, *configured()})))
-    return "; ".join(text if name == default else f"{name}: {text}" for name, text in found.items()) or None
+    endings = dict(expiries(sorted({*tenants} or {default, *configured()})))
+    return "; ".join(text if name == default else f"{name}: {text}" for name, text in endings.items()) or None
 
 
 def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
     """Return the cursor of each location and object type of a tenant, from dlt's state in the warehouse."""
-    held = _state(pipeline, reader, warehouse.pipeline_name(tenant))
-    state: Any = decompress_state(held) if held else {}
+    stored = _state(pipeline, reader, warehouse.pipeline_name(tenant))
+    state: Any = decompress_state(stored) if stored else {}
     cursors = {}
     for name, resource in state.get("sources", {}).get("avepoint_m365", {}).get("resources", {}).items():
         cursor = resource.get("incremental", {}).get("finish_time", {})
@@ -169,41 +169,41 @@ def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
             assert isinstance(client, WithStateSync)
             stored = client.get_stored_state(name)
             return stored.state if stored else None
-    found = reader.rows(STATE.format(states=reader.table("_dlt_pipeline_state")), name)
-    return str(found[0]["state"]) if found else None
+    states = reader.rows(STATE.format(states=reader.table("_dlt_pipeline_state")), name)
+    return str(states[0]["state"]) if states else None
 
 
 def _location(lower: str) -> str:
     return "PrimaryGeoLocation" if lower == "primarygeolocation" else lower.upper()
 
 
-def status_tables(found: dict[str, Any]) -> Iterator[Any]:
+def status_tables(status: dict[str, Any]) -> Iterator[Any]:
     """Yield the status for a terminal of 80 columns."""
-    yield Text(f"Warehouse: {found['warehouse']}", overflow="fold")
-    if found["credentials"]:
-        yield Text(f"Credentials: {found['credentials']}")
-    yield from show.undelivered_lines(found["undelivered"])
-    if not found["tables"]:
+    yield Text(f"Warehouse: {status['warehouse']}", overflow="fold")
+    if status["credentials"]:
+        yield Text(f"Credentials: {status['credentials']}")
+    yield from show.undelivered_lines(status["undelivered"])
+    if not status["tables"]:
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
         return
-    if found["never_loaded"]:
-        yield Text(sanitize(f"Never loaded: {', '.join(found['never_loaded'])}"))
-    for one in found["clocks_ahead"]:
-        text = f"{one['tenant']}: loads whose clock was ahead, at {_minute(one['window_end'])} UTC, are left out below."
+    if status["never_loaded"]:
+        yield Text(sanitize(f"Never loaded: {', '.join(status['never_loaded'])}"))
+    for run in status["clocks_ahead"]:
+        text = f"{run['tenant']}: loads whose clock was ahead, at {_minute(run['window_end'])} UTC, are left out below."
         yield Text(sanitize(text))
-    yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in found["tables"].items()))
-    yield _partitions(found["partitions"], found["unknown_services"])
+    yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in status["tables"].items()))
+    yield _partitions(status["partitions"], status["unknown_services"])
     # Below, as health has it: a caption of the table is folded to its width, however much room there is beside it.
     yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
-    if found["unknown_services"]:
-        jobs, unknown = found["tables"]["jobs"], sum(row["rows_held"] for row in found["unknown_services"])
+    if status["unknown_services"]:
+        jobs, unknown = status["tables"]["jobs"], sum(row["rows_held"] for row in status["unknown_services"])
         yield Text(f"Jobs of an unknown service: {unknown_service_reason(unknown, jobs - unknown)}.")
-    for row in found["findings"]:
+    for row in status["findings"]:
         tenant = partition_label(row["tenant"], None, None)
         yield Text(sanitize(f"Finding: {tenant + ': ' if tenant else ''}{row['text']}."))
-    for text in failure_lines(found["companions"]):
+    for text in failure_lines(status["companions"]):
         yield Text(sanitize(text))
-    yield from _runs(found["runs"])
+    yield from _runs(status["runs"])
 
 
 def _partitions(rows: list[Row], unknown_services: list[Row]) -> Table:
@@ -212,17 +212,17 @@ def _partitions(rows: list[Row], unknown_services: list[Row]) -> Table:
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )
-    for one in rows:
+    for row in rows:
         table.add_row(
-            in_lines(partition_label(one["tenant"], one["location"], one["object_type"] or "all services"), NAME),
-            f"{one['rows_held']:,}",
-            _open(one),
-            _short(one["newest_finish"]),
-            _short(one["complete_until"]) + ("" if one["complete"] else "\nnot complete"),
+            in_lines(partition_label(row["tenant"], row["location"], row["object_type"] or "all services"), NAME),
+            f"{row['rows_held']:,}",
+            _open(row),
+            _short(row["newest_finish"]),
+            _short(row["complete_until"]) + ("" if row["complete"] else "\nnot complete"),
         )
-    for one in unknown_services:
-        name = in_lines(partition_label(one["tenant"], one["location"], "unknown service"), NAME)
-        table.add_row(name, f"{one['rows_held']:,}", _open(one), _short(one["newest_finish"]), "-")
+    for row in unknown_services:
+        name = in_lines(partition_label(row["tenant"], row["location"], "unknown service"), NAME)
+        table.add_row(name, f"{row['rows_held']:,}", _open(row), _short(row["newest_finish"]), "-")
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.no_wrap = True

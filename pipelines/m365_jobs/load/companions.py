@@ -101,14 +101,14 @@ class CompanionLoad:
 
     def incomplete(self) -> list[str]:
         """Return the lines about failures that make the load incomplete."""
-        return _messages(one for one in self.attempts if one.status != LOADED and one.expected)
+        return _messages(attempt for attempt in self.attempts if attempt.status != LOADED and attempt.expected)
 
     def notes(self) -> list[str]:
         """Return the lines about companions that may be missing and were missing for the first time."""
         return _messages(
-            one
-            for one in self.attempts
-            if one.status != LOADED and not one.expected and self.before.get(one.name) != one.status
+            attempt
+            for attempt in self.attempts
+            if attempt.status != LOADED and not attempt.expected and self.before.get(attempt.name) != attempt.status
         )
 
     def statuses(self) -> dict[str, str]:
@@ -118,9 +118,9 @@ class CompanionLoad:
     def findings(self) -> list[tuple[str, str, str]]:
         """Return rule, problem and example of each unknown value, also of answers of an earlier load."""
         return [
-            (found["rule"], f"{found['problem']} (companion {name})", found["example"])
+            (finding["rule"], f"{finding['problem']} (companion {name})", finding["example"])
             for name, memory in self._state().get(STATE_KEY, {}).items()
-            for found in memory.get("findings", ())
+            for finding in memory.get("findings", ())
         ]
 
 
@@ -159,6 +159,6 @@ def _messages(attempts: Iterable[Attempt]) -> list[str]:
     return [
         some[0].message
         if len(some) == 1
-        else f"companions {', '.join(one.name for one in some)} skipped: {some[0].detail}"
+        else f"companions {', '.join(attempt.name for attempt in some)} skipped: {some[0].detail}"
         for some in lines.values()
     ]

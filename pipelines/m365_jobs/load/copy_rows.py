@@ -49,8 +49,8 @@ WHERE tenant = $tenant AND NOT EXISTS (
 
 def table_names(connection: duckdb.DuckDBPyConnection, dataset: str) -> set[str]:
     """Return the names of the tables of a dataset."""
-    found = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
-    return {row[0] for row in connection.execute(found, [dataset]).fetchall()}
+    query = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
+    return {row[0] for row in connection.execute(query, [dataset]).fetchall()}
 
 
 def read_only(file: Path, dataset: str) -> duckdb.DuckDBPyConnection:
@@ -89,8 +89,8 @@ def stored_rows(pipeline: dlt.Pipeline, tenant: str) -> StoredRows:
 
 def run_ids(connection: duckdb.DuckDBPyConnection, tenant: str) -> set[str]:
     """Return the ids of the loads of a tenant that wrote to ``load_audit``."""
-    found = "SELECT DISTINCT run_id FROM load_audit WHERE tenant = ?"
-    return {row[0] for row in connection.execute(found, [tenant]).fetchall()}
+    query = "SELECT DISTINCT run_id FROM load_audit WHERE tenant = ?"
+    return {row[0] for row in connection.execute(query, [tenant]).fetchall()}
 
 
 class TenantRows:
@@ -144,9 +144,9 @@ class TenantRows:
             return []
         with read_only(self._file, self._dataset) as connection:
             connection.register("there", self._there.keys[table.name])
-            found = connection.sql(self._appended(table.name), params={"tenant": self._tenant}).to_arrow_table()
-        self.counted[table.name] = found.num_rows
-        return [kind(**{column: row.get(column) for column in table.names}) for row in found.to_pylist()]
+            rows = connection.sql(self._appended(table.name), params={"tenant": self._tenant}).to_arrow_table()
+        self.counted[table.name] = rows.num_rows
+        return [kind(**{column: row.get(column) for column in table.names}) for row in rows.to_pylist()]
 
     def _companion(self, table: tables.Table) -> list[dict[str, Any]]:
         """Return the rows of a companion's table; those with versions with dlt's hash, which tells versions apart."""
@@ -155,10 +155,10 @@ class TenantRows:
         condition = "tenant = $tenant" if "tenant" in table.names else "$tenant IS NOT NULL"
         with read_only(self._file, self._dataset) as connection:
             sql = f"SELECT * FROM {table.name} WHERE {condition}"
-            found = connection.sql(sql, params={"tenant": self._tenant}).to_arrow_table().to_pylist()
-        self.counted[table.name] = len(found)
+            rows = connection.sql(sql, params={"tenant": self._tenant}).to_arrow_table().to_pylist()
+        self.counted[table.name] = len(rows)
         names = (*table.names, *((ROW_HASH,) if table in HISTORY else ()))
-        return [{name: row.get(name) for name in names} for row in found]
+        return [{name: row.get(name) for name in names} for row in rows]
 
     def _jobs(self) -> tables.Table:
         if "jobs" not in self._tables:
@@ -181,10 +181,10 @@ class TenantRows:
         with read_only(self._file, self._dataset) as connection:
             if table.name in KEYS:
                 connection.register("there", self._there.keys[table.name])
-            found = connection.sql(sql, params={"tenant": self._tenant})
+            stored = connection.sql(sql, params={"tenant": self._tenant})
             if of_errors:
-                found = found.order("job_id")
-            batches = (_fitted(batch, table.arrow) for batch in found.to_arrow_reader(BATCH))
+                stored = stored.order("job_id")
+            batches = (_fitted(batch, table.arrow) for batch in stored.to_arrow_reader(BATCH))
             # A lake is told what to delete by all errors of a job at once.
             for rows in _by_whole_jobs(batches) if of_errors else batches:
                 yield dlt.mark.with_hints(rows, table.resource_hints, create_table_variant=True)
@@ -206,5 +206,7 @@ def _by_whole_jobs(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
     """Return the columns of ``schema``; null if an older version of this program did not write one."""
     there = batch.schema.names
-    columns = [batch.column(one.name) if one.name in there else pa.nulls(batch.num_rows, one.type) for one in schema]
+    columns = [
+        batch.column(field.name) if field.name in there else pa.nulls(batch.num_rows, field.type) for field in schema
+    ]
     return pa.table(columns, names=schema.names).cast(schema)

@@ -78,22 +78,22 @@ def write(waiting: Sequence[Waiting]) -> None:
     """
     pipeline, notify = waiting[0].pipeline, waiting[0].notify
     with appending_turn(pipeline, notify) as client:
-        held = [one for one in waiting if one.lease.may_append(client)]
-        for one in waiting:
-            if one not in held:
-                one.failed(WarehouseError("Lost the lease while log rows waited; nothing was written."))
-        written = not held or append_rows(pipeline, _together(held))
+        leased = [tenant for tenant in waiting if tenant.lease.may_append(client)]
+        for tenant in waiting:
+            if tenant not in leased:
+                tenant.failed(WarehouseError("Lost the lease while log rows waited; nothing was written."))
+        written = not leased or append_rows(pipeline, _together(leased))
     if not written:
         # A table or a column is missing, or the destination has no such way.
-        for one in held:
-            with write_lock(one.pipeline, one.lease, one.notify):
-                _write_with_dlt(one.pipeline, one.rows)
+        for tenant in leased:
+            with write_lock(tenant.pipeline, tenant.lease, tenant.notify):
+                _write_with_dlt(tenant.pipeline, tenant.rows)
 
 
 def _together(waiting: Sequence[Waiting]) -> Rows:
     rows: Rows = {}
-    for one in waiting:
-        for name, new in one.rows.items():
+    for tenant in waiting:
+        for name, new in tenant.rows.items():
             rows.setdefault(name, []).extend(new)
     return rows
 
@@ -117,7 +117,7 @@ def _write_with_dlt(pipeline: dlt.Pipeline, rows: Rows) -> None:
     ]
     known = contract.SCHEMA in pipeline.schema_names
     schema = pipeline.schemas[contract.SCHEMA] if known else dlt.Schema(contract.SCHEMA)
-    prepared = [contract.prepare(one, pipeline) for one in resources]
+    prepared = [contract.prepare(resource, pipeline) for resource in resources]
     pipeline.run(prepared, schema=schema, loader_file_format=contract.file_format(pipeline))
 
 
@@ -147,10 +147,10 @@ class LogRows:
         if not waiting:
             return
         with ExitStack() as locks:
-            for one in waiting:
-                locks.push(one.locks)
+            for tenant in waiting:
+                locks.push(tenant.locks)
             try:
                 write(waiting)
             except Exception as error:
-                for one in waiting:
-                    one.failed(error)
+                for tenant in waiting:
+                    tenant.failed(error)

@@ -89,13 +89,13 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None) -> list[s
     with pipeline.destination_client() as client:
         if not isinstance(client, SqlJobClientBase):
             return []
-        if not (held := _held(client)).keys() >= NEEDED:
+        if not (existing := _held(client)).keys() >= NEEDED:
             return []
-        versions = _wanted_versions(client, settings, held)
-        stale = _stale(client, versions, held)
+        versions = _wanted_versions(client, settings, existing)
+        stale = _stale(client, versions, existing)
         if stale:
-            wanted = _statements(client, settings, held)
-            statements = [*_drops(client, stale, held), *(text for name in stale for text in wanted[name])]
+            wanted = _statements(client, settings, existing)
+            statements = [*_drops(client, stale, existing), *(text for name in stale for text in wanted[name])]
             try:
                 _execute(client, [*statements, _remember(client, versions)])
             except DatabaseException as error:
@@ -110,9 +110,9 @@ def _held(client: SqlJobClientBase) -> dict[str, Any]:
     return {name: columns for name, columns in client.get_storage_tables([*TABLES, *VIEWS]) if columns}
 
 
-def _stale(client: SqlJobClientBase, versions: Mapping[str, str], held: Mapping[str, Any]) -> list[str]:
+def _stale(client: SqlJobClientBase, versions: Mapping[str, str], existing: Mapping[str, Any]) -> list[str]:
     known = _versions(client)
-    return [name for name in versions if name not in held or known.get(name) != versions[name]]
+    return [name for name in versions if name not in existing or known.get(name) != versions[name]]
 
 
 def _refused(error: DatabaseException, dataset: str) -> str:
@@ -135,8 +135,8 @@ def define(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
 
     It serves a lake, whose tables are read through Arrow. Nothing happens before the tables exist.
     """
-    found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset])
-    there = {row[0] for row in found.fetchall()}
+    names = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset])
+    there = {row[0] for row in names.fetchall()}
     if there >= NEEDED:
         settings = protection()
         for name in (view for view in VIEWS if base_tables(view) <= there):
@@ -156,7 +156,7 @@ def _dialect(client: SqlJobClientBase) -> str:
     return str(client.capabilities.sqlglot_dialect)
 
 
-def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mapping[str, Any]) -> dict[str, str]:
+def _wanted_versions(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, str]:
     """Return, for each existing view and table, the version of its statements.
 
     Making the statements lasts half a second, which a load with nothing new does not spend.
@@ -165,23 +165,23 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, held: Mappi
     chosen = json.dumps(asdict(settings), sort_keys=True, default=sorted)
     place, versions = _place(client), {}
     for relation in (*views(), *tables()):
-        if base_tables(relation.name) <= held.keys() if relation.name in VIEWS else relation.name in held:
+        if base_tables(relation.name) <= existing.keys() if relation.name in VIEWS else relation.name in existing:
             texts = [source(name) for name in (*VIEWS, *PARTS)] if relation.name in VIEWS else []
             made_from = repr((relation, texts, chosen, _dialect(client), place(relation.name), maker))
             versions[relation.name] = hashlib.sha256(made_from.encode()).hexdigest()[:12]
     return versions
 
 
-def _statements(client: SqlJobClientBase, settings: Protection, held: Mapping[str, Any]) -> dict[str, list[str]]:
+def _statements(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the statements that create and comment each view, and that comment each table."""
     dialect, place = _dialect(client), _place(client)
     rows = settings_query(settings).sql(dialect)
     statements = {
         view.name: [shipped_view(view.name, dialect, rows, place) or create_view(view.name, dialect, settings, place)]
         for view in views()
-        if base_tables(view.name) <= held.keys()
+        if base_tables(view.name) <= existing.keys()
     }
-    statements |= {table.name: [] for table in tables() if table.name in held}
+    statements |= {table.name: [] for table in tables() if table.name in existing}
     if dialect in COMMENTED:
         for relation in (*views(), *tables()):
             if relation.name in statements:
@@ -202,14 +202,14 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _drops(client: SqlJobClientBase, stale: list[str], held: Mapping[str, Any]) -> Iterator[str]:
+def _drops(client: SqlJobClientBase, stale: list[str], existing: Mapping[str, Any]) -> Iterator[str]:
     """Yield statements that drop views whose columns changed.
 
     PostgreSQL replaces only views that keep their names and types. Others keep their grants.
     """
     for view in views():
-        if view.name in stale and view.name in held:
-            has = held[view.name]
+        if view.name in stale and view.name in existing:
+            has = existing[view.name]
             same = [name.lower() for name in has] == [column.name for column in view.columns]
             if same and _dialect(client) == "postgres":
                 types = [DLT_TYPES.get(column.type, column.type) for column in view.columns]

@@ -94,15 +94,15 @@ def views() -> tuple[Relation, ...]:
 @cache
 def tables() -> tuple[Relation, ...]:
     """Return the tables, in the order of ``TABLES``."""
-    return tuple(Relation(one.name, one.about, one.key, one.columns, one.append) for one in schema.TABLES)
+    return tuple(Relation(table.name, table.about, table.key, table.columns, table.append) for table in schema.TABLES)
 
 
 @cache
 def questions() -> tuple[Question, ...]:
     """Return the worked questions, in the order of the documentation."""
     folder = files(__package__) / "questions"
-    found = {one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.name.endswith(".sql")}
-    return tuple(_question(name.removesuffix(".sql"), found[name]) for name in sorted(found))
+    texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".sql")}
+    return tuple(_question(name.removesuffix(".sql"), texts[name]) for name in sorted(texts))
 
 
 def _question(name: str, text: str) -> Question:

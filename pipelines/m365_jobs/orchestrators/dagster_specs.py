@@ -37,13 +37,13 @@ class AssetSpecs:
         spec = self._translator.get_asset_spec(DltResourceTranslatorData(resource=resource, pipeline=self._pipeline))
         first, *others = map(_columns, relations)
         columns: dict[str, Any] = {"dagster/column_schema": first}
-        columns |= {one.name: schema for one, schema in zip(relations[1:], others, strict=True)}
-        about = " ".join(f"{one.name}: {one.about}" for one in relations)
+        columns |= {relation.name: schema for relation, schema in zip(relations[1:], others, strict=True)}
+        about = " ".join(f"{relation.name}: {relation.about}" for relation in relations)
         return spec.replace_attributes(description=about, **more).merge_attributes(metadata=columns)
 
     def family(self, name: str, **more: Any) -> dg.AssetSpec:
         """Return the asset of a family of tables."""
-        by_name = {one.name: one for one in marts.tables()}
+        by_name = {table.name: table for table in marts.tables()}
         return self.table(name, tuple(by_name[table] for table in FAMILIES[name.removesuffix("_by_day")]), **more)
 
     def views(self) -> Iterator[dg.AssetSpec]:
@@ -54,4 +54,4 @@ class AssetSpecs:
 
 
 def _columns(relation: marts.Relation) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(one.name, one.type, one.description) for one in relation.columns])
+    return dg.TableSchema([dg.TableColumn(column.name, column.type, column.description) for column in relation.columns])

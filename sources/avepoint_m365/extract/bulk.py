@@ -44,7 +44,7 @@ class Bulk:
     @property
     def listings(self) -> list[Listing]:
         """Return every listing, for ``load_audit``."""
-        return [*self.whole, *(one for labels in self.labels.values() for one in labels.listings)]
+        return [*self.whole, *(listing for labels in self.labels.values() for listing in labels.listings)]
 
 
 class BulkReader:
@@ -88,17 +88,17 @@ class BulkReader:
     def _read_dimension(self, dimension: Dimension, evidence: Evidence, total: int, page_size: int) -> Labels:
         """Return the labels of all values; the listings of filters without effect are not read to their end."""
         selections = [dimension.select(evidence.window, value) for value in dimension.values]
-        started = self._reader.pool.side_by_side([self._begin(one, page_size) for one in selections])
+        started = self._reader.pool.side_by_side([self._begin(selection, page_size) for selection in selections])
         totals = {
-            value: one.listing.reported_total or 0
-            for value, one in zip(dimension.values, started, strict=True)
-            if isinstance(one, StartedListing)
+            value: begun.listing.reported_total or 0
+            for value, begun in zip(dimension.values, started, strict=True)
+            if isinstance(begun, StartedListing)
         }
         without_effect = _hold_everything(totals, total)
         labels, sets = Labels(), dict[Any, set[str]]()
         finish = [
-            self._finish(one, selection) if value not in without_effect else _unfinished(one)
-            for value, one, selection in zip(dimension.values, started, selections, strict=True)
+            self._finish(begun, selection) if value not in without_effect else _unfinished(begun)
+            for value, begun, selection in zip(dimension.values, started, selections, strict=True)
         ]
         for value, listings in zip(dimension.values, self._reader.pool.side_by_side(finish), strict=True):
             if value in without_effect:

@@ -63,8 +63,10 @@ def unreadable_findings(problems: Collection[Unreadable]) -> list[SourceFinding]
     for problem in problems:
         by_field.setdefault(problem.field, []).append(problem)
     return [
-        SourceFinding("unreadable_value", f"a {name} in an unknown form, {one[0].value!r}", len(one), one[0].job_id)
-        for name, one in by_field.items()
+        SourceFinding(
+            "unreadable_value", f"a {name} in an unknown form, {unread[0].value!r}", len(unread), unread[0].job_id
+        )
+        for name, unread in by_field.items()
     ]
 
 
@@ -89,10 +91,10 @@ def keep_known_values(
         return jobs
     rows = jobs.to_pylist()
     for row in rows:
-        if held := known.get(row["id"]):
+        if stored := known.get(row["id"]):
             for name in FRAME.names:
                 if (name in missing or (row["id"], name) in fields) and row.get(name) in (None, []):
-                    row[name] = _value(held, name)
+                    row[name] = _value(stored, name)
     return pa.Table.from_pylist(rows, schema=jobs.schema)
 
 
@@ -113,11 +115,11 @@ def _column(field: str) -> str:
     return _COLUMNS.get(field.split("[")[0], field)
 
 
-def _value(held: KnownJob, name: str) -> Any:
-    counts = dict(zip(DETAIL_NAMES, held.counts, strict=False))
+def _value(stored: KnownJob, name: str) -> Any:
+    counts = dict(zip(DETAIL_NAMES, stored.counts, strict=False))
     if name in DETAIL_NAMES:
         return counts.get(name)
     if name == "errors":
         names = ("is_error_code", "value", "url", "number")
-        return [dict(zip(names, error, strict=True)) for error in held.errors]
-    return getattr(held, name, None)
+        return [dict(zip(names, error, strict=True)) for error in stored.errors]
+    return getattr(stored, name, None)

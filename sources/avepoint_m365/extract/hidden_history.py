@@ -40,14 +40,16 @@ def find_uncut_range(
     """
     jobs = deduplicate_latest(listings)
     if job := oldest_finished(jobs):
-        filters = {(one.selection.object_type, one.selection.location) for one in listings if job[0] in one.ids}
-        matching = [one for one in selections if (one.object_type, one.location) in filters]
-        found: tuple[Selection, FinishedJob] | None = (matching or selections)[0], job
+        filters = {
+            (listing.selection.object_type, listing.selection.location) for listing in listings if job[0] in listing.ids
+        }
+        matching = [selection for selection in selections if (selection.object_type, selection.location) in filters]
+        witness: tuple[Selection, FinishedJob] | None = (matching or selections)[0], job
     else:
-        found = _find_any(reader, selections) if doubts_nothing else None
-    if found is None or (jobs.num_rows and not _hides_history(reader, *found, set(jobs["id"].to_pylist()))):
+        witness = _find_any(reader, selections) if doubts_nothing else None
+    if witness is None or (jobs.num_rows and not _hides_history(reader, *witness, set(jobs["id"].to_pylist()))):
         return None
-    return _longest_honest_range(reader, *found)
+    return _longest_honest_range(reader, *witness)
 
 
 def oldest_finished(jobs: pa.Table) -> FinishedJob | None:
@@ -96,6 +98,8 @@ def _longest_honest_range(reader: ListingReader, selection: Selection, job: Fini
     for length in TESTED_LENGTHS:
         first = Window(start - EDGE, start - EDGE + length, start - EDGE + length)
         last = Window(finish + EDGE - length, finish + EDGE, finish + EDGE)
-        if all(job_id in reader.read(selection.over(one)).ids for one in (first, last) if one.length > finish - start):
+        if all(
+            job_id in reader.read(selection.over(part)).ids for part in (first, last) if part.length > finish - start
+        ):
             return length
     return None

@@ -109,10 +109,10 @@ def compare(jobs: pa.Table, known: dict[str, KnownJob]) -> Comparison:
     comparison = Comparison(known=known)
     for job in jobs.to_pylist():
         job_id = job["id"]
-        held = known.get(job_id)
-        if held is None:
+        stored = known.get(job_id)
+        if stored is None:
             comparison.new.append(job_id)
-        elif _is_stale(job, held) or (changes := _changes(job, held)) is None:
+        elif _is_stale(job, stored) or (changes := _changes(job, stored)) is None:
             comparison.unchanged.append(job_id)
         else:
             comparison.changed.append(job_id)
@@ -120,26 +120,26 @@ def compare(jobs: pa.Table, known: dict[str, KnownJob]) -> Comparison:
     return comparison
 
 
-def _is_stale(job: dict[str, object], held: KnownJob) -> bool:
-    return held.finish_time is not None and job["finish_time"] is None
+def _is_stale(job: dict[str, object], stored: KnownJob) -> bool:
+    return stored.finish_time is not None and job["finish_time"] is None
 
 
-def _changes(job: dict[str, object], held: KnownJob) -> list[Change] | None:
+def _changes(job: dict[str, object], stored: KnownJob) -> list[Change] | None:
     """Return the changes of state and counts; None if the API says of the job what the warehouse holds."""
     counts = tuple(job[name] for name in _COUNTS)
     errors = tuple((row["is_error_code"], row["value"], row["url"], row["number"]) for row in job["errors"] or ())  # type: ignore[attr-defined]
     ended = job["finish_time"] is not None
     same = (
-        (job["state"], job["start_time"], job["finish_time"]) == (held.state, held.start_time, held.finish_time)
-        and (not ended or job["duration_hours"] == held.duration_hours)
-        and counts == held.counts
-        and errors == held.errors
+        (job["state"], job["start_time"], job["finish_time"]) == (stored.state, stored.start_time, stored.finish_time)
+        and (not ended or job["duration_hours"] == stored.duration_hours)
+        and counts == stored.counts
+        and errors == stored.errors
     )
     if same:
         return None
-    pairs: list[tuple[str, object, object]] = [("state", held.state, job["state"])]
-    pairs += [(name, old, new) for name, old, new in zip(_COUNTS, held.counts, counts, strict=False)]
-    return [Change(held.id, name, _text(old), _text(new)) for name, old, new in pairs if old != new]
+    pairs: list[tuple[str, object, object]] = [("state", stored.state, job["state"])]
+    pairs += [(name, old, new) for name, old, new in zip(_COUNTS, stored.counts, counts, strict=False)]
+    return [Change(stored.id, name, _text(old), _text(new)) for name, old, new in pairs if old != new]
 
 
 def _text(value: object) -> str | None:

@@ -62,8 +62,8 @@ class Labelling:
             self.ignored |= {OBJECT_TYPES.key(value) for value in sets}
             return
         for value in sorted(sets):
-            told = Labels(dict.fromkeys(sets[value], value.name))
-            self.add("object_type", told)
+            labels = Labels(dict.fromkeys(sets[value], value.name))
+            self.add("object_type", labels)
 
 
 def known_labels(known: Mapping[str, KnownJob]) -> dict[str, JobLabels]:
@@ -73,12 +73,12 @@ def known_labels(known: Mapping[str, KnownJob]) -> dict[str, JobLabels]:
 
 def dimensions(options: ExtractOptions) -> list[Dimension]:
     """Return what each job is to be asked for."""
-    found = [OBJECT_TYPES] if options.loads_all_types else []
+    wanted = [OBJECT_TYPES] if options.loads_all_types else []
     if options.split_job_types:
-        found.append(JOB_TYPES)
+        wanted.append(JOB_TYPES)
     if options.locations:
-        found.append(location_dimension(options.locations))
-    return found
+        wanted.append(location_dimension(options.locations))
+    return wanted
 
 
 def add_bulk(labelling: Labelling, bulk: Bulk) -> None:
@@ -137,13 +137,15 @@ class Labeller:
         times: Mapping[str, Any],
     ) -> None:
         labelling = self._labelling
-        held = {job_id: getattr(labels, dimension.name) for job_id, labels in labelling.of.items()}
+        known = {job_id: getattr(labels, dimension.name) for job_id, labels in labelling.of.items()}
         wide = window if self._limits.longest is None or window.length <= self._limits.longest else span
-        labels = self._classifier.classify(dimension, missing, _evidence(span, jobs, held), _evidence(wide, jobs, held))
+        labels = self._classifier.classify(
+            dimension, missing, _evidence(span, jobs, known), _evidence(wide, jobs, known)
+        )
         labelling.add(dimension.name, labels)
         remaining = missing - labels.of.keys()
         has_effect = not {dimension.key(value) for value in dimension.values} <= labels.ignored
-        if remaining and has_effect and len(missing) > 1 and any(len(one.pages) > 1 for one in labels.listings):
+        if remaining and has_effect and len(missing) > 1 and any(len(listing.pages) > 1 for listing in labels.listings):
             # Some servers end a list early and call it complete: shorter ranges show what it left out.
             for half in _halves(remaining, times, window):
                 if half and half != missing:
@@ -199,7 +201,7 @@ def _narrow(window: Window, jobs: list[Mapping[str, Any]]) -> Window:
     return Window(start - EDGE, min(end, window.end), end)
 
 
-def _evidence(window: Window, jobs: pa.Table, held: Mapping[str, str | None]) -> Evidence:
+def _evidence(window: Window, jobs: pa.Table, known: Mapping[str, str | None]) -> Evidence:
     whole = certainly_within(jobs, pa.scalar(window.begin, TIME), pa.scalar(window.asked_end, TIME))
     ids = set(jobs["id"].to_pylist())
-    return Evidence(window, whole, {job_id: label for job_id, label in held.items() if label and job_id in ids})
+    return Evidence(window, whole, {job_id: label for job_id, label in known.items() if label and job_id in ids})

@@ -84,12 +84,12 @@ class Reconciler:
 
     def _compare(self, start: datetime, end: datetime, result: Reconciled) -> bool | None:
         """Add the row of a period, and of the parts that were read again; return its proof."""
-        held = self._count_jobs(start, end)
-        if held is None:
+        stored = self._count_jobs(start, end)
+        if stored is None:
             return result.add(self._row(start, end, None, None, None, "the warehouse cannot count"))
         try:
             page_size = self._reader.paging.page_size
-            probes = [self._reader.probe(one, page_size) for one in self._selections(start, end)]
+            probes = [self._reader.probe(selection, page_size) for selection in self._selections(start, end)]
         except SourceError as error:
             if error.kind in FATAL:
                 raise
@@ -98,15 +98,15 @@ class Reconciler:
         api_total = _total(probes)
         if api_total is None:
             detail = "the API's total does not count matches"
-            return result.add(self._row(start, end, None, held, None, detail))
-        if api_total <= held:
-            return result.add(self._row(start, end, api_total, held, True, _kept(held - api_total)))
+            return result.add(self._row(start, end, None, stored, None, detail))
+        if api_total <= stored:
+            return result.add(self._row(start, end, api_total, stored, True, _kept(stored - api_total)))
         if self._unproved >= MAX_UNPROVED:
-            return result.add(self._row(start, end, api_total, held, False, "the API counts more jobs than it shows"))
+            return result.add(self._row(start, end, api_total, stored, False, "the API counts more jobs than it shows"))
         proof = self._read_what_differs(start, end, probes, api_total, result)
         shown = "" if proof else ", of which the API does not show all"
         return result.add(
-            self._row(start, end, api_total, held, proof, f"{counted(api_total - held, 'job')} read again{shown}")
+            self._row(start, end, api_total, stored, proof, f"{counted(api_total - stored, 'job')} read again{shown}")
         )
 
     def _read_what_differs(
@@ -121,7 +121,9 @@ class Reconciler:
             return bool(self._compare(middle - EDGE, end, result) and earlier)
         else:
             selections = self._selections(start, end)
-            listings = [part for one in selections for part in read_completely(self._reader, one, self._limits)]
+            listings = [
+                part for selection in selections for part in read_completely(self._reader, selection, self._limits)
+            ]
         result.listings += listings
         shows_all = len(set().union(*(listing.ids for listing in listings))) >= api_total
         self._unproved += not shows_all
@@ -136,17 +138,17 @@ class Reconciler:
         start: datetime,
         end: datetime,
         api_total: int | None,
-        held: int | None,
+        stored: int | None,
         proof: bool | None,
         detail: str | None,
     ) -> Reconciliation:
         period, checked_at = (start, end), datetime.now(UTC)
-        return Reconciliation(self._kind, period, api_total, held, proof, detail, checked_at, self._location)
+        return Reconciliation(self._kind, period, api_total, stored, proof, detail, checked_at, self._location)
 
 
 def _total(probes: Sequence[Listing]) -> int | None:
     counts = [count_by_first_page(probe) for probe in probes]
-    return None if None in counts else sum(one for one in counts if one is not None)
+    return None if None in counts else sum(count for count in counts if count is not None)
 
 
 def _kept(surplus: int) -> str | None:
