@@ -57,6 +57,9 @@ def folder_lock(name: str, min_age: timedelta | None, notify: Notify) -> Iterato
                     f"Another load of {name} has been running for more than {minutes}. "
                     "Wait for it or end it, then run this again."
                 ) from error
+        except OSError as error:
+            # A refusal of the file system's locks names no file.
+            raise OSError(error.errno, error.strerror, str(folder)) from error
         if not told:
             notify(f"Another load of {name} is running; waiting for it (at most {minutes}).")
         told = True

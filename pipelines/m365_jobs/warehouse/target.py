@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 import dlt
@@ -98,11 +100,14 @@ def refuse_unusable_paths(target: Target) -> None:
             "read their files there. Name another folder in DLT_DATA_DIR."
         )
     if target.destination.destination_type.endswith(".filesystem"):
-        place = address_of(target)
-        if "://" not in place and (signs := [sign for sign in "[]%" if sign in place]):
+        # dlt makes an address of a path: file:///lake/50%25%20done.
+        place = urlsplit(_configured_place(target).host or "")
+        path = unquote(place.path)
+        # Delta decodes a path once more than dlt encodes it: %20 would become a blank.
+        if place.scheme == "file" and (found := re.search(r"[\[\]]|%[0-9A-Fa-f]{2}", path)):
             raise UsageError(
-                f"The lake's path {place} has the character {signs[0]}, which Delta tables cannot have. Name another "
-                f"folder in destination.{target.destination.destination_name}.bucket_url."
+                f"The lake's path {path} holds {found[0]}, which Delta tables cannot have. Name another folder in "
+                f"destination.{target.destination.destination_name}.bucket_url."
             )
 
 

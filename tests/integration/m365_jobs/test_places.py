@@ -121,6 +121,24 @@ def test_the_warehouse_may_lie_in_a_folder_of_any_name(simulator: Simulator, des
     assert said.split() == ["jobs", str(len(jobs))]
 
 
+def test_a_local_lake_may_lie_in_a_folder_of_any_name_but_those_that_delta_cannot_have(
+    simulator: Simulator, desk: Sit
+) -> None:
+    user = desk(simulator)
+    for name in ("100%25", "a[b", "a]b"):
+        user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = str(user.folder / name)
+        message = user.run("load", "--destination", "filesystem", code=2).stderr
+        assert "which Delta tables cannot have. Name another folder" in " ".join(message.split())
+    assert simulator.asked == []
+    user.set(object_types='["teams"]')
+    user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = str(user.folder / "o'brien? 50% #1* Büro")
+    for _ in range(2):
+        user.run("load", "--destination", "filesystem")
+    count = ("query", "SELECT count(*) AS jobs FROM jobs", "--format", "csv", "--destination", "filesystem")
+    jobs = [job for job in simulator.world.visible() if job.object_type == 7]
+    assert user.run(*count).stdout.split() == ["jobs", str(len(jobs))]
+
+
 @pytest.mark.parametrize("name", ["o'brien", "50% done"])
 def test_a_working_folder_that_a_load_cannot_use_is_refused_before_it_starts(
     simulator: Simulator, desk: Sit, name: str
