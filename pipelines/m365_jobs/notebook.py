@@ -40,7 +40,9 @@ def _(mo):
 
 @app.cell
 def _(mo, questions):
-    question = mo.ui.dropdown({one.question: one for one in questions()}, questions()[0].question, label="Question")
+    question = mo.ui.dropdown(
+        {worked.question: worked for worked in questions()}, questions()[0].question, label="Question"
+    )
     question
     return (question,)
 

@@ -58,4 +58,4 @@ TABLES = (*SOURCE_TABLES[:4], LOAD_RUNS, LOAD_CHECK_FAILURES, *SOURCE_TABLES[4:]
 
 def table(name: str) -> Table:
     """Return the table of a name."""
-    return next(one for one in TABLES if one.name == name)
+    return next(entry for entry in TABLES if entry.name == name)

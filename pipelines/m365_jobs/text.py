@@ -8,7 +8,7 @@ from datetime import datetime
 
 def sanitize(text: str) -> str:
     """Return a text in one line, with a space for each character that a terminal would take for a command."""
-    return "".join(one if one.isprintable() else " " for one in text)
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def format_time(value: datetime | None) -> str:

@@ -128,7 +128,7 @@ class Resources:
         The state does not count if this run or an earlier command drops the rows that it tells of.
         """
         extraction = self._extraction
-        types = tuple(one for one in ObjectType if one in {object_type for _, object_type in run.partitions})
+        types = tuple(kind for kind in ObjectType if kind in {object_type for _, object_type in run.partitions})
         options = extraction.options
         if types != options.object_types:
             options = replace(options, object_types=types)

@@ -246,12 +246,12 @@ def schedule_backups(world: World, companions: Companions, since: datetime, unti
 
 def _slots(companions: Companions, since: datetime, until: datetime) -> Iterable[tuple[datetime, int]]:
     """Return each start that the schedule asks for, in order."""
-    found = []
+    occurrences = []
     day = since.date()
     while day <= until.date():
         schedule: Sequence[ServiceSchedule] = in_force(companions.schedules, datetime.combine(day, time(), UTC)) or ()
         for service in schedule:
             moments = (datetime.combine(day, start, UTC) for start in service.start_times)
-            found += [(moment, service.service_type) for moment in moments if since <= moment < until]
+            occurrences += [(moment, service.service_type) for moment in moments if since <= moment < until]
         day += timedelta(days=1)
-    return sorted(found)
+    return sorted(occurrences)

@@ -100,7 +100,7 @@ def encode(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, dict):
-        return b"{" + b",".join(b"%s:%s" % (encode(name), encode(one)) for name, one in value.items()) + b"}"
+        return b"{" + b",".join(b"%s:%s" % (encode(name), encode(part)) for name, part in value.items()) + b"}"
     if isinstance(value, list):
-        return b"[" + b",".join([one if type(one) is bytes else encode(one) for one in value]) + b"]"
+        return b"[" + b",".join([part if type(part) is bytes else encode(part) for part in value]) + b"]"
     return json.dumps(value).encode()

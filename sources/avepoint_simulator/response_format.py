@@ -149,7 +149,7 @@ class Dialect:
         elif self.open_details == "null":
             parts.append('"backupDetails":null')
         if end and job.errors:
-            errors = ",".join([_error(one, self.numbers_as_strings) for one in job.errors])
+            errors = ",".join([_error(entry, self.numbers_as_strings) for entry in job.errors])
             parts.append(f'"jobErrors":[{errors}]')
         elif self.empty_parts != "absent":
             parts.append('"jobErrors":' + ("[]" if self.empty_parts == "empty" else "null"))

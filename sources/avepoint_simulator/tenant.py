@@ -226,19 +226,19 @@ class World:
         if wanted not in self._sorted:
             object_type, job_type, location = wanted
             if job_type:
-                found = [job for job in self._series((object_type, 0, location)) if job.job_type == job_type]
+                matching = [job for job in self._series((object_type, 0, location)) if job.job_type == job_type]
             elif object_type:
-                found = [job for job in self._series((0, 0, location)) if job.object_type == object_type]
+                matching = [job for job in self._series((0, 0, location)) if job.object_type == object_type]
             elif location is not None:
-                found = [job for job in self._series((0, 0, None)) if job.location == location]
+                matching = [job for job in self._series((0, 0, None)) if job.location == location]
             else:
-                found = sorted((job for job in self._jobs.values() if job.id not in self._unusual), key=_order)
-            self._sorted[wanted] = found
+                matching = sorted((job for job in self._jobs.values() if job.id not in self._unusual), key=_order)
+            self._sorted[wanted] = matching
         return self._sorted[wanted]
 
     def _series_with(self, job: SimulatedJob) -> list[list[SimulatedJob]]:
         filters = product({0, job.object_type}, {0, job.job_type}, {None, job.location})
-        return [self._sorted[one] for one in filters if one in self._sorted]
+        return [self._sorted[key] for key in filters if key in self._sorted]
 
     def _usual_in_range(
         self, series: list[SimulatedJob], since: datetime | None, until: datetime | None

@@ -51,7 +51,7 @@ def documented(dataset: str) -> Names:
     )
 
 
-def held(reader: Reader) -> Names:
+def stored_names(reader: Reader) -> Names:
     """Return the names in the dataset if its catalog is read here.
 
     On other destinations, and before the first load, return the documented tables.

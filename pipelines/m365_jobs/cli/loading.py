@@ -99,7 +99,7 @@ def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose:
         if verbose:
             logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
 
-    group = Group({one.name: Progress() for one in tenants})
+    group = Group({section.name: Progress() for section in tenants})
     with console.watch(lambda seconds: console.progress_of_many(group, seconds)):
         load_all(tenants, options, group, console.print_line, failed, parallel_tenants)
     console.report_many(group)
@@ -162,7 +162,7 @@ def schedule(
 
         planned = plan_tasks(ScheduleOptions(every, tenant or (), all_tenants, destination, dataset, image))
         typer.echo(
-            "\n".join(render_template_of(planned, one) for one in ([scheduler] if scheduler else Scheduler)), nl=False
+            "\n".join(render_template_of(planned, kind) for kind in ([scheduler] if scheduler else Scheduler)), nl=False
         )
 
 

@@ -16,7 +16,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.output.defaults import create_output
 from sqlglot.errors import SqlglotError
 
-from m365_jobs.cli.completer import Words, documented, held
+from m365_jobs.cli.completer import Words, documented, stored_names
 from m365_jobs.terminal import print_line
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.query import QueryResult, answer
@@ -56,10 +56,10 @@ def run_prompt(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
 def _run_one(pipeline: warehouse.Target, text: str, words: Words, show: Show, tell: Tell) -> None:
     try:
         with open_reader(pipeline) as reader:
-            with answer(reader, text) as found:
-                show(found)
+            with answer(reader, text) as result:
+                show(result)
             # A load since then may have made tables.
-            words.names = held(reader)
+            words.names = stored_names(reader)
     except KeyboardInterrupt:
         print_line("Stopped.")
     except Exception as error:
@@ -69,7 +69,7 @@ def _run_one(pipeline: warehouse.Target, text: str, words: Words, show: Show, te
 def _learn(pipeline: warehouse.Target, words: Words) -> None:
     try:
         with open_reader(pipeline) as reader:
-            words.names = held(reader)
+            words.names = stored_names(reader)
     except (DatabaseException, DestinationException):
         return  # down, or a load writes: the documented names will do, and the first statement says so in full
 

@@ -137,4 +137,4 @@ def _services_of(tenant: str, inherited: Services) -> Services:
 
 
 def _names(key: str, names: list[str] | None) -> frozenset[str]:
-    return frozenset(one.name for one in check_object_types(names, key)) if names else frozenset()
+    return frozenset(kind.name for kind in check_object_types(names, key)) if names else frozenset()

@@ -42,8 +42,8 @@ def _set_in(section: str) -> set[str]:
     names = set[str]()
     *above, last = section.split(".")
     for provider in dlt.config.config_providers:
-        found, _ = provider.get_value(last, dict, "", *above)
-        names.update(found if isinstance(found, Mapping) else ())
+        sections, _ = provider.get_value(last, dict, "", *above)
+        names.update(sections if isinstance(sections, Mapping) else ())
     prefix = section.replace(".", "__").upper() + "__"
     names.update(key.removeprefix(prefix).split("__")[0].lower() for key in os.environ if key.startswith(prefix))
     return names

@@ -181,9 +181,9 @@ def _working_folder(error: OSError) -> str:
 
 
 def _contract(error: DataValidationError) -> str:
-    held = error.table_schema["columns"][error.column_name]
+    stored = error.table_schema["columns"][error.column_name]
     return (
-        f"Column {error.column_name} of table {error.table_name} would no longer be of the type {held['data_type']} "
+        f"Column {error.column_name} of table {error.table_name} would no longer be of the type {stored['data_type']} "
         "that it has in the warehouse. Columns and their types are a promise, so nothing was written. Load into "
         "another dataset with --dataset, and please report this."
     )

@@ -72,7 +72,9 @@ def extra_missing(module: str) -> str:
 
 def package_missing(error: MissingDependencyException) -> str:
     """Return the text for a package that dlt needs and does not find."""
-    extra = next((ours for word, ours in EXTRAS.items() if any(word in one for one in error.dependencies)), None)
+    extra = next(
+        (ours for word, ours in EXTRAS.items() if any(word in dependency for dependency in error.dependencies)), None
+    )
     cure = f"pip install 'avepoint-m365-jobs[{extra}]'" if extra else f"pip install {' '.join(error.dependencies)}"
     return f"{error.caller} needs a package that is not installed. Run: {cure}"
 
@@ -95,7 +97,7 @@ def _lacking(traces: FieldLookupTraces) -> Iterator[str]:
     for field, tried in traces.items():
         match tried:
             case [LookupTraces(traces=inner)]:
-                yield from (f"{field}.{one}" for one in _lacking(inner))
+                yield from (f"{field}.{lacking}" for lacking in _lacking(inner))
             case _:
                 yield field
 

@@ -108,7 +108,7 @@ def evaluate(pipeline: warehouse.Target, names: Sequence[str] = (), max_age_hour
 def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequence[str], limit: float) -> Evaluation:
     """Evaluate through an open scope, such as that of the dashboard; ``limit`` is the allowed age of data in hours."""
     now = datetime.now(UTC)
-    loaded = scope.held()
+    loaded = scope.loaded_tenants()
     expected = sorted({*loaded, *(names or tenants.configured())})
     rows = _protection(scope, now, limit)
     nameless = run_checks.tenants_with_unknown_services(scope)

@@ -76,9 +76,9 @@ def _metrics(evaluation: Evaluation) -> CollectorRegistry:
     }
     gauges["m365_jobs_healthy"].set(not evaluation.problems)
     gauges["m365_jobs_judged_timestamp_seconds"].set(evaluation.evaluated_at.timestamp())
-    for one in evaluation.reasons:
-        gauges["m365_jobs_health_reasons"].labels(one.tenant or "", one.kind, one.severity).inc()
-    words = [str(one) for one in ProtectionStatus]
+    for reason in evaluation.reasons:
+        gauges["m365_jobs_health_reasons"].labels(reason.tenant or "", reason.kind, reason.severity).inc()
+    words = [str(status) for status in ProtectionStatus]
     status = Enum(STATUS, "Status of a partition.", PARTITION, registry=registry, states=words)
     for row in evaluation.protection:
         partition = [row[key] or "" for key in PARTITION]

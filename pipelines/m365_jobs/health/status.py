@@ -88,7 +88,7 @@ def read_status(
     """
     pipeline = warehouse.open_warehouse(destination, dataset, wait, notify)
     with open_scope(pipeline, tenants) as scope:
-        loaded = scope.held()
+        loaded = scope.loaded_tenants()
         about: dict[str, Any] = {
             "warehouse": warehouse.address_of(pipeline),
             "credentials": _expiry(tenants or loaded),

@@ -62,11 +62,11 @@ class WarehouseLookup(SqlLookup):
                 return reader.rows(sql, self._label)[0]["most"]
 
             try:
-                found = most("distinct_jobs", "load_audit")
+                largest = most("distinct_jobs", "load_audit")
                 self._is_empty = most("id", "jobs") is None
             except DestinationUndefinedEntity:
                 return False
-        return found is not None and (found == 0 or not self._is_empty)
+        return largest is not None and (largest == 0 or not self._is_empty)
 
     def is_empty(self) -> bool:
         """Return whether the warehouse holds no job of the tenant."""

@@ -49,10 +49,10 @@ class Group:
     @property
     def exit_code(self) -> int:
         """Return the exit code of all tenants if it is the same; else 1 if any failed, or 3 if any is incomplete."""
-        codes = {one.exit_code for one in self.outcomes}
+        codes = {outcome.exit_code for outcome in self.outcomes}
         if len(codes) == 1:
             return codes.pop()
-        return FAILED if any(one.failure for one in self.outcomes) else max(codes, default=FINE)
+        return FAILED if any(outcome.failure for outcome in self.outcomes) else max(codes, default=FINE)
 
 
 def load_all(
@@ -102,7 +102,8 @@ def load_all(
         assert options.log is not None
         options.log.flush()
         group.outcomes[:] = [
-            TenantResult(one.tenant, failure=late[one.tenant]) if one.tenant in late else one for one in group.outcomes
+            TenantResult(outcome.tenant, failure=late[outcome.tenant]) if outcome.tenant in late else outcome
+            for outcome in group.outcomes
         ]
         # Ctrl+C may come between the start of a thread and the pool's note of it.
         for thread in threading.enumerate():

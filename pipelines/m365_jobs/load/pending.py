@@ -63,7 +63,7 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
             )
         elif ready:
             notify("An earlier load was interrupted; finishing what it had read.")
-            since = min(pipeline.get_load_package_state(one)["created_at"] for one in ready)
+            since = min(pipeline.get_load_package_state(load_id)["created_at"] for load_id in ready)
             if not _load_what_is_ready(pipeline, notify):
                 since = None
         else:

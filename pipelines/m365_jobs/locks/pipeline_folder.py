@@ -44,7 +44,7 @@ def folder_lock(name: str, min_age: timedelta | None, notify: Notify) -> Iterato
     # Given back by another thread where log rows of several tenants are written together.
     lock = FileLock(folder / f"{name}.lock", thread_local=False)
     minutes = f"{LOCK_WAIT / 60:.0f} minutes"
-    give_up, told = time.monotonic() + LOCK_WAIT, False
+    give_up, announced = time.monotonic() + LOCK_WAIT, False
     while True:
         try:
             lock.acquire(timeout=0)
@@ -60,9 +60,9 @@ def folder_lock(name: str, min_age: timedelta | None, notify: Notify) -> Iterato
         except OSError as error:
             # A refusal of the file system's locks names no file.
             raise OSError(error.errno, error.strerror, str(folder)) from error
-        if not told:
+        if not announced:
             notify(f"Another load of {name} is running; waiting for it (at most {minutes}).")
-        told = True
+        announced = True
         pause(LOCK_POLL)
     with lock:
         lock.release()
@@ -107,7 +107,7 @@ def file_open(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
 @contextmanager
 def _connected(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
     """Return a connection to the warehouse; wait while another program has a DuckDB file open."""
-    give_up, told = time.monotonic() + LOCK_WAIT, False
+    give_up, announced = time.monotonic() + LOCK_WAIT, False
     client: Any = pipeline.sql_client()
     while True:
         try:
@@ -117,10 +117,10 @@ def _connected(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
             if not in_use(error) or time.monotonic() > give_up:
                 raise
             pause(LOCK_POLL)
-            if not told:
+            if not announced:
                 minutes = f"{LOCK_WAIT / 60:.0f} minutes"
                 notify(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
-            told = True
+            announced = True
     try:
         yield client
     finally:

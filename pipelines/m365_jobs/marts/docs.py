@@ -89,8 +89,8 @@ def _parts() -> Iterator[str]:
 
 def _diagram() -> Iterator[str]:
     yield "```mermaid\nerDiagram"
-    for one, line, other, by in REFERENCES:
-        yield f'    {one} {line} {other} : "{by}"'
+    for left, line, other, by in REFERENCES:
+        yield f'    {left} {line} {other} : "{by}"'
     for table in tables():
         yield f"    {table.name} {{"
         for column in table.columns:

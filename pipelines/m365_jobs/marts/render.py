@@ -140,14 +140,14 @@ def settings_query(protection: Protection) -> exp.Expr:
     return constants(
         {
             "tenant": tenant,
-            "object_type": one.name,
-            "expected": int(one.name in services.expected),
-            "ignored": int(one.name in services.ignored),
-            "allowed_age_hours": protection.allowed_age(one.name),
+            "object_type": kind.name,
+            "expected": int(kind.name in services.expected),
+            "ignored": int(kind.name in services.ignored),
+            "allowed_age_hours": protection.allowed_age(kind.name),
             "tolerated_failed_ratio": protection.tolerated_failed_ratio,
         }
         for tenant, services in {"": protection.services, **protection.of_tenant}.items()
-        for one in ObjectType
+        for kind in ObjectType
     )
 
 

@@ -85,6 +85,6 @@ def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
     }
     shown = "{{ task.op_kwargs['unit'].values() | join(' ') }}"
     with DAG(dag_id, schedule=schedule, start_date=start_date, **chosen) as dag:
-        found = task(tenants_to_load, task_id="tenants")()
-        task(load_one, task_id="load", map_index_template=shown, **(task_arguments or {})).expand(unit=found)
+        units = task(tenants_to_load, task_id="tenants")()
+        task(load_one, task_id="load", map_index_template=shown, **(task_arguments or {})).expand(unit=units)
     return dag

@@ -34,18 +34,18 @@ def units(tenants: Sequence[str], split: str) -> list[dict[str, str]]:
     """
     with _explained():
         telemetry_off()
-        found = selected(tenants, every=not tenants and bool(configured()))
+        wanted = selected(tenants, every=not tenants and bool(configured()))
         if split == "tenants":
-            return [{"tenant": one.name} for one in found]
+            return [{"tenant": tenant.name} for tenant in wanted]
         shared = dlt.config.get(f"{SECTION}.locations", list)
         units: list[dict[str, str]] = []
-        for one in found:
+        for tenant in wanted:
             try:
                 # A tenant may have an empty list of its own.
-                places = one.settings.get("locations", shared) or ()
+                places = tenant.settings.get("locations", shared) or ()
             except (SourceError, ConfigurationException):
                 places = ()  # its own task says what is wrong with its section, and fails for itself alone
-            units += [{"tenant": one.name, "location": place} for place in places] or [{"tenant": one.name}]
+            units += [{"tenant": tenant.name, "location": place} for place in places] or [{"tenant": tenant.name}]
         return units
 
 

@@ -84,7 +84,9 @@ def definitions(  # noqa: PLR0913 - a project names what it changes
 
 def partition_of(tenant: str) -> str:
     """Return a tenant's name as the key of a partition; characters that Dagster refuses are percent-encoded."""
-    return re.sub(r"[%|,\[\]\x00-\x1f]|\.{3}", lambda found: "".join(f"%{ord(one):02X}" for one in found[0]), tenant)
+    return re.sub(
+        r"[%|,\[\]\x00-\x1f]|\.{3}", lambda match: "".join(f"%{ord(letter):02X}" for letter in match[0]), tenant
+    )
 
 
 @dg.definitions
@@ -101,7 +103,7 @@ def _new_jobs(
     retries: dg.RetryPolicy | None,
 ) -> dg.AssetsDefinition:
     families = [specs.family(name, freshness_policy=freshness) for name in FAMILIES]
-    jobs, records = (one.key for one in families)
+    jobs, records = (spec.key for spec in families)
 
     @dg.multi_asset(
         name="load_new",

@@ -34,19 +34,26 @@ def check_results(place: DagsterWarehouse, summary: Summary) -> list[dg.AssetChe
         "data": summary.findings,
         "health": [
             ": ".join(
-                filter(None, (one.kind, partition_label(one.tenant, one.location, one.object_type), one.explained))
+                filter(
+                    None,
+                    (
+                        problem.kind,
+                        partition_label(problem.tenant, problem.location, problem.object_type),
+                        problem.explained,
+                    ),
+                )
             )
-            for one in health.problems
+            for problem in health.problems
         ],
     }
     return [
         dg.AssetCheckResult(
             check_name=name,
-            passed=not found,
+            passed=not messages,
             # What is not proved complete is read again by the next load.
             severity=dg.AssetCheckSeverity.WARN if name == "complete" else dg.AssetCheckSeverity.ERROR,
-            description="; ".join(found)[:1000] or None,
-            metadata={"found": found},
+            description="; ".join(messages)[:1000] or None,
+            metadata={"found": messages},
         )
-        for name, found in wrong.items()
+        for name, messages in wrong.items()
     ]

@@ -231,7 +231,7 @@ def read_audit(scope: TenantScope, period: Period) -> Audit:
     everything = [*sections.items(), ("jobs", jobs)]
     digest, rows = _digest(everything)
     jobs_digest, _ = _digest([("jobs", jobs)])
-    tenants = scope.tenants or scope.held()
+    tenants = scope.tenants or scope.loaded_tenants()
     return Audit(period, tenants, datetime.now(UTC), sections, len(jobs), rows, digest, jobs_digest)
 
 

@@ -47,15 +47,15 @@ class ServiceAudit:
 
 def services_of(audit: Audit) -> dict[Key, ServiceAudit]:
     """Return what the sections of an audit say of each service, in alphabetical order."""
-    found: dict[Key, ServiceAudit] = {}
+    services: dict[Key, ServiceAudit] = {}
     for name in ("schedule", "backups", "restores", "completeness"):
         for row in audit.sections[name]:
             if row["object_type"]:
-                setattr(found.setdefault(_key(row), ServiceAudit()), name, row)
+                setattr(services.setdefault(_key(row), ServiceAudit()), name, row)
     for row in audit.sections["failures"]:
         if row["object_type"]:
-            found.setdefault(_key(row), ServiceAudit()).failures.append(row)
-    for (tenant, location, object_type), service in found.items():
+            services.setdefault(_key(row), ServiceAudit()).failures.append(row)
+    for (tenant, location, object_type), service in services.items():
         here = [
             row for row in audit.sections["retention"] if (row["tenant"], row["location"] or "") == (tenant, location)
         ]
@@ -66,7 +66,7 @@ def services_of(audit: Audit) -> dict[Key, ServiceAudit]:
             if (row["tenant"], row["location"] or "") == (tenant, location)
             and row["object_type"] in (object_type, None)
         ]
-    return dict(sorted(found.items()))
+    return dict(sorted(services.items()))
 
 
 def _key(row: Row) -> Key:

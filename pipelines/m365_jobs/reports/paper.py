@@ -14,7 +14,7 @@ IMAGE = "image"
 
 def page_tenants(scope: TenantScope, shown: Filter) -> list[str]:
     """Return the tenants that a page shows: those of the filter, else all that are configured or have loaded."""
-    return sorted({*(shown.tenants or (*scope.held(), *tenant_settings.configured()))})
+    return sorted({*(shown.tenants or (*scope.loaded_tenants(), *tenant_settings.configured()))})
 
 
 def paper_css(paper: str, title: str) -> str:

@@ -152,15 +152,17 @@ def _audit(scope: TenantScope, ending: str, options: ReportOptions, period: Peri
 
     tenants = options.shown.tenants
     try:
-        found = read_audit(scope, period)
+        evidence = read_audit(scope, period)
     except DestinationUndefinedEntity:
         if ending == ".csv":
             raise UsageError(f"No audit: {EMPTY} Run: m365-jobs load") from None
-        found = None
-    if found and ending == ".csv":
-        return audit_report.audit_csv(found).encode()
+        evidence = None
+    if evidence and ending == ".csv":
+        return audit_report.audit_csv(evidence).encode()
     zone = options.zone or common_calendar(page_tenants(scope, options.shown)).zone
-    return convert(audit_report.audit_html(found, tenants, zone, IMAGE if ending == ".png" else options.paper), ending)
+    return convert(
+        audit_report.audit_html(evidence, tenants, zone, IMAGE if ending == ".png" else options.paper), ending
+    )
 
 
 def save(path: Path, content: bytes) -> None:

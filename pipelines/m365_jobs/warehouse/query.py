@@ -87,8 +87,8 @@ def answer(reader: Reader, sql: str) -> Iterator[QueryResult]:
     """
     ask = {"duckdb": _ask_duckdb, "postgres": _ask_postgres}.get(reader.dialect, _ask_other)
     try:
-        with ask(reader, sql) as found:
-            yield QueryResult(found.columns, _in_utc(found.batches))
+        with ask(reader, sql) as result:
+            yield QueryResult(result.columns, _in_utc(result.batches))
     except DatabaseException as error:
         raise _explained(error) from error
 
@@ -165,7 +165,7 @@ def checked(reader: Reader, sql: str) -> str:
         QueryError: where it is not a single query, or not one that only reads.
     """
     try:
-        statements = [one for one in sqlglot.parse(sql, read=reader.dialect) if one is not None]
+        statements = [statement for statement in sqlglot.parse(sql, read=reader.dialect) if statement is not None]
     except SqlglotError as error:
         raise QueryError(_first_lines(error), FAILED) from error
     if len(statements) != 1:

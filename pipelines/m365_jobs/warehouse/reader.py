@@ -117,10 +117,10 @@ def _of_file(file: Path, target: Target) -> Iterator[Reader]:
 
 @contextmanager
 def _of_server(target: Target) -> Iterator[Reader]:
-    found: Any = target.sql_client()
+    opened: Any = target.sql_client()
     with ExitStack() as stack:
         try:
-            client = stack.enter_context(found)
+            client = stack.enter_context(opened)
         except Exception as error:
             if not of_driver(error):
                 raise

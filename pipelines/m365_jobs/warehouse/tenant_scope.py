@@ -122,11 +122,11 @@ class TenantScope:
         """
         return self.reader.rows(self.sql(query, **values))
 
-    def held(self) -> list[str]:
+    def loaded_tenants(self) -> list[str]:
         """Return the tenants that have loaded something, or tried to, in alphabetical order."""
         try:
             rows = self.with_clocks_ahead().rows("SELECT DISTINCT tenant FROM load_runs ORDER BY tenant")
-            return [one["tenant"] for one in rows]
+            return [row["tenant"] for row in rows]
         except DestinationUndefinedEntity:
             return []
 
@@ -145,7 +145,7 @@ def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[TenantSc
 
 def refuse_unknown(reader: Reader, tenants: Sequence[str]) -> None:
     """Refuse a tenant that neither the configuration nor the warehouse knows."""
-    known = {*configured(), configured_tenant(), *(TenantScope(reader).held() if tenants else ())}
+    known = {*configured(), configured_tenant(), *(TenantScope(reader).loaded_tenants() if tenants else ())}
     for name in tenants:
         if name not in known:
             # The known ones are not listed: what is asked about one customer is not to name the others.

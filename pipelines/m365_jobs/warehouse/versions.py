@@ -15,8 +15,8 @@ OURS = version("avepoint-m365-jobs")
 
 def series(product_version: str | None) -> tuple[int, int]:
     """Return major and minor version. Versions that share both write the same tables."""
-    found = re.match(r"(\d+)\.(\d+)", product_version or "")
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.match(r"(\d+)\.(\d+)", product_version or "")
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def refuse_newer(reader: Any) -> None:

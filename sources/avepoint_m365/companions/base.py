@@ -233,10 +233,10 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
             memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
             _try(companion, context, memory, answers)
             context.done.append(companion.name)
-        found = answers.rows.get(table.name)
-        if found and context.versions and table in HISTORY:
-            found = context.versions(table, found)
-        yield found or no_rows(table, context.versions is not None)
+        shown = answers.rows.get(table.name)
+        if shown and context.versions and table in HISTORY:
+            shown = context.versions(table, shown)
+        yield shown or no_rows(table, context.versions is not None)
 
     for position, table in enumerate(companion.tables):
         yield dlt.resource(rows, **resource_hints(table))(position, table)

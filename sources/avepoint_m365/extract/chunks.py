@@ -66,18 +66,18 @@ Held = Callable[[Window], int | None]
 """Returns how many jobs a window holds; None if the API's totals do not tell."""
 
 
-def find_chunk_end(window: Window, held: int | None, most: int, held_in: Held) -> datetime | None:
+def find_chunk_end(window: Window, size: int | None, most: int, held_in: Held) -> datetime | None:
     """Return where a chunk ends that holds at most ``most`` jobs; None if the whole window may be read at once.
 
     Args:
         window: The whole range.
-        held: How many jobs it holds.
+        size: How many jobs it holds.
         most: Jobs of a chunk; no less than half of it is aimed at, since few large loads are faster than many small.
         held_in: Asks for the number of jobs in a part of the range.
     """
-    if held is not None and held <= most:
+    if size is not None and size <= most:
         return None
-    if held is None:
+    if size is None:
         end = window.start + BLIND_CHUNK
         return end if end < window.end else None
     # What was asked for before the start belongs to the chunk before.
@@ -88,15 +88,15 @@ def find_chunk_end(window: Window, held: int | None, most: int, held_in: Held) -
         middle = max(fits + (too_long - fits) / 2, shortest).replace(microsecond=0)
         if not fits < middle < too_long:
             break
-        held = held_in(own.until(middle))
-        if held is not None and held > most:
+        size = held_in(own.until(middle))
+        if size is not None and size > most:
             if middle == shortest:
                 # No minute holds so much: the API ignores the range, and every chunk would be the whole.
                 return None
             too_long = middle
             continue
         fits = middle
-        if held is None or held >= most / 2:
+        if size is None or size >= most / 2:
             break
     return fits if fits > own.start else None
 

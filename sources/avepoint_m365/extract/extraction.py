@@ -111,7 +111,7 @@ class ChunkReader:
         if self.options.verify_since is not None:
             return self._verify(self.options.verify_since)
         window = window_plan.plan_window(self.options, self.state, self.interval)
-        others = [one for one in dimensions(self.options) if one.name == "location"]
+        others = [dimension for dimension in dimensions(self.options) if dimension.name == "location"]
         look = self.looker.look(window, others, self._most_is_unknown)
         look = self._heed_the_servers_clock(look, others)
         self.behavior = self.behavior.of(look.listings[0].endpoint)
@@ -171,7 +171,7 @@ class ChunkReader:
     def _is_another_tenant(self, look: Look, known: dict[str, KnownJob]) -> bool:
         """Return whether the look must not be loaded, since none of the known jobs is in it."""
         cursor = self.state.look.cursor
-        if self.is_range or self.lookup is None or not all(one.complete for one in look.listings):
+        if self.is_range or self.lookup is None or not all(listing.complete for listing in look.listings):
             return False
         if self.state.look.chunk_end is not None:
             # A later chunk of a long range need not show a job of an earlier one.

@@ -36,12 +36,12 @@ def outside_the_lists(
     outcome: ChunkResult, comparison: Comparison, lookup: Lookup | None, options: ExtractOptions, labelling: Labelling
 ) -> list[SourceFinding]:
     """Return the findings of all jobs without a label, those that the warehouse holds included."""
-    held = lookup.outside() if lookup is not None else {}
+    stored = lookup.outside() if lookup is not None else {}
     new = without_labels(outcome, comparison, options, labelling)
     findings = []
     for dimension in dimensions(options):
         name = dimension.name
-        count, example = held.get(name, (0, None))
+        count, example = stored.get(name, (0, None))
         count -= sum(
             getattr(job, name) is None and getattr(outcome.labels.get(job.id, NO_LABELS), name) is not None
             for job in comparison.known.values()

@@ -79,7 +79,7 @@ class ExtractOptions:
 
         If the configuration asks for more, the history is read again, since the new part of it was never read.
         """
-        types = "all" if self.loads_all_types else [one.name for one in self.object_types]
+        types = "all" if self.loads_all_types else [kind.name for kind in self.object_types]
         if types == "all" and not self.locations and self.split_job_types:
             return "all"
         return json.dumps([types, sorted(self.locations), self.split_job_types])

@@ -29,7 +29,9 @@ def build_outcome(
     before = known_labels(comparison.known)
     relabelled = [job_id for job_id in comparison.unchanged if labelling.of.get(job_id, NO_LABELS) != before[job_id]]
     written = filter_ids(jobs, [*comparison.new, *comparison.changed, *relabelled])
-    listings = list({id(one): one for one in (*look.audited, *labelling.listings, *upkeep.listings)}.values())
+    listings = list(
+        {id(listing): listing for listing in (*look.audited, *labelling.listings, *upkeep.listings)}.values()
+    )
     complete = all(listing.complete for listing in listings)
     outcome = ChunkResult(
         window=look.window,

@@ -127,8 +127,8 @@ def _reconcile(chunk: ChunkReader, lookup: Lookup, look: Look, new_jobs: pa.Tabl
     for location in (None, *options.locations):
 
         def count(first: datetime, last: datetime, location: str | None = location) -> int | None:
-            held = lookup.count(first, last, behavior.range_filter, location, _names(options.listed_types))
-            return None if held is None else held + count_jobs(new_jobs, first, last, behavior.range_filter)
+            stored = lookup.count(first, last, behavior.range_filter, location, _names(options.listed_types))
+            return None if stored is None else stored + count_jobs(new_jobs, first, last, behavior.range_filter)
 
         reconciler = Reconciler(chunk.reader, chunk.limits, count, "daily", location, options.listed_types)
         _take(upkeep, reconciler.compare(start, end))
@@ -166,7 +166,7 @@ def _reconcile_first_load(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> Non
 
 
 def _names(types: Sequence[ObjectType]) -> list[str]:
-    return [one.name for one in types]
+    return [kind.name for kind in types]
 
 
 def _take(upkeep: Upkeep, reconciled: Reconciled) -> None:

@@ -40,7 +40,7 @@ def learn(reader: ListingReader, words: Iterable[str], known: Mapping[str, int],
         for word in _words(reader, Selection(window, job_state=code)) & unknown:
             codes.setdefault(word, set()).add(code)
     # A word that two states show was not filtered: the API ignores jobState.
-    return {word: next(iter(found)) for word, found in codes.items() if len(found) == 1}
+    return {word: next(iter(states)) for word, states in codes.items() if len(states) == 1}
 
 
 def _words(reader: ListingReader, selection: Selection) -> set[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from avepoint_simulator import Simulator
-from m365_jobs.cli.completer import Names, Words, documented, held
+from m365_jobs.cli.completer import Names, Words, documented, stored_names
 from m365_jobs.cli.shell import is_whole
 from m365_jobs.marts import VIEWS, tables, views
 from m365_jobs.warehouse.reader import open_reader
@@ -114,10 +114,10 @@ def test_the_names_are_those_of_the_warehouse(
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         place = Warehouse(destination)
         with open_reader(place.pipeline()) as reader:
-            assert held(reader) == documented("m365_jobs")
+            assert stored_names(reader) == documented("m365_jobs")
         place.load(simulator)
         with open_reader(place.pipeline()) as reader:
-            found = held(reader)
+            found = stored_names(reader)
     assert found.dataset == "m365_jobs"
     described = {one.name: [column.name for column in one.columns] for one in (*tables(), *views())}
     # A table that no row was ever for is not made.

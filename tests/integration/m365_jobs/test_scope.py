@@ -44,7 +44,7 @@ def test_every_table_and_view_is_narrowed_to_the_tenants_named(three: Warehouse)
         assert everything["jobs"] == everything["job_facts"] == sizes
     for names in ((TENANTS[1],), (TENANTS[0], TENANTS[2])):
         with open_scope(three.pipeline(), names) as scope:
-            assert scope.held() == sorted(names)
+            assert scope.loaded_tenants() == sorted(names)
             for name, counts in everything.items():
                 found = {row["tenant"]: row["n"] for row in scope.rows(per_tenant.format(name))}
                 assert found == {tenant: counts[tenant] for tenant in names}, name

@@ -59,21 +59,21 @@ def _is_hidden(finding: AlertFinding, blind: Collection[tuple[str | None, str | 
     return (finding.tenant, None) in blind or (finding.tenant, finding.object_type) in blind
 
 
-def event_for(alert: Alert, told: Announcement | None, now: datetime) -> Event | None:
+def event_for(alert: Alert, announced: Announcement | None, now: datetime) -> Event | None:
     """Return what a channel must be told of an alert; None if there is nothing new."""
     if alert.closed_at:
-        return Event(EventKind.closed, alert) if told else None
+        return Event(EventKind.closed, alert) if announced else None
     if not alert.opened_at or alert.is_acknowledged(now):
         return None
-    if told is None:
+    if announced is None:
         return Event(EventKind.opened, alert)
     until = alert.acknowledged_until
-    if until and told.announced_at < until <= now:
+    if until and announced.announced_at < until <= now:
         return Event(EventKind.worse, alert, f"The acknowledgement of {alert.owner} ended.")
-    return Event(EventKind.worse, alert) if _is_worse(alert.finding, told) else None
+    return Event(EventKind.worse, alert) if _is_worse(alert.finding, announced) else None
 
 
-def _is_worse(finding: AlertFinding, told: Announcement) -> bool:
-    if SEVERITY_RANK.get(finding.severity, 0) > SEVERITY_RANK.get(told.severity, 0):
+def _is_worse(finding: AlertFinding, announced: Announcement) -> bool:
+    if SEVERITY_RANK.get(finding.severity, 0) > SEVERITY_RANK.get(announced.severity, 0):
         return True
-    return told.measure > 0 and finding.measure >= WORSE_FACTOR * told.measure
+    return announced.measure > 0 and finding.measure >= WORSE_FACTOR * announced.measure

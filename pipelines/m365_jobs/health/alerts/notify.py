@@ -74,8 +74,8 @@ def record(store: AlertStore, run: NotifyRun) -> None:
 
 
 def _announce(store: AlertStore, channel: Channel, run: NotifyRun) -> None:
-    told = store.announcements(channel.name)
-    events = list(_events(store.alerts(), told, channel, run))
+    announced = store.announcements(channel.name)
+    events = list(_events(store.alerts(), announced, channel, run))
     for event in events:
         finding = event.alert.finding
         if event.kind is EventKind.closed:
@@ -91,7 +91,7 @@ def _announce(store: AlertStore, channel: Channel, run: NotifyRun) -> None:
 
 
 def _events(
-    alerts: Sequence[Alert], told: dict[str, Announcement], channel: Channel, run: NotifyRun
+    alerts: Sequence[Alert], announced: dict[str, Announcement], channel: Channel, run: NotifyRun
 ) -> Iterator[Event]:
     least = lifecycle.SEVERITY_RANK[str(channel.config.values.get("min_severity", "warning"))]
     order = {alert_id: index for index, alert_id in enumerate(run.findings)}
@@ -99,9 +99,9 @@ def _events(
         finding = alert.finding
         if not run.scope.covers(finding) or run.maintenance.holds(finding.tenant, run.now, _zone(finding.tenant)):
             continue
-        if alert.id not in told and lifecycle.SEVERITY_RANK.get(finding.severity, 0) < least:
+        if alert.id not in announced and lifecycle.SEVERITY_RANK.get(finding.severity, 0) < least:
             continue
-        event = lifecycle.event_for(alert, told.get(alert.id), run.now)
+        event = lifecycle.event_for(alert, announced.get(alert.id), run.now)
         if event:
             yield event
 

@@ -168,13 +168,13 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         WarehouseError: if a newer version of this program made them.
     """
-    ((found,),) = connection.execute("PRAGMA user_version").fetchall()
-    if found > VERSION:
+    ((stored,),) = connection.execute("PRAGMA user_version").fetchall()
+    if stored > VERSION:
         raise WarehouseError(
-            f"A newer version of m365-jobs wrote the alert file {path} (format {found}, known is {VERSION}). Nothing "
+            f"A newer version of m365-jobs wrote the alert file {path} (format {stored}, known is {VERSION}). Nothing "
             "was changed. Install that version, or put back the file's backup."
         )
-    if found < VERSION:
+    if stored < VERSION:
         connection.executescript(TABLES)
 
 

@@ -41,10 +41,10 @@ def table_format(pipeline: Target) -> str:
         UsageError: for anything but delta and iceberg.
     """
     key = f"destination.{pipeline.destination.destination_name}.table_format"
-    found = str(dlt.config.get(key) or DELTA)
-    if found not in (DELTA, ICEBERG):
-        raise UsageError(f"{key} = {found!r} is not known. Known are: {DELTA}, {ICEBERG}.")
-    return found
+    table_format = str(dlt.config.get(key) or DELTA)
+    if table_format not in (DELTA, ICEBERG):
+        raise UsageError(f"{key} = {table_format!r} is not known. Known are: {DELTA}, {ICEBERG}.")
+    return table_format
 
 
 def open_table(pipeline: Target, name: str, tenant: str | None = None, client: Any = None) -> Any:
@@ -60,7 +60,7 @@ def open_table(pipeline: Target, name: str, tenant: str | None = None, client: A
         return None
     # Merges write texts as string views, first loads as strings; filters work on either only where both are read as
     # views.
-    fields = [_as_view(pa.field(one)) for one in table.schema().to_arrow()]
+    fields = [_as_view(pa.field(field)) for field in table.schema().to_arrow()]
     pruned = [("tenant", "=", tenant)] if tenant is not None else None
     return table.to_pyarrow_dataset(schema=pa.schema(fields), file_pruning_predicate=pruned)
 
@@ -108,7 +108,7 @@ def register_views(
     connection.execute(f'CREATE SCHEMA "{pipeline.dataset_name}"')
     client = pipeline.destination_client()
     for name in names or NAMES:
-        one = tenant if name in BY_TENANT else None
-        if (table := open_table(pipeline, name, one, client)) is not None:
+        owner = tenant if name in BY_TENANT else None
+        if (table := open_table(pipeline, name, owner, client)) is not None:
             connection.register(f"lake_{name}", table)
             connection.execute(f'CREATE VIEW "{pipeline.dataset_name}"."{name}" AS FROM lake_{name}')
