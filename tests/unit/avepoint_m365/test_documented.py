@@ -244,12 +244,12 @@ def test_missing_fields_are_those_of_each_page_by_itself(pages: list[list[Any]],
 @pytest.mark.parametrize(
     ("content", "ids", "value"),
     [
-        (b'{"id": "a"}', ["b", "c"], """2 ids on the page, 1 jobs; b'{"id": "a"}'"""),
-        (b'{"id": "a", "new": 1}', ["a", "b"], """2 ids on the page, 1 jobs; b'{"id": "a", "new": 1}'"""),
+        (b'{"id": "a"}', ["b", "c"], """2 ids on the page, 1 job; b'{"id": "a"}'"""),
+        (b'{"id": "a", "new": 1}', ["a", "b"], """2 ids on the page, 1 job; b'{"id": "a", "new": 1}'"""),
         (
             b'{"id": "a"}, ' * 9 + b"null",
             ["a"],
-            """1 ids on the page, 9 jobs; b'""" + '{"id": "a"}, ' * 4 + """{"id": "'""",
+            """1 id on the page, 9 jobs; b'""" + '{"id": "a"}, ' * 4 + """{"id": "'""",
         ),
     ],
 )
