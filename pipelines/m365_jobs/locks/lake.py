@@ -36,9 +36,6 @@ cannot wait to see it expire."""
 TIDY_EVERY = 100
 """Versions of a lease's table after which files and log entries of old ones are removed."""
 
-COMMITS_OF_A_LOAD = 4
-"""A short load commits to its lease as often at most, so one load in about ``TIDY_EVERY`` versions tidies."""
-
 KEEP_HOURS = 1
 """How old these have to be: another may be about to read them."""
 
@@ -73,6 +70,8 @@ class LakeLease(RenewableLease):
         self._table: Any = None
         self._last_end: datetime | None = None
         self._one_at_a_time = threading.Lock()
+        self._taken_at = 0
+        """The version that the holder before left, less its own last commit."""
         self._seen: tuple[int, float] | None = None
         """The version that another's lease was first seen at, and when, by a clock that nobody sets."""
 
@@ -94,6 +93,7 @@ class LakeLease(RenewableLease):
         # An end that is to come is of a clock that was put back since, and says nothing.
         if self._last_end and 0 <= (ago := (datetime.now(UTC) - self._last_end).total_seconds()) < age:
             return self._too_young(ago)
+        self._taken_at = self._table.version() - 1
         return "" if self._commit(self._holder, self._last_end) else self._running("since just now")
 
     def _open(self) -> DeltaTable:
@@ -160,7 +160,7 @@ class LakeLease(RenewableLease):
         with self._one_at_a_time:
             try:
                 # While the lease is held: each of these is a commit, which would refuse that of the next holder.
-                if self._table.version() % TIDY_EVERY < COMMITS_OF_A_LOAD:
+                if self._table.version() // TIDY_EVERY > self._taken_at // TIDY_EVERY:
                     remove_older(self._table, KEEP_HOURS)
             finally:
                 self._hold(None, datetime.now(UTC))
