@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from avepoint_simulator import Simulator, make_world
-from m365_jobs.warehouse.destinations import sql_rows
+from deltalake import DeltaTable
+from m365_jobs.warehouse.destinations import lake, sql_rows
 
 from tests.support.cli import NOW
 from tests.support.truth import on_server
@@ -19,8 +20,9 @@ from tests.support.warehouse import Warehouse, database
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    if request.param == "duckdb":
-        yield Warehouse("duckdb")
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    if request.param != "postgres":
+        yield Warehouse(request.param)
         return
     with database() as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
@@ -69,3 +71,21 @@ def test_loads_with_nothing_new_leave_a_row_for_each_listing_and_nothing_else(pl
         assert place.rows(count) == [(before[0] + listings, before[1] + 30)]
         assert left() == was
         assert listings <= 60
+
+
+@pytest.mark.parametrize("place", ["filesystem"], indirect=True)
+def test_a_lake_keeps_few_notes_of_loads_and_what_a_reader_holds(
+    place: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lake, "KEEP_LOADS", 2)
+    world = make_world(90, seed=3, now=NOW - timedelta(days=4), days=10)
+    with Simulator(world) as simulator:
+        place.load(simulator)
+        held, before = DeltaTable(str(tmp_path / "lake" / "m365_jobs" / "jobs")), place.held()
+        for _ in range(4):
+            world.advance(timedelta(hours=5))
+            place.load(simulator)
+        assert place.held() == on_server(world, False) != before
+    assert len([*(tmp_path / "lake" / "m365_jobs" / "_dlt_loads").glob("*.jsonl")]) == 2
+    # Its files were replaced by each load since, and stay for as long as the retention says.
+    assert sorted(held.to_pyarrow_table(columns=["id"])["id"].to_pylist()) == sorted(before)

@@ -7,6 +7,7 @@ is done here, since the source knows no destination.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import dlt
@@ -24,6 +25,10 @@ from m365_jobs.warehouse.destinations.log_rows import Row
 ERRORS = "jobs__job_errors"
 UPSERT: Any = {"disposition": "merge", "strategy": "upsert"}
 
+LOADS = "_dlt_loads"
+KEEP_LOADS = 100
+"""Newest notes of loads that stay; dlt keeps as many copies of the state."""
+
 OF_OBJECTS = (LOAD_RUNS.name, LOAD_CHECK_FAILURES.name)
 """Resources that yield objects, one table each; the others yield Arrow tables for several tables."""
 
@@ -39,7 +44,8 @@ class LakeDestination(WarehouseDestination):
         adapt(resource, pipeline)
 
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
-        """Put small files together, and rewrite those that other programs cannot filter."""
+        """Put small files together, rewrite those that other programs cannot filter, and remove old notes of loads."""
+        _prune_loads(pipeline)
         if table_format(pipeline) == DELTA:
             # Imported here, since deltalake is an extra.
             from m365_jobs.warehouse.destinations import delta_files
@@ -53,6 +59,16 @@ class LakeDestination(WarehouseDestination):
         from m365_jobs.warehouse.destinations import delta_rows
 
         return delta_rows.append_to_delta(pipeline, tables)
+
+
+def _prune_loads(pipeline: dlt.Pipeline) -> None:
+    """Remove dlt's notes of old loads: a file for each load, which dlt writes and never reads in a lake."""
+    client: Any = pipeline.destination_client()
+    files = sorted(client.list_table_files(LOADS), key=lambda name: name.rpartition("__")[2])
+    for file in files[:-KEEP_LOADS]:
+        # Another tenant's load may be faster.
+        with suppress(FileNotFoundError):
+            client.fs_client.rm_file(file)
 
 
 def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
