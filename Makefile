@@ -61,7 +61,8 @@ lint: .venv/.tested
 	$(PY) -m mypy
 
 crashes: .venv/.tested
-	M365_JOBS_KILL_EVERY=1 $(PY) -m pytest tests/chaos/test_crashes.py
+	M365_JOBS_KILL_EVERY=1 M365_JOBS_LAKE_LOADS=60 $(PY) -m pytest -s tests/chaos/test_crashes.py \
+	  tests/chaos/test_crashes_elsewhere.py tests/chaos/test_lake_files.py
 
 test-workers: .venv/.tested
 	$(PY) benchmarks/workers.py

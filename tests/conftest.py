@@ -15,7 +15,13 @@ settings.register_profile("mutants", deadline=None, derandomize=True, max_exampl
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 """The suite tries the same examples each time: CI must not fail by chance. HYPOTHESIS_PROFILE=search tries others."""
 
-LONGEST = ("test_server_variations.py", "test_histories.py", "test_crashes.py", "test_workers.py")
+LONGEST = (
+    "test_server_variations.py",
+    "test_histories.py",
+    "test_crashes.py",
+    "test_crashes_elsewhere.py",
+    "test_workers.py",
+)
 """Each takes minutes. Begun last, one of them would go on alone while the other processor has nothing left to do."""
 
 

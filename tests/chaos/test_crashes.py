@@ -27,7 +27,7 @@ from tests.support.worlds import settings
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "139"))
+STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "199"))
 """Every how many steps a load is killed. ``make crashes`` tries each."""
 
 

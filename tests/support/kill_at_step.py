@@ -1,7 +1,9 @@
-"""Loads in child processes that are killed at a step of one's choice.
+"""What the program does, in child processes that are killed at a step of one's choice.
 
 Steps are counted by an audit hook of Python: whatever creates, renames or removes a file or folder, and each message to
-the API, is a step, whoever does it. Each statement and commit on DuckDB is one as well.
+the API or to a receiver, is a step, whoever does it. So is each statement and commit on DuckDB, PostgreSQL and SQLite.
+Delta tables are written by a library that Python does not hear: each of its calls is a step before and after, and so is
+each file that appears in the lake meanwhile.
 """
 
 from __future__ import annotations
@@ -10,20 +12,39 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import deltalake.table
 import dlt
+import dlt.common.libs.deltalake
 from avepoint_m365 import Progress
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import run as loading
+from m365_jobs.locks import lake
+from m365_jobs.warehouse.destinations import delta_rows
 
 EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "http.client.send"}
+
+DELTA_CALLS = (
+    *((module, "write_deltalake") for module in (dlt.common.libs.deltalake, delta_rows, lake)),
+    *((deltalake.table.TableOptimizer, name) for name in ("compact", "z_order")),
+    *((deltalake.DeltaTable, name) for name in ("create", "vacuum", "create_checkpoint", "cleanup_metadata")),
+    (deltalake.table.TableMerger, "execute"),
+)
+"""What writes to Delta tables, here and in dlt."""
+
+Action = Callable[[list[str]], tuple[int, dict[str, Any]]]
+"""What a child does: it gets a list for lines to the user, and returns an exit code and what else is to be known."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +71,17 @@ class _Steps:
 
     def watch(self) -> None:
         sys.addaudithook(self._hear)
-        ways = {name: self._counted(getattr(DuckDbSqlClient, name)) for name in ("execute_query", "commit_transaction")}
-        # dlt hands DuckDB the statements of a merge in one text, in which nothing could be killed between two.
-        for name, way in {**ways, "execute_many": _one_by_one}.items():
-            setattr(DuckDbSqlClient, name, way)
+        for client in (DuckDbSqlClient, Psycopg2SqlClient):
+            for name in ("execute_query", "commit_transaction"):
+                setattr(client, name, self._counted(getattr(client, name)))
+            # dlt hands over the statements of a merge in one text, in which nothing could be killed between two.
+            client.execute_many = _one_by_one  # type: ignore[method-assign]
+        for owner, name in DELTA_CALLS:
+            static = isinstance(vars(owner).get(name), classmethod)
+            call = self._watched(getattr(owner, name))
+            setattr(owner, name, staticmethod(call) if static else call)
+        connect = sqlite3.connect
+        sqlite3.connect = lambda *given, **named: connect(*given, **named, factory=self._sqlite())  # type: ignore
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         writes = event == "open" and isinstance(arguments[1], str) and set("wax+") & set(arguments[1])
@@ -71,6 +99,56 @@ class _Steps:
             return result
 
         return counted
+
+    def _watched(self, call: Any) -> Any:
+        @wraps(call)
+        def watched(*arguments: Any, **named: Any) -> Any:
+            self.step()
+            with self._files_of_the_lake():
+                result = call(*arguments, **named)
+            self.step()
+            return result
+
+        return watched
+
+    @contextmanager
+    def _files_of_the_lake(self) -> Iterator[None]:
+        """Count each file that appears in the lake within the block as a step."""
+        ended = threading.Event()
+        known = _files(Path("lake"))
+
+        def look() -> None:
+            while not ended.wait(0.0005):
+                for _ in (found := _files(Path("lake")) - known):
+                    self.step()
+                known.update(found)
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            looking.join()
+
+    def _sqlite(self) -> type[sqlite3.Connection]:
+        step = self.step
+
+        class Counted(sqlite3.Connection):
+            def execute(self, *arguments: Any) -> sqlite3.Cursor:
+                step()
+                result = super().execute(*arguments)
+                step()
+                return result
+
+        return Counted
+
+
+def _files(folder: Path) -> set[str]:
+    try:
+        return {f"{place}/{name}" for place, _, names in os.walk(folder) for name in names}
+    except FileNotFoundError:
+        return set()
 
 
 def die() -> None:
@@ -90,16 +168,33 @@ def load_in_child(
     kill_before: str | None = None,
     largest_file: int | None = None,
 ) -> Outcome:
-    """Runs a load in ``folder``, in a process that is killed at its ``kill_at``-th step, if it gets that far, or before
-    the first statement on DuckDB that begins with ``kill_before``, or that can write no file larger than
-    ``largest_file`` bytes, which is how a full disk looks to it."""
+    """Runs a load in ``folder``; see ``run_in_child``."""
+
+    def load(said: list[str]) -> tuple[int, dict[str, Any]]:
+        code = loading.load(options, Progress(), said.append).exit_code
+        looks = dlt.current.pipeline().state["sources"]["avepoint_m365"]["looks"]
+        return code, {scope: [one.get("cursor"), one.get("oldest_open")] for scope, one in looks.items()}
+
+    return run_in_child(folder, load, kill_at, kill_before, largest_file)
+
+
+def run_in_child(
+    folder: Path,
+    action: Action,
+    kill_at: int | None = None,
+    kill_before: str | None = None,
+    largest_file: int | None = None,
+) -> Outcome:
+    """Runs something in ``folder``, in a process that is killed at its ``kill_at``-th step, if it gets that far, or
+    before the first statement that begins with ``kill_before``, or that can write no file larger than ``largest_file``
+    bytes, which is how a full disk looks to it."""
     report, write = os.pipe()
     child = os.fork()
     if not child:
         os.close(report)
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        _load(folder, options, _Steps(kill_at, kill_before), write)
+        _run(folder, action, _Steps(kill_at, kill_before), write)
     os.close(write)
     with os.fdopen(report, encoding="utf-8") as file:
         text = file.read()
@@ -110,16 +205,14 @@ def load_in_child(
     return Outcome(**json.loads(text))
 
 
-def _load(folder: Path, options: loading.LoadOptions, steps: _Steps, write: int) -> None:
+def _run(folder: Path, action: Action, steps: _Steps, write: int) -> None:
     said: list[str] = []
     code, cursors = 1, {}
     try:
         os.chdir(folder)
         os.environ["DLT_DATA_DIR"] = str(folder / "dlt")
         steps.watch()
-        code = loading.load(options, Progress(), said.append).exit_code
-        looks = dlt.current.pipeline().state["sources"]["avepoint_m365"]["looks"]
-        cursors = {scope: [one.get("cursor"), one.get("oldest_open")] for scope, one in looks.items()}
+        code, cursors = action(said)
     except BaseException as error:
         said.append(explain(error).text)
     finally:

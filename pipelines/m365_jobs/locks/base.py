@@ -16,14 +16,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from importlib import import_module
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import dlt
+from dlt.common.destination.exceptions import DestinationTerminalException
 
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.locks.wait import pause
 from m365_jobs.text import format_count
 from m365_jobs.warehouse.destinations import kind_of, kind_of_type
+from m365_jobs.warehouse.remembered import guarding
+
+T = TypeVar("T")
 
 SECONDS = 60.0
 """How long a lease lasts that nobody renews. Its holder renews it every third of that."""
@@ -36,6 +40,10 @@ Notify = Callable[[str], None]
 
 class TenantLockedError(WarehouseError):
     """Report that another worker is loading the tenant, or has just done so."""
+
+
+class LeaseLostError(WarehouseError, DestinationTerminalException):
+    """Report that another worker has taken the lease. dlt does not repeat a job that ends with it."""
 
 
 def has_leases(destination_type: str) -> bool:
@@ -96,6 +104,8 @@ class RenewableLease(Lease, ABC):
         self._pipeline, self._tenant, self._run_id, self._notify = pipeline, tenant, run_id, notify
         self._holder = f"{socket.gethostname()}, process {os.getpid()}, run {run_id[:8]}"
         self._ended, self._renewing = threading.Event(), threading.Thread(target=self._go_on_renewing, daemon=True)
+        self._held_until = 0.0
+        """Until when no other worker can have taken the lease, by a clock that nobody sets."""
 
     @abstractmethod
     def _try(self, age: float) -> str:
@@ -112,7 +122,7 @@ class RenewableLease(Lease, ABC):
     def take(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
         """Acquire the lease, and renew it in a thread from then on."""
         age, give_up, told = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
-        while busy := self._try(age):
+        while busy := self._timed(lambda: self._try(age)):
             if min_age is not None:
                 raise TenantLockedError(busy)
             if time.monotonic() > give_up:
@@ -126,6 +136,42 @@ class RenewableLease(Lease, ABC):
             pause(POLL)
         self._renewing.start()
 
+    def _timed(self, ask: Callable[[], T]) -> T:
+        """Return what ``ask`` returns. If it acquires or renews the lease, that holds from before it was asked."""
+        began, answer = time.monotonic(), ask()
+        if answer in ("", True):
+            self._held_until = began + SECONDS
+        return answer
+
+    def ensure_held(self, client: Any = None) -> None:
+        """Refuse to go on without the lease.
+
+        Raises:
+            LeaseLostError: where another worker has taken the lease meanwhile.
+        """
+        if time.monotonic() > self._held_until and not self._timed(lambda: self._renew(client)):
+            self._lost()
+
+    def _lost(self) -> NoReturn:
+        raise LeaseLostError(
+            f"This load of tenant {self._tenant} stood still for so long that another took its place, so it wrote no "
+            "more. Nothing is lost: the other, or the next, loads the same jobs."
+        )
+
+    def guard(self, client: Any) -> Any:
+        """Return a client of dlt that begins no job of a package without the lease.
+
+        dlt repeats what a lost connection broke, with new connections, which have none of the locks of the first.
+        """
+        create = client.create_load_job
+
+        def create_guarded(*arguments: Any, **named: Any) -> Any:
+            self.ensure_held()
+            return create(*arguments, **named)
+
+        client.create_load_job = create_guarded
+        return client
+
     def _running(self, holder: str) -> str:
         return f"Another load of tenant {self._tenant} is running ({holder})."
 
@@ -135,7 +181,7 @@ class RenewableLease(Lease, ABC):
     def _go_on_renewing(self) -> None:
         while not self._ended.wait(SECONDS / 3):
             try:
-                self._renew()
+                self._timed(self._renew)
             except Exception as error:
                 # Whether the lease outlived this is seen before anything is written.
                 self._notify(f"The lease of tenant {self._tenant} could not be renewed yet. {explain(error).text}")
@@ -151,12 +197,10 @@ class RenewableLease(Lease, ABC):
             # Interrupted while it waited, say. In a lake a renewal would be taken for a lease: it would rob the holder.
             raise WarehouseError(f"This load never had the lease of tenant {self._tenant}, so it wrote nothing.")
         with self._kept_apart(client):
-            if not self._renew(client):
-                raise WarehouseError(
-                    f"This load of tenant {self._tenant} stood still for so long that another took its place, so it "
-                    "wrote no more. Nothing is lost: the other, or the next, loads the same jobs."
-                )
-            yield
+            self._held_until = 0.0
+            self.ensure_held(client)
+            with guarding(self._pipeline.destination, self.guard):
+                yield
 
     def may_append(self, client: Any) -> bool:
         """Return whether the lease, renewed for the purpose, still belongs to its holder."""

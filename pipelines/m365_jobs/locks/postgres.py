@@ -32,6 +32,9 @@ RETURNING 1
 
 LOOK = "SELECT holder, expires_at > now(), extract(epoch FROM now() - ended_at)::bigint FROM {} WHERE tenant = %s"
 RENEW = "UPDATE {} SET expires_at = now() + %s * interval '1 second' WHERE tenant = %s AND holder = %s RETURNING 1"
+HELD = "SELECT 1 FROM {} WHERE tenant = %s AND holder = %s FOR SHARE"
+"""Has another worker that takes the lease wait until the transaction ends."""
+
 GIVE_BACK = "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = now() WHERE tenant = %s AND holder = %s"
 
 
@@ -98,6 +101,21 @@ class PostgresLease(RenewableLease):
         # Until the connection ends, no load makes tables or columns.
         self._lock(client, "pg_advisory_lock_shared", client.dataset_name)
         return super().may_append(client)
+
+    def guard(self, client: Any) -> Any:
+        """Return a client of dlt that neither begins a job nor commits without the lease."""
+        sql = super().guard(client).sql_client
+        # The client may be inside the staging dataset when it commits.
+        question = HELD.format(self._client.make_qualified_table_name("load_leases"))
+        commit = sql.commit_transaction
+
+        def commit_guarded() -> None:
+            if not sql.execute_sql(question, self._tenant, self._holder):
+                self._lost()
+            commit()
+
+        sql.commit_transaction = commit_guarded
+        return client
 
     @staticmethod
     def _lock(client: Any, function: str, dataset: str) -> None:

@@ -1,4 +1,4 @@
-"""Keep the resolved configuration of a destination.
+"""Keep the resolved configuration of a destination, and let a load guard its clients.
 
 dlt resolves the configuration of a destination for each client and each question about its abilities: twenty times in
 a load with nothing new, half of its processor time. A factory belongs to one pipeline, whose configuration stays.
@@ -6,6 +6,8 @@ a load with nothing new, half of its processor time. A factory belongs to one pi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -27,6 +29,12 @@ class _Remembering:
             known[key] = super().configuration(initial_config, accept_partial)  # type: ignore[misc]
         return _copy(known[key])
 
+    def client(self, schema: Any, initial_config: Any = None) -> Any:
+        """Return a client, which a load that writes has guarded."""
+        client: Any = super().client(schema, initial_config)  # type: ignore[misc]
+        guard = self.__dict__.get("_guard")
+        return guard(client) if guard else client
+
     def capabilities(self, config: Any = None, naming: Any = None) -> Any:
         """Return the abilities of the destination."""
         if config is not None:
@@ -36,6 +44,17 @@ class _Remembering:
             known[key] = super().capabilities(None, naming)  # type: ignore[misc]
         # dlt writes into what it gets.
         return known[key].copy()
+
+
+@contextmanager
+def guarding(factory: Any, guard: Callable[[Any], Any]) -> Iterator[None]:
+    """Apply ``guard`` to each client that a factory creates within the block."""
+    before = vars(factory).get("_guard")
+    vars(factory)["_guard"] = guard
+    try:
+        yield
+    finally:
+        vars(factory)["_guard"] = before
 
 
 def remembering(factory: Any) -> Any:

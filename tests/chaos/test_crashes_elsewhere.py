@@ -1,0 +1,244 @@
+"""Killed at whatever step: loads into PostgreSQL and a lake, copies to them, and the sending of alerts."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from avepoint_simulator import Simulator, World
+from m365_jobs.load.copy import copy_tenants
+from m365_jobs.locks import base as leases
+
+from tests.chaos.test_crashes import START, changes, options, simulator, world
+from tests.support.kill_at_step import Outcome, load_in_child, run_in_child
+from tests.support.receivers import HttpReceiver, http_receiver
+from tests.support.truth import in_warehouse, on_server
+from tests.support.warehouse import SERVER, Warehouse, administer, require_postgres
+
+__all__ = ["simulator", "world"]
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
+
+EVERY = os.environ.get("M365_JOBS_KILL_EVERY")
+STRIDE = int(EVERY or "997")
+"""Every how many steps a load or a copy is killed; the first time at ``OFFSET``."""
+OFFSET = 200 % STRIDE + 1
+STRIDE_OF_ALERTS = int(EVERY or "37")
+WHICH = ("first", "later", "backfill") if EVERY else ("later",)
+
+TWICE = "SELECT run_id FROM load_runs GROUP BY run_id HAVING count(*) > 1"
+AUDIT_TWICE = "SELECT run_id FROM load_audit GROUP BY run_id, object_type, job_type, started_at HAVING count(*) > 1"
+
+
+class Place:
+    """A destination in a folder, or a database, that can be put back to what it was."""
+
+    def __init__(self, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kind, self.folder, self.database = kind, folder, f"m365_{uuid4().hex[:12]}"
+        self.now = folder / "now"
+        self.now.mkdir()
+        monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(self.now / "lake"))
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"{SERVER}/{self.database}")
+        if kind == "postgres":
+            require_postgres()
+            administer(f"CREATE DATABASE {self.database}")
+
+    def keep(self) -> None:
+        """Remembers what there is now."""
+        shutil.copytree(self.now, self.folder / "kept")
+        if self.kind == "postgres":
+            administer(f"CREATE DATABASE {self.database}_kept TEMPLATE {self.database}")
+
+    def put_back(self) -> None:
+        """Puts back what ``keep`` remembered."""
+        shutil.rmtree(self.now)
+        shutil.copytree(self.folder / "kept", self.now)
+        if self.kind == "postgres":
+            administer(
+                f"DROP DATABASE {self.database} WITH (FORCE)",
+                f"CREATE DATABASE {self.database} TEMPLATE {self.database}_kept",
+            )
+
+    def drop(self) -> None:
+        if self.kind == "postgres":
+            for name in (self.database, f"{self.database}_kept"):
+                administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def look(self) -> Outcome:
+        """What the warehouse holds, read in a child: deltalake works in no fork of a process that used it."""
+
+        def read(said: list[str]) -> tuple[int, dict[str, Any]]:
+            place = Warehouse(self.kind)
+            doubled = [*place.rows(TWICE), *place.rows(AUDIT_TWICE)]
+            return 0, {"held": repr(sorted(place.held().items())), "doubled": doubled}
+
+        seen = run_in_child(self.now, read)
+        assert seen.code == 0, seen.said
+        return seen
+
+
+@pytest.fixture(params=["postgres", "filesystem"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    # The lease of a worker that was killed is waited for.
+    monkeypatch.setattr(leases, "SECONDS", 1.5)
+    monkeypatch.setattr(leases, "POLL", 0.05)
+    one = Place(request.param, tmp_path, monkeypatch)
+    try:
+        yield one
+    finally:
+        one.drop()
+
+
+def into(place: Place, simulator: Simulator, backfill: bool = False) -> Any:
+    given = options(simulator, START - timedelta(days=2) if backfill else None)
+    given.destination = place.kind
+    return given
+
+
+@pytest.mark.parametrize("which", WHICH)
+def test_a_load_killed_at_any_step_is_made_good_by_the_next(
+    place: Place, simulator: Simulator, world: World, which: str
+) -> None:
+    if which != "first":
+        before = load_in_child(place.now, into(place, simulator))
+        assert before.code == 0, before.said
+        changes(world)
+    place.keep()
+    load = into(place, simulator, which == "backfill")
+    expected = load_in_child(place.now, load)
+    assert expected.code == 0, expected.said
+    truth = repr(sorted(on_server(world, False).items()))
+    assert place.look().cursors == {"held": truth, "doubled": []}
+    tried = 0
+    for step in range(OFFSET, expected.steps + 1, STRIDE):
+        place.put_back()
+        if load_in_child(place.now, load, step).code is not None:
+            continue  # the number of steps differs a little from run to run
+        tried += 1
+        after = load_in_child(place.now, load)
+        assert (step, after.code) == (step, 0), after.said
+        assert (step, place.look().cursors) == (step, {"held": truth, "doubled": []})
+        assert (step, after.cursors) == (step, expected.cursors)
+    print(f"{place.kind}, {which}: {tried} of {expected.steps} steps")
+    assert tried
+
+
+def test_a_copy_killed_at_any_step_is_made_good_by_the_next(place: Place, simulator: Simulator, world: World) -> None:
+    assert load_in_child(place.now, options(simulator)).code == 0
+
+    def copy(said: list[str]) -> tuple[int, dict[str, Any]]:
+        copy_tenants(place.kind, None, said.append)
+        return 0, {}
+
+    place.keep()
+    expected = run_in_child(place.now, copy)
+    assert expected.code == 0, expected.said
+    truth = repr(sorted(on_server(world, False).items()))
+    assert place.look().cursors == {"held": truth, "doubled": []}
+    tried = 0
+    for step in range(OFFSET, expected.steps + 1, STRIDE):
+        place.put_back()
+        if run_in_child(place.now, copy, step).code is not None:
+            continue
+        tried += 1
+        origin = in_warehouse(place.now / "m365_warehouse.duckdb")
+        assert repr(sorted(origin.items())) == repr(sorted(on_server(world, False).items())), step
+        after = run_in_child(place.now, copy)
+        assert (step, after.code) == (step, 0), after.said
+        assert (step, place.look().cursors) == (step, {"held": truth, "doubled": []})
+    print(f"copy to {place.kind}: {tried} of {expected.steps} steps")
+    assert tried
+    # Loads go on there.
+    changes(world)
+    load = load_in_child(place.now, into(place, simulator))
+    assert load.code == 0, load.said
+    assert place.look().cursors["held"] == repr(sorted(on_server(world, False).items()))
+
+
+@contextmanager
+def channels(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, HttpReceiver]]:
+    """A receiver that knows a repetition by its id, and one that does not."""
+    with http_receiver() as webhook, http_receiver() as slack:
+        monkeypatch.setenv("ALERTS__CHANNELS__HOOK__TYPE", "webhook")
+        monkeypatch.setenv("ALERTS__CHANNELS__HOOK__URL", webhook.url)
+        monkeypatch.setenv("ALERTS__CHANNELS__HOOK__SECRET", "any")
+        monkeypatch.setenv("ALERTS__CHANNELS__CHAT__TYPE", "slack")
+        monkeypatch.setenv("ALERTS__CHANNELS__CHAT__URL", slack.url)
+        yield {"hook": webhook, "chat": slack}
+
+
+def notify(said: list[str]) -> tuple[int, dict[str, Any]]:
+    """What ``health --notify`` does, and what the outbox holds afterwards."""
+    from m365_jobs.health.alerts.notify import notify
+    from m365_jobs.health.alerts.store import read_open
+    from m365_jobs.health.channels.configured import configured_channels
+    from m365_jobs.health.evaluate import evaluate
+    from m365_jobs.warehouse.pipeline import open_warehouse
+
+    target = open_warehouse("duckdb")
+    notify(evaluate(target), target, (), configured_channels())
+    alerts, undelivered = read_open(target)
+    return 0, {
+        "alerts": sorted(alert.id for alert in alerts),
+        "undelivered": [(one.channel, one.state, one.body) for one in undelivered],
+    }
+
+
+def test_alerts_killed_at_any_step_are_told_once_or_named_as_uncertain(
+    tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    assert load_in_child(before, options(simulator)).code == 0
+    sure = uncertain = 0
+    with channels(monkeypatch) as receivers:
+        undisturbed = shutil.copytree(before, tmp_path / "undisturbed")
+        expected = run_in_child(undisturbed, notify)
+        assert expected.code == 0, expected.said
+        assert expected.cursors["undelivered"] == []
+        told = {name: told_by(receiver) for name, receiver in receivers.items()}
+        assert all(told.values())
+        for step in range(1, expected.steps + 1, STRIDE_OF_ALERTS):
+            folder = shutil.copytree(before, tmp_path / "killed")
+            for receiver in receivers.values():
+                receiver.requests.clear()
+            if run_in_child(folder, notify, step).code is not None:
+                shutil.rmtree(folder)
+                continue
+            after = run_in_child(folder, notify)
+            assert (step, after.code) == (step, 0), after.said
+            assert (step, after.cursors["alerts"]) == (step, expected.cursors["alerts"])
+            # A receiver that knows repetitions has each message, once by its id.
+            assert (step, told_by(receivers["hook"])) == (step, told["hook"])
+            # The other has each message once, or it is named as uncertain, and then it may have it or not.
+            chat, unsure = told_by(receivers["chat"]), after.cursors["undelivered"]
+            assert {(channel, state) for channel, state, _ in unsure} <= {("chat", "uncertain")}, step
+            assert (step, len(receivers["chat"].requests)) == (step, len(chat))
+            assert (step, chat <= told["chat"] and len(chat) + len(unsure) >= len(told["chat"])) == (step, True)
+            sure, uncertain = sure + (not unsure), uncertain + bool(unsure)
+            again = run_in_child(folder, notify)
+            assert (step, len(receivers["chat"].requests), again.code) == (step, len(chat), 0)
+            shutil.rmtree(folder)
+    print(f"alerts: {sure} of {expected.steps} steps sure, {uncertain} named as uncertain")
+    assert sure
+
+
+def told_by(receiver: HttpReceiver) -> set[str]:
+    """What a receiver knows: the alerts of its messages, each message once for its id."""
+    found: dict[str, str] = {}
+    for number, request in enumerate(receiver.requests):
+        names = {name.lower(): value for name, value in request.headers.items()}
+        document = request.document
+        alerts = [document["alert"]["id"]] if "alert" in document else lines_of(document["text"])
+        found[names.get("webhook-id", str(number))] = f"{document.get('event')} {alerts}"
+    return set(found.values())
+
+
+def lines_of(text: str) -> list[str]:
+    """The kinds and places of a message for people; the ages in its lines change."""
+    return [line.split(":")[0] for line in text.splitlines() if line.startswith("•")]

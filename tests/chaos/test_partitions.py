@@ -1,0 +1,155 @@
+"""Workers that are cut off, stand still while they write, or whose clocks differ: nothing is lost or taken back."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import psycopg2
+import pytest
+
+from tests.chaos.test_workers import FEW, POSTGRES, Workers, address, fleet, kind
+from tests.support.partition import Network, network
+from tests.support.project import ROOT
+from tests.support.warehouse import administer
+
+__all__ = ["address", "fleet", "kind"]
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signals to stop a process with")
+
+LOADED = (1, 7)
+"""The object types that ``Workers`` load."""
+
+SKEWED = """
+import sys
+from datetime import timedelta
+from m365_jobs.locks import base
+from tests.support.driven_clock import DrivenClock
+base.SECONDS = 9
+clock = DrivenClock()
+clock.set(clock.now() + timedelta(minutes=float(sys.argv.pop(1))))
+from m365_jobs.cli.app import main
+main()
+"""
+"""The command with a clock that is wrong by some minutes."""
+
+
+@contextmanager
+def busy_table(address: str) -> Iterator[Callable[[], None]]:
+    """Holds back whoever changes ``jobs``; yields what waits until a worker is held back."""
+    holder = psycopg2.connect(address)
+    with holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE m365_jobs.jobs IN EXCLUSIVE MODE")
+
+    def wait() -> None:
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+        give_up = time.monotonic() + 120
+        while administer(waiting, address=address) == [(0,)]:
+            assert time.monotonic() < give_up, "no worker came to write"
+            time.sleep(0.05)
+
+    try:
+        yield wait
+    finally:
+        holder.close()
+
+
+def change_all(workers: Workers) -> None:
+    """Lets hours pass, in which a job that all know changes."""
+    for simulator in workers.tenants.values():
+        simulator.world.advance(timedelta(hours=2))
+        world = simulator.world
+        ended = [job for job in world.visible() if job.object_type in LOADED and job.finished(world.now)]
+        recent = max(ended, key=lambda job: job.start)
+        world.change(recent.id, total=recent.total + 1)
+
+
+@pytest.fixture
+def cut_off(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Network, str]]:
+    """A network to the database that can be cut, and the database's address through it."""
+    parts = urlsplit(address)
+    with network(parts.port or 5432) as one:
+        yield one, parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{one.port}").geturl()
+
+
+@POSTGRES
+def test_a_worker_that_was_cut_off_while_it_wrote_takes_nothing_back(
+    fleet: Callable[[int], Workers], address: str, cut_off: tuple[Network, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers, (line, through) = fleet(1), cut_off
+    workers.run("two", "--tenant", "tenant0")
+    change_all(workers)
+    with busy_table(address) as wait:
+        with monkeypatch.context() as far:
+            far.setenv("DESTINATION__POSTGRES__CREDENTIALS", through)
+            lost = workers.start("one", "--tenant", "tenant0")
+        wait()
+        line.cut()
+        # The server ends what belongs to a connection that is gone.
+        administer(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'",
+            address=address,
+        )
+    change_all(workers)
+    workers.run("two", "--tenant", "tenant0")
+    workers.check()
+    line.heal()
+    said = lost.communicate(timeout=600)[1]
+    assert lost.returncode == 1, said
+    workers.check()
+    workers.run("one", "--tenant", "tenant0")
+    workers.check()
+
+
+@POSTGRES
+def test_a_worker_that_stands_still_while_it_writes_keeps_others_from_writing(
+    fleet: Callable[[int], Workers], address: str
+) -> None:
+    workers = fleet(1)
+    workers.run("two", "--tenant", "tenant0")
+    change_all(workers)
+    with busy_table(address) as wait:
+        sleeper = workers.start("one", "--tenant", "tenant0")
+        wait()
+        os.kill(sleeper.pid, signal.SIGSTOP)
+    change_all(workers)
+    # Its lease ends, but not its connection.
+    other = workers.start("two", "--tenant", "tenant0")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+    give_up = time.monotonic() + 120
+    while administer(waiting, address=address) == [(0,)]:
+        assert time.monotonic() < give_up, "the other does not wait"
+        time.sleep(0.05)
+    os.kill(sleeper.pid, signal.SIGCONT)
+    for worker in (sleeper, other):
+        said = worker.communicate(timeout=600)[1]
+        assert worker.returncode == 0 or "another took its place" in said, said
+    workers.run("two", "--tenant", "tenant0")
+    workers.check()
+
+
+def test_workers_whose_clocks_differ_by_minutes_load_each_tenant_once(fleet: Callable[[int], Workers]) -> None:
+    workers = fleet(2)
+
+    def start(machine: str, minutes: float) -> subprocess.Popen[str]:
+        home = workers.folder / machine
+        home.mkdir(exist_ok=True)
+        command = ["load", "--all-tenants", "--skip-loaded-within", "30m", *FEW]
+        return subprocess.Popen(
+            [sys.executable, "-c", SKEWED, str(minutes), *command], cwd=home, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **workers.settings, "DLT_DATA_DIR": str(home / "dlt"), "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+
+    for worker in [start("slow", -2), start("fast", 2)]:
+        said = worker.communicate(timeout=600)[1]
+        assert worker.returncode == 0, said
+    workers.check()
+    assert workers.place.rows("SELECT tenant, count(*) FROM load_runs GROUP BY 1 ORDER BY 1") == [
+        ("tenant0", 1),
+        ("tenant1", 1),
+    ]

@@ -1,0 +1,73 @@
+"""A network between a worker and its database that can be cut: what is sent goes nowhere, and no one is told."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class Network:
+    """Forwards connections to a port, until it is cut; after it is healed, new connections get through."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self._open, self._lock = port, True, threading.Lock()
+        self._here: list[socket.socket] = []
+        self._there: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Drops all from now on. The database sees its connections end, as it does after a while; the worker waits."""
+        with self._lock:
+            self._open = False
+            for one in self._there:
+                _end(one)
+
+    def heal(self) -> None:
+        """The worker's old connections break, new ones are forwarded."""
+        with self._lock:
+            self._open = True
+            for one in self._here:
+                _end(one)
+
+    def close(self) -> None:
+        self._listening.close()
+        self.cut()
+        self.heal()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._listening.accept()
+                with self._lock:
+                    self._here.append(here)
+                    if not self._open:
+                        continue
+                    there = socket.create_connection(("127.0.0.1", self._port))
+                    self._there.append(there)
+                for ends in ((here, there), (there, here)):
+                    threading.Thread(target=self._forward, args=ends, daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if self._open:
+                    target.sendall(data)
+        if self._open:
+            _end(target)
+
+
+def _end(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def network(port: int) -> Iterator[Network]:
+    """A network to a port of this machine."""
+    one = Network(port)
+    try:
+        yield one
+    finally:
+        one.close()
