@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
+from m365_jobs.locks.base import lease_of
+from m365_jobs.locks.postgres import PostgresLease
 
 from tests.chaos.test_workers import FEW, POSTGRES, Workers, address, fleet, kind
 from tests.support.partition import Network, network
@@ -104,6 +107,30 @@ def test_a_worker_that_was_cut_off_while_it_wrote_takes_nothing_back(
     workers.check()
     workers.run("one", "--tenant", "tenant0")
     workers.check()
+
+
+@POSTGRES
+def test_a_lease_that_expires_between_two_looks_is_waited_for(
+    fleet: Callable[[int], Workers], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = fleet(1)
+    workers.run("one", "--tenant", "tenant0")
+    # Of a worker that was killed in the first load, by the time that the row is looked at.
+    administer(
+        "UPDATE m365_jobs.load_leases SET holder = 'killed', ended_at = NULL, expires_at = now() - interval '1 second'",
+        address=address,
+    )
+    take, asked = PostgresLease._take, []
+
+    def late(lease: PostgresLease, client: Any, age: float) -> bool:
+        asked.append(age)
+        return len(asked) > 1 and take(lease, client, age)
+
+    monkeypatch.setattr(PostgresLease, "_take", late)
+    with lease_of(workers.place.pipeline("tenant0"), "tenant0", "f" * 32, print) as lease:
+        lease.take(None, 60, print)
+        lease.ensure_held()
+    assert len(asked) == 2
 
 
 @POSTGRES

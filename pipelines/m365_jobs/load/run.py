@@ -279,15 +279,16 @@ class _Loading:
         why, summary = explain(error), self.summary
         self.backlog.add(failed(summary.run_id, summary.tenant, self.started_at, datetime.now(UTC), why, self.progress))
         if why.kind not in ("destination", "config"):
-            with write_lock(self.pipeline, self.lease, self.notify):
-                self._record_failures()
+            self._record_failures()
 
     def _record_failures(self) -> None:
         """Write waiting rows of failed runs; if that fails as well, they keep waiting."""
         if self.pipeline.has_pending_data:
             return
         try:
-            self._write(runs_resource(iter(self.backlog.rows())))
+            # Without the lease this fails as well, and must not hide why the load did.
+            with write_lock(self.pipeline, self.lease, self.notify):
+                self._write(runs_resource(iter(self.backlog.rows())))
             self.backlog.clear()
         except Exception as error:
             self.notify(f"The failed run will be recorded with the next load: {explain(error).text}")

@@ -55,7 +55,8 @@ class PostgresLease(RenewableLease):
             if taken:
                 return ""
             ((holder, held, ago),) = self._execute(client, LOOK, self._tenant)
-        return self._running(holder) if held else self._too_young(ago)
+        # A lease may expire between the two statements; then it is free at the next look.
+        return self._running(holder) if held or ago is None else self._too_young(ago)
 
     def _take(self, client: Any, age: float) -> bool:
         lasts = leases.SECONDS
