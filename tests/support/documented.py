@@ -59,6 +59,8 @@ class Backup:
     job_type: int = 1
     location: str = "NAM"
     state: str = "Finished"
+    total: int = 10
+    failed: int = 0
 
     def matches(self, params: Params) -> bool:
         """Return whether the parameters select this job; the range holds its start."""
@@ -119,14 +121,15 @@ class DocumentedServer:
     def row(self, job: Backup) -> dict[str, Any]:
         """Return a job as the API shows it now."""
         done = job.finish <= self.now
-        counts = {"totalNumber": 10, "failedNumber": 0, "successfulNumber": 10, "skippedNumber": 0}
+        good = job.total - job.failed
+        counts = {"totalNumber": job.total, "failedNumber": job.failed, "successfulNumber": good, "skippedNumber": 0}
         return {
             "id": job.id,
             "state": job.state if done else "InProgress",
             "startTime": iso(job.start),
             "finishTime": iso(job.finish) if done else None,
             "duration": f"{(job.finish - job.start) / timedelta(hours=1):.3f}",
-            "backupDetails": counts,
+            "backupDetails": counts if done else dict.fromkeys(counts, 0),
             "jobErrors": [],
         }
 

@@ -57,6 +57,12 @@ class JobsClient:
         self._endpoint = others[0]
         return True
 
+    def prefer_generation(self, name: str) -> None:
+        """Try a generation of the endpoint first, such as the one that answered last; the other one stays a choice."""
+        if self._is_open and self._endpoint is None and name in self._versions:
+            preferred = self._versions[name]
+            self._versions = {name: preferred, **self._versions}
+
     def authenticate(self, scope: str = JOBS_SCOPE) -> None:
         """Request a token, unless a valid one is there.
 

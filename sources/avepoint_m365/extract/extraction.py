@@ -85,6 +85,7 @@ class ChunkReader:
 
     def __post_init__(self) -> None:
         self.behavior = self.state.behavior
+        self.client.prefer_generation(self.behavior.endpoint)
         if self.behavior.pascal_case:
             self.client.spelling = ParameterSpelling.pascal
         self.reader = ListingReader(self.pool, PagingBehavior(self.options.page_size))
