@@ -16,7 +16,7 @@ NOUNS = (
     "warning|week|window|worker|year"
 )
 PLURAL = re.compile(rf" (?:(?!with )[a-z]+ )?(?:{NOUNS})s\b")
-ABOVE_ONE = re.compile(r"[A-Z]{4}|:g|{count}|max_open.days|longest.days|keep \* 3600")
+ABOVE_ONE = re.compile(r"[A-Z]{4}|:g|{count}|max_open.days|longest.days|\* 3600")
 """Constants and limits of the program, and what is written where it is above 1."""
 
 TEMPLATES = sorted((ROOT / "pipelines").rglob("*.html"))
