@@ -36,6 +36,8 @@ class Check:
     describe: Callable[[Row], Row] = dict
     values: Callable[[], Row | None] = dict
     """Values of the query; None where the check is off."""
+    needs: str = ""
+    """A table without whose rows nothing can be found: the query then costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ CHECKS: tuple[Check, ...] = (
         "Look why it did not start, and start one if the next is far.",
         companions.MISSED_BACKUP,
         companions.missed_backup,
+        needs="backup_schedules",
     ),
     Check(
         "unusual_activity",

@@ -26,6 +26,8 @@ def run_checks(scope: TenantScope) -> Iterator[Reason]:
         if values is None:
             continue
         try:
+            if check.needs and not scope.rows(f"SELECT count(*) AS stored FROM {check.needs} AS t")[0]["stored"]:
+                continue
             rows = scope.rows(check.query, **values)
         except DestinationUndefinedEntity:
             continue

@@ -91,7 +91,7 @@ def test_each_kind_is_found_and_said_in_words(pipeline: dlt.Pipeline, monkeypatc
         "retention_shortened": [
             (
                 "exchange_online",
-                "retention (service Exchange Online) was shortened from 7 years to 1 years, between the loads of "
+                "retention (service Exchange Online) was shortened from 7 years to 1 year, between the loads of "
                 "2026-03-17 05:59 UTC and 2026-03-19 06:00 UTC",
             )
         ],
