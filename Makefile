@@ -91,9 +91,10 @@ bench: .venv/.tested
 
 # ---- documents
 
-# The views that are shipped rendered, for DuckDB and PostgreSQL.
+# The views and queries that are shipped rendered, for DuckDB and PostgreSQL.
 views: .venv/.tested
 	$(PY) -c 'from m365_jobs.marts import shipped; shipped.write_views()'
+	$(PY) -m m365_jobs.health.watch_queries
 
 docs: .venv/.tested
 	$(PY) -m m365_jobs.marts.docs docs/warehouse.md

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CURSOR = "finish_time"
 REMOVED = "_dlt_removed"
@@ -17,18 +19,6 @@ REMOVED = "_dlt_removed"
 
 UNKNOWN_FIELDS = "unknown_fields"
 """Optional column of ``jobs``: the fields of a job that the reference does not name, as JSON; null without any."""
-
-ARROW_TYPES: Mapping[str, pa.DataType] = MappingProxyType(
-    {
-        "text": pa.string(),
-        "bigint": pa.int64(),
-        "double": pa.float64(),
-        "boolean": pa.bool_(),
-        "timestamp": pa.timestamp("us", tz="UTC"),
-        "date": pa.date32(),
-    }
-)
-"""Type of a column to its Arrow type."""
 
 DLT_TYPES: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
@@ -68,8 +58,8 @@ class Table:
     columns: tuple[Column, ...]
     append: bool = False
     merge_key: tuple[str, ...] = ()
-    internal: tuple[pa.Field, ...] = ()
-    """Columns for dlt alone, which the contract does not promise."""
+    internal: tuple[tuple[str, str], ...] = ()
+    """Names and types of columns for dlt alone, which the contract does not promise."""
     hints: Mapping[str, Any] = field(default_factory=dict)
     """dlt's hints for single columns."""
 
@@ -81,8 +71,19 @@ class Table:
     @cached_property
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema of the rows that the source yields."""
-        fields = [pa.field(column.name, ARROW_TYPES[column.type], column.nullable) for column in self.columns]
-        return pa.schema([*fields, *self.internal])
+        # Commands that read need the tables, not Arrow: a tenth of their start-up.
+        import pyarrow as pa
+
+        types = {
+            "text": pa.string(),
+            "bigint": pa.int64(),
+            "double": pa.float64(),
+            "boolean": pa.bool_(),
+            "timestamp": pa.timestamp("us", tz="UTC"),
+            "date": pa.date32(),
+        }
+        fields = [pa.field(column.name, types[column.type], column.nullable) for column in self.columns]
+        return pa.schema([*fields, *(pa.field(name, types[kind]) for name, kind in self.internal)])
 
     @cached_property
     def dlt_columns(self) -> Any:
@@ -174,7 +175,7 @@ JOBS_WITH_UNKNOWN = Table(
     JOBS.about,
     JOBS.key,
     JOBS.columns,
-    internal=(pa.field(UNKNOWN_FIELDS, pa.string()),),
+    internal=((UNKNOWN_FIELDS, "text"),),
     hints={UNKNOWN_FIELDS: {"name": UNKNOWN_FIELDS, "data_type": "json", "nullable": True}},
 )
 """``jobs`` with its optional column."""
@@ -209,7 +210,7 @@ JOB_ERRORS = Table(
     # The merge key makes a job's errors replace all its earlier ones; the primary key alone would leave those that
     # the API no longer lists. The primary key drops rows that a killed load staged twice.
     merge_key=("tenant", "job_id"),
-    internal=(pa.field(REMOVED, pa.bool_()),),
+    internal=((REMOVED, "boolean"),),
     hints={REMOVED: {"name": REMOVED, "data_type": "bool", "hard_delete": True}},
 )
 

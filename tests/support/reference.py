@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.companions import COMPANIONS
+from avepoint_m365.companions.source import COMPANIONS
 from avepoint_m365.config import AvePointCredentials
 from avepoint_m365.settings import BASE_URLS, ObjectType
 from m365_jobs.cli.app import app

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dlt
-from avepoint_m365.companions import COMPANIONS, TABLES
 from avepoint_m365.companions.base import Answers, Ask, Context, attempt_row
 from avepoint_m365.companions.schema import COMPANION_LOADS, HISTORY, SERVICE_TYPES
 from avepoint_m365.companions.service_types import service_rows
+from avepoint_m365.companions.source import COMPANIONS, TABLES
 from avepoint_m365.settings import JobType, ObjectType
 from avepoint_simulator import JobError, World, make_world
 from avepoint_simulator.companions import OBJECT_TYPE_OF, Companions, schedule_backups

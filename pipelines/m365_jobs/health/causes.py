@@ -59,14 +59,19 @@ ORDER BY k.tenant, k.location, k.object_type, k.place
 """
 
 
+def query_of(kind: str) -> str:
+    """Return the query of a kind of ``CAUSES``."""
+    days, condition = CAUSES[kind]
+    return QUERY.format(days=days, condition=condition)
+
+
 def with_causes(scope: TenantScope, reasons: Iterable[Reason]) -> Iterator[Reason]:
     """Yield the findings, each with the error messages of its jobs, the most frequent first."""
     reasons = list(reasons)
     messages: dict[tuple[str, str | None, str | None, str | None], list[str]] = {}
     for kind in {reason.kind for reason in reasons} & CAUSES.keys():
-        days, condition = CAUSES[kind]
         try:
-            rows = scope.rows(QUERY.format(days=days, condition=condition))
+            rows = scope.rows(query_of(kind))
         except DestinationUndefinedEntity:
             # A warehouse without errors has no table of them.
             continue

@@ -24,6 +24,8 @@ from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 Row = dict[str, Any]
 
+PROTECTION = "SELECT * FROM protection_status AS p"
+
 DAILY_SCHEDULE_HOURS = 26
 """``max_data_age_hours`` that suits loads once a day."""
 
@@ -151,7 +153,7 @@ def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: TenantS
 
 def _protection(scope: TenantScope, now: datetime, limit: float) -> list[Row]:
     try:
-        rows = scope.rows("SELECT * FROM protection_status AS p")
+        rows = scope.rows(PROTECTION)
     except DestinationUndefinedEntity:
         return []
     for row in rows:

@@ -16,8 +16,8 @@ from avepoint_m365 import avepoint_m365
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.connection import connect
 from avepoint_m365.api.page import JobsPage
-from avepoint_m365.companions import included
 from avepoint_m365.companions.base import Companion
+from avepoint_m365.companions.source import included
 from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 

@@ -57,7 +57,7 @@ def last_loads(scope: TenantScope) -> dict[str, datetime]:
 def tenants_with_unknown_services(scope: TenantScope) -> dict[str, str]:
     """Return the tenants that have jobs of an unknown service, each with the reason."""
     try:
-        rows = scope.rows("SELECT j.tenant, count(*) AS jobs, count(j.object_type) AS known FROM jobs AS j GROUP BY 1")
+        rows = scope.rows(queries.KNOWN_SERVICES)
     except DestinationUndefinedEntity:
         return {}
     counts = {row["tenant"]: (row["jobs"] - row["known"], row["known"]) for row in rows}

@@ -23,9 +23,8 @@ from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.run_checks import check_failures
 from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.reader import Reader
-from m365_jobs.warehouse.target import READER_WAIT, Notify
+from m365_jobs.warehouse.target import READER_WAIT, Notify, is_lake
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 LOADS = """
@@ -68,6 +67,8 @@ Row = dict[str, Any]
 
 TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
 
+COUNTS = {name: f"SELECT count(*) AS n FROM {name} AS t" for name in TABLES}
+
 
 def read_status(
     destination: str | None = None,
@@ -101,7 +102,7 @@ def read_status(
         }
         everything = scope.with_clocks_ahead()
         try:
-            counts = {name: everything.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in TABLES}
+            counts = {name: everything.rows(query)[0]["n"] for name, query in COUNTS.items()}
             rows, runs, about["clocks_ahead"] = _all_partitions(scope), scope.rows(RUNS), everything.rows(AHEAD)
             about["findings"] = check_failures(scope)
         except DestinationUndefinedEntity:
@@ -164,7 +165,7 @@ def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tu
 
 def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
     """Return the state that the warehouse holds of a pipeline, as dlt wrote it."""
-    if lake_tables.is_lake(pipeline):
+    if is_lake(pipeline):
         with pipeline.destination_client() as client:
             assert isinstance(client, WithStateSync)
             stored = client.get_stored_state(name)

@@ -11,14 +11,15 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.companions import STATE_KEY, TABLES, Attempt, companions_source, due
 from avepoint_m365.companions.base import DENIED, LOADED, no_rows
 from avepoint_m365.companions.schema import HISTORY, VALID_FROM, VALID_TO, resource_hints
+from avepoint_m365.companions.source import STATE_KEY, TABLES, Attempt, companions_source, due
 from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
 from m365_jobs.warehouse.contract import SCHEMA
 from m365_jobs.warehouse.destinations import lake, lake_tables
+from m365_jobs.warehouse.target import is_lake
 
 SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
 """Settings of the source that companions go by."""
@@ -51,10 +52,10 @@ class CompanionLoad:
             **{name: value for name, value in self.settings.items() if name in SETTINGS},
             stats=self.stats,
             attempts=self.attempts,
-            versions=self._versions if lake_tables.is_lake(self.pipeline) else None,
+            versions=self._versions if is_lake(self.pipeline) else None,
         )
         resources = list(source.resources.values())
-        if lake_tables.is_lake(self.pipeline):
+        if is_lake(self.pipeline):
             # A lake merges by key alone.
             for resource in resources:
                 _merge_by_key(resource, next(table for table in TABLES if table.name == resource.name))

@@ -18,8 +18,8 @@ from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
 from m365_jobs.text import format_count
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.reader import open_reader
+from m365_jobs.warehouse.target import is_lake
 
 
 @dataclass
@@ -129,7 +129,7 @@ def _copy(
             tables_here = table_names(connection, dataset)
             ours = run_ids(connection, tenant) if "load_audit" in tables_here else set()
             _ensure_no_loads_of_its_own(ours, tenant, there, warehouse.address_of(pipeline))
-            rows = TenantRows(file, dataset, tenant, tables_here, there, lake_tables.is_lake(pipeline))
+            rows = TenantRows(file, dataset, tenant, tables_here, there, is_lake(pipeline))
             source = contract.prepare(rows.source(state), pipeline)
             pipeline.extract(source, loader_file_format=contract.file_format(pipeline))
         pipeline.normalize()

@@ -14,7 +14,7 @@ from dlt.extract import DltResource
 
 from m365_jobs.schema import LOAD_CHECK_FAILURES
 from m365_jobs.text import format_count
-from m365_jobs.warehouse.destinations import kind_of
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 from m365_jobs.warehouse.tenant_scope import TenantScope
 

@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
-from avepoint_m365 import Progress
 from dlt.extract import DltResource
 
 from m365_jobs.errors.explain import Failure
 from m365_jobs.schema import LOAD_RUNS
+
+if TYPE_CHECKING:
+    from avepoint_m365 import Progress
 
 ONCE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 """How rows are added: in place of one with the same key, if there is one."""

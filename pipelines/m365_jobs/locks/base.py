@@ -24,7 +24,7 @@ from dlt.common.destination.exceptions import DestinationTerminalException
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.locks.wait import pause
 from m365_jobs.text import format_count
-from m365_jobs.warehouse.destinations import kind_of, kind_of_type
+from m365_jobs.warehouse.destinations.kinds import kind_of, kind_of_type
 from m365_jobs.warehouse.remembered import guarding
 
 T = TypeVar("T")

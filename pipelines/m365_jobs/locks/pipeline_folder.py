@@ -20,7 +20,7 @@ from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.locks.base import Lease, Notify, TenantLockedError
 from m365_jobs.locks.wait import pause
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import kind_of
+from m365_jobs.warehouse.destinations.kinds import kind_of
 
 LOCK_WAIT = 600.0
 """Seconds that a second load waits for the first."""

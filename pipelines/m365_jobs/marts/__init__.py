@@ -17,7 +17,6 @@ import duckdb
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.job_client_impl import SqlJobClientBase
-from sqlglot import exp
 
 from m365_jobs.config.protection import Protection, Services, protection
 from m365_jobs.errors import driver_messages
@@ -34,7 +33,8 @@ from m365_jobs.marts.catalog import (
     tables,
     views,
 )
-from m365_jobs.marts.render import Place, constants, create_view, qualified, render_view, settings_query
+from m365_jobs.marts.literals import constants
+from m365_jobs.marts.render import Place, create_view, qualified, render_view, settings_query
 from m365_jobs.marts.shipped import shipped_view
 from m365_jobs.schema import Column
 
@@ -175,7 +175,7 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, existing: M
 def _statements(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the statements that create and comment each view, and that comment each table."""
     dialect, place = _dialect(client), _place(client)
-    rows = settings_query(settings).sql(dialect)
+    rows = settings_query(settings, dialect)
     statements = {
         view.name: [shipped_view(view.name, dialect, rows, place) or create_view(view.name, dialect, settings, place)]
         for view in views()
@@ -228,9 +228,8 @@ def _versions(client: SqlJobClientBase) -> dict[str, str]:
 
 
 def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
-    query = constants({"name": name, "version": version} for name, version in versions.items())
-    create = exp.Create(this=qualified(_place(client)(VERSIONS)), kind="VIEW", replace=True, expression=query)
-    return create.sql(_dialect(client))
+    rows, dialect = ({"name": name, "version": version} for name, version in versions.items()), _dialect(client)
+    return f"CREATE OR REPLACE VIEW {qualified(_place(client)(VERSIONS)).sql(dialect)} AS {constants(rows, dialect)}"
 
 
 def _execute(client: SqlJobClientBase, statements: list[str]) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 
 import sqlglot
 from avepoint_m365.settings import ObjectType
 from sqlglot import exp
-from sqlglot.optimizer.eliminate_ctes import eliminate_ctes
-from sqlglot.optimizer.pushdown_projections import pushdown_projections
-from sqlglot.optimizer.qualify import qualify
 
 from m365_jobs.config.protection import Protection
 from m365_jobs.marts.catalog import PARTS, TABLES, VIEWS, source
+from m365_jobs.marts.literals import constants
 
 DIALECT = "duckdb"
 """Dialect of the files."""
@@ -51,12 +49,14 @@ def render_view(view: str, dialect: str, protection: Protection, place: Place | 
     return _query(view, dialect, protection, place).sql(dialect, pretty=True, comments=False)
 
 
-def expanded(sql: str, dialect: str, protection: Protection) -> exp.Expr:
+def expanded(sql: str, dialect: str, settings: exp.Expr) -> exp.Expr:
     """Return a query of DuckDB's dialect in another, with the queries of views in place of their names.
+
+    ``settings`` stands in place of the rows of settings.
 
     Columns have the alias of their table before them where a view is joined.
     """
-    return _adapted(_parsed_lean(sql).copy(), dialect, protection)
+    return _adapted(_parsed_lean(sql).copy(), dialect, settings)
 
 
 @lru_cache(maxsize=200)
@@ -75,15 +75,16 @@ def create_view(view: str, dialect: str, protection: Protection | None, place: P
 
 
 def _query(view: str, dialect: str, protection: Protection | None, place: Place | None) -> exp.Expr:
-    query = _adapted(_self_contained(view).copy(), dialect, protection)
+    settings = sqlglot.parse_one(settings_query(protection, dialect), read=dialect) if protection else exp.select(MARK)
+    query = _adapted(_self_contained(view).copy(), dialect, settings)
     return query.transform(_placed, place, copy=False) if place else query
 
 
-def _adapted(query: exp.Expr, dialect: str, protection: Protection | None) -> exp.Expr:
+def _adapted(query: exp.Expr, dialect: str, settings: exp.Expr) -> exp.Expr:
     """Return a query without views, with the settings and the spelling of a destination."""
     for cte in query.find_all(exp.CTE):
         if cte.alias == "settings":
-            cte.set("this", settings_query(protection) if protection else exp.select(MARK))
+            cte.set("this", settings.copy())
         if dialect not in MATERIALIZES:
             cte.set("materialized", None)
     query = query.transform(_spelled, dialect, copy=False)
@@ -107,6 +108,11 @@ def _lean(query: exp.Query) -> exp.Expr:
     asked = {table.name for table in query.find_all(exp.Table)}.intersection((*VIEWS, *PARTS))
     if not asked:
         return query
+    # Shipped views and queries need none of it.
+    from sqlglot.optimizer.eliminate_ctes import eliminate_ctes
+    from sqlglot.optimizer.pushdown_projections import pushdown_projections
+    from sqlglot.optimizer.qualify import qualify
+
     others: dict[str, exp.Query | Callable[[], exp.Query]] = {name: _parsed(name) for name in (*VIEWS, *PARTS)}
     expanded = qualify(exp.expand(query, others, dialect=DIALECT), dialect=DIALECT, quote_identifiers=False)
     lean = pushdown_projections(expanded)
@@ -135,9 +141,9 @@ def _spare_joins(select: exp.Select) -> None:
     select.set("joins", [join for join in select.args.get("joins") or [] if needed(join)])
 
 
-def settings_query(protection: Protection) -> exp.Expr:
+def settings_query(protection: Protection, dialect: str) -> str:
     """Return a row for each object type of each tenant with services of its own, and of '', which is all others."""
-    return constants(
+    rows = (
         {
             "tenant": tenant,
             "object_type": kind.name,
@@ -149,12 +155,7 @@ def settings_query(protection: Protection) -> exp.Expr:
         for tenant, services in {"": protection.services, **protection.of_tenant}.items()
         for kind in ObjectType
     )
-
-
-def constants(rows: Iterable[Mapping[str, str | float]]) -> exp.Expr:
-    """Return a query that gives these rows."""
-    selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]
-    return exp.union(*selects, distinct=False)
+    return constants(rows, dialect)
 
 
 def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import dlt
 import pyarrow as pa
 
-from m365_jobs.warehouse.destinations import kind_of
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.destinations.log_rows import KEYS, Row
 
 __all__ = ["KEYS", "append_rows"]

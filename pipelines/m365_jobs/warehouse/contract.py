@@ -14,7 +14,7 @@ from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.schema import TABLES
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse import versions
-from m365_jobs.warehouse.destinations import kind_of
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 
 SCHEMA = "avepoint_m365"

@@ -19,7 +19,6 @@ import sqlglot
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.scope import traverse_scope
 
 from m365_jobs.config.environment import decode_text
 from m365_jobs.errors.driver_messages import explain_driver_message
@@ -164,6 +163,8 @@ def checked(reader: Reader, sql: str) -> str:
     Raises:
         QueryError: where it is not a single query, or not one that only reads.
     """
+    from sqlglot.optimizer.scope import traverse_scope
+
     try:
         statements = [statement for statement in sqlglot.parse(sql, read=reader.dialect) if statement is not None]
     except SqlglotError as error:

@@ -19,8 +19,7 @@ from dlt.destinations.exceptions import (
 from m365_jobs import marts
 from m365_jobs.errors.driver_messages import in_use, of_driver
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.destinations import lake_tables
-from m365_jobs.warehouse.target import Target, Warehouse
+from m365_jobs.warehouse.target import Target, Warehouse, is_lake
 from m365_jobs.warehouse.versions import refuse_newer
 
 POLL = 0.1
@@ -76,7 +75,7 @@ def value_in_utc(value: Any) -> Any:
 
 def dialect(target: Target) -> str:
     """Return the name in sqlglot of the SQL that a reader of this warehouse uses, without a connection."""
-    if lake_tables.is_lake(target) or warehouse.duckdb_file(target):
+    if is_lake(target) or warehouse.duckdb_file(target):
         return "duckdb"
     return str(target.destination.capabilities().sqlglot_dialect or "")
 
@@ -102,7 +101,7 @@ def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
 
     Finding the kind of a warehouse is slower than many a question to it.
     """
-    if lake_tables.is_lake(target):
+    if is_lake(target):
         return lambda: _lake(target)
     if file := warehouse.duckdb_file(target):
         return lambda: _of_file(file, target)
@@ -145,7 +144,9 @@ def open_in_load(target: Target, tables: Sequence[str] = (), tenant: str | None 
     raises as ``open_reader`` does. In a lake each table costs an opening: ``tables`` are those asked for, all if empty,
     and ``tenant`` is the only tenant asked for, all if unset.
     """
-    if lake_tables.is_lake(target):
+    if is_lake(target):
+        from m365_jobs.warehouse.destinations import lake_tables
+
         with duckdb.connect() as connection:
             # A load asks tables alone: translating the views takes longer than all of its questions.
             lake_tables.register_views(target, connection, tables, tenant)
@@ -157,6 +158,9 @@ def open_in_load(target: Target, tables: Sequence[str] = (), tenant: str | None 
 
 @contextmanager
 def _lake(target: Target) -> Iterator[Reader]:
+    # Arrow is a tenth of the start-up of a reader, and other destinations need none.
+    from m365_jobs.warehouse.destinations import lake_tables
+
     with duckdb.connect() as connection:
         lake_tables.register_views(target, connection)
         marts.define(connection, target.dataset_name)

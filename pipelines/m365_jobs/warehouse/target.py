@@ -87,6 +87,11 @@ def open_warehouse(
     return warehouse
 
 
+def is_lake(target: Target) -> bool:
+    """Return whether loads write files rather than into a database."""
+    return str(target.destination.destination_type).endswith(".filesystem")
+
+
 def refuse_unusable_paths(target: Target) -> None:
     """Refuse folders whose names a load would stumble over once it has read everything.
 
@@ -99,7 +104,7 @@ def refuse_unusable_paths(target: Target) -> None:
             f"dlt's working folder {target.pipelines_dir} has the character {signs[0]} in its path, and loads cannot "
             "read their files there. Name another folder in DLT_DATA_DIR."
         )
-    if target.destination.destination_type.endswith(".filesystem"):
+    if is_lake(target):
         # dlt makes an address of a path: file:///lake/50%25%20done.
         place = urlsplit(_configured_place(target).host or "")
         path = unquote(place.path)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from sqlglot import exp
 
 from m365_jobs import marts
 from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.tenants import configured
 from m365_jobs.errors.explain import UsageError
-from m365_jobs.marts.render import expanded
+from m365_jobs.marts.literals import literal
+from m365_jobs.marts.render import settings_query
+from m365_jobs.marts.translate import SETTINGS, TABLE, filled
 from m365_jobs.schema import TABLES
 from m365_jobs.warehouse.reader import Reader, open_reader
 from m365_jobs.warehouse.target import Target
-
-VALUE = re.compile("\0(\\w+)\0")
-"""Where a value goes in a translated query. No SQL and no tenant's name holds NUL."""
 
 WRITTEN = {"load_audit": "window_end", "load_runs": "started_at"}
 """Times that a load takes from the clock of its machine. One that was ahead once would make its load the newest, and so
@@ -33,14 +30,7 @@ SHARED = frozenset(table.name for table in TABLES if "tenant" not in table.names
 CLOCKS_DIFFER = timedelta(hours=1)
 """How far a time may lie ahead all the same: clocks of two machines differ."""
 
-
-TENANTS = "visible_tenants"
-"""Name of the value that stands for the tenants of a scope."""
-
-MOST_TRANSLATED = 1_000
-
-_TRANSLATED: dict[tuple[object, ...], str] = {}
-"""Translations of queries for all scopes of the process: a translation lasts longer than most answers."""
+HELD = "SELECT DISTINCT tenant FROM load_runs ORDER BY tenant"
 
 
 class TenantScope:
@@ -74,45 +64,27 @@ class TenantScope:
     def sql(self, query: str, **values: Any) -> str:
         """Return a query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
         dialect = self.reader.dialect
-        key = (
-            query,
-            dialect,
-            self.reader.table("jobs"),
-            repr(self._protection),
-            self._clocks_ahead,
-            bool(self.tenants),
-        )
-        translated = _TRANSLATED.get(key)
-        if translated is None:
-            if len(_TRANSLATED) >= MOST_TRANSLATED:
-                _TRANSLATED.clear()
-            translated = _TRANSLATED[key] = self._translate(query)
-        values = {**values, "latest": datetime.now(UTC) + CLOCKS_DIFFER}
-        literals = {name: exp.convert(value).sql(dialect) for name, value in values.items()}
-        literals[TENANTS] = ", ".join(exp.convert(tenant).sql(dialect) for tenant in self.tenants)
-        return VALUE.sub(lambda name: literals[name[1]], translated)
+        values = {**values, "latest": self._latest()}
 
-    def _translate(self, query: str) -> str:
-        """Return the query with a mark for each value that occurs nowhere else in it."""
-        dialect = self.reader.dialect
-        asked = expanded(query, dialect, self._protection)
-        for place in list(asked.find_all(exp.Placeholder)):
-            place.replace(exp.var(f"\0{place.name}\0"))
-        local = {cte.alias for cte in asked.find_all(exp.CTE)}
+        def fill(kind: str, name: str) -> str:
+            if kind == SETTINGS:
+                return settings_query(self._protection, dialect)
+            return self._narrowed(name) if kind == TABLE else literal(values[name], dialect)
 
-        def narrowed(node: exp.Expr) -> exp.Expr:
-            if not isinstance(node, exp.Table) or node.db or node.name in local:
-                return node
-            table = exp.to_table(self.reader.table(node.name), dialect=dialect)
-            by_tenant = self.tenants and node.name not in SHARED
-            conditions: list[exp.Expr] = [exp.column("tenant").isin(exp.var(f"\0{TENANTS}\0"))] if by_tenant else []
-            if node.name in WRITTEN and not self._clocks_ahead:
-                conditions.append(exp.column(WRITTEN[node.name]) <= exp.var("\0latest\0"))
-            if not conditions:
-                return exp.alias_(table, node.alias_or_name, table=True)
-            return exp.select("*").from_(table).where(*conditions).subquery(node.alias_or_name)
+        return filled(query, dialect, fill)
 
-        return asked.transform(narrowed, copy=False).sql(dialect, comments=False)
+    def _narrowed(self, table: str) -> str:
+        """Return a table, or the query of its visible rows."""
+        dialect, conditions = self.reader.dialect, []
+        if self.tenants and table not in SHARED:
+            conditions.append(f"tenant IN ({', '.join(literal(tenant, dialect) for tenant in self.tenants)})")
+        if table in WRITTEN and not self._clocks_ahead:
+            conditions.append(f"{WRITTEN[table]} <= {literal(self._latest(), dialect)}")
+        name = self.reader.table(table)
+        return f"(SELECT * FROM {name} WHERE {' AND '.join(conditions)})" if conditions else name
+
+    def _latest(self) -> datetime:
+        return datetime.now(UTC) + CLOCKS_DIFFER
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Return the whole answer, a dictionary for each row, times in UTC.
@@ -125,7 +97,7 @@ class TenantScope:
     def loaded_tenants(self) -> list[str]:
         """Return the tenants that have loaded something, or tried to, in alphabetical order."""
         try:
-            rows = self.with_clocks_ahead().rows("SELECT DISTINCT tenant FROM load_runs ORDER BY tenant")
+            rows = self.with_clocks_ahead().rows(HELD)
             return [row["tenant"] for row in rows]
         except DestinationUndefinedEntity:
             return []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avepoint_m365 import companions as companions_module
+from avepoint_m365.companions import source as companions_module
 from avepoint_simulator import Simulator, World
 from avepoint_simulator.companions import Companions, ServiceSchedule, license_of, retention_of
 from m365_jobs import schema

@@ -29,7 +29,7 @@ def test_a_shipped_view_is_the_statement_that_would_be_rendered(view: str, diale
     def place(name: str) -> tuple[str, str]:
         return 'a "dataset"', name
 
-    settings = render.settings_query(PROTECTION).sql(dialect)
+    settings = render.settings_query(PROTECTION, dialect)
     statement = shipped.shipped_view(view, dialect, settings, place)
     assert statement is not None
     assert statement.split() == render.create_view(view, dialect, PROTECTION, place).split()

@@ -12,8 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock
-
 from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Delivery, DeliveryState
 from m365_jobs.warehouse import pipeline as warehouse
@@ -152,6 +150,8 @@ def open_store(pipeline: warehouse.Target, wait_seconds: float = 600.0) -> Itera
     Raises:
         filelock.Timeout: if another process has the file for longer than ``wait_seconds``.
     """
+    from filelock import FileLock
+
     path = alert_file(pipeline)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (

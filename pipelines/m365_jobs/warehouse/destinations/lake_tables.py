@@ -29,11 +29,6 @@ PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
 """Each tenant's rows lie in files of their own, so loads of two tenants touch no file of each other."""
 
 
-def is_lake(pipeline: Target) -> bool:
-    """Return whether the pipeline writes files rather than into a database."""
-    return str(pipeline.destination.destination_type).endswith(".filesystem")
-
-
 def table_format(pipeline: Target) -> str:
     """Return the table format: delta, or the value of ``destination.<name>.table_format``.
 

@@ -1,0 +1,42 @@
+"""Write values as SQL; for DuckDB and PostgreSQL without a generator of sqlglot, a tenth of a reader's start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlglot import exp
+
+PLAIN_DIALECTS = ("duckdb", "postgres")
+"""Dialects whose literals are written here; a test compares them with sqlglot's."""
+
+
+def literal(value: Any, dialect: str) -> str:
+    """Return a value as a literal of a dialect."""
+    plain = _plain(value) if dialect in PLAIN_DIALECTS else None
+    return exp.convert(value).sql(dialect) if plain is None else plain
+
+
+def _plain(value: Any) -> str | None:
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return str(value).upper()
+        case int() | float():
+            return str(value)
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+        case datetime() if value.tzinfo:
+            return f"CAST('{value.isoformat(sep=' ')}' AS TIMESTAMPTZ)"
+    return None
+
+
+def constants(rows: Iterable[Mapping[str, str | float]], dialect: str) -> str:
+    """Return a query that gives these rows."""
+    if dialect in PLAIN_DIALECTS:
+        columns = (", ".join(f"{literal(value, dialect)} AS {name}" for name, value in row.items()) for row in rows)
+        return " UNION ALL ".join(f"SELECT {some}" for some in columns)
+    selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]
+    return exp.union(*selects, distinct=False).sql(dialect)

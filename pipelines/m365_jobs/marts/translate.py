@@ -1,0 +1,76 @@
+"""Translate questions to the dialect of a destination, with marks for what differs from one answer to the next.
+
+A translation lasts longer than most answers. Those of the commands that watch are shipped: sqlglot was two thirds of
+the time of ``health``. ``make views`` writes the files; a test compares them with what sqlglot makes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from sqlglot import exp
+
+from m365_jobs.marts.literals import PLAIN_DIALECTS
+from m365_jobs.marts.render import expanded
+
+MARK = re.compile("\0(\\w+):(\\w*)\0")
+"""Where a value, a table or the settings go in a translated query. No SQL and no tenant's name holds NUL."""
+
+VALUE, TABLE, SETTINGS = "value", "table", "settings"
+"""Kinds of marks."""
+
+
+def filled(query: str, dialect: str, fill: Callable[[str, str], str]) -> str:
+    """Return a query of DuckDB's dialect in another one; ``fill`` returns the SQL of a kind of mark and its name."""
+    text = _shipped(dialect).get(_key(query)) or _translated(query, dialect)
+    return MARK.sub(lambda mark: fill(mark[1], mark[2]), text)
+
+
+def _key(query: str) -> str:
+    return hashlib.sha256(query.encode()).hexdigest()[:16]
+
+
+@cache
+def _shipped(dialect: str) -> dict[str, str]:
+    if dialect not in PLAIN_DIALECTS:
+        return {}
+    file = files(__package__) / "rendered" / "queries" / f"{dialect}.json"
+    shipped: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    return shipped
+
+
+@lru_cache(maxsize=1_000)
+def _translated(query: str, dialect: str) -> str:
+    """Return the query with a mark for each value, for each table of the warehouse, and for the settings."""
+    asked = expanded(query, dialect, exp.var(f"\0{SETTINGS}:\0"))
+    for place in list(asked.find_all(exp.Placeholder)):
+        place.replace(exp.var(f"\0{VALUE}:{place.name}\0"))
+    local = {cte.alias for cte in asked.find_all(exp.CTE)}
+
+    def marked(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.Table) or node.db or node.name in local:
+            return node
+        return exp.alias_(exp.Table(this=exp.var(f"\0{TABLE}:{node.name}\0")), node.alias_or_name, table=True)
+
+    return asked.transform(marked, copy=False).sql(dialect, comments=False)
+
+
+def shipped_file(queries: Iterable[str], dialect: str) -> str:
+    """Return the text of the file of a dialect that is shipped."""
+    texts = {_key(query): _translated(query, dialect) for query in queries}
+    return json.dumps(texts, indent=1, sort_keys=True) + "\n"
+
+
+def write_queries(queries: Iterable[str]) -> None:
+    """Write the files that are shipped."""
+    folder = Path(__file__).with_name("rendered") / "queries"
+    folder.mkdir(parents=True, exist_ok=True)
+    for dialect in PLAIN_DIALECTS:
+        text = shipped_file(queries, dialect)
+        (folder / f"{dialect}.json").write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,27 @@
+"""List what each kind of destination can do, in one class each."""
+
+from __future__ import annotations
+
+import dlt
+
+from m365_jobs.warehouse.destinations.base import WarehouseDestination
+from m365_jobs.warehouse.destinations.duckdb import DuckDBDestination
+from m365_jobs.warehouse.destinations.lake import LakeDestination
+from m365_jobs.warehouse.destinations.other import OtherDestination
+from m365_jobs.warehouse.destinations.postgres import PostgresDestination
+
+KINDS: tuple[WarehouseDestination, ...] = (DuckDBDestination(), PostgresDestination(), LakeDestination())
+"""A destination with abilities of its own is one class and one entry here."""
+
+OTHER = OtherDestination()
+
+
+def kind_of_type(destination_type: str) -> WarehouseDestination:
+    """Return the class for a type of dlt, such as dlt.destinations.postgres."""
+    last = destination_type.rpartition(".")[2]
+    return next((kind for kind in KINDS if last in kind.types), OTHER)
+
+
+def kind_of(pipeline: dlt.Pipeline) -> WarehouseDestination:
+    """Return the class for the destination of a pipeline."""
+    return kind_of_type(pipeline.destination.destination_type)

@@ -1,0 +1,130 @@
+"""Read the companions of the jobs: licences, unusual activity, the backup schedule and the retention policy.
+
+They say what should have run, where the jobs say what ran. Each needs a permission of its own, so each may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+from dlt.extract import DltResource
+
+from avepoint_m365.api.stats import RequestStats
+from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions, is_companion_due, no_rows, resources
+from avepoint_m365.companions.registry import COMPANIONS, included
+from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES, resource_hints
+from avepoint_m365.companions.service_types import service_rows
+from avepoint_m365.config import AvePointCredentials, TrustedHosts, check_locations
+from avepoint_m365.schema import Table
+
+__all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", "due", "included"]
+
+SOURCE = "avepoint_m365"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@dlt.source(name=SOURCE, section=SOURCE)
+def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
+    credentials: AvePointCredentials = dlt.secrets.value,
+    data_center: str = "us",
+    environment: str | None = None,
+    base_url: str | None = None,
+    token_url: str | None = None,
+    tenant: str = "default",
+    locations: list[str] | None = None,
+    include: Any = "auto",
+    concurrency: int = 8,
+    trusted_hosts: TrustedHosts = None,
+    stats: RequestStats | None = None,
+    attempts: list[Attempt] | None = None,
+    versions: Versions | None = None,
+) -> Iterator[DltResource]:
+    """Return the companion resources of one tenant; each asks at most once a UTC day, even after a failure.
+
+    A failure skips its resource only. It is appended to ``attempts`` and kept in the source state.
+
+    Args:
+        credentials: Client id with secret or certificate.
+        data_center: Where the tenant lives; picks host and identity service.
+        environment: commercial, gov, aos2 or fedramp; from ``data_center`` if unset.
+        base_url: API address instead of the data centre's.
+        token_url: Token address instead of the environment's.
+        tenant: Label stamped on every row.
+        locations: Locations of a Multi-Geo tenant; each is asked for by itself.
+        include: auto, none, context (all), or names of companions.
+        concurrency: Requests in flight at most.
+        trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
+        stats: Counts requests together with those of the jobs.
+        attempts: Receives what became of each companion.
+        versions: Turns the settings of now into rows with ``valid_from`` and ``valid_to``, for a destination whose
+            merges keep no history (scd2).
+
+    Raises:
+        ConfigurationError: before any request, naming the key, the value and the known values.
+    """
+    companions, explicit = included(include)
+    asked, _ = check_locations(locations)
+    if companions:
+        # Readers import this package as well, and need no client.
+        from avepoint_m365.api.connection import connect
+
+        connection = connect(
+            credentials,
+            data_center,
+            environment,
+            base_url,
+            token_url,
+            concurrency=concurrency,
+            trusted_hosts=trusted_hosts,
+            stats=stats,
+        )
+        kept = [] if attempts is None else attempts
+        context = Context(connection.client, tenant, tuple(asked), _now(), explicit, kept, versions=versions)
+        for companion in companions:
+            yield from resources(companion, context)
+        yield _loads(context, len(companions))
+    yield from _empty(
+        {table.name for companion in companions for table in companion.tables}, bool(companions), versions is not None
+    )
+    yield dlt.resource(service_rows, **resource_hints(SERVICE_TYPES))
+
+
+def _loads(context: Context, companions: int) -> DltResource:
+    """Return the resource of ``companion_loads``, which waits for all companions."""
+
+    def rows() -> Iterator[Any]:
+        while len(context.done) < companions:
+            yield None
+        yield context.loads or no_rows(COMPANION_LOADS, context.versions is not None)
+
+    return dlt.resource(rows, **resource_hints(COMPANION_LOADS))
+
+
+def _empty(filled: set[str], logged: bool, by_key_alone: bool) -> Iterator[DltResource]:
+    """Yield resources that only create the other tables, so that marts find them with any ``include``."""
+    done = {*filled, SERVICE_TYPES.name, *([COMPANION_LOADS.name] if logged else [])}
+    for table in TABLES:
+        if table.name not in done:
+            yield dlt.resource(_no_rows(table, by_key_alone), **resource_hints(table))
+
+
+def _no_rows(table: Table, by_key_alone: bool) -> Callable[[], Iterator[Any]]:
+    def rows() -> Iterator[Any]:
+        yield no_rows(table, by_key_alone)
+
+    return rows
+
+
+def due(include: Any, state: dict[str, Any], now: datetime | None = None) -> list[str]:
+    """Return the names of the included companions that were not tried yet today; ``state`` is the source state."""
+    memory = state.get(STATE_KEY, {})
+    companions, _ = included(include)
+    return [
+        companion.name for companion in companions if is_companion_due(memory.get(companion.name, {}), now or _now())
+    ]
