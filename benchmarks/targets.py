@@ -103,11 +103,14 @@ def _load(tree: Tree, here: Path, variables: dict[str, str]) -> Callable[[], flo
     return lambda: run(tree.python, here, *LOAD, variables=variables)
 
 
+READERS = (["status"], ["health", "--format", "json"], ["check"], ["query", "SELECT 1"])
+"""Commands that read, with their arguments."""
+
+
 def start_up() -> Iterator[str]:
     """Time commands that read to their first byte."""
-    commands = (["status"], ["health", "--format", "json"], ["check"], ["query", "SELECT 1"])
     rows: dict[str, dict[Tree, float | None]] = {}
-    for arguments in commands:
+    for arguments in READERS:
         with simulator("--jobs", "5000") as server, folder() as root:
             variables = {**settings(server), **NO_COMPANIONS}
             measures = {}
@@ -136,6 +139,9 @@ def instruction_counts(jobs: int) -> Iterator[str]:
                 variables = {**settings(server), **NO_COMPANIONS}
                 run(tree.python, here, *LOAD, variables=variables)
                 rows.setdefault(what, {})[tree] = instructions(tree.python, here, *LOAD, variables=variables)
+                for command in READERS if size else ():
+                    count = instructions(tree.python, here, "-m", "m365_jobs", *command, variables=variables)
+                    rows.setdefault(f"`{' '.join(command)}`", {})[tree] = count
         with simulator("--jobs", str(jobs), "--days", "300") as server, folder() as here:
             variables = {**settings(server), **NO_COMPANIONS}
             rows.setdefault(f"first load of {jobs:,} jobs", {})[tree] = instructions(

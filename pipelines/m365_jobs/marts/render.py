@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 
 import sqlglot
@@ -143,7 +143,7 @@ def _spare_joins(select: exp.Select) -> None:
 
 def settings_query(protection: Protection, dialect: str) -> str:
     """Return a row for each object type of each tenant with services of its own, and of '', which is all others."""
-    rows = (
+    rows: Iterable[Mapping[str, str | float]] = (
         {
             "tenant": tenant,
             "object_type": kind.name,
