@@ -1,1 +1,1 @@
-"""Companions of the jobs: licences, unusual activity, the backup schedule and the retention policy."""
+"""Read the companions of the jobs: licences, unusual activity, the backup schedule and the retention policy."""

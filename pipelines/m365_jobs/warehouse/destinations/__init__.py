@@ -1,1 +1,1 @@
-"""Kinds of destinations: what loads do differently for each."""
+"""Describe what loads do differently for each kind of destination."""
