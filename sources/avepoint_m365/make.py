@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from inspect import signature
 from typing import Any
 
 from avepoint_m365.api.connection import client_of
@@ -26,16 +27,8 @@ def make_extraction(settings: Mapping[str, Any], progress: Progress, now: dateti
     """
     for key in ("expected_object_types", "ignored_object_types"):
         check_object_types(settings[key], key)
-    options = extract_options(
-        now,
-        **{
-            name: settings[name]
-            for name in (
-                *("tenant", "locations", "object_types", "start_date", "lag_hours", "max_open_days", "page_size"),
-                *("split_job_types", "expected_outside", "since", "until", "chunk_jobs", "run_id", "verify_since"),
-            )
-        },
-    )
+    names = [name for name in signature(extract_options).parameters if name != "now"]
+    options = extract_options(now, **{name: settings[name] for name in names})
     client = client_of(
         settings["credentials"],
         settings["data_center"],

@@ -1,6 +1,8 @@
 """Every form in which the API may send a value, and what becomes of it."""
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -81,11 +83,22 @@ def test_a_fraction_has_six_decimals_and_is_cut(text: str, microseconds: int) ->
     assert parse_time(f"2024-12-02T07:52:25{text}") == MOMENT.replace(microsecond=microseconds)
 
 
-@pytest.mark.parametrize(("moment", "hour"), [(MOMENT, 7), (MOMENT.replace(tzinfo=None), 7)])
-def test_a_time_without_a_zone_is_utc(moment: datetime, hour: int) -> None:
-    assert in_utc(moment) == MOMENT
-    assert (in_utc(moment).tzinfo, in_utc(moment).hour) == (UTC, hour)
-    assert in_utc(MOMENT.astimezone(timezone(timedelta(hours=5)))).hour == hour
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the machine be in a zone of its own, where the system can be told its zone."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    if hasattr(time, "tzset"):
+        time.tzset()
+    yield
+    monkeypatch.undo()
+    if hasattr(time, "tzset"):
+        time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_a_time_without_a_zone_is_utc_whatever_the_zone_of_the_machine() -> None:
+    for moment in (MOMENT, MOMENT.replace(tzinfo=None), MOMENT.astimezone(timezone(timedelta(hours=5)))):
+        assert (in_utc(moment), in_utc(moment).tzinfo) == (MOMENT, UTC)
 
 
 @pytest.mark.parametrize(
@@ -257,3 +270,31 @@ def test_fields_that_nobody_knows_are_kept_as_json_that_every_warehouse_takes() 
     assert kept == json.dumps(
         {"cut\ufffd": "a\ufffd", "more": [1.5, None, True, None, {"far": [None, 10**30, "\U0001f600"]}]}
     )
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [(118, "'" + "x" * 118 + "'"), (119, "'" + "x" * 116 + "..."), (500, "'" + "x" * 116 + "...")],
+)
+def test_a_value_is_shown_with_at_most_120_characters(length: int, shown: str) -> None:
+    (problem,) = RawJobs([{"id": "FB1", "startTime": "x" * length}]).parsed.unreadable
+    assert problem == ("FB1", "startTime", shown)
+    assert len(shown) <= 120
+
+
+def test_the_place_of_an_error_is_counted_within_its_job() -> None:
+    def job(job_id: str, *numbers: object) -> dict[str, Any]:
+        return {"id": job_id, "jobErrors": [{"number": number, "value": "x"} for number in numbers]}
+
+    parsed = RawJobs([job("a", 1, "many"), job("b"), job("c", "few"), job("d", 1, 2, 3, "all")]).parsed
+    assert [problem[:2] for problem in parsed.unreadable] == [
+        ("a", "jobErrors[1].number"),
+        ("c", "jobErrors[0].number"),
+        ("d", "jobErrors[3].number"),
+    ]
+    assert [[error["number"] for error in errors] for errors in parsed.jobs["errors"].to_pylist()] == [
+        [1, None],
+        [],
+        [None],
+        [1, 2, 3, None],
+    ]
