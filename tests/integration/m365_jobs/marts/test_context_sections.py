@@ -49,8 +49,8 @@ def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: 
     assert "Storage 1,000 GB 2,000 GB 50% not foreseen" in words
     summary, words = found["retention"]
     assert summary == "1 change"
-    assert "Default All services 1 years" in words
-    assert "2026-03-18 06:00 UTC retention All services shortened 7 years 1 years" in words
+    assert "Default All services 1 year" in words
+    assert "2026-03-18 06:00 UTC retention All services shortened 7 years 1 year" in words
     summary, words = found["restores"]
     assert summary == "each service has one"
     assert re.search(r"Exchange Online 2026-03-20 04:00 UTC \(.* ago\) 9 1\.0 h 3 1", words)
