@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from email.utils import format_datetime
+from functools import cache
 from typing import Any
 
 from avepoint_simulator.tenant import World
@@ -25,6 +29,14 @@ class Answer:
     """The share of the body that is sent. Without ``drop`` this is a whole answer whose JSON is broken."""
     drip: float = 0.0
     """Seconds that the body takes, sent in pieces."""
+    reset: bool = False
+    """Ends a dropped connection with a TCP reset, as a crashed process does, and not in order."""
+    head: float = 1.0
+    """The share of the status line and the headers that is sent; with ``drop``, nothing follows it."""
+    off: int = 0
+    """Added to Content-Length, which is wrong then."""
+    gzip: bool = False
+    """Compresses this answer; what ``keep`` cuts is the compressed body then."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +60,45 @@ FAULTS = {
     "break": Answer(0, drop=True, keep=0.5),
     "cut": Answer(0, keep=0.5),
     "drip": Answer(0, drip=1.0),
+    "cut_headers": Answer(0, drop=True, keep=0.0, head=0.5),
+    "reset": Answer(0, drop=True, reset=True),
+    "reset_in_headers": Answer(0, drop=True, reset=True, keep=0.0, head=0.5),
+    "reset_in_body": Answer(0, drop=True, reset=True, keep=0.5),
+    "overlong": Answer(0, off=100),
+    "underlong": Answer(0, off=-10),
+    "cut_gzip": Answer(0, keep=0.5, gzip=True),
+    "invalid": Answer(200, b'{"jobs": [}], "data": [}]}'),
+    "html": Answer(200, MAINTENANCE_PAGE),
+    "enveloped": Answer(200, {"statusCode": 500, "message": "An error has occurred.", "errors": [], "data": None}),
+    "empty": Answer(204),
+    "null": Answer(200, {"jobs": None, "data": None}),
     "throttle": Answer(429, headers={"Retry-After": "1"}),
+    "throttle_hour": Answer(429, headers={"Retry-After": "3600"}),
+    "throttle_bare": Answer(429),
     "unauthorized": Answer(401),
     "forbidden": Answer(403),
+    "teapot": Answer(418),
     "error": Answer(500),
+    "gateway": Answer(502),
     "maintenance": Answer(503, MAINTENANCE_PAGE),
     "redirect": Answer(302, headers={"Location": "https://elsewhere.example/backup/m365/jobs"}),
 }
 """Common faults by name."""
+
+
+def throttled_until(moment: datetime) -> Answer:
+    """Return a 429 that names a time to come back, instead of seconds to wait."""
+    return Answer(429, headers={"Retry-After": format_datetime(moment, usegmt=True)})
+
+
+@cache
+def bomb(megabytes: int) -> Answer:
+    """Return a small body that decompresses to so many megabytes of blanks before a page without jobs."""
+    packer = zlib.compressobj(9, wbits=31)
+    blanks = b" " * 1_000_000
+    parts = [packer.compress(blanks) for _ in range(megabytes)]
+    parts += [packer.compress(b'{"jobs": [], "totalNumber": 0}'), packer.flush()]
+    return Answer(200, b"".join(parts), {"Content-Encoding": "gzip"})
 
 
 def every(**often: int) -> Fault:

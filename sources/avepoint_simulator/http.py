@@ -9,6 +9,8 @@ import gzip
 import os
 import socket
 import socketserver
+import ssl
+import struct
 import time
 import uuid
 from collections.abc import Callable
@@ -51,6 +53,7 @@ class Server(socketserver.ThreadingTCPServer):
         respond: Callable[[HttpRequest], Answer],
         compress: Callable[[], bool],
         date: Callable[[], datetime | None],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Listen on ``port``, or on any free one for 0.
 
@@ -59,10 +62,19 @@ class Server(socketserver.ThreadingTCPServer):
             respond: returns the answer to a request.
             compress: returns whether answers are compressed for clients that accept it.
             date: returns the time of the Date header; None: no header.
+            tls: speaks TLS; None: plain HTTP.
         """
-        self.respond, self.compress, self.date = respond, compress, date
+        self.respond, self.compress, self.date, self._tls = respond, compress, date, tls
         self._open: set[socket.socket] = set()
+        self._reset: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Connection)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Return a new connection. Its own thread shakes hands, so that a slow client does not delay the others."""
+        request, address = super().get_request()
+        if self._tls:
+            request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        return request, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for a new connection."""
@@ -70,9 +82,19 @@ class Server(socketserver.ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection."""
+        """End a connection: in order, unless it is to be reset."""
         self._open.discard(request)
-        super().shutdown_request(request)
+        if request in self._reset:
+            self._reset.discard(request)
+            # Closing alone then sends a reset, and does not wait until the client has what was sent.
+            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+    def reset(self, request: socket.socket) -> None:
+        """Let a connection end with a reset."""
+        self._reset.add(request)
 
     def server_close(self) -> None:
         """Stop listening and end the connections that clients keep open."""
@@ -88,8 +110,8 @@ class _Connection(socketserver.StreamRequestHandler):
     server: Server
 
     def handle(self) -> None:
-        # A client may hang up at any moment, which ends the connection and nothing else.
-        with suppress(ConnectionError):
+        # A client may hang up at any moment, or refuse the certificate, which ends the connection and nothing else.
+        with suppress(ConnectionError, ssl.SSLError):
             while request := self._read():
                 if not self._send(request, self.server.respond(request)) or request.last:
                     return
@@ -108,6 +130,8 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _send(self, request: HttpRequest, answer: Answer) -> bool:
         """Send an answer with a single write, unless it drips; return whether the connection stays open."""
+        if answer.reset:
+            self.server.reset(self.connection)
         if answer.drop and answer.keep is None:
             return False
         text = isinstance(answer.body, str)
@@ -115,14 +139,15 @@ class _Connection(socketserver.StreamRequestHandler):
         headers = {"Content-Type": "text/html" if text else "application/json", **answer.headers}
         if date := self.server.date():
             headers["Date"] = format_datetime(date, usegmt=True)
-        if self.server.compress() and "gzip" in request.headers.get("accept-encoding", ""):
+        if (answer.gzip or self.server.compress()) and "gzip" in request.headers.get("accept-encoding", ""):
             body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
         kept = body if answer.keep is None else body[: int(len(body) * answer.keep)]
         if answer.status != 204:
-            headers["Content-Length"] = str(len(body if answer.drop else kept))
+            headers["Content-Length"] = str(len(body if answer.drop else kept) + answer.off)
         headers["x-request-id"] = uuid.uuid4().hex
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}\r\n{lines}\r\n".encode("latin-1")
+        head = head[: int(len(head) * answer.head)]
         if answer.drip:
             self._drip(head, kept, answer.drip)
         else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import formatdate
@@ -39,6 +41,11 @@ class Simulator(JobsApi):
     gzip: bool = False
     """Whether answers are compressed for clients that accept it."""
     fault: Fault | None = None
+    """Faults of the API, which has checked the token then."""
+    gateway: Fault | None = None
+    """Faults before the API and the identity service, as those of the network: it sees each request, as it came."""
+    tls: ssl.SSLContext | None = None
+    """Speaks TLS."""
     drift: Drift | None = None
     client_id: str = "simulated-client"
     client_secret: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -52,6 +59,8 @@ class Simulator(JobsApi):
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     token_requests: int = 0
+    received: int = 0
+    """Requests of any kind."""
     most_in_flight: int = 0
 
     def __post_init__(self) -> None:
@@ -60,13 +69,13 @@ class Simulator(JobsApi):
         self._assertions: set[str] = set()
         self._in_flight = 0
         self._recent: deque[float] = deque()
-        self._server = Server(self.port, self.respond, lambda: self.gzip, self._date)
+        self._server = Server(self.port, self.respond, lambda: self.gzip, self._date, self.tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
     def base_url(self) -> str:
         """Return the root of the API."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def token_url(self) -> str:
@@ -96,6 +105,14 @@ class Simulator(JobsApi):
 
     def respond(self, request: HttpRequest) -> Answer:
         """Answer a request, to the API or for a token."""
+        with self._lock:
+            self.received += 1
+            number = self.received
+        if self.gateway and (fault := self.gateway(_asked(number, request))):
+            return self._spoil(fault, lambda: self._respond(request))
+        return self._respond(request)
+
+    def _respond(self, request: HttpRequest) -> Answer:
         path, _, query = request.target.partition("?")
         if path == TOKEN_PATH and request.method == "POST":
             return self.token(dict(parse_qsl(request.body.decode())))
@@ -134,11 +151,7 @@ class Simulator(JobsApi):
             if self.latency:
                 time.sleep(self.latency)
             answer = self._refusal(asked, authorization)
-            if answer is None:
-                answer = self._answer(asked)
-            elif answer.status == 0 and not (answer.drop and answer.keep is None):
-                due = self._answer(asked)
-                answer = replace(answer, status=due.status, body=due.body, headers=due.headers | answer.headers)
+            answer = self._answer(asked) if answer is None else self._spoil(answer, lambda: self._answer(asked))
             if self.drift and path in GENERATIONS:
                 self.drift.move(self.world, asked.number)
             return answer
@@ -151,8 +164,6 @@ class Simulator(JobsApi):
         if scope is None:
             return self.error(401)
         if self.fault and (answer := self.fault(asked)):
-            if answer.status >= 400 and answer.body is None:
-                return replace(answer, body=self.error(answer.status).body)
             return answer
         if scope != PATHS.get(asked.path, JOBS_SCOPE):
             return self.error(403)
@@ -161,6 +172,15 @@ class Simulator(JobsApi):
             headers = {"Retry-After": forms[self.retry_after]} if self.retry_after else {}
             return replace(self.error(429), headers=headers)
         return None
+
+    def _spoil(self, fault: Answer, regular: Callable[[], Answer]) -> Answer:
+        """Return the answer of a fault; what it leaves open comes from the regular answer."""
+        if fault.status >= 400 and fault.body is None:
+            return replace(fault, body=self.error(fault.status).body)
+        if fault.status or (fault.drop and fault.keep is None):
+            return fault
+        due = regular()
+        return replace(fault, status=due.status, body=due.body, headers=due.headers | fault.headers)
 
     def _over_the_limit(self, limit: float) -> bool:
         now = time.monotonic()
@@ -187,3 +207,11 @@ class Simulator(JobsApi):
     def _date(self) -> datetime | None:
         ahead = self.behavior.clock_skew_hours
         return None if ahead is None else self.world.now + timedelta(hours=ahead)
+
+
+def _asked(number: int, request: HttpRequest) -> Asked:
+    """Return a request as faults see it; of one for a token they see the scope."""
+    path, _, query = request.target.partition("?")
+    form = dict(parse_qsl(request.body.decode())) if request.method == "POST" else {}
+    sent = dict(parse_qsl(query)) | {name: form[name] for name in ("scope",) if name in form}
+    return Asked(number, path, {name.lower(): value for name, value in sent.items()}, sent)

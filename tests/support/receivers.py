@@ -20,7 +20,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 SECRET = "T000-very-secret"
@@ -114,10 +114,10 @@ class MailServer:
 
 @contextmanager
 def mail_server(folder: Path, password: str) -> Iterator[MailServer]:
-    certificate, key = _certificate(folder)
+    certificate_file, key = certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    keeper = MailServer(0, certificate)
+    context.load_cert_chain(certificate_file, key)
+    keeper = MailServer(0, certificate_file)
 
     def check(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         return AuthResult(success=(data.login, data.password) == (b"robot", password.encode()))
@@ -148,9 +148,9 @@ def _free_port() -> int:
         return port
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
+def certificate(folder: Path, *, as_rsa: bool = False) -> tuple[Path, Path]:
     """Write a certificate for 127.0.0.1 that is its own authority, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(65537, 2048) if as_rsa else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
     now = datetime.now(UTC)
     certificate = (

@@ -2,11 +2,24 @@
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 import requests
-from avepoint_simulator import FAULTS, Dialect, Simulator, every, make_world
+from avepoint_simulator import (
+    FAULTS,
+    JOBS_SCOPE,
+    Answer,
+    Asked,
+    Dialect,
+    Simulator,
+    bomb,
+    every,
+    make_world,
+    throttled_until,
+)
 
+from tests.support.hostile import tls_of
 from tests.unit.avepoint_simulator.conftest import Api
 
 
@@ -102,3 +115,77 @@ def test_requests_are_kept_with_their_parameters_in_lower_case() -> None:
         assert [(one.number, one.path, one.params) for one in simulator.asked] == [
             (1, "/backup/m365/jobs", {"objecttype": "3", "starttime": "2026-01-01"})
         ]
+
+
+BROKEN = {
+    "reset": requests.exceptions.ConnectionError,
+    "reset_in_headers": requests.exceptions.ConnectionError,
+    "reset_in_body": requests.exceptions.RequestException,
+    "overlong": requests.exceptions.ConnectionError,
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_connections_are_reset_and_bodies_end_early(name: str) -> None:
+    with Simulator(make_world(30)) as simulator:
+        api = Api(simulator)
+        simulator.fault = lambda asked: FAULTS[name]
+        with pytest.raises(BROKEN[name]) as caught:
+            api.get(timeout=0.2) if name == "overlong" else api.get()
+    if name != "overlong":
+        assert "Connection reset" in str(caught.value)
+
+
+def test_bodies_end_before_their_end_and_within_their_compression() -> None:
+    with Simulator(make_world(30)) as simulator:
+        api = Api(simulator)
+        whole = api.get().content
+        simulator.fault = lambda asked: FAULTS["underlong"]
+        assert api.get().content == whole[:-10]
+        simulator.fault = lambda asked: FAULTS["cut_gzip"]
+        cut = api.get()
+    assert cut.headers["Content-Encoding"] == "gzip"
+    assert cut.content
+    assert whole.startswith(cut.content)
+    assert len(cut.content) < len(whole)
+
+
+def test_a_small_body_decompresses_to_a_large_one() -> None:
+    with Simulator(make_world(3)) as simulator:
+        simulator.fault = lambda asked: bomb(2)
+        answer = Api(simulator).get()
+    assert int(answer.headers["Content-Length"]) < 10_000
+    assert len(answer.content) > 2_000_000
+
+
+def test_a_gateway_sees_each_request_those_for_tokens_too() -> None:
+    seen: list[Asked] = []
+
+    def gateway(asked: Asked) -> Answer | None:
+        seen.append(asked)
+        return Answer(502) if asked.number == 3 else None
+
+    with Simulator(make_world(3), gateway=gateway) as simulator:
+        api = Api(simulator)
+        assert [api.get(objectType=1).status_code for _ in range(3)] == [200, 502, 200]
+    assert [(one.number, one.path) for one in seen] == [
+        (1, "/connect/token"),
+        *((number, "/backup/m365/jobs") for number in (2, 3, 4)),
+    ]
+    assert (seen[0].params, seen[1].params["objecttype"]) == ({"scope": JOBS_SCOPE}, "1")
+    assert len(simulator.asked) == 2, "what a gateway answers does not reach the API"
+
+
+def test_a_throttled_client_is_told_a_time() -> None:
+    moment = datetime(2026, 1, 15, 6, tzinfo=UTC)
+    header = throttled_until(moment).headers["Retry-After"]
+    assert parsedate_to_datetime(header) == moment
+
+
+def test_a_simulator_speaks_tls(tmp_path: Path) -> None:
+    with Simulator(make_world(3), tls=tls_of(tmp_path, "tls")) as simulator:
+        assert simulator.base_url.startswith("https://")
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(simulator.base_url, timeout=10)
+        answer = requests.get(simulator.base_url, timeout=10, verify=str(tmp_path / "tls" / "mail.pem"))
+    assert answer.status_code == 401

@@ -1,0 +1,184 @@
+"""Faults of a network and a server, each at a chosen request, and what a client waits for meanwhile."""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count, cycle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from avepoint_m365.api import transport
+from avepoint_simulator import FAULTS, Answer, Asked, Simulator, World, bomb, throttled_until
+from avepoint_simulator.generator import DEFAULT_NOW
+
+from tests.support.receivers import certificate
+
+ANSWERS = {
+    "429 in seconds": FAULTS["throttle"],
+    "429 without a time": FAULTS["throttle_bare"],
+    "429 for an hour": FAULTS["throttle_hour"],
+    "500": FAULTS["error"],
+    "502": FAULTS["gateway"],
+    "503 with HTML": FAULTS["maintenance"],
+    "418": FAULTS["teapot"],
+    "closed before the answer": FAULTS["drop"],
+    "closed in the headers": FAULTS["cut_headers"],
+    "reset before the answer": FAULTS["reset"],
+    "reset in the headers": FAULTS["reset_in_headers"],
+    "reset in the body": FAULTS["reset_in_body"],
+    "truncated JSON": FAULTS["cut"],
+    "invalid JSON": FAULTS["invalid"],
+    "200 with HTML": FAULTS["html"],
+    "200 with an error envelope": FAULTS["enveloped"],
+    "204": FAULTS["empty"],
+    "null instead of jobs": FAULTS["null"],
+    "slow drip": replace(FAULTS["drip"], drip=30.0),
+    "Content-Length too high": FAULTS["overlong"],
+    "Content-Length too low": FAULTS["underlong"],
+    "cut within gzip": FAULTS["cut_gzip"],
+    "decompression bomb": bomb(200),
+    "401": FAULTS["unauthorized"],
+    "403": FAULTS["forbidden"],
+}
+"""Faults that a server sends, by name."""
+
+DATED = "429 with a date"
+NETWORK = ("connection refused", "DNS failure", "TLS failure")
+"""Faults that keep a request from the server."""
+
+SENT = (*ANSWERS, DATED)
+KINDS = (*SENT, *NETWORK)
+TIMED = ("slow drip", "Content-Length too high")
+"""Faults that end with the client's own timeout."""
+
+FATAL = ("418", "401", "403", "204", "null instead of jobs", "decompression bomb")
+"""Faults after which the same request is not simply sent again, so that a load may end with them."""
+
+REPEATED = tuple(kind for kind in KINDS if kind not in FATAL)
+
+Plan = Callable[[Asked], str | None]
+"""Names the fault that a request meets; None for none."""
+
+
+def at(kind: str, *numbers: int) -> Plan:
+    """Plan a fault at requests by their number, tokens included; a repeated request has the next number."""
+    return lambda asked: kind if asked.number in numbers else None
+
+
+def since(kind: str, number: int) -> Plan:
+    """Plan a fault at all requests from a number on."""
+    return lambda asked: kind if asked.number >= number else None
+
+
+def staying(kind: str, **where: str) -> Plan:
+    """Plan a fault at all requests with a path or parameters, in lower case."""
+    return lambda asked: kind if ({"path": asked.path} | asked.params).items() >= where.items() else None
+
+
+class EachOnce:
+    """Plan a fault at each request when it is sent first, and none when it is repeated."""
+
+    def __init__(self, *kinds: str) -> None:
+        """Keep the faults that requests meet in turn."""
+        self._kinds = cycle(kinds)
+        self._known: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+
+    def __call__(self, asked: Asked) -> str | None:
+        """Return the next fault for a request that was not sent before."""
+        if not asked.path:
+            # Of a connection that fails, nothing is known but its number.
+            return next(self._kinds) if asked.number % 2 else None
+        request = asked.path, frozenset(asked.params.items())
+        if request in self._known:
+            return None
+        self._known.add(request)
+        return next(self._kinds)
+
+
+def answer_of(kind: str | None) -> Answer | None:
+    """Return the answer of a fault that a server sends."""
+    if kind == DATED:
+        return throttled_until(datetime.now(UTC) + timedelta(minutes=2))
+    return None if kind is None else ANSWERS[kind]
+
+
+@dataclass
+class Waits:
+    """Hold the seconds that a client would have waited; it does not wait."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def record(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let retries and the rate limiter record their waits from now on."""
+        # What tenacity, which dlt's client repeats requests with, calls to wait.
+        monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=self.seconds.append))
+        asked = transport.retry_after
+
+        def retry_after(*given: Any) -> float:
+            self.seconds.append(asked(*given))
+            return 0.0
+
+        monkeypatch.setattr(transport, "retry_after", retry_after)
+
+
+@contextmanager
+def faults(simulator: Simulator, plan: Plan, folder: Path, network: bool = False) -> Iterator[None]:
+    """Let requests to a simulator fail within the block, those of the plan; ``network``: their connections."""
+    simulator.received = 0
+    if network:
+        with _network(simulator, plan, folder):
+            yield
+        return
+    simulator.gateway = lambda asked: answer_of(plan(asked))
+    try:
+        yield
+    finally:
+        simulator.gateway = None
+
+
+@contextmanager
+def _network(simulator: Simulator, plan: Plan, folder: Path) -> Iterator[None]:
+    """Let connections fail; each request has one of its own, so that the number of both is the same."""
+    simulator.gateway = lambda asked: Answer(0, headers={"Connection": "close"})
+    resolve, numbers = socket.getaddrinfo, count(1)
+    port = int(simulator.base_url.rpartition(":")[2])
+
+    def resolved(host: Any, service: Any, *more: Any, **named: Any) -> Any:
+        found = resolve(host, service, *more, **named)
+        kind = plan(Asked(next(numbers), "", {})) if service == port else None
+        if kind is None:
+            return found
+        if kind == "DNS failure":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(*one[:4], ("127.0.0.1", elsewhere[kind])) for one in found]
+
+    with _other_servers(folder) as elsewhere, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", resolved)
+        try:
+            yield
+        finally:
+            simulator.gateway = None
+
+
+@contextmanager
+def _other_servers(folder: Path) -> Iterator[dict[str, int]]:
+    """Yield the ports of a server whose certificate is not trusted, and of none."""
+    with socket.socket() as taken, Simulator(World(DEFAULT_NOW), tls=tls_of(folder, "other")) as other:
+        # Bound, but not listening: connections are refused, and no other program gets the port.
+        taken.bind(("127.0.0.1", 0))
+        port = int(other.base_url.rpartition(":")[2])
+        yield {"connection refused": taken.getsockname()[1], "TLS failure": port}
+
+
+def tls_of(folder: Path, name: str) -> ssl.SSLContext:
+    """Return the server's side of TLS, with a certificate that is made in a folder of this name."""
+    place = folder / name
+    place.mkdir(exist_ok=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate(place))
+    return context
