@@ -24,17 +24,20 @@ def retry_after(header: str | None, attempt: int, factor: float, longest: float)
     Without it, the wait doubles with each attempt, from ``factor`` seconds on. So it does if the header asks for no
     wait at all, as a date that was rounded does.
     """
-    doubling = factor * 2 ** min(attempt - 1, 30)
+    seconds = seconds_asked(header)
+    return min(factor * 2 ** min(attempt - 1, 30) if seconds is None else seconds, longest)
+
+
+def seconds_asked(header: str | None) -> float | None:
+    """Return the seconds that a header Retry-After asks to wait for; None for none, or one that says nothing usable."""
     try:
         seconds = float(header or "")
     except ValueError:
         try:
             seconds = (in_utc(parsedate_to_datetime(header or "")) - datetime.now(UTC)).total_seconds()
         except (TypeError, ValueError, OverflowError):
-            seconds = doubling
-    if math.isnan(seconds) or seconds <= 0:
-        seconds = doubling
-    return min(seconds, longest)
+            return None
+    return None if math.isnan(seconds) or seconds <= 0 else seconds
 
 
 _limiters: WeakValueDictionary[str, RateLimiter] = WeakValueDictionary()

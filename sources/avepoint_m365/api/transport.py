@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from requests.auth import AuthBase
 
 from avepoint_m365.api.body import is_cut, response_status
 from avepoint_m365.api.bounded import bound
-from avepoint_m365.api.rate_limit import limiter_of, retry_after
+from avepoint_m365.api.rate_limit import limiter_of, retry_after, seconds_asked
 from avepoint_m365.api.stats import RequestStats, Wait
 from avepoint_m365.config import is_loopback
 from avepoint_m365.exceptions import ConfigurationError, UnreachableError
@@ -59,6 +60,8 @@ class Transport:
         self.stats, self._max_page_mb = stats, max_page_mb
         self._runtime = _runtime()
         self._attempts = int(self._runtime.request_max_attempts)
+        self._timeout = float(self._runtime.request_timeout)
+        self._longest_wait = float(self._runtime.request_max_retry_delay)
         # dlt's client repeats lost responses and 5xx. A 429 concerns all workers, so the rate limiter handles it.
         self._http = Client(
             request_timeout=self._runtime.request_timeout,
@@ -112,10 +115,21 @@ class Transport:
             method,
             url,
             allow_redirects=False,
-            hooks={"response": lambda response, **_: bound(response, self._max_page_mb)},
+            hooks={"response": lambda response, **_: self._prepare(response)},
             **self._surroundings[host.netloc],
             **more,
         )
+
+    def _prepare(self, response: requests.Response) -> None:
+        """Bound a response before its body is read, and make its Retry-After one that dlt's client can use.
+
+        dlt's client fails on a year after 9999 and on thousands of digits, and no request would be repeated.
+        """
+        bound(response, self._max_page_mb, self._timeout)
+        if response.status_code != 429 and (header := response.headers.pop("Retry-After", None)):
+            seconds = seconds_asked(header)
+            if seconds is not None:
+                response.headers["Retry-After"] = str(ceil(min(seconds, self._longest_wait)))
 
     def _observe(self, response: requests.Response | None, error: BaseException | None) -> bool:
         """Count one attempt, and return true if another may succeed.
@@ -157,7 +171,7 @@ class Transport:
                     response.headers.get("Retry-After"),
                     pauses,
                     float(self._runtime.request_backoff_factor),
-                    float(self._runtime.request_max_retry_delay),
+                    self._longest_wait,
                 )
                 self._limiter.pause(wait, number)
                 self.stats.wait_for(Wait("throttled", until=self._limiter.paused_until))

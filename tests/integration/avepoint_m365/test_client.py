@@ -1,9 +1,12 @@
 """What the client sends and what it makes of the answers, over a mocked network."""
 
 import codecs
+import itertools
 import json
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -28,6 +31,7 @@ from avepoint_m365.exceptions import (
     ThrottledError,
 )
 from avepoint_m365.settings import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
+from avepoint_simulator import FAULTS, Simulator, make_world
 
 ADDRESSES = ServiceUrls(BASE_URLS["us"], TOKEN_URLS["commercial"])
 FIRST = ADDRESSES.base_url + JOBS.path
@@ -181,6 +185,33 @@ def test_what_passes_is_asked_again_and_each_attempt_is_counted(
     jobs.authenticate()
     answer = jobs.ask({})
     assert (answer.page.rows, answer.attempts) == (["1"], 2)
+
+
+@pytest.mark.parametrize(
+    ("header", "waits"),
+    [
+        ("2", [2.0]),
+        ("3600", [300.0]),
+        ("1.5", [2.0]),
+        ("9" * 5000, [300.0]),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", [0.25]),
+        ("soon", [0.25]),
+        ("-5", [0.25]),
+        ("nan", [0.25]),
+    ],
+)
+@pytest.mark.parametrize("status", [503, 200])
+def test_whatever_time_a_server_in_trouble_names_the_wait_is_bounded(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, header: str, waits: list[float], status: int
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.25")
+    waited: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=waited.append))
+    grant(api)
+    api.get(SECOND, status=status, json=envelope(503), headers={"Retry-After": header})
+    api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
+    assert client("cloudbackupjobs").ask({}).page.rows == ["1"]
+    assert waited == waits
 
 
 def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api: responses.RequestsMock) -> None:
@@ -537,3 +568,17 @@ def test_a_value_in_an_unknown_form_keeps_its_page_and_is_named(api: responses.R
     answer = client("jobs").ask({})
     assert answer.jobs["id"].to_pylist() == answer.page.rows == ["1", "2"]
     assert [(problem.job_id, problem.field) for problem in answer.unreadable] == [("", "id"), ("1", "duration")]
+
+
+def test_a_body_that_comes_byte_by_byte_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    clock = itertools.count(step=100)
+    with Simulator(make_world(300)) as simulator:
+        urls = ServiceUrls(simulator.base_url, simulator.token_url)
+        jobs = JobsClient(urls, Secret(simulator.client_id, simulator.client_secret), "jobs", 1)
+        jobs.authenticate()
+        monkeypatch.setattr("avepoint_m365.api.bounded.time", SimpleNamespace(monotonic=lambda: next(clock)))
+        simulator.fault = lambda asked: replace(FAULTS["drip"], drip=0.05) if asked.number < 3 else None
+        answer = jobs.ask({"pageSize": "300"})
+        assert (len(answer.page.rows), answer.attempts) == (len(simulator.world.visible()), 3)
+    assert len(simulator.asked) == 3
