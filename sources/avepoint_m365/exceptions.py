@@ -12,6 +12,7 @@ SourceError                       anything raised on purpose
     ├── RefusedParametersError    400: a parameter is refused
     ├── GatewayTimeoutError       504: the request is too slow; ask for less
     ├── PageTooLargeError         a response larger than allowed; ask for less
+    ├── EndlessListError          a list that does not end
     └── UnreachableError          no response from the host
 """
 
@@ -94,6 +95,10 @@ class GatewayTimeoutError(ApiError):
 
 class PageTooLargeError(ApiError):
     """Report that a response is larger than allowed. A smaller page may succeed."""
+
+
+class EndlessListError(ApiError):
+    """Report a list of more jobs than a tenant can have."""
 
 
 class UnreachableError(ApiError):

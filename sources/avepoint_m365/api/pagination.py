@@ -9,12 +9,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 from avepoint_m365.api.page import PageInfo
 from avepoint_m365.endpoints import Params
+from avepoint_m365.exceptions import EndlessListError
 
 MAX_STALE_PAGES = 3
 """Pages in a row without a new id that are accepted while the total promises more."""
 
 MAX_EMPTY_PAGES = 300
 """Empty pages in a row whose fresh links are followed: a store may filter after it has cut its pages."""
+
+MAX_JOBS = 1_000_000
+"""Jobs of one list, which a server that makes up pages without end never stops at."""
 
 MAX_PAGES_AHEAD = 64
 """Pages of one listing that are requested side by side at most, which bounds the memory for them."""
@@ -84,7 +88,16 @@ class Pager:
         self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
     def next(self) -> list[Params]:
-        """Return the requests to send now, side by side: one, or all that are left if known; none at the end."""
+        """Return the requests to send now, side by side: one, or all that are left if known; none at the end.
+
+        Raises:
+            EndlessListError: if there are more jobs than a tenant can have.
+        """
+        if len(self.seen_ids) > MAX_JOBS:
+            raise EndlessListError(
+                f"The API shows more than {MAX_JOBS:,} jobs in one list, and still another page. It is not read any "
+                "further. Is base_url the API's host?"
+            )
         page = self._last
         if not page.rows:
             return self._after_an_empty_page(page)

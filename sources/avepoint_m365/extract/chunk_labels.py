@@ -39,9 +39,10 @@ def label(
     asked = dimensions(chunk.options)
     if look.bulk is not None:
         add_bulk(labelling, look.bulk)
-        # What the lists left out is asked for again over shorter ranges; a list of one page leaves nothing out.
+        # What the lists left out is asked for again over shorter ranges. A list of one page leaves nothing out, but an
+        # empty one may be that of a server in trouble.
         read = look.bulk.labels
-        asked = [one for one in asked if any(len(page.pages) > 1 for page in read[one.name].listings)]
+        asked = [one for one in asked if any(len(page.pages) > 1 or not page.ids for page in read[one.name].listings)]
     elif not chunk.options.loads_all_types:
         labelling.label_by_looks([*look.listings, *typed])
     wanted = {*comparison.new, *(comparison.known if _retries_labels(chunk) else ())}

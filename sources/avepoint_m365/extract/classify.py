@@ -117,6 +117,8 @@ class Classifier:
             batch, values = values[:size], values[size:]
             self._ask(dimension, batch, evidence.window, labels, sets)
             apply_labels(dimension, sets, evidence, labels)
+        if unknown - labels.of.keys():
+            self._ask_again(dimension, evidence, labels, sets)
         if sets and dimension.controls and all(evidence.whole <= ids for ids in sets.values()):
             self._ask(dimension, list(dimension.controls), evidence.window, labels, sets)
             apply_labels(dimension, sets, evidence, labels)
@@ -125,6 +127,14 @@ class Classifier:
             self._ask(dimension, suspects, wide.window, labels, wide_sets)
             apply_labels(dimension, sets, wide, labels, unfiltered(dimension, wide_sets, wide))
         return labels
+
+    def _ask_again(self, dimension: Dimension, evidence: Evidence, labels: Labels, sets: dict[Any, set[str]]) -> None:
+        """Ask once more for values that returned nothing: a server in trouble may answer so, and the label is lost."""
+        empty = [value for value, ids in sets.items() if not ids]
+        selections = [dimension.select(evidence.window, value) for value in empty]
+        labels.listings = [one for one in labels.listings if one.ids or one.selection not in selections]
+        self._ask(dimension, empty, evidence.window, labels, sets)
+        apply_labels(dimension, sets, evidence, labels)
 
     def _by_frequency(self, dimension: Dimension, evidence: Evidence) -> list[Any]:
         seen = Counter(evidence.known.values())

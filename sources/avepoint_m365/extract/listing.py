@@ -12,7 +12,7 @@ from threading import Lock
 
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.api.pagination import Pager
-from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError, SourceError
+from avepoint_m365.exceptions import EndlessListError, EndpointMissingError, RefusedParametersError, SourceError
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE, PagingBehavior, in_whole_days, read_first_page
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection
@@ -96,10 +96,11 @@ class Listing:
 
 @dataclass
 class StartedListing:
-    """Hold a listing whose first page was read."""
+    """Hold a listing whose first page was read, or could not be read."""
 
     listing: Listing
     pager: Pager
+    failure: SourceError | None = None
 
 
 class ListingReader:
@@ -136,8 +137,19 @@ class ListingReader:
     def finish(self, started: StartedListing) -> Listing:
         """Return a listing that was begun, read to its end."""
         with started.listing.timed():
-            self._to_the_end(started.pager, started.listing)
+            try:
+                self._to_the_end(started.pager, started.listing)
+            except SourceError as error:
+                self._cut_short(started.listing, error)
+                # Shorter ranges would go on without end as well.
+                started.listing.is_cut_short = not isinstance(error, EndlessListError)
         return started.listing
+
+    def failed(self, selection: Selection, error: SourceError) -> StartedListing:
+        """Return the listing of a selection whose first page could not be read."""
+        listing = Listing(selection, requests=1)
+        listing.fail(error)
+        return StartedListing(listing, self._pager(selection), error)
 
     def probe(self, selection: Selection, page_size: int = MIN_PAGE_SIZE) -> Listing:
         """Return one small page of a selection; it is complete if that is all there is.

@@ -14,9 +14,9 @@ from avepoint_m365.endpoints import ParameterSpelling
 from avepoint_m365.extract.bulk import Bulk, BulkReader
 from avepoint_m365.extract.chunks import count_by_first_page, find_chunk_end
 from avepoint_m365.extract.classify import Dimension
-from avepoint_m365.extract.complete import finish_completely
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
+from avepoint_m365.extract.first_pages import FirstPages
 from avepoint_m365.extract.hidden_history import find_uncut_range, oldest_finished
 from avepoint_m365.extract.limits import REFUSALS, RangeLimits, find_earliest_start, find_longest_range
 from avepoint_m365.extract.listing import Listing, ListingReader, StartedListing
@@ -67,6 +67,7 @@ class Looker:
 
     def __init__(self, client: JobsClient, reader: ListingReader, limits: RangeLimits, options: ExtractOptions) -> None:
         self._client, self._reader, self._limits, self._options = client, reader, limits, options
+        self._first_pages = FirstPages(reader)
 
     def look(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Look:
         """Return what the API shows in a window, or in its first chunk.
@@ -77,7 +78,7 @@ class Looker:
             most_is_unknown: Returns whether the warehouse lacks most of some jobs.
 
         Raises:
-            SourceError: if the first page cannot be read.
+            SourceError: if no first page can be read.
         """
         while True:
             if self._limits.earliest and self._limits.earliest > window.begin:
@@ -107,7 +108,7 @@ class Looker:
             piece = window if start == window.begin else window.since(start)
             if end < window.asked_end:
                 piece = piece.until(end)
-            finish = [self._finish(one) for one in self._begin_all(piece)]
+            finish = [self._first_pages.finish(one) for one in self._begin_all(piece)]
             read = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
             listings += read
             held += sum(len(listing.ids) for listing in read)
@@ -151,7 +152,7 @@ class Looker:
                 window, started[0], others
             )
             return Look(window, bulk.rows, bulk, chunk_end)
-        finish = [self._finish(one) for one in started]
+        finish = [self._first_pages.finish(one) for one in started]
         listings = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
         return Look(window, listings, None, chunk_end)
 
@@ -163,20 +164,15 @@ class Looker:
         return whole_is_all and several_pages and most_is_unknown(listing.ids)
 
     def _begin_all(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
-        begin = [self._begin_one(selection, page_size) for selection in self._selections(window)]
-        return self._reader.pool.side_by_side(begin)
+        return self._first_pages.begin_all(self._selections(window), page_size)
 
     def _begin(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
         started = self._begin_all(window, page_size)
-        if page_size is None and not any(one.listing.ids or one.listing.pages[-1].page.next_link for one in started):
+        read = [one.listing for one in started if not one.failure]
+        shows_any = len(read) < len(started) or any(one.ids or one.pages[-1].page.next_link for one in read)
+        if page_size is None and not shows_any:
             return self._doubt_nothing(window, started)
         return started
-
-    def _begin_one(self, selection: Selection, page_size: int | None) -> Callable[[], StartedListing]:
-        return lambda: self._reader.begin(selection, page_size)
-
-    def _finish(self, started: StartedListing) -> Callable[[], list[Listing]]:
-        return lambda: finish_completely(self._reader, self._reader.finish(started))
 
     def _doubt_nothing(self, window: Window, started: list[StartedListing]) -> list[StartedListing]:
         """Return the first pages read again if an empty answer turns out to be wrong.
@@ -243,7 +239,7 @@ class Looker:
 
     def _is_cut(self, look: Look) -> bool:
         """Return whether the server cut a long range without a word; the limit is then known."""
-        selections = self._selections(look.window)
+        selections = self._first_pages.readable(self._selections(look.window))
         self._limits.longest = find_uncut_range(self._reader, selections, look.listings, self.doubts_nothing)
         if self._limits.longest is None:
             return False
@@ -256,7 +252,8 @@ class Looker:
 
 def _held(started: Sequence[StartedListing]) -> int | None:
     """Return how many jobs a window holds by the first pages of its listings."""
-    counts = [count_by_first_page(one.listing) if not _is_whole(one) else len(one.listing.ids) for one in started]
+    read = [one for one in started if not one.failure]
+    counts = [count_by_first_page(one.listing) if not _is_whole(one) else len(one.listing.ids) for one in read]
     return None if None in counts else sum(one for one in counts if one is not None)
 
 

@@ -9,9 +9,8 @@ from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.rate_limit import RateLimiter, retry_after
 from avepoint_m365.config import ServiceUrls
-from avepoint_m365.exceptions import ThrottledError
 from avepoint_m365.extract.first_page import PagingBehavior
-from avepoint_m365.extract.listing import ListingReader
+from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection, Window
 from avepoint_simulator import Answer, Asked, Simulator, make_world
@@ -91,17 +90,17 @@ def client(simulator: Simulator, concurrency: int = 8) -> JobsClient:
     return JobsClient(ServiceUrls(simulator.base_url, simulator.token_url), identity, "jobs", concurrency)
 
 
-def read_pages(jobs: JobsClient, page_size: int) -> set[str]:
+def read_pages(jobs: JobsClient, page_size: int) -> Listing:
     window = Window(DEFAULT_NOW - timedelta(days=60), DEFAULT_NOW, DEFAULT_NOW)
     with RequestPool(jobs.ask, jobs.concurrency) as pool:
-        return ListingReader(pool, PagingBehavior(page_size)).read(Selection(window)).ids
+        return ListingReader(pool, PagingBehavior(page_size)).read(Selection(window))
 
 
 def test_a_server_with_a_limit_is_not_hammered() -> None:
     world = make_world(300)
     with Simulator(world, per_second=15) as simulator:
         jobs = client(simulator)
-        assert read_pages(jobs, 10) == {job.id for job in world.visible()}
+        assert read_pages(jobs, 10).ids == {job.id for job in world.visible()}
         served = len(simulator.asked) - jobs.stats.throttled
         assert served >= 30
         assert jobs.stats.throttled <= served / 2
@@ -116,8 +115,9 @@ def test_a_server_that_serves_nobody_is_given_up(monkeypatch: pytest.MonkeyPatch
         return busy if asked.number > 1 else None
 
     with Simulator(make_world(300), fault=after_the_first_page) as simulator:
-        with pytest.raises(ThrottledError, match="lower concurrency"):
-            read_pages(client(simulator, concurrency=1), 10)
+        listing = read_pages(client(simulator, concurrency=1), 10)
+        assert (listing.complete, listing.error_kind, len(listing.ids)) == (False, "throttled", 10)
+        assert "lower concurrency" in str(listing.detail)
         assert len(simulator.asked) < 10, "three attempts, and what was about to be sent when they had failed"
 
 
