@@ -16,6 +16,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 """The suite tries the same examples each time: CI must not fail by chance. HYPOTHESIS_PROFILE=search tries others."""
 
 LONGEST = (
+    "test_fault_matrix.py",
     "test_server_variations.py",
     "test_histories.py",
     "test_crashes.py",

@@ -1,0 +1,69 @@
+"""Each fault of a network or a server at one request of a load; ``tests/chaos/test_fault_matrix.py`` tries all."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.fault_cases import ATTEMPTS, REQUESTS, case, check_end, check_recovery
+from tests.support.hostile import NETWORK, REPEATED, TIMED, EachOnce, at, staying
+
+SENT_AND_REPEATED = [kind for kind in REPEATED if kind not in (*NETWORK, *TIMED)]
+
+
+def test_each_request_meets_another_fault_of_the_server_once_and_all_is_loaded(tmp_path: Path) -> None:
+    assert len(SENT_AND_REPEATED) <= REQUESTS
+    with case(tmp_path) as hit:
+        ended = hit.load_with(EachOnce(*SENT_AND_REPEATED))
+        assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, 2 * REQUESTS, REQUESTS), ended.said
+        assert hit.held() == hit.shown()
+        check_recovery(hit)
+
+
+def test_each_connection_fails_once_in_another_way_and_all_is_loaded(tmp_path: Path) -> None:
+    with case(tmp_path, tls=True) as hit:
+        ended = hit.load_with(EachOnce(*NETWORK), network=True)
+        assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, REQUESTS, REQUESTS), ended.said
+        assert hit.held() == hit.shown()
+
+
+def test_answers_that_do_not_come_to_an_end_are_given_up_and_asked_for_again(tmp_path: Path) -> None:
+    plans = [at(kind, number) for kind, number in zip(TIMED, (3, 20), strict=True)]
+    with case(tmp_path) as hit:
+        ended = hit.load_with(lambda asked: next(filter(None, (plan(asked) for plan in plans)), None), timeout=1.0)
+        assert ended.exit_code == 0, ended.said
+        assert hit.held() == hit.shown()
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "exit_code"),
+    [
+        ("204", 21, 0),
+        ("null instead of jobs", 22, 0),
+        ("401", 3, 3),
+        ("403", 22, 3),
+        ("418", 19, 1),
+        ("decompression bomb", 20, 0),
+    ],
+)
+def test_a_fault_after_which_a_request_is_not_simply_repeated(
+    tmp_path: Path, kind: str, number: int, exit_code: int
+) -> None:
+    with case(tmp_path) as hit:
+        ended = hit.load_with(at(kind, number))
+        check_end(ended)
+        assert ended.exit_code == exit_code, ended.said
+        if not exit_code:
+            assert hit.held() == hit.shown()
+        check_recovery(hit)
+
+
+def test_a_fault_that_stays_at_one_object_type_lets_the_others_load(tmp_path: Path) -> None:
+    with case(tmp_path) as hit:
+        ended = hit.load_with(staying("500", objecttype="7"))
+        assert ended.exit_code == 3, ended.said
+        assert re.search(r"^Not proved complete: .*teams.*: 0 jobs found, \? reported; GET .* 500", ended.said, re.M)
+        assert ended.requests <= REQUESTS + ATTEMPTS
+        held, shown = hit.held(), hit.shown()
+        assert set(held) == {job for job in shown if shown[job][1] == "exchange_online"}
+        check_recovery(hit)

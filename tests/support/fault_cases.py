@@ -1,0 +1,175 @@
+"""A load that meets faults, and the load after it: how both end, and what is in the warehouse then."""
+
+import re
+import shutil
+import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import avepoint_m365
+import pytest
+from avepoint_m365 import companions
+from avepoint_simulator import Simulator, make_world
+from avepoint_simulator.companions import Companions, ServiceSchedule, license_of, retention_of
+
+from tests.support.cli import Cli, sit
+from tests.support.hostile import Plan, Waits, faults, tls_of
+from tests.support.tenant import START
+from tests.support.truth import in_warehouse, on_server
+
+LOCATIONS = ("NAM", "EUR")
+ATTEMPTS = 5
+"""What dlt allows for a request where nothing is configured."""
+
+LONGEST_WAIT = 300.0
+"""So is this, in seconds."""
+
+REQUESTS = 25
+"""Requests of a first load of the tenant, where nothing fails: tokens, companions, jobs."""
+
+COMPANION_TABLES = {
+    "license_consumption": "SELECT location, purchased_user_seats, protected_size_gb FROM {} "
+    "QUALIFY row_number() OVER (PARTITION BY location ORDER BY day DESC) = 1 ORDER BY ALL",
+    "unusual_activity": "SELECT * EXCLUDE (fetched_at, day_complete, _dlt_load_id, _dlt_id) FROM {} ORDER BY ALL",
+    "backup_schedules": "SELECT id, service, backups_per_day FROM {} WHERE valid_to IS NULL ORDER BY ALL",
+    "backup_schedules__start_times": "SELECT schedule_id, start_time FROM {} ORDER BY ALL",
+    "retention_policies": "SELECT id, level, service, retention_period FROM {} WHERE valid_to IS NULL ORDER BY ALL",
+}
+"""What the API still tells a day later, by table."""
+
+
+@dataclass
+class Ended:
+    """How a load ended."""
+
+    exit_code: int
+    said: str
+    requests: int
+    waited: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass
+class Case:
+    """A tenant, its server, and a user in an empty folder."""
+
+    simulator: Simulator
+    user: Cli
+    waits: Waits
+
+    def load(self) -> Ended:
+        """Load with the command line; any exit code will do."""
+        self.waits.seconds.clear()
+        self.simulator.received, began = 0, clock.monotonic()
+        done = self.user.run("load", code=None)
+        seconds = clock.monotonic() - began
+        return Ended(done.returncode, done.stderr, self.simulator.received, list(self.waits.seconds), seconds)
+
+    def load_with(self, plan: Plan, network: bool = False, timeout: float | None = None) -> Ended:
+        """Load while requests fail as planned; ``timeout``: of the client, for faults that end with it."""
+        if timeout:
+            self.user.environment["RUNTIME__REQUEST_TIMEOUT"] = str(timeout)
+        with faults(self.simulator, plan, self.user.folder.parent, network):
+            ended = self.load()
+        self.user.environment.pop("RUNTIME__REQUEST_TIMEOUT", None)
+        return ended
+
+    def recover(self) -> Ended:
+        """Load a day later, when each companion is due again, and nothing fails."""
+        self.simulator.world.advance(timedelta(days=1))
+        return self.load()
+
+    def held(self) -> dict[str, Any]:
+        """Return what the warehouse holds of the jobs."""
+        return in_warehouse(self.user.folder / "m365_warehouse.duckdb")
+
+    def shown(self) -> dict[str, Any]:
+        """Return what the server holds of them."""
+        return on_server(self.simulator.world, self.locations)
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        return LOCATIONS if "SOURCES__AVEPOINT_M365__LOCATIONS" in self.user.environment else ()
+
+    def companions(self) -> dict[str, list[Any]]:
+        """Return what the warehouse holds of the companions and the API still tells."""
+        return {table: self.user.query(sql.format(table)) for table, sql in COMPANION_TABLES.items()}
+
+
+def paragraph(said: str) -> bool:
+    """Return true if a failed load says why in one line that names the kind of failure."""
+    errors = [line for line in said.splitlines() if line.startswith("Error")]
+    return len(errors) == 1 and re.match(r"Error \([a-z_]+\): \S.*[.!?]$", errors[0]) is not None
+
+
+@contextmanager
+def case(folder: Path, *, tls: bool = False, multi_geo: bool = False, copied: Path | None = None) -> Iterator[Case]:
+    """Yield a small tenant, loaded before if ``copied`` is the folder of such a case."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        world = make_world(24, seed=3, now=START, days=20, locations=LOCATIONS)
+        # Those of all services would need more requests, which differ in nothing but a number.
+        world.put(*(replace(job, object_type=1 if job.object_type % 2 else 7) for job in world.all()))
+        context = tls_of(folder, "tls") if tls else None
+        with Simulator(world, tls=context, companions=_companions(START)) as simulator:
+            patch.setattr(avepoint_m365, "_now", lambda: world.now)
+            patch.setattr(companions, "_now", lambda: world.now)
+            waits = Waits()
+            waits.record(patch)
+            if copied:
+                shutil.copytree(copied, folder, dirs_exist_ok=True)
+                world.advance(timedelta(days=1))
+            user = sit(folder, simulator)
+            user.set(include="context", concurrency="1", object_types='["exchange_online", "teams"]')
+            if multi_geo:
+                user.set(locations='["NAM", "EUR"]')
+            if tls:
+                user.environment["REQUESTS_CA_BUNDLE"] = str(folder / "tls" / "mail.pem")
+            yield Case(simulator, user, waits)
+
+
+def _companions(now: datetime) -> Companions:
+    """Return companions whose settings stay the same."""
+    first, days = now - timedelta(days=30), [(now - timedelta(days=number)).date() for number in range(30)]
+    return Companions(
+        licenses=[(first, license_of())],
+        schedules=[(first, (ServiceSchedule(0, (time(0), time(12))), ServiceSchedule(6, (time(3),))))],
+        retention=[(first, retention_of("7 years", {0: "1 years"}))],
+        activity={(day, service): (1, day.day) for day in days for service in (0, 6)},
+    )
+
+
+def undisturbed(folder: Path, **form: bool) -> Ended:
+    """Return how the first load ends where nothing fails; its warehouse stays in the folder."""
+    with case(folder, **form) as calm:
+        ended = calm.load()
+        assert (ended.exit_code, calm.held()) == (0, calm.shown()), ended.said
+        return ended
+
+
+def check_recovery(after: Case) -> None:
+    """Fail unless the next load, of a day later, makes the warehouse equal to the server."""
+    ended = after.recover()
+    assert ended.exit_code == 0, ended.said
+    assert after.held() == after.shown()
+    found = after.companions()
+    assert all(found.values()), found
+    assert [row[1:] for row in found["license_consumption"]] == [(500, 1000.0)] * max(len(after.locations), 1)
+    assert {row[2] for row in found["backup_schedules"]} == {1, 2}
+    assert {row[3] for row in found["retention_policies"]} == {"7 years", "1 years", "90 days", "Unlimited"}
+
+
+def check_end(ended: Ended) -> None:
+    """Fail unless a load ended with success, or with a reason, and within its bounds."""
+    assert ended.exit_code in (0, 1, 3), ended.said
+    if ended.exit_code == 1:
+        assert paragraph(ended.said), ended.said
+    if ended.exit_code == 3:
+        assert "Not proved complete: " in ended.said
+    assert ended.requests <= 2 * ATTEMPTS * REQUESTS
+    assert all(seconds <= LONGEST_WAIT for seconds in ended.waited)
+    assert len(ended.waited) <= ATTEMPTS * REQUESTS

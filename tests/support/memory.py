@@ -1,0 +1,26 @@
+"""Measure the memory of a command."""
+
+import os
+import subprocess
+import sys
+
+from tests.support.cli import Cli
+
+
+def peak_megabytes(user: Cli, *arguments: str) -> tuple[int, str, float]:
+    """Run a command in a process of its own; return its exit code, what it says, and the memory it takes at most."""
+    said = user.folder / "said.txt"
+    with said.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "m365_jobs", *arguments],
+            cwd=user.folder,
+            env=user.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    # Kilobytes, but bytes on macOS.
+    scale = 1_000_000 if sys.platform == "darwin" else 1_000
+    return process.returncode, said.read_text(encoding="utf-8"), usage.ru_maxrss / scale
