@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dlt
@@ -27,7 +28,9 @@ from m365_jobs.config.unknown_settings import unknown_settings
 from m365_jobs.errors.explain import WRONG_USAGE, Failure, explain
 from m365_jobs.health import run_checks
 from m365_jobs.health.expiry import ending_of
+from m365_jobs.health.file_permissions import open_files
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import local_path
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 SIDE_BY_SIDE = 8
@@ -69,6 +72,10 @@ def findings(
     warehouse.telemetry_off()
     for text in (*unknown_settings(), *shared_credentials()):
         yield PreflightResult("settings", not strict, text, WRONG_USAGE if strict else 0, warning=True)
+    context = dlt.current.run_context()
+    yield from _files(
+        [Path(folder).absolute() / "secrets.toml" for folder in (context.settings_dir, context.global_dir)]
+    )
     several = len(asked) > 1
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for tenant, found in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
@@ -83,7 +90,12 @@ def findings(
     else:
         state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
         yield PreflightResult("destination", True, f"{where}: {state}")
+        yield from _files([], local_path(pipeline))
         yield from _findings_of_loads(pipeline)
+
+
+def _files(secrets: Sequence[Path], warehouse: Path | None = None) -> Iterator[PreflightResult]:
+    return (PreflightResult("files", True, text, warning=True) for text in open_files(secrets, warehouse))
 
 
 def _of_api(tenant: Tenant) -> tuple[Tenant, list[PreflightResult]]:
@@ -101,6 +113,8 @@ def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
         return
     addresses = connection.urls
     yield PreflightResult("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
+    if certificate := connection.credentials.certificate_path:
+        yield from _files([Path(certificate).absolute()])
     if ending := ending_of(connection.credentials):
         yield PreflightResult("credentials", ending.fine, ending.text, 0 if ending.fine else 1)
     try:

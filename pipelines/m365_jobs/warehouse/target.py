@@ -152,6 +152,16 @@ def duckdb_file(target: Target) -> Path | None:
     return Path(database) if isinstance(database, str) and not database.startswith(":") else None
 
 
+def local_path(target: Target) -> Path | None:
+    """Return the DuckDB file, or the folder of a lake on this machine; None for a warehouse elsewhere."""
+    if file := duckdb_file(target):
+        return file
+    if not target.destination.destination_type.endswith(".filesystem"):
+        return None
+    config = target.destination_client().config
+    return Path(config.make_local_path(config.bucket_url)) if config.is_local_filesystem else None
+
+
 @dataclass(frozen=True)
 class _Place:
     """Hold where a destination is: only what cannot contain a password."""
