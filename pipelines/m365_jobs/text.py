@@ -11,6 +11,20 @@ def sanitize(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most ``most`` characters; three dots stand for what is left out."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Signs, the wide ones of East Asian keyboards among them, with which a text becomes a formula of a spreadsheet."""
+
+
+def without_formula(text: str) -> str:
+    """Return a text that spreadsheets show and do not calculate: with an apostrophe before the sign of a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
 def format_time(value: datetime | None) -> str:
     """Return a time to the minute, with its zone: 2026-01-31 06:00 UTC."""
     return f"{value:%Y-%m-%d %H:%M} UTC" if value else "at an unknown time"

@@ -16,7 +16,7 @@ from m365_jobs.load.copy import Copied
 from m365_jobs.load.parallel import Group
 from m365_jobs.load.summary import Summary
 from m365_jobs.terminal import print_line, width
-from m365_jobs.text import format_count
+from m365_jobs.text import format_count, shorten
 
 __all__ = [
     "print_line",
@@ -132,10 +132,6 @@ def report_many(group: Group) -> None:
         print_line(f"Warehouse: {where}.")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
 def report_load(summary: Summary) -> None:
     """Print the summary of a load."""
     jobs = summary.new + summary.changed + summary.unchanged
@@ -144,7 +140,7 @@ def report_load(summary: Summary) -> None:
         f"{summary.new:,} new, {summary.changed:,} changed, {summary.unchanged:,} as before."
     )
     if summary.states:
-        states = [f"{_short(state)} {count:,}" for state, count in summary.states.most_common(10)]
+        states = [f"{shorten(state, 40)} {count:,}" for state, count in summary.states.most_common(10)]
         if more := len(summary.states) - len(states):
             states.append(f"and {format_count(more, 'more state')}")
         print_line(f"By state: {', '.join(states)}.")

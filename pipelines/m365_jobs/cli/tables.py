@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from rich.cells import cell_len
 
-from m365_jobs.text import sanitize
+from m365_jobs.text import sanitize, without_formula
 from m365_jobs.warehouse.query import QueryResult
 
 SHOWN = 1_000
@@ -26,15 +26,18 @@ AS_IT_IS = frozenset({str, int, type(None)})
 def write_csv(answer: QueryResult, out: TextIO) -> None:
     """Write a line of names, then one for each row (RFC 4180, lines end in a line feed).
 
-    Null is an empty field, times are ISO 8601, true and false are words, lists and structures are JSON.
+    Null is an empty field, times are ISO 8601, true and false are words, lists and structures are JSON. A text that a
+    spreadsheet would take for a formula has an apostrophe before it; JSON has texts unchanged.
     """
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(answer.columns)
+    writer.writerow(map(without_formula, answer.columns))
     for rows in answer.batches:
         writer.writerows([_csv(value) for value in row] for row in rows)
 
 
 def _csv(value: Any) -> Any:
+    if type(value) is str:
+        return without_formula(value)
     if type(value) in AS_IT_IS:
         return value
     value = _plain(value)

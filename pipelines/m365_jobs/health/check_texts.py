@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from m365_jobs.text import format_count, format_time
+from m365_jobs.text import format_count, format_time, shorten
 
 Row = dict[str, Any]
 
@@ -75,5 +75,5 @@ def unknown_state(row: Row) -> Row:
     """Return the message about an unrecognised state."""
     jobs = format_count(row["jobs"], "job")
     started = f"the last started {format_time(row['last_at'])}"
-    text = f"state {row['state']!r} ({jobs}, {started}) is unrecognised and counts as other"
+    text = f"state {shorten(row['state'], 100)!r} ({jobs}, {started}) is unrecognised and counts as other"
     return {"text": text, "about": str(row["state"])}

@@ -8,6 +8,7 @@ from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from m365_jobs.text import without_formula
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 COLUMNS = ("tenant", "month", "peak_seats", "purchased_seats", "peak_protected_gb", "days_with_data")
@@ -49,6 +50,6 @@ def billing_csv(scope: TenantScope, month: str | None = None) -> str:
 
 def plain_value(value: Any) -> Any:
     """Return a value that spreadsheets take as text or number, never as a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
+    if isinstance(value, str):
+        return without_formula(value)
     return round(value, 3) if isinstance(value, float) else value

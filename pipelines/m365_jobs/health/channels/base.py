@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from m365_jobs.errors.explain import NotificationError
 from m365_jobs.health.alerts.models import Event
 from m365_jobs.health.channels.redact import redact
+from m365_jobs.text import sanitize
+
+MAX_TEXT = 1_000
+"""Characters of a text in a message."""
 
 
 class DeliveryError(NotificationError):
@@ -71,9 +75,8 @@ class Channel(ABC):
 
     def events(self, events: Sequence[Event]) -> list[Event]:
         """Return the events as this channel may show them."""
-        if not self.config.values.get("redact", True):
-            return list(events)
-        return [_redacted(event) for event in events]
+        hide = redact if self.config.values.get("redact", True) else str
+        return [_shown(event, lambda text: sanitize(hide(text))[:MAX_TEXT]) for event in events]
 
     @abstractmethod
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
@@ -88,7 +91,8 @@ class Channel(ABC):
         """
 
 
-def _redacted(event: Event) -> Event:
-    finding = replace(event.alert.finding, text=redact(event.alert.finding.text))
-    note = redact(event.alert.note) if event.alert.note else event.alert.note
-    return replace(event, alert=replace(event.alert, finding=finding, note=note), detail=redact(event.detail))
+def _shown(event: Event, show: Callable[[str], str]) -> Event:
+    """Return an event whose texts, which hold words of the API, are changed by ``show``."""
+    finding = replace(event.alert.finding, text=show(event.alert.finding.text))
+    note = show(event.alert.note) if event.alert.note else event.alert.note
+    return replace(event, alert=replace(event.alert, finding=finding, note=note), detail=show(event.detail))
