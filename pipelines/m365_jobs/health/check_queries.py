@@ -30,6 +30,12 @@ WITH ranked AS (
 SELECT k.tenant, k.started_at, k.error_kind, k.detail FROM ranked AS k WHERE k.place = 1 AND k.status = 'failed'
 """
 
+
+def stored_rows(table: str) -> str:
+    """Return the query for the number of rows of a table."""
+    return f"SELECT count(*) AS stored FROM {table} AS t"
+
+
 KNOWN_SERVICES = "SELECT j.tenant, count(*) AS jobs, count(j.object_type) AS known FROM jobs AS j GROUP BY 1"
 
 LAST_LOADS = "SELECT r.tenant, max(r.started_at) AS started_at FROM load_runs AS r GROUP BY r.tenant"
