@@ -31,7 +31,7 @@ SELECT k.tenant, k.started_at, k.error_kind, k.detail FROM ranked AS k WHERE k.p
 """
 
 
-def stored_rows(table: str) -> str:
+def count_query(table: str) -> str:
     """Return the query for the number of rows of a table."""
     return f"SELECT count(*) AS stored FROM {table} AS t"
 

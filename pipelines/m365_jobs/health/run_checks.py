@@ -26,7 +26,7 @@ def run_checks(scope: TenantScope) -> Iterator[Reason]:
         if values is None:
             continue
         try:
-            if check.needs and not scope.rows(queries.stored_rows(check.needs))[0]["stored"]:
+            if check.needs and not scope.rows(queries.count_query(check.needs))[0]["stored"]:
                 continue
             rows = scope.rows(check.query, **values)
         except DestinationUndefinedEntity:

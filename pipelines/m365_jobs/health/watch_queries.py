@@ -9,7 +9,7 @@ from m365_jobs.warehouse.tenant_scope import HELD
 
 QUERIES = (
     *(check.query for check in CHECKS if check.query),
-    *(check_queries.stored_rows(check.needs) for check in CHECKS if check.needs),
+    *(check_queries.count_query(check.needs) for check in CHECKS if check.needs),
     *(causes.query_of(kind) for kind in causes.CAUSES),
     check_queries.KNOWN_SERVICES,
     check_queries.LAST_LOADS,
