@@ -15,6 +15,7 @@ from avepoint_m365.companions.source import COMPANIONS, TABLES
 from avepoint_m365.settings import JobType, ObjectType
 from avepoint_simulator import JobError, World, make_world
 from avepoint_simulator.companions import OBJECT_TYPE_OF, Companions, schedule_backups
+from avepoint_simulator.tenant import SimulatedJob
 from dlt.common.normalizers.json.helpers import get_row_hash
 
 from m365_jobs.load.companions import ROW_HASH, companion_rows
@@ -28,17 +29,20 @@ DENIED = JobError("Access denied. The app profile lacks a permission for this si
 SILENT_FOR = {ObjectType.power_bi: timedelta(hours=30), ObjectType.sharepoint_online: timedelta(hours=60)}
 """Services without a backup that ended in the last hours: one is late, of the other one runs long."""
 
+SKIPPED_BEFORE = timedelta(days=2)
+
 Row = dict[str, Any]
 
 
 def demo_world(jobs: int, companions: Companions, evening: datetime, night: timedelta) -> World:
     """Return a tenant with about ``jobs`` jobs: scheduled services keep to the schedule, the others do as they like.
 
-    One service fails, one is late, one runs long, and the silent service of the schedule never starts.
+    One service fails, one is late, one runs long, one skipped a backup, and the silent service of the schedule never
+    starts.
     """
     planned = World(evening)
     # From midnight on, so that the same backups fail whenever the demo runs.
-    first = (evening - timedelta(days=DAYS)).replace(hour=0)
+    first = (evening - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
     schedule_backups(planned, companions, first, evening + night, SEED)
     backups = sorted(planned.all(), key=lambda job: job.start)[-max(jobs // 2, 1) :]
     scheduled = {OBJECT_TYPE_OF[service.service_type] for _, plan in companions.schedules for service in plan}
@@ -63,14 +67,27 @@ def _make_trouble(world: World, evening: datetime) -> None:
             world.change(job.id, final_state="Failed", failed=failed, errors=job.errors or (DENIED,))
         elif (silent := SILENT_FOR.get(ObjectType(job.object_type))) and age < silent:
             world.remove(job.id)
-    earlier = [
-        job for job in world.all() if (job.object_type, job.job_type) == (ObjectType.sharepoint_online, JobType.backup)
-    ]
-    if earlier:
+    _skip_a_backup(world, evening - SKIPPED_BEFORE)
+    if earlier := _backups(world, ObjectType.sharepoint_online):
         start = evening - timedelta(hours=5)
-        last = max(earlier, key=lambda job: job.start)
+        last = earlier[-1]
         job_id = f"{last.id[:2]}{start:%Y%m%d%H%M%S}9999999"
         world.put(replace(last, id=job_id, start=start, finish=start + timedelta(hours=30)))
+
+
+def _skip_a_backup(world: World, before: datetime) -> None:
+    """Let a backup of Exchange Online that started ``before`` run so long that the one after it does not start."""
+    backups = [job for job in _backups(world, ObjectType.exchange_online) if job.start < before]
+    if len(backups) > 1:
+        long, skipped = backups[-2:]
+        world.change(long.id, finish=skipped.start + timedelta(hours=1))
+        world.remove(skipped.id)
+
+
+def _backups(world: World, object_type: ObjectType) -> list[SimulatedJob]:
+    """Return the backups of a service in the order of their starts."""
+    backups = [job for job in world.all() if (job.object_type, job.job_type) == (object_type, JobType.backup)]
+    return sorted(backups, key=lambda job: job.start)
 
 
 class PastApi:
