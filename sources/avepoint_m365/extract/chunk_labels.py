@@ -55,7 +55,23 @@ def label(
     labeller.label(jobs, look.window, wanted | others, rest, chunk.looker.by_location)
     jobs, _ = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     labelling.ignored |= set(ignored)
+    for dimension in dimensions(chunk.options):
+        _doubt_what_hides_a_job(labelling, dimension.name, jobs["id"].to_pylist())
     return jobs
+
+
+def _doubt_what_hides_a_job(labelling: Labelling, dimension: str, ids: Sequence[str]) -> None:
+    """Call a label's listing incomplete if its total counts a job that it does not show, and a job has no label.
+
+    A total that is one too high is believed elsewhere: some servers count so in each listing. Where other listings of
+    the dimension count right, the job without a label may be the one that is missing.
+    """
+    if all(getattr(labelling.of.get(job_id, NO_LABELS), dimension) for job_id in ids):
+        return
+    listings = [one for one in labelling.listings if getattr(one.selection, dimension) is not None and one.ids]
+    if any(not listing.surplus for listing in listings):
+        for listing in listings:
+            listing.complete &= not listing.surplus
 
 
 def _add_what_only_labels_show(
