@@ -61,7 +61,7 @@ def label(
 
 
 def _doubt_what_hides_a_job(labelling: Labelling, dimension: str, ids: Sequence[str]) -> None:
-    """Mark a label's listing incomplete if its total counts a job that it does not show, and a job has no label.
+    """Make a label's listing incomplete if its total counts a job that it does not show, and a job has no label.
 
     A total that is one too high is believed elsewhere: some servers count so in each listing. Where other listings of
     the dimension count right, the job without a label may be the one that is missing.
