@@ -56,7 +56,8 @@ class Reason:
     @property
     def explained(self) -> str:
         """Return the text with the error messages."""
-        return f"{self.text}. Most frequent errors: {'; '.join(self.errors)}" if self.errors else self.text
+        text = self.text
+        return f"{text.removesuffix('.')}. Most frequent errors: {'; '.join(self.errors)}" if self.errors else text
 
     @property
     def action(self) -> str:

@@ -15,6 +15,7 @@ from m365_jobs.reports.audit import Audit, Row
 from m365_jobs.reports.billing import plain_value
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.paper import TITLE, paper_css
+from m365_jobs.text import singular_period
 
 COUNTS = ("scheduled", "ran", "met", "missed", "skipped")
 BACKUPS = ("backups", "succeeded", "warnings", "failed")
@@ -217,7 +218,7 @@ def _retention_cells(row: Row, zone: tzinfo) -> list[Any]:
         row["level"],
         row["service"] or "all services",
         row["container_name"] or "",
-        row["retention_period"],
+        singular_period(row["retention_period"] or ""),
         labels.moment(row["valid_from"], zone),
     ]
 

@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from avepoint_m365.exceptions import ConfigurationError
 from m365_jobs.health.alerts.maintenance import parse_maintenance_window
+from m365_jobs.health.alerts.models import Alert, AlertFinding, Event, EventKind
 from m365_jobs.health.alerts.outbox import MAX_ATTEMPTS, MAX_BACKOFF, backoff
+from m365_jobs.health.channels.digest import event_line
 from m365_jobs.health.channels.redact import redact
 
 
@@ -47,3 +49,17 @@ def test_mailboxes_and_urls_are_redacted_and_nothing_else() -> None:
     text = "O'Brien's mailbox (ada.l@sub.contoso.com) at https://x.test/a?b=1 or contoso-my.sharepoint.com/personal/ada"
     assert redact(text) == "O'Brien's mailbox ([mailbox]) at [url] or [url]"
     assert redact("2 backups in a row @ 14:00, 3.5 h") == "2 backups in a row @ 14:00, 3.5 h"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "line"),
+    [
+        (EventKind.opened, "the load failed.", "the load failed. Follow its message, then run m365-jobs check."),
+        (EventKind.opened, "the load failed", "the load failed. Follow its message, then run m365-jobs check."),
+        (EventKind.closed, "the load failed.", "the load failed."),
+    ],
+)
+def test_a_new_alert_says_what_to_do_after_one_full_stop(kind: EventKind, text: str, line: str) -> None:
+    finding, now = AlertFinding("failed_load", "warning", "contoso", None, None, text), datetime.now(UTC)
+    alert = Alert("1a2b3c4d", finding, now, now, 1)
+    assert event_line(Event(kind, alert)) == f"contoso: {line} [alert 1a2b3c4d]"

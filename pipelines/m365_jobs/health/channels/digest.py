@@ -45,10 +45,11 @@ def place(event: Event) -> str:
 
 def event_line(event: Event) -> str:
     """Return place, text, what to do and alert id of an event in one line."""
-    where = place(event)
-    detail = f" {event.detail}" if event.detail else ""
-    action = f". {action_of(event.alert.finding.kind)}" if event.kind is EventKind.opened else ""
-    return f"{where + ': ' if where else ''}{event.alert.finding.text}{detail}{action} [alert {event.alert.id}]"
+    where, finding = place(event), event.alert.finding
+    text = f"{finding.text} {event.detail}" if event.detail else finding.text
+    if event.kind is EventKind.opened:
+        text = f"{text.removesuffix('.')}. {action_of(finding.kind)}"
+    return f"{where + ': ' if where else ''}{text} [alert {event.alert.id}]"
 
 
 def plain(events: Sequence[Event], healthy: bool) -> str:
