@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
+import urllib3
 
 from avepoint_m365.exceptions import PageTooLargeError
 
@@ -22,7 +23,7 @@ AT_ONCE = 65_536
 class BoundedBody:
     """Read a body on behalf of requests, and stop where it grows larger than allowed."""
 
-    def __init__(self, raw: Any, host: str, megabytes: int, seconds: float) -> None:
+    def __init__(self, raw: urllib3.HTTPResponse, host: str, megabytes: int, seconds: float) -> None:
         """Keep ``raw``, the body as urllib3 gives it."""
         self._raw, self._host, self._megabytes, self._seconds = raw, host, megabytes, seconds
 
