@@ -1,8 +1,7 @@
 # `make run` and `make test` work from a fresh clone with nothing but Python 3.11+ and make.
 PYTHON ?= python3
 PY := .venv/bin/python
-# Python compiles what it imports. To compile every file of every package would be a quarter of the processor time.
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 EDITABLE := --no-deps --no-build-isolation --editable .
 LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
 EXTRAS := certificate reports notebook prompt prometheus postgres lake docs release
