@@ -69,7 +69,7 @@ def settings() -> dict[str, Any]:
     key = {"tenant": "contoso", "id": "1"}
     return companions(
         schedule("exchange_online", [21 * 60], ago(60), location="EUR"),
-        schedule("onedrive", [0, 12 * 60], ago(60), location="NAM"),
+        schedule("onedrive", [30, 12 * 60 + 30], ago(60), location="NAM"),
         license_consumption=[key | licence],
         unusual_activity=[key | activity],
         retention_policies=[
@@ -130,7 +130,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         (CONTOSO, NAM, "onedrive", NOW, True, NOW, NOW),
     ],
     "13_unknown_states": [("On Hold", 1, ago(41), ago(41))],
-    # Midnight of the 19th: the backup that began at 23:00 still ran.
+    # Half past midnight of the 19th: the backup that began at 23:00 still ran.
     "14_missed_backups": [(CONTOSO, NAM, "onedrive", 5, 2, 1, date(2026, 3, 19))],
     "15_licences": [(CONTOSO, None, NOW.date(), "out of policy", ago(30), 0.8, None, 0.5, None)],
     "16_restore_tests": [
