@@ -11,9 +11,9 @@ def sanitize(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def shorten(text: str, most: int) -> str:
-    """Return a text of at most ``most`` characters; three dots stand for what is left out."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+def shorten(text: str, most: int, mark: str = "...") -> str:
+    """Return a text of at most ``most`` characters; ``mark`` stands for what is left out."""
+    return text if len(text) <= most else f"{text[: most - len(mark)]}{mark}"
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

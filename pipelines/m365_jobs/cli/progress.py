@@ -81,12 +81,13 @@ def watch(line: Callable[[float], str]) -> Iterator[None]:
     def now() -> str:
         return line(time.monotonic() - began)
 
+    def in_one_line() -> Text:
+        return Text(now(), no_wrap=True, overflow="ellipsis")
+
     def in_place() -> None:
-        with Live(
-            Text(now(), no_wrap=True, overflow="ellipsis"), console=console, transient=True, auto_refresh=False
-        ) as live:
+        with Live(in_one_line(), console=console, transient=True, auto_refresh=False) as live:
             while not stop.wait(0.2):
-                live.update(Text(now(), no_wrap=True, overflow="ellipsis"), refresh=True)
+                live.update(in_one_line(), refresh=True)
 
     def in_lines() -> None:
         while not stop.wait(PLAIN_INTERVAL):

@@ -11,7 +11,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.health.check_queries import NEWEST, UNSUCCESSFUL
 from m365_jobs.health.checks import Reason
 from m365_jobs.health.protection import ProtectionStatus
-from m365_jobs.text import format_count
+from m365_jobs.text import format_count, shorten
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 MAX_MESSAGES = 3
@@ -69,21 +69,23 @@ def with_causes(scope: TenantScope, reasons: Iterable[Reason]) -> Iterator[Reaso
     """Yield the findings, each with the error messages of its jobs, the most frequent first."""
     reasons = list(reasons)
     messages: dict[tuple[str, str | None, str | None, str | None], list[str]] = {}
-    for kind in {reason.kind for reason in reasons} & CAUSES.keys():
+    # Kinds that ask for the same jobs share one query.
+    for query in {query_of(reason.kind) for reason in reasons if reason.kind in CAUSES}:
         try:
-            rows = scope.rows(query_of(kind))
+            rows = scope.rows(query)
         except DestinationUndefinedEntity:
             # A warehouse without errors has no table of them.
             continue
         for row in rows:
-            place = (kind, row["tenant"], row["location"], row["object_type"])
+            place = (query, row["tenant"], row["location"], row["object_type"])
             messages.setdefault(place, []).append(_counted(row))
     for reason in reasons:
-        place = (reason.kind, reason.tenant, reason.location, reason.object_type)
-        yield replace(reason, errors=tuple(messages.get(place, ())))
+        if reason.kind in CAUSES:
+            place = (query_of(reason.kind), reason.tenant, reason.location, reason.object_type)
+            reason = replace(reason, errors=tuple(messages.get(place, ())))
+        yield reason
 
 
 def _counted(row: dict[str, Any]) -> str:
-    message = row["message"].strip()
-    text = message if len(message) <= MAX_LENGTH else f"{message[: MAX_LENGTH - 1]}…"
+    text = shorten(row["message"].strip(), MAX_LENGTH, "…")
     return f'"{text}" ({format_count(row["jobs"], "job")})'

@@ -11,8 +11,9 @@ from avepoint_m365.schema import LOAD_AUDIT
 from avepoint_simulator import Simulator, make_world
 from m365_jobs.warehouse.append import append_rows
 
+from tests.support import backups
 from tests.support.cli import NOW
-from tests.support.warehouse import Warehouse, database
+from tests.support.warehouse import Warehouse
 
 RUN = "f" * 32
 STARTED = datetime(2026, 3, 1, 2, 3, 4, 567890, UTC)
@@ -22,13 +23,8 @@ STARTED = datetime(2026, 3, 1, 2, 3, 4, 567890, UTC)
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    if request.param != "postgres":
-        yield Warehouse(request.param)
-        return
-    with database() as address:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        yield Warehouse("postgres")
+    with backups.place(request.param, monkeypatch) as warehouse:
+        yield warehouse
 
 
 def run_row(tenant: str = "default", run_id: str = RUN) -> dict[str, Any]:

@@ -11,22 +11,18 @@ from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
 from m365_jobs.warehouse.destinations import lake, sql_rows
 
+from tests.support import backups
 from tests.support.cli import NOW
 from tests.support.truth import on_server
-from tests.support.warehouse import Warehouse, database
+from tests.support.warehouse import Warehouse
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    if request.param != "postgres":
-        yield Warehouse(request.param)
-        return
-    with database() as address:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        yield Warehouse("postgres")
+    with backups.place(request.param, monkeypatch) as warehouse:
+        yield warehouse
 
 
 STATES = "SELECT pipeline_name, count(*) FROM _dlt_pipeline_state GROUP BY 1 ORDER BY 1"

@@ -121,12 +121,18 @@ def test_too_few_open_files_are_told_with_the_cure_and_the_next_load_ends_well(s
     run(user, "load", code=0)
 
 
+def folder_of(user: Cli, which: str) -> Path:
+    """The folder that a case of ``which`` is about, made if it is not there."""
+    folder = Path(user.environment["DLT_DATA_DIR"]) if which == "working folder of dlt" else user.folder
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @ROOT_ONLY
 @pytest.mark.parametrize("which", ["project folder", "working folder of dlt"])
 def test_a_read_only_place_is_told_with_its_path_and_the_cure(simulator: Simulator, desk: Sit, which: str) -> None:
     user = desk(simulator)
-    folder = Path(user.environment["DLT_DATA_DIR"]) if which == "working folder of dlt" else user.folder
-    folder.mkdir(exist_ok=True)
+    folder = folder_of(user, which)
     before = f"mount --bind '{folder}' '{folder}'; mount -o remount,ro,bind '{folder}'; cd '{user.folder}'"
     message = run(user, "load", before=before)
     assert "Read-only file system" in message
@@ -138,8 +144,7 @@ def test_a_read_only_place_is_told_with_its_path_and_the_cure(simulator: Simulat
 @pytest.mark.parametrize("which", ["project folder", "working folder of dlt"])
 def test_a_full_disk_is_told_with_the_place_to_make_room(simulator: Simulator, desk: Sit, which: str) -> None:
     user = desk(simulator)
-    folder = Path(user.environment["DLT_DATA_DIR"]) if which == "working folder of dlt" else user.folder
-    folder.mkdir(exist_ok=True)
+    folder = folder_of(user, which)
     before = f"mount -t tmpfs -o size=128k tmpfs '{folder}'; cd '{user.folder}'"
     message = run(user, "load", before=before)
     assert "No space left on device" in message

@@ -17,8 +17,9 @@ from m365_jobs.locks.base import TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import folder_lock
 from m365_jobs.warehouse.pipeline import pipeline_name
 
+from tests.support import backups
 from tests.support.cli import NOW
-from tests.support.warehouse import Warehouse, database
+from tests.support.warehouse import Warehouse
 from tests.support.worlds import settings
 
 RUNS = "SELECT tenant, status FROM load_runs ORDER BY tenant, started_at"
@@ -28,13 +29,8 @@ RUNS = "SELECT tenant, status FROM load_runs ORDER BY tenant, started_at"
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    if request.param != "postgres":
-        yield Warehouse(request.param)
-        return
-    with database() as address:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        yield Warehouse("postgres")
+    with backups.place(request.param, monkeypatch) as warehouse:
+        yield warehouse
 
 
 @pytest.fixture
