@@ -91,7 +91,7 @@ def watch(line: Callable[[float], str]) -> Iterator[None]:
 
     def in_lines() -> None:
         while not stop.wait(PLAIN_INTERVAL):
-            console.print(now(), highlight=False)
+            console.print(Text(now()))
 
     thread = threading.Thread(target=in_place if console.is_terminal else in_lines, daemon=True)
     thread.start()

@@ -114,7 +114,7 @@ def audit_csv(audit: Audit) -> str:
 
 def _change(row: Row, zone: tzinfo) -> str:
     what = " ".join(part for part in (row["setting"].replace("_", " "), row["service"], row["container_name"]) if part)
-    values = f"from {row['old_value'] or 'nothing'} to {row['new_value'] or 'nothing'}"
+    values = singular_period(f"from {row['old_value'] or 'nothing'} to {row['new_value'] or 'nothing'}")
     return (
         f"{what}: {row['change'].replace('_', ' ')} {values}, read first {labels.moment(row['changed_before'], zone)}"
     )

@@ -1,12 +1,14 @@
 """What a load shows while it works."""
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
 from avepoint_m365 import Progress
 from avepoint_m365.api.stats import Wait
-from m365_jobs.cli.progress import progress_of_many, progress_of_one
+from m365_jobs.cli import progress as progress_module
+from m365_jobs.cli.progress import progress_of_many, progress_of_one, watch
 from m365_jobs.load.parallel import Group
 
 
@@ -48,3 +50,21 @@ def test_the_line_says_what_is_waited_for_in_place_of_an_estimate(wait: Callable
     assert progress_of_many(group, 20).startswith(f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; {shown}")
     waiting.stats.wait_for(None)
     assert progress_of_many(group, 20) == "0 of 2 tenants, 1,001 jobs, 0 requests, 20 s"
+
+
+def test_where_there_is_no_terminal_lines_are_printed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress_module, "PLAIN_INTERVAL", 0.01)
+    asked = threading.Semaphore(0)
+
+    def line(seconds: float) -> str:
+        asked.release()
+        return "1 of 2 [bold]tenants[/bold], :warning: 7 jobs"
+
+    with watch(line):
+        for _ in range(3):
+            assert asked.acquire(timeout=60)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 2
+    assert set(lines) == {"1 of 2 [bold]tenants[/bold], :warning: 7 jobs"}

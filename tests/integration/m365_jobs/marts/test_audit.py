@@ -152,7 +152,7 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
         "restores_failed": "1",
         "retention_period": "1 years",
         "retention_days": "365",
-        "settings_changes": "retention: shortened from 7 years to 1 years, read first 2026-03-18 06:00 UTC",
+        "settings_changes": "retention: shortened from 7 years to 1 year, read first 2026-03-18 06:00 UTC",
         "complete_until": row["complete_until"],
         "covers_period": "True",
         "rows": str(found.rows),
@@ -174,8 +174,8 @@ def test_the_page_says_what_was_met_and_what_it_is_made_from(pipeline: dlt.Pipel
     assert "Exchange Online 10 8 1 0 9 1 0" in words
     assert "failure Access denied 1 " in words
     assert "2026-03-16 09:00 UTC R1 7 2 1" in words
-    assert "retention: shortened from 7 years to 1 years, read first 2026-03-18 06:00 UTC" in words
-    assert "default all services 1 years" in words
+    assert "retention: shortened from 7 years to 1 year, read first 2026-03-18 06:00 UTC" in words
+    assert "default all services 1 year" in words
     assert f"made from {found.rows} rows. Their SHA-256 is {found.digest}" in words
     assert "contoso, audit" not in words
     assert audit_html(None, [], UTC, "A4").count("Nothing is loaded yet.") >= 1
