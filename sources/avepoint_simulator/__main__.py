@@ -18,14 +18,14 @@ WARMED = 200_000
 
 def pairs(given: list[str]) -> dict[str, Any]:
     """Return ``key=value`` arguments; values are JSON or else text."""
-    found: dict[str, Any] = {}
-    for one in given:
-        key, _, text = one.partition("=")
+    settings: dict[str, Any] = {}
+    for argument in given:
+        key, _, text = argument.partition("=")
         try:
-            found[key] = json.loads(text)
+            settings[key] = json.loads(text)
         except ValueError:
-            found[key] = text
-    return found
+            settings[key] = text
+    return settings
 
 
 parser = argparse.ArgumentParser("avepoint_simulator", description=__doc__)
@@ -49,7 +49,7 @@ parser.add_argument(
     nargs="*",
     default=[],
     metavar="KEY=VALUE",
-    help=f"how the server departs from the documentation: {', '.join(one.name for one in fields(ServerBehavior))}",
+    help=f"how the server departs from the documentation: {', '.join(key.name for key in fields(ServerBehavior))}",
 )
 parser.add_argument("--primary-location", help="the location that PrimaryGeoLocation stands for")
 parser.add_argument("--fault", nargs="*", default=[], metavar="NAME=N", help=f"each Nth request: {', '.join(FAULTS)}")

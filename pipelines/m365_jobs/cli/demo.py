@@ -81,8 +81,8 @@ def _print_state(options: LoadOptions) -> None:
     """Print what the month and the night left: statuses, scheduled backups and the licence."""
     pipeline = warehouse.open_pipeline(warehouse.DEMO_TENANT, None, None, options.file)
     with open_scope(pipeline, [warehouse.DEMO_TENANT]) as scope:
-        found = [scope.rows(query)[0] for query in (STATUSES, SCHEDULED, LICENCE)]
-    statuses, scheduled, licence = found
+        rows = [scope.rows(query)[0] for query in (STATUSES, SCHEDULED, LICENCE)]
+    statuses, scheduled, licence = rows
     services = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in statuses.items() if count)
     console.print_line(
         f"\nServices: {services}.\n"

@@ -63,12 +63,12 @@ def progress_of_many(group: Group, seconds: float) -> str:
     loads = list(group.progress.values())
     if len(loads) == 1:
         return progress_of_one(loads[0], seconds)
-    jobs, requests = sum(one.jobs for one in loads), sum(one.stats.attempts for one in loads)
+    jobs, requests = sum(load.jobs for load in loads), sum(load.stats.attempts for load in loads)
     line = (
         f"{len(group.outcomes)} of {format_count(len(loads), 'tenant')}, {format_count(jobs, 'job')}, "
         f"{format_count(requests, 'request')}, {seconds:.0f} s"
     )
-    waits = [wait for one in loads if (wait := one.stats.waiting)]
+    waits = [wait for load in loads if (wait := load.stats.waiting)]
     return f"{line}; {waits[0]}" if waits else line
 
 
@@ -107,29 +107,29 @@ def report_many(group: Group) -> None:
 
     For a single tenant, print the summary of its load, or the cause of its failure.
     """
-    outcomes = sorted(group.outcomes, key=lambda one: one.tenant)
+    outcomes = sorted(group.outcomes, key=lambda outcome: outcome.tenant)
     if len(outcomes) == 1:
-        (one,) = outcomes
-        if one.summary:
-            report_load(one.summary)
-        elif one.failure:
-            print_line(f"Error ({one.failure.kind}): {one.failure.text}")
+        (outcome,) = outcomes
+        if outcome.summary:
+            report_load(outcome.summary)
+        elif outcome.failure:
+            print_line(f"Error ({outcome.failure.kind}): {outcome.failure.text}")
         return
-    summaries = [one.summary for one in outcomes if one.summary]
-    for one in outcomes:
-        if one.failure:
-            print_line(f"{one.tenant}: failed ({one.failure.kind}): {one.failure.text}")
-        elif one.summary and one.summary.incomplete:
-            print_line(f"{one.tenant}: not proved complete: {'; '.join(one.summary.incomplete[:3])}.")
-    left = sum(not one.summary and not one.failure for one in outcomes)
-    incomplete, new = sum(bool(one.incomplete) for one in summaries), sum(one.new for one in summaries)
-    changed, requests = sum(one.changed for one in summaries), sum(one.requests for one in summaries)
+    summaries = [outcome.summary for outcome in outcomes if outcome.summary]
+    for outcome in outcomes:
+        if outcome.failure:
+            print_line(f"{outcome.tenant}: failed ({outcome.failure.kind}): {outcome.failure.text}")
+        elif outcome.summary and outcome.summary.incomplete:
+            print_line(f"{outcome.tenant}: not proved complete: {'; '.join(outcome.summary.incomplete[:3])}.")
+    left = sum(not outcome.summary and not outcome.failure for outcome in outcomes)
+    incomplete, new = sum(bool(outcome.incomplete) for outcome in summaries), sum(outcome.new for outcome in summaries)
+    changed, requests = sum(outcome.changed for outcome in summaries), sum(outcome.requests for outcome in summaries)
     print_line(
         f"{len(summaries)} of {format_count(len(outcomes), 'tenant')} loaded, {incomplete} of them incomplete"
         f"{f', {left} left to other workers' if left else ''}: {format_count(new, 'job')} new, "
         f"{changed:,} changed, {format_count(requests, 'request')}."
     )
-    for where in sorted({f"{one.warehouse}, dataset {one.dataset}" for one in summaries}):
+    for where in sorted({f"{summary.warehouse}, dataset {summary.dataset}" for summary in summaries}):
         print_line(f"Warehouse: {where}.")
 
 

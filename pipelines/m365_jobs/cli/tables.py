@@ -63,8 +63,8 @@ def write_table(answer: QueryResult, out: TextIO, width: int | None) -> bool:
 
     ``width`` is in characters; None means any. It ends after ``SHOWN`` rows and returns whether more were left.
     """
-    found = chain.from_iterable(answer.batches)
-    rows = list(islice(found, SHOWN))
+    batches = chain.from_iterable(answer.batches)
+    rows = list(islice(batches, SHOWN))
     texts = [[_text(value) for value in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(answer.columns, *texts, strict=True)]
     if width is None or sum(widths) + 2 * (len(widths) - 1) <= width:
@@ -73,7 +73,7 @@ def write_table(answer: QueryResult, out: TextIO, width: int | None) -> bool:
     else:
         lines = _records(answer.columns, texts)
     out.writelines(f"{line.rstrip()}\n" for line in lines)
-    return next(found, None) is not None
+    return next(batches, None) is not None
 
 
 def _columns(names: Sequence[str], rows: list[list[str]], widths: list[int], right: list[bool]) -> Iterator[str]:
@@ -120,19 +120,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     return value if isinstance(value, bool) else str(value)
 
 
 def _unique(names: Sequence[str]) -> list[str]:
     """Return names that an object can have side by side: the second id is id_2."""
-    found: list[str] = []
+    unique: list[str] = []
     for name in names:
         number, free = 1, name
-        while free in found:
+        while free in unique:
             number += 1
             free = f"{name}_{number}"
-        found.append(free)
-    return found
+        unique.append(free)
+    return unique

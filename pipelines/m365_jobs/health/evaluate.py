@@ -75,12 +75,12 @@ class Evaluation:
     @property
     def problems(self) -> list[Reason]:
         """Return the reasons that make the warehouse unhealthy."""
-        return [one for one in self.reasons if one.severity == PROBLEM]
+        return [reason for reason in self.reasons if reason.severity == PROBLEM]
 
     @property
     def warnings(self) -> list[Reason]:
         """Return the other reasons."""
-        return [one for one in self.reasons if one.severity == WARNING]
+        return [reason for reason in self.reasons if reason.severity == WARNING]
 
     @property
     def verdict(self) -> str:
@@ -116,23 +116,25 @@ def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequen
     nameless = run_checks.tenants_with_unknown_services(scope)
     reasons = [*_unprotected(rows, limit, nameless), *_not_evaluated(expected, loaded, rows, nameless)]
     unrecorded = list(_unrecorded(pipeline, names or [*expected, warehouse.configured_tenant()], scope))
-    newer = {one.tenant for one in unrecorded}
-    found = run_checks.run_checks(scope)
-    reasons += [one for one in found if one.kind != FAILED_LOAD or one.tenant not in newer]
+    newer = {load.tenant for load in unrecorded}
+    results = run_checks.run_checks(scope)
+    reasons += [reason for reason in results if reason.kind != FAILED_LOAD or reason.tenant not in newer]
     reasons += [*unrecorded, *_credentials(expected)]
     reasons = list(with_causes(scope, reasons))
-    reasons.sort(key=lambda one: (one.severity_rank, one.tenant or "", one.location or "", one.object_type or ""))
+    reasons.sort(
+        key=lambda reason: (reason.severity_rank, reason.tenant or "", reason.location or "", reason.object_type or "")
+    )
     completeness = _completeness(expected, loaded, reasons)
     return Evaluation(warehouse.address_of(pipeline), now, limit, reasons, rows, completeness)
 
 
 def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Iterable[Reason]) -> Completeness:
     failed, incomplete = [], []
-    for one in reasons:
-        if one.kind == FAILED_LOAD:
-            failed.append(one.tenant or "")
-        elif one.kind == "incomplete":
-            incomplete.append(partition_label(one.tenant, one.location, one.object_type) or "all services")
+    for reason in reasons:
+        if reason.kind == FAILED_LOAD:
+            failed.append(reason.tenant or "")
+        elif reason.kind == "incomplete":
+            incomplete.append(partition_label(reason.tenant, reason.location, reason.object_type) or "all services")
     never = tuple(name for name in expected if name not in loaded)
     return Completeness(never or (() if expected else ("this warehouse",)), tuple(failed), tuple(incomplete))
 

@@ -78,8 +78,8 @@ def findings(
     )
     several = len(asked) > 1
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for tenant, found in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
-            yield from (replace(one, what=f"{tenant.name}, {one.what}") if several else one for one in found)
+        for tenant, checks in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
+            yield from (replace(check, what=f"{tenant.name}, {check.what}") if several else check for check in checks)
     try:
         pipeline = warehouse.open_warehouse(destination, dataset)
         with pipeline.destination_client() as target:

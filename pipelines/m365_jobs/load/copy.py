@@ -52,11 +52,11 @@ def copy_tenants(
     with open_reader(origin):
         pass  # It refuses a file that a newer version has loaded into.
     done = Copied(warehouse.address_of(target))
-    held = _tenants(file, origin.dataset_name)
+    present = _tenants(file, origin.dataset_name)
     for tenant in tenants:
-        if tenant not in held:
+        if tenant not in present:
             raise UsageError(f"The warehouse holds nothing of tenant {tenant!r}.")
-    for tenant in dict.fromkeys(tenants) or held:
+    for tenant in dict.fromkeys(tenants) or present:
         # As a load of the tenant would: neither the file nor the destination is loaded into meanwhile.
         with folder_lock(warehouse.pipeline_name(tenant), None, notify):
             _notify_of_pending(tenant, notify)
@@ -82,8 +82,8 @@ def _tenants(file: Path, dataset: str) -> list[str]:
         asked = [name for name in ("jobs", "load_runs") if name in table_names(connection, dataset)]
         if not asked:
             raise UsageError(f"{file} holds no dataset {dataset} of this program; there is nothing to copy.")
-        found = " UNION ".join(f"SELECT DISTINCT tenant FROM {name}" for name in asked)
-        return [row[0] for row in connection.execute(f"{found} ORDER BY tenant").fetchall()]
+        query = " UNION ".join(f"SELECT DISTINCT tenant FROM {name}" for name in asked)
+        return [row[0] for row in connection.execute(f"{query} ORDER BY tenant").fetchall()]
 
 
 def _folder(name: str) -> Path:

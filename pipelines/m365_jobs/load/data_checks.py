@@ -118,16 +118,16 @@ def check_jobs(
     since_text = since.isoformat(sep=" ")
     with open_in_load(pipeline) as reader:
         scope = TenantScope(reader, [tenant])
-        found = {row["rule"]: (row["jobs"], row["example"]) for row in scope.rows(QUESTION, since=since_text)}
-        present, _ = found.pop(PRESENT)
+        broken = {row["rule"]: (row["jobs"], row["example"]) for row in scope.rows(QUESTION, since=since_text)}
+        present, _ = broken.pop(PRESENT)
         if read is not None and present < len(read):
             there = pa.array([row["id"] for row in scope.rows(IDS, since=since_text)], pa.string())
             missing = read.filter(pc.invert(pc.is_in(read, there)))
-            found[PRESENT] = (len(missing), pc.min(missing).as_py())
+            broken[PRESENT] = (len(missing), pc.min(missing).as_py())
     now = datetime.now(UTC)
     return [
         CheckFailure(run_id, tenant, rule, PROBLEMS[rule], jobs, example, now)
-        for rule, (jobs, example) in found.items()
+        for rule, (jobs, example) in broken.items()
         if jobs
     ]
 
@@ -136,7 +136,7 @@ def failures_resource(findings: list[CheckFailure]) -> DltResource:
     """Append findings to ``load_check_failures``; without any, only create the table."""
 
     def load_check_failures() -> Iterator[Any]:
-        yield [asdict(one) for one in findings] or dlt.mark.materialize_table_schema()
+        yield [asdict(finding) for finding in findings] or dlt.mark.materialize_table_schema()
 
     return dlt.resource(
         load_check_failures,

@@ -264,7 +264,7 @@ class _Loading:
             failures += self.summary.lasting_failures(datetime.now(UTC))
             if read is not None:
                 # What an earlier load left is checked before the companions are looked at.
-                failures += [self.summary.failure(*one) for one in self.companions.findings()]
+                failures += [self.summary.failure(*finding) for finding in self.companions.findings()]
             if failures:
                 # What they are about is in the warehouse now, and its cursors with it.
                 pending.mark(self.pipeline)

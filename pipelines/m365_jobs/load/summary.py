@@ -60,7 +60,9 @@ class Summary:
         self.lasting |= {finding.rule: finding for finding in outcome.findings}
         self.note_incomplete(outcome)
         self.periods += outcome.reconciliations
-        self.incomplete += [_period(one) for one in outcome.reconciliations if one.kind == "verify" and not one.proof]
+        self.incomplete += [
+            _period(part) for part in outcome.reconciliations if part.kind == "verify" and not part.proof
+        ]
 
     def forget(self, progress: Progress) -> None:
         """Take back what ``add`` added of a chunk that is written in another way."""
@@ -84,8 +86,10 @@ class Summary:
     def lasting_failures(self, found_at: datetime) -> list[CheckFailure]:
         """Return the findings of the load as rows of ``load_check_failures``."""
         return [
-            CheckFailure(self.run_id, self.tenant, one.rule, one.problem, one.jobs, one.example, found_at)
-            for one in self.lasting.values()
+            CheckFailure(
+                self.run_id, self.tenant, finding.rule, finding.problem, finding.jobs, finding.example, found_at
+            )
+            for finding in self.lasting.values()
         ]
 
 

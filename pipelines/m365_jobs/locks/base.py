@@ -121,7 +121,7 @@ class RenewableLease(Lease, ABC):
 
     def take(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
         """Acquire the lease, and renew it in a thread from then on."""
-        age, give_up, told = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
+        age, give_up, announced = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
         while busy := self._timed(lambda: self._try(age)):
             if min_age is not None:
                 raise TenantLockedError(busy)
@@ -130,9 +130,9 @@ class RenewableLease(Lease, ABC):
                     f"{busy} Waited {format_count(round(patience / 60), 'minute')} for it. "
                     "End that load, then run this again."
                 )
-            if not told:
+            if not announced:
                 notify(f"{busy} Waiting for it (at most {format_count(round(patience / 60), 'minute')}).")
-            told = True
+            announced = True
             pause(POLL)
         self._renewing.start()
 

@@ -54,9 +54,9 @@ class PostgresLease(RenewableLease):
                 taken = self._take(client, age)
             if taken:
                 return ""
-            ((holder, held, ago),) = self._execute(client, LOOK, self._tenant)
+            ((holder, is_locked, ago),) = self._execute(client, LOOK, self._tenant)
         # A lease may expire between the two statements; then it is free at the next look.
-        return self._running(holder) if held or ago is None else self._too_young(ago)
+        return self._running(holder) if is_locked or ago is None else self._too_young(ago)
 
     def _take(self, client: Any, age: float) -> bool:
         lasts = leases.SECONDS

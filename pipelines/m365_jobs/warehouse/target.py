@@ -109,9 +109,9 @@ def refuse_unusable_paths(target: Target) -> None:
         place = urlsplit(_configured_place(target).host or "")
         path = unquote(place.path)
         # Delta decodes a path once more than dlt encodes it: %20 would become a blank.
-        if place.scheme == "file" and (found := re.search(r"[\[\]]|%[0-9A-Fa-f]{2}", path)):
+        if place.scheme == "file" and (forbidden := re.search(r"[\[\]]|%[0-9A-Fa-f]{2}", path)):
             raise UsageError(
-                f"The lake's path {path} holds {found[0]}, which Delta tables cannot have. Name another folder in "
+                f"The lake's path {path} holds {forbidden[0]}, which Delta tables cannot have. Name another folder in "
                 f"destination.{target.destination.destination_name}.bucket_url."
             )
 

@@ -42,16 +42,20 @@ def label(
         # What the lists left out is asked for again over shorter ranges. A list of one page leaves nothing out, but an
         # empty one may be that of a server in trouble.
         read = look.bulk.labels
-        asked = [one for one in asked if any(len(page.pages) > 1 or not page.ids for page in read[one.name].listings)]
+        asked = [
+            dimension
+            for dimension in asked
+            if any(len(page.pages) > 1 or not page.ids for page in read[dimension.name].listings)
+        ]
     elif not chunk.options.loads_all_types:
         labelling.label_by_looks([*look.listings, *typed])
     wanted = {*comparison.new, *(comparison.known if _retries_labels(chunk) else ())}
-    first = [one for one in asked if one.name == "location"]
+    first = [dimension for dimension in asked if dimension.name == "location"]
     # Where nothing is known, each location is asked for the whole window: it may show what the look does not.
     labeller.label(jobs, look.window, wanted, first, whole_window=chunk.lookup is None)
     jobs, others = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     rest = dimensions(chunk.options) if others else asked
-    rest = [one for one in rest if one.name != "location"]
+    rest = [dimension for dimension in rest if dimension.name != "location"]
     labeller.label(jobs, look.window, wanted | others, rest, chunk.looker.by_location)
     jobs, _ = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     labelling.ignored |= set(ignored)
@@ -68,7 +72,9 @@ def _doubt_what_hides_a_job(labelling: Labelling, dimension: str, ids: Sequence[
     """
     if all(getattr(labelling.of.get(job_id, NO_LABELS), dimension) for job_id in ids):
         return
-    listings = [one for one in labelling.listings if getattr(one.selection, dimension) is not None and one.ids]
+    listings = [
+        listing for listing in labelling.listings if getattr(listing.selection, dimension) is not None and listing.ids
+    ]
     if any(not listing.surplus for listing in listings):
         for listing in listings:
             listing.complete &= not listing.surplus
@@ -85,7 +91,7 @@ def _add_what_only_labels_show(
     elsewhere = [listing for listing in labelling.listings if listing.ids - seen]
     if not chunk.options.loads_all_types:
         # A listing of a job type holds the jobs of all services.
-        elsewhere = [one for one in elsewhere if one.selection.job_type is None]
+        elsewhere = [listing for listing in elsewhere if listing.selection.job_type is None]
     if not elsewhere:
         return jobs, set()
     others = deduplicate_latest(elsewhere)

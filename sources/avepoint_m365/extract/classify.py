@@ -54,7 +54,9 @@ class Dimension:
 def location_dimension(locations: Sequence[str]) -> Dimension:
     """Return the dimension of the configured locations; a named one wins over the primary location, its alias."""
     ordered = sorted(locations, key=lambda location: location == PRIMARY_LOCATION)
-    return Dimension("location", tuple(ordered), tuple(one for one in LOCATIONS[1:] if one not in locations)[-1:])
+    return Dimension(
+        "location", tuple(ordered), tuple(location for location in LOCATIONS[1:] if location not in locations)[-1:]
+    )
 
 
 OBJECT_TYPES = Dimension("object_type", tuple(ObjectType))
@@ -132,7 +134,7 @@ class Classifier:
         """Ask once more for values that returned nothing: a server in trouble may answer so, and the label is lost."""
         empty = [value for value, ids in sets.items() if not ids]
         selections = [dimension.select(evidence.window, value) for value in empty]
-        labels.listings = [one for one in labels.listings if one.ids or one.selection not in selections]
+        labels.listings = [listing for listing in labels.listings if listing.ids or listing.selection not in selections]
         self._ask(dimension, empty, evidence.window, labels, sets)
         apply_labels(dimension, sets, evidence, labels)
 
@@ -203,7 +205,9 @@ def unfiltered(dimension: Dimension, sets: Mapping[Any, set[str]], evidence: Evi
     without_effect = set()
     for value, ids in filled.items():
         others = [other for key, other in filled.items() if key != value and other != ids]
-        others += [held & ids for label, held in by_label.items() if label != dimension.label(value) and held & ids]
+        others += [
+            labelled & ids for label, labelled in by_label.items() if label != dimension.label(value) and labelled & ids
+        ]
         holds_all = bool(evidence.whole) and evidence.whole <= ids and value != PRIMARY_LOCATION
         if _holds_several(ids, others) or (holds_all and any(other < ids for other in others)):
             without_effect.add(value)

@@ -31,9 +31,9 @@ class FirstPages:
         """
         begin = [self._begin(selection, page_size) for selection in selections]
         started = self.reader.pool.side_by_side(begin)
-        if all(one.failure for one in started):
-            raise next(one.failure for one in started if one.failure)
-        return sorted(started, key=lambda one: one.failure is not None)
+        if all(listing.failure for listing in started):
+            raise next(listing.failure for listing in started if listing.failure)
+        return sorted(started, key=lambda listing: listing.failure is not None)
 
     def finish(self, started: StartedListing) -> Callable[[], list[Listing]]:
         """Return what reads a started listing to its end; one that failed is returned unchanged."""
@@ -43,7 +43,7 @@ class FirstPages:
 
     def readable(self, selections: Sequence[Selection]) -> list[Selection]:
         """Return the selections that have not failed."""
-        return [one for one in selections if _key(one) not in self._failures]
+        return [selection for selection in selections if _key(selection) not in self._failures]
 
     def _begin(self, selection: Selection, page_size: int | None) -> Callable[[], StartedListing]:
         def begin() -> StartedListing:

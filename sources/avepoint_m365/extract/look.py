@@ -102,18 +102,18 @@ class Looker:
     def _read_in_pieces(self, window: Window, longest: timedelta) -> Look:
         """Return the look at a window that is longer than the server answers, up to the size of a chunk."""
         listings: list[Listing] = []
-        start, held = window.begin, 0
+        start, jobs = window.begin, 0
         while start < window.asked_end:
             end = min(start + longest, window.asked_end)
             piece = window if start == window.begin else window.since(start)
             if end < window.asked_end:
                 piece = piece.until(end)
-            finish = [self._first_pages.finish(one) for one in self._begin_all(piece)]
+            finish = [self._first_pages.finish(begun) for begun in self._begin_all(piece)]
             read = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
             listings += read
-            held += sum(len(listing.ids) for listing in read)
+            jobs += sum(len(listing.ids) for listing in read)
             start = end - EDGE if end < window.asked_end else end
-            if self._options.chunk_jobs and held >= self._options.chunk_jobs and end < window.end:
+            if self._options.chunk_jobs and jobs >= self._options.chunk_jobs and end < window.end:
                 return Look(window.until(end), listings, None, end)
         return Look(window, listings)
 
@@ -133,8 +133,10 @@ class Looker:
         """Return one selection for all jobs, or one for each object type if only some are loaded."""
         if self._options.loads_all_types:
             whole = [Selection(window)]
-            return whole + [Selection(window, location=one) for one in self._options.locations if self.by_location]
-        return [Selection(window, object_type=one) for one in self._options.object_types]
+            return whole + [
+                Selection(window, location=location) for location in self._options.locations if self.by_location
+            ]
+        return [Selection(window, object_type=object_type) for object_type in self._options.object_types]
 
     def _read(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Look:
         started, chunk_end = self._begin(window), None
@@ -152,7 +154,7 @@ class Looker:
                 window, started[0], others
             )
             return Look(window, bulk.rows, bulk, chunk_end)
-        finish = [self._first_pages.finish(one) for one in started]
+        finish = [self._first_pages.finish(begun) for begun in started]
         listings = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
         return Look(window, listings, None, chunk_end)
 
@@ -168,8 +170,8 @@ class Looker:
 
     def _begin(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
         started = self._begin_all(window, page_size)
-        read = [one.listing for one in started if not one.failure]
-        shows_any = len(read) < len(started) or any(one.ids or one.pages[-1].page.next_link for one in read)
+        read = [begun.listing for begun in started if not begun.failure]
+        shows_any = len(read) < len(started) or any(listing.ids or listing.pages[-1].page.next_link for listing in read)
         if page_size is None and not shows_any:
             return self._doubt_nothing(window, started)
         return started
@@ -211,7 +213,7 @@ class Looker:
         paging = self._reader.paging
         while True:
             started = [self._reader.begin(selection) for selection in self._selections(window)]
-            if any(one.listing.ids for one in started) or paging.page_size <= MIN_PAGE_SIZE:
+            if any(begun.listing.ids for begun in started) or paging.page_size <= MIN_PAGE_SIZE:
                 return started
             paging.page_size = max(paging.page_size // 2, MIN_PAGE_SIZE)
 
@@ -252,9 +254,9 @@ class Looker:
 
 def _held(started: Sequence[StartedListing]) -> int | None:
     """Return how many jobs a window holds by the first pages of its listings."""
-    read = [one for one in started if not one.failure]
-    counts = [count_by_first_page(one.listing) if not _is_whole(one) else len(one.listing.ids) for one in read]
-    return None if None in counts else sum(one for one in counts if one is not None)
+    read = [begun for begun in started if not begun.failure]
+    counts = [count_by_first_page(begun.listing) if not _is_whole(begun) else len(begun.listing.ids) for begun in read]
+    return None if None in counts else sum(count for count in counts if count is not None)
 
 
 def _is_whole(started: StartedListing) -> bool:
@@ -269,6 +271,6 @@ def _is_whole(started: StartedListing) -> bool:
 
 def _fitting(started: Sequence[StartedListing], most_bytes: int) -> int:
     """Return how many jobs fit into ``most_bytes`` of answers, by the first pages."""
-    size = sum(len(page.raw.content) for one in started for page in one.listing.pages)
-    jobs = sum(len(one.listing.ids) for one in started)
+    size = sum(len(page.raw.content) for begun in started for page in begun.listing.pages)
+    jobs = sum(len(begun.listing.ids) for begun in started)
     return max(most_bytes * jobs // size, 1) if size and jobs else most_bytes

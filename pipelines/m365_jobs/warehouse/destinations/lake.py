@@ -79,7 +79,7 @@ def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
         resource.apply_hints(columns=PARTITION)
     if resource.name == LOAD_RUNS.name:
         resource.apply_hints(write_disposition=UPSERT)
-    held = _held_errors(pipeline)
+    read_errors = _held_errors(pipeline)
 
     def to_lake(item: Any, meta: Any) -> Any:
         """Return the item with hints of a lake in place of the source's, which dlt passes on beside the rows."""
@@ -94,7 +94,7 @@ def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
             )
             return dlt.mark.with_hints(item, appended, create_table_variant=True)
         if hints["table_name"] == ERRORS:
-            item = _with_deletions(item, held)
+            item = _with_deletions(item, read_errors)
         merged = dlt.mark.make_hints(
             table_name=hints["table_name"],
             write_disposition=UPSERT,
@@ -106,7 +106,7 @@ def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
     resource.add_map(to_lake)
 
 
-def _with_deletions(errors: pa.Table, held: Callable[[str, pa.Array], pa.Table]) -> pa.Table:
+def _with_deletions(errors: pa.Table, read_errors: Callable[[str, pa.Array], pa.Table]) -> pa.Table:
     """Replace the markers of jobs without errors by one for each error that the lake holds and the API no longer lists.
 
     A marker deletes only the row that has its very key.
@@ -116,7 +116,7 @@ def _with_deletions(errors: pa.Table, held: Callable[[str, pa.Array], pa.Table])
     tenant = errors.column("tenant")[0].as_py()
     kept = errors.filter(pc.invert(pc.fill_null(errors.column(REMOVED), False)))
     keys = ["job_id", "error_index"]
-    old = held(tenant, pc.unique(errors.column("job_id")))
+    old = read_errors(tenant, pc.unique(errors.column("job_id")))
     gone = old.join(kept.select(keys), keys=keys, join_type="left anti")
     columns = {name: pa.nulls(gone.num_rows, errors.schema.field(name).type) for name in errors.schema.names}
     columns |= {name: gone.column(name) for name in keys}
@@ -128,7 +128,7 @@ def _held_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table]:
     """Return a function of tenant and job ids that returns ``job_id`` and ``error_index`` of the errors in the lake."""
     opened: dict[str, Any] = {}
 
-    def held(tenant: str, job_ids: pa.Array) -> pa.Table:
+    def read_errors(tenant: str, job_ids: pa.Array) -> pa.Table:
         if tenant not in opened:
             opened[tenant] = open_table(pipeline, ERRORS, tenant)
         if opened[tenant] is None:
@@ -137,7 +137,7 @@ def _held_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table]:
             connection.register("errors", opened[tenant])
             connection.register("asked", pa.table({"job_id": job_ids}))
             # A lake may be shared: of Iceberg's files no tenant was picked above.
-            found = "SELECT job_id, error_index FROM errors SEMI JOIN asked USING (job_id) WHERE tenant = ?"
-            return connection.sql(found, params=[tenant]).to_arrow_table()
+            query = "SELECT job_id, error_index FROM errors SEMI JOIN asked USING (job_id) WHERE tenant = ?"
+            return connection.sql(query, params=[tenant]).to_arrow_table()
 
-    return held
+    return read_errors
