@@ -80,11 +80,11 @@ WAREHOUSES: dict[str, Warehouse] = {"DuckDB": duckdb, "PostgreSQL": postgres, "D
 
 def costs(names: Sequence[str]) -> Iterator[str]:
     """A table with a column for each warehouse."""
-    found = [measured(WAREHOUSES[name]) for name in names]
+    results = [measured(WAREHOUSES[name]) for name in names]
     yield f"| seconds on the clock (of the loading process's processor) | {' | '.join(names)} |"
     yield f"|---|{'---:|' * len(names)}"
-    for what in found[0]:
-        yield f"| {what} | {' | '.join(one[what] for one in found)} |"
+    for what in results[0]:
+        yield f"| {what} | {' | '.join(result[what] for result in results)} |"
     requests, spent = a_request()
     yield (
         f"\nA request more, of {requests:,} with ten jobs each: {spent.seconds * 1000:.1f} ms "
@@ -130,7 +130,7 @@ def begun(stack: ExitStack, warehouse: Warehouse, *world: str) -> tuple[Server, 
 def median_of(runs: Iterator[Spent]) -> Spent:
     """The medians of what several runs took."""
     all_of = list(runs)
-    return Spent(*(median(getattr(one, name) for one in all_of) for name in ("seconds", "processor", "peak")))
+    return Spent(*(median(getattr(item, name) for item in all_of) for name in ("seconds", "processor", "peak")))
 
 
 def a_request() -> tuple[int, Spent]:

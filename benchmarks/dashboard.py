@@ -53,7 +53,7 @@ def make(folder: Path, jobs: int) -> None:
     with duckdb.connect(str(folder / "m365_warehouse.duckdb")) as connection:
         begin = datetime.now(UTC) - timedelta(minutes=jobs)
         tables = TABLES.replace("2024-01-01 00:00:00+00", begin.isoformat(timespec="seconds"))
-        connection.execute(tables.format(jobs=jobs, services=[one.name for one in ObjectType]))
+        connection.execute(tables.format(jobs=jobs, services=[object_type.name for object_type in ObjectType]))
         marts.define(connection, "m365_jobs")
 
 
@@ -102,14 +102,14 @@ def dashboard(folder: Path, *arguments: str) -> Iterator[str]:
 def browser(folder: Path) -> Iterator[webdriver.Chrome]:
     """A window without any memory."""
     options = webdriver.ChromeOptions()
-    found = shutil.which("chromium") or shutil.which("google-chrome")
+    result = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
-    if not found or not driver:
+    if not result or not driver:
         raise SystemExit("Chromium and chromedriver are needed (on Debian: apt-get install chromium chromium-driver)")
-    options.binary_location = found
+    options.binary_location = result
     options.page_load_strategy = "none"
-    for one in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1366,900"):
-        options.add_argument(f"--{one}")
+    for item in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1366,900"):
+        options.add_argument(f"--{item}")
     options.add_argument(f"--user-data-dir={folder / 'chromium'}")
     window = webdriver.Chrome(options, Service(driver))
     window.set_script_timeout(90)
@@ -124,8 +124,8 @@ def until(window: webdriver.Chrome, selector: str, text: str) -> float:
     end = time.monotonic() + 90
     while time.monotonic() < end:
         try:
-            if found := window.execute_script(HAS, selector, text):
-                return float(found) / 1000
+            if result := window.execute_script(HAS, selector, text):
+                return float(result) / 1000
         except WebDriverException:
             pass  # between two pages
         time.sleep(0.02)

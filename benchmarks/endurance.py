@@ -102,7 +102,7 @@ class Fleet:
     def wrong(self) -> list[str]:
         """Return the tenants whose rows are not their server's."""
         place = Warehouse(self.destination)
-        return [name for name, one in self.tenants.items() if place.held(name) != on_server(one.world, False)]
+        return [name for name, item in self.tenants.items() if place.contents(name) != on_server(item.world, False)]
 
     def stored(self) -> tuple[int, list[Path]]:
         """Return the bytes of the warehouse and its files."""
@@ -110,8 +110,8 @@ class Fleet:
             size = "SELECT pg_database_size(current_database())"
             ((taken,),) = administer(size, address=os.environ["DESTINATION__POSTGRES__CREDENTIALS"])
             return int(taken), []
-        found = [*self.folder.glob("*.duckdb*")] if self.destination == "duckdb" else files(self.folder / "lake")
-        return sum(file.stat().st_size for file in found), found
+        result = [*self.folder.glob("*.duckdb*")] if self.destination == "duckdb" else files(self.folder / "lake")
+        return sum(file.stat().st_size for file in result), result
 
 
 def files(folder: Path) -> list[Path]:
@@ -149,7 +149,7 @@ def load_rounds(pipe: Connection, folder: Path) -> None:
         tenants = selected((), every=True)
         group = parallel.Group({tenant.name: Progress() for tenant in tenants})
         parallel.load_all(tenants, LoadOptions(), group, lambda _: None, lambda error: print(repr(error)), 8)
-        failures = [f"{one.tenant}: exit {one.exit_code}" for one in group.outcomes if one.exit_code]
+        failures = [f"{outcome.tenant}: exit {outcome.exit_code}" for outcome in group.outcomes if outcome.exit_code]
         memory = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
         pipe.send((int(memory.split()[1]) // 1024, len(os.listdir("/proc/self/fd")), failures))
 

@@ -68,7 +68,7 @@ RUNS = 3
 
 def main(jobs: int = 1_000_000) -> None:
     """Prints the section."""
-    services = [one.name for one in ObjectType]
+    services = [object_type.name for object_type in ObjectType]
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(Path(folder) / "warehouse.duckdb")) as connection:
         connection.execute(TABLES.format(jobs=jobs, services=services))
         marts.define(connection, "m365_jobs")

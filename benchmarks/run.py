@@ -200,8 +200,8 @@ def throttling() -> Iterator[str]:
             seconds = load(here, server, PAGE_SIZE="50") - start
             with_429s = server.counts()["requests"]
             with duckdb.connect(str(here / "m365_warehouse.duckdb"), read_only=True) as warehouse:
-                found = warehouse.execute("SELECT sum(requests) FROM m365_jobs.load_audit").fetchone()
-            served = int(found[0]) if found else 0
+                result = warehouse.execute("SELECT sum(requests) FROM m365_jobs.load_audit").fetchone()
+            served = int(result[0]) if result else 0
             ideal = served / limit
             refused = with_429s - served
             yield f"| {limit} | {served} | {refused} | {seconds:.1f} s | {ideal:.1f} s | {seconds / ideal:.2f} |"

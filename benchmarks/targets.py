@@ -32,10 +32,10 @@ def table(title: str, unit: str, rows: dict[str, dict[Tree, float | None]], digi
     yield f"| {unit} | {' | '.join(names)} |"
     yield f"|---|{'---:|' * len(names)}"
     for what, values in rows.items():
-        found = [values[tree] for tree in columns]
-        cells = ["not measured" if value is None else f"{value:,.{digits}f}" for value in found]
-        if len(found) > 1:
-            today, baseline = found
+        results = [values[tree] for tree in columns]
+        cells = ["not measured" if value is None else f"{value:,.{digits}f}" for value in results]
+        if len(results) > 1:
+            today, baseline = results
             cells.append(f"{today / baseline:.2f}" if today is not None and baseline else "not measured")
         yield f"| {what} | {' | '.join(cells)} |"
 
@@ -60,8 +60,8 @@ def requests() -> Iterator[str]:
             run(tree.python, here, "-m", "m365_jobs", "demo", variables=NO_COMPANIONS)
             with duckdb.connect(str(here / "m365_warehouse.duckdb"), read_only=True) as warehouse:
                 sql = "SELECT requests FROM m365_jobs.load_runs ORDER BY started_at DESC LIMIT 1"
-                (found,) = warehouse.execute(sql).fetchall()
-            rows.setdefault("second load of the demo, with its token", {})[tree] = found[0]
+                (result,) = warehouse.execute(sql).fetchall()
+            rows.setdefault("second load of the demo, with its token", {})[tree] = result[0]
     yield from table("Requests", "requests", rows)
 
 

@@ -113,7 +113,7 @@ class Fleet:
         """Tenants whose rows are not their server's."""
         os.environ |= {"DESTINATION__POSTGRES__CREDENTIALS": self.address, "DLT_DATA_DIR": str(self.folder / "look")}
         place = Warehouse("postgres")
-        return [name for name, one in self.tenants.items() if place.held(name) != on_server(one.world, False)]
+        return [name for name, item in self.tenants.items() if place.contents(name) != on_server(item.world, False)]
 
     def doubled(self) -> int:
         """Runs that are recorded twice."""
@@ -144,19 +144,19 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
     yield f"### {workers} workers, {tenants} tenants, {kills} kills a round\n"
     yield "| round | seconds | starts | kills | tenants left out | leases lost | other failures | wrong rows |"
     yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
-    with fleet(tenants) as one:
+    with fleet(tenants) as first:
         machines = 0
         for number in range(1, rounds + 1):
-            began, killed, started = time.monotonic(), 0, one.started
+            began, killed, started = time.monotonic(), 0, first.started
             running: dict[int, subprocess.Popen[str]] = {}
             next_kill, last = began + 8, dict.fromkeys(range(workers), 0.0)
-            while left := one.left():
+            while left := first.left():
                 for slot in range(workers):
                     ended = slot not in running or running[slot].poll() is not None
                     if ended and time.monotonic() > last[slot] + PAUSE:
                         # As a scheduler would; every third on a machine that has never been there.
                         machines += dice.random() < 1 / 3
-                        running[slot], last[slot] = one.start(slot + workers * machines), time.monotonic()
+                        running[slot], last[slot] = first.start(slot + workers * machines), time.monotonic()
                 if killed < kills and time.monotonic() > next_kill:
                     running[dice.choice(sorted(running))].kill()
                     killed += 1
@@ -165,14 +165,14 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
                 print(f"round {number}: {left} left, {killed} killed", file=sys.stderr)
             for process in running.values():
                 process.wait()
-            wrong, seconds = one.wrong(), time.monotonic() - began
+            wrong, seconds = first.wrong(), time.monotonic() - began
             # Of all rounds so far.
-            outs, lost, other = (one.said(text) for text in ("left out", "another took its place", "failed ("))
-            row = (number, f"{seconds:.0f}", one.started - started, killed, outs, lost, other - lost, len(wrong))
+            outs, lost, other = (first.said(text) for text in ("left out", "another took its place", "failed ("))
+            row = (number, f"{seconds:.0f}", first.started - started, killed, outs, lost, other - lost, len(wrong))
             yield f"| {' | '.join(map(str, row))} |"
-            if wrong or one.doubled():
-                raise SystemExit(f"Wrong: {wrong}, {one.doubled()} runs twice.")
-            one.next_round()
+            if wrong or first.doubled():
+                raise SystemExit(f"Wrong: {wrong}, {first.doubled()} runs twice.")
+            first.next_round()
     yield (
         f"\nEach tenant has a simulator of its own with {JOBS} jobs, whose clock advances by seven hours after each "
         "round. Left out are those that another held or had loaded; wrong rows are counted in tenants. Leases last "
@@ -196,8 +196,8 @@ def waiting(counts: tuple[int, ...]) -> Iterator[str]:
 def _by_workers(counts: tuple[int, ...], make: Callable[[], AbstractContextManager[Fleet]]) -> Iterator[str]:
     yield "| workers | first load | tenants a second | next load | tenants a second |\n|---:|---:|---:|---:|---:|"
     for workers in counts:
-        with make() as one:
-            yield f"| {workers} | " + " | ".join(_round(one, workers)) + " |"
+        with make() as first:
+            yield f"| {workers} | " + " | ".join(_round(first, workers)) + " |"
 
 
 def staging(tenants: int, workers: int) -> Iterator[str]:
@@ -206,22 +206,22 @@ def staging(tenants: int, workers: int) -> Iterator[str]:
     yield "| staging datasets | first load | tenants a second | next load | tenants a second |"
     yield "|---:|---:|---:|---:|---:|"
     for count, environment in ((1, {"DESTINATION__POSTGRES__STAGING_DATASET_NAME_LAYOUT": "%s_staging"}), (16, {})):
-        with fleet(tenants, environment=environment) as one:
-            yield f"| {count} | " + " | ".join(_round(one, workers)) + " |"
+        with fleet(tenants, environment=environment) as first:
+            yield f"| {count} | " + " | ".join(_round(first, workers)) + " |"
 
 
-def _round(one: Fleet, workers: int) -> Iterator[str]:
+def _round(fleet: Fleet, workers: int) -> Iterator[str]:
     for number in range(2):
         if number:
-            one.next_round()
+            fleet.next_round()
         began = time.monotonic()
-        processes = [one.start(machine) for machine in range(workers)]
+        processes = [fleet.start(machine) for machine in range(workers)]
         codes = [process.wait() for process in processes]
         seconds = time.monotonic() - began
-        if any(codes) or one.left() or one.wrong():
-            raise SystemExit("\n".join(file.read_text()[-2000:] for file in one.folder.glob("*/said")))
+        if any(codes) or fleet.left() or fleet.wrong():
+            raise SystemExit("\n".join(file.read_text()[-2000:] for file in fleet.folder.glob("*/said")))
         yield f"{seconds:.1f} s"
-        yield f"{len(one.tenants) / seconds:.2f}"
+        yield f"{len(fleet.tenants) / seconds:.2f}"
 
 
 def main() -> None:
@@ -265,7 +265,7 @@ def write(name: str, lines: list[str]) -> None:
     head, _, rest = page.read_text(encoding="utf-8").partition(begin)
     # A measure that the page does not have yet comes at its end.
     head, tail = (head, rest.partition(END)[2]) if rest else (f"{head.rstrip()}\n\n", "\n")
-    shown = [one if one.startswith(("|", "#")) else fill(one, 120) for one in "\n".join([when, *lines]).split("\n")]
+    shown = [item if item.startswith(("|", "#")) else fill(item, 120) for item in "\n".join([when, *lines]).split("\n")]
     page.write_text(head + "\n".join([begin, *shown, END]) + tail, encoding="utf-8")
 
 

@@ -115,11 +115,11 @@ class Browser:
 
     def asked(self) -> set[str]:
         """Hosts that pages have asked for anything so far; not of addresses within the browser itself."""
-        messages = [json.loads(one["message"])["message"] for one in self.driver.get_log("performance")]
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         urls = [
-            urlsplit(one["params"].get("request", one["params"]).get("url", ""))
-            for one in messages
-            if one["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated")
+            urlsplit(message["params"].get("request", message["params"]).get("url", ""))
+            for message in messages
+            if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated")
         ]
         return {url.netloc for url in urls if url.scheme in ("http", "https", "ws", "wss")}
 
@@ -142,10 +142,10 @@ def browser(folder: Path, size: tuple[int, int] = LAPTOP) -> Iterator[Browser]:
     chromium, driver = require_chromium()
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for one in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run", "disable-sync"):
-        options.add_argument(f"--{one}")
-    for one in ("disable-background-networking", "disable-component-update", f"user-data-dir={folder / 'chromium'}"):
-        options.add_argument(f"--{one}")
+    for item in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run", "disable-sync"):
+        options.add_argument(f"--{item}")
+    for item in ("disable-background-networking", "disable-component-update", f"user-data-dir={folder / 'chromium'}"):
+        options.add_argument(f"--{item}")
     options.add_argument(f"--window-size={size[0]},{size[1]}")
     if size == PHONE:
         metrics = {"width": size[0], "height": size[1], "pixelRatio": 1, "touch": True}

@@ -41,11 +41,11 @@ class Elements(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.results: list[tuple[str, dict[str, str | None]]] = []
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.results.append((tag, dict(attrs)))
 
 
 @pytest.mark.parametrize("size", [LAPTOP, PHONE])
@@ -83,7 +83,7 @@ def test_the_report_opens_offline_and_shows_what_the_server_holds(
 def test_the_report_refers_to_nothing_outside_but_pages_that_explain_errors(shown: Shown, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     shown.user.run("report", str(path))
-    for tag, attributes in Elements(path.read_text(encoding="utf-8")).found:
+    for tag, attributes in Elements(path.read_text(encoding="utf-8")).results:
         assert tag not in ("script", "link", "img", "iframe", "object", "embed")
         assert tag == "a" or not {"src", "href", "xlink:href"} & attributes.keys()
 
@@ -189,9 +189,9 @@ def test_what_the_api_sends_is_text_and_never_markup(simulator: Simulator, desk:
     user.run("load")
     for ending in ("png", "pdf", "html"):
         user.run("report", f"report.{ending}")
-    found = Elements((user.folder / "report.html").read_text(encoding="utf-8")).found
-    assert "img" not in {tag for tag, _ in found}
-    assert not [one for one in found if "javascript" in (one[1].get("href") or "")]
+    result = Elements((user.folder / "report.html").read_text(encoding="utf-8")).results
+    assert "img" not in {tag for tag, _ in result}
+    assert not [result for result in result if "javascript" in (result[1].get("href") or "")]
 
 
 def test_jobs_whose_service_is_unknown_are_shown_as_such(
@@ -240,12 +240,12 @@ def test_figures_are_the_same_on_duckdb_and_postgresql(
     until = datetime.now(UTC)
     with database() as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-        found: list[Any] = []
+        results: list[Any] = []
         for place in (Warehouse("duckdb"), Warehouse("postgres")):
             place.load(simulator)
-            found.append((_figures(place.pipeline(), until), _answers(place.pipeline())))
-    assert found[0] == found[1]
-    assert all(found[0][0][name] for name in ("trend", "durations", "errors", "days"))
+            results.append((_figures(place.pipeline(), until), _answers(place.pipeline())))
+    assert results[0] == results[1]
+    assert all(results[0][0][name] for name in ("trend", "durations", "errors", "days"))
 
 
 def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def ended(world: World, since: datetime, until: datetime) -> list[SimulatedJob]:
 def night(*worlds: World, until: datetime, location: str | None = None) -> dict[str, dict[str, int]]:
     """Service to the cells of its row; of all tenants that these are, and of one location or all."""
     rows: dict[str, Counter[str]] = defaultdict(Counter)
-    for job in (one for world in worlds for one in ended(world, until - timedelta(hours=24), until)):
+    for job in (item for world in worlds for item in ended(world, until - timedelta(hours=24), until)):
         if location not in (None, job.location):
             continue
         rows[name(job)].update(
@@ -51,9 +51,9 @@ def night(*worlds: World, until: datetime, location: str | None = None) -> dict[
 
 def errors(world: World, until: datetime, days: int = 30) -> dict[tuple[str, str], tuple[int, set[str]]]:
     """Service and message to occurrences and the ids of jobs."""
-    found: dict[tuple[str, str], tuple[int, set[str]]] = {}
+    results: dict[tuple[str, str], tuple[int, set[str]]] = {}
     for job in ended(world, until - timedelta(days=days), until):
         for error in job.errors:
-            times, ids = found.get((name(job), error.text), (0, set()))
-            found[name(job), error.text] = times + error.occurrences, ids | {job.id}
-    return found
+            times, ids = results.get((name(job), error.text), (0, set()))
+            results[name(job), error.text] = times + error.occurrences, ids | {job.id}
+    return results

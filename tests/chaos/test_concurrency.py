@@ -100,7 +100,7 @@ def test_a_second_load_in_one_directory_waits_for_the_first(simulator: Simulator
     second = start(user, "load")
     assert "Another load of m365_jobs is running; waiting" in line_with(second, "Another load")
     gate.open.set()
-    assert [one.communicate(timeout=120) and one.returncode for one in (first, second)] == [0, 0]
+    assert [item.communicate(timeout=120) and item.returncode for item in (first, second)] == [0, 0]
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
     assert user.query("SELECT status, count(*), count(DISTINCT run_id) FROM load_runs GROUP BY 1") == [
         ("complete", 2, 2)
@@ -146,7 +146,7 @@ def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
     monkeypatch.setattr(threading.Thread, "start", begin_and_interrupt)
     monkeypatch.setattr(parallel, "load", load)
     tenants, options = [Tenant("contoso"), Tenant("fabrikam")], loading.LoadOptions(file=tmp_path / "any.duckdb")
-    group = parallel.Group({one.name: Progress() for one in tenants})
+    group = parallel.Group({tenant.name: Progress() for tenant in tenants})
     with pytest.raises(InterruptedLoadError):
         parallel.load_all(tenants, options, group, lambda text: None, lambda error: None, 8)
     assert sorted(ended) == ["contoso", "fabrikam"]
@@ -179,8 +179,8 @@ def test_loads_from_two_machines_into_one_file_end_well(simulator: Simulator, de
     loads = [start(user, "load"), start(elsewhere, "load", "--since", "2020-01-01")]
     assert gate.reached.wait(60)
     gate.open.set()
-    said = [one.communicate(timeout=120)[1] for one in loads]
-    assert [one.returncode for one in loads] == [0, 0], said
+    said = [process.communicate(timeout=120)[1] for process in loads]
+    assert [process.returncode for process in loads] == [0, 0], said
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
     simulator.world.advance(timedelta(hours=3))
     elsewhere.run("load")

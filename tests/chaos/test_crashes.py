@@ -72,7 +72,7 @@ def changes(world: World) -> None:
 def left_over(folder: Path) -> bool:
     """Whether dlt has a package that is not loaded."""
     packages = ("load/normalized/*", "normalize/extracted/*")
-    return any([*(folder / "dlt/pipelines/m365_jobs").glob(one)] for one in packages)
+    return any([*(folder / "dlt/pipelines/m365_jobs").glob(package)] for package in packages)
 
 
 def doubled(file: Path) -> list[tuple[object, ...]]:
@@ -96,7 +96,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     if which != "first":
         assert load_in_child(before, options(simulator)).code == 0
         changes(world)
-    held = in_warehouse(before / "m365_warehouse.duckdb").keys() if which != "first" else set()
+    loaded = in_warehouse(before / "m365_warehouse.duckdb").keys() if which != "first" else set()
     since = START - timedelta(days=2) if which == "backfill" else None
     undisturbed = shutil.copytree(before, tmp_path / "undisturbed")
     expected = load_in_child(undisturbed, options(simulator, since))
@@ -108,8 +108,8 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
         folder = shutil.copytree(before, tmp_path / "killed")
         if load_in_child(folder, options(simulator, since), step).code is not None:
             break  # the number of steps differs a little from run to run
-        if held:
-            assert (step, held - in_warehouse(folder / "m365_warehouse.duckdb").keys()) == (step, set())
+        if loaded:
+            assert (step, loaded - in_warehouse(folder / "m365_warehouse.duckdb").keys()) == (step, set())
         was_left = left_over(folder)
         after = load_in_child(folder, options(simulator, since))
         assert (step, after.code) == (step, 0), after.said
@@ -180,7 +180,7 @@ def test_what_was_read_for_a_warehouse_that_is_gone_does_not_take_its_place(
             Path("m365_warehouse.duckdb").unlink(missing_ok=True)
             shutil.rmtree("lake", ignore_errors=True)
         place.load(simulator, **given)
-        assert place.held() == on_server(world, False)
+        assert place.contents() == on_server(world, False)
         assert "Dropping what an interrupted load had read for another warehouse" in place.said[0]
 
 
@@ -228,5 +228,5 @@ def test_a_database_that_goes_away_at_any_statement_is_loaded_by_the_next(
             postgres.load(simulator, object_types=types)
         assert count >= statement
         postgres.load(simulator, object_types=types)
-        assert postgres.held() == on_server(world, False)
+        assert postgres.contents() == on_server(world, False)
         assert postgres.rows("SELECT run_id FROM load_runs GROUP BY run_id HAVING count(*) > 1") == []

@@ -75,7 +75,7 @@ class Place:
         def read(said: list[str]) -> tuple[int, dict[str, Any]]:
             place = Warehouse(self.kind)
             doubled = [*place.rows(TWICE), *place.rows(AUDIT_TWICE)]
-            return 0, {"held": repr(sorted(place.held().items())), "doubled": doubled}
+            return 0, {"held": repr(sorted(place.contents().items())), "doubled": doubled}
 
         seen = run_in_child(self.now, read)
         assert seen.code == 0, seen.said
@@ -87,11 +87,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     # The lease of a worker that was killed is waited for.
     monkeypatch.setattr(leases, "SECONDS", 1.5)
     monkeypatch.setattr(leases, "POLL", 0.05)
-    one = Place(request.param, tmp_path, monkeypatch)
+    first = Place(request.param, tmp_path, monkeypatch)
     try:
-        yield one
+        yield first
     finally:
-        one.drop()
+        first.drop()
 
 
 def into(place: Place, simulator: Simulator, backfill: bool = False) -> Any:
@@ -185,7 +185,7 @@ def notify(said: list[str]) -> tuple[int, dict[str, Any]]:
     alerts, undelivered = read_open(target)
     return 0, {
         "alerts": sorted(alert.id for alert in alerts),
-        "undelivered": [(one.channel, one.state, one.body) for one in undelivered],
+        "undelivered": [(message.channel, message.state, message.body) for message in undelivered],
     }
 
 
@@ -201,8 +201,8 @@ def test_alerts_killed_at_any_step_are_told_once_or_named_as_uncertain(
         expected = run_in_child(undisturbed, notify)
         assert expected.code == 0, expected.said
         assert expected.cursors["undelivered"] == []
-        told = {name: told_by(receiver) for name, receiver in receivers.items()}
-        assert all(told.values())
+        messages = {name: told_by(receiver) for name, receiver in receivers.items()}
+        assert all(messages.values())
         for step in range(1, expected.steps + 1, STRIDE_OF_ALERTS):
             folder = shutil.copytree(before, tmp_path / "killed")
             for receiver in receivers.values():
@@ -214,12 +214,12 @@ def test_alerts_killed_at_any_step_are_told_once_or_named_as_uncertain(
             assert (step, after.code) == (step, 0), after.said
             assert (step, after.cursors["alerts"]) == (step, expected.cursors["alerts"])
             # A receiver that knows repetitions has each message, once by its id.
-            assert (step, told_by(receivers["hook"])) == (step, told["hook"])
+            assert (step, told_by(receivers["hook"])) == (step, messages["hook"])
             # The other has each message once, or it is named as uncertain, and then it may have it or not.
             chat, unsure = told_by(receivers["chat"]), after.cursors["undelivered"]
             assert {(channel, state) for channel, state, _ in unsure} <= {("chat", "uncertain")}, step
             assert (step, len(receivers["chat"].requests)) == (step, len(chat))
-            assert (step, chat <= told["chat"] and len(chat) + len(unsure) >= len(told["chat"])) == (step, True)
+            assert (step, chat <= messages["chat"] and len(chat) + len(unsure) >= len(messages["chat"])) == (step, True)
             sure, uncertain = sure + (not unsure), uncertain + bool(unsure)
             again = run_in_child(folder, notify)
             assert (step, len(receivers["chat"].requests), again.code) == (step, len(chat), 0)
@@ -230,13 +230,13 @@ def test_alerts_killed_at_any_step_are_told_once_or_named_as_uncertain(
 
 def told_by(receiver: HttpReceiver) -> set[str]:
     """What a receiver knows: the alerts of its messages, each message once for its id."""
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     for number, request in enumerate(receiver.requests):
         names = {name.lower(): value for name, value in request.headers.items()}
         document = request.document
         alerts = [document["alert"]["id"]] if "alert" in document else lines_of(document["text"])
-        found[names.get("webhook-id", str(number))] = f"{document.get('event')} {alerts}"
-    return set(found.values())
+        results[names.get("webhook-id", str(number))] = f"{document.get('event')} {alerts}"
+    return set(results.values())
 
 
 def lines_of(text: str) -> list[str]:

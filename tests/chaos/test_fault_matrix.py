@@ -43,7 +43,7 @@ def test_each_request_fails_once_and_its_repetition_does_not(
     with case(tmp_path, tls=kind in NETWORK, copied=loaded if later else None) as hit:
         ended = hit.load_with(EachOnce(kind), kind in NETWORK, timeout_of(kind))
         assert ended.exit_code == 0, ended.said
-        assert hit.held() == hit.shown()
+        assert hit.contents() == hit.shown()
         met = ended.requests if kind in NETWORK else ended.requests // 2
         if not later:
             assert met == REQUESTS
@@ -62,7 +62,7 @@ def test_a_single_request_fails_in_a_way_that_is_not_repeated(
         ended = hit.load_with(at(kind, number))
         check_end(ended)
         if ended.exit_code == 0:
-            assert hit.held() == hit.shown()
+            assert hit.contents() == hit.shown()
         check_recovery(hit)
     record_property("survived" if ended.exit_code == 0 else "refused", 1)
 
@@ -109,12 +109,12 @@ def test_a_fault_that_stays_at_one_place_lets_the_rest_load(
         assert ended.exit_code == 3, ended.said
         assert name in ended.said
         assert ended.requests <= 2 * ATTEMPTS * REQUESTS
-        held, shown = hit.held(), hit.shown()
-        assert set(held) <= set(shown)
+        result, shown = hit.contents(), hit.shown()
+        assert set(result) <= set(shown)
         if place not in ("object type", "location", "job type"):
-            assert held == shown
+            assert result == shown
         elif place == "object type":
-            assert {row for row in held if held[row][1] == "exchange_online"} == {
+            assert {row for row in result if result[row][1] == "exchange_online"} == {
                 row for row in shown if shown[row][1] == "exchange_online"
             }
         check_recovery(hit)

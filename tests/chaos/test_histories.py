@@ -74,7 +74,7 @@ class Histories(RuleBasedStateMachine):
         total_basis=st.sampled_from(["matches", "page", "absent"]),
         link=st.sampled_from(["absolute", "wrong_path", "none", "opaque"]),
         bounds=st.sampled_from(BOUNDS),
-        order=st.sampled_from([one for one in ORDERS if one != "shuffled"]),
+        order=st.sampled_from([order for order in ORDERS if order != "shuffled"]),
         locations=st.sampled_from([(), ("NAM", "EUR")]),
         chunk_jobs=st.sampled_from([3, 8, 1000]),
     )
@@ -131,7 +131,7 @@ class Histories(RuleBasedStateMachine):
 
     def recently_finished(self) -> list[SimulatedJob]:
         since = self.world.now - timedelta(hours=LAG_HOURS - 1)
-        return [one for one in self.world.visible() if one.finish and since <= one.finish <= self.world.now]
+        return [job for job in self.world.visible() if job.finish and since <= job.finish <= self.world.now]
 
     @precondition(lambda self: self.loaded and self.recently_finished())
     @rule(data=st.data())
@@ -179,7 +179,7 @@ class Histories(RuleBasedStateMachine):
         assert self.load(None, since)
         world = self.world
         reached = {
-            one.id for one in world.visible() if one.in_range(world.reading, since, None, world.now, world.bounds)
+            item.id for item in world.visible() if item.in_range(world.reading, since, None, world.now, world.bounds)
         }
         self.see({job_id: job for job_id, job in self.on_server().items() if job_id in reached})
 
@@ -204,7 +204,7 @@ class Histories(RuleBasedStateMachine):
 
         def drift(asked: Asked) -> None:
             if asked.number in at:
-                ended = [one for one in self.world.visible() if one.finished(self.world.now)]
+                ended = [item for item in self.world.visible() if item.finished(self.world.now)]
                 if vanish and ended:
                     self.world.remove(ended[asked.number % len(ended)].id)
                 if appear:
@@ -233,29 +233,29 @@ class Histories(RuleBasedStateMachine):
         try:
             summary = loading.load(self.options(since), Progress(), lambda _: None)
         except Exception as error:
-            if not any(isinstance(one, SourceError) for one in chain(error)):
+            if not any(isinstance(item, SourceError) for item in chain(error)):
                 raise
             return False
         self.loaded = True
         return summary.status == "complete" or bool(self.simulator.fault)
 
     def see(self, jobs: dict[str, Any]) -> None:
-        held = in_warehouse(self.file)
-        for job_id in self.dropped - jobs.keys() - held.keys():
+        loaded = in_warehouse(self.file)
+        for job_id in self.dropped - jobs.keys() - loaded.keys():
             self.shown.pop(job_id, None)
         self.dropped.clear()
         self.shown.update(jobs)
-        for job_id in self.shown.keys() & held.keys():
-            if held[job_id][LABELS] in self.labels[job_id]:
-                self.shown[job_id] = held[job_id][LABELS] + self.shown[job_id][LABELS.stop :]
-        for job_id in self.uncertain & held.keys():
-            self.shown.setdefault(job_id, held[job_id])
+        for job_id in self.shown.keys() & loaded.keys():
+            if loaded[job_id][LABELS] in self.labels[job_id]:
+                self.shown[job_id] = loaded[job_id][LABELS] + self.shown[job_id][LABELS.stop :]
+        for job_id in self.uncertain & loaded.keys():
+            self.shown.setdefault(job_id, loaded[job_id])
         self.uncertain -= self.shown.keys()
         for job_id, looks in self.maybe.items():
-            if job_id not in jobs and held.get(job_id) in looks:
-                self.shown[job_id] = held[job_id]
+            if job_id not in jobs and loaded.get(job_id) in looks:
+                self.shown[job_id] = loaded[job_id]
         self.maybe.clear()
-        assert held == self.shown
+        assert loaded == self.shown
 
     @invariant()
     def nothing_is_lost_between_loads(self) -> None:

@@ -43,6 +43,6 @@ def test_files_of_a_lake_are_bounded_load_after_load(place: Warehouse, hours: fl
             world.advance(timedelta(hours=hours))
         clock.set(world.now)
         place.load(simulator)
-        assert place.held() == on_server(world, False)
+        assert place.contents() == on_server(world, False)
     print(f"{LOADS} loads: at most {max(counts)} files, {counts[-1]} at the end")
     assert max(counts) <= MOST

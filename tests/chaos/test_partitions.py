@@ -76,8 +76,8 @@ def change_all(workers: Workers) -> None:
 def cut_off(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Network, str]]:
     """A network to the database that can be cut, and the database's address through it."""
     parts = urlsplit(address)
-    with network(parts.port or 5432) as one:
-        yield one, parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{one.port}").geturl()
+    with network(parts.port or 5432) as first:
+        yield first, parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{first.port}").geturl()
 
 
 @POSTGRES

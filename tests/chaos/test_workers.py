@@ -100,7 +100,7 @@ class Workers:
         """Each tenant's rows are those of its server."""
         for name, simulator in self.tenants.items():
             truth = {key: row for key, row in on_server(simulator.world, False).items() if row[1] in OBJECT_TYPES}
-            assert self.place.held(name) == truth, name
+            assert self.place.contents(name) == truth, name
         doubled = "SELECT run_id FROM load_runs GROUP BY run_id HAVING count(*) > 1"
         assert self.place.rows(doubled) == []
 
@@ -112,7 +112,7 @@ def fleet(tmp_path: Path, kind: str) -> Iterator[Callable[[int], Workers]]:
         def make(tenants: int) -> Workers:
             worlds = [make_world(80, seed=seed, now=NOW) for seed in range(tenants)]
             simulators = [stack.enter_context(Simulator(world)) for world in worlds]
-            return Workers(tmp_path, kind, {f"tenant{number}": one for number, one in enumerate(simulators)})
+            return Workers(tmp_path, kind, {f"tenant{number}": item for number, item in enumerate(simulators)})
 
         yield make
 

@@ -107,10 +107,10 @@ def test_the_audit_says_of_each_listing_what_the_server_held(tmp_path: Path) -> 
     with Simulator(world) as simulator:
         file = load(simulator, tmp_path, page_size=20)
         asked = len(simulator.asked)
-    held, running = Counter[tuple[str | None, str | None]](), Counter[tuple[str | None, str | None]]()
+    loaded, running = Counter[tuple[str | None, str | None]](), Counter[tuple[str | None, str | None]]()
     for job in world.visible():
         for listing in ((None, None), (ObjectType(job.object_type).name, None), (None, JobType(job.job_type).name)):
-            held[listing] += 1
+            loaded[listing] += 1
             running[listing] += not job.finished(world.now)
     with duckdb.connect(str(file), read_only=True) as connection:
         audit = connection.execute(
@@ -119,7 +119,7 @@ def test_the_audit_says_of_each_listing_what_the_server_held(tmp_path: Path) -> 
         ).fetchall()
         (requests,) = connection.execute("SELECT sum(requests) FROM m365_jobs.load_audit").fetchone() or (0,)
     assert sorted(audit, key=str) == sorted(
-        [(*one, count, count, running[one], True, "matches", "jobs") for one, count in held.items()], key=str
+        [(*item, count, count, running[item], True, "matches", "jobs") for item, count in loaded.items()], key=str
     )
     # A few requests more detect what a range means and whether long ones are cut.
     assert 0 < asked - requests <= 5

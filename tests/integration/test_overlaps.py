@@ -55,9 +55,9 @@ def test_an_api_that_ignores_job_types_does_not_make_every_job_a_backup(
     world = make_world(300, seed=8, now=NOW)
     ignore(world, 1)
     with Simulator(world) as simulator:
-        held = in_warehouse(load(simulator, tmp_path, page_size=page_size))
+        loaded = in_warehouse(load(simulator, tmp_path, page_size=page_size))
     untyped = {job_id: (*job[:2], None, *job[3:]) for job_id, job in on_server(world, False).items()}
-    assert held == untyped
+    assert loaded == untyped
     assert "whatever job_type is asked for" in caplog.text
 
 
@@ -69,8 +69,8 @@ def test_an_api_that_ignores_object_types_does_not_make_every_job_one_of_exchang
     ignore(world, 0)
     with Simulator(world) as simulator:
         for _ in range(2):
-            held = in_warehouse(load(simulator, tmp_path, page_size=page_size))
-            assert held == {job_id: (job[0], None, *job[2:]) for job_id, job in on_server(world, False).items()}
+            loaded = in_warehouse(load(simulator, tmp_path, page_size=page_size))
+            assert loaded == {job_id: (job[0], None, *job[2:]) for job_id, job in on_server(world, False).items()}
             assert "whatever object_type is asked for" in caplog.text
             caplog.clear()
             world.advance(timedelta(hours=8))
@@ -93,14 +93,14 @@ def test_a_job_that_comes_meanwhile_does_not_hide_that_an_api_ignores_a_paramete
 
     def one_comes(asked: Asked) -> None:
         if (asked.params.get("objecttype"), asked.params.get("jobtype")) in when[:1]:
-            types = (int(one or 1) for one in when.pop(0))
+            types = (int(item or 1) for item in when.pop(0))
             world.put(SimulatedJob(f"new {asked.number}", *types, None, NOW - timedelta(minutes=5), NOW))
 
     with Simulator(world) as simulator:
         simulator.fault = one_comes
-        held = in_warehouse(load(simulator, tmp_path, concurrency=1, **settings))
+        loaded = in_warehouse(load(simulator, tmp_path, concurrency=1, **settings))
     assert not when
-    assert {job[column] for job in held.values()} == {None}
+    assert {job[column] for job in loaded.values()} == {None}
 
 
 def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_job_types(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_
         for restores in (1, 0):
             before = len(simulator.asked)
             assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
-            assert [one.params.get("jobtype") for one in simulator.asked[before:]].count("2") == restores
+            assert [request.params.get("jobtype") for request in simulator.asked[before:]].count("2") == restores
 
 
 def test_jobs_of_an_unknown_service_are_loaded_without_one_and_reported(
@@ -124,8 +124,8 @@ def test_jobs_of_an_unknown_service_are_loaded_without_one_and_reported(
         assert "unknown_object_type" not in caplog.text
         start = NOW - timedelta(hours=3)
         world.put(*(SimulatedJob(f"new {n}", 13, 1, None, start, start + timedelta(hours=1)) for n in range(2)))
-        held = in_warehouse(load(simulator, tmp_path, chunk_jobs=1000, since=str(NOW - timedelta(days=5))))
-    assert [held[f"new {n}"][1] for n in range(2)] == [None, None]
+        loaded = in_warehouse(load(simulator, tmp_path, chunk_jobs=1000, since=str(NOW - timedelta(days=5))))
+    assert [loaded[f"new {n}"][1] for n in range(2)] == [None, None]
     assert "2 jobs have an object type that is in no list (unknown_object_type), for instance new 0" in caplog.text
 
 
@@ -138,8 +138,8 @@ def test_jobs_of_services_that_are_not_loaded_do_not_pass_for_hidden_history(
         start = NOW - timedelta(days=days)
         world.put(SimulatedJob(f"job {number}", object_type, 1, None, start, start + timedelta(hours=1), total=2))
     with Simulator(world) as simulator:
-        held = in_warehouse(load(simulator, tmp_path, object_types=[service]))
-    assert held == {key: job for key, job in on_server(world, False).items() if job[1] == service}
+        loaded = in_warehouse(load(simulator, tmp_path, object_types=[service]))
+    assert loaded == {key: job for key, job in on_server(world, False).items() if job[1] == service}
     assert "Long ranges are cut" not in caplog.text
 
 
@@ -155,6 +155,6 @@ def test_history_that_long_ranges_hide_is_loaded_of_one_service(
             world.put(SimulatedJob(job_id, object_type, 1, None, start, start + timedelta(hours=1), total=2))
     with Simulator(world) as simulator:
         simulator.behavior = ServerBehavior(range_days=100, longer_ranges=kept)
-        held = in_warehouse(load(simulator, tmp_path, object_types=["teams"]))
-    assert held == {key: job for key, job in on_server(world, False).items() if job[1] == "teams"}
+        loaded = in_warehouse(load(simulator, tmp_path, object_types=["teams"]))
+    assert loaded == {key: job for key, job in on_server(world, False).items() if job[1] == "teams"}
     assert "Long ranges are cut: the API shows jobs of up to 92 days only" in caplog.text

@@ -18,7 +18,7 @@ from tests.integration.test_end_to_end import NOW
 from tests.support.snippets import in_language
 from tests.support.worlds import settings
 
-DATABASE, LAKE = (one.text for one in in_language("python") if one.path.name == "own-pipeline.md")
+DATABASE, LAKE = (entry.text for entry in in_language("python") if entry.path.name == "own-pipeline.md")
 
 
 def run_as_file(code: str, file: Path, simulator: Simulator, *arguments: str) -> str:
@@ -56,8 +56,8 @@ def test_a_lake_holds_each_job_once_as_shown(tmp_path: Path) -> None:
         for _ in range(2):
             run_as_file(LAKE, tmp_path / "lake_loader.py", simulator)
         wanted = sorted(job.id for job in simulator.world.visible())
-    held = DeltaTable(tmp_path / "lake" / "backups" / "jobs").to_pyarrow_table()
-    assert sorted(held["id"].to_pylist()) == wanted
+    loaded = DeltaTable(tmp_path / "lake" / "backups" / "jobs").to_pyarrow_table()
+    assert sorted(loaded["id"].to_pylist()) == wanted
 
 
 @pytest.mark.parametrize("code", [DATABASE, LAKE], ids=["database", "lake"])
@@ -86,13 +86,13 @@ def test_a_pipeline_of_ones_own_merges_whatever_run_is_told_and_takes_columns_of
                 source = prepare(source, pipeline)
             for resource in source.resources.values():
                 resource.add_map(with_team)
-            told: Any = {} if destination == "filesystem" else {"write_disposition": "replace"}
-            pipeline.run(source, loader_file_format="parquet", **told)
+            messages: Any = {} if destination == "filesystem" else {"write_disposition": "replace"}
+            pipeline.run(source, loader_file_format="parquet", **messages)
         wanted = [(job.id, "ours") for job in simulator.world.visible()]
     if destination == "filesystem":
-        held = DeltaTable(tmp_path / "lake" / "backups" / "jobs").to_pyarrow_table().to_pylist()
-        found = [(row["id"], row["team"]) for row in held]
+        loaded = DeltaTable(tmp_path / "lake" / "backups" / "jobs").to_pyarrow_table().to_pylist()
+        results = [(row["id"], row["team"]) for row in loaded]
     else:
         with pipeline.sql_client() as client:
-            found = [tuple(row) for row in client.execute_sql("SELECT id, team FROM jobs") or []]
-    assert sorted(found) == sorted(wanted)
+            results = [tuple(row) for row in client.execute_sql("SELECT id, team FROM jobs") or []]
+    assert sorted(results) == sorted(wanted)

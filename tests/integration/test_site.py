@@ -44,16 +44,16 @@ class Addresses(HTMLParser):
 
 def pages(site: Path) -> Iterator[tuple[str, Addresses]]:
     for path in sorted(site.rglob("*.html")):
-        found = Addresses()
-        found.feed(path.read_text(encoding="utf-8"))
-        yield str(path.relative_to(site)), found
+        result = Addresses()
+        result.feed(path.read_text(encoding="utf-8"))
+        yield str(path.relative_to(site)), result
 
 
 def test_pages_fetch_nothing_from_elsewhere(site: Path) -> None:
-    outside = {(page, one) for page, found in pages(site) for one in found.fetched if re.match(r"(\w+:)?//", one)}
+    outside = {(page, item) for page, item in pages(site) for item in item.fetched if re.match(r"(\w+:)?//", item)}
     assert outside == set()
     # The theme fetches a script from elsewhere for elements of this class.
-    assert [page for page, found in pages(site) if "mermaid" in found.classes] == []
+    assert [page for page, item in pages(site) if "mermaid" in item.classes] == []
 
 
 def test_every_page_of_the_documentation_is_built(site: Path) -> None:

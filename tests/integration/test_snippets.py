@@ -14,7 +14,7 @@ import sqlglot
 from tests.support.snippets import Snippet, in_language
 
 NUMBER = re.compile(r"\d[\d.,:-]*")
-SHOWN = [one for one in in_language("text") if one.path.name in ("README.md", "index.md")]
+SHOWN = [item for item in in_language("text") if item.path.name in ("README.md", "index.md")]
 """Output of the demo, in the order of the pages."""
 
 FOR_POSTGRES = ("CREATE ROLE", "ALTER ROLE", "DELETE FROM ...")

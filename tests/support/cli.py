@@ -79,15 +79,15 @@ def sit(place: Path, simulator: Simulator) -> Cli:
     folder.mkdir(exist_ok=True)
     # dlt keeps its state in the home, but for root, whose state is the machine's.
     places = {"HOME": str(home), "USERPROFILE": str(home), "DLT_DATA_DIR": str(home / ".dlt")}
-    one = Cli(folder, environment | places)
-    one.set(
+    first = Cli(folder, environment | places)
+    first.set(
         base_url=simulator.base_url,
         token_url=simulator.token_url,
         include="none",
         credentials__client_id=simulator.client_id,
         credentials__client_secret=simulator.client_secret,
     )
-    return one
+    return first
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class Case:
         self.simulator.world.advance(timedelta(days=1))
         return self.load()
 
-    def held(self) -> dict[str, Any]:
+    def contents(self) -> dict[str, Any]:
         """Return what the warehouse holds of the jobs."""
         return in_warehouse(self.user.folder / "m365_warehouse.duckdb")
 
@@ -147,7 +147,7 @@ def undisturbed(folder: Path, **form: bool) -> Ended:
     """Return how the first load ends where nothing fails; its warehouse stays in the folder."""
     with case(folder, **form) as calm:
         ended = calm.load()
-        assert (ended.exit_code, calm.held()) == (0, calm.shown()), ended.said
+        assert (ended.exit_code, calm.contents()) == (0, calm.shown()), ended.said
         return ended
 
 
@@ -155,12 +155,12 @@ def check_recovery(after: Case) -> None:
     """Fail unless the next load, of a day later, makes the warehouse equal to the server."""
     ended = after.recover()
     assert ended.exit_code == 0, ended.said
-    assert after.held() == after.shown()
-    found = after.companions()
-    assert all(found.values()), found
-    assert [row[1:] for row in found["license_consumption"]] == [(500, 1000.0)] * max(len(after.locations), 1)
-    assert {row[2] for row in found["backup_schedules"]} == {1, 2}
-    assert {row[3] for row in found["retention_policies"]} == {"7 years", "1 years", "90 days", "Unlimited"}
+    assert after.contents() == after.shown()
+    result = after.companions()
+    assert all(result.values()), result
+    assert [row[1:] for row in result["license_consumption"]] == [(500, 1000.0)] * max(len(after.locations), 1)
+    assert {row[2] for row in result["backup_schedules"]} == {1, 2}
+    assert {row[3] for row in result["retention_policies"]} == {"7 years", "1 years", "90 days", "Unlimited"}
 
 
 def check_end(ended: Ended) -> None:

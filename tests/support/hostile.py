@@ -149,13 +149,13 @@ def _network(simulator: Simulator, plan: Plan, folder: Path) -> Iterator[None]:
     port = int(simulator.base_url.rpartition(":")[2])
 
     def resolved(host: Any, service: Any, *more: Any, **named: Any) -> Any:
-        found = resolve(host, service, *more, **named)
+        result = resolve(host, service, *more, **named)
         kind = plan(Asked(next(numbers), "", {})) if service == port else None
         if kind is None:
-            return found
+            return result
         if kind == "DNS failure":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(*one[:4], ("127.0.0.1", elsewhere[kind])) for one in found]
+        return [(*result[:4], ("127.0.0.1", elsewhere[kind])) for result in result]
 
     with _other_servers(folder) as elsewhere, pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", resolved)

@@ -119,9 +119,9 @@ class _Steps:
 
         def look() -> None:
             while not ended.wait(0.0005):
-                for _ in (found := _files(Path("lake")) - known):
+                for _ in (result := _files(Path("lake")) - known):
                     self.step()
-                known.update(found)
+                known.update(result)
 
         looking = threading.Thread(target=look, daemon=True)
         looking.start()
@@ -158,7 +158,7 @@ def die() -> None:
 
 def _one_by_one(client: Any, statements: Sequence[str], *arguments: Any, **named: Any) -> list[Any]:
     """``execute_many``, with a step for each statement."""
-    return [client.execute_sql(one, *arguments, **named) for one in statements]
+    return [client.execute_sql(statement, *arguments, **named) for statement in statements]
 
 
 def load_in_child(
@@ -173,7 +173,7 @@ def load_in_child(
     def load(said: list[str]) -> tuple[int, dict[str, Any]]:
         code = loading.load(options, Progress(), said.append).exit_code
         looks = dlt.current.pipeline().state["sources"]["avepoint_m365"]["looks"]
-        return code, {scope: [one.get("cursor"), one.get("oldest_open")] for scope, one in looks.items()}
+        return code, {scope: [item.get("cursor"), item.get("oldest_open")] for scope, item in looks.items()}
 
     return run_in_child(folder, load, kill_at, kill_before, largest_file)
 

@@ -21,15 +21,15 @@ class Network:
         """Drops all from now on. The database sees its connections end, as it does after a while; the worker waits."""
         with self._lock:
             self._open = False
-            for one in self._there:
-                _end(one)
+            for row in self._there:
+                _end(row)
 
     def heal(self) -> None:
         """The worker's old connections break, new ones are forwarded."""
         with self._lock:
             self._open = True
-            for one in self._here:
-                _end(one)
+            for row in self._here:
+                _end(row)
 
     def close(self) -> None:
         self._listening.close()
@@ -58,16 +58,16 @@ class Network:
             _end(target)
 
 
-def _end(one: socket.socket) -> None:
+def _end(connection: socket.socket) -> None:
     with suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def network(port: int) -> Iterator[Network]:
     """A network to a port of this machine."""
-    one = Network(port)
+    first = Network(port)
     try:
-        yield one
+        yield first
     finally:
-        one.close()
+        first.close()

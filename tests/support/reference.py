@@ -99,8 +99,8 @@ def configuration() -> str:
         "## Known values",
         "",
         f"- `data_center`: {_words(BASE_URLS)}.",
-        f"- `object_types`: {_words(one.name for one in ObjectType)}.",
-        f"- `include`: {_words(one.name for one in COMPANIONS)}; `context`, `auto`, `none`.",
+        f"- `object_types`: {_words(object_type.name for object_type in ObjectType)}.",
+        f"- `include`: {_words(companion.name for companion in COMPANIONS)}; `context`, `auto`, `none`.",
         "",
     ]
     return "\n".join(lines)
@@ -129,7 +129,7 @@ def metrics() -> str:
     lines = ["# Metrics", GENERATED.format(home="pipelines/m365_jobs/health/prometheus.py"), ""]
     lines += ["`m365-jobs health --prometheus PATH` writes them (extra `prometheus`).", ""]
     lines += ["| metric | labels | value |", "|---|---|---|"]
-    lines += [f"| `{one.name}` | {', '.join(one.labels)} | {one.text} |" for one in METRICS]
+    lines += [f"| `{metric.name}` | {', '.join(metric.labels)} | {metric.text} |" for metric in METRICS]
     return "\n".join([*lines, ""])
 
 
@@ -162,7 +162,7 @@ def arguments(docstring: str | None, title: str) -> dict[str, str]:
 def _signature(function: Callable[..., Any]) -> list[tuple[str, str, str, str]]:
     texts = arguments(function.__doc__, "Args")
     parameters = inspect.signature(function).parameters
-    return [(name, *_cells(one.annotation, one.default), texts[name]) for name, one in parameters.items()]
+    return [(name, *_cells(item.annotation, item.default), texts[name]) for name, item in parameters.items()]
 
 
 def _source_keys() -> list[tuple[str, str, str, str]]:

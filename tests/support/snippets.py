@@ -40,7 +40,7 @@ SNIPPETS = list(_snippets())
 
 def in_language(*languages: str) -> list[Snippet]:
     """Return the code blocks of some languages."""
-    return [one for one in SNIPPETS if one.language in languages]
+    return [snippet for snippet in SNIPPETS if snippet.language in languages]
 
 
 def inline_code(path: Path) -> list[str]:

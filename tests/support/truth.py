@@ -57,6 +57,6 @@ def on_server(world: World, locations: bool | Collection[str]) -> dict[str, Any]
             job.start.timestamp(),
             job.finish.timestamp() if done else None,
             *((job.total, job.failed, job.total - job.failed - job.skipped, job.skipped) if done else (0, 0, 0, 0)),
-            tuple((one.text, one.is_code, one.url, one.occurrences) for one in job.errors) if done else (),
+            tuple((error.text, error.is_code, error.url, error.occurrences) for error in job.errors) if done else (),
         )
     return truth

@@ -154,9 +154,9 @@ def _dump(address: str) -> str:
 def main() -> None:
     """Writes the archives of this version."""
     for kind in sys.argv[1:] or KINDS:
-        with tempfile.TemporaryDirectory() as folder, DrivenClock() as clock, past(Path(folder), kind, clock) as one:
-            one.live()
-            keep(one, FIXTURES / version("avepoint-m365-jobs") / f"{kind}.tar.xz")
+        with tempfile.TemporaryDirectory() as folder, DrivenClock() as clock, past(Path(folder), kind, clock) as first:
+            first.live()
+            keep(first, FIXTURES / version("avepoint-m365-jobs") / f"{kind}.tar.xz")
 
 
 if __name__ == "__main__":

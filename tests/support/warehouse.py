@@ -50,7 +50,7 @@ class Warehouse:
         with open_reader(self.pipeline()) as reader:
             return [tuple(row.values()) for row in reader.rows(sql)]
 
-    def held(self, tenant: str = "default") -> dict[str, Any]:
+    def contents(self, tenant: str = "default") -> dict[str, Any]:
         """Job id to everything the three tables say of it."""
         jobs = self.rows(
             "SELECT id, location, object_type, job_type, state, start_time, finish_time, total_number, "

@@ -85,7 +85,7 @@ def _imports(node: ast.AST, package: str) -> Iterator[str]:
             levels = package.split(".")[: len(package.split(".")) - child.level + 1] if child.level else []
             source = ".".join([*levels, *([child.module] if child.module else [])])
             for alias in child.names:
-                yield from [found for found in (f"{source}.{alias.name}", source) if found in MODULES][:1]
+                yield from [item for item in (f"{source}.{alias.name}", source) if item in MODULES][:1]
         yield from _imports(child, package)
 
 

@@ -33,17 +33,17 @@ def counts_beside_nouns(tree: ast.AST) -> Iterator[int]:
 
 
 def test_no_text_puts_a_number_before_a_plural_by_itself() -> None:
-    found = [
+    results = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in SOURCES
         for line in counts_beside_nouns(ast.parse(path.read_text(encoding="utf-8")))
     ]
-    found += [
+    results += [
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in TEMPLATES
         for match in re.finditer(rf"\|(?:number|length) }}}}{PLURAL.pattern}", path.read_text(encoding="utf-8"))
     ]
-    assert found == []
+    assert results == []
 
 
 @pytest.mark.parametrize("write", [format_count, counted])

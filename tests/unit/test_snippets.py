@@ -41,7 +41,7 @@ SECTION = "sources.avepoint_m365"
 
 def commands(snippet: Snippet) -> list[list[str]]:
     """Return the words of each command, without comments, redirections and what precedes a pipe."""
-    found = []
+    results = []
     for line in snippet.text.replace("\\\n", " ").splitlines():
         if snippet.language == "powershell":
             line = line.replace("\\", "/")
@@ -52,12 +52,12 @@ def commands(snippet: Snippet) -> list[list[str]]:
         words: list[str] = []
         for word in parser:
             if set(word) <= set("|>&;"):
-                found.append(words)
+                results.append(words)
                 words = [] if ">" not in word else ["cd"]
             else:
                 words.append(word)
-        found.append(words)
-    return [words for words in found if words]
+        results.append(words)
+    return [words for words in results if words]
 
 
 def check(words: list[str]) -> None:
@@ -83,7 +83,7 @@ def check(words: list[str]) -> None:
 
 def test_each_block_names_its_language() -> None:
     known = {"sh", "powershell", "cron", "python", "sql", "toml", "yaml", "text", "mermaid", "nginx"}
-    assert {str(one): one.language for one in SNIPPETS if one.language not in known} == {}
+    assert {str(snippet): snippet.language for snippet in SNIPPETS if snippet.language not in known} == {}
 
 
 @pytest.mark.parametrize("snippet", in_language("sh", "powershell", "cron"), ids=str)

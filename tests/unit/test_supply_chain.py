@@ -19,13 +19,13 @@ MODULES = {"PyJWT": "jwt"}
 
 def core() -> set[str]:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    return {name_of(one) for one in declared}
+    return {name_of(item) for item in declared}
 
 
 def name_of(requirement: str) -> str:
-    found = NAME.match(requirement)
-    assert found
-    return found[0]
+    result = NAME.match(requirement)
+    assert result
+    return result[0]
 
 
 def explained() -> list[tuple[str, ...]]:
@@ -37,9 +37,9 @@ def explained() -> list[tuple[str, ...]]:
 
 def test_each_direct_dependency_has_its_reason() -> None:
     wanted = {(name, "") for name in core()}
-    wanted |= {(name_of(one), extra) for extra, some in extras().items() if extra != "all" for one in some}
-    found = [(row[0], row[1] if len(row) == 3 else "") for row in explained()]
-    assert sorted(found) == sorted(wanted)
+    wanted |= {(name_of(item), extra) for extra, some in extras().items() if extra != "all" for item in some}
+    results = [(row[0], row[1] if len(row) == 3 else "") for row in explained()]
+    assert sorted(results) == sorted(wanted)
     assert all(len(row[-1]) > 5 for row in explained())
 
 
@@ -69,5 +69,5 @@ def test_the_bill_of_materials_names_each_package_of_the_core(tmp_path: Path) ->
     document = json.loads(bill.read_text(encoding="utf-8"))
     assert document["bomFormat"] == "CycloneDX"
     pins = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / "requirements-core.lock").read_text(encoding="utf-8"), re.M)
-    assert {(one["name"], one["version"]) for one in document["components"]} == set(pins)
+    assert {(component["name"], component["version"]) for component in document["components"]} == set(pins)
     assert document["metadata"]["component"]["name"] == "avepoint-m365-jobs"

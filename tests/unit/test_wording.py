@@ -207,7 +207,7 @@ def test_docstrings_begin_with_a_verb(path: Path) -> None:
 def test_docstrings_are_short_and_plain(path: Path) -> None:
     """Look for long sentences and forbidden words in docstrings."""
     wrong = [f"{place}: {part}" for place, text in docstrings(path) for part in long_sentences(text)]
-    wrong += [f"{place}: {found[0]}" for place, text in docstrings(path) for found in FORBIDDEN.finditer(text)]
+    wrong += [f"{place}: {match[0]}" for place, text in docstrings(path) for match in FORBIDDEN.finditer(text)]
     assert wrong == []
 
 
@@ -217,7 +217,7 @@ def test_messages_are_short_and_plain(path: Path) -> None:
     wrong = []
     for text in messages(path):
         wrong += long_sentences(text)
-        wrong += [f"{found[0]}: {text}" for found in FORBIDDEN.finditer(CODE.sub("code", text))]
+        wrong += [f"{match[0]}: {text}" for match in FORBIDDEN.finditer(CODE.sub("code", text))]
     assert wrong == []
 
 
@@ -244,5 +244,5 @@ def test_pages_are_short_and_plain(path: Path) -> None:
     """Look for long sentences and forbidden words in pages."""
     text = path.read_text(encoding="utf-8")
     wrong = [part for block in paragraphs(text) for part in long_sentences(block)]
-    wrong += [found[0] for block in paragraphs(text) for found in FORBIDDEN.finditer(CODE.sub("code", block))]
+    wrong += [match[0] for block in paragraphs(text) for match in FORBIDDEN.finditer(CODE.sub("code", block))]
     assert wrong == []

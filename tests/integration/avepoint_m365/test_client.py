@@ -258,7 +258,7 @@ def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
     api: responses.RequestsMock, ids: list[str], errors: object, said: str
 ) -> None:
     grant(api)
-    jobs = [{"id": one} for one in ids]
+    jobs = [{"id": job_id} for job_id in ids]
     api.get(SECOND, json={"statusCode": 200, "data": jobs, "metadata": {"totalNumber": 1}, "errors": errors})
     assert client("cloudbackupjobs").ask({}).page == PageInfo(ids, 1, None, said)
 
@@ -343,7 +343,7 @@ def test_brackets_in_texts_are_not_taken_for_levels(api: responses.RequestsMock,
     jobs = [{"id": str(number), "state": "Failed", "jobErrors": [error], **more} for number in range(300)]
     api.get(FIRST, json={"jobs": jobs, "totalCount": 300, "nextLink": ""})
     answer = client("jobs").ask({})
-    assert {one["value"] for errors in answer.jobs["errors"].to_pylist() for one in errors} == {error["value"]}
+    assert {item["value"] for errors in answer.jobs["errors"].to_pylist() for item in errors} == {error["value"]}
     assert answer.page.rows == [str(number) for number in range(300)]
 
 
@@ -394,9 +394,9 @@ def test_addresses_that_credentials_must_not_reach_are_refused(key: str, url: st
 
 def test_each_data_center_has_its_identity_service() -> None:
     for data_center, host in BASE_URLS.items():
-        found = resolve_service_urls(data_center, None, None, None, None)
+        result = resolve_service_urls(data_center, None, None, None, None)
         expected = data_center if data_center in ("gov", "aos2", "fedramp") else "commercial"
-        assert found == ServiceUrls(host, TOKEN_URLS[expected])
+        assert result == ServiceUrls(host, TOKEN_URLS[expected])
     with pytest.raises(ConfigurationError, match="contradicts"):
         resolve_service_urls("us", "gov", None, None, None)
 

@@ -178,7 +178,7 @@ def test_what_is_due_is_known_without_asking(machine: Machine) -> None:
 
 def test_a_missing_permission_is_named_and_skips_its_resource_only(machine: Machine) -> None:
     scope = "microsoft365backup.unusualActivity.read.all"
-    machine.simulator.scopes = tuple(one for one in SCOPES if one != scope)
+    machine.simulator.scopes = tuple(item for item in SCOPES if item != scope)
     attempts = machine.load()
     failed = [attempt for attempt in attempts if attempt.status != "loaded"]
     assert [(attempt.name, attempt.status, attempt.expected) for attempt in failed] == [
@@ -267,8 +267,8 @@ def test_unknown_enumeration_values_are_kept_and_noted(machine: Machine) -> None
     assert machine.rows("SELECT service_type, service, object_type FROM backup_schedules") == [(27, "27", None)]
     assert machine.rows("SELECT retention_period, retention_days FROM retention_policies") == [("a while", None)]
     memory = machine.pipeline.state["sources"]["avepoint_m365"][STATE_KEY]
-    found = [finding for one in memory.values() for finding in one["findings"]]
-    assert [(finding["rule"], finding["example"]) for finding in found] == [
+    results = [finding for tree in memory.values() for finding in tree["findings"]]
+    assert [(finding["rule"], finding["example"]) for finding in results] == [
         ("unknown_service_type", "27"),
         ("unknown_retention_period", "a while"),
     ]

@@ -55,7 +55,7 @@ def pipeline_in(folder: Path, **options: Any) -> dlt.Pipeline:
     )
 
 
-def held(folder: Path) -> dict[str, Any]:
+def loaded(folder: Path) -> dict[str, Any]:
     return in_warehouse(folder / "warehouse.duckdb")
 
 
@@ -70,9 +70,9 @@ def test_a_limited_run_then_two_full_ones_lose_nothing(
     pipeline = pipeline_in(tmp_path)
     pipeline.run(make().add_limit(limit))
     pipeline.run(make())
-    assert held(tmp_path) == truth
+    assert loaded(tmp_path) == truth
     pipeline.run(make())
-    assert held(tmp_path) == truth
+    assert loaded(tmp_path) == truth
     with pipeline.sql_client() as client:
         assert client.execute_sql("SELECT * FROM job_changes") == []
 
@@ -89,9 +89,9 @@ def test_single_resources_load_their_jobs_and_the_others_follow(
 ) -> None:
     pipeline = pipeline_in(tmp_path)
     pipeline.run(make().with_resources(OTHER))
-    assert held(tmp_path) == {job: row for job, row in truth.items() if row[1] == "teams"}
+    assert loaded(tmp_path) == {job: row for job, row in truth.items() if row[1] == "teams"}
     pipeline.run(make())
-    assert held(tmp_path) == truth
+    assert loaded(tmp_path) == truth
 
 
 def test_an_initial_value_may_be_text(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
@@ -100,9 +100,9 @@ def test_an_initial_value_may_be_text(make: Make, truth: dict[str, Any], tmp_pat
         resource.apply_hints(incremental=incremental(initial_value="2020-01-01"))
     pipeline = pipeline_in(tmp_path)
     pipeline.run(source)
-    assert held(tmp_path) == truth
+    assert loaded(tmp_path) == truth
     pipeline.run(make())
-    assert held(tmp_path) == truth
+    assert loaded(tmp_path) == truth
 
 
 def test_an_end_value_may_be_text(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_an_end_value_may_be_text(make: Make, truth: dict[str, Any], tmp_path: P
         resource.apply_hints(incremental=incremental(initial_value="2020-01-01", end_value=day.isoformat()))
     pipeline_in(tmp_path).run(source)
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-    assert set(held(tmp_path)) == {job for job, row in truth.items() if row[5] and row[5] <= midnight}
+    assert set(loaded(tmp_path)) == {job for job, row in truth.items() if row[5] and row[5] <= midnight}
 
 
 def test_an_initial_value_that_is_no_time_is_refused(make: Make, tmp_path: Path) -> None:
@@ -133,9 +133,9 @@ def test_a_refresh_then_a_full_run_lose_nothing(
     source = make().with_resources(*names) if names else make()
     pipeline.run(source, refresh=mode)
     if not names:
-        assert held(tmp_path) == truth
+        assert loaded(tmp_path) == truth
     pipeline.run(make())
-    assert held(tmp_path) == truth
+    assert loaded(tmp_path) == truth
 
 
 def run_dlt(folder: Path, *arguments: str) -> str:
@@ -151,7 +151,7 @@ def test_rows_that_were_deleted_outside_are_read_again(make: Make, truth: dict[s
     with pipeline.sql_client() as client:
         client.execute_sql("DELETE FROM jobs")
     pipeline.run(make())
-    assert held(tmp_path) == truth
+    assert loaded(tmp_path) == truth
 
 
 def test_tables_that_dlts_command_dropped_are_read_again(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_tables_that_dlts_command_dropped_are_read_again(make: Make, truth: dict
     pipeline.run(make())
     run_dlt(tmp_path, "own", "drop", OWNER)
     pipeline.run(make())
-    assert held(tmp_path) == truth
+    assert loaded(tmp_path) == truth
 
 
 def test_dev_mode_fills_a_new_dataset_each_time(make: Make, simulator: Simulator, tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_dev_mode_fills_a_new_dataset_each_time(make: Make, simulator: Simulator
         pipeline.run(make())
         names.append(pipeline.dataset_name)
         with pipeline.sql_client() as client:
-            found = client.execute_sql("SELECT id FROM jobs") or []
-        assert {row[0] for row in found} == {job.id for job in simulator.world.visible()}
+            rows = client.execute_sql("SELECT id FROM jobs") or []
+        assert {row[0] for row in rows} == {job.id for job in simulator.world.visible()}
     assert len(names) == 2
     assert all(name.startswith("m365_jobs_") for name in names)
 
@@ -199,7 +199,7 @@ def test_tables_are_merged_whatever_the_hints_of_a_resource(
         for resource in source.resources.values():
             resource.apply_hints(write_disposition=disposition, table_name="mine")
         pipeline.run(source)
-        assert held(tmp_path) == truth
+        assert loaded(tmp_path) == truth
     assert "mine" not in pipeline.default_schema.data_table_names()
 
 

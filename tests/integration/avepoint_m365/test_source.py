@@ -93,13 +93,13 @@ def rows(pipeline: dlt.Pipeline, sql: str) -> list[tuple[Any, ...]]:
 
 def test_the_vendors_sample_loads_to_exactly_these_rows(api: FakeApi, tmp_path: Path) -> None:
     pipeline = load(tmp_path)
-    found = rows(
+    result = rows(
         pipeline,
         "SELECT tenant, id, location, object_type, job_type, state, start_time, finish_time, duration_hours "
         "FROM jobs ORDER BY finish_time",
     )
     known = ("default",)
-    assert [(*row[:6], *(one.astimezone(UTC) for one in row[6:8]), row[8]) for row in found] == [
+    assert [(*row[:6], *(item.astimezone(UTC) for item in row[6:8]), row[8]) for row in result] == [
         (
             *known,
             "EFB20241015105312828443",

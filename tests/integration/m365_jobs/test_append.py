@@ -107,8 +107,8 @@ def test_nothing_is_written_where_one_table_or_column_is_missing(place: Warehous
 def test_the_load_of_appended_rows_is_on_dlts_record(place: Warehouse) -> None:
     load_once(place)
     append_rows(place.pipeline(), {"load_runs": [run_row()]})
-    found = "SELECT count(*) FROM load_runs r JOIN _dlt_loads l ON l.load_id = r._dlt_load_id WHERE l.status = 0"
-    assert place.rows(found) == place.rows("SELECT count(*) FROM load_runs") == [(2,)]
+    result = "SELECT count(*) FROM load_runs r JOIN _dlt_loads l ON l.load_id = r._dlt_load_id WHERE l.status = 0"
+    assert place.rows(result) == place.rows("SELECT count(*) FROM load_runs") == [(2,)]
 
 
 @pytest.mark.parametrize("place", ["filesystem"], indirect=True)

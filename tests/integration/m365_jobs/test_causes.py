@@ -21,8 +21,8 @@ def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
         yield warehouse
 
 
-def with_errors(one: SimulatedJob, *messages: str) -> SimulatedJob:
-    return replace(one, errors=tuple(JobError(message, False, "", 1) for message in messages))
+def with_errors(failed: SimulatedJob, *messages: str) -> SimulatedJob:
+    return replace(failed, errors=tuple(JobError(message, False, "", 1) for message in messages))
 
 
 def test_a_finding_names_the_most_frequent_errors_of_its_jobs(anywhere: Warehouse) -> None:
@@ -38,12 +38,12 @@ def test_a_finding_names_the_most_frequent_errors_of_its_jobs(anywhere: Warehous
     with serving(*jobs) as simulator:
         anywhere.load(simulator)
     health = evaluate(anywhere.pipeline())
-    assert [(one.kind, one.object_type, one.errors) for one in health.reasons] == [
+    assert [(reason.kind, reason.object_type, reason.errors) for reason in health.reasons] == [
         ("failing", "teams", ('"No access" (2 jobs)', '"Not found" (2 jobs)', '"No licence" (1 job)')),
         ("never", "exchange_online", ()),
         ("failed_restores", "teams", (f'"{"x" * 119}…" (1 job)',)),
     ]
-    (alert,) = [one for one in findings_of(health) if one.kind == "failing"]
+    (alert,) = [item for item in findings_of(health) if item.kind == "failing"]
     assert alert.text.endswith(
         '. Most frequent errors: "No access" (2 jobs); "Not found" (2 jobs); "No licence" (1 job)'
     )

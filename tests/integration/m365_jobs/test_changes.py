@@ -97,7 +97,9 @@ def test_a_backfill_that_broke_off_long_ago_begins_again(tenant: Tenant, monkeyp
     since = START - timedelta(days=90)
 
     def down(asked: Asked) -> Answer | None:
-        windows = {one.params["finishtime"] for one in tenant.simulator.asked if one.params["pagesize"] != "10"}
+        windows = {
+            request.params["finishtime"] for request in tenant.simulator.asked if request.params["pagesize"] != "10"
+        }
         return Answer(403) if len(windows) > 1 else None
 
     tenant.simulator.fault = down
@@ -164,9 +166,9 @@ def test_an_api_that_no_longer_looks_at_the_object_type_is_noticed_at_once(tenan
     tenant.put("new", 1, 2)
     tenant.world.advance(timedelta(hours=5))
     tenant.load(object_types=types)
-    held = in_warehouse(tenant.file)
-    assert held.pop("new")[1] is None
+    loaded = in_warehouse(tenant.file)
+    assert loaded.pop("new")[1] is None
     known = {"job 11": "teams", "job 8": "power_apps"}
-    assert {job_id: row[1] for job_id, row in held.items()} == {
-        job_id: known.get(job_id, "exchange_online") for job_id in held
+    assert {job_id: row[1] for job_id, row in loaded.items()} == {
+        job_id: known.get(job_id, "exchange_online") for job_id in loaded
     }

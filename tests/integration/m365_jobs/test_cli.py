@@ -28,18 +28,21 @@ def test_the_version_is_the_one_that_runs_are_recorded_with(simulator: Simulator
 def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     assert "Nothing is loaded yet" in user.run("status").stdout
-    held = {job.id for job in simulator.world.visible()}
-    assert f"{len(held)} new, 0 changed" in user.run("load").stderr
-    assert {row[0] for row in user.query("SELECT id FROM jobs")} == held
-    found = json.loads(user.run("status", "--format", "json").stdout)
-    assert found["tables"]["jobs"] == len(held)
-    assert {one["object_type"]: one["rows_held"] for one in found["partitions"]} == dict(
+    loaded = {job.id for job in simulator.world.visible()}
+    assert f"{len(loaded)} new, 0 changed" in user.run("load").stderr
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == loaded
+    answer = json.loads(user.run("status", "--format", "json").stdout)
+    assert answer["tables"]["jobs"] == len(loaded)
+    assert {partition["object_type"]: partition["rows_held"] for partition in answer["partitions"]} == dict(
         user.query("SELECT object_type, count(*) FROM jobs GROUP BY 1")
     )
     newest = dict(user.query("SELECT object_type, epoch(max(finish_time))::BIGINT FROM jobs GROUP BY 1"))
-    cursors = {one["object_type"]: datetime.fromisoformat(one["cursor"]).timestamp() for one in found["partitions"]}
+    cursors = {
+        partition["object_type"]: datetime.fromisoformat(partition["cursor"]).timestamp()
+        for partition in answer["partitions"]
+    }
     assert cursors == newest
-    assert [run["status"] for run in found["runs"]] == ["complete"]
+    assert [run["status"] for run in answer["runs"]] == ["complete"]
 
 
 def test_an_empty_tenant_costs_one_request_once_it_was_confirmed(desk: Sit) -> None:
@@ -59,7 +62,7 @@ def test_a_second_load_tells_new_changed_and_unchanged_jobs_apart(simulator: Sim
     world.advance(timedelta(hours=8))
     after = {job.id: job.state(world.now) for job in world.visible()}
     new = len(after.keys() - before.keys())
-    changed = sum(before[one] != after[one] for one in before)
+    changed = sum(before[item] != after[item] for item in before)
     assert f"{new} new, {changed} changed" in user.run("load").stderr
     assert dict(user.query("SELECT id, state FROM jobs")) == after
 
@@ -95,7 +98,7 @@ def test_status_calls_a_load_short_by_whichever_of_its_listings_is(simulator: Si
     user.run("load", code=3)
     assert user.query("SELECT object_type, job_type FROM load_audit WHERE NOT complete") == [("teams", None)]
     partitions = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
-    assert [one["object_type"] for one in partitions if not one["complete"]] == ["teams"]
+    assert [partition["object_type"] for partition in partitions if not partition["complete"]] == ["teams"]
     assert "EUR is down" in user.run("status").stdout
 
 
@@ -115,7 +118,7 @@ def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simu
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == expected
     again = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
     for name in ("cursor", "complete_until"):
-        assert [one[name] for one in again] == [one[name] for one in before]
+        assert [item[name] for item in again] == [item[name] for item in before]
 
 
 def test_a_scheduler_of_ones_own_says_what_a_process_loads(simulator: Simulator, desk: Sit) -> None:
@@ -203,11 +206,11 @@ def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator
 def test_credentials_that_end_soon_are_told_in_time(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.run("load")
-    for days, told in ((40, False), (20, True)):
+    for days, item in ((40, False), (20, True)):
         ends = f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
         user.set(credentials__expires_at=ends)
         for command in ("status", "check"):
-            assert (f"end on {ends}" in user.run(command).stdout) is told
+            assert (f"end on {ends}" in user.run(command).stdout) is item
     user.set(credentials__expires_at="2020-01-01")
     assert "FAIL  credentials: they ended on 2020-01-01" in user.run("check", code=1).stdout
 
@@ -221,7 +224,7 @@ def test_check_tries_each_permission_and_only_a_named_companion_must_have_its_ow
     simulator: Simulator, desk: Sit
 ) -> None:
     scope = "microsoft365backup.settings.read.all"
-    simulator.scopes = tuple(one for one in simulator.scopes if one != scope)
+    simulator.scopes = tuple(item for item in simulator.scopes if item != scope)
     user = desk(simulator)
     user.set(include="auto")
     lines = user.run("check").stdout
@@ -306,8 +309,8 @@ def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) 
 def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(desk: Sit) -> None:
     with serving(job("teams", None), job("teams", 3)) as simulator:
         user, shown = desk(simulator), simulator._shown
-        simulator._shown = lambda one: re.sub(  # type: ignore[method-assign]
-            rb'"startTime":"[^"]+"', b'"startTime":""' if one.finish is None else rb"\g<0>", shown(one)
+        simulator._shown = lambda item: re.sub(  # type: ignore[method-assign]
+            rb'"startTime":"[^"]+"', b'"startTime":""' if item.finish is None else rb"\g<0>", shown(item)
         )
         user.run("load")
         assert user.query("SELECT count(*) FROM jobs WHERE start_time IS NULL") == [(1,)]

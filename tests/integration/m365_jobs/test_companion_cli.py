@@ -64,7 +64,7 @@ def test_companions_are_chosen_by_name(simulator: Simulator, user: Cli, how: str
 
 
 def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: Simulator, user: Cli) -> None:
-    simulator.scopes = tuple(one for one in SCOPES if one != SETTINGS)
+    simulator.scopes = tuple(scope for scope in SCOPES if scope != SETTINGS)
     user.set(include="auto")
     said = user.run("load").stderr
     assert said.count("skipped: ") == 1
@@ -72,8 +72,8 @@ def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: 
     shown = " ".join(user.run("status").stdout.split())
     assert f"Skipped: retention, schedule: permission {SETTINGS} is missing." in shown
     assert shown.count(SETTINGS) == 1
-    found = json.loads(user.run("status", "--format", "json").stdout)["companions"]
-    assert [(row["companion"], row["status"], row["permission"]) for row in found] == [
+    result = json.loads(user.run("status", "--format", "json").stdout)["companions"]
+    assert [(row["companion"], row["status"], row["permission"]) for row in result] == [
         ("retention", "permission_missing", SETTINGS),
         ("schedule", "permission_missing", SETTINGS),
     ]
@@ -84,7 +84,7 @@ def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: 
 
 
 def test_a_companion_that_is_named_and_fails_makes_the_load_incomplete(simulator: Simulator, user: Cli) -> None:
-    simulator.scopes = tuple(one for one in SCOPES if one != SETTINGS)
+    simulator.scopes = tuple(scope for scope in SCOPES if scope != SETTINGS)
     assert SETTINGS in user.run("load", "--include", "schedule", code=3).stderr
 
 

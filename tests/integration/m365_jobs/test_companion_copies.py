@@ -44,9 +44,9 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with database() as one:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", one)
-        yield one
+    with database() as first:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", first)
+        yield first
 
 
 def contents(place: Warehouse, tables: list[schema.Table]) -> dict[str, list[tuple[Any, ...]]]:

@@ -99,7 +99,7 @@ def test_a_missing_permission_is_told_once_and_a_named_companion_makes_the_load_
     simulator: Simulator,
 ) -> None:
     scope = "microsoft365backup.subscriptionInfo.read.all"
-    simulator.scopes = tuple(one for one in SCOPES if one != scope)
+    simulator.scopes = tuple(item for item in SCOPES if item != scope)
     first, _ = load(simulator)
     assert first.incomplete() == []
     assert [scope in note for note in first.notes()] == [True]

@@ -78,7 +78,7 @@ def test_loads_run_with_a_read_only_root_and_write_to_the_volume_and_tmp_only(
         os.chown(place, 10001, 10001)
     variables = dict(part.split("=", 1) for part in dict(instructions())["ENV"].split())
     for name in ("HOME", "TMPDIR", "DLT_DATA_DIR"):
-        variables[name] = re.sub("^/(data|tmp)", lambda found: str(places[found[0]]), variables[name])
+        variables[name] = re.sub("^/(data|tmp)", lambda item: str(places[item[0]]), variables[name])
     environment = user.environment | variables | {"DATA": str(places["/data"]), "PATH": os.environ["PATH"]}
 
     def container(*command: str) -> subprocess.CompletedProcess[str]:

@@ -87,7 +87,7 @@ def test_fields_that_the_api_adds_are_kept_as_json_where_that_is_asked_for(place
         # Only new and changed jobs are written.
         world.advance(timedelta(hours=8))
         place.load(simulator, keep_unknown_fields=True)
-        assert place.held() == on_server(world, False)
+        assert place.contents() == on_server(world, False)
         kept = place.rows("SELECT unknown_fields FROM jobs WHERE unknown_fields IS NOT NULL")
     assert kept
     for (fields,) in kept:
@@ -119,7 +119,7 @@ def test_a_changed_type_stops_the_load_before_anything_is_written(
         assert why.exit_code == 1
         assert place.rows("SELECT * FROM jobs ORDER BY id") == before
         place.load(simulator)
-        assert place.held() == on_server(world, False)
+        assert place.contents() == on_server(world, False)
 
 
 def test_a_column_that_nobody_promised_is_left_out_from_the_first_load_on(

@@ -45,19 +45,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with database() as one:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", one)
-        yield one
+    with database() as first:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", first)
+        yield first
 
 
 def contents(place: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables, in an order that only they decide."""
-    found = {name: place.rows(f"SELECT {columns} FROM {name}") for name, columns in TABLES.items()}
-    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+    results = {name: place.rows(f"SELECT {columns} FROM {name}") for name, columns in TABLES.items()}
+    return {name: sorted(rows, key=repr) for name, rows in results.items()}
 
 
 def asked_from(simulator: Simulator) -> datetime:
-    return min(datetime.fromisoformat(one.params["starttime"]) for one in simulator.asked)
+    return min(datetime.fromisoformat(request.params["starttime"]) for request in simulator.asked)
 
 
 @pytest.mark.parametrize("more", [(), ("--dataset", "kept")])
@@ -67,11 +67,11 @@ def test_the_command_that_it_says_goes_on_there(
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load")
-    found = re.search(
+    match = re.search(
         r"Go on there with: m365-jobs (.*)\n", user.run("copy", "--destination", "postgres", *more).stderr
     )
-    assert found is not None
-    assert ": 0 new, 0 changed" in user.run(*found[1].split()).stderr
+    assert match is not None
+    assert ": 0 new, 0 changed" in user.run(*match[1].split()).stderr
 
 
 @pytest.mark.parametrize("destination", ["postgres", "filesystem"])
@@ -99,13 +99,13 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
         assert {tenant: rows["jobs"] for tenant, rows in done.rows.items()} == dict(
             here.rows("SELECT tenant, count(*) FROM jobs GROUP BY tenant")
         )
-        for one, tenant in ((simulator, "default"), (other, "contoso")):
-            one.world.advance(timedelta(hours=8))
-            one.asked.clear()
-            there.load(one, tenant=tenant, **SETTINGS)
-            assert asked_from(one) > NOW - timedelta(days=4), "nothing is read from the beginning"
+        for item, tenant in ((simulator, "default"), (other, "contoso")):
+            item.world.advance(timedelta(hours=8))
+            item.asked.clear()
+            there.load(item, tenant=tenant, **SETTINGS)
+            assert asked_from(item) > NOW - timedelta(days=4), "nothing is read from the beginning"
         known = on_server(ours, False) | on_server(theirs, False)
-        assert there.held().items() <= known.items()
+        assert there.contents().items() <= known.items()
         assert len(there.rows("SELECT * FROM jobs")) == len(
             [job for world in (ours, theirs) for job in world.visible() if job.object_type in (1, 7)]
         )
@@ -197,7 +197,7 @@ def test_a_copy_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: C
     copying = start(user, "copy", "--destination", "filesystem")
     assert "Another load of m365_jobs is running; waiting" in line_with(copying, "Another load")
     gate.open.set()
-    assert [one.communicate(timeout=120) and one.returncode for one in (load, copying)] == [0, 0]
+    assert [item.communicate(timeout=120) and item.returncode for item in (load, copying)] == [0, 0]
     assert '"load_runs": 2' in user.run("status", "--format", "json", "--destination", "filesystem").stdout
 
 
@@ -243,7 +243,7 @@ def test_a_load_waits_for_a_copy_into_its_warehouse(
         said = loads[0].communicate(timeout=120)[1]
         assert loads[0].returncode == 0, said
         assert "0 new" in said
-        assert there.held() == here.held()
+        assert there.contents() == here.contents()
 
 
 def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Warehouse) -> None:
@@ -294,12 +294,12 @@ def test_what_a_first_load_has_loaded_can_be_copied_before_it_is_complete_and_af
                 here.load(simulator, **SETTINGS)
         copy_tenants(destination, None, here.said.append)
         assert [line.startswith("Copying") for line in here.said].count(True) == 1, "a copy for each tenant"
-        part = there.held()
+        part = there.contents()
         assert part
-        assert part == here.held()
+        assert part == here.contents()
         here.load(simulator, **SETTINGS)
         copy_tenants(destination, None, here.said.append)
-        assert there.held().keys() > part.keys()
+        assert there.contents().keys() > part.keys()
         assert contents(there) == contents(here)
 
 
@@ -322,7 +322,7 @@ def test_a_warehouse_without_a_table_that_loads_append_to_is_copied(here: Wareho
     with duckdb.connect("m365_warehouse.duckdb") as connection:
         connection.execute("DROP TABLE m365_jobs.load_check_failures")
     assert copy_tenants("postgres", None, here.said.append).rows["default"]["load_check_failures"] == 0
-    assert there.held() == here.held()
+    assert there.contents() == here.contents()
 
 
 def test_a_load_that_failed_at_the_destination_does_not_stop_a_copy(here: Warehouse, address: str) -> None:
@@ -334,6 +334,6 @@ def test_a_load_that_failed_at_the_destination_does_not_stop_a_copy(here: Wareho
         (failed,) = there.rows("SELECT status FROM load_runs")
         assert failed == ("failed",)
         copy_tenants("postgres", None, here.said.append)
-        found, ours = contents(there), contents(here)
-        assert [row for row in found.pop("load_runs") if "failed" not in row] == ours.pop("load_runs")
-        assert found == ours
+        result, ours = contents(there), contents(here)
+        assert [row for row in result.pop("load_runs") if "failed" not in row] == ours.pop("load_runs")
+        assert result == ours

@@ -25,7 +25,11 @@ from tests.support.cli import Cli
 from tests.support.tenant import HISTORY, START, Tenant
 from tests.support.truth import end_of_day, in_warehouse
 
-RANGES = [*((BOUNDS[0], one) for one in READINGS), *((one, READINGS[0]) for one in BOUNDS[1:]), (BOUNDS[1], "whole")]
+RANGES = [
+    *((BOUNDS[0], item) for item in READINGS),
+    *((bound, READINGS[0]) for bound in BOUNDS[1:]),
+    (BOUNDS[1], "whole"),
+]
 """What a range may mean: each reading, and each kind of bounds."""
 
 
@@ -68,12 +72,12 @@ def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
     for tenant in ("other", "default"):
         load(tenant)
     assert re.search(r"jobs_all_exchange_online with 7 table\(s\) and \d resource state", dlt("info"))
-    held = user.query("SELECT tenant, id FROM jobs ORDER BY ALL")
+    loaded = user.query("SELECT tenant, id FROM jobs ORDER BY ALL")
     dlt("drop", what)
     with pytest.raises(duckdb.CatalogException):
         user.query("SELECT 1 FROM jobs")
     said = [load(tenant) for tenant in ("default", "other")]
-    assert user.query("SELECT tenant, id FROM jobs ORDER BY ALL") == held
+    assert user.query("SELECT tenant, id FROM jobs ORDER BY ALL") == loaded
     assert "no longer holds what was loaded before" in said[-1]
     assert "no longer holds" not in load("other")
 
@@ -103,7 +107,7 @@ def test_hours_of_a_day_bring_its_jobs_from_an_api_that_looks_at_the_day_alone(t
 
     def of_days(*arguments: Any) -> list[SimulatedJob]:
         *others, since, until = arguments
-        return select(*others, *(one.replace(hour=0, minute=0, second=0) for one in (since, until)))
+        return select(*others, *(item.replace(hour=0, minute=0, second=0) for item in (since, until)))
 
     tenant.world.select = of_days  # type: ignore[method-assign]
     day = (START - timedelta(days=3)).replace(hour=0, minute=0, second=0)
@@ -238,7 +242,9 @@ def test_slices_that_are_read_days_apart_miss_nothing_that_came_between(
     tenant.put("late", -9, -8, visible_from=START + timedelta(hours=10))
 
     def down(asked: Asked) -> Answer | None:
-        windows = {one.params["starttime"] for one in tenant.simulator.asked if one.params["pagesize"] != "10"}
+        windows = {
+            request.params["starttime"] for request in tenant.simulator.asked if request.params["pagesize"] != "10"
+        }
         return Answer(403) if len(windows) > 2 else None
 
     tenant.simulator.fault = down
@@ -304,7 +310,7 @@ def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk
     user = desk(simulator)
     user.run("load")
     shutil.rmtree(user.environment["DLT_DATA_DIR"])
-    for one in json.loads(user.run("status", "--format", "json").stdout)["partitions"]:
+    for partition in json.loads(user.run("status", "--format", "json").stdout)["partitions"]:
         for name in ("complete", "complete_until", "last_complete_load_at", "last_load_at", "rows_held", "cursor"):
-            assert one[name] is not None, (name, one)
-        assert one["open_jobs"] == 0 or one["oldest_open_start"] is not None
+            assert partition[name] is not None, (name, partition)
+        assert partition["open_jobs"] == 0 or partition["oldest_open_start"] is not None

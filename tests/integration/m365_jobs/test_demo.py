@@ -19,8 +19,8 @@ def test_the_demo_leaves_what_the_simulator_holds(
     assert in_warehouse(tmp_path / "m365_warehouse.duckdb", "simulated") == on_server(simulator.world, False)
     said = capsys.readouterr().err
     # Whoever compares the two must not find jobs missing.
-    (told,) = re.findall(r"A simulated tenant with ([\d,]+) jobs", said)
-    assert f"Read {told} jobs" in said
+    (messages,) = re.findall(r"A simulated tenant with ([\d,]+) jobs", said)
+    assert f"Read {messages} jobs" in said
     assert 600 <= len(simulator.world.all()) <= 700
     assert _tells_the_story(tmp_path / "m365_warehouse.duckdb", said)
 

@@ -55,10 +55,10 @@ def test_the_configuration_of_each_destination_is_whole(
     pipeline = warehouse.open_pipeline("default", kind)
     given = pipeline.destination.spec()
     given.dataset_name = pipeline.dataset_name
-    found = pipeline.destination.configuration(given, accept_partial=False)
+    result = pipeline.destination.configuration(given, accept_partial=False)
     wanted = settings["destination"][kind].get("credentials", {})
     if isinstance(wanted, Mapping):
-        assert {name: str(getattr(found.credentials, name)).strip() for name in wanted} == {
+        assert {name: str(getattr(result.credentials, name)).strip() for name in wanted} == {
             name: str(value) for name, value in wanted.items()
         }
     assert (pipeline.staging.destination_name if pipeline.staging else None) == settings.get("staging_type")

@@ -16,7 +16,7 @@ def test_each_request_meets_another_fault_of_the_server_once_and_all_is_loaded(t
     with case(tmp_path) as hit:
         ended = hit.load_with(EachOnce(*SENT_AND_REPEATED))
         assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, 2 * REQUESTS, REQUESTS), ended.said
-        assert hit.held() == hit.shown()
+        assert hit.contents() == hit.shown()
         check_recovery(hit)
 
 
@@ -24,7 +24,7 @@ def test_each_connection_fails_once_in_another_way_and_all_is_loaded(tmp_path: P
     with case(tmp_path, tls=True) as hit:
         ended = hit.load_with(EachOnce(*NETWORK), network=True)
         assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, REQUESTS, REQUESTS), ended.said
-        assert hit.held() == hit.shown()
+        assert hit.contents() == hit.shown()
 
 
 def test_answers_that_do_not_come_to_an_end_are_given_up_and_asked_for_again(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_answers_that_do_not_come_to_an_end_are_given_up_and_asked_for_again(tmp
     with case(tmp_path) as hit:
         ended = hit.load_with(lambda asked: next(filter(None, (plan(asked) for plan in plans)), None), timeout=1.0)
         assert ended.exit_code == 0, ended.said
-        assert hit.held() == hit.shown()
+        assert hit.contents() == hit.shown()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_fault_after_which_a_request_is_not_simply_repeated(
         check_end(ended)
         assert ended.exit_code == exit_code, ended.said
         if not exit_code:
-            assert hit.held() == hit.shown()
+            assert hit.contents() == hit.shown()
         check_recovery(hit)
 
 
@@ -64,6 +64,6 @@ def test_a_fault_that_stays_at_one_object_type_lets_the_others_load(tmp_path: Pa
         assert ended.exit_code == 3, ended.said
         assert re.search(r"^Not proved complete: .*teams.*: 0 jobs found, \? reported; GET .* 500", ended.said, re.M)
         assert ended.requests <= REQUESTS + ATTEMPTS
-        held, shown = hit.held(), hit.shown()
-        assert set(held) == {job for job in shown if shown[job][1] == "exchange_online"}
+        loaded, shown = hit.contents(), hit.shown()
+        assert set(loaded) == {job for job in shown if shown[job][1] == "exchange_online"}
         check_recovery(hit)

@@ -14,21 +14,24 @@ from tests.support.truth import in_warehouse, on_server
 
 Sit = Callable[[Simulator], Cli]
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "other bytes": lambda held: b"this is no database" * 1000,
-    "half of it": lambda held: held[: len(held) // 2],
+    "other bytes": lambda item: b"this is no database" * 1000,
+    "half of it": lambda item: item[: len(item) // 2],
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_duckdb_file_is_told_and_left_alone(simulator: Simulator, desk: Sit, damage: str) -> None:
-    user, told = desk(simulator), r"file of the warehouse is damaged, or is none of it: (?!Connection with).* Put back"
+    user, messages = (
+        desk(simulator),
+        r"file of the warehouse is damaged, or is none of it: (?!Connection with).* Put back",
+    )
     file = user.folder / "m365_warehouse.duckdb"
     user.run("load")
     whole = file.read_bytes()
     simulator.world.advance(timedelta(hours=8))
     damaged = DAMAGES[damage](whole)
     file.write_bytes(damaged)
-    assert re.search(told, user.run("load", code=1).stderr)
+    assert re.search(messages, user.run("load", code=1).stderr)
     assert file.read_bytes() == damaged
     file.write_bytes(whole)
     user.run("load")
@@ -53,8 +56,8 @@ def test_a_file_that_cannot_be_there_is_told(simulator: Simulator, desk: Sit, wr
     if wrong == "a folder":
         file.mkdir()
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = str(file)
-    told = r"not there, or is not what it should be: .*w\.duckdb.* destination\.<name>\.credentials"
-    assert re.search(told, user.run("load", code=1).stderr)
+    messages = r"not there, or is not what it should be: .*w\.duckdb.* destination\.<name>\.credentials"
+    assert re.search(messages, user.run("load", code=1).stderr)
     shutil.rmtree(file) if wrong == "a folder" else file.parent.mkdir(parents=True)
     user.run("load")
     assert in_warehouse(file) == on_server(simulator.world, False)

@@ -19,9 +19,9 @@ def user(simulator: Simulator) -> Iterator[Cli]:
     """A user whose folders all users of the machine can pass through."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        one = sit(Path(folder), simulator)
-        (one.folder / ".dlt").mkdir(mode=0o755)
-        yield one
+        first = sit(Path(folder), simulator)
+        (first.folder / ".dlt").mkdir(mode=0o755)
+        yield first
 
 
 def files(user: Cli, *options: str) -> list[str]:

@@ -38,7 +38,7 @@ def test_few_copies_of_a_tenants_state_stay_and_loads_go_on_from_the_newest(
         (other,) = place.rows(STATES)
         for _ in range(5):
             place.load(simulator)
-            assert place.held() == on_server(world, False)
+            assert place.contents() == on_server(world, False)
             world.advance(timedelta(hours=5))
         simulator.asked.clear()
         place.load(simulator)
@@ -63,7 +63,7 @@ def test_loads_with_nothing_new_leave_a_row_for_each_listing_and_nothing_else(pl
         (before,), was, asked = place.rows(count), left(), len(simulator.asked)
         for _ in range(30):
             place.load(simulator)
-        listings = len([one for one in simulator.asked[asked:] if "jobs" in one.path])
+        listings = len([request for request in simulator.asked[asked:] if "jobs" in request.path])
         assert place.rows(count) == [(before[0] + listings, before[1] + 30)]
         files, opened, megabytes = left()
         assert (files, megabytes) == (was[0], was[2])
@@ -80,11 +80,11 @@ def test_a_lake_keeps_few_notes_of_loads_and_what_a_reader_holds(
     world = make_world(90, seed=3, now=NOW - timedelta(days=4), days=10)
     with Simulator(world) as simulator:
         place.load(simulator)
-        held, before = DeltaTable(str(tmp_path / "lake" / "m365_jobs" / "jobs")), place.held()
+        loaded, before = DeltaTable(str(tmp_path / "lake" / "m365_jobs" / "jobs")), place.contents()
         for _ in range(4):
             world.advance(timedelta(hours=5))
             place.load(simulator)
-        assert place.held() == on_server(world, False) != before
+        assert place.contents() == on_server(world, False) != before
     assert len([*(tmp_path / "lake" / "m365_jobs" / "_dlt_loads").glob("*.jsonl")]) == 2
     # Its files were replaced by each load since, and stay for as long as the retention says.
-    assert sorted(held.to_pyarrow_table(columns=["id"])["id"].to_pylist()) == sorted(before)
+    assert sorted(loaded.to_pyarrow_table(columns=["id"])["id"].to_pylist()) == sorted(before)

@@ -30,7 +30,7 @@ from tests.support.worlds import ignore
 Sit = Callable[[Simulator], Cli]
 
 CONFIGURATION = "SOURCES__AVEPOINT_M365__"
-NAMES = {one.value: one.name for one in ObjectType}
+NAMES = {item.value: item.name for item in ObjectType}
 
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
@@ -49,7 +49,7 @@ def duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
 
 
 def reasons(health: Evaluation) -> list[tuple[str, str | None]]:
-    return [(one.kind, one.object_type) for one in health.reasons]
+    return [(reason.kind, reason.object_type) for reason in health.reasons]
 
 
 def protected(*services: str) -> list[SimulatedJob]:
@@ -101,10 +101,10 @@ def short(simulator: Simulator, object_type: str, missing: int = 1) -> None:
     page = simulator._page
 
     def answer(generation: int, path: str, params: dict[str, str]) -> Answer:
-        found = page(generation, path, params)
-        if params.get("objecttype") == object_type and found.body["jobs"]:
-            del found.body["jobs"][-missing:]
-        return found
+        result = page(generation, path, params)
+        if params.get("objecttype") == object_type and result.body["jobs"]:
+            del result.body["jobs"][-missing:]
+        return result
 
     simulator._page = answer  # type: ignore[method-assign]
 
@@ -144,20 +144,20 @@ def test_each_status_is_judged_as_defined_on_every_destination(
     ]
     assert health.exit_code == 4
     assert health.reasons[0].text.startswith("2 backups in a row did not succeed; the last success was")
-    (project,) = [one for one in health.reasons if one.object_type == "project_online"]
+    (project,) = [reason for reason in health.reasons if reason.object_type == "project_online"]
     assert project.text.endswith("is not known: the API lists 1 job under no objectType")
 
 
-@pytest.mark.parametrize("status", [one.value for one in ProtectionStatus])
+@pytest.mark.parametrize("status", [known.value for known in ProtectionStatus])
 def test_the_exit_code_is_4_where_one_service_is_not_protected(
     duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     jobs, statuses = broken()
-    services = {service for service, one in statuses.items() if one == status}
+    services = {service for service, item in statuses.items() if item == status}
     expected = json.dumps(sorted(services))
     monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", expected)
     monkeypatch.setenv(f"{CONFIGURATION}IGNORED_OBJECT_TYPES", expected if status == "ignored" else "[]")
-    mine = [one for one in jobs if NAMES[one.object_type] in services]
+    mine = [item for item in jobs if NAMES[item.object_type] in services]
     with serving(*mine, *protected("viva_engage")) as simulator:
         if status == "unknown":
             short(simulator, "6")
@@ -194,8 +194,8 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
     with serving(*jobs) as simulator:
         anywhere.load(simulator)
     health = evaluate(anywhere.pipeline())
-    found = [(one.kind, one.object_type, one.text) for one in health.reasons]
-    assert [one[:2] for one in found] == [
+    results = [(reason.kind, reason.object_type, reason.text) for reason in health.reasons]
+    assert [result[:2] for result in results] == [
         ("credentials", None),
         ("slow_job", "teams"),
         ("failed_objects", "exchange_online"),
@@ -203,7 +203,7 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
         ("empty_backups", "power_bi"),
         ("unknown_state", None),
     ]
-    texts = {kind: text for kind, _, text in found}
+    texts = {kind: text for kind, _, text in results}
     assert ends in texts["credentials"]
     assert slow.id in texts["slow_job"]
     assert "running for 9.0 h" in texts["slow_job"]
@@ -274,7 +274,7 @@ def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Warehouse, monkey
 
 def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     health = evaluate(duckdb.pipeline())
-    assert [(one.kind, one.tenant, one.text, one.action) for one in health.reasons] == [
+    assert [(reason.kind, reason.tenant, reason.text, reason.action) for reason in health.reasons] == [
         ("nothing_to_judge", None, "the warehouse is empty", "Run m365-jobs load.")
     ]
     assert health.exit_code == 4
@@ -284,7 +284,7 @@ def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Warehouse, monk
         duckdb.load(simulator, tenant="fine")
     monkeypatch.setenv(f"{CONFIGURATION}TENANTS__CONTOSO__LAG_HOURS", "5")
     health = evaluate(duckdb.pipeline())
-    assert [(one.kind, one.tenant) for one in health.reasons] == [
+    assert [(reason.kind, reason.tenant) for reason in health.reasons] == [
         ("nothing_to_judge", "contoso"),
         ("nothing_to_judge", "restores"),
     ]
@@ -363,17 +363,17 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
     assert reasons(health) == [("unknown", "public_folder"), ("incomplete", "public_folder"), ("check_failure", None)]
     assert "an object type that is in no list (3 jobs" in health.reasons[2].text
     assert max(row["data_as_of"] for row in health.protection if row["data_as_of"]) <= now()
-    found = read_status(anywhere.destination, tenants=tenants)
-    (left_out,) = found["clocks_ahead"]
+    result = read_status(anywhere.destination, tenants=tenants)
+    (left_out,) = result["clocks_ahead"]
     assert left_out["window_end"] > now() + ahead - timedelta(hours=1)
-    partitions = {one["object_type"]: one for one in found["partitions"]}
+    partitions = {partition["object_type"]: partition for partition in result["partitions"]}
     assert not partitions["public_folder"]["complete"]
     assert partitions["public_folder"]["complete_until"] is None
     assert partitions["teams"]["complete"]
     assert partitions["teams"]["complete_until"] <= now()
     with open_scope(anywhere.pipeline(), tenants) as scope:
         assert metrics.as_of(scope) <= now()  # type: ignore[operator]
-        shown = {one["object_type"]: one for one in metrics.completeness(scope, metrics.Filter())}
+        shown = {item["object_type"]: item for item in metrics.completeness(scope, metrics.Filter())}
     assert shown["public_folder"]["complete_until"] is None
 
 
@@ -389,7 +389,7 @@ def test_a_load_that_failed_because_the_warehouse_was_down_is_named(
                 there.load(simulator)
             monkeypatch.setenv(variable, address)
             health = evaluate(there.pipeline())
-            (reason,) = [one for one in health.reasons if one.kind == "failed_load"]
+            (reason,) = [item for item in health.reasons if item.kind == "failed_load"]
             assert reason.tenant == "default"
             assert "failed (destination): " in reason.text
             assert reason.text.endswith("The warehouse has no record of it yet.")
@@ -409,7 +409,9 @@ def test_credentials_that_end_soon_are_named_for_each_tenant(
             monkeypatch.setenv(f"{section}{key.upper()}", value)
         with serving(*protected("teams")) as simulator:
             duckdb.load(simulator, tenant=tenant)
-    named = {one.tenant: one.text for one in evaluate(duckdb.pipeline()).reasons if one.kind == "credentials"}
+    named = {
+        reason.tenant: reason.text for reason in evaluate(duckdb.pipeline()).reasons if reason.kind == "credentials"
+    }
     assert named.keys() == {"fabrikam", "contoso"}
     assert soon.isoformat() in named["fabrikam"]
     assert "2020-01-01" in named["contoso"]
@@ -422,7 +424,7 @@ def test_the_gravest_reason_of_any_tenant_comes_first(duckdb: Warehouse) -> None
         duckdb.load(simulator, tenant="a")
     with serving(job("onedrive", 9, FAILED), job("onedrive", 4, FAILED), job("teams", 40)) as simulator:
         duckdb.load(simulator, tenant="b")
-    assert [(one.kind, one.tenant) for one in evaluate(duckdb.pipeline()).reasons] == [
+    assert [(reason.kind, reason.tenant) for reason in evaluate(duckdb.pipeline()).reasons] == [
         ("failing", "b"),
         ("late", "a"),
         ("late", "b"),
@@ -437,14 +439,14 @@ def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_p
         user.run("load")
     metrics = user.folder / "m365.prom"
     metrics.write_text("what was there before")
-    found = json.loads(user.run("health", "--format", "json", "--prometheus", "m365.prom", code=4).stdout)
-    assert list(found) == [
+    answer = json.loads(user.run("health", "--format", "json", "--prometheus", "m365.prom", code=4).stdout)
+    assert list(answer) == [
         *("healthy", "judged_at", "warehouse", "max_data_age_hours", "completeness", "reasons", "protection"),
     ]
-    assert {tuple(one) for one in found["reasons"]} == {
+    assert {tuple(reason) for reason in answer["reasons"]} == {
         ("kind", "severity", "tenant", "location", "object_type", "text", "errors", "action")
     }
-    assert {tuple(sorted(row)) for row in found["protection"]} == {
+    assert {tuple(sorted(row)) for row in answer["protection"]} == {
         (
             *("allowed_age_hours", "consecutive_failures", "data_age_hours", "data_as_of", "hours_since_success"),
             *("last_backup_at", "last_outcome", "last_success_at", "location", "object_type", "open_jobs"),
@@ -452,9 +454,9 @@ def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_p
         )
     }
     samples = {
-        (one.name, *(one.labels.get(key) for key in ("tenant", "object_type", "m365_jobs_protection", "kind"))): one
+        (item.name, *(item.labels.get(key) for key in ("tenant", "object_type", "m365_jobs_protection", "kind"))): item
         for family in text_string_to_metric_families(metrics.read_text(encoding="utf-8"))
-        for one in family.samples
+        for item in family.samples
     }
 
     def value(name: str, *labels: str | None) -> float | None:
@@ -462,12 +464,12 @@ def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_p
         return sample and sample.value
 
     tenant = 'con"to\\so'
-    for row in found["protection"]:
+    for row in answer["protection"]:
         service = row["object_type"]
         assert row["tenant"] == tenant
         assert value("protection", tenant, service, row["status"]) == 1
         assert (
-            sum(one.value for key, one in samples.items() if key[0] == "m365_jobs_protection" and key[2] == service)
+            sum(item.value for key, item in samples.items() if key[0] == "m365_jobs_protection" and key[2] == service)
             == 1
         )
         last = row["last_success_at"] and datetime.fromisoformat(row["last_success_at"]).timestamp()
@@ -476,10 +478,10 @@ def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_p
         assert value("data_timestamp_seconds", tenant, service) == data
         assert value("consecutive_failures", tenant, service) == row["consecutive_failures"]
         assert value("open_backups", tenant, service) == row["open_jobs"]
-    late = [one for one in found["reasons"] if one["kind"] == "late"]
+    late = [reason for reason in answer["reasons"] if reason["kind"] == "late"]
     assert value("health_reasons", tenant, None, None, "late") == len(late) > 1
     assert value("healthy") == 0
-    assert [one.name for one in user.folder.iterdir() if "prom" in one.name] == ["m365.prom"]
+    assert [path.name for path in user.folder.iterdir() if "prom" in path.name] == ["m365.prom"]
     said = user.run("health", "--prometheus", "no/folder/m365.prom", code=2).stderr
     assert "cannot be written: No such file or directory" in said
 
@@ -509,12 +511,12 @@ def test_findings_of_the_newest_load_are_named_by_health_status_and_check_until_
         user.run("load")
         failed = "non_negative_counts: a negative number of objects (1 job, for instance negative)"
         health = json.loads(user.run("health", "--format", "json").stdout)
-        assert [(one["kind"], one["severity"], one["text"]) for one in health["reasons"]] == [
+        assert [(reason["kind"], reason["severity"], reason["text"]) for reason in health["reasons"]] == [
             ("check_failure", "warning", failed)
         ]
-        assert [one["text"] for one in json.loads(user.run("status", "--format", "json").stdout)["findings"]] == [
-            failed
-        ]
+        assert [
+            finding["text"] for finding in json.loads(user.run("status", "--format", "json").stdout)["findings"]
+        ] == [failed]
         assert f"Finding: contoso: {failed}." in " ".join(user.run("status").stdout.split())
         assert f"warn  findings: contoso: {failed}" in user.run("check").stdout
         # A failed load has looked at nothing.
@@ -551,8 +553,8 @@ def test_nothing_is_called_proved_complete_beside_a_tenant_that_failed_or_never_
 
 def test_the_table_fits_80_columns_and_says_it_in_words(desk: Sit) -> None:
     jobs, _ = broken()
-    for number, one in enumerate(jobs):
-        jobs[number] = replace(one, location="NAM")
+    for number, item in enumerate(jobs):
+        jobs[number] = replace(item, location="NAM")
     with serving(*jobs) as simulator:
         user = desk(simulator)
         user.set(tenant="a-tenant-with-a-long-name", locations='["NAM"]')

@@ -44,15 +44,15 @@ HOSTILE = (*SIGNS, *CONTROLS, LONG)
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> set[tuple[Any, Any]]:
     """The hosts and ports that anything in this process resolves."""
-    found: set[tuple[Any, Any]] = set()
+    result: set[tuple[Any, Any]] = set()
     resolve = socket.getaddrinfo
 
     def resolved(host: Any, port: Any, *more: Any, **named: Any) -> Any:
-        found.add((host, port))
+        result.add((host, port))
         return resolve(host, port, *more, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    return found
+    return result
 
 
 @pytest.mark.parametrize("link", ELSEWHERE)
@@ -136,7 +136,7 @@ def stored(truth: dict[str, Any]) -> dict[str, Any]:
 
     def text(value: Any) -> Any:
         if isinstance(value, tuple):
-            return tuple(text(one) for one in value)
+            return tuple(text(item) for item in value)
         return storable(value) if isinstance(value, str) else value
 
     return {storable(key): text(value) for key, value in truth.items()}
@@ -152,17 +152,17 @@ def test_hostile_texts_are_kept_as_texts(tmp_path: Path, monkeypatch: pytest.Mon
         simulator.world.put(*hostile_jobs(START))
         place = Warehouse(destination)
         assert place.load(simulator).exit_code == 0
-        held = place.held()
+        loaded = place.contents()
     expected = stored(on_server(simulator.world, False))
-    assert held.keys() == expected.keys()
-    assert {key: (row[:-1], [error[1:2] for error in row[-1]]) for key, row in held.items()} == {
+    assert loaded.keys() == expected.keys()
+    assert {key: (row[:-1], [error[1:2] for error in row[-1]]) for key, row in loaded.items()} == {
         key: (row[:-1], [error[1:2] for error in row[-1]]) for key, row in expected.items()
     }
 
 
 def commands(text: str) -> set[str]:
     """The characters of a text that command a terminal or turn its direction."""
-    return {one for one in text if not one.isprintable() and one != "\n"}
+    return {item for item in text if not item.isprintable() and item != "\n"}
 
 
 @pytest.fixture
@@ -186,9 +186,9 @@ def test_hostile_texts_command_no_terminal_and_no_spreadsheet(hostile_desk: Cli)
         assert len(done.stdout) + len(done.stderr) < 100_000
     rows = "SELECT id, state FROM jobs UNION ALL SELECT value, url FROM jobs__job_errors"
     csv.field_size_limit(2_000_000)
-    found = list(csv.reader(io.StringIO(user.run("query", rows, "--format", "csv").stdout)))
-    assert [cell for row in found for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n")] == []
-    assert "'" + SIGNS[2] in {row[0] for row in found}
+    result = list(csv.reader(io.StringIO(user.run("query", rows, "--format", "csv").stdout)))
+    assert [cell for row in result for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n")] == []
+    assert "'" + SIGNS[2] in {row[0] for row in result}
     unchanged = json.loads(user.run("query", rows, "--format", "json").stdout)
     assert SIGNS[2] in {row["id"] for row in unchanged}
 

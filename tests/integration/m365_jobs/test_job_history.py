@@ -51,7 +51,7 @@ class Auditor:
             connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
             return connection.execute(sql).fetchall()
 
-    def held(self) -> dict[str, tuple[Any, ...]]:
+    def contents(self) -> dict[str, tuple[Any, ...]]:
         """Return what the warehouse says of each job."""
         columns = "j.id, j.location, j.object_type, j.job_type, j.state, j.finish_time, d.total_number, d.failed_number"
         query = f"SELECT {columns} FROM jobs AS j JOIN jobs__backup_details AS d ON d.job_id = j.id"
@@ -143,7 +143,7 @@ def test_jobs_outside_of_the_lists_are_loaded_once_and_stay_a_finding(
     settings = {"locations": list(locations) or None}
     auditor.server.jobs = history()
     auditor.load(0, **settings)
-    assert auditor.held() == truth(auditor, locations)
+    assert auditor.contents() == truth(auditor, locations)
     expected = {"unknown_object_type", "unknown_job_type"} | ({"unlisted_location"} if locations else set())
     assert auditor.findings == expected
     # Their types are asked for a second time, in case the API lists them late. Then nothing new costs one request.
@@ -157,7 +157,7 @@ def test_jobs_outside_of_the_lists_are_loaded_once_and_stay_a_finding(
     news = [replace(job, id=f"IB{job.id[2:]}", start=at(1), finish=at(1.2)) for job in history()[:7]]
     auditor.server.jobs += news
     auditor.load(2, **settings)
-    assert auditor.held() == truth(auditor, locations)
+    assert auditor.contents() == truth(auditor, locations)
     # The warehouse answers no question in the middle of a load: that load fails, the next has all.
     run, questions = WarehouseLookup._run, iter(range(100))
 
@@ -172,7 +172,7 @@ def test_jobs_outside_of_the_lists_are_loaded_once_and_stay_a_finding(
         with pytest.raises(duckdb.IOException):
             auditor.load(3, **settings)
     auditor.load(4, **settings)
-    assert auditor.held() == truth(auditor, locations)
+    assert auditor.contents() == truth(auditor, locations)
     assert auditor.rows("SELECT count(*) FROM job_changes") == [(0,)]
     proofs = "SELECT complete, count(*) > 0 FROM load_audit GROUP BY complete"
     assert auditor.rows(proofs) == [(True, True)]

@@ -35,7 +35,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
 def lose_errors(world: World) -> None:
     """Takes all errors from some jobs that the next load looks at again, and all but the first from others."""
     recent = world.now - timedelta(hours=18)
-    ended = [one for one in world.visible() if one.errors and one.finish and recent < one.finish < world.now]
+    ended = [item for item in world.visible() if item.errors and item.finish and recent < item.finish < world.now]
     assert len(ended) >= 2
     for job in ended[::2]:
         world.change(job.id, errors=())
@@ -69,7 +69,7 @@ def test_a_lake_holds_what_the_server_holds_load_after_load(
     with Simulator(world) as simulator:
         for _ in range(3):
             lake.load(simulator)
-            assert lake.held() == on_server(world, False)
+            assert lake.contents() == on_server(world, False)
             lose_errors(world)
             world.advance(timedelta(hours=3))
     assert lake.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
@@ -103,7 +103,7 @@ def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Warehouse) 
     with Simulator(world) as simulator:
         for _ in range(2):
             lake.load(simulator, locations=["PrimaryGeoLocation", "NAM"])
-            assert lake.held() == on_server(world, True)
+            assert lake.contents() == on_server(world, True)
 
 
 def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Warehouse, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Warehouse
         theirs.change(job.id, errors=())
     with Simulator(ours) as simulator:
         lake.load(simulator)
-    before = lake.held()
+    before = lake.contents()
     with Simulator(theirs) as simulator:
         lake.load(simulator, tenant="con/toso")
     sizes = dict(lake.rows("SELECT tenant, count(*) FROM jobs GROUP BY tenant"))
@@ -120,7 +120,7 @@ def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Warehouse
     errors = lake.rows("SELECT tenant, count(*) FROM jobs__job_errors GROUP BY tenant")
     assert errors == [("default", sum(len(job[-1]) for job in before.values()))]
     table = DeltaTable(str(tmp_path / "lake" / "m365_jobs" / "jobs"))
-    assert sorted(one["tenant"] for one in table.partitions()) == ["con/toso", "default"]
+    assert sorted(partition["tenant"] for partition in table.partitions()) == ["con/toso", "default"]
 
 
 def test_small_files_are_put_together_once_there_are_many(lake: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_small_files_are_put_together_once_there_are_many(lake: Warehouse, monke
             counts.append(len(DeltaTable(str(table)).file_uris()))
     assert max(counts) <= 4
     assert lake.rows("SELECT count(DISTINCT run_id) FROM load_audit") == [(6,)]
-    assert lake.held() == on_server(world, False)
+    assert lake.contents() == on_server(world, False)
 
 
 def test_status_and_check_of_a_lake_from_the_command_line(
@@ -145,9 +145,9 @@ def test_status_and_check_of_a_lake_from_the_command_line(
     to = ("--destination", "filesystem")
     assert "Nothing is loaded yet" in user.run("status", *to).stdout
     user.run("load", *to)
-    held = json.loads(user.run("status", "--format", "json", *to).stdout)
-    assert held["tables"]["jobs"] == len(simulator.world.visible())
-    assert {one["complete"] for one in held["partitions"]} == {True}
+    loaded = json.loads(user.run("status", "--format", "json", *to).stdout)
+    assert loaded["tables"]["jobs"] == len(simulator.world.visible())
+    assert {partition["complete"] for partition in loaded["partitions"]} == {True}
     assert "ok    destination: filesystem" in user.run("check", *to).stdout
     user.environment["DESTINATION__FILESYSTEM__TABLE_FORMAT"] = "hudi"
     assert "table_format = 'hudi' is not known. Known are: delta, iceberg" in user.run("load", *to, code=2).stderr

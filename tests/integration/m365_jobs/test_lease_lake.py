@@ -37,8 +37,8 @@ def table(folder: Path) -> DeltaTable:
 
 
 def row(folder: Path) -> dict[str, Any]:
-    (found,) = table(folder).to_pyarrow_table().to_pylist()
-    return dict(found)
+    (rows,) = table(folder).to_pyarrow_table().to_pylist()
+    return dict(rows)
 
 
 def rewrite(folder: Path, **changed: object) -> None:
@@ -51,13 +51,13 @@ def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str]
     start = threading.Barrier(6)
 
     def ask(number: int) -> LakeLease | None:
-        one = lease_of(f"run{number}")
+        first = lease_of(f"run{number}")
         start.wait()
         try:
-            one.take(AT_ONCE, 0, print)
+            first.take(AT_ONCE, 0, print)
         except TenantLockedError:
             return None
-        return one
+        return first
 
     with ThreadPoolExecutor(6) as pool:
         for _ in range(5):
@@ -72,8 +72,8 @@ def test_a_lease_is_renewed_while_it_is_held_and_says_when_it_ended(
     monkeypatch.setattr(leases, "SECONDS", 0.3)
     monkeypatch.setattr(leases, "POLL", 0.05)
     before = datetime.now(UTC)
-    with lease_of("run1") as held:
-        held.take(AT_ONCE, 0, print)
+    with lease_of("run1") as loaded:
+        loaded.take(AT_ONCE, 0, print)
         assert "run run1" in row(tmp_path)["holder"]
         with pytest.raises(TenantLockedError, match="is running"):
             # Waits four times as long as a lease lasts that nobody renews.
@@ -83,15 +83,15 @@ def test_a_lease_is_renewed_while_it_is_held_and_says_when_it_ended(
     assert before < ended["ended_at"] < datetime.now(UTC)
     with pytest.raises(TenantLockedError, match=r"ended \d+ seconds ago"):
         lease_of("run2").take(timedelta(minutes=1), 0, print)
-    with lease_of("run2") as held:
-        held.take(AT_ONCE, 0, print)
+    with lease_of("run2") as loaded:
+        loaded.take(AT_ONCE, 0, print)
 
 
 def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
     lease_of: Callable[[str], LakeLease], tmp_path: Path
 ) -> None:
-    with lease_of("run1") as held:
-        held.take(AT_ONCE, 0, print)
+    with lease_of("run1") as loaded:
+        loaded.take(AT_ONCE, 0, print)
     # The last is of a clock that was put back since.
     for minutes, free in ((5, False), (7, True), (-7, True)):
         rewrite(tmp_path, holder="killed", renewed_at=datetime.now(UTC) - timedelta(minutes=minutes))
@@ -106,11 +106,11 @@ def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
 def test_a_clock_that_was_put_back_keeps_nobody_from_loading(
     lease_of: Callable[[str], LakeLease], tmp_path: Path
 ) -> None:
-    with lease_of("run1") as held:
-        held.take(AT_ONCE, 0, print)
+    with lease_of("run1") as loaded:
+        loaded.take(AT_ONCE, 0, print)
     rewrite(tmp_path, ended_at=datetime.now(UTC) + timedelta(days=1))
-    with lease_of("run2") as held:
-        held.take(timedelta(minutes=10), 0, print)
+    with lease_of("run2") as loaded:
+        loaded.take(timedelta(minutes=10), 0, print)
 
 
 def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
@@ -146,8 +146,8 @@ def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
     monkeypatch.setattr(lake, "TIDY_EVERY", 1)
     monkeypatch.setattr(lake, "KEEP_HOURS", 0)
     for number in range(3):
-        with lease_of(f"run{number}") as held:
-            held.take(AT_ONCE, 0, print)
+        with lease_of(f"run{number}") as loaded:
+            loaded.take(AT_ONCE, 0, print)
     # The row of the last holder, and the one that says that it ended.
     assert len(list((tmp_path / "lake" / "m365_jobs_leases" / "m365_jobs").glob("*.parquet"))) == 2
 
@@ -159,8 +159,8 @@ def test_a_lease_that_is_taken_often_collects_no_files(
     monkeypatch.setattr(lake, "KEEP_HOURS", 0)
     counts = []
     for number in range(40):
-        with lease_of(f"run{number}") as held:
-            held.take(AT_ONCE, 0, print)
+        with lease_of(f"run{number}") as loaded:
+            loaded.take(AT_ONCE, 0, print)
         counts.append(len([file for file in (tmp_path / "lake").rglob("*") if file.is_file()]))
     # Two files a commit, four commits a load, log entries with their checkpoint.
     assert max(counts) <= 60

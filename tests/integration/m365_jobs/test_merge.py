@@ -43,7 +43,7 @@ def test_jobs_with_very_many_errors_are_loaded_again_and_again(
     with Simulator(world) as simulator:
         for _ in range(3):
             duckdb_place.load(simulator)
-            assert duckdb_place.held() == on_server(world, False)
+            assert duckdb_place.contents() == on_server(world, False)
             for job in newest(world, jobs):
                 world.change(job.id, errors=job.errors[:-1])
 
@@ -62,4 +62,4 @@ def test_a_package_that_is_too_large_for_the_destination_is_read_again_in_smalle
         assert "ran out of memory" in explain(failure.value).text
         duckdb_place.load(simulator, max_open_days=1)
         assert any("in chunks of 1/8 of the usual size" in line for line in duckdb_place.said)
-        assert duckdb_place.held() == on_server(world, False)
+        assert duckdb_place.contents() == on_server(world, False)

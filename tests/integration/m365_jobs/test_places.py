@@ -90,7 +90,7 @@ def test_a_file_with_the_name_that_dlt_gives_the_dataset_is_refused(simulator: S
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         (":pipeline:", "which each load empties. Name a file."),
         (":memory:", "is lost when the command ends. Name a file."),
@@ -99,12 +99,12 @@ def test_a_file_with_the_name_that_dlt_gives_the_dataset_is_refused(simulator: S
     ],
 )
 def test_a_path_that_would_lose_the_warehouse_is_refused_with_the_cure(
-    simulator: Simulator, desk: Sit, path: str, told: str
+    simulator: Simulator, desk: Sit, path: str, message: str
 ) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = path
     for command in ("load", "status"):
-        assert told in user.run(command, code=2).stderr
+        assert message in user.run(command, code=2).stderr
     assert simulator.asked == []
 
 

@@ -27,8 +27,8 @@ Sit = Callable[[Simulator], Cli]
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    with database() as one:
-        yield one
+    with database() as first:
+        yield first
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_postgres_holds_what_the_server_holds_load_after_load(postgres: Warehous
     with Simulator(world) as simulator:
         for _ in range(3):
             postgres.load(simulator)
-            assert postgres.held() == on_server(world, False)
+            assert postgres.contents() == on_server(world, False)
             lose_errors(world)
             world.advance(timedelta(hours=3))
 
@@ -53,7 +53,7 @@ def test_what_a_load_brought_is_in_the_database_once(postgres: Warehouse) -> Non
     with Simulator(make_world(50, seed=1, now=NOW)) as simulator:
         postgres.load(simulator)
     assert [postgres.rows(f"SELECT count(*) AS rows FROM m365_jobs{part}.jobs") for part in ("", "_staging")] == [
-        [(len(postgres.held()),)],
+        [(len(postgres.contents()),)],
         [(0,)],
     ]
 
@@ -154,11 +154,11 @@ def test_a_merge_that_breaks_in_the_middle_leaves_its_table_as_it_was_and_is_fin
         with pytest.raises(Exception, match="broken in the middle"):
             postgres.load(simulator)
         assert administer(errors, address=address) == before
-        assert len(postgres.held()) == len(world.visible())
+        assert len(postgres.contents()) == len(world.visible())
         administer("DROP TRIGGER refuse ON m365_jobs.jobs__job_errors", address=address)
         postgres.load(simulator)
         assert "finishing what it had read" in postgres.said[0]
-        assert postgres.held() == on_server(world, False)
+        assert postgres.contents() == on_server(world, False)
 
 
 def test_load_status_and_check_from_the_command_line(address: str, simulator: Simulator, desk: Sit) -> None:
@@ -167,25 +167,27 @@ def test_load_status_and_check_from_the_command_line(address: str, simulator: Si
     assert "Nothing is loaded yet" in user.run("status", *TO).stdout
     assert "the dataset comes with the first load" in user.run("check", *TO).stdout
     user.run("load", *TO)
-    held = json.loads(user.run("status", "--format", "json", *TO).stdout)
-    assert held["tables"]["jobs"] == len(simulator.world.visible())
-    assert {one["complete"] for one in held["partitions"]} == {True}
-    assert {one["cursor"] for one in held["partitions"]} == {one["newest_finish"] for one in held["partitions"]}
+    loaded = json.loads(user.run("status", "--format", "json", *TO).stdout)
+    assert loaded["tables"]["jobs"] == len(simulator.world.visible())
+    assert {partition["complete"] for partition in loaded["partitions"]} == {True}
+    assert {partition["cursor"] for partition in loaded["partitions"]} == {
+        partition["newest_finish"] for partition in loaded["partitions"]
+    }
     assert "has the dataset" in user.run("check", *TO).stdout
     user.environment["DLT_DATA_DIR"] += "_of_another_machine"
     simulator.asked.clear()
     user.run("load", *TO)
-    asked = {one.params["starttime"] for one in simulator.asked}
+    asked = {request.params["starttime"] for request in simulator.asked}
     assert min(asked) > (NOW - timedelta(days=60)).isoformat(), "another machine goes on from the cursors"
 
 
 def test_a_server_that_is_down_is_told_by_every_command(address: str, simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace(":5432", ":1")
-    told = r"cannot be reached: .*refused.* Start it, or correct host and port"
-    assert re.search(told, user.run("load", *TO, code=1).stderr)
-    assert re.search(told, user.run("status", *TO, code=1).stderr)
-    assert re.search(r"FAIL  destination: .*" + told, user.run("check", *TO, code=1).stdout)
+    messages = r"cannot be reached: .*refused.* Start it, or correct host and port"
+    assert re.search(messages, user.run("load", *TO, code=1).stderr)
+    assert re.search(messages, user.run("status", *TO, code=1).stderr)
+    assert re.search(r"FAIL  destination: .*" + messages, user.run("check", *TO, code=1).stdout)
 
 
 def test_a_database_that_goes_away_comes_back_with_all_it_held(address: str, simulator: Simulator, desk: Sit) -> None:
@@ -193,8 +195,8 @@ def test_a_database_that_goes_away_comes_back_with_all_it_held(address: str, sim
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load", *TO)
     administer(f"ALTER DATABASE {name} RENAME TO {name}_away")
-    told = rf'no such database: .*"{name}" does not exist.* Create it, or name another'
-    assert re.search(told, user.run("load", *TO, code=1).stderr)
+    messages = rf'no such database: .*"{name}" does not exist.* Create it, or name another'
+    assert re.search(messages, user.run("load", *TO, code=1).stderr)
     administer(f"ALTER DATABASE {name}_away RENAME TO {name}")
     user.run("load", *TO)
     runs = "SELECT status, error_kind FROM m365_jobs.load_runs ORDER BY started_at"
@@ -215,14 +217,14 @@ def test_missing_rights_are_told_and_what_was_loaded_stays(address: str, simulat
     administer(f"CREATE ROLE {role} LOGIN")
     try:
         user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace("postgres:any", f"{role}:any")
-        told = r"lacks a right: .*permission denied.* To load, it must be able to create the dataset"
-        assert re.search(told, user.run("load", *TO, code=1).stderr)
+        messages = r"lacks a right: .*permission denied.* To load, it must be able to create the dataset"
+        assert re.search(messages, user.run("load", *TO, code=1).stderr)
         administer(f"GRANT CREATE ON DATABASE {name} TO {role}")
         user.run("load", *TO)
         loaded = administer("SELECT * FROM m365_jobs.jobs ORDER BY id", address=address)
         administer(f"REVOKE INSERT ON m365_jobs.jobs FROM {role}", address=address)
         simulator.world.advance(timedelta(hours=8))
-        assert re.search(told, user.run("load", *TO, code=1).stderr)
+        assert re.search(messages, user.run("load", *TO, code=1).stderr)
         assert administer("SELECT * FROM m365_jobs.jobs ORDER BY id", address=address) == loaded
         administer(f"GRANT INSERT ON m365_jobs.jobs TO {role}", address=address)
         user.run("load", *TO)
@@ -293,15 +295,15 @@ def test_a_tenant_without_jobs_or_without_news_is_loaded_too(postgres: Warehouse
     world = World(NOW)
     with Simulator(world) as simulator:
         postgres.load(simulator)
-        assert postgres.held() == {}
+        assert postgres.contents() == {}
         world.put(SimulatedJob("one", 1, 1, None, NOW, NOW + timedelta(minutes=1)))
         world.advance(timedelta(hours=1))
         postgres.load(simulator)
-        assert postgres.held() == on_server(world, False)
+        assert postgres.contents() == on_server(world, False)
         world.advance(timedelta(days=90))
         postgres.load(simulator)
         postgres.load(simulator)
-        assert postgres.held() == on_server(world, False)
+        assert postgres.contents() == on_server(world, False)
 
 
 def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Warehouse, address: str) -> None:
@@ -312,14 +314,14 @@ def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Wareh
     def read_on() -> None:
         with (
             open_reader(postgres.pipeline()) as reader,
-            answer(reader, "SELECT * FROM generate_series(1, 100000)") as found,
+            answer(reader, "SELECT * FROM generate_series(1, 100000)") as result,
         ):
-            assert next(found.batches)
+            assert next(result.batches)
             administer(
                 f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false",
                 f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
             )
-            list(found.batches)
+            list(result.batches)
 
     with pytest.raises(QueryError, match=r"The destination takes no more connections: .* run this again"):
         read_on()

@@ -29,13 +29,13 @@ def terminal() -> Iterator[Open]:
         return opened[-1]
 
     yield open_one
-    for one in opened:
-        one.close()
+    for item in opened:
+        item.close()
 
 
 def count(user: Cli) -> int:
-    found: int = user.query("SELECT count(*) FROM jobs")[0][0]
-    return found
+    rows: int = user.query("SELECT count(*) FROM jobs")[0][0]
+    return rows
 
 
 def test_statements_run_one_after_the_other(
@@ -117,14 +117,14 @@ def test_the_names_are_those_of_the_warehouse(
             assert stored_names(reader) == documented("m365_jobs")
         place.load(simulator)
         with open_reader(place.pipeline()) as reader:
-            found = stored_names(reader)
-    assert found.dataset == "m365_jobs"
-    described = {one.name: [column.name for column in one.columns] for one in (*tables(), *views())}
+            result = stored_names(reader)
+    assert result.dataset == "m365_jobs"
+    described = {item.name: [column.name for column in item.columns] for item in (*tables(), *views())}
     # A table that no row was ever for is not made.
-    assert found.columns.keys() & described.keys() >= described.keys() - {"load_check_failures"}
+    assert result.columns.keys() & described.keys() >= described.keys() - {"load_check_failures"}
     for name, columns in described.items():
-        if name in found.columns:
-            assert {one for one in found.columns[name] if not one.startswith("_")} == set(columns)
+        if name in result.columns:
+            assert {item for item in result.columns[name] if not item.startswith("_")} == set(columns)
 
 
 NAMES = Names("m365_jobs", {**documented("m365_jobs").columns, "_dlt_loads": ["load_id"]})
@@ -134,8 +134,8 @@ def offered(text: str, by: str = "tab") -> list[str]:
     """What is offered where the bar stands in the text."""
     before, _, after = text.partition("|")
     event = CompleteEvent(completion_requested=by == "tab", text_inserted=by != "tab")
-    found = Words(NAMES).get_completions(Document(before + after, len(before)), event)
-    return [one.text for one in found]
+    result = Words(NAMES).get_completions(Document(before + after, len(before)), event)
+    return [result.text for result in result]
 
 
 def test_what_is_offered_fits_the_place() -> None:
@@ -175,10 +175,10 @@ def test_a_statement_ends_with_its_semicolon(dialect: str) -> None:
 
 
 def test_views_are_told_from_tables() -> None:
-    found = Words(NAMES).get_completions(Document("SELECT * FROM "), CompleteEvent(completion_requested=True))
-    about = {one.text: one.display_meta_text for one in found}
+    result = Words(NAMES).get_completions(Document("SELECT * FROM "), CompleteEvent(completion_requested=True))
+    about = {result.text: result.display_meta_text for result in result}
     assert {name for name, what in about.items() if what == "view"} == set(VIEWS)
-    assert {name for name, what in about.items() if what == "table"} == {one.name for one in tables()}
+    assert {name for name, what in about.items() if what == "table"} == {table.name for table in tables()}
 
 
 def test_a_warehouse_that_is_down_is_one_paragraph_and_the_prompt_goes_on(

@@ -58,7 +58,7 @@ def test_what_looks_wrong_is_told_and_kept_and_loaded_as_it_is(place: Warehouse)
         ]
         assert len(summary.findings) == 3
         assert summary.exit_code == 0
-        assert place.held().keys() == {"sound", "negative", "backwards", "occurrences"}
+        assert place.contents().keys() == {"sound", "negative", "backwards", "occurrences"}
 
 
 def test_a_sound_load_finds_nothing_and_has_a_table_to_say_so(place: Warehouse) -> None:
@@ -143,8 +143,8 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else(
     with duckdb.connect("m365_warehouse.duckdb") as connection:
         connection.execute("USE m365_jobs")
         connection.execute(BROKEN[rule])
-    found = data_checks.check_jobs(place.pipeline(), "default", "run", NOW, pa.chunked_array([["one"], [SOUND.id]]))
-    assert [(one.rule, one.jobs, one.example) for one in found] == [(rule, 1, "one")]
+    result = data_checks.check_jobs(place.pipeline(), "default", "run", NOW, pa.chunked_array([["one"], [SOUND.id]]))
+    assert [(result.rule, result.jobs, result.example) for result in result] == [(rule, 1, "one")]
 
 
 def test_the_command_says_what_it_found(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:

@@ -36,8 +36,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def ask(place: Warehouse, sql: str) -> list[tuple[Any, ...]]:
-    with open_reader(place.pipeline()) as reader, answer(reader, sql) as found:
-        return [row for rows in found.batches for row in rows]
+    with open_reader(place.pipeline()) as reader, answer(reader, sql) as result:
+        return [row for rows in result.batches for row in rows]
 
 
 def run(place: Warehouse, *arguments: str, stdin: str | None = None) -> Any:
@@ -130,8 +130,8 @@ def test_a_query_reads_and_nothing_else(place: Warehouse, simulator: Simulator, 
 def test_rows_come_as_they_are_made(place: Warehouse) -> None:
     endless = {"postgres": "SELECT generate_series(1, 100000000000)"}
     sql = endless.get(place.destination, "SELECT * FROM range(1, 100000000000)")
-    with open_reader(place.pipeline()) as reader, answer(reader, sql) as found:
-        seen = [number for _ in range(2) for (number,) in next(found.batches)]
+    with open_reader(place.pipeline()) as reader, answer(reader, sql) as result:
+        seen = [number for _ in range(2) for (number,) in next(result.batches)]
     assert seen == list(range(1, len(seen) + 1))
     assert BATCH <= len(seen) <= 2 * BATCH
 
@@ -147,7 +147,7 @@ def test_csv_and_json_hold_what_the_warehouse_holds(place: Warehouse, simulator:
         }
         for row in rows
     ]
-    assert all(one["start_time"].endswith("+00:00") for one in printed)
+    assert all(line["start_time"].endswith("+00:00") for line in printed)
     assert json.loads(run(place, EVERYTHING, "--format", "json").stdout) == printed
     in_csv = list(csv.DictReader(io.StringIO(run(place, "-", "--format", "csv", stdin=EVERYTHING).stdout)))
     assert run(place, "--format", "json", stdin=EVERYTHING).stdout == run(place, EVERYTHING, "--format", "json").stdout
@@ -161,14 +161,14 @@ def test_what_is_wrong_with_a_query_is_told_in_one_line(place: Warehouse, simula
     before = run(place, "SELECT * FROM jobs")
     assert (before.exit_code, "The first load makes jobs, " in before.stderr) == (1, True)
     place.load(simulator)
-    told = {sql: run(place, sql) for sql in ("SELECT jobid FROM jobs", "SELEC 1", "DELETE FROM jobs")}
-    assert [one.exit_code for one in told.values()] == [1, 1, 2]
-    assert "jobid" in told["SELECT jobid FROM jobs"].stderr
-    assert "SELEC" in told["SELEC 1"].stderr
-    assert "read-only" in told["DELETE FROM jobs"].stderr
-    for one in told.values():
-        assert one.stderr.count("\n") == 1
-        assert one.stdout == ""
+    messages = {sql: run(place, sql) for sql in ("SELECT jobid FROM jobs", "SELEC 1", "DELETE FROM jobs")}
+    assert [item.exit_code for item in messages.values()] == [1, 1, 2]
+    assert "jobid" in messages["SELECT jobid FROM jobs"].stderr
+    assert "SELEC" in messages["SELEC 1"].stderr
+    assert "read-only" in messages["DELETE FROM jobs"].stderr
+    for item in messages.values():
+        assert item.stderr.count("\n") == 1
+        assert item.stdout == ""
 
 
 def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:

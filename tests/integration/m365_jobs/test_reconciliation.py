@@ -36,7 +36,9 @@ def test_a_daily_comparison_takes_new_jobs_into_account_and_costs_one_request(te
     tenant.world.advance(timedelta(hours=25))
     tenant.put("new", 1, 2)
     tenant.load(page_size=100)
-    thirty_days = [one for one in tenant.simulator.asked if one.params["starttime"] == "2026-01-31T00:00:00Z"]
+    thirty_days = [
+        request for request in tenant.simulator.asked if request.params["starttime"] == "2026-01-31T00:00:00Z"
+    ]
     assert len(thirty_days) == 1
     assert tenant.select(PERIODS) == [("daily", 697, 697, True, None)]
     assert tenant.agrees()
@@ -62,8 +64,8 @@ def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tena
     tenant.simulator.behavior = ServerBehavior(total_error=2)
     tenant.load(exit_code=3)
     with open_scope(warehouse.open_warehouse()) as scope:
-        found = [reason.text for reason in run_checks(scope) if reason.kind == "unreconciled"]
-    assert found == [
+        results = [reason.text for reason in run_checks(scope) if reason.kind == "unreconciled"]
+    assert results == [
         "the API counts 42 jobs from 2026-01-31 00:00 UTC to 2026-03-02 00:00 UTC and does not show all of them; "
         "the warehouse held 40 before the load"
     ]

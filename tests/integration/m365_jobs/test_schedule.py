@@ -49,13 +49,13 @@ def keep_variables(user: Cli, text: str) -> None:
 def units(text: str, folder: Path) -> dict[str, Path]:
     """The unit files that the text consists of, written to a folder."""
     parts = re.split(r"^# ---- (.*)$", text, flags=re.MULTILINE)[1:]
-    found = {}
+    results = {}
     for place, content in zip(parts[::2], parts[1::2], strict=True):
         if place.startswith("/"):
             file = folder / Path(place).name
             file.write_text(content)
-            found[Path(place).name.removeprefix("m365-jobs").lstrip("-.")] = file
-    return found
+            results[Path(place).name.removeprefix("m365-jobs").lstrip("-.")] = file
+    return results
 
 
 def unit(file: Path) -> configparser.ConfigParser:
@@ -230,8 +230,8 @@ def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Cli) -> None:
     assert [other["metadata"]["name"] for other in more] == ["m365-jobs-health", "m365-jobs-report"]
     assert (claim["apiVersion"], claim["kind"]) == ("v1", "PersistentVolumeClaim")
     assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
-    for one in (claim, job):
-        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", one["metadata"]["name"])
+    for item in (claim, job):
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", item["metadata"]["name"])
     spec = job["spec"]
     assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("30 2 * * *", "Etc/UTC", "Forbid")
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
@@ -247,9 +247,11 @@ def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Cli) -> None:
     assert disrupted["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
+    assert {volume_mount["name"] for volume_mount in container["volumeMounts"]} == {
+        volume["name"] for volume in pod["volumes"]
+    }
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
-    by_reference = {one["name"] for one in container["env"] if "secretKeyRef" in one.get("valueFrom", {})}
+    by_reference = {item["name"] for item in container["env"] if "secretKeyRef" in item.get("valueFrom", {})}
     assert by_reference == {name for name in user.environment if name.startswith("SOURCES__")}
     # The commands that make the secrets name all of them, and the shell's variables instead of values.
     assert set(re.findall(r'--from-literal=(\w+)="\$\1"', text)) == by_reference
@@ -309,9 +311,9 @@ def test_the_folder_that_the_configuration_is_in_is_found_again(
     text = printed(user, "kubernetes")
     # The path says nothing in a container, where the files are mounted in the working directory.
     assert "DLT_PROJECT_DIR" not in text
-    found = re.search(r"generic m365-jobs-configuration (.*)", text)
-    assert found is not None
-    assert shlex.split(found[1]) == [f"--from-file={project.folder / '.dlt' / 'secrets.toml'}"]
+    match = re.search(r"generic m365-jobs-configuration (.*)", text)
+    assert match is not None
+    assert shlex.split(match[1]) == [f"--from-file={project.folder / '.dlt' / 'secrets.toml'}"]
 
 
 def test_without_a_scheduler_named_there_is_one_text_for_each(user: Cli) -> None:

@@ -46,8 +46,8 @@ def test_every_table_and_view_is_narrowed_to_the_tenants_named(three: Warehouse)
         with open_scope(three.pipeline(), names) as scope:
             assert scope.loaded_tenants() == sorted(names)
             for name, counts in everything.items():
-                found = {row["tenant"]: row["n"] for row in scope.rows(per_tenant.format(name))}
-                assert found == {tenant: counts[tenant] for tenant in names}, name
+                results = {row["tenant"]: row["n"] for row in scope.rows(per_tenant.format(name))}
+                assert results == {tenant: counts[tenant] for tenant in names}, name
             joined = scope.rows(
                 "WITH mine AS (SELECT f.id, f.tenant FROM job_facts AS f WHERE f.outcome = :outcome) "
                 "SELECT count(*) AS n FROM mine AS m JOIN jobs AS j ON j.id = m.id",
@@ -65,8 +65,12 @@ def test_status_has_the_cursors_of_every_tenant_and_only_of_those_named(three: W
     }
 
     def cursors(*tenants: str) -> dict[tuple[str, str], object]:
-        found = read_status(three.destination, tenants=tenants)
-        return {(one["tenant"], one["object_type"]): one["cursor"] for one in found["partitions"] if one["cursor"]}
+        result = read_status(three.destination, tenants=tenants)
+        return {
+            (partition["tenant"], partition["object_type"]): partition["cursor"]
+            for partition in result["partitions"]
+            if partition["cursor"]
+        }
 
     assert cursors() == newest
     assert cursors("contoso") == {key: value for key, value in newest.items() if key[0] == "contoso"}
@@ -92,18 +96,18 @@ def test_commands_for_one_tenant_do_not_name_or_count_another(desk: Sit) -> None
         user.set(tenant="fabrikam")
         user.run("load")
     user.set(tenant="contoso")
-    for command, held in alone.items():
+    for command, expected in alone.items():
         code = 4 if command == ("health",) else 0
         assert "fabrikam" in user.run(*command, code=code).stdout
         assert "fabrikam" not in user.run(*command, "--tenant", "contoso", code=code).stdout
         text = user.run(*command, "--tenant", "contoso", "--format", "json", code=code).stdout
         assert "fabrikam" not in text
-        found = json.loads(text)
-        for one in (found, held):
-            one.pop("judged_at", None)
-            for row in one.get("protection", ()):
+        answer = json.loads(text)
+        for item in (answer, expected):
+            item.pop("judged_at", None)
+            for row in item.get("protection", ()):
                 row.pop("data_age_hours")
-        assert found == held
+        assert answer == expected
     said = user.run("health", "--tenant", "nobody", code=2).stderr
     assert "'nobody' is neither in the configuration nor in the warehouse" in said
     assert "fabrikam" not in said

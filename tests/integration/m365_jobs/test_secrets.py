@@ -50,19 +50,19 @@ recipients = ["admin@backup.example"]
 @pytest.fixture
 def user(tmp_path: Path, simulator: Simulator) -> Cli:
     """A user with all secrets that there are, who lets the program say as much as it can."""
-    one = sit(tmp_path, simulator)
+    first = sit(tmp_path, simulator)
     for name in ("ID", "SECRET"):
-        one.environment.pop(f"SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_{name}")
+        first.environment.pop(f"SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_{name}")
     simulator.client_secret = SECRETS["client secret"]
     text = CONFIGURATION
     for name, secret in SECRETS.items():
         text = text.replace(f"{{{name}}}", '"' + secret.replace("\\", "\\\\") + '"')
-    (one.folder / ".dlt").mkdir()
-    (one.folder / ".dlt" / "secrets.toml").write_text(text)
-    one.environment["RUNTIME__LOG_LEVEL"] = "DEBUG"
-    one.environment["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0.001"
-    one.environment["HTTPS_PROXY"] = f"http://loader:{SECRETS['proxy password']}@127.0.0.1:9"
-    return one
+    (first.folder / ".dlt").mkdir()
+    (first.folder / ".dlt" / "secrets.toml").write_text(text)
+    first.environment["RUNTIME__LOG_LEVEL"] = "DEBUG"
+    first.environment["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0.001"
+    first.environment["HTTPS_PROXY"] = f"http://loader:{SECRETS['proxy password']}@127.0.0.1:9"
+    return first
 
 
 def test_nothing_that_is_written_while_everything_fails_holds_a_secret(user: Cli, simulator: Simulator) -> None:
@@ -121,8 +121,8 @@ def test_the_search_finds_each_spelling_of_a_secret(tmp_path: Path) -> None:
     secret = SECRETS["client secret"]
     for number, form in enumerate(spellings(secret)):
         (tmp_path / str(number)).write_bytes(b"before " + form + b" after")
-    found = leaks({"it": secret}, files_under(tmp_path))
-    assert len(found) == len(list(spellings(secret)))
+    result = leaks({"it": secret}, files_under(tmp_path))
+    assert len(result) == len(list(spellings(secret)))
 
 
 def test_a_receiver_sees_no_secret_in_the_body_of_a_message(user: Cli, simulator: Simulator) -> None:

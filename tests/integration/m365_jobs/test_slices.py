@@ -59,7 +59,7 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
         partitions = status.read_status()["partitions"]
         assert len(partitions) == len(ObjectType)
-        assert all(datetime.fromisoformat(str(one["complete_until"])) > world.now for one in partitions)
+        assert all(datetime.fromisoformat(str(partition["complete_until"])) > world.now for partition in partitions)
         world.advance(timedelta(hours=8))
         assert load(simulator) == []
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
@@ -137,10 +137,10 @@ def test_a_server_that_does_not_look_at_the_range_is_read_once_and_not_minute_by
 
 
 def test_what_a_load_holds_in_memory_does_not_grow_with_its_slices(load: Load) -> None:
-    held: list[int] = []
+    loaded: list[int] = []
 
     def fault(asked: Asked) -> None:
-        held.append(pa.total_allocated_bytes())
+        loaded.append(pa.total_allocated_bytes())
 
     # When Python looks for circles by itself depends on all else that the process does.
     gc.collect()
@@ -152,6 +152,6 @@ def test_what_a_load_holds_in_memory_does_not_grow_with_its_slices(load: Load) -
     finally:
         gc.enable()
     assert len([line for line in said if "Continuing" in line]) >= 6
-    third = len(held) // 3
-    first, last = max(held[:third]) - before, max(held[-third:]) - before
+    third = len(loaded) // 3
+    first, last = max(loaded[:third]) - before, max(loaded[-third:]) - before
     assert last < first * 2, f"{first:,} bytes of jobs were held at first, {last:,} at last"

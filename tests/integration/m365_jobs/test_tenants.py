@@ -114,8 +114,8 @@ def test_as_many_tenants_are_loaded_at_once_as_one_says(desk: Sit) -> None:
         assert seen[0] == len(first.asked)
         # Neither goes on before both have begun.
         both = threading.Barrier(2)
-        for one in (first, second):
-            one.fault = Once(both)
+        for item in (first, second):
+            item.fault = Once(both)
         user.run("load", "--all-tenants", "--parallel-tenants", "2")
         assert not both.broken
 
@@ -268,7 +268,7 @@ def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
     user.run("load", "--tenant", "contoso")
     user.run("schedule", "cron")
     reasons = json.loads(user.run("health", "--format", "json", code=4).stdout)["reasons"]
-    assert [one["kind"] for one in reasons if one["tenant"] == "typo"] == ["nothing_to_judge", "failed_load"]
+    assert [reason["kind"] for reason in reasons if reason["tenant"] == "typo"] == ["nothing_to_judge", "failed_load"]
     assert "Never loaded: typo\n" in user.run("status").stdout
     assert json.loads(user.run("status", "--format", "json").stdout)["never_loaded"] == ["typo"]
     assert "typo" not in user.run("status", "--tenant", "contoso").stdout

@@ -27,7 +27,7 @@ def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: 
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("RUNTIME__DLTHUB_TELEMETRY", "maybe", "dlthub_telemetry = 'maybe' is not true or false"),
         ("RUNTIME__REQUEST_TIMEOUT", "a minute", "request_timeout = 'a minute' is not a number"),
@@ -36,13 +36,13 @@ def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: 
     ],
 )
 def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
-    simulator: Simulator, desk: Sit, variable: str, value: str, told: str
+    simulator: Simulator, desk: Sit, variable: str, value: str, message: str
 ) -> None:
     user = desk(simulator)
     user.environment[variable] = value
     # dlt reads some of them while it starts.
     said = user.run_process("load", "--destination", "postgres", code=2).stderr
-    assert told in said
+    assert message in said
     assert "sources.avepoint_m365" not in said
 
 
@@ -153,12 +153,12 @@ def test_whoever_stops_reading_the_answer_hears_of_no_failure(
 def test_an_interrupted_load_says_that_nothing_is_lost(simulator: Simulator, desk: Sit) -> None:
     user, asked, go_on = desk(simulator), threading.Event(), threading.Event()
 
-    def held(request: object) -> Answer | None:
+    def hold(request: object) -> Answer | None:
         asked.set()
         go_on.wait(60)
         return None
 
-    simulator.fault = held
+    simulator.fault = hold
     with subprocess.Popen(
         [sys.executable, "-m", "m365_jobs", "load"],
         cwd=user.folder,
@@ -176,7 +176,7 @@ def test_an_interrupted_load_says_that_nothing_is_lost(simulator: Simulator, des
     assert "Error" not in said
     simulator.fault = None
     user.run("load")
-    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {one.id for one in simulator.world.visible()}
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
     assert user.query("SELECT status, detail FROM load_runs ORDER BY started_at") == [
         ("failed", "Interrupted."),
         ("complete", None),

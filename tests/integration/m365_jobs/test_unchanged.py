@@ -117,8 +117,8 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simula
     write(waiting)
     assert place.rows(RUNS) == [("default", "complete"), ("held", "complete")]
     assert failures == ["Lost the lease while log rows waited; nothing was written."]
-    for one in (thief, waiting[1].lease, lease):
-        one.__exit__(None, None, None)
+    for item in (thief, waiting[1].lease, lease):
+        item.__exit__(None, None, None)
 
 
 def expire(place: Warehouse) -> None:

@@ -40,26 +40,26 @@ def upgraded(
     """A machine with what an older version left, five hours after its last load."""
     with ExitStack() as stack:
         clock = stack.enter_context(DrivenClock())
-        one = stack.enter_context(past(tmp_path / "machine", kind, clock))
-        one.relive()
-        restore(one, FIXTURES / request.param / f"{kind}.tar.xz")
-        for name, value in one.user.environment.items():
+        first = stack.enter_context(past(tmp_path / "machine", kind, clock))
+        first.relive()
+        restore(first, FIXTURES / request.param / f"{kind}.tar.xz")
+        for name, value in first.user.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.chdir(one.user.folder)
-        move(one, warehouse.fingerprint(Warehouse(kind).pipeline()))
-        one.wait(5)
-        yield one
+        monkeypatch.chdir(first.user.folder)
+        move(first, warehouse.fingerprint(Warehouse(kind).pipeline()))
+        first.wait(5)
+        yield first
 
 
 def test_a_warehouse_of_an_older_version_is_loaded_on_without_reading_all_again(upgraded: Past, kind: str) -> None:
     place, user = Warehouse(kind), upgraded.user
-    before = place.held()
+    before = place.contents()
     upgraded.simulator.asked.clear()
     said = user.run("load").stderr
     assert "again" not in said
     assert len([asked for asked in upgraded.simulator.asked if asked.path.endswith("jobs")]) < FIRST_LOAD / 2
-    assert place.held() == on_server(upgraded.world, False)
-    assert before != place.held()
+    assert place.contents() == on_server(upgraded.world, False)
+    assert before != place.contents()
     runs = "SELECT status, count(*) FROM load_runs GROUP BY 1 ORDER BY 1"
     assert place.rows(runs) == [("complete", 4), ("failed", 1)]
     assert place.rows("SELECT count(*) FROM backup_schedules")[0][0] > 0

@@ -73,10 +73,10 @@ def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch
         written = 0
 
         def get(self, key: str) -> bool | None:  # type: ignore[override]
-            found = super().get(key)
+            result = super().get(key)
             with suppress(threading.BrokenBarrierError):
                 both.wait(timeout=0.5)  # for another that looks before this one has written
-            return found
+            return result
 
         def __setitem__(self, key: str, value: bool) -> None:
             self.written += 1

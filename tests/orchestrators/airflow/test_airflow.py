@@ -119,8 +119,8 @@ def test_dlts_own_task_group_loads_the_source(airflow: Airflow, tmp_path: Path) 
         airflow.configure(section("x", simulator).replace(".tenants.x", ""))
         airflow.run("dags", "test", "m365_source")
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as warehouse:
-        held = {row[0] for row in warehouse.execute("SELECT id FROM m365_source.jobs").fetchall()}
-    assert held == {job.id for job in world.visible()}
+        loaded = {row[0] for row in warehouse.execute("SELECT id FROM m365_source.jobs").fetchall()}
+    assert loaded == {job.id for job in world.visible()}
 
 
 def test_a_backfill_loads_exactly_its_interval_and_the_next_run_what_is_new(airflow: Airflow, tmp_path: Path) -> None:

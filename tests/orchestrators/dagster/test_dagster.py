@@ -76,15 +76,19 @@ def start(user: Cli, tenant: str) -> subprocess.Popen[str]:
 
 
 def metadata(done: Any, key: dg.AssetKey) -> dict[str, Any]:
-    (materialization,) = [one for one in done.get_asset_materialization_events() if one.asset_key == key]
+    (materialization,) = [event for event in done.get_asset_materialization_events() if event.asset_key == key]
     return {name: value.value for name, value in materialization.materialization.metadata.items()}
 
 
 def checks(done: Any) -> dict[str, tuple[bool, str, list[str]]]:
     """Name to whether it passed, how grave it is and what was found."""
     return {
-        one.check_name: (one.passed, one.severity.value, one.metadata["found"].value)
-        for one in done.get_asset_check_evaluations()
+        evaluation.check_name: (
+            evaluation.passed,
+            evaluation.severity.value,
+            evaluation.metadata["found"].value,
+        )
+        for evaluation in done.get_asset_check_evaluations()
     }
 
 
@@ -123,19 +127,19 @@ def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
         return answer
 
     simulator._page = wrong  # type: ignore[method-assign]
-    found = checks(run(instance, "contoso", JOBS, RECORDS))
-    assert found["complete"][:2] == (False, "WARN")
-    assert any("10000 reported" in text for text in found["complete"][2])
-    assert found["data"][:2] == (False, "ERROR")
-    assert "(valid_duration)" in found["data"][2][0]
+    result = checks(run(instance, "contoso", JOBS, RECORDS))
+    assert result["complete"][:2] == (False, "WARN")
+    assert any("10000 reported" in text for text in result["complete"][2])
+    assert result["data"][:2] == (False, "ERROR")
+    assert "(valid_duration)" in result["data"][2][0]
     fine = checks(run(instance, "fabrikam", JOBS, RECORDS))
     assert (fine["complete"], fine["data"]) == ((True, "WARN", []), (True, "ERROR", []))
-    for tenant, one in (("contoso", found), ("fabrikam", fine)):
+    for tenant, item in (("contoso", result), ("fabrikam", fine)):
         health = subprocess.run(
             [sys.executable, "-m", "m365_jobs", "health", "--tenant", tenant],
             capture_output=True, cwd=user.folder, env=user.environment, check=False,
         )  # fmt: skip
-        assert one["health"][0] is (health.returncode == 0)
+        assert item["health"][0] is (health.returncode == 0)
 
 
 def test_a_failure_is_one_paragraph_and_is_not_tried_again_where_that_is_no_use(
@@ -143,11 +147,11 @@ def test_a_failure_is_one_paragraph_and_is_not_tried_again_where_that_is_no_use(
 ) -> None:
     simulator.fault = lambda asked: Answer(403)
     done = run(instance, "contoso", JOBS, RECORDS, fine=False)
-    (failed,) = [one for one in done.all_node_events if one.is_step_failure]
+    (failed,) = [event for event in done.all_node_events if event.is_step_failure]
     why = failed.step_failure_data.user_failure_data
     assert "microsoft365backup.jobInfo.read.all" in why.description
     assert why.metadata["kind"].value == "permission"
-    assert not any(one.is_step_up_for_retry for one in done.all_node_events)
+    assert not any(event.is_step_up_for_retry for event in done.all_node_events)
     assert user.query("SELECT tenant, status, error_kind FROM load_runs") == [("contoso", "failed", "permission")]
 
 
@@ -158,12 +162,12 @@ def test_a_section_that_cannot_be_fails_its_tenant_alone_and_is_not_tried_again(
     monkeypatch.setenv(f"{prefix}PAGE_SIZE", "many")
     monkeypatch.setenv(f"{prefix}EXPECTED_OBJECT_TYPES", '["tims"]')
     done = run(instance, "typo", JOBS, RECORDS, fine=False)
-    (failed,) = [one for one in done.all_node_events if one.is_step_failure]
+    (failed,) = [event for event in done.all_node_events if event.is_step_failure]
     assert (
         "tenants.typo.page_size = 'many' is not a whole number"
         in failed.step_failure_data.user_failure_data.description
     )
-    assert not any(one.is_step_up_for_retry for one in done.all_node_events)
+    assert not any(event.is_step_up_for_retry for event in done.all_node_events)
     run(instance, "contoso", JOBS, RECORDS)
     assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
 
@@ -177,7 +181,7 @@ def test_a_load_is_tried_twice_more_where_the_api_is_down_for_a_while(
     # Each load asks for a token of its own: two of them find the API down.
     simulator.fault = lambda asked: Answer(503) if simulator.token_requests < 3 else None
     done = run(instance, "contoso", JOBS, RECORDS, retries=dg.RetryPolicy(max_retries=2))
-    assert len([one for one in done.all_node_events if one.is_step_up_for_retry]) == 2
+    assert len([event for event in done.all_node_events if event.is_step_up_for_retry]) == 2
     assert user.query("SELECT status FROM load_runs ORDER BY started_at") == [("failed",), ("failed",), ("complete",)]
     assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
 
@@ -205,7 +209,7 @@ def test_a_name_with_signs_that_partitions_may_not_have(
     user: Cli, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, key = "contoso, inc. [100% a|b]...", "contoso%2C inc. %5B100%25 a%7Cb%5D%2E%2E%2E"
-    for variable in [one for one in user.environment if "__CONTOSO__" in one]:
+    for variable in [item for item in user.environment if "__CONTOSO__" in item]:
         monkeypatch.delenv(variable)
         monkeypatch.setenv(variable.replace("CONTOSO", name.upper()), user.environment[variable])
     run(instance, key, JOBS, RECORDS)
@@ -214,21 +218,21 @@ def test_a_name_with_signs_that_partitions_may_not_have(
     day = (NOW - timedelta(days=3)).date()
     run(instance, dg.MultiPartitionKey({"day": str(day), "tenant": key}), BY_DAY)
     assert user.query("SELECT tenant, status FROM load_runs") == [(name, "complete")] * 2
-    found = definitions()
+    result = definitions()
     context = dg.build_schedule_context(
-        instance, scheduled_execution_time=NOW, repository_def=found.get_repository_def()
+        instance, scheduled_execution_time=NOW, repository_def=result.get_repository_def()
     )
-    requests = found.resolve_schedule_def("load_schedule").evaluate_tick(context).run_requests
-    assert [one.partition_key for one in requests or ()] == [key, "fabrikam"]
+    requests = result.resolve_schedule_def("load_schedule").evaluate_tick(context).run_requests
+    assert [request.partition_key for request in requests or ()] == [key, "fabrikam"]
 
 
 def test_runs_in_processes_of_their_own_share_one_warehouse(
     user: Cli, simulator: Simulator, instance: dg.DagsterInstance
 ) -> None:
     runs = [start(user, tenant) for tenant in ("contoso", "fabrikam")]
-    for one in runs:
-        _, said = one.communicate(timeout=300)
-        assert one.returncode == 0, said
+    for item in runs:
+        _, said = item.communicate(timeout=300)
+        assert item.returncode == 0, said
         assert "Launching subprocess" in said
     file = user.folder / "m365_warehouse.duckdb"
     assert in_warehouse(file, "contoso") == on_server(simulator.world, False)
@@ -240,8 +244,8 @@ def test_runs_in_processes_of_their_own_share_one_warehouse(
     "executor", [dg.in_process_executor, dg.multiprocess_executor.configured({"max_concurrent": 3})]
 )
 def test_the_executor_is_the_one_that_was_asked_for(user: Cli, executor: dg.ExecutorDefinition) -> None:
-    found = definitions(executor=executor)
-    for job in (found.resolve_job_def("load"), found.resolve_implicit_global_asset_job_def()):
+    result = definitions(executor=executor)
+    for job in (result.resolve_job_def("load"), result.resolve_implicit_global_asset_job_def()):
         assert job.executor_def is executor
 
 
@@ -252,14 +256,14 @@ def test_freshness_goes_with_the_schedule(user: Cli) -> None:
 
 
 def test_the_schedule_asks_for_a_run_of_each_tenant(user: Cli, instance: dg.DagsterInstance) -> None:
-    found = definitions(cron="*/5 * * * *")
-    schedule = found.resolve_schedule_def("load_schedule")
+    result = definitions(cron="*/5 * * * *")
+    schedule = result.resolve_schedule_def("load_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("*/5 * * * *", "UTC")
     context = dg.build_schedule_context(
-        instance, scheduled_execution_time=NOW, repository_def=found.get_repository_def()
+        instance, scheduled_execution_time=NOW, repository_def=result.get_repository_def()
     )
     requests = schedule.evaluate_tick(context).run_requests
-    assert [one.partition_key for one in requests or ()] == ["contoso", "fabrikam"]
+    assert [request.partition_key for request in requests or ()] == ["contoso", "fabrikam"]
 
 
 def test_assets_have_columns_freshness_and_lineage_and_can_be_named_by_a_translator(user: Cli) -> None:
@@ -269,7 +273,7 @@ def test_assets_have_columns_freshness_and_lineage_and_can_be_named_by_a_transla
 
     graph = definitions(translator=Ours()).get_repository_def().asset_graph
     jobs, view = (graph.get(dg.AssetKey(["lake", name])) for name in ("jobs", "job_facts"))
-    columns = [one.name for one in jobs.metadata["dagster/column_schema"].columns]
+    columns = [column.name for column in jobs.metadata["dagster/column_schema"].columns]
     assert columns[:2] == ["tenant", "id"]
     assert jobs.freshness_policy == dg.FreshnessPolicy.time_window(timedelta(hours=6), timedelta(hours=2))
     assert view.parent_keys == {dg.AssetKey(["lake", "jobs"]), dg.AssetKey(["lake", "load_records"])}

@@ -97,37 +97,37 @@ class Bench:
                 return []
 
 
-def judge(case: Case, world: World, found: Found, step: Step) -> tuple[int, int, int]:
+def judge(case: Case, world: World, result: Found, step: Step) -> tuple[int, int, int]:
     """Return how many jobs are lost or stale, mislabelled, and so without any sign."""
-    shown = {one.id: one for one in world.visible() if int(one.id[-12:]) not in case.missing}
-    lost = {job_id for job_id, one in shown.items() if is_stale(found.rows.get(job_id), one, case, world)}
-    truth = {one.id: truth_of(one) for one in (*case.jobs, *world.all())}
+    shown = {item.id: item for item in world.visible() if int(item.id[-12:]) not in case.missing}
+    lost = {job_id for job_id, item in shown.items() if is_stale(result.rows.get(job_id), item, case, world)}
+    truth = {item.id: truth_of(item) for item in (*case.jobs, *world.all())}
     nothing = (None, None, None)
-    labels = found.labels().items()
+    labels = result.labels().items()
     wrong = sum(
         any(label not in (None, right) for label, right in zip(of, truth.get(job_id, nothing), strict=True))
         for job_id, of in labels
     )
-    expected = {job_id: case.label(one, step) for job_id, one in shown.items()}
+    expected = {job_id: case.label(item, step) for job_id, item in shown.items()}
     unlabelled = {
         job_id
         for job_id, of in labels
         if any(label is None and right for label, right in zip(of, expected.get(job_id, nothing), strict=True))
     }
-    silent = len(lost | unlabelled) if found.exit_code == 0 and not found.findings else 0
+    silent = len(lost | unlabelled) if result.exit_code == 0 and not result.findings else 0
     return len(lost), wrong, silent
 
 
-def truth_of(one: SimulatedJob) -> Labels:
+def truth_of(job: SimulatedJob) -> Labels:
     """Return the labels of a job where its location is configured."""
-    return Case("", "", config={"locations": [one.location]}).label(one)
+    return Case("", "", config={"locations": [job.location]}).label(job)
 
 
-def is_stale(row: tuple[Any, ...] | None, one: SimulatedJob, case: Case, world: World) -> bool:
-    """Return whether a job has no row, or one of another time of its life."""
-    if row is None or int(one.id[-12:]) in case.unread:
+def is_stale(row: tuple[Any, ...] | None, job: SimulatedJob, case: Case, world: World) -> bool:
+    """Return whether a job has no row, or job of another time of its life."""
+    if row is None or int(job.id[-12:]) in case.unread:
         return row is None
-    return (row[4], row[5]) != (one.start, one.finish if one.finished(world.now) else None)
+    return (row[4], row[5]) != (job.start, job.finish if job.finished(world.now) else None)
 
 
 def play(folder: Path, case: Case, patch: pytest.MonkeyPatch) -> None:
@@ -150,25 +150,25 @@ def play(folder: Path, case: Case, patch: pytest.MonkeyPatch) -> None:
 
 def check(bench: Bench, step: Step, number: int) -> int:
     """Load and compare; return the requests of the load."""
-    case, found = bench.case, bench.load(step)
-    context = f"load {number}: exit {found.exit_code}, {sorted(found.findings)}, {found.requests} requests"
-    context = f"{context}\n{found.text}"
-    lost, wrong, silent = judge(case, bench.world, found, step) if step.judged else (0, 0, 0)
+    case, result = bench.case, bench.load(step)
+    context = f"load {number}: exit {result.exit_code}, {sorted(result.findings)}, {result.requests} requests"
+    context = f"{context}\n{result.text}"
+    lost, wrong, silent = judge(case, bench.world, result, step) if step.judged else (0, 0, 0)
     assert (wrong, silent) == (0, 0), f"{lost} lost or stale, {wrong} mislabelled, {silent} silent; {context}"
-    assert found.exit_code in step.exits, context
-    assert step.findings <= found.findings, context
-    assert not (step.no_findings and found.findings), context
-    assert step.most_requests is None or found.requests <= step.most_requests, context
+    assert result.exit_code in step.exits, context
+    assert step.findings <= result.findings, context
+    assert not (step.no_findings and result.findings), context
+    assert step.most_requests is None or result.requests <= step.most_requests, context
     for sql, rows in step.answers.items():
         assert bench.select(sql) == rows, f"{sql}\n{context}"
     if number == len(case.steps):
         assert lost == 0, f"{lost} lost or stale; {context}"
-        gone = [one for one in case.jobs if int(one.id[-12:]) in case.gone]
-        shown = [one for one in bench.world.visible() if int(one.id[-12:]) not in case.missing]
-        expected = {one.id: case.label(one) for one in (*gone, *shown)}
-        labels = {job_id: allowed(case, of, expected.get(job_id)) for job_id, of in found.labels().items()}
+        gone = [item for item in case.jobs if int(item.id[-12:]) in case.gone]
+        shown = [item for item in bench.world.visible() if int(item.id[-12:]) not in case.missing]
+        expected = {item.id: case.label(item) for item in (*gone, *shown)}
+        labels = {job_id: allowed(case, of, expected.get(job_id)) for job_id, of in result.labels().items()}
         assert labels == expected, context
-    return found.requests
+    return result.requests
 
 
 def allowed(case: Case, labels: Labels, expected: Labels | None) -> Labels:

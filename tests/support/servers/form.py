@@ -118,14 +118,14 @@ class Case:
     def __str__(self) -> str:
         return f"{self.kind}: {self.name}"
 
-    def label(self, one: SimulatedJob, step: Step | None = None) -> Labels:
+    def label(self, job: SimulatedJob, step: Step | None = None) -> Labels:
         """Return the labels that a job has in the warehouse after a step, the last where none is given."""
-        number, config = int(one.id[-12:]), {**self.config, **(step or self.steps[-1]).config}
+        number, config = int(job.id[-12:]), {**self.config, **(step or self.steps[-1]).config}
         configured = config.get("locations") or ()
         labels = {
-            "location": one.location if one.location in configured else None,
-            "object_type": OBJECT_TYPES.get(one.object_type),
-            "job_type": JOB_TYPES.get(one.job_type) if config.get("split_job_types", True) else None,
+            "location": job.location if job.location in configured else None,
+            "object_type": OBJECT_TYPES.get(job.object_type),
+            "job_type": JOB_TYPES.get(job.job_type) if config.get("split_job_types", True) else None,
         }
         for dimension, numbers in self.unlabelled.items():
             if numbers is None or number in numbers:
@@ -134,18 +134,18 @@ class Case:
 
 
 def days(count: int, hours: float = 24, **same: Any) -> tuple[Step, ...]:
-    """Return a load now and one after each of ``count`` times so many hours."""
+    """Return a load now and job after each of ``count`` times so many hours."""
     return tuple(Step(hours=hours if number else 0, **same) for number in range(count + 1))
 
 
-def remove(one: SimulatedJob) -> Callable[[World], object]:
+def remove(job: SimulatedJob) -> Callable[[World], object]:
     """Return a change by which the server shows a job no longer."""
-    return lambda world: world.remove(one.id)
+    return lambda world: world.remove(job.id)
 
 
-def revise(one: SimulatedJob, **changes: Any) -> Callable[[World], object]:
+def revise(job: SimulatedJob, **changes: Any) -> Callable[[World], object]:
     """Return a change of a job."""
-    return lambda world: world.put(replace(one, **changes))
+    return lambda world: world.put(replace(job, **changes))
 
 
 def behaves(answers: dict[str, str | int] | None = None, **behavior: Any) -> dict[str, Any]:

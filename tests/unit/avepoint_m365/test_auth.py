@@ -82,8 +82,8 @@ def test_the_assertion_is_what_the_vendor_documents(made: Made) -> None:
     assert header["alg"] == "RS256"
     assert header["x5t"] == base64.urlsafe_b64encode(thumbprint).decode().rstrip("=")
     assert header["kid"] == thumbprint.hex().upper()
-    claims = [jwt.decode(one, made.key.public_key(), algorithms=["RS256"], audience=url) for one in proofs]
-    assert {(one["iss"], one["sub"], one["aud"]) for one in claims} == {("client", "client", url)}
+    claims = [jwt.decode(proof, made.key.public_key(), algorithms=["RS256"], audience=url) for proof in proofs]
+    assert {(claim["iss"], claim["sub"], claim["aud"]) for claim in claims} == {("client", "client", url)}
     assert 0 < claims[0]["exp"] - claims[0]["nbf"] <= 3600
     assert claims[0]["jti"] != claims[1]["jti"]
     assert uuid.UUID(claims[0]["jti"])
@@ -121,12 +121,12 @@ def connect(simulator: Simulator, concurrency: int = 16) -> JobsClient:
 def together(count: int, work: Any) -> list[Any]:
     barrier = threading.Barrier(count)
 
-    def one(_: int) -> Any:
+    def ask(_: int) -> Any:
         barrier.wait(10)
         return work()
 
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
+        return list(pool.map(ask, range(count)))
 
 
 def test_many_threads_ask_for_one_token_and_renew_it_once() -> None:

@@ -62,11 +62,15 @@ class Server:
         self.asked.append(value + ("+" if wide else ""))
         if value in self.fails:
             raise self.fails[value]
-        held = [self.recent, self.older] if wide else [self.recent]
+        loaded = [self.recent, self.older] if wide else [self.recent]
         ids = {
-            one for part in held for key, ids in part.items() for one in ids if key == value or value in self.ignores
+            job_id
+            for part in loaded
+            for key, ids in part.items()
+            for job_id in ids
+            if key == value or value in self.ignores
         }
-        return jobs_page([{"id": one, "state": "Finished"} for one in sorted(ids)], len(ids), "")
+        return jobs_page([{"id": job_id, "state": "Finished"} for job_id in sorted(ids)], len(ids), "")
 
     def reader(self, concurrency: int = 2) -> ListingReader:
         pool = RequestPool(self.answer, concurrency)

@@ -70,7 +70,7 @@ def test_a_period_in_no_known_form_is_refused(text: str) -> None:
 
 def test_every_object_type_has_one_service_and_three_services_have_no_counterpart() -> None:
     counterparts = [service.object_type for service in SERVICES if service.object_type]
-    assert sorted(counterparts) == sorted(one.name for one in ObjectType)
+    assert sorted(counterparts) == sorted(object_type.name for object_type in ObjectType)
     assert [service.service_type for service in SERVICES if service.object_type is None] == [7, 8, 13]
     assert [service.service_type for service in SERVICES] == list(range(15))
 

@@ -68,11 +68,11 @@ def parse(rows: list[Any]) -> tuple[pa.Table, list[Unreadable]]:
 def raw(body: dict[str, Any], **form: Any) -> tuple[RawJobs, dict[str, Any]] | None:
     """Return the jobs of a body as they stay until they are parsed, and what is around them."""
     content = json.dumps(body, **form).encode()
-    found = outline(content)
-    if found is None:
+    result = outline(content)
+    if result is None:
         return None
-    jobs = RawJobs(content=content[found.begin : found.end], ids=found.ids, seen_at=1, now=NOW)
-    return jobs, dict(found.around)
+    jobs = RawJobs(content=content[result.begin : result.end], ids=result.ids, seen_at=1, now=NOW)
+    return jobs, dict(result.around)
 
 
 FORMS = [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}]
@@ -95,17 +95,19 @@ def test_both_ways_give_the_same(
     jobs: list[dict[str, Any]], name: str, rest: dict[str, Any], jobs_last: bool, form: dict[str, Any]
 ) -> None:
     body = {**rest, name: jobs} if jobs_last else {name: jobs, **rest}
-    found = raw(body, **form)
-    if found is not None:
-        assert (found[0].parsed.jobs, sorted(found[0].parsed.unreadable)) == parse(jobs)
-        assert found[1] == {**rest, name: []}
+    result = raw(body, **form)
+    if result is not None:
+        assert (result[0].parsed.jobs, sorted(result[0].parsed.unreadable)) == parse(jobs)
+        assert result[1] == {**rest, name: []}
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(JOBS, min_size=1, max_size=3), max_size=5))
 def test_pages_together_give_what_each_gives_by_itself(pages: list[list[dict[str, Any]]]) -> None:
-    found = [outlined[0] if (outlined := raw({"jobs": jobs})) else RawJobs(jobs, seen_at=1, now=NOW) for jobs in pages]
-    together, alone = parse_raw(found), [page.parsed for page in found]
+    results = [
+        outlined[0] if (outlined := raw({"jobs": jobs})) else RawJobs(jobs, seen_at=1, now=NOW) for jobs in pages
+    ]
+    together, alone = parse_raw(results), [page.parsed for page in results]
     assert together.jobs == pa.concat_tables([parse_raw([]).jobs, *(page.jobs for page in alone)])
     assert sorted(together.unreadable) == sorted(problem for page in alone for problem in page.unreadable)
     assert together.missing_fields == frozenset().union(*(page.missing_fields for page in alone))
@@ -115,21 +117,21 @@ def test_pages_together_give_what_each_gives_by_itself(pages: list[list[dict[str
 def test_the_second_generation_goes_the_quick_way(form: dict[str, Any]) -> None:
     paging = {"totalNumber": 1, "nextLink": ""}
     answer = {"data": [VENDOR_SAMPLE], "metadata": paging, "errors": [], "timestamp": "2025-10-01T08:00:00Z"}
-    found = raw(answer, **form)
-    assert found is not None
-    assert found[1] == {**answer, "data": []}
-    assert found[0].ids == [VENDOR_SAMPLE["id"]]
-    assert (found[0].parsed.jobs, []) == parse([VENDOR_SAMPLE])
-    assert read_documented([found[0].content]) is not None
+    result = raw(answer, **form)
+    assert result is not None
+    assert result[1] == {**answer, "data": []}
+    assert result[0].ids == [VENDOR_SAMPLE["id"]]
+    assert (result[0].parsed.jobs, []) == parse([VENDOR_SAMPLE])
+    assert read_documented([result[0].content]) is not None
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_first_generation_goes_the_quick_way(form: dict[str, Any]) -> None:
     jobs = [VENDOR_SAMPLE, {**VENDOR_SAMPLE, "id": "b", "state": "ü", "finishTime": None}]
-    found = raw({"jobs": jobs, "totalCount": 2, "nextLink": ""}, **form)
-    assert found is not None
-    assert (found[0].parsed.jobs, []) == parse(jobs)
-    assert found[1] == {"jobs": [], "totalCount": 2, "nextLink": ""}
+    result = raw({"jobs": jobs, "totalCount": 2, "nextLink": ""}, **form)
+    assert result is not None
+    assert (result[0].parsed.jobs, []) == parse(jobs)
+    assert result[1] == {"jobs": [], "totalCount": 2, "nextLink": ""}
 
 
 LIST_AFTER = b'{"jobs": [{"id": "a"}], "totalCount": 5, "links": [{"rel": "next"}]}'
@@ -191,11 +193,11 @@ def test_a_field_that_one_page_lacks_is_reported_whichever_way_it_goes(field: st
     job = VENDOR_SAMPLE | {"backupDetails": {"totalNumber": 3, "failedNumber": 2}}
     without = {name: value for name, value in job.items() if name != field}
     pages = [raw({"jobs": [job]}), raw({"jobs": [without]}), raw({"jobs": [job]})]
-    found = [page[0] for page in pages if page]
-    assert len(found) == 3
+    results = [page[0] for page in pages if page]
+    assert len(results) == 3
     expected = RawJobs([without], now=NOW).parsed.missing_fields
-    assert parse_raw(found).missing_fields == expected
-    assert parse_raw([found[0]]).missing_fields == RawJobs([job]).parsed.missing_fields
+    assert parse_raw(results).missing_fields == expected
+    assert parse_raw([results[0]]).missing_fields == RawJobs([job]).parsed.missing_fields
 
 
 def test_pages_of_many_megabytes_go_the_quick_way() -> None:
@@ -234,10 +236,10 @@ def without(job: dict[str, Any], *names: str) -> dict[str, Any]:
     ],
 )
 def test_missing_fields_are_those_of_each_page_by_itself(pages: list[list[Any]], missing: set[str]) -> None:
-    found = [outlined[0] for page in pages if (outlined := raw({"jobs": page}))]
-    assert len(found) == len(pages)
-    assert read_documented([page.content for page in found]) is not None
-    assert parse_raw(found).missing_fields == missing
+    results = [outlined[0] for page in pages if (outlined := raw({"jobs": page}))]
+    assert len(results) == len(pages)
+    assert read_documented([page.content for page in results]) is not None
+    assert parse_raw(results).missing_fields == missing
     assert frozenset().union(*(RawJobs(page, now=NOW).parsed.missing_fields for page in pages)) == missing
 
 
@@ -271,10 +273,10 @@ def test_what_a_report_shows_is_redacted() -> None:
 
 def test_an_impossible_finish_is_reported_whichever_way_it_goes() -> None:
     job = VENDOR_SAMPLE | {"finishTime": "2031-01-01T00:00:00Z"}
-    found = raw({"jobs": [job]})
-    assert found is not None
+    result = raw({"jobs": [job]})
+    assert result is not None
     expected = [(VENDOR_SAMPLE["id"], "finishTime", "2031-01-01 00:00:00.000000Z")]
-    assert list(found[0].parsed.unreadable) == list(RawJobs([job], now=NOW).parsed.unreadable) == expected
+    assert list(result[0].parsed.unreadable) == list(RawJobs([job], now=NOW).parsed.unreadable) == expected
 
 
 def test_control_characters_in_a_text_are_read() -> None:
@@ -286,8 +288,8 @@ def test_control_characters_in_a_text_are_read() -> None:
 def test_a_job_that_is_twice_on_a_page_is_once_in_it_and_on_two_pages_twice() -> None:
     older = VENDOR_SAMPLE | {"id": "a", "finishTime": "2024-12-02T07:52:30Z"}
     newer = VENDOR_SAMPLE | {"id": "a", "finishTime": "2024-12-02T07:52:40Z"}
-    found = [outlined[0] for page in ([newer, older], [older]) if (outlined := raw({"jobs": page}))]
-    table = parse_raw(found).jobs
+    results = [outlined[0] for page in ([newer, older], [older]) if (outlined := raw({"jobs": page}))]
+    table = parse_raw(results).jobs
     assert [moment.second for moment in table["finish_time"].to_pylist()] == [40, 30]
     assert table["seen_at"].to_pylist() == [1, 1]
 

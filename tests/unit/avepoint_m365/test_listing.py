@@ -89,7 +89,7 @@ class Server:
             "circle": f"/jobs?pageIndex={base}&pageSize={asked}",
             "none": None,
         }[self.link]
-        raw = [{"id": str(one), "state": "Finished"} for one in rows]
+        raw = [{"id": str(row), "state": "Finished"} for row in rows]
         said = "EUR is down" if len(self.asked) <= self.errors else ""
         if index > 0 and not rows and self.beyond == "nothing":
             total = 0
@@ -259,7 +259,7 @@ def test_the_page_size_that_the_api_takes_is_kept() -> None:
     reader.read(SELECTION)
     server.asked.clear()
     reader.read(SELECTION)
-    assert {one["pageSize"] for one in server.asked} == {"31"}
+    assert {request["pageSize"] for request in server.asked} == {"31"}
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
@@ -286,7 +286,7 @@ def test_no_job_that_is_there_all_the_time_is_missed_while_pages_move(newest_fir
     stayed, seen = set(ids), set(ids)
     server = Moving(most=8, ids=ids[::-1] if newest_first else ids)
     listing = read(server, 8)
-    if {str(one) for one in stayed} - listing.ids:
+    if {str(item) for item in stayed} - listing.ids:
         assert not listing.complete
 
 
@@ -298,7 +298,7 @@ def test_a_total_that_is_one_too_high_costs_one_more_reading() -> None:
 
 def test_a_total_that_is_too_high_by_the_same_number_in_each_listing_is_believed_of_the_third() -> None:
     reader = reader_of(Server(5, total="far too many"))
-    listings = [reader.read(replace(SELECTION, object_type=one)) for one in list(ObjectType)[:3]]
+    listings = [reader.read(replace(SELECTION, object_type=object_type)) for object_type in list(ObjectType)[:3]]
     assert [listing.complete for listing in listings] == [False, True, True]
     assert [len(listing.pages) for listing in listings] == [11, 8, 4]
 

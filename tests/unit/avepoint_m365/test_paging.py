@@ -67,8 +67,8 @@ def test_every_job_is_read_whatever_the_pages_look_like(
     count: int, page_size: int, largest: int, base: int, link: str, total: str
 ) -> None:
     server = Server(count, largest, base, link, total)
-    found, rounds = read_all(server, page_size)
-    assert found == set(server.rows)
+    result, rounds = read_all(server, page_size)
+    assert result == set(server.rows)
     assert sum(rounds) <= count // min(page_size, largest) + 4
 
 
@@ -80,8 +80,8 @@ def test_jobs_on_one_page_cost_one_request(count: int) -> None:
 @pytest.mark.parametrize("base", [0, 1])
 @pytest.mark.parametrize(("link", "known_after"), [("absolute", 1), ("wrong path", 1), ("none", 2)])
 def test_pages_that_go_by_number_are_asked_side_by_side(base: int, link: str, known_after: int) -> None:
-    found, rounds = read_all(Server(95, 10, base, link, "matches"), 50)
-    assert len(found) == 95
+    result, rounds = read_all(Server(95, 10, base, link, "matches"), 50)
+    assert len(result) == 95
     assert rounds[:known_after] == [1] * known_after
     assert max(rounds) >= 7
     assert sum(rounds) <= 11

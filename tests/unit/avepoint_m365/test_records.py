@@ -232,7 +232,7 @@ def test_a_page_is_read_as_its_values_are_one_by_one(data: st.DataObject) -> Non
     expected: list[dict[str, Any]] = []
     refused = False
 
-    def one(parse: Any, value: object) -> Any:
+    def value_of(parse: Any, value: object) -> Any:
         nonlocal refused
         try:
             return parse(value)
@@ -244,18 +244,18 @@ def test_a_page_is_read_as_its_values_are_one_by_one(data: st.DataObject) -> Non
         count, flag = data.draw(st.sampled_from(COUNTS)), data.draw(st.sampled_from(FLAGS))
         jobs.append({"id": number, **values, "backupDetails": {"failedCount": count}})
         jobs[-1]["jobErrors"] = [{"isErrorCode": flag}] * (number % 2)
-        row = {VALUES[field][1]: one(VALUES[field][0], value) for field, value in values.items()}
+        row = {VALUES[field][1]: value_of(VALUES[field][0], value) for field, value in values.items()}
         if row["duration_hours"] is None and row["start_time"] and row["finish_time"]:
             row["duration_hours"] = (row["finish_time"] - row["start_time"]) / timedelta(hours=1)
-        row |= {"id": str(number), "failed_number": one(parse_count, count)}
-        row["flags"] = [one(parse_flag, flag)] * 1 if number % 2 else []
+        row |= {"id": str(number), "failed_number": value_of(parse_count, count)}
+        row["flags"] = [value_of(parse_flag, flag)] * 1 if number % 2 else []
         expected.append(row)
     parsed = RawJobs(jobs, now=datetime.max.replace(tzinfo=UTC)).parsed
     assert bool(parsed.unreadable) == refused
-    found = parsed.jobs.to_pylist()
-    for row in found:
+    rows = parsed.jobs.to_pylist()
+    for row in rows:
         row["flags"] = [error["is_error_code"] for error in row.pop("errors")]
-    assert [{name: row[name] for name in expected[0]} for row in found] == expected
+    assert [{name: row[name] for name in expected[0]} for row in rows] == expected
 
 
 def test_what_no_warehouse_can_hold_is_replaced_and_told_apart_from_nothing() -> None:

@@ -46,7 +46,7 @@ def numbers(server: Api, **params: Any) -> list[int]:
 
 
 def statuses(server: Api, *params: dict[str, Any]) -> list[int]:
-    return [server.get(**one).status_code for one in params]
+    return [server.get(**param).status_code for param in params]
 
 
 def test_a_server_as_documented_lists_all() -> None:
@@ -126,7 +126,7 @@ def test_the_first_answers_may_differ(answer: str | int, status: int) -> None:
 def test_pages_beyond_a_depth_are_empty_or_fail(deeper: str | int, pages: list[int]) -> None:
     with api(depth_limit=3, deeper_pages=deeper) as server:
         answers = [server.get(pageSize=2, pageIndex=index + 1) for index in range(len(pages))]
-        assert [len(one.json()["jobs"]) if one.ok else one.status_code for one in answers] == pages
+        assert [len(answer.json()["jobs"]) if answer.ok else answer.status_code for answer in answers] == pages
         assert answers[0].json()["totalCount"] == 4
 
 

@@ -112,7 +112,7 @@ def test_a_stopped_server_ends_the_connections_that_clients_keep_open() -> None:
 def test_requests_are_kept_with_their_parameters_in_lower_case() -> None:
     with Simulator(make_world(3)) as simulator:
         Api(simulator).get(ObjectType=3, startTime="2026-01-01")
-        assert [(one.number, one.path, one.params) for one in simulator.asked] == [
+        assert [(request.number, request.path, request.params) for request in simulator.asked] == [
             (1, "/backup/m365/jobs", {"objecttype": "3", "starttime": "2026-01-01"})
         ]
 
@@ -168,7 +168,7 @@ def test_a_gateway_sees_each_request_those_for_tokens_too() -> None:
     with Simulator(make_world(3), gateway=gateway) as simulator:
         api = Api(simulator)
         assert [api.get(objectType=1).status_code for _ in range(3)] == [200, 502, 200]
-    assert [(one.number, one.path) for one in seen] == [
+    assert [(item.number, item.path) for item in seen] == [
         (1, "/connect/token"),
         *((number, "/backup/m365/jobs") for number in (2, 3, 4)),
     ]

@@ -65,7 +65,7 @@ def test_both_generations_answer_in_their_envelope_and_either_spelling(generatio
 
 
 def test_a_job_is_spelled_in_every_way_a_dialect_names() -> None:
-    def one(job_id: str, **dialect: Any) -> dict[str, Any]:
+    def served(job_id: str, **dialect: Any) -> dict[str, Any]:
         with Simulator(small_world(), Dialect(**dialect)) as simulator:
             return next(job for job in Api(simulator).page()[0] if job["id"] == job_id)
 
@@ -75,16 +75,21 @@ def test_a_job_is_spelled_in_every_way_a_dialect_names() -> None:
         "seven_decimals": "2026-03-01T11:00:00.0000000Z",
         "date": "2026-03-01",
     }
-    assert {form: one(JOB.id, time=form)["finishTime"] for form in forms} == forms
+    assert {form: served(JOB.id, time=form)["finishTime"] for form in forms} == forms
     times = {"null": None, "empty": "", "year_one": "0001-01-01T00:00:00"}
-    assert {form: one(OPEN.id, no_time=form)["finishTime"] for form in times} == times
-    assert one(OPEN.id, open_details="null", empty_parts="null") == {
+    assert {form: served(OPEN.id, no_time=form)["finishTime"] for form in times} == times
+    assert served(OPEN.id, open_details="null", empty_parts="null") == {
         **shown("Count")[0],
         "backupDetails": None,
         "jobErrors": None,
     }
-    assert one(OPEN.id, open_details="absent", empty_parts="absent").keys() == {"id", "state", "startTime", "duration"}
-    strings = one(JOB.id, numbers_as_strings=True, extra_fields=True)
+    assert served(OPEN.id, open_details="absent", empty_parts="absent").keys() == {
+        "id",
+        "state",
+        "startTime",
+        "duration",
+    }
+    strings = served(JOB.id, numbers_as_strings=True, extra_fields=True)
     assert list(strings["backupDetails"].values()) == ["9", "2", "6", "1"]
     assert strings["jobErrors"][0]["number"] == "4"
     assert strings["addedLater"] == {"nested": [1, 2]}
@@ -102,15 +107,15 @@ def test_parameters_are_known_in_any_case(generation: int, spelled: Any) -> None
         asked = {"objectType": 7, "jobType": 1, "jobState": 2, "location": "EUR", "startTime": "2026-01-01"}
         asked |= {"finishTime": "2026-01-12T06:00:00Z", "pageSize": 3, "pageIndex": 2}
         rows, paging = Api(simulator, generation).page(**{spelled(name): value for name, value in asked.items()})
-        held = [
+        loaded = [
             job.id
             for job in sorted(simulator.world.visible(), key=lambda job: (job.start, job.id), reverse=True)
             if (job.object_type, job.job_type, job.location, job.final_state) == (7, 1, "EUR", "Finished")
             and job.finish
             and datetime(2026, 1, 1, tzinfo=UTC) <= job.finish <= datetime(2026, 1, 12, 6, tzinfo=UTC)
         ]
-        assert len(held) > 3
-        assert ([row["id"] for row in rows], paging["totalCount"]) == (held[3:6], len(held))
+        assert len(loaded) > 3
+        assert ([row["id"] for row in rows], paging["totalCount"]) == (loaded[3:6], len(loaded))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +172,7 @@ def test_a_server_may_show_jobs_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "bounds", "found"),
+    ("reading", "bounds", "listed"),
     [
         ("start", "inclusive", True),
         ("start", "end_excluded", True),
@@ -176,13 +181,13 @@ def test_a_server_may_show_jobs_late() -> None:
         ("finish", "end_excluded", False),
     ],
 )
-def test_a_range_means_starts_or_finishes_with_its_ends_or_without(reading: str, bounds: str, found: bool) -> None:
+def test_a_range_means_starts_or_finishes_with_its_ends_or_without(reading: str, bounds: str, listed: bool) -> None:
     world = World(NOW, reading, bounds)
     world.put(JOB, OPEN)
     side = {"start": {"startTime": "2026-03-01T10:00:00Z", "finishTime": "2026-03-01T10:30:00Z"}}
     side["finish"] = {"startTime": "2026-03-01T10:30:00Z", "finishTime": "2026-03-01T11:00:00Z"}
     with Simulator(world) as simulator:
-        assert Api(simulator).ids(**side[reading]) == ({JOB.id} if found else set())
+        assert Api(simulator).ids(**side[reading]) == ({JOB.id} if listed else set())
 
 
 def test_locations_part_the_jobs_and_the_primary_one_is_an_alias() -> None:
@@ -190,8 +195,8 @@ def test_locations_part_the_jobs_and_the_primary_one_is_an_alias() -> None:
     world.primary_location = "EUR"
     with Simulator(world) as simulator:
         api = Api(simulator)
-        found = {location: api.ids(location=location) for location in ("NAM", "EUR", "PrimaryGeoLocation", "GBR")}
-        assert found == {"NAM": {JOB.id}, "EUR": {OPEN.id}, "PrimaryGeoLocation": {OPEN.id}, "GBR": set()}
+        results = {location: api.ids(location=location) for location in ("NAM", "EUR", "PrimaryGeoLocation", "GBR")}
+        assert results == {"NAM": {JOB.id}, "EUR": {OPEN.id}, "PrimaryGeoLocation": {OPEN.id}, "GBR": set()}
         assert api.ids() == {JOB.id, OPEN.id}
 
 
@@ -207,7 +212,7 @@ DIALECTS = [
 ]
 
 
-@pytest.mark.parametrize("order", [one for one in ORDERS if one != "shuffled"])
+@pytest.mark.parametrize("order", [item for item in ORDERS if item != "shuffled"])
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: f"{dialect.link} from {dialect.first_page}")
 def test_pages_hold_every_job_exactly_once(generation: int, dialect: Dialect, order: str) -> None:
     world = make_world(40)
@@ -221,10 +226,10 @@ def test_pages_hold_every_job_exactly_once(generation: int, dialect: Dialect, or
             links.append(paging.get("nextLink"))
             expected = {"matches": len(world.visible()), "page": len(rows), "absent": None}[dialect.total_basis]
             assert paging.get("totalCount") == (expected if paging else None)
-    held = [job.id for job in world.select()]
-    assert list(chain.from_iterable(pages)) == held
-    assert len(held) == len(world.visible())
-    assert pages == [held[at : at + size] for at in range(0, len(held), size)] + [[]]
+    loaded = [job.id for job in world.select()]
+    assert list(chain.from_iterable(pages)) == loaded
+    assert len(loaded) == len(world.visible())
+    assert pages == [loaded[at : at + size] for at in range(0, len(loaded), size)] + [[]]
     follow = [link for link in links if link]
     if dialect.link in ("none", "opaque"):
         assert len(set(follow)) == (0 if dialect.link == "none" else 1)

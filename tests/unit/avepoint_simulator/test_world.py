@@ -68,8 +68,8 @@ def test_select_finds_the_jobs_that_match_and_no_other(
             and job_state in (0, next(code for code, state in states.items() if state == job.state(now)))
             and job.in_range(reading, since, until, now, bounds)
         ]
-        found = world.select(object_type, job_type, job_state, location, since, until)
-        assert found == sorted(matching, key=attrgetter("start", "id"))
+        result = world.select(object_type, job_type, job_state, location, since, until)
+        assert result == sorted(matching, key=attrgetter("start", "id"))
 
 
 def _odd(job: SimulatedJob, kind: str) -> SimulatedJob:

@@ -33,10 +33,10 @@ def test_a_destination_gives_copies_of_what_it_resolved_first(monkeypatch: pytes
 def test_each_client_of_a_duckdb_file_has_a_pool_of_its_own() -> None:
     factory = destination_factory("duckdb")
     initial = get_destination_client_initial_config(factory, "m365_jobs", "avepoint_m365")
-    one, other = factory.configuration(initial), factory.configuration(initial)
-    assert one.credentials.database == other.credentials.database
-    assert one.credentials.conn_pool is not other.credentials.conn_pool
-    assert one.credentials.conn_pool.credentials is one.credentials
+    first, other = factory.configuration(initial), factory.configuration(initial)
+    assert first.credentials.database == other.credentials.database
+    assert first.credentials.conn_pool is not other.credentials.conn_pool
+    assert first.credentials.conn_pool.credentials is first.credentials
 
 
 def test_what_is_written_into_abilities_stays_with_who_wrote_it() -> None:

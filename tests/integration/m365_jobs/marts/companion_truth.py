@@ -54,9 +54,9 @@ def earliest(due: datetime, interval: timedelta) -> datetime:
 
 
 def schedule_compliance(rows: Rows) -> list[tuple[Any, ...]]:
-    found = []
+    results = []
     keys = {(row["tenant"], row.get("location"), row["object_type"]) for row in rows.companions["backup_schedules"]}
-    for key in keys - {one for one in keys if one[2] is None}:
+    for key in keys - {item for item in keys if item[2] is None}:
         end = data_as_of(rows, key)
         if end is None:
             continue
@@ -76,13 +76,13 @@ def schedule_compliance(rows: Rows) -> list[tuple[Any, ...]]:
             if scheduled:
                 expected = scheduled - counts["skipped"]
                 compliance = counts["succeeded"] / expected if expected else None
-                numbers = (counts[one] for one in ("ran", "succeeded", "missed", "skipped"))
-                found.append((*key, day, scheduled, *numbers, compliance))
-    return found
+                numbers = (counts[item] for item in ("ran", "succeeded", "missed", "skipped"))
+                results.append((*key, day, scheduled, *numbers, compliance))
+    return results
 
 
 def recovery_point(rows: Rows, promised: dict[Key, float]) -> list[tuple[Any, ...]]:
-    found = []
+    results = []
     for key in {job.partition for job in rows.jobs}:
         end = data_as_of(rows, key)
         if end is None:
@@ -96,13 +96,13 @@ def recovery_point(rows: Rows, promised: dict[Key, float]) -> list[tuple[Any, ..
             gaps = [(after - before, before) for before, after in zip(good, [*good[1:], end], strict=True)]
             longest = max(gap for gap, _ in gaps)
             since = next(before for gap, before in gaps if gap == longest)
-            found.append((*key, len(good), hours(longest), since, promised.get(key), end))
-    return found
+            results.append((*key, len(good), hours(longest), since, promised.get(key), end))
+    return results
 
 
 def restore_evidence(rows: Rows) -> list[tuple[Any, ...]]:
-    found = []
-    newest = {read.tenant: max(one.until for one in rows.reads if one.tenant == read.tenant) for read in rows.reads}
+    results = []
+    newest = {read.tenant: max(item.until for item in rows.reads if item.tenant == read.tenant) for read in rows.reads}
     for key in {job.partition for job in rows.jobs if job.job_type in ("backup", "restore")}:
         restores = [job for job in rows.jobs if job.partition == key and job.job_type == "restore" and job.finish]
         proofs = [job for job in restores if outcome(job) in ("success", "warning") and (job.successful or 0) >= 1]
@@ -114,5 +114,5 @@ def restore_evidence(rows: Rows) -> list[tuple[Any, ...]]:
             age = hours(newest[key[0]] - last.finish) / 24
             evidence = (last.finish, last.id, age, length, last.successful)
         failed = sum(outcome(job) == "failure" for job in tried)
-        found.append((*key, *evidence, len(tried), failed))
-    return found
+        results.append((*key, *evidence, len(tried), failed))
+    return results

@@ -83,10 +83,10 @@ class Rows:
     def load(self, pipeline: dlt.Pipeline) -> None:
         """Puts them into the tables, with the types and the loader of a real load."""
         rows: dict[schema.Table, list[dict[str, Any]]] = {
-            schema.JOBS: [_job(one) for one in self.jobs],
-            schema.BACKUP_DETAILS: [_details(one) for one in self.jobs],
-            schema.JOB_ERRORS: [row for one in self.jobs for row in _errors(one)],
-            schema.LOAD_AUDIT: [_audit(one) for one in self.reads],
+            schema.JOBS: [_job(job) for job in self.jobs],
+            schema.BACKUP_DETAILS: [_details(job) for job in self.jobs],
+            schema.JOB_ERRORS: [row for job in self.jobs for row in _errors(job)],
+            schema.LOAD_AUDIT: [_audit(read) for read in self.reads],
             schema.JOB_CHANGES: [],
             schema.STATE_WORDS: [{"word": word, "state": code, "learned_at": NOW} for word, code in self.words.items()],
             schema.RECONCILIATIONS: [],
@@ -107,46 +107,46 @@ class Rows:
         pipeline.run([*resources, load_runs(iter([run])), load_check_failures([])]).raise_on_failed_jobs()
 
 
-def _job(one: Job) -> dict[str, Any]:
+def _job(job: Job) -> dict[str, Any]:
     return {
-        "tenant": one.tenant,
-        "id": one.id,
-        "location": one.location,
-        "object_type": one.object_type,
-        "job_type": one.job_type,
-        "state": one.state,
-        "start_time": one.start,
-        "finish_time": one.finish,
+        "tenant": job.tenant,
+        "id": job.id,
+        "location": job.location,
+        "object_type": job.object_type,
+        "job_type": job.job_type,
+        "state": job.state,
+        "start_time": job.start,
+        "finish_time": job.finish,
         "duration_hours": 0.5,
         "first_seen_at": NOW + timedelta(minutes=1),
         "fetched_at": NOW + timedelta(minutes=1),
     }
 
 
-def _details(one: Job) -> dict[str, Any]:
+def _details(job: Job) -> dict[str, Any]:
     counts = {
-        "total_number": one.total,
-        "failed_number": one.failed,
-        "successful_number": one.successful,
-        "skipped_number": one.skipped,
+        "total_number": job.total,
+        "failed_number": job.failed,
+        "successful_number": job.successful,
+        "skipped_number": job.skipped,
     }
-    return {"tenant": one.tenant, "job_id": one.id, **counts}
+    return {"tenant": job.tenant, "job_id": job.id, **counts}
 
 
-def _errors(one: Job) -> list[dict[str, Any]]:
+def _errors(job: Job) -> list[dict[str, Any]]:
     return [
-        {"tenant": one.tenant, "job_id": one.id, "error_index": index, "is_error_code": True, **vars(error)}
-        for index, error in enumerate(one.errors)
+        {"tenant": job.tenant, "job_id": job.id, "error_index": index, "is_error_code": True, **vars(error)}
+        for index, error in enumerate(job.errors)
     ]
 
 
-def _audit(one: Read) -> dict[str, Any]:
-    known = {"run_id": one.run_id, "tenant": one.tenant, "location": one.location, "object_type": one.object_type}
+def _audit(read: Read) -> dict[str, Any]:
+    known = {"run_id": read.run_id, "tenant": read.tenant, "location": read.location, "object_type": read.object_type}
     return {
         **known,
-        "job_type": one.job_type,
-        "window_start": one.until - timedelta(days=2),
-        "window_end": one.until,
-        "complete": one.complete,
-        "started_at": one.at or one.until,
+        "job_type": read.job_type,
+        "window_start": read.until - timedelta(days=2),
+        "window_end": read.until,
+        "complete": read.complete,
+        "started_at": read.at or read.until,
     }

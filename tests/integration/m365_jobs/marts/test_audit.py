@@ -70,8 +70,8 @@ def values(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 def test_an_audit_says_what_was_met_what_failed_why_and_how_complete_it_is(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
     marts.ensure(pipeline, marts.Protection())
-    found = audit(pipeline)
-    sections = found.sections
+    report = audit(pipeline)
+    sections = report.sections
     # Ten slots from 15 to 19 March; that of the 17th at 00:00 has no backup, and that of the 16th at 00:00 failed.
     assert values(sections["schedule"]) == [(*PLACE, 10, 9, 8, 1, 0, date(2026, 3, 15), date(2026, 3, 19))]
     assert values(sections["backups"]) == [(*PLACE, 9, 8, 0, 1)]
@@ -89,8 +89,8 @@ def test_an_audit_says_what_was_met_what_failed_why_and_how_complete_it_is(pipel
     assert [(row["object_type"], row["complete_until"], row["covers_period"]) for row in sections["completeness"]] == [
         ("exchange_online", NOW, True)
     ]
-    assert found.jobs == 11
-    assert found.rows == sum(map(len, sections.values())) + found.jobs
+    assert report.jobs == 11
+    assert report.rows == sum(map(len, sections.values())) + report.jobs
 
 
 def test_the_retention_is_that_of_the_end_of_the_period(pipeline: dlt.Pipeline) -> None:
@@ -126,8 +126,8 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
 ) -> None:
     story().load(pipeline)
     marts.ensure(pipeline, marts.Protection())
-    found = audit(pipeline)
-    (row,) = csv.DictReader(io.StringIO(audit_csv(found)))
+    report = audit(pipeline)
+    (row,) = csv.DictReader(io.StringIO(audit_csv(report)))
     assert row == {
         "period_from": "2026-03-15 00:00:00+00:00",
         "period_until": "2026-03-20 00:00:00+00:00",
@@ -155,10 +155,10 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
         "settings_changes": "retention: shortened from 7 years to 1 year, read first 2026-03-18 06:00 UTC",
         "complete_until": row["complete_until"],
         "covers_period": "True",
-        "rows": str(found.rows),
-        "sha256": found.digest,
+        "rows": str(report.rows),
+        "sha256": report.digest,
         "jobs": "11",
-        "jobs_sha256": found.jobs_digest,
+        "jobs_sha256": report.jobs_digest,
     }
     assert datetime.fromisoformat(row["last_restore_at"]) == datetime(2026, 3, 16, 9, tzinfo=UTC)
     assert datetime.fromisoformat(row["complete_until"]) == NOW
@@ -167,8 +167,8 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
 def test_the_page_says_what_was_met_and_what_it_is_made_from(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
     marts.ensure(pipeline, marts.Protection())
-    found = audit(pipeline)
-    page = audit_html(found, ["contoso"], UTC, "A4")
+    report = audit(pipeline)
+    page = audit_html(report, ["contoso"], UTC, "A4")
     words = " ".join(re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL).split())
     assert "8 of 10 scheduled backups met 1 missed 0 skipped 1 failed 0 services without a proved restore" in words
     assert "Exchange Online 10 8 1 0 9 1 0" in words
@@ -176,7 +176,7 @@ def test_the_page_says_what_was_met_and_what_it_is_made_from(pipeline: dlt.Pipel
     assert "2026-03-16 09:00 UTC R1 7 2 1" in words
     assert "retention: shortened from 7 years to 1 year, read first 2026-03-18 06:00 UTC" in words
     assert "default all services 1 year" in words
-    assert f"made from {found.rows} rows. Their SHA-256 is {found.digest}" in words
+    assert f"made from {report.rows} rows. Their SHA-256 is {report.digest}" in words
     assert "contoso, audit" not in words
     assert audit_html(None, [], UTC, "A4").count("Nothing is loaded yet.") >= 1
 

@@ -23,7 +23,7 @@ KINDS = {
 }
 
 
-def found(pipeline: dlt.Pipeline) -> dict[str, list[Reason]]:
+def reasons_by_kind(pipeline: dlt.Pipeline) -> dict[str, list[Reason]]:
     kinds: dict[str, list[Reason]] = {}
     with open_scope(pipeline) as scope:
         for reason in run_checks(scope):
@@ -43,7 +43,7 @@ def load(pipeline: dlt.Pipeline, jobs: tuple[Job, ...] = (), **tables: Any) -> N
 
 def test_nothing_is_found_where_all_is_well_or_nothing_is_known(pipeline: dlt.Pipeline) -> None:
     load(pipeline, license_consumption=[snapshot()])
-    assert found(pipeline) == {}
+    assert reasons_by_kind(pipeline) == {}
 
 
 def test_each_kind_is_found_and_said_in_words(pipeline: dlt.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,8 +72,8 @@ def test_each_kind_is_found_and_said_in_words(pipeline: dlt.Pipeline, monkeypatc
             for at in (72.01, 24.01)
         ],
     )
-    reasons = found(pipeline)
-    assert {kind: [(one.object_type, one.text) for one in some] for kind, some in reasons.items()} == {
+    reasons = reasons_by_kind(pipeline)
+    assert {kind: [(item.object_type, item.text) for item in some] for kind, some in reasons.items()} == {
         "out_of_policy": [
             (
                 None,
@@ -97,13 +97,13 @@ def test_each_kind_is_found_and_said_in_words(pipeline: dlt.Pipeline, monkeypatc
         ],
         "restore_untested": [("exchange_online", "the last successful restore was 2025-02-13 06:00 UTC, 400 days ago")],
     }
-    assert {one.severity for some in reasons.values() for one in some if one.kind == "out_of_policy"} == {"problem"}
+    assert {item.severity for some in reasons.values() for item in some if item.kind == "out_of_policy"} == {"problem"}
     assert {check.kind for check in CHECKS} >= KINDS
 
 
 def test_a_policy_that_ends_soon_is_a_warning_and_untested_restores_are_off_by_default(pipeline: dlt.Pipeline) -> None:
     load(pipeline, license_consumption=[snapshot(out_of_policy_at=NOW + timedelta(days=10))])
-    assert {kind: some[0].text for kind, some in found(pipeline).items()} == {
+    assert {kind: some[0].text for kind, some in reasons_by_kind(pipeline).items()} == {
         "license_nearly_used": "400 of 500 seats in use; 1,000 of 2,000 GB in use; "
         "the policy ends on 2026-03-30 06:00 UTC"
     }
@@ -123,7 +123,7 @@ def missed(pipeline: dlt.Pipeline, without: tuple[int, ...], jobs: tuple[Job, ..
     rows = companions(schedule("exchange_online", FOUR, ago(24 * 10)), companion_loads=[loaded_schedule()])
     Rows([*ran, *jobs], [Read()], rows).load(pipeline)
     marts.ensure(pipeline, marts.Protection())
-    return [(one.severity, one.text) for one in found(pipeline).get("missed_backup", [])]
+    return [(result.severity, result.text) for result in reasons_by_kind(pipeline).get("missed_backup", [])]
 
 
 def test_one_scheduled_backup_that_did_not_start_is_a_warning_although_the_next_one_ran(pipeline: dlt.Pipeline) -> None:

@@ -22,9 +22,9 @@ def shown(pipeline: dlt.Pipeline, *tenants: str) -> tuple[Any, dict[str, tuple[s
     with open_scope(pipeline) as scope:
         page = report.read_report_page(scope, pipeline, Filter(tenants, days=5), UTC)
     assert page is not None
-    built = {one.section.name: one for one in sections.build_sections(page) if one.section.name in NAMES}
+    built = {built.section.name: built for built in sections.build_sections(page) if built.section.name in NAMES}
     return page, {
-        name: (one.summary, " ".join(re.sub(r"<[^>]+>", " ", str(one.html)).split())) for name, one in built.items()
+        name: (item.summary, " ".join(re.sub(r"<[^>]+>", " ", str(item.html)).split())) for name, item in built.items()
     }
 
 
@@ -37,21 +37,21 @@ def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: 
     rows.companions["license_consumption"] = [snapshot(out_of_policy_at=ago(30))]
     rows.load(pipeline)
     marts.ensure(pipeline, marts.Protection())
-    _, found = shown(pipeline, "contoso")
-    assert set(found) == NAMES
+    _, result = shown(pipeline, "contoso")
+    assert set(result) == NAMES
     # Five days from the 16th on, the backup at 00:00 of the 20th included; the 16th failed, the 17th was missed.
-    summary, words = found["schedule"]
+    summary, words = result["schedule"]
     assert summary == "7 of 9 met, 1 missed"
     assert "Exchange Online 9 7 1 1 0 2026-03-17" in words
-    summary, words = found["licence"]
+    summary, words = result["licence"]
     assert summary == "out of policy"
     assert "Seats 400 500 80% not foreseen out of policy since 2026-03-19 00:00 UTC" in words
     assert "Storage 1,000 GB 2,000 GB 50% not foreseen" in words
-    summary, words = found["retention"]
+    summary, words = result["retention"]
     assert summary == "1 change"
     assert "Default All services 1 year" in words
     assert "2026-03-18 06:00 UTC retention All services shortened 7 years 1 year" in words
-    summary, words = found["restores"]
+    summary, words = result["restores"]
     assert summary == "each service has one"
     assert re.search(r"Exchange Online 2026-03-20 04:00 UTC \(.* ago\) 9 1\.0 h 3 1", words)
 
@@ -59,8 +59,8 @@ def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: 
 def test_a_page_without_companions_shows_restores_alone(pipeline: dlt.Pipeline) -> None:
     Rows([Job("B1", ago(3), start=ago(4))], [Read()]).load(pipeline)
     marts.ensure(pipeline, marts.Protection())
-    _, found = shown(pipeline, "contoso")
-    assert {name: summary for name, (summary, _) in found.items()} == {"restores": "1 without a proved restore"}
+    _, result = shown(pipeline, "contoso")
+    assert {name: summary for name, (summary, _) in result.items()} == {"restores": "1 without a proved restore"}
 
 
 def test_a_fleet_shows_the_licence_of_each_tenant_and_can_be_sorted_by_it(pipeline: dlt.Pipeline) -> None:
@@ -77,8 +77,8 @@ def test_a_fleet_shows_the_licence_of_each_tenant_and_can_be_sorted_by_it(pipeli
         ),
     ).load(pipeline)
     marts.ensure(pipeline, marts.Protection())
-    page, found = shown(pipeline, *tenants)
-    assert found == {}
+    page, result = shown(pipeline, *tenants)
+    assert result == {}
     lines = fleet.tenant_rows(sections.sorted_by(page, "licence"))
     assert [(line.name, line.licence) for line in lines] == [
         ("fabrikam", "out of policy"),

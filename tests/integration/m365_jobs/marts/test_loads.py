@@ -58,7 +58,7 @@ def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
         # These tell when a load took place.
         moments = {"fetched_at", "first_seen_at", "complete_until", "last_complete_load_at", "last_load_at"}
         moments |= {"data_as_of", "hours_since_success", "hours_open", "longest_gap_hours", "last_restore_age_days"}
-        described = next(one for one in marts.views() if one.name == view)
+        described = next(item for item in marts.views() if item.name == view)
         columns = ", ".join(column.name for column in described.columns if column.name not in moments)
         sql = f"SELECT {columns} FROM {view} ORDER BY ALL"
         assert lake.rows(sql) == database.rows(sql)
@@ -69,9 +69,9 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A PostgreSQL database that is the warehouse of this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with database() as one:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", one)
-        yield one
+    with database() as first:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", first)
+        yield first
 
 
 def test_a_user_without_the_right_to_make_views_loads_jobs_and_is_told(
@@ -88,7 +88,7 @@ def test_a_user_without_the_right_to_make_views_loads_jobs_and_is_told(
         newest = max(world.visible(), key=lambda job: job.start)
         running = world.change(newest.id, finish=world.now + timedelta(hours=1))
         assert place.load(simulator).exit_code == 0
-        assert place.held() == on_server(world, False)
+        assert place.contents() == on_server(world, False)
         assert re.search(
             r"^Loaded, but the views could not be made or brought up to date: permission denied for schema m365_jobs.* "
             r"The user needs the right to create and replace job_facts, .*\. The next load tries again\.$",

@@ -110,8 +110,8 @@ def test_an_outcome_is_known_however_the_state_is_spelled(pipeline: dlt.Pipeline
     spelled = [(outcome, state) for outcome, states in OUTCOMES.items() for state in states]
     Rows([Job(f"FB{number}", ago(1), state) for number, (_, state) in enumerate(spelled)], [Read()]).load(pipeline)
     marts.ensure(pipeline, Protection())
-    found = {row[1]: row[15] for row in content(pipeline, "job_facts")}
-    assert {state: found[f"FB{number}"] for number, (_, state) in enumerate(spelled)} == {
+    results = {row[1]: row[15] for row in content(pipeline, "job_facts")}
+    assert {state: results[f"FB{number}"] for number, (_, state) in enumerate(spelled)} == {
         state: outcome for outcome, state in spelled
     }
 
@@ -252,8 +252,8 @@ def test_each_status_of_protection_is_the_first_that_holds(pipeline: dlt.Pipelin
         rows.reads.append(Read(tenant=tenant))
     rows.load(pipeline)
     marts.ensure(pipeline, Protection())
-    found = {row[0]: row[8] for row in content(pipeline, "protection_status")}
-    assert found == {tenant: status for tenant, (_, status) in CASES.items()}
+    results = {row[0]: row[8] for row in content(pipeline, "protection_status")}
+    assert results == {tenant: status for tenant, (_, status) in CASES.items()}
 
 
 def test_services_are_judged_by_what_the_configuration_and_the_loads_say_of_them(pipeline: dlt.Pipeline) -> None:
@@ -270,7 +270,7 @@ def test_services_are_judged_by_what_the_configuration_and_the_loads_say_of_them
             good(26, object_type="power_bi", tenant="fabrikam"),
         ],
         [
-            *(Read(one) for one in ("exchange_online", "onedrive", "power_bi", "project_online", "teams")),
+            *(Read(item) for item in ("exchange_online", "onedrive", "power_bi", "project_online", "teams")),
             Read("viva_engage", complete=False),
             Read("public_folder", location="EUR", until=ago(12)),
             Read("teams", location="NAM", until=ago(31 * 24)),
@@ -283,8 +283,8 @@ def test_services_are_judged_by_what_the_configuration_and_the_loads_say_of_them
     )
     rows.load(pipeline)
     marts.ensure(pipeline, SETTINGS)
-    found = {row[:3]: (row[4], row[8], row[9]) for row in content(pipeline, "protection_status")}
-    assert found == {
+    results = {row[:3]: (row[4], row[8], row[9]) for row in content(pipeline, "protection_status")}
+    assert results == {
         # Allowed are 8 hours.
         ("contoso", None, "onedrive"): (21.0, "late", NOW),
         ("contoso", None, "exchange_online"): (20.0, "protected", NOW),
@@ -380,7 +380,7 @@ ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe")
 def test_every_view_and_question_says_the_same_in_each_time_zone_of_the_session(pipeline: dlt.Pipeline) -> None:
     random_rows(3).load(pipeline)
     marts.ensure(pipeline, SETTINGS)
-    questions = {one.name: one.sql for one in marts.questions()}
+    questions = {question.name: question.sql for question in marts.questions()}
 
     def answers(time_zone: str) -> dict[str, Any]:
         with pipeline.sql_client() as client:
@@ -389,5 +389,5 @@ def test_every_view_and_question_says_the_same_in_each_time_zone_of_the_session(
             return views | {name: plain(client.execute_sql(sql) or []) for name, sql in questions.items()}
 
     expected, *others = map(answers, ZONES)
-    for found in others:
-        assert {name for name in expected if found[name] != expected[name]} == set()
+    for other in others:
+        assert {name for name in expected if other[name] != expected[name]} == set()

@@ -42,7 +42,7 @@ def story() -> Rows:
         Job("XX1", ago(40), "On Hold", job_type="deletion", start=ago(41)),
     ]
     done = ("exchange_online", "EUR"), ("onedrive", "NAM"), ("exchange_online", None)
-    reads = [Read(one, location=where) for one, where in done]
+    reads = [Read(item, location=where) for item, where in done]
     reads += [Read("sharepoint_online", complete=False), Read("sharepoint_online", until=ago(2))]
     return Rows(jobs, [*reads, Read("sharepoint_online", until=ago(900), at=ago(-1))], settings())
 
@@ -153,8 +153,8 @@ def test_each_question_is_answered(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
     marts.ensure(pipeline, marts.Protection())
     with pipeline.sql_client() as client:
-        found = {one.name: client.execute_sql(one.sql) or [] for one in marts.questions()}
-    answers = {name: [tuple(map(_number, row)) for row in rows] for name, rows in found.items()}
+        results = {question.name: client.execute_sql(question.sql) or [] for question in marts.questions()}
+    answers = {name: [tuple(map(_number, row)) for row in rows] for name, rows in results.items()}
     assert {name: plain(rows) for name, rows in answers.items()} == {name: plain(r) for name, r in ANSWERS.items()}
     for name in ("02_failed_last_day", "03_top_errors", "07_longest_gap"):
         assert answers[name] == ANSWERS[name]
@@ -176,10 +176,10 @@ def test_backups_that_took_no_time_or_less_do_not_break_the_question_of_those_th
     ]
     Rows(jobs, [Read()]).load(pipeline)
     marts.ensure(pipeline, marts.Protection())
-    question = next(one for one in marts.questions() if one.name == "05_slower_every_day")
+    question = next(item for item in marts.questions() if item.name == "05_slower_every_day")
     with pipeline.sql_client() as client:
-        found = [tuple(row[2:]) for row in client.execute_sql(question.sql) or []]
-    assert found == [("teams", 0.0, 4.0), ("exchange_online", 1.0, 4.0), ("onedrive", -1.0, 4.0)]
+        results = [tuple(row[2:]) for row in client.execute_sql(question.sql) or []]
+    assert results == [("teams", 0.0, 4.0), ("exchange_online", 1.0, 4.0), ("onedrive", -1.0, 4.0)]
 
 
 def _number(value: Any) -> Any:

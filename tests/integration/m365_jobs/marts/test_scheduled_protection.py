@@ -83,8 +83,8 @@ def test_each_status_goes_by_the_schedule(pipeline: dlt.Pipeline) -> None:
     rows.companions = companions(*plans, companion_loads=[read_at(tenant) for tenant in CASES])
     rows.load(pipeline)
     marts.ensure(pipeline, Protection())
-    found = {row[0]: row[8] for row in content(pipeline, "protection_status")}
-    assert found == {tenant: status for tenant, (_, _, status) in CASES.items()}
+    results = {row[0]: row[8] for row in content(pipeline, "protection_status")}
+    assert results == {tenant: status for tenant, (_, _, status) in CASES.items()}
     assert content(pipeline, "protection_status") == plain(truth.protection_status(rows, Protection()))
 
 
@@ -154,7 +154,11 @@ def test_what_was_missed_is_a_problem_of_its_own_and_said_in_words(pipeline: dlt
     marts.ensure(pipeline, Protection())
     with open_scope(pipeline) as scope:
         evaluation = evaluate_scope(scope, pipeline, (), 1_000_000)
-    assert [(one.kind, one.object_type, one.text) for one in evaluation.problems if one.tenant == "contoso"] == [
+    assert [
+        (problem.kind, problem.object_type, problem.text)
+        for problem in evaluation.problems
+        if problem.tenant == "contoso"
+    ] == [
         (
             "missed",
             "exchange_online",

@@ -116,14 +116,14 @@ def test_loads_that_end_at_the_same_moment_do_not_fail_over_the_views(pipeline: 
     failures: list[BaseException] = []
     start = threading.Barrier(4)
 
-    def one() -> None:
+    def create() -> None:
         start.wait()
         try:
             ensure(pipeline, Protection())
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=one) for _ in range(4)]
+    threads = [threading.Thread(target=create) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -181,13 +181,13 @@ TYPES = {
 def test_columns_and_types_are_those_that_are_described(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     ensure(pipeline, Protection())
-    found = run(
+    result = run(
         pipeline,
         "SELECT table_name, column_name, data_type FROM information_schema.columns "
         "WHERE table_schema = 'm365_jobs' ORDER BY table_name, ordinal_position",
     )
     for relation in (*marts.views(), *marts.tables()):
-        here = [row[1:] for row in found if row[0] == relation.name and not row[1].startswith("_dlt_")]
+        here = [row[1:] for row in result if row[0] == relation.name and not row[1].startswith("_dlt_")]
         assert sorted(name for name, _ in here) == sorted(column.name for column in relation.columns)
         for column in relation.columns:
             assert dict(here)[column.name] in TYPES[column.type]
@@ -198,7 +198,7 @@ def test_columns_and_types_are_those_that_are_described(pipeline: dlt.Pipeline) 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_reads_the_same_in_every_dialect(view: str, dialect: str) -> None:
-    described = next(one for one in marts.views() if one.name == view)
+    described = next(item for item in marts.views() if item.name == view)
     parsed = sqlglot.parse_one(render_view(view, dialect, Protection(), lambda name: ("m365_jobs", name)), read=dialect)
     assert isinstance(parsed, sqlglot.exp.Query)
     assert parsed.named_selects == [column.name for column in described.columns]
@@ -234,8 +234,8 @@ def test_the_wheel_holds_the_files_of_the_marts(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(build, cwd=root, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        held = {name for name in wheel.namelist() if name.startswith("m365_jobs/marts/")}
+        loaded = {name for name in wheel.namelist() if name.startswith("m365_jobs/marts/")}
     folder = root / "pipelines" / "m365_jobs" / "marts"
-    files = {one for kind in ("*.sql", "*.toml") for one in folder.rglob(kind)}
+    files = {item for kind in ("*.sql", "*.toml") for item in folder.rglob(kind)}
     assert len(files) > len(VIEWS)
-    assert {f"m365_jobs/marts/{one.relative_to(folder).as_posix()}" for one in files} <= held
+    assert {f"m365_jobs/marts/{file.relative_to(folder).as_posix()}" for file in files} <= loaded

@@ -31,7 +31,7 @@ Partition = tuple[str, str | None, str | None]
 
 
 def outcome(job: Job) -> str:
-    plain = "".join(one for one in (job.state or "").lower() if one.isascii() and one.isalnum())
+    plain = "".join(item for item in (job.state or "").lower() if item.isascii() and item.isalnum())
     return OUTCOMES.get(plain, "other")
 
 
@@ -71,14 +71,14 @@ def daily_summary(rows: Rows) -> list[tuple[Any, ...]]:
     for job in rows.jobs:
         if job.finish:
             days[(job.finish.astimezone(UTC).date(), *job.partition, job.job_type)].append(job)
-    found = []
+    results = []
     for key, jobs in days.items():
         outcomes = [outcome(job) for job in jobs]
-        counts = [outcomes.count(one) for one in ("success", "warning", "failure")]
+        counts = [outcomes.count(item) for item in ("success", "warning", "failure")]
         spent = sum(hours(job.finish - job.start) for job in jobs if job.finish and job.start)
         totals = sum(job.total or 0 for job in jobs), sum(job.failed or 0 for job in jobs)
-        found.append((*key, len(jobs), *counts, len(jobs) - sum(counts), *totals, spent))
-    return found
+        results.append((*key, len(jobs), *counts, len(jobs) - sum(counts), *totals, spent))
+    return results
 
 
 def error_summary(rows: Rows) -> list[tuple[Any, ...]]:
@@ -86,34 +86,34 @@ def error_summary(rows: Rows) -> list[tuple[Any, ...]]:
     for job in rows.jobs:
         for error in job.errors:
             kinds[job.tenant, job.object_type, error.value].append((job, error))
-    found = []
+    results = []
     for key, cases in kinds.items():
         times = [job.finish or job.start for job, _ in cases if job.finish or job.start]
         urls = [error.url for _, error in cases if error.url]
         count = sum(1 if error.number is None else error.number for _, error in cases)
         seen = (min(filter(None, times)), max(filter(None, times)))
-        found.append((*key, count, len({job.id for job, _ in cases}), *seen, max(urls, default=None)))
-    return found
+        results.append((*key, count, len({job.id for job, _ in cases}), *seen, max(urls, default=None)))
+    return results
 
 
 def partition_loads(rows: Rows) -> list[tuple[Any, ...]]:
     """Per partition: complete_until, last_complete_load_at, last_load_at, complete."""
     listings = [read for read in rows.reads if read.job_type is None]
     partitions = {read.partition for read in listings} | {job.partition for job in rows.jobs}
-    found: list[tuple[Any, ...]] = []
+    results: list[tuple[Any, ...]] = []
     for tenant, location, object_type in partitions:
         loads = defaultdict(list)
         for read in listings:
             if read.tenant == tenant and read.location in (None, location) and read.object_type in (None, object_type):
                 loads[read.run_id].append(read)
         if loads:
-            complete = [one for one in loads.values() if all(read.complete for read in one)]
-            short = [one for one in loads.values() if one not in complete]
-            until, at = (max((key(one) for one in complete), default=None) for key in (reached, begun))
-            fine = until is not None and all(reached(one) <= until and begun(one) <= at for one in short)
+            complete = [reads for reads in loads.values() if all(read.complete for read in reads)]
+            short = [reads for reads in loads.values() if reads not in complete]
+            until, at = (max((key(item) for item in complete), default=None) for key in (reached, begun))
+            fine = until is not None and all(reached(item) <= until and begun(item) <= at for item in short)
             newest = max(map(begun, loads.values()))
-            found.append((tenant, location, object_type, until, at, newest, fine))
-    return found
+            results.append((tenant, location, object_type, until, at, newest, fine))
+    return results
 
 
 def reached(listings: list[Read]) -> datetime:
@@ -159,18 +159,18 @@ def expected(rows: Rows, settings: Protection) -> set[Partition]:
     without = {
         read.tenant for read in recent if not read.location and (read.object_type or read.tenant not in with_locations)
     }
-    found = {partition for partition in schedules(rows) if partition[1] or partition[0] in without}
+    results = {partition for partition in schedules(rows) if partition[1] or partition[0] in without}
     for read in rows.reads:
         services = settings.of_tenant.get(read.tenant, settings.services)
         if newest[read.tenant] - read.until <= MONTH:
-            found |= {(read.tenant, read.location, one) for one in services.expected}
+            results |= {(read.tenant, read.location, item) for item in services.expected}
     for partition, jobs in by_partition(rows.jobs).items():
         kind = {"backup"} if any(job.job_type for job in jobs) else {None}
         times = [job.finish or job.start for job in jobs if job.job_type in kind]
         last = max(filter(None, times), default=None)
         if last and newest.get(partition[0], last) - last <= MONTH:
-            found.add(partition)
-    return found
+            results.add(partition)
+    return results
 
 
 @dataclass(frozen=True)
@@ -184,37 +184,37 @@ class Plan:
 
 def schedules(rows: Rows) -> dict[Partition, Plan]:
     """Return the schedules in force that were read within 30 days of the newest load."""
-    newest, found = newest_loads(rows), {}
-    for one in rows.companions.get("backup_schedules", []):
-        place = one["tenant"], one.get("location")
+    newest, result = newest_loads(rows), {}
+    for companion in rows.companions.get("backup_schedules", []):
+        place = companion["tenant"], companion.get("location")
         same_place = [row for row in rows.companions["backup_schedules"] if (row["tenant"], row["location"]) == place]
         reads = [
             load["asked_at"]
             for load in rows.companions.get("companion_loads", [])
             if (load["tenant"], load.get("location")) == place and (load["companion"], load["status"]) == READ
         ]
-        if one["valid_to"] is not None or not reads or newest[place[0]] - max(reads) > MONTH:
+        if companion["valid_to"] is not None or not reads or newest[place[0]] - max(reads) > MONTH:
             continue
         minutes = sorted(
             start["minute_of_day"]
             for start in rows.companions["backup_schedules__start_times"]
-            if (start["tenant"], start["schedule_id"]) == (one["tenant"], one["id"])
+            if (start["tenant"], start["schedule_id"]) == (companion["tenant"], companion["id"])
         )
         gaps = [later - earlier for earlier, later in zip(minutes, [*minutes[1:], minutes[0] + 24 * 60], strict=True)]
         first_of_all = min(row["valid_from"] for row in same_place)
-        found[(*place, one["object_type"])] = Plan(
-            max(max(gaps) / 60, one["interval_hours"]),
-            min(row["valid_from"] for row in same_place if row["object_type"] == one["object_type"]),
-            one["valid_from"] if one["valid_from"] > first_of_all else None,
+        result[(*place, companion["object_type"])] = Plan(
+            max(max(gaps) / 60, companion["interval_hours"]),
+            min(row["valid_from"] for row in same_place if row["object_type"] == companion["object_type"]),
+            companion["valid_from"] if companion["valid_from"] > first_of_all else None,
         )
-    return found
+    return result
 
 
 def by_partition(jobs: Iterable[Job]) -> dict[Partition, list[Job]]:
-    found: dict[Partition, list[Job]] = defaultdict(list)
+    result: dict[Partition, list[Job]] = defaultdict(list)
     for job in jobs:
-        found[job.partition].append(job)
-    return found
+        result[job.partition].append(job)
+    return result
 
 
 def succeeded(job: Job, tolerated: float) -> bool:
@@ -224,12 +224,12 @@ def succeeded(job: Job, tolerated: float) -> bool:
 
 
 def protection_status(rows: Rows, settings: Protection) -> list[tuple[Any, ...]]:
-    known, held, plans = data_as_of(rows), by_partition(rows.jobs), schedules(rows)
-    found = []
+    known, loaded, plans = data_as_of(rows), by_partition(rows.jobs), schedules(rows)
+    results = []
     for partition in expected(rows, settings):
-        as_of, jobs, plan = known.get(partition), held.get(partition, []), plans.get(partition)
+        as_of, jobs, plan = known.get(partition), loaded.get(partition, []), plans.get(partition)
         allowed = allowed_age(partition, as_of, plan, settings)
-        found.append(
+        results.append(
             (
                 *partition,
                 *_judge(partition, jobs, as_of, plan, allowed, settings),
@@ -239,7 +239,7 @@ def protection_status(rows: Rows, settings: Protection) -> list[tuple[Any, ...]]
                 allowed,
             )
         )
-    return found
+    return results
 
 
 def allowed_age(partition: Partition, as_of: datetime | None, plan: Plan | None, settings: Protection) -> float:
