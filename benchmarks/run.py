@@ -296,12 +296,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="without 1,000,000 jobs and with fewer tenants")
     parser.add_argument("--tenants", type=int, default=500, help="how many tenants one process loads")
-    chosen = parser.parse_args()
-    quick = chosen.quick
+    selected = parser.parse_args()
+    quick = selected.quick
     sizes = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
     versions = ", ".join(f"{name} {version(name)}" for name in ("dlt", "duckdb", "pyarrow"))
     parts: list[Any] = [
-        many_tenants(20 if quick else chosen.tenants),
+        many_tenants(20 if quick else selected.tenants),
         throughput(100_000),
         latency(),
         throttling(),

@@ -44,16 +44,16 @@ def requests() -> Iterator[str]:
     """Count the requests for jobs in first loads, later loads and the demo."""
     three = {"LOCATIONS": '["NAM", "EUR", "APC"]'}
     rows: dict[str, dict[Tree, float | None]] = {}
-    for jobs, world, chosen in (
+    for jobs, world, item in (
         (5_000, (), {}),
         (50_000, (), {}),
         (5_000, ("--locations", "NAM", "EUR", "APC"), three),
     ):
-        place = f"{jobs:,} jobs in 30 days{', three locations' if chosen else ''}"
+        place = f"{jobs:,} jobs in 30 days{', three locations' if item else ''}"
         for tree in trees():
             with simulator("--jobs", str(jobs), *world) as server, folder() as here:
                 for load in ("first load", "nothing new"):
-                    count = _requests_of_load(tree, here, server, **chosen)
+                    count = _requests_of_load(tree, here, server, **item)
                     rows.setdefault(f"{load}, {place}", {})[tree] = count
     for tree in trees():
         with folder() as here:
@@ -65,9 +65,9 @@ def requests() -> Iterator[str]:
     yield from table("Requests", "requests", rows)
 
 
-def _requests_of_load(tree: Tree, here: Path, server: Server, **chosen: str) -> float:
+def _requests_of_load(tree: Tree, here: Path, server: Server, **options: str) -> float:
     before = server.counts()["requests"]
-    run(tree.python, here, *LOAD, variables={**settings(server, **chosen), **NO_COMPANIONS})
+    run(tree.python, here, *LOAD, variables={**settings(server, **options), **NO_COMPANIONS})
     return server.counts()["requests"] - before
 
 
@@ -170,9 +170,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=100_000, help="jobs of the first load whose instructions count")
     known = parts(0, 0)
     parser.add_argument("--only", choices=known, action="append", help="may be given several times")
-    chosen = parser.parse_args()
-    for name, part in parts(chosen.tenants, chosen.jobs).items():
-        if not chosen.only or name in chosen.only:
+    selected = parser.parse_args()
+    for name, part in parts(selected.tenants, selected.jobs).items():
+        if not selected.only or name in selected.only:
             for line in part():
                 print(line, flush=True)
             print(flush=True)

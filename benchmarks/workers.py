@@ -105,7 +105,7 @@ class Fleet:
             simulator.world.advance(timedelta(hours=7))
         administer("UPDATE m365_jobs.load_leases SET ended_at = NULL", address=self.address)
 
-    def said(self, text: str) -> int:
+    def count_lines(self, text: str) -> int:
         """How often the workers said something."""
         return sum(file.read_text().count(text) for file in self.folder.glob("*/said"))
 
@@ -167,7 +167,7 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
                 process.wait()
             wrong, seconds = first.wrong(), time.monotonic() - began
             # Of all rounds so far.
-            outs, lost, other = (first.said(text) for text in ("left out", "another took its place", "failed ("))
+            outs, lost, other = (first.count_lines(text) for text in ("left out", "another took its place", "failed ("))
             row = (number, f"{seconds:.0f}", first.started - started, killed, outs, lost, other - lost, len(wrong))
             yield f"| {' | '.join(map(str, row))} |"
             if wrong or first.doubled():
@@ -243,10 +243,10 @@ def main() -> None:
     }
     for name, measures in parts.items():
         if given.only in (None, name):
-            write(name, ["", note, *(line for measure in measures for line in said(measure))])
+            write(name, ["", note, *(line for measure in measures for line in lines_of(measure))])
 
 
-def said(measure: Iterator[str]) -> Iterator[str]:
+def lines_of(measure: Iterator[str]) -> Iterator[str]:
     """The lines of a measure, shown as they come, with an empty one before them."""
     yield ""
     for line in measure:

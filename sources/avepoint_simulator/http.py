@@ -141,17 +141,17 @@ class _Connection(socketserver.StreamRequestHandler):
             headers["Date"] = format_datetime(date, usegmt=True)
         if (answer.gzip or self.server.compress()) and "gzip" in request.headers.get("accept-encoding", ""):
             body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
-        kept = body if answer.keep is None else body[: int(len(body) * answer.keep)]
+        sent = body if answer.keep is None else body[: int(len(body) * answer.keep)]
         if answer.status != 204:
-            headers["Content-Length"] = str(len(body if answer.drop else kept) + answer.off)
+            headers["Content-Length"] = str(len(body if answer.drop else sent) + answer.off)
         headers["x-request-id"] = uuid.uuid4().hex
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}\r\n{lines}\r\n".encode("latin-1")
         head = head[: int(len(head) * answer.head)]
         if answer.drip:
-            self._drip(head, kept, answer.drip)
+            self._drip(head, sent, answer.drip)
         else:
-            self.connection.sendall(head + kept)
+            self.connection.sendall(head + sent)
         return not answer.drop
 
     def _drip(self, head: bytes, body: bytes, seconds: float) -> None:

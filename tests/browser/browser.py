@@ -49,15 +49,15 @@ class Browser:
     def text(self) -> str:
         return str(self.driver.execute_script("return document.body.innerText"))
 
-    def until(self, said: str | Callable[[], Any]) -> Any:
+    def until(self, awaited: str | Callable[[], Any]) -> Any:
         """Waits for a text on the page, or for something to be true; that."""
-        question = (lambda: said in self.text()) if isinstance(said, str) else said
+        question = (lambda: awaited in self.text()) if isinstance(awaited, str) else awaited
         try:
             return WebDriverWait(self.driver, PATIENCE, 0.2, [StaleElementReferenceException]).until(
                 lambda _: question()
             )
         except Exception as error:
-            raise AssertionError(f"{said} is not there, but:\n{self.text()}") from error
+            raise AssertionError(f"{awaited} is not there, but:\n{self.text()}") from error
 
     def all(self, selector: str) -> list[WebElement]:
         """Elements in the order of the page."""

@@ -336,9 +336,9 @@ def test_it_shows_what_postgresql_holds_and_says_so_while_that_is_down(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(("--host", "192.0.2.1"), "Cannot listen"), (("--tenant", "x"), "'x'")]
+    ("arguments", "message"), [(("--host", "192.0.2.1"), "Cannot listen"), (("--tenant", "x"), "'x'")]
 )
 def test_what_cannot_be_shown_is_wrong_usage(
-    simulator: Simulator, desk: Sit, arguments: tuple[str, str], said: str
+    simulator: Simulator, desk: Sit, arguments: tuple[str, str], message: str
 ) -> None:
-    assert said in desk(simulator).run("dashboard", *arguments, code=2).stderr
+    assert message in desk(simulator).run("dashboard", *arguments, code=2).stderr

@@ -137,15 +137,15 @@ def test_times_are_in_the_zone_that_is_asked_for(shown: Shown, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("report.docx",), "a report ends in .html"),
         (("report.html", "--timezone", "Mars/Olympus"), "'Mars/Olympus' is unknown"),
         (("report.html", "--tenant", "nobody"), "'nobody'"),
     ],
 )
-def test_a_report_that_cannot_be_is_wrong_usage(shown: Shown, arguments: tuple[str, ...], said: str) -> None:
-    assert said in shown.user.run("report", *arguments, code=2).stderr
+def test_a_report_that_cannot_be_is_wrong_usage(shown: Shown, arguments: tuple[str, ...], message: str) -> None:
+    assert message in shown.user.run("report", *arguments, code=2).stderr
 
 
 def test_before_the_first_load_it_says_what_to_do(simulator: Simulator, desk: Sit) -> None:

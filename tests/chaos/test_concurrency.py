@@ -67,11 +67,12 @@ def start(user: Cli, *arguments: str) -> subprocess.Popen[str]:
 def interrupt(process: subprocess.Popen[str]) -> None:
     """Ctrl+C, which is heard."""
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=50)[1]
-    assert (process.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load continues from there."), (
-        said
-    )
-    assert "waiting" not in said
+    message = process.communicate(timeout=50)[1]
+    assert (process.returncode, message.splitlines()[-1]) == (
+        130,
+        "Interrupted; the next load continues from there.",
+    ), message
+    assert "waiting" not in message
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:
@@ -120,8 +121,8 @@ def test_an_interrupt_reaches_a_load_that_waits_for_another(simulator: Simulator
     line_with(second, "Another load of m365_jobs__contoso is running; waiting")
     interrupt(second)
     gate.open.set()
-    said = first.communicate(timeout=120)
-    assert first.returncode == 0, said
+    message = first.communicate(timeout=120)
+    assert first.returncode == 0, message
     assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
 
 
@@ -179,8 +180,8 @@ def test_loads_from_two_machines_into_one_file_end_well(simulator: Simulator, de
     loads = [start(user, "load"), start(elsewhere, "load", "--since", "2020-01-01")]
     assert gate.reached.wait(60)
     gate.open.set()
-    said = [process.communicate(timeout=120)[1] for process in loads]
-    assert [process.returncode for process in loads] == [0, 0], said
+    message = [process.communicate(timeout=120)[1] for process in loads]
+    assert [process.returncode for process in loads] == [0, 0], message
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
     simulator.world.advance(timedelta(hours=3))
     elsewhere.run("load")
@@ -195,8 +196,8 @@ def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator,
         load = start(user, "load")
         line_with(load, "Another program has the warehouse open; waiting")
         program.kill()
-        said = load.communicate(timeout=120)
-    assert load.returncode == 0, said
+        message = load.communicate(timeout=120)
+    assert load.returncode == 0, message
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 
@@ -212,8 +213,8 @@ def test_a_load_waits_for_a_program_that_takes_the_file_while_the_api_is_read(si
         gate.open.set()
         line_with(load, "Another program has the warehouse open; waiting")
         program.kill()
-        said = load.communicate(timeout=120)
-    assert load.returncode == 0, said
+        message = load.communicate(timeout=120)
+    assert load.returncode == 0, message
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 
@@ -246,8 +247,8 @@ def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulat
     assert "exchange_online" in user.run("status").stdout
     assert user.query("SELECT count(*) FROM load_runs") == [(1,)]
     gate.open.set()
-    said = load.communicate(timeout=120)
-    assert load.returncode == 0, said
+    message = load.communicate(timeout=120)
+    assert load.returncode == 0, message
 
 
 def test_status_during_a_write_says_that_the_file_is_in_use(simulator: Simulator, desk: Sit) -> None:

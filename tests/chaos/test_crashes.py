@@ -112,8 +112,8 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
             assert (step, loaded - in_warehouse(folder / "m365_warehouse.duckdb").keys()) == (step, set())
         was_left = left_over(folder)
         after = load_in_child(folder, options(simulator, since))
-        assert (step, after.code) == (step, 0), after.said
-        assert any("was interrupted" in line for line in after.said) == was_left
+        assert (step, after.code) == (step, 0), after.messages
+        assert any("was interrupted" in line for line in after.messages) == was_left
         assert (step, in_warehouse(folder / "m365_warehouse.duckdb")) == (step, truth)
         assert (step, doubled(folder / "m365_warehouse.duckdb")) == (step, [])
         assert (step, after.cursors) == (step, expected.cursors)
@@ -181,7 +181,7 @@ def test_what_was_read_for_a_warehouse_that_is_gone_does_not_take_its_place(
             shutil.rmtree("lake", ignore_errors=True)
         place.load(simulator, **given)
         assert place.contents() == on_server(world, False)
-        assert "Dropping what an interrupted load had read for another warehouse" in place.said[0]
+        assert "Dropping what an interrupted load had read for another warehouse" in place.messages[0]
 
 
 @pytest.mark.parametrize("largest_file", [0, 1_000, 5_000, 20_000])
@@ -192,9 +192,9 @@ def test_after_a_full_disk_the_next_load_ends_well(
     changes(world)
     full = load_in_child(tmp_path, options(simulator), largest_file=largest_file)
     assert full.code != 0
-    assert re.search(r"no disk space left: .* Free some|File too large.* Make room", full.said[-1])
+    assert re.search(r"no disk space left: .* Free some|File too large.* Make room", full.messages[-1])
     after = load_in_child(tmp_path, options(simulator))
-    assert after.code == 0, after.said
+    assert after.code == 0, after.messages
     assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
     assert doubled(tmp_path / "m365_warehouse.duckdb") == []
 

@@ -72,13 +72,13 @@ class Place:
     def look(self) -> Outcome:
         """What the warehouse holds, read in a child: deltalake works in no fork of a process that used it."""
 
-        def read(said: list[str]) -> tuple[int, dict[str, Any]]:
+        def read(messages: list[str]) -> tuple[int, dict[str, Any]]:
             place = Warehouse(self.kind)
             doubled = [*place.rows(TWICE), *place.rows(AUDIT_TWICE)]
             return 0, {"held": repr(sorted(place.contents().items())), "doubled": doubled}
 
         seen = run_in_child(self.now, read)
-        assert seen.code == 0, seen.said
+        assert seen.code == 0, seen.messages
         return seen
 
 
@@ -106,12 +106,12 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
 ) -> None:
     if which != "first":
         before = load_in_child(place.now, into(place, simulator))
-        assert before.code == 0, before.said
+        assert before.code == 0, before.messages
         changes(world)
     place.keep()
     load = into(place, simulator, which == "backfill")
     expected = load_in_child(place.now, load)
-    assert expected.code == 0, expected.said
+    assert expected.code == 0, expected.messages
     truth = repr(sorted(on_server(world, False).items()))
     assert place.look().cursors == {"held": truth, "doubled": []}
     tried = 0
@@ -121,7 +121,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
             continue  # the number of steps differs a little from run to run
         tried += 1
         after = load_in_child(place.now, load)
-        assert (step, after.code) == (step, 0), after.said
+        assert (step, after.code) == (step, 0), after.messages
         assert (step, place.look().cursors) == (step, {"held": truth, "doubled": []})
         assert (step, after.cursors) == (step, expected.cursors)
     print(f"{place.kind}, {which}: {tried} of {expected.steps} steps")
@@ -131,13 +131,13 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
 def test_a_copy_killed_at_any_step_is_made_good_by_the_next(place: Place, simulator: Simulator, world: World) -> None:
     assert load_in_child(place.now, options(simulator)).code == 0
 
-    def copy(said: list[str]) -> tuple[int, dict[str, Any]]:
-        copy_tenants(place.kind, None, said.append)
+    def copy(messages: list[str]) -> tuple[int, dict[str, Any]]:
+        copy_tenants(place.kind, None, messages.append)
         return 0, {}
 
     place.keep()
     expected = run_in_child(place.now, copy)
-    assert expected.code == 0, expected.said
+    assert expected.code == 0, expected.messages
     truth = repr(sorted(on_server(world, False).items()))
     assert place.look().cursors == {"held": truth, "doubled": []}
     tried = 0
@@ -149,14 +149,14 @@ def test_a_copy_killed_at_any_step_is_made_good_by_the_next(place: Place, simula
         origin = in_warehouse(place.now / "m365_warehouse.duckdb")
         assert repr(sorted(origin.items())) == repr(sorted(on_server(world, False).items())), step
         after = run_in_child(place.now, copy)
-        assert (step, after.code) == (step, 0), after.said
+        assert (step, after.code) == (step, 0), after.messages
         assert (step, place.look().cursors) == (step, {"held": truth, "doubled": []})
     print(f"copy to {place.kind}: {tried} of {expected.steps} steps")
     assert tried
     # Loads go on there.
     changes(world)
     load = load_in_child(place.now, into(place, simulator))
-    assert load.code == 0, load.said
+    assert load.code == 0, load.messages
     assert place.look().cursors["held"] == repr(sorted(on_server(world, False).items()))
 
 
@@ -172,7 +172,7 @@ def channels(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, HttpReceiver
         yield {"hook": webhook, "chat": slack}
 
 
-def notify(said: list[str]) -> tuple[int, dict[str, Any]]:
+def notify(messages: list[str]) -> tuple[int, dict[str, Any]]:
     """What ``health --notify`` does, and what the outbox holds afterwards."""
     from m365_jobs.health.alerts.notify import notify
     from m365_jobs.health.alerts.store import read_open
@@ -199,7 +199,7 @@ def test_alerts_killed_at_any_step_are_told_once_or_named_as_uncertain(
     with channels(monkeypatch) as receivers:
         undisturbed = shutil.copytree(before, tmp_path / "undisturbed")
         expected = run_in_child(undisturbed, notify)
-        assert expected.code == 0, expected.said
+        assert expected.code == 0, expected.messages
         assert expected.cursors["undelivered"] == []
         messages = {name: told_by(receiver) for name, receiver in receivers.items()}
         assert all(messages.values())
@@ -211,7 +211,7 @@ def test_alerts_killed_at_any_step_are_told_once_or_named_as_uncertain(
                 shutil.rmtree(folder)
                 continue
             after = run_in_child(folder, notify)
-            assert (step, after.code) == (step, 0), after.said
+            assert (step, after.code) == (step, 0), after.messages
             assert (step, after.cursors["alerts"]) == (step, expected.cursors["alerts"])
             # A receiver that knows repetitions has each message, once by its id.
             assert (step, told_by(receivers["hook"])) == (step, messages["hook"])

@@ -42,7 +42,7 @@ def test_each_request_fails_once_and_its_repetition_does_not(
 ) -> None:
     with case(tmp_path, tls=kind in NETWORK, copied=loaded if later else None) as hit:
         ended = hit.load_with(EachOnce(kind), kind in NETWORK, timeout_of(kind))
-        assert ended.exit_code == 0, ended.said
+        assert ended.exit_code == 0, ended.messages
         assert hit.contents() == hit.shown()
         met = ended.requests if kind in NETWORK else ended.requests // 2
         if not later:
@@ -106,8 +106,8 @@ def test_a_fault_that_stays_at_one_place_lets_the_rest_load(
     where, name = PLACES[place]
     with case(tmp_path, multi_geo=True) as hit:
         ended = hit.load_with(staying(kind, **where))
-        assert ended.exit_code == 3, ended.said
-        assert name in ended.said
+        assert ended.exit_code == 3, ended.messages
+        assert name in ended.messages
         assert ended.requests <= 2 * ATTEMPTS * REQUESTS
         result, shown = hit.contents(), hit.shown()
         assert set(result) <= set(shown)

@@ -13,6 +13,6 @@ Sit = Callable[[Simulator], Cli]
 def test_a_page_of_a_gigabyte_takes_less_than_600_mb(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     simulator.fault = lambda asked: bomb(1_000)
-    code, said, megabytes = peak_megabytes(user, "load")
-    assert (code, "sent a page of more than 128 MB" in said) == (1, True), said
+    code, message, megabytes = peak_megabytes(user, "load")
+    assert (code, "sent a page of more than 128 MB" in message) == (1, True), message
     assert megabytes < 600

@@ -102,8 +102,8 @@ def test_a_worker_that_was_cut_off_while_it_wrote_takes_nothing_back(
     workers.run("two", "--tenant", "tenant0")
     workers.check()
     line.heal()
-    said = lost.communicate(timeout=600)[1]
-    assert lost.returncode == 1, said
+    message = lost.communicate(timeout=600)[1]
+    assert lost.returncode == 1, message
     workers.check()
     workers.run("one", "--tenant", "tenant0")
     workers.check()
@@ -154,8 +154,8 @@ def test_a_worker_that_stands_still_while_it_writes_keeps_others_from_writing(
         time.sleep(0.05)
     os.kill(sleeper.pid, signal.SIGCONT)
     for worker in (sleeper, other):
-        said = worker.communicate(timeout=600)[1]
-        assert worker.returncode == 0 or "another took its place" in said, said
+        message = worker.communicate(timeout=600)[1]
+        assert worker.returncode == 0 or "another took its place" in message, message
     workers.run("two", "--tenant", "tenant0")
     workers.check()
 
@@ -173,8 +173,8 @@ def test_workers_whose_clocks_differ_by_minutes_load_each_tenant_once(fleet: Cal
         )  # fmt: skip
 
     for worker in [start("slow", -2), start("fast", 2)]:
-        said = worker.communicate(timeout=600)[1]
-        assert worker.returncode == 0, said
+        message = worker.communicate(timeout=600)[1]
+        assert worker.returncode == 0, message
     workers.check()
     assert workers.place.rows("SELECT tenant, count(*) FROM load_runs GROUP BY 1 ORDER BY 1") == [
         ("tenant0", 1),

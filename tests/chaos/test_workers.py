@@ -82,9 +82,9 @@ class Workers:
     def run(self, machine: str, *arguments: str, code: int = 0) -> str:
         """What ``load`` says, once it has ended."""
         worker = self.start(machine, *arguments)
-        said = worker.communicate(timeout=600)[1]
-        assert worker.returncode == code, said
-        return said
+        message = worker.communicate(timeout=600)[1]
+        assert worker.returncode == code, message
+        return message
 
     def wait_for_requests(self, more: int) -> None:
         """Waits until the servers have been asked so often, or for ten seconds."""
@@ -124,15 +124,15 @@ def test_a_tenant_that_another_worker_holds_is_left_out_by_all_tenants_and_waite
     workers.tenants["tenant0"].fault = gate
     holder = workers.start("one", "--tenant", "tenant0")
     assert gate.reached.wait(60)
-    said = workers.run("two", "--all-tenants")
-    assert "tenant0: left out. Another load of tenant tenant0 is running (" in said
-    assert "1 of 2 tenants loaded, 0 of them incomplete, 1 left to other workers" in said
+    message = workers.run("two", "--all-tenants")
+    assert "tenant0: left out. Another load of tenant tenant0 is running (" in message
+    assert "1 of 2 tenants loaded, 0 of them incomplete, 1 left to other workers" in message
     waiting = workers.start("three", "--tenant", "tenant0")
     assert f"process {holder.pid}" in line_with(waiting, "Waiting for it")
     gate.open.set()
     for worker in (holder, waiting):
-        said = worker.communicate(timeout=600)[1]
-        assert worker.returncode == 0, said
+        message = worker.communicate(timeout=600)[1]
+        assert worker.returncode == 0, message
     workers.check()
 
 
@@ -148,8 +148,8 @@ def test_an_interrupt_reaches_a_worker_that_waits_and_leaves_the_lease_to_its_ho
     line_with(waiting, f"process {holder.pid}")
     interrupt(waiting)
     gate.open.set()
-    said = holder.communicate(timeout=600)[1]
-    assert holder.returncode == 0, said
+    message = holder.communicate(timeout=600)[1]
+    assert holder.returncode == 0, message
     workers.run("two", *(word for name in workers.tenants for word in ("--tenant", name)))
     workers.check()
     runs = "SELECT status, detail, count(*) FROM load_runs WHERE tenant = 'tenant0' GROUP BY 1, 2 ORDER BY 1"
@@ -165,8 +165,8 @@ def test_the_lease_of_a_killed_worker_expires_and_the_next_takes_over(fleet: Cal
     line_with(next_one, f"process {holder.pid}")
     holder.kill()
     gate.open.set()
-    said = next_one.communicate(timeout=600)[1]
-    assert next_one.returncode == 0, said
+    message = next_one.communicate(timeout=600)[1]
+    assert next_one.returncode == 0, message
     workers.check()
 
 
@@ -184,8 +184,8 @@ def test_a_lease_outlasts_a_load_that_takes_longer_than_it(fleet: Callable[[int]
         assert held_by == name
     assert renewed >= first + timedelta(seconds=10)
     gate.open.set()
-    said = holder.communicate(timeout=600)[1]
-    assert holder.returncode == 0, said
+    message = holder.communicate(timeout=600)[1]
+    assert holder.returncode == 0, message
 
 
 def test_a_worker_that_stood_still_until_another_took_over_writes_nothing(fleet: Callable[[int], Workers]) -> None:
@@ -201,9 +201,9 @@ def test_a_worker_that_stood_still_until_another_took_over_writes_nothing(fleet:
     workers.check()
     gate.open.set()
     os.kill(sleeper.pid, signal.SIGCONT)
-    said = sleeper.communicate(timeout=600)[1]
-    assert sleeper.returncode == 1, said
-    assert "stood still for so long that another took its place" in said
+    message = sleeper.communicate(timeout=600)[1]
+    assert sleeper.returncode == 1, message
+    assert "stood still for so long that another took its place" in message
     workers.check()
     assert workers.place.rows("SELECT count(*) FROM load_runs") == [(1,)]
 
@@ -226,8 +226,8 @@ def test_workers_of_one_round_load_each_tenant_once(fleet: Callable[[int], Worke
     workers = fleet(3)
     round_of = ("--all-tenants", "--skip-loaded-within", "10m")
     for worker in [workers.start(machine, *round_of) for machine in ("one", "two")]:
-        said = worker.communicate(timeout=600)[1]
-        assert worker.returncode == 0, said
+        message = worker.communicate(timeout=600)[1]
+        assert worker.returncode == 0, message
     assert "tenant1: left out. The last load of tenant tenant1 ended" in workers.run("three", *round_of)
     workers.check()
     loads = "SELECT tenant, count(*) FROM load_runs GROUP BY tenant ORDER BY tenant"
@@ -239,9 +239,9 @@ def test_workers_of_one_round_load_each_tenant_once(fleet: Callable[[int], Worke
 def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.set(tenants__contoso__page_size="50", tenants__fabrikam__page_size="50")
-    said = user.run("load", "--all-tenants", "--skip-loaded-within", "5m", code=2).stderr
+    message = user.run("load", "--all-tenants", "--skip-loaded-within", "5m", code=2).stderr
     error = "Error (config): --skip-loaded-within is for workers that share a warehouse in PostgreSQL or a lake."
-    assert said.splitlines()[-1] == error
+    assert message.splitlines()[-1] == error
     assert simulator.asked == []
     assert "--all-tenants" in user.run("load", "--skip-loaded-within", "5m", code=2).stderr
 
@@ -272,9 +272,9 @@ def test_workers_killed_at_random_lose_nothing(fleet: Callable[[int], Workers]) 
         running[number].communicate()
         running[number] = workers.start(f"new{number}", "--all-tenants")
     for worker in running:
-        said = worker.communicate(timeout=600)[1]
+        message = worker.communicate(timeout=600)[1]
         # A computer that is very busy may keep a worker from renewing its lease.
-        assert worker.returncode == 0 or "another took its place" in said, said
+        assert worker.returncode == 0 or "another took its place" in message, message
     # What the killed ones held is waited for.
     workers.run("one", *(word for name in workers.tenants for word in ("--tenant", name)))
     workers.check()

@@ -98,8 +98,10 @@ def test_fields_that_the_api_adds_are_left_out_or_kept_as_json(tmp_path: Path) -
                 columns = {row[0]: row[1] for row in connection.execute("DESCRIBE m365_jobs.jobs").fetchall()}
                 assert columns.get("unknown_fields") == ("JSON" if settings else None)
                 if settings:
-                    kept = connection.execute("SELECT DISTINCT unknown_fields::VARCHAR FROM m365_jobs.jobs").fetchall()
-                    assert kept == [('{"addedLater": {"nested": [1, 2]}}',)]
+                    remaining = connection.execute(
+                        "SELECT DISTINCT unknown_fields::VARCHAR FROM m365_jobs.jobs"
+                    ).fetchall()
+                    assert remaining == [('{"addedLater": {"nested": [1, 2]}}',)]
 
 
 def test_the_audit_says_of_each_listing_what_the_server_held(tmp_path: Path) -> None:

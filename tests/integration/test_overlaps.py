@@ -143,9 +143,9 @@ def test_jobs_of_services_that_are_not_loaded_do_not_pass_for_hidden_history(
     assert "Long ranges are cut" not in caplog.text
 
 
-@pytest.mark.parametrize("kept", ["first", "last"])
+@pytest.mark.parametrize("end", ["first", "last"])
 def test_history_that_long_ranges_hide_is_loaded_of_one_service(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, kept: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: str
 ) -> None:
     world = World(NOW)
     for number, days in enumerate(range(20, 360, 40)):
@@ -154,7 +154,7 @@ def test_history_that_long_ranges_hide_is_loaded_of_one_service(
             job_id = f"job {number} {object_type}"
             world.put(SimulatedJob(job_id, object_type, 1, None, start, start + timedelta(hours=1), total=2))
     with Simulator(world) as simulator:
-        simulator.behavior = ServerBehavior(range_days=100, longer_ranges=kept)
+        simulator.behavior = ServerBehavior(range_days=100, longer_ranges=end)
         loaded = in_warehouse(load(simulator, tmp_path, object_types=["teams"]))
     assert loaded == {key: job for key, job in on_server(world, False).items() if job[1] == "teams"}
     assert "Long ranges are cut: the API shows jobs of up to 92 days only" in caplog.text

@@ -32,10 +32,10 @@ def main() -> None:
         user.run("m365-jobs", "status")
         user.run("m365-jobs", "health", codes=(0, 4))
         user.run("m365-jobs", "query", "SELECT count(*) FROM jobs")
-        said = user.run("m365-jobs", "report", "report.html", codes=(2,))
-        assert "pip install 'avepoint-m365-jobs[reports]'" in said, said
-        said = user.run("m365-jobs", "init", "--client-id", "a", "--certificate", "a.pfx", codes=(2,))
-        assert "pip install 'avepoint-m365-jobs[certificate]'" in said, said
+        message = user.run("m365-jobs", "report", "report.html", codes=(2,))
+        assert "pip install 'avepoint-m365-jobs[reports]'" in message, message
+        message = user.run("m365-jobs", "init", "--client-id", "a", "--certificate", "a.pfx", codes=(2,))
+        assert "pip install 'avepoint-m365-jobs[certificate]'" in message, message
         shutil.rmtree(folder / ".dlt")
         _check_load(user)
         user.install("requirements-reports.lock", wheel)

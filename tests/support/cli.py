@@ -72,8 +72,8 @@ def simulator() -> Iterator[Simulator]:
 
 def sit(place: Path, simulator: Simulator) -> Cli:
     """Return a command line in a folder, with nothing but the simulator in its environment."""
-    kept = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    remaining = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
+    environment = {name: os.environ[name] for name in remaining if name in os.environ}
     home, folder = place / "home", place / "work"
     home.mkdir(exist_ok=True)
     folder.mkdir(exist_ok=True)

@@ -47,7 +47,7 @@ class Ended:
     """How a load ended."""
 
     exit_code: int
-    said: str
+    messages: str
     requests: int
     waited: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -100,9 +100,9 @@ class Case:
         return {table: self.user.query(sql.format(table)) for table, sql in COMPANION_TABLES.items()}
 
 
-def paragraph(said: str) -> bool:
+def paragraph(message: str) -> bool:
     """Return true if a failed load says why in one line that names the kind of failure."""
-    errors = [line for line in said.splitlines() if line.startswith("Error")]
+    errors = [line for line in message.splitlines() if line.startswith("Error")]
     return len(errors) == 1 and re.match(r"Error \([a-z_]+\): \S.*[.!?]$", errors[0]) is not None
 
 
@@ -147,14 +147,14 @@ def undisturbed(folder: Path, **form: bool) -> Ended:
     """Return how the first load ends where nothing fails; its warehouse stays in the folder."""
     with case(folder, **form) as calm:
         ended = calm.load()
-        assert (ended.exit_code, calm.contents()) == (0, calm.shown()), ended.said
+        assert (ended.exit_code, calm.contents()) == (0, calm.shown()), ended.messages
         return ended
 
 
 def check_recovery(after: Case) -> None:
     """Fail unless the next load, of a day later, makes the warehouse equal to the server."""
     ended = after.recover()
-    assert ended.exit_code == 0, ended.said
+    assert ended.exit_code == 0, ended.messages
     assert after.contents() == after.shown()
     result = after.companions()
     assert all(result.values()), result
@@ -165,11 +165,11 @@ def check_recovery(after: Case) -> None:
 
 def check_end(ended: Ended) -> None:
     """Fail unless a load ended with success, or with a reason, and within its bounds."""
-    assert ended.exit_code in (0, 1, 3), ended.said
+    assert ended.exit_code in (0, 1, 3), ended.messages
     if ended.exit_code == 1:
-        assert paragraph(ended.said), ended.said
+        assert paragraph(ended.messages), ended.messages
     if ended.exit_code == 3:
-        assert "Not proved complete: " in ended.said
+        assert "Not proved complete: " in ended.messages
     assert ended.requests <= 2 * ATTEMPTS * REQUESTS
     assert all(seconds <= LONGEST_WAIT for seconds in ended.waited)
     assert len(ended.waited) <= ATTEMPTS * REQUESTS

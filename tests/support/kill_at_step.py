@@ -53,7 +53,7 @@ class Outcome:
 
     code: int | None
     steps: int = 0
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     cursors: dict[str, Any] = field(default_factory=dict)
     """For each scope its cursor and the oldest job that it follows."""
 
@@ -170,8 +170,8 @@ def load_in_child(
 ) -> Outcome:
     """Runs a load in ``folder``; see ``run_in_child``."""
 
-    def load(said: list[str]) -> tuple[int, dict[str, Any]]:
-        code = loading.load(options, Progress(), said.append).exit_code
+    def load(messages: list[str]) -> tuple[int, dict[str, Any]]:
+        code = loading.load(options, Progress(), messages.append).exit_code
         looks = dlt.current.pipeline().state["sources"]["avepoint_m365"]["looks"]
         return code, {scope: [item.get("cursor"), item.get("oldest_open")] for scope, item in looks.items()}
 
@@ -206,15 +206,17 @@ def run_in_child(
 
 
 def _run(folder: Path, action: Action, steps: _Steps, write: int) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     code, cursors = 1, {}
     try:
         os.chdir(folder)
         os.environ["DLT_DATA_DIR"] = str(folder / "dlt")
         steps.watch()
-        code, cursors = action(said)
+        code, cursors = action(messages)
     except BaseException as error:
-        said.append(explain(error).text)
+        messages.append(explain(error).text)
     finally:
-        os.write(write, json.dumps({"code": code, "steps": steps.count, "said": said, "cursors": cursors}).encode())
+        os.write(
+            write, json.dumps({"code": code, "steps": steps.count, "messages": messages, "cursors": cursors}).encode()
+        )
         os._exit(0)

@@ -9,8 +9,8 @@ from tests.support.cli import Cli
 
 def peak_megabytes(user: Cli, *arguments: str) -> tuple[int, str, float]:
     """Run a command in a process of its own; return its exit code, what it says, and the memory it takes at most."""
-    said = user.folder / "said.txt"
-    with said.open("wb") as out:
+    message = user.folder / "said.txt"
+    with message.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "m365_jobs", *arguments],
             cwd=user.folder,
@@ -23,4 +23,4 @@ def peak_megabytes(user: Cli, *arguments: str) -> tuple[int, str, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     # Kilobytes, but bytes on macOS.
     scale = 1_000_000 if sys.platform == "darwin" else 1_000
-    return process.returncode, said.read_text(encoding="utf-8"), usage.ru_maxrss / scale
+    return process.returncode, message.read_text(encoding="utf-8"), usage.ru_maxrss / scale

@@ -55,14 +55,14 @@ class Terminal:
         self.ask(text)
         assert self.process.wait(PATIENCE) == 0
 
-    def until(self, said: str) -> str:
+    def until(self, awaited: str) -> str:
         """Waits for a text; what was shown up to it since the last one."""
         until = time.monotonic() + PATIENCE
-        while said not in (shown := COMMANDS.sub("", self._shown)):
+        while awaited not in (shown := COMMANDS.sub("", self._shown)):
             ready, _, _ = select.select([self._here], [], [], max(0, until - time.monotonic()))
-            assert ready, f"{said!r} is not there, but:\n{shown}"
+            assert ready, f"{awaited!r} is not there, but:\n{shown}"
             self._shown += os.read(self._here, 65536).decode(errors="replace")
-        before, _, self._shown = shown.partition(said)
+        before, _, self._shown = shown.partition(awaited)
         return before
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ class Warehouse:
     """A destination by the name that ``--destination`` takes; configured through the environment."""
 
     destination: str
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def load(
         self, simulator: Simulator, since: datetime | None = None, until: datetime | None = None, **settings: Any
@@ -38,9 +38,9 @@ class Warehouse:
             "include": "none",
             **settings,
         }
-        self.said.clear()
+        self.messages.clear()
         return load(
-            LoadOptions(since, until, destination=self.destination, source=source), Progress(), self.said.append
+            LoadOptions(since, until, destination=self.destination, source=source), Progress(), self.messages.append
         )
 
     def pipeline(self, tenant: str = "default") -> dlt.Pipeline:

@@ -246,3 +246,21 @@ def test_pages_are_short_and_plain(path: Path) -> None:
     wrong = [part for block in paragraphs(text) for part in long_sentences(block)]
     wrong += [match[0] for block in paragraphs(text) for match in FORBIDDEN.finditer(CODE.sub("code", block))]
     assert wrong == []
+
+
+VAGUE = {"one", "found", "held", "told", "kept", "chosen", "said"}
+"""Words that say nothing about what they name."""
+
+CODE_FILES = sorted(
+    path for tree in ("sources", "pipelines", "tests", "benchmarks") for path in (ROOT / tree).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", CODE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_say_what_they_name(path: Path) -> None:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [(node.id, node.lineno) for node in nodes if isinstance(node, ast.Name)]
+    names += [(node.arg, node.lineno) for node in nodes if isinstance(node, ast.arg)]
+    names += [(node.attr, node.lineno) for node in nodes if isinstance(node, ast.Attribute)]
+    names += [(node.name, node.lineno) for node in nodes if isinstance(node, ast.FunctionDef)]
+    assert [(name, line) for name, line in names if name in VAGUE] == []

@@ -125,11 +125,11 @@ def load_settings_of_a_month(pipeline: dlt.Pipeline, companions: Companions, eve
 def _keep(rows: dict[str, dict[Any, Row]], answers: Answers, moment: datetime) -> None:
     """Keep the rows of a day: versions of settings with their begin and end, of all else the newest."""
     for table in TABLES:
-        new, kept = answers.rows.get(table.name, []), rows[table.name]
+        new, versions = answers.rows.get(table.name, []), rows[table.name]
         if table not in HISTORY:
-            kept.update({tuple(row[name] for name in table.key): row for row in new})
+            versions.update({tuple(row[name] for name in table.key): row for row in new})
             continue
-        in_force = {row["id"]: row for row in kept.values() if row["valid_to"] is None}
+        in_force = {row["id"]: row for row in versions.values() if row["valid_to"] is None}
         ids = {row["id"] for row in new}
         for row in in_force.values():
             if new and row["id"] not in ids:
@@ -137,4 +137,4 @@ def _keep(rows: dict[str, dict[Any, Row]], answers: Answers, moment: datetime) -
         for row in new:
             if row["id"] not in in_force:
                 version = {"valid_from": moment, "valid_to": None, ROW_HASH: get_row_hash(row)}
-                kept[row["id"], moment] = row | version
+                versions[row["id"], moment] = row | version

@@ -107,9 +107,9 @@ class TenantRows:
         """Return a source under the name of ours, so that dlt keeps its state as ours."""
 
         def rows() -> Iterator[Any]:
-            kept = dlt.current.source_state()
-            kept.clear()
-            kept.update(deepcopy(state))
+            current = dlt.current.source_state()
+            current.clear()
+            current.update(deepcopy(state))
             for table in (self._jobs(), *CHILDREN, tables.JOB_CHANGES):
                 yield from self._counted(table, f"SELECT * FROM {table.name} WHERE tenant = $tenant")
             if self._there.errors and {"jobs", "jobs__job_errors"} <= self._tables:

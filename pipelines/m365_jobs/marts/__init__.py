@@ -162,12 +162,12 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, existing: M
     Making the statements lasts half a second, which a load with nothing new does not spend.
     """
     maker = (version("sqlglot"), (files(__package__) / "render.py").read_text(encoding="utf-8"))
-    chosen = json.dumps(asdict(settings), sort_keys=True, default=sorted)
+    rows = json.dumps(asdict(settings), sort_keys=True, default=sorted)
     place, versions = _place(client), {}
     for relation in (*views(), *tables()):
         if base_tables(relation.name) <= existing.keys() if relation.name in VIEWS else relation.name in existing:
             texts = [source(name) for name in (*VIEWS, *PARTS)] if relation.name in VIEWS else []
-            made_from = repr((relation, texts, chosen, _dialect(client), place(relation.name), maker))
+            made_from = repr((relation, texts, rows, _dialect(client), place(relation.name), maker))
             versions[relation.name] = hashlib.sha256(made_from.encode()).hexdigest()[:12]
     return versions
 

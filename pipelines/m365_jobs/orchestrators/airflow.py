@@ -77,14 +77,14 @@ def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
     if isinstance(schedule, str):
         # Airflow 3 makes a timetable without data intervals of a cron expression.
         schedule = CronDataIntervalTimetable(schedule, timezone="UTC")
-    chosen: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "catchup": False,
         "max_active_runs": 1,
         "params": {"tenants": Param([], type="array", description="Tenants to load; none: all")},
         **dag_arguments,
     }
     shown = "{{ task.op_kwargs['unit'].values() | join(' ') }}"
-    with DAG(dag_id, schedule=schedule, start_date=start_date, **chosen) as dag:
+    with DAG(dag_id, schedule=schedule, start_date=start_date, **arguments) as dag:
         units = task(tenants_to_load, task_id="tenants")()
         task(load_one, task_id="load", map_index_template=shown, **(task_arguments or {})).expand(unit=units)
     return dag

@@ -84,8 +84,8 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
             trusted_hosts=trusted_hosts,
             stats=stats,
         )
-        kept = [] if attempts is None else attempts
-        context = Context(connection.client, tenant, tuple(asked), _now(), explicit, kept, versions=versions)
+        recorded = [] if attempts is None else attempts
+        context = Context(connection.client, tenant, tuple(asked), _now(), explicit, recorded, versions=versions)
         for companion in companions:
             yield from resources(companion, context)
         yield _loads(context, len(companions))

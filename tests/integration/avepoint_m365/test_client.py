@@ -121,20 +121,20 @@ def envelope(status: object, **more: Any) -> dict[str, Any]:
 
 def test_what_an_error_says_twice_is_shown_once(api: responses.RequestsMock) -> None:
     grant(api)
-    said = "The resource does not exist."
+    message = "The resource does not exist."
     for path in (FIRST, SECOND):
-        api.get(path, status=404, json={"statusCode": 404, "message": said, "errors": [{"message": said}]})
+        api.get(path, status=404, json={"statusCode": 404, "message": message, "errors": [{"message": message}]})
     with pytest.raises(EndpointMissingError, match=r"answered 404: The resource does not exist\. This host"):
         client().ask({})
 
 
 @pytest.mark.parametrize("lists", [{}, {"jobs": None}, {"jobs": None, "totalNumber": None, "nextLink": None}])
-@pytest.mark.parametrize("said", [{"message": "It broke."}, {"error": {"code": "Broken", "message": "It broke."}}])
+@pytest.mark.parametrize("errors", [{"message": "It broke."}, {"error": {"code": "Broken", "message": "It broke."}}])
 def test_a_message_where_jobs_should_be_is_no_empty_list(
-    api: responses.RequestsMock, lists: dict[str, Any], said: dict[str, Any]
+    api: responses.RequestsMock, lists: dict[str, Any], errors: dict[str, Any]
 ) -> None:
     grant(api)
-    api.get(FIRST, json=lists | said)
+    api.get(FIRST, json=lists | errors)
     with pytest.raises(ApiError, match=r"holds no list of jobs and says: .*It broke"):
         client("jobs").ask({})
 
@@ -146,14 +146,14 @@ def test_no_list_without_a_message_is_an_empty_one(api: responses.RequestsMock, 
     assert client("jobs").ask({}).page.rows == []
 
 
-@pytest.mark.parametrize("said", [429, 503, "500"])
+@pytest.mark.parametrize("status", [429, 503, "500"])
 def test_a_200_that_tells_of_a_passing_error_is_asked_again(
-    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, said: object
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, status: object
 ) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
     grant(api)
-    api.get(SECOND, json=envelope(said))
-    api.get(SECOND, json=envelope(said))
+    api.get(SECOND, json=envelope(status))
+    api.get(SECOND, json=envelope(status))
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
     jobs = client("cloudbackupjobs")
     jobs.authenticate()
@@ -225,7 +225,7 @@ def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api
 
 
 @pytest.mark.parametrize(
-    ("said", "expected", "cure"),
+    ("status", "expected", "cure"),
     [
         (400, RefusedParametersError, "refuses a parameter: look at .*locations"),
         (401, AuthenticationError, "environment and data_center"),
@@ -238,29 +238,29 @@ def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api
 def test_a_200_that_tells_of_an_error_to_the_end_names_the_same_cure_as_that_status(
     api: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
-    said: int,
+    status: int,
     expected: type[Exception],
     cure: str,
 ) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
     grant(api)
-    api.get(SECOND, json=envelope(said))
-    with pytest.raises(expected, match=f"answered 200, but says {said}: It is busy.*{cure}"):
+    api.get(SECOND, json=envelope(status))
+    with pytest.raises(expected, match=f"answered 200, but says {status}: It is busy.*{cure}"):
         client("cloudbackupjobs").ask({})
 
 
 @pytest.mark.parametrize(
-    ("errors", "said"),
+    ("errors", "message"),
     [([], ""), (None, ""), ([{"message": "EUR is down"}], "EUR is down"), (["EUR is down"], "EUR is down")],
 )
 @pytest.mark.parametrize("ids", [["1"], []], ids=["a job", "no job"])
 def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
-    api: responses.RequestsMock, ids: list[str], errors: object, said: str
+    api: responses.RequestsMock, ids: list[str], errors: object, message: str
 ) -> None:
     grant(api)
     jobs = [{"id": job_id} for job_id in ids]
     api.get(SECOND, json={"statusCode": 200, "data": jobs, "metadata": {"totalNumber": 1}, "errors": errors})
-    assert client("cloudbackupjobs").ask({}).page == PageInfo(ids, 1, None, said)
+    assert client("cloudbackupjobs").ask({}).page == PageInfo(ids, 1, None, message)
 
 
 def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock) -> None:
@@ -271,7 +271,7 @@ def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"title": "Not valid", "errors": {"startTime": ["is no time"]}}, "Not valid.*is no time"),
         ({"error": {"code": "BadRequest", "message": "No such location"}}, "No such location"),
@@ -282,11 +282,11 @@ def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock)
     ],
 )
 def test_what_the_api_says_of_an_error_is_shown_in_whatever_form(
-    api: responses.RequestsMock, body: object, said: str
+    api: responses.RequestsMock, body: object, message: str
 ) -> None:
     grant(api)
     api.get(FIRST, status=400, json=body)
-    with pytest.raises(RefusedParametersError, match=said):
+    with pytest.raises(RefusedParametersError, match=message):
         client("jobs").ask({})
 
 

@@ -38,9 +38,9 @@ def test_slack_is_told_what_changed_and_each_thing_once(desk: Sit) -> None:
         user.run("load")
         # Slack is down: what could not be told is told the next time, and the address is not shown.
         slack.status = 500
-        said = user.run("health", "--slack", code=1)
-        assert "Slack did not accept the message (it answered 500)" in said.stderr
-        assert SECRET not in said.stderr + said.stdout
+        message = user.run("health", "--slack", code=1)
+        assert "Slack did not accept the message (it answered 500)" in message.stderr
+        assert SECRET not in message.stderr + message.stdout
         slack.status = 200
         user.run("health", "--slack", code=4)
         second = slack.lines()
@@ -76,9 +76,9 @@ def test_slack_that_cannot_be_reached_or_is_not_configured_is_one_paragraph(desk
         assert "runtime.slack_incoming_hook" in user.run("health", "--slack", code=2).stderr
         with http_receiver() as slack:
             user.environment["RUNTIME__SLACK_INCOMING_HOOK"] = slack.url
-        said = user.run("health", "--slack", code=1)
-        assert "Slack did not accept the message (ConnectionError)" in said.stderr
-        assert SECRET not in said.stderr
+        message = user.run("health", "--slack", code=1)
+        assert "Slack did not accept the message (ConnectionError)" in message.stderr
+        assert SECRET not in message.stderr
 
 
 def test_a_slack_that_never_answers_holds_nobody_up(desk: Sit) -> None:
@@ -87,10 +87,10 @@ def test_a_slack_that_never_answers_holds_nobody_up(desk: Sit) -> None:
         user.environment |= {"RUNTIME__SLACK_INCOMING_HOOK": slack.url, "RUNTIME__REQUEST_TIMEOUT": "2"}
         user.run("load")
         slack.status = 0
-        said = user.run("health", "--slack", code=1)
+        message = user.run("health", "--slack", code=1)
         assert slack.asked.is_set()
-        assert "Slack did not accept the message (no answer within 2 s)" in said.stderr
-        assert SECRET not in said.stderr + said.stdout
+        assert "Slack did not accept the message (no answer within 2 s)" in message.stderr
+        assert SECRET not in message.stderr + message.stdout
         slack.status = 200
         user.run("health", "--slack", code=4)
         assert slack.lines()[0] == "*Microsoft 365 backups: UNHEALTHY*"
@@ -194,8 +194,8 @@ def test_mail_is_sent_over_starttls_with_a_login(desk: Sit, tmp_path: Path) -> N
         configure(user, email=mail)
         user.run("load")
         # Without the server's authority, nothing is sent.
-        said = user.run("health", "--notify", code=1)
-        assert "its certificate is not trusted" in said.stderr
+        result = user.run("health", "--notify", code=1)
+        assert "its certificate is not trusted" in result.stderr
         configure(user, email={"ca_file": str(server.ca_file)})
         user.run("health", "--notify", code=4)
         (message,) = server.messages

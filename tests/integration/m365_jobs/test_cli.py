@@ -137,7 +137,7 @@ def test_a_scheduler_of_ones_own_says_what_a_process_loads(simulator: Simulator,
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "message"),
     [
         ("data_center", "mars", r"data_center = 'mars' is not known.* Known are: au, "),
         ("object_types", '["mail"]', r"object_types = 'mail' is not known.* Known are: exchange_online"),
@@ -163,11 +163,11 @@ def test_a_scheduler_of_ones_own_says_what_a_process_loads(simulator: Simulator,
     ],
 )
 def test_a_wrong_setting_is_refused_before_any_request(
-    simulator: Simulator, desk: Sit, setting: str, value: str, said: str
+    simulator: Simulator, desk: Sit, setting: str, value: str, message: str
 ) -> None:
     user = desk(simulator)
     user.set(**{setting: value})
-    assert re.search(said, user.run("load", code=2).stderr)
+    assert re.search(message, user.run("load", code=2).stderr)
     assert (simulator.asked, simulator.token_requests) == ([], 0)
 
 
@@ -192,9 +192,9 @@ def test_trusted_hosts_come_from_the_environment_or_secrets_only(simulator: Simu
 def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     simulator.fault = lambda asked: Answer(403)
-    said = user.run("load", code=1).stderr
-    assert "microsoft365backup.jobInfo.read.all" in said
-    assert simulator.client_secret not in said
+    message = user.run("load", code=1).stderr
+    assert "microsoft365backup.jobInfo.read.all" in message
+    assert simulator.client_secret not in message
     simulator.fault = None
     user.run("load")
     assert user.query("SELECT status, error_kind FROM load_runs ORDER BY started_at") == [
@@ -270,8 +270,8 @@ def test_a_first_real_load_never_goes_into_the_demos_warehouse(simulator: Simula
     user = desk(simulator)
     user.run("demo", "--jobs", "200")
     rows = user.query("SELECT * FROM jobs ORDER BY id")
-    said = user.run("load", code=2).stderr
-    assert "m365_warehouse.duckdb is the demo's" in said
+    message = user.run("load", code=2).stderr
+    assert "m365_warehouse.duckdb is the demo's" in message
     assert (simulator.asked, user.query("SELECT * FROM jobs ORDER BY id")) == ([], rows)
     (user.folder / "m365_warehouse.duckdb").unlink()
     user.run("load")
@@ -326,8 +326,8 @@ def test_no_text_of_the_api_commands_the_terminal_or_fills_it(desk: Sit) -> None
     state = "\x1b[31mred\r\x9b" + "x" * 1000
     with serving(job("teams", 3), job("teams", 4), job("teams", 5, state)) as simulator:
         user = desk(simulator)
-        said = user.run("load").stderr
-        assert f"By state: Finished 2,  [31mred  {'x' * 27}... 1.\n" in said
+        message = user.run("load").stderr
+        assert f"By state: Finished 2,  [31mred  {'x' * 27}... 1.\n" in message
         simulator.fault = lambda asked: Answer(400, {"message": "\x1b[31mred\x9b [bold] 1:on:1"})
         assert ":  [31mred  [bold] 1:on:1. The API refuses" in user.run("load", code=1).stderr
         for command, code in (("status", 0), ("health", 0), ("check", 1)):

@@ -66,9 +66,9 @@ def test_companions_are_chosen_by_name(simulator: Simulator, user: Cli, how: str
 def test_a_missing_permission_is_named_once_by_load_status_and_check(simulator: Simulator, user: Cli) -> None:
     simulator.scopes = tuple(scope for scope in SCOPES if scope != SETTINGS)
     user.set(include="auto")
-    said = user.run("load").stderr
-    assert said.count("skipped: ") == 1
-    assert "companions schedule, retention skipped: " in said
+    message = user.run("load").stderr
+    assert message.count("skipped: ") == 1
+    assert "companions schedule, retention skipped: " in message
     shown = " ".join(user.run("status").stdout.split())
     assert f"Skipped: retention, schedule: permission {SETTINGS} is missing." in shown
     assert shown.count(SETTINGS) == 1

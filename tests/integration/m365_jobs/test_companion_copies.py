@@ -74,7 +74,7 @@ def test_a_copy_brings_the_companions_and_the_next_load_finds_settings_unchanged
     assert all(before.values())
     assert len(before["backup_schedules"]) == 3
     for _ in range(2):
-        done = copy_tenants(destination, None, there.said.append)
+        done = copy_tenants(destination, None, there.messages.append)
         assert contents(there, tables) == before
     assert {table.name: done.rows["default"][table.name] for table in tables} == {
         name: len(rows) for name, rows in before.items()
@@ -100,7 +100,7 @@ def test_a_tenant_is_renamed_and_removed_in_the_tables_of_companions(
     place.load(simulator, **SETTINGS, tenant="fabrikam")
     before = contents(place, OF_TENANTS)
     assert all(before.values())
-    rename_tenant(place.pipeline("contoso"), "contoso", "tailspin", place.said.append)
+    rename_tenant(place.pipeline("contoso"), "contoso", "tailspin", place.messages.append)
     after = contents(place, OF_TENANTS)
     assert {name: len(rows) for name, rows in after.items()} == {name: len(rows) for name, rows in before.items()}
     assert {row[0] for rows in after.values() for row in rows} == {"tailspin", "fabrikam"}
@@ -113,5 +113,5 @@ def test_a_tenant_is_renamed_and_removed_in_the_tables_of_companions(
     place.load(simulator, **SETTINGS, tenant="tailspin")
     settings = [table for table in OF_TENANTS if table.name in ("backup_schedules", "retention_policies")]
     assert contents(place, settings) == {table.name: after[table.name] for table in settings}, "no version is new"
-    remove_tenant(place.pipeline("tailspin"), "tailspin", place.said.append)
+    remove_tenant(place.pipeline("tailspin"), "tailspin", place.messages.append)
     assert {row[0] for rows in contents(place, OF_TENANTS).values() for row in rows} == {"fabrikam"}

@@ -180,9 +180,9 @@ def test_one_missing_permission_skips_its_companion_alone(admin: Administrator, 
         ("schedule", None, "loaded"),
         ("unusual_activity", None, "permission_missing"),
     ]
-    said = [line for line in admin.messages if "unusual_activity" in line]
-    assert len(said) == 1
-    assert PREFIX + "unusualActivity.read.all" in said[0]
+    message = [line for line in admin.messages if "unusual_activity" in line]
+    assert len(message) == 1
+    assert PREFIX + "unusualActivity.read.all" in message[0]
     admin.server.advance(days=1)
     assert admin.load() == 0
     assert not [line for line in admin.messages if "unusual_activity" in line], "said a second time"

@@ -50,10 +50,14 @@ def test_the_image_runs_as_a_user_without_a_name_and_installs_by_hash_only() -> 
 
 
 def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_builder() -> None:
-    kept = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
-    assert kept[0] == "*"
+    remaining = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")
+    ]
+    assert remaining[0] == "*"
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert {line[1:] for line in kept if line.startswith("!")} == {name for line in copied for name in line.split()}
+    assert {line[1:] for line in remaining if line.startswith("!")} == {
+        name for line in copied for name in line.split()
+    }
 
 
 @pytest.fixture

@@ -88,9 +88,9 @@ def test_fields_that_the_api_adds_are_kept_as_json_where_that_is_asked_for(place
         world.advance(timedelta(hours=8))
         place.load(simulator, keep_unknown_fields=True)
         assert place.contents() == on_server(world, False)
-        kept = place.rows("SELECT unknown_fields FROM jobs WHERE unknown_fields IS NOT NULL")
-    assert kept
-    for (fields,) in kept:
+        remaining = place.rows("SELECT unknown_fields FROM jobs WHERE unknown_fields IS NOT NULL")
+    assert remaining
+    for (fields,) in remaining:
         assert (json.loads(fields) if isinstance(fields, str) else fields) == {"addedLater": {"nested": [1, 2]}}
 
 

@@ -78,7 +78,7 @@ def test_the_command_that_it_says_goes_on_there(
 def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
     here: Warehouse, address: str, destination: str
 ) -> None:
-    there, said = Warehouse(destination), []
+    there, message = Warehouse(destination), []
     ours, theirs = make_world(300, seed=41, now=NOW, days=10), make_world(60, seed=42, now=NOW, days=10)
     ours.put(SimulatedJob("odd", 1, 1, None, NOW - timedelta(hours=2), NOW - timedelta(hours=1), total=1, failed=-1))
     midnight = (NOW - timedelta(days=5)).replace(hour=0, minute=0, second=0)
@@ -93,7 +93,7 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
         lose_errors(ours)
         ours.advance(timedelta(hours=3))
         here.load(simulator, **SETTINGS)
-        done = copy_tenants(destination, None, said.append)
+        done = copy_tenants(destination, None, message.append)
         assert contents(there) == contents(here)
         assert contents(there)["load_check_failures"]
         assert {tenant: rows["jobs"] for tenant, rows in done.rows.items()} == dict(
@@ -115,7 +115,7 @@ def test_a_copy_that_breaks_off_is_run_again(here: Warehouse, address: str) -> N
     there, world = Warehouse("postgres"), make_world(300, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
-        copy_tenants("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.messages.append)
         lose_errors(world)
         here.load(simulator, **SETTINGS)
         administer(
@@ -126,10 +126,10 @@ def test_a_copy_that_breaks_off_is_run_again(here: Warehouse, address: str) -> N
             address=address,
         )
         with pytest.raises(Exception, match="broken off"):
-            copy_tenants("postgres", None, here.said.append)
+            copy_tenants("postgres", None, here.messages.append)
         assert contents(there) != contents(here)
         administer("DROP TRIGGER refuse ON m365_jobs.load_audit", address=address)
-        copy_tenants("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.messages.append)
         assert contents(there) == contents(here)
         there.load(simulator, **SETTINGS)
         assert there.rows("SELECT id, state FROM jobs ORDER BY id") == here.rows(
@@ -141,12 +141,12 @@ def test_a_destination_with_loads_of_its_own_keeps_them(here: Warehouse) -> None
     there, world = Warehouse("filesystem"), make_world(60, seed=44, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
-        copy_tenants("filesystem", None, here.said.append)
+        copy_tenants("filesystem", None, here.messages.append)
         world.advance(timedelta(hours=8))
         there.load(simulator, **SETTINGS)
         before = contents(there)
         with pytest.raises(WarehouseError, match="has 1 load of tenant default that this warehouse knows nothing of"):
-            copy_tenants("filesystem", None, here.said.append)
+            copy_tenants("filesystem", None, here.messages.append)
         assert contents(there) == before
 
 
@@ -155,20 +155,20 @@ def test_one_tenant_can_be_copied_by_itself(here: Warehouse) -> None:
     with Simulator(make_world(40, seed=46, now=NOW)) as simulator:
         here.load(simulator, **SETTINGS)
         here.load(simulator, tenant="contoso", **SETTINGS)
-    done = copy_tenants("filesystem", None, here.said.append, ["contoso"])
+    done = copy_tenants("filesystem", None, here.messages.append, ["contoso"])
     assert list(done.rows) == ["contoso"]
     assert contents(there) == {name: [row for row in rows if "contoso" in row] for name, rows in contents(here).items()}
     with pytest.raises(UsageError, match="holds nothing of tenant 'fabrikam'"):
-        copy_tenants("filesystem", None, here.said.append, ["fabrikam"])
+        copy_tenants("filesystem", None, here.messages.append, ["fabrikam"])
 
 
 def test_a_copy_to_itself_or_of_nothing_is_refused(here: Warehouse) -> None:
     with pytest.raises(UsageError, match="no DuckDB warehouse to copy"):
-        copy_tenants("filesystem", None, here.said.append)
+        copy_tenants("filesystem", None, here.messages.append)
     with Simulator(make_world(20, seed=45, now=NOW)) as simulator:
         here.load(simulator, **SETTINGS)
     with pytest.raises(UsageError, match="already there"):
-        copy_tenants("duckdb", None, here.said.append)
+        copy_tenants("duckdb", None, here.messages.append)
 
 
 def test_the_command_says_what_it_copied_and_how_to_go_on(
@@ -177,12 +177,12 @@ def test_the_command_says_what_it_copied_and_how_to_go_on(
     user = desk(simulator)
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     user.run("load")
-    said = user.run("copy", "--destination", "filesystem").stderr
+    message = user.run("copy", "--destination", "filesystem").stderr
     count = len(simulator.world.visible())
     assert re.search(
-        rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, .*reconciliations 0, .*\d\.\n", said
+        rf"default: jobs {count}, jobs__backup_details {count}, .*load_runs 1, .*reconciliations 0, .*\d\.\n", message
     )
-    assert "m365-jobs load --destination filesystem" in said
+    assert "m365-jobs load --destination filesystem" in message
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr
 
 
@@ -217,9 +217,9 @@ def test_a_copy_waits_for_a_load_into_its_destination_on_another_machine(
     )
     gate.open.set()
     assert load.communicate(timeout=120)
-    said = copying.communicate(timeout=120)[1]
+    message = copying.communicate(timeout=120)[1]
     assert (load.returncode, copying.returncode) == (0, 1)
-    assert "has 1 load of tenant default that this warehouse knows nothing of" in said
+    assert "has 1 load of tenant default that this warehouse knows nothing of" in message
 
 
 def test_a_load_waits_for_a_copy_into_its_warehouse(
@@ -239,10 +239,10 @@ def test_a_load_waits_for_a_copy_into_its_warehouse(
             return source(*arguments)
 
         monkeypatch.setattr(copy_rows.TenantRows, "source", while_a_load_begins)
-        copy_tenants("postgres", None, here.said.append)
-        said = loads[0].communicate(timeout=120)[1]
-        assert loads[0].returncode == 0, said
-        assert "0 new" in said
+        copy_tenants("postgres", None, here.messages.append)
+        message = loads[0].communicate(timeout=120)[1]
+        assert loads[0].returncode == 0, message
+        assert "0 new" in message
         assert there.contents() == here.contents()
 
 
@@ -253,15 +253,15 @@ def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Ware
         world.advance(timedelta(hours=8))
         pipeline = here.pipeline()
         pipeline.extract([{"id": 1}], table_name="left")
-        copy_tenants("filesystem", None, here.said.append)
-        assert "A load of tenant default was interrupted; what it left unfinished is not copied" in here.said[-2]
+        copy_tenants("filesystem", None, here.messages.append)
+        assert "A load of tenant default was interrupted; what it left unfinished is not copied" in here.messages[-2]
 
 
 def test_a_copy_takes_away_errors_that_one_broken_off_left(here: Warehouse, address: str) -> None:
     there, world = Warehouse("postgres"), make_world(300, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
-        copy_tenants("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.messages.append)
         # As a first copy leaves it that is killed when the jobs are there and the runs are not.
         administer(
             *(f"DELETE FROM m365_jobs.{name}" for name in ("load_runs", "load_audit", "_dlt_pipeline_state")),
@@ -269,7 +269,7 @@ def test_a_copy_takes_away_errors_that_one_broken_off_left(here: Warehouse, addr
         )
         lose_errors(world)
         here.load(simulator, **SETTINGS)
-        copy_tenants("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.messages.append)
         assert contents(there) == contents(here)
 
 
@@ -292,13 +292,13 @@ def test_what_a_first_load_has_loaded_can_be_copied_before_it_is_complete_and_af
             broken.setattr(dlt.Pipeline, "load", breaks)
             with pytest.raises(OSError, match="no power"):
                 here.load(simulator, **SETTINGS)
-        copy_tenants(destination, None, here.said.append)
-        assert [line.startswith("Copying") for line in here.said].count(True) == 1, "a copy for each tenant"
+        copy_tenants(destination, None, here.messages.append)
+        assert [line.startswith("Copying") for line in here.messages].count(True) == 1, "a copy for each tenant"
         part = there.contents()
         assert part
         assert part == here.contents()
         here.load(simulator, **SETTINGS)
-        copy_tenants(destination, None, here.said.append)
+        copy_tenants(destination, None, here.messages.append)
         assert there.contents().keys() > part.keys()
         assert contents(there) == contents(here)
 
@@ -311,7 +311,7 @@ def test_errors_of_one_job_reach_a_lake_together_however_many_rows_go_at_once(
     with Simulator(make_world(12, seed=43, now=NOW, days=10, error_share=0.9)) as simulator:
         here.load(simulator, **SETTINGS)
         for _ in range(2):
-            copy_tenants("filesystem", None, here.said.append)
+            copy_tenants("filesystem", None, here.messages.append)
             assert contents(there) == contents(here)
 
 
@@ -321,7 +321,7 @@ def test_a_warehouse_without_a_table_that_loads_append_to_is_copied(here: Wareho
         here.load(simulator, **SETTINGS)
     with duckdb.connect("m365_warehouse.duckdb") as connection:
         connection.execute("DROP TABLE m365_jobs.load_check_failures")
-    assert copy_tenants("postgres", None, here.said.append).rows["default"]["load_check_failures"] == 0
+    assert copy_tenants("postgres", None, here.messages.append).rows["default"]["load_check_failures"] == 0
     assert there.contents() == here.contents()
 
 
@@ -333,7 +333,7 @@ def test_a_load_that_failed_at_the_destination_does_not_stop_a_copy(here: Wareho
             there.load(simulator, **{**SETTINGS, "credentials": {"client_id": "x", "client_secret": "y"}})
         (failed,) = there.rows("SELECT status FROM load_runs")
         assert failed == ("failed",)
-        copy_tenants("postgres", None, here.said.append)
+        copy_tenants("postgres", None, here.messages.append)
         result, ours = contents(there), contents(here)
         assert [row for row in result.pop("load_runs") if "failed" not in row] == ours.pop("load_runs")
         assert result == ours

@@ -76,9 +76,9 @@ def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
     dlt("drop", what)
     with pytest.raises(duckdb.CatalogException):
         user.query("SELECT 1 FROM jobs")
-    said = [load(tenant) for tenant in ("default", "other")]
+    message = [load(tenant) for tenant in ("default", "other")]
     assert user.query("SELECT tenant, id FROM jobs ORDER BY ALL") == loaded
-    assert "no longer holds what was loaded before" in said[-1]
+    assert "no longer holds what was loaded before" in message[-1]
     assert "no longer holds" not in load("other")
 
 

@@ -17,15 +17,15 @@ def test_the_demo_leaves_what_the_simulator_holds(
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     simulator = demo.run_demo(700)
     assert in_warehouse(tmp_path / "m365_warehouse.duckdb", "simulated") == on_server(simulator.world, False)
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     # Whoever compares the two must not find jobs missing.
-    (messages,) = re.findall(r"A simulated tenant with ([\d,]+) jobs", said)
-    assert f"Read {messages} jobs" in said
+    (messages,) = re.findall(r"A simulated tenant with ([\d,]+) jobs", message)
+    assert f"Read {messages} jobs" in message
     assert 600 <= len(simulator.world.all()) <= 700
-    assert _tells_the_story(tmp_path / "m365_warehouse.duckdb", said)
+    assert _tells_the_story(tmp_path / "m365_warehouse.duckdb", message)
 
 
-def _tells_the_story(file: Path, said: str) -> bool:
+def _tells_the_story(file: Path, message: str) -> bool:
     """Check what the first screen is for: a service that fails, one that was missed, one late, one running long."""
     with duckdb.connect(str(file), read_only=True) as connection:
         connection.execute("USE m365_jobs")
@@ -54,6 +54,6 @@ def _tells_the_story(file: Path, said: str) -> bool:
     assert skipped >= 1
     assert sorted(changes) == [("more_often", "1 a day", "4 a day"), ("shortened", "7 years", "1 years")]
     assert days[0][0] >= 30
-    assert f"Backups scheduled in a month: {scheduled}; " in said
-    assert "out of policy on 2 days" in said
+    assert f"Backups scheduled in a month: {scheduled}; " in message
+    assert "out of policy on 2 days" in message
     return True

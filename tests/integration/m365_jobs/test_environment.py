@@ -33,9 +33,9 @@ def test_blanks_line_ends_and_quotes_around_variables_are_ignored_with_a_line(si
     """Secrets of Kubernetes end with a line end: the identity service refused them as wrong."""
     user = desk(simulator)
     user.set(credentials__client_secret=f"{simulator.client_secret}\n", tenant=' "contoso" ')
-    said = user.run("load").stderr
+    message = user.run("load").stderr
     for name in ("CREDENTIALS__CLIENT_SECRET", "TENANT"):
-        assert f"The variable {PREFIX}{name} has blanks, line ends or quotes around its value." in said
+        assert f"The variable {PREFIX}{name} has blanks, line ends or quotes around its value." in message
     assert user.query("SELECT DISTINCT tenant FROM jobs") == [("contoso",)]
 
 
@@ -51,9 +51,9 @@ def test_configuration_saved_by_windows_is_read(simulator: Simulator, desk: Sit,
 def test_unescaped_backslashes_of_a_windows_path_are_told_with_the_cure(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     write(user, '[destination.duckdb]\ncredentials = "C:\\Users\\ada\\warehouse.duckdb"\n')
-    said = user.run_process("load", code=2).stderr
-    assert "secrets.toml" in said
-    assert r"Write Windows paths in single quotes: 'C:\backup\warehouse.duckdb'." in said
+    message = user.run_process("load", code=2).stderr
+    assert "secrets.toml" in message
+    assert r"Write Windows paths in single quotes: 'C:\backup\warehouse.duckdb'." in message
 
 
 @pytest.mark.parametrize("setting", ["RESTORE_FROM_DESTINATION=false", "DEV_MODE=true"])
@@ -63,16 +63,16 @@ def test_settings_that_keep_cursors_out_of_the_warehouse_are_refused(
     user = desk(simulator)
     name, value = setting.split("=")
     user.environment[name] = value
-    said = user.run("load", code=2).stderr
-    assert f"{name.lower()} = {value} keeps cursors out of the warehouse" in said
+    message = user.run("load", code=2).stderr
+    assert f"{name.lower()} = {value} keeps cursors out of the warehouse" in message
     assert simulator.asked == []
 
 
 def test_a_refresh_of_all_tenants_is_refused(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["REFRESH"] = "drop_data"
-    said = user.run("load", code=2).stderr
-    assert "refresh = drop_data drops the rows of all tenants in each load. Remove it." in said
+    message = user.run("load", code=2).stderr
+    assert "refresh = drop_data drops the rows of all tenants in each load. Remove it." in message
     assert simulator.asked == []
 
 
@@ -87,10 +87,10 @@ def test_dates_numbers_and_booleans_of_a_tenants_section_are_texts(simulator: Si
     text += [section.format("fabrikam"), "client_id = 12345", "certificate_path = 5"]
     text += [section.format("'north  wind'"), *good]
     write(user, "\n".join(text))
-    said = user.run("load", "--all-tenants", code=1).stderr
-    assert "1 of 3 tenants loaded" in said
-    assert "fabrikam: failed (config): credentials.certificate_path = 5: the file cannot be read" in said
-    assert "the label 'north  wind' has stray white space. Write 'north wind'." in said
+    message = user.run("load", "--all-tenants", code=1).stderr
+    assert "1 of 3 tenants loaded" in message
+    assert "fabrikam: failed (config): credentials.certificate_path = 5: the file cannot be read" in message
+    assert "the label 'north  wind' has stray white space. Write 'north wind'." in message
     assert "ended on 2020-06-30" in user.run("status").stdout
     assert "ended on 2020-06-30" in user.run("health", code=4).stdout
 
@@ -133,8 +133,8 @@ def test_sigterm_ends_a_load_with_a_word_and_a_record(simulator: Simulator, desk
         assert asked.wait(60)
         load.send_signal(signal.SIGTERM)
         answer.set()
-        _, said = load.communicate(timeout=60)
-    assert (load.returncode, said.splitlines()[-1]) == (
+        _, message = load.communicate(timeout=60)
+    assert (load.returncode, message.splitlines()[-1]) == (
         143,
         "Terminated (SIGTERM); the next load continues from there.",
     )

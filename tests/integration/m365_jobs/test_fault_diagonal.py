@@ -15,7 +15,7 @@ def test_each_request_meets_another_fault_of_the_server_once_and_all_is_loaded(t
     assert len(SENT_AND_REPEATED) <= REQUESTS
     with case(tmp_path) as hit:
         ended = hit.load_with(EachOnce(*SENT_AND_REPEATED))
-        assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, 2 * REQUESTS, REQUESTS), ended.said
+        assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, 2 * REQUESTS, REQUESTS), ended.messages
         assert hit.contents() == hit.shown()
         check_recovery(hit)
 
@@ -23,7 +23,7 @@ def test_each_request_meets_another_fault_of_the_server_once_and_all_is_loaded(t
 def test_each_connection_fails_once_in_another_way_and_all_is_loaded(tmp_path: Path) -> None:
     with case(tmp_path, tls=True) as hit:
         ended = hit.load_with(EachOnce(*NETWORK), network=True)
-        assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, REQUESTS, REQUESTS), ended.said
+        assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, REQUESTS, REQUESTS), ended.messages
         assert hit.contents() == hit.shown()
 
 
@@ -31,7 +31,7 @@ def test_answers_that_do_not_come_to_an_end_are_given_up_and_asked_for_again(tmp
     plans = [at(kind, number) for kind, number in zip(TIMED, (3, 20), strict=True)]
     with case(tmp_path) as hit:
         ended = hit.load_with(lambda asked: next(filter(None, (plan(asked) for plan in plans)), None), timeout=1.0)
-        assert ended.exit_code == 0, ended.said
+        assert ended.exit_code == 0, ended.messages
         assert hit.contents() == hit.shown()
 
 
@@ -52,7 +52,7 @@ def test_a_fault_after_which_a_request_is_not_simply_repeated(
     with case(tmp_path) as hit:
         ended = hit.load_with(at(kind, number))
         check_end(ended)
-        assert ended.exit_code == exit_code, ended.said
+        assert ended.exit_code == exit_code, ended.messages
         if not exit_code:
             assert hit.contents() == hit.shown()
         check_recovery(hit)
@@ -61,8 +61,10 @@ def test_a_fault_after_which_a_request_is_not_simply_repeated(
 def test_a_fault_that_stays_at_one_object_type_lets_the_others_load(tmp_path: Path) -> None:
     with case(tmp_path) as hit:
         ended = hit.load_with(staying("500", objecttype="7"))
-        assert ended.exit_code == 3, ended.said
-        assert re.search(r"^Not proved complete: .*teams.*: 0 jobs found, \? reported; GET .* 500", ended.said, re.M)
+        assert ended.exit_code == 3, ended.messages
+        assert re.search(
+            r"^Not proved complete: .*teams.*: 0 jobs found, \? reported; GET .* 500", ended.messages, re.M
+        )
         assert ended.requests <= REQUESTS + ATTEMPTS
         loaded, shown = hit.contents(), hit.shown()
         assert set(loaded) == {job for job in shown if shown[job][1] == "exchange_online"}

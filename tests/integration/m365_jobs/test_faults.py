@@ -76,9 +76,9 @@ def test_a_lake_where_a_file_or_a_folder_of_others_lies_is_told(simulator: Simul
     for file, content in whole.items():
         file.write_bytes(content[: len(content) // 2])
     user.environment["RUST_BACKTRACE"] = "1"
-    said = user.run("load", *to, code=1).stderr
-    assert re.search(r"is damaged, or is none of it: .* Put back a copy", said)
-    assert "unknown" not in said
+    message = user.run("load", *to, code=1).stderr
+    assert re.search(r"is damaged, or is none of it: .* Put back a copy", message)
+    assert "unknown" not in message
     for file, content in whole.items():
         file.write_bytes(content)
     user.run("load", *to)

@@ -482,8 +482,8 @@ def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_p
     assert value("health_reasons", tenant, None, None, "late") == len(late) > 1
     assert value("healthy") == 0
     assert [path.name for path in user.folder.iterdir() if "prom" in path.name] == ["m365.prom"]
-    said = user.run("health", "--prometheus", "no/folder/m365.prom", code=2).stderr
-    assert "cannot be written: No such file or directory" in said
+    message = user.run("health", "--prometheus", "no/folder/m365.prom", code=2).stderr
+    assert "cannot be written: No such file or directory" in message
 
 
 def test_a_service_of_which_a_large_part_of_the_backups_fails_gives_a_warning_with_the_share(

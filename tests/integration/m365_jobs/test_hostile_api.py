@@ -238,5 +238,5 @@ def test_a_page_that_is_too_large_is_not_read_to_its_end(desk: Sit, simulator: S
     user = desk(simulator)
     user.set(max_page_mb="8")
     simulator.fault = lambda asked: bomb(400)
-    code, said, _ = peak_megabytes(user, "load")
-    assert (code, "sent a page of more than 8 MB" in said) == (1, True), said
+    code, message, _ = peak_megabytes(user, "load")
+    assert (code, "sent a page of more than 8 MB" in message) == (1, True), message

@@ -36,9 +36,9 @@ def options(simulator: Simulator) -> list[str]:
 
 
 def test_init_writes_the_configuration_checks_it_and_a_load_uses_it(user: Cli, simulator: Simulator) -> None:
-    said = user.run("init", *options(simulator)).stdout
-    assert "ok    token: granted" in said
-    assert simulator.client_secret not in said
+    message = user.run("init", *options(simulator)).stdout
+    assert "ok    token: granted" in message
+    assert simulator.client_secret not in message
     secrets = user.folder / ".dlt" / "secrets.toml"
     assert stat.S_IMODE(os.stat(secrets).st_mode) == 0o600
     user.run("load")

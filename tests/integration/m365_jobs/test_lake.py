@@ -169,4 +169,4 @@ def test_a_table_without_tenants_is_written_and_tidied_like_the_others(
     assert lake.rows("SELECT word, state FROM state_words ORDER BY state") == [("Fertig", 2), ("Defekt", 3)]
     runs = lake.rows("SELECT status, count(*) FROM load_runs JOIN load_audit USING (run_id) GROUP BY run_id, status")
     assert [status for status, _ in runs] == ["complete"] * 2
-    assert not [line for line in lake.said if "could not" in line]
+    assert not [line for line in lake.messages if "could not" in line]

@@ -61,5 +61,5 @@ def test_a_package_that_is_too_large_for_the_destination_is_read_again_in_smalle
             duckdb_place.load(simulator, max_open_days=1)
         assert "ran out of memory" in explain(failure.value).text
         duckdb_place.load(simulator, max_open_days=1)
-        assert any("in chunks of 1/8 of the usual size" in line for line in duckdb_place.said)
+        assert any("in chunks of 1/8 of the usual size" in line for line in duckdb_place.messages)
         assert duckdb_place.contents() == on_server(world, False)

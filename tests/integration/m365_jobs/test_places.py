@@ -53,8 +53,8 @@ def test_two_folders_of_one_user_with_the_same_relative_path_have_a_warehouse_ea
         for folder, server in ((first, simulator), (second, other)):
             user.folder = folder
             assert (folder / file).exists()
-            said = user.run("query", "SELECT count(*) AS jobs FROM jobs", "--format", "csv", *arguments).stdout
-            assert said.split() == ["jobs", str(len(server.world.visible()))]
+            message = user.run("query", "SELECT count(*) AS jobs FROM jobs", "--format", "csv", *arguments).stdout
+            assert message.split() == ["jobs", str(len(server.world.visible()))]
 
 
 def test_a_relative_path_counts_from_the_folder_of_the_configuration(simulator: Simulator, desk: Sit) -> None:
@@ -77,8 +77,8 @@ def test_a_dataset_that_dlt_renames_is_read_by_every_command(simulator: Simulato
     user.run("load", "--dataset", name)
     assert f"jobs {jobs}" in user.run("status", "--dataset", name).stdout
     assert "no load has been made" not in user.run("health", "--dataset", name, code=4).stdout
-    said = user.run("query", "SELECT count(*) AS jobs FROM jobs", "--format", "csv", "--dataset", name).stdout
-    assert said.split() == ["jobs", jobs]
+    message = user.run("query", "SELECT count(*) AS jobs FROM jobs", "--format", "csv", "--dataset", name).stdout
+    assert message.split() == ["jobs", jobs]
     user.run("load", "--dataset", name)
 
 
@@ -117,8 +117,8 @@ def test_the_warehouse_may_lie_in_a_folder_of_any_name(simulator: Simulator, des
     for _ in range(2):
         user.run("load")
     jobs = [job for job in simulator.world.visible() if job.object_type == 7]
-    said = user.run("query", "SELECT count(*) AS jobs FROM jobs", "--format", "csv").stdout
-    assert said.split() == ["jobs", str(len(jobs))]
+    message = user.run("query", "SELECT count(*) AS jobs FROM jobs", "--format", "csv").stdout
+    assert message.split() == ["jobs", str(len(jobs))]
 
 
 def test_a_local_lake_may_lie_in_a_folder_of_any_name_but_those_that_delta_cannot_have(
@@ -146,8 +146,8 @@ def test_a_working_folder_that_a_load_cannot_use_is_refused_before_it_starts(
     """Loads read everything and then failed in the middle of their writing."""
     user = desk(simulator)
     user.environment["DLT_DATA_DIR"] = str(user.folder / name)
-    said = user.run("load", code=2).stderr
-    assert "Name another folder in DLT_DATA_DIR" in said
+    message = user.run("load", code=2).stderr
+    assert "Name another folder in DLT_DATA_DIR" in message
     assert simulator.asked == []
     assert "Nothing is loaded yet" in user.run("status").stdout
 
@@ -197,8 +197,8 @@ def test_readers_wait_for_a_load_that_writes(simulator: Simulator, desk: Sit, co
     ) as load:
         assert load.stdout is not None
         assert load.stdout.readline() == "open\n"
-        said = user.run(*command, "--wait", "0", code=1).stderr
-        assert "Another program has the warehouse open" in said
+        message = user.run(*command, "--wait", "0", code=1).stderr
+        assert "Another program has the warehouse open" in message
         with subprocess.Popen(
             [sys.executable, "-m", "m365_jobs", *command],
             cwd=user.folder,

@@ -91,10 +91,10 @@ def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load(
             cursor.execute("SELECT count(*) FROM m365_jobs.job_facts")
             monkeypatch.setenv("SOURCES__AVEPOINT_M365__EXPECTED_OBJECT_TYPES", '["power_bi"]')
             assert not hangs(lambda: postgres.load(simulator), address)
-            assert "the views could not be made" in str(postgres.said)
-            assert "End the transaction that has read it and is still open" in str(postgres.said)
+            assert "the views could not be made" in str(postgres.messages)
+            assert "End the transaction that has read it and is still open" in str(postgres.messages)
         postgres.load(simulator)
-    assert not any("views" in word for word in postgres.said)
+    assert not any("views" in word for word in postgres.messages)
     expected = "SELECT count(*) FROM m365_jobs.protection_status WHERE object_type = 'power_bi'"
     assert administer(expected, address=address) != [(0,)]
 
@@ -109,11 +109,11 @@ def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load_over_a_k
             cursor.execute("SELECT count(*) FROM m365_jobs.jobs")
             simulator.world.advance(timedelta(hours=8))
             assert not hangs(lambda: postgres.load(simulator), address)
-            assert "keys and indexes could not be looked after" in str(postgres.said)
-            assert "End the transaction that has read it and is still open" in str(postgres.said)
+            assert "keys and indexes could not be looked after" in str(postgres.messages)
+            assert "End the transaction that has read it and is still open" in str(postgres.messages)
         simulator.world.advance(timedelta(hours=8))
         postgres.load(simulator)
-    assert not any("indexes" in word for word in postgres.said)
+    assert not any("indexes" in word for word in postgres.messages)
     made = "SELECT count(*) FROM pg_indexes WHERE indexname = 'jobs_pkey'"
     assert administer(made, address=address) == [(1,)]
 
@@ -157,7 +157,7 @@ def test_a_merge_that_breaks_in_the_middle_leaves_its_table_as_it_was_and_is_fin
         assert len(postgres.contents()) == len(world.visible())
         administer("DROP TRIGGER refuse ON m365_jobs.jobs__job_errors", address=address)
         postgres.load(simulator)
-        assert "finishing what it had read" in postgres.said[0]
+        assert "finishing what it had read" in postgres.messages[0]
         assert postgres.contents() == on_server(world, False)
 
 
@@ -207,9 +207,9 @@ def test_a_database_that_goes_away_comes_back_with_all_it_held(address: str, sim
 def test_a_user_that_the_server_does_not_know_is_told(address: str, simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace("postgres:any", "stranger:their-password")
-    said = user.run("load", *TO, code=1).stderr
-    assert re.search(r"does not accept the credentials: .*stranger.* Set user and password", said)
-    assert "their-password" not in said
+    message = user.run("load", *TO, code=1).stderr
+    assert re.search(r"does not accept the credentials: .*stranger.* Set user and password", message)
+    assert "their-password" not in message
 
 
 def test_missing_rights_are_told_and_what_was_loaded_stays(address: str, simulator: Simulator, desk: Sit) -> None:
@@ -244,8 +244,8 @@ def test_a_table_of_another_make_is_left_alone(address: str, simulator: Simulato
         "INSERT INTO m365_jobs.jobs VALUES (1, 'janitor')",
         address=address,
     )
-    said = user.run("load", *TO, code=1).stderr
-    assert re.search(r"already has a table jobs that this program did not make.* --dataset", said)
+    message = user.run("load", *TO, code=1).stderr
+    assert re.search(r"already has a table jobs that this program did not make.* --dataset", message)
     assert administer("SELECT * FROM m365_jobs.jobs", address=address) == [(1, "janitor")]
     user.run("load", *TO, "--dataset", "elsewhere")
     assert administer("SELECT count(*) FROM elsewhere.jobs", address=address) == [(len(simulator.world.visible()),)]

@@ -149,8 +149,10 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else(
 
 def test_the_command_says_what_it_found(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
     simulator.world.put(replace(SOUND, id="negative", failed=-3))
-    said = desk(simulator).run("load").stderr
-    assert re.search(r"1 job has a negative number of objects \(non_negative_counts\), for instance negative\. ", said)
+    message = desk(simulator).run("load").stderr
+    assert re.search(
+        r"1 job has a negative number of objects \(non_negative_counts\), for instance negative\. ", message
+    )
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ def test_verify_repairs_what_differs_and_says_what_stays_unproved(desk: Sit) -> 
         assert "agree with the API, 0 jobs were missing and 0 differed" in user.run("verify").stderr
         lost = forget(file, "finish_time < TIMESTAMPTZ '2026-01-01' OR object_type = 'teams'")
         assert lost
-        said = user.run("verify").stderr
-        assert f"{lost} jobs were missing and 0 differed; both are loaded." in said
+        message = user.run("verify").stderr
+        assert f"{lost} jobs were missing and 0 differed; both are loaded." in message
         assert in_warehouse(file) == on_server(world, False)
         simulator.dialect = Dialect(total_basis="absent")
         user.set(page_size="10")

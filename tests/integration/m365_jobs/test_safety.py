@@ -74,15 +74,15 @@ def test_a_secret_or_token_that_a_server_echoes_is_not_shown_or_stored(simulator
 
     simulator.token = remember  # type: ignore[method-assign]
     simulator.fault = echo
-    said = user.run("load", code=1).stderr
-    assert "Bearer *** and *** may not" in said
+    message = user.run("load", code=1).stderr
+    assert "Bearer *** and *** may not" in message
     checked = user.run("check", code=1)
     assert "Bearer *** and *** may not" in checked.stdout + checked.stderr
     secrets = [*tokens, simulator.client_secret]
     for file in [path for path in user.folder.parent.rglob("*") if path.is_file()]:
         content = file.read_bytes()
         assert not any(secret.encode() in content for secret in secrets), file
-    assert not any(secret in said for secret in secrets)
+    assert not any(secret in message for secret in secrets)
 
 
 def test_a_text_that_no_warehouse_can_hold_does_not_block_later_loads(simulator: Simulator, desk: Sit) -> None:

@@ -133,10 +133,10 @@ def test_systemd_finds_nothing_wrong_and_reads_the_times_as_meant(
     about_us = [line for line in done.stderr.splitlines() if "m365" in line]
     assert (done.returncode, about_us) == (0, []), done.stderr
     calendar = unit(files["timer"])["Timer"]["OnCalendar"]
-    said = subprocess.run(
+    message = subprocess.run(
         ["systemd-analyze", "calendar", calendar], env={"TZ": "UTC", **BARE}, capture_output=True, text=True, check=True
     ).stdout
-    assert re.search(rf"Next elapse: .* {next_at}", said), said
+    assert re.search(rf"Next elapse: .* {next_at}", message), message
 
 
 def crontab_line(text: str, command: str = "load") -> tuple[list[str], str]:
@@ -323,7 +323,7 @@ def test_without_a_scheduler_named_there_is_one_text_for_each(user: Cli) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--every", "7m"), "--every '7m' is not an interval"),
         (("--every", "25h"), "--every '25h' is not an interval"),
@@ -332,5 +332,5 @@ def test_without_a_scheduler_named_there_is_one_text_for_each(user: Cli) -> None
         (("--destination", "postgras"), "'postgras' is not a dlt destination"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_wrong_usage(user: Cli, arguments: tuple[str, ...], said: str) -> None:
-    assert said in user.run("schedule", *arguments, code=2).stderr
+def test_a_schedule_that_cannot_be_is_wrong_usage(user: Cli, arguments: tuple[str, ...], message: str) -> None:
+    assert message in user.run("schedule", *arguments, code=2).stderr

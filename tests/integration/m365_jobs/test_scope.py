@@ -108,9 +108,9 @@ def test_commands_for_one_tenant_do_not_name_or_count_another(desk: Sit) -> None
             for row in item.get("protection", ()):
                 row.pop("data_age_hours")
         assert answer == expected
-    said = user.run("health", "--tenant", "nobody", code=2).stderr
-    assert "'nobody' is neither in the configuration nor in the warehouse" in said
-    assert "fabrikam" not in said
+    message = user.run("health", "--tenant", "nobody", code=2).stderr
+    assert "'nobody' is neither in the configuration nor in the warehouse" in message
+    assert "fabrikam" not in message
 
 
 def test_check_names_states_that_nobody_knows(desk: Sit) -> None:

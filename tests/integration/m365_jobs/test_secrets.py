@@ -77,17 +77,17 @@ def test_nothing_that_is_written_while_everything_fails_holds_a_secret(user: Cli
 
     def echo(asked: Asked) -> Answer | None:
         processes.extend(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
-        said = f"Bearer {tokens[max(tokens)]} of {SECRETS['client secret']} may not"
-        return (Answer(403, {"message": said}), Answer(500, said))[asked.number % 2]
+        message = f"Bearer {tokens[max(tokens)]} of {SECRETS['client secret']} may not"
+        return (Answer(403, {"message": message}), Answer(500, message))[asked.number % 2]
 
     simulator.token = granted  # type: ignore[method-assign]
-    said = []
+    message = []
 
     def run(*arguments: str, code: int | None = None) -> None:
         # Not by ``user.run``: --verbose shows tracebacks.
         done = in_process.run(user.folder, user.environment, arguments)
         assert code in (None, done.returncode), done.stderr
-        said.append((" ".join(arguments), (done.stdout + done.stderr).encode()))
+        message.append((" ".join(arguments), (done.stdout + done.stderr).encode()))
 
     run("load", "--verbose", code=0)
     simulator.fault = echo
@@ -106,10 +106,10 @@ def test_nothing_that_is_written_while_everything_fails_holds_a_secret(user: Cli
     run("load", "--verbose", code=1)
     simulator.client_secret = "another"
     run("load", "--verbose", code=1)
-    assert any("Traceback" in text.decode() for _, text in said), "the most verbose level shows tracebacks"
+    assert any("Traceback" in text.decode() for _, text in message), "the most verbose level shows tracebacks"
     secrets = SECRETS | tokens
     config = user.folder / ".dlt" / "secrets.toml"
-    written = [*said, *files_under(user.folder.parent, [config])]
+    written = [*message, *files_under(user.folder.parent, [config])]
     if sys.platform == "linux":
         assert processes
         written += [("a process list", text) for text in processes]

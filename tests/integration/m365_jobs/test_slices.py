@@ -32,10 +32,10 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.setattr(loading, "CHUNK_JOBS", 100)
 
     def run(simulator: Simulator, since: str | None = None) -> list[str]:
-        said: list[str] = []
+        message: list[str] = []
         begin = datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None
-        loading.load(loading.LoadOptions(begin, source=settings(simulator)), Progress(), said.append)
-        return said
+        loading.load(loading.LoadOptions(begin, source=settings(simulator)), Progress(), message.append)
+        return message
 
     return run
 
@@ -54,8 +54,8 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
     world = make_world(500, seed=21, now=NOW, days=300)
     world.reading = reading
     with Simulator(world) as simulator:
-        said = load(simulator)
-        assert len([line for line in said if "Continuing" in line]) >= 4
+        message = load(simulator)
+        assert len([line for line in message if "Continuing" in line]) >= 4
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
         partitions = status.read_status()["partitions"]
         assert len(partitions) == len(ObjectType)
@@ -148,10 +148,10 @@ def test_what_a_load_holds_in_memory_does_not_grow_with_its_slices(load: Load) -
     before = pa.total_allocated_bytes()
     try:
         with Simulator(make_world(800, seed=23, now=NOW, days=600), fault=fault) as simulator:
-            said = load(simulator)
+            message = load(simulator)
     finally:
         gc.enable()
-    assert len([line for line in said if "Continuing" in line]) >= 6
+    assert len([line for line in message if "Continuing" in line]) >= 6
     third = len(loaded) // 3
     first, last = max(loaded[:third]) - before, max(loaded[-third:]) - before
     assert last < first * 2, f"{first:,} bytes of jobs were held at first, {last:,} at last"

@@ -29,9 +29,9 @@ def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk:
         ]
         user.set(tenant="fabrikam")
         # A first load would say how many jobs are new.
-        said = user.run("load").stderr
-        assert "0 new, 0 changed" in said
-        assert "Another load" not in said
+        message = user.run("load").stderr
+        assert "0 new, 0 changed" in message
+        assert "Another load" not in message
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])

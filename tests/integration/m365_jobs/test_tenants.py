@@ -51,8 +51,8 @@ def test_each_tenant_holds_what_its_own_server_holds_even_with_the_same_ids(simu
     other = make_world(120, seed=7, now=NOW, error_share=0.9)
     with Simulator(other) as second:
         configure(user, section("contoso", simulator) + section("fabrikam", second))
-        said = user.run("load", "--all-tenants").stderr
-        assert "2 of 2 tenants loaded" in said
+        message = user.run("load", "--all-tenants").stderr
+        assert "2 of 2 tenants loaded" in message
         file = user.folder / "m365_warehouse.duckdb"
         assert in_warehouse(file, "contoso") == on_server(simulator.world, False)
         assert in_warehouse(file, "fabrikam") == on_server(other, False)
@@ -69,9 +69,9 @@ def test_a_broken_tenant_is_named_and_the_others_load(simulator: Simulator, desk
     user = desk(simulator)
     with Simulator(make_world(50, seed=8, now=NOW), fault=lambda asked: Answer(403)) as broken:
         configure(user, section("contoso", simulator) + section("fabrikam", broken) + section("northwind", simulator))
-        said = user.run("load", "--all-tenants", code=1).stderr
-        assert "fabrikam: failed (permission)" in said
-        assert "2 of 3 tenants loaded" in said
+        message = user.run("load", "--all-tenants", code=1).stderr
+        assert "fabrikam: failed (permission)" in message
+        assert "2 of 3 tenants loaded" in message
         for tenant in ("contoso", "northwind"):
             assert in_warehouse(user.folder / "m365_warehouse.duckdb", tenant) == on_server(simulator.world, False)
         assert user.query("SELECT tenant, status, error_kind FROM load_runs ORDER BY tenant") == [
@@ -86,7 +86,7 @@ def test_one_tenant_of_all_tenants_reads_like_one(simulator: Simulator, desk: Si
     user = desk(simulator)
     configure(user, section("contoso", simulator))
     simulator.fault = lambda asked: fault
-    said = []
+    message = []
     for which in (["--all-tenants"], ["--tenant", "contoso"]):
         (user.folder / "m365_warehouse.duckdb").unlink(missing_ok=True)
         lines = user.run("load", *which, code=1 if fault else 0).stderr.splitlines(keepends=True)
@@ -94,8 +94,8 @@ def test_one_tenant_of_all_tenants_reads_like_one(simulator: Simulator, desk: Si
         text = "".join(line for line in lines if " requests, " not in line)
         assert text.startswith("Error (permission): " if fault else f"Read {len(simulator.world.visible())} jobs in ")
         # Seconds, times and ids of requests are those of each load.
-        said.append(re.sub(r"[\da-f]*\d[\da-f.:TZ-]*", "#", text))
-    assert said[0] == said[1]
+        message.append(re.sub(r"[\da-f]*\d[\da-f.:TZ-]*", "#", text))
+    assert message[0] == message[1]
 
 
 def test_as_many_tenants_are_loaded_at_once_as_one_says(desk: Sit) -> None:
@@ -148,7 +148,7 @@ def test_a_tenant_can_be_configured_by_environment_variables_alone(simulator: Si
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "said"),
+    ("text", "arguments", "message"),
     [
         (None, ("--all-tenants",), "No tenants are configured"),
         ("lag_hours = 1", ("--tenant", "kontoso"), "Did you mean 'contoso'"),
@@ -157,11 +157,11 @@ def test_a_tenant_can_be_configured_by_environment_variables_alone(simulator: Si
     ],
 )
 def test_tenants_that_cannot_be_are_wrong_usage(
-    simulator: Simulator, desk: Sit, text: str | None, arguments: tuple[str, ...], said: str
+    simulator: Simulator, desk: Sit, text: str | None, arguments: tuple[str, ...], message: str
 ) -> None:
     user = desk(simulator)
     configure(user, f"[sources.avepoint_m365.tenants.contoso]\n{text}\n" if text else "")
-    assert said in user.run("load", *arguments, code=2).stderr
+    assert message in user.run("load", *arguments, code=2).stderr
 
 
 def test_tenants_of_one_host_share_its_limit_of_requests(desk: Sit, simulator: Simulator) -> None:
@@ -239,8 +239,8 @@ def test_credentials_of_a_tenant_are_never_replaced_by_those_above(simulator: Si
     user = desk(simulator)
     configure(user, shared(simulator))
     (user.folder / ".dlt" / "config.toml").write_text(f"[sources.avepoint_m365.tenants.contoso]\n{own}\n")
-    said = user.run("load", "--all-tenants", code=2).stderr
-    assert "none.pem" in said or "tenants.contoso.credentials" in said
+    message = user.run("load", "--all-tenants", code=2).stderr
+    assert "none.pem" in message or "tenants.contoso.credentials" in message
     assert not simulator.asked
 
 
@@ -260,9 +260,9 @@ def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
 ) -> None:
     user = desk(simulator)
     configure(user, section("contoso", simulator) + f"[sources.avepoint_m365.tenants.typo]\n{wrong}\n")
-    said = user.run("load", "--all-tenants", code=1).stderr
-    assert re.search(rf"typo: failed \(config\): .*{re.escape(WRONG[wrong])}", said)
-    assert "contoso" not in said
+    message = user.run("load", "--all-tenants", code=1).stderr
+    assert re.search(rf"typo: failed \(config\): .*{re.escape(WRONG[wrong])}", message)
+    assert "contoso" not in message
     assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
     assert WRONG[wrong] in user.run("load", "--tenant", "typo", code=2).stderr
     user.run("load", "--tenant", "contoso")
@@ -336,13 +336,13 @@ def test_an_interrupt_ends_loads_soon_with_a_word(simulator: Simulator, desk: Si
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert load.stderr is not None
-    said = load.stderr.readline()
-    while "Interrupted" not in said:
-        said = load.stderr.readline()
-        assert said, "it ended without a word"
+    message = load.stderr.readline()
+    while "Interrupted" not in message:
+        message = load.stderr.readline()
+        assert message, "it ended without a word"
     heard.set()
-    said += load.communicate(timeout=60)[1]
-    assert said.endswith("Interrupted; the next load continues from there.\n")
+    message += load.communicate(timeout=60)[1]
+    assert message.endswith("Interrupted; the next load continues from there.\n")
     assert load.returncode == 130
     assert late == [] or not many
     simulator.fault = None

@@ -22,8 +22,8 @@ def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: 
     (user.folder / ".dlt" / "config.toml").write_text("# mine\n[sources.avepoint_m365\n")
     for command in ("load", "status", "check"):
         # dlt reads the file while it starts.
-        said = user.run_process(command, code=2).stderr
-        assert re.fullmatch(r"Error \(config\): .*config\.toml.* line 2 .*\n", said)
+        message = user.run_process(command, code=2).stderr
+        assert re.fullmatch(r"Error \(config\): .*config\.toml.* line 2 .*\n", message)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
     user = desk(simulator)
     user.environment[variable] = value
     # dlt reads some of them while it starts.
-    said = user.run_process("load", "--destination", "postgres", code=2).stderr
-    assert message in said
-    assert "sources.avepoint_m365" not in said
+    result = user.run_process("load", "--destination", "postgres", code=2).stderr
+    assert message in result
+    assert "sources.avepoint_m365" not in result
 
 
 def test_what_a_connection_string_lacks_is_named(simulator: Simulator, desk: Sit) -> None:
@@ -55,17 +55,17 @@ def test_what_a_connection_string_lacks_is_named(simulator: Simulator, desk: Sit
 def test_a_scheduler_that_names_no_end_is_told_of_both_ends(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment |= {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true", "DLT_INTERVAL_START": "2026-11-01T00:00:00Z"}
-    said = user.run("load", code=2).stderr
-    assert re.search(r"Error \(config\): .* Set both DLT_INTERVAL_START and DLT_INTERVAL_END, or unset", said)
+    message = user.run("load", code=2).stderr
+    assert re.search(r"Error \(config\): .* Set both DLT_INTERVAL_START and DLT_INTERVAL_END, or unset", message)
 
 
 def test_a_secret_setting_in_the_wrong_file_is_told_where_it_belongs(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     (user.folder / ".dlt").mkdir()
     (user.folder / ".dlt" / "config.toml").write_text('[sources.avepoint_m365]\ntrusted_hosts = ["one.example"]\n')
-    said = user.run("load", code=2).stderr
-    assert "sources.avepoint_m365.trusted_hosts must not be in config.toml" in said
-    assert ".dlt/secrets.toml" in said
+    message = user.run("load", code=2).stderr
+    assert "sources.avepoint_m365.trusted_hosts must not be in config.toml" in message
+    assert ".dlt/secrets.toml" in message
 
 
 @pytest.mark.parametrize("command", ["check", "load", "status"])
@@ -106,15 +106,15 @@ def test_unknown_settings_are_warned_of_by_load_health_and_check_and_refused_wit
     assert settings == [f"warn  settings: {text}" for text in unknown]
     for command in ("load", "health"):
         code = 0 if command == "load" else 4
-        said = user.run(command, code=code).stderr
-        assert said.splitlines()[: len(unknown)] == [f"Warning: {text}" for text in unknown]
+        message = user.run(command, code=code).stderr
+        assert message.splitlines()[: len(unknown)] == [f"Warning: {text}" for text in unknown]
 
 
 @pytest.mark.parametrize("ending", ["html", "png", "pdf"])
 def test_a_report_that_cannot_be_written_is_told_with_its_path(simulator: Simulator, desk: Sit, ending: str) -> None:
-    said = desk(simulator).run("report", f"no-folder/backup.{ending}", code=2).stderr
+    message = desk(simulator).run("report", f"no-folder/backup.{ending}", code=2).stderr
     assert re.fullmatch(
-        rf"Error \(config\): \S*backup\.{ending} cannot be written: No such file or directory\.\n", said
+        rf"Error \(config\): \S*backup\.{ending} cannot be written: No such file or directory\.\n", message
     )
 
 
@@ -171,9 +171,9 @@ def test_an_interrupted_load_says_that_nothing_is_lost(simulator: Simulator, des
         assert asked.wait(60)
         load.send_signal(signal.SIGINT)
         go_on.set()
-        _, said = load.communicate(timeout=60)
-    assert (load.returncode, said.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
-    assert "Error" not in said
+        _, message = load.communicate(timeout=60)
+    assert (load.returncode, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
+    assert "Error" not in message
     simulator.fault = None
     user.run("load")
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}

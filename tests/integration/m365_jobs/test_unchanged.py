@@ -41,7 +41,7 @@ def simulator() -> Iterator[Simulator]:
 
 def load_tenant(place: Warehouse, simulator: Simulator, tenant: str, log: LogRows | None = None) -> None:
     options = LoadOptions(destination=place.destination, source=settings(simulator), tenant=Tenant(tenant), log=log)
-    load(options, Progress(), place.said.append)
+    load(options, Progress(), place.messages.append)
 
 
 def test_a_load_with_nothing_new_leaves_dlts_folder_alone(place: Warehouse, simulator: Simulator) -> None:
@@ -67,11 +67,11 @@ def test_a_log_table_that_is_missing_is_made_by_a_load_with_nothing_new(
 ) -> None:
     for _ in range(2):
         place.load(simulator)
-    kept = len(place.rows(RUNS)) if missing != "load_runs" else 0
+    remaining = len(place.rows(RUNS)) if missing != "load_runs" else 0
     with duckdb.connect("m365_warehouse.duckdb") as connection:
         connection.execute(f"DROP TABLE m365_jobs.{missing} CASCADE")
     summary = place.load(simulator)
-    assert place.rows(RUNS) == [("default", "complete")] * (kept + 1)
+    assert place.rows(RUNS) == [("default", "complete")] * (remaining + 1)
     assert place.rows(f"SELECT complete FROM load_audit WHERE run_id = '{summary.run_id}'") == [(True,)]
 
 
@@ -83,7 +83,7 @@ def test_other_loads_of_a_tenant_are_kept_out_until_its_log_rows_are_written(
     log = LogRows()
     load_tenant(place, simulator, "contoso", log)
     assert place.rows(RUNS) == [("contoso", "complete")] * 2
-    with pytest.raises(TenantLockedError), folder_lock(pipeline_name("contoso"), timedelta(), place.said.append):
+    with pytest.raises(TenantLockedError), folder_lock(pipeline_name("contoso"), timedelta(), place.messages.append):
         raise AssertionError("the folder was free")
     log.flush()
     assert place.rows(RUNS) == [("contoso", "complete")] * 3
@@ -103,17 +103,19 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simula
     failures: list[str] = []
     waiting = []
     for tenant in ("lost", "held"):
-        lease = lease_of(place.pipeline(tenant), tenant, "f" * 32, place.said.append)
-        lease.take(None, 1, place.said.append)
+        lease = lease_of(place.pipeline(tenant), tenant, "f" * 32, place.messages.append)
+        lease.take(None, 1, place.messages.append)
         rows = {"load_runs": [run_row(tenant)]}
         waiting.append(
-            Waiting(place.pipeline(tenant), lease, rows, place.said.append, lambda error: failures.append(str(error)))
+            Waiting(
+                place.pipeline(tenant), lease, rows, place.messages.append, lambda error: failures.append(str(error))
+            )
         )
     lease = waiting[0].lease
     # As another worker sees a lease that was not renewed for too long.
-    thief = lease_of(place.pipeline("lost"), "lost", "e" * 32, place.said.append)
+    thief = lease_of(place.pipeline("lost"), "lost", "e" * 32, place.messages.append)
     expire(place)
-    thief.take(None, 1, place.said.append)
+    thief.take(None, 1, place.messages.append)
     write(waiting)
     assert place.rows(RUNS) == [("default", "complete"), ("held", "complete")]
     assert failures == ["Lost the lease while log rows waited; nothing was written."]

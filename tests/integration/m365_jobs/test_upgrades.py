@@ -55,8 +55,8 @@ def test_a_warehouse_of_an_older_version_is_loaded_on_without_reading_all_again(
     place, user = Warehouse(kind), upgraded.user
     before = place.contents()
     upgraded.simulator.asked.clear()
-    said = user.run("load").stderr
-    assert "again" not in said
+    message = user.run("load").stderr
+    assert "again" not in message
     assert len([asked for asked in upgraded.simulator.asked if asked.path.endswith("jobs")]) < FIRST_LOAD / 2
     assert place.contents() == on_server(upgraded.world, False)
     assert before != place.contents()
@@ -126,9 +126,9 @@ def test_a_warehouse_of_a_newer_version_is_refused_by_loads_and_readers(
         commands.append(("copy", "--destination", "filesystem"))
         user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     for command in commands:
-        said = user.run(*command, code=1).stderr
-        line = said.strip().splitlines()[-1]
-        assert "The warehouse was loaded by m365-jobs 99.0.1, and this is " in said, command
+        message = user.run(*command, code=1).stderr
+        line = message.strip().splitlines()[-1]
+        assert "The warehouse was loaded by m365-jobs 99.0.1, and this is " in message, command
         assert "Install 99.0.1 or newer" in line, command
     assert [asked for asked in simulator.asked if "jobs" in asked.path] == []
     loaded_by(kind, "0.1.99")

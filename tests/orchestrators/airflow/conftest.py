@@ -29,8 +29,8 @@ class Airflow:
     def __init__(self, home: Path) -> None:
         self.home, self.dags = home, home / "dags"
         (self.dags / ".dlt").mkdir(parents=True)
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TEMP", "TMP") if name in os.environ}
-        self.environment = kept | {
+        remaining = {name: os.environ[name] for name in ("PATH", "LANG", "TEMP", "TMP") if name in os.environ}
+        self.environment = remaining | {
             "HOME": str(home),
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",

@@ -99,10 +99,10 @@ def test_a_tenant_is_a_partition_and_its_load_says_what_it_did(
     truth, file = on_server(simulator.world, False), user.folder / "m365_warehouse.duckdb"
     assert in_warehouse(file, "contoso") == truth
     assert in_warehouse(file, "fabrikam") == {}
-    said = metadata(done, JOBS)
-    assert (said["new"], said["changed"], said["dagster/partition_row_count"]) == (len(truth), 0, len(truth))
-    assert (said["requests"], said["complete"]) == (len(simulator.asked) + simulator.token_requests, True)
-    assert user.query("SELECT run_id, tenant, status FROM load_runs") == [(said["run_id"], "contoso", "complete")]
+    message = metadata(done, JOBS)
+    assert (message["new"], message["changed"], message["dagster/partition_row_count"]) == (len(truth), 0, len(truth))
+    assert (message["requests"], message["complete"]) == (len(simulator.asked) + simulator.token_requests, True)
+    assert user.query("SELECT run_id, tenant, status FROM load_runs") == [(message["run_id"], "contoso", "complete")]
     audit = user.query("SELECT count(*) FROM load_audit")[0][0]
     assert metadata(done, RECORDS)["rows of load_audit"] == audit > 0
     assert instance.get_materialized_partitions(JOBS) == {"contoso"}
@@ -231,9 +231,9 @@ def test_runs_in_processes_of_their_own_share_one_warehouse(
 ) -> None:
     runs = [start(user, tenant) for tenant in ("contoso", "fabrikam")]
     for item in runs:
-        _, said = item.communicate(timeout=300)
-        assert item.returncode == 0, said
-        assert "Launching subprocess" in said
+        _, message = item.communicate(timeout=300)
+        assert item.returncode == 0, message
+        assert "Launching subprocess" in message
     file = user.folder / "m365_warehouse.duckdb"
     assert in_warehouse(file, "contoso") == on_server(simulator.world, False)
     assert in_warehouse(file, "fabrikam") == on_server(user.fabrikam.world, False)  # type: ignore[attr-defined]

@@ -52,10 +52,10 @@ def empty_answers() -> Iterator[Case]:
 
 def ranges() -> Iterator[Case]:
     """Yield servers that read a range otherwise."""
-    for kept in ("last", "first"):
+    for item in ("last", "first"):
         for length in (90, 30):
-            behavior = behaves(range_days=length, longer_ranges=kept)
-            yield Case("range", f"cut to the {kept} {length} days", YEAR, YEARS, twice(behavior))
+            behavior = behaves(range_days=length, longer_ranges=item)
+            yield Case("range", f"cut to the {item} {length} days", YEAR, YEARS, twice(behavior))
     for length in (90, 30):
         yield Case("range", f"over {length} days refused", YEAR, YEARS, twice(behaves(range_days=length)))
     behavior = behaves(oldest_start_days=180)

@@ -90,11 +90,11 @@ class Server:
             "none": None,
         }[self.link]
         raw = [{"id": str(row), "state": "Finished"} for row in rows]
-        said = "EUR is down" if len(self.asked) <= self.errors else ""
+        message = "EUR is down" if len(self.asked) <= self.errors else ""
         if index > 0 and not rows and self.beyond == "nothing":
             total = 0
         leads_on = more or (self.link == "endless" and bool(rows))
-        return jobs_page(raw, total, link if leads_on or link is None else "", said, seen_at=len(self.asked))
+        return jobs_page(raw, total, link if leads_on or link is None else "", message, seen_at=len(self.asked))
 
 
 def reader_of(server: Server, page_size: int = 500) -> ListingReader:

@@ -266,8 +266,8 @@ def test_what_no_warehouse_can_hold_is_replaced_and_told_apart_from_nothing() ->
 
 def test_fields_that_nobody_knows_are_kept_as_json_that_every_warehouse_takes() -> None:
     added = {"cut\0": "a\ud83d", "more": [1.5, None, True, float("nan"), {"far": [float("inf"), 10**30, "\U0001f600"]}]}
-    (kept,) = RawJobs([{"id": "1", **added}]).parsed.jobs["unknown_fields"].to_pylist()
-    assert kept == json.dumps(
+    (remaining,) = RawJobs([{"id": "1", **added}]).parsed.jobs["unknown_fields"].to_pylist()
+    assert remaining == json.dumps(
         {"cut\ufffd": "a\ufffd", "more": [1.5, None, True, None, {"far": [None, 10**30, "\U0001f600"]}]}
     )
 

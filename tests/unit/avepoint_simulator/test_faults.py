@@ -58,20 +58,20 @@ def test_a_body_may_be_cut_or_drip_or_be_no_json_at_all(monkeypatch: pytest.Monk
 def test_error_bodies_come_in_the_form_that_the_dialect_names(status: int) -> None:
     names = {401: "unauthorized", 403: "forbidden", 500: "error"}
     fault = every(**{names[status]: 1}) if status in names else None
-    said = {}
+    message = {}
     for form in ("envelope", "object", "html", "empty"):
         with Simulator(make_world(3), Dialect(error_body=form), fault=fault) as simulator:
             api = Api(simulator)
             url = f"{simulator.base_url}/backup/m365/jobs"
             answer = api.session.post(url) if status == 405 else api.get("nothing" if status == 404 else "jobs")
             assert answer.status_code == status
-            said[form] = answer
-    envelope = said["envelope"].json()
+            message[form] = answer
+    envelope = message["envelope"].json()
     assert (envelope["statusCode"], envelope["data"]) == (status, None)
-    assert envelope["message"] == envelope["errors"][0]["message"] == said["object"].json()["error"]["message"]
-    assert envelope["message"] in said["html"].text
-    assert said["html"].headers["Content-Type"] == "text/html"
-    assert said["empty"].content == b""
+    assert envelope["message"] == envelope["errors"][0]["message"] == message["object"].json()["error"]["message"]
+    assert envelope["message"] in message["html"].text
+    assert message["html"].headers["Content-Type"] == "text/html"
+    assert message["empty"].content == b""
 
 
 @pytest.mark.parametrize("form", ["seconds", "date", None])
@@ -79,13 +79,13 @@ def test_too_many_requests_a_second_are_throttled(form: str | None) -> None:
     with Simulator(make_world(3), per_second=2, retry_after=form) as simulator:
         api = Api(simulator)
         refused = next(answer for answer in (api.get() for _ in range(1000)) if answer.status_code != 200)
-        said = refused.headers.get("Retry-After")
+        message = refused.headers.get("Retry-After")
     assert refused.status_code == 429
     if form == "date":
-        assert said is not None
-        assert abs((parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()) < 60
+        assert message is not None
+        assert abs((parsedate_to_datetime(message) - datetime.now(UTC)).total_seconds()) < 60
     else:
-        assert said == ("1" if form else None)
+        assert message == ("1" if form else None)
 
 
 def test_answers_are_compressed_for_clients_that_accept_it_where_switched_on() -> None:

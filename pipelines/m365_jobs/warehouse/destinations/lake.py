@@ -114,14 +114,14 @@ def _with_deletions(errors: pa.Table, read_errors: Callable[[str, pa.Array], pa.
     if not errors.num_rows:
         return errors
     tenant = errors.column("tenant")[0].as_py()
-    kept = errors.filter(pc.invert(pc.fill_null(errors.column(REMOVED), False)))
+    remaining = errors.filter(pc.invert(pc.fill_null(errors.column(REMOVED), False)))
     keys = ["job_id", "error_index"]
     old = read_errors(tenant, pc.unique(errors.column("job_id")))
-    gone = old.join(kept.select(keys), keys=keys, join_type="left anti")
+    gone = old.join(remaining.select(keys), keys=keys, join_type="left anti")
     columns = {name: pa.nulls(gone.num_rows, errors.schema.field(name).type) for name in errors.schema.names}
     columns |= {name: gone.column(name) for name in keys}
     columns |= {"tenant": pa.repeat(tenant, gone.num_rows), REMOVED: pa.repeat(True, gone.num_rows)}
-    return pa.concat_tables([kept, pa.table(columns).cast(errors.schema)])
+    return pa.concat_tables([remaining, pa.table(columns).cast(errors.schema)])
 
 
 def _held_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table]:

@@ -92,11 +92,11 @@ def test_a_user_without_the_right_to_make_views_loads_jobs_and_is_told(
         assert re.search(
             r"^Loaded, but the views could not be made or brought up to date: permission denied for schema m365_jobs.* "
             r"The user needs the right to create and replace job_facts, .*\. The next load tries again\.$",
-            place.said[-1],
+            place.messages[-1],
         )
         administer(f"GRANT CREATE ON SCHEMA m365_jobs TO {role}", address=address)
         place.load(simulator)
-        assert not [line for line in place.said if "views" in line]
+        assert not [line for line in place.messages if "views" in line]
         assert place.rows("SELECT id FROM open_jobs") == [(running.id,)]
     finally:
         administer(f"DROP OWNED BY {role}", address=address)
@@ -120,9 +120,9 @@ def test_a_view_of_the_users_own_is_never_dropped_with_the_one_it_is_made_from(
         r"^Loaded, but the views could not .*: cannot drop view .*daily_summary because other objects depend on it "
         r"DETAIL: view theirs depends on view .*daily_summary\. Drop those that are yours and make them again "
         r"after the next load\.$",
-        place.said[-1],
+        place.messages[-1],
     )
-    assert "CASCADE" not in place.said[-1]
+    assert "CASCADE" not in place.messages[-1]
     assert administer("SELECT * FROM public.theirs", address=address) == [(1,)]
     administer("DROP VIEW public.theirs", address=address)
     place.load(simulator)
@@ -135,8 +135,8 @@ def test_a_table_that_has_the_name_of_a_view_is_left_alone(simulator: Simulator,
     user = desk(simulator)
     with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
         connection.execute("CREATE SCHEMA m365_jobs; CREATE TABLE m365_jobs.open_jobs AS SELECT 'ours' AS whose")
-    said = " ".join(user.run("load").stderr.split())
-    assert re.search(r"Loaded, but the views could not .*open_jobs.* where no table may have their names", said)
+    message = " ".join(user.run("load").stderr.split())
+    assert re.search(r"Loaded, but the views could not .*open_jobs.* where no table may have their names", message)
     assert user.query("SELECT * FROM open_jobs") == [("ours",)]
     assert user.query("SELECT count(*) FROM jobs") == [(len(simulator.world.visible()),)]
     with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
@@ -161,7 +161,7 @@ def test_tenants_of_the_configuration_have_services_of_their_own(simulator: Simu
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "message"),
     [
         ("expected_object_types", '["mail"]', r"expected_object_types = 'mail' is not known"),
         ("protection__tolerated_failed_ratio", "5", r"tolerated_failed_ratio = 5.0 must be between 0 and 1"),
@@ -172,9 +172,9 @@ def test_tenants_of_the_configuration_have_services_of_their_own(simulator: Simu
     ],
 )
 def test_a_wrong_setting_of_protection_is_refused_before_any_request(
-    simulator: Simulator, desk: Sit, setting: str, value: str, said: str
+    simulator: Simulator, desk: Sit, setting: str, value: str, message: str
 ) -> None:
     user = desk(simulator)
     user.set(**{setting: value})
-    assert re.search(said, user.run("load", code=2).stderr)
+    assert re.search(message, user.run("load", code=2).stderr)
     assert (simulator.asked, simulator.token_requests) == ([], 0)

@@ -145,10 +145,10 @@ def test_comments_say_what_each_column_is(pipeline: dlt.Pipeline) -> None:
         relations = """SELECT relname, obj_description(oid, 'pg_class') FROM pg_class
             WHERE relnamespace = 'm365_jobs'::regnamespace"""
     for relation in (*marts.views(), *marts.tables()):
-        said = {name: comment for table, name, comment in run(pipeline, columns) if table == relation.name}
+        message = {name: comment for table, name, comment in run(pipeline, columns) if table == relation.name}
         for column in relation.columns:
-            assert said[column.name].startswith(column.description)
-            assert column.unit in said[column.name]
+            assert message[column.name].startswith(column.description)
+            assert column.unit in message[column.name]
         assert dict(run(pipeline, relations))[relation.name] == relation.about
 
 
