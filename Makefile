@@ -8,7 +8,7 @@ EXTRAS := certificate reports notebook prompt prometheus postgres lake docs rele
 UV ?= uv
 
 .PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients
-.PHONY: bench mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean
+.PHONY: bench fuzz mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean
 
 # ---- use
 
@@ -24,7 +24,7 @@ test: .venv/.tested lint
 	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
 test-all: test test-browser chaos test-dagster test-airflow
-	@echo "Not run: make crashes, make test-workers, make endurance, make costs, make bench, make test-lowest, make test-clients."
+	@echo "Not run: make crashes, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
 
 test-browser: .venv/.tested
 	$(PY) -m pytest -n 2 --dist worksteal tests/browser
@@ -75,6 +75,11 @@ mutants: .venv/.tested
 	cp -R tests pyproject.toml .mutants
 	cd .mutants && HYPOTHESIS_PROFILE=mutants ../$(PY) -m mutmut run $(MUTANTS)
 	cd .mutants && ../$(PY) -m mutmut results
+
+# Outside CI: atheris has wheels for Linux alone. FOLDER keeps inputs that reach new code, and cases that failed.
+fuzz: .venv/.tested
+	$(PY) $(PIP_INSTALL) 'atheris==3.0.0'
+	$(PY) benchmarks/fuzz.py $(SECONDS:%=--seconds %) $(FOLDER:%=--folder %)
 
 # A simulated year of hourly loads takes many hours; DAYS=30 TENANTS=2 DESTINATION=postgres for less.
 endurance: .venv/.tested
@@ -195,4 +200,4 @@ lock-airflow:
 	  --constraint requirements-postgres.lock --output-file requirements-airflow.lock
 
 clean:
-	rm -rf .mutants .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site
+	rm -rf .fuzz .mutants .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist site

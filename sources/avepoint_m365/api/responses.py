@@ -11,7 +11,7 @@ from avepoint_m365.api.body import message, parse_body, response_status, told_st
 from avepoint_m365.api.failures import failure
 from avepoint_m365.api.page import PageInfo
 from avepoint_m365.endpoints import EndpointVersion
-from avepoint_m365.exceptions import ApiError, BadResponseError
+from avepoint_m365.exceptions import ApiError, BadResponseError, storable
 from avepoint_m365.parse.fields import show
 from avepoint_m365.parse.names import field_of, key_of
 from avepoint_m365.parse.objects import read_ids
@@ -40,7 +40,7 @@ def read_page(version: EndpointVersion, where: str, response: requests.Response)
     if (
         response_status(response) == 200
         and (shape := outline(response.content))
-        and key_of(shape.around, *version.rows)
+        and key_of(shape.around, *version.rows) == shape.container
     ):
         body, content = shape.around, response.content[shape.begin : shape.end]
         rows, ids = list[object](), shape.ids
@@ -133,9 +133,9 @@ def read_job(version: EndpointVersion, where: str, response: requests.Response) 
 
 
 def _text(paging: Sequence[Mapping[str, object]], names: Sequence[str]) -> str | None:
-    """Return the first text under one of the names."""
+    """Return the first text under one of the names; half of a surrogate pair would fit into no request."""
     values = (field_of(fields, *names) for fields in paging)
-    return next((value for value in values if isinstance(value, str)), None)
+    return next((storable(value) for value in values if isinstance(value, str)), None)
 
 
 def _total(version: EndpointVersion, paging: Sequence[Mapping[str, object]]) -> tuple[int | None, str]:

@@ -20,6 +20,7 @@ from avepoint_m365.exceptions import (
     InterruptedLoadError,
     MissingPermissionError,
     SourceError,
+    storable,
 )
 from avepoint_m365.schema import Table
 
@@ -40,6 +41,10 @@ class CompanionClient(Protocol):
 
     def get(self, path: str, params: Mapping[str, str], scope: str) -> Any:
         """Return the body of the answer, None where there is no content."""
+
+
+EXAMPLE = 200
+"""Characters of an unusual value that are shown."""
 
 
 @dataclass
@@ -112,7 +117,7 @@ class Answers:
 
     def note(self, rule: str, problem: str, example: str) -> None:
         """Note an unusual value once."""
-        finding = UnknownValue(rule, problem, example)
+        finding = UnknownValue(rule, problem, storable(example)[:EXAMPLE])
         if finding not in self.findings:
             self.findings.append(finding)
 

@@ -67,7 +67,7 @@ def service_of(value: object) -> Service:
     text = storable(str(value)).strip()[:200]
     if text.isascii() and text.isdigit():
         code = int(text)
-        return _BY_CODE.get(code, Service(code, text, None))
+        return _BY_CODE.get(code, Service(code if code < 2**63 else None, text, None))
     return _BY_NAME.get(_letters(text), Service(None, text, None))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, rows_of
 from avepoint_m365.companions.schema import UNUSUAL_ACTIVITY
 from avepoint_m365.companions.values import field, parse_whole
+from avepoint_m365.exceptions import storable
 
 FIRST_DAYS = 7
 """Days before today that the first load asks for."""
@@ -44,7 +45,7 @@ class UnusualActivity(Companion):
 
     def _row(self, ask: Ask, item: Mapping[str, Any], day: date, location: str | None, answers: Answers) -> Row:
         context, service = ask.context, answers.service(field(item, "serviceType"))
-        owner = str(field(item, "tenantId") or "")
+        owner = _owner(field(item, "tenantId")) or ""
 
         def counts() -> Row:
             return {
@@ -58,7 +59,7 @@ class UnusualActivity(Companion):
             "day": day,
             "location": location,
             "m365_tenant_id": owner or None,
-            "tenant_owner": field(item, "tenantOwner"),
+            "tenant_owner": _owner(field(item, "tenantOwner")),
             **service.columns,
             **ask.of(counts, "unusual activity"),
             "day_complete": day < context.now.date(),
@@ -80,6 +81,10 @@ def _add_counts(row: Row, other: Row) -> None:
         return
     for name in ("potential_ransomware_attack_count", "unusual_activities_count"):
         row[name] = (row[name] or 0) + (other[name] or 0)
+
+
+def _owner(value: object) -> str | None:
+    return storable(str(value)) if value else None
 
 
 def _text(moment: datetime) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 DAYS_OF_UNIT = {"day": 1.0, "week": 7.0, "month": 365 / 12, "year": 365.0}
 
+MOST_DAYS = 1_000_000
+"""Days of a period at most: a database that adds more to a day leaves the years that Python has."""
+
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2}(?:\.\d+)?)?\s*([AP])?\.?M?\.?", re.IGNORECASE)
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(day|week|month|year)s?", re.IGNORECASE)
@@ -38,30 +42,28 @@ def parse_number(value: object) -> float | None:
     """Return a number, also from a text with thousands separators.
 
     Raises:
-        ValueError: for anything else; booleans are not numbers.
+        ValueError: for anything else; booleans are not numbers, nor is what only infinity stands for.
     """
     if value is None or value == "":
         return None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
     text = value.replace(",", "").strip() if isinstance(value, str) else ""
-    if not _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text):
+        value = float(text)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
         raise ValueError("not a number")
-    return float(text)
+    return float(value)
 
 
 def parse_whole(value: object) -> int | None:
     """Return a whole number, also from a text.
 
     Raises:
-        ValueError: for anything else, and for a fraction.
+        ValueError: for anything else, for a fraction, and beyond 64 bits.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    number = parse_number(value)
+    number: float | None = value if isinstance(value, int) and not isinstance(value, bool) else parse_number(value)
     if number is None:
         return None
-    if not number.is_integer():
+    if not -(2**63) <= number < 2**63 or int(number) != number:
         raise ValueError("not a whole number")
     return int(number)
 
@@ -83,11 +85,11 @@ def parse_any_time(value: object) -> datetime | None:
 def _of_epoch(number: float) -> datetime | None:
     if number == 0:
         return None
-    if number >= TICKS_FROM:
-        seconds = (number - TICKS_AT_EPOCH) / 10_000_000
-    else:
-        seconds = number / 1000 if number >= MILLISECONDS_FROM else number
     try:
+        if number >= TICKS_FROM:
+            seconds = (number - TICKS_AT_EPOCH) / 10_000_000
+        else:
+            seconds = number / 1000 if number >= MILLISECONDS_FROM else number
         return EPOCH + timedelta(seconds=seconds)
     except OverflowError as error:
         raise ValueError("not a time") from error
@@ -128,9 +130,12 @@ def parse_period(value: object) -> int | None:
     text = str(value).strip()
     if _UNLIMITED.fullmatch(text):
         return None
-    if text.isdigit():
-        return int(text)
+    if text.isdecimal():
+        text += " days"
     parts = list(_PERIOD.finditer(text))
     if not parts or _PERIOD.sub("", text).strip(" ,and"):
         raise ValueError("not a period")
-    return round(sum(float(part[1]) * DAYS_OF_UNIT[part[2].lower()] for part in parts))
+    days = sum(float(part[1]) * DAYS_OF_UNIT[part[2].lower()] for part in parts)
+    if days > MOST_DAYS:
+        raise ValueError("not a period")
+    return round(days)

@@ -31,6 +31,8 @@ class Outline:
     """Hold what a body shows without parsing its jobs."""
 
     ids: list[str]
+    container: str
+    """The name of the list of jobs."""
     around: Mapping[str, object]
     """The body, with an empty list in the place of the jobs."""
     begin: int
@@ -56,7 +58,7 @@ def outline(content: bytes) -> Outline | None:
     ids = _ID.findall(content, start, end)
     if len(ids) != content.count(b'"id"', start, end) or _LIST_THAT_ENDS_EARLIER.search(content, start, end):
         return None
-    return Outline([job_id.decode() for job_id in ids], around, start, end)
+    return Outline([job_id.decode() for job_id in ids], begin[1].decode(), around, start, end)
 
 
 def _is_utf8(content: bytes) -> bool:
