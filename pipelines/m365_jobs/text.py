@@ -11,6 +11,15 @@ def sanitize(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+COMMANDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that command a terminal, or turn the direction of the text around them."""
+
+
+def visible(text: str) -> str:
+    """Return a text with a mark such as [U+202E] for each character that would change what stands beside it."""
+    return text if text.isprintable() else COMMANDS.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
+
+
 def shorten(text: str, most: int, mark: str = "...") -> str:
     """Return a text of at most ``most`` characters; ``mark`` stands for what is left out."""
     return text if len(text) <= most else f"{text[: most - len(mark)]}{mark}"
@@ -20,9 +29,12 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 """Signs, the wide ones of East Asian keyboards among them, with which a text becomes a formula of a spreadsheet."""
 
 
-def without_formula(text: str) -> str:
-    """Return a text that spreadsheets show and do not calculate: with an apostrophe before the sign of a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+def spreadsheet_text(text: str) -> str:
+    """Return a text that spreadsheets show and do not calculate: with an apostrophe before the sign of a formula.
+
+    An editor turns the rest of the line after a character that turns the direction, so these are visible as well.
+    """
+    return visible(f"'{text}" if text.startswith(FORMULA) else text)
 
 
 def format_time(value: datetime | None) -> str:

@@ -182,14 +182,20 @@ def test_a_report_of_one_tenant_names_no_other(simulator: Simulator, desk: Sit) 
 def test_what_the_api_sends_is_text_and_never_markup(simulator: Simulator, desk: Sit) -> None:
     user, world = desk(simulator), simulator.world
     # What XML has no place for among it; to draw that would end the process.
-    hostile = '\x1b[31m\x00\uffff<img src=x onerror="alert(1)">&lt;'
+    turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    hostile = f'\x1b[31m\x00\uffff<img src=x onerror="alert(1)">&lt; {turning}gnp.exe'
     for job in list(world.visible()):
         if job.finished(world.now):
             world.put(replace(job, errors=(JobError(hostile, False, "javascript:alert(1)", 5),)))
     user.run("load")
     for ending in ("png", "pdf", "html"):
         user.run("report", f"report.{ending}")
-    result = Elements((user.folder / "report.html").read_text(encoding="utf-8")).results
+    page = (user.folder / "report.html").read_text(encoding="utf-8")
+    for text in (page, "".join(pages(user.folder / "report.pdf"))):
+        # A mark for each character that would turn what stands beside it.
+        assert "[U+202E][U+2066]" in "".join(text.split())
+        assert {*"\x1b", *turning} & {*text} == set()
+    result = Elements(page).results
     assert "img" not in {tag for tag, _ in result}
     assert not [result for result in result if "javascript" in (result[1].get("href") or "")]
 

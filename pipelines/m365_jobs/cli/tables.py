@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from rich.cells import cell_len
 
-from m365_jobs.text import sanitize, without_formula
+from m365_jobs.text import COMMANDS, sanitize, spreadsheet_text
 from m365_jobs.warehouse.query import QueryResult
 
 SHOWN = 1_000
@@ -27,23 +27,29 @@ def write_csv(answer: QueryResult, out: TextIO) -> None:
     """Write a line of names, then one for each row (RFC 4180, lines end in a line feed).
 
     Null is an empty field, times are ISO 8601, true and false are words, lists and structures are JSON. A text that a
-    spreadsheet would take for a formula has an apostrophe before it; JSON has texts unchanged.
+    spreadsheet would take for a formula has an apostrophe before it. Marks such as [U+202E] stand for characters that
+    turn the direction of text or command a terminal. JSON has texts unchanged.
     """
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(map(without_formula, answer.columns))
+    writer.writerow(map(spreadsheet_text, answer.columns))
     for rows in answer.batches:
         writer.writerows([_csv(value) for value in row] for row in rows)
 
 
 def _csv(value: Any) -> Any:
     if type(value) is str:
-        return without_formula(value)
+        return spreadsheet_text(value)
     if type(value) in AS_IT_IS:
         return value
     value = _plain(value)
     if isinstance(value, bool | list | dict):
-        return json.dumps(value, ensure_ascii=False)
+        return _json(value)
     return value
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON in readable letters; JSON itself need not escape all that a terminal obeys."""
+    return COMMANDS.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def write_json(answer: QueryResult, out: TextIO) -> None:
@@ -53,7 +59,7 @@ def write_json(answer: QueryResult, out: TextIO) -> None:
     separator = "\n"
     for row in chain.from_iterable(answer.batches):
         fields = {name: _plain(value) for name, value in zip(names, row, strict=True)}
-        out.write(separator + json.dumps(fields, ensure_ascii=False))
+        out.write(separator + _json(fields))
         separator = ",\n"
     out.write("\n]\n")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs.text import without_formula
+from m365_jobs.text import spreadsheet_text
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 COLUMNS = ("tenant", "month", "peak_seats", "purchased_seats", "peak_protected_gb", "days_with_data")
@@ -51,5 +51,5 @@ def billing_csv(scope: TenantScope, month: str | None = None) -> str:
 def plain_value(value: Any) -> Any:
     """Return a value that spreadsheets take as text or number, never as a formula."""
     if isinstance(value, str):
-        return without_formula(value)
+        return spreadsheet_text(value)
     return round(value, 3) if isinstance(value, float) else value

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from m365_jobs.reports import charts, labels
-from m365_jobs.text import format_count
+from m365_jobs.text import format_count, visible
 from m365_jobs.warehouse.pipeline import UNSAID
 
 OPTIONAL = ("Tenant", "Location", "Detail", "Other", "Licence", "Container")
@@ -36,8 +36,11 @@ def environment() -> Environment:
 
 
 def render_template(template: str, **values: Any) -> Markup:
-    """Return a template with its values."""
-    return Markup(environment().get_template(template).render(**values))
+    """Return a template with its values.
+
+    Texts of the API may hold characters that turn the direction of what stands beside them; these become marks.
+    """
+    return Markup(visible(environment().get_template(template).render(**values)))
 
 
 @cache

@@ -36,7 +36,9 @@ ELSEWHERE = (
 """Links to other places; all that counts of them is their query."""
 
 SIGNS = ("'); DROP TABLE jobs; --", '"><script>alert(1)</script>', '=HYPERLINK("http://elsewhere.example")', "{{7*7}}")
-CONTROLS = ("\x1b]0;owned\x07\x1b[31mred\x9b", "\u202egnp.exe\u2066", "NUL\0NUL", "half \ud83d of", "a\r\nNew:\n- fake")
+TURNING = "".join(map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+"""Characters that turn the direction of the text after them."""
+CONTROLS = ("\x1b]0;owned\x07\x1b[31mred\x9b", TURNING + "gnp.exe", "NUL\0NUL", "half \ud83d of", "a\r\nNew:\n- fake")
 LONG = "x" * 1_000_000
 HOSTILE = (*SIGNS, *CONTROLS, LONG)
 
@@ -189,8 +191,11 @@ def test_hostile_texts_command_no_terminal_and_no_spreadsheet(hostile_desk: Cli)
     result = list(csv.reader(io.StringIO(user.run("query", rows, "--format", "csv").stdout)))
     assert [cell for row in result for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n")] == []
     assert "'" + SIGNS[2] in {row[0] for row in result}
-    unchanged = json.loads(user.run("query", rows, "--format", "json").stdout)
-    assert SIGNS[2] in {row["id"] for row in unchanged}
+    assert commands("".join(cell for row in result for cell in row)) <= {"\t", "\r"}
+    assert any("[U+202E][U+2066]" in cell for row in result for cell in row)
+    text = user.run("query", rows, "--format", "json").stdout
+    assert commands(text) == set()
+    assert {SIGNS[2], TURNING + "gnp.exe"} <= {row["id"] for row in json.loads(text)}
 
 
 def test_hostile_texts_are_no_markup_and_no_lines_of_messages(hostile_desk: Cli, tmp_path: Path) -> None:
