@@ -33,14 +33,14 @@ class Cli:
             return self.run_process(*arguments, code=code)
         return _checked(in_process.run(self.folder, self.environment, arguments), code)
 
-    def run_process(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def run_process(self, *arguments: str, code: int | None = 0, piped: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command in a process of its own, as a user does."""
         done = subprocess.run(
             [sys.executable, "-m", "m365_jobs", *arguments],
             cwd=self.folder,
             env=self.environment,
             # Not the terminal that the tests may run in.
-            stdin=subprocess.DEVNULL,
+            input=piped,
             capture_output=True,
             text=True,
             timeout=120,

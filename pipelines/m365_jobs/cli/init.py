@@ -15,16 +15,20 @@ FOLDER = ".dlt"
 
 
 def init(
+    context: typer.Context,
     tenant: Annotated[str | None, typer.Option(help="Label of the tenant, such as contoso.")] = None,
     data_center: Annotated[str | None, typer.Option(help="Where the tenant lives, such as us or we.")] = None,
     client_id: Annotated[str | None, typer.Option(help="Client id of the app registration.")] = None,
     client_secret: Annotated[
         str | None,
-        typer.Option(envvar="M365_JOBS_CLIENT_SECRET", help="Its secret; asked for if unset."),
+        typer.Option(
+            envvar="M365_JOBS_CLIENT_SECRET", help="Where its secret is: - for a line of stdin. Asked for if unset."
+        ),
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="Certificate instead of a secret: .pfx or .pem.")] = None,
     certificate_password: Annotated[
-        str | None, typer.Option(envvar="M365_JOBS_CERTIFICATE_PASSWORD", help="Password of the certificate.")
+        str | None,
+        typer.Option(envvar="M365_JOBS_CERTIFICATE_PASSWORD", help="Where its password is: - for a line of stdin."),
     ] = None,
     location: Annotated[list[str] | None, typer.Option(help="Location of a Multi-Geo tenant; repeatable.")] = None,
     find_locations: Annotated[
@@ -33,7 +37,9 @@ def init(
     destination: Annotated[str | None, typer.Option(help="dlt destination; a DuckDB file if unset.")] = None,
     destination_credentials: Annotated[
         str | None,
-        typer.Option(envvar="M365_JOBS_DESTINATION_CREDENTIALS", help="Its connection string; goes to secrets.toml."),
+        typer.Option(
+            envvar="M365_JOBS_DESTINATION_CREDENTIALS", help="Where its connection string is: - for a line of stdin."
+        ),
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="Host of the API, instead of the data centre's.")] = None,
     token_url: Annotated[str | None, typer.Option(help="Token URL, instead of the environment's.")] = None,
@@ -42,12 +48,17 @@ def init(
 ) -> None:
     """Write .dlt/config.toml and secrets.toml, then check them.
 
+    Secrets are asked for, read from variables or from stdin, and never taken from the command line.
+
     Example: m365-jobs init --tenant contoso --data-center we
     """
     exit_code = 0
     with failures(verbose):
         from m365_jobs.config import write
 
+        client_secret = _secret(context, "client_secret", client_secret)
+        certificate_password = _secret(context, "certificate_password", certificate_password)
+        destination_credentials = _secret(context, "destination_credentials", destination_credentials)
         source: dict[str, Any] = {
             "tenant": _value(tenant, "Label of the tenant", "--tenant", "default"),
             "data_center": _value(data_center, "Data centre (us, we, uk, ...)", "--data-center", "us"),
@@ -69,6 +80,32 @@ def init(
             _offer_locations()
         exit_code = _check()
     raise typer.Exit(exit_code)
+
+
+def _secret(context: typer.Context, name: str, given: str | None) -> str | None:
+    """Return a secret from the environment, or from stdin if the option is ``-``.
+
+    Raises:
+        UsageError: if the command line holds the secret itself, or stdin nothing.
+    """
+    from m365_jobs.errors.explain import UsageError
+
+    option, variable = f"--{name.replace('_', '-')}", f"M365_JOBS_{name.upper()}"
+    if given == "-":
+        if sys.stdin.isatty():
+            return str(typer.prompt(option, hide_input=True, err=True))
+        # PowerShell begins what it pipes with a byte order mark.
+        line = sys.stdin.readline().lstrip("\ufeff").strip()
+        if not line:
+            raise UsageError(f"{option} - reads a line of stdin, which is empty. Pipe the secret into the command.")
+        return line
+    source = context.get_parameter_source(name)
+    if given and source is not None and source.name == "COMMANDLINE":
+        raise UsageError(
+            f"{option} holds the secret itself, which the list of processes and the history of the shell show. "
+            f"Replace the secret where it was shown, and pipe it: {option} - reads a line of stdin. Or set {variable}."
+        )
+    return given
 
 
 def _value(given: str | None, question: str, option: str, default: str | None = None, *, hide: bool = False) -> str:

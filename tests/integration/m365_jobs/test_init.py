@@ -21,6 +21,7 @@ def user(simulator: Simulator, desk: Sit) -> Cli:
     user = desk(simulator)
     for name in [name for name in user.environment if name.startswith("SOURCES__")]:
         del user.environment[name]
+    user.environment["M365_JOBS_CLIENT_SECRET"] = simulator.client_secret
     return user
 
 
@@ -28,7 +29,6 @@ def options(simulator: Simulator) -> list[str]:
     values = {
         "--tenant": "contoso",
         "--client-id": simulator.client_id,
-        "--client-secret": simulator.client_secret,
         "--base-url": simulator.base_url,
         "--token-url": simulator.token_url,
     }
@@ -45,7 +45,38 @@ def test_init_writes_the_configuration_checks_it_and_a_load_uses_it(user: Cli, s
     assert user.query("SELECT DISTINCT tenant FROM jobs") == [("contoso",)]
 
 
+@pytest.mark.parametrize("option", ["--client-secret", "--certificate-password", "--destination-credentials"])
+def test_a_secret_on_the_command_line_is_refused_with_two_better_ways(
+    user: Cli, simulator: Simulator, option: str
+) -> None:
+    """Other users of a machine can list the arguments of all processes."""
+    message = user.run("init", *options(simulator), option, "top-secret", code=2).stderr
+    assert f"{option} - reads a line of stdin" in message
+    assert f"set M365_JOBS_{option[2:].replace('-', '_').upper()}" in message
+    assert "top-secret" not in message
+    assert not Path(user.folder, ".dlt").exists()
+
+
+def test_secrets_may_be_piped_each_a_line(user: Cli, simulator: Simulator) -> None:
+    del user.environment["M365_JOBS_CLIENT_SECRET"]
+    dashes = ("--client-secret", "-", "--destination", "postgres", "--destination-credentials", "-")
+    # As PowerShell pipes it.
+    piped = f"\ufeff{simulator.client_secret}\r\npostgresql://127.0.0.1:9/none\r\n"
+    assert (
+        "ok    token: granted" in user.run_process("init", *options(simulator), *dashes, code=None, piped=piped).stdout
+    )
+    secrets = tomllib.loads((user.folder / ".dlt" / "secrets.toml").read_text())
+    assert secrets["sources"]["avepoint_m365"]["credentials"]["client_secret"] == simulator.client_secret
+    assert secrets["destination"] == {"postgres": {"credentials": "postgresql://127.0.0.1:9/none"}}
+
+
+def test_a_secret_that_was_not_piped_is_named(user: Cli, simulator: Simulator) -> None:
+    message = user.run("init", *options(simulator), "--client-secret", "-", code=2).stderr
+    assert "--client-secret - reads a line of stdin, which is empty" in message
+
+
 def test_on_a_terminal_init_asks_for_what_no_option_says(user: Cli, simulator: Simulator) -> None:
+    del user.environment["M365_JOBS_CLIENT_SECRET"]
     terminal = Terminal(user, "init", "--base-url", simulator.base_url, "--token-url", simulator.token_url)
     try:
         for question, answer in (
