@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,10 +12,12 @@ import dlt
 from avepoint_m365.config import SECTION
 from avepoint_m365.exceptions import ConfigurationError
 
-from m365_jobs.config.tenants import setting
+from m365_jobs.config.tenants import configured, setting
 
 WINDOW = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*(?:-|–|to)\s*([01]?\d|2[0-3]):([0-5]\d)")
 DAY = timedelta(days=1)
+OF_ONE_MACHINE = ("localtime", "posixrules", "Factory", "posix/", "right/")
+"""Names and folders of Python's time zones that mean another thing, or nothing, to a warehouse."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def parse_zone(name: str, key: str) -> tzinfo:
         ConfigurationError: for an unknown name.
     """
     try:
+        if name.startswith(OF_ONE_MACHINE):
+            raise ValueError(name)
         return UTC if name.upper() == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigurationError(
@@ -95,11 +99,25 @@ def tenant_calendar(tenant: str) -> TenantCalendar:
     Raises:
         ConfigurationError: for an unknown time zone or an invalid backup window.
     """
-    zone, window = _text(tenant, "timezone"), _text(tenant, "backup_window")
-    return TenantCalendar(
-        parse_zone(zone, f"{SECTION}.timezone") if zone else UTC,
-        parse_backup_window(window, f"{SECTION}.backup_window") if window else None,
-    )
+    window = _text(tenant, "backup_window")
+    return TenantCalendar(_zone(tenant), parse_backup_window(window, f"{SECTION}.backup_window") if window else None)
+
+
+def tenant_zones() -> Mapping[str, str]:
+    """Return the name of the time zone of each tenant that has another than the rest, and of '', which is the rest.
+
+    An unknown time zone counts as unset: the load of its tenant reports it, and the views of other tenants stay right.
+    """
+    shared = _zone_name_of("", "UTC")
+    zones = {name: _zone_name_of(name, shared) for name in configured()}
+    return {"": shared, **{name: zone for name, zone in zones.items() if zone != shared}}
+
+
+def _zone_name_of(tenant: str, otherwise: str) -> str:
+    try:
+        return zone_name(_zone(tenant))
+    except ConfigurationError:
+        return otherwise
 
 
 def common_calendar(tenants: Sequence[str]) -> TenantCalendar:
@@ -112,7 +130,12 @@ def common_calendar(tenants: Sequence[str]) -> TenantCalendar:
     return calendars.pop() if len(calendars) == 1 else TenantCalendar()
 
 
+def _zone(tenant: str) -> tzinfo:
+    zone = _text(tenant, "timezone")
+    return parse_zone(zone, f"{SECTION}.timezone") if zone else UTC
+
+
 def _text(tenant: str, key: str) -> str | None:
-    value = setting(tenant, key, str)
+    value = setting(tenant, key, str) if tenant else None
     value = dlt.config.get(f"{SECTION}.{key}") if value is None else value
     return None if value is None else str(value).strip()

@@ -10,6 +10,7 @@ from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
 
+from m365_jobs.config.calendar import tenant_zones
 from m365_jobs.config.tenants import configured, setting
 
 ALLOWED_AGE_HOURS = 26.0
@@ -27,7 +28,10 @@ class Services:
 
 @dataclass(frozen=True)
 class Protection:
-    """Hold the rules of ``protection_status``. The defaults are those of the configuration."""
+    """Hold what views take from the configuration: the rules of ``protection_status``, and what a day is.
+
+    The defaults are those of the configuration.
+    """
 
     services: Services = Services()
     of_tenant: Mapping[str, Services] = field(default_factory=dict)
@@ -38,6 +42,8 @@ class Protection:
     """Hours after which the last success is too old."""
     allowed_age_of: Mapping[str, float] = field(default_factory=dict)
     """The same for single object types."""
+    time_zones: Mapping[str, str] = field(default_factory=lambda: {"": "UTC"})
+    """IANA names for the tenants with a time zone of their own, and of '', which is all others."""
 
     def allowed_age(self, object_type: str) -> float:
         """Return the hours after which the last success of an object type is too old."""
@@ -85,6 +91,7 @@ def protection(
         tolerated_failed_ratio,
         allowed_age_hours,
         allowed_age_hours_of or {},
+        tenant_zones(),
     )
 
 

@@ -21,6 +21,7 @@ from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs import marts
+from m365_jobs.config.calendar import tenant_calendar
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import data_checks, pending
@@ -51,9 +52,9 @@ def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
     """
     # Arrow's own memory pool keeps what a chunk no longer needs: 460 MB at most for 100,000 jobs instead of 380.
     pa.set_memory_pool(pa.system_memory_pool())
-    named = options.tenant.name if options.tenant else warehouse.configured_tenant()
-    tenant = str(options.source.get("tenant") or named)
+    tenant = str(options.source.get("tenant") or (options.tenant or Tenant(warehouse.configured_tenant())).name)
     run_id, started_at = uuid4().hex, datetime.now(UTC)
+    tenant_calendar(tenant)  # so that a wrong time zone is reported before anything is read
     protection = marts.protection()
     with ExitStack() as stack:
         stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, notify))
@@ -103,8 +104,7 @@ class _Loading:
             Log rows that are left to the caller to write, if there is nothing new and such rows are collected.
         """
         began = time.monotonic()
-        settings = self._complete_settings()
-        if settings is None:
+        if (settings := self._complete_settings()) is None:
             # So that a wrong setting is reported before the warehouse is touched; a quick look checks them as well.
             self._source()
         self.lease.take(self.options.min_age, LOCK_WAIT, self.notify)

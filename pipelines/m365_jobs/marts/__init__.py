@@ -28,13 +28,15 @@ from m365_jobs.marts.catalog import (
     Question,
     Relation,
     base_tables,
+    made_from,
     questions,
     source,
     tables,
     views,
+    views_of,
 )
 from m365_jobs.marts.literals import constants
-from m365_jobs.marts.render import Place, create_view, qualified, render_view, settings_query
+from m365_jobs.marts.render import Place, configured_rows, create_view, qualified, render_view
 from m365_jobs.marts.shipped import shipped_view
 from m365_jobs.schema import Column
 
@@ -162,23 +164,31 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, existing: M
     Making the statements lasts half a second, which a load with nothing new does not spend.
     """
     maker = (version("sqlglot"), (files(__package__) / "render.py").read_text(encoding="utf-8"))
-    rows = json.dumps(asdict(settings), sort_keys=True, default=sorted)
     place, versions = _place(client), {}
-    for relation in (*views(), *tables()):
+    for relation in (*views_of(_dialect(client)), *tables()):
         if base_tables(relation.name) <= existing.keys() if relation.name in VIEWS else relation.name in existing:
             texts = [source(name) for name in (*VIEWS, *PARTS)] if relation.name in VIEWS else []
-            made_from = repr((relation, texts, rows, _dialect(client), place(relation.name), maker))
-            versions[relation.name] = hashlib.sha256(made_from.encode()).hexdigest()[:12]
+            rows = _settings_of(relation.name, settings)
+            reasons = repr((relation, texts, rows, _dialect(client), place(relation.name), maker))
+            versions[relation.name] = hashlib.sha256(reasons.encode()).hexdigest()[:12]
     return versions
+
+
+def _settings_of(name: str, settings: Protection) -> str:
+    """Return the settings that a change of replaces a view: a time zone concerns only those that show it."""
+    rows = asdict(settings)
+    if name not in VIEWS or "tenant_zones" not in made_from(name):
+        del rows["time_zones"]
+    return json.dumps(rows, sort_keys=True, default=sorted)
 
 
 def _statements(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the statements that create and comment each view, and that comment each table."""
     dialect, place = _dialect(client), _place(client)
-    rows = settings_query(settings, dialect)
+    rows = configured_rows(settings, dialect)
     statements = {
         view.name: [shipped_view(view.name, dialect, rows, place) or create_view(view.name, dialect, settings, place)]
-        for view in views()
+        for view in views_of(dialect)
         if base_tables(view.name) <= existing.keys()
     }
     statements |= {table.name: [] for table in tables() if table.name in existing}

@@ -33,14 +33,18 @@ COMPANION_VIEWS = (
 VIEWS = (
     "job_facts",
     "daily_summary",
+    "daily_summary_local",
     "partition_loads",
     "protection_status",
     "error_summary",
     "open_jobs",
     *COMPANION_VIEWS,
 )
-PARTS = ("protection_rules", "evaluated_backups", "data_ends")
+PARTS = ("protection_rules", "evaluated_backups", "data_ends", "tenant_zones")
 """Queries that views share, each in one file. They stand in the views, not in the warehouse."""
+
+KNOWS_ZONES = ("duckdb", "postgres", "redshift", "snowflake", "bigquery", "databricks", "athena", "trino")
+"""Dialects that convert a time to an IANA time zone that a column names."""
 
 TABLES = tuple(table.name for table in schema.TABLES)
 
@@ -80,15 +84,25 @@ def source(view: str) -> str:
 @cache
 def base_tables(view: str) -> frozenset[str]:
     """Return the tables that a view is made from, directly or through other views and parts."""
-    names = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", source(view)))
-    through = (base_tables(name) for name in names.intersection((*VIEWS, *PARTS)))
-    return frozenset(names.intersection(TABLES)).union(*through)
+    return made_from(view).intersection(TABLES)
+
+
+@cache
+def made_from(view: str) -> frozenset[str]:
+    """Return the tables, views and parts that a view is made from, directly or through others."""
+    names = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", source(view))).intersection((*TABLES, *VIEWS, *PARTS))
+    return frozenset(names).union(*(made_from(name) for name in names.difference(TABLES)))
 
 
 @cache
 def views() -> tuple[Relation, ...]:
     """Return the views, in the order of ``VIEWS``."""
     return tuple(_relation(name, tomllib.loads(_header(source(name)))) for name in VIEWS)
+
+
+def views_of(dialect: str) -> tuple[Relation, ...]:
+    """Return the views that a dialect can express, in the order of ``VIEWS``."""
+    return tuple(view for view in views() if dialect in KNOWS_ZONES or "tenant_zones" not in made_from(view.name))
 
 
 @cache

@@ -45,8 +45,8 @@ counts as a success, and which services are expected, is configuration, in `[sou
 | `allowed_age_hours_of` | none | the same for single services: `{{ exchange_online = 8, power_bi = 170 }}` |
 | `tolerated_failed_ratio` | {TOLERATED_FAILED_RATIO:g} | part of its objects that may fail in a good backup |
 
-The first two may also stand in a tenant's own section. All that load into one dataset share its views: give them one
-configuration.
+The first two may also stand in a tenant's own section, as may `timezone`, whose days `daily_summary_local` shows. All
+that load into one dataset share its views: give them one configuration.
 """
 
 QUESTIONS = """\

@@ -39,4 +39,4 @@ def constants(rows: Iterable[Mapping[str, str | float]], dialect: str) -> str:
         columns = (", ".join(f"{literal(value, dialect)} AS {name}" for name, value in row.items()) for row in rows)
         return " UNION ALL ".join(f"SELECT {some}" for some in columns)
     selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]
-    return exp.union(*selects, distinct=False).sql(dialect)
+    return (exp.union(*selects, distinct=False) if len(selects) > 1 else selects[0]).sql(dialect)

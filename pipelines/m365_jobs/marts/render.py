@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 
 import sqlglot
@@ -40,8 +40,11 @@ REPLACES_ONCE = ("duckdb", "postgres")
 thing or is an error, which sqlglot does not know."""
 
 
-MARK = "'m365_shipped_settings' AS tenant"
-"""What ``create_view`` selects in place of the settings."""
+CONFIGURED = ("settings", "zones")
+"""Names of the queries in the files that stand for rows of the configuration."""
+
+MARK = "'m365_shipped_{}' AS tenant"
+"""What ``create_view`` selects in place of these rows."""
 
 
 def render_view(view: str, dialect: str, protection: Protection, place: Place | None = None) -> str:
@@ -49,14 +52,14 @@ def render_view(view: str, dialect: str, protection: Protection, place: Place | 
     return _query(view, dialect, protection, place).sql(dialect, pretty=True, comments=False)
 
 
-def expanded(sql: str, dialect: str, settings: exp.Expr) -> exp.Expr:
+def expanded(sql: str, dialect: str, configured: Mapping[str, exp.Expr]) -> exp.Expr:
     """Return a query of DuckDB's dialect in another, with the queries of views in place of their names.
 
-    ``settings`` stands in place of the rows of settings.
+    ``configured`` stands in place of the rows of each of ``CONFIGURED``.
 
     Columns have the alias of their table before them where a view is joined.
     """
-    return _adapted(_parsed_lean(sql).copy(), dialect, settings)
+    return _adapted(_parsed_lean(sql).copy(), dialect, configured)
 
 
 @lru_cache(maxsize=200)
@@ -75,16 +78,20 @@ def create_view(view: str, dialect: str, protection: Protection | None, place: P
 
 
 def _query(view: str, dialect: str, protection: Protection | None, place: Place | None) -> exp.Expr:
-    settings = sqlglot.parse_one(settings_query(protection, dialect), read=dialect) if protection else exp.select(MARK)
-    query = _adapted(_self_contained(view).copy(), dialect, settings)
+    if protection:
+        texts = configured_rows(protection, dialect)
+        configured = {name: sqlglot.parse_one(text, read=dialect) for name, text in texts.items()}
+    else:
+        configured = {name: exp.select(MARK.format(name)) for name in CONFIGURED}
+    query = _adapted(_self_contained(view).copy(), dialect, configured)
     return query.transform(_placed, place, copy=False) if place else query
 
 
-def _adapted(query: exp.Expr, dialect: str, settings: exp.Expr) -> exp.Expr:
-    """Return a query without views, with the settings and the spelling of a destination."""
+def _adapted(query: exp.Expr, dialect: str, configured: Mapping[str, exp.Expr]) -> exp.Expr:
+    """Return a query without views, with the configuration and the spelling of a destination."""
     for cte in query.find_all(exp.CTE):
-        if cte.alias == "settings":
-            cte.set("this", settings.copy())
+        if cte.alias in configured:
+            cte.set("this", configured[cte.alias].copy())
         if dialect not in MATERIALIZES:
             cte.set("materialized", None)
     query = query.transform(_spelled, dialect, copy=False)
@@ -141,21 +148,24 @@ def _spare_joins(select: exp.Select) -> None:
     select.set("joins", [join for join in select.args.get("joins") or [] if needed(join)])
 
 
-def settings_query(protection: Protection, dialect: str) -> str:
-    """Return a row for each object type of each tenant with services of its own, and of '', which is all others."""
-    rows: Iterable[Mapping[str, str | float]] = (
-        {
-            "tenant": tenant,
-            "object_type": kind.name,
-            "expected": int(kind.name in services.expected),
-            "ignored": int(kind.name in services.ignored),
-            "allowed_age_hours": protection.allowed_age(kind.name),
-            "tolerated_failed_ratio": protection.tolerated_failed_ratio,
-        }
-        for tenant, services in {"": protection.services, **protection.of_tenant}.items()
-        for kind in ObjectType
-    )
-    return constants(rows, dialect)
+def configured_rows(protection: Protection, dialect: str) -> dict[str, str]:
+    """Return the queries that give the rows of each of ``CONFIGURED``."""
+    zones = ({"tenant": tenant, "time_zone": zone} for tenant, zone in protection.time_zones.items())
+    return {"settings": constants(_settings(protection), dialect), "zones": constants(zones, dialect)}
+
+
+def _settings(protection: Protection) -> Iterator[Mapping[str, str | float]]:
+    """Yield a row for each object type of each tenant with services of its own, and of '', which is all others."""
+    for tenant, services in {"": protection.services, **protection.of_tenant}.items():
+        for kind in ObjectType:
+            yield {
+                "tenant": tenant,
+                "object_type": kind.name,
+                "expected": int(kind.name in services.expected),
+                "ignored": int(kind.name in services.ignored),
+                "allowed_age_hours": protection.allowed_age(kind.name),
+                "tolerated_failed_ratio": protection.tolerated_failed_ratio,
+            }
 
 
 def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:

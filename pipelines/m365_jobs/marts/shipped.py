@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,22 +18,22 @@ DIALECTS = ("duckdb", "postgres")
 DATASET = '"m365_shipped_dataset"'
 """Stands in the files for the quoted name of the dataset."""
 
-SETTINGS = re.compile(r"SELECT\s+'m365_shipped_settings' AS tenant")
-"""Stands in the files for the rows of settings."""
+CONFIGURED = re.compile(r"SELECT\s+'m365_shipped_(\w+)' AS tenant")
+"""Stands in the files for rows of the configuration."""
 
 
-def shipped_view(view: str, dialect: str, settings: str, place: Place) -> str | None:
+def shipped_view(view: str, dialect: str, configured: Mapping[str, str], place: Place) -> str | None:
     """Return the statement that creates or replaces a view; None if it has to be rendered.
 
-    It is shipped for ``DIALECTS``, if a name has two parts, the dataset and the table. ``settings`` is the query of
-    the settings in the same dialect.
+    It is shipped for ``DIALECTS``, if a name has two parts, the dataset and the table. ``configured`` are the queries
+    of ``configured_rows`` in the same dialect.
     """
     parts = place(view)
     if dialect not in DIALECTS or len(parts) != 2:
         return None
     dataset = '"' + parts[0].replace('"', '""') + '"'
     text = _read(view, dialect).replace(DATASET, dataset)
-    return SETTINGS.sub(lambda _: settings, text)
+    return CONFIGURED.sub(lambda mark: configured[mark[1]], text)
 
 
 def _read(view: str, dialect: str) -> str:

@@ -17,12 +17,12 @@ from pathlib import Path
 from sqlglot import exp
 
 from m365_jobs.marts.literals import PLAIN_DIALECTS
-from m365_jobs.marts.render import expanded
+from m365_jobs.marts.render import CONFIGURED, expanded
 
 MARK = re.compile("\0(\\w+):(\\w*)\0")
-"""Where a value, a table or the settings go in a translated query. No SQL and no tenant's name holds NUL."""
+"""Where a value, a table or rows of the configuration go in a translated query. No SQL and no tenant's name has NUL."""
 
-VALUE, TABLE, SETTINGS = "value", "table", "settings"
+VALUE, TABLE, ROWS = "value", "table", "rows"
 """Kinds of marks."""
 
 
@@ -47,8 +47,8 @@ def _shipped(dialect: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1_000)
 def _translated(query: str, dialect: str) -> str:
-    """Return the query with a mark for each value, for each table of the warehouse, and for the settings."""
-    asked = expanded(query, dialect, exp.var(f"\0{SETTINGS}:\0"))
+    """Return the query with a mark for each value, each table of the warehouse, and rows of the configuration."""
+    asked = expanded(query, dialect, {name: exp.var(f"\0{ROWS}:{name}\0") for name in CONFIGURED})
     for place in list(asked.find_all(exp.Placeholder)):
         place.replace(exp.var(f"\0{VALUE}:{place.name}\0"))
     local = {cte.alias for cte in asked.find_all(exp.CTE)}

@@ -14,8 +14,8 @@ from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.tenants import configured
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.marts.literals import literal
-from m365_jobs.marts.render import settings_query
-from m365_jobs.marts.translate import SETTINGS, TABLE, filled
+from m365_jobs.marts.render import configured_rows
+from m365_jobs.marts.translate import ROWS, TABLE, filled
 from m365_jobs.schema import TABLES
 from m365_jobs.warehouse.reader import Reader, open_reader
 from m365_jobs.warehouse.target import Target
@@ -67,8 +67,8 @@ class TenantScope:
         values = {**values, "latest": self._latest()}
 
         def fill(kind: str, name: str) -> str:
-            if kind == SETTINGS:
-                return settings_query(self._protection, dialect)
+            if kind == ROWS:
+                return configured_rows(self._protection, dialect)[name]
             return self._narrowed(name) if kind == TABLE else literal(values[name], dialect)
 
         return filled(query, dialect, fill)

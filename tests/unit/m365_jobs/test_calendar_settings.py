@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from avepoint_m365.exceptions import ConfigurationError
-from m365_jobs.config.calendar import common_calendar, parse_backup_window, tenant_calendar
+from m365_jobs.config.calendar import common_calendar, parse_backup_window, tenant_calendar, tenant_zones
 
 BERLIN = ZoneInfo("Europe/Berlin")
 KEY = "SOURCES__AVEPOINT_M365__"
@@ -52,3 +52,20 @@ def test_an_unknown_time_zone_names_the_setting(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(f"{KEY}TIMEZONE", "Mars/Olympus")
     with pytest.raises(ConfigurationError, match=r"sources\.avepoint_m365\.timezone: time zone 'Mars/Olympus'"):
         tenant_calendar("contoso")
+
+
+@pytest.mark.parametrize("name", ["localtime", "posix/Europe/Berlin"])
+def test_a_time_zone_that_only_this_machine_knows_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"{KEY}TIMEZONE", name)
+    with pytest.raises(ConfigurationError, match=f"time zone '{name}' is unknown"):
+        tenant_calendar("contoso")
+
+
+def test_views_get_the_zones_that_differ_from_the_rest_and_no_unknown_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tenant_zones() == {"": "UTC"}
+    monkeypatch.setenv(f"{KEY}TIMEZONE", "Europe/Berlin")
+    monkeypatch.setenv(f"{KEY}TENANTS__ADATUM__TIMEZONE", "Mars/Olympus")
+    monkeypatch.setenv(f"{KEY}TENANTS__CONTOSO__TIMEZONE", "Europe/Berlin")
+    monkeypatch.setenv(f"{KEY}TENANTS__FABRIKAM__TIMEZONE", "America/New_York")
+    monkeypatch.setenv(f"{KEY}TENANTS__NORTHWIND__TIMEZONE", "utc")
+    assert tenant_zones() == {"": "Europe/Berlin", "fabrikam": "America/New_York", "northwind": "UTC"}

@@ -36,12 +36,16 @@ def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
         protection__tolerated_failed_ratio="1",
         protection__allowed_age_hours="99999",
         protection__allowed_age_hours_of='{"onedrive": 0.01}',
+        timezone="Asia/Kolkata",
     )
     user.run("load")
+    assert user.query("SELECT DISTINCT time_zone FROM daily_summary_local") == [("Asia/Kolkata",)]
     status = dict(user.query("SELECT object_type, status FROM protection_status"))
     assert (status["exchange_online"], status["teams"]) == ("ignored", "unknown")
     assert status["onedrive"] in ("late", "failing")
     assert status["power_apps"] in ("protected", "failing")
+    user.set(timezone="Mars/Olympus")
+    assert "time zone 'Mars/Olympus' is unknown" in user.run("load", code=2).stderr
 
 
 def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
@@ -50,6 +54,7 @@ def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    monkeypatch.setenv("SOURCES__AVEPOINT_M365__TIMEZONE", "America/New_York")
     lake, database = Warehouse("filesystem"), Warehouse("duckdb")
     assert lake.rows("SELECT 1") == [(1,)]
     for place in (lake, database):
@@ -62,6 +67,7 @@ def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
         columns = ", ".join(column.name for column in described.columns if column.name not in moments)
         sql = f"SELECT {columns} FROM {view} ORDER BY ALL"
         assert lake.rows(sql) == database.rows(sql)
+    assert lake.rows("SELECT DISTINCT time_zone FROM daily_summary_local") == [("America/New_York",)]
 
 
 @pytest.fixture

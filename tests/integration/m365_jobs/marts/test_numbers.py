@@ -19,6 +19,7 @@ SETTINGS = Protection(
     Services(expected=frozenset({"teams"}), ignored=frozenset({"power_bi"})),
     of_tenant={"fabrikam": Services(expected=frozenset({"onedrive"}))},
     allowed_age_of={"onedrive": 8},
+    time_zones={"": "UTC", "contoso": "Asia/Kolkata", "fabrikam": "America/New_York"},
 )
 
 
@@ -88,6 +89,7 @@ def test_every_mart_holds_what_plain_python_computes_from_the_rows(pipeline: dlt
     marts.ensure(pipeline, SETTINGS)
     assert content(pipeline, "job_facts") == plain(truth.job_facts(rows))
     assert content(pipeline, "daily_summary") == plain(truth.daily_summary(rows))
+    assert content(pipeline, "daily_summary_local") == plain(truth.daily_summary_local(rows, SETTINGS))
     assert content(pipeline, "error_summary") == plain(truth.error_summary(rows))
     assert content(pipeline, "open_jobs") == plain(truth.open_jobs(rows))
     assert content(pipeline, "partition_loads") == plain(truth.partition_loads(rows))

@@ -1,10 +1,11 @@
 """What the marts should say, computed from rows in plain Python by the definitions, without any SQL."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from m365_jobs.marts import Protection
 
@@ -67,10 +68,21 @@ def job_facts(rows: Rows) -> list[tuple[Any, ...]]:
 
 
 def daily_summary(rows: Rows) -> list[tuple[Any, ...]]:
+    return _summed_by_day(rows, lambda tenant: UTC)
+
+
+def daily_summary_local(rows: Rows, settings: Protection) -> list[tuple[Any, ...]]:
+    def zone(tenant: str) -> ZoneInfo:
+        return ZoneInfo(settings.time_zones.get(tenant, settings.time_zones[""]))
+
+    return [(row[0], zone(row[1]).key, *row[1:]) for row in _summed_by_day(rows, zone)]
+
+
+def _summed_by_day(rows: Rows, zone: Callable[[str], tzinfo]) -> list[tuple[Any, ...]]:
     days = defaultdict(list)
     for job in rows.jobs:
         if job.finish:
-            days[(job.finish.astimezone(UTC).date(), *job.partition, job.job_type)].append(job)
+            days[(job.finish.astimezone(zone(job.tenant)).date(), *job.partition, job.job_type)].append(job)
     results = []
     for key, jobs in days.items():
         outcomes = [outcome(job) for job in jobs]
