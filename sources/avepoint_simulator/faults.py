@@ -29,6 +29,8 @@ class Answer:
     """The share of the body that is sent. Without ``drop`` this is a whole answer whose JSON is broken."""
     drip: float = 0.0
     """Seconds that the body takes, sent in pieces."""
+    drip_head: float = 0.0
+    """Seconds that the status line and the headers take, sent in pieces."""
     reset: bool = False
     """Ends a dropped connection with a TCP reset, as a crashed process does, and not in order."""
     head: float = 1.0
@@ -60,6 +62,7 @@ FAULTS = {
     "break": Answer(0, drop=True, keep=0.5),
     "cut": Answer(0, keep=0.5),
     "drip": Answer(0, drip=1.0),
+    "drip_headers": Answer(0, drip_head=1.0),
     "cut_headers": Answer(0, drop=True, keep=0.0, head=0.5),
     "reset": Answer(0, drop=True, reset=True),
     "reset_in_headers": Answer(0, drop=True, reset=True, keep=0.0, head=0.5),

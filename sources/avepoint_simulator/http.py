@@ -24,7 +24,7 @@ from typing import Any
 from avepoint_simulator.faults import Answer, encode
 
 PIECES = 10
-"""How many pieces a dripping body comes in."""
+"""How many pieces a dripping body or head comes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +148,15 @@ class _Connection(socketserver.StreamRequestHandler):
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}\r\n{lines}\r\n".encode("latin-1")
         head = head[: int(len(head) * answer.head)]
-        if answer.drip:
-            self._drip(head, sent, answer.drip)
+        if answer.drip or answer.drip_head:
+            self._drip(head, answer.drip_head)
+            self._drip(sent, answer.drip)
         else:
             self.connection.sendall(head + sent)
         return not answer.drop
 
-    def _drip(self, head: bytes, body: bytes, seconds: float) -> None:
-        self.connection.sendall(head)
-        step = len(body) // PIECES + 1
-        for at in range(0, len(body), step):
+    def _drip(self, content: bytes, seconds: float) -> None:
+        step = len(content) // PIECES + 1 if seconds else max(len(content), 1)
+        for at in range(0, len(content), step):
             time.sleep(seconds / PIECES)
-            self.connection.sendall(body[at : at + step])
+            self.connection.sendall(content[at : at + step])

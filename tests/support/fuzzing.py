@@ -366,7 +366,7 @@ def companions(data: bytes) -> None:
         for row in rows:
             assert row.keys() <= set(tables[name].names)
             for value in row.values():
-                assert not isinstance(value, str) or ("\0" not in value and value.encode())
+                assert not isinstance(value, str) or b"\0" not in value.encode()
     for finding in answers.findings:
         json.dumps(vars(finding), ensure_ascii=False).encode()
         assert len(finding.example) <= LONGEST_MESSAGE

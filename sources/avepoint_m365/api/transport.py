@@ -20,7 +20,7 @@ from dlt.sources.helpers.requests import Client
 from requests.auth import AuthBase
 
 from avepoint_m365.api.body import is_cut, response_status
-from avepoint_m365.api.bounded import bound
+from avepoint_m365.api.bounded import TIMEOUTS, TimedAdapter, bound
 from avepoint_m365.api.rate_limit import limiter_of, retry_after, seconds_asked
 from avepoint_m365.api.stats import RequestStats, Wait
 from avepoint_m365.config import is_loopback
@@ -60,7 +60,7 @@ class Transport:
         self.stats, self._max_page_mb = stats, max_page_mb
         self._runtime = _runtime()
         self._attempts = int(self._runtime.request_max_attempts)
-        self._timeout = float(self._runtime.request_timeout)
+        self._adapter = TimedAdapter(concurrency, TIMEOUTS * float(self._runtime.request_timeout))
         self._longest_wait = float(self._runtime.request_max_retry_delay)
         # dlt's client repeats lost responses and 5xx. A 429 concerns all workers, so the rate limiter handles it.
         self._http = Client(
@@ -101,7 +101,7 @@ class Transport:
         requests searches the environment for each request, a tenth of the processor time of a page of 40 jobs: the
         result is remembered per URL.
         """
-        session, host = self._http.session, urlsplit(url)
+        session, host = self._session(), urlsplit(url)
         if host.netloc not in self._surroundings:
             session.trust_env = True
             surroundings = dict(session.merge_environment_settings(url, {}, None, None, None))
@@ -120,12 +120,20 @@ class Transport:
             **more,
         )
 
+    def _session(self) -> requests.Session:
+        """Return the session of this thread, whose responses are bounded in time."""
+        session = self._http.session
+        if session.adapters["https://"] is not self._adapter:
+            session.mount("https://", self._adapter)
+            session.mount("http://", self._adapter)
+        return session
+
     def _prepare(self, response: requests.Response) -> None:
         """Bound a response before its body is read, and make its Retry-After one that dlt's client can use.
 
         dlt's client fails on a year after 9999 and on thousands of digits, and no request would be repeated.
         """
-        bound(response, self._max_page_mb, self._timeout)
+        bound(response, self._max_page_mb)
         if response.status_code != 429 and (header := response.headers.pop("Retry-After", None)):
             seconds = seconds_asked(header)
             if seconds is not None:

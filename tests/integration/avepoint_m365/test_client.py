@@ -1,10 +1,8 @@
 """What the client sends and what it makes of the answers, over a mocked network."""
 
 import codecs
-import itertools
 import json
 import uuid
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +29,6 @@ from avepoint_m365.exceptions import (
     ThrottledError,
 )
 from avepoint_m365.settings import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
-from avepoint_simulator import FAULTS, Simulator, make_world
 
 ADDRESSES = ServiceUrls(BASE_URLS["us"], TOKEN_URLS["commercial"])
 FIRST = ADDRESSES.base_url + JOBS.path
@@ -568,17 +565,3 @@ def test_a_value_in_an_unknown_form_keeps_its_page_and_is_named(api: responses.R
     answer = client("jobs").ask({})
     assert answer.jobs["id"].to_pylist() == answer.page.rows == ["1", "2"]
     assert [(problem.job_id, problem.field) for problem in answer.unreadable] == [("", "id"), ("1", "duration")]
-
-
-def test_a_body_that_comes_byte_by_byte_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
-    clock = itertools.count(step=100)
-    with Simulator(make_world(300)) as simulator:
-        urls = ServiceUrls(simulator.base_url, simulator.token_url)
-        jobs = JobsClient(urls, Secret(simulator.client_id, simulator.client_secret), "jobs", 1)
-        jobs.authenticate()
-        monkeypatch.setattr("avepoint_m365.api.bounded.time", SimpleNamespace(monotonic=lambda: next(clock)))
-        simulator.fault = lambda asked: replace(FAULTS["drip"], drip=0.05) if asked.number < 3 else None
-        answer = jobs.ask({"pageSize": "300"})
-        assert (len(answer.page.rows), answer.attempts) == (len(simulator.world.visible()), 3)
-    assert len(simulator.asked) == 3

@@ -14,6 +14,7 @@ class Api:
 
     simulator: Simulator
     generation: int = 1
+    timeout: float = 30.0
 
     def __post_init__(self) -> None:
         self.session = requests.Session()
@@ -22,7 +23,7 @@ class Api:
     def get(self, path: str = "", **params: Any) -> requests.Response:
         path = path or ("jobs", "cloudbackupjobs")[self.generation - 1]
         url = f"{self.simulator.base_url}/backup/m365/{path}"
-        return self.session.get(url, params=params, allow_redirects=False, timeout=30)
+        return self.session.get(url, params=params, allow_redirects=False, timeout=self.timeout)
 
     def page(self, **params: Any) -> tuple[list[Any], dict[str, Any]]:
         """Jobs, and what is said of the total and the next page."""

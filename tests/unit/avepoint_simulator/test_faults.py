@@ -128,10 +128,10 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_connections_are_reset_and_bodies_end_early(name: str) -> None:
     with Simulator(make_world(30)) as simulator:
-        api = Api(simulator)
+        api = Api(simulator, timeout=0.2 if name == "overlong" else 30.0)
         simulator.fault = lambda asked: FAULTS[name]
         with pytest.raises(BROKEN[name]) as caught:
-            api.get(timeout=0.2) if name == "overlong" else api.get()
+            api.get()
     if name != "overlong":
         assert "Connection reset" in str(caught.value)
 

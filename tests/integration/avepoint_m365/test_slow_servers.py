@@ -1,0 +1,102 @@
+"""A server that sends without end, or a byte now and then, is given up after a while."""
+
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from avepoint_m365.api.auth import Bearer, Secret
+from avepoint_m365.api.client import JobsClient
+from avepoint_m365.api.stats import RequestStats
+from avepoint_m365.api.transport import Transport
+from avepoint_m365.config import ServiceUrls
+from avepoint_m365.exceptions import UnreachableError
+from avepoint_simulator import FAULTS, Answer, Simulator, make_world
+
+
+class Clock:
+    """The clock that bounds a response: with each look at it so many seconds have passed."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.step: Callable[[], float] = lambda: 0.0
+
+    def monotonic(self) -> float:
+        self.now += self.step()
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("avepoint_m365.api.bounded.time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    return clock
+
+
+@pytest.mark.parametrize(
+    "fault", [replace(FAULTS["drip"], drip=0.05), replace(FAULTS["drip"], drip_head=0.05, drip=0.05)]
+)
+def test_a_response_that_comes_piece_by_piece_is_given_up_and_asked_for_again(clock: Clock, fault: Answer) -> None:
+    with Simulator(make_world(300)) as simulator:
+        urls = ServiceUrls(simulator.base_url, simulator.token_url)
+        jobs = JobsClient(urls, Secret(simulator.client_id, simulator.client_secret), "jobs", 1)
+        jobs.authenticate()
+        clock.step = lambda: 100.0 if len(simulator.asked) < 3 else 0.0
+        simulator.fault = lambda asked: fault if asked.number < 3 else None
+        answer = jobs.ask({"pageSize": "300"})
+        assert (len(answer.page.rows), answer.attempts) == (len(simulator.world.visible()), 3)
+    assert len(simulator.asked) == 3
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+WITHOUT_END = {
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a status line": (b"", b"HTTP/1.1 200 OK "),
+    "a header": (HEAD, b"X"),
+    "headers": (HEAD, b"X: y\r\n"),
+    "a chunk's size": (CHUNKED, b"0"),
+    "chunks": (CHUNKED, b"1\r\n \r\n"),
+    "trailers": (CHUNKED + b"0\r\n", b"X: y\r\n"),
+}
+
+
+@contextmanager
+def endless(start: bytes, again: bytes) -> Iterator[str]:
+    """Serve an answer that never ends, as fast as the client reads it."""
+
+    class Connection(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(ConnectionError):
+                self.request.recv(65_536)
+                self.request.sendall(start)
+                while True:
+                    self.request.sendall(again * 100)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("part", WITHOUT_END)
+def test_a_response_without_end_is_given_up(clock: Clock, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
+    clock.step = lambda: 10.0
+    with endless(*WITHOUT_END[part]) as url, pytest.raises(UnreachableError):
+        Transport(url, 1, RequestStats()).get(url, {}, Bearer("token"))
+
+
+def test_a_response_of_a_proxy_is_bounded_as_well(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
+    clock.step = lambda: 10.0
+    with endless(*WITHOUT_END["interim answers"]) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        for url in ("https://api.example/", "http://api.example/"):
+            with pytest.raises(UnreachableError):
+                Transport(url, 1, RequestStats()).get(url, {}, Bearer("token"))
