@@ -7,6 +7,7 @@ speaks in the names.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 HOST = "https://graph-{}.avepointonlineservices.com"
 FEDRAMP_HOST = "https://graphusgovapi.online15.net"
@@ -66,20 +67,30 @@ ALL = 0
 
 
 class ObjectType(IntEnum):
-    """List services, with the codes of the ``objectType`` parameter (0 means all)."""
+    """List services: the code of the ``objectType`` parameter (0 means all), Microsoft's name, the companions' code."""
 
-    exchange_online = 1
-    sharepoint_online = 2
-    onedrive = 3
-    microsoft_365_groups = 4
-    project_online = 5
-    public_folder = 6
-    teams = 7
-    viva_engage = 8
-    teams_chat = 9
-    power_bi = 10
-    power_automate = 11
-    power_apps = 12
+    label: str
+    service_type: int
+
+    def __new__(cls, code: int, label: str = "", service_type: int = -1) -> Self:
+        """Return a member that is its code; ``ObjectType(code)`` is the existing one."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.label, member.service_type = label, service_type
+        return member
+
+    exchange_online = 1, "Exchange Online", 0
+    sharepoint_online = 2, "SharePoint Online", 1
+    onedrive = 3, "OneDrive", 2
+    microsoft_365_groups = 4, "Microsoft 365 Groups", 3
+    project_online = 5, "Project Online", 4
+    public_folder = 6, "Public Folder", 5
+    teams = 7, "Teams", 6
+    viva_engage = 8, "Viva Engage", 9
+    teams_chat = 9, "Teams Chat", 10
+    power_bi = 10, "Power BI", 11
+    power_automate = 11, "Power Automate", 12
+    power_apps = 12, "Power Apps", 14
 
 
 class JobType(IntEnum):

@@ -5,23 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+from avepoint_m365.settings import ObjectType
+
 from m365_jobs.health.protection import AMBER, BLUE, GREEN, GREY, RED, ProtectionStatus
 from m365_jobs.text import format_count
 
-SERVICES = {
-    "exchange_online": "Exchange Online",
-    "sharepoint_online": "SharePoint Online",
-    "onedrive": "OneDrive",
-    "microsoft_365_groups": "Microsoft 365 Groups",
-    "project_online": "Project Online",
-    "public_folder": "Public Folder",
-    "teams": "Teams",
-    "viva_engage": "Viva Engage",
-    "teams_chat": "Teams Chat",
-    "power_bi": "Power BI",
-    "power_automate": "Power Automate",
-    "power_apps": "Power Apps",
-}
+SERVICES = {kind.name: kind.label for kind in ObjectType}
 
 NOTHING_TO_JUDGE = "No service had a backup in the last 30 days, and none is expected"
 

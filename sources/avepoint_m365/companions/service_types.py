@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from avepoint_m365.exceptions import storable
@@ -25,23 +26,20 @@ class Service:
         return {"service_type": self.service_type, "service": self.service, "object_type": self.object_type}
 
 
-SERVICES = (
-    Service(0, "Exchange Online", ObjectType.exchange_online.name),
-    Service(1, "SharePoint Online", ObjectType.sharepoint_online.name),
-    Service(2, "OneDrive", ObjectType.onedrive.name),
-    Service(3, "Microsoft 365 Groups", ObjectType.microsoft_365_groups.name),
-    Service(4, "Project Online", ObjectType.project_online.name),
-    Service(5, "Public Folder", ObjectType.public_folder.name),
-    Service(6, "Teams", ObjectType.teams.name),
-    # Jobs of these three are not told apart from those of Public Folder and Teams.
-    Service(7, "Public Folder Metadata", None),
-    Service(8, "Private Channel", None),
-    Service(9, "Yammer Group", ObjectType.viva_engage.name),
-    Service(10, "Personal Chat", ObjectType.teams_chat.name),
-    Service(11, "Power BI", ObjectType.power_bi.name),
-    Service(12, "Power Automate", ObjectType.power_automate.name),
-    Service(13, "Shared Channel", None),
-    Service(14, "Power Apps", ObjectType.power_apps.name),
+_NAMES = {ObjectType.viva_engage: "Yammer Group", ObjectType.teams_chat: "Personal Chat"}
+"""What the companions call services that were renamed."""
+
+# Jobs of these three are not told apart from those of Public Folder and Teams.
+_OTHERS = {7: "Public Folder Metadata", 8: "Private Channel", 13: "Shared Channel"}
+
+SERVICES = tuple(
+    sorted(
+        [
+            *(Service(kind.service_type, _NAMES.get(kind, kind.label), kind.name) for kind in ObjectType),
+            *(Service(code, name, None) for code, name in _OTHERS.items()),
+        ],
+        key=attrgetter("service_type"),
+    )
 )
 """All documented service types, in the order of their codes."""
 
@@ -52,9 +50,8 @@ def _letters(text: str) -> str:
 
 _BY_CODE: Mapping[int | None, Service] = {service.service_type: service for service in SERVICES}
 _BY_NAME = {_letters(service.service): service for service in SERVICES} | {
-    # What the vendor calls these services since they were renamed.
-    "vivaengage": SERVICES[9],
-    "teamschat": SERVICES[10],
+    # The vendor writes today's names as well.
+    **{_letters(kind.label): _BY_CODE[kind.service_type] for kind in _NAMES},
     "groups": SERVICES[3],
     "office365groups": SERVICES[3],
     "sharepoint": SERVICES[1],
