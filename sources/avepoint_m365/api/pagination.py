@@ -20,6 +20,9 @@ MAX_EMPTY_PAGES = 300
 MAX_JOBS = 1_000_000
 """Jobs of one list, which a server that makes up pages without end never stops at."""
 
+FIRST_PAGES_AHEAD = 8
+"""Pages that a total is first trusted for; twice as many each time that they held jobs. A total may lie."""
+
 MAX_PAGES_AHEAD = 64
 """Pages of one listing that are requested side by side at most, which bounds the memory for them."""
 
@@ -70,6 +73,7 @@ class Pager:
     _index: int = 0
     _largest_page: int = 0
     _stale_pages: int = 0
+    _pages_ahead: int = FIRST_PAGES_AHEAD
 
     def first(self, index: str | None = None) -> list[Params]:
         """Return the first request: without a pageIndex, unless the server needs one.
@@ -165,7 +169,8 @@ class Pager:
         if not by_number or not self.more_is_promised or self._last.total is None or not self._largest_page:
             return []
         first = int(step["pageIndex"])
-        count = min(ceil((self._last.total - len(self.seen_ids)) / self._largest_page), MAX_PAGES_AHEAD)
+        count = min(ceil((self._last.total - len(self.seen_ids)) / self._largest_page), self._pages_ahead)
+        self._pages_ahead = min(self._pages_ahead * 2, MAX_PAGES_AHEAD)
         self._index = first + count - 1
         return [self._ask({**step, "pageIndex": str(first + further)}) for further in range(1, count)]
 

@@ -87,6 +87,22 @@ def test_pages_that_go_by_number_are_asked_side_by_side(base: int, link: str, kn
     assert sum(rounds) <= 11
 
 
+def test_a_total_is_trusted_for_more_pages_each_time_that_they_held_jobs() -> None:
+    result, rounds = read_all(Server(2_000, 10, 0, "absolute", "matches"), 10)
+    assert len(result) == 2_000
+    assert rounds == [1, 8, 16, 32, 64, 64, 15]
+
+
+def test_a_total_of_jobs_that_do_not_exist_costs_few_requests() -> None:
+    class Boasting(Server):
+        def answer(self, params: Params) -> PageInfo:
+            page = super().answer(params)
+            return PageInfo(page.rows, 10**18, page.next_link)
+
+    result, rounds = read_all(Boasting(12, 5, 1, "none", "matches"), 5)
+    assert (len(result), sum(rounds)) == (12, 11)
+
+
 def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
     class Circle(Server):
         def answer(self, params: Params) -> PageInfo:
