@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.endpoints import ParameterSpelling
+from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.bulk import Bulk, BulkReader
 from avepoint_m365.extract.chunks import count_by_first_page, find_chunk_end
 from avepoint_m365.extract.classify import Dimension
@@ -65,6 +66,15 @@ class Look:
 class Looker:
     """Look at windows."""
 
+    by_location = False
+    """Whether each location is looked at as well: the API keeps some jobs to those who name their location."""
+
+    doubts_nothing = True
+    """Whether an empty answer is confirmed; at most once a day for a tenant without jobs."""
+
+    pascal_case = False
+    """Whether the server reads ``StartTime`` and not ``startTime``."""
+
     def __init__(self, client: JobsClient, reader: ListingReader, limits: RangeLimits, options: ExtractOptions) -> None:
         self._client, self._reader, self._limits, self._options = client, reader, limits, options
         self._first_pages = FirstPages(reader)
@@ -117,42 +127,36 @@ class Looker:
                 return Look(window.until(end), listings, None, end)
         return Look(window, listings)
 
-    def _learn_limits(self, window: Window, refusal: Exception) -> None:
+    def _learn_limits(self, window: Window, refusal: SourceError) -> None:
         if self._limits.longest is None:
-            self._limits.longest = find_longest_range(self._reader, window, refusal)  # type: ignore[arg-type]
+            self._limits.longest = find_longest_range(self._reader, window, refusal)
         else:
             self._limits.earliest = find_earliest_start(
-                self._reader,
-                window,
-                self._limits,
-                self._options.until,
-                refusal,  # type: ignore[arg-type]
+                self._reader, window, self._limits, self._options.until, refusal
             )
 
     def _selections(self, window: Window) -> list[Selection]:
         """Return one selection for all jobs, or one for each object type if only some are loaded."""
         if self._options.loads_all_types:
-            whole = [Selection(window)]
-            return whole + [
-                Selection(window, location=location) for location in self._options.locations if self.by_location
-            ]
+            locations = self._options.locations if self.by_location else ()
+            return [Selection(window), *(Selection(window, location=location) for location in locations)]
         return [Selection(window, object_type=object_type) for object_type in self._options.object_types]
 
     def _read(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Look:
         started, chunk_end = self._begin(window), None
         if self._options.chunk_jobs:
             most = min(self._options.chunk_jobs, _fitting(started, self._options.chunk_bytes))
-            own = (
-                started if window.begin == window.start else self._begin_all(window.since(window.start), MIN_PAGE_SIZE)
+            reaches_back = window.begin != window.start
+            own = self._begin_all(window.since(window.start), MIN_PAGE_SIZE) if reaches_back else started
+            end = find_chunk_end(
+                window, _count_jobs(own), most, lambda part: _count_jobs(self._begin(part, MIN_PAGE_SIZE))
             )
-            end = find_chunk_end(window, _held(own), most, lambda part: _held(self._begin(part, MIN_PAGE_SIZE)))
             if end:
                 window, chunk_end = window.until(end), end
                 started = self._begin(window)
         if self._is_for_bulk(started, most_is_unknown):
-            bulk = BulkReader(self._reader, self._limits, self._options.split_job_types).read(
-                window, started[0], others
-            )
+            reader = BulkReader(self._reader, self._limits, self._options.split_job_types)
+            bulk = reader.read(window, started[0], others)
             return Look(window, bulk.rows, bulk, chunk_end)
         finish = [self._first_pages.finish(begun) for begun in started]
         listings = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
@@ -203,12 +207,6 @@ class Looker:
         """Use other options from now on."""
         self._options = options
 
-    by_location = False
-    """Whether each location is looked at as well: the API keeps some jobs to those who name their location."""
-
-    doubts_nothing = True
-    """Whether an empty answer is confirmed; at most once a day for a tenant without jobs."""
-
     def _begin_with_smaller_pages(self, window: Window) -> list[StartedListing]:
         paging = self._reader.paging
         while True:
@@ -216,9 +214,6 @@ class Looker:
             if any(begun.listing.ids for begun in started) or paging.page_size <= MIN_PAGE_SIZE:
                 return started
             paging.page_size = max(paging.page_size // 2, MIN_PAGE_SIZE)
-
-    pascal_case = False
-    """Whether the server reads ``StartTime`` and not ``startTime``."""
 
     def _reads_pascal_case(self, look: Look) -> bool:
         """Return whether the server ignores ``startTime`` and reads ``StartTime``, which is then used.
@@ -252,10 +247,10 @@ class Looker:
         return True
 
 
-def _held(started: Sequence[StartedListing]) -> int | None:
+def _count_jobs(started: Sequence[StartedListing]) -> int | None:
     """Return how many jobs a window holds by the first pages of its listings."""
     read = [begun for begun in started if not begun.failure]
-    counts = [count_by_first_page(begun.listing) if not _is_whole(begun) else len(begun.listing.ids) for begun in read]
+    counts = [len(begun.listing.ids) if _is_whole(begun) else count_by_first_page(begun.listing) for begun in read]
     return None if None in counts else sum(count for count in counts if count is not None)
 
 
