@@ -7,7 +7,7 @@ unknown, it is read in bulk instead, by object type.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from avepoint_m365.endpoints import ParameterSpelling, Params
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract import checks, window_plan
 from avepoint_m365.extract.chunk_labels import label
+from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.follow import JobById
@@ -156,7 +157,7 @@ class ChunkReader:
         """Return the jobs with these ids that the warehouse holds."""
         return {} if self.lookup is None else {job.id: job for job in self.lookup.jobs(sorted(ids))}
 
-    def _heed_the_servers_clock(self, look: Look, others: Collection[object]) -> Look:
+    def _heed_the_servers_clock(self, look: Look, others: Sequence[Dimension]) -> Look:
         """Return the look, taken again if this machine's clock is so far behind that its window ended too early."""
         skew = checks.clock_skew(look.listings[0].server_time, self.options.until)
         if not skew or not self.options.open_ended:
@@ -167,7 +168,7 @@ class ChunkReader:
         window = window_plan.plan_window(self.options, self.state, self.interval)
         if look.chunk_end or window.asked_end <= look.window.asked_end:
             return replace(look, window=replace(look.window, end=min(look.window.end, self.options.until)))
-        return self.looker.look(window, others, self._most_is_unknown)  # type: ignore[arg-type]
+        return self.looker.look(window, others, self._most_is_unknown)
 
     def _is_another_tenant(self, look: Look, known: dict[str, KnownJob]) -> bool:
         """Return whether the look must not be loaded, since none of the known jobs is in it."""
