@@ -97,10 +97,11 @@ def _replacing_at_once(factory: Any) -> Any:
     that have transactions for tables as well. DuckDB then commits the deletion alone: a load killed after it loses
     rows.
     """
+    factory = remembering(factory)
     known = factory.capabilities()
     if known.supports_ddl_transactions and known.supports_transactions is None:
-        factory.caps_params["supports_transactions"] = True
-    return remembering(factory)
+        factory.set_abilities(supports_transactions=True)
+    return factory
 
 
 def _duckdb(file: Path | None = None) -> Any:

@@ -6,11 +6,12 @@ a load with nothing new, half of its processor time. A factory belongs to one pi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from dlt.common.configuration.specs import BaseConfiguration
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 PLAIN = (str, bool, int, float, type(None))
@@ -45,6 +46,11 @@ class _Remembering:
         # dlt writes into what it gets.
         return known[key].copy()
 
+    def set_abilities(self, **abilities: Any) -> None:
+        """Set abilities above those that dlt knows."""
+        vars(self)["caps_params"].update(abilities)
+        self.__dict__.pop("_capabilities", None)
+
 
 @contextmanager
 def guarding(factory: Any, guard: Callable[[Any], Any]) -> Iterator[None]:
@@ -74,10 +80,29 @@ def _remembering_class(kind: type) -> type:
 
 def _key(initial: Any, accept_partial: bool) -> tuple[Any, ...] | None:
     """Return what tells an initial configuration from others; None if it holds more than plain values."""
-    values = sorted((name, value) for name, value in vars(initial).items() if value is not None)
-    if not all(isinstance(value, PLAIN) for name, value in values if not name.startswith("__")):
+    try:
+        return accept_partial, *_parts(initial)
+    except TypeError:
         return None
-    return (type(initial), accept_partial, *((name, repr(value)) for name, value in values))
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    """Return a value with its type; of a configuration or dictionary, those of its parts.
+
+    Raises:
+        TypeError: for a value that cannot be told from another, such as a connection.
+    """
+    if isinstance(value, PLAIN):
+        return type(value), value
+    if isinstance(value, BaseConfiguration):
+        fields = sorted((name, own) for name, own in vars(value).items() if own is not None)
+        # Two underscores: dlt's own marks, such as whether it is resolved.
+        return type(value), *((name, repr(own) if name.startswith("__") else _parts(own)) for name, own in fields)
+    if isinstance(value, Mapping):
+        return dict, *((name, _parts(value[name])) for name in sorted(value))
+    if isinstance(value, list | tuple):
+        return list, *map(_parts, value)
+    raise TypeError
 
 
 def _copy(config: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import dlt
 import pytest
+from dlt.common.destination import reference
 from dlt.dataset.utils import get_destination_client_initial_config
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.warehouse.factory import destination_factory
@@ -43,6 +45,22 @@ def test_what_is_written_into_abilities_stays_with_who_wrote_it() -> None:
     factory = destination_factory("duckdb")
     factory.capabilities().preferred_loader_file_format = "csv"
     assert factory.capabilities().preferred_loader_file_format == "insert_values"
+
+
+@pytest.mark.parametrize("destination", ["duckdb", "postgres"])
+def test_a_destination_resolves_its_configuration_once_for_its_abilities(
+    destination: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory = destination_factory(destination)
+    resolved = []
+    resolve = reference.resolve_configuration
+    monkeypatch.setattr(
+        reference, "resolve_configuration", lambda *args, **more: resolved.append(resolve(*args, **more))
+    )
+    naming = dlt.Schema("any").naming
+    assert factory.capabilities().supports_transactions
+    assert factory.capabilities(naming=naming).supports_transactions
+    assert resolved == []
 
 
 def test_a_tenants_own_settings_come_before_those_resolved_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
