@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
@@ -20,7 +21,12 @@ MAX_MESSAGES = 3
 MAX_LENGTH = 120
 """Characters of a message at most: some hold the text of a whole answer."""
 
-SINCE_SUCCESS = """JOIN protection_status AS p
+SINCE_SUCCESS = """LEFT JOIN (
+        SELECT b.tenant, b.location, b.object_type, max(b.finish_time) AS last_success_at
+        FROM evaluated_backups AS b
+        WHERE b.succeeded = 1 AND b.finish_time >= :since
+        GROUP BY b.tenant, b.location, b.object_type
+    ) AS p
         ON p.tenant = f.tenant AND p.object_type = f.object_type AND coalesce(p.location, '') = coalesce(f.location, '')
     WHERE f.job_type = 'backup' AND f.outcome IN ('failure', 'warning')
         AND (p.last_success_at IS NULL OR epoch(f.finish_time) > epoch(p.last_success_at))"""
@@ -43,6 +49,7 @@ counted AS (
     JOIN newest AS n ON n.tenant = f.tenant
     JOIN jobs__job_errors AS e ON e.tenant = f.tenant AND e.job_id = f.id
     {{condition}}
+        AND coalesce(f.finish_time, f.start_time) >= :since
         AND epoch(n.loaded_until) - epoch(coalesce(f.finish_time, f.start_time)) <= {{days}} * 86400
         AND nullif(e.value, '') IS NOT NULL
     GROUP BY f.tenant, f.location, f.object_type, e.value
@@ -65,14 +72,14 @@ def query_of(kind: str) -> str:
     return QUERY.format(days=days, condition=condition)
 
 
-def with_causes(scope: TenantScope, reasons: Iterable[Reason]) -> Iterator[Reason]:
-    """Yield the findings, each with the error messages of its jobs, the most frequent first."""
+def with_causes(scope: TenantScope, reasons: Iterable[Reason], since: datetime) -> Iterator[Reason]:
+    """Yield the findings, each with the error messages of its jobs since ``since``, the most frequent first."""
     reasons = list(reasons)
     messages: dict[tuple[str, str | None, str | None, str | None], list[str]] = {}
     # Kinds that ask for the same jobs share one query.
     for query in {query_of(reason.kind) for reason in reasons if reason.kind in CAUSES}:
         try:
-            rows = scope.rows(query)
+            rows = scope.rows(query, since=since)
         except DestinationUndefinedEntity:
             # A warehouse without errors has no table of them.
             continue

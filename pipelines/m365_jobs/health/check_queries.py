@@ -18,6 +18,13 @@ NEWEST = """
     newest AS (SELECT a.tenant, max(a.window_end) AS loaded_until FROM load_audit AS a GROUP BY a.tenant)"""
 """Ages count back from the newest load of a tenant: an outage of the API or of loads makes nothing old."""
 
+OLDEST_LOAD = f"WITH {NEWEST} SELECT min(n.loaded_until) AS loaded_until FROM newest AS n"
+"""The newest load of the tenant that has not loaded for longest."""
+
+HISTORY_DAYS = 31
+"""Days before that moment of which jobs matter. ``:since`` is where they begin: a destination that joins before it
+compares ages would join all jobs."""
+
 UNSUCCESSFUL = "(f.outcome = 'failure' OR f.outcome = 'warning' AND coalesce(f.successful_number, 0) = 0)"
 """A backup that brought nothing counts as failed, whatever its state."""
 
@@ -64,7 +71,8 @@ ranked AS (
         count(*) OVER (PARTITION BY j.tenant, j.location, j.object_type, j.job_type) AS jobs
     FROM jobs AS j
     JOIN newest AS n ON n.tenant = j.tenant
-    WHERE j.start_time IS NOT NULL AND epoch(n.loaded_until) - epoch(j.finish_time) BETWEEN 0 AND 28 * 86400
+    WHERE j.start_time IS NOT NULL AND j.finish_time >= :since
+        AND epoch(n.loaded_until) - epoch(j.finish_time) BETWEEN 0 AND 28 * 86400
 ),
 usual AS (
     SELECT k.tenant, k.location, k.object_type, k.job_type, max(k.jobs) AS jobs,
@@ -90,7 +98,7 @@ aged AS (
         floor((epoch(n.loaded_until) - epoch(f.finish_time)) / 86400) AS day
     FROM job_facts AS f
     JOIN newest AS n ON n.tenant = f.tenant
-    WHERE epoch(n.loaded_until) - epoch(f.finish_time) BETWEEN 0 AND 29 * 86400 - 1
+    WHERE f.finish_time >= :since AND epoch(n.loaded_until) - epoch(f.finish_time) BETWEEN 0 AND 29 * 86400 - 1
 ),
 days AS (
     SELECT a.tenant, a.location, a.object_type, a.day,
@@ -124,7 +132,8 @@ WITH {NEWEST}
 SELECT f.tenant, f.location, f.object_type, count(*) AS jobs, max(coalesce(f.finish_time, f.start_time)) AS last_at
 FROM job_facts AS f
 JOIN newest AS n ON n.tenant = f.tenant
-WHERE epoch(n.loaded_until) - epoch(coalesce(f.finish_time, f.start_time)) <= 7 * 86400 AND {{condition}}
+WHERE coalesce(f.finish_time, f.start_time) >= :since
+    AND epoch(n.loaded_until) - epoch(coalesce(f.finish_time, f.start_time)) <= 7 * 86400 AND {{condition}}
 GROUP BY f.tenant, f.location, f.object_type
 """
 
@@ -143,19 +152,13 @@ counted AS (
         max(CASE WHEN f.outcome = 'failure' THEN f.finish_time END) AS last_at
     FROM job_facts AS f
     JOIN newest AS n ON n.tenant = f.tenant
-    WHERE f.job_type = 'backup' AND f.finish_time IS NOT NULL
+    WHERE f.job_type = 'backup' AND f.finish_time >= :since
         AND epoch(n.loaded_until) - epoch(f.finish_time) BETWEEN 0 AND 14 * 86400
     GROUP BY f.tenant, f.location, f.object_type
 )
 SELECT c.tenant, c.location, c.object_type, c.jobs, c.failed, c.last_at
 FROM counted AS c
-JOIN protection_status AS p
-    ON p.tenant = c.tenant
-    AND p.object_type = c.object_type
-    AND coalesce(p.location, '') = coalesce(c.location, '')
 WHERE c.jobs >= {LEAST_BACKUPS} AND c.failed >= {LEAST_FAILED} AND c.failed >= {FAILED_SHARE} * c.jobs
-    -- Elsewhere the status itself tells that backups fail.
-    AND p.status IN ('protected', 'late', 'running_long')
 """
 
 CHECK_FAILURES = """

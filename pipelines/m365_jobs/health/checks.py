@@ -38,6 +38,8 @@ class Check:
     """Values of the query; None where the check is off."""
     needs: str = ""
     """A table without whose rows nothing can be found: the query then costs nothing."""
+    beside: frozenset[ProtectionStatus] = frozenset()
+    """Status of the services that the finding concerns, all if empty: another status says itself what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class Reason:
         """Return 0 for the most severe kind."""
         return RANKS[self.kind]
 
+
+RUNNING = frozenset({ProtectionStatus.protected, ProtectionStatus.late, ProtectionStatus.running_long})
+"""Status of services whose backups run, and do not fail one after the other."""
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -124,7 +129,7 @@ CHECKS: tuple[Check, ...] = (
         NOTHING,
         PROBLEM,
         "The warehouse is empty, or a tenant was never loaded or has no service to evaluate.",
-        "Run m365-jobs load.",
+        "Run m365-jobs load. If no service had a backup, name those to protect in expected_object_types.",
     ),
     Check(
         FAILED_LOAD,
@@ -158,6 +163,7 @@ CHECKS: tuple[Check, ...] = (
         companions.MISSED_BACKUP,
         companions.missed_backup,
         needs="backup_schedules",
+        beside=RUNNING | {ProtectionStatus.failing},
     ),
     Check(
         "unusual_activity",
@@ -190,6 +196,7 @@ CHECKS: tuple[Check, ...] = (
         "Compare the policies of the service by its jobs; repair the one that fails.",
         queries.FAILED_BACKUPS,
         texts.failed_backups,
+        beside=RUNNING,
     ),
     Check(
         "check_failure",

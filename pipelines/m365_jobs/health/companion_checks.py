@@ -35,12 +35,7 @@ recent AS (
 )
 SELECT r.tenant, r.location, r.object_type, r.scheduled, r.missed, r.last_day
 FROM recent AS r
-JOIN protection_status AS p
-    ON p.tenant = r.tenant
-    AND p.object_type = r.object_type
-    AND coalesce(p.location, '') = coalesce(r.location, '')
--- Elsewhere the status itself tells that nothing runs.
-WHERE r.missed > 0 AND p.status IN ('protected', 'late', 'running_long', 'failing')
+WHERE r.missed > 0
 """
 
 OUT_OF_POLICY = f"""

@@ -115,12 +115,13 @@ def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequen
     rows = _protection(scope, now, limit)
     nameless = run_checks.tenants_with_unknown_services(scope)
     reasons = [*_unprotected(rows, limit, nameless), *_not_evaluated(expected, loaded, rows, nameless)]
+    since = run_checks.history_begins(scope)
     unrecorded = list(_unrecorded(pipeline, names or [*expected, warehouse.configured_tenant()], scope))
     newer = {load.tenant for load in unrecorded}
-    results = run_checks.run_checks(scope)
+    results = run_checks.run_checks(scope, since, rows)
     reasons += [reason for reason in results if reason.kind != FAILED_LOAD or reason.tenant not in newer]
     reasons += [*unrecorded, *_credentials(expected)]
-    reasons = list(with_causes(scope, reasons))
+    reasons = list(with_causes(scope, reasons, since))
     reasons.sort(
         key=lambda reason: (reason.severity_rank, reason.tenant or "", reason.location or "", reason.object_type or "")
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
@@ -17,8 +17,21 @@ from m365_jobs.warehouse.tenant_scope import TenantScope
 Row = dict[str, Any]
 
 
-def run_checks(scope: TenantScope) -> Iterator[Reason]:
-    """Yield what the checks with a query find; nothing before the first load."""
+def history_begins(scope: TenantScope) -> datetime:
+    """Return the moment from which on jobs matter to the checks, ``:since`` of their queries."""
+    try:
+        newest = scope.rows(queries.OLDEST_LOAD)[0]["loaded_until"]
+    except DestinationUndefinedEntity:
+        newest = None
+    return newest - timedelta(days=queries.HISTORY_DAYS) if newest else datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -> Iterator[Reason]:
+    """Yield what the checks with a query find; nothing before the first load.
+
+    ``since`` is that of ``history_begins``, ``protection`` the rows of ``protection_status``.
+    """
+    statuses = {(row["tenant"], row["location"], row["object_type"]): row["was"] for row in protection}
     for check in CHECKS:
         if not check.query:
             continue
@@ -28,12 +41,13 @@ def run_checks(scope: TenantScope) -> Iterator[Reason]:
         try:
             if check.needs and not scope.rows(queries.count_query(check.needs))[0]["stored"]:
                 continue
-            rows = scope.rows(check.query, **values)
+            rows = scope.rows(check.query, since=since, **values)
         except DestinationUndefinedEntity:
             continue
         for row in _without_parts(rows) if check.kind == "incomplete" else rows:
             partition: dict[str, Any] = {key: row.get(key) for key in ("tenant", "location", "object_type")}
-            yield Reason(check.kind, **partition, **check.describe(row))
+            if not check.beside or statuses.get(tuple(partition.values())) in check.beside:
+                yield Reason(check.kind, **partition, **check.describe(row))
 
 
 def _without_parts(rows: list[Row]) -> Iterator[Row]:

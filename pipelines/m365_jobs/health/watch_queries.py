@@ -13,6 +13,7 @@ QUERIES = (
     *(causes.query_of(kind) for kind in causes.CAUSES),
     check_queries.KNOWN_SERVICES,
     check_queries.LAST_LOADS,
+    check_queries.OLDEST_LOAD,
     evaluate.PROTECTION,
     failed_companions.FAILED,
     HELD,

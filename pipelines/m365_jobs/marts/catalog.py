@@ -40,7 +40,7 @@ VIEWS = (
     "open_jobs",
     *COMPANION_VIEWS,
 )
-PARTS = ("protection_rules", "evaluated_backups", "data_ends", "tenant_zones")
+PARTS = ("protection_rules", "tolerated_failures", "evaluated_backups", "data_ends", "tenant_zones")
 """Queries that views share, each in one file. They stand in the views, not in the warehouse."""
 
 KNOWS_ZONES = ("duckdb", "postgres", "redshift", "snowflake", "bigquery", "databricks", "athena", "trino")

@@ -52,7 +52,11 @@ def version(scope: TenantScope) -> Any:
 
 def choices(scope: TenantScope) -> Choices:
     """Return tenants, locations and services that loads have asked for or jobs have."""
-    rows = scope.rows("SELECT p.tenant, p.location, p.object_type FROM partition_loads AS p")
+    rows = scope.rows(
+        """SELECT a.tenant, a.location, a.object_type FROM load_audit AS a GROUP BY a.tenant, a.location, a.object_type
+        UNION
+        SELECT j.tenant, j.location, j.object_type FROM jobs AS j GROUP BY j.tenant, j.location, j.object_type"""
+    )
     tenants, locations = {row["tenant"] for row in rows}, {row["location"] or NO_LOCATION for row in rows}
     services = {row["object_type"] for row in rows if row["object_type"]}
     return Choices(sorted(tenants), sorted(locations), sorted(services))

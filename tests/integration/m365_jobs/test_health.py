@@ -275,7 +275,12 @@ def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Warehouse, monkey
 def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     health = evaluate(duckdb.pipeline())
     assert [(reason.kind, reason.tenant, reason.text, reason.action) for reason in health.reasons] == [
-        ("nothing_to_judge", None, "the warehouse is empty", "Run m365-jobs load.")
+        (
+            "nothing_to_judge",
+            None,
+            "the warehouse is empty",
+            "Run m365-jobs load. If no service had a backup, name those to protect in expected_object_types.",
+        )
     ]
     assert health.exit_code == 4
     with serving(job("teams", 3, kind="restore")) as simulator:

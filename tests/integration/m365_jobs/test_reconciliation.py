@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 from avepoint_simulator import Dialect, ServerBehavior, Simulator, make_world
-from m365_jobs.health.run_checks import run_checks
+from m365_jobs.health.run_checks import history_begins, run_checks
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
@@ -64,7 +64,9 @@ def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tena
     tenant.simulator.behavior = ServerBehavior(total_error=2)
     tenant.load(exit_code=3)
     with open_scope(warehouse.open_warehouse()) as scope:
-        results = [reason.text for reason in run_checks(scope) if reason.kind == "unreconciled"]
+        results = [
+            reason.text for reason in run_checks(scope, history_begins(scope), []) if reason.kind == "unreconciled"
+        ]
     assert results == [
         "the API counts 42 jobs from 2026-01-31 00:00 UTC to 2026-03-02 00:00 UTC and does not show all of them; "
         "the warehouse held 40 before the load"

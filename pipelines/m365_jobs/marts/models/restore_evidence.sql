@@ -41,14 +41,26 @@ restores AS (
     JOIN newest AS n ON n.tenant = f.tenant
     WHERE f.job_type = 'restore' AND f.finish_time IS NOT NULL AND f.object_type IS NOT NULL
 ),
+last_proofs AS (
+    SELECT r.tenant, r.location, r.object_type, max(r.finish_time) AS finish_time
+    FROM restores AS r
+    WHERE r.proves = 1
+    GROUP BY r.tenant, r.location, r.object_type
+),
 ranked AS (
+    -- Several restores may end at the same moment.
     SELECT
         r.*,
         row_number() OVER (
-            PARTITION BY r.tenant, r.location, r.object_type, r.proves
-            ORDER BY r.finish_time DESC, r.id COLLATE "C" DESC
+            PARTITION BY r.tenant, r.location, r.object_type ORDER BY r.id COLLATE "C" DESC
         ) AS place
     FROM restores AS r
+    JOIN last_proofs AS p
+        ON p.tenant = r.tenant
+        AND p.object_type = r.object_type
+        AND coalesce(p.location, '') = coalesce(r.location, '')
+        AND p.finish_time = r.finish_time
+    WHERE r.proves = 1
 ),
 counted AS (
     SELECT
@@ -76,7 +88,6 @@ LEFT JOIN ranked AS k
     ON k.tenant = s.tenant
     AND k.object_type = s.object_type
     AND coalesce(k.location, '') = coalesce(s.location, '')
-    AND k.proves = 1
     AND k.place = 1
 LEFT JOIN counted AS c
     ON c.tenant = s.tenant

@@ -9,11 +9,9 @@ SELECT
     f.outcome,
     CASE
         WHEN f.outcome = 'success' THEN 1
-        WHEN f.outcome = 'warning' AND f.successful_number > 0 AND f.failed_ratio <= o.tolerated_failed_ratio THEN 1
+        WHEN f.outcome = 'warning' AND t.tolerated = 1 THEN 1
         ELSE 0
     END AS succeeded
 FROM job_facts AS f
-CROSS JOIN (
-    SELECT max(r.tolerated_failed_ratio) AS tolerated_failed_ratio FROM protection_rules AS r
-) AS o
+LEFT JOIN tolerated_failures AS t ON t.tenant = f.tenant AND t.job_id = f.id
 WHERE f.job_type = 'backup'

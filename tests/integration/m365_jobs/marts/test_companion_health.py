@@ -7,7 +7,7 @@ import dlt
 import pytest
 from m365_jobs import marts
 from m365_jobs.health.checks import CHECKS, Reason
-from m365_jobs.health.run_checks import run_checks
+from m365_jobs.health.run_checks import history_begins, run_checks
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows, ago
@@ -26,7 +26,8 @@ KINDS = {
 def reasons_by_kind(pipeline: dlt.Pipeline) -> dict[str, list[Reason]]:
     kinds: dict[str, list[Reason]] = {}
     with open_scope(pipeline) as scope:
-        for reason in run_checks(scope):
+        protection = [row | {"was": row["status"]} for row in scope.rows("SELECT * FROM protection_status AS p")]
+        for reason in run_checks(scope, history_begins(scope), protection):
             if reason.kind in KINDS:
                 kinds.setdefault(reason.kind, []).append(reason)
     return kinds

@@ -295,105 +295,102 @@ WITH newest AS (
     h.location AS location,
     h.object_type AS object_type
   FROM recently_held AS h
-), recent AS (
+), latest AS MATERIALIZED (
   SELECT
     f.tenant AS tenant,
     f.location AS location,
     f.object_type AS object_type,
+    f.id AS id,
+    f.start_time AS start_time,
     f.finish_time AS finish_time,
-    f.outcome AS outcome,
-    f.succeeded AS succeeded,
-    ROW_NUMBER() OVER (
-      PARTITION BY f.tenant, f.location, f.object_type
-      ORDER BY f.finish_time DESC, f.start_time DESC, f.id COLLATE "C" DESC
-    ) AS place
+    f.outcome AS outcome
   FROM held AS h
   JOIN (
     SELECT
-      f.tenant AS tenant,
-      f.id AS id,
-      f.location AS location,
-      f.object_type AS object_type,
-      f.start_time AS start_time,
-      f.finish_time AS finish_time,
-      f.outcome AS outcome,
+      j.tenant AS tenant,
+      j.id AS id,
+      j.location AS location,
+      j.object_type AS object_type,
+      j.job_type AS job_type,
+      j.start_time AS start_time,
+      j.finish_time AS finish_time,
+      CASE j.state
+        WHEN 'Finished'
+        THEN 'success'
+        WHEN 'Finished with Exception'
+        THEN 'warning'
+        WHEN 'Partially Finished'
+        THEN 'warning'
+        WHEN 'Failed'
+        THEN 'failure'
+        WHEN 'In Progress'
+        THEN 'running'
+        WHEN 'InProgress'
+        THEN 'running'
+        ELSE CASE REGEXP_REPLACE(LOWER(j.state COLLATE "C"), '[^a-z0-9]', '', 'g')
+          WHEN 'finished'
+          THEN 'success'
+          WHEN '2'
+          THEN 'success'
+          WHEN 'finishedwithexception'
+          THEN 'warning'
+          WHEN 'finishedexception'
+          THEN 'warning'
+          WHEN '4'
+          THEN 'warning'
+          WHEN 'partiallyfinished'
+          THEN 'warning'
+          WHEN '5'
+          THEN 'warning'
+          WHEN 'failed'
+          THEN 'failure'
+          WHEN '3'
+          THEN 'failure'
+          WHEN 'inprogress'
+          THEN 'running'
+          WHEN '1'
+          THEN 'running'
+          ELSE CASE w.state
+            WHEN 1
+            THEN 'running'
+            WHEN 2
+            THEN 'success'
+            WHEN 3
+            THEN 'failure'
+            WHEN 4
+            THEN 'warning'
+            WHEN 5
+            THEN 'warning'
+            ELSE 'other'
+          END
+        END
+      END AS outcome
+    FROM "m365_shipped_dataset"."jobs" AS j
+    LEFT JOIN "m365_shipped_dataset"."state_words" AS w
+      ON w.word = j.state
+  ) AS f
+    ON f.tenant = h.tenant
+    AND f.object_type = h.object_type
+    AND COALESCE(f.location, '') = COALESCE(h.location, '')
+    AND f.finish_time >= h.matters_from
+  WHERE
+    f.job_type = 'backup'
+), tolerated AS (
+  SELECT
+    t.tenant AS tenant,
+    t.job_id AS job_id
+  FROM latest AS l
+  JOIN (
+    SELECT
+      d.tenant AS tenant,
+      d.job_id AS job_id,
       CASE
-        WHEN f.outcome = 'success'
-        THEN 1
-        WHEN f.outcome = 'warning'
-        AND f.successful_number > 0
-        AND f.failed_ratio <= o.tolerated_failed_ratio
+        WHEN d.successful_number > 0
+        AND CAST(d.failed_number AS DOUBLE) / NULLIF(d.total_number, 0) <= o.tolerated_failed_ratio
         THEN 1
         ELSE 0
-      END AS succeeded
-    FROM (
-      SELECT
-        j.tenant AS tenant,
-        j.id AS id,
-        j.location AS location,
-        j.object_type AS object_type,
-        j.job_type AS job_type,
-        j.start_time AS start_time,
-        j.finish_time AS finish_time,
-        d.successful_number AS successful_number,
-        CASE j.state
-          WHEN 'Finished'
-          THEN 'success'
-          WHEN 'Finished with Exception'
-          THEN 'warning'
-          WHEN 'Partially Finished'
-          THEN 'warning'
-          WHEN 'Failed'
-          THEN 'failure'
-          WHEN 'In Progress'
-          THEN 'running'
-          WHEN 'InProgress'
-          THEN 'running'
-          ELSE CASE REGEXP_REPLACE(LOWER(j.state COLLATE "C"), '[^a-z0-9]', '', 'g')
-            WHEN 'finished'
-            THEN 'success'
-            WHEN '2'
-            THEN 'success'
-            WHEN 'finishedwithexception'
-            THEN 'warning'
-            WHEN 'finishedexception'
-            THEN 'warning'
-            WHEN '4'
-            THEN 'warning'
-            WHEN 'partiallyfinished'
-            THEN 'warning'
-            WHEN '5'
-            THEN 'warning'
-            WHEN 'failed'
-            THEN 'failure'
-            WHEN '3'
-            THEN 'failure'
-            WHEN 'inprogress'
-            THEN 'running'
-            WHEN '1'
-            THEN 'running'
-            ELSE CASE w.state
-              WHEN 1
-              THEN 'running'
-              WHEN 2
-              THEN 'success'
-              WHEN 3
-              THEN 'failure'
-              WHEN 4
-              THEN 'warning'
-              WHEN 5
-              THEN 'warning'
-              ELSE 'other'
-            END
-          END
-        END AS outcome,
-        CAST(d.failed_number AS DOUBLE) / NULLIF(d.total_number, 0) AS failed_ratio
-      FROM "m365_shipped_dataset"."jobs" AS j
-      LEFT JOIN "m365_shipped_dataset"."jobs__backup_details" AS d
-        ON d.tenant = j.tenant AND d.job_id = j.id
-      LEFT JOIN "m365_shipped_dataset"."state_words" AS w
-        ON w.word = j.state
-    ) AS f
+      END AS tolerated
+    FROM "m365_shipped_dataset"."jobs__backup_details" AS d
     CROSS JOIN (
       SELECT
         MAX(r.tolerated_failed_ratio) AS tolerated_failed_ratio
@@ -407,13 +404,25 @@ WITH newest AS (
         FROM settings AS s
       ) AS r
     ) AS o
-    WHERE
-      f.job_type = 'backup'
-  ) AS f
-    ON f.tenant = h.tenant
-    AND f.object_type = h.object_type
-    AND COALESCE(f.location, '') = COALESCE(h.location, '')
-    AND f.finish_time >= h.matters_from
+  ) AS t
+    ON t.tenant = l.tenant AND t.job_id = l.id
+  WHERE
+    l.outcome = 'warning' AND t.tolerated = 1
+), recent AS (
+  SELECT
+    f.tenant AS tenant,
+    f.location AS location,
+    f.object_type AS object_type,
+    f.finish_time AS finish_time,
+    f.outcome AS outcome,
+    CASE WHEN f.outcome = 'success' THEN 1 WHEN NOT t.job_id IS NULL THEN 1 ELSE 0 END AS succeeded,
+    ROW_NUMBER() OVER (
+      PARTITION BY f.tenant, f.location, f.object_type
+      ORDER BY f.finish_time DESC, f.start_time DESC, f.id COLLATE "C" DESC
+    ) AS place
+  FROM latest AS f
+  LEFT JOIN tolerated AS t
+    ON t.tenant = f.tenant AND t.job_id = f.id
 ), history AS (
   SELECT
     r.tenant AS tenant,

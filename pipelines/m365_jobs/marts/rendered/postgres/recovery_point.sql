@@ -139,20 +139,18 @@ WITH as_of AS (
       CASE
         WHEN f.outcome = 'success'
         THEN 1
-        WHEN f.outcome = 'warning'
-        AND f.successful_number > 0
-        AND f.failed_ratio <= o.tolerated_failed_ratio
+        WHEN f.outcome = 'warning' AND t.tolerated = 1
         THEN 1
         ELSE 0
       END AS succeeded
     FROM (
       SELECT
         j.tenant AS tenant,
+        j.id AS id,
         j.location AS location,
         j.object_type AS object_type,
         j.job_type AS job_type,
         j.finish_time AS finish_time,
-        d.successful_number AS successful_number,
         CASE j.state
           WHEN 'Finished'
           THEN 'success'
@@ -203,27 +201,37 @@ WITH as_of AS (
               ELSE 'other'
             END
           END
-        END AS outcome,
-        CAST(d.failed_number AS DOUBLE PRECISION) / NULLIF(d.total_number, 0) AS failed_ratio
+        END AS outcome
       FROM "m365_shipped_dataset"."jobs" AS j
-      LEFT JOIN "m365_shipped_dataset"."jobs__backup_details" AS d
-        ON d.tenant = j.tenant AND d.job_id = j.id
       LEFT JOIN "m365_shipped_dataset"."state_words" AS w
         ON w.word = j.state
     ) AS f
-    CROSS JOIN (
+    LEFT JOIN (
       SELECT
-        MAX(r.tolerated_failed_ratio) AS tolerated_failed_ratio
-      FROM (
-        WITH settings AS (
-          SELECT
-            'm365_shipped_settings' AS tenant
-        )
+        d.tenant AS tenant,
+        d.job_id AS job_id,
+        CASE
+          WHEN d.successful_number > 0
+          AND CAST(d.failed_number AS DOUBLE PRECISION) / NULLIF(d.total_number, 0) <= o.tolerated_failed_ratio
+          THEN 1
+          ELSE 0
+        END AS tolerated
+      FROM "m365_shipped_dataset"."jobs__backup_details" AS d
+      CROSS JOIN (
         SELECT
-          s.tolerated_failed_ratio AS tolerated_failed_ratio
-        FROM settings AS s
-      ) AS r
-    ) AS o
+          MAX(r.tolerated_failed_ratio) AS tolerated_failed_ratio
+        FROM (
+          WITH settings AS (
+            SELECT
+              'm365_shipped_settings' AS tenant
+          )
+          SELECT
+            s.tolerated_failed_ratio AS tolerated_failed_ratio
+          FROM settings AS s
+        ) AS r
+      ) AS o
+    ) AS t
+      ON t.tenant = f.tenant AND t.job_id = f.id
     WHERE
       f.job_type = 'backup'
   ) AS f

@@ -112,6 +112,19 @@ WITH newest AS (
     ON n.tenant = f.tenant
   WHERE
     f.job_type = 'restore' AND NOT f.finish_time IS NULL AND NOT f.object_type IS NULL
+), last_proofs AS (
+  SELECT
+    r.tenant AS tenant,
+    r.location AS location,
+    r.object_type AS object_type,
+    MAX(r.finish_time) AS finish_time
+  FROM restores AS r
+  WHERE
+    r.proves = 1
+  GROUP BY
+    r.tenant,
+    r.location,
+    r.object_type
 ), ranked AS (
   SELECT
     r.tenant AS tenant,
@@ -122,12 +135,18 @@ WITH newest AS (
     r.finish_time AS finish_time,
     r.successful_number AS successful_number,
     r.age_seconds AS age_seconds,
-    r.proves AS proves,
     ROW_NUMBER() OVER (
-      PARTITION BY r.tenant, r.location, r.object_type, r.proves
-      ORDER BY r.finish_time DESC NULLS LAST, r.id COLLATE "C" DESC NULLS LAST
+      PARTITION BY r.tenant, r.location, r.object_type
+      ORDER BY r.id COLLATE "C" DESC NULLS LAST
     ) AS place
   FROM restores AS r
+  JOIN last_proofs AS p
+    ON p.tenant = r.tenant
+    AND p.object_type = r.object_type
+    AND COALESCE(p.location, '') = COALESCE(r.location, '')
+    AND p.finish_time = r.finish_time
+  WHERE
+    r.proves = 1
 ), counted AS (
   SELECT
     r.tenant AS tenant,
@@ -157,7 +176,6 @@ LEFT JOIN ranked AS k
   ON k.tenant = s.tenant
   AND k.object_type = s.object_type
   AND COALESCE(k.location, '') = COALESCE(s.location, '')
-  AND k.proves = 1
   AND k.place = 1
 LEFT JOIN counted AS c
   ON c.tenant = s.tenant
