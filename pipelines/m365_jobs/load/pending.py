@@ -17,7 +17,7 @@ from m365_jobs.errors.driver_messages import needs_smaller_chunks
 from m365_jobs.errors.explain import explain
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.locks.base import Notify
-from m365_jobs.warehouse import contract
+from m365_jobs.warehouse import clients, contract
 from m365_jobs.warehouse import pipeline as warehouse
 
 MARK = "warehouse"
@@ -129,7 +129,7 @@ def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
 
 def stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
     """Return dlt's state, cursors included, as the warehouse has it; None if it has none."""
-    with pipeline.destination_client() as client:
+    with clients.destination_client(pipeline) as client:
         try:
             return client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
         except DestinationUndefinedEntity:

@@ -33,7 +33,7 @@ from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import Waiting, log_rows, write
 from m365_jobs.locks.base import Lease, Notify, TenantLockedError, lease_of
-from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, threads, write_lock
+from m365_jobs.locks.pipeline_folder import LOCK_WAIT, file_open, folder_lock, threads, write_lock
 from m365_jobs.text import format_count
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
@@ -108,11 +108,13 @@ class _Loading:
             # So that a wrong setting is reported before the warehouse is touched; a quick look checks them as well.
             self._source()
         self.lease.take(self.options.min_age, LOCK_WAIT, self.notify)
-        look = settings and not self.backlog.rows() and self._look(settings)
+        look = None
+        if settings and not self.backlog.rows():
+            look = quick_look(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
         try:
             if look and look.is_nothing_new:
                 return self._record_nothing_new(look.outcome)
-            self._load_with_dlt(look or None)
+            self._load_with_dlt(look)
             return None
         finally:
             self.summary.requests = self.progress.stats.attempts
@@ -129,8 +131,7 @@ class _Loading:
             self.writing.close()
             until = f"{self.progress.chunk_end:%Y-%m-%d %H:%M} UTC"
             self.notify(f"Loaded up to {until}, {format_count(self.progress.jobs, 'job')} so far. Continuing.")
-            # What was read of a chunk is held in circles, which Python breaks up by their number, not by what they
-            # hold.
+            # Python breaks up circles by their number, not by what they hold: all that was read of a chunk.
             del source
             self.progress.begin_chunk()
             gc.collect()
@@ -197,9 +198,6 @@ class _Loading:
             (tenant,) = resolve_all([tenant])
         return complete_settings(tenant, self._given())
 
-    def _look(self, settings: dict[str, Any]) -> QuickLook | None:
-        return quick_look(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
-
     def _hand_over(self, look: QuickLook | None) -> None:
         """Give the source the result of a look, if the state is still the one that the look began with."""
         extraction = self.progress.extraction
@@ -218,6 +216,8 @@ class _Loading:
         rows = log_rows(outcome, self._run(), self.summary)
         waiting = Waiting(self.pipeline, self.lease, rows, self.notify, self._fail)
         if self.options.log is None:
+            # Until the views were looked at: each opening of a DuckDB file lasts 20 ms.
+            self.writing.enter_context(file_open(self.pipeline, self.notify))
             write([waiting])
             return None
         return waiting

@@ -19,6 +19,7 @@ from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.locks.base import Lease, Notify, TenantLockedError
 from m365_jobs.locks.wait import pause
+from m365_jobs.warehouse import clients
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 
@@ -108,7 +109,7 @@ def file_open(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
 def _connected(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
     """Return a connection to the warehouse; wait while another program has a DuckDB file open."""
     give_up, announced = time.monotonic() + LOCK_WAIT, False
-    client: Any = pipeline.sql_client()
+    client: Any = clients.sql_client(pipeline)
     while True:
         try:
             client.open_connection()

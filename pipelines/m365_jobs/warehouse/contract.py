@@ -12,8 +12,8 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs import marts
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.schema import TABLES
+from m365_jobs.warehouse import clients, versions
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse import versions
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 
@@ -135,6 +135,6 @@ def finish_load(
     except Exception as error:
         notify(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
     try:
-        marts.ensure(pipeline, protection)
+        marts.ensure(pipeline, protection, clients.destination_client(pipeline))
     except Exception as error:
         notify(f"Loaded, but the views could not be made or brought up to date: {explain(error).text}")

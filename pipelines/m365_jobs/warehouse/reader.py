@@ -18,6 +18,7 @@ from dlt.destinations.exceptions import (
 
 from m365_jobs import marts
 from m365_jobs.errors.driver_messages import in_use, of_driver
+from m365_jobs.warehouse import clients
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.target import Target, Warehouse, is_lake
 from m365_jobs.warehouse.versions import refuse_newer
@@ -152,7 +153,7 @@ def open_in_load(target: Target, tables: Sequence[str] = (), tenant: str | None 
             lake_tables.register_views(target, connection, tables, tenant)
             yield Reader(_DuckDB(connection, target.dataset_name), "duckdb")
     else:
-        with target.sql_client() as client:
+        with clients.sql_client(target) as client:
             yield Reader(client, client.capabilities.sqlglot_dialect or "")
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 import dlt
 import pytest
 from dlt.common.destination import reference
+from dlt.common.storages import SchemaStorage
 from dlt.dataset.utils import get_destination_client_initial_config
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
+from m365_jobs.warehouse import clients
 from m365_jobs.warehouse.factory import destination_factory
+from m365_jobs.warehouse.pipeline import open_pipeline
 
 PREFIX = "SOURCES__AVEPOINT_M365__"
 
@@ -81,3 +84,27 @@ def test_an_invalid_setting_is_left_to_the_load_of_each_tenant(monkeypatch: pyte
     monkeypatch.setenv(f"{PREFIX}LAG_HOURS", "a day")
     (tenant,) = resolve_all([Tenant("contoso")])
     assert complete_settings(tenant, {}) is None
+
+
+def test_clients_of_a_load_do_not_read_the_tables_of_its_folder_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    pipeline = open_pipeline("default")
+    pipeline.run([{"id": 1}], table_name="jobs", schema=dlt.Schema("avepoint_m365"))
+    clients.sql_client(pipeline)
+    monkeypatch.setattr(SchemaStorage, "load_schema", lambda *_: pytest.fail("the schema was read again"))
+    for _ in range(2):
+        with clients.sql_client(pipeline) as client:
+            assert client.execute_sql(f"SELECT id FROM {client.make_qualified_table_name('jobs')}") == [(1,)]
+        with clients.destination_client(pipeline) as client:
+            assert client.get_stored_state(pipeline.pipeline_name).version == 1
+
+
+def test_a_section_of_the_pipelines_name_counts_for_clients_of_a_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("M365_JOBS__DESTINATION__POSTGRES__CREDENTIALS", "postgresql://one:any@127.0.0.1/own")
+    client = clients.sql_client(open_pipeline("default", "postgres"))
+    assert client.credentials.database == "own"

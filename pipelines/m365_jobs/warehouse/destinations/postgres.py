@@ -8,6 +8,7 @@ import dlt
 
 from m365_jobs.errors.explain import WarehouseError
 from m365_jobs.marts import LOCK_TIMEOUT
+from m365_jobs.warehouse import clients
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.sql_rows import prune_states
 
@@ -80,7 +81,7 @@ def analyze_new(pipeline: dlt.Pipeline) -> None:
 
     Without them, a first load's checks pair 100,000 errors with jobs in nested loops: 17 seconds instead of 0.7.
     """
-    with pipeline.sql_client() as client:
+    with clients.sql_client(pipeline) as client:
         for (name,) in client.execute_sql(NEVER_ANALYZED, client.fully_qualified_dataset_name(quote=False)) or []:
             client.execute_sql(f"ANALYZE {client.make_qualified_table_name(name)}")
 
@@ -92,7 +93,7 @@ def create_missing(pipeline: dlt.Pipeline) -> None:
         DatabaseException: where the user owns the tables no more, keys are not unique, or a transaction that has read
             a table is left open.
     """
-    with pipeline.sql_client() as client:
+    with clients.sql_client(pipeline) as client:
         dataset = client.fully_qualified_dataset_name(quote=False)
         with client.begin_transaction():
             # Two loads may come here at once.

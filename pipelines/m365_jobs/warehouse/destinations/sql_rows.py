@@ -14,6 +14,7 @@ import dlt
 from dlt.common.destination.exceptions import SqlClientNotAvailable
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from m365_jobs.warehouse import clients
 from m365_jobs.warehouse.destinations.log_rows import Row, completed, known_columns, new_rows, row_key
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool
     """
     load_id = str(time.time())
     try:
-        with pipeline.sql_client() as client, _transaction(client):
+        with clients.sql_client(pipeline) as client, _transaction(client):
             stored = {name: _stored_rows(client, name, rows) for name, rows in tables.items()}
             for name, rows in tables.items():
                 if not known_columns(rows) <= stored[name].columns:
@@ -52,7 +53,7 @@ def prune_states(pipeline: dlt.Pipeline) -> None:
 
     dlt appends a copy with each load that changes the state, and only ever reads the newest.
     """
-    with pipeline.sql_client() as client:
+    with clients.sql_client(pipeline) as client:
         states = client.make_qualified_table_name("_dlt_pipeline_state")
         newest = f"SELECT max(version) FROM {states} WHERE pipeline_name = %s"
         client.execute_sql(
