@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from m365_jobs.reports import labels
+from markupsafe import Markup
+
+from m365_jobs.reports import charts, labels
 from m365_jobs.reports.context import license_share, license_word
 from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.page import Page, Row
@@ -37,13 +39,19 @@ class TenantRow:
         """Return the verdict in a word."""
         return "Unhealthy" if self.problems else "Healthy"
 
+    @property
+    def shown_verdict(self) -> Markup:
+        """Return the verdict with its sign."""
+        look = ("cross", "bad") if self.problems else ("check", "good")
+        return Markup('<span class="{}">{} {}</span>').format(look[1], charts.sign(*look), self.verdict)
+
 
 SORTS: dict[str, tuple[str, Callable[[TenantRow], Any]]] = {
     "tenant": ("Tenant", lambda row: row.name),
     "problems": ("Problems", lambda row: -row.problems),
     "warnings": ("Warnings", lambda row: -row.warnings),
-    "failed": ("Failed", lambda row: -row.failed),
-    "missed": ("Missed", lambda row: -row.missed),
+    "failed": ("Failing", lambda row: -row.failed),
+    "missed": ("Missed or late", lambda row: -row.missed),
     "complete": ("Proved complete", lambda row: row.complete / row.partitions if row.partitions else -1),
     "load": ("Last load", lambda row: row.last_load.timestamp() if row.last_load else 0),
     "licence": ("Licence", lambda row: -row.licence_share),
@@ -95,7 +103,7 @@ def tenant_table(page: Page) -> HtmlTable:
     cells = [
         [
             Cell(row.name, page.tenant_link(row.name)),
-            row.verdict,
+            row.shown_verdict,
             row.problems,
             row.warnings,
             row.failed,

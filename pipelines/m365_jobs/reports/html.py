@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +20,12 @@ OPTIONAL = ("Tenant", "Location", "Detail", "Other", "Licence", "Container")
 """Columns that a table leaves out where no cell says anything."""
 
 
+LONGEST_WORD = 28
+"""Letters of a word that a cell shows on one line: the id of a job has 23."""
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
 @cache
 def environment() -> Environment:
     """Return the templates."""
@@ -30,7 +37,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(sign=charts.sign, labels=labels, format_count=format_count)
-    made.filters["sentence"] = sentence
+    made.filters.update(sentence=sentence, dates=unbroken_dates)
     made.filters["number"] = lambda value: f"{value:,}"
     return made
 
@@ -103,6 +110,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(_text(value), int | None) and not isinstance(_text(value), bool)
 
 
+def _is_long(text: Any) -> bool:
+    """Return whether a text may need several lines: it is long, or a word of it would widen the table."""
+    words = str(text).split()
+    return not isinstance(text, Markup) and (len(str(text)) > 40 or any(len(word) > LONGEST_WORD for word in words))
+
+
 def _cell(tag: str, value: Any, numeric: bool, sorts: dict[str, str]) -> str:
     text = _text(value)
     shown = escape("–" if text is None else f"{text:,}" if isinstance(text, int) else text)
@@ -111,7 +124,7 @@ def _cell(tag: str, value: Any, numeric: bool, sorts: dict[str, str]) -> str:
         shown = Markup('<a href="{}"{}>{}</a>').format(value.href, Markup(rel), shown)
     if tag == "th" and str(text) in sorts:
         shown = Markup('<a href="{}">{}</a>').format(sorts[str(text)], shown)
-    kind = "number" if numeric else "text" if len(str(text)) > 40 and not isinstance(text, Markup) else ""
+    kind = "number" if numeric else "text" if _is_long(text) else ""
     attributes = (' scope="col"' if tag == "th" else "") + (f' class="{kind}"' if kind else "")
     return f"<{tag}{attributes}>{shown}</{tag}>"
 
@@ -120,6 +133,11 @@ def error_text(message: str | None, url: str | None, links: bool) -> Cell:
     """Return an error message, linked to the page that explains it where ``links`` is set."""
     allowed = links and url and url.startswith(("https://", "http://"))
     return Cell(message or "no message", url if allowed else None, external=True)
+
+
+def unbroken_dates(text: str) -> Markup:
+    """Return a text whose dates stay on one line: browsers break a line after the hyphens."""
+    return Markup(DATE.sub(r'<span class="date">\g<0></span>', str(escape(text))))
 
 
 def sentence_list(parts: Iterable[str]) -> str:

@@ -30,13 +30,17 @@ def _changes(page: Page) -> Iterator[tuple[str, str]]:
     """Yield what changed since yesterday: the tone and the words."""
     broken = [row for row in page.metrics.changes if row["yesterday"] == 1 and row["today"] == 0]
     repaired = [row for row in page.metrics.changes if row["yesterday"] == 0 and row["today"] == 1]
-    for rows, tone, words in ((broken, "bad", "no longer succeeds"), (repaired, "good", "succeeds again")):
-        for row in rows[:5]:
-            yield tone, f"{page.partition(row)}: {words} since {labels.moment(row['finished_at'], page.zone)}"
-        if len(rows) > 5:
-            yield tone, f"{format_count(len(rows) - 5, 'more service')}: {words}"
-    since = page.metrics.as_of - timedelta(days=1)
-    for error in [row for row in page.metrics.errors if page.shown.days > 1 and row["first_seen"] > since][:3]:
+    # The tenants of a fleet are to be seen without scrolling.
+    limit = 2 if page.is_fleet else 5
+    for rows, tone, verb in ((broken, "bad", "no longer {}"), (repaired, "good", "{} again")):
+        for row in rows[:limit]:
+            since = labels.moment(row["finished_at"], page.zone)
+            yield tone, f"{page.partition(row)}: {verb.format('succeeds')} since {since}"
+        if (rest := len(rows) - limit) > 0:
+            words = verb.format("succeeds" if rest == 1 else "succeed")
+            yield tone, f"{format_count(rest, 'more service')} {words}"
+    yesterday = page.metrics.as_of - timedelta(days=1)
+    for error in [row for row in page.metrics.errors if page.shown.days > 1 and row["first_seen"] > yesterday][:3]:
         yield "poor", f"New error of {labels.service(error['object_type'])}: {error['error_message'] or 'no message'}"
     before, after = total(page.metrics.night_before), total(page.metrics.night_by_service)
     for column, noun in (("failed_jobs", "failed job"), ("jobs", "job")):

@@ -110,7 +110,7 @@ def _values(scope: TenantScope, shown: Filter, month: Month, until: datetime) ->
         "totals": metrics.total(this),
         "totals_before": metrics.total(before),
         "services": _services(this, before, rows),
-        "calendar": [(_name(row, shown), row) for row in rows],
+        "calendar": [(_name(row, len({row.tenant for row in rows}) > 1), row) for row in rows],
         "looks": CALENDAR_LOOKS,
         "results": [(result, CALENDAR_LOOKS[result.value]) for result in calendar.DayResult],
         "days": [day.day for day in rows[0].days] if rows else [],
@@ -139,8 +139,8 @@ def _calendar(scope: TenantScope, shown: Filter, month: Month, until: datetime) 
     return [row for row in rows if row.count(calendar.DayResult.no_data) < len(row.days)]
 
 
-def _name(row: calendar.CalendarRow, shown: Filter) -> str:
-    names = [row.tenant] if len(shown.tenants) != 1 else []
+def _name(row: calendar.CalendarRow, several_tenants: bool) -> str:
+    names = [row.tenant] if several_tenants else []
     return " · ".join([*names, *([row.location] if row.location else []), labels.service(row.object_type)])
 
 

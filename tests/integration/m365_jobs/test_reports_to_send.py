@@ -7,8 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import duckdb
+import pypdfium2
 import pytest
 from avepoint_simulator import Simulator, make_world
+from m365_jobs.reports.fleet import SORTS
+from m365_jobs.reports.html import Cell, HtmlTable, css, draw
+from m365_jobs.reports.image import pdf
+from m365_jobs.reports.paper import paper_css
 
 from tests.integration.m365_jobs.test_tenants import configure, section
 from tests.support.cli import NOW, Cli
@@ -116,3 +121,28 @@ def test_the_audit_report_is_a_page_a_pdf_and_a_table_of_one_period(provider: Cl
 
 def test_a_period_without_an_audit_is_wrong_usage(simulator: Simulator, desk: Sit) -> None:
     desk(simulator).run("report", "x.html", "--since", "2026-01-01", code=2)
+
+
+def printed(table: HtmlTable) -> tuple[str, float, float]:
+    """Return the text of a table on A4, where its rightmost character ends, and where the margin begins, in points."""
+    page = f"<style>{css()}{paper_css('A4', 'Report')}</style><div class='m365'>{draw(table)}</div>"
+    with pypdfium2.PdfDocument(pdf(page)) as document:
+        text = document[0].get_textpage()
+        ends = [text.get_charbox(place)[2] for place in range(text.count_chars())]
+        return text.get_text_bounded(), max(ends), document[0].get_width() - 12 / 25.4 * 72
+
+
+def test_the_widest_tables_fit_on_paper_and_break_no_word() -> None:
+    moment = "2026-11-28 16:27 UTC (46 min ago)"
+    row = [Cell("tenant 027"), "Unhealthy", 9, 18, 1, 8, "10 of 12", moment, "94% of seats", moment]
+    columns = ["Tenant", "Verdict", *(title for title, _ in list(SORTS.values())[1:])]
+    text, end, margin = printed(HtmlTable("Tenants", columns, [row] * 5, "fleet"))
+    assert end <= margin
+    assert text.count("Unhealthy") == 5
+    job = ["FB202611281132060005410", "Project Online", "backup", "Failed", moment[:20], moment[:20], 35, 7]
+    columns = ["Job", "Service", "Type", "State", "Started", "Ended", "Objects", "Failed objects"]
+    text, end, margin = printed(HtmlTable("Jobs", columns, [job] * 5, "jobs"))
+    assert end <= margin
+    assert [text.count(word) for word in (job[0], "backup", "State", "Objects")] == [5, 5, 1, 1]
+    long = HtmlTable("Jobs", ["Tenant", *columns], [["x" * 64, *job]], "jobs")
+    assert printed(long)[1] <= margin
