@@ -61,6 +61,9 @@ FATAL = ("418", "401", "403", "204", "null instead of jobs", "decompression bomb
 
 REPEATED = tuple(kind for kind in KINDS if kind not in FATAL)
 
+LASTING = ANSWERS | {"400": Answer(400, {"message": "Bad request."}), "504": Answer(504, "<html></html>")}
+"""Faults that may stay at one listing."""
+
 Plan = Callable[[Asked], str | None]
 """Names the fault that a request meets; None for none."""
 
@@ -78,6 +81,11 @@ def since(kind: str, number: int) -> Plan:
 def staying(kind: str, **where: str) -> Plan:
     """Plan a fault at all requests with a path or parameters, in lower case."""
     return lambda asked: kind if ({"path": asked.path} | asked.params).items() >= where.items() else None
+
+
+def staying_deep(kind: str, **where: str) -> Plan:
+    """Plan a fault at all pages after the first of listings with some parameters, in lower case."""
+    return lambda asked: kind if "pageindex" in asked.params and asked.params.items() >= where.items() else None
 
 
 class EachOnce:
@@ -104,7 +112,7 @@ def answer_of(kind: str | None) -> Answer | None:
     """Return the answer of a fault that a server sends."""
     if kind == DATED:
         return throttled_until(datetime.now(UTC) + timedelta(minutes=2))
-    return None if kind is None else ANSWERS[kind]
+    return None if kind is None else LASTING[kind]
 
 
 @dataclass

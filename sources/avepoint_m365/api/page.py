@@ -24,6 +24,8 @@ class PageInfo:
     """"" if the API says that nothing is left, None if it says nothing."""
     errors: str = ""
     """Errors that the API reports beside these jobs: something may be missing."""
+    without_list: bool = False
+    """Whether the API sent no list of jobs, not even an empty one: 204, or null in its place."""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ class Pager:
     _largest_page: int = 0
     _stale_pages: int = 0
     _pages_ahead: int = FIRST_PAGES_AHEAD
+    _promised: int = 0
+    """The largest total that counts matches."""
 
     def first(self, index: str | None = None) -> list[Params]:
         """Return the first request: without a pageIndex, unless the server needs one.
@@ -88,7 +90,9 @@ class Pager:
         self.pages += 1
         self._last = page
         self._largest_page = max(self._largest_page, len(page.rows))
-        self.total_counts_matches |= page.total is not None and page.total > len(page.rows)
+        if page.total is not None and page.total > len(page.rows):
+            self.total_counts_matches = True
+            self._promised = max(self._promised, page.total)
         self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
     def next(self) -> list[Params]:
@@ -122,9 +126,12 @@ class Pager:
         return [following, *(self._ahead(following) if numbering_is_known else [])]
 
     def _after_an_empty_page(self, page: PageInfo) -> list[Params]:
-        """Follow the link of an empty page while it is fresh; without one the listing ends here."""
+        """Follow the link of an empty page while it is fresh; without one the listing ends here.
+
+        That is no end if the API promised more jobs and now sends no list at all: its index may have failed.
+        """
         if not page.next_link or (self.total_counts_matches and not self.more_is_promised):
-            self.ended = True
+            self.ended = not page.without_list or len(self.seen_ids) >= self._promised
             return []
         following = self._follow(page.next_link) if self._stale_pages <= MAX_EMPTY_PAGES else None
         return [following] if following else []

@@ -56,7 +56,8 @@ def read_page(version: EndpointVersion, where: str, response: requests.Response)
     link, cursor = (_text(paging, names) for names in (version.links, version.cursors))
     if body is _NO_CONTENT:
         total, link = 0, ""
-    return PageContent(PageInfo(ids, total, version.link(link, cursor), " ".join(problems)), rows, content)
+    absent = body is _NO_CONTENT or (not content and field_of(body, *version.rows) is None)
+    return PageContent(PageInfo(ids, total, version.link(link, cursor), " ".join(problems), absent), rows, content)
 
 
 def read_body(version: EndpointVersion | None, where: str, response: requests.Response, scope: str) -> JsonBody:

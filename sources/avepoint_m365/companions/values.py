@@ -22,6 +22,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 DAYS_OF_UNIT = {"day": 1.0, "week": 7.0, "month": 365 / 12, "year": 365.0}
 
+LONGEST_PERIOD = 100
+"""Characters of a period at most: to find units among a million digits would take for ever."""
+
 MOST_DAYS = 1_000_000
 """Days of a period at most: a database that adds more to a day leaves the years that Python has."""
 
@@ -128,6 +131,8 @@ def parse_period(value: object) -> int | None:
         ValueError: where the text is no period.
     """
     text = str(value).strip()
+    if len(text) > LONGEST_PERIOD:
+        raise ValueError("not a period")
     if _UNLIMITED.fullmatch(text):
         return None
     if text.isdecimal():

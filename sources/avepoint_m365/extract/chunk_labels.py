@@ -60,18 +60,32 @@ def label(
     jobs, _ = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     labelling.ignored |= set(ignored)
     for dimension in dimensions(chunk.options):
-        _doubt_what_hides_a_job(labelling, dimension.name, jobs["id"].to_pylist())
+        ids = jobs["id"].to_pylist()
+        if not all(getattr(labelling.of.get(job_id, NO_LABELS), dimension.name) for job_id in ids):
+            _doubt_what_hides_a_job(labelling, dimension.name)
+            if not chunk.state.look.retry_labels:
+                _doubt_what_is_no_list(labelling, dimension.name)
     return jobs
 
 
-def _doubt_what_hides_a_job(labelling: Labelling, dimension: str, ids: Sequence[str]) -> None:
+def _doubt_what_is_no_list(labelling: Labelling, dimension: str) -> None:
+    """Make a label's listing incomplete if the API sent no list for it, and a job has no label.
+
+    So the next load reads the range again. If it fares no better, the jobs are of a type outside the lists.
+    """
+    for listing in labelling.listings:
+        asked = getattr(listing.selection, dimension) is not None and listing.pages and listing.detail is None
+        if asked and not listing.ids and all(page.page.without_list for page in listing.pages):
+            listing.complete, listing.error_kind = False, "bad_response"
+            listing.detail = "The API sent no list (204 or null), although jobs without this label exist"
+
+
+def _doubt_what_hides_a_job(labelling: Labelling, dimension: str) -> None:
     """Make a label's listing incomplete if its total counts a job that it does not show, and a job has no label.
 
     A total that is one too high is believed elsewhere: some servers count so in each listing. Where other listings of
     the dimension count right, the job without a label may be the one that is missing.
     """
-    if all(getattr(labelling.of.get(job_id, NO_LABELS), dimension) for job_id in ids):
-        return
     listings = [
         listing for listing in labelling.listings if getattr(listing.selection, dimension) is not None and listing.ids
     ]

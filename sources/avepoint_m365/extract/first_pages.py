@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.classify import FATAL
 from avepoint_m365.extract.complete import finish_completely
-from avepoint_m365.extract.limits import REFUSALS
+from avepoint_m365.extract.limits import DAY, REFUSALS
 from avepoint_m365.extract.listing import Listing, ListingReader, StartedListing
 from avepoint_m365.extract.window import Selection
 
@@ -31,9 +31,33 @@ class FirstPages:
         """
         begin = [self._begin(selection, page_size) for selection in selections]
         started = self.reader.pool.side_by_side(begin)
-        if all(listing.failure for listing in started):
-            raise next(listing.failure for listing in started if listing.failure)
+        failures = [listing.failure for listing in started if listing.failure]
+        refusals = [listing for listing in started if isinstance(listing.failure, REFUSALS)]
+        if len(failures) == len(started):
+            raise refusals[0].failure if refusals and refusals[0].failure else failures[0]
+        for listing in refusals:
+            self._blame_the_selection(listing)
         return sorted(started, key=lambda listing: listing.failure is not None)
+
+    def _blame_the_selection(self, refused: StartedListing) -> None:
+        """Note that a selection fails by itself: others may be read over the same range, and it over no range at all.
+
+        Raises:
+            SourceError: if the server accepts a shorter range, so that ranges are to be cut.
+        """
+        selection, error = refused.listing.selection, refused.failure
+        assert error is not None
+        if _key(selection) in self._failures:
+            return
+        window = selection.window
+        if window.length > DAY:
+            try:
+                self.reader.probe(selection.over(window.since(window.asked_end - DAY)))
+            except REFUSALS:
+                pass
+            else:
+                raise error
+        self._failures[_key(selection)] = error
 
     def finish(self, started: StartedListing) -> Callable[[], list[Listing]]:
         """Return what reads a started listing to its end; one that failed is returned unchanged."""
@@ -52,9 +76,11 @@ class FirstPages:
                 try:
                     return self.reader.begin(selection, page_size)
                 except SourceError as caught:
-                    if caught.kind in FATAL or isinstance(caught, REFUSALS):
+                    if caught.kind in FATAL:
                         raise
-                    error = self._failures[_key(selection)] = caught
+                    error = caught
+                    if not isinstance(caught, REFUSALS):
+                        self._failures[_key(selection)] = caught
             return self.reader.failed(selection, error)
 
         return begin

@@ -12,7 +12,8 @@ DEEPEST = 100
 
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_STEPS = bytes(set(range(256)) - set(b"[{]}"))
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A text, or what follows a quote that none closes: to look for its end from each quote would take for ever."""
 
 
 def is_too_deep(content: bytes) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fault_cases import ATTEMPTS, REQUESTS, case, check_end, check_recovery
-from tests.support.hostile import NETWORK, REPEATED, TIMED, EachOnce, at, staying
+from tests.support.hostile import NETWORK, REPEATED, TIMED, EachOnce, at, staying, staying_deep
 
 SENT_AND_REPEATED = [kind for kind in REPEATED if kind not in (*NETWORK, *TIMED)]
 
@@ -58,14 +58,48 @@ def test_a_fault_after_which_a_request_is_not_simply_repeated(
         check_recovery(hit)
 
 
-def test_a_fault_that_stays_at_one_object_type_lets_the_others_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["400", "500", "504"])
+def test_a_fault_that_stays_at_one_object_type_lets_the_others_load(tmp_path: Path, status: str) -> None:
     with case(tmp_path) as hit:
-        ended = hit.load_with(staying("500", objecttype="7"))
+        ended = hit.load_with(staying(status, objecttype="7"))
         assert ended.exit_code == 3, ended.messages
         assert re.search(
-            r"^Not proved complete: .*teams.*: 0 jobs found, \? reported; GET .* 500", ended.messages, re.M
-        )
-        assert ended.requests <= REQUESTS + ATTEMPTS
+            rf"^Not proved complete: .*teams.*: 0 jobs found, \? reported; GET .* {status}", ended.messages, re.M
+        ), ended.messages
+        assert ended.requests <= REQUESTS + 12 * ATTEMPTS
         loaded, shown = hit.contents(), hit.shown()
         assert set(loaded) == {job for job in shown if shown[job][1] == "exchange_online"}
+        check_recovery(hit)
+
+
+@pytest.mark.parametrize("kind", ["204", "null instead of jobs", "400", "504"])
+def test_a_fault_that_stays_at_one_job_type_is_named_and_its_jobs_get_their_type_by_the_next_load(
+    tmp_path: Path, kind: str
+) -> None:
+    with case(tmp_path) as hit:
+        ended = hit.load_with(staying(kind, jobtype="1"))
+        assert ended.exit_code == 3, ended.messages
+        assert re.search(r"^Not proved complete: backup: 0 jobs found", ended.messages, re.M), ended.messages
+        assert set(hit.contents()) == set(hit.shown())
+        check_recovery(hit)
+
+
+def test_an_empty_answer_that_stays_is_believed_and_reconciled_a_day_later(tmp_path: Path) -> None:
+    """Pages of five jobs: some totals then count a full page, and tell nothing of what follows."""
+    with case(tmp_path) as hit:
+        hit.user.set(page_size="5")
+        ended = hit.load_with(staying("204", objecttype="7"))
+        assert ended.exit_code == 0, ended.messages
+        assert set(hit.contents()) < set(hit.shown())
+        check_recovery(hit)
+
+
+@pytest.mark.parametrize("kind", ["204", "400", "504"])
+def test_a_fault_that_stays_at_all_pages_but_the_first_loses_nothing(tmp_path: Path, kind: str) -> None:
+    with case(tmp_path) as hit:
+        hit.user.set(page_size="5", include="none")
+        ended = hit.load_with(staying_deep(kind))
+        check_end(ended)
+        assert ended.exit_code == 3 or hit.contents() == hit.shown(), ended.messages
+        hit.user.set(include="context")
         check_recovery(hit)

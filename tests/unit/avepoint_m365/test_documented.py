@@ -310,6 +310,11 @@ def nested(depth: int) -> bytes:
         (b'["\\"' + b"[" * 1000 + b'"]', False),
         (b'["\\\\", ' + nested(DEEPEST) + b"]", True),
         (b'["a\n' + b"{" * 1000 + b'"]', False),
+        (nested(DEEPEST + 1) + b'"', True),
+        # In a text that does not end nothing is open, and each of its quotes would be looked at as a beginning.
+        (b"[" * (DEEPEST + 1) + b'"' + b'\\"' * 500_000 + b"]", True),
+        (b'["' + b"[" * (DEEPEST + 1) + b'\\"' * 500_000, False),
+        (b'["' + b"[" * (DEEPEST + 1) + b"\\", False),
     ],
 )
 def test_json_is_too_deep_by_its_open_brackets_outside_of_texts(content: bytes, too_deep: bool) -> None:

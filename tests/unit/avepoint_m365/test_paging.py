@@ -103,6 +103,17 @@ def test_a_total_of_jobs_that_do_not_exist_costs_few_requests() -> None:
     assert (len(result), sum(rounds)) == (12, 11)
 
 
+@pytest.mark.parametrize(("without_list", "ended"), [(True, False), (False, True)])
+def test_a_page_without_a_list_is_no_end_while_a_total_promised_more(without_list: bool, ended: bool) -> None:
+    pager = Pager({"objectType": "1"}, 10)
+    pager.first()
+    for page in (PageInfo(["1", "2"], 5, None), PageInfo([], 0, "", without_list=without_list)):
+        pager.seen_ids |= set(page.rows)
+        pager.take(page, len(page.rows))
+        following = pager.next()
+    assert (following, pager.ended) == ([], ended)
+
+
 def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
     class Circle(Server):
         def answer(self, params: Params) -> PageInfo:
