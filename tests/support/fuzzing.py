@@ -159,9 +159,9 @@ class Draw:
         form = self.byte() % 8
         if form == 0:
             # What takes too long for its length, or memory, shows in long bodies alone.
-            repeated, middle = self.pick([1, 1, 128, 2000]), self.byte()
-            content = self.rest()
-            return content[:middle] * min(repeated, 128) + content[middle:] * repeated
+            repeated, middle = int(self.pick([1, 1, 128, 2000])), self.byte()
+            raw = self.rest()
+            return raw[:middle] * min(repeated, 128) + raw[middle:] * repeated
         ascii_only, indent = bool(form % 2), 2 if form == 4 else None
         text = json.dumps(self.body(), ensure_ascii=ascii_only, indent=indent)
         content = bytearray(text.encode(self.pick(["utf-8"] * 6 + ["utf-8-sig", "utf-16"]), "surrogatepass"))

@@ -99,7 +99,8 @@ def test_a_fault_that_stays_at_all_pages_but_the_first_loses_nothing(tmp_path: P
     with case(tmp_path) as hit:
         hit.user.set(page_size="5", include="none")
         ended = hit.load_with(staying_deep(kind))
-        check_end(ended)
-        assert ended.exit_code == 3 or hit.contents() == hit.shown(), ended.messages
+        assert ended.exit_code == 3 or (ended.exit_code, hit.contents()) == (0, hit.shown()), ended.messages
+        # Shorter ranges, until each of them fits on a page.
+        assert ended.requests < 1_000
         hit.user.set(include="context")
         check_recovery(hit)
