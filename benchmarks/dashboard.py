@@ -1,5 +1,8 @@
 """Measures the dashboard of 1,000,000 jobs in a real browser; prints a section of the page.
 
+With ``--tenants 100`` the jobs are those of 100 tenants, and the first page is their fleet. The variable M365_BASELINE
+names a checkout to compare with, as in benchmarks/targets.py: the first two pages of both are measured in turns.
+
 Wants Chromium and chromedriver. Times are those of the browser: from the start of the navigation until tiles can be
 seen, and until its last part can be seen.
 """
@@ -9,13 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -31,12 +35,24 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import run as bench  # noqa: E402
-from benchmarks.marts import TABLES  # noqa: E402
+from benchmarks.marts import PLACES, TABLES, places_of  # noqa: E402
+from benchmarks.trees import Tree, trees  # noqa: E402
+
+PAGES = (("first page", ""), ("next page", ""))
+
+Filters = tuple[tuple[str, str], ...]
 
 HAS = """
-return [...document.querySelectorAll(arguments[0])].some(part => part.textContent.includes(arguments[1]))
+const within = root => [...root.querySelectorAll("*")].flatMap(
+    part => [part, ...(part.shadowRoot ? within(part.shadowRoot) : [])]
+);
+return within(document).some(part => part.matches(arguments[0]) && part.textContent.includes(arguments[1]))
     ? performance.now() : null;
 """
+"""The pages of the dashboard before this one were made of parts with documents of their own."""
+
+FIRST = ".verdict, li.tile"
+"""What can be seen first, in both."""
 
 FILTERS = (
     ("location: EUR", "?location=EUR"),
@@ -47,13 +63,17 @@ FILTERS = (
 )
 """Name and query of a page; the last two have been read before."""
 
+OF_TENANTS = (("a tenant", "?tenant=tenant+001"), ("a service of a tenant", "?tenant=tenant+001&service=teams"))
+"""The same for a warehouse of many tenants."""
 
-def make(folder: Path, jobs: int) -> None:
+
+def make(folder: Path, jobs: int, tenants: int = 1) -> None:
     """A warehouse as loads leave it."""
     with duckdb.connect(str(folder / "m365_warehouse.duckdb")) as connection:
         begin = datetime.now(UTC) - timedelta(minutes=jobs)
         tables = TABLES.replace("2024-01-01 00:00:00+00", begin.isoformat(timespec="seconds"))
-        connection.execute(tables.format(jobs=jobs, services=[object_type.name for object_type in ObjectType]))
+        places = PLACES if tenants == 1 else places_of(tenants)
+        connection.execute(tables.format(jobs=jobs, services=[kind.name for kind in ObjectType], **places))
         marts.define(connection, "m365_jobs")
 
 
@@ -82,9 +102,9 @@ def copy(folder: Path, address: str) -> None:
 
 
 @contextmanager
-def dashboard(folder: Path, *arguments: str) -> Iterator[str]:
-    """``m365-jobs dashboard`` in a process of its own; its address."""
-    command = [sys.executable, "-m", "m365_jobs", "dashboard", "--port", "0", *arguments]
+def dashboard(folder: Path, *arguments: str, python: str = sys.executable) -> Iterator[tuple[str, int]]:
+    """``m365-jobs dashboard`` in a process of its own; its address and the number of the process."""
+    command = [python, "-m", "m365_jobs", "dashboard", "--port", "0", *arguments]
     environment = {**os.environ, "DLT_DATA_DIR": str(folder / "dlt"), "RUNTIME__DLTHUB_TELEMETRY": "false"}
     process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
     try:
@@ -92,7 +112,7 @@ def dashboard(folder: Path, *arguments: str) -> Iterator[str]:
         line = process.stderr.readline()
         if not line.startswith("Dashboard: "):
             raise SystemExit(line + process.stderr.read())
-        yield line.removeprefix("Dashboard: ").strip()
+        yield line.removeprefix("Dashboard: ").strip(), process.pid
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -132,35 +152,51 @@ def until(window: webdriver.Chrome, selector: str, text: str) -> float:
     raise SystemExit(f"{selector} with {text!r} did not appear")
 
 
-def measure(folder: Path, *arguments: str) -> dict[str, float]:
+def peak_memory(process: int) -> float:
+    """Most memory that a process held at once so far, in MB; Linux only."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+
+def measure(folder: Path, filters: Filters, *arguments: str, python: str = sys.executable) -> dict[str, float]:
     """Seconds until the verdict of a page can be seen, and its last part; of a first page, a next one, and filters."""
     times: dict[str, float] = {}
-    with dashboard(folder, *arguments) as address, browser(folder) as window:
-        for name, query in (("first page", ""), ("next page", ""), *FILTERS):
+    began = time.monotonic()
+    with ExitStack() as stack:
+        address, process = stack.enter_context(dashboard(folder, *arguments, python=python))
+        times["start"] = time.monotonic() - began
+        window = stack.enter_context(browser(folder))
+        for name, query in (*PAGES, *filters):
             window.get(address + query)
-            times[f"{name}: verdict"] = until(window, ".verdict", "")
+            times[f"{name}: verdict"] = until(window, FIRST, "")
             times[f"{name}: all of it"] = until(window, "section h2", "Freshness of this data")
             time.sleep(0.5)  # until the page has come to rest
+            times[f"{name}: memory"] = peak_memory(process)
             window.get("about:blank")
             time.sleep(0.2)
     return times
 
 
-def report(jobs: int, runs: list[dict[str, float]], where: str = "DuckDB") -> None:
+def report(what: str, filters: Filters, runs: dict[Tree, list[dict[str, float]]]) -> None:
     """Prints the section."""
-    middle = {name: median(run[name] for run in runs) for name in runs[0]}
-    print(f"## Dashboard: {jobs:,} jobs in {where}, medians of {len(runs)} starts\n")
-    print("In headless Chromium on the same machine, from the start of the navigation. The first page is asked for as")
-    print("soon as the server says its address. A filter is a page of its own.\n")
-    print("| page | verdict to be seen, seconds | all parts |\n|---|---:|---:|")
-    for name, _ in (("first page", ""), ("next page", ""), *FILTERS):
-        print(f"| {name} | {middle[f'{name}: verdict']:.2f} | {middle[f'{name}: all of it']:.2f} |")
+    print(f"## Dashboard: {what}, medians of {len(next(iter(runs.values())))} starts\n")
+    print("In headless Chromium on the same machine, from the start of the navigation. The server reads the first page")
+    print("before it says its address: its start. A filter is a page of its own. Memory: peak of the server.\n")
+    print("| page | start, seconds | verdict to be seen | all parts | memory, MB |\n|---|---:|---:|---:|---:|")
+    for tree, measured in runs.items():
+        middle = {name: median(run[name] for run in measured) for name in measured[0]}
+        for name, _ in (*PAGES, *filters):
+            if f"{name}: memory" in middle:
+                verdict, whole, memory = (middle[f"{name}: {part}"] for part in ("verdict", "all of it", "memory"))
+                start = f"{middle['start']:.1f}" if name == PAGES[0][0] else ""
+                print(f"| {tree.name}: {name} | {start} | {verdict:.2f} | {whole:.2f} | {memory:.0f} |")
 
 
 def main() -> None:
     """Prints the section, or with ``--json`` each run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--tenants", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where a warehouse is already")
     parser.add_argument("--postgres", metavar="ADDRESS", help="an empty PostgreSQL database to put the jobs into")
@@ -169,17 +205,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = given.folder or Path(name)
         if not given.folder:
-            make(folder, given.jobs)
+            make(folder, given.jobs, given.tenants)
         arguments = []
         if given.postgres:
             os.environ["DESTINATION__POSTGRES__CREDENTIALS"] = given.postgres
             copy(folder, given.postgres)
             arguments = ["--destination", "postgres"]
-        runs = [measure(folder, *arguments) for _ in range(given.runs)]
+        filters = FILTERS if given.tenants == 1 else OF_TENANTS
+        runs: dict[Tree, list[dict[str, float]]] = {tree: [] for tree in trees()}
+        for _ in range(given.runs):
+            for tree, measured in runs.items():
+                own = tree.python == sys.executable
+                measured.append(measure(folder, filters if own else (), *arguments, python=tree.python))
     if given.json:
-        print(json.dumps(runs, indent=1))
+        print(json.dumps({tree.name: measured for tree, measured in runs.items()}, indent=1))
     else:
-        report(given.jobs, runs, "PostgreSQL" if given.postgres else "DuckDB")
+        tenants = f" of {given.tenants} tenants" if given.tenants > 1 else ""
+        report(f"{given.jobs:,} jobs{tenants} in {'PostgreSQL' if given.postgres else 'DuckDB'}", filters, runs)
 
 
 if __name__ == "__main__":
