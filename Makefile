@@ -20,7 +20,7 @@ setup: .venv/.setup
 # ---- test
 
 test: .venv/.tested lint
-	$(PY) -m pytest -n 2 --dist worksteal tests/unit tests/integration
+	$(PY) -m pytest -n 4 --dist worksteal tests/unit tests/integration
 	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
 test-all: test test-browser chaos test-dagster test-airflow
