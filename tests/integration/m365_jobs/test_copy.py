@@ -39,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    monkeypatch.setattr(copy_rows, "BATCH", 7)
+    monkeypatch.setattr(copy_rows, "BATCH", 25)
     return Warehouse("duckdb")
 
 
