@@ -177,9 +177,9 @@ def test_without_javascript_everything_but_the_refresh_works(shown: Shown) -> No
         browser.open(shown.address)
         Select(browser.all("select[name=days]")[0]).select_by_visible_text("7 days")
         browser.all(".filters button")[0].click()
-        browser.all("#errors summary")[0].click()
+        browser.until(lambda: "days=7" in browser.driver.current_url and browser.all("#errors summary"))[0].click()
         browser.all("#errors td.number a")[0].click()
-        assert browser.all("table.jobs tbody tr")
+        browser.until(lambda: browser.all("table.jobs tbody tr"))
         assert "last 7 days" in browser.all("h2")[0].text
     finally:
         browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
