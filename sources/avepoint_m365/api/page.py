@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import pyarrow as pa
-
 from avepoint_m365.endpoints import EndpointVersion
-from avepoint_m365.parse.raw import ParsedJobs, RawJobs, Unreadable, parse_raw
+from avepoint_m365.parse.raw import ParsedJobs, RawJobs, parse_raw
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,7 @@ class PageInfo:
 
 @dataclass(frozen=True)
 class JobsPage:
-    """Hold a page and its jobs, which are parsed when they are asked for.
-
-    Use ``parse_pages`` to parse the jobs of many pages together, in a fraction of the time.
-    """
+    """Hold a page and its jobs as they arrived: ``parse_pages`` parses many together in a fraction of the time."""
 
     page: PageInfo
     raw: RawJobs
@@ -42,21 +37,6 @@ class JobsPage:
     """How often the request was sent."""
     server_time: datetime | None = None
     """The server's clock (UTC), from the header ``Date``."""
-
-    @property
-    def jobs(self) -> pa.Table:
-        """Return the jobs as ``FRAME`` with ``SEEN_AT``."""
-        return self.raw.parsed.jobs
-
-    @property
-    def unreadable(self) -> tuple[Unreadable, ...]:
-        """Return the values that could not be parsed; the jobs have null there."""
-        return self.raw.parsed.unreadable
-
-    @property
-    def missing_fields(self) -> frozenset[str]:
-        """Return the fields of a job that no job of the page has."""
-        return self.raw.parsed.missing_fields
 
 
 def parse_pages(pages: Sequence[JobsPage]) -> ParsedJobs:

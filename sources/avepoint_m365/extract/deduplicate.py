@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.api.page import parse_pages
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.parse.values import FRAME, SEEN_AT
 
@@ -17,7 +16,8 @@ def deduplicate_latest(listings: Iterable[Listing]) -> pa.Table:
 
     A finished job wins over the same job in progress: pages may come from replicas that lag behind.
     """
-    return latest(parse_pages([page for listing in listings for page in listing.pages if page.page.rows]).jobs)
+    empty = FRAME.append(pa.field(SEEN_AT, pa.int64())).empty_table()
+    return latest(pa.concat_tables([empty, *(listing.parsed.jobs for listing in listings)]))
 
 
 def latest(jobs: pa.Table) -> pa.Table:

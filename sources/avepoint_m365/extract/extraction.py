@@ -194,13 +194,12 @@ class ChunkReader:
         )
 
     def _keep_what_is_known(self, jobs: pa.Table, known: dict[str, KnownJob], listings: list[Listing]) -> pa.Table:
-        pages = [page for listing in listings for page in listing.pages]
-        missing = frozenset().union(*(page.missing_fields for page in pages))
-        unreadable = [problem for page in pages for problem in page.unreadable]
+        missing = frozenset().union(*(listing.parsed.missing_fields for listing in listings))
+        unreadable = [problem for listing in listings for problem in listing.parsed.unreadable]
         self.findings += checks.missing_findings(missing, known)
         self.findings += checks.unreadable_findings(unreadable)
         for listing in listings:
-            problems = [problem for page in listing.pages for problem in page.unreadable]
+            problems = listing.parsed.unreadable
             if problems and listing.detail is None:
                 listing.complete, listing.error_kind = False, "bad_response"
                 listing.detail = (

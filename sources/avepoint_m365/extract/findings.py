@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from avepoint_m365.extract.known import Comparison, Lookup
 from avepoint_m365.extract.label import Labelling, dimensions
@@ -22,11 +23,8 @@ def without_labels(
     """Return the new jobs that were classified in vain, by dimension."""
     unlabelled = {}
     for dimension in dimensions(options):
-        ids = [
-            job_id
-            for job_id in comparison.new
-            if getattr(outcome.labels.get(job_id, NO_LABELS), dimension.name) is None
-        ]
+        label = attrgetter(dimension.name)
+        ids = [job_id for job_id in comparison.new if label(outcome.labels.get(job_id, NO_LABELS)) is None]
         if ids:
             unlabelled[dimension.name] = sorted(ids)
     return unlabelled

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from avepoint_m365.extract.deduplicate import filter_ids
 from avepoint_m365.parse.values import DETAIL_NAMES
 
 ErrorRow = tuple[bool | None, str | None, str | None, int | None]
@@ -106,13 +107,11 @@ def compare(jobs: pa.Table, known: dict[str, KnownJob]) -> Comparison:
     A finished job is not replaced by one in progress: a replica of the API may lag behind. The duration of a job in
     progress is no change, since it grows with every look.
     """
-    comparison = Comparison(known=known)
-    for job in jobs.to_pylist():
-        job_id = job["id"]
-        stored = known.get(job_id)
-        if stored is None:
-            comparison.new.append(job_id)
-        elif _is_stale(job, stored) or (changes := _changes(job, stored)) is None:
+    comparison = Comparison([job_id for job_id in jobs["id"].to_pylist() if job_id not in known], known=known)
+    # A first load knows none: its jobs need not become Python objects.
+    for job in filter_ids(jobs, known).to_pylist() if known else ():
+        job_id, stored = job["id"], known[job["id"]]
+        if _is_stale(job, stored) or (changes := _changes(job, stored)) is None:
             comparison.unchanged.append(job_id)
         else:
             comparison.changed.append(job_id)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -20,13 +21,19 @@ from avepoint_m365.extract.classify import (
     Labels,
     location_dimension,
 )
-from avepoint_m365.extract.deduplicate import certainly_within
+from avepoint_m365.extract.deduplicate import certainly_within, filter_ids
 from avepoint_m365.extract.known import KnownJob
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, JobLabels, next_midnight
 from avepoint_m365.extract.window import EDGE, Window
 from avepoint_m365.parse.values import TIME
+
+
+@cache
+def _filled(labels: JobLabels, dimension: str, label: str) -> JobLabels:
+    """Return labels with one filled that is missing. Few combinations serve all jobs."""
+    return labels if getattr(labels, dimension) is not None else replace(labels, **{dimension: label})
 
 
 @dataclass
@@ -49,8 +56,7 @@ class Labelling:
         self.ignored |= labels.ignored
         for job_id, label in labels.of.items():
             known = self.of.get(job_id, NO_LABELS)
-            if getattr(known, dimension) is None:
-                self.of[job_id] = replace(known, **{dimension: label})
+            self.of[job_id] = _filled(known, dimension, label)
 
     def label_by_looks(self, looks: Iterable[Listing]) -> None:
         """Fill object types by the listings that were looked at one by one, unless all hold the same jobs."""
@@ -116,11 +122,11 @@ class Labeller:
             whole_window: Whether to ask for the whole window, not only for the range that holds the jobs.
         """
         labelling = self._labelling
-        times = {job["id"]: job for job in jobs.select(["id", "start_time", "finish_time"]).to_pylist()}
         for dimension in asked:
             missing = {
                 job_id for job_id in wanted if getattr(labelling.of.get(job_id, NO_LABELS), dimension.name) is None
             }
+            times = _times(jobs, missing)
             groups = _by_location(missing, labelling) if by_location else {None: missing}
             for location, group in groups.items():
                 for cluster in self._clusters(group, times, window):
@@ -168,6 +174,13 @@ class Labeller:
                 first = start
             clusters[-1].add(job_id)
         return clusters
+
+
+def _times(jobs: pa.Table, ids: AbstractSet[str]) -> dict[str, Mapping[str, Any]]:
+    """Return start and finish of some jobs by id. Without ids no job becomes a Python object."""
+    if not ids:
+        return {}
+    return {job["id"]: job for job in filter_ids(jobs.select(["id", "start_time", "finish_time"]), ids).to_pylist()}
 
 
 def _by_location(ids: Iterable[str], labelling: Labelling) -> dict[str | None, set[str]]:

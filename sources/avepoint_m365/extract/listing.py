@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from threading import Lock
 
-from avepoint_m365.api.page import JobsPage
+import pyarrow.compute as pc
+
+from avepoint_m365.api.page import JobsPage, parse_pages
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.exceptions import EndlessListError, EndpointMissingError, RefusedParametersError, SourceError
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE, PagingBehavior, in_whole_days, read_first_page
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection
+from avepoint_m365.parse.raw import ParsedJobs
 
 MAX_READS = 3
 """How often a listing is read, the first time included, before it counts as incomplete."""
@@ -55,6 +57,7 @@ class Listing:
     """Whether a page that the API promised could not be read."""
     is_whole: bool = False
     """Whether a probe saw all that the API shows, complete or not."""
+    _parsed: tuple[int, ParsedJobs] | None = None
 
     @property
     def counts_matches(self) -> bool:
@@ -65,6 +68,13 @@ class Listing:
     def surplus(self) -> int:
         """Return how many more jobs the total counts than the listing shows."""
         return max((self.reported_total or 0) - len(self.ids), 0)
+
+    @property
+    def parsed(self) -> ParsedJobs:
+        """Return the rows of all pages so far, parsed together, once."""
+        if self._parsed is None or self._parsed[0] != len(self.pages):
+            self._parsed = len(self.pages), parse_pages(self.pages)
+        return self._parsed[1]
 
     def add(self, answers: Iterable[JobsPage]) -> None:
         """Keep the jobs of pages, and what they say of the whole."""
@@ -254,7 +264,7 @@ class ListingReader:
         matches = pager.total_counts_matches or pager.pages == 1
         if pager.pages == 1:
             return False
-        if matches and len({total for total in totals if total}) == 1 and _is_newest_first(listing.pages):
+        if matches and len({total for total in totals if total}) == 1 and _is_newest_first(listing):
             return False
         again = self.pool.ask_all(pager.first(self.paging.first_index))
         ids = set(again[0].page.rows)
@@ -291,6 +301,6 @@ def _judge(pager: Pager, listing: Listing, totals: list[int | None], moved: bool
     listing.complete &= listing.detail is None
 
 
-def _is_newest_first(pages: Iterable[JobsPage]) -> bool:
-    starts = [start for page in pages for start in page.jobs["start_time"].to_pylist()]
-    return all(later is not None and earlier is not None and later >= earlier for later, earlier in pairwise(starts))
+def _is_newest_first(listing: Listing) -> bool:
+    starts = listing.parsed.jobs["start_time"]
+    return not starts.null_count and pc.all(pc.greater_equal(starts[:-1], starts[1:])).as_py() is not False

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from itertools import pairwise
 
 import pyarrow as pa
@@ -61,11 +60,6 @@ class RawJobs:
     """When the page arrived, by the later of both clocks."""
     redact: Callable[[str], str] = str
     """Removes secrets from a text that a server might echo."""
-
-    @cached_property
-    def parsed(self) -> ParsedJobs:
-        """Return the parsed jobs, each once."""
-        return parse_raw([self])
 
 
 def parse_raw(pages: Sequence[RawJobs]) -> ParsedJobs:

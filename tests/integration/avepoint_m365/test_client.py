@@ -13,7 +13,7 @@ import requests
 import responses
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.api.page import PageInfo
+from avepoint_m365.api.page import PageInfo, parse_pages
 from avepoint_m365.config import ServiceUrls, resolve_service_urls
 from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS
 from avepoint_m365.exceptions import (
@@ -296,13 +296,13 @@ def test_texts_are_read_as_they_were_written_whatever_the_header_says(
     grant(api)
     body = json.dumps({"jobs": [{"id": job_id, "state": "Läuft"}], "totalCount": 1}, ensure_ascii=False)
     api.get(FIRST, body=body.encode(encoding), content_type=content_type)
-    assert client("jobs").ask({}).jobs["state"].to_pylist() == ["Läuft"]
+    assert parse_pages([client("jobs").ask({})]).jobs["state"].to_pylist() == ["Läuft"]
 
 
 def test_a_line_break_that_is_not_escaped_in_a_text_is_read(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(FIRST, body=b'{"jobs": [{"id": "1", "state": "Fini\n\tshed"}], "totalCount": 1}')
-    assert client("jobs").ask({}).jobs["state"].to_pylist() == ["Fini\n\tshed"]
+    assert parse_pages([client("jobs").ask({})]).jobs["state"].to_pylist() == ["Fini\n\tshed"]
 
 
 @pytest.mark.parametrize("lifetime", ["9" * 400, "-5", "null", '"soon"'], ids=["huge", "negative", "null", "text"])
@@ -340,7 +340,9 @@ def test_brackets_in_texts_are_not_taken_for_levels(api: responses.RequestsMock,
     jobs = [{"id": str(number), "state": "Failed", "jobErrors": [error], **more} for number in range(300)]
     api.get(FIRST, json={"jobs": jobs, "totalCount": 300, "nextLink": ""})
     answer = client("jobs").ask({})
-    assert {item["value"] for errors in answer.jobs["errors"].to_pylist() for item in errors} == {error["value"]}
+    assert {item["value"] for errors in parse_pages([answer]).jobs["errors"].to_pylist() for item in errors} == {
+        error["value"]
+    }
     assert answer.page.rows == [str(number) for number in range(300)]
 
 
@@ -563,5 +565,8 @@ def test_a_value_in_an_unknown_form_keeps_its_page_and_is_named(api: responses.R
     jobs = [{"id": "1", "state": "Finished", "duration": "0,011"}, {"id": "2", "state": "Finished"}, {"state": "lost"}]
     api.get(FIRST, json={"jobs": jobs, "totalCount": 3, "nextLink": ""})
     answer = client("jobs").ask({})
-    assert answer.jobs["id"].to_pylist() == answer.page.rows == ["1", "2"]
-    assert [(problem.job_id, problem.field) for problem in answer.unreadable] == [("", "id"), ("1", "duration")]
+    assert parse_pages([answer]).jobs["id"].to_pylist() == answer.page.rows == ["1", "2"]
+    assert [(problem.job_id, problem.field) for problem in parse_pages([answer]).unreadable] == [
+        ("", "id"),
+        ("1", "duration"),
+    ]

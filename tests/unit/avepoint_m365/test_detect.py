@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from avepoint_m365.api.page import JobsPage
+from avepoint_m365.api.page import JobsPage, parse_pages
 from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import RefusedParametersError
 from avepoint_m365.extract.detect import detect_range_filter, telling_job
@@ -65,5 +65,5 @@ def test_what_a_range_means_is_detected_by_a_job_past_midnight(
 @pytest.mark.parametrize(("times", "tells"), [(BY_DAY, False), (PAST_MIDNIGHT, True)])
 def test_only_a_job_past_midnight_tells_what_a_range_means(times: tuple[str, str], tells: bool) -> None:
     row: dict[str, Any] = {"id": "a", "state": "Finished", "startTime": times[0], "finishTime": times[1]}
-    job = telling_job(jobs_page([row]).jobs, END)
+    job = telling_job(parse_pages([jobs_page([row])]).jobs, END)
     assert (job is not None and job[0] == "a") == tells

@@ -61,7 +61,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def parse(rows: list[Any]) -> tuple[pa.Table, list[Unreadable]]:
     """Return the jobs by way of Python's JSON, and what is wrong with them."""
-    parsed = RawJobs(rows, seen_at=1, now=NOW).parsed
+    parsed = parse_raw([RawJobs(rows, seen_at=1, now=NOW)])
     return parsed.jobs, sorted(parsed.unreadable)
 
 
@@ -97,7 +97,8 @@ def test_both_ways_give_the_same(
     body = {**rest, name: jobs} if jobs_last else {name: jobs, **rest}
     result = raw(body, **form)
     if result is not None:
-        assert (result[0].parsed.jobs, sorted(result[0].parsed.unreadable)) == parse(jobs)
+        parsed = parse_raw(result[:1])
+        assert (parsed.jobs, sorted(parsed.unreadable)) == parse(jobs)
         assert result[1] == {**rest, name: []}
 
 
@@ -107,7 +108,7 @@ def test_pages_together_give_what_each_gives_by_itself(pages: list[list[dict[str
     results = [
         outlined[0] if (outlined := raw({"jobs": jobs})) else RawJobs(jobs, seen_at=1, now=NOW) for jobs in pages
     ]
-    together, alone = parse_raw(results), [page.parsed for page in results]
+    together, alone = parse_raw(results), [parse_raw([page]) for page in results]
     assert together.jobs == pa.concat_tables([parse_raw([]).jobs, *(page.jobs for page in alone)])
     assert sorted(together.unreadable) == sorted(problem for page in alone for problem in page.unreadable)
     assert together.missing_fields == frozenset().union(*(page.missing_fields for page in alone))
@@ -121,7 +122,7 @@ def test_the_second_generation_goes_the_quick_way(form: dict[str, Any]) -> None:
     assert result is not None
     assert result[1] == {**answer, "data": []}
     assert result[0].ids == [VENDOR_SAMPLE["id"]]
-    assert (result[0].parsed.jobs, []) == parse([VENDOR_SAMPLE])
+    assert (parse_raw(result[:1]).jobs, []) == parse([VENDOR_SAMPLE])
     assert read_documented([result[0].content]) is not None
 
 
@@ -130,7 +131,7 @@ def test_the_first_generation_goes_the_quick_way(form: dict[str, Any]) -> None:
     jobs = [VENDOR_SAMPLE, {**VENDOR_SAMPLE, "id": "b", "state": "ü", "finishTime": None}]
     result = raw({"jobs": jobs, "totalCount": 2, "nextLink": ""}, **form)
     assert result is not None
-    assert (result[0].parsed.jobs, []) == parse(jobs)
+    assert (parse_raw(result[:1]).jobs, []) == parse(jobs)
     assert result[1] == {"jobs": [], "totalCount": 2, "nextLink": ""}
 
 
@@ -182,10 +183,10 @@ def test_jobs_in_any_other_form_are_left_to_the_thorough_way(jobs: bytes) -> Non
 
 def test_a_page_that_holds_other_jobs_than_its_outline_is_reported() -> None:
     content = b'{"id": "a", "owner": {"id": "b"}}, {"id": "c"}'
-    parsed = RawJobs(content=content, ids=["a", "b", "c"], now=NOW).parsed
+    parsed = parse_raw([RawJobs(content=content, ids=["a", "b", "c"], now=NOW)])
     assert parsed.jobs["id"].to_pylist() == ["a", "c"]
     assert [problem.field for problem in parsed.unreadable] == ["id"]
-    assert RawJobs(content=b'{"id": "a"}, {', ids=["a"]).parsed.unreadable
+    assert parse_raw([RawJobs(content=b'{"id": "a"}, {', ids=["a"])]).unreadable
 
 
 @pytest.mark.parametrize("field", ["state", "startTime", "finishTime", "duration", "backupDetails", "jobErrors"])
@@ -195,9 +196,9 @@ def test_a_field_that_one_page_lacks_is_reported_whichever_way_it_goes(field: st
     pages = [raw({"jobs": [job]}), raw({"jobs": [without]}), raw({"jobs": [job]})]
     results = [page[0] for page in pages if page]
     assert len(results) == 3
-    expected = RawJobs([without], now=NOW).parsed.missing_fields
+    expected = parse_raw([RawJobs([without], now=NOW)]).missing_fields
     assert parse_raw(results).missing_fields == expected
-    assert parse_raw([results[0]]).missing_fields == RawJobs([job]).parsed.missing_fields
+    assert parse_raw([results[0]]).missing_fields == parse_raw([RawJobs([job])]).missing_fields
 
 
 def test_pages_of_many_megabytes_go_the_quick_way() -> None:
@@ -240,7 +241,7 @@ def test_missing_fields_are_those_of_each_page_by_itself(pages: list[list[Any]],
     assert len(results) == len(pages)
     assert read_documented([page.content for page in results]) is not None
     assert parse_raw(results).missing_fields == missing
-    assert frozenset().union(*(RawJobs(page, now=NOW).parsed.missing_fields for page in pages)) == missing
+    assert frozenset().union(*(parse_raw([RawJobs(page, now=NOW)]).missing_fields for page in pages)) == missing
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def test_missing_fields_are_those_of_each_page_by_itself(pages: list[list[Any]],
 def test_the_report_of_other_jobs_counts_both_and_shows_the_beginning(
     content: bytes, ids: list[str], value: str
 ) -> None:
-    unreadable = RawJobs(content=content, ids=ids, now=NOW).parsed.unreadable
+    unreadable = parse_raw([RawJobs(content=content, ids=ids, now=NOW)]).unreadable
     assert ("", "id", value) in unreadable
 
 
@@ -268,7 +269,7 @@ def test_what_a_report_shows_is_redacted() -> None:
         RawJobs([{"id": "a", "startTime": "token"}], now=NOW, redact=str.upper),
     ]
     for page in pages:
-        assert list(page.parsed.unreadable) == [("a", "startTime", "'TOKEN'")]
+        assert list(parse_raw([page]).unreadable) == [("a", "startTime", "'TOKEN'")]
 
 
 def test_an_impossible_finish_is_reported_whichever_way_it_goes() -> None:
@@ -276,13 +277,13 @@ def test_an_impossible_finish_is_reported_whichever_way_it_goes() -> None:
     result = raw({"jobs": [job]})
     assert result is not None
     expected = [(VENDOR_SAMPLE["id"], "finishTime", "2031-01-01 00:00:00.000000Z")]
-    assert list(result[0].parsed.unreadable) == list(RawJobs([job], now=NOW).parsed.unreadable) == expected
+    assert list(parse_raw(result[:1]).unreadable) == list(parse_raw([RawJobs([job], now=NOW)]).unreadable) == expected
 
 
 def test_control_characters_in_a_text_are_read() -> None:
     page = RawJobs(content=b'{"id": "a", "new": "tab\there"}', ids=["a"], now=NOW)
-    assert page.parsed.jobs["unknown_fields"].to_pylist() == [json.dumps({"new": "tab\there"})]
-    assert page.parsed.unreadable == ()
+    assert parse_raw([page]).jobs["unknown_fields"].to_pylist() == [json.dumps({"new": "tab\there"})]
+    assert parse_raw([page]).unreadable == ()
 
 
 def test_a_job_that_is_twice_on_a_page_is_once_in_it_and_on_two_pages_twice() -> None:

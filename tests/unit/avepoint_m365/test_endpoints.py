@@ -12,6 +12,7 @@ import responses
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.connection import connect
+from avepoint_m365.api.page import parse_pages
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.config import ServiceUrls
 from avepoint_m365.endpoints import (
@@ -89,7 +90,7 @@ def test_a_third_generation_is_paged_by_its_opaque_cursor(api: responses.Request
             pager.take(answer.page, len(answer.page.rows))
             seen += answer.page.rows
             assert answer.endpoint is third
-            assert answer.jobs["id"].to_pylist() == answer.page.rows
+            assert parse_pages([answer]).jobs["id"].to_pylist() == answer.page.rows
         requests_to_send = pager.next()
     assert seen == IDS
     assert pager.ended
@@ -137,7 +138,7 @@ def test_one_job_is_read_by_its_id(api: responses.RequestsMock, body: dict[str, 
     api.get(ADDRESSES.base_url + "/backup/m365/cloudbackupjobs/FB%2F1", json={"statusCode": 200, **body})
     page = client("cloudbackupjobs").job_by_id("FB/1", "EUR")
     assert page is not None
-    assert page.jobs["id"].to_pylist() == page.page.rows == ["FB/1"]
+    assert parse_pages([page]).jobs["id"].to_pylist() == page.page.rows == ["FB/1"]
     assert query(api.calls[-1].request) == {"location": "EUR"}
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from avepoint_m365.parse.names import field_of, key_of
-from avepoint_m365.parse.raw import RawJobs
+from avepoint_m365.parse.raw import RawJobs, parse_raw
 from avepoint_m365.parse.values import SEEN_AT
 
 JOB: dict[str, Any] = {
@@ -19,7 +19,7 @@ JOB: dict[str, Any] = {
 
 
 def parsed(*rows: dict[str, Any]) -> list[dict[str, Any]]:
-    jobs: list[dict[str, Any]] = RawJobs(list(rows)).parsed.jobs.drop_columns(SEEN_AT).to_pylist()
+    jobs: list[dict[str, Any]] = parse_raw([RawJobs(list(rows))]).jobs.drop_columns(SEEN_AT).to_pylist()
     return jobs
 
 
@@ -73,21 +73,21 @@ def test_an_empty_value_under_the_usual_name_gives_way_to_one_under_another(noth
 def test_a_field_that_no_job_of_a_page_has_is_reported(gone: str, columns: set[str]) -> None:
     jobs = [JOB | {"id": str(number)} for number in range(3)]
     without = [{name: value for name, value in job.items() if name != gone} for job in jobs]
-    assert RawJobs(without).parsed.missing_fields == columns
-    assert RawJobs([*without, JOB]).parsed.missing_fields == frozenset()
+    assert parse_raw([RawJobs(without)]).missing_fields == columns
+    assert parse_raw([RawJobs([*without, JOB])]).missing_fields == frozenset()
 
 
 def test_jobs_in_progress_may_lack_what_only_their_end_brings() -> None:
     running = {"id": "1", "state": "In Progress", "startTime": "2026-01-01T00:00:00Z"}
-    assert RawJobs([running]).parsed.missing_fields == frozenset()
-    assert RawJobs([]).parsed.missing_fields == frozenset()
-    assert RawJobs([{"id": "1", "state": "In Progress"}]).parsed.missing_fields == {"start_time"}
+    assert parse_raw([RawJobs([running])]).missing_fields == frozenset()
+    assert parse_raw([RawJobs([])]).missing_fields == frozenset()
+    assert parse_raw([RawJobs([{"id": "1", "state": "In Progress"}])]).missing_fields == {"start_time"}
 
 
 def test_jobs_without_failed_objects_may_lack_errors() -> None:
     fine = {name: value for name, value in JOB.items() if name != "jobErrors"}
     fine["backupDetails"] = JOB["backupDetails"] | {"failedNumber": 0}
-    assert RawJobs([fine]).parsed.missing_fields == frozenset()
+    assert parse_raw([RawJobs([fine])]).missing_fields == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from avepoint_m365.parse.raw import ParsedJobs, RawJobs
+from avepoint_m365.parse.raw import ParsedJobs, RawJobs, parse_raw
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 START = datetime(2026, 1, 10, 8, tzinfo=UTC)
@@ -13,7 +13,7 @@ FINISH = datetime(2026, 1, 10, 9, 30, tzinfo=UTC)
 
 def parse(*rows: dict[str, Any]) -> ParsedJobs:
     base = {"id": "a", "state": "Finished", "startTime": START.isoformat(), "finishTime": FINISH.isoformat()}
-    return RawJobs([base | row for row in rows], now=NOW).parsed
+    return parse_raw([RawJobs([base | row for row in rows], now=NOW)])
 
 
 @pytest.mark.parametrize("state", ["In Progress", "InProgress", "inprogress", "In_Progress", "1", 1])
@@ -87,7 +87,7 @@ def test_a_row_without_a_readable_id_is_left_out_and_reported(row: dict[str, Any
 
 @pytest.mark.parametrize("row", ["text", 5, None, ["a"]])
 def test_a_row_that_is_no_job_is_left_out_and_reported(row: object) -> None:
-    parsed = RawJobs([{"id": "x"}, row], now=NOW).parsed
+    parsed = parse_raw([RawJobs([{"id": "x"}, row], now=NOW)])
     assert parsed.jobs["id"].to_pylist() == ["x"]
     assert len(parsed.unreadable) == 1
 

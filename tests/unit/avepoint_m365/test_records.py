@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from avepoint_m365.parse.raw import RawJobs
+from avepoint_m365.parse.raw import RawJobs, parse_raw
 from avepoint_m365.parse.times import in_utc
 from avepoint_m365.parse.values import (
     DETAIL_NAMES,
@@ -34,7 +34,7 @@ VENDOR_SAMPLE = {
 
 
 def read(raw: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = RawJobs([raw]).parsed.jobs.drop_columns(SEEN_AT).to_pylist()[0]
+    row: dict[str, Any] = parse_raw([RawJobs([raw])]).jobs.drop_columns(SEEN_AT).to_pylist()[0]
     return row
 
 
@@ -209,7 +209,7 @@ def test_absent_details_and_errors_are_fine(absent: dict[str, object]) -> None:
     ],
 )
 def test_a_value_that_cannot_be_parsed_is_null_and_names_job_and_field(field: str, value: object, named: str) -> None:
-    parsed = RawJobs([VENDOR_SAMPLE, {"id": "FB1", field: value}, VENDOR_SAMPLE | {"id": "FB2"}]).parsed
+    parsed = parse_raw([RawJobs([VENDOR_SAMPLE, {"id": "FB1", field: value}, VENDOR_SAMPLE | {"id": "FB2"}])])
     assert parsed.jobs["id"].to_pylist() == [VENDOR_SAMPLE["id"], "FB1", "FB2"]
     assert [(problem.job_id, problem.field) for problem in parsed.unreadable] == [("FB1", named)]
 
@@ -250,7 +250,7 @@ def test_a_page_is_read_as_its_values_are_one_by_one(data: st.DataObject) -> Non
         row |= {"id": str(number), "failed_number": value_of(parse_count, count)}
         row["flags"] = [value_of(parse_flag, flag)] * 1 if number % 2 else []
         expected.append(row)
-    parsed = RawJobs(jobs, now=datetime.max.replace(tzinfo=UTC)).parsed
+    parsed = parse_raw([RawJobs(jobs, now=datetime.max.replace(tzinfo=UTC))])
     assert bool(parsed.unreadable) == refused
     rows = parsed.jobs.to_pylist()
     for row in rows:
@@ -266,7 +266,7 @@ def test_what_no_warehouse_can_hold_is_replaced_and_told_apart_from_nothing() ->
 
 def test_fields_that_nobody_knows_are_kept_as_json_that_every_warehouse_takes() -> None:
     added = {"cut\0": "a\ud83d", "more": [1.5, None, True, float("nan"), {"far": [float("inf"), 10**30, "\U0001f600"]}]}
-    (remaining,) = RawJobs([{"id": "1", **added}]).parsed.jobs["unknown_fields"].to_pylist()
+    (remaining,) = parse_raw([RawJobs([{"id": "1", **added}])]).jobs["unknown_fields"].to_pylist()
     assert remaining == json.dumps(
         {"cut\ufffd": "a\ufffd", "more": [1.5, None, True, None, {"far": [None, 10**30, "\U0001f600"]}]}
     )
@@ -277,7 +277,7 @@ def test_fields_that_nobody_knows_are_kept_as_json_that_every_warehouse_takes() 
     [(118, "'" + "x" * 118 + "'"), (119, "'" + "x" * 116 + "..."), (500, "'" + "x" * 116 + "...")],
 )
 def test_a_value_is_shown_with_at_most_120_characters(length: int, shown: str) -> None:
-    (problem,) = RawJobs([{"id": "FB1", "startTime": "x" * length}]).parsed.unreadable
+    (problem,) = parse_raw([RawJobs([{"id": "FB1", "startTime": "x" * length}])]).unreadable
     assert problem == ("FB1", "startTime", shown)
     assert len(shown) <= 120
 
@@ -286,7 +286,7 @@ def test_the_place_of_an_error_is_counted_within_its_job() -> None:
     def job(job_id: str, *numbers: object) -> dict[str, Any]:
         return {"id": job_id, "jobErrors": [{"number": number, "value": "x"} for number in numbers]}
 
-    parsed = RawJobs([job("a", 1, "many"), job("b"), job("c", "few"), job("d", 1, 2, 3, "all")]).parsed
+    parsed = parse_raw([RawJobs([job("a", 1, "many"), job("b"), job("c", "few"), job("d", 1, 2, 3, "all")])])
     assert [problem[:2] for problem in parsed.unreadable] == [
         ("a", "jobErrors[1].number"),
         ("c", "jobErrors[0].number"),
