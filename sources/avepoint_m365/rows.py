@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,21 +25,30 @@ from avepoint_m365.schema import (
 def job_rows(outcome: ChunkResult, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
     """Return rows of ``jobs``: the API's values of each job and those that only the request knows."""
     jobs = outcome.jobs
-    ids: list[str] = jobs["id"].to_pylist()
-    labels = [outcome.labels.get(job_id, NO_LABELS) for job_id in ids]
-
-    def column(value: Callable[[JobLabels], str | None]) -> pa.Array:
-        return pa.array([value(label) for label in labels], TEXT)
-
-    known: dict[str, Any] = {
+    known: dict[str, Any] = label_columns(jobs, outcome.labels) | {
         "tenant": _same(tenant, TEXT, jobs),
-        "location": column(lambda label: label.location),
-        "object_type": column(lambda label: label.object_type),
-        "job_type": column(lambda label: label.job_type),
-        "first_seen_at": pa.array([outcome.first_seen.get(job_id) or fetched_at for job_id in ids], TIME),
+        "first_seen_at": _first_seen(outcome, fetched_at),
         "fetched_at": _same(fetched_at, TIME, jobs),
     }
     return _table(schema, jobs, known)
+
+
+def label_columns(jobs: pa.Table, labels: Mapping[str, JobLabels]) -> dict[str, pa.Array]:
+    """Return the columns location, object_type and job_type of jobs. Few combinations of labels serve all of them."""
+    numbers: dict[JobLabels, int] = {}
+    of_jobs = [numbers.setdefault(labels.get(job_id, NO_LABELS), len(numbers)) for job_id in jobs["id"].to_pylist()]
+    places = pa.array(of_jobs, pa.int32())
+    return {
+        name: pc.take(pa.array([getattr(combination, name) for combination in numbers], TEXT), places)
+        for name in ("location", "object_type", "job_type")
+    }
+
+
+def _first_seen(outcome: ChunkResult, fetched_at: datetime) -> pa.Array:
+    if not outcome.first_seen:
+        return _same(fetched_at, TIME, outcome.jobs)
+    ids = outcome.jobs["id"].to_pylist()
+    return pa.array([outcome.first_seen.get(job_id) or fetched_at for job_id in ids], TIME)
 
 
 def detail_rows(jobs: pa.Table, tenant: str) -> pa.Table:

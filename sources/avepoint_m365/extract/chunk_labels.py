@@ -59,9 +59,9 @@ def label(
     labeller.label(jobs, look.window, wanted | others, rest, chunk.looker.by_location)
     jobs, _ = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     labelling.ignored |= set(ignored)
+    combinations = {labelling.of.get(job_id, NO_LABELS) for job_id in jobs["id"].to_pylist()}
     for dimension in dimensions(chunk.options):
-        ids = jobs["id"].to_pylist()
-        if not all(getattr(labelling.of.get(job_id, NO_LABELS), dimension.name) for job_id in ids):
+        if not all(getattr(labels, dimension.name) for labels in combinations):
             _doubt_what_hides_a_job(labelling, dimension.name)
             if not chunk.state.look.retry_labels:
                 _doubt_what_is_no_list(labelling, dimension.name)
@@ -102,7 +102,7 @@ def _add_what_only_labels_show(
     Without a location some servers show the central one alone. Jobs may also have come since the look.
     """
     seen = set(jobs["id"].to_pylist())
-    elsewhere = [listing for listing in labelling.listings if listing.ids - seen]
+    elsewhere = [listing for listing in labelling.listings if not listing.ids <= seen]
     if not chunk.options.loads_all_types:
         # A listing of a job type holds the jobs of all services.
         elsewhere = [listing for listing in elsewhere if listing.selection.job_type is None]

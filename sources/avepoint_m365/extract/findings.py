@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 
 from avepoint_m365.extract.known import Comparison, Lookup
-from avepoint_m365.extract.label import Labelling, dimensions
+from avepoint_m365.extract.label import dimensions
 from avepoint_m365.extract.options import NO_LABELS, ChunkResult, ExtractOptions, SourceFinding
 
 OUTSIDE = {
@@ -17,9 +17,7 @@ OUTSIDE = {
 """Dimension to the rule and the problem of jobs outside its list."""
 
 
-def without_labels(
-    outcome: ChunkResult, comparison: Comparison, options: ExtractOptions, labelling: Labelling
-) -> dict[str, list[str]]:
+def without_labels(outcome: ChunkResult, comparison: Comparison, options: ExtractOptions) -> dict[str, list[str]]:
     """Return the new jobs that were classified in vain, by dimension."""
     unlabelled = {}
     for dimension in dimensions(options):
@@ -31,11 +29,15 @@ def without_labels(
 
 
 def outside_the_lists(
-    outcome: ChunkResult, comparison: Comparison, lookup: Lookup | None, options: ExtractOptions, labelling: Labelling
+    outcome: ChunkResult,
+    comparison: Comparison,
+    lookup: Lookup | None,
+    options: ExtractOptions,
+    ignored: Iterable[str],
+    new: Mapping[str, list[str]],
 ) -> list[SourceFinding]:
-    """Return the findings of all jobs without a label, those that the warehouse holds included."""
+    """Return the findings of all jobs without a label: ``new`` ones, and those that the warehouse holds."""
     stored = lookup.outside() if lookup is not None else {}
-    new = without_labels(outcome, comparison, options, labelling)
     findings = []
     for dimension in dimensions(options):
         name = dimension.name
@@ -46,7 +48,7 @@ def outside_the_lists(
         )
         ids = new.get(name, [])
         count += len(ids)
-        if count > 0 and name not in options.expected_outside and name not in _ignored_dimensions(labelling.ignored):
+        if count > 0 and name not in options.expected_outside and name not in _ignored_dimensions(ignored):
             rule, problem = OUTSIDE[name]
             findings.append(SourceFinding(rule, problem, count, ids[0] if ids else example))
     return findings

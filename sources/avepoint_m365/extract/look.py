@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -57,7 +58,7 @@ class Look:
         """Return every listing, for ``load_audit``."""
         return self.bulk.listings if self.bulk else self.listings
 
-    @property
+    @cached_property
     def ids(self) -> set[str]:
         """Return the ids of all jobs."""
         return set(self.jobs["id"].to_pylist())

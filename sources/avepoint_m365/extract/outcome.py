@@ -50,12 +50,12 @@ def build_outcome(
         complete=complete,
         in_progress=set(jobs.filter(pc.is_null(jobs["finish_time"]))["id"].to_pylist()),
     )
-    unlabelled = findings.without_labels(outcome, comparison, chunk.options, labelling)
+    unlabelled = findings.without_labels(outcome, comparison, chunk.options)
     outcome.findings = [
         *chunk.findings,
         *upkeep.findings,
         *findings.without_effect(labelling.ignored),
-        *findings.outside_the_lists(outcome, comparison, chunk.lookup, chunk.options, labelling),
+        *findings.outside_the_lists(outcome, comparison, chunk.lookup, chunk.options, labelling.ignored, unlabelled),
     ]
     behavior = _learned(chunk, labelling, look, upkeep)
     outcome.state = window_plan.next_state(chunk, look, outcome, behavior, upkeep, bool(unlabelled))

@@ -153,6 +153,9 @@ def _daily_period(chunk: ChunkReader, look: Look, open_jobs: Sequence[OpenJob]) 
 
 def _reconcile_first_load(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:
     """Compare the months of a first load with the API's totals, if its history is longer than one range."""
+    if not look.jobs.num_rows:
+        # Each load of a tenant without jobs is a first one. Nothing may change in its state, which would be written.
+        return
     span = _span(look.jobs)
     if span and span[1] - span[0] > LONG_RANGE and chunk.limits.longest is None:
 

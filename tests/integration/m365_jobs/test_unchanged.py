@@ -60,6 +60,17 @@ def test_a_load_with_nothing_new_leaves_dlts_folder_alone(place: Warehouse, simu
     assert place.rows(audit) == [(True,)]
 
 
+@pytest.mark.parametrize("place", ["duckdb"], indirect=True)
+def test_a_load_of_a_tenant_without_jobs_leaves_dlts_folder_alone(place: Warehouse) -> None:
+    with Simulator(make_world(0)) as empty:
+        place.load(empty)
+        folder = Path(place.pipeline().working_dir)
+        before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.json") if file.name != "state.json"}
+        place.load(empty)
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert place.rows(RUNS) == [("default", "complete")] * 2
+
+
 @pytest.mark.parametrize("missing", ["load_runs", "reconciliations", "load_check_failures"])
 @pytest.mark.parametrize("place", ["duckdb"], indirect=True)
 def test_a_log_table_that_is_missing_is_made_by_a_load_with_nothing_new(
