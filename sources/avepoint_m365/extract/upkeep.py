@@ -68,6 +68,8 @@ def look_after(chunk: ChunkReader, look: Look, known: dict[str, KnownJob]) -> Up
             # Within a long range the later chunks are missing: they are no difference.
             _reconcile(chunk, chunk.lookup, look, _new_jobs(look, known), upkeep)
     elif chunk.lookup is None and not chunk.is_range and look.chunk_end is None:
+        # First: while it is unknown which jobs a range holds, the days at the borders of months seem to differ.
+        _detect_range_filter(chunk, look, upkeep)
         _reconcile_first_load(chunk, look, upkeep)
     _detect_range_filter(chunk, look, upkeep)
     _learn_words(chunk, look, upkeep)
@@ -157,15 +159,16 @@ def _reconcile_first_load(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> Non
         # Each load of a tenant without jobs is a first one. Nothing may change in its state, which would be written.
         return
     span = _span(look.jobs)
+    behavior = upkeep.behavior or chunk.behavior
     if span and span[1] - span[0] > LONG_RANGE and chunk.limits.longest is None:
 
         def count(start: datetime, end: datetime) -> int | None:
-            return count_jobs(look.jobs, start, end, chunk.behavior.range_filter)
+            return count_jobs(look.jobs, start, end, behavior.range_filter)
 
         types = chunk.options.listed_types
         reconciler = Reconciler(chunk.reader, chunk.limits, count, "first_load", None, types)
         _take(upkeep, reconciler.compare_by_month(span[0], min(span[1], chunk.options.until)))
-    upkeep.behavior = replace(upkeep.behavior or chunk.behavior, reconciled_at=chunk.options.until)
+    upkeep.behavior = replace(behavior, reconciled_at=chunk.options.until)
 
 
 def _names(types: Sequence[ObjectType]) -> list[str]:

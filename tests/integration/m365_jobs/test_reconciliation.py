@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import duckdb
+import pytest
 from avepoint_simulator import Dialect, ServerBehavior, Simulator, make_world
 from m365_jobs.health.run_checks import history_begins, run_checks
 from m365_jobs.warehouse import pipeline as warehouse
@@ -92,3 +93,15 @@ def test_verify_repairs_what_differs_and_says_what_stays_unproved(desk: Sit) -> 
 
 def test_verify_before_the_first_load_says_what_to_do(simulator: Simulator, desk: Sit) -> None:
     assert "Load it first." in desk(simulator).run("verify", code=2).stderr
+
+
+@pytest.mark.parametrize("reading", ["start", "finish"])
+def test_the_months_of_a_first_load_agree_with_the_api_and_nothing_is_read_again(tenant: Tenant, reading: str) -> None:
+    tenant.world.reading = reading
+    for number in range(690):
+        # Three of them are in progress at each moment, so also where one month ends and the next begins.
+        tenant.put(f"job {number}", -2 * number - 7, -2 * number - 1)
+    tenant.load(page_size=100)
+    assert tenant.agrees()
+    periods = tenant.select("SELECT kind, proof, detail FROM reconciliations")
+    assert periods == [("first_load", True, None)] * 3
