@@ -184,10 +184,9 @@ def apply_labels(
     without_effect = unfiltered(dimension, sets, evidence) | without_effect
     labels.ignored = {dimension.key(value) for value in without_effect}
     labels.of = {}
-    for value in dimension.values:
+    for value in reversed(dimension.values):
         if value in sets and value not in without_effect:
-            for job_id in sets[value]:
-                labels.of.setdefault(job_id, dimension.label(value))
+            labels.of |= dict.fromkeys(sets[value], dimension.label(value))
 
 
 def unfiltered(dimension: Dimension, sets: Mapping[Any, set[str]], evidence: Evidence) -> set[Any]:

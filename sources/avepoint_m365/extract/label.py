@@ -33,7 +33,7 @@ from avepoint_m365.parse.values import TIME
 @cache
 def _filled(labels: JobLabels, dimension: str, label: str) -> JobLabels:
     """Return labels with one filled that is missing. Few combinations serve all jobs."""
-    return labels if getattr(labels, dimension) is not None else replace(labels, **{dimension: label})
+    return labels if getattr(labels, dimension) is not None else labels._replace(**{dimension: label})
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -138,9 +139,8 @@ class Reconciliation:
     location: str | None = None
 
 
-@dataclass(frozen=True)
-class JobLabels:
-    """Hold the labels of a job, which only the request knows."""
+class JobLabels(NamedTuple):
+    """Hold the labels of a job, which only the request knows. A tuple, since each job's is looked up several times."""
 
     location: str | None = None
     object_type: str | None = None
