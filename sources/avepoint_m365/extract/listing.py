@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
-import pyarrow.compute as pc
-
 from avepoint_m365.api.page import JobsPage, parse_pages
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.exceptions import EndlessListError, EndpointMissingError, RefusedParametersError, SourceError
@@ -264,7 +262,7 @@ class ListingReader:
         matches = pager.total_counts_matches or pager.pages == 1
         if pager.pages == 1:
             return False
-        if matches and len({total for total in totals if total}) == 1 and _is_newest_first(listing):
+        if matches and len({total for total in totals if total}) == 1 and listing.parsed.is_newest_first:
             return False
         again = self.pool.ask_all(pager.first(self.paging.first_index))
         ids = set(again[0].page.rows)
@@ -299,8 +297,3 @@ def _judge(pager: Pager, listing: Listing, totals: list[int | None], moved: bool
     else:
         listing.complete = pager.ended and not moved
     listing.complete &= listing.detail is None
-
-
-def _is_newest_first(listing: Listing) -> bool:
-    starts = listing.parsed.jobs["start_time"]
-    return not starts.null_count and pc.all(pc.greater_equal(starts[:-1], starts[1:])).as_py() is not False

@@ -46,6 +46,12 @@ class ParsedJobs:
     missing_fields: frozenset[str] = frozenset()
     """Columns of ``FRAME`` for which no job of some page had a field."""
 
+    @property
+    def is_newest_first(self) -> bool:
+        """Return whether all jobs have a start, and none is later than that of the job before it."""
+        starts = self.jobs["start_time"]
+        return not starts.null_count and pc.all(pc.greater_equal(starts[:-1], starts[1:])).as_py() is not False
+
 
 @dataclass(frozen=True)
 class RawJobs:
