@@ -40,7 +40,8 @@ class Airflow:
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "600",
             "AIRFLOW__CORE__PARALLELISM": "2",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            # SQLite gives up a locked database after five seconds, and several processes of Airflow write it.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=120",
             "AIRFLOW__API_AUTH__JWT_SECRET": "of these tests, and long enough for a signature with SHA-512 to be made",
             # Runs are those that are asked for.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "false",
