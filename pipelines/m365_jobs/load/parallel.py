@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from avepoint_m365 import Progress
-from avepoint_m365.exceptions import InterruptedLoadError
+from avepoint_m365.api.rate_limit import limiter_of
+from avepoint_m365.config import resolve_service_urls
+from avepoint_m365.exceptions import ConfigurationError, InterruptedLoadError
+from dlt.common.configuration.exceptions import ConfigurationException
 
-from m365_jobs.config.tenants import Tenant, resolve_all
+from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
@@ -85,6 +88,7 @@ def load_all(
 
     options = replace(options, log=LogRows(), log_failed=log_failed)
     tenants = resolve_all(tenants)
+    _register_limits(tenants, options)
 
     def load_one(tenant: Tenant) -> TenantResult:
         return _load_one(replace(options, tenant=tenant), group, notify, failed)
@@ -109,6 +113,25 @@ def load_all(
         for thread in threading.enumerate():
             if thread.name.startswith(THREADS) and thread.is_alive():
                 thread.join()
+
+
+URL_SETTINGS = ("data_center", "environment", "base_url", "token_url", "trusted_hosts")
+
+
+def _register_limits(tenants: Sequence[Tenant], options: LoadOptions) -> None:
+    """Register the limit of each tenant: the lowest of a host holds from the first request on.
+
+    A tenant with an invalid setting is left out. Its own load names the setting.
+    """
+    for tenant in tenants:
+        try:
+            settings = complete_settings(tenant, options.source)
+            concurrency = settings and settings["concurrency"]
+            if settings and isinstance(concurrency, int) and concurrency > 0:
+                urls = resolve_service_urls(*(settings[name] for name in URL_SETTINGS))
+                limiter_of(urls.base_url, concurrency)
+        except (ConfigurationError, ConfigurationException, ValueError):
+            continue
 
 
 def _load_one(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import avepoint_m365
 import duckdb
 import pyarrow as pa
 import pytest
@@ -24,12 +25,17 @@ from tests.support.worlds import settings
 
 Load = Callable[..., list[str]]
 
+START = datetime(2026, 11, 28, 9, 42, tzinfo=UTC)
+"""Where the clock of the simulated tenant stands, for loads with a driven clock."""
+
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setattr(loading, "CHUNK_JOBS", 100)
+    # Whether a slice holds a job that tells what a range means must not depend on the time of day.
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: START + timedelta(hours=9))
 
     def run(simulator: Simulator, since: str | None = None) -> list[str]:
         message: list[str] = []
@@ -51,7 +57,7 @@ def windows(simulator: Simulator) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load: Load, reading: str) -> None:
-    world = make_world(500, seed=21, now=NOW, days=300)
+    world = make_world(500, seed=21, now=START, days=300)
     world.reading = reading
     with Simulator(world) as simulator:
         message = load(simulator)
@@ -67,7 +73,7 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
 
 @pytest.mark.usefixtures("load")
 def test_a_job_that_several_slices_bring_is_new_once() -> None:
-    world = make_world(250, seed=21, now=NOW, days=150)
+    world = make_world(250, seed=21, now=START, days=150)
     # A range holds jobs only that lie in it as a whole, so each slice is asked for from before its start.
     world.reading = "whole"
     with Simulator(world) as simulator:
@@ -78,7 +84,7 @@ def test_a_job_that_several_slices_bring_is_new_once() -> None:
 
 @pytest.mark.parametrize("since", [None, "2020-01-01"])
 def test_a_load_that_breaks_off_goes_on_after_the_last_slice(tmp_path: Path, load: Load, since: str | None) -> None:
-    world = make_world(500, seed=22, now=NOW, days=300)
+    world = make_world(500, seed=22, now=START, days=300)
 
     def broken(asked: Asked) -> Answer | None:
         slices = {start for start, _ in windows(simulator)}
@@ -124,7 +130,7 @@ def test_a_load_that_is_killed_goes_on_after_the_last_slice(
 def test_a_server_that_does_not_look_at_the_range_is_read_once_and_not_minute_by_minute(
     tmp_path: Path, load: Load
 ) -> None:
-    world = make_world(300, seed=23, now=NOW, days=200)
+    world = make_world(300, seed=23, now=START, days=200)
     select = world.select
 
     def everything(*filters: Any) -> Any:
@@ -147,7 +153,7 @@ def test_what_a_load_holds_in_memory_does_not_grow_with_its_slices(load: Load) -
     gc.disable()
     before = pa.total_allocated_bytes()
     try:
-        with Simulator(make_world(800, seed=23, now=NOW, days=600), fault=fault) as simulator:
+        with Simulator(make_world(800, seed=23, now=START, days=600), fault=fault) as simulator:
             message = load(simulator)
     finally:
         gc.enable()
