@@ -6,6 +6,7 @@ Not part of the suite: it installs half a gigabyte.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -97,7 +98,7 @@ def _load(folder: Path) -> int:
 
 
 def _run(folder: Path, name: str, packages: list[str], code: str, *arguments: str) -> None:
-    environment = folder / f"venv-{name[:10].replace(' ', '-')}"
+    environment = folder / re.sub(r"\W+", "-", f"venv {name[:10]}")
     venv.create(environment, with_pip=True)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
