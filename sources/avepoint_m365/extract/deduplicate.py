@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.extract.listing import Listing
+from avepoint_m365.parse.raw import parse_raw
 from avepoint_m365.parse.values import FRAME, SEEN_AT
 
 
@@ -16,8 +17,7 @@ def deduplicate_latest(listings: Iterable[Listing]) -> pa.Table:
 
     A finished job wins over the same job in progress: pages may come from replicas that lag behind.
     """
-    empty = FRAME.append(pa.field(SEEN_AT, pa.int64())).empty_table()
-    return latest(pa.concat_tables([empty, *(listing.parsed.jobs for listing in listings)]))
+    return latest(pa.concat_tables([parse_raw([]).jobs, *(listing.parsed.jobs for listing in listings)]))
 
 
 def latest(jobs: pa.Table) -> pa.Table:
