@@ -68,11 +68,15 @@ def test_a_single_request_fails_in_a_way_that_is_not_repeated(
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), zip((kind for kind in KINDS if kind not in TIMED), cycle(STARTS), strict=False)
+    ("kind", "number"),
+    [
+        *zip((kind for kind in KINDS if kind not in TIMED), cycle(STARTS), strict=False),
+        *((kind, REQUESTS) for kind in TIMED),
+    ],
 )
 def test_everything_fails_from_a_request_on(tmp_path: Path, kind: str, number: int, record_property: Property) -> None:
     with case(tmp_path, tls=kind in NETWORK) as hit:
-        ended = hit.load_with(since(kind, number), kind in NETWORK)
+        ended = hit.load_with(since(kind, number), kind in NETWORK, timeout_of(kind))
         check_end(ended)
         check_recovery(hit)
     record_property("survived" if ended.exit_code == 0 else "refused", 1)
@@ -98,6 +102,7 @@ STAYING = [kind for kind in SENT if kind not in (*TIMED, "204", "null instead of
     [
         *((kind, place) for kind in STAYING for place in ("object type", "location", "licences")),
         *zip(STAYING, cycle(("job type", "settings", "token of a companion")), strict=False),
+        *((kind, "settings") for kind in TIMED),
     ],
 )
 def test_a_fault_that_stays_at_one_place_lets_the_rest_load(
@@ -105,7 +110,7 @@ def test_a_fault_that_stays_at_one_place_lets_the_rest_load(
 ) -> None:
     where, name = PLACES[place]
     with case(tmp_path, multi_geo=True) as hit:
-        ended = hit.load_with(staying(kind, **where))
+        ended = hit.load_with(staying(kind, **where), timeout=timeout_of(kind))
         assert ended.exit_code == 3, ended.messages
         assert name in ended.messages
         assert ended.requests <= 2 * ATTEMPTS * REQUESTS

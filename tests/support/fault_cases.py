@@ -12,6 +12,7 @@ from typing import Any
 
 import avepoint_m365
 import pytest
+from avepoint_m365.api import transport
 from avepoint_m365.companions import source as companions
 from avepoint_simulator import Simulator, make_world
 from avepoint_simulator.companions import Companions, ServiceSchedule, license_of, retention_of
@@ -27,6 +28,9 @@ ATTEMPTS = 5
 
 LONGEST_WAIT = 300.0
 """So is this, in seconds."""
+
+WHOLE = 2
+"""Timeouts that a response as a whole may take, where faults end with the client's timeout; 5 otherwise."""
 
 REQUESTS = 25
 """Requests of a first load of the tenant, where nothing fails: tokens, companions, jobs."""
@@ -71,9 +75,10 @@ class Case:
 
     def load_with(self, plan: Plan, network: bool = False, timeout: float | None = None) -> Ended:
         """Load while requests fail as planned; ``timeout``: of the client, for faults that end with it."""
-        if timeout:
-            self.user.environment["RUNTIME__REQUEST_TIMEOUT"] = str(timeout)
-        with faults(self.simulator, plan, self.user.folder.parent, network):
+        with faults(self.simulator, plan, self.user.folder.parent, network), pytest.MonkeyPatch.context() as patch:
+            if timeout:
+                self.user.environment["RUNTIME__REQUEST_TIMEOUT"] = str(timeout)
+                patch.setattr(transport, "TIMEOUTS", WHOLE)
             ended = self.load()
         self.user.environment.pop("RUNTIME__REQUEST_TIMEOUT", None)
         return ended

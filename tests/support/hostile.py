@@ -44,6 +44,12 @@ ANSWERS = {
     "decompression bomb": bomb(200),
     "401": FAULTS["unauthorized"],
     "403": FAULTS["forbidden"],
+    "400": Answer(400, {"message": "Bad request."}),
+    "504": Answer(504, "<html></html>"),
+    "redirect": FAULTS["redirect"],
+    "slow headers": replace(FAULTS["drip_headers"], drip_head=30.0),
+    "a body for too long": replace(FAULTS["drip"], drip=8.0),
+    "headers for too long": replace(FAULTS["drip_headers"], drip_head=8.0),
 }
 """Faults that a server sends, by name."""
 
@@ -53,16 +59,16 @@ NETWORK = ("connection refused", "DNS failure", "TLS failure")
 
 SENT = (*ANSWERS, DATED)
 KINDS = (*SENT, *NETWORK)
-TIMED = ("slow drip", "Content-Length too high")
+TOO_LONG = ("a body for too long", "headers for too long")
+"""Faults that end with the bound of a response as a whole: each of its pieces comes in time."""
+
+TIMED = ("slow drip", "slow headers", "Content-Length too high", *TOO_LONG)
 """Faults that end with the client's own timeout."""
 
-FATAL = ("418", "401", "403", "204", "null instead of jobs", "decompression bomb")
+FATAL = ("418", "400", "401", "403", "504", "redirect", "204", "null instead of jobs", "decompression bomb")
 """Faults after which the same request is not simply sent again, so that a load may end with them."""
 
 REPEATED = tuple(kind for kind in KINDS if kind not in FATAL)
-
-LASTING = ANSWERS | {"400": Answer(400, {"message": "Bad request."}), "504": Answer(504, "<html></html>")}
-"""Faults that may stay at one listing."""
 
 Plan = Callable[[Asked], str | None]
 """Names the fault that a request meets; None for none."""
@@ -112,7 +118,7 @@ def answer_of(kind: str | None) -> Answer | None:
     """Return the answer of a fault that a server sends."""
     if kind == DATED:
         return throttled_until(datetime.now(UTC) + timedelta(minutes=2))
-    return None if kind is None else LASTING[kind]
+    return None if kind is None else ANSWERS[kind]
 
 
 @dataclass

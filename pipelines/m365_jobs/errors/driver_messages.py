@@ -98,6 +98,11 @@ CURES = (
         f"them with their tables; in a lake, to write files. To read, it needs no more than to read them. {STAYS}",
     ),
     (
+        r"\b50[0234]\)|status code: 50[0234]|service unavailable|slow ?down|reduce your request rate|internalerror",
+        "The destination is overloaded or down",
+        f"Wait, and run this again. If it stays so, ask who runs it. {STAYS}",
+    ),
+    (
         r"connection refused|could not translate host|name or service not known|timeout expired|timed out|"
         r"server closed the connection|could not connect|unreachable|terminating connection|shutting down|starting up|"
         r"connection (reset|already closed)|is the server running",

@@ -28,7 +28,7 @@ def test_each_connection_fails_once_in_another_way_and_all_is_loaded(tmp_path: P
 
 
 def test_answers_that_do_not_come_to_an_end_are_given_up_and_asked_for_again(tmp_path: Path) -> None:
-    plans = [at(kind, number) for kind, number in zip(TIMED, (3, 20), strict=True)]
+    plans = [at(kind, number) for kind, number in zip(TIMED, (3, 8, 13, 17, 20), strict=True)]
     with case(tmp_path) as hit:
         ended = hit.load_with(lambda asked: next(filter(None, (plan(asked) for plan in plans)), None), timeout=1.0)
         assert ended.exit_code == 0, ended.messages
@@ -44,6 +44,7 @@ def test_answers_that_do_not_come_to_an_end_are_given_up_and_asked_for_again(tmp
         ("403", 22, 3),
         ("418", 19, 1),
         ("decompression bomb", 20, 0),
+        ("redirect", 20, 1),
     ],
 )
 def test_a_fault_after_which_a_request_is_not_simply_repeated(

@@ -272,6 +272,9 @@ def test_a_table_of_another_make_is_left_alone(address: str, simulator: Simulato
         ("Kernel error: Json error: Truncated record", "is damaged.* Put back a copy"),
         ("Corrupt database file: computed checksum 1 does not match stored checksum 2", "is damaged.* Put back a copy"),
         ("Trying to read a database file with version number 99", "Another version of DuckDB wrote the file"),
+        ("Error performing GET http://x/lake in 2s - Server returned non-2xx status code: 503", "overloaded .* Wait"),
+        ("An error occurred (503) when calling the HeadObject operation: Service Unavailable", "overloaded .* Wait"),
+        ("An error occurred (SlowDown) when calling PutObject: Please reduce your request rate", "overloaded .* Wait"),
         ("something new", "The destination refused: something new. Look at its address, credentials and rights"),
     ],
 )
