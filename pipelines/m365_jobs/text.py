@@ -5,6 +5,19 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from avepoint_m365.plural import format_count
+
+__all__ = [
+    "format_count",
+    "format_duration",
+    "format_time",
+    "sanitize",
+    "shorten",
+    "singular_period",
+    "spreadsheet_text",
+    "visible",
+]
+
 
 def sanitize(text: str) -> str:
     """Return a text in one line, with a space for each character that a terminal would take for a command."""
@@ -47,11 +60,6 @@ def format_duration(hours: float) -> str:
     if hours < 100:
         return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h"
     return format_count(round(hours / 24), "day")
-
-
-def format_count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: 1 job, 2,000 jobs, 2 jobs are (``format_count(2, "job is", "jobs are")``)."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def singular_period(period: str) -> str:

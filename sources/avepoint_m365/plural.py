@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: 1 job, 2,000 jobs, 2 jobs are (``counted(2, "job is", "jobs are")``)."""
+def format_count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: 1 job, 2,000 jobs, 2 jobs are (``format_count(2, "job is", "jobs are")``)."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

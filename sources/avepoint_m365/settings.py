@@ -62,10 +62,6 @@ def environment_of(data_center: str) -> str:
     return data_center if data_center in TOKEN_URLS else "commercial"
 
 
-ALL = 0
-"""The code for "all" of objectType, jobType and jobState."""
-
-
 class ObjectType(IntEnum):
     """List services: the code of the ``objectType`` parameter (0 means all), Microsoft's name, the companions' code."""
 

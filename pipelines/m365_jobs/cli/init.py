@@ -116,20 +116,24 @@ def _value(given: str | None, question: str, option: str, default: str | None = 
     """
     from m365_jobs.errors.explain import UsageError
 
-    if given:
-        return given
-    if sys.stdin.isatty():
-        return str(typer.prompt(question, default=default, hide_input=hide, err=True))
-    if default is None:
+    value = given or _answer(question, default, hide=hide)
+    if value is None:
         raise UsageError(f"{option} is missing, and there is no terminal to ask on. Give the option.")
-    return default
+    return value
+
+
+def _answer(question: str, default: str | None = "", *, hide: bool = False) -> str | None:
+    """Return the user's answer on a terminal, else the default."""
+    if not sys.stdin.isatty():
+        return default
+    return str(typer.prompt(question, default=default, hide_input=hide, show_default=bool(default), err=True))
 
 
 def _proof(secret: str | None, certificate: Path | None, password: str | None) -> dict[str, str]:
     """Return what goes beside the client id: a certificate, or a secret."""
     path = str(certificate or "")
     if not path and not secret:
-        path = _answer("Certificate (.pfx or .pem; empty for a client secret)")
+        path = _answer("Certificate (.pfx or .pem; empty for a client secret)") or ""
     if not path:
         return {"client_secret": _value(secret, "Client secret", "--client-secret", hide=True)}
     password = password or _answer("Password of the certificate (empty for none)", hide=True)
@@ -143,13 +147,6 @@ def _destination(destination: str | None, credentials: str | None) -> tuple[str 
         return None, None
     question = f"Connection string of {destination} (empty to set its credentials later)"
     return destination, credentials or _answer(question, hide=True) or None
-
-
-def _answer(question: str, default: str = "", *, hide: bool = False) -> str:
-    """Return the user's answer on a terminal, else the default."""
-    if not sys.stdin.isatty():
-        return default
-    return str(typer.prompt(question, default=default, hide_input=hide, show_default=bool(default), err=True))
 
 
 def _confirmed(question: str) -> bool:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from m365_jobs.cli.options import Dataset, Destination, Verbose, failures
-from m365_jobs.text import format_count
 
 app = typer.Typer(help="Rename or remove a tenant everywhere.", no_args_is_help=True)
 
@@ -67,6 +66,7 @@ def _pipeline(destination: str | None, dataset: str | None) -> Any:
 
 
 def _print(pipeline: Any, shown: Any, tenant: str, change: str) -> None:
+    from m365_jobs.text import format_count
     from m365_jobs.warehouse import pipeline as warehouse
 
     typer.echo(f"Warehouse: {warehouse.address_of(pipeline)}")

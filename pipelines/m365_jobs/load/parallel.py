@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from avepoint_m365 import Progress
-from avepoint_m365.api.rate_limit import limiter_of
+from avepoint_m365.api.rate_limit import RateLimiter, limiter_of
 from avepoint_m365.config import resolve_service_urls
 from avepoint_m365.exceptions import ConfigurationError, InterruptedLoadError
 from dlt.common.configuration.exceptions import ConfigurationException
@@ -48,6 +48,8 @@ class Group:
 
     progress: dict[str, Progress]
     outcomes: list[TenantResult] = field(default_factory=list)
+    limiters: list[RateLimiter] = field(default_factory=list)
+    """The limiter of each host. Without a holder it ends with the load that uses it, and its lowest limit with it."""
 
     @property
     def exit_code(self) -> int:
@@ -88,7 +90,7 @@ def load_all(
 
     options = replace(options, log=LogRows(), log_failed=log_failed)
     tenants = resolve_all(tenants)
-    _register_limits(tenants, options)
+    group.limiters = list(_limiters(tenants, options))
 
     def load_one(tenant: Tenant) -> TenantResult:
         return _load_one(replace(options, tenant=tenant), group, notify, failed)
@@ -118,8 +120,8 @@ def load_all(
 URL_SETTINGS = ("data_center", "environment", "base_url", "token_url", "trusted_hosts")
 
 
-def _register_limits(tenants: Sequence[Tenant], options: LoadOptions) -> None:
-    """Register the limit of each tenant: the lowest of a host holds from the first request on.
+def _limiters(tenants: Sequence[Tenant], options: LoadOptions) -> Iterator[RateLimiter]:
+    """Yield the limiter of each tenant's host: the lowest limit of a host holds from the first request on.
 
     A tenant with an invalid setting is left out. Its own load names the setting.
     """
@@ -129,7 +131,7 @@ def _register_limits(tenants: Sequence[Tenant], options: LoadOptions) -> None:
             concurrency = settings and settings["concurrency"]
             if settings and isinstance(concurrency, int) and concurrency > 0:
                 urls = resolve_service_urls(*(settings[name] for name in URL_SETTINGS))
-                limiter_of(urls.base_url, concurrency)
+                yield limiter_of(urls.base_url, concurrency)
         except (ConfigurationError, ConfigurationException, ValueError):
             continue
 

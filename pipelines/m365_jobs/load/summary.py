@@ -64,16 +64,6 @@ class Summary:
             _period(part) for part in outcome.reconciliations if part.kind == "verify" and not part.proof
         ]
 
-    def forget(self, progress: Progress) -> None:
-        """Take back what ``add`` added of a chunk that is written in another way."""
-        outcome = progress.outcome
-        assert outcome is not None
-        self.unchanged -= outcome.unchanged
-        self.states.subtract(outcome.states)
-        self.retries -= sum(listing.retries for listing in outcome.listings)
-        self.periods = self.periods[: len(self.periods) - len(outcome.reconciliations)]
-        self.findings.clear()
-
     def note_incomplete(self, outcome: ChunkResult) -> None:
         """Keep a line for each listing that could not be proved complete."""
         lines = [_line(listing) for listing in outcome.listings if not listing.complete]

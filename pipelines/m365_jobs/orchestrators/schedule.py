@@ -20,8 +20,6 @@ from m365_jobs.warehouse import pipeline as warehouse
 
 REPORT_FILE, REPORT_AT = "m365-report.pdf", "daily 08:00"
 
-NO_CHANNEL = "No alert channel is configured: health tells nobody. Add a section such as [alerts.channels.email]."
-
 ENVIRONMENT_FILE = "m365-jobs.env"
 """In the working directory: the variables that this shell has and a scheduler has not."""
 

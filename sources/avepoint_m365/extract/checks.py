@@ -13,7 +13,7 @@ from avepoint_m365.extract.options import SourceFinding
 from avepoint_m365.extract.window import Window
 from avepoint_m365.parse.raw import Unreadable
 from avepoint_m365.parse.values import DETAIL_NAMES, FRAME
-from avepoint_m365.plural import counted
+from avepoint_m365.plural import format_count
 
 RETENTION = timedelta(days=30)
 """Jobs that finished longer ago may all have been removed by the vendor's retention."""
@@ -37,7 +37,7 @@ def another_tenant(
     recent = lookup.recent(window.start, RECENT_JOBS)
     if not recent:
         return None
-    shown = counted(len(seen), "other job") if seen else "no job at all"
+    shown = format_count(len(seen), "other job") if seen else "no job at all"
     problem = f"finished since {window.start:%Y-%m-%d} but the API shows {shown}, perhaps of another tenant"
     return SourceFinding("other_tenant", problem, len(recent), recent[0])
 
@@ -53,7 +53,7 @@ def skew_finding(skew: timedelta) -> SourceFinding:
     hours = abs(skew) / timedelta(hours=1)
     word = "behind" if skew > timedelta() else "ahead of"
     return SourceFinding(
-        "clock_skew", f"times of the server: this machine's clock is {counted(round(hours), 'hour')} {word} it", 0
+        "clock_skew", f"times of the server: this machine's clock is {format_count(round(hours), 'hour')} {word} it", 0
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from avepoint_m365.exceptions import GatewayTimeoutError, RefusedParametersError, SourceError
 from avepoint_m365.extract.listing import ListingReader
 from avepoint_m365.extract.window import Selection, Window
-from avepoint_m365.plural import counted
+from avepoint_m365.plural import format_count
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def find_longest_range(reader: ListingReader, window: Window, refusal: SourceErr
     lengths = [*filter(None, [_named_length(refusal)]), *RANGE_LENGTHS]
     for length in lengths:
         if timedelta(0) < length < window.length and _accepts(reader, window.since(window.asked_end - length)):
-            refused, shorter = counted(window.length.days, "day"), counted(length.days, "day")
+            refused, shorter = format_count(window.length.days, "day"), format_count(length.days, "day")
             logger.info(f"Long range refused: {refused}. Asking in ranges of {shorter}.")
             return length
     raise refusal

@@ -12,7 +12,7 @@ import pyarrow as pa
 from avepoint_m365.extract.known import Change
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.window import Window
-from avepoint_m365.plural import counted
+from avepoint_m365.plural import format_count
 from avepoint_m365.settings import ObjectType
 from avepoint_m365.state import SourceState
 
@@ -113,7 +113,7 @@ class SourceFinding:
 
     def __str__(self) -> str:
         """Return the finding as one line."""
-        jobs = counted(self.jobs, "job has", "jobs have") if self.jobs else "Some jobs have"
+        jobs = format_count(self.jobs, "job has", "jobs have") if self.jobs else "Some jobs have"
         return f"{jobs} {self.problem} ({self.rule}){f', for instance {self.example}' if self.example else ''}."
 
 

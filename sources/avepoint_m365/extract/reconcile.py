@@ -14,7 +14,7 @@ from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.options import Reconciliation
 from avepoint_m365.extract.window import EDGE, Selection, Window
-from avepoint_m365.plural import counted
+from avepoint_m365.plural import format_count
 from avepoint_m365.settings import ObjectType
 
 DAILY_PERIOD = timedelta(days=30)
@@ -107,9 +107,8 @@ class Reconciler:
             return result.add(self._row(start, end, api_total, stored, False, "the API counts more jobs than it shows"))
         proof = self._read_what_differs(start, end, probes, api_total, result)
         shown = "" if proof else ", of which the API does not show all"
-        return result.add(
-            self._row(start, end, api_total, stored, proof, f"{counted(api_total - stored, 'job')} read again{shown}")
-        )
+        text = f"{format_count(api_total - stored, 'job')} read again{shown}"
+        return result.add(self._row(start, end, api_total, stored, proof, text))
 
     def _read_what_differs(
         self, start: datetime, end: datetime, probes: Sequence[Listing], api_total: int, result: Reconciled
@@ -133,7 +132,7 @@ class Reconciler:
         listings = self._read(start, end)
         result.listings += listings
         ids, complete = set().union(*(each.ids for each in listings)), all(each.complete for each in listings)
-        return result.add(self._row(start, end, len(ids), stored, complete, f"{counted(len(ids), 'job')} read"))
+        return result.add(self._row(start, end, len(ids), stored, complete, f"{format_count(len(ids), 'job')} read"))
 
     def _read(self, start: datetime, end: datetime) -> list[Listing]:
         selections = self._selections(start, end)
@@ -162,7 +161,7 @@ def _total(probes: Sequence[Listing]) -> int | None:
 
 
 def _kept(surplus: int) -> str | None:
-    return f"{counted(surplus, 'job is', 'jobs are')} kept that the API no longer shows" if surplus else None
+    return f"{format_count(surplus, 'job is', 'jobs are')} kept that the API no longer shows" if surplus else None
 
 
 def months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -18,7 +18,7 @@ from avepoint_m365.parse.objects import ObjectParser
 from avepoint_m365.parse.plausible import drop_impossible_finishes, fill_durations, keep_newer_rows
 from avepoint_m365.parse.states import is_in_progress
 from avepoint_m365.parse.values import DETAIL_NAMES, FRAME, SEEN_AT
-from avepoint_m365.plural import counted
+from avepoint_m365.plural import format_count
 
 __all__ = ["ParsedJobs", "RawJobs", "Unreadable", "parse_raw"]
 
@@ -156,11 +156,8 @@ def _plausible(jobs: pa.Table, now: datetime, unreadable: list[Unreadable]) -> p
 
 def _not_as_outlined(page: RawJobs, ids: Sequence[str]) -> Unreadable:
     """Return the report of a page that holds other jobs than paging went by."""
-    return Unreadable(
-        "",
-        "id",
-        f"{counted(len(page.ids), 'id')} on the page, {counted(len(ids), 'job')}; {show(page.content[:SHOWN])}",
-    )
+    counts = f"{format_count(len(page.ids), 'id')} on the page, {format_count(len(ids), 'job')}"
+    return Unreadable("", "id", f"{counts}; {show(page.content[:SHOWN])}")
 
 
 SHOWN = 60

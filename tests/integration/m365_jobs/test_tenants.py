@@ -363,6 +363,16 @@ def test_the_lowest_limit_of_a_host_holds(simulator: Simulator, desk: Sit, optio
     assert simulator.most_in_flight == 2
 
 
+def test_the_lowest_limit_of_a_host_holds_before_the_tenant_that_sets_it_is_read(
+    simulator: Simulator, desk: Sit
+) -> None:
+    user = desk(simulator)
+    simulator.latency = 0.01
+    configure(user, section("a", simulator, concurrency="9") + section("b", simulator, concurrency="2"))
+    user.run("load", "--all-tenants", "--parallel-tenants", "1")
+    assert simulator.most_in_flight == 2
+
+
 @pytest.mark.parametrize(("locations", "warned"), [(("NAM", "NAM"), True), (("NAM", "EUR"), False), (None, True)])
 def test_credentials_that_two_tenants_share_are_warned_of(
     simulator: Simulator, desk: Sit, locations: tuple[str, str] | None, warned: bool

@@ -30,6 +30,12 @@ class AlertFinding:
     measure: float = 1.0
 
     @property
+    def columns(self) -> dict[str, str | None]:
+        """Return the values that every document about the finding has."""
+        names = ("kind", "severity", "tenant", "location", "object_type", "text")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def alert_id(self) -> str:
         """Return the identity of the alert: the same tenant, service and kind give the same id."""
         parts = json.dumps([self.tenant, self.location, self.object_type, self.kind])

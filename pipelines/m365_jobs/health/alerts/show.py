@@ -60,15 +60,9 @@ def undelivered_lines(deliveries: Sequence[Mapping[str, Any]]) -> Iterator[Text]
 
 
 def _alert(alert: Alert, now: datetime) -> dict[str, Any]:
-    finding = alert.finding
     return {
         "id": alert.id,
-        "kind": finding.kind,
-        "severity": finding.severity,
-        "tenant": finding.tenant,
-        "location": finding.location,
-        "object_type": finding.object_type,
-        "text": finding.text,
+        **alert.finding.columns,
         "opened_at": alert.opened_at.isoformat() if alert.opened_at else None,
         "acknowledged": alert.is_acknowledged(now),
         "owner": alert.owner,

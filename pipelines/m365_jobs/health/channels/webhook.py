@@ -76,16 +76,10 @@ def sign_message(secret: bytes, delivery_id: str, timestamp: str, body: str) -> 
 
 def alert_document(alert: Alert) -> dict[str, Any]:
     """Return an alert as JSON values. Times are ISO 8601 in UTC."""
-    finding = alert.finding
     return {
         "id": alert.id,
-        "kind": finding.kind,
-        "severity": finding.severity,
-        "tenant": finding.tenant,
-        "location": finding.location,
-        "object_type": finding.object_type,
-        "text": finding.text,
-        "action": action_of(finding.kind),
+        **alert.finding.columns,
+        "action": action_of(alert.finding.kind),
         "first_seen_at": alert.first_seen_at.isoformat(),
         "last_seen_at": alert.last_seen_at.isoformat(),
         "opened_at": alert.opened_at.isoformat() if alert.opened_at else None,
