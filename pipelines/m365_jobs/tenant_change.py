@@ -27,9 +27,10 @@ from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
 from m365_jobs.schema import TABLES, Table
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_reader
 
-STATE_TABLE, LEASES = "_dlt_pipeline_state", "load_leases"
+STATE_TABLE = "_dlt_pipeline_state"
 
 OF_TENANTS = [table.name for table in TABLES if "tenant" in table.arrow.names]
 """Tables whose rows belong to a tenant."""
@@ -116,10 +117,10 @@ def _held(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> Iterator[Any]:
 
 
 def _refuse_without_sql(pipeline: dlt.Pipeline) -> None:
-    kind = pipeline.destination.destination_type
-    if not kind.endswith((".duckdb", ".postgres")):
+    if not kind_of(pipeline).changes_tenants:
         raise UsageError(
-            f"Not supported: tenants can be changed in DuckDB and PostgreSQL, and this warehouse is {kind}. "
+            "Not supported: tenants can be changed in DuckDB and PostgreSQL, and this warehouse is "
+            f"{pipeline.destination.destination_type}. "
             "Copy it to one of these, change the tenant there, and copy it back."
         )
 
@@ -136,10 +137,10 @@ def _tables_of(client: Any) -> list[str]:
 
 def _delete_lease(pipeline: dlt.Pipeline, tenant: str) -> None:
     """Delete the lease row of a tenant that is gone. While the row is held, it must keep its name to be given back."""
-    if not pipeline.destination.destination_type.endswith(".postgres"):
+    if not (leases := kind_of(pipeline).lease_table):
         return
     with pipeline.sql_client() as client, suppress(DatabaseUndefinedRelation):
-        client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(LEASES)} WHERE tenant = %s", tenant)
+        client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(leases)} WHERE tenant = %s", tenant)
 
 
 def _rename_versions(client: Any, history: Table, tenant: str) -> None:

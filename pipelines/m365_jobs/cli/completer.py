@@ -11,6 +11,7 @@ from prompt_toolkit.document import Document
 from sqlglot import exp
 
 from m365_jobs.marts import VIEWS, tables, views
+from m365_jobs.marts.dialects import dialect_of
 from m365_jobs.warehouse.reader import Reader
 
 KEYWORDS = re.findall(
@@ -58,7 +59,7 @@ def stored_names(reader: Reader) -> Names:
     """
     dataset = exp.to_table(reader.table("jobs"), dialect=reader.dialect).db
     columns: dict[str, list[str]] = {}
-    if reader.dialect in ("duckdb", "postgres"):
+    if dialect_of(reader.dialect).has_catalog:
         for row in reader.rows(HELD, dataset):
             columns.setdefault(row["table_name"], []).append(row["column_name"])
     return Names(dataset, columns) if columns else documented(dataset)

@@ -142,8 +142,10 @@ def _proof(secret: str | None, certificate: Path | None, password: str | None) -
 
 def _destination(destination: str | None, credentials: str | None) -> tuple[str | None, str | None]:
     """Return the destination and its connection string; None for the DuckDB file."""
-    destination = destination or _answer("Destination", "duckdb")
-    if destination in ("", "duckdb"):
+    from m365_jobs.config.program_keys import DEFAULT_DESTINATION
+
+    destination = destination or _answer("Destination", DEFAULT_DESTINATION)
+    if destination in ("", DEFAULT_DESTINATION):
         return None, None
     question = f"Connection string of {destination} (empty to set its credentials later)"
     return destination, credentials or _answer(question, hide=True) or None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import sqlglot
 from dlt.common.destination.exceptions import DestinationException
@@ -19,6 +18,7 @@ from sqlglot.errors import SqlglotError
 from m365_jobs.cli.completer import Words, documented, stored_names
 from m365_jobs.terminal import print_line
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.query import QueryResult, answer
 from m365_jobs.warehouse.reader import dialect, open_reader
 
@@ -36,7 +36,7 @@ def run_prompt(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
     """
     print_line(f"SQL on {warehouse.address_of(pipeline)}, read-only. A statement ends with ; and may span lines.")
     print_line("Tab completes, the arrow keys bring back earlier ones. Ctrl+C empties the line, Ctrl+D leaves.")
-    _let_queries_be_stopped(pipeline)
+    kind_of(pipeline).let_queries_be_stopped()
     words = Words(documented(pipeline.dataset_name))
     session = _session(dialect(pipeline), words, _history(Path(pipeline.pipelines_dir)))
     _learn(pipeline, words)
@@ -115,14 +115,3 @@ def _history(folder: Path) -> History:
         print_line(f"Statements are not kept for the next time: {file}: {error.strerror or error}.")
         return InMemoryHistory()
     return FileHistory(file)
-
-
-def _let_queries_be_stopped(pipeline: warehouse.Target) -> None:
-    """Make psycopg2 wait in a way that Ctrl+C interrupts."""
-    if dialect(pipeline) == "postgres":
-        try:
-            from psycopg2 import extensions, extras
-        except ImportError:
-            return  # another driver, or none: opening the reader says so
-        wait: Any = extras.wait_select
-        extensions.set_wait_callback(wait)

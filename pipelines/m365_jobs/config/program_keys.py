@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+DEFAULT_DESTINATION = "duckdb"
+"""Name of the destination if none is configured: a DuckDB file in the working directory."""
+
 
 class ProgramKey(NamedTuple):
     """Describe a key: its type and default as the reference page prints them, and its meaning."""

@@ -30,7 +30,7 @@ from m365_jobs.health import run_checks
 from m365_jobs.health.expiry import ending_of
 from m365_jobs.health.file_permissions import open_files
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.target import local_path
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 SIDE_BY_SIDE = 8
@@ -90,7 +90,7 @@ def findings(
     else:
         state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
         yield PreflightResult("destination", True, f"{where}: {state}")
-        yield from _files([], local_path(pipeline))
+        yield from _files([], kind_of(pipeline).local_path(pipeline))
         yield from _findings_of_loads(pipeline)
 
 

@@ -23,8 +23,9 @@ from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.run_checks import check_failures
 from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import Reader
-from m365_jobs.warehouse.target import READER_WAIT, Notify, is_lake
+from m365_jobs.warehouse.target import READER_WAIT, Notify
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 LOADS = """
@@ -165,7 +166,7 @@ def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tu
 
 def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
     """Return the state that the warehouse holds of a pipeline, as dlt wrote it."""
-    if is_lake(pipeline):
+    if kind_of(pipeline).is_lake:
         with pipeline.destination_client() as client:
             assert isinstance(client, WithStateSync)
             stored = client.get_stored_state(name)

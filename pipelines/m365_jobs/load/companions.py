@@ -18,8 +18,8 @@ from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
 from m365_jobs.warehouse.contract import SCHEMA
-from m365_jobs.warehouse.destinations import lake, lake_tables
-from m365_jobs.warehouse.target import is_lake
+from m365_jobs.warehouse.destinations import lake_merge, lake_tables
+from m365_jobs.warehouse.destinations.kinds import kind_of
 
 SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
 """Settings of the source that companions go by."""
@@ -52,10 +52,10 @@ class CompanionLoad:
             **{name: value for name, value in self.settings.items() if name in SETTINGS},
             stats=self.stats,
             attempts=self.attempts,
-            versions=self._versions if is_lake(self.pipeline) else None,
+            versions=self._versions if kind_of(self.pipeline).is_lake else None,
         )
         resources = list(source.resources.values())
-        if is_lake(self.pipeline):
+        if kind_of(self.pipeline).is_lake:
             # A lake merges by key alone.
             for resource in resources:
                 _merge_by_key(resource, next(table for table in TABLES if table.name == resource.name))
@@ -149,7 +149,7 @@ def companion_rows(table: Table, rows: Sequence[Mapping[str, Any]], is_lake: boo
 
 
 def _merge_by_key(resource: DltResource, table: Table) -> None:
-    resource.apply_hints(write_disposition=lake.UPSERT, primary_key=list(table.key), columns=table.dlt_columns)
+    resource.apply_hints(write_disposition=lake_merge.UPSERT, primary_key=list(table.key), columns=table.dlt_columns)
 
 
 def _messages(attempts: Iterable[Attempt]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dlt
 
+from m365_jobs.config.program_keys import DEFAULT_DESTINATION
 from m365_jobs.errors.explain import UsageError, WarehouseError
 from m365_jobs.load.copy_rows import StoredRows, TenantRows, read_only, run_ids, stored_rows, table_names
 from m365_jobs.locks.base import lease_of
@@ -18,8 +19,8 @@ from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
 from m365_jobs.text import format_count
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_reader
-from m365_jobs.warehouse.target import is_lake
 
 
 @dataclass
@@ -42,7 +43,7 @@ def copy_tenants(
         UsageError: where there is no DuckDB warehouse, it is the destination itself, or does not hold a tenant.
         WarehouseError: where the destination has loads of its own, whose cursors would be taken back.
     """
-    origin = warehouse.open_warehouse("duckdb")
+    origin = warehouse.open_warehouse(DEFAULT_DESTINATION)
     target = warehouse.open_warehouse(destination, dataset)
     file = warehouse.duckdb_file(origin)
     if file is None or not file.exists():
@@ -69,7 +70,7 @@ def copy_tenants(
 def _notify_of_pending(tenant: str, notify: Callable[[str], None]) -> None:
     # dlt may have been killed while it made the folders that this looks into.
     with suppress(FileNotFoundError):
-        if warehouse.open_pipeline(tenant, "duckdb").has_pending_data:
+        if warehouse.open_pipeline(tenant, DEFAULT_DESTINATION).has_pending_data:
             notify(
                 f"A load of tenant {tenant} was interrupted; what it left unfinished is not copied. Run it again, then "
                 "copy again."
@@ -129,7 +130,7 @@ def _copy(
             tables_here = table_names(connection, dataset)
             ours = run_ids(connection, tenant) if "load_audit" in tables_here else set()
             _ensure_no_loads_of_its_own(ours, tenant, there, warehouse.address_of(pipeline))
-            rows = TenantRows(file, dataset, tenant, tables_here, there, is_lake(pipeline))
+            rows = TenantRows(file, dataset, tenant, tables_here, there, kind_of(pipeline).is_lake)
             source = contract.prepare(rows.source(state), pipeline)
             pipeline.extract(source, loader_file_format=contract.file_format(pipeline))
         pipeline.normalize()

@@ -15,7 +15,8 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from m365_jobs.locks import base as leases
 from m365_jobs.locks.base import RenewableLease
 from m365_jobs.warehouse import contract
-from m365_jobs.warehouse.destinations.postgres import refuse_encoding
+from m365_jobs.warehouse.destinations.postgres import PostgresDestination
+from m365_jobs.warehouse.destinations.postgres_keys import refuse_encoding
 
 CREATE = (
     "CREATE TABLE IF NOT EXISTS {} "
@@ -73,7 +74,9 @@ class PostgresLease(RenewableLease):
 
     @staticmethod
     def _execute(client: Any, sql: str, *values: Any) -> Any:
-        return client.execute_sql(sql.format(client.make_qualified_table_name("load_leases")), *values)
+        return client.execute_sql(
+            sql.format(client.make_qualified_table_name(PostgresDestination.lease_table)), *values
+        )
 
     def _renew(self, client: Any = None) -> bool:
         with nullcontext(client) if client else self._client as connected:
@@ -107,7 +110,7 @@ class PostgresLease(RenewableLease):
         """Return a client of dlt that neither begins a job nor commits without the lease."""
         sql = super().guard(client).sql_client
         # The client may be inside the staging dataset when it commits.
-        question = HELD.format(self._client.make_qualified_table_name("load_leases"))
+        question = HELD.format(self._client.make_qualified_table_name(PostgresDestination.lease_table))
         commit = sql.commit_transaction
 
         def commit_guarded() -> None:

@@ -35,13 +35,13 @@ from m365_jobs.marts.catalog import (
     views,
     views_of,
 )
+from m365_jobs.marts.dialects import SqlDialect, dialect_of
 from m365_jobs.marts.literals import constants
 from m365_jobs.marts.render import Place, configured_rows, create_view, qualified, render_view
 from m365_jobs.marts.shipped import shipped_view
 from m365_jobs.schema import Column
 
 __all__ = [
-    "LOCK_TIMEOUT",
     "PARTS",
     "TABLES",
     "VIEWS",
@@ -68,13 +68,6 @@ NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "sta
 
 DLT_TYPES = {"boolean": "bool"}
 """dlt's words for types that it does not call as we do."""
-
-LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
-"""Statement for PostgreSQL transactions that change tables or views. These wait for all readers, and new readers wait
-behind them. A reader may take hours: a transaction that was left open."""
-
-COMMENTED = ("duckdb", "postgres")
-"""Dialects in which descriptions become comments on views, tables and columns."""
 
 
 def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None, made_client: Any = None) -> list[str]:
@@ -149,14 +142,13 @@ def define(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
 def _place(client: SqlJobClientBase) -> Place:
     def place(name: str) -> list[str]:
         path = client.sql_client.make_qualified_table_name_path(name, quote=False)
-        # A DuckDB file is its own catalog: views that named it would break when the file is renamed or attached.
-        return path[-2:] if _dialect(client) == "duckdb" else path
+        return path[-2:] if _dialect(client).is_own_catalog else path
 
     return place
 
 
-def _dialect(client: SqlJobClientBase) -> str:
-    return str(client.capabilities.sqlglot_dialect)
+def _dialect(client: SqlJobClientBase) -> SqlDialect:
+    return dialect_of(str(client.capabilities.sqlglot_dialect))
 
 
 def _wanted_versions(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, str]:
@@ -165,14 +157,15 @@ def _wanted_versions(client: SqlJobClientBase, settings: Protection, existing: M
     Making the statements lasts half a second, which a load with nothing new does not spend.
     """
     # Each once: for each relation anew it was 4 MB, 25 ms.
-    maker = _digest((version("sqlglot"), (files(__package__) / "render.py").read_text(encoding="utf-8")))
+    renderer = [(files(__package__) / name).read_text(encoding="utf-8") for name in ("render.py", "dialects.py")]
+    maker = _digest((version("sqlglot"), renderer))
     texts = _digest([source(name) for name in (*VIEWS, *PARTS)])
-    place, versions = _place(client), {}
-    for relation in (*views_of(_dialect(client)), *tables()):
+    place, dialect, versions = _place(client), _dialect(client).name, {}
+    for relation in (*views_of(dialect), *tables()):
         is_view = relation.name in VIEWS
         if base_tables(relation.name) <= existing.keys() if is_view else relation.name in existing:
             rows = _settings_of(relation.name, settings)
-            reasons = (relation, texts if is_view else "", rows, _dialect(client), place(relation.name), maker)
+            reasons = (relation, texts if is_view else "", rows, dialect, place(relation.name), maker)
             versions[relation.name] = _digest(reasons)[:12]
     return versions
 
@@ -191,7 +184,7 @@ def _settings_of(name: str, settings: Protection) -> str:
 
 def _statements(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the statements that create and comment each view, and that comment each table."""
-    dialect, place = _dialect(client), _place(client)
+    dialect, place = _dialect(client).name, _place(client)
     rows = configured_rows(settings, dialect)
     statements = {
         view.name: [shipped_view(view.name, dialect, rows, place) or create_view(view.name, dialect, settings, place)]
@@ -199,7 +192,7 @@ def _statements(client: SqlJobClientBase, settings: Protection, existing: Mappin
         if base_tables(view.name) <= existing.keys()
     }
     statements |= {table.name: [] for table in tables() if table.name in existing}
-    if dialect in COMMENTED:
+    if _dialect(client).has_comments:
         for relation in (*views(), *tables()):
             if relation.name in statements:
                 statements[relation.name] += _comments(relation, dialect, place)
@@ -215,24 +208,24 @@ def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
-    """Return a text as a literal of ``COMMENTED`` dialects. sqlglot needs a tenth of a second for all comments."""
+    """Return a text as a literal of dialects that have comments. sqlglot needs a tenth of a second for all comments."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _drops(client: SqlJobClientBase, stale: list[str], existing: Mapping[str, Any]) -> Iterator[str]:
     """Yield statements that drop views whose columns changed.
 
-    PostgreSQL replaces only views that keep their names and types. Others keep their grants.
+    Others are replaced, and keep their grants.
     """
     for view in views():
         if view.name in stale and view.name in existing:
             has = existing[view.name]
             same = [name.lower() for name in has] == [column.name for column in view.columns]
-            if same and _dialect(client) == "postgres":
+            if same and _dialect(client).keeps_types:
                 types = [DLT_TYPES.get(column.type, column.type) for column in view.columns]
                 same = [column["data_type"] for column in has.values()] == types
             if not same:
-                yield f"DROP VIEW {qualified(_place(client)(view.name)).sql(_dialect(client))}"
+                yield f"DROP VIEW {qualified(_place(client)(view.name)).sql(_dialect(client).name)}"
 
 
 def _versions(client: SqlJobClientBase) -> dict[str, str]:
@@ -245,14 +238,14 @@ def _versions(client: SqlJobClientBase) -> dict[str, str]:
 
 
 def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
-    rows, dialect = ({"name": name, "version": version} for name, version in versions.items()), _dialect(client)
+    rows, dialect = ({"name": name, "version": version} for name, version in versions.items()), _dialect(client).name
     return f"CREATE OR REPLACE VIEW {qualified(_place(client)(VERSIONS)).sql(dialect)} AS {constants(rows, dialect)}"
 
 
 def _execute(client: SqlJobClientBase, statements: list[str]) -> None:
-    sql = client.sql_client
+    sql, dialect = client.sql_client, _dialect(client)
     with sql.begin_transaction() if client.capabilities.supports_ddl_transactions else nullcontext():
-        if _dialect(client) in COMMENTED:
+        if dialect.has_comments:
             statements = [";\n".join(statements)]
-        for statement in [LOCK_TIMEOUT, *statements] if _dialect(client) == "postgres" else statements:
+        for statement in [dialect.lock_timeout, *statements] if dialect.lock_timeout else statements:
             sql.execute_sql(statement)

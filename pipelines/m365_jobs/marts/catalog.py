@@ -16,6 +16,7 @@ from itertools import takewhile
 from typing import Any
 
 from m365_jobs import schema
+from m365_jobs.marts.dialects import dialect_of
 from m365_jobs.schema import Column
 
 COMPANION_VIEWS = (
@@ -42,9 +43,6 @@ VIEWS = (
 )
 PARTS = ("protection_rules", "tolerated_failures", "evaluated_backups", "data_ends", "tenant_zones")
 """Queries that views share, each in one file. They stand in the views, not in the warehouse."""
-
-KNOWS_ZONES = ("duckdb", "postgres", "redshift", "snowflake", "bigquery", "databricks", "athena", "trino")
-"""Dialects that convert a time to an IANA time zone that a column names."""
 
 TABLES = tuple(table.name for table in schema.TABLES)
 
@@ -102,7 +100,8 @@ def views() -> tuple[Relation, ...]:
 
 def views_of(dialect: str) -> tuple[Relation, ...]:
     """Return the views that a dialect can express, in the order of ``VIEWS``."""
-    return tuple(view for view in views() if dialect in KNOWS_ZONES or "tenant_zones" not in made_from(view.name))
+    knows_zones = dialect_of(dialect).knows_zones
+    return tuple(view for view in views() if knows_zones or "tenant_zones" not in made_from(view.name))
 
 
 @cache

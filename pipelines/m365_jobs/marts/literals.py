@@ -8,13 +8,12 @@ from typing import Any
 
 from sqlglot import exp
 
-PLAIN_DIALECTS = ("duckdb", "postgres")
-"""Dialects whose literals are written here; a test compares them with sqlglot's."""
+from m365_jobs.marts.dialects import SHIPPED
 
 
 def literal(value: Any, dialect: str) -> str:
     """Return a value as a literal of a dialect."""
-    plain = _plain(value) if dialect in PLAIN_DIALECTS else None
+    plain = _plain(value) if dialect in SHIPPED else None
     return exp.convert(value).sql(dialect) if plain is None else plain
 
 
@@ -35,7 +34,7 @@ def _plain(value: Any) -> str | None:
 
 def constants(rows: Iterable[Mapping[str, str | float]], dialect: str) -> str:
     """Return a query that gives these rows."""
-    if dialect in PLAIN_DIALECTS:
+    if dialect in SHIPPED:
         columns = (", ".join(f"{literal(value, dialect)} AS {name}" for name, value in row.items()) for row in rows)
         return " UNION ALL ".join(f"SELECT {some}" for some in columns)
     selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]

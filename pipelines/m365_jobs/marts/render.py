@@ -11,34 +11,14 @@ from sqlglot import exp
 
 from m365_jobs.config.protection import Protection
 from m365_jobs.marts.catalog import PARTS, TABLES, VIEWS, source
+from m365_jobs.marts.dialects import SqlDialect, dialect_of
 from m365_jobs.marts.literals import constants
 
 DIALECT = "duckdb"
-"""Dialect of the files."""
+"""SqlDialect of the files."""
 
 Place = Callable[[str], Sequence[str]]
 """Function of a table or view to the parts of its full name, unquoted."""
-
-SECONDS = {
-    "bigquery": "UNIX_SECONDS(:x)",
-    "clickhouse": "toUnixTimestamp(:x)",
-    "tsql": "DATEDIFF_BIG(SECOND, '1970-01-01', :x)",
-}
-"""Seconds since 1970 in dialects for which sqlglot has no translation."""
-
-MATERIALIZES = ("duckdb", "postgres")
-"""Dialects that can evaluate a part of a query once."""
-
-WIDENS = ("duckdb", "postgres")
-"""Dialects in which the sum of bigints is of a wider type, and may be too large for a bigint."""
-
-COLLATES = ("duckdb", "postgres")
-"""Dialects that know the collation "C": the same letters and order in a database of any language."""
-
-REPLACES_ONCE = ("duckdb", "postgres")
-"""Dialects whose regexp_replace needs to be told to replace all matches; elsewhere a fourth argument means another
-thing or is an error, which sqlglot does not know."""
-
 
 CONFIGURED = ("settings", "zones")
 """Names of the queries in the files that stand for rows of the configuration."""
@@ -89,14 +69,14 @@ def _query(view: str, dialect: str, protection: Protection | None, place: Place 
 
 def _adapted(query: exp.Expr, dialect: str, configured: Mapping[str, exp.Expr]) -> exp.Expr:
     """Return a query without views, with the configuration and the spelling of a destination."""
+    spoken = dialect_of(dialect)
     for cte in query.find_all(exp.CTE):
         if cte.alias in configured:
             cte.set("this", configured[cte.alias].copy())
-        if dialect not in MATERIALIZES:
+        if not spoken.materializes:
             cte.set("materialized", None)
-    query = query.transform(_spelled, dialect, copy=False)
-    if dialect == "clickhouse":
-        # Elsewhere the columns of a join that finds nothing are null; here only if it is asked for.
+    query = query.transform(_spelled, spoken, copy=False)
+    if spoken.has_join_defaults:
         query.set("settings", [exp.EQ(this=exp.column("join_use_nulls"), expression=exp.Literal.number(1))])
     return query
 
@@ -168,21 +148,21 @@ def _settings(protection: Protection) -> Iterator[Mapping[str, str | float]]:
             }
 
 
-def _spelled(node: exp.Expr, dialect: str) -> exp.Expr:
+def _spelled(node: exp.Expr, dialect: SqlDialect) -> exp.Expr:
     """Replace expressions that sqlglot does not translate."""
-    if isinstance(node, exp.TimeToUnix) and dialect in SECONDS:
-        template = sqlglot.parse_one(SECONDS[dialect], read=dialect)
+    if isinstance(node, exp.TimeToUnix) and dialect.seconds:
+        template = sqlglot.parse_one(dialect.seconds, read=dialect.name)
         return exp.replace_placeholders(template, x=node.this)
-    if isinstance(node, exp.RegexpReplace) and dialect not in REPLACES_ONCE:
+    if isinstance(node, exp.RegexpReplace) and not dialect.replaces_once:
         node.set("modifiers", None)
-    if isinstance(node, exp.Cast) and node.is_type("bigint") and node.find(exp.Sum) and dialect in WIDENS:
+    if isinstance(node, exp.Cast) and node.is_type("bigint") and node.find(exp.Sum) and dialect.widens_sums:
         return _limited(node)
     if isinstance(node, exp.Collate):
         # On the way here sqlglot made its name small.
         node.set("expression", exp.to_identifier("C", quoted=True))
-        return node if dialect in COLLATES else node.this
-    if isinstance(node, exp.AtTimeZone) and dialect == "clickhouse":
-        return exp.func("toTimeZone", node.this, node.args["zone"])
+        return node if dialect.has_collation_c else node.this
+    if isinstance(node, exp.AtTimeZone) and dialect.zone_function:
+        return exp.func(dialect.zone_function, node.this, node.args["zone"])
     return node
 
 

@@ -11,9 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from m365_jobs.marts.catalog import VIEWS
+from m365_jobs.marts.dialects import SHIPPED
 from m365_jobs.marts.render import Place, create_view
-
-DIALECTS = ("duckdb", "postgres")
 
 DATASET = '"m365_shipped_dataset"'
 """Stands in the files for the quoted name of the dataset."""
@@ -25,11 +24,11 @@ CONFIGURED = re.compile(r"SELECT\s+'m365_shipped_(\w+)' AS tenant")
 def shipped_view(view: str, dialect: str, configured: Mapping[str, str], place: Place) -> str | None:
     """Return the statement that creates or replaces a view; None if it has to be rendered.
 
-    It is shipped for ``DIALECTS``, if a name has two parts, the dataset and the table. ``configured`` are the queries
-    of ``configured_rows`` in the same dialect.
+    It is shipped for the dialects of ``SHIPPED``, if a name has two parts, the dataset and the table. ``configured``
+    are the queries of ``configured_rows`` in the same dialect.
     """
     parts = place(view)
-    if dialect not in DIALECTS or len(parts) != 2:
+    if dialect not in SHIPPED or len(parts) != 2:
         return None
     dataset = '"' + parts[0].replace('"', '""') + '"'
     text = _read(view, dialect).replace(DATASET, dataset)
@@ -47,7 +46,7 @@ def rendered_views(dialect: str) -> dict[str, str]:
 
 def write_views() -> None:
     """Write the files that are shipped."""
-    for dialect in DIALECTS:
+    for dialect in SHIPPED:
         folder = Path(__file__).with_name("rendered") / dialect
         folder.mkdir(parents=True, exist_ok=True)
         for view, text in rendered_views(dialect).items():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlglot import exp
 
-from m365_jobs.marts.literals import PLAIN_DIALECTS
+from m365_jobs.marts.dialects import SHIPPED
 from m365_jobs.marts.render import CONFIGURED, expanded
 
 MARK = re.compile("\0(\\w+):(\\w*)\0")
@@ -38,7 +38,7 @@ def _key(query: str) -> str:
 
 @cache
 def _shipped(dialect: str) -> dict[str, str]:
-    if dialect not in PLAIN_DIALECTS:
+    if dialect not in SHIPPED:
         return {}
     file = files(__package__) / "rendered" / "queries" / f"{dialect}.json"
     shipped: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
@@ -71,6 +71,6 @@ def write_queries(queries: Iterable[str]) -> None:
     """Write the files that are shipped."""
     folder = Path(__file__).with_name("rendered") / "queries"
     folder.mkdir(parents=True, exist_ok=True)
-    for dialect in PLAIN_DIALECTS:
+    for dialect in SHIPPED:
         text = shipped_file(queries, dialect)
         (folder / f"{dialect}.json").write_text(text, encoding="utf-8", newline="\n")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import dlt
 
-from m365_jobs.warehouse.target import Target
+if TYPE_CHECKING:
+    from m365_jobs.warehouse.target import Target
 
 _schemas: WeakKeyDictionary[dlt.Pipeline, dlt.Schema] = WeakKeyDictionary()
 

@@ -15,7 +15,9 @@ from dlt.common.storages import WithLocalFiles
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from m365_jobs.config.default_tenant import DEFAULT_TENANT
+from m365_jobs.config.program_keys import DEFAULT_DESTINATION
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse.destinations.kinds import kind_of_type
 from m365_jobs.warehouse.remembered import remembering
 
 DUCKDB_FILE = "m365_warehouse.duckdb"
@@ -24,9 +26,6 @@ DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
 """Limits of DuckDB in a load, unless the configuration sets others. Without them DuckDB fills the memory with every
 block it touched: a warehouse of 1,000,000 jobs takes twice as much as one of 100,000. DuckDB asks for 125 MB a thread
 at least, and puts the rest on disk."""
-
-STAGING_DATASETS = 16
-"""Datasets beside the warehouse's own over which the merges of tenants spread on PostgreSQL."""
 
 PLAIN_NAME = re.compile("[a-z_]+(?:_?[a-z0-9]+)*")
 """Names of datasets that every naming convention of dlt leaves alone."""
@@ -46,7 +45,8 @@ def default_file() -> Path:
 
 def destination_name(destination: str | None) -> str:
     """Return the name of the destination: the one given, the configuration's, or duckdb."""
-    return str(destination or dlt.config.get("destination_type") or dlt.config.get("destination_name") or "duckdb")
+    configured: object = dlt.config.get("destination_type") or dlt.config.get("destination_name")
+    return str(destination or configured or DEFAULT_DESTINATION)
 
 
 def destination_type(destination: str | None = None) -> str:
@@ -68,7 +68,7 @@ def destination_factory(name: str, tenant: str = DEFAULT_TENANT, file: Path | No
     Raises:
         UsageError: for an unknown destination, or a path that a load would destroy or misread.
     """
-    if file or name == "duckdb":
+    if file or name == DEFAULT_DESTINATION:
         return _replacing_at_once(_duckdb(file))
     try:
         factory: Any = Destination.from_reference(name)
@@ -80,9 +80,10 @@ def destination_factory(name: str, tenant: str = DEFAULT_TENANT, file: Path | No
         ) from error
     layout = "staging_dataset_name_layout"
     own_layout: object = dlt.config.get(f"destination.{name}.{layout}") or dlt.config.get(f"destination.{layout}")
-    if tenant != DEFAULT_TENANT and factory.destination_type.endswith(".postgres") and not own_layout:
+    datasets = kind_of_type(factory.destination_type).staging_datasets
+    if datasets and tenant != DEFAULT_TENANT and not own_layout:
         # Loads that share dlt's staging tables have to write one after the other.
-        number = crc32(tenant.encode()) % STAGING_DATASETS
+        number = crc32(tenant.encode()) % datasets
         factory = Destination.from_reference(name, **{layout: f"%s_staging_{number:02}"})
     if issubclass(factory.spec, WithLocalFiles):
         # Bound here, dlt does not bind it to the folder of the pipeline's first run.

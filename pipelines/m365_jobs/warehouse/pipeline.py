@@ -16,6 +16,7 @@ from dlt.common.runtime.telemetry import stop_telemetry
 from m365_jobs.config.default_tenant import DEFAULT_TENANT, configured_tenant
 from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse import factory, target
+from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.factory import DUCKDB_FILE, default_file, destination_type
 from m365_jobs.warehouse.target import (
     DATASET,
@@ -79,7 +80,7 @@ def _keep_no_copies(pipeline: dlt.Pipeline) -> None:
     The rows of the last load would stay there a second time: half of a DuckDB file after a first load.
     """
     key = "load.truncate_staging_dataset"
-    if pipeline.destination.destination_type.endswith((".duckdb", ".postgres")):
+    if kind_of(pipeline).empties_staging:
         with _configuring:
             if dlt.config.get(key) is None:
                 dlt.config[f"{pipeline.pipeline_name}.{key}"] = True
@@ -149,6 +150,6 @@ def open_pipeline(
     if pipeline.refresh:
         raise UsageError(f"refresh = {pipeline.refresh} drops the rows of all tenants in each load. Remove it.")
     target.refuse_one_name_for_two(pipeline)
-    target.refuse_unusable_paths(pipeline)
+    kind_of(pipeline).refuse_paths(pipeline)
     _keep_no_copies(pipeline)
     return pipeline

@@ -20,7 +20,8 @@ from m365_jobs import marts
 from m365_jobs.errors.driver_messages import in_use, of_driver
 from m365_jobs.warehouse import clients
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.target import Target, Warehouse, is_lake
+from m365_jobs.warehouse.destinations.kinds import kind_of
+from m365_jobs.warehouse.target import Target, Warehouse
 from m365_jobs.warehouse.versions import refuse_newer
 
 POLL = 0.1
@@ -76,7 +77,7 @@ def value_in_utc(value: Any) -> Any:
 
 def dialect(target: Target) -> str:
     """Return the name in sqlglot of the SQL that a reader of this warehouse uses, without a connection."""
-    if is_lake(target) or warehouse.duckdb_file(target):
+    if kind_of(target).is_lake or warehouse.duckdb_file(target):
         return "duckdb"
     return str(target.destination.capabilities().sqlglot_dialect or "")
 
@@ -102,7 +103,7 @@ def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
 
     Finding the kind of a warehouse is slower than many a question to it.
     """
-    if is_lake(target):
+    if kind_of(target).is_lake:
         return lambda: _lake(target)
     if file := warehouse.duckdb_file(target):
         return lambda: _of_file(file, target)
@@ -125,11 +126,8 @@ def _of_server(target: Target) -> Iterator[Reader]:
             if not of_driver(error):
                 raise
             raise DatabaseTransientException(error) from error  # as what is refused later on would be
-        dialect = client.capabilities.sqlglot_dialect or ""
-        if dialect == "postgres":
-            client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-            client.execute_sql("SET TIME ZONE 'UTC'")
-        yield _of_our_version(Reader(client, dialect))
+        kind_of(target).begin_reading(client)
+        yield _of_our_version(Reader(client, client.capabilities.sqlglot_dialect or ""))
 
 
 def _of_our_version(reader: Reader) -> Reader:
@@ -145,7 +143,7 @@ def open_in_load(target: Target, tables: Sequence[str] = (), tenant: str | None 
     raises as ``open_reader`` does. In a lake each table costs an opening: ``tables`` are those asked for, all if empty,
     and ``tenant`` is the only tenant asked for, all if unset.
     """
-    if is_lake(target):
+    if kind_of(target).is_lake:
         from m365_jobs.warehouse.destinations import lake_tables
 
         with duckdb.connect() as connection:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
-from weakref import WeakKeyDictionary
 
 import dlt
 from dlt.common.pipeline import get_dlt_pipelines_dir
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse.destinations.kinds import kind_of
+from m365_jobs.warehouse.destinations.place import configured_place
 from m365_jobs.warehouse.factory import dataset_name, destination_factory, destination_name
 
 DATASET = "m365_jobs"
@@ -87,35 +85,6 @@ def open_warehouse(
     return warehouse
 
 
-def is_lake(target: Target) -> bool:
-    """Return whether loads write files rather than into a database."""
-    return str(target.destination.destination_type).endswith(".filesystem")
-
-
-def refuse_unusable_paths(target: Target) -> None:
-    """Refuse folders whose names a load would stumble over once it has read everything.
-
-    Raises:
-        UsageError: with the cure.
-    """
-    is_duckdb = target.destination.destination_type.endswith(".duckdb")
-    if signs := [sign for sign in ("%", "'" if is_duckdb else "%") if sign in target.pipelines_dir]:
-        raise UsageError(
-            f"dlt's working folder {target.pipelines_dir} has the character {signs[0]} in its path, and loads cannot "
-            "read their files there. Name another folder in DLT_DATA_DIR."
-        )
-    if is_lake(target):
-        # dlt makes an address of a path: file:///lake/50%25%20done.
-        place = urlsplit(_configured_place(target).host or "")
-        path = unquote(place.path)
-        # Delta decodes a path once more than dlt encodes it: %20 would become a blank.
-        if place.scheme == "file" and (forbidden := re.search(r"[\[\]]|%[0-9A-Fa-f]{2}", path)):
-            raise UsageError(
-                f"The lake's path {path} holds {forbidden[0]}, which Delta tables cannot have. Name another folder in "
-                f"destination.{target.destination.destination_name}.bucket_url."
-            )
-
-
 def refuse_one_name_for_two(target: Target) -> None:
     """Refuse a DuckDB file with the name of the dataset: ``name.table`` would mean either.
 
@@ -137,56 +106,14 @@ def address_of(target: Target) -> str:
     """
     if file := duckdb_file(target):
         return str(file)
-    place = _configured_place(target)
+    place = configured_place(target)
     parts = "/".join(part for part in (place.host, place.database) if part)
     return f"{target.destination.destination_name} {parts}".strip()
 
 
 def duckdb_file(target: Target) -> Path | None:
     """Return the file of a DuckDB warehouse; None for any other destination."""
-    if not target.destination.destination_type.endswith(".duckdb"):
-        return None
-    credentials = target.destination.config_params.get("credentials")
-    known = isinstance(credentials, DuckDbCredentials)
-    database: Any = credentials.database if known else _configured_place(target).database
-    return Path(database) if isinstance(database, str) and not database.startswith(":") else None
-
-
-def local_path(target: Target) -> Path | None:
-    """Return the DuckDB file, or the folder of a lake on this machine; None for a warehouse elsewhere."""
-    if file := duckdb_file(target):
-        return file
-    if not target.destination.destination_type.endswith(".filesystem"):
-        return None
-    config = target.destination_client().config
-    return Path(config.make_local_path(config.bucket_url)) if config.is_local_filesystem else None
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Hold where a destination is: only what cannot contain a password."""
-
-    host: str | None
-    database: str | None
-
-
-def _configured_place(target: Target) -> _Place:
-    """Return what dlt resolved of a destination. It is kept, since dlt needs ten milliseconds for it.
-
-    dlt's configuration itself is not kept. It holds an exception whose frames hold the target, so the dictionary would
-    keep every load of a process, with its connections.
-    """
-    place = _places.get(target)
-    if place is None:
-        config = target.destination_client().config
-        credentials = getattr(config, "credentials", None)
-        host = getattr(config, "bucket_url", None) or getattr(credentials, "host", None)
-        database = getattr(credentials, "database", None)
-        place = _places[target] = _Place(*(str(part) if part else None for part in (host, database)))
-    return place
-
-
-_places: WeakKeyDictionary[Target, _Place] = WeakKeyDictionary()
+    return kind_of(target).database_file(target)
 
 
 def fingerprint(target: Target) -> str:

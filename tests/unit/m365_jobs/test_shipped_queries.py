@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 from m365_jobs import marts
 from m365_jobs.health.watch_queries import QUERIES
-from m365_jobs.marts.literals import PLAIN_DIALECTS, constants, literal
+from m365_jobs.marts.dialects import SHIPPED
+from m365_jobs.marts.literals import constants, literal
 from m365_jobs.marts.translate import shipped_file
 from sqlglot import exp
 
 FOLDER = Path(marts.__file__).with_name("rendered") / "queries"
 
 
-@pytest.mark.parametrize("dialect", PLAIN_DIALECTS)
+@pytest.mark.parametrize("dialect", SHIPPED)
 def test_each_shipped_query_is_what_sqlglot_makes(dialect: str) -> None:
     text = (FOLDER / f"{dialect}.json").read_text(encoding="utf-8")
     assert text == shipped_file(QUERIES, dialect), "run `make views`"
 
 
-@pytest.mark.parametrize("dialect", PLAIN_DIALECTS)
+@pytest.mark.parametrize("dialect", SHIPPED)
 @pytest.mark.parametrize(
     "value",
     [
@@ -44,7 +45,7 @@ def test_a_literal_is_spelled_as_sqlglot_spells_it(value: object, dialect: str) 
     assert literal(value, dialect) == exp.convert(value).sql(dialect)
 
 
-@pytest.mark.parametrize("dialect", PLAIN_DIALECTS)
+@pytest.mark.parametrize("dialect", SHIPPED)
 def test_rows_of_constants_are_what_sqlglot_makes(dialect: str) -> None:
     rows = [{"name": "it's", "count": 1}, {"name": "", "count": 0.5}]
     selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
-import duckdb
 from avepoint_m365.config import SECTION
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from m365_jobs.config.program_keys import WAREHOUSE
-from m365_jobs.errors.explain import UsageError
-from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.log_rows import Row
+from m365_jobs.warehouse.destinations.place import configured_place
 from m365_jobs.warehouse.destinations.sql_rows import prune_states
+
+if TYPE_CHECKING:
+    from m365_jobs.warehouse.target import Target
 
 STORAGE_KEY = "duckdb_storage_version"
 STORAGE_VERSION = str(WAREHOUSE[STORAGE_KEY].default)
@@ -28,6 +31,16 @@ class DuckDBDestination(WarehouseDestination):
 
     types = ("duckdb",)
     stays_connected = True
+    empties_staging = True
+    changes_tenants = True
+    forbidden_in_folder = "%'"
+
+    def database_file(self, target: Target) -> Path | None:
+        """Return the file; None for a database in memory."""
+        credentials = target.destination.config_params.get("credentials")
+        known = isinstance(credentials, DuckDbCredentials)
+        database: Any = credentials.database if known else configured_place(target).database
+        return Path(database) if isinstance(database, str) and not database.startswith(":") else None
 
     def file_format(self, pipeline: dlt.Pipeline) -> Any:
         """Return Parquet, which DuckDB reads by itself."""
@@ -35,7 +48,9 @@ class DuckDBDestination(WarehouseDestination):
 
     def before_writing(self, pipeline: dlt.Pipeline) -> None:
         """Create the file in the configured format, which dlt has no setting for."""
-        file, version = warehouse.duckdb_file(pipeline), storage_version()
+        import duckdb
+
+        file, version = self.database_file(pipeline), storage_version()
         if file and not file.exists():
             # Another process may create it first.
             with suppress(duckdb.Error):
@@ -47,7 +62,7 @@ class DuckDBDestination(WarehouseDestination):
 
     def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
         """Append as everywhere, but never create the file by connecting to it."""
-        file: Path | None = warehouse.duckdb_file(pipeline)
+        file = self.database_file(pipeline)
         return (file is None or file.exists()) and super().append_rows(pipeline, tables)
 
 
@@ -58,6 +73,8 @@ def storage_version() -> str:
         UsageError: for a version before v1.4.0, whose write-ahead log is replayed even when it is stale, and for one
             that the installed DuckDB does not know.
     """
+    import duckdb
+
     key = f"{SECTION}.{STORAGE_KEY}"
     version = str(dlt.config.get(key) or STORAGE_VERSION)
     numbers = version.removeprefix("v").split(".")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import dlt
+from typing import TYPE_CHECKING
 
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.duckdb import DuckDBDestination
 from m365_jobs.warehouse.destinations.lake import LakeDestination
 from m365_jobs.warehouse.destinations.other import OtherDestination
 from m365_jobs.warehouse.destinations.postgres import PostgresDestination
+
+if TYPE_CHECKING:
+    from m365_jobs.warehouse.target import Target
 
 KINDS: tuple[WarehouseDestination, ...] = (DuckDBDestination(), PostgresDestination(), LakeDestination())
 """A destination with abilities of its own is one class and one entry here."""
@@ -22,6 +25,6 @@ def kind_of_type(destination_type: str) -> WarehouseDestination:
     return next((kind for kind in KINDS if last in kind.types), OTHER)
 
 
-def kind_of(pipeline: dlt.Pipeline) -> WarehouseDestination:
-    """Return the class for the destination of a pipeline."""
-    return kind_of_type(pipeline.destination.destination_type)
+def kind_of(target: Target) -> WarehouseDestination:
+    """Return the class for the destination of a warehouse."""
+    return kind_of_type(target.destination.destination_type)

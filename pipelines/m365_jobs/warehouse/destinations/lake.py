@@ -1,36 +1,28 @@
-"""Support a lake: Delta or Iceberg tables in files, through dlt's filesystem destination (extra ``lake``).
-
-Delta and Iceberg know no delete-insert. So rows are merged by their key alone, and a deletion must name its row. That
-is done here, since the source knows no destination.
-"""
+"""Support a lake: Delta or Iceberg tables in files, through dlt's filesystem destination (extra ``lake``)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import dlt
-import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
-from avepoint_m365.schema import REMOVED
 from dlt.extract import DltResource
 
-from m365_jobs.schema import LOAD_CHECK_FAILURES, LOAD_RUNS
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
-from m365_jobs.warehouse.destinations.lake_tables import DELTA, PARTITION, open_table, table_format
 from m365_jobs.warehouse.destinations.log_rows import Row
+from m365_jobs.warehouse.destinations.place import configured_place
 
-ERRORS = "jobs__job_errors"
-UPSERT: Any = {"disposition": "merge", "strategy": "upsert"}
+if TYPE_CHECKING:
+    from m365_jobs.warehouse.target import Target
 
 LOADS = "_dlt_loads"
 KEEP_LOADS = 100
 """Newest notes of loads that stay; dlt keeps as many copies of the state."""
-
-OF_OBJECTS = (LOAD_RUNS.name, LOAD_CHECK_FAILURES.name)
-"""Resources that yield objects, one table each; the others yield Arrow tables for several tables."""
 
 
 class LakeDestination(WarehouseDestination):
@@ -38,22 +30,48 @@ class LakeDestination(WarehouseDestination):
 
     types = ("filesystem",)
     lease = "m365_jobs.locks.lake:LakeLease"
+    is_lake = True
+
+    def local_path(self, target: Target) -> Path | None:
+        """Return the folder of the lake; None where it is on another machine."""
+        config = target.destination_client().config
+        return Path(config.make_local_path(config.bucket_url)) if config.is_local_filesystem else None
+
+    def refuse_paths(self, target: Target) -> None:
+        """Refuse names that Delta tables cannot have, beside those that no load can use."""
+        super().refuse_paths(target)
+        # dlt makes an address of a path: file:///lake/50%25%20done.
+        place = urlsplit(configured_place(target).host or "")
+        path = unquote(place.path)
+        # Delta decodes a path once more than dlt encodes it: %20 would become a blank.
+        if place.scheme == "file" and (forbidden := re.search(r"[\[\]]|%[0-9A-Fa-f]{2}", path)):
+            raise UsageError(
+                f"The lake's path {path} holds {forbidden[0]}, which Delta tables cannot have. Name another folder in "
+                f"destination.{target.destination.destination_name}.bucket_url."
+            )
 
     def adapt(self, resource: DltResource, pipeline: dlt.Pipeline) -> None:
         """Merge by key, into a table format."""
-        adapt(resource, pipeline)
+        # Arrow is a tenth of the start-up of a reader.
+        from m365_jobs.warehouse.destinations import lake_merge
+
+        lake_merge.merge_by_key(resource, pipeline)
 
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
         """Put small files together, rewrite those that other programs cannot filter, and remove old notes of loads."""
+        from m365_jobs.warehouse.destinations.lake_tables import DELTA, table_format
+
         _prune_loads(pipeline)
         if table_format(pipeline) == DELTA:
-            # Imported here, since deltalake is an extra.
+            # deltalake is an extra.
             from m365_jobs.warehouse.destinations import delta_files
 
             delta_files.tidy(pipeline, tenant)
 
     def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
         """Append to Delta tables; Iceberg needs a catalog, which dlt makes for its own runs."""
+        from m365_jobs.warehouse.destinations.lake_tables import DELTA, table_format
+
         if table_format(pipeline) != DELTA:
             return False
         from m365_jobs.warehouse.destinations import delta_rows
@@ -69,75 +87,3 @@ def _prune_loads(pipeline: dlt.Pipeline) -> None:
         # Another tenant's load may be faster.
         with suppress(FileNotFoundError):
             client.fs_client.rm_file(file)
-
-
-def adapt(resource: DltResource, pipeline: dlt.Pipeline) -> None:
-    """Give a resource the hints of a lake: its table format, merging by key, a partition for each tenant."""
-    kind: Any = table_format(pipeline)
-    resource.apply_hints(table_format=kind)
-    if resource.name in OF_OBJECTS:
-        resource.apply_hints(columns=PARTITION)
-    if resource.name == LOAD_RUNS.name:
-        resource.apply_hints(write_disposition=UPSERT)
-    read_errors = _held_errors(pipeline)
-
-    def to_lake(item: Any, meta: Any) -> Any:
-        """Return the item with hints of a lake in place of the source's, which dlt passes on beside the rows."""
-        hints = getattr(meta, "hints", None)
-        if not hints:
-            return item
-        # A table without a tenant, such as that of words for states, has no such partition.
-        columns = {**(hints.get("original_columns") or {}), **(PARTITION if "tenant" in item.schema.names else {})}
-        if "primary_key" not in hints:
-            appended = dlt.mark.make_hints(
-                table_name=hints["table_name"], write_disposition=hints["write_disposition"], columns=columns or None
-            )
-            return dlt.mark.with_hints(item, appended, create_table_variant=True)
-        if hints["table_name"] == ERRORS:
-            item = _with_deletions(item, read_errors)
-        merged = dlt.mark.make_hints(
-            table_name=hints["table_name"],
-            write_disposition=UPSERT,
-            primary_key=hints["primary_key"],
-            columns=columns or None,
-        )
-        return dlt.mark.with_hints(item, merged, create_table_variant=True)
-
-    resource.add_map(to_lake)
-
-
-def _with_deletions(errors: pa.Table, read_errors: Callable[[str, pa.Array], pa.Table]) -> pa.Table:
-    """Replace the markers of jobs without errors by one for each error that the lake holds and the API no longer lists.
-
-    A marker deletes only the row that has its very key.
-    """
-    if not errors.num_rows:
-        return errors
-    tenant = errors.column("tenant")[0].as_py()
-    remaining = errors.filter(pc.invert(pc.fill_null(errors.column(REMOVED), False)))
-    keys = ["job_id", "error_index"]
-    old = read_errors(tenant, pc.unique(errors.column("job_id")))
-    gone = old.join(remaining.select(keys), keys=keys, join_type="left anti")
-    columns = {name: pa.nulls(gone.num_rows, errors.schema.field(name).type) for name in errors.schema.names}
-    columns |= {name: gone.column(name) for name in keys}
-    columns |= {"tenant": pa.repeat(tenant, gone.num_rows), REMOVED: pa.repeat(True, gone.num_rows)}
-    return pa.concat_tables([remaining, pa.table(columns).cast(errors.schema)])
-
-
-def _held_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table]:
-    """Return a function of tenant and job ids that returns ``job_id`` and ``error_index`` of the errors in the lake."""
-    opened: dict[str, Any] = {}
-
-    def read_errors(tenant: str, job_ids: pa.Array) -> pa.Table:
-        if tenant not in opened:
-            opened[tenant] = open_table(pipeline, ERRORS, tenant)
-        if opened[tenant] is None:
-            return pa.table({"job_id": pa.array([], pa.string()), "error_index": pa.array([], pa.int64())})
-        with duckdb.connect() as connection:
-            connection.register("errors", opened[tenant])
-            connection.register("asked", pa.table({"job_id": job_ids}))
-            # A lake may be shared: of Iceberg's files no tenant was picked above.
-            query = "SELECT job_id, error_index FROM errors SEMI JOIN asked USING (job_id) WHERE tenant = ?"
-            return connection.sql(query, params=[tenant]).to_arrow_table()
-
-    return read_errors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dlt
 import duckdb
@@ -15,7 +15,9 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.schema import TABLES
-from m365_jobs.warehouse.target import Target
+
+if TYPE_CHECKING:
+    from m365_jobs.warehouse.target import Target
 
 DELTA: Final = "delta"
 
