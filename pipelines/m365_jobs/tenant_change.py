@@ -11,7 +11,8 @@ from typing import Any
 
 import dlt
 from avepoint_m365.companions.base import scope_of
-from avepoint_m365.companions.schema import HISTORY, VALID_FROM, VALID_TO
+from avepoint_m365.companions.columns import VALID_FROM, VALID_TO
+from avepoint_m365.companions.schema import HISTORY
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.normalizers.json.helpers import get_row_hash
 from dlt.common.versioned_state import compress_state, decompress_state

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.extract.options import NO_LABELS, ChunkResult, JobLabels
-from avepoint_m365.parse.values import COUNT, ERROR_FIELDS, FLAG, TEXT, TIME
+from avepoint_m365.parse.frame import COUNT, ERROR_FIELDS, FLAG, TEXT, TIME
 from avepoint_m365.schema import (
     BACKUP_DETAILS,
     JOB_CHANGES,

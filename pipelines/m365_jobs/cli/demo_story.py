@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dlt
-from avepoint_m365.companions.base import Answers, Ask, Context, attempt_row
-from avepoint_m365.companions.schema import COMPANION_LOADS, HISTORY, SERVICE_TYPES
+from avepoint_m365.companions.base import Answers, Ask, Context
+from avepoint_m365.companions.columns import keeps_history
+from avepoint_m365.companions.resources import attempt_row
+from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.companions.source import COMPANIONS, TABLES
 from avepoint_m365.settings import JobType, ObjectType
@@ -126,7 +128,7 @@ def _keep(rows: dict[str, dict[Any, Row]], answers: Answers, moment: datetime) -
     """Keep the rows of a day: versions of settings with their begin and end, of all else the newest."""
     for table in TABLES:
         new, versions = answers.rows.get(table.name, []), rows[table.name]
-        if table not in HISTORY:
+        if not keeps_history(table):
             versions.update({tuple(row[name] for name in table.key): row for row in new})
             continue
         in_force = {row["id"]: row for row in versions.values() if row["valid_to"] is None}

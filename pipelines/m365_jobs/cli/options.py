@@ -92,7 +92,7 @@ Concurrency = Annotated[
 Include = Annotated[
     list[str] | None,
     typer.Option(
-        help="Ask for licenses, unusual_activity, schedule or retention too; context for all of them, none for none. "
+        help="Ask for a companion too, such as schedule; context for all of them, none for none. "
         "May be given several times. The configuration's key include where unset."
     ),
 ]

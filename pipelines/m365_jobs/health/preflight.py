@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from avepoint_m365 import avepoint_m365
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.connection import connect
 from avepoint_m365.api.page import JobsPage
-from avepoint_m365.companions.base import Companion
+from avepoint_m365.companions.base import get_any
 from avepoint_m365.companions.source import included
-from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
+from avepoint_m365.exceptions import RefusedParametersError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config.shared_credentials import shared_credentials
@@ -141,9 +141,10 @@ def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[Prefligh
         yield _failed("include", explain(error))
         return
     failures: dict[str, Failure] = {}
+    today = datetime.now(UTC).date()
     for companion in companions:
         try:
-            _get_any(client, companion)
+            get_any(client, companion, companion.day_parameters(today))
         except Exception as error:
             failures[companion.name] = explain(error)
         else:
@@ -154,23 +155,6 @@ def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[Prefligh
         what = f"companion{'s' * (len(names) > 1)} {', '.join(names)}"
         why = failures[names[0]]
         yield _failed(what, why) if explicit else PreflightResult(what, True, f"skipped by loads: {text}")
-
-
-def _get_any(client: JobsClient, companion: Companion) -> None:
-    """Ask the endpoint of a companion, in the first generation where the host lacks the second."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    # Unusual activity wants a range; the others ignore it.
-    start, end = (f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in (today, today + timedelta(days=1)))
-    params = {"startTime": start, "finishTime": end, "EndTime": end} if companion.name == "unusual_activity" else {}
-    missing: EndpointMissingError | None = None
-    for path in companion.paths:
-        try:
-            client.get(path, params, companion.scope)
-            return
-        except EndpointMissingError as error:
-            missing = missing or error
-    assert missing is not None
-    raise missing
 
 
 def _first_page(client: JobsClient) -> JobsPage:

@@ -11,8 +11,8 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.companions.base import DENIED, LOADED, no_rows
-from avepoint_m365.companions.schema import HISTORY, VALID_FROM, VALID_TO, resource_hints
+from avepoint_m365.companions.columns import VALID_FROM, VALID_TO, keeps_history, resource_hints
+from avepoint_m365.companions.resources import DENIED, LOADED, no_rows
 from avepoint_m365.companions.source import STATE_KEY, TABLES, Attempt, companions_source, due
 from avepoint_m365.schema import Table
 from dlt.extract import DltResource
@@ -132,7 +132,7 @@ def companion_rows(table: Table, rows: Sequence[Mapping[str, Any]], is_lake: boo
         yield rows or no_rows(table, is_lake)
 
     hints = resource_hints(table)
-    if table in HISTORY and not is_lake:
+    if keeps_history(table) and not is_lake:
         # Versions arrive as they are, with dlt's hash of each, so that the next load finds those in force unchanged.
         version = {"data_type": "text", "nullable": False, "unique": False, "row_key": False, "x-row-version": True}
         # As dlt marks them for scd2: its own hints lack the time zone, and a type of a column cannot change.

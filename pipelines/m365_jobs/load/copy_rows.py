@@ -13,9 +13,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365 import schema as tables
-from avepoint_m365.companions.schema import HISTORY
+from avepoint_m365.companions.columns import keeps_history
 from avepoint_m365.companions.schema import TABLES as COMPANION_TABLES
-from avepoint_m365.parse.values import TIME
+from avepoint_m365.parse.frame import TIME
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import schema
@@ -157,7 +157,7 @@ class TenantRows:
             sql = f"SELECT * FROM {table.name} WHERE {condition}"
             rows = connection.sql(sql, params={"tenant": self._tenant}).to_arrow_table().to_pylist()
         self.counted[table.name] = len(rows)
-        names = (*table.names, *((ROW_HASH,) if table in HISTORY else ()))
+        names = (*table.names, *((ROW_HASH,) if keeps_history(table) else ()))
         return [{name: row.get(name) for name in names} for row in rows]
 
     def _jobs(self) -> tables.Table:

@@ -1,25 +1,18 @@
-"""Share what all companion resources do: ask once a day, unwrap answers, and remember failures."""
+"""Define what every companion has: a request, its permission, its tables, and the rows that it makes of answers."""
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Protocol
 
-import dlt
-from dlt.extract import DltResource
-
-from avepoint_m365.companions.schema import HISTORY, resource_hints
 from avepoint_m365.companions.service_types import Service, is_known_service, service_of
 from avepoint_m365.exceptions import (
     BadResponseError,
     EndpointMissingError,
-    InterruptedLoadError,
-    MissingPermissionError,
-    SourceError,
     storable,
 )
 from avepoint_m365.schema import Table
@@ -32,8 +25,6 @@ PERMISSION = "microsoft365backup."
 Row = dict[str, Any]
 Memory = dict[str, Any]
 Versions = Callable[[Table, list[Row]], list[Row]]
-
-LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available", "failed"
 
 
 class CompanionClient(Protocol):
@@ -131,6 +122,10 @@ class Companion(ABC):
     """The second generation's path, then the first generation's where there is one."""
     tables: ClassVar[tuple[Table, ...]]
 
+    def day_parameters(self, day: date) -> Mapping[str, str]:
+        """Return the parameters of a request that asks for a UTC day; none where the endpoint knows no days."""
+        return {}
+
     @abstractmethod
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Ask for one location and add the rows to ``answers``.
@@ -151,14 +146,7 @@ class Ask:
         """Return the data of an answer without the envelopes around it."""
         # Some of the vendor's samples join the first parameter with &, which no server reads as a parameter.
         filters = {**params, **({"location": location} if location else {})}
-        missing: EndpointMissingError | None = None
-        for path in self.companion.paths:
-            try:
-                return unwrap(self.context.client.get(path, filters, self.companion.scope))
-            except EndpointMissingError as error:
-                missing = missing or error
-        assert missing is not None
-        raise missing
+        return unwrap(get_any(self.context.client, self.companion, filters))
 
     def of(self, values: Callable[[], Row], where: str) -> Row:
         """Return the columns that ``values`` reads.
@@ -170,6 +158,22 @@ class Ask:
             return values()
         except ValueError as error:
             raise BadResponseError(f"GET {self.companion.paths[0]}: {where} holds a value that is {error}.") from error
+
+
+def get_any(client: CompanionClient, companion: Companion, params: Mapping[str, str]) -> Any:
+    """Return the body of an answer, from the first generation's endpoint where the host lacks the second's.
+
+    Raises:
+        SourceError: where the API refuses, or has neither.
+    """
+    missing: EndpointMissingError | None = None
+    for path in companion.paths:
+        try:
+            return client.get(path, params, companion.scope)
+        except EndpointMissingError as error:
+            missing = missing or error
+    assert missing is not None
+    raise missing
 
 
 def unwrap(body: Any) -> Any:
@@ -215,85 +219,3 @@ def content_id(*parts: object) -> str:
 def scope_of(tenant: str, location: str | None) -> str:
     """Return the tenant and location of a setting as one text, which is never null: a merge by a null finds nothing."""
     return f"{tenant}/{location or ''}"
-
-
-def is_companion_due(memory: Memory, now: datetime) -> bool:
-    """Return whether a companion was not tried yet on this UTC day."""
-    tried_at = memory.get("tried_at")
-    return not tried_at or datetime.fromisoformat(tried_at).astimezone(UTC).date() != now.date()
-
-
-def no_rows(table: Table, by_key_alone: bool) -> Any:
-    """Return what creates a table without rows."""
-    # dlt takes the key of rows that are merged by key alone from the marker as well, which has none.
-    return table.arrow.empty_table() if by_key_alone else dlt.mark.materialize_table_schema()
-
-
-def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
-    """Yield a resource per table of a companion; the first asks, the others hand on what it learnt."""
-    answers = Answers()
-
-    def rows(position: int, table: Table) -> Iterator[Any]:
-        if position == 0:
-            memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
-            _try(companion, context, memory, answers)
-            context.done.append(companion.name)
-        shown = answers.rows.get(table.name)
-        if shown and context.versions and table in HISTORY:
-            shown = context.versions(table, shown)
-        yield shown or no_rows(table, context.versions is not None)
-
-    for position, table in enumerate(companion.tables):
-        yield dlt.resource(rows, **resource_hints(table))(position, table)
-
-
-def _try(companion: Companion, context: Context, memory: Memory, answers: Answers) -> None:
-    """Ask for each location, and remember when and with which outcome."""
-    if not is_companion_due(memory, context.now):
-        return
-    attempt = Attempt(companion.name, LOADED, companion.scope, expected=context.explicit or "loaded_at" in memory)
-    ask = Ask(context, companion)
-    failures: list[SourceError] = []
-    for location in context.locations:
-        try:
-            companion.read(ask, location, memory, answers)
-        except InterruptedLoadError:
-            raise
-        except SourceError as error:
-            failures.append(error)
-            context.loads.append(attempt_row(companion, context, location, error))
-        else:
-            context.loads.append(attempt_row(companion, context, location))
-    if failures:
-        attempt.status, attempt.detail = _status(failures[0]), _detail(failures[0])
-    memory["tried_at"] = context.now.isoformat()
-    memory["status"], memory["detail"], memory["scope"] = attempt.status, attempt.detail, companion.scope
-    memory["expected"] = attempt.expected
-    memory["findings"] = [vars(finding) for finding in answers.findings]
-    if not failures:
-        memory["loaded_at"] = context.now.isoformat()
-    context.attempts.append(attempt)
-
-
-def attempt_row(companion: Companion, context: Context, location: str | None, error: SourceError | None = None) -> Row:
-    """Return a row of ``companion_loads``."""
-    return {
-        "tenant": context.tenant,
-        "id": f"{companion.name}/{location or ''}/{context.now.isoformat()}",
-        "companion": companion.name,
-        "location": location,
-        "status": _status(error) if error else LOADED,
-        "permission": companion.scope,
-        "detail": _detail(error) if error else None,
-        "asked_at": context.now,
-    }
-
-
-def _status(error: SourceError) -> str:
-    if isinstance(error, MissingPermissionError):
-        return DENIED
-    return ABSENT if isinstance(error, EndpointMissingError) else FAILED
-
-
-def _detail(error: SourceError) -> str:
-    return str(error)[:1000]

@@ -5,8 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, object_of
-from avepoint_m365.companions.schema import LICENSE_CONSUMPTION
+from avepoint_m365.companions.columns import LOCATION
 from avepoint_m365.companions.values import field, parse_any_time, parse_number, parse_whole
+from avepoint_m365.schema import TENANT, Column, Table, count, number, required, text, time
+
+LICENSE_CONSUMPTION = Table(
+    "license_consumption",
+    "Licence consumption (GET /backup/m365/cloudbackuplicenseconsumption): a snapshot per UTC day and location, the "
+    "last of the day. Without a location it covers all locations.",
+    ("tenant", "id"),
+    (
+        required(TENANT),
+        required(text("id", "Day and location.")),
+        Column("day", "date", "UTC day of the snapshot."),
+        LOCATION,
+        count("purchased_user_seats", "Seats bought.", "seats"),
+        count("assigned_user_seats", "Seats in use.", "seats"),
+        number("purchased_storage_gb", "Storage bought.", "GB"),
+        number("protected_size_gb", "Data that is protected.", "GB"),
+        time(
+            "out_of_policy_at",
+            "outOfPolicyTime as a time; null where it is 0. The vendor's table says when the subscription went out of "
+            "policy, its sample when it expires: a time in the past is read as the first, one ahead as the second.",
+        ),
+        count(
+            "out_of_policy_time_raw",
+            "outOfPolicyTime as the API sent it. Its unit is undocumented; seconds, milliseconds and .NET ticks are "
+            "told apart by their size.",
+            "",
+        ),
+        time("snapshot_at", "When it was read."),
+    ),
+)
 
 
 class Licenses(Companion):

@@ -17,13 +17,52 @@ from avepoint_m365.companions.base import (
     rows_of,
     scope_of,
 )
-from avepoint_m365.companions.schema import RETENTION_POLICIES
+from avepoint_m365.companions.columns import (
+    LOCATION,
+    OBJECT_TYPE,
+    SERVICE,
+    SERVICE_TYPE,
+    SETTING_SCOPE,
+    VALID_FROM,
+    VALID_TO,
+)
 from avepoint_m365.companions.service_types import Service
 from avepoint_m365.companions.values import field, parse_period
 from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.values import parse_flag
+from avepoint_m365.schema import TENANT, Table, count, flag, required, text
 
 NO_SERVICE = Service(None, "", None)
+
+RETENTION_POLICIES = Table(
+    "retention_policies",
+    "How long backups are kept (GET /backup/m365/settings/retention-policy), with every earlier version: a row per "
+    "level, service and container. Without a location, the policy of the central location only.",
+    ("tenant", "id", "valid_from"),
+    (
+        required(TENANT),
+        required(text("id", "Stands for the content: the same policy has the same id again.")),
+        LOCATION,
+        SETTING_SCOPE,
+        text("level", "default, service, container, or unassigned (objects that no container holds any more)."),
+        SERVICE_TYPE,
+        SERVICE,
+        OBJECT_TYPE,
+        text("container_id", "Container, at level container."),
+        text("container_name", "Its name."),
+        text("retention_period", "How long, in the vendor's words, such as 1 years or Unlimited."),
+        count(
+            "retention_days",
+            "The same in days: a year has 365, a month a twelfth of them; null for Unlimited and for unknown words.",
+            "days",
+        ),
+        flag("daily_retention_enabled", "Whether daily retention is on; at level default only."),
+        flag("custom_retention_enabled", "Whether policies of single services are on; at level default only."),
+        VALID_FROM,
+        VALID_TO,
+    ),
+    merge_key=("setting_scope",),
+)
 
 
 class Retention(Companion):

@@ -16,10 +16,55 @@ from avepoint_m365.companions.base import (
     rows_of,
     scope_of,
 )
-from avepoint_m365.companions.schema import BACKUP_SCHEDULES, START_TIMES
+from avepoint_m365.companions.columns import (
+    LOCATION,
+    OBJECT_TYPE,
+    SERVICE,
+    SERVICE_TYPE,
+    SETTING_SCOPE,
+    VALID_FROM,
+    VALID_TO,
+)
 from avepoint_m365.companions.values import field, parse_minute_of_day, parse_number
+from avepoint_m365.schema import TENANT, Column, Table, count, flag, number, required, text
 
 MINUTES_OF_DAY = 24 * 60
+
+BACKUP_SCHEDULES = Table(
+    "backup_schedules",
+    "How often each service is to be backed up (GET /backup/m365/settings/backup/frequency), with every earlier "
+    "version. The API lists active services only; without a location, those of the central location only. A backup is "
+    "skipped while the one before it runs, so this many a day are not guaranteed.",
+    ("tenant", "id", "valid_from"),
+    (
+        required(TENANT),
+        required(text("id", "Stands for the content: the same schedule has the same id again.")),
+        LOCATION,
+        SETTING_SCOPE,
+        SERVICE_TYPE,
+        SERVICE,
+        OBJECT_TYPE,
+        number("backups_per_day", "Backups a day; 0, without a service, where no service is scheduled.", "backups"),
+        number("interval_hours", "24 divided by it.", "hours"),
+        VALID_FROM,
+        VALID_TO,
+    ),
+    merge_key=("setting_scope",),
+)
+
+START_TIMES = Table(
+    "backup_schedules__start_times",
+    "At which times of the UTC day a schedule starts backups: a row per start time.",
+    ("tenant", "schedule_id", "start_index"),
+    (
+        required(TENANT),
+        required(text("schedule_id", "The schedule, as backup_schedules.id.")),
+        Column("start_index", "bigint", "Place in the list, from 0.", nullable=False),
+        text("start_time", "Time of day, such as 09:00. The API sends it as a time stamp of the current day.", "UTC"),
+        count("minute_of_day", "The same as minutes since midnight.", "minutes"),
+        flag("listed", "Whether the API listed it; where it lists fewer than backups a day, they are spread evenly."),
+    ),
+)
 
 
 class Schedule(Companion):

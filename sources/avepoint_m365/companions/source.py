@@ -13,9 +13,11 @@ import dlt
 from dlt.extract import DltResource
 
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions, is_companion_due, no_rows, resources
+from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions
+from avepoint_m365.companions.columns import resource_hints
 from avepoint_m365.companions.registry import COMPANIONS, included
-from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES, resource_hints
+from avepoint_m365.companions.resources import is_companion_due, no_rows, resources
+from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.config import AvePointCredentials, TrustedHosts, check_locations
 from avepoint_m365.schema import Table

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from typing import Any
 
 from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, rows_of
-from avepoint_m365.companions.schema import UNUSUAL_ACTIVITY
+from avepoint_m365.companions.columns import LOCATION, OBJECT_TYPE, SERVICE, SERVICE_TYPE
 from avepoint_m365.companions.values import field, parse_whole
 from avepoint_m365.exceptions import storable
+from avepoint_m365.schema import TENANT, Column, Table, count, flag, required, text, time
 
 FIRST_DAYS = 7
 """Days before today that the first load asks for."""
 
 MOST_DAYS = 31
 """Days that one load asks for at most, a request each, after a long pause."""
+
+UNUSUAL_ACTIVITY = Table(
+    "unusual_activity",
+    "Unusual activity (GET /backup/m365/cloudbackupunusualactivitydata): a row per UTC day, location and service with "
+    "any; a day that was still running is replaced. Both counts are sites; the vendor's table swaps their meanings.",
+    ("tenant", "id"),
+    (
+        required(TENANT),
+        required(text("id", "Day, location, service and Microsoft 365 tenant.")),
+        Column("day", "date", "UTC day that was asked for."),
+        LOCATION,
+        text("m365_tenant_id", "Id of the Microsoft 365 tenant."),
+        text("tenant_owner", "Its owner, as AvePoint names it."),
+        SERVICE_TYPE,
+        SERVICE,
+        OBJECT_TYPE,
+        count("potential_ransomware_attack_count", "Sites that look attacked by ransomware.", "sites"),
+        count("unusual_activities_count", "Sites with unusual activity.", "sites"),
+        flag("day_complete", "Whether the day had ended when it was read."),
+        time("fetched_at", "When it was read."),
+    ),
+)
 
 
 class UnusualActivity(Companion):
@@ -26,16 +50,20 @@ class UnusualActivity(Companion):
     paths = ("/backup/m365/cloudbackupunusualactivitydata", "/backup/m365/unusualactivitydata")
     tables = (UNUSUAL_ACTIVITY,)
 
+    def day_parameters(self, day: date) -> Mapping[str, str]:
+        """Return the range of a day."""
+        start = datetime.combine(day, clock_time(), UTC)
+        end = start + timedelta(days=1)
+        # The first generation calls the end EndTime; a server ignores the name that it does not know.
+        return {"startTime": _text(start), "finishTime": _text(end), "EndTime": _text(end)}
+
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the days of one location from the last that was still running to today."""
         today = ask.context.now.date()
         running = memory.setdefault("running_day", {})
         place = location or ""
         for day in _days(running.get(place), today):
-            start = datetime.combine(day, time(), UTC)
-            end = start + timedelta(days=1)
-            # The first generation calls the end EndTime; a server ignores the name that it does not know.
-            data = ask(location, startTime=_text(start), finishTime=_text(end), EndTime=_text(end))
+            data = ask(location, **self.day_parameters(day))
             rows: dict[str, Row] = {}
             for item in rows_of(data, self.paths[0]):
                 row = self._row(ask, item, day, location, answers)

@@ -11,8 +11,8 @@ import pyarrow as pa
 from avepoint_m365.extract.known import KnownJob, Lookup
 from avepoint_m365.extract.options import SourceFinding
 from avepoint_m365.extract.window import Window
+from avepoint_m365.parse.frame import DETAIL_NAMES, FRAME
 from avepoint_m365.parse.raw import Unreadable
-from avepoint_m365.parse.values import DETAIL_NAMES, FRAME
 from avepoint_m365.plural import format_count
 
 RETENTION = timedelta(days=30)

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.extract.listing import Listing
+from avepoint_m365.parse.frame import FRAME, SEEN_AT
 from avepoint_m365.parse.raw import parse_raw
-from avepoint_m365.parse.values import FRAME, SEEN_AT
 
 
 def deduplicate_latest(listings: Iterable[Listing]) -> pa.Table:

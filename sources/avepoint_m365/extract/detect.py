@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from avepoint_m365.extract.listing import ListingReader
 from avepoint_m365.extract.window import EDGE, Selection, Window
-from avepoint_m365.parse.values import TIME
+from avepoint_m365.parse.frame import TIME
 from avepoint_m365.state import RangeFilter
 
 DAY = timedelta(days=1)

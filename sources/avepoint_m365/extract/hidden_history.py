@@ -13,7 +13,7 @@ from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.reconcile import months
 from avepoint_m365.extract.window import EDGE, Selection, Window
-from avepoint_m365.parse.values import TIME
+from avepoint_m365.parse.frame import TIME
 
 TESTED_LENGTHS = tuple(timedelta(days=days) for days in (92, 28, 7, 1))
 """Range lengths that are tried where longer ranges are cut without a word."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from avepoint_m365.extract.deduplicate import filter_ids
-from avepoint_m365.parse.values import DETAIL_NAMES
+from avepoint_m365.parse.frame import DETAIL_NAMES
 
 ErrorRow = tuple[bool | None, str | None, str | None, int | None]
 """is_error_code, value, url and number of one error of a job."""

@@ -27,7 +27,7 @@ from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, JobLabels, next_midnight
 from avepoint_m365.extract.window import EDGE, Window
-from avepoint_m365.parse.values import TIME
+from avepoint_m365.parse.frame import TIME
 
 
 @cache

@@ -20,7 +20,7 @@ from avepoint_m365.extract.options import Reconciliation, SourceFinding
 from avepoint_m365.extract.reconcile import DAILY_PERIOD, Reconciled, Reconciler
 from avepoint_m365.extract.window import EDGE
 from avepoint_m365.extract.words import is_known_word, learn
-from avepoint_m365.parse.values import TIME
+from avepoint_m365.parse.frame import TIME
 from avepoint_m365.settings import ObjectType
 from avepoint_m365.state import ApiBehavior, is_due
 

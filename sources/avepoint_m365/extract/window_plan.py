@@ -13,7 +13,7 @@ from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract.chunks import after_chunk, resume_at
 from avepoint_m365.extract.options import BACKFILL_TTL, ChunkResult, ExtractOptions
 from avepoint_m365.extract.window import EDGE, Window
-from avepoint_m365.parse.values import TIME
+from avepoint_m365.parse.frame import TIME
 from avepoint_m365.state import DETECTION_TTL, ApiBehavior, BackfillState, LookState, SourceState
 
 if TYPE_CHECKING:

@@ -8,19 +8,8 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.parse.values import (
-    COUNT,
-    FLAG,
-    REAL,
-    TEXT,
-    TIME,
-    InvalidValueError,
-    parse_count,
-    parse_flag,
-    parse_hours,
-    parse_text,
-    parse_time,
-)
+from avepoint_m365.parse.frame import COUNT, FLAG, REAL, TEXT, TIME
+from avepoint_m365.parse.values import InvalidValueError, parse_count, parse_flag, parse_hours, parse_text, parse_time
 
 Values: TypeAlias = list[object] | pa.Array
 """The values of one field of many objects."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.parse.columns import COUNTS, FLAGS, HOURS, TEXTS, TIMES, FieldParser, Report, Values
-from avepoint_m365.parse.values import DETAIL_NAMES, ERROR_FIELDS, FRAME
+from avepoint_m365.parse.frame import DETAIL_NAMES, ERROR_FIELDS, FRAME
 
 SHOWN = 120
 """Characters of a value that are shown."""

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from avepoint_m365.parse.fields import JobFields
+from avepoint_m365.parse.frame import COUNT, FLAG, TEXT
 from avepoint_m365.parse.names import DETAIL_SPELLINGS, ERROR_SPELLINGS
-from avepoint_m365.parse.values import COUNT, FLAG, TEXT
 
 _DETAILS = {name: spellings[:2] for name, spellings in DETAIL_SPELLINGS.items()}
 """Column to the vendor's spellings of its count: the table's, then the sample's."""

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.fields import JobFields, Unreadable, show
+from avepoint_m365.parse.frame import TEXT
 from avepoint_m365.parse.names import DETAIL_SPELLINGS, ERROR_SPELLINGS, JOB_SPELLINGS
-from avepoint_m365.parse.values import TEXT, parse_text
+from avepoint_m365.parse.values import parse_text
 
 Fields = dict[str, object]
 

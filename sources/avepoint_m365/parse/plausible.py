@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from avepoint_m365.parse.frame import REAL, TIME
 from avepoint_m365.parse.states import is_ended, is_in_progress
-from avepoint_m365.parse.values import REAL, TIME
 
 SLACK = timedelta(days=1)
 """How far clocks and time zones may differ before a time is impossible."""

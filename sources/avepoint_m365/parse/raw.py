@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.parse.fields import Unreadable, show
+from avepoint_m365.parse.frame import DETAIL_NAMES, FRAME, SEEN_AT
 from avepoint_m365.parse.jobs import documented_fields, read_documented
 from avepoint_m365.parse.objects import ObjectParser
 from avepoint_m365.parse.plausible import drop_impossible_finishes, fill_durations, keep_newer_rows
 from avepoint_m365.parse.states import is_in_progress
-from avepoint_m365.parse.values import DETAIL_NAMES, FRAME, SEEN_AT
 from avepoint_m365.plural import format_count
 
 __all__ = ["ParsedJobs", "RawJobs", "Unreadable", "parse_raw"]

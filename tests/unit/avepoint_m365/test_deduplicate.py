@@ -8,7 +8,7 @@ import pytest
 from avepoint_m365.extract.deduplicate import certainly_within, deduplicate_latest, filter_ids, latest
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.window import Selection, Window
-from avepoint_m365.parse.values import FRAME, SEEN_AT
+from avepoint_m365.parse.frame import FRAME, SEEN_AT
 
 from tests.support.pages import jobs_page
 

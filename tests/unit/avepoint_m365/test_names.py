@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from avepoint_m365.parse.frame import SEEN_AT
 from avepoint_m365.parse.names import field_of, key_of
 from avepoint_m365.parse.raw import RawJobs, parse_raw
-from avepoint_m365.parse.values import SEEN_AT
 
 JOB: dict[str, Any] = {
     "id": "FB1",

@@ -7,17 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from avepoint_m365.parse.frame import DETAIL_NAMES, SEEN_AT
 from avepoint_m365.parse.raw import RawJobs, parse_raw
 from avepoint_m365.parse.times import in_utc
-from avepoint_m365.parse.values import (
-    DETAIL_NAMES,
-    SEEN_AT,
-    parse_count,
-    parse_flag,
-    parse_hours,
-    parse_text,
-    parse_time,
-)
+from avepoint_m365.parse.values import parse_count, parse_flag, parse_hours, parse_text, parse_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
