@@ -39,7 +39,7 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def extraction_of(settings: Mapping[str, Any], progress: Progress) -> Extraction:
+def extraction_of(settings: Mapping[str, object], progress: Progress) -> Extraction:
     """Return what reads a tenant without dlt; ``settings`` are all parameters of the source by name.
 
     Raises:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from avepoint_m365.config import SECTION, check_locations, check_object_types, parse_moment
@@ -25,68 +27,56 @@ OUTSIDE_KINDS = ("location", "object_type", "job_type")
 """Values of ``expected_outside``."""
 
 
-def extract_options(  # noqa: PLR0913 - a parameter for each configuration key
-    now: datetime,
-    tenant: str,
-    locations: Sequence[str] | None,
-    object_types: Sequence[str] | None,
-    start_date: str | None,
-    lag_hours: float,
-    max_open_days: float,
-    page_size: int,
-    split_job_types: bool,
-    expected_outside: Sequence[str] | None,
-    since: str | datetime | None,
-    until: str | datetime | None,
-    chunk_jobs: int | None,
-    run_id: str | None,
-    verify_since: datetime | None = None,
-) -> ExtractOptions:
+def extract_options(now: datetime, settings: Mapping[str, object]) -> ExtractOptions:
     """Return the options of a load; ``now`` is the time at which it begins (UTC).
+
+    ``settings`` are all parameters of the source by name. A field of ``ExtractOptions`` with the name of one has its
+    value, unless it is converted here.
 
     Raises:
         ConfigurationError: with the key, the value and the known values.
     """
-    _check_numbers(page_size, lag_hours, max_open_days)
-    if not tenant.strip():
-        raise ConfigurationError(f"Empty label: {SECTION}.tenant = {tenant!r}. Set a name.")
-    for kind in expected_outside or ():
-        if kind not in OUTSIDE_KINDS:
-            raise ConfigurationError(
-                f"Unknown kind: {SECTION}.expected_outside = {kind!r}. Known are {', '.join(OUTSIDE_KINDS)}."
-            )
-    asked, warnings = check_locations(locations)
+    given: dict[str, Any] = dict(settings)
+    _check_values(given)
+    locations, warnings = check_locations(given["locations"])
     for warning in warnings:
         logger.warning(warning)
+    since, until, start_date = given["since"], given["until"], given["start_date"]
     end = parse_moment("until", until) if until else now
-    options = ExtractOptions(
-        tenant=tenant,
-        run_id=run_id or uuid4().hex,
-        start_date=parse_moment(f"{SECTION}.start_date", start_date) if start_date else now - DEFAULT_HISTORY,
-        until=min(end, now),
-        open_ended=end >= now,
-        lag=timedelta(hours=lag_hours),
-        max_open=timedelta(days=max_open_days),
-        since=parse_moment("since", since) if since else None,
-        backfill_until=str(until or "now"),
-        object_types=tuple(check_object_types(object_types)),
-        locations=tuple(location for location in asked if location is not None),
-        split_job_types=split_job_types,
-        page_size=page_size,
-        chunk_jobs=chunk_jobs,
-        expected_outside=tuple(expected_outside or ()),
-        verify_since=verify_since,
-    )
+    converted = {
+        "run_id": given["run_id"] or uuid4().hex,
+        "start_date": parse_moment(f"{SECTION}.start_date", start_date) if start_date else now - DEFAULT_HISTORY,
+        "until": min(end, now),
+        "open_ended": end >= now,
+        "lag": timedelta(hours=given["lag_hours"]),
+        "max_open": timedelta(days=given["max_open_days"]),
+        "since": parse_moment("since", since) if since else None,
+        "backfill_until": str(until or "now"),
+        "object_types": tuple(check_object_types(given["object_types"])),
+        "locations": tuple(location for location in locations if location is not None),
+        "expected_outside": tuple(given["expected_outside"] or ()),
+    }
+    names = [field.name for field in fields(ExtractOptions)]
+    options = ExtractOptions(**{name: given[name] for name in names if name in given} | converted)
     _check_range(options)
     return options
 
 
-def _check_numbers(page_size: int, lag_hours: float, max_open_days: float) -> None:
-    if not 1 <= page_size <= MAX_PAGE_SIZE:
-        raise ConfigurationError(f"{SECTION}.page_size = {page_size} must lie between 1 and {MAX_PAGE_SIZE}.")
-    for key, length in {"lag_hours": lag_hours, "max_open_days": max_open_days}.items():
-        if not 0 <= length < MAX_LENGTH:
-            raise ConfigurationError(f"{SECTION}.{key} = {length} must be 0 or more, and less than {MAX_LENGTH}.")
+def _check_values(given: Mapping[str, Any]) -> None:
+    if not 1 <= given["page_size"] <= MAX_PAGE_SIZE:
+        raise ConfigurationError(f"{SECTION}.page_size = {given['page_size']} must lie between 1 and {MAX_PAGE_SIZE}.")
+    for key in ("lag_hours", "max_open_days"):
+        if not 0 <= given[key] < MAX_LENGTH:
+            raise ConfigurationError(f"{SECTION}.{key} = {given[key]} must be 0 or more, and less than {MAX_LENGTH}.")
+    if not given["tenant"].strip():
+        raise ConfigurationError(f"Empty label: {SECTION}.tenant = {given['tenant']!r}. Set a name.")
+    for kind in given["expected_outside"] or ():
+        if kind not in OUTSIDE_KINDS:
+            raise ConfigurationError(
+                f"Unknown kind: {SECTION}.expected_outside = {kind!r}. Known are {', '.join(OUTSIDE_KINDS)}."
+            )
+    for key in ("expected_object_types", "ignored_object_types"):
+        check_object_types(given[key], key)
 
 
 def _check_range(options: ExtractOptions) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
-from typing import Any, TypedDict, cast
+from typing import Any, TypeAlias
 
 import dlt
 from avepoint_m365 import avepoint_m365
@@ -54,31 +54,8 @@ _CREDENTIALS = {
 _VARIABLES = TENANTS.replace(".", "__").upper() + "__"
 
 
-class SourceSettings(TypedDict, total=False):
-    """Hold settings of the source for one tenant, as keyword arguments of ``avepoint_m365``."""
-
-    tenant: str
-    credentials: AvePointCredentials
-    data_center: str
-    environment: str
-    base_url: str
-    token_url: str
-    endpoint: str
-    start_date: str
-    locations: list[str]
-    object_types: list[str]
-    expected_object_types: list[str]
-    ignored_object_types: list[str]
-    trusted_hosts: list[str]
-    split_job_types: bool
-    keep_unknown_fields: bool
-    lag_hours: float
-    max_open_days: float
-    page_size: int
-    concurrency: int
-    expected_outside: list[str]
-    max_page_mb: int
-    include: str | list[str]
+SourceSettings: TypeAlias = dict[str, Any]
+"""Settings of the source for one tenant, as keyword arguments of ``avepoint_m365``."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +64,7 @@ class Tenant:
 
     name: str
     has_section: bool = False
-    shared: SourceSettings = field(default_factory=SourceSettings, compare=False)
+    shared: SourceSettings = field(default_factory=dict, compare=False)
     """Settings above the tenants' sections, if they were resolved for all tenants at once."""
     is_resolved: bool = field(default=False, compare=False)
     """Whether ``shared`` has a value for each setting of the source."""
@@ -105,13 +82,13 @@ class Tenant:
         refuse_white_space(self.name, f"{TENANTS}.{self.name!r}" if self.has_section else f"{SECTION}.tenant")
         own: dict[str, Any] = {**self.shared, "tenant": self.name}
         if not self.has_section:
-            return cast(SourceSettings, own)
+            return own
         _refuse_unknown_keys(self.name)
         settings = {key: setting(self.name, key, kind) for key, kind in KEYS.items()}
         settings["trusted_hosts"] = setting(self.name, "trusted_hosts", list, secret=True)
         settings["credentials"] = _credentials(self.name)
         own |= {key: value for key, value in settings.items() if value is not None}
-        return cast(SourceSettings, own)
+        return own
 
 
 def resolve_all(tenants: Sequence[Tenant]) -> list[Tenant]:
@@ -127,7 +104,7 @@ def resolve_all(tenants: Sequence[Tenant]) -> list[Tenant]:
     shared = {name: value for name, value in shared.items() if value is not None}
     if shared.keys() & OF_A_RUN:
         return list(tenants)
-    return [replace(tenant, shared=cast(SourceSettings, shared), is_resolved=True) for tenant in tenants]
+    return [replace(tenant, shared=shared, is_resolved=True) for tenant in tenants]
 
 
 def complete_settings(tenant: Tenant, given: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ Rights to write show in a load.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -35,9 +36,7 @@ from m365_jobs.warehouse.tenant_scope import open_scope
 
 SIDE_BY_SIDE = 8
 
-CONNECTING = (
-    "credentials", "data_center", "environment", "base_url", "token_url", "endpoint", "concurrency", "trusted_hosts",
-)  # fmt: skip
+CONNECTING = frozenset(inspect.signature(connect).parameters)
 """The settings that a connection goes by."""
 
 
@@ -107,7 +106,7 @@ def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
         own: dict[str, Any] = dict(tenant.settings)
         # The source looks at all settings, and asks nothing.
         avepoint_m365(**own)
-        connection = connect(**{key: own[key] for key in CONNECTING if key in own})
+        connection = connect(**{key: own[key] for key in CONNECTING & own.keys()})
     except Exception as error:
         yield _failed("configuration", explain(error))
         return

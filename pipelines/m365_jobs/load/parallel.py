@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from avepoint_m365 import Progress
+from avepoint_m365.api.connection import URL_SETTINGS
 from avepoint_m365.api.rate_limit import RateLimiter, limiter_of
 from avepoint_m365.config import resolve_service_urls
 from avepoint_m365.exceptions import ConfigurationError, InterruptedLoadError
@@ -115,9 +116,6 @@ def load_all(
         for thread in threading.enumerate():
             if thread.name.startswith(THREADS) and thread.is_alive():
                 thread.join()
-
-
-URL_SETTINGS = ("data_center", "environment", "base_url", "token_url", "trusted_hosts")
 
 
 def _limiters(tenants: Sequence[Tenant], options: LoadOptions) -> Iterator[RateLimiter]:

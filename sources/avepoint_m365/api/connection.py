@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dlt
 from dlt.common.configuration import with_config
@@ -15,6 +17,9 @@ from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.settings import MAX_PAGE_MB
 
 MOST_CONCURRENCY = 256
+
+URL_SETTINGS = ("data_center", "environment", "base_url", "token_url", "trusted_hosts")
+"""Settings that the URLs go by, as ``resolve_service_urls`` takes them."""
 
 
 @dataclass(frozen=True)
@@ -44,37 +49,18 @@ def connect(  # noqa: PLR0913 - a parameter for each configuration key
     Raises:
         ConfigurationError: naming the key, the value and the known values.
     """
-    return client_of(
-        credentials,
-        data_center,
-        environment,
-        base_url,
-        token_url,
-        endpoint,
-        concurrency,
-        trusted_hosts,
-        max_page_mb,
-        stats,
-    )
+    return client_of(locals(), stats)
 
 
-def client_of(  # noqa: PLR0913 - a parameter for each configuration key
-    credentials: AvePointCredentials,
-    data_center: str,
-    environment: str | None,
-    base_url: str | None,
-    token_url: str | None,
-    endpoint: str,
-    concurrency: int,
-    trusted_hosts: TrustedHosts,
-    max_page_mb: int,
-    stats: RequestStats | None,
-) -> Connection:
-    """Return a client for settings that are resolved; no request is sent yet.
+def client_of(settings: Mapping[str, object], stats: RequestStats | None) -> Connection:
+    """Return a client for settings that are resolved, by name; no request is sent yet.
 
     Raises:
         ConfigurationError: naming the key, the value and the known values.
     """
+    given: dict[str, Any] = dict(settings)
+    credentials, endpoint, concurrency = given["credentials"], given["endpoint"], given["concurrency"]
+    max_page_mb = given["max_page_mb"]
     known = ("auto", *(version.name for version in versions()))
     if endpoint not in known:
         raise unknown("endpoint", endpoint, known)
@@ -82,6 +68,6 @@ def client_of(  # noqa: PLR0913 - a parameter for each configuration key
         raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must lie between 1 and {MOST_CONCURRENCY}.")
     if max_page_mb < 1:
         raise ConfigurationError(f"{SECTION}.max_page_mb = {max_page_mb} must be 1 or more.")
-    urls = resolve_service_urls(data_center, environment, base_url, token_url, trusted_hosts)
+    urls = resolve_service_urls(*(given[name] for name in URL_SETTINGS))
     client = JobsClient(urls, credentials.identity(), endpoint, concurrency, stats, max_page_mb)
     return Connection(client, urls, credentials)
