@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
 
 from m365_jobs.config.protection import protection
 from m365_jobs.reports.labels import backups, service
+from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.view import DAY, Filter
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-Row = dict[str, Any]
 Key = tuple[str, str, str]
 """Tenant, location, object type."""
 
@@ -67,33 +66,33 @@ class CalendarRow:
         return Counter(day.result for day in self.days)[result]
 
 
-def backup_days(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
+def backup_days(scope: TenantScope, asked: QueryRange) -> list[Row]:
     """Return, per partition and day of the time zone: finished backups, successes, and the newest success."""
-    first = _midnight(first_day(shown, until), shown) - LOOKBACK
+    first = _midnight(first_day(asked), asked.shown) - LOOKBACK
     return scope.rows(
         f"""SELECT f.tenant, f.location, f.object_type, CAST(f.finish_time AT TIME ZONE :zone AS DATE) AS day,
             count(*) AS backups, CAST(sum({SUCCEEDED}) AS BIGINT) AS successes,
             max(CASE WHEN {SUCCEEDED} = 1 THEN f.finish_time END) AS last_success_at
         FROM job_facts AS f
-        WHERE {shown.of("f")} AND f.job_type = 'backup' AND f.finish_time >= :first AND f.finish_time <= :until
+        WHERE {asked.shown.of("f")} AND f.job_type = 'backup' AND f.finish_time >= :first AND f.finish_time <= :until
         GROUP BY f.tenant, f.location, f.object_type, CAST(f.finish_time AT TIME ZONE :zone AS DATE)
         ORDER BY 1, 2, 3, 4""",
-        **shown.values,
+        **asked.shown.values,
         first=first,
-        until=until,
-        zone=shown.zone_name,
+        until=asked.until,
+        zone=asked.shown.zone_name,
         tolerated=protection().tolerated_failed_ratio,
     )
 
 
-def changes(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
+def changes(scope: TenantScope, asked: QueryRange) -> list[Row]:
     """Return, per partition, whether its last backup succeeded, now and 24 hours before (1, 0, or null)."""
     return scope.rows(
         f"""WITH backups AS (
             SELECT f.tenant, f.location, f.object_type, {SUCCEEDED} AS succeeded, f.finish_time, f.id,
                 CASE WHEN f.finish_time <= :yesterday THEN 1 ELSE 0 END AS earlier
             FROM job_facts AS f
-            WHERE {shown.of("f")} AND f.job_type = 'backup' AND f.finish_time > :first AND f.finish_time <= :until
+            WHERE {asked.shown.of("f")} AND f.job_type = 'backup' AND f.finish_time > :first AND f.finish_time <= :until
         ),
         ranked AS (
             SELECT b.*, row_number() OVER (
@@ -106,15 +105,15 @@ def changes(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
             max(CASE WHEN r.earlier = 0 THEN r.finish_time END) AS finished_at
         FROM ranked AS r WHERE r.place = 1
         GROUP BY r.tenant, r.location, r.object_type ORDER BY 1, 2, 3""",
-        **shown.values,
-        first=until - LOOKBACK,
-        yesterday=until - DAY,
-        until=until,
+        **asked.shown.values,
+        first=asked.until - LOOKBACK,
+        yesterday=asked.until - DAY,
+        until=asked.until,
         tolerated=protection().tolerated_failed_ratio,
     )
 
 
-def due_from(scope: TenantScope) -> list[Row]:
+def due_from(scope: TenantScope, asked: QueryRange) -> list[Row]:
     """Return since when loads ask for a tenant, and since when each of its services is known to be scheduled.
 
     A tenant without a schedule has one row, without a service.
@@ -128,9 +127,9 @@ def due_from(scope: TenantScope) -> list[Row]:
     )
 
 
-def first_day(shown: Filter, until: datetime) -> date:
+def first_day(asked: QueryRange) -> date:
     """Return the first day of the calendar."""
-    return until.astimezone(shown.zone).date() - timedelta(days=min(shown.days, DAYS) - 1)
+    return asked.until.astimezone(asked.shown.zone).date() - timedelta(days=min(asked.shown.days, DAYS) - 1)
 
 
 def _midnight(day: date, shown: Filter) -> datetime:
@@ -142,8 +141,7 @@ def calendar_rows(
     protection_rows: Sequence[Row],
     completeness: Sequence[Row],
     due: Sequence[Row],
-    shown: Filter,
-    until: datetime,
+    asked: QueryRange,
 ) -> list[CalendarRow]:
     """Return the calendar of every service that is judged or had a backup, those with most trouble first."""
     by_partition: dict[Key, dict[date, Row]] = {}
@@ -157,7 +155,7 @@ def calendar_rows(
     # A service without any job has no partition: its data ends where that of all services does.
     ends = {key: row["data_as_of"] for key, row in expected.items()}
     ends |= {_key(row): row["complete_until"] for row in completeness}
-    period = first_day(shown, until), until.astimezone(shown.zone).date()
+    period = first_day(asked), asked.until.astimezone(asked.shown.zone).date()
     settings = protection()
     calendar = []
     for key, backups_of in by_partition.items():
@@ -170,7 +168,7 @@ def calendar_rows(
             timedelta(hours=row.get("allowed_age_hours") or settings.allowed_age(key[2])),
         )
         if key[2]:
-            calendar.append(CalendarRow(*key, tuple(_days(backups_of, terms, period, shown))))
+            calendar.append(CalendarRow(*key, tuple(_days(backups_of, terms, period, asked.shown))))
     trouble = (DayResult.failed, DayResult.missed)
     return sorted(calendar, key=lambda row: (-sum(map(row.count, trouble)), row.location, service(row.object_type)))
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from m365_jobs.reports import details, html, labels
+from m365_jobs.reports import html, labels
 from m365_jobs.reports.html import HtmlTable
-from m365_jobs.reports.metrics import JOB, SEEN
+from m365_jobs.reports.jobs import JOB, jobs_table
+from m365_jobs.reports.metrics import SEEN
 from m365_jobs.reports.page import Page
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
@@ -27,7 +28,7 @@ def list_jobs(scope: TenantScope, page: Page, parameters: Mapping[str, str]) -> 
         rows = _listed(scope, page, parameters)
     return {
         "heading": _heading(page, parameters),
-        "table": details.jobs_table(page, rows, "Jobs"),
+        "table": jobs_table(page, rows, "Jobs"),
         "in_all": rows[0]["in_all"] if rows else 0,
         "errors": _errors(scope, page, job) if job and rows else None,
         "back": f"./?{page.shown.query()}",

@@ -42,12 +42,12 @@ def environment() -> Environment:
     return made
 
 
-def render_template(template: str, **values: Any) -> Markup:
-    """Return a template with its values.
+def render_template(*templates: str, **values: Any) -> Markup:
+    """Return the first of the templates that exists, with its values.
 
     Texts of the API may hold characters that turn the direction of what stands beside them; these become marks.
     """
-    return Markup(visible(environment().get_template(template).render(**values)))
+    return Markup(visible(environment().select_template(templates).render(**values)))
 
 
 @cache

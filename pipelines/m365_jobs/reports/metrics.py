@@ -1,27 +1,57 @@
-"""Read the numbers behind every section. The warehouse adds them up, so answers are small for any number of jobs."""
+"""Read the numbers that several sections share.
+
+The warehouse adds them up, so answers are small for any number of jobs.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, TypeAlias
 
-from m365_jobs.reports.context import ContextRows, read_context
 from m365_jobs.reports.view import NO_LOCATION, Filter, Night
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-Row = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
 
-HISTORY = timedelta(days=28)
-"""The four weeks before last night, which durations are compared with."""
 
-TOP_ERRORS, FAILED_JOBS, OPEN_JOBS = 20, 20, 50
-"""Rows at most; the newest or largest come first."""
+@dataclass(frozen=True)
+class QueryRange:
+    """Hold what a query of a section goes by: the filters, and the end of the data, in UTC."""
 
-JOB = """f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.outcome, f.start_time, f.finish_time,
-    f.total_number, f.failed_number"""
+    shown: Filter
+    until: datetime
+
+    @cached_property
+    def night(self) -> Night:
+        """Return the last night of the data."""
+        return self.shown.night(self.until)
+
+
+Query: TypeAlias = Callable[[TenantScope, QueryRange], list[Row]]
+"""Reads the rows behind a section."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Hold the rows of a page or report by the query that read them."""
+
+    asked: QueryRange
+    rows: Mapping[Query, Sequence[Row]]
+
+    @property
+    def as_of(self) -> datetime:
+        """Return the end of the data."""
+        return self.asked.until
+
+    @property
+    def night(self) -> Night:
+        """Return the last night of the data."""
+        return self.asked.night
+
 
 OUTCOMES = {
     "succeeded_jobs": "('success')",
@@ -68,13 +98,20 @@ def as_of(scope: TenantScope) -> datetime | None:
     return moment
 
 
-def night_by_service(scope: TenantScope, shown: Filter, night: Night) -> list[Row]:
+def night_by_service(scope: TenantScope, asked: QueryRange) -> list[Row]:
     """Return the jobs of a night by outcome, and their objects, for each service."""
-    query = _counted("object_type", "f.object_type", f"{shown.of('f')} AND {night.condition}")
-    return scope.rows(query, **shown.values, **night.values)
+    query = counted_query("object_type", "f.object_type", f"{asked.shown.of('f')} AND {asked.night.condition}")
+    return scope.rows(query, **asked.shown.values, **asked.night.values)
 
 
-def _counted(name: str, key: str, condition: str) -> str:
+def night_before(scope: TenantScope, asked: QueryRange) -> list[Row]:
+    """Return the same of the night before."""
+    night = asked.night.before
+    query = counted_query("object_type", "f.object_type", f"{asked.shown.of('f')} AND {night.condition}")
+    return scope.rows(query, **asked.shown.values, **night.values)
+
+
+def counted_query(name: str, key: str, condition: str) -> str:
     """Return the query that counts jobs by outcome, and objects, for each value of a key.
 
     It groups by outcome first: computing the outcome of a job is slower than counting it.
@@ -94,86 +131,7 @@ def _counted(name: str, key: str, condition: str) -> str:
         FROM counted AS c GROUP BY c.{name} ORDER BY c.{name}"""
 
 
-def failed_jobs(scope: TenantScope, shown: Filter, night: Night) -> list[Row]:
-    """Return the jobs of a night that failed, the newest first, at most ``FAILED_JOBS``."""
-    return scope.rows(
-        f"""SELECT {JOB} FROM job_facts AS f
-        WHERE {shown.of("f")} AND {night.condition} AND f.outcome = 'failure'
-        ORDER BY f.finish_time DESC, f.id LIMIT {FAILED_JOBS}""",
-        **shown.values,
-        **night.values,
-    )
-
-
-def trend(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
-    """Return, per day of the time zone, jobs by outcome, objects and failed objects.
-
-    The query reads the jobs by their finish: a destination cannot know which jobs the days of a view need.
-    """
-    first_day = until.astimezone(shown.zone).date() - timedelta(days=shown.days - 1)
-    first = datetime.combine(first_day, time(), shown.zone)
-    after = datetime.combine(first_day + timedelta(days=shown.days), time(), shown.zone)
-    day = "CAST(f.finish_time AT TIME ZONE :zone AS DATE)"
-    query = _counted("day", day, f"{shown.of('f')} AND f.finish_time >= :first AND f.finish_time < :after")
-    return scope.rows(query, **shown.values, first=first, after=after, zone=shown.zone_name)
-
-
-def read_durations(scope: TenantScope, shown: Filter, night: Night) -> list[Row]:
-    """Return, per service, the hours that backups took.
-
-    ``median`` is that of the night, ``jobs`` its backups. ``usual`` (median), ``low`` and ``high`` are those of the
-    four weeks before: 10 % were quicker than ``low``, 10 % slower than ``high``. Null without jobs.
-    """
-    return scope.rows(
-        f"""WITH took AS (
-            SELECT f.object_type, CASE WHEN {night.condition} THEN 1 ELSE 0 END AS last_night,
-                (epoch(f.finish_time) - epoch(f.start_time)) / 3600 AS hours
-            FROM job_facts AS f
-            WHERE {shown.of("f")} AND f.job_type = 'backup' AND f.finish_time > :history
-                AND (f.finish_time <= :until OR f.start_time < :until)
-        ),
-        parted AS (
-            SELECT t.object_type, CASE WHEN t.last_night = 1 THEN t.hours END AS recent,
-                CASE WHEN t.last_night = 0 THEN t.hours END AS earlier
-            FROM took AS t
-        )
-        SELECT p.object_type, count(p.recent) AS jobs, quantile_cont(p.recent, 0.5) AS median,
-            quantile_cont(p.earlier, 0.1) AS low, quantile_cont(p.earlier, 0.5) AS usual,
-            quantile_cont(p.earlier, 0.9) AS high
-        FROM parted AS p GROUP BY p.object_type ORDER BY p.object_type""",
-        **shown.values,
-        **night.values,
-        history=night.since - HISTORY,
-    )
-
-
-def read_errors(scope: TenantScope, shown: Filter, until: datetime) -> list[Row]:
-    """Return the errors of the period per service and message, counted as in ``error_summary``, at most 20."""
-    seen = SEEN.format("j")
-    return scope.rows(
-        f"""SELECT j.object_type, e.value AS error_message, CAST(sum(coalesce(e.number, 1)) AS BIGINT) AS occurrences,
-            count(DISTINCT concat(j.tenant, ' ', j.id)) AS jobs, min({seen}) AS first_seen, max({seen}) AS last_seen,
-            max(nullif(e.url, '')) AS url
-        FROM jobs__job_errors AS e
-        JOIN jobs AS j ON j.tenant = e.tenant AND j.id = e.job_id
-        WHERE {shown.of("j")} AND {seen} > :since AND {seen} <= :until
-        GROUP BY j.object_type, e.value ORDER BY occurrences DESC, j.object_type, e.value LIMIT {TOP_ERRORS}""",
-        **shown.values,
-        since=until - timedelta(days=shown.days),
-        until=until,
-    )
-
-
-def read_open_jobs(scope: TenantScope, shown: Filter) -> list[Row]:
-    """Return jobs in progress, the longest first, at most ``OPEN_JOBS``; ``in_all`` is their number."""
-    return scope.rows(
-        f"""SELECT o.*, count(*) OVER () AS in_all FROM open_jobs AS o WHERE {shown.of("o")}
-        ORDER BY o.hours_open DESC, o.id LIMIT {OPEN_JOBS}""",
-        **shown.values,
-    )
-
-
-def read_loads(scope: TenantScope) -> list[Row]:
+def read_loads(scope: TenantScope, asked: QueryRange) -> list[Row]:
     """Return the last load of each tenant: its end, result and error."""
     return scope.rows(
         """WITH ranked AS (
@@ -186,14 +144,14 @@ def read_loads(scope: TenantScope) -> list[Row]:
     )
 
 
-def completeness(scope: TenantScope, shown: Filter) -> list[Row]:
+def completeness(scope: TenantScope, asked: QueryRange) -> list[Row]:
     """Return the rows of ``partition_loads``; ``asked_from`` is where the listings of the tenant begin."""
     return scope.rows(
         f"""WITH begins AS (SELECT a.tenant, min(a.window_start) AS asked_from FROM load_audit AS a GROUP BY a.tenant)
         SELECT l.tenant, l.location, l.object_type, l.complete, l.complete_until, l.last_load_at, b.asked_from
         FROM partition_loads AS l JOIN begins AS b ON b.tenant = l.tenant
-        WHERE {shown.of("l")} ORDER BY l.tenant, l.location, l.object_type""",
-        **shown.values,
+        WHERE {asked.shown.of("l")} ORDER BY l.tenant, l.location, l.object_type""",
+        **asked.shown.values,
     )
 
 
@@ -203,55 +161,3 @@ def total(rows: Iterable[Row]) -> Counter[str]:
     for row in rows:
         sums.update({name: value for name, value in row.items() if isinstance(value, int)})
     return sums
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Hold the numbers of a page or report."""
-
-    as_of: datetime
-    night: Night
-    night_by_service: Sequence[Row]
-    night_before: Sequence[Row]
-    failed: Sequence[Row]
-    trend: Sequence[Row]
-    durations: Sequence[Row]
-    errors: Sequence[Row]
-    open_jobs: Sequence[Row]
-    loads: Sequence[Row]
-    completeness: Sequence[Row]
-    changes: Sequence[Row]
-    days: Sequence[Row]
-    due: Sequence[Row] = ()
-    context: ContextRows = field(default_factory=ContextRows)
-
-
-def read_metrics(scope: TenantScope, shown: Filter, *, by_day: bool = True) -> Metrics | None:
-    """Return all numbers; None before the first load. ``by_day`` is for the calendar, which a fleet has not.
-
-    Raises:
-        DestinationUndefinedEntity: where the warehouse does not exist yet.
-    """
-    from m365_jobs.reports import calendar
-
-    until = as_of(scope)
-    if until is None:
-        return None
-    night = shown.night(until)
-    return Metrics(
-        until,
-        night,
-        night_by_service(scope, shown, night),
-        night_by_service(scope, shown, night.before),
-        failed_jobs(scope, shown, night),
-        trend(scope, shown, until),
-        read_durations(scope, shown, night),
-        read_errors(scope, shown, until),
-        read_open_jobs(scope, shown),
-        read_loads(scope),
-        completeness(scope, shown),
-        calendar.changes(scope, shown, until),
-        calendar.backup_days(scope, shown, until) if by_day else [],
-        calendar.due_from(scope) if by_day else [],
-        read_context(scope, shown, until, by_service=by_day),
-    )

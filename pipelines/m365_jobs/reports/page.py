@@ -12,11 +12,12 @@ from typing import Any
 from m365_jobs.health.checks import FAILED_LOAD, PROBLEM, WARNING, Reason
 from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.reports import labels
-from m365_jobs.reports.metrics import Metrics
+from m365_jobs.reports.metrics import Metrics, Query, Row, completeness, read_loads
 from m365_jobs.reports.view import PERIODS, Filter
 from m365_jobs.text import format_count
 
-Row = dict[str, Any]
+PAGE_QUERIES: tuple[Query, ...] = (read_loads, completeness)
+"""Queries whose rows every page has."""
 
 LOAD_ERRORS = {
     "auth": "the sign-in was refused",
@@ -47,6 +48,10 @@ class Page:
     """Links to other pages of the dashboard."""
     sort: str = ""
     """The column that the table of tenants is sorted by."""
+
+    def rows(self, query: Query) -> Sequence[Row]:
+        """Return the rows that a query of a section has read."""
+        return self.metrics.rows[query]
 
     @property
     def zone(self) -> tzinfo:
@@ -99,12 +104,12 @@ class Page:
     @cached_property
     def loads(self) -> list[Row]:
         """Return the last load of each tenant."""
-        return [row for row in self.metrics.loads if self.shown.holds(row)]
+        return [row for row in self.rows(read_loads) if self.shown.holds(row)]
 
     @cached_property
     def completeness(self) -> list[Row]:
         """Return how far the listings of each partition reach."""
-        return [row for row in self.metrics.completeness if self.shown.holds(row)]
+        return [row for row in self.rows(completeness) if self.shown.holds(row)]
 
     @property
     def completeness_text(self) -> str:

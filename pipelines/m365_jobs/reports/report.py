@@ -17,7 +17,7 @@ from m365_jobs.config.calendar import common_calendar, parse_zone
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.evaluate import evaluate_scope
-from m365_jobs.reports import html, labels, metrics, sections
+from m365_jobs.reports import html, labels, sections
 from m365_jobs.reports.audit import Period, read_audit
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.paper import IMAGE, TITLE, page_tenants, paper_css
@@ -190,7 +190,7 @@ def read_report_page(scope: TenantScope, pipeline: Target, shown: Filter, zone: 
     calendar = common_calendar(names)
     shown = replace(shown, zone=zone or calendar.zone, window=calendar.window)
     try:
-        numbers = metrics.read_metrics(scope, shown, by_day=len(names) == 1)
+        numbers = sections.read_metrics(scope, shown, is_fleet=len(names) > 1)
     except DestinationUndefinedEntity:
         numbers = None
     if numbers is None:

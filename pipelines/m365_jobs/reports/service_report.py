@@ -9,9 +9,9 @@ from typing import Any
 from m365_jobs.config.calendar import common_calendar
 from m365_jobs.config.protection import protection
 from m365_jobs.reports import billing, calendar, html, labels, metrics
-from m365_jobs.reports.details import CALENDAR_LOOKS
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.paper import TITLE, page_tenants, paper_css
+from m365_jobs.reports.sections.calendar import CALENDAR_LOOKS
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
@@ -126,14 +126,13 @@ def _values(scope: TenantScope, shown: Filter, month: Month, until: datetime) ->
 def _calendar(scope: TenantScope, shown: Filter, month: Month, until: datetime) -> list[calendar.CalendarRow]:
     last = min(until, month.values["month_end"] - timedelta(seconds=1))
     days = last.astimezone(shown.zone).date().day
-    of_month = replace(shown, days=days)
+    asked = metrics.QueryRange(replace(shown, days=days), last)
     rows = calendar.calendar_rows(
-        calendar.backup_days(scope, of_month, last),
+        calendar.backup_days(scope, asked),
         scope.rows("SELECT * FROM protection_status AS p"),
-        metrics.completeness(scope, of_month),
-        calendar.due_from(scope),
-        of_month,
-        last,
+        metrics.completeness(scope, asked),
+        calendar.due_from(scope, asked),
+        asked,
     )
     # What is expected today may not have been due in that month.
     return [row for row in rows if row.count(calendar.DayResult.no_data) < len(row.days)]

@@ -378,7 +378,10 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
     assert partitions["teams"]["complete_until"] <= now()
     with open_scope(anywhere.pipeline(), tenants) as scope:
         assert metrics.as_of(scope) <= now()  # type: ignore[operator]
-        shown = {item["object_type"]: item for item in metrics.completeness(scope, metrics.Filter())}
+        shown = {
+            item["object_type"]: item
+            for item in metrics.completeness(scope, metrics.QueryRange(metrics.Filter(), now()))
+        }
     assert shown["public_folder"]["complete_until"] is None
 
 

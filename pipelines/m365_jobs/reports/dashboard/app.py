@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -86,7 +87,7 @@ def overview(
     """Return the page of a reading."""
     page = reading.page if reading else None
     if page:
-        page = sections.sorted_by(page, parameters.get("sort", ""))
+        page = replace(page, sort=parameters.get("sort", ""))
     values = _frame(reading, trouble, parameters, visible, every)
     return html.render_template(
         "dashboard.html", sections=sections.build_sections(page) if page else [], **{**values, "page": page}

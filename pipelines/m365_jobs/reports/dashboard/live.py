@@ -21,8 +21,8 @@ from m365_jobs.config.calendar import TenantCalendar, common_calendar
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import explain
 from m365_jobs.health.evaluate import Evaluation, evaluate_scope
-from m365_jobs.reports import metrics
-from m365_jobs.reports.metrics import Choices, Metrics
+from m365_jobs.reports import metrics, sections
+from m365_jobs.reports.metrics import Choices
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.paper import page_tenants
 from m365_jobs.reports.view import Filter
@@ -177,7 +177,7 @@ class Live:
                 last, read_at=clock, drawn_at=now, page=replace(last.page, drawn_at=now, evaluation=evaluation)
             )
         names = page_tenants(scope, shown)
-        numbers: Metrics | None = metrics.read_metrics(scope, shown, by_day=len(names) == 1)
+        numbers = sections.read_metrics(scope, shown, is_fleet=len(names) > 1)
         offered = metrics.choices(version)
         if numbers is None:
             return PageReading(state, clock, now, None, offered)

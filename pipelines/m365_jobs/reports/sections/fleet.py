@@ -11,9 +11,11 @@ from typing import Any
 from markupsafe import Markup
 
 from m365_jobs.reports import charts, labels
-from m365_jobs.reports.context import license_share, license_word
 from m365_jobs.reports.html import Cell, HtmlTable
-from m365_jobs.reports.page import Page, Row
+from m365_jobs.reports.metrics import Row, read_loads
+from m365_jobs.reports.page import Page
+from m365_jobs.reports.sections.base import Section
+from m365_jobs.reports.sections.licence import license_share, license_word, read_licenses
 from m365_jobs.text import format_count
 
 
@@ -63,7 +65,7 @@ SORTS: dict[str, tuple[str, Callable[[TenantRow], Any]]] = {
 def tenant_rows(page: Page) -> list[TenantRow]:
     """Return the tenants, the worst first, or sorted as the URL says."""
     problems, warnings = (Counter(reason.tenant for reason in reasons) for reasons in (page.problems, page.warnings))
-    loads = {row["tenant"]: row for row in page.metrics.loads}
+    loads = {row["tenant"]: row for row in page.rows(read_loads)}
     statuses: dict[str, Counter[str]] = defaultdict(Counter)
     for row in page.protection:
         statuses[row["tenant"]][row["status"]] += 1
@@ -71,7 +73,7 @@ def tenant_rows(page: Page) -> list[TenantRow]:
     for row in page.completeness:
         listings[row["tenant"]].append(row)
     licenses: dict[str, list[Row]] = defaultdict(list)
-    for row in page.metrics.context.licenses:
+    for row in page.rows(read_licenses):
         licenses[row["tenant"]].append(row)
     tenants = []
     for name in page.tenants:
@@ -142,3 +144,12 @@ def tenant_matrix(page: Page) -> dict[str, Any] | None:
         "statuses": statuses,
         "summary": f"{bad:,} of {format_count(len(worst), 'service')} not protected",
     }
+
+
+def tenants(page: Page) -> dict[str, Any]:
+    """Return the table of tenants."""
+    return {"table": tenant_table(page), "summary": format_count(len(page.tenants), "tenant")}
+
+
+FLEET = Section("fleet", "Tenants", tenants, reads=(read_loads, read_licenses), of_tenant=False, folded=False)
+MATRIX = Section("matrix", "Services of all tenants", tenant_matrix, of_tenant=False, folded=False)

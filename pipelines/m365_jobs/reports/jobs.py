@@ -1,0 +1,35 @@
+"""Show jobs in a table, the same for sections and for the pages behind their links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from m365_jobs.reports import labels
+from m365_jobs.reports.html import Cell, HtmlTable
+from m365_jobs.reports.metrics import Row
+from m365_jobs.reports.page import Page
+
+JOB = """f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.outcome, f.start_time, f.finish_time,
+    f.total_number, f.failed_number"""
+"""Columns of ``job_facts`` that the table shows."""
+
+
+def jobs_table(page: Page, rows: Iterable[Row], caption: str) -> HtmlTable:
+    """Return a table of jobs."""
+    columns = ["Job", "Tenant", "Location", "Service", "Type", "State", "Started", "Ended", "Objects", "Failed objects"]
+    cells = [
+        [
+            Cell(row["id"], page.job_link(row)),
+            row["tenant"],
+            labels.location_label(row["location"]),
+            labels.service(row["object_type"]),
+            row["job_type"] or "unknown",
+            row["state"],
+            labels.moment(row["start_time"], page.zone),
+            labels.moment(row["finish_time"], page.zone, "not yet"),
+            row["total_number"],
+            row["failed_number"],
+        ]
+        for row in rows
+    ]
+    return HtmlTable(caption, columns, cells, "jobs")

@@ -1,0 +1,55 @@
+"""Show the problems and warnings that the evaluation found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from m365_jobs.health.checks import PROBLEM, WARNING, Reason
+from m365_jobs.reports import labels
+from m365_jobs.reports.page import Page
+from m365_jobs.reports.sections.base import Section
+from m365_jobs.text import format_count
+
+
+@dataclass(frozen=True)
+class ShownFinding:
+    """Describe a problem or warning as a page shows it."""
+
+    reason: Reason
+    tone: str
+    sign: str
+    word: str
+    title: str
+    jobs: str | None
+
+
+def _findings(page: Page, severity: str) -> list[ShownFinding]:
+    return [_finding(page, reason) for reason in page.reasons if reason.severity == severity]
+
+
+def _finding(page: Page, reason: Reason) -> ShownFinding:
+    kind = reason.kind
+    status = labels.finding_label(kind, reason.severity)
+    place = {"tenant": reason.tenant, "location": reason.location, "object_type": reason.object_type}
+    link = page.link(reason.tenant, reason.location, reason.object_type) if reason.object_type else None
+    return ShownFinding(reason, status.tone, status.sign, status.text, page.partition(place), link)
+
+
+def problems(page: Page) -> dict[str, Any]:
+    """Return the problems that the evaluation found."""
+    return {"findings": _findings(page, PROBLEM)}
+
+
+def warnings(page: Page) -> dict[str, Any] | None:
+    """Return the warnings that the evaluation found, those with the same words together."""
+    findings = _findings(page, WARNING)
+    groups: dict[tuple[str, str], list[ShownFinding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.word, finding.reason.explained), []).append(finding)
+    summary = format_count(len(findings), "warning")
+    return {"groups": list(groups.values()), "summary": summary} if findings else None
+
+
+PROBLEMS = Section("problems", "Problems", problems, folded=False)
+WARNINGS = Section("warnings", "Warnings", warnings)

@@ -1,0 +1,48 @@
+"""Show the jobs in progress."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from m365_jobs.reports import labels
+from m365_jobs.reports.html import Cell, HtmlTable
+from m365_jobs.reports.metrics import QueryRange, Row
+from m365_jobs.reports.page import Page
+from m365_jobs.reports.sections.base import Section
+from m365_jobs.warehouse.tenant_scope import TenantScope
+
+OPEN_JOBS = 50
+"""Rows at most; the longest come first."""
+
+
+def read_open_jobs(scope: TenantScope, asked: QueryRange) -> list[Row]:
+    """Return jobs in progress, the longest first, at most ``OPEN_JOBS``; ``in_all`` is their number."""
+    return scope.rows(
+        f"""SELECT o.*, count(*) OVER () AS in_all FROM open_jobs AS o WHERE {asked.shown.of("o")}
+        ORDER BY o.hours_open DESC, o.id LIMIT {OPEN_JOBS}""",
+        **asked.shown.values,
+    )
+
+
+def open_jobs(page: Page) -> dict[str, Any]:
+    """Return the jobs in progress."""
+    rows = page.rows(read_open_jobs)
+    columns = ["Job", "Tenant", "Location", "Service", "Type", "Started", "Open for"]
+    cells = [
+        [
+            Cell(row["id"], page.job_link(row)),
+            row["tenant"],
+            labels.location_label(row["location"]),
+            labels.service(row["object_type"]),
+            row["job_type"] or "unknown",
+            labels.moment(row["start_time"], page.zone),
+            labels.span(row["hours_open"]),
+        ]
+        for row in rows
+    ]
+    in_all = rows[0]["in_all"] if rows else 0
+    summary = f"{in_all:,} running" if rows else "none"
+    return {"table": HtmlTable("Jobs in progress", columns, cells), "rows": rows, "in_all": in_all, "summary": summary}
+
+
+OPEN = Section("open_jobs", "Open jobs", open_jobs, reads=(read_open_jobs,))

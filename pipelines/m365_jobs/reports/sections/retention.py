@@ -1,0 +1,78 @@
+"""Show the retention in force, and the changes of settings in the period."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from m365_jobs.reports import labels
+from m365_jobs.reports.html import HtmlTable
+from m365_jobs.reports.metrics import QueryRange, Row
+from m365_jobs.reports.page import Page
+from m365_jobs.reports.sections.base import Section, rows_if_there
+from m365_jobs.text import format_count, singular_period
+from m365_jobs.warehouse.tenant_scope import TenantScope
+
+ROWS = 100
+"""Rows of either table at most."""
+
+
+def read_retention(scope: TenantScope, asked: QueryRange) -> list[Row]:
+    """Return the retention in force."""
+    return rows_if_there(
+        scope,
+        f"""SELECT r.tenant, r.location, r.level, r.service, r.container_name, r.retention_period, r.valid_from
+        FROM current_retention_policies AS r
+        ORDER BY r.tenant, r.location, r.level, r.service, r.container_name LIMIT {ROWS}""",
+    )
+
+
+def read_changes(scope: TenantScope, asked: QueryRange) -> list[Row]:
+    """Return the changes of settings in the period, the newest first."""
+    return rows_if_there(
+        scope,
+        f"""SELECT s.tenant, s.location, s.setting, s.level, s.service, s.container_name, s.change, s.old_value,
+            s.new_value, s.changed_before
+        FROM settings_changes AS s WHERE s.changed_before > :since
+        ORDER BY s.changed_before DESC, s.tenant, s.setting, s.service LIMIT {ROWS}""",
+        since=asked.until - timedelta(days=asked.shown.days),
+    )
+
+
+def retention_section(page: Page) -> dict[str, Any] | None:
+    """Return the retention in force, and the changes of settings in the period."""
+    rows, changed = page.rows(read_retention), page.rows(read_changes)
+    if not (rows or changed):
+        return None
+    cells = [
+        [
+            row["level"].capitalize(),
+            row["service"] or "All services",
+            labels.location_label(row["location"]),
+            row["container_name"] or "",
+            singular_period(row["retention_period"] or ""),
+        ]
+        for row in rows
+    ]
+    changes = [[labels.moment(row["changed_before"], page.zone), *_change(row)] for row in changed]
+    columns = ["Level", "Service", "Location", "Container", "Kept for"]
+    change_columns = ["Read first", "Setting", "Service", "Change", "Before", "After"]
+    return {
+        "table": HtmlTable("Retention in force", columns, cells),
+        "changes": HtmlTable(f"Changes of settings in {page.period}", change_columns, changes) if changes else None,
+        "summary": format_count(len(changes), "change") if changes else "no change",
+    }
+
+
+def _change(row: Row) -> list[str]:
+    service = " · ".join(part for part in (row["service"], row["container_name"]) if part)
+    words = [row[name].replace("_", " ") for name in ("setting", "change")]
+    return [
+        words[0],
+        service or "All services",
+        words[1],
+        *(singular_period(row[name] or "none") for name in ("old_value", "new_value")),
+    ]
+
+
+RETENTION = Section("retention", "Retention", retention_section, reads=(read_retention, read_changes), of_fleet=False)
