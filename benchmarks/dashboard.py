@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 
 import duckdb
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 from m365_jobs import marts
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException

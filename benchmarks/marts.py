@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import duckdb
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 from m365_jobs import marts, schema
 
 TABLES = """

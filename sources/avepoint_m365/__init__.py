@@ -16,7 +16,7 @@ import dlt
 from dlt.extract import DltResource
 
 from avepoint_m365.config import AvePointCredentials, TrustedHosts
-from avepoint_m365.settings import MAX_PAGE_MB
+from avepoint_m365.constants import MAX_PAGE_MB
 
 if TYPE_CHECKING:
     from avepoint_m365.extract.extraction import Extraction
@@ -45,7 +45,7 @@ def extraction_of(settings: Mapping[str, object], progress: Progress) -> Extract
     Raises:
         ConfigurationError: with the key, the value and the known values.
     """
-    from avepoint_m365.make import make_extraction
+    from avepoint_m365.source_config import make_extraction
 
     return make_extraction(settings, progress, _now())
 

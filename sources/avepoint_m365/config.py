@@ -15,9 +15,7 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import CredentialsConfiguration
 from dlt.common.typing import SecretSentinel, TSecretStrValue
 
-from avepoint_m365.exceptions import ConfigurationError
-from avepoint_m365.parse.times import in_utc
-from avepoint_m365.settings import (
+from avepoint_m365.constants import (
     BASE_URLS,
     LOCATIONS,
     TOKEN_URLS,
@@ -25,6 +23,8 @@ from avepoint_m365.settings import (
     ObjectType,
     environment_of,
 )
+from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.parse.times import in_utc
 
 if TYPE_CHECKING:
     from avepoint_m365.api.auth import ClientCredential

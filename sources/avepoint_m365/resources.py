@@ -16,13 +16,13 @@ from dlt.extract import DltResource
 
 from avepoint_m365 import rows, schema
 from avepoint_m365.config import parse_moment
+from avepoint_m365.constants import ObjectType
 from avepoint_m365.extract.extraction import Extraction, Interval
 from avepoint_m365.extract.known import Lookup
 from avepoint_m365.extract.options import ChunkResult, ExtractOptions
 from avepoint_m365.extract.progress import Progress
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.parse.times import in_utc
-from avepoint_m365.settings import ObjectType
 from avepoint_m365.state import SourceState
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Validate the settings of a load as a whole before any request is made."""
+"""Validate the settings of a load as a whole, and make of them what reads a tenant; no request is made."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
+from avepoint_m365.api.connection import client_of
 from avepoint_m365.config import SECTION, check_locations, check_object_types, parse_moment
 from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.extract.extraction import Extraction
+from avepoint_m365.extract.known import Lookup
 from avepoint_m365.extract.options import ExtractOptions
+from avepoint_m365.extract.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +29,23 @@ MAX_LENGTH = 100_000
 
 OUTSIDE_KINDS = ("location", "object_type", "job_type")
 """Values of ``expected_outside``."""
+
+
+def make_extraction(settings: Mapping[str, object], progress: Progress, now: datetime) -> Extraction:
+    """Return what reads a tenant; no request is sent yet.
+
+    Args:
+        settings: Every parameter of the source by name.
+        progress: Kept up to date while the load works; it keeps the extraction as well.
+        now: The time at which the load begins (UTC).
+
+    Raises:
+        ConfigurationError: with the key, the value and the known values.
+    """
+    options = extract_options(now, settings)
+    client = client_of(settings, progress.stats).client
+    progress.extraction = Extraction(client, options, progress, cast("Lookup | None", settings["lookup"]))
+    return progress.extraction
 
 
 def extract_options(now: datetime, settings: Mapping[str, object]) -> ExtractOptions:

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 from avepoint_simulator import SimulatedJob, World
 
 NAMES = {

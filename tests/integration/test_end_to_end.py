@@ -9,7 +9,7 @@ import dlt
 import duckdb
 import pytest
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.settings import JobType, ObjectType
+from avepoint_m365.constants import JobType, ObjectType
 from avepoint_simulator import Answer, Asked, Dialect, Simulator, make_world
 from dlt.destinations import duckdb as duckdb_destination
 

@@ -9,7 +9,7 @@ import dlt
 import pyarrow as pa
 import pytest
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
 from m365_jobs.warehouse.contract import prepare

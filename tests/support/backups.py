@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from avepoint_m365.settings import JobType, ObjectType
+from avepoint_m365.constants import JobType, ObjectType
 from avepoint_simulator import Simulator, World
 from avepoint_simulator.tenant import FINISHED, SimulatedJob
 

@@ -19,8 +19,8 @@ from avepoint_m365.api.auth import Bearer, Secret, TokenCache
 from avepoint_m365.api.body import describe, is_cut, server_time
 from avepoint_m365.api.page import PageInfo
 from avepoint_m365.api.pagination import Pager
-from avepoint_m365.api.rate_limit import retry_after
 from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page
+from avepoint_m365.api.retry import retry_after
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import Transport
 from avepoint_m365.companions.base import Answers, Ask, Context

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from avepoint_m365.settings import JobType, ObjectType
+from avepoint_m365.constants import JobType, ObjectType
 from avepoint_simulator import World
 
 OBJECT_TYPES = {int(known): known.name for known in ObjectType}

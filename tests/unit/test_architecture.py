@@ -19,7 +19,7 @@ LONGEST_FUNCTION = 40
 LAYERS = {
     "avepoint_m365": (
         ("avepoint_m365",),
-        ("lookup", "make", "source_config", "resources"),
+        ("lookup", "source_config", "resources"),
         ("rows",),
         ("companions",),
         ("extract",),
@@ -30,7 +30,7 @@ LAYERS = {
         ("api.auth", "api.certificate"),
         ("endpoints", "parse"),
         ("schema",),
-        ("settings", "exceptions", "plural"),
+        ("constants", "exceptions", "plural"),
     ),
     "m365_jobs": (
         ("__main__", "airflow", "dagster", "destinations", "m365_jobs"),

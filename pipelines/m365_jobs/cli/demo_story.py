@@ -14,7 +14,7 @@ from avepoint_m365.companions.resources import attempt_row
 from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.companions.source import COMPANIONS, TABLES
-from avepoint_m365.settings import JobType, ObjectType
+from avepoint_m365.constants import JobType, ObjectType
 from avepoint_simulator import JobError, World, make_world
 from avepoint_simulator.companions import OBJECT_TYPE_OF, Companions, schedule_backups
 from avepoint_simulator.tenant import SimulatedJob

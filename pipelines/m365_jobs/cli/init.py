@@ -188,8 +188,8 @@ def _offer_locations() -> None:
 
 def _locations_with_jobs() -> list[str]:
     from avepoint_m365.api.connection import connect
+    from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION
     from avepoint_m365.exceptions import RefusedParametersError
-    from avepoint_m365.settings import LOCATIONS, PRIMARY_LOCATION
 
     client = connect().client
     names = [name for name in LOCATIONS if name != PRIMARY_LOCATION]

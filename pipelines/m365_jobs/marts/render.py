@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 
 import sqlglot
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 from sqlglot import exp
 
 from m365_jobs.config.protection import Protection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 
 from m365_jobs.health.protection import AMBER, BLUE, GREEN, GREY, RED, ProtectionStatus
 from m365_jobs.text import format_count

@@ -15,10 +15,10 @@ from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_j
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import Transport
 from avepoint_m365.config import ServiceUrls
+from avepoint_m365.constants import JOBS_SCOPE, MAX_PAGE_MB
 from avepoint_m365.endpoints import JOBS, EndpointVersion, ParameterSpelling, Params, versions
 from avepoint_m365.exceptions import AuthenticationError, EndpointMissingError, MissingPermissionError, SourceError
 from avepoint_m365.parse.raw import RawJobs
-from avepoint_m365.settings import JOBS_SCOPE, MAX_PAGE_MB
 
 
 class JobsClient:

@@ -12,9 +12,9 @@ from dlt.common.configuration import with_config
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.config import SECTION, AvePointCredentials, ServiceUrls, TrustedHosts, resolve_service_urls, unknown
+from avepoint_m365.constants import MAX_PAGE_MB
 from avepoint_m365.endpoints import versions
 from avepoint_m365.exceptions import ConfigurationError
-from avepoint_m365.settings import MAX_PAGE_MB
 
 MOST_CONCURRENCY = 256
 

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from weakref import WeakValueDictionary
-
-from avepoint_m365.parse.times import in_utc
 
 RECOVERY = 4
 """Responses per permitted request, without a pause, after which one more may be sent at once."""
-
-
-def retry_after(header: str | None, attempt: int, factor: float, longest: float) -> float:
-    """Return the seconds to wait before attempt ``attempt`` + 1, at most ``longest``.
-
-    ``header`` is Retry-After, in seconds or as a date (RFC 9110). The vendor documents neither limits nor the header.
-    Without it, the wait doubles with each attempt, from ``factor`` seconds on. So it does if the header asks for no
-    wait at all, as a date that was rounded does.
-    """
-    seconds = seconds_asked(header)
-    return min(factor * 2 ** min(attempt - 1, 30) if seconds is None else seconds, longest)
-
-
-def seconds_asked(header: str | None) -> float | None:
-    """Return the seconds that a header Retry-After asks to wait for; None for none, or one that says nothing usable."""
-    try:
-        seconds = float(header or "")
-    except ValueError:
-        try:
-            seconds = (in_utc(parsedate_to_datetime(header or "")) - datetime.now(UTC)).total_seconds()
-        except (TypeError, ValueError, OverflowError):
-            return None
-    return None if math.isnan(seconds) or seconds <= 0 else seconds
 
 
 _limiters: WeakValueDictionary[str, RateLimiter] = WeakValueDictionary()

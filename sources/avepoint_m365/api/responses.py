@@ -10,6 +10,7 @@ import requests
 from avepoint_m365.api.body import message, parse_body, response_status, told_status
 from avepoint_m365.api.failures import failure
 from avepoint_m365.api.page import PageInfo
+from avepoint_m365.constants import JOBS_SCOPE
 from avepoint_m365.endpoints import EndpointVersion
 from avepoint_m365.exceptions import ApiError, BadResponseError, storable
 from avepoint_m365.parse.fields import show
@@ -17,7 +18,6 @@ from avepoint_m365.parse.names import field_of, key_of
 from avepoint_m365.parse.objects import read_ids
 from avepoint_m365.parse.outline import outline
 from avepoint_m365.parse.values import parse_count
-from avepoint_m365.settings import JOBS_SCOPE
 
 JsonBody: TypeAlias = Mapping[str, object] | list[object] | None
 

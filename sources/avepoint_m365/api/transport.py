@@ -1,4 +1,4 @@
-"""Send HTTP requests to one API host: retries, rate limit, timeouts, proxies.
+"""Send HTTP requests to one API host, by the retry policy and the rate limit: timeouts, proxies.
 
 GET to the API and POST to the token URL are the only requests. No redirect is followed, so that a token never reaches
 another host. TLS 1.2 with verification is the default of urllib3 2.
@@ -12,45 +12,18 @@ from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
-import dlt
 import requests
-from dlt.common.configuration import with_config
-from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.sources.helpers.requests import Client
 from requests.auth import AuthBase
 
-from avepoint_m365.api.body import is_cut, response_status
+from avepoint_m365.api.body import response_status
 from avepoint_m365.api.bounded import TIMEOUTS, TimedAdapter, bound
-from avepoint_m365.api.rate_limit import limiter_of, retry_after, seconds_asked
+from avepoint_m365.api.rate_limit import limiter_of
+from avepoint_m365.api.retry import configured_policy, may_succeed_again, seconds_asked
 from avepoint_m365.api.stats import RequestStats, Wait
 from avepoint_m365.config import is_loopback
-from avepoint_m365.exceptions import ConfigurationError, UnreachableError
-from avepoint_m365.settings import MAX_PAGE_MB
-
-_LOST = (
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-)
-"""What requests raises if a response does not arrive whole."""
-
-GATEWAY_TIMEOUT_ATTEMPTS = 2
-"""A 504 comes after a minute or more, and again for the same page: more attempts would only delay a smaller page."""
-
-
-@with_config(spec=RuntimeConfiguration)
-def _runtime(config: RuntimeConfiguration = dlt.config.value) -> RuntimeConfiguration:
-    """Return dlt's settings of timeouts and retries.
-
-    Raises:
-        ConfigurationError: for values with which no request would be sent, or without end.
-    """
-    for key, least in {"request_max_attempts": 1, "request_backoff_factor": 0, "request_max_retry_delay": 0}.items():
-        value = getattr(config, key)
-        if isinstance(value, int | float) and value < least:
-            raise ConfigurationError(f"runtime.{key} = {value} must be {least} or more.")
-    return config
+from avepoint_m365.constants import MAX_PAGE_MB
+from avepoint_m365.exceptions import UnreachableError
 
 
 class Transport:
@@ -58,16 +31,14 @@ class Transport:
 
     def __init__(self, base_url: str, concurrency: int, stats: RequestStats, max_page_mb: int = MAX_PAGE_MB) -> None:
         self.stats, self._max_page_mb = stats, max_page_mb
-        self._runtime = _runtime()
-        self._attempts = int(self._runtime.request_max_attempts)
-        self._adapter = TimedAdapter(concurrency, TIMEOUTS * float(self._runtime.request_timeout))
-        self._longest_wait = float(self._runtime.request_max_retry_delay)
+        self._policy = policy = configured_policy()
+        self._adapter = TimedAdapter(concurrency, TIMEOUTS * policy.timeout)
         # dlt's client repeats lost responses and 5xx. A 429 concerns all workers, so the rate limiter handles it.
         self._http = Client(
-            request_timeout=self._runtime.request_timeout,
-            request_max_attempts=self._attempts,
-            request_backoff_factor=self._runtime.request_backoff_factor,
-            request_max_retry_delay=self._runtime.request_max_retry_delay,
+            request_timeout=policy.timeout,
+            request_max_attempts=policy.attempts,
+            request_backoff_factor=policy.backoff_factor,
+            request_max_retry_delay=policy.longest_wait,
             max_connections=concurrency,
             raise_for_status=False,
             # dlt's own conditions would come first and leave out the predicate that counts.
@@ -137,23 +108,16 @@ class Transport:
         if response.status_code != 429 and (header := response.headers.pop("Retry-After", None)):
             seconds = seconds_asked(header)
             if seconds is not None:
-                response.headers["Retry-After"] = str(ceil(min(seconds, self._longest_wait)))
+                response.headers["Retry-After"] = str(ceil(min(seconds, self._policy.longest_wait)))
 
     def _observe(self, response: requests.Response | None, error: BaseException | None) -> bool:
-        """Count one attempt, and return true if another may succeed.
-
-        That holds if no response arrived, after an error of the server, and after a 200 whose body was cut.
-        """
+        """Count one attempt, and return true if another may succeed."""
         answered = response_status(response) if response is not None else 0
         self.stats.count(answered == 429)
         self._sending.attempt += 1
         self.stats.interrupted.raise_if_set()
-        attempts = GATEWAY_TIMEOUT_ATTEMPTS if answered == 504 else self._attempts
-        if response is None:
-            again = isinstance(error, _LOST)
-        else:
-            again = 500 <= answered < 600 or (response.status_code == 200 and is_cut(response))
-        again = again and bool(self._sending.attempt < attempts)
+        attempts = self._policy.attempts_for(answered)
+        again = may_succeed_again(response, error) and bool(self._sending.attempt < attempts)
         if again:
             reason = "host unreachable" if response is None else f"server error {answered}"
             self.stats.wait_for(Wait(reason, self._sending.attempt + 1, attempts))
@@ -174,16 +138,10 @@ class Transport:
                     self._limiter.succeeded()
                     self.stats.wait_for(None)
                     return response
-                pauses = self._limiter.pauses + 1
-                wait = retry_after(
-                    response.headers.get("Retry-After"),
-                    pauses,
-                    float(self._runtime.request_backoff_factor),
-                    self._longest_wait,
-                )
+                wait = self._policy.wait_after(response.headers.get("Retry-After"), self._limiter.pauses + 1)
                 self._limiter.pause(wait, number)
                 self.stats.wait_for(Wait("throttled", until=self._limiter.paused_until))
-            if self._limiter.pauses >= self._attempts:
+            if self._limiter.pauses >= self._policy.attempts:
                 return response
 
 

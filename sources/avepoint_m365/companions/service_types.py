@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import storable
-from avepoint_m365.settings import ObjectType
 
 
 @dataclass(frozen=True)

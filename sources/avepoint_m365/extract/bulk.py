@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from avepoint_m365.constants import PRIMARY_LOCATION, JobType
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.classify import (
     FATAL,
@@ -21,7 +22,6 @@ from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader, StartedListing
 from avepoint_m365.extract.window import Selection, Window
-from avepoint_m365.settings import PRIMARY_LOCATION, JobType
 
 LABEL_PAGE_FACTOR = 2
 """Listings that only label jobs use pages larger by this factor, of which no more than the ids is parsed."""

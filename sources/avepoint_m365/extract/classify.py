@@ -11,12 +11,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.window import Selection, Window
-from avepoint_m365.settings import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
 
 FATAL = ("auth", "config", "internal")
 """Kinds of errors that end the load; any other ends one listing."""

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from avepoint_m365.constants import ObjectType
 from avepoint_m365.extract.known import Change
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.window import Window
 from avepoint_m365.plural import format_count
-from avepoint_m365.settings import ObjectType
 from avepoint_m365.state import SourceState
 
 CLOCK_TOLERANCE = timedelta(days=1)

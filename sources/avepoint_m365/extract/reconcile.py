@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.chunks import count_by_first_page
 from avepoint_m365.extract.classify import FATAL
@@ -15,7 +16,6 @@ from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.options import Reconciliation
 from avepoint_m365.extract.window import EDGE, Selection, Window
 from avepoint_m365.plural import format_count
-from avepoint_m365.settings import ObjectType
 
 DAILY_PERIOD = timedelta(days=30)
 """What the daily reconciliation compares."""

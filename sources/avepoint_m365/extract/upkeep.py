@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from avepoint_m365.constants import ObjectType
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.detect import detect_range_filter, telling_job
 from avepoint_m365.extract.follow import follow, given_up
@@ -21,7 +22,6 @@ from avepoint_m365.extract.reconcile import DAILY_PERIOD, Reconciled, Reconciler
 from avepoint_m365.extract.window import EDGE
 from avepoint_m365.extract.words import is_known_word, learn
 from avepoint_m365.parse.frame import TIME
-from avepoint_m365.settings import ObjectType
 from avepoint_m365.state import ApiBehavior, is_due
 
 if TYPE_CHECKING:

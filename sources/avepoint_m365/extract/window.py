@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from avepoint_m365.constants import JobType, ObjectType
 from avepoint_m365.endpoints import Params
-from avepoint_m365.settings import JobType, ObjectType
 
 EDGE = timedelta(seconds=1)
 """Overlap of ranges that touch: the vendor does not say whether bounds are inclusive."""

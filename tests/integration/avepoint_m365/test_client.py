@@ -15,6 +15,7 @@ from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.page import PageInfo, parse_pages
 from avepoint_m365.config import ServiceUrls, resolve_service_urls
+from avepoint_m365.constants import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
 from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS
 from avepoint_m365.exceptions import (
     ApiError,
@@ -28,7 +29,6 @@ from avepoint_m365.exceptions import (
     RefusedParametersError,
     ThrottledError,
 )
-from avepoint_m365.settings import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
 
 ADDRESSES = ServiceUrls(BASE_URLS["us"], TOKEN_URLS["commercial"])
 FIRST = ADDRESSES.base_url + JOBS.path

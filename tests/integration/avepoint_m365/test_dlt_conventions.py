@@ -11,7 +11,7 @@ from typing import Any
 import dlt
 import pytest
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 from avepoint_simulator import Simulator, make_world
 from dlt.common.pipeline import TRefreshMode
 from dlt.destinations import duckdb as duckdb_destination

@@ -13,7 +13,7 @@ import dlt
 import pytest
 import responses
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.settings import BASE_URLS, TOKEN_URLS
+from avepoint_m365.constants import BASE_URLS, TOKEN_URLS
 from dlt.destinations import duckdb as duckdb_destination
 
 SAMPLE = [

@@ -10,8 +10,8 @@ from typing import Any
 import avepoint_m365
 import psycopg2
 import pytest
+from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import MissingPermissionError, SourceError
-from avepoint_m365.settings import ObjectType
 from avepoint_simulator import Answer, Simulator
 from avepoint_simulator.tenant import EXCEPTION, FAILED, FINISHED, SimulatedJob
 from m365_jobs.errors.explain import UsageError

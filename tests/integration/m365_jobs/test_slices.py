@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from avepoint_m365 import Progress
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 from avepoint_simulator import Answer, Asked, Simulator, make_world
 from avepoint_simulator.tenant import READINGS
 from m365_jobs.health import status

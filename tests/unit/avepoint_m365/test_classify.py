@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from avepoint_m365.api.page import JobsPage
+from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
 from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import (
     AuthenticationError,
@@ -30,7 +31,6 @@ from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import ListingReader
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection, Window
-from avepoint_m365.settings import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
 
 from tests.support.pages import jobs_page
 

@@ -7,7 +7,7 @@ import pytest
 from avepoint_m365.companions.base import unwrap
 from avepoint_m365.companions.service_types import SERVICES, service_of
 from avepoint_m365.companions.values import field, parse_any_time, parse_minute_of_day, parse_number, parse_period
-from avepoint_m365.settings import ObjectType
+from avepoint_m365.constants import ObjectType
 
 NINE = datetime(2026, 1, 15, 9, tzinfo=UTC)
 

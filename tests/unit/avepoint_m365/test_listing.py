@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from avepoint_m365.api.page import JobsPage
+from avepoint_m365.constants import ObjectType
 from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
 from avepoint_m365.extract.complete import read_completely
@@ -14,7 +15,6 @@ from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, ListingReader
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection, Window
-from avepoint_m365.settings import ObjectType
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -7,7 +7,8 @@ from email.utils import format_datetime
 import pytest
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.api.rate_limit import RateLimiter, retry_after
+from avepoint_m365.api.rate_limit import RateLimiter
+from avepoint_m365.api.retry import retry_after
 from avepoint_m365.config import ServiceUrls
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.listing import Listing, ListingReader
