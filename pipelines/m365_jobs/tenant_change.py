@@ -69,7 +69,7 @@ def preview(pipeline: dlt.Pipeline, tenant: str) -> Preview:
 
 def remove_tenant(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
     """Delete all rows of a tenant, its cursors, lease and alerts, and its folders on this machine."""
-    with _held(pipeline, tenant, notify) as client:
+    with _exclusive(pipeline, tenant, notify) as client:
         with client.begin_transaction():
             for name in _tables_of(client):
                 client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(name)} WHERE tenant = %s", tenant)
@@ -90,7 +90,7 @@ def rename_tenant(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify)
         taken = reader.rows(f"SELECT 1 FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1", new)
     if taken or warehouse.pipeline_name(new) == warehouse.pipeline_name(tenant):
         raise UsageError(f"Tenant exists: {new}. Choose a name that the warehouse does not have.")
-    with folder_lock(warehouse.pipeline_name(new), None, notify), _held(pipeline, tenant, notify) as client:
+    with folder_lock(warehouse.pipeline_name(new), None, notify), _exclusive(pipeline, tenant, notify) as client:
         with client.begin_transaction():
             for name in _tables_of(client):
                 table = client.make_qualified_table_name(name)
@@ -106,7 +106,7 @@ def rename_tenant(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify)
 
 
 @contextmanager
-def _held(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> Iterator[Any]:
+def _exclusive(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> Iterator[Any]:
     """Keep loads of the tenant out, and yield a connection that may write."""
     with (
         folder_lock(warehouse.pipeline_name(tenant), None, notify),

@@ -25,7 +25,7 @@ KEYWORDS = re.findall(
 
 TABLE_NEXT = ("from", "join")
 
-HELD = """
+CATALOG = """
 SELECT c.table_name, c.column_name FROM information_schema.columns AS c
 WHERE c.table_schema = %s ORDER BY c.table_name, c.ordinal_position
 """
@@ -60,7 +60,7 @@ def stored_names(reader: Reader) -> Names:
     dataset = exp.to_table(reader.table("jobs"), dialect=reader.dialect).db
     columns: dict[str, list[str]] = {}
     if dialect_of(reader.dialect).has_catalog:
-        for row in reader.rows(HELD, dataset):
+        for row in reader.rows(CATALOG, dataset):
             columns.setdefault(row["table_name"], []).append(row["column_name"])
     return Names(dataset, columns) if columns else documented(dataset)
 

@@ -80,7 +80,7 @@ def _load_one(options: Any, tenant: Any) -> int:
     progress = Progress()
     options.tenant, interrupted = tenant, progress.stats.interrupted
     with (
-        waiting.told_by_ctrl_c(interrupted),
+        waiting.set_on_ctrl_c(interrupted),
         waiting.unless(interrupted),
         console.watch(lambda seconds: console.progress_of_one(progress, seconds)),
     ):

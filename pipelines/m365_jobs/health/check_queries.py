@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 LEAST_JOBS, LEAST_DAYS = 10, 7
 """Jobs, and days with jobs, below which the last four weeks are too short a history."""
 
@@ -204,3 +207,58 @@ UNKNOWN_STATES = """
 SELECT f.tenant, f.state, count(*) AS jobs, max(f.start_time) AS last_at
 FROM job_facts AS f WHERE f.outcome = 'other' GROUP BY f.tenant, f.state ORDER BY f.state
 """
+
+MAX_MESSAGES = 3
+"""Messages of a finding at most."""
+
+SINCE_SUCCESS = """LEFT JOIN (
+        SELECT b.tenant, b.location, b.object_type, max(b.finish_time) AS last_success_at
+        FROM evaluated_backups AS b
+        WHERE b.succeeded = 1 AND b.finish_time >= :since
+        GROUP BY b.tenant, b.location, b.object_type
+    ) AS p
+        ON p.tenant = f.tenant AND p.object_type = f.object_type AND coalesce(p.location, '') = coalesce(f.location, '')
+    WHERE f.job_type = 'backup' AND f.outcome IN ('failure', 'warning')
+        AND (p.last_success_at IS NULL OR epoch(f.finish_time) > epoch(p.last_success_at))"""
+
+CAUSES = f"""
+WITH {NEWEST},
+counted AS (
+    SELECT f.tenant, f.location, f.object_type, e.value AS message, count(DISTINCT f.id) AS jobs
+    FROM job_facts AS f
+    JOIN newest AS n ON n.tenant = f.tenant
+    JOIN jobs__job_errors AS e ON e.tenant = f.tenant AND e.job_id = f.id
+    {{condition}}
+        AND coalesce(f.finish_time, f.start_time) >= :since
+        AND epoch(n.loaded_until) - epoch(coalesce(f.finish_time, f.start_time)) <= {{days}} * 86400
+        AND nullif(e.value, '') IS NOT NULL
+    GROUP BY f.tenant, f.location, f.object_type, e.value
+),
+ranked AS (
+    SELECT c.*,
+        row_number() OVER (PARTITION BY c.tenant, c.location, c.object_type ORDER BY c.jobs DESC, c.message) AS place
+    FROM counted AS c
+)
+SELECT k.tenant, k.location, k.object_type, k.message, k.jobs
+FROM ranked AS k
+WHERE k.place <= {MAX_MESSAGES}
+ORDER BY k.tenant, k.location, k.object_type, k.place
+"""
+
+
+def causes_query(days: int, condition: str) -> str:
+    """Return the query of the most frequent error messages of jobs.
+
+    ``days`` reach back from the newest load, ``condition`` selects the jobs.
+    """
+    return CAUSES.format(days=days, condition=condition)
+
+
+def without_covered(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows without those of services whose listing of all services is among them: they have one cause."""
+    wholes = {(row["tenant"], row["location"]) for row in rows if row["object_type"] is None}
+    for row in rows:
+        covered = {(row["tenant"], row["location"]), (row["tenant"], None)} & wholes
+        own = (row["tenant"], row["location"]) if row["object_type"] is None else None
+        if not covered - {own}:
+            yield row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ PROBLEM, WARNING = "problem", "warning"
 
 STALE, NOTHING, FAILED_LOAD, CREDENTIALS = "stale", "nothing_to_judge", "failed_load", "credentials"
 """Kinds that ``evaluate`` finds without a query of its own."""
+
+NOT_PROVED = "incomplete"
 
 
 @dataclass(frozen=True)
@@ -38,43 +40,16 @@ class Check:
     """Values of the query; None where the check is off."""
     needs: str = ""
     """A table without whose rows nothing can be found: the query then costs nothing."""
+    select: Callable[[list[Row]], Iterable[Row]] = list
+    """Leaves out rows that another row explains."""
+    causes: str = ""
+    """Query of the most frequent error messages of the jobs behind the finding."""
+    measure: str = ""
+    """Column of ``protection_status`` that grows when the finding gets worse."""
+    is_no_data: bool = False
+    """Whether data is missing: the finding hides others, so that no alert closes beside it."""
     beside: frozenset[ProtectionStatus] = frozenset()
     """Status of the services that the finding concerns, all if empty: another status says itself what is wrong."""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Describe a finding for a person. ``about`` tells it apart from others of its kind in its partition."""
-
-    kind: str
-    tenant: str | None
-    text: str
-    location: str | None = None
-    object_type: str | None = None
-    about: str = ""
-    errors: tuple[str, ...] = ()
-    """The most frequent error messages of the jobs behind it."""
-
-    @property
-    def explained(self) -> str:
-        """Return the text with the error messages."""
-        text = self.text
-        return f"{text.removesuffix('.')}. Most frequent errors: {'; '.join(self.errors)}" if self.errors else text
-
-    @property
-    def action(self) -> str:
-        """Return what the reader can do about it."""
-        return action_of(self.kind)
-
-    @property
-    def severity(self) -> str:
-        """Return problem or warning."""
-        return CHECKS[self.severity_rank].severity
-
-    @property
-    def severity_rank(self) -> int:
-        """Return 0 for the most severe kind."""
-        return RANKS[self.kind]
 
 
 RUNNING = frozenset({ProtectionStatus.protected, ProtectionStatus.late, ProtectionStatus.running_long})
@@ -86,24 +61,30 @@ CHECKS: tuple[Check, ...] = (
         PROBLEM,
         "The last two backups or more did not succeed.",
         "Open its newest failed jobs in the vendor's portal, repair the cause, and run the backup again.",
+        causes=queries.causes_query(30, queries.SINCE_SUCCESS),
+        measure="consecutive_failures",
     ),
     Check(
         ProtectionStatus.never,
         PROBLEM,
         "No backup has succeeded yet.",
         "Compare its backup scope and the permissions of its app profile, then run a backup.",
+        causes=queries.causes_query(30, queries.SINCE_SUCCESS),
     ),
     Check(
         ProtectionStatus.missed,
         PROBLEM,
         "A scheduled service had no backup for 1.5 intervals of its schedule.",
         "Look whether its schedule is switched on, and whether an earlier backup still runs.",
+        measure="hours_since_success",
     ),
     Check(
         ProtectionStatus.late,
         PROBLEM,
         "The last success is older than 1.5 intervals of the schedule; if that is unknown, than `allowed_age_hours`.",
         "Look for a backup that does not end, and whether the schedule was changed.",
+        causes=queries.causes_query(30, queries.SINCE_SUCCESS),
+        measure="hours_since_success",
     ),
     Check(
         "out_of_policy",
@@ -118,18 +99,21 @@ CHECKS: tuple[Check, ...] = (
         PROBLEM,
         "The data ends more than `max_data_age_hours` ago, so services are `unknown`.",
         "Look at m365-jobs status and at the scheduler that starts loads.",
+        is_no_data=True,
     ),
     Check(
         ProtectionStatus.unknown,
         PROBLEM,
         "No load was proved complete, or it is unknown which jobs are backups, or which service they belong to.",
         "Run m365-jobs load, then look at m365-jobs status.",
+        is_no_data=True,
     ),
     Check(
         NOTHING,
         PROBLEM,
         "The warehouse is empty, or a tenant was never loaded or has no service to evaluate.",
         "Run m365-jobs load. If no service had a backup, name those to protect in expected_object_types.",
+        is_no_data=True,
     ),
     Check(
         FAILED_LOAD,
@@ -140,12 +124,13 @@ CHECKS: tuple[Check, ...] = (
         texts.failed_load,
     ),
     Check(
-        "incomplete",
+        NOT_PROVED,
         WARNING,
         "The last load could not prove a partition complete.",
         "Wait for the next load; if it stays, run m365-jobs verify.",
         queries.INCOMPLETE,
         texts.incomplete,
+        select=queries.without_covered,
     ),
     Check(
         "unreconciled",
@@ -197,6 +182,7 @@ CHECKS: tuple[Check, ...] = (
         queries.FAILED_BACKUPS,
         texts.failed_backups,
         beside=RUNNING,
+        causes=queries.causes_query(14, f"WHERE f.job_type = 'backup' AND {queries.UNSUCCESSFUL}"),
     ),
     Check(
         "check_failure",
@@ -239,6 +225,7 @@ CHECKS: tuple[Check, ...] = (
         "Look at the errors of the newest jobs; a missing permission often affects many objects.",
         queries.FAILED_OBJECTS,
         texts.failed_objects,
+        causes=queries.causes_query(1, "WHERE f.failed_number > 0"),
     ),
     Check(
         "failed_restores",
@@ -247,6 +234,7 @@ CHECKS: tuple[Check, ...] = (
         "Look at the errors of these jobs, and repeat the restore.",
         queries.FAILED_RESTORES,
         texts.failed_restores,
+        causes=queries.causes_query(7, "WHERE f.job_type = 'restore' AND f.outcome = 'failure'"),
     ),
     Check(
         "empty_backups",
@@ -275,10 +263,3 @@ CHECKS: tuple[Check, ...] = (
     ),
 )
 """All kinds of findings, the most severe first. A problem makes the warehouse unhealthy, a warning does not."""
-
-RANKS = {check.kind: rank for rank, check in enumerate(CHECKS)}
-
-
-def action_of(kind: str) -> str:
-    """Return what the reader can do about a finding of a kind; nothing for the kind of another version's alert."""
-    return CHECKS[RANKS[kind]].action if kind in RANKS else ""

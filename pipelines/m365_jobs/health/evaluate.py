@@ -14,9 +14,10 @@ from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import FINE, UNHEALTHY, UsageError
 from m365_jobs.health import check_texts, run_checks
 from m365_jobs.health.causes import with_causes
-from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOTHING, PROBLEM, STALE, WARNING, Reason
+from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOT_PROVED, NOTHING, PROBLEM, STALE, WARNING
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.protection import ProtectionStatus
+from m365_jobs.health.reasons import Reason
 from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.text import format_count, format_duration, format_time
 from m365_jobs.warehouse import pipeline as warehouse
@@ -134,7 +135,7 @@ def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Ite
     for reason in reasons:
         if reason.kind == FAILED_LOAD:
             failed.append(reason.tenant or "")
-        elif reason.kind == "incomplete":
+        elif reason.kind == NOT_PROVED:
             incomplete.append(partition_label(reason.tenant, reason.location, reason.object_type) or "all services")
     never = tuple(name for name in expected if name not in loaded)
     return Completeness(never or (() if expected else ("this warehouse",)), tuple(failed), tuple(incomplete))

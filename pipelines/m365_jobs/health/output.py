@@ -10,9 +10,9 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from m365_jobs.health.checks import Reason
 from m365_jobs.health.evaluate import Evaluation, partition_label
 from m365_jobs.health.protection import ProtectionStatus
+from m365_jobs.health.reasons import Reason
 from m365_jobs.text import format_count, format_duration, format_time, sanitize
 
 FOLDED = ("protected", "ignored")

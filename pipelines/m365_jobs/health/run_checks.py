@@ -10,8 +10,9 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.health import check_queries as queries
 from m365_jobs.health import check_texts as texts
-from m365_jobs.health.checks import CHECKS, Reason
+from m365_jobs.health.checks import CHECKS
 from m365_jobs.health.protection import unknown_service_reason
+from m365_jobs.health.reasons import Reason
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
@@ -44,20 +45,10 @@ def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -
             rows = scope.rows(check.query, since=since, **values)
         except DestinationUndefinedEntity:
             continue
-        for row in _without_parts(rows) if check.kind == "incomplete" else rows:
+        for row in check.select(rows):
             partition: dict[str, Any] = {key: row.get(key) for key in ("tenant", "location", "object_type")}
             if not check.beside or statuses.get(tuple(partition.values())) in check.beside:
                 yield Reason(check.kind, **partition, **check.describe(row))
-
-
-def _without_parts(rows: list[Row]) -> Iterator[Row]:
-    """Yield the rows without those of services whose listing of all services is among them: they have one cause."""
-    wholes = {(row["tenant"], row["location"]) for row in rows if row["object_type"] is None}
-    for row in rows:
-        covered = {(row["tenant"], row["location"]), (row["tenant"], None)} & wholes
-        own = (row["tenant"], row["location"]) if row["object_type"] is None else None
-        if not covered - {own}:
-            yield row
 
 
 def last_loads(scope: TenantScope) -> dict[str, datetime]:

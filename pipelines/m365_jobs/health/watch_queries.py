@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from m365_jobs.health import causes, check_queries, evaluate, failed_companions, status
+from m365_jobs.health import check_queries, evaluate, failed_companions, status
 from m365_jobs.health.checks import CHECKS
 from m365_jobs.marts.translate import write_queries
-from m365_jobs.warehouse.tenant_scope import HELD
+from m365_jobs.warehouse.tenant_scope import LOADED_TENANTS
 
 QUERIES = (
     *(check.query for check in CHECKS if check.query),
     *(check_queries.count_query(check.needs) for check in CHECKS if check.needs),
-    *(causes.query_of(kind) for kind in causes.CAUSES),
+    *(check.causes for check in CHECKS if check.causes),
     check_queries.KNOWN_SERVICES,
     check_queries.LAST_LOADS,
     check_queries.OLDEST_LOAD,
     evaluate.PROTECTION,
     failed_companions.FAILED,
-    HELD,
+    LOADED_TENANTS,
     status.LOADS,
     status.STORED,
     status.RUNS,

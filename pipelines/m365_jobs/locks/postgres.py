@@ -33,7 +33,7 @@ RETURNING 1
 
 LOOK = "SELECT holder, expires_at > now(), extract(epoch FROM now() - ended_at)::bigint FROM {} WHERE tenant = %s"
 RENEW = "UPDATE {} SET expires_at = now() + %s * interval '1 second' WHERE tenant = %s AND holder = %s RETURNING 1"
-HELD = "SELECT 1 FROM {} WHERE tenant = %s AND holder = %s FOR SHARE"
+STILL_HOLDS = "SELECT 1 FROM {} WHERE tenant = %s AND holder = %s FOR SHARE"
 """Has another worker that takes the lease wait until the transaction ends."""
 
 GIVE_BACK = "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = now() WHERE tenant = %s AND holder = %s"
@@ -110,7 +110,7 @@ class PostgresLease(RenewableLease):
         """Return a client of dlt that neither begins a job nor commits without the lease."""
         sql = super().guard(client).sql_client
         # The client may be inside the staging dataset when it commits.
-        question = HELD.format(self._client.make_qualified_table_name(PostgresDestination.lease_table))
+        question = STILL_HOLDS.format(self._client.make_qualified_table_name(PostgresDestination.lease_table))
         commit = sql.commit_transaction
 
         def commit_guarded() -> None:

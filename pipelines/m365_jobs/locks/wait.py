@@ -26,7 +26,7 @@ def unless(interrupted: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
-def told_by_ctrl_c(interrupted: threading.Event) -> Iterator[None]:
+def set_on_ctrl_c(interrupted: threading.Event) -> Iterator[None]:
     """Set ``interrupted`` on Ctrl+C within the block, in the main thread, before the usual reaction.
 
     So the last steps of an interrupted load wait for no other worker.

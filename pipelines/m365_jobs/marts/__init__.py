@@ -85,7 +85,7 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None, made_clie
     with made_client or pipeline.destination_client() as client:
         if not isinstance(client, SqlJobClientBase):
             return []
-        if not (existing := _held(client)).keys() >= NEEDED:
+        if not (existing := _existing(client)).keys() >= NEEDED:
             return []
         versions = _wanted_versions(client, settings, existing)
         stale = _stale(client, versions, existing)
@@ -96,12 +96,12 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None, made_clie
                 _execute(client, [*statements, _remember(client, versions)])
             except DatabaseException as error:
                 # Of two loads that replace a view at the same moment, PostgreSQL refuses the second.
-                if _stale(client, versions, _held(client)):
+                if _stale(client, versions, _existing(client)):
                     raise WarehouseError(_refused(error, pipeline.dataset_name)) from error
         return [name for name in stale if name in VIEWS]
 
 
-def _held(client: SqlJobClientBase) -> dict[str, Any]:
+def _existing(client: SqlJobClientBase) -> dict[str, Any]:
     """Return the columns of each of our tables and views that exists."""
     return {name: columns for name, columns in client.get_storage_tables([*TABLES, *VIEWS]) if columns}
 

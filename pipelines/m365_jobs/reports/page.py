@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import Any
 
-from m365_jobs.health.checks import FAILED_LOAD, PROBLEM, WARNING, Reason
+from m365_jobs.health.checks import FAILED_LOAD, PROBLEM, WARNING
 from m365_jobs.health.evaluate import Evaluation
+from m365_jobs.health.reasons import Reason
 from m365_jobs.reports import labels
 from m365_jobs.reports.metrics import Metrics, Query, Row, completeness, read_loads
 from m365_jobs.reports.view import PERIODS, Filter

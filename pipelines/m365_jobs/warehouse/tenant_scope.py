@@ -30,7 +30,7 @@ SHARED = frozenset(table.name for table in TABLES if "tenant" not in table.names
 CLOCKS_DIFFER = timedelta(hours=1)
 """How far a time may lie ahead all the same: clocks of two machines differ."""
 
-HELD = "SELECT DISTINCT tenant FROM load_runs ORDER BY tenant"
+LOADED_TENANTS = "SELECT DISTINCT tenant FROM load_runs ORDER BY tenant"
 
 
 class TenantScope:
@@ -97,7 +97,7 @@ class TenantScope:
     def loaded_tenants(self) -> list[str]:
         """Return the tenants that have loaded something, or tried to, in alphabetical order."""
         try:
-            rows = self.with_clocks_ahead().rows(HELD)
+            rows = self.with_clocks_ahead().rows(LOADED_TENANTS)
             return [row["tenant"] for row in rows]
         except DestinationUndefinedEntity:
             return []

@@ -28,11 +28,11 @@ def response_status(response: requests.Response) -> int:
     """Return the status of a response: beside HTTP's 200, that of an error which the body tells."""
     content = response.content
     if response.status_code == 200 and any(map(_TELLS_OF_AN_ERROR.search, (content[:_EDGE], content[-_EDGE:]))):
-        return told_status(parse_body(response)) or 200
+        return error_status(parse_body(response)) or 200
     return response.status_code
 
 
-def told_status(body: object) -> int | None:
+def error_status(body: object) -> int | None:
     """Return the status of an error that a body tells; None without one."""
     # Cut where Python would refuse to make a number of it.
     text = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 import requests
 
-from avepoint_m365.api.body import message, parse_body, response_status, told_status
+from avepoint_m365.api.body import error_status, message, parse_body, response_status
 from avepoint_m365.api.failures import failure
 from avepoint_m365.api.page import PageInfo
 from avepoint_m365.constants import JOBS_SCOPE
@@ -84,7 +84,7 @@ def check_status(version: EndpointVersion | None, body: object, where: str, scop
     Raises:
         SourceError: by the status that the body tells.
     """
-    if answered := told_status(body):
+    if answered := error_status(body):
         raise failure(answered, body, f"{where}, but says {answered}", scope, version)
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from m365_jobs.reports.calendar import DayResult, calendar_rows
+from m365_jobs.reports.metrics import QueryRange
 from m365_jobs.reports.view import Filter
 
 PLACE = {"tenant": "contoso", "location": None, "object_type": "onedrive"}
@@ -24,8 +25,7 @@ def test_a_day_is_missed_by_the_schedule_and_else_by_the_configuration(
         [{**PLACE, "status": "protected", "allowed_age_hours": allowed, "data_as_of": END}],
         [{**PLACE, "complete_until": END}],
         [{**NO_SERVICE, "asked_from": datetime(2026, 1, 1, tzinfo=UTC), "scheduled_from": None}],
-        Filter(days=2),
-        END,
+        QueryRange(Filter(days=2), END),
     )
     assert [[day.result for day in row.days] for row in rows] == [[DayResult.met, result]]
 
@@ -53,8 +53,7 @@ def test_the_days_of_a_service_that_never_ran_are_missed_since_it_is_due(
         [{**PLACE, "status": status, "allowed_age_hours": 36.0, "data_as_of": END}],
         [{**NO_SERVICE, "complete_until": END}],
         [{**place, "asked_from": asked_from, "scheduled_from": scheduled_from}],
-        Filter(days=4),
-        END,
+        QueryRange(Filter(days=4), END),
     )
     words = {"n": DayResult.no_data, "s": DayResult.skipped, "m": DayResult.missed}
     expected = [] if results is None else [[words[letter] for letter in results]]

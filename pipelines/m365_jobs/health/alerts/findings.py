@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from m365_jobs.health.alerts.models import AlertFinding
-from m365_jobs.health.checks import Reason
 from m365_jobs.health.evaluate import Evaluation
-
-MEASURES = {"failing": "consecutive_failures", "missed": "hours_since_success", "late": "hours_since_success"}
-"""Kind to the column of ``protection_status`` that grows when the finding gets worse."""
+from m365_jobs.health.reasons import Reason
 
 MAX_TEXTS = 5
 """Texts that an alert of several findings shows."""
@@ -28,7 +25,7 @@ def findings_of(evaluation: Evaluation) -> list[AlertFinding]:
 def _each(reasons: list[Reason], protection: dict[tuple[Any, Any, Any], dict[str, Any]]) -> Iterator[AlertFinding]:
     for reason in reasons:
         row = protection.get((reason.tenant, reason.location, reason.object_type), {})
-        measure = row.get(MEASURES.get(reason.kind, "")) or 1
+        measure = row.get(reason.check.measure) or 1
         yield AlertFinding(
             reason.kind,
             reason.severity,

@@ -8,13 +8,14 @@ from datetime import datetime
 
 from m365_jobs.config.alerts import AlertRules
 from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Event, EventKind
+from m365_jobs.health.checks import CHECKS
 
 SEVERITY_RANK = {"warning": 0, "problem": 1}
 
 WORSE_FACTOR = 2.0
 """An alert got worse if its measure grew by this factor since the channel was told: 2, 4, 8 failures in a row."""
 
-NO_DATA_KINDS = frozenset({"stale", "unknown", "nothing_to_judge"})
+NO_DATA_KINDS = frozenset(check.kind for check in CHECKS if check.is_no_data)
 """Findings that say that the data is missing. They hide other findings, so they close no alert."""
 
 

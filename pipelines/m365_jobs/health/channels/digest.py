@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from m365_jobs.health.alerts.models import Event, EventKind
-from m365_jobs.health.checks import action_of
+from m365_jobs.health.reasons import action_of
 
 MAX_LINES = 30
 """Lines of each part. Chat systems cut a long message anywhere."""

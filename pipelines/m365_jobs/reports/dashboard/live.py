@@ -37,10 +37,10 @@ PATIENCE = 3.0
 FRESH = 5.0
 """Seconds, at most, for which numbers are shown without a look at the warehouse."""
 
-JUDGED = 60.0
-"""Seconds after which health is judged again without another load: data grows old by itself."""
+EVALUATION_TTL = 60.0
+"""Seconds after which health is evaluated again without another load: data grows old by itself."""
 
-KEPT = 100
+MAX_PAGES = 100
 """Pages that are kept at most."""
 
 WRITING = "A load is writing. The page shows new numbers in a moment."
@@ -186,18 +186,18 @@ class Live:
 
     def _evaluated(self, scope: TenantScope, state: Any) -> Evaluation:
         key = (state, scope.tenants)
-        judged = self._evaluations.get(key)
-        if judged is None or time.monotonic() - judged[0] > JUDGED:
-            judged = (time.monotonic(), evaluate_scope(scope, self._pipeline, scope.tenants, max_data_age()))
-            self._evaluations[key] = judged
-            while len(self._evaluations) > KEPT:
+        evaluated = self._evaluations.get(key)
+        if evaluated is None or time.monotonic() - evaluated[0] > EVALUATION_TTL:
+            evaluated = (time.monotonic(), evaluate_scope(scope, self._pipeline, scope.tenants, max_data_age()))
+            self._evaluations[key] = evaluated
+            while len(self._evaluations) > MAX_PAGES:
                 self._evaluations.popitem(last=False)
-        return judged[1]
+        return evaluated[1]
 
     def _keep(self, shown: Filter, reading: PageReading) -> None:
         self._readings[shown] = reading
         self._readings.move_to_end(shown)
-        while len(self._readings) > KEPT:
+        while len(self._readings) > MAX_PAGES:
             self._readings.popitem(last=False)
 
     def _read(self, tenants: tuple[str, ...], question: Callable[[TenantScope], Answer], patience: float) -> Answer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from m365_jobs.health.checks import PROBLEM, WARNING, Reason
+from m365_jobs.health.checks import PROBLEM, WARNING
+from m365_jobs.health.reasons import Reason
 from m365_jobs.reports import labels
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section

@@ -6,7 +6,8 @@ from typing import Any
 import dlt
 import pytest
 from m365_jobs import marts
-from m365_jobs.health.checks import CHECKS, Reason
+from m365_jobs.health.checks import CHECKS
+from m365_jobs.health.reasons import Reason
 from m365_jobs.health.run_checks import history_begins, run_checks
 from m365_jobs.warehouse.tenant_scope import open_scope
 
