@@ -1,20 +1,61 @@
 """A pipeline for each destination that marts are run on."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import dlt
 import pytest
 
-from tests.support.warehouse import database
+from tests.integration.m365_jobs.marts.rows import make_tables
+from tests.support.warehouse import SERVER, database
+
+FILE = "warehouse.duckdb"
+
+Templates = Callable[[str], tuple[Path, str]]
+
+
+def _pipeline(folder: Path, kind: str, address: str) -> dlt.Pipeline:
+    file = dlt.destinations.duckdb(str(folder / FILE))
+    destination = file if kind == "duckdb" else dlt.destinations.postgres(address)
+    state = str(folder / "state")
+    return dlt.pipeline("marts", destination=destination, pipelines_dir=state, dataset_name="m365_jobs")
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
+    """Returns, for a destination, a folder and a database with tables as dlt makes them, to be copied by tests."""
+    with ExitStack() as stack:
+
+        @cache
+        def template(kind: str) -> tuple[Path, str]:
+            folder = tmp_path_factory.mktemp(f"template_{kind}")
+            address = stack.enter_context(database()) if kind == "postgres" else ""
+            made = _pipeline(folder, kind, address)
+            make_tables(made)
+            made.deactivate()
+            return folder, address.removeprefix(f"{SERVER}/")
+
+        yield template
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dlt.Pipeline]:
-    """A pipeline into an empty warehouse: a DuckDB file, or a PostgreSQL database of its own."""
-    folder = {"pipelines_dir": str(tmp_path / "state"), "dataset_name": "m365_jobs"}
+def empty_pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dlt.Pipeline]:
+    """A pipeline into a warehouse without tables."""
+    with ExitStack() as stack:
+        address = stack.enter_context(database()) if request.param == "postgres" else ""
+        yield _pipeline(tmp_path, request.param, address)
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def pipeline(request: pytest.FixtureRequest, tmp_path: Path, templates: Templates) -> Iterator[dlt.Pipeline]:
+    """A pipeline into a warehouse whose tables are empty: a DuckDB file, or a PostgreSQL database of its own."""
+    folder, name = templates(request.param)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     if request.param == "duckdb":
-        yield dlt.pipeline("marts", destination=dlt.destinations.duckdb(str(tmp_path / "warehouse.duckdb")), **folder)
+        yield _pipeline(tmp_path, request.param, "")
     else:
-        with database() as address:
-            yield dlt.pipeline("marts", destination=dlt.destinations.postgres(address), **folder)
+        with database(f"TEMPLATE {name}") as address:
+            yield _pipeline(tmp_path, request.param, address)

@@ -97,8 +97,8 @@ def test_views_show_what_is_in_the_tables_now(pipeline: dlt.Pipeline) -> None:
     assert run(pipeline, "SELECT * FROM m365_jobs.job_facts") == []
 
 
-def test_before_the_first_load_there_is_nothing_to_make(pipeline: dlt.Pipeline) -> None:
-    assert ensure(pipeline, Protection()) == []
+def test_before_the_first_load_there_is_nothing_to_make(empty_pipeline: dlt.Pipeline) -> None:
+    assert ensure(empty_pipeline, Protection()) == []
 
 
 def test_what_keeps_a_view_from_being_made_is_told_and_leaves_the_others_as_they_were(pipeline: dlt.Pipeline) -> None:
