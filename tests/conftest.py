@@ -1,5 +1,6 @@
 """For all tests: how long an example takes says nothing about it, and the longest go first."""
 
+import gc
 import os
 
 import pytest
@@ -29,3 +30,9 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest tests first; all others stay in their order."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_collection_finish() -> None:
+    """Spare collections of garbage what was imported: they look at a million objects each, after each command."""
+    gc.collect()
+    gc.freeze()

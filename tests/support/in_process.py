@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
@@ -30,7 +31,7 @@ def possible(environment: Mapping[str, str]) -> bool:
 def run(folder: Path, environment: Mapping[str, str], arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run ``m365-jobs`` with these arguments and return its exit code and output."""
     out, err = _stream(), _stream()
-    with _place(folder, environment), _streams(arguments, out, err), _fresh_dlt():
+    with _place(folder, environment), _streams(arguments, out, err), _fresh_dlt(), patch.object(gc, "freeze"):
         try:
             main()
             code: object = 0
@@ -38,7 +39,6 @@ def run(folder: Path, environment: Mapping[str, str], arguments: Sequence[str]) 
             code = end.code
         finally:
             gc.set_threshold(700, 10, 10)
-            gc.unfreeze()
     texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
     return subprocess.CompletedProcess(list(arguments), code if isinstance(code, int) else 1 if code else 0, *texts)
 
