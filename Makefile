@@ -19,6 +19,9 @@ setup: .venv/.setup
 
 # ---- test
 
+# pytest keeps modules with rewritten assertions only where Python writes bytecode; each process of xdist rewrites all.
+test test-browser chaos: export PYTHONDONTWRITEBYTECODE :=
+
 test: .venv/.tested lint
 	$(PY) -m pytest -n 4 --dist worksteal tests/unit tests/integration
 	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
