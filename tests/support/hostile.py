@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from avepoint_m365.api import transport
+from avepoint_m365.api import retry
 from avepoint_simulator import FAULTS, Answer, Asked, Simulator, World, bomb, throttled_until
 from avepoint_simulator.generator import DEFAULT_NOW
 
@@ -131,13 +131,13 @@ class Waits:
         """Let retries and the rate limiter record their waits from now on."""
         # What tenacity, which dlt's client repeats requests with, calls to wait.
         monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=self.seconds.append))
-        asked = transport.retry_after
+        asked = retry.retry_after
 
         def retry_after(*given: Any) -> float:
             self.seconds.append(asked(*given))
             return 0.0
 
-        monkeypatch.setattr(transport, "retry_after", retry_after)
+        monkeypatch.setattr(retry, "retry_after", retry_after)
 
 
 @contextmanager

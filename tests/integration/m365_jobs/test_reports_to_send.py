@@ -10,10 +10,10 @@ import duckdb
 import pypdfium2
 import pytest
 from avepoint_simulator import Simulator, make_world
-from m365_jobs.reports.fleet import SORTS
 from m365_jobs.reports.html import Cell, HtmlTable, css, draw
 from m365_jobs.reports.image import pdf
 from m365_jobs.reports.paper import paper_css
+from m365_jobs.reports.sections.fleet import SORTS
 
 from tests.integration.m365_jobs.test_tenants import configure, section
 from tests.support.cli import NOW, Cli

@@ -1,12 +1,14 @@
 """What pages show of scheduled backups, licences, retention and restores, on each destination."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
 import dlt
 from m365_jobs import marts
-from m365_jobs.reports import fleet, report, sections
+from m365_jobs.reports import report, sections
+from m365_jobs.reports.sections import fleet
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.tenant_scope import open_scope
 
@@ -79,7 +81,7 @@ def test_a_fleet_shows_the_licence_of_each_tenant_and_can_be_sorted_by_it(pipeli
     marts.ensure(pipeline, marts.Protection())
     page, result = shown(pipeline, *tenants)
     assert result == {}
-    lines = fleet.tenant_rows(sections.sorted_by(page, "licence"))
+    lines = fleet.tenant_rows(replace(page, sort="licence"))
     assert [(line.name, line.licence) for line in lines] == [
         ("fabrikam", "out of policy"),
         ("tailspin", "95% of storage"),
