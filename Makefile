@@ -8,7 +8,7 @@ EXTRAS := certificate reports notebook prompt prometheus postgres lake docs rele
 UV ?= uv
 
 .PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients
-.PHONY: bench fuzz mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean
+.PHONY: bench fuzz mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean test-s3
 
 # ---- use
 
@@ -27,7 +27,7 @@ test: .venv/.tested lint
 	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
 test-all: test test-browser chaos test-dagster test-airflow
-	@echo "Not run: make crashes, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
+	@echo "Not run: make crashes, make test-s3, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
 
 test-browser: .venv/.tested
 	$(PY) -m pytest -n 2 --dist worksteal tests/browser
@@ -42,6 +42,10 @@ test-dagster: .venv-dagster/.installed
 # So does Airflow.
 test-airflow: .venv-airflow/.installed
 	.venv-airflow/bin/python -m pytest tests/orchestrators/airflow
+
+# A lake on S3 whose storage answers 503. s3fs brings an older dateutil, so it has an environment of its own.
+test-s3: .venv-s3/.installed
+	.venv-s3/bin/python -m pytest -s tests/s3
 
 # The lowest versions that pyproject.toml allows. What is shipped rendered was made with the locked sqlglot.
 test-lowest: .venv/bin/python
@@ -171,6 +175,14 @@ audit:
 	$(PYTHON) -m venv .venv-dagster
 	.venv-dagster/bin/python $(PIP_INSTALL) --require-hashes --requirement requirements-dagster.lock
 	.venv-dagster/bin/python $(PIP_INSTALL) $(EDITABLE)
+	@touch $@
+
+# Of the same version as fsspec in the lock.
+.venv-s3/.installed: .venv/bin/python pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/python $(PIP_INSTALL) --require-hashes --requirement requirements.lock
+	.venv-s3/bin/python $(PIP_INSTALL) 's3fs==2026.9.0'
+	.venv-s3/bin/python $(PIP_INSTALL) $(EDITABLE)
 	@touch $@
 
 # pip 23 does not apply the pin of "package" to "package[extra]" and refuses that as unpinned.

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -144,12 +145,16 @@ def stored(truth: dict[str, Any]) -> dict[str, Any]:
     return {storable(key): text(value) for key, value in truth.items()}
 
 
-@pytest.mark.parametrize("destination", ["duckdb", "postgres"])
+@pytest.mark.parametrize("destination", ["duckdb", "postgres", "filesystem"])
 def test_hostile_texts_are_kept_as_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: str) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setattr("avepoint_m365._now", lambda: START)
-    with Simulator(World(START)) as simulator, database() as address:
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
+    with (
+        Simulator(World(START)) as simulator,
+        database() if destination == "postgres" else nullcontext("unused") as address,
+    ):
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         simulator.world.put(*hostile_jobs(START))
         place = Warehouse(destination)

@@ -1,0 +1,175 @@
+"""A lake whose storage answers 503: nothing is lost, loads end clearly, and the next one is right."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import avepoint_m365
+import pytest
+from avepoint_simulator import Simulator, make_world
+from m365_jobs.locks import base as leases
+
+from tests.support.cli import Cli, sit
+from tests.support.fault_cases import paragraph
+from tests.support.s3 import ANSWERED_LATE, BUCKET, REFUSED, S3, s3
+from tests.support.tenant import START
+from tests.support.truth import on_server
+
+JOBS = (
+    "SELECT id, location, object_type, job_type, state, epoch(start_time)::DOUBLE AS starts, "
+    "epoch(finish_time)::DOUBLE AS finishes, total_number, failed_number, successful_number, skipped_number FROM jobs "
+    "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id"
+)
+ERRORS = "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors ORDER BY job_id, error_index"
+TWICE = (
+    "SELECT run_id FROM load_runs GROUP BY run_id HAVING count(*) > 1 UNION ALL "
+    "SELECT run_id FROM load_audit GROUP BY run_id, object_type, job_type, started_at HAVING count(*) > 1"
+)
+STRIDE = int(os.environ.get("M365_JOBS_FAIL_EVERY", "211"))
+"""Every how many requests the storage begins to fail, and every how many writes it answers late."""
+
+ATTEMPTS = 3
+"""Attempts of a request that each of the two clients of the storage makes here, without long pauses."""
+
+
+class Lake:
+    """A tenant whose warehouse is a lake on S3."""
+
+    def __init__(self, simulator: Simulator, user: Cli, store: S3) -> None:
+        self.simulator, self.user, self.store = simulator, user, store
+
+    def load(self) -> tuple[int, str, dict[str, int]]:
+        """Load; return the exit code, the messages, and how many requests the storage got and failed."""
+        done = self.user.run("load", code=None)
+        return done.returncode, done.stderr, self.store.heal()
+
+    def change(self) -> None:
+        """Let hours pass, in which a job that is known changes."""
+        world = self.simulator.world
+        world.advance(timedelta(hours=2))
+        recent = max((job for job in world.visible() if job.finished(world.now)), key=lambda job: job.start)
+        world.change(recent.id, total=recent.total + 1)
+
+    def move(self, name: str) -> None:
+        """Use an empty lake of another name from a machine that knows no load."""
+        self.user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = f"s3://{BUCKET}/{name}"
+        self.user.environment["DLT_DATA_DIR"] = str(self.user.folder.parent / name)
+
+    def check(self) -> None:
+        """Fail unless the lake equals the server, and no row is there twice."""
+        errors = [tuple(row.values()) for row in self._rows(ERRORS)]
+        rows = [tuple(row.values()) for row in self._rows(JOBS)]
+        loaded = {row[0]: (*row[1:], tuple(error[1:] for error in errors if error[0] == row[0])) for row in rows}
+        assert len(loaded) == len(rows)
+        assert loaded == on_server(self.simulator.world, False)
+        assert self._rows(TWICE) == []
+
+    def recover(self) -> None:
+        """Load where nothing fails, and check the lake."""
+        code, message, _ = self.load()
+        assert code == 0, message
+        self.check()
+
+    def _rows(self, sql: str) -> list[dict[str, Any]]:
+        result: list[dict[str, Any]] = json.loads(self.user.run("query", sql, "--format", "json").stdout)
+        return result
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
+    world = make_world(24, seed=3, now=START, days=20)
+    world.put(*(replace(job, object_type=1 if job.object_type % 2 else 7) for job in world.all()))
+    monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
+    with Simulator(world) as simulator, s3() as store:
+        user = sit(tmp_path, simulator)
+        user.set(object_types='["exchange_online", "teams"]')
+        section = "DESTINATION__FILESYSTEM"
+        options = {
+            "max_retries": str(ATTEMPTS - 1),
+            # A first pause that is longer than the longest ends delta-rs with a panic.
+            "backoff_config.init_backoff": "1ms",
+            "backoff_config.max_backoff": "10ms",
+        }
+        user.environment |= {
+            "DESTINATION_TYPE": "filesystem",
+            f"{section}__BUCKET_URL": f"s3://{BUCKET}/backup",
+            f"{section}__CREDENTIALS__AWS_ACCESS_KEY_ID": "id",
+            f"{section}__CREDENTIALS__AWS_SECRET_ACCESS_KEY": "key",
+            f"{section}__CREDENTIALS__REGION_NAME": "eu-central-1",
+            f"{section}__CREDENTIALS__ENDPOINT_URL": store.url,
+            f"{section}__DELTALAKE_STORAGE_OPTIONS": json.dumps(options),
+            "AWS_MAX_ATTEMPTS": str(ATTEMPTS),
+        }
+        # A load that cannot give its lease back is waited for.
+        monkeypatch.setattr(leases, "SECONDS", 5.0)
+        monkeypatch.setattr(leases, "POLL", 0.05)
+        # s3fs repeats what botocore gave up.
+        monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+        monkeypatch.setattr("botocore.retryhandler.delay_exponential", lambda *given, **more: 0.0)
+        yield Lake(simulator, user, store)
+
+
+def check_end(code: int, message: str) -> None:
+    """Fail unless a load ended with success, or with a reason that names the storage's refusal."""
+    assert code in (0, 1), message
+    if code:
+        assert paragraph(message), message
+        assert re.search("503|SlowDown|reduce your request rate", message), message
+
+
+def test_a_storage_that_fails_now_and_then_delays_a_load(lake: Lake) -> None:
+    for _ in range(2):
+        lake.store.fail(REFUSED, every=3)
+        code, message, counts = lake.load()
+        assert code == 0, message
+        assert counts["failed"] > 20
+        lake.check()
+        lake.change()
+    lake.recover()
+
+
+@pytest.mark.parametrize(
+    ("which", "times"),
+    [("first", None), ("later", None), ("later", 20)],
+    ids=["first, for ever", "later, for ever", "later, for a while"],
+)
+def test_a_storage_that_fails_from_a_request_on_ends_the_load_and_the_next_is_right(
+    lake: Lake, which: str, times: int | None
+) -> None:
+    refused = survived = 0
+    if which == "later":
+        lake.recover()
+    for skip in (0, *range(1, 2_000, STRIDE)):
+        if which == "first":
+            lake.move(f"lake{skip}")
+        else:
+            lake.change()
+        lake.store.fail(REFUSED, skip=skip, times=times)
+        code, message, counts = lake.load()
+        check_end(code, message)
+        if not counts["failed"]:
+            break
+        survived, refused = survived + (not code), refused + code
+        lake.recover()
+    print(f"{which}: {survived + refused} requests from which on the storage failed, {survived} loads survived")
+    assert refused
+
+
+def test_a_write_that_was_done_although_the_storage_answered_503_leaves_no_row_twice(lake: Lake) -> None:
+    tried = 0
+    for skip in range(0, 400, max(STRIDE // 20, 1)):
+        lake.store.fail(ANSWERED_LATE, "PUT .*_delta_log/.*json", skip=skip, times=1)
+        code, message, counts = lake.load()
+        assert code in (0, 1), message
+        if not counts["failed"]:
+            break
+        tried += 1
+        lake.recover()
+        lake.change()
+    print(f"{tried} commits that were answered late")
+    assert tried > 2
