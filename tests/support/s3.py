@@ -143,8 +143,8 @@ class Store:
         for key in sorted(self.objects):
             if not key.startswith(prefix) or key <= after:
                 continue
-            folder, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
-            if found:
+            folder, below, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
+            if below:
                 folders.add(prefix + folder + delimiter)
             else:
                 objects.append(key)
