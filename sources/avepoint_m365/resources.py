@@ -120,10 +120,13 @@ class Resources:
                 for finding in run.outcome.findings:
                     logger.warning(str(finding))
             self._progress.end_chunk(run.outcome)
+            newest = {}
             for hints, table in self._tables(run):
+                if hints is self._jobs.resource_hints:
+                    newest = _newest_finishes(run.outcome, table)
                 yield dlt.mark.with_hints(table, hints, create_table_variant=True)
             run.outcome.state.save(stored, scope)
-            run.newest = _newest_finishes(run.outcome)
+            run.newest = newest
         finally:
             run.is_over = True
 
@@ -200,12 +203,15 @@ def _only(outcome: ChunkResult, partitions: list[Partition], options: ExtractOpt
     return replace(outcome, jobs=outcome.jobs.filter(pc.is_in(outcome.jobs["id"], pa.array(ids, pa.string()))))
 
 
-def _newest_finishes(outcome: ChunkResult) -> dict[tuple[str | None, str | None], datetime]:
-    """Return the newest finish (UTC) by location and object type; one ahead of the load's cursor does not count."""
+def _newest_finishes(outcome: ChunkResult, jobs: pa.Table) -> dict[tuple[str | None, str | None], datetime]:
+    """Return the newest finish (UTC) by location and object type; one ahead of the load's cursor does not count.
+
+    ``jobs`` are rows of the table of this name.
+    """
     cursor = outcome.state.look.cursor
     if cursor is None or outcome.state.look.gap_start is not None:
         return {}
-    jobs = outcome.jobs.filter(pc.less_equal(outcome.jobs["finish_time"], pa.scalar(cursor, TIME)))
-    columns = rows.label_columns(jobs, outcome.labels) | {"finish_time": jobs["finish_time"]}
-    newest = pa.table(columns).group_by(["location", "object_type"]).aggregate([("finish_time", "max")])
+    jobs = jobs.select(["location", "object_type", "finish_time"])
+    jobs = jobs.filter(pc.less_equal(jobs["finish_time"], pa.scalar(cursor, TIME)))
+    newest = jobs.group_by(["location", "object_type"]).aggregate([("finish_time", "max")])
     return {(row["location"], row["object_type"]): row["finish_time_max"] for row in newest.to_pylist()}

@@ -34,14 +34,10 @@ def job_rows(outcome: ChunkResult, tenant: str, fetched_at: datetime, schema: pa
 
 
 def label_columns(jobs: pa.Table, labels: Mapping[str, JobLabels]) -> dict[str, pa.Array]:
-    """Return the columns location, object_type and job_type of jobs. Few combinations of labels serve all of them."""
-    numbers: dict[JobLabels, int] = {}
-    of_jobs = [numbers.setdefault(labels.get(job_id, NO_LABELS), len(numbers)) for job_id in jobs["id"].to_pylist()]
-    places = pa.array(of_jobs, pa.int32())
-    return {
-        name: pc.take(pa.array([getattr(combination, name) for combination in numbers], TEXT), places)
-        for name in ("location", "object_type", "job_type")
-    }
+    """Return the columns location, object_type and job_type of jobs."""
+    of_jobs = [labels.get(job_id, NO_LABELS) for job_id in jobs["id"].to_pylist()]
+    columns = zip(*of_jobs, strict=True) if of_jobs else ((),) * len(JobLabels._fields)
+    return {name: pa.array(column, TEXT) for name, column in zip(JobLabels._fields, columns, strict=True)}
 
 
 def _first_seen(outcome: ChunkResult, fetched_at: datetime) -> pa.Array:

@@ -9,6 +9,7 @@ from typing import Any
 from zlib import crc32
 
 import dlt
+from dlt.common.configuration import configspec
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.storages import WithLocalFiles
@@ -105,6 +106,18 @@ def _replacing_at_once(factory: Any) -> Any:
     return factory
 
 
+@configspec(init=False)
+class FileCredentials(DuckDbCredentials):
+    """Name a DuckDB file by its path.
+
+    dlt puts the name into the result of each load. Its own credentials make a URL of it, and import SQLAlchemy for
+    that if it is installed: 0.25 s, a tenth of a small load.
+    """
+
+    def __str__(self) -> str:
+        return str(self.database or "")
+
+
 def _duckdb(file: Path | None = None) -> Any:
     """Return the factory of DuckDB with ``file``, the file of the configuration, or the default one."""
     key = "destination.duckdb.credentials"
@@ -114,11 +127,11 @@ def _duckdb(file: Path | None = None) -> Any:
     path = file or configured or dlt.config.get(f"{key}.database") or default_file()
     own: object = dlt.config.get(f"{key}.global_config") or dlt.secrets.get(f"{key}.global_config")
     # dlt adds what else the configuration has for credentials.
-    credentials = DuckDbCredentials(global_config=None if own else DUCKDB_SETTINGS)
+    credentials = FileCredentials(global_config=None if own else DUCKDB_SETTINGS)
     if "://" in str(path):
         credentials.parse_native_representation(str(path))
     else:
-        # For a plain path dlt would import SQLAlchemy, if that is installed: 0.2 s of `status`.
+        # Parsed, a plain path would import SQLAlchemy as well.
         credentials.database = str(path)
     credentials.database = _absolute(str(credentials.database), key)
     return dlt.destinations.duckdb(credentials)

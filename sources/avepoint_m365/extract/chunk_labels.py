@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from avepoint_m365.extract.classify import OBJECT_TYPES
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.known import Comparison, compare
-from avepoint_m365.extract.label import Labeller, Labelling, add_bulk, dimensions, known_labels
+from avepoint_m365.extract.label import Labeller, Labelling, add_bulk, dimensions, known_labels, without_label
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.look import Look
 from avepoint_m365.extract.options import NO_LABELS
@@ -59,9 +59,9 @@ def label(
     labeller.label(jobs, look.window, wanted | others, rest, chunk.looker.by_location)
     jobs, _ = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     labelling.ignored |= set(ignored)
-    combinations = {labelling.of.get(job_id, NO_LABELS) for job_id in jobs["id"].to_pylist()}
+    ids = jobs["id"].to_pylist()
     for dimension in dimensions(chunk.options):
-        if not all(getattr(labels, dimension.name) for labels in combinations):
+        if without_label(ids, labelling.of, dimension.name):
             _doubt_what_hides_a_job(labelling, dimension.name)
             if not chunk.state.look.retry_labels:
                 _doubt_what_is_no_list(labelling, dimension.name)

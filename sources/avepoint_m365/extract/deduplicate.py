@@ -22,21 +22,24 @@ def deduplicate_latest(listings: Iterable[Listing]) -> pa.Table:
 
 def latest(jobs: pa.Table) -> pa.Table:
     """Return each job once, of a table of ``FRAME`` with ``SEEN_AT``."""
-    if not jobs.num_rows:
-        return FRAME.empty_table()
-    if pc.count_distinct(jobs["id"]).as_py() == jobs.num_rows:
+    counts = pc.value_counts(jobs["id"])
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    if not len(repeated):
         return jobs.select(FRAME.names)
-    order = pa.table(
+    rows = pc.indices_nonzero(pc.is_in(jobs["id"], repeated))
+    copies = pa.table(
         {
-            "row": pa.array(range(jobs.num_rows), pa.int64()),
-            "ended": pc.cast(pc.is_valid(jobs["finish_time"]), pa.int8()),
-            SEEN_AT: jobs[SEEN_AT],
+            "row": rows,
+            "id": jobs["id"].take(rows),
+            "ended": pc.cast(pc.is_valid(jobs["finish_time"].take(rows)), pa.int8()),
+            SEEN_AT: jobs[SEEN_AT].take(rows),
         }
     )
-    rows = order.sort_by([("ended", "ascending"), (SEEN_AT, "ascending"), ("row", "ascending")])["row"].to_pylist()
-    ids = jobs["id"].to_pylist()
-    last = {ids[row]: row for row in rows}
-    return jobs.take(pa.array(sorted(last.values()), pa.int64())).select(FRAME.names)
+    copies = copies.sort_by([("ended", "ascending"), (SEEN_AT, "ascending"), ("row", "ascending")])
+    last = dict(zip(copies["id"].to_pylist(), copies["row"].to_pylist(), strict=True))
+    dropped = pa.array(set(rows.to_pylist()) - set(last.values()), rows.type)
+    places = pa.array(range(jobs.num_rows), rows.type)
+    return jobs.select(FRAME.names).filter(pc.invert(pc.is_in(places, dropped)))
 
 
 def filter_ids(jobs: pa.Table, ids: Iterable[str]) -> pa.Table:

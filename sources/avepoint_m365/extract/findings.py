@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from operator import attrgetter
 
 from avepoint_m365.extract.known import Comparison, Lookup
-from avepoint_m365.extract.label import dimensions
+from avepoint_m365.extract.label import dimensions, without_label
 from avepoint_m365.extract.options import NO_LABELS, ChunkResult, ExtractOptions, SourceFinding
 
 OUTSIDE = {
@@ -21,9 +20,7 @@ def without_labels(outcome: ChunkResult, comparison: Comparison, options: Extrac
     """Return the new jobs that were classified in vain, by dimension."""
     unlabelled = {}
     for dimension in dimensions(options):
-        label = attrgetter(dimension.name)
-        ids = [job_id for job_id in comparison.new if label(outcome.labels.get(job_id, NO_LABELS)) is None]
-        if ids:
+        if ids := without_label(comparison.new, outcome.labels, dimension.name):
             unlabelled[dimension.name] = sorted(ids)
     return unlabelled
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,9 @@ def build_outcome(
     """Return the result of a chunk: the rows to write, its findings and the next state."""
     before = known_labels(comparison.known)
     relabelled = [job_id for job_id in comparison.unchanged if labelling.of.get(job_id, NO_LABELS) != before[job_id]]
-    written = filter_ids(jobs, [*comparison.new, *comparison.changed, *relabelled])
+    ids = [*comparison.new, *comparison.changed, *relabelled]
+    written = jobs if len(ids) == jobs.num_rows else filter_ids(jobs, ids)
+    states = pc.value_counts(jobs["state"]).to_pylist()
     listings = list(
         {id(listing): listing for listing in (*look.audited, *labelling.listings, *upkeep.listings)}.values()
     )
@@ -41,7 +42,7 @@ def build_outcome(
         first_seen={job.id: job.first_seen_at for job in comparison.known.values() if job.first_seen_at},
         new=set(comparison.new),
         unchanged=len(comparison.unchanged) - len(relabelled),
-        states=dict(Counter(map(str, jobs["state"].to_pylist()))),
+        states={str(state["values"]): state["counts"] for state in states},
         listings=listings,
         changes=comparison.changes,
         reconciliations=upkeep.reconciliations,

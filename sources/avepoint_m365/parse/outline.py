@@ -58,7 +58,9 @@ def outline(content: bytes) -> Outline | None:
     ids = _ID.findall(content, start, end)
     if len(ids) != content.count(b'"id"', start, end) or _LIST_THAT_ENDS_EARLIER.search(content, start, end):
         return None
-    return Outline([job_id.decode() for job_id in ids], begin[1].decode(), around, start, end)
+    # No id holds a quote. One text is decoded in a quarter of the time of 500.
+    names = b'"'.join(ids).decode().split('"') if ids else []
+    return Outline(names, begin[1].decode(), around, start, end)
 
 
 def _is_utf8(content: bytes) -> bool:
