@@ -13,7 +13,7 @@ from dlt.common.configuration import configspec
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.storages import WithLocalFiles
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration, DuckDbCredentials
 
 from m365_jobs.config.default_tenant import DEFAULT_TENANT
 from m365_jobs.config.program_keys import DEFAULT_DESTINATION
@@ -106,16 +106,16 @@ def _replacing_at_once(factory: Any) -> Any:
     return factory
 
 
-@configspec(init=False)
-class FileCredentials(DuckDbCredentials):
+@configspec
+class DuckDBConfiguration(DuckDbClientConfiguration):
     """Name a DuckDB file by its path.
 
-    dlt puts the name into the result of each load. Its own credentials make a URL of it, and import SQLAlchemy for
+    dlt puts the name into the result of each load. Its own configuration makes a URL of it, and imports SQLAlchemy for
     that if it is installed: 0.25 s, a tenth of a small load.
     """
 
     def __str__(self) -> str:
-        return str(self.database or "")
+        return str(self.credentials.database)
 
 
 def _duckdb(file: Path | None = None) -> Any:
@@ -127,14 +127,16 @@ def _duckdb(file: Path | None = None) -> Any:
     path = file or configured or dlt.config.get(f"{key}.database") or default_file()
     own: object = dlt.config.get(f"{key}.global_config") or dlt.secrets.get(f"{key}.global_config")
     # dlt adds what else the configuration has for credentials.
-    credentials = FileCredentials(global_config=None if own else DUCKDB_SETTINGS)
+    credentials = DuckDbCredentials(global_config=None if own else DUCKDB_SETTINGS)
     if "://" in str(path):
         credentials.parse_native_representation(str(path))
     else:
         # Parsed, a plain path would import SQLAlchemy as well.
         credentials.database = str(path)
     credentials.database = _absolute(str(credentials.database), key)
-    return dlt.destinations.duckdb(credentials)
+    factory: Any = dlt.destinations.duckdb(credentials)
+    factory.spec = DuckDBConfiguration
+    return factory
 
 
 def _absolute(path: str, key: str) -> str:
