@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias, TypeVar
 
 from avepoint_m365.companions.service_types import Service, is_known_service, service_of
 from avepoint_m365.exceptions import (
@@ -22,15 +22,16 @@ STATE_KEY = "companions"
 
 PERMISSION = "microsoft365backup."
 
-Row = dict[str, Any]
-Memory = dict[str, Any]
+Row: TypeAlias = dict[str, object]
+Memory: TypeAlias = dict[str, object]
+Values = TypeVar("Values")
 Versions = Callable[[Table, list[Row]], list[Row]]
 
 
 class CompanionClient(Protocol):
     """Ask the API for one resource with a token of one scope."""
 
-    def get(self, path: str, params: Mapping[str, str], scope: str) -> Any:
+    def get(self, path: str, params: Mapping[str, str], scope: str) -> object:
         """Return the body of the answer, None where there is no content."""
 
 
@@ -142,14 +143,14 @@ class Ask:
     context: Context
     companion: Companion
 
-    def __call__(self, location: str | None, **params: str) -> Any:
+    def __call__(self, location: str | None, **params: str) -> object:
         """Return the data of an answer without the envelopes around it."""
         # Some of the vendor's samples join the first parameter with &, which no server reads as a parameter.
         filters = {**params, **({"location": location} if location else {})}
         return unwrap(get_any(self.context.client, self.companion, filters))
 
-    def of(self, values: Callable[[], Row], where: str) -> Row:
-        """Return the columns that ``values`` reads.
+    def of(self, values: Callable[[], Values], where: str) -> Values:
+        """Return what ``values`` reads.
 
         Raises:
             BadResponseError: where a value is in no form that is known.
@@ -160,7 +161,7 @@ class Ask:
             raise BadResponseError(f"GET {self.companion.paths[0]}: {where} holds a value that is {error}.") from error
 
 
-def get_any(client: CompanionClient, companion: Companion, params: Mapping[str, str]) -> Any:
+def get_any(client: CompanionClient, companion: Companion, params: Mapping[str, str]) -> object:
     """Return the body of an answer, from the first generation's endpoint where the host lacks the second's.
 
     Raises:
@@ -176,7 +177,7 @@ def get_any(client: CompanionClient, companion: Companion, params: Mapping[str, 
     raise missing
 
 
-def unwrap(body: Any) -> Any:
+def unwrap(body: object) -> object:
     """Return what an answer holds: the vendor puts it in the body, in ``data``, or in ``data.data``."""
     for _ in range(2):
         if not isinstance(body, Mapping) or "data" not in body:
@@ -185,7 +186,7 @@ def unwrap(body: Any) -> Any:
     return body
 
 
-def rows_of(data: Any, path: str) -> list[Mapping[str, Any]]:
+def rows_of(data: object, path: str) -> list[Mapping[str, object]]:
     """Return a list of objects; none where the API sends none.
 
     Raises:
@@ -198,7 +199,7 @@ def rows_of(data: Any, path: str) -> list[Mapping[str, Any]]:
     return list(data)
 
 
-def object_of(data: Any, path: str) -> Mapping[str, Any] | None:
+def object_of(data: object, path: str) -> Mapping[str, object] | None:
     """Return one object; None where the API sends none.
 
     Raises:

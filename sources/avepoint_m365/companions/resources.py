@@ -20,7 +20,7 @@ LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available"
 def is_companion_due(memory: Memory, now: datetime) -> bool:
     """Return whether a companion was not tried yet on this UTC day."""
     tried_at = memory.get("tried_at")
-    return not tried_at or datetime.fromisoformat(tried_at).astimezone(UTC).date() != now.date()
+    return not tried_at or datetime.fromisoformat(str(tried_at)).astimezone(UTC).date() != now.date()
 
 
 def no_rows(table: Table, by_key_alone: bool) -> Any:

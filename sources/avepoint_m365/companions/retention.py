@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from avepoint_m365.companions.base import (
     PERMISSION,
@@ -97,7 +96,7 @@ class _Rows:
     def __init__(self, tenant: str, location: str | None, answers: Answers) -> None:
         self._tenant, self._location, self._answers = tenant, location, answers
 
-    def container(self, service: Service, container: Mapping[str, Any]) -> None:
+    def container(self, service: Service, container: Mapping[str, object]) -> None:
         """Add the row of a container."""
         identity = {
             "container_id": _text(field(container, "containerId")),
@@ -105,7 +104,7 @@ class _Rows:
         }
         self.add("container", service, field(container, "retentionPeriod"), **identity)
 
-    def add(self, level: str, service: Service, period: object, **more: Any) -> None:
+    def add(self, level: str, service: Service, period: object, **more: object) -> None:
         """Add a row; a period in no form that is known is kept as text and noted."""
         row: Row = {
             "tenant": self._tenant,
@@ -137,7 +136,7 @@ class _Rows:
             return None
 
 
-def _switches(policy: Mapping[str, Any]) -> Row:
+def _switches(policy: Mapping[str, object]) -> Row:
     return {
         "daily_retention_enabled": parse_flag(field(policy, "enableDailyRetentionPolicy")),
         "custom_retention_enabled": parse_flag(field(policy, "enableCustomizedRetentionPolicy")),

@@ -82,18 +82,16 @@ class Schedule(Companion):
         for row in rows or [_nothing_scheduled(ask.context.tenant, location)]:
             answers.add_once(BACKUP_SCHEDULES.name, row)
 
-    def _row(self, ask: Ask, item: Mapping[str, Any], location: str | None, answers: Answers) -> Row:
+    def _row(self, ask: Ask, item: Mapping[str, object], location: str | None, answers: Answers) -> Row:
         tenant, service = ask.context.tenant, answers.service(field(item, "serviceType"))
         times: Any = field(item, "backupStartTime") or []
         times = [times] if isinstance(times, str | int | float) else times
 
-        def values() -> Row:
-            minutes = sorted({parse_minute_of_day(value) for value in times})
-            return {"listed": minutes, "frequency": parse_number(field(item, "frequency"))}
+        def values() -> tuple[list[int], float | None]:
+            return sorted({parse_minute_of_day(value) for value in times}), parse_number(field(item, "frequency"))
 
-        read = ask.of(values, "a backup schedule")
-        listed = read["listed"]
-        frequency = read["frequency"] or float(len(listed)) or None
+        listed, frequency = ask.of(values, "a backup schedule")
+        frequency = frequency or float(len(listed)) or None
         schedule_id = content_id(location, service.columns, frequency, listed)
         minutes = _spread(listed, frequency or 0)
         answers.add(START_TIMES.name, *_start_times(tenant, schedule_id, minutes, listed))

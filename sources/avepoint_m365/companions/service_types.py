@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
 
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import storable
@@ -21,7 +20,7 @@ class Service:
     object_type: str | None
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, object]:
         """Return the columns that every row about a service has."""
         return {"service_type": self.service_type, "service": self.service, "object_type": self.object_type}
 
@@ -73,7 +72,7 @@ def is_known_service(service: Service) -> bool:
     return service in SERVICES
 
 
-def service_rows() -> Iterator[dict[str, Any]]:
+def service_rows() -> Iterator[dict[str, object]]:
     """Yield the rows of ``service_types``."""
     for service in SERVICES:
         yield service.columns

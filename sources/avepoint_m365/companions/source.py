@@ -5,7 +5,7 @@ They say what should have run, where the jobs say what ran. Each needs a permiss
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,7 +123,7 @@ def _no_rows(table: Table, by_key_alone: bool) -> Callable[[], Iterator[Any]]:
     return rows
 
 
-def due(include: Any, state: dict[str, Any], now: datetime | None = None) -> list[str]:
+def due(include: str | Sequence[str] | None, state: Mapping[str, Any], now: datetime | None = None) -> list[str]:
     """Return the names of the included companions that were not tried yet today; ``state`` is the source state."""
     memory = state.get(STATE_KEY, {})
     companions, _ = included(include)

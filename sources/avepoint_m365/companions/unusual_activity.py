@@ -60,18 +60,18 @@ class UnusualActivity(Companion):
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the days of one location from the last that was still running to today."""
         today = ask.context.now.date()
-        running = memory.setdefault("running_day", {})
+        running: Any = memory.setdefault("running_day", {})
         place = location or ""
         for day in _days(running.get(place), today):
             data = ask(location, **self.day_parameters(day))
             rows: dict[str, Row] = {}
             for item in rows_of(data, self.paths[0]):
                 row = self._row(ask, item, day, location, answers)
-                _add_counts(rows.setdefault(row["id"], row), row)
+                _add_counts(rows.setdefault(str(row["id"]), row), row)
             answers.add(UNUSUAL_ACTIVITY.name, *rows.values())
             running[place] = min(day, today).isoformat()
 
-    def _row(self, ask: Ask, item: Mapping[str, Any], day: date, location: str | None, answers: Answers) -> Row:
+    def _row(self, ask: Ask, item: Mapping[str, object], day: date, location: str | None, answers: Answers) -> Row:
         context, service = ask.context, answers.service(field(item, "serviceType"))
         owner = _owner(field(item, "tenantId")) or ""
 
@@ -103,7 +103,7 @@ def _days(running: str | None, today: date) -> Iterator[date]:
         yield first + timedelta(days=number)
 
 
-def _add_counts(row: Row, other: Row) -> None:
+def _add_counts(row: dict[str, Any], other: Mapping[str, Any]) -> None:
     """Add the counts of a second item of the same service, where the API lists one."""
     if row is other:
         return

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from avepoint_m365.parse.values import parse_time
 
@@ -34,7 +33,7 @@ _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(day|week|month|year)s?", re.IGNORECASE
 _UNLIMITED = re.compile(r"\s*(unlimited|forever|indefinite(ly)?|never( expires?)?)\s*", re.IGNORECASE)
 
 
-def field(row: Mapping[str, Any], name: str) -> Any:
+def field(row: Mapping[str, object], name: str) -> object:
     """Return a field of an answer by its name in any case; None if it is missing."""
     if name in row:
         return row[name]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
 from avepoint_m365.exceptions import SourceError
@@ -20,6 +20,10 @@ from avepoint_m365.extract.window import Selection, Window
 
 FATAL = ("auth", "config", "internal")
 """Kinds of errors that end the load; any other ends one listing."""
+
+
+FilterValue: TypeAlias = str | ObjectType | JobType
+"""A location, an object type or a job type."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +38,20 @@ class Dimension:
     """
 
     name: str
-    values: tuple[Any, ...]
-    controls: tuple[Any, ...] = ()
+    values: tuple[FilterValue, ...]
+    controls: tuple[FilterValue, ...] = ()
     location: str | None = None
 
-    def select(self, window: Window, value: Any) -> Selection:
+    def select(self, window: Window, value: FilterValue) -> Selection:
         """Return the selection of one value."""
-        return replace(Selection(window, location=self.location), **{self.name: value})
+        filters: dict[str, Any] = {self.name: value}
+        return replace(Selection(window, location=self.location), **filters)
 
-    def label(self, value: Any) -> str:
+    def label(self, value: FilterValue) -> str:
         """Return the value as the warehouse holds it."""
         return value if isinstance(value, str) else str(value.name)
 
-    def key(self, value: Any) -> str:
+    def key(self, value: FilterValue) -> str:
         """Return the name of a value among the ignored filters."""
         return f"{self.name}={self.label(value)}"
 
@@ -175,10 +180,10 @@ def read_or_fail(reader: ListingReader, selection: Selection, limits: RangeLimit
 
 def apply_labels(
     dimension: Dimension,
-    sets: Mapping[Any, set[str]],
+    sets: Mapping[FilterValue, set[str]],
     evidence: Evidence,
     labels: Labels,
-    without_effect: AbstractSet[Any] = frozenset(),
+    without_effect: AbstractSet[FilterValue] = frozenset(),
 ) -> None:
     """Set the labels by all sets read so far, less those of filters without effect."""
     without_effect = unfiltered(dimension, sets, evidence) | without_effect
@@ -189,7 +194,7 @@ def apply_labels(
             labels.of |= dict.fromkeys(sets[value], dimension.label(value))
 
 
-def unfiltered(dimension: Dimension, sets: Mapping[Any, set[str]], evidence: Evidence) -> set[Any]:
+def unfiltered(dimension: Dimension, sets: Mapping[FilterValue, set[str]], evidence: Evidence) -> set[FilterValue]:
     """Return the values whose filter had no effect.
 
     A value was not filtered if its listing holds what several others, disjoint among themselves, hold together. The
@@ -217,7 +222,7 @@ def unfiltered(dimension: Dimension, sets: Mapping[Any, set[str]], evidence: Evi
     return without_effect
 
 
-def _overlapping(sets: Mapping[Any, set[str]]) -> list[Any]:
+def _overlapping(sets: Mapping[FilterValue, set[str]]) -> list[Any]:
     """Return the values that return jobs which another value returns as well, except the alias of a location."""
     counts = Counter(job_id for value, ids in sets.items() if value != PRIMARY_LOCATION for job_id in ids)
     shared = {job_id for job_id, count in counts.items() if count > 1}

@@ -30,6 +30,8 @@ class Section:
     """Shown on a page of several tenants."""
     of_tenant: bool = True
     """Shown on a page of one tenant."""
+    has_heading: bool = True
+    """Has its title above it; the template of another has its own heading."""
     folded: bool = True
     """Closed on the dashboard until a click; reports show all."""
 

@@ -58,5 +58,6 @@ VERDICT = Section(
     "Verdict",
     verdict,
     reads=(recent_changes, read_errors, night_before, night_by_service),
+    has_heading=False,
     folded=False,
 )
