@@ -310,6 +310,7 @@ def nested(depth: int) -> bytes:
         (b'["' + b"[" * 1000 + b'"]', False),
         (b'["\\"' + b"[" * 1000 + b'"]', False),
         (b'["\\\\", ' + nested(DEEPEST) + b"]", True),
+        (b'["[", ' + nested(DEEPEST - 1) + b"]", False),
         (b'["a\n' + b"{" * 1000 + b'"]', False),
         (nested(DEEPEST + 1) + b'"', True),
         # In a text that does not end nothing is open, and each of its quotes would be looked at as a beginning.

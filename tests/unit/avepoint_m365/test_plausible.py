@@ -89,7 +89,7 @@ def test_a_row_without_a_readable_id_is_left_out_and_reported(row: dict[str, Any
 def test_a_row_that_is_no_job_is_left_out_and_reported(row: object) -> None:
     parsed = parse_raw([RawJobs([{"id": "x"}, row], now=NOW)])
     assert parsed.jobs["id"].to_pylist() == ["x"]
-    assert len(parsed.unreadable) == 1
+    assert list(parsed.unreadable) == [("", "", repr(row))]
 
 
 ROWS = {
@@ -97,6 +97,7 @@ ROWS = {
     "failed early": {"state": "Failed", "finishTime": "2026-01-10T09:00:00Z"},
     "finished late": {"state": "Finished", "finishTime": "2026-01-10T10:00:00Z"},
     "ended without a time": {"state": "Partially Finished", "finishTime": None},
+    "failed before 1970": {"state": "Failed", "finishTime": "1960-01-01T00:00:00Z"},
 }
 
 
@@ -109,6 +110,7 @@ ROWS = {
         ("failed early", "finished late", "finished late"),
         ("ended without a time", "running", "ended without a time"),
         ("finished late", "ended without a time", "finished late"),
+        ("failed before 1970", "ended without a time", "failed before 1970"),
         ("running", "running", "running"),
     ],
 )
