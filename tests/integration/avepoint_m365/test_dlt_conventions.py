@@ -1,6 +1,7 @@
 """The source does what dlt's users expect of any source."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -53,6 +54,21 @@ def pipeline_in(folder: Path, **options: Any) -> dlt.Pipeline:
         dataset_name="m365_jobs",
         **options,
     )
+
+
+@pytest.fixture(scope="module")
+def loaded_folder(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a loaded warehouse and the state of its pipeline, to be copied."""
+    folder = tmp_path_factory.mktemp("loaded")
+    pipeline_in(folder).run(avepoint_m365(**settings(simulator)))
+    return folder
+
+
+@pytest.fixture
+def loaded_pipeline(loaded_folder: Path, tmp_path: Path) -> dlt.Pipeline:
+    """A pipeline that has run once."""
+    shutil.copytree(loaded_folder, tmp_path, dirs_exist_ok=True)
+    return pipeline_in(tmp_path)
 
 
 def loaded(folder: Path) -> dict[str, Any]:
@@ -126,10 +142,14 @@ def test_an_initial_value_that_is_no_time_is_refused(make: Make, tmp_path: Path)
 @pytest.mark.parametrize("mode", ["drop_sources", "drop_resources", "drop_data"])
 @pytest.mark.parametrize("names", [(), (OWNER,), (OTHER,)], ids=["all", "owner", "other"])
 def test_a_refresh_then_a_full_run_lose_nothing(
-    make: Make, truth: dict[str, Any], tmp_path: Path, mode: TRefreshMode, names: tuple[str, ...]
+    make: Make,
+    truth: dict[str, Any],
+    loaded_pipeline: dlt.Pipeline,
+    tmp_path: Path,
+    mode: TRefreshMode,
+    names: tuple[str, ...],
 ) -> None:
-    pipeline = pipeline_in(tmp_path)
-    pipeline.run(make())
+    pipeline = loaded_pipeline
     source = make().with_resources(*names) if names else make()
     pipeline.run(source, refresh=mode)
     if not names:
@@ -145,20 +165,20 @@ def run_dlt(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def test_rows_that_were_deleted_outside_are_read_again(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
-    pipeline = pipeline_in(tmp_path)
-    pipeline.run(make())
-    with pipeline.sql_client() as client:
+def test_rows_that_were_deleted_outside_are_read_again(
+    make: Make, truth: dict[str, Any], loaded_pipeline: dlt.Pipeline, tmp_path: Path
+) -> None:
+    with loaded_pipeline.sql_client() as client:
         client.execute_sql("DELETE FROM jobs")
-    pipeline.run(make())
+    loaded_pipeline.run(make())
     assert loaded(tmp_path) == truth
 
 
-def test_tables_that_dlts_command_dropped_are_read_again(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
-    pipeline = pipeline_in(tmp_path)
-    pipeline.run(make())
+def test_tables_that_dlts_command_dropped_are_read_again(
+    make: Make, truth: dict[str, Any], loaded_pipeline: dlt.Pipeline, tmp_path: Path
+) -> None:
     run_dlt(tmp_path, "own", "drop", OWNER)
-    pipeline.run(make())
+    loaded_pipeline.run(make())
     assert loaded(tmp_path) == truth
 
 
@@ -203,7 +223,7 @@ def test_tables_are_merged_whatever_the_hints_of_a_resource(
     assert "mine" not in pipeline.default_schema.data_table_names()
 
 
-def test_dlts_info_shows_every_resource(make: Make, tmp_path: Path) -> None:
-    pipeline_in(tmp_path).run(make())
+@pytest.mark.usefixtures("loaded_pipeline")
+def test_dlts_info_shows_every_resource(tmp_path: Path) -> None:
     shown = run_dlt(tmp_path, "-v", "own", "info")
     assert [name for name in ObjectType.__members__ if f'"jobs_all_{name}"' not in shown] == []

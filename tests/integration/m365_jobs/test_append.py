@@ -27,6 +27,28 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield warehouse
 
 
+def load_once(place: Warehouse) -> None:
+    with Simulator(make_world(30, seed=1, now=NOW)) as simulator:
+        place.load(simulator)
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[backups.Templates]:
+    with backups.Templates(tmp_path_factory.mktemp("loaded"), load_once) as made:
+        yield made
+
+
+@pytest.fixture(params=["duckdb", "postgres", "filesystem"])
+def loaded(
+    request: pytest.FixtureRequest, templates: backups.Templates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
+    """A warehouse that holds what a load brought."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with templates.copy(request.param, tmp_path, monkeypatch) as warehouse:
+        yield warehouse
+
+
 def run_row(tenant: str = "default", run_id: str = RUN) -> dict[str, Any]:
     ended_at = STARTED + timedelta(seconds=5)
     row = {"run_id": run_id, "tenant": tenant, "status": "complete", "started_at": STARTED, "ended_at": ended_at}
@@ -38,19 +60,13 @@ def audit_row(tenant: str = "default", run_id: str = RUN) -> dict[str, Any]:
     return row | {"started_at": STARTED, "elapsed_seconds": 0.5, "distinct_jobs": 0, "object_type": None}
 
 
-def load_once(place: Warehouse) -> None:
-    with Simulator(make_world(30, seed=1, now=NOW)) as simulator:
-        place.load(simulator)
-
-
-def test_appended_rows_are_those_that_a_load_would_write(place: Warehouse) -> None:
-    load_once(place)
-    written = append_rows(place.pipeline(), {"load_runs": [run_row()], "load_audit": [audit_row()]})
+def test_appended_rows_are_those_that_a_load_would_write(loaded: Warehouse) -> None:
+    written = append_rows(loaded.pipeline(), {"load_runs": [run_row()], "load_audit": [audit_row()]})
     assert written
     run = "SELECT tenant, status, detail, started_at, requests FROM load_runs WHERE run_id = '" + RUN + "'"
-    assert place.rows(run) == [("default", "complete", None, STARTED, 2)]
+    assert loaded.rows(run) == [("default", "complete", None, STARTED, 2)]
     audit = "SELECT started_at, complete, elapsed_seconds, object_type FROM load_audit WHERE run_id = '" + RUN + "'"
-    assert place.rows(audit) == [(STARTED, True, 0.5, None)]
+    assert loaded.rows(audit) == [(STARTED, True, 0.5, None)]
 
 
 def test_a_load_goes_on_after_rows_were_appended(place: Warehouse) -> None:
@@ -63,29 +79,26 @@ def test_a_load_goes_on_after_rows_were_appended(place: Warehouse) -> None:
     assert place.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
 
 
-def test_rows_that_are_appended_twice_are_there_once(place: Warehouse) -> None:
-    load_once(place)
-    before = place.rows("SELECT count(*) FROM load_runs")[0][0]
+def test_rows_that_are_appended_twice_are_there_once(loaded: Warehouse) -> None:
+    before = loaded.rows("SELECT count(*) FROM load_runs")[0][0]
     for _ in range(2):
-        assert append_rows(place.pipeline(), {"load_runs": [run_row(), run_row()], "load_audit": [audit_row()]})
-    assert place.rows("SELECT count(*) FROM load_runs") == [(before + 1,)]
-    assert place.rows(f"SELECT count(*) FROM load_audit WHERE run_id = '{RUN}'") == [(1,)]
+        assert append_rows(loaded.pipeline(), {"load_runs": [run_row(), run_row()], "load_audit": [audit_row()]})
+    assert loaded.rows("SELECT count(*) FROM load_runs") == [(before + 1,)]
+    assert loaded.rows(f"SELECT count(*) FROM load_audit WHERE run_id = '{RUN}'") == [(1,)]
 
 
-def test_many_tenants_are_written_at_once(place: Warehouse) -> None:
-    load_once(place)
+def test_many_tenants_are_written_at_once(loaded: Warehouse) -> None:
     tenants = [f"tenant {number}" for number in range(300)]
     audit = pa.Table.from_pylist([audit_row(name) for name in tenants], schema=LOAD_AUDIT.arrow)
-    assert append_rows(place.pipeline(), {"load_runs": [run_row(name) for name in tenants], "load_audit": audit})
+    assert append_rows(loaded.pipeline(), {"load_runs": [run_row(name) for name in tenants], "load_audit": audit})
     for table in ("load_runs", "load_audit"):
         count = f"SELECT count(DISTINCT tenant) FROM {table} WHERE run_id = '{RUN}'"
-        assert place.rows(count) == [(300,)]
+        assert loaded.rows(count) == [(300,)]
 
 
-def test_a_text_that_a_database_refuses_is_written_without_it(place: Warehouse) -> None:
-    load_once(place)
-    assert append_rows(place.pipeline(), {"load_runs": [run_row() | {"detail": "a\x00b"}]})
-    assert place.rows(f"SELECT detail FROM load_runs WHERE run_id = '{RUN}'") == [("ab",)]
+def test_a_text_that_a_database_refuses_is_written_without_it(loaded: Warehouse) -> None:
+    assert append_rows(loaded.pipeline(), {"load_runs": [run_row() | {"detail": "a\x00b"}]})
+    assert loaded.rows(f"SELECT detail FROM load_runs WHERE run_id = '{RUN}'") == [("ab",)]
 
 
 def test_nothing_is_made_where_no_table_is_yet(place: Warehouse, tmp_path: Path) -> None:
@@ -94,34 +107,31 @@ def test_nothing_is_made_where_no_table_is_yet(place: Warehouse, tmp_path: Path)
     assert not list(tmp_path.glob("lake/**/*.json"))
 
 
-def test_nothing_is_written_where_one_table_or_column_is_missing(place: Warehouse) -> None:
-    load_once(place)
-    before = place.rows("SELECT count(*) FROM load_runs")
+def test_nothing_is_written_where_one_table_or_column_is_missing(loaded: Warehouse) -> None:
+    before = loaded.rows("SELECT count(*) FROM load_runs")
     later = {"reconciliations": [{"run_id": RUN, "tenant": "default", "a_later_column": 1}]}
-    assert not append_rows(place.pipeline(), {"load_runs": [run_row()], **later})
-    assert not append_rows(place.pipeline(), {"load_runs": [run_row() | {"a_later_column": 1}]})
-    assert place.rows("SELECT count(*) FROM load_runs") == before
+    assert not append_rows(loaded.pipeline(), {"load_runs": [run_row()], **later})
+    assert not append_rows(loaded.pipeline(), {"load_runs": [run_row() | {"a_later_column": 1}]})
+    assert loaded.rows("SELECT count(*) FROM load_runs") == before
 
 
-@pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
-def test_the_load_of_appended_rows_is_on_dlts_record(place: Warehouse) -> None:
-    load_once(place)
-    append_rows(place.pipeline(), {"load_runs": [run_row()]})
+@pytest.mark.parametrize("loaded", ["duckdb", "postgres"], indirect=True)
+def test_the_load_of_appended_rows_is_on_dlts_record(loaded: Warehouse) -> None:
+    append_rows(loaded.pipeline(), {"load_runs": [run_row()]})
     result = "SELECT count(*) FROM load_runs r JOIN _dlt_loads l ON l.load_id = r._dlt_load_id WHERE l.status = 0"
-    assert place.rows(result) == place.rows("SELECT count(*) FROM load_runs") == [(2,)]
+    assert loaded.rows(result) == loaded.rows("SELECT count(*) FROM load_runs") == [(2,)]
 
 
-@pytest.mark.parametrize("place", ["filesystem"], indirect=True)
+@pytest.mark.parametrize("loaded", ["filesystem"], indirect=True)
 def test_loads_with_nothing_new_do_not_fill_a_lake_with_files(
-    place: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCES__AVEPOINT_M365__LAKE_RETENTION_HOURS", "0")
-    load_once(place)
-    pipeline = place.pipeline()
+    pipeline = loaded.pipeline()
     files = []
     for number in range(90):
         run_id = f"{number:032}"
         assert append_rows(pipeline, {"load_runs": [run_row(run_id=run_id)], "load_audit": [audit_row(run_id=run_id)]})
         files.append(sum(file.is_file() for file in (tmp_path / "lake" / "m365_jobs").rglob("*")))
     assert max(files) < files[0] + 120
-    assert place.rows("SELECT count(*) FROM load_runs WHERE run_id LIKE '000%'") == [(90,)]
+    assert loaded.rows("SELECT count(*) FROM load_runs WHERE run_id LIKE '000%'") == [(90,)]

@@ -79,7 +79,7 @@ def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
     here: Warehouse, address: str, destination: str
 ) -> None:
     there, message = Warehouse(destination), []
-    ours, theirs = make_world(300, seed=41, now=NOW, days=10), make_world(60, seed=42, now=NOW, days=10)
+    ours, theirs = make_world(120, seed=41, now=NOW, days=10), make_world(40, seed=42, now=NOW, days=10)
     ours.put(SimulatedJob("odd", 1, 1, None, NOW - timedelta(hours=2), NOW - timedelta(hours=1), total=1, failed=-1))
     midnight = (NOW - timedelta(days=5)).replace(hour=0, minute=0, second=0)
     for world in (ours, theirs):

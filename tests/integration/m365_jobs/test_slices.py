@@ -57,11 +57,12 @@ def windows(simulator: Simulator) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load: Load, reading: str) -> None:
-    world = make_world(500, seed=21, now=START, days=300)
+    world = make_world(300, seed=21, now=START, days=300)
     world.reading = reading
     with Simulator(world) as simulator:
         message = load(simulator)
-        assert len([line for line in message if "Continuing" in line]) >= 4
+        # The first slice, one between two, and the last.
+        assert len([line for line in message if "Continuing" in line]) >= 2
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
         partitions = status.read_status()["partitions"]
         assert len(partitions) == len(ObjectType)
