@@ -313,7 +313,7 @@ def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
 @pytest.mark.parametrize("which", [["--all-tenants"], ["--tenant", "tenant0"]])
 def test_an_interrupt_ends_loads_soon_with_a_word(simulator: Simulator, desk: Sit, which: list[str]) -> None:
     user, many = desk(simulator), len(which) == 1
-    configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(12)))
+    configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(6)))
     interrupted = threading.Event()
     late: list[str] = []
 
@@ -347,7 +347,7 @@ def test_an_interrupt_ends_loads_soon_with_a_word(simulator: Simulator, desk: Si
     assert late == [] or not many
     simulator.fault = None
     user.run("load", "--all-tenants")
-    for number in range(12):
+    for number in range(6):
         assert in_warehouse(user.folder / "m365_warehouse.duckdb", f"tenant{number}") == on_server(
             simulator.world, False
         )
