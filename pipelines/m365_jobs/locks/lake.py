@@ -66,7 +66,7 @@ class LakeLease(RenewableLease):
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> None:
         super().__init__(pipeline, tenant, run_id, notify)
         self._name = pipeline_name(tenant)
-        self._place: dict[str, Any] = {}
+        self._place: tuple[str, dict[str, str]] | None = None
         self._table: Any = None
         self._last_end: datetime | None = None
         self._one_at_a_time = threading.Lock()
@@ -81,10 +81,7 @@ class LakeLease(RenewableLease):
             # Asked here for the thread that renews: dlt reads the configuration for the thread that asks.
             client: Any = self._pipeline.destination_client()
             folder = client.pathlib.join(client.bucket_path, f"{client.dataset_name}_leases", self._name)
-            self._place = {
-                "table_uri": client.make_remote_url(folder),
-                "storage_options": lake_tables.storage_options(client),
-            }
+            self._place = client.make_remote_url(folder), lake_tables.storage_options(client)
         self._table = self._open()
         row = self._row(self._table)
         if (holder := row.get("holder")) and not self._expired(row["renewed_at"]):
@@ -97,14 +94,17 @@ class LakeLease(RenewableLease):
         return "" if self._commit(self._holder, self._last_end) else self._running("since just now")
 
     def _open(self) -> DeltaTable:
-        if not DeltaTable.is_deltatable(*self._place.values()):
+        assert self._place
+        table: DeltaTable | None = lake_tables.open_delta(*self._place)
+        if table is None:
             try:
-                return DeltaTable.create(schema=COLUMNS, **self._place)
+                return DeltaTable.create(self._place[0], COLUMNS, storage_options=self._place[1])
             except DeltaError:
                 # Another was faster, if it is there now.
-                if not DeltaTable.is_deltatable(*self._place.values()):
+                table = lake_tables.open_delta(*self._place)
+                if table is None:
                     raise
-        return DeltaTable(**self._place)
+        return table
 
     @staticmethod
     def _row(table: DeltaTable) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_a_lease_is_renewed_while_it_is_held_and_says_when_it_ended(
     ended = row(tmp_path)
     assert ended["holder"] is None
     assert before < ended["ended_at"] < datetime.now(UTC)
-    with pytest.raises(TenantLockedError, match=r"ended \d+ seconds ago"):
+    with pytest.raises(TenantLockedError, match=r"ended \d+ seconds? ago"):
         lease_of("run2").take(timedelta(minutes=1), 0, print)
     with lease_of("run2") as loaded:
         loaded.take(AT_ONCE, 0, print)
@@ -128,11 +128,11 @@ def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
 def test_a_storage_that_is_down_is_told_as_the_destinations_failure(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def down(*_: object) -> bool:
+    def down(*_: object, **more: object) -> None:
         # As delta-rs has it of a store that nobody answers for.
         raise OSError("Generic S3 error: error sending request: client error (Connect): Connection refused")
 
-    monkeypatch.setattr(DeltaTable, "is_deltatable", down)
+    monkeypatch.setattr(DeltaTable, "__init__", down)
     with pytest.raises(DatabaseException) as caught:
         lease_of("run1").take(AT_ONCE, 0, print)
     why = explain(caught.value)

@@ -79,10 +79,21 @@ def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
 
 def delta_table(client: Any, name: str) -> Any:
     """Return a Delta table of the lake; None where it is not there."""
-    from deltalake import DeltaTable
+    return open_delta(client.get_open_table_location(DELTA, name), storage_options(client))
 
-    address, options = client.get_open_table_location(DELTA, name), storage_options(client)
-    return DeltaTable(address, storage_options=options) if DeltaTable.is_deltatable(address, options) else None
+
+def open_delta(address: str, options: dict[str, str]) -> Any:
+    """Return the Delta table at an address; None where it is not there.
+
+    DeltaTable.is_deltatable stops all threads until the storage has answered, also those that renew leases.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        return DeltaTable(address, storage_options=options)
+    except TableNotFoundError:
+        return None
 
 
 def storage_options(client: Any) -> dict[str, str]:
