@@ -42,3 +42,21 @@ def test_status_health_and_query_import_only_what_they_need(
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+LOAD = """
+import sys
+from m365_jobs.cli.app import main
+sys.argv = ["m365-jobs", "load"]
+main()
+print(sorted({"sqlalchemy", "typer.rich_utils"} & sys.modules.keys()))
+"""
+
+
+def test_a_load_does_not_import_what_is_only_installed(desk: Callable[[Simulator], Cli], simulator: Simulator) -> None:
+    cli = desk(simulator)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=cli.folder, env=cli.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
