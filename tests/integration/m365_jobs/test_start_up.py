@@ -52,14 +52,16 @@ try:
     main()
 except SystemExit as end:
     assert not end.code
-print(sorted({"sqlalchemy", "rich"} & sys.modules.keys()))
+print("sqlalchemy" in sys.modules)
 """
 
 
-def test_a_load_does_not_import_what_is_only_installed(desk: Callable[[Simulator], Cli], simulator: Simulator) -> None:
+def test_a_load_into_duckdb_does_not_import_sqlalchemy_because_it_is_installed(
+    desk: Callable[[Simulator], Cli], simulator: Simulator
+) -> None:
     cli = desk(simulator)
     done = subprocess.run(
         [sys.executable, "-c", LOAD], cwd=cli.folder, env=cli.environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines()[-1] == "False"
