@@ -1,4 +1,4 @@
-"""Start-up of the commands that read: they import nothing that only loads need, and translate no query."""
+"""Start-up: commands that read import nothing that only loads need, and a load nothing because it is installed."""
 
 import json
 import subprocess
@@ -18,18 +18,32 @@ UNUSED = (
     "sqlglot.generators",
 )
 
-READ = f"""
+RUN = """
 import json, sys
 from m365_jobs.cli.app import main
-COMMANDS = (["status", "--format", "json"], ["health", "--format", "json"], ["query", "SELECT 1"])
-for command in COMMANDS:
+commands, codes, names = json.loads(sys.argv[1])
+for command in commands:
     sys.argv = ["m365-jobs", *command]
     try:
         main()
     except SystemExit as end:
-        assert end.code in (0, None, 4), end.code
-print(json.dumps([name for name in {UNUSED} if name in sys.modules]))
+        assert (end.code or 0) in codes, end.code
+print(json.dumps([name for name in names if name in sys.modules]))
 """
+
+
+def imported(cli: Cli, commands: list[list[str]], codes: tuple[int, ...], names: tuple[str, ...]) -> object:
+    """Return which of some modules commands import that end with one of some exit codes."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps([commands, codes, names])],
+        cwd=cli.folder,
+        env=cli.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_status_health_and_query_import_only_what_they_need(
@@ -37,31 +51,11 @@ def test_status_health_and_query_import_only_what_they_need(
 ) -> None:
     cli = desk(simulator)
     cli.run("load")
-    done = subprocess.run(
-        [sys.executable, "-c", READ], cwd=cli.folder, env=cli.environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == []
-
-
-LOAD = """
-import sys
-from m365_jobs.cli.app import main
-sys.argv = ["m365-jobs", "load"]
-try:
-    main()
-except SystemExit as end:
-    assert not end.code
-print("sqlalchemy" in sys.modules)
-"""
+    commands = [["status", "--format", "json"], ["health", "--format", "json"], ["query", "SELECT 1"]]
+    assert imported(cli, commands, (0, 4), UNUSED) == []
 
 
 def test_a_load_into_duckdb_does_not_import_sqlalchemy_because_it_is_installed(
     desk: Callable[[Simulator], Cli], simulator: Simulator
 ) -> None:
-    cli = desk(simulator)
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD], cwd=cli.folder, env=cli.environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "False"
+    assert imported(desk(simulator), [["load"]], (0,), ("sqlalchemy",)) == []
