@@ -106,7 +106,7 @@ def _replacing_at_once(factory: Any) -> Any:
     return factory
 
 
-@configspec
+@configspec(init=False)
 class DuckDBConfiguration(DuckDbClientConfiguration):
     """Name a DuckDB file by its path.
 

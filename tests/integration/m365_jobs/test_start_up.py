@@ -43,6 +43,7 @@ def imported(cli: Cli, commands: list[list[str]], codes: tuple[int, ...], names:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "UserWarning" not in done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
