@@ -13,17 +13,27 @@ JOB = """f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.outco
     f.total_number, f.failed_number"""
 """Columns of ``job_facts`` that the table shows."""
 
+JOB_COLUMNS = ("Job", "Tenant", "Location", "Service", "Type")
+"""Titles of the cells that tell which job a row is about."""
+
+
+def job_cells(page: Page, row: Row) -> list[object]:
+    """Return the cells under ``JOB_COLUMNS``."""
+    return [
+        Cell(row["id"], page.job_link(row)),
+        row["tenant"],
+        labels.location_label(row["location"]),
+        labels.service(row["object_type"]),
+        row["job_type"] or "unknown",
+    ]
+
 
 def jobs_table(page: Page, rows: Iterable[Row], caption: str) -> HtmlTable:
     """Return a table of jobs."""
-    columns = ["Job", "Tenant", "Location", "Service", "Type", "State", "Started", "Ended", "Objects", "Failed objects"]
+    columns = [*JOB_COLUMNS, "State", "Started", "Ended", "Objects", "Failed objects"]
     cells = [
         [
-            Cell(row["id"], page.job_link(row)),
-            row["tenant"],
-            labels.location_label(row["location"]),
-            labels.service(row["object_type"]),
-            row["job_type"] or "unknown",
+            *job_cells(page, row),
             row["state"],
             labels.moment(row["start_time"], page.zone),
             labels.moment(row["finish_time"], page.zone, "not yet"),

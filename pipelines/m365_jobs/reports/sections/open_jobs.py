@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from m365_jobs.reports import labels
-from m365_jobs.reports.html import Cell, HtmlTable
+from m365_jobs.reports.html import HtmlTable
+from m365_jobs.reports.jobs import JOB_COLUMNS, job_cells
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
@@ -27,14 +28,10 @@ def read_open_jobs(scope: TenantScope, asked: QueryRange) -> list[Row]:
 def open_jobs(page: Page) -> dict[str, Any]:
     """Return the jobs in progress."""
     rows = page.rows(read_open_jobs)
-    columns = ["Job", "Tenant", "Location", "Service", "Type", "Started", "Open for"]
+    columns = [*JOB_COLUMNS, "Started", "Open for"]
     cells = [
         [
-            Cell(row["id"], page.job_link(row)),
-            row["tenant"],
-            labels.location_label(row["location"]),
-            labels.service(row["object_type"]),
-            row["job_type"] or "unknown",
+            *job_cells(page, row),
             labels.moment(row["start_time"], page.zone),
             labels.span(row["hours_open"]),
         ]
