@@ -272,6 +272,9 @@ def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:
             {name: round(value, 9) if isinstance(value, float) else value for name, value in row.items()}
             for row in figures["read_durations"]
         ]
+        # Counted to the end of each load.
+        for row in figures["read_restores"]:
+            del row["last_restore_age_days"]
         return {**figures, "choices": choices(scope)}
 
 
