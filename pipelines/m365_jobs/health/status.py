@@ -58,7 +58,7 @@ FROM ranked AS k WHERE k.place <= 5 ORDER BY k.started_at DESC
 
 AHEAD = """
 SELECT a.tenant, max(a.window_end) AS window_end FROM load_audit AS a
-WHERE a.window_end > :latest GROUP BY a.tenant ORDER BY a.tenant
+WHERE a.window_end > :latest OR a.started_at > :latest GROUP BY a.tenant ORDER BY a.tenant
 """
 
 NAME = 24

@@ -20,7 +20,7 @@ from m365_jobs.schema import TABLES
 from m365_jobs.warehouse.reader import Reader, open_reader
 from m365_jobs.warehouse.target import Target
 
-WRITTEN = {"load_audit": "window_end", "load_runs": "started_at"}
+WRITTEN = {"load_audit": ("started_at", "window_end"), "load_runs": ("started_at",)}
 """Times that a load takes from the clock of its machine. One that was ahead once would make its load the newest, and so
 hide what later ones found, until real time has caught up."""
 
@@ -78,8 +78,9 @@ class TenantScope:
         dialect, conditions = self.reader.dialect, []
         if self.tenants and table not in SHARED:
             conditions.append(f"tenant IN ({', '.join(literal(tenant, dialect) for tenant in self.tenants)})")
-        if table in WRITTEN and not self._clocks_ahead:
-            conditions.append(f"{WRITTEN[table]} <= {literal(self._latest(), dialect)}")
+        if not self._clocks_ahead:
+            latest = literal(self._latest(), dialect)
+            conditions += [f"{column} <= {latest}" for column in WRITTEN.get(table, ())]
         name = self.reader.table(table)
         return f"(SELECT * FROM {name} WHERE {' AND '.join(conditions)})" if conditions else name
 

@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import MissingPermissionError, SourceError
+from avepoint_m365.extract import listing
 from avepoint_simulator import Answer, Simulator
 from avepoint_simulator.tenant import EXCEPTION, FAILED, FINISHED, SimulatedJob
 from m365_jobs.errors.explain import UsageError
@@ -361,6 +362,7 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
     with serving(*protected("public_folder", "teams")) as simulator:
         with monkeypatch.context() as wrong:
             wrong.setattr(avepoint_m365, "_now", lambda: now() + ahead)
+            wrong.setattr(listing, "_latest", now() + ahead)
             anywhere.load(simulator)
         short_of_news(simulator, "public_folder")
         assert anywhere.load(simulator).incomplete
