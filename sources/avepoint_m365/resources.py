@@ -122,7 +122,7 @@ class Resources:
             self._progress.end_chunk(run.outcome)
             newest = {}
             for hints, table in self._tables(run):
-                if hints is self._jobs.resource_hints:
+                if hints["table_name"] == self._jobs.name:
                     newest = _newest_finishes(run.outcome, table)
                 yield dlt.mark.with_hints(table, hints, create_table_variant=True)
             run.outcome.state.save(stored, scope)
@@ -159,9 +159,14 @@ class Resources:
         tenant, run_id = options.tenant, options.run_id
         yield schema.STATE_WORDS.resource_hints, rows.word_rows(outcome, now)
         yield schema.JOB_CHANGES.resource_hints, rows.change_rows(outcome, tenant, now)
-        yield schema.JOB_ERRORS.resource_hints, rows.error_rows(outcome.jobs, tenant)
-        yield schema.BACKUP_DETAILS.resource_hints, rows.detail_rows(outcome.jobs, tenant)
-        yield self._jobs.resource_hints, rows.job_rows(outcome, tenant, now, self._jobs.arrow)
+        appends = self._progress.appends
+        errors, details, jobs = (
+            table.append_hints if appends else table.resource_hints
+            for table in (schema.JOB_ERRORS, schema.BACKUP_DETAILS, self._jobs)
+        )
+        yield errors, rows.error_rows(outcome.jobs, tenant, removing=not appends)
+        yield details, rows.detail_rows(outcome.jobs, tenant)
+        yield jobs, rows.job_rows(outcome, tenant, now, self._jobs.arrow)
         # Last: a run that add_limit cuts short proves nothing.
         yield schema.LOAD_AUDIT.resource_hints, rows.audit_rows(outcome, tenant, run_id)
         yield schema.RECONCILIATIONS.resource_hints, rows.reconciliation_rows(outcome, tenant, run_id)

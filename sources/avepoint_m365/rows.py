@@ -52,8 +52,11 @@ def detail_rows(jobs: pa.Table, tenant: str) -> pa.Table:
     return _table(BACKUP_DETAILS.arrow, jobs, {"tenant": _same(tenant, TEXT, jobs), "job_id": jobs["id"]})
 
 
-def error_rows(jobs: pa.Table, tenant: str) -> pa.Table:
-    """Return rows of ``jobs__job_errors``; a job without errors gives a marker that removes its earlier ones."""
+def error_rows(jobs: pa.Table, tenant: str, removing: bool = True) -> pa.Table:
+    """Return rows of ``jobs__job_errors``.
+
+    If ``removing``, a job without errors gives a marker that removes its earlier ones.
+    """
     jobs = jobs.combine_chunks()
     errors = jobs["errors"].combine_chunks()
     parents = pc.list_parent_indices(errors)
@@ -68,6 +71,8 @@ def error_rows(jobs: pa.Table, tenant: str) -> pa.Table:
     listed = _table(
         JOB_ERRORS.arrow, pa.table(rows), {"tenant": _same(tenant, TEXT, fields), REMOVED: _same(None, FLAG, fields)}
     )
+    if not removing:
+        return listed
     without = jobs.filter(pc.equal(pc.list_value_length(errors), 0))
     markers: dict[str, Any] = {name: _same(None, kind, without) for name, kind in ERROR_FIELDS.items()}
     markers |= {"tenant": _same(tenant, TEXT, without), "error_index": _same(-1, COUNT, without)}

@@ -91,17 +91,18 @@ class Table:
         return {column.name: {**DLT_TYPES[column.type], "nullable": column.nullable} for column in self.columns}
 
     @cached_property
+    def append_hints(self) -> Any:
+        """Return the hints that make dlt append an Arrow table to this table."""
+        key, columns = list(self.key) or None, dict(self.hints) or None
+        return dlt.mark.make_hints(table_name=self.name, write_disposition="append", primary_key=key, columns=columns)
+
+    @cached_property
     def resource_hints(self) -> Any:
-        """Return the hints that make dlt write an Arrow table into this table."""
+        """Return the hints that make dlt write an Arrow table into this table, in place of rows with the same key."""
         merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
         if self.merge_key:
             merge["destination_scope"] = _rows_of_same(self.merge_key)
-        return dlt.mark.make_hints(
-            table_name=self.name,
-            write_disposition="append" if self.append and not self.key else merge,
-            primary_key=list(self.key) or None,
-            columns=dict(self.hints) or None,
-        )
+        return self.append_hints if self.append and not self.key else {**self.append_hints, "write_disposition": merge}
 
 
 def _rows_of_same(parent: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs.errors.driver_messages import needs_smaller_chunks
 from m365_jobs.errors.explain import explain
+from m365_jobs.load import first_rows
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.locks.base import Notify
 from m365_jobs.warehouse import clients, contract
@@ -50,6 +51,7 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
     folder = Path(pipeline.working_dir)
     since = None
     ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
+    cut_short = bool(ready) and first_rows.is_appending(pipeline)
     if ready or read:
         if not _is_marked(pipeline):
             notify(
@@ -61,6 +63,8 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
                 "Dropping what an interrupted load had read: another machine has loaded since. If it was a backfill, "
                 "run that again."
             )
+        elif cut_short:
+            notify("An earlier load was interrupted while it wrote; reading that again.")
         elif ready:
             notify("An earlier load was interrupted; finishing what it had read.")
             since = min(pipeline.get_load_package_state(load_id)["created_at"] for load_id in ready)
@@ -75,6 +79,8 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
     pipeline.sync_destination()
     contract.ensure_ours(pipeline)
     mark(pipeline)
+    if cut_short:
+        first_rows.merge_next(pipeline)
     return since
 
 

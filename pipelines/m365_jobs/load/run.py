@@ -24,7 +24,7 @@ from m365_jobs import marts
 from m365_jobs.config.calendar import tenant_calendar
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.errors.explain import explain
-from m365_jobs.load import data_checks, pending
+from m365_jobs.load import data_checks, first_rows, pending
 from m365_jobs.load.companions import CompanionLoad
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.load.options import LoadOptions
@@ -178,15 +178,15 @@ class _Loading:
         since = datetime.now(UTC)
         source.resources.add(*companions, runs_resource(self._rows()), data_checks.failures_resource([]))
         contract.prepare(source, self.pipeline)
+        self.progress.appends = first_rows.begin(self.pipeline, self.progress.extraction)
         self.pipeline.extract(source, loader_file_format=contract.file_format(self.pipeline))
         with threads:
             # Before anything is locked: only then is it known whether tables have to be made.
             self.pipeline.normalize()
-        # Kept open until all is done: another program may take a DuckDB file the moment that it is closed, and opening
-        # and closing it takes longer than most of what is done in between.
+        # Kept open until all is done: another program may take a DuckDB file the moment that it is closed.
         self.writing.enter_context(write_lock(self.pipeline, self.lease, self.notify))
         self.summary.add(self.progress)
-        self.pipeline.load()
+        first_rows.load_package(self.pipeline, self.summary.tenant)
         self.backlog.clear()
         outcome = self.progress.outcome
         assert outcome is not None

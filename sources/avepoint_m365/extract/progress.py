@@ -28,6 +28,7 @@ class Progress:
         chunk_end: Where that chunk ends (UTC), if more is left for another.
         extraction: What reads the load.
         ready: An outcome that is read already, and only to be handed to dlt.
+        appends: Whether jobs, details and errors are appended, since the warehouse holds none of the tenant.
     """
 
     jobs: int = 0
@@ -37,6 +38,7 @@ class Progress:
     outcome: ChunkResult | None = None
     chunk_end: datetime | None = None
     ready: ChunkResult | None = None
+    appends: bool = False
     extraction: Extraction | None = None
     _seen: set[str] = field(default_factory=set)
     _jobs_before: int = 0

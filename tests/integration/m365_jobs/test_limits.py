@@ -145,7 +145,7 @@ def test_a_read_only_place_is_told_with_its_path_and_the_cure(simulator: Simulat
 def test_a_full_disk_is_told_with_the_place_to_make_room(simulator: Simulator, desk: Sit, which: str) -> None:
     user = desk(simulator)
     folder = folder_of(user, which)
-    before = f"mount -t tmpfs -o size=128k tmpfs '{folder}'; cd '{user.folder}'"
+    before = f"mount -t tmpfs -o size=64k tmpfs '{folder}'; cd '{user.folder}'"
     message = run(user, "load", before=before)
     assert "No space left on device" in message
     assert str(folder) in message

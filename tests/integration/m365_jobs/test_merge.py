@@ -1,6 +1,7 @@
 """Jobs with very many errors: a load replaces them in the time and memory that their number asks for."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -51,15 +52,17 @@ def test_jobs_with_very_many_errors_are_loaded_again_and_again(
 def test_a_package_that_is_too_large_for_the_destination_is_read_again_in_smaller_chunks(
     duckdb_place: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = make_world(60, seed=7, now=NOW, days=20)
+    world, since = make_world(60, seed=7, now=NOW, days=20), NOW - timedelta(days=21)
+    with Simulator(world) as simulator:
+        duckdb_place.load(simulator)
     for job in list(world.visible()):
         world.change(job.id, errors=tuple(JobError(f"{job.id} {n} ".ljust(80_000, "x"), True, "", 1) for n in range(8)))
     monkeypatch.setattr(loading, "CHUNK_JOBS", 60)
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG", '{"memory_limit": "90MB", "threads": 1}')
     with Simulator(world) as simulator:
         with pytest.raises(PipelineStepFailed) as failure:
-            duckdb_place.load(simulator, max_open_days=1)
+            duckdb_place.load(simulator, since, max_open_days=1)
         assert "ran out of memory" in explain(failure.value).text
-        duckdb_place.load(simulator, max_open_days=1)
+        duckdb_place.load(simulator, since, max_open_days=1)
         assert any("in chunks of 1/8 of the usual size" in line for line in duckdb_place.messages)
         assert duckdb_place.contents() == on_server(world, False)

@@ -26,6 +26,9 @@ class WarehouseDestination:
     """Module and class of the leases that keep workers apart, as ``module:class``; empty without leases."""
     lease_table: ClassVar[str] = ""
     """Table of the dataset whose rows are the leases; empty where leases are kept elsewhere."""
+    appends_first: ClassVar[bool] = False
+    """Whether the first rows of a tenant are appended instead of merged: a commit is never in doubt, so dlt appends no
+    file twice."""
     stays_connected: ClassVar[bool] = False
     """Whether a connection stays open while a load writes: it is the lock, or holds the locks."""
     is_lake: ClassVar[bool] = False

@@ -30,6 +30,7 @@ class DuckDBDestination(WarehouseDestination):
     """Describe a file of DuckDB, or a database in memory."""
 
     types = ("duckdb",)
+    appends_first = True
     stays_connected = True
     empties_staging = True
     changes_tenants = True

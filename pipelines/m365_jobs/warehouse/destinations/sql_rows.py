@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -46,6 +46,14 @@ def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool
     except (SqlClientNotAvailable, DatabaseUndefinedRelation):
         return False
     return True
+
+
+def delete_rows(pipeline: dlt.Pipeline, tables: Iterable[str], tenant: str) -> None:
+    """Delete the rows of a tenant from tables; those that do not exist are passed over."""
+    with clients.sql_client(pipeline) as client:
+        for name in tables:
+            with suppress(DatabaseUndefinedRelation):
+                client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(name)} WHERE tenant = %s", tenant)
 
 
 def prune_states(pipeline: dlt.Pipeline) -> None:

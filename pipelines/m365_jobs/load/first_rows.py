@@ -1,0 +1,51 @@
+"""Append the first rows of a tenant. dlt needs twice as long to merge them into nothing.
+
+dlt repeats a file of a package that was cut short, and an append that is repeated gives rows twice. So such a package
+is never loaded on: the next load reads its jobs again, and merges them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dlt
+from avepoint_m365.extract.extraction import Extraction
+from avepoint_m365.schema import BACKUP_DETAILS, JOB_ERRORS, JOBS
+
+from m365_jobs.warehouse.destinations.kinds import kind_of
+from m365_jobs.warehouse.destinations.sql_rows import delete_rows
+
+APPENDS, MERGES = "first_rows_append", "first_rows_merge"
+"""Files in a pipeline's folder: what its package does, and what its next one must do. ``pending`` empties the folder
+before each load."""
+
+
+def begin(pipeline: dlt.Pipeline, extraction: Extraction | None) -> bool:
+    """Return whether the next package appends jobs, details and errors, and note it before there is such a package."""
+    folder, lookup = Path(pipeline.working_dir), extraction.lookup if extraction else None
+    may_append = kind_of(pipeline).appends_first and not (folder / MERGES).exists()
+    appends = may_append and lookup is not None and lookup.is_empty()
+    if appends:
+        (folder / APPENDS).touch()
+    return appends
+
+
+def load_package(pipeline: dlt.Pipeline, tenant: str) -> None:
+    """Load the package of a tenant.
+
+    Before an append, what an earlier one left is deleted: details, say, if it was cut short before their jobs came.
+    """
+    if is_appending(pipeline):
+        delete_rows(pipeline, (JOBS.name, BACKUP_DETAILS.name, JOB_ERRORS.name), tenant)
+    pipeline.load()
+    (Path(pipeline.working_dir) / APPENDS).unlink(missing_ok=True)
+
+
+def is_appending(pipeline: dlt.Pipeline) -> bool:
+    """Return whether a package that is ready in the pipeline's folder appends."""
+    return (Path(pipeline.working_dir) / APPENDS).exists()
+
+
+def merge_next(pipeline: dlt.Pipeline) -> None:
+    """Make the next package merge: what fails again and again is handled for packages that can be loaded on."""
+    (Path(pipeline.working_dir) / MERGES).touch()
