@@ -77,13 +77,12 @@ class JobsClient:
         Raises:
             SourceError: by cause; see ``exceptions``.
         """
-        attempts = self.stats.attempts_of_thread
         with self._redacted_errors():
             if self._endpoint is not None:
-                return self._page(self._endpoint, params, attempts)
+                return self._page(self._endpoint, params)
             # Requests that begin beside the first do not wait for it: with two locations that would be a second
             # round trip in which nothing else happens. Each learns by itself that a generation is missing.
-            page = self._probe(params, attempts)
+            page = self._probe(params)
             self._endpoint = page.endpoint
             return page
 
@@ -96,11 +95,10 @@ class JobsClient:
         path = self._endpoint.path_of_job(job_id) if self._endpoint else None
         if self._endpoint is None or path is None:
             return None
-        attempts = self.stats.attempts_of_thread
         params = {} if location is None else {"location": location}
         try:
             with self._redacted_errors():
-                response = self._send(path, self._endpoint.query(params, self.spelling), JOBS_SCOPE)
+                response, attempts = self._send(path, self._endpoint.query(params, self.spelling), JOBS_SCOPE)
                 rows = read_job(self._endpoint, describe(path, params, response), response)
         except EndpointMissingError:
             return None
@@ -116,21 +114,21 @@ class JobsClient:
             SourceError: by cause; see ``exceptions``. A missing permission concerns this scope alone.
         """
         with self._redacted_errors():
-            response = self._send(path, JOBS.query(params, self.spelling), scope)
+            response, _ = self._send(path, JOBS.query(params, self.spelling), scope)
             return read_body(None, describe(path, params, response), response, scope)
 
-    def _probe(self, params: Params, attempts: int) -> JobsPage:
+    def _probe(self, params: Params) -> JobsPage:
         refusals: list[SourceError] = []
         for version in self._versions.values():
             try:
-                return self._page(version, params, attempts)
+                return self._page(version, params)
             except (EndpointMissingError, MissingPermissionError, AuthenticationError) as error:
                 refusals.append(error)
         # A missing permission says more than a missing path.
         raise next((error for error in refusals if not isinstance(error, EndpointMissingError)), refusals[0])
 
-    def _page(self, version: EndpointVersion, params: Params, attempts: int) -> JobsPage:
-        response = self._send(version.path, version.query(params, self.spelling), JOBS_SCOPE)
+    def _page(self, version: EndpointVersion, params: Params) -> JobsPage:
+        response, attempts = self._send(version.path, version.query(params, self.spelling), JOBS_SCOPE)
         content = read_page(version, describe(version.path, params, response), response)
         return self._jobs_page(version, content, response, attempts)
 
@@ -140,20 +138,24 @@ class JobsClient:
         clock, now = server_time(response), datetime.now(UTC)
         page, rows, jobs = content
         raw = RawJobs(rows, jobs, page.rows, now=max(now, clock or now), redact=self._tokens.redact)
-        return JobsPage(page, raw, version, self._attempts_since(attempts), clock)
+        return JobsPage(page, raw, version, attempts, clock)
 
-    def _attempts_since(self, attempts: int) -> int:
-        return max(self.stats.attempts_of_thread - attempts, 1)
-
-    def _send(self, path: str, query: Params, scope: str) -> requests.Response:
-        """Return the response to a GET; a token that is refused is renewed once."""
+    def _send(self, path: str, query: Params, scope: str) -> tuple[requests.Response, int]:
+        """Return the response to a GET, and its attempts; a token that is refused is renewed once."""
         url = self._base_url + path
         token = self._tokens.token(scope)
-        response = self._transport.get(url, query, Bearer(token))
+        response, attempts = self._get(url, query, token)
         if response_status(response) == 401:
             self._tokens.reject(scope, token)
-            response = self._transport.get(url, query, Bearer(self._tokens.token(scope)))
-        return response
+            response, more = self._get(url, query, self._tokens.token(scope))
+            attempts += more
+        return response, attempts
+
+    def _get(self, url: str, query: Params, token: str) -> tuple[requests.Response, int]:
+        """Return the response to a GET, and its attempts, without those of the request for its token."""
+        before = self.stats.attempts_of_thread
+        response = self._transport.get(url, query, Bearer(token))
+        return response, self.stats.attempts_of_thread - before
 
     @contextmanager
     def _redacted_errors(self) -> Iterator[None]:

@@ -152,9 +152,7 @@ def test_a_200_that_tells_of_a_passing_error_is_asked_again(
     api.get(SECOND, json=envelope(status))
     api.get(SECOND, json=envelope(status))
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
-    jobs = client("cloudbackupjobs")
-    jobs.authenticate()
-    answer = jobs.ask({})
+    answer = client("cloudbackupjobs").ask({})
     assert (answer.page.rows, answer.attempts) == (["1"], 3)
 
 
@@ -178,9 +176,7 @@ def test_what_passes_is_asked_again_and_each_attempt_is_counted(
     grant(api)
     api.get(FIRST, **fault)
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
-    jobs = client("jobs")
-    jobs.authenticate()
-    answer = jobs.ask({})
+    answer = client("jobs").ask({})
     assert (answer.page.rows, answer.attempts) == (["1"], 2)
 
 
@@ -359,9 +355,7 @@ def test_a_status_of_more_digits_than_python_reads_is_an_error_like_any_other(
 def test_a_text_with_braces_is_not_taken_for_a_body_that_was_cut(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(FIRST, json={"jobs": [{"id": "1", "state": "{{{"}], "totalCount": 1, "nextLink": ""})
-    jobs = client("jobs")
-    jobs.authenticate()
-    assert jobs.ask({}).attempts == 1
+    assert client("jobs").ask({}).attempts == 1
 
 
 def test_a_redirect_is_not_followed(api: responses.RequestsMock) -> None:
