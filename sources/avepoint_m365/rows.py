@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
@@ -35,9 +36,15 @@ def job_rows(outcome: ChunkResult, tenant: str, fetched_at: datetime, schema: pa
 
 def label_columns(jobs: pa.Table, labels: Mapping[str, JobLabels]) -> dict[str, pa.Array]:
     """Return the columns location, object_type and job_type of jobs."""
-    of_jobs = [labels.get(job_id, NO_LABELS) for job_id in jobs["id"].to_pylist()]
-    columns = zip(*of_jobs, strict=True) if of_jobs else ((),) * len(JobLabels._fields)
-    return {name: pa.array(column, TEXT) for name, column in zip(JobLabels._fields, columns, strict=True)}
+    # Few combinations of labels serve all jobs: for 100,000 a third of the time that a tuple for each takes.
+    places = {NO_LABELS: 0}
+    of_jobs = map(labels.get, jobs["id"].to_pylist(), repeat(NO_LABELS))
+    place_of_jobs = pa.array([places.setdefault(combination, len(places)) for combination in of_jobs], pa.int32())
+    columns = zip(*places, strict=True)
+    return {
+        name: pa.array(column, TEXT).take(place_of_jobs)
+        for name, column in zip(JobLabels._fields, columns, strict=True)
+    }
 
 
 def _first_seen(outcome: ChunkResult, fetched_at: datetime) -> pa.Array:

@@ -65,7 +65,7 @@ class BulkReader:
         ids = set().union(*(listing.ids for listing in types.listings))
         bulk = Bulk(self._prove(window, started, types, ids), [], {"object_type": types})
         bulk.rows = [*bulk.whole, *types.listings]
-        everything = set().union(*(listing.ids for listing in bulk.rows))
+        everything = ids.union(*(listing.ids for listing in bulk.whole if listing.ids is not ids))
         for dimension in others:
             bulk.labels[dimension.name] = self._label(dimension, evidence, total)
         if self._split:
@@ -79,7 +79,7 @@ class BulkReader:
             if len(ids) != whole.reported_total or whole.ids - ids:
                 whole.add(self._reader.begin(Selection(window)).listing.pages)
             if len(ids | whole.ids) == len(ids) == whole.reported_total and whole.detail is None:
-                whole.ids, whole.complete, whole.total_scope = set(ids), True, "matches"
+                whole.ids, whole.complete, whole.total_scope = ids, True, "matches"
                 return [whole]
         listings = read_completely(self._reader, Selection(window), self._limits)
         listings[0].requests += whole.requests
@@ -147,7 +147,7 @@ class BulkReader:
         backups = self._reader.probe(JOB_TYPES.select(evidence.window, JobType.backup))
         remaining = ids - labels.of.keys()
         if not labels.failed and not labels.ignored and len(remaining) == _count(backups):
-            backups.complete, backups.total_scope, backups.ids = True, "matches", set(remaining)
+            backups.complete, backups.total_scope, backups.ids = True, "matches", remaining
             labels.listings.append(backups)
             labels.of |= dict.fromkeys(remaining, JobType.backup.name)
             return labels

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from avepoint_m365.extract.classify import OBJECT_TYPES
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.known import Comparison, compare
-from avepoint_m365.extract.label import Labeller, Labelling, add_bulk, dimensions, known_labels, without_label
+from avepoint_m365.extract.label import Labeller, Labelling, add_bulk, dimensions, known_labels, without_labels
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.look import Look
 from avepoint_m365.extract.options import NO_LABELS
@@ -56,15 +56,16 @@ def label(
     jobs, others = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     rest = dimensions(chunk.options) if others else asked
     rest = [dimension for dimension in rest if dimension.name != "location"]
+    read_before = len(labelling.listings)
     labeller.label(jobs, look.window, wanted | others, rest, chunk.looker.by_location)
-    jobs, _ = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
+    if len(labelling.listings) > read_before:
+        jobs, _ = _add_what_only_labels_show(chunk, look, labeller, jobs, comparison, labelling)
     labelling.ignored |= set(ignored)
-    ids = jobs["id"].to_pylist()
-    for dimension in dimensions(chunk.options):
-        if without_label(ids, labelling.of, dimension.name):
-            _doubt_what_hides_a_job(labelling, dimension.name)
-            if not chunk.state.look.retry_labels:
-                _doubt_what_is_no_list(labelling, dimension.name)
+    names = [dimension.name for dimension in dimensions(chunk.options)]
+    for name in without_labels(jobs["id"].to_pylist(), labelling.of, names):
+        _doubt_what_hides_a_job(labelling, name)
+        if not chunk.state.look.retry_labels:
+            _doubt_what_is_no_list(labelling, name)
     return jobs
 
 

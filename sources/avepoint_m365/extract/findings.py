@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from avepoint_m365.extract.known import Comparison, Lookup
-from avepoint_m365.extract.label import dimensions, without_label
+from avepoint_m365.extract.label import dimensions, without_labels
 from avepoint_m365.extract.options import NO_LABELS, ChunkResult, ExtractOptions, SourceFinding
 
 OUTSIDE = {
@@ -16,13 +16,10 @@ OUTSIDE = {
 """Dimension to the rule and the problem of jobs outside its list."""
 
 
-def without_labels(outcome: ChunkResult, comparison: Comparison, options: ExtractOptions) -> dict[str, list[str]]:
+def new_without_labels(outcome: ChunkResult, comparison: Comparison, options: ExtractOptions) -> dict[str, list[str]]:
     """Return the new jobs that were classified in vain, by dimension."""
-    unlabelled = {}
-    for dimension in dimensions(options):
-        if ids := without_label(comparison.new, outcome.labels, dimension.name):
-            unlabelled[dimension.name] = sorted(ids)
-    return unlabelled
+    names = [dimension.name for dimension in dimensions(options)]
+    return {name: sorted(ids) for name, ids in without_labels(comparison.new, outcome.labels, names).items()}
 
 
 def outside_the_lists(

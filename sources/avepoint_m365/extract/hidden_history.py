@@ -23,7 +23,11 @@ FinishedJob = tuple[str, datetime, datetime]
 
 
 def find_uncut_range(
-    reader: ListingReader, selections: Sequence[Selection], listings: Sequence[Listing], doubts_nothing: bool
+    reader: ListingReader,
+    selections: Sequence[Selection],
+    jobs: pa.Table,
+    listings: Sequence[Listing],
+    doubts_nothing: bool,
 ) -> timedelta | None:
     """Return the longest range that the API answers whole; None if it answers a long range whole.
 
@@ -32,13 +36,13 @@ def find_uncut_range(
     Args:
         reader: Reads the probes.
         selections: What was asked for over the long range.
-        listings: What it showed.
+        jobs: The jobs that it showed, each once (``FRAME``).
+        listings: The listings that showed them.
         doubts_nothing: Whether jobs are looked for where the range showed none.
 
     Raises:
         SourceError: if a range cannot be read.
     """
-    jobs = deduplicate_latest(listings)
     if job := oldest_finished(jobs):
         filters = {
             (listing.selection.object_type, listing.selection.location) for listing in listings if job[0] in listing.ids

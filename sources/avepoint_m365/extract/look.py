@@ -238,7 +238,7 @@ class Looker:
     def _is_cut(self, look: Look) -> bool:
         """Return whether the server cut a long range without a word; the limit is then known."""
         selections = self._first_pages.readable(self._selections(look.window))
-        self._limits.longest = find_uncut_range(self._reader, selections, look.listings, self.doubts_nothing)
+        self._limits.longest = find_uncut_range(self._reader, selections, look.jobs, look.listings, self.doubts_nothing)
         if self._limits.longest is None:
             return False
         logger.warning(

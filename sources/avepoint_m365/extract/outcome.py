@@ -51,7 +51,7 @@ def build_outcome(
         complete=complete,
         in_progress=set(jobs.filter(pc.is_null(jobs["finish_time"]))["id"].to_pylist()),
     )
-    unlabelled = findings.without_labels(outcome, comparison, chunk.options)
+    unlabelled = findings.new_without_labels(outcome, comparison, chunk.options)
     outcome.findings = [
         *chunk.findings,
         *upkeep.findings,
