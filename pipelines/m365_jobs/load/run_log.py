@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from dlt.extract import DltResource
 
 from m365_jobs.errors.explain import Failure
 from m365_jobs.schema import LOAD_RUNS
+from m365_jobs.warehouse.versions import PRODUCT_VERSION
 
 if TYPE_CHECKING:
     from avepoint_m365 import Progress
@@ -36,7 +36,7 @@ class LoadRun:
     detail: str | None
     requests: int
     jobs: int
-    product_version: str = version("avepoint-m365-jobs")
+    product_version: str = PRODUCT_VERSION
 
 
 def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, why: Failure, done: Progress) -> LoadRun:

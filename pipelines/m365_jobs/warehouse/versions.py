@@ -10,7 +10,8 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.errors.exceptions import WarehouseError
 
-OURS = version("avepoint-m365-jobs")
+PRODUCT_VERSION = version("avepoint-m365-jobs")
+"""The version of this program, such as 0.1.0; ``load_runs`` keeps it for each run."""
 
 
 def series(product_version: str | None) -> tuple[int, int]:
@@ -36,8 +37,8 @@ def refuse_newer(reader: Any) -> None:
     except DestinationUndefinedEntity:
         return
     newest = max((row["version"] for row in rows), key=series, default=None)
-    if series(newest) > series(OURS):
+    if series(newest) > series(PRODUCT_VERSION):
         raise WarehouseError(
-            f"The warehouse was loaded by m365-jobs {newest}, and this is {OURS}. Nothing was changed. Install "
-            f"{newest} or newer, or put back the backup that was made before the upgrade."
+            f"The warehouse was loaded by m365-jobs {newest}, and this is {PRODUCT_VERSION}. Nothing was changed. "
+            f"Install {newest} or newer, or put back the backup that was made before the upgrade."
         )
