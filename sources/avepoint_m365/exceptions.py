@@ -18,6 +18,9 @@ SourceError                       anything raised on purpose
 
 from __future__ import annotations
 
+FATAL_KINDS = ("auth", "config", "internal")
+"""Kinds of errors after which no further request can succeed: they end the load. Any other kind ends one listing."""
+
 
 def storable(text: str) -> str:
     """Return a text with U+FFFD for characters that no warehouse can store.

@@ -23,7 +23,7 @@ from avepoint_m365.extract.options import ChunkResult, ExtractOptions
 from avepoint_m365.extract.progress import Progress
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.parse.times import in_utc
-from avepoint_m365.state import SourceState
+from avepoint_m365.state import STORED_SCANS, SourceState
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Resources:
         if extraction.lookup is not None:
             return extraction.over(options, extraction.lookup)
         lookup = self._find_lookup(options)
-        if lookup is not None and SourceState.load(stored, options.scope).look.cursor and lookup.is_empty():
+        if lookup is not None and SourceState.load(stored, options.scope).scan.cursor and lookup.is_empty():
             _forget(stored)
         return extraction.over(options, lookup)
 
@@ -191,7 +191,7 @@ def _is_refreshed() -> bool:
 
 def _forget(stored: dict[str, Any]) -> None:
     """Remove where loads would continue: the next load of each scope reads its history again."""
-    for key in ("looks", "backfill"):
+    for key in (STORED_SCANS, "backfill"):
         stored.pop(key, None)
 
 
@@ -213,8 +213,8 @@ def _newest_finishes(outcome: ChunkResult, jobs: pa.Table) -> dict[tuple[str | N
 
     ``jobs`` are rows of the table of this name.
     """
-    cursor = outcome.state.look.cursor
-    if cursor is None or outcome.state.look.gap_start is not None:
+    cursor = outcome.state.scan.cursor
+    if cursor is None or outcome.state.scan.gap_start is not None:
         return {}
     jobs = jobs.select(["location", "object_type", "finish_time"])
     jobs = jobs.filter(pc.less_equal(jobs["finish_time"], pa.scalar(cursor, TIME)))

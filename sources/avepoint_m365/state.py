@@ -1,4 +1,4 @@
-"""Define what a load remembers in dlt's state of the source: cursors, chunks and detected API behaviour."""
+"""Define the state that a load keeps in dlt's state of the source: cursors, chunks and detected API behaviour."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 DETECTION_TTL = timedelta(days=1)
-"""API behaviour is detected again after this long, and the warehouse reconciled with the API's totals."""
+"""After this long, API behaviour is detected again, and the warehouse is reconciled with the API's totals."""
+
+STORED_SCANS = "looks"
+"""Key of dlt's state of the source for the ``ScanState`` of each scope."""
 
 State = TypeVar("State", bound="_State")
 
 
 class RangeFilter(StrEnum):
-    """List the times of a job that the API may compare with a range; the vendor does not say."""
+    """List the times of a job that the API may compare with a range; the vendor's reference does not say which."""
 
     start = "start"
     finish = "finish"
@@ -24,7 +27,7 @@ class RangeFilter(StrEnum):
 
     @property
     def may_hide_long_jobs(self) -> bool:
-        """Return whether a job that began before a range is missing from it although it ended within."""
+        """Return whether a range lacks jobs that began before it and ended within."""
         return self in (RangeFilter.start, RangeFilter.contained)
 
 
@@ -32,7 +35,7 @@ class RangeFilter(StrEnum):
 class _State:
     @classmethod
     def load(cls: type[State], stored: Mapping[str, Any] | None) -> State:
-        """Return the state from dlt's state; fields of another version are ignored."""
+        """Return the state from JSON values; unknown fields, as of a newer version, are ignored."""
         names = {field.name for field in fields(cls)}
         values = {name: value for name, value in (stored or {}).items() if name in names}
         return cls(**{name: cls._read(name, value) for name, value in values.items()})
@@ -44,17 +47,16 @@ class _State:
         return tuple(value) if isinstance(value, list) else value
 
     def dump(self) -> dict[str, Any]:
-        """Return the state as JSON values; fields with their default are left out."""
+        """Return the state as JSON values, without fields that have their default."""
         default = type(self)()
-        return {
-            name: value.isoformat()
-            if isinstance(value, datetime)
-            else list(value)
-            if isinstance(value, tuple)
-            else value
-            for name, value in asdict(self).items()
-            if value != getattr(default, name)
-        }
+        changed = {name: value for name, value in asdict(self).items() if value != getattr(default, name)}
+        return {name: self._write(value) for name, value in changed.items()}
+
+    @staticmethod
+    def _write(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return value.isoformat()
+        return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -62,18 +64,17 @@ class ApiBehavior(_State):
     """Hold what was detected about the API of one tenant. Times are UTC.
 
     Attributes:
-        endpoint: The generation that it was detected on; it does not hold for another.
+        endpoint: The generation of the endpoint; another one may behave differently.
         range_filter: A value of ``RangeFilter``; None while it is unknown.
-        range_filter_at: When that was detected.
-        ignored: Filters without effect: ``object_type``, ``job_type``, ``location``, or one value of them such as
-            ``object_type=5``.
-        filters_at: When the filters were last seen to work, or not to.
-        longest_range_days: The longest range that is answered in full; None if no limit is known.
-        pascal_case: Whether the server reads ``StartTime`` and not ``startTime``.
-        by_location: Whether the API keeps some jobs to those who name their location.
+        range_filter_at: When ``range_filter`` was detected.
+        ignored: Values whose filter has no effect, such as ``object_type=teams``.
+        filters_at: When the effect of the filters was last detected.
+        longest_range_days: The longest range that the API answers in full; None if no limit is known.
+        pascal_case: Whether the server reads the parameter ``StartTime`` and ignores ``startTime``.
+        by_location: Whether the API returns some jobs only to requests with their location.
         reconciled_at: When the warehouse was last compared with the API's totals.
-        words_at: When state words were last looked up, at most five requests a day.
-        empty_at: When an empty answer was last confirmed.
+        words_at: When unknown state words were last learned.
+        empty_at: When an empty response was last confirmed.
     """
 
     endpoint: str = ""
@@ -90,46 +91,49 @@ class ApiBehavior(_State):
 
     @property
     def longest_range(self) -> timedelta | None:
-        """Return the longest range that is answered in full."""
+        """Return the longest range that the API answers in full; None if no limit is known."""
         return timedelta(days=self.longest_range_days) if self.longest_range_days else None
 
     @property
     def may_hide_long_jobs(self) -> bool:
-        """Return whether a range may lack jobs that began before it; true while it is unknown."""
+        """Return whether a range may lack jobs that began before it; true while ``range_filter`` is unknown."""
         return self.range_filter is None or RangeFilter(self.range_filter).may_hide_long_jobs
 
     @property
     def holds_contained_jobs_only(self) -> bool:
-        """Return whether a range may hold only jobs that lie in it as a whole; true while the filter is unknown."""
+        """Return whether a range may hold only jobs that lie in it as a whole; true while that is unknown."""
         return self.range_filter in (None, RangeFilter.contained)
 
-    def of(self, endpoint: str) -> ApiBehavior:
-        """Return what is known of a generation of the endpoint: nothing, if another one was detected."""
+    def for_endpoint(self, endpoint: str) -> ApiBehavior:
+        """Return the behaviour of a generation of the endpoint: all unknown if this one is of another generation."""
         if not endpoint or self.endpoint in ("", endpoint):
             return replace(self, endpoint=endpoint or self.endpoint)
         return ApiBehavior(endpoint=endpoint)
 
 
 def is_due(moment: datetime | None, now: datetime, ttl: timedelta = DETECTION_TTL) -> bool:
-    """Return whether something was last done longer ago than ``ttl``, or by a clock that was ahead."""
+    """Return whether ``moment`` (UTC) is missing, or is ``ttl`` or more away from ``now``.
+
+    A time in the future comes from a clock that was ahead.
+    """
     return moment is None or abs(now - moment) >= ttl
 
 
 @dataclass(frozen=True)
-class LookState(_State):
+class ScanState(_State):
     """Hold where the next load of one scope (object types, locations) begins. Times are UTC.
 
     Attributes:
-        cursor: The newest finish that was loaded, at most the time of the load.
-        complete_until: Until when all listings were proved complete.
-        history_start: Where the first load began.
+        cursor: The newest finish that was loaded, at most the time of the load; None before the first job.
+        complete_until: The time up to which all listings were proved complete.
+        history_start: The start of the first load.
         oldest_open: The start of the oldest job in progress that is followed.
         gap_start: The start of the first window that was not proved complete.
-        gap_run: The load that left the gap; only another one goes back to it.
-        chunk_end: Where the next chunk of a long range begins.
+        gap_run: The id of the load that left the gap; only another load returns to it.
+        chunk_end: The end of the last chunk of a long range, where the next one begins; None without one.
         began_at: When the first chunk of the range was read.
-        retry_labels: Whether jobs without an object type are to be classified again by the next load.
-        missing_open: Ids of jobs in progress that the API no longer shows; they are asked for once a day.
+        retry_labels: Whether the next load classifies jobs without a label again.
+        missing_open: Ids of jobs in progress that the API no longer returns; they are requested once a day.
     """
 
     cursor: datetime | None = None
@@ -146,7 +150,15 @@ class LookState(_State):
 
 @dataclass(frozen=True)
 class BackfillState(_State):
-    """Hold how far a backfill in chunks came; a later load of the same range continues there."""
+    """Hold the progress of a backfill in chunks; a later load of the same range continues there. Times are UTC.
+
+    Attributes:
+        range: Start and end of the range; another range begins anew.
+        began_at: When the first chunk was read.
+        chunk_end: The end of the last chunk, where the next one begins; None without one.
+        gap_start: The start of the first chunk that was not proved complete.
+        gap_run: The id of the load that left the gap; only another load returns to it.
+    """
 
     range: str = ""
     began_at: datetime | None = None
@@ -157,24 +169,24 @@ class BackfillState(_State):
 
 @dataclass(frozen=True)
 class SourceState:
-    """Hold all that one tenant's load remembers."""
+    """Hold the state of one tenant and scope."""
 
     behavior: ApiBehavior = ApiBehavior()
-    look: LookState = LookState()
+    scan: ScanState = ScanState()
     backfill: BackfillState = BackfillState()
 
     @classmethod
     def load(cls, stored: Mapping[str, Any], scope: str) -> SourceState:
         """Return the state of a scope from dlt's state of the source."""
-        looks = stored.get("looks") or {}
+        scans = stored.get(STORED_SCANS) or {}
         return cls(
             ApiBehavior.load(stored.get("behavior")),
-            LookState.load(looks.get(scope)),
+            ScanState.load(scans.get(scope)),
             BackfillState.load(stored.get("backfill")),
         )
 
     def save(self, stored: dict[str, Any], scope: str) -> None:
         """Write the state of a scope into dlt's state of the source."""
         stored["behavior"] = self.behavior.dump()
-        stored.setdefault("looks", {})[scope] = self.look.dump()
+        stored.setdefault(STORED_SCANS, {})[scope] = self.scan.dump()
         stored["backfill"] = self.backfill.dump()

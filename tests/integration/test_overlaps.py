@@ -140,7 +140,7 @@ def test_jobs_of_services_that_are_not_loaded_do_not_pass_for_hidden_history(
     with Simulator(world) as simulator:
         loaded = in_warehouse(load(simulator, tmp_path, object_types=[service]))
     assert loaded == {key: job for key, job in on_server(world, False).items() if job[1] == service}
-    assert "Long ranges are cut" not in caplog.text
+    assert "Long ranges are incomplete" not in caplog.text
 
 
 @pytest.mark.parametrize("end", ["first", "last"])
@@ -157,4 +157,4 @@ def test_history_that_long_ranges_hide_is_loaded_of_one_service(
         simulator.behavior = ServerBehavior(range_days=100, longer_ranges=end)
         loaded = in_warehouse(load(simulator, tmp_path, object_types=["teams"]))
     assert loaded == {key: job for key, job in on_server(world, False).items() if job[1] == "teams"}
-    assert "Long ranges are cut: the API shows jobs of up to 92 days only" in caplog.text
+    assert "Long ranges are incomplete: the API returns at most 92 days of jobs" in caplog.text

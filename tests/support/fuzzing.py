@@ -271,7 +271,7 @@ def links(data: bytes) -> None:
             page = _page(draw, version)
             new = set(page.rows) - pager.seen_ids
             pager.seen_ids |= new
-            pager.take(page, len(new))
+            pager.add(page, len(new))
         waiting = pager.next()
 
 

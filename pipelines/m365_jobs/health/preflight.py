@@ -158,10 +158,10 @@ def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[Prefligh
 
 def _first_page(client: JobsClient) -> JobsPage:
     try:
-        return client.ask({"pageSize": "10"})
+        return client.request_page({"pageSize": "10"})
     except RefusedParametersError:
         # An API may insist on the number of a page, as loads find out too.
-        return client.ask({"pageSize": "10", "pageIndex": "1"})
+        return client.request_page({"pageSize": "10", "pageIndex": "1"})
 
 
 def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[PreflightResult]:

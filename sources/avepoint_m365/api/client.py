@@ -71,7 +71,7 @@ class JobsClient:
         """
         self._tokens.token(scope)
 
-    def ask(self, params: Params) -> JobsPage:
+    def request_page(self, params: Params) -> JobsPage:
         """Return one page of jobs, from the generation of the endpoint that this host has.
 
         Raises:

@@ -85,7 +85,7 @@ class Pager:
         self._index = int(index or 0)
         return [self._ask({"pageSize": str(self.page_size), **({} if index is None else {"pageIndex": index})})]
 
-    def take(self, page: PageInfo, new_ids: int) -> None:
+    def add(self, page: PageInfo, new_ids: int) -> None:
         """Note a page, in the order of requests, and how many of its ids are new."""
         self.pages += 1
         self._last = page
@@ -143,7 +143,7 @@ class Pager:
         return self.total_counts_matches and total is not None and len(self.seen_ids) < total
 
     @property
-    def more_is_said(self) -> bool:
+    def more_is_announced(self) -> bool:
         """Return true if a total or a link promises pages after the last one."""
         return self.more_is_promised or bool(self._last.next_link)
 

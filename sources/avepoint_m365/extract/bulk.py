@@ -1,4 +1,4 @@
-"""Read a range with mostly unknown jobs: list each object type for the rows, and rare job types for labels."""
+"""Read a range with mostly unknown jobs by type: the object types for the rows, the rare job types for labels."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avepoint_m365.constants import PRIMARY_LOCATION, JobType
-from avepoint_m365.exceptions import SourceError
+from avepoint_m365.exceptions import FATAL_KINDS, SourceError
 from avepoint_m365.extract.classify import (
-    FATAL,
     JOB_TYPES,
     OBJECT_TYPES,
     Dimension,
+    DimensionLabels,
     Evidence,
-    Labels,
     apply_labels,
     read_or_fail,
 )
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
-from avepoint_m365.extract.listing import Listing, ListingReader, StartedListing
+from avepoint_m365.extract.listing import Listing, StartedListing
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.window import Selection, Window
 
 LABEL_PAGE_FACTOR = 2
-"""Listings that only label jobs use pages larger by this factor, of which no more than the ids is parsed."""
+"""Listings that only label jobs use pages larger by this factor, since only the ids of their jobs are parsed."""
 
 
 @dataclass
@@ -32,19 +32,19 @@ class Bulk:
     """Hold the jobs of a range with their labels.
 
     Attributes:
-        whole: The listing of all object types; its rows were read only if the object types do not add up to it.
+        all_jobs: The listing without a type; it is read to its end only if the object types do not add up to it.
         rows: The listings whose pages hold the rows.
-        labels: By dimension.
+        labels: Labels by the name of their dimension.
     """
 
-    whole: list[Listing]
+    all_jobs: list[Listing]
     rows: list[Listing] = field(default_factory=list)
-    labels: dict[str, Labels] = field(default_factory=dict)
+    labels: dict[str, DimensionLabels] = field(default_factory=dict)
 
     @property
     def listings(self) -> list[Listing]:
         """Return every listing, for ``load_audit``."""
-        return [*self.whole, *(listing for labels in self.labels.values() for listing in labels.listings)]
+        return [*self.all_jobs, *(listing for labels in self.labels.values() for listing in labels.listings)]
 
 
 class BulkReader:
@@ -54,7 +54,7 @@ class BulkReader:
         self._reader, self._limits, self._split = reader, limits, split_job_types
 
     def read(self, window: Window, started: StartedListing, others: Sequence[Dimension]) -> Bulk:
-        """Return all jobs of a window; ``started`` is its first page, whose total counts matches.
+        """Return all jobs of a window; ``started`` is its first page, whose total counts all of them.
 
         Raises:
             SourceError: if no further request can succeed.
@@ -64,55 +64,55 @@ class BulkReader:
         types = self._read_dimension(OBJECT_TYPES, evidence, total, self._reader.paging.page_size)
         ids = set().union(*(listing.ids for listing in types.listings))
         bulk = Bulk(self._prove(window, started, types, ids), [], {"object_type": types})
-        bulk.rows = [*bulk.whole, *types.listings]
-        everything = ids.union(*(listing.ids for listing in bulk.whole if listing.ids is not ids))
+        bulk.rows = [*bulk.all_jobs, *types.listings]
+        everything = ids.union(*(listing.ids for listing in bulk.all_jobs if listing.ids is not ids))
         for dimension in others:
             bulk.labels[dimension.name] = self._label(dimension, evidence, total)
         if self._split:
             bulk.labels["job_type"] = self._label_job_types(evidence, total, everything)
         return bulk
 
-    def _prove(self, window: Window, started: StartedListing, types: Labels, ids: set[str]) -> list[Listing]:
-        """Return the listing of all jobs: proved by the totals of the object types, or else read to its end."""
-        whole = started.listing
+    def _prove(self, window: Window, started: StartedListing, types: DimensionLabels, ids: set[str]) -> list[Listing]:
+        """Return the listing of all jobs: complete if the object types add up to its total, or else read to its end."""
+        all_jobs = started.listing
         if not types.failed:
-            if len(ids) != whole.reported_total or whole.ids - ids:
-                whole.add(self._reader.begin(Selection(window)).listing.pages)
-            if len(ids | whole.ids) == len(ids) == whole.reported_total and whole.detail is None:
-                whole.ids, whole.complete, whole.total_scope = ids, True, "matches"
-                return [whole]
+            if len(ids) != all_jobs.reported_total or all_jobs.ids - ids:
+                all_jobs.add(self._reader.begin(Selection(window)).listing.pages)
+            if len(ids | all_jobs.ids) == len(ids) == all_jobs.reported_total and all_jobs.detail is None:
+                all_jobs.ids, all_jobs.complete, all_jobs.total_scope = ids, True, "matches"
+                return [all_jobs]
         listings = read_completely(self._reader, Selection(window), self._limits)
-        listings[0].requests += whole.requests
+        listings[0].requests += all_jobs.requests
         return listings
 
-    def _read_dimension(self, dimension: Dimension, evidence: Evidence, total: int, page_size: int) -> Labels:
-        """Return the labels of all values; the listings of filters without effect are not read to their end."""
+    def _read_dimension(self, dimension: Dimension, evidence: Evidence, total: int, page_size: int) -> DimensionLabels:
+        """Return the labels of all values; a value whose total shows that its filter has no effect is not read."""
         selections = [dimension.select(evidence.window, value) for value in dimension.values]
-        started = self._reader.pool.side_by_side([self._begin(selection, page_size) for selection in selections])
+        started = self._reader.pool.run_parallel([self._begin(selection, page_size) for selection in selections])
         totals = {
-            value: begun.listing.reported_total or 0
-            for value, begun in zip(dimension.values, started, strict=True)
-            if isinstance(begun, StartedListing)
+            value: started_listing.listing.reported_total or 0
+            for value, started_listing in zip(dimension.values, started, strict=True)
+            if isinstance(started_listing, StartedListing)
         }
-        without_effect = _hold_everything(totals, total)
-        labels, sets = Labels(), dict[Any, set[str]]()
+        ineffective = _hold_everything(totals, total)
+        labels, ids_by_value = DimensionLabels(), dict[Any, set[str]]()
         finish = [
-            self._finish(begun, selection) if value not in without_effect else _unfinished(begun)
-            for value, begun, selection in zip(dimension.values, started, selections, strict=True)
+            self._finish(started_listing, selection) if value not in ineffective else _unfinished(started_listing)
+            for value, started_listing, selection in zip(dimension.values, started, selections, strict=True)
         ]
-        for value, listings in zip(dimension.values, self._reader.pool.side_by_side(finish), strict=True):
-            if value in without_effect:
+        for value, listings in zip(dimension.values, self._reader.pool.run_parallel(finish), strict=True):
+            if value in ineffective:
                 continue
             labels.listings += listings
             if all(listing.endpoint for listing in listings):
-                sets[value] = set().union(*(listing.ids for listing in listings))
-        if dimension.controls and sets and all(evidence.whole <= ids for ids in sets.values()):
+                ids_by_value[value] = set().union(*(listing.ids for listing in listings))
+        if dimension.controls and ids_by_value and all(evidence.contained <= ids for ids in ids_by_value.values()):
             control = self._reader.probe(dimension.select(evidence.window, dimension.controls[0]))
             labels.listings.append(control)
             control.complete = True
-            sets[dimension.controls[0]] = control.ids
-            without_effect |= set(sets) if control.ids else set()
-        apply_labels(dimension, sets, evidence, labels, without_effect)
+            ids_by_value[dimension.controls[0]] = control.ids
+            ineffective |= set(ids_by_value) if control.ids else set()
+        apply_labels(dimension, ids_by_value, evidence, labels, ineffective)
         return labels
 
     def _begin(self, selection: Selection, page_size: int) -> Callable[[], StartedListing | Listing]:
@@ -120,7 +120,7 @@ class BulkReader:
             try:
                 return self._reader.begin(selection, page_size)
             except SourceError as error:
-                if error.kind in FATAL:
+                if error.kind in FATAL_KINDS:
                     raise
                 (failed,) = read_or_fail(self._reader, selection, self._limits)[:1]
                 return failed
@@ -136,20 +136,23 @@ class BulkReader:
 
         return finish
 
-    def _label(self, dimension: Dimension, evidence: Evidence, total: int) -> Labels:
+    def _label(self, dimension: Dimension, evidence: Evidence, total: int) -> DimensionLabels:
         size = LABEL_PAGE_FACTOR * self._reader.paging.page_size
         return self._read_dimension(dimension, evidence, total, size)
 
-    def _label_job_types(self, evidence: Evidence, total: int, ids: set[str]) -> Labels:
-        """Return job types: the rare ones are listed, and backups are what remains, if their total says the same."""
+    def _label_job_types(self, evidence: Evidence, total: int, ids: set[str]) -> DimensionLabels:
+        """Return the labels of job types: the rare types are listed, and the remaining jobs are backups.
+
+        A probe has to count as many backups as remain; otherwise backups are listed as well.
+        """
         rare = Dimension("job_type", JOB_TYPES.values[1:])
         labels = self._label(rare, evidence, total)
         backups = self._reader.probe(JOB_TYPES.select(evidence.window, JobType.backup))
-        remaining = ids - labels.of.keys()
+        remaining = ids - labels.by_id.keys()
         if not labels.failed and not labels.ignored and len(remaining) == _count(backups):
             backups.complete, backups.total_scope, backups.ids = True, "matches", remaining
             labels.listings.append(backups)
-            labels.of |= dict.fromkeys(remaining, JobType.backup.name)
+            labels.by_id |= dict.fromkeys(remaining, JobType.backup.name)
             return labels
         if labels.ignored and (_count(backups) or 0) >= total:
             labels.ignored.add(JOB_TYPES.key(JobType.backup))
@@ -159,12 +162,12 @@ class BulkReader:
         listed = read_or_fail(self._reader, JOB_TYPES.select(evidence.window, JobType.backup), self._limits)
         labels.listings += listed
         for job_id in set().union(*(listing.ids for listing in listed)):
-            labels.of.setdefault(job_id, JobType.backup.name)
+            labels.by_id.setdefault(job_id, JobType.backup.name)
         return labels
 
 
 def _count(probe: Listing) -> int | None:
-    return len(probe.ids) if probe.is_whole else probe.reported_total
+    return len(probe.ids) if probe.holds_all else probe.reported_total
 
 
 def _unfinished(started: StartedListing | Listing) -> Callable[[], list[Listing]]:
@@ -173,9 +176,9 @@ def _unfinished(started: StartedListing | Listing) -> Callable[[], list[Listing]
 
 
 def _hold_everything(totals: dict[Any, int], total: int) -> set[Any]:
-    """Return the values whose total is that of all jobs although others have jobs as well.
+    """Return the values whose total is that of all jobs although other values have jobs as well.
 
-    The primary location may: it is an alias of another.
+    The primary location does not count: it is an alias of another one.
     """
     totals = {value: count for value, count in totals.items() if value != PRIMARY_LOCATION}
     everything = {value for value, count in totals.items() if count >= total > 0}

@@ -1,4 +1,4 @@
-"""Check a look against the warehouse: another tenant, clocks, fields that vanished, values kept."""
+"""Check a scan against the warehouse: another tenant, clock skew, missing fields, unreadable values."""
 
 from __future__ import annotations
 
@@ -11,39 +11,47 @@ import pyarrow as pa
 from avepoint_m365.extract.known import KnownJob, Lookup
 from avepoint_m365.extract.options import SourceFinding
 from avepoint_m365.extract.window import Window
-from avepoint_m365.parse.frame import DETAIL_NAMES, FRAME
+from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, ERROR_FIELDS, FRAME
 from avepoint_m365.parse.raw import Unreadable
 from avepoint_m365.plural import format_count
 
 RETENTION = timedelta(days=30)
-"""Jobs that finished longer ago may all have been removed by the vendor's retention."""
+"""The vendor's retention may have removed all jobs that finished longer ago."""
 
 CLOCK_SKEW = timedelta(hours=1)
-"""Clocks that differ by less are taken for equal."""
+"""Clocks that differ by this or less count as equal."""
 
 RECENT_JOBS = 50
+"""The most recent jobs of the warehouse that are compared with a scan."""
 
 
 def another_tenant(
     known: Collection[str], seen: Collection[str], lookup: Lookup, window: Window, cursor: datetime | None
 ) -> SourceFinding | None:
-    """Return a finding if the API shows none of the recent jobs that the warehouse holds.
+    """Return a finding if the API returns none of the recent jobs that the warehouse holds.
 
-    The job that set the cursor lies in every window. If it is gone together with all others of its time, the API shows
-    another tenant, or nothing.
+    The job that set the cursor lies in every window. If it is missing together with all other recent jobs, the API
+    returns those of another tenant, or nothing.
+
+    Args:
+        known: Ids of the scan's jobs that the warehouse holds.
+        seen: Ids of all jobs of the scan.
+        lookup: The lookup in the warehouse.
+        window: The window of the scan.
+        cursor: The cursor before the scan (UTC).
     """
     if known or cursor is None:
         return None
     recent = lookup.recent(window.start, RECENT_JOBS)
     if not recent:
         return None
-    shown = format_count(len(seen), "other job") if seen else "no job at all"
-    problem = f"finished since {window.start:%Y-%m-%d} but the API shows {shown}, perhaps of another tenant"
+    returned = format_count(len(seen), "other job") if seen else "no job at all"
+    problem = f"finished since {window.start:%Y-%m-%d} but the API returns {returned}, perhaps of another tenant"
     return SourceFinding("other_tenant", problem, len(recent), recent[0])
 
 
 def clock_skew(server_time: datetime | None, now: datetime) -> timedelta:
-    """Return how far the server's clock is ahead of this machine's; 0 if both agree or the server tells no time."""
+    """Return how far the server's clock is ahead of this machine's; 0 within ``CLOCK_SKEW`` or without its time."""
     skew = server_time - now if server_time else timedelta()
     return skew if abs(skew) > CLOCK_SKEW else timedelta()
 
@@ -58,20 +66,23 @@ def skew_finding(skew: timedelta) -> SourceFinding:
 
 
 def unreadable_findings(problems: Collection[Unreadable]) -> list[SourceFinding]:
-    """Return one finding for each field with values in a form that is not known."""
+    """Return one finding for each field with values in an unknown form."""
     by_field: dict[str, list[Unreadable]] = {}
     for problem in problems:
         by_field.setdefault(problem.field, []).append(problem)
     return [
         SourceFinding(
-            "unreadable_value", f"a {name} in an unknown form, {unread[0].value!r}", len(unread), unread[0].job_id
+            "unreadable_value",
+            f"a {name} in an unknown form, {problems_of_field[0].value!r}",
+            len(problems_of_field),
+            problems_of_field[0].job_id,
         )
-        for name, unread in by_field.items()
+        for name, problems_of_field in by_field.items()
     ]
 
 
 def missing_findings(fields: Collection[str], known: Collection[str]) -> list[SourceFinding]:
-    """Return the finding of fields that no job of some page has, although the warehouse has values of them."""
+    """Return the finding of fields that no job of a page has, although the warehouse holds jobs of that page."""
     if not fields or not known:
         return []
     return [
@@ -82,9 +93,15 @@ def missing_findings(fields: Collection[str], known: Collection[str]) -> list[So
 def keep_known_values(
     jobs: pa.Table, known: Mapping[str, KnownJob], missing: Collection[str], unreadable: Collection[Unreadable]
 ) -> pa.Table:
-    """Return ``jobs`` with the warehouse's values where the API gives none that can be read.
+    """Return ``jobs`` with the warehouse's values in place of missing and unreadable ones.
 
-    A field that a whole page lacks was renamed or dropped; it replaces nothing.
+    A field that a whole page lacks was renamed or dropped by the vendor, so its null must not replace a value.
+
+    Args:
+        jobs: The jobs of the scan (``FRAME``).
+        known: Jobs of the warehouse by id.
+        missing: Columns of ``FRAME`` without a field on some page.
+        unreadable: Values that could not be parsed.
     """
     fields = {(problem.job_id, _column(problem.field)) for problem in unreadable}
     if not (missing or fields) or not known:
@@ -98,28 +115,19 @@ def keep_known_values(
     return pa.Table.from_pylist(rows, schema=jobs.schema)
 
 
-_COLUMNS = {
-    "state": "state",
-    "startTime": "start_time",
-    "finishTime": "finish_time",
-    "duration": "duration_hours",
-    "jobErrors": "errors",
-}
-
-
 def _column(field: str) -> str:
+    """Return the column of ``FRAME`` for a field as ``Unreadable`` names it, such as backupDetails.totalCount."""
     name = field.split(".")[-1].split("[")[0]
     for suffix in ("Number", "Count"):
         if (column := f"{name.removesuffix(suffix)}_number") in DETAIL_NAMES and name.endswith(suffix):
             return column
-    return _COLUMNS.get(field.split("[")[0], field)
+    return COLUMNS.get(field.split("[")[0], field)
 
 
 def _value(stored: KnownJob, name: str) -> Any:
-    counts = dict(zip(DETAIL_NAMES, stored.counts, strict=False))
+    """Return the value of a column of ``FRAME`` that the warehouse holds."""
     if name in DETAIL_NAMES:
-        return counts.get(name)
+        return dict(zip(DETAIL_NAMES, stored.counts, strict=False)).get(name)
     if name == "errors":
-        names = ("is_error_code", "value", "url", "number")
-        return [dict(zip(names, error, strict=True)) for error in stored.errors]
+        return [dict(zip(ERROR_FIELDS, error, strict=True)) for error in stored.errors]
     return getattr(stored, name, None)

@@ -1,4 +1,4 @@
-"""Cut long ranges into chunks, each committed alone, and say what a gap means for later loads."""
+"""Cut long ranges into chunks, each committed alone, and continue after chunks that are not proved complete."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TypeVar
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.options import CLOCK_TOLERANCE
 from avepoint_m365.extract.window import EDGE, Window
-from avepoint_m365.state import BackfillState, LookState
+from avepoint_m365.state import BackfillState, ScanState
 
-BLIND_CHUNK = timedelta(days=31)
-"""The length of a chunk where the API does not say how many jobs a range holds."""
+UNCOUNTED_CHUNK = timedelta(days=31)
+"""The length of a chunk if the API does not report how many jobs a range holds."""
 
 SHORTEST_CHUNK = timedelta(minutes=1)
 
 MAX_BISECTIONS = 24
-"""Probes taken at most to find the end of a chunk; enough to come from a hundred years to minutes."""
+"""The most probes that find the end of a chunk; 24 halvings of a hundred years are four minutes."""
 
-Chunked = TypeVar("Chunked", LookState, BackfillState)
+Chunked = TypeVar("Chunked", ScanState, BackfillState)
 
 
-def resume_at(state: LookState | BackfillState, run_id: str) -> datetime | None:
-    """Return where a load continues a long range; None if there is nothing to continue.
+def resume_at(state: ScanState | BackfillState, run_id: str) -> datetime | None:
+    """Return the time (UTC) at which a load continues a long range; None if there is nothing to continue.
 
-    A chunk that could not be proved does not hold up those after it. The next load goes back to the first gap.
+    A chunk that was not proved complete does not delay the chunks after it. The next load returns to the first gap.
     """
     if state.gap_start and state.gap_run != run_id:
         return state.gap_start
@@ -36,19 +36,19 @@ def resume_at(state: LookState | BackfillState, run_id: str) -> datetime | None:
 def after_chunk(
     state: Chunked, window: Window, complete: bool, chunk_end: datetime | None, run_id: str, now: datetime
 ) -> tuple[Chunked, datetime]:
-    """Return the state after a chunk was read, and the time up to which all chunks of the range are known.
+    """Return the state after a chunk was read, and the time (UTC) up to which the whole range is read.
 
-    What changes between the first chunk and the last, which may be a load of another day, is not in all of them.
+    The first chunk may be days older than the last one, and lacks later changes. So that time is the first chunk's.
 
     Args:
         state: The state that the load began with.
         window: The window of the chunk.
         complete: Whether the chunk was proved complete.
-        chunk_end: Where the chunk ends; None if it is the last.
-        run_id: The load.
+        chunk_end: The end of the chunk (UTC); None if it is the last.
+        run_id: The id of the load.
         now: When the chunk was read (UTC).
     """
-    gap = None if state.gap_run != run_id else state.gap_start
+    gap = state.gap_start if state.gap_run == run_id else None
     if not complete:
         gap = min(gap or window.start, window.start)
     began = state.began_at or (now if chunk_end else None)
@@ -62,25 +62,27 @@ def after_chunk(
     return state, began - CLOCK_TOLERANCE if began else now
 
 
-Held = Callable[[Window], int | None]
+CountWindow = Callable[[Window], int | None]
 """Returns how many jobs a window holds; None if the API's totals do not tell."""
 
 
-def find_chunk_end(window: Window, size: int | None, most: int, held_in: Held) -> datetime | None:
-    """Return where a chunk ends that holds at most ``most`` jobs; None if the whole window may be read at once.
+def find_chunk_end(window: Window, size: int | None, most: int, count_window: CountWindow) -> datetime | None:
+    """Return the end of a chunk of at most ``most`` jobs (UTC); None if the whole window may be read at once.
+
+    The search ends at a chunk of at least half of ``most`` jobs, since few large loads are faster than many small ones.
 
     Args:
         window: The whole range.
-        size: How many jobs it holds.
-        most: Jobs of a chunk; no less than half of it is aimed at, since few large loads are faster than many small.
-        held_in: Asks for the number of jobs in a part of the range.
+        size: How many jobs it holds; None if the API does not report it.
+        most: The most jobs of a chunk.
+        count_window: Returns the number of jobs in a part of the range, by a request.
     """
     if size is not None and size <= most:
         return None
     if size is None:
-        end = window.start + BLIND_CHUNK
+        end = window.start + UNCOUNTED_CHUNK
         return end if end < window.end else None
-    # What was asked for before the start belongs to the chunk before.
+    # The part before the start belongs to the previous chunk.
     own = window.since(window.start)
     shortest = own.start + SHORTEST_CHUNK
     fits, too_long = own.start, own.end
@@ -88,10 +90,10 @@ def find_chunk_end(window: Window, size: int | None, most: int, held_in: Held) -
         middle = max(fits + (too_long - fits) / 2, shortest).replace(microsecond=0)
         if not fits < middle < too_long:
             break
-        size = held_in(own.until(middle))
+        size = count_window(own.until(middle))
         if size is not None and size > most:
             if middle == shortest:
-                # No minute holds so much: the API ignores the range, and every chunk would be the whole.
+                # One minute cannot hold so many jobs: the API ignores the range, and each chunk would be the whole one.
                 return None
             too_long = middle
             continue
@@ -102,8 +104,8 @@ def find_chunk_end(window: Window, size: int | None, most: int, held_in: Held) -
 
 
 def count_by_first_page(listing: Listing) -> int | None:
-    """Return how many jobs a range holds by its first page; None if the API's total does not tell."""
-    if listing.is_whole:
+    """Return how many jobs a range holds by its first page; None if the API's total may count that page alone."""
+    if listing.holds_all:
         return len(listing.ids)
     total = listing.reported_total or 0
     return total if total > len(listing.ids) else None

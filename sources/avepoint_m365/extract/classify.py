@@ -1,6 +1,6 @@
-"""Classify jobs: learn their location, object type and job type from the listings that return them.
+"""Classify jobs: learn their location, object type and job type from the filters of the listings that return them.
 
-A job carries none of the three. A wrong label is worse than none: a filter without effect labels nothing.
+No field of a job contains them. A wrong label is worse than none, so a filter without effect labels nothing.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
-from avepoint_m365.exceptions import SourceError
+from avepoint_m365.exceptions import FATAL_KINDS, SourceError
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
-from avepoint_m365.extract.listing import Listing, ListingReader
+from avepoint_m365.extract.listing import Listing
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.window import Selection, Window
-
-FATAL = ("auth", "config", "internal")
-"""Kinds of errors that end the load; any other ends one listing."""
-
 
 FilterValue: TypeAlias = str | ObjectType | JobType
 """A location, an object type or a job type."""
@@ -28,13 +25,13 @@ FilterValue: TypeAlias = str | ObjectType | JobType
 
 @dataclass(frozen=True)
 class Dimension:
-    """Describe one of the three labels, and the values that the API can be asked for.
+    """Describe one of the three labels, and the values that its filter accepts.
 
     Attributes:
         name: The column: location, object_type or job_type.
-        values: The values in the order of precedence: of two that return a job, the first wins.
-        controls: Values that are only asked for to see whether the filter has an effect.
-        location: The location that is asked for beside the value; None for all.
+        values: The values by precedence: if two of them return a job, the first one labels it.
+        controls: Values of other tenants, which return jobs only if the filter has no effect.
+        location: The location of each request; None for all.
     """
 
     name: str
@@ -48,20 +45,19 @@ class Dimension:
         return replace(Selection(window, location=self.location), **filters)
 
     def label(self, value: FilterValue) -> str:
-        """Return the value as the warehouse holds it."""
+        """Return the value as the warehouse stores it."""
         return value if isinstance(value, str) else str(value.name)
 
     def key(self, value: FilterValue) -> str:
-        """Return the name of a value among the ignored filters."""
+        """Return the key of a value in ``ignored``, such as ``object_type=teams``."""
         return f"{self.name}={self.label(value)}"
 
 
 def location_dimension(locations: Sequence[str]) -> Dimension:
-    """Return the dimension of the configured locations; a named one wins over the primary location, its alias."""
-    ordered = sorted(locations, key=lambda location: location == PRIMARY_LOCATION)
-    return Dimension(
-        "location", tuple(ordered), tuple(location for location in LOCATIONS[1:] if location not in locations)[-1:]
-    )
+    """Return the dimension of the configured locations; the primary location comes last, since it is an alias."""
+    by_precedence = sorted(locations, key=lambda location: location == PRIMARY_LOCATION)
+    unconfigured = [location for location in LOCATIONS[1:] if location not in locations]
+    return Dimension("location", tuple(by_precedence), tuple(unconfigured[-1:]))
 
 
 OBJECT_TYPES = Dimension("object_type", tuple(ObjectType))
@@ -69,16 +65,16 @@ JOB_TYPES = Dimension("job_type", tuple(JobType))
 
 
 @dataclass
-class Labels:
-    """Hold what the listings of one dimension showed.
+class DimensionLabels:
+    """Hold the labels of one dimension, and the listings that they come from.
 
     Attributes:
-        of: Job id to label.
+        by_id: Labels by job id.
         listings: The listings that were read, failed ones included.
-        ignored: Keys of filters that were seen to have no effect.
+        ignored: Keys of filters without effect (``Dimension.key``).
     """
 
-    of: dict[str, str] = field(default_factory=dict)
+    by_id: dict[str, str] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
 
@@ -90,87 +86,98 @@ class Labels:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Hold what is known of the jobs in a window beside the listings.
+    """Hold what is known about the jobs in a window, apart from listings with filters.
 
     Attributes:
         window: The window.
-        whole: Ids of jobs that lie in the window for certain, whatever the API compares with it.
+        contained: Ids of jobs whose start and finish lie in the window, whichever time the API compares.
         known: Labels of the dimension that the warehouse holds, by job id.
     """
 
     window: Window
-    whole: AbstractSet[str] = frozenset()
+    contained: AbstractSet[str] = frozenset()
     known: Mapping[str, str] = field(default_factory=dict)
 
 
 class Classifier:
-    """Ask for the values of a dimension until each job has a label."""
+    """Read the listings of a dimension's values until each job has a label."""
 
     def __init__(self, reader: ListingReader, limits: RangeLimits, ignored: Iterable[str]) -> None:
-        """Keep ``ignored``, the filters that were seen to have no effect; they are not asked for."""
+        """Keep ``ignored``, the keys of filters without effect; no listing is read for them."""
         self._reader, self._limits, self._ignored = reader, limits, set(ignored)
 
-    def classify(self, dimension: Dimension, unknown: AbstractSet[str], evidence: Evidence, wide: Evidence) -> Labels:
+    def classify(
+        self, dimension: Dimension, unknown: AbstractSet[str], evidence: Evidence, wide_evidence: Evidence
+    ) -> DimensionLabels:
         """Return labels for the jobs ``unknown``, which lie in the window of ``evidence``.
 
-        The most frequent values come first, side by side, and no more are asked for once each job has a label. A second
-        value is always asked for: it tells a filter that has an effect from one that has none. Where two values return
-        the same jobs, both are asked for over the window of ``wide``, where more jobs tell whether they are filtered.
+        The most frequent values come first, in parallel, until each job has a label. At least two values are read: one
+        alone cannot show whether its filter has an effect. If two values return the same job, both are read over the
+        window of ``wide_evidence``, whose further jobs show which of them is filtered.
         """
-        labels, sets = Labels(), dict[Any, set[str]]()
-        values = self._by_frequency(dimension, wide)
+        labels, ids_by_value = DimensionLabels(), dict[Any, set[str]]()
+        values = self._by_frequency(dimension, wide_evidence)
         size = max(2, min(len(unknown), self._reader.pool.concurrency))
-        while values and not (unknown <= labels.of.keys() and len(sets) > 1):
+        while values and not (unknown <= labels.by_id.keys() and len(ids_by_value) > 1):
             batch, values = values[:size], values[size:]
-            self._ask(dimension, batch, evidence.window, labels, sets)
-            apply_labels(dimension, sets, evidence, labels)
-        if unknown - labels.of.keys():
-            self._ask_again(dimension, evidence, labels, sets)
-        if sets and dimension.controls and all(evidence.whole <= ids for ids in sets.values()):
-            self._ask(dimension, list(dimension.controls), evidence.window, labels, sets)
-            apply_labels(dimension, sets, evidence, labels)
-        if (suspects := _overlapping(sets)) and wide.window != evidence.window:
-            wide_sets: dict[Any, set[str]] = {}
-            self._ask(dimension, suspects, wide.window, labels, wide_sets)
-            apply_labels(dimension, sets, wide, labels, unfiltered(dimension, wide_sets, wide))
+            self._read_values(dimension, batch, evidence.window, labels, ids_by_value)
+            apply_labels(dimension, ids_by_value, evidence, labels)
+        if unknown - labels.by_id.keys():
+            self._retry_empty_values(dimension, evidence, labels, ids_by_value)
+        if ids_by_value and dimension.controls and all(evidence.contained <= ids for ids in ids_by_value.values()):
+            self._read_values(dimension, list(dimension.controls), evidence.window, labels, ids_by_value)
+            apply_labels(dimension, ids_by_value, evidence, labels)
+        if (suspects := _overlapping(ids_by_value)) and wide_evidence.window != evidence.window:
+            wide_ids_by_value: dict[Any, set[str]] = {}
+            self._read_values(dimension, suspects, wide_evidence.window, labels, wide_ids_by_value)
+            ineffective = ineffective_values(dimension, wide_ids_by_value, wide_evidence)
+            apply_labels(dimension, ids_by_value, wide_evidence, labels, ineffective)
         return labels
 
-    def _ask_again(self, dimension: Dimension, evidence: Evidence, labels: Labels, sets: dict[Any, set[str]]) -> None:
-        """Ask once more for values that returned nothing: a server in trouble may answer so, and the label is lost."""
-        empty = [value for value, ids in sets.items() if not ids]
+    def _retry_empty_values(
+        self, dimension: Dimension, evidence: Evidence, labels: DimensionLabels, ids_by_value: dict[Any, set[str]]
+    ) -> None:
+        """Read values without jobs once more: a failing server may return an empty list, and a label would be lost."""
+        empty = [value for value, ids in ids_by_value.items() if not ids]
         selections = [dimension.select(evidence.window, value) for value in empty]
         labels.listings = [listing for listing in labels.listings if listing.ids or listing.selection not in selections]
-        self._ask(dimension, empty, evidence.window, labels, sets)
-        apply_labels(dimension, sets, evidence, labels)
+        self._read_values(dimension, empty, evidence.window, labels, ids_by_value)
+        apply_labels(dimension, ids_by_value, evidence, labels)
 
     def _by_frequency(self, dimension: Dimension, evidence: Evidence) -> list[Any]:
-        seen = Counter(evidence.known.values())
+        """Return the values whose filter is not ignored, those with most known jobs first."""
+        job_counts = Counter(evidence.known.values())
         values = [value for value in dimension.values if dimension.key(value) not in self._ignored]
-        return sorted(values, key=lambda value: -seen[dimension.label(value)])
+        return sorted(values, key=lambda value: -job_counts[dimension.label(value)])
 
-    def _ask(
-        self, dimension: Dimension, values: Sequence[Any], window: Window, labels: Labels, sets: dict[Any, set[str]]
+    def _read_values(
+        self,
+        dimension: Dimension,
+        values: Sequence[Any],
+        window: Window,
+        labels: DimensionLabels,
+        ids_by_value: dict[Any, set[str]],
     ) -> None:
         reads = [self._read(dimension.select(window, value)) for value in values]
-        for value, listings in zip(values, self._reader.pool.side_by_side(reads), strict=True):
+        for value, listings in zip(values, self._reader.pool.run_parallel(reads), strict=True):
             labels.listings += listings
             if all(listing.endpoint for listing in listings):
-                sets[value] = set().union(*(listing.ids for listing in listings))
+                ids_by_value[value] = set().union(*(listing.ids for listing in listings))
 
     def _read(self, selection: Selection) -> Callable[[], list[Listing]]:
         return lambda: read_or_fail(self._reader, selection, self._limits)
 
 
 def read_or_fail(reader: ListingReader, selection: Selection, limits: RangeLimits) -> list[Listing]:
-    """Return the listings of a selection; one that cannot be read is returned as failed.
+    """Return the listings of a selection; if they cannot be read, one that records the failure.
 
     Raises:
-        SourceError: if no further request can succeed either (credentials, configuration, interruption).
+        SourceError: if no further request can succeed (``FATAL_KINDS``).
     """
     try:
         return read_completely(reader, selection, limits)
     except SourceError as error:
-        if error.kind in FATAL:
+        if error.kind in FATAL_KINDS:
             raise
         failed = Listing(selection)
         failed.requests = 1
@@ -180,57 +187,60 @@ def read_or_fail(reader: ListingReader, selection: Selection, limits: RangeLimit
 
 def apply_labels(
     dimension: Dimension,
-    sets: Mapping[FilterValue, set[str]],
+    ids_by_value: Mapping[FilterValue, set[str]],
     evidence: Evidence,
-    labels: Labels,
-    without_effect: AbstractSet[FilterValue] = frozenset(),
+    labels: DimensionLabels,
+    ineffective: AbstractSet[FilterValue] = frozenset(),
 ) -> None:
-    """Set the labels by all sets read so far, less those of filters without effect."""
-    without_effect = unfiltered(dimension, sets, evidence) | without_effect
-    labels.ignored = {dimension.key(value) for value in without_effect}
-    labels.of = {}
+    """Set the labels of the jobs that each value returned; values whose filter has no effect label nothing."""
+    ineffective = ineffective_values(dimension, ids_by_value, evidence) | ineffective
+    labels.ignored = {dimension.key(value) for value in ineffective}
+    labels.by_id = {}
     for value in reversed(dimension.values):
-        if value in sets and value not in without_effect:
-            labels.of |= dict.fromkeys(sets[value], dimension.label(value))
+        if value in ids_by_value and value not in ineffective:
+            labels.by_id |= dict.fromkeys(ids_by_value[value], dimension.label(value))
 
 
-def unfiltered(dimension: Dimension, sets: Mapping[FilterValue, set[str]], evidence: Evidence) -> set[FilterValue]:
-    """Return the values whose filter had no effect.
+def ineffective_values(
+    dimension: Dimension, ids_by_value: Mapping[FilterValue, set[str]], evidence: Evidence
+) -> set[FilterValue]:
+    """Return the values whose filter had no effect, as one of three observations shows.
 
-    A value was not filtered if its listing holds what several others, disjoint among themselves, hold together. The
-    same is true if it holds the whole window and another value some of it. None was filtered if all that were asked
-    for, two at least, hold the whole window. The primary location is an alias: it may hold the jobs of the location
-    that it stands for.
+    1. The value's listing holds all jobs of at least two other values that have no job in common.
+    2. It holds all jobs of the window, and another value holds some of them.
+    3. All values, two at least, hold all jobs of the window; then no filter had an effect.
+
+    The primary location is an alias: it may hold all jobs of the location that it stands for.
     """
-    filled = {value: ids for value, ids in sets.items() if ids}
+    filled = {value: ids for value, ids in ids_by_value.items() if ids}
     by_label: dict[str, set[str]] = {}
     for job_id, label in evidence.known.items():
         by_label.setdefault(label, set()).add(job_id)
-    without_effect = set()
+    ineffective = set()
     for value, ids in filled.items():
         others = [other for key, other in filled.items() if key != value and other != ids]
         others += [
             labelled & ids for label, labelled in by_label.items() if label != dimension.label(value) and labelled & ids
         ]
-        holds_all = bool(evidence.whole) and evidence.whole <= ids and value != PRIMARY_LOCATION
+        holds_all = bool(evidence.contained) and evidence.contained <= ids and value != PRIMARY_LOCATION
         if _holds_several(ids, others) or (holds_all and any(other < ids for other in others)):
-            without_effect.add(value)
-    named = {value: ids for value, ids in sets.items() if value != PRIMARY_LOCATION}
-    all_of_it = {value for value, ids in named.items() if evidence.whole and evidence.whole <= ids}
-    if len(all_of_it) > 1 and (len(all_of_it) == len(named) or len(all_of_it) > 2):
-        without_effect |= set(filled)
-    return without_effect
+            ineffective.add(value)
+    named = {value: ids for value, ids in ids_by_value.items() if value != PRIMARY_LOCATION}
+    holding_all = {value for value, ids in named.items() if evidence.contained and evidence.contained <= ids}
+    if len(holding_all) > 1 and (len(holding_all) == len(named) or len(holding_all) > 2):
+        ineffective |= set(filled)
+    return ineffective
 
 
-def _overlapping(sets: Mapping[FilterValue, set[str]]) -> list[Any]:
-    """Return the values that return jobs which another value returns as well, except the alias of a location."""
-    counts = Counter(job_id for value, ids in sets.items() if value != PRIMARY_LOCATION for job_id in ids)
+def _overlapping(ids_by_value: Mapping[FilterValue, set[str]]) -> list[Any]:
+    """Return the values that share a job with another value, without the primary location, which is an alias."""
+    counts = Counter(job_id for value, ids in ids_by_value.items() if value != PRIMARY_LOCATION for job_id in ids)
     shared = {job_id for job_id, count in counts.items() if count > 1}
-    return [value for value, ids in sets.items() if value != PRIMARY_LOCATION and shared & ids]
+    return [value for value, ids in ids_by_value.items() if value != PRIMARY_LOCATION and shared & ids]
 
 
 def _holds_several(ids: AbstractSet[str], others: Sequence[AbstractSet[str]]) -> bool:
-    """Return whether a set holds at least two sets that share nothing."""
+    """Return whether a set contains at least two sets that have nothing in common."""
     contained = [other for other in others if other <= ids]
     for index, first in enumerate(contained):
         if any(first.isdisjoint(second) for second in contained[index + 1 :]):

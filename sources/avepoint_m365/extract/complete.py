@@ -1,4 +1,4 @@
-"""Read a selection completely from servers that limit the length of a range or the depth of a page."""
+"""Read a selection completely from servers that limit the length of a range or the number of pages."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from datetime import timedelta
 
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.limits import RangeLimits
-from avepoint_m365.extract.listing import Listing, ListingReader
+from avepoint_m365.extract.listing import Listing
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.window import EDGE, Selection, Window
 
-SHORTEST = timedelta(minutes=1)
-"""A window is not halved below this."""
+SHORTEST_WINDOW = timedelta(minutes=1)
+"""A window of this length is not halved."""
 
 
 def read_completely(reader: ListingReader, selection: Selection, limits: RangeLimits) -> list[Listing]:
-    """Return the listings that together hold all jobs of a selection, the newest window first.
+    """Return the listings that together hold all jobs of a selection, newest window first.
 
     Raises:
         SourceError: if the first page of a range cannot be read.
@@ -27,18 +28,18 @@ def read_completely(reader: ListingReader, selection: Selection, limits: RangeLi
 
 
 def finish_completely(reader: ListingReader, listing: Listing) -> list[Listing]:
-    """Return a listing, or those of the halves of its window if the server did not show it to its end."""
-    if listing.complete or not _is_cut_short(listing) or listing.selection.window.length <= SHORTEST:
+    """Return a listing; if the server ended it early, return the listings of the halves of its window instead."""
+    if listing.complete or not _ended_early(listing) or listing.selection.window.length <= SHORTEST_WINDOW:
         return [listing]
     try:
         parts = [reader.read(listing.selection.over(half)) for half in listing.selection.window.halves()[::-1]]
     except SourceError:
         return [listing]
     if all(not part.complete and _size(part) >= _size(listing) for part in parts):
-        # The API ignores the range: halves of it would be read for ever.
+        # The API ignores the range: the halves would be halved again until the shortest window.
         return [listing]
-    if not listing.is_cut_short and all(part.surplus == listing.surplus > 0 for part in parts):
-        # Totals count the same number too many in each range: shorter ranges would not tell more.
+    if not listing.is_truncated and all(part.surplus == listing.surplus > 0 for part in parts):
+        # Every total is too high by the same number, so shorter ranges have that surplus as well.
         return [listing]
     halves = [half for part in parts for half in finish_completely(reader, part)]
     halves[0].requests += listing.requests
@@ -51,15 +52,15 @@ def _size(listing: Listing) -> int:
 
 
 def _pieces(window: Window, limits: RangeLimits) -> Iterator[Window]:
-    """Cut a window into ranges that the server answers in full, the newest first."""
+    """Yield ranges that the server answers in full and that together cover a window, newest first."""
     while limits.longest is not None and window.length > limits.longest:
-        cut = window.asked_end - limits.longest
+        cut = window.query_end - limits.longest
         yield window.since(cut)
         window = window.until(cut + EDGE)
     yield window
 
 
-def _is_cut_short(listing: Listing) -> bool:
-    """Return whether a listing ended before its last job."""
-    short = listing.counts_matches and len(listing.ids) < (listing.reported_total or 0)
-    return listing.is_cut_short or (short and len(listing.pages) > 1)
+def _ended_early(listing: Listing) -> bool:
+    """Return whether a page is missing, or a listing of several pages holds fewer jobs than its total."""
+    has_surplus = listing.counts_matches and listing.surplus > 0
+    return listing.is_truncated or (has_surplus and len(listing.pages) > 1)

@@ -1,4 +1,4 @@
-"""Detect undocumented behaviour: which times a range is compared with."""
+"""Detect which times of a job the API compares with a range; the vendor's reference does not say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avepoint_m365.extract.listing import ListingReader
+from avepoint_m365.extract.deduplicate import FinishedJob, finished_job
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.window import EDGE, Selection, Window
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.state import RangeFilter
@@ -15,10 +16,10 @@ from avepoint_m365.state import RangeFilter
 DAY = timedelta(days=1)
 
 
-def telling_job(jobs: pa.Table, latest: datetime) -> tuple[str, datetime, datetime] | None:
-    """Return id, start and finish of the job that tells what a range means; None if there is none.
+def longest_overnight_job(jobs: pa.Table, latest: datetime) -> FinishedJob | None:
+    """Return the longest job that continued past midnight and finished by ``latest`` (UTC); None without one.
 
-    It is the longest of the finished jobs that continued past midnight UTC: the API may compare no more than the day.
+    Only such a job shows the meaning of a range, since the API may compare days instead of times.
     """
     jobs = jobs.filter(pc.less_equal(jobs["finish_time"], pa.scalar(latest, TIME)))
     before_finish = pc.subtract(jobs["finish_time"], pa.scalar(timedelta(seconds=2), pa.duration("us")))
@@ -27,18 +28,17 @@ def telling_job(jobs: pa.Table, latest: datetime) -> tuple[str, datetime, dateti
     if not jobs.num_rows:
         return None
     durations = pc.subtract(jobs["finish_time"], jobs["start_time"]).cast(pa.int64())
-    row = pc.index(durations, pc.max(durations)).as_py()
-    job_id, start, finish = (jobs[name][row].as_py() for name in ("id", "start_time", "finish_time"))
-    return job_id, start, finish
+    return finished_job(jobs, pc.index(durations, pc.max(durations)).as_py())
 
 
 def detect_range_filter(reader: ListingReader, job_id: str, start: datetime, finish: datetime) -> RangeFilter:
-    """Return which times of a job the API compares with a range, by the ranges that show one job.
+    """Return which times of a job the API compares with a range, by two short ranges.
 
-    The job is looked for in a range that begins right before its finish, on a later day than its start. A short range
-    has few pages. If it is missing, its start counts. Then it is looked for in a range that ends after its start, on
-    that day. If it is missing there, its finish counts as well. If the API accepts dates alone, no range ends on that
-    day, and that is assumed.
+    1. The range of the finish, on a later day than the start. If it returns the job, the API compares the finish.
+    2. The range of the start, which ends on that day. If it returns the job, the API compares the start.
+
+    If neither returns it, a range returns only jobs that lie in it as a whole. The same is assumed if the API accepts
+    dates alone, since no range then ends on the day of the start.
 
     Raises:
         SourceError: if a range cannot be read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from avepoint_m365.extract.known import Comparison, Lookup
-from avepoint_m365.extract.label import dimensions, without_labels
+from avepoint_m365.extract.label import dimensions, ids_without_labels
 from avepoint_m365.extract.options import NO_LABELS, ChunkResult, ExtractOptions, SourceFinding
 
 OUTSIDE = {
@@ -13,16 +13,18 @@ OUTSIDE = {
     "object_type": ("unknown_object_type", "an object type that is in no list"),
     "job_type": ("unknown_job_type", "a job type that is in no list"),
 }
-"""Dimension to the rule and the problem of jobs outside its list."""
+"""Rule and problem of jobs outside the list of a dimension, by its name."""
 
 
-def new_without_labels(outcome: ChunkResult, comparison: Comparison, options: ExtractOptions) -> dict[str, list[str]]:
-    """Return the new jobs that were classified in vain, by dimension."""
+def new_ids_without_label(
+    outcome: ChunkResult, comparison: Comparison, options: ExtractOptions
+) -> dict[str, list[str]]:
+    """Return the ids of new jobs that have no label after classification, by dimension."""
     names = [dimension.name for dimension in dimensions(options)]
-    return {name: sorted(ids) for name, ids in without_labels(comparison.new, outcome.labels, names).items()}
+    return {name: sorted(ids) for name, ids in ids_without_labels(comparison.new, outcome.labels, names).items()}
 
 
-def outside_the_lists(
+def unlisted_job_findings(
     outcome: ChunkResult,
     comparison: Comparison,
     lookup: Lookup | None,
@@ -30,7 +32,7 @@ def outside_the_lists(
     ignored: Iterable[str],
     new: Mapping[str, list[str]],
 ) -> list[SourceFinding]:
-    """Return the findings of all jobs without a label: ``new`` ones, and those that the warehouse holds."""
+    """Return the findings of all jobs without a label: the ``new`` ones by dimension, and those of the warehouse."""
     stored = lookup.outside() if lookup is not None else {}
     findings = []
     for dimension in dimensions(options):
@@ -52,7 +54,7 @@ def _ignored_dimensions(ignored: Iterable[str]) -> set[str]:
     return {key.partition("=")[0] for key in ignored}
 
 
-def without_effect(ignored: Iterable[str]) -> list[SourceFinding]:
+def ignored_filter_findings(ignored: Iterable[str]) -> list[SourceFinding]:
     """Return the findings of filters that the API ignores."""
     by_dimension: dict[str, list[str]] = {}
     for key in sorted(ignored):

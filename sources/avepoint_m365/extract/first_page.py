@@ -1,4 +1,4 @@
-"""Request the first page of a listing: find the page number, page size and form of times that the server accepts."""
+"""Request the first page of a listing in each form until the server accepts one: page number, page size, times."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ MIN_PAGE_SIZE = 10
 FIRST_INDEXES = (None, "0", "1")
 """The vendor calls pageIndex optional, with the default 0; its samples begin with 1."""
 
-AskAll = Callable[[Sequence[Params]], list[JobsPage]]
+RequestAll = Callable[[Sequence[Params]], list[JobsPage]]
 
 
 @dataclass
 class PagingBehavior:
-    """Hold what the listings of one load learned about paging; shared between threads."""
+    """Hold the paging of the server as the listings of one load learned it; shared between threads."""
 
     page_size: int
     page_size_is_known: bool = False
-    """Whether a page was followed by another, so that its size is that of the server's pages."""
+    """Whether ``page_size`` is the size of the server's pages; only a page that another follows shows it."""
     first_index: str | None = None
     first_index_is_known: bool = False
     whole_days: bool = False
-    """Whether the server refuses times, and is asked for dates alone."""
+    """Whether the server refuses times, so that requests contain dates alone."""
     surpluses: list[tuple[int, Selection]] = field(default_factory=list)
-    """How many more jobs a listing counted than it showed, time and again."""
+    """Listings whose total counts more jobs than any read returned: the difference, and the selection."""
     total_surplus: int = 0
-    """How many more jobs each listing counts than there are; 0 if totals are right or unknown."""
+    """How many more jobs each total counts than exist; 0 if totals are right or unknown."""
 
 
 @dataclass
 class FirstPage:
-    """Describe how the first page was obtained."""
+    """Hold the first page of a listing, and the requests that it took."""
 
-    answers: list[JobsPage]
-    """The answer to continue from, and before it those that taught the size of pages."""
+    pages: list[JobsPage]
+    """Page one; before it, page one in another size if the server gives smaller pages than requested."""
     refused: int = 0
-    """Requests that the server refused on the way."""
+    """Number of requests that the server refused before."""
 
 
 def in_whole_days(filters: Params) -> Params:
@@ -63,98 +63,108 @@ def _is_in_whole_days(filters: Params) -> bool:
     return "T" not in filters["startTime"]
 
 
-def read_first_page(pager: Pager, ask_all: AskAll, paging: PagingBehavior) -> FirstPage:
-    """Return the first page of a listing, and remember what the server accepted.
+def read_first_page(pager: Pager, request_all: RequestAll, paging: PagingBehavior) -> FirstPage:
+    """Return the first page of a listing; record in ``paging`` which form the server accepted.
 
-    The page is asked for without a number. If that is refused or shows nothing, it is asked for as page 0 and 1. If all
-    of that is refused, it is asked for in whole days.
+    The first request contains no page number. If the server refuses it or returns no jobs, pages 0 and 1 follow. If
+    the server refuses all of them, they follow again in whole days.
 
     Raises:
         RefusedParametersError: if the server refuses every form.
         SourceError: any other failure of the request.
     """
-    size, first, best = pager.page_size, FirstPage([]), None
+    size, first, accepted = pager.page_size, FirstPage([]), None
     refusal: RefusedParametersError | EndpointMissingError | None = None
     for index in [paging.first_index] if paging.first_index_is_known else FIRST_INDEXES:
-        if index == "0" and best is not None:
-            continue  # 0 is what a missing number means
+        if index == "0" and accepted is not None:
+            continue  # A missing number means page 0.
         pager.page_size = size
         try:
-            answer = _ask_with_smaller_sizes(pager, index, ask_all, paging, first)
+            page = _request_with_smaller_sizes(pager, index, request_all, paging, first)
         except (RefusedParametersError, EndpointMissingError) as error:
             if isinstance(error, EndpointMissingError) and refusal is None:
                 raise
             refusal = refusal or error
             continue
-        if answer.page.rows:
+        if page.page.rows:
             paging.first_index, paging.first_index_is_known = index, True
-        if best is None or answer.page.rows:
-            best = answer
-        if answer.page.rows or answer.page.next_link or (answer.page.total == 0 and index is None):
+        if accepted is None or page.page.rows:
+            accepted = page
+        if page.page.rows or page.page.next_link or (page.page.total == 0 and index is None):
             break
-    if best is not None:
-        first.answers = _fit_page_size(best, pager, ask_all, paging)
+    if accepted is not None:
+        first.pages = _fit_page_size(accepted, pager, request_all, paging)
         return first
     assert refusal is not None
     if _is_in_whole_days(pager.filters):
         raise refusal
-    return _in_whole_days_instead(pager, ask_all, paging, size, refusal)
+    return _read_in_whole_days(pager, request_all, paging, size, refusal)
 
 
-def _in_whole_days_instead(
-    pager: Pager, ask_all: AskAll, paging: PagingBehavior, size: int, refusal: Exception
+def _read_in_whole_days(
+    pager: Pager, request_all: RequestAll, paging: PagingBehavior, size: int, refusal: Exception
 ) -> FirstPage:
+    """Return the first page of a range in dates alone, after the server refused it with times.
+
+    Raises:
+        Exception: ``refusal``, if the server refuses dates as well.
+    """
     paging.whole_days, pager.filters, pager.page_size = True, in_whole_days(pager.filters), size
     try:
-        return read_first_page(pager, ask_all, paging)
+        return read_first_page(pager, request_all, paging)
     except RefusedParametersError:
         paging.whole_days = False
         raise refusal from None
 
 
-def _ask_with_smaller_sizes(
-    pager: Pager, index: str | None, ask_all: AskAll, paging: PagingBehavior, first: FirstPage
+def _request_with_smaller_sizes(
+    pager: Pager, index: str | None, request_all: RequestAll, paging: PagingBehavior, first: FirstPage
 ) -> JobsPage:
-    """Return the first page under one number, with half the page size after each refusal or gateway timeout."""
-    wanted = pager.page_size
+    """Return the first page under one number; halve the page size after each refusal or gateway timeout.
+
+    Raises:
+        SourceError: if the server refuses the smallest page size as well; any other failure at once.
+    """
+    wanted_size = pager.page_size
     if index is not None:
-        # A number that is refused at the smallest size is refused for its own sake.
-        pager.page_size = min(wanted, MIN_PAGE_SIZE)
+        # If the server refuses the smallest size, it refuses the number and not the size: smaller sizes are not tried.
+        pager.page_size = min(wanted_size, MIN_PAGE_SIZE)
         try:
-            ask_all(pager.first(index))
+            request_all(pager.first(index))
         except (RefusedParametersError, EndpointMissingError):
             first.refused += 1
             raise
-        pager.page_size = wanted
+        pager.page_size = wanted_size
     while True:
         try:
-            (answer,) = ask_all(pager.first(index))
+            (page,) = request_all(pager.first(index))
         except (RefusedParametersError, GatewayTimeoutError, PageTooLargeError) as error:
             first.refused += 1
             if pager.page_size <= MIN_PAGE_SIZE or not _may_be_the_size(error):
                 raise
             pager.page_size = max(pager.page_size // 2, MIN_PAGE_SIZE)
         else:
-            if pager.page_size < wanted:
+            if pager.page_size < wanted_size:
                 paging.page_size = pager.page_size
-            return answer
+            return page
 
 
 def _may_be_the_size(error: Exception) -> bool:
-    """Return False if the server names another parameter than the page size as the one that it refuses."""
+    """Return whether the page size may be the refused parameter: the server names it, or names none."""
     parameter = (getattr(error, "parameter", None) or "").lower()
     return not parameter or "size" in parameter or "page" in parameter
 
 
-def _fit_page_size(answer: JobsPage, pager: Pager, ask_all: AskAll, paging: PagingBehavior) -> list[JobsPage]:
-    """Return the first page again in the size that the server gives, if that is less than was asked for.
+def _fit_page_size(page: JobsPage, pager: Pager, request_all: RequestAll, paging: PagingBehavior) -> list[JobsPage]:
+    """Return the first page, and request it again in the server's page size if that is smaller than the pager's.
 
-    A server may cut its pages by the size that was asked for and show fewer jobs on each: every page would skip some.
-    Only a page that another follows teaches the size, since totals and links may promise more after the last page.
+    A server may number its pages by the requested size and return fewer jobs on each: every page would skip some. The
+    page shows the server's size only if another one follows, as a link or a total says.
     """
-    given, more = len(answer.page.rows), bool(answer.page.next_link) or (answer.page.total or 0) > len(answer.page.rows)
+    jobs = len(page.page.rows)
+    more_follow = bool(page.page.next_link) or (page.page.total or 0) > jobs
     fits = paging.page_size_is_known and pager.page_size <= paging.page_size
-    if fits or not more or not 0 < given < pager.page_size:
-        return [answer]
-    pager.page_size = paging.page_size if paging.page_size_is_known else given
-    return [answer, *ask_all(pager.first(paging.first_index))]
+    if fits or not more_follow or not 0 < jobs < pager.page_size:
+        return [page]
+    pager.page_size = paging.page_size if paging.page_size_is_known else jobs
+    return [page, *request_all(pager.first(paging.first_index))]

@@ -1,23 +1,23 @@
-"""Read the first pages of several selections; one that fails does not keep the others from being loaded."""
+"""Read the first pages of several selections; the others are still loaded if one fails."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from avepoint_m365.exceptions import SourceError
-from avepoint_m365.extract.classify import FATAL
+from avepoint_m365.exceptions import FATAL_KINDS, SourceError
 from avepoint_m365.extract.complete import finish_completely
 from avepoint_m365.extract.limits import DAY, REFUSALS
-from avepoint_m365.extract.listing import Listing, ListingReader, StartedListing
+from avepoint_m365.extract.listing import Listing, StartedListing
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.window import Selection
 
 
 @dataclass
 class FirstPages:
-    """Read the first pages of a chunk.
+    """Read the first pages of a chunk; a selection that failed is not requested again.
 
-    A selection that failed is not asked for again, since each attempt costs all its retries.
+    Each further attempt would cost all its retries.
     """
 
     reader: ListingReader
@@ -30,20 +30,21 @@ class FirstPages:
             SourceError: if none can be read, no further request can succeed, or the server refuses the range.
         """
         begin = [self._begin(selection, page_size) for selection in selections]
-        started = self.reader.pool.side_by_side(begin)
+        started = self.reader.pool.run_parallel(begin)
         failures = [listing.failure for listing in started if listing.failure]
-        refusals = [listing for listing in started if isinstance(listing.failure, REFUSALS)]
+        refused = [listing for listing in started if isinstance(listing.failure, REFUSALS)]
         if len(failures) == len(started):
-            raise refusals[0].failure if refusals and refusals[0].failure else failures[0]
-        for listing in refusals:
-            self._blame_the_selection(listing)
+            refusals = [failure for failure in failures if isinstance(failure, REFUSALS)]
+            raise (refusals or failures)[0]
+        for listing in refused:
+            self._record_refusal(listing)
         return sorted(started, key=lambda listing: listing.failure is not None)
 
-    def _blame_the_selection(self, refused: StartedListing) -> None:
-        """Note that a selection fails by itself: others may be read over the same range, and it over no range at all.
+    def _record_refusal(self, refused: StartedListing) -> None:
+        """Record that the server refuses a selection over any range, as one day shows, while it accepts others.
 
         Raises:
-            SourceError: if the server accepts a shorter range, so that ranges are to be cut.
+            SourceError: if the server accepts one day, so that the refused range is too long.
         """
         selection, error = refused.listing.selection, refused.failure
         assert error is not None
@@ -52,7 +53,7 @@ class FirstPages:
         window = selection.window
         if window.length > DAY:
             try:
-                self.reader.probe(selection.over(window.since(window.asked_end - DAY)))
+                self.reader.probe(selection.over(window.since(window.query_end - DAY)))
             except REFUSALS:
                 pass
             else:
@@ -60,13 +61,13 @@ class FirstPages:
         self._failures[_key(selection)] = error
 
     def finish(self, started: StartedListing) -> Callable[[], list[Listing]]:
-        """Return what reads a started listing to its end; one that failed is returned unchanged."""
+        """Return a function that reads a started listing to its end, or returns one that failed unchanged."""
         if started.failure:
             return lambda: [started.listing]
         return lambda: finish_completely(self.reader, self.reader.finish(started))
 
     def readable(self, selections: Sequence[Selection]) -> list[Selection]:
-        """Return the selections that have not failed."""
+        """Return those of the selections that have not failed."""
         return [selection for selection in selections if _key(selection) not in self._failures]
 
     def _begin(self, selection: Selection, page_size: int | None) -> Callable[[], StartedListing]:
@@ -75,12 +76,12 @@ class FirstPages:
             if error is None:
                 try:
                     return self.reader.begin(selection, page_size)
-                except SourceError as caught:
-                    if caught.kind in FATAL:
+                except SourceError as failure:
+                    if failure.kind in FATAL_KINDS:
                         raise
-                    error = caught
-                    if not isinstance(caught, REFUSALS):
-                        self._failures[_key(selection)] = caught
+                    error = failure
+                    if not isinstance(failure, REFUSALS):
+                        self._failures[_key(selection)] = failure
             return self.reader.failed(selection, error)
 
         return begin

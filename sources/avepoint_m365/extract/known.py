@@ -1,4 +1,4 @@
-"""Compare jobs with the warehouse: the lookup that the pipeline gives the source, and the comparison."""
+"""Compare jobs with the warehouse, and define the lookup in it that the pipeline passes to the source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class KnownJob:
     finish_time: datetime | None
     duration_hours: float | None
     counts: tuple[int | None, ...]
-    """total, failed, successful and skipped; empty if the row of ``jobs__backup_details`` is missing."""
+    """Objects: total, failed, successful and skipped; empty if the row of ``jobs__backup_details`` is missing."""
     errors: tuple[ErrorRow, ...]
     location: str | None
     object_type: str | None
@@ -46,7 +46,7 @@ class OpenJob:
 
 
 class Lookup(Protocol):
-    """Answer the source's questions about the warehouse. A wrong or stale answer costs requests, never rows."""
+    """Look up jobs in the warehouse. A stale result costs further requests, but never rows."""
 
     def is_empty(self) -> bool:
         """Return whether the warehouse holds no job of the tenant."""
@@ -58,10 +58,10 @@ class Lookup(Protocol):
         """Return the jobs of the tenant that are in progress, oldest start first."""
 
     def recent(self, since: datetime, limit: int) -> list[str]:
-        """Return ids of jobs that finished at or after ``since``, the newest first."""
+        """Return ids of at most ``limit`` jobs that finished at or after ``since`` (UTC), newest first."""
 
     def outside(self) -> dict[str, tuple[int, str | None]]:
-        """Return how many jobs lack a location, an object type and a job type, each with the id of one."""
+        """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
 
     def count(
         self,
@@ -71,15 +71,15 @@ class Lookup(Protocol):
         location: str | None = None,
         object_types: Sequence[str] = (),
     ) -> int | None:
-        """Return how many jobs lie in a range of the API; None if the destination cannot count them."""
+        """Return how many jobs the API would count in a range (UTC); None if the destination cannot count them."""
 
     def state_words(self) -> dict[str, int]:
-        """Return the state words that were learned, with their codes."""
+        """Return the codes of state words that loads learned, by word."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """Describe one row of ``job_changes``."""
+    """Describe one row of ``job_changes``: a column of a job, with its old and new value as text."""
 
     id: str
     column: str
@@ -89,7 +89,15 @@ class Change:
 
 @dataclass
 class Comparison:
-    """Hold the jobs of a listing beside those of the warehouse."""
+    """Hold the ids of jobs by their comparison with the warehouse.
+
+    Attributes:
+        new: Jobs that the warehouse lacks.
+        changed: Jobs with other values in the warehouse.
+        unchanged: Jobs with the same values, or with a later state in the warehouse.
+        changes: Changes of state and counts.
+        known: The warehouse's values of the jobs that it holds, by id.
+    """
 
     new: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -104,11 +112,11 @@ _COUNTS = tuple(DETAIL_NAMES)
 def compare(jobs: pa.Table, known: dict[str, KnownJob]) -> Comparison:
     """Return which jobs of ``jobs`` (``FRAME``) are new, changed and unchanged.
 
-    A finished job is not replaced by one in progress: a replica of the API may lag behind. The duration of a job in
-    progress is no change, since it grows with every look.
+    A job in progress does not replace the same job finished: a replica of the API may lag behind. The duration of a
+    job in progress is no change, since it grows until the job ends.
     """
     comparison = Comparison([job_id for job_id in jobs["id"].to_pylist() if job_id not in known], known=known)
-    # A first load knows none: its jobs need not become Python objects.
+    # A first load has no known jobs. Its jobs need not become Python objects.
     for job in filter_ids(jobs, known).to_pylist() if known else ():
         job_id, stored = job["id"], known[job["id"]]
         if _is_stale(job, stored) or (changes := _changes(job, stored)) is None:
@@ -124,7 +132,7 @@ def _is_stale(job: dict[str, object], stored: KnownJob) -> bool:
 
 
 def _changes(job: dict[str, object], stored: KnownJob) -> list[Change] | None:
-    """Return the changes of state and counts; None if the API says of the job what the warehouse holds."""
+    """Return the changes of state and counts; None if all values of the job are those of the warehouse."""
     counts = tuple(job[name] for name in _COUNTS)
     errors = tuple((row["is_error_code"], row["value"], row["url"], row["number"]) for row in job["errors"] or ())  # type: ignore[attr-defined]
     ended = job["finish_time"] is not None

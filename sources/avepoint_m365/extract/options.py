@@ -1,4 +1,4 @@
-"""Define the settings that all parts of one load share, and the rows that a load hands over."""
+"""Define the settings that all parts of one load share, and the result of a chunk."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from avepoint_m365.plural import format_count
 from avepoint_m365.state import SourceState
 
 CLOCK_TOLERANCE = timedelta(days=1)
-"""How far beyond now a load asks: clocks differ."""
+"""How far beyond now the query of a load reaches: clocks differ."""
 
 BACKFILL_TTL = timedelta(days=7)
-"""A backfill that broke off longer ago begins again: a range means the jobs as they are now."""
+"""A backfill whose first chunk was read longer ago begins again: its rows would no longer be current."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,21 @@ class ExtractOptions:
     Attributes:
         tenant: Label of the rows.
         run_id: Id of the load.
-        start_date: Where the first load begins.
-        until: The end of the window: now, or an earlier end that was asked for. No load vouches for the future.
+        start_date: The start of the first load.
+        until: The end of the window: now, or the earlier end that the user set.
         open_ended: Whether ``until`` is now.
-        lag: How far behind the cursor each load looks again.
+        lag: How far behind the cursor each load begins.
         max_open: How long a job in progress is followed.
         since: The start of a backfill, which leaves the cursors alone; None for an incremental load.
-        backfill_until: Tells backfills with the same start apart.
-        object_types: The services to load; all of them if complete.
-        locations: The configured locations; empty if the API is asked without.
-        split_job_types: Whether job types are asked for.
-        chunk_jobs: Jobs of one committed chunk of a long range, at most; None for no bound.
-        chunk_bytes: Bytes of the answers of one chunk, at most.
-        expected_outside: Kinds of jobs outside the lists that are no finding.
-        verify_since: Compare the history from here on with the API's totals instead of loading what is new.
+        backfill_until: The end of a backfill as the user wrote it; tells backfills with the same start apart.
+        object_types: The services to load.
+        locations: The configured locations; empty if requests name no location.
+        split_job_types: Whether jobs are classified by job type.
+        page_size: Jobs that a request asks for on a page.
+        chunk_jobs: The most jobs of one committed chunk of a long range; None for no bound.
+        chunk_bytes: The most bytes of the responses of one chunk.
+        expected_outside: Dimensions (location, object_type, job_type) whose jobs without a label are no finding.
+        verify_since: The start (UTC) of the history that is compared with the API's totals; None for a load.
     """
 
     tenant: str
@@ -66,19 +67,19 @@ class ExtractOptions:
 
     @property
     def loads_all_types(self) -> bool:
-        """Return whether every object type is loaded, so that one look shows them all."""
+        """Return whether every object type is loaded, so that one listing without a type holds them all."""
         return len(self.object_types) == len(ObjectType)
 
     @property
     def listed_types(self) -> tuple[ObjectType, ...]:
-        """Return the object types that have to be named to the API; none if all are loaded."""
+        """Return the object types that requests must name; none if all are loaded."""
         return () if self.loads_all_types else self.object_types
 
     @property
     def scope(self) -> str:
-        """Return the name of what is asked for, under which the state is kept.
+        """Return the key of the state: the object types, locations and job types of the configuration.
 
-        If the configuration asks for more, the history is read again, since the new part of it was never read.
+        Another configuration has a state of its own, so that the history of a new location or type is read.
         """
         types = "all" if self.loads_all_types else [kind.name for kind in self.object_types]
         if types == "all" and not self.locations and self.split_job_types:
@@ -88,12 +89,12 @@ class ExtractOptions:
     def window(self, start: datetime, end: datetime | None = None) -> Window:
         """Return the window from ``start`` to ``end``, or to the end of the load if that is earlier.
 
-        The end of an open load is asked for beyond now, since clocks differ. Any other end is asked for to the end of
-        its day, since the API may compare no more than the day.
+        If the load ends now, its query ends later, since clocks differ. Any other query ends at the next midnight
+        (UTC), since the API may compare days instead of times.
         """
         end = min(end or self.until, self.until)
-        asked_end = end + CLOCK_TOLERANCE if self.open_ended and end == self.until else next_midnight(end)
-        return Window(start.replace(microsecond=0), end, asked_end)
+        query_end = end + CLOCK_TOLERANCE if self.open_ended and end == self.until else next_midnight(end)
+        return Window(start.replace(microsecond=0), end, query_end)
 
 
 def next_midnight(moment: datetime) -> datetime:
@@ -104,7 +105,7 @@ def next_midnight(moment: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class SourceFinding:
-    """Describe one row of ``load_check_failures``: a problem, its number of jobs, and the id of one of them."""
+    """Describe one row of ``load_check_failures``: a problem, its number of jobs, and the id of an example."""
 
     rule: str
     problem: str
@@ -114,7 +115,8 @@ class SourceFinding:
     def __str__(self) -> str:
         """Return the finding as one line."""
         jobs = format_count(self.jobs, "job has", "jobs have") if self.jobs else "Some jobs have"
-        return f"{jobs} {self.problem} ({self.rule}){f', for instance {self.example}' if self.example else ''}."
+        example = f", for instance {self.example}" if self.example else ""
+        return f"{jobs} {self.problem} ({self.rule}){example}."
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,12 @@ class Reconciliation:
     Attributes:
         kind: load, daily, first_load or verify.
         period: Start and end of the range that was compared.
-        api_total: What the API counts in the range.
-        warehouse_jobs: What the warehouse holds of it.
-        proof: Whether the counts agree; None if they cannot be compared.
+        api_total: Jobs in the range by the API; None if it is unknown.
+        warehouse_jobs: Jobs in the range in the warehouse before the comparison; None if it cannot count them.
+        proof: Whether the warehouse holds all jobs afterwards; None if the counts cannot be compared.
+        detail: The reason of the result in words; None if the counts agree.
+        checked_at: The time of the comparison.
+        location: The location that was compared; None for all.
     """
 
     kind: str
@@ -140,14 +145,14 @@ class Reconciliation:
 
 
 class JobLabels(NamedTuple):
-    """Hold the labels of a job, which only the request knows. A tuple, since each job's is looked up several times."""
+    """Hold the labels of a job, which a response does not contain. A tuple, since it is hashed for each job."""
 
     location: str | None = None
     object_type: str | None = None
     job_type: str | None = None
 
     def filled_from(self, other: JobLabels) -> JobLabels:
-        """Return these labels, with those of ``other`` where one is missing."""
+        """Return these labels, with each missing one from ``other``."""
         return JobLabels(
             self.location or other.location, self.object_type or other.object_type, self.job_type or other.job_type
         )
@@ -161,13 +166,20 @@ class ChunkResult:
     """Hold the rows of a chunk, and the state to keep once they are written.
 
     Attributes:
+        window: The window of the chunk.
         jobs: New and changed jobs (``FRAME``), each once.
-        labels: Labels by job id, of the jobs in ``jobs``.
-        first_seen: When a changed job was seen first, by id.
+        state: The state to keep once the rows are written.
+        labels: Labels by job id.
+        first_seen: When a load first read a job that the warehouse holds (UTC), by job id.
         new: Ids of the jobs that the warehouse did not hold.
-        unchanged: How many jobs were read that the warehouse holds as they are.
-        states: How many of all jobs that were read are in each state.
-        chunk_end: Where the chunk ends, if more is left for another.
+        unchanged: Number of jobs that were read and are the same in the warehouse.
+        states: Number of jobs that were read, by state.
+        listings: All listings of the chunk, for ``load_audit``.
+        findings: Rows of ``load_check_failures``.
+        changes: Rows of ``job_changes``.
+        reconciliations: Rows of ``reconciliations``.
+        state_words: Codes of state words that this chunk learned, by word.
+        chunk_end: The end of the chunk (UTC) if further chunks follow; None for the last.
         complete: Whether every listing is proved complete.
         in_progress: Ids of the jobs that have not ended.
     """

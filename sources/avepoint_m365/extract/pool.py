@@ -1,9 +1,9 @@
-"""Send requests in parallel: one pool for the pages of all listings, and one for the listings themselves."""
+"""Send requests in parallel: one thread pool for the pages of all listings, and one for the listings themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from avepoint_m365.api.page import JobsPage
 from avepoint_m365.endpoints import Params
 
 Result = TypeVar("Result")
-Ask = Callable[[Params], JobsPage]
+RequestPage = Callable[[Params], JobsPage]
 
 
 class RequestPool:
@@ -21,9 +21,9 @@ class RequestPool:
     The client's rate limiter bounds the requests in flight of all threads.
     """
 
-    def __init__(self, ask: Ask, concurrency: int) -> None:
-        """Keep ``concurrency``, the number of requests that may be in flight."""
-        self._ask, self.concurrency = ask, concurrency
+    def __init__(self, request_page: RequestPage, concurrency: int) -> None:
+        """Keep ``request_page``, which returns one page, and ``concurrency``, the most requests in flight."""
+        self._request_page, self.concurrency = request_page, concurrency
         self._pages = ThreadPoolExecutor(concurrency, thread_name_prefix="avepoint-page")
         self._listings = ThreadPoolExecutor(2 * concurrency, thread_name_prefix="avepoint-listing")
 
@@ -36,32 +36,31 @@ class RequestPool:
         for threads in (self._listings, self._pages):
             threads.shutdown(wait=True, cancel_futures=True)
 
-    def ask_all(self, requests: Sequence[Params]) -> list[JobsPage]:
-        """Return the answers in the order of the requests.
+    def request_all(self, requests: Sequence[Params]) -> list[JobsPage]:
+        """Return the pages in the order of the requests.
 
         Raises:
-            SourceError: the first failure; requests that have not begun are given up.
+            SourceError: the first failure; requests that have not begun are cancelled.
         """
         if len(requests) == 1:
-            return [self._ask(requests[0])]
-        futures = [self._pages.submit(self._ask, params) for params in requests]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
+            return [self._request_page(requests[0])]
+        return _results([self._pages.submit(self._request_page, params) for params in requests])
 
-    def side_by_side(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
-        """Return what each function returns, in order; they run in threads of their own.
+    def run_parallel(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Return the results of functions that read listings, in their order; each runs in a thread of its own.
 
         Raises:
-            SourceError: the first failure; functions that have not begun are given up.
+            SourceError: the first failure; functions that have not begun are cancelled.
         """
         if len(listings) == 1:
             return [listings[0]()]
-        futures = [self._listings.submit(read) for read in listings]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
+        return _results([self._listings.submit(read) for read in listings])
+
+
+def _results(futures: Sequence[Future[Result]]) -> list[Result]:
+    """Return the results of futures in their order; cancel the others after the first failure."""
+    try:
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()

@@ -21,13 +21,13 @@ class Progress:
 
     Attributes:
         jobs: Jobs read so far.
-        expected: Jobs of all chunks so far, by the total of each one's first listing; None if the API gave none.
+        expected: Jobs of all chunks so far, by the first total that the API reports for each; None without a total.
         reading: Whether requests are still being sent.
-        stats: Attempts of requests, and what they wait for.
-        outcome: What the last chunk brought, once it is read.
-        chunk_end: Where that chunk ends (UTC), if more is left for another.
-        extraction: What reads the load.
-        ready: An outcome that is read already, and only to be handed to dlt.
+        stats: Attempts of requests, and the reason of the current wait.
+        outcome: The result of the last chunk, once it is read.
+        chunk_end: The end of that chunk (UTC), if further chunks follow.
+        extraction: The extraction that reads the load.
+        ready: A result that was read before dlt was set up, and is still to be handed to dlt.
         appends: Whether jobs, details and errors are appended, since the warehouse holds none of the tenant.
     """
 
@@ -59,10 +59,10 @@ class Progress:
         self.reading = True
 
     def take_outcome(self) -> ChunkResult | None:
-        """Return an outcome that was read before dlt asked for it, once."""
+        """Return the result that was read before dlt was set up, and forget it; None without one."""
         ready, self.ready = self.ready, None
         return ready
 
     def end_chunk(self, outcome: ChunkResult) -> None:
-        """Keep what a chunk brought."""
+        """Keep the result of a chunk."""
         self.outcome, self.chunk_end, self.reading = outcome, outcome.chunk_end, False

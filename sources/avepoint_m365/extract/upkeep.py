@@ -1,4 +1,4 @@
-"""Do the work of a load beside its look: follow open jobs, reconcile, learn state words, detect API behaviour."""
+"""Do the upkeep of a load after its scan: follow open jobs, reconcile, learn state words, detect API behaviour."""
 
 from __future__ import annotations
 
@@ -12,72 +12,79 @@ import pyarrow.compute as pc
 
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.extract.deduplicate import deduplicate_latest
-from avepoint_m365.extract.detect import detect_range_filter, telling_job
-from avepoint_m365.extract.follow import follow, given_up
+from avepoint_m365.extract.detect import detect_range_filter, longest_overnight_job
+from avepoint_m365.extract.follow import follow_open_jobs, unfollowed_findings
 from avepoint_m365.extract.known import KnownJob, Lookup, OpenJob
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.look import LONG_RANGE, Look
 from avepoint_m365.extract.options import Reconciliation, SourceFinding
 from avepoint_m365.extract.reconcile import DAILY_PERIOD, Reconciled, Reconciler
+from avepoint_m365.extract.scan import LONG_RANGE, Scan
+from avepoint_m365.extract.state_words import is_known_state_word, learn_state_codes
 from avepoint_m365.extract.window import EDGE
-from avepoint_m365.extract.words import is_known_word, learn
 from avepoint_m365.parse.frame import TIME
-from avepoint_m365.state import ApiBehavior, is_due
+from avepoint_m365.state import ApiBehavior, RangeFilter, is_due
 
 if TYPE_CHECKING:
     from avepoint_m365.extract.extraction import ChunkReader
 
 RANGE_FILTER_TTL = timedelta(days=7)
-"""The times that a range is compared with are detected again after this long, or if a reconciliation fails."""
+"""``RangeFilter`` is detected again after this long, or if a reconciliation fails."""
 
 
 LONG_JOB = timedelta(days=2)
-"""A job that has been in progress for longer does not shorten what the daily reconciliation compares."""
+"""The daily reconciliation ends before the oldest job in progress, unless that has been running for longer."""
 
 
 @dataclass
 class Upkeep:
-    """Hold the results that are not in the look.
+    """Hold the results of the upkeep.
 
     Attributes:
-        listings: Listings that may hold further jobs.
-        missing_open: Jobs in progress that the API no longer shows.
+        listings: Listings whose jobs may be missing in the scan.
+        findings: Rows of ``load_check_failures``.
+        reconciliations: Rows of ``reconciliations``.
+        state_words: Codes of state words that were learned, by word.
         open_jobs: Jobs that the warehouse holds as in progress.
-        behavior: What is known of the API now; None if nothing was detected.
+        missing_open: Ids of jobs in progress that the API no longer returns.
+        behavior: The API behaviour after detection; None if nothing was detected.
     """
 
     listings: list[Listing] = field(default_factory=list)
     findings: list[SourceFinding] = field(default_factory=list)
     reconciliations: list[Reconciliation] = field(default_factory=list)
-    words: dict[str, int] = field(default_factory=dict)
+    state_words: dict[str, int] = field(default_factory=dict)
     open_jobs: list[OpenJob] = field(default_factory=list)
     missing_open: list[str] = field(default_factory=list)
     behavior: ApiBehavior | None = None
 
 
-def look_after(chunk: ChunkReader, look: Look, known: dict[str, KnownJob]) -> Upkeep:
-    """Return what is to be done beside a look.
+def run_upkeep(chunk: ChunkReader, scan: Scan, known: dict[str, KnownJob]) -> Upkeep:
+    """Do the upkeep after a scan, and return its results.
 
     Raises:
         SourceError: if no further request can succeed.
     """
     upkeep = Upkeep(behavior=chunk.behavior)
     if chunk.lookup is not None and not chunk.is_range:
-        _follow_open_jobs(chunk, chunk.lookup, look, upkeep)
-        if look.chunk_end is None and chunk.state.look.chunk_end is None:
-            # Within a long range the later chunks are missing: they are no difference.
-            _reconcile(chunk, chunk.lookup, look, _new_jobs(look, known), upkeep)
-    elif chunk.lookup is None and not chunk.is_range and look.chunk_end is None:
-        # First: while it is unknown which jobs a range holds, the days at the borders of months seem to differ.
-        _detect_range_filter(chunk, look, upkeep)
-        _reconcile_first_load(chunk, look, upkeep)
-    _detect_range_filter(chunk, look, upkeep)
-    _learn_words(chunk, look, upkeep)
+        _follow_open_jobs(chunk, chunk.lookup, scan, upkeep)
+        if scan.chunk_end is None and chunk.state.scan.chunk_end is None:
+            # Before the last chunk of a long range the warehouse lacks the later ones, which is no difference.
+            _reconcile(chunk, chunk.lookup, scan, _new_jobs(scan, known), upkeep)
+    elif chunk.lookup is None and not chunk.is_range and scan.chunk_end is None:
+        # The comparison by month needs the meaning of a range: otherwise jobs at the borders of months seem to differ.
+        _detect_range_filter(chunk, scan, upkeep)
+        _reconcile_first_load(chunk, scan, upkeep)
+    _detect_range_filter(chunk, scan, upkeep)
+    _learn_words(chunk, scan, upkeep)
     return upkeep
 
 
 def verify_history(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkeep:
-    """Return the comparison of a history with the API's totals, and what was read again where they differ."""
+    """Return the comparison of a history with the API's totals, and the listings of the periods that differ.
+
+    Raises:
+        SourceError: if no further request can succeed.
+    """
     upkeep, until = Upkeep(behavior=chunk.behavior), chunk.options.until
 
     def count(start: datetime, end: datetime) -> int | None:
@@ -93,39 +100,38 @@ def _is_daily(chunk: ChunkReader) -> bool:
     return is_due(chunk.behavior.reconciled_at, chunk.options.until)
 
 
-def _follow_open_jobs(chunk: ChunkReader, lookup: Lookup, look: Look, upkeep: Upkeep) -> None:
-    """Ask for jobs in progress that the look does not show: those that were shown last time, and all others daily."""
+def _follow_open_jobs(chunk: ChunkReader, lookup: Lookup, scan: Scan, upkeep: Upkeep) -> None:
+    """Request jobs in progress that the scan lacks; those that the API did not return before only once a day."""
     upkeep.open_jobs = lookup.open_jobs()
-    ids, asked_before = look.ids, set(chunk.state.look.missing_open)
-    gone = [job for job in upkeep.open_jobs if job.id not in ids]
-    wanted = gone if _is_daily(chunk) else [job for job in gone if job.id not in asked_before]
-    missing = asked_before & {job.id for job in gone}
-    if wanted and all(listing.complete for listing in look.listings):
-        followed = follow(chunk.reader, wanted, chunk.job_by_id, look.window)
+    scanned_ids, missing_before = scan.ids, set(chunk.state.scan.missing_open)
+    not_scanned = [job for job in upkeep.open_jobs if job.id not in scanned_ids]
+    to_follow = not_scanned if _is_daily(chunk) else [job for job in not_scanned if job.id not in missing_before]
+    missing = missing_before & {job.id for job in not_scanned}
+    if to_follow and all(listing.complete for listing in scan.listings):
+        followed = follow_open_jobs(chunk.reader, to_follow, chunk.job_by_id, scan.window)
         upkeep.listings += followed.listings
-        missing = missing - {job.id for job in wanted} | {job.id for job in followed.missing}
+        missing = missing - {job.id for job in to_follow} | {job.id for job in followed.missing}
     upkeep.missing_open = sorted(missing)
-    shown = [look.jobs, *([deduplicate_latest(upkeep.listings)] if upkeep.listings else [])]
-    ended = {job_id for jobs in shown for job_id in jobs.filter(pc.is_valid(jobs["finish_time"]))["id"].to_pylist()}
+    tables = [scan.jobs, *([deduplicate_latest(upkeep.listings)] if upkeep.listings else [])]
+    ended = {job_id for jobs in tables for job_id in jobs.filter(pc.is_valid(jobs["finish_time"]))["id"].to_pylist()}
     still_open = [job for job in upkeep.open_jobs if job.id not in ended]
-    upkeep.findings += given_up(still_open, missing, chunk.options.until, chunk.options.max_open)
+    upkeep.findings += unfollowed_findings(still_open, missing, chunk.options.until, chunk.options.max_open)
 
 
-def _new_jobs(look: Look, known: Mapping[str, KnownJob]) -> pa.Table:
-    """Return the jobs of a look that the warehouse does not hold yet."""
-    return look.jobs.filter(pc.invert(pc.is_in(look.jobs["id"], pa.array(list(known), pa.string()))))
+def _new_jobs(scan: Scan, known: Mapping[str, KnownJob]) -> pa.Table:
+    """Return the jobs of a scan that the warehouse does not hold yet."""
+    return scan.jobs.filter(pc.invert(pc.is_in(scan.jobs["id"], pa.array(list(known), pa.string()))))
 
 
-def _reconcile(chunk: ChunkReader, lookup: Lookup, look: Look, new_jobs: pa.Table, upkeep: Upkeep) -> None:
-    """Compare the last days with the API's total, once a day.
+def _reconcile(chunk: ChunkReader, lookup: Lookup, scan: Scan, new_jobs: pa.Table, upkeep: Upkeep) -> None:
+    """Compare the last days with the API's total, once a day and for each location.
 
-    ``new_jobs`` are loaded in any case, so they count as held; their location is not known yet.
+    ``new_jobs`` count as stored, since this load writes them. They count for each location: theirs is still unknown.
     """
-    if not _is_daily(chunk) or chunk.state.look.cursor is None:
+    if not _is_daily(chunk) or chunk.state.scan.cursor is None:
         return
     options, behavior = chunk.options, chunk.behavior
-
-    start, end = _daily_period(chunk, look, upkeep.open_jobs)
+    start, end = _daily_period(chunk, scan, upkeep.open_jobs)
     for location in (None, *options.locations):
 
         def count(first: datetime, last: datetime, location: str | None = location) -> int | None:
@@ -137,37 +143,37 @@ def _reconcile(chunk: ChunkReader, lookup: Lookup, look: Look, new_jobs: pa.Tabl
     upkeep.behavior = replace(behavior, reconciled_at=options.until)
 
 
-def _daily_period(chunk: ChunkReader, look: Look, open_jobs: Sequence[OpenJob]) -> tuple[datetime, datetime]:
-    """Return the last days up to the jobs in progress: an API may count these anywhere, and the look has proved them.
+def _daily_period(chunk: ChunkReader, scan: Scan, open_jobs: Sequence[OpenJob]) -> tuple[datetime, datetime]:
+    """Return the last days (UTC) up to the oldest job in progress, which an API may count in any range.
 
-    While it is unknown which times the API compares with a range, no job is known that continued past a midnight:
-    from midnight to midnight all readings count the same jobs.
+    While ``RangeFilter`` is unknown, no job is known that continued past midnight. Then all its values count the same
+    jobs from midnight to midnight.
     """
     until = chunk.options.until
-    start = max(until - DAILY_PERIOD, chunk.state.look.history_start or chunk.options.start_date)
-    shown = look.jobs.filter(pc.is_null(look.jobs["finish_time"]))["start_time"].to_pylist()
-    begun = [moment for moment in (*shown, *(job.start_time for job in open_jobs)) if moment]
-    end = min([until, *(moment - EDGE for moment in begun if moment > until - LONG_JOB)])
+    start = max(until - DAILY_PERIOD, chunk.state.scan.history_start or chunk.options.start_date)
+    starts = scan.jobs.filter(pc.is_null(scan.jobs["finish_time"]))["start_time"].to_pylist()
+    starts += [job.start_time for job in open_jobs]
+    end = min([until, *(moment - EDGE for moment in starts if moment and moment > until - LONG_JOB)])
     if chunk.behavior.range_filter is None:
         start, end = (moment.replace(hour=0, minute=0, second=0, microsecond=0) for moment in (start, end))
     return min(start, end), end
 
 
-def _reconcile_first_load(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:
-    """Compare the months of a first load with the API's totals, if its history is longer than one range."""
-    if not look.jobs.num_rows:
-        # Each load of a tenant without jobs is a first one. Nothing may change in its state, which would be written.
+def _reconcile_first_load(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
+    """Compare the months of a first load with the API's totals, if its history is longer than ``LONG_RANGE``."""
+    if not scan.jobs.num_rows:
+        # Each load of a tenant without jobs is a first load. A change of its state would be written each time.
         return
-    span = _span(look.jobs)
+    history = _time_span(scan.jobs)
     behavior = upkeep.behavior or chunk.behavior
-    if span and span[1] - span[0] > LONG_RANGE and chunk.limits.longest is None:
+    if history and history[1] - history[0] > LONG_RANGE and chunk.limits.longest is None:
 
         def count(start: datetime, end: datetime) -> int | None:
-            return count_jobs(look.jobs, start, end, behavior.range_filter)
+            return count_jobs(scan.jobs, start, end, behavior.range_filter)
 
         types = chunk.options.listed_types
         reconciler = Reconciler(chunk.reader, chunk.limits, count, "first_load", None, types)
-        _take(upkeep, reconciler.compare_by_month(span[0], min(span[1], chunk.options.until)))
+        _take(upkeep, reconciler.compare_by_month(history[0], min(history[1], chunk.options.until)))
     upkeep.behavior = replace(behavior, reconciled_at=chunk.options.until)
 
 
@@ -180,43 +186,48 @@ def _take(upkeep: Upkeep, reconciled: Reconciled) -> None:
     upkeep.listings += reconciled.listings
 
 
-def _detect_range_filter(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:
-    """Detect which times of a job a range is compared with, where a job can tell."""
+def _detect_range_filter(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
+    """Detect ``RangeFilter`` if it is due and the scan holds a job that continued past midnight."""
     behavior, now = upkeep.behavior or chunk.behavior, chunk.options.until
     failed = any(row.proof is False for row in upkeep.reconciliations)
-    needed = not chunk.is_range or look.chunk_end is not None
+    needed = not chunk.is_range or scan.chunk_end is not None
     if not needed or not (failed or is_due(behavior.range_filter_at, now, RANGE_FILTER_TTL)):
         return
-    if (job := telling_job(look.jobs, look.window.asked_end)) is not None:
+    if (job := longest_overnight_job(scan.jobs, scan.window.query_end)) is not None:
         range_filter = detect_range_filter(chunk.reader, *job)
         upkeep.behavior = replace(behavior, range_filter=range_filter.value, range_filter_at=now)
 
 
-def _learn_words(chunk: ChunkReader, look: Look, upkeep: Upkeep) -> None:
-    """Learn the code of state words that are in no documentation, at most five requests a day."""
+def _learn_words(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
+    """Learn the codes of undocumented state words, with at most five requests a day."""
     behavior, now = upkeep.behavior or chunk.behavior, chunk.options.until
     if not is_due(behavior.words_at, now):
         return
-    words = {word for word in look.jobs["state"].to_pylist() if word}
+    words = {word for word in scan.jobs["state"].to_pylist() if word}
     known = chunk.lookup.state_words() if chunk.lookup else {}
-    if all(word in known or is_known_word(word) for word in words):
+    if all(word in known or is_known_state_word(word) for word in words):
         return
-    upkeep.words = learn(chunk.reader, words, known, look.window)
+    upkeep.state_words = learn_state_codes(chunk.reader, words, known, scan.window)
     upkeep.behavior = replace(behavior, words_at=now)
 
 
-def _span(jobs: pa.Table) -> tuple[datetime, datetime] | None:
+def _time_span(jobs: pa.Table) -> tuple[datetime, datetime] | None:
+    """Return the first start and the last finish of jobs (UTC), or the last start without a finish; None if empty."""
     starts, ends = (pc.min_max(jobs[name]).as_py() for name in ("start_time", "finish_time"))
     return (starts["min"], ends["max"] or starts["max"]) if starts["min"] else None
 
 
 def count_jobs(jobs: pa.Table, start: datetime, end: datetime, range_filter: str | None) -> int:
-    """Return how many jobs (``FRAME``) the API would count in a range (UTC); the fewest if that is unknown."""
+    """Return how many jobs (``FRAME``) the API would count in a range (UTC); at least so many if that is unknown."""
 
-    def between(name: str) -> pa.ChunkedArray:
-        first = pc.greater_equal(jobs[name], pa.scalar(start, TIME))
-        return pc.and_kleene(first, pc.less_equal(jobs[name], pa.scalar(end, TIME)))
+    def count_within(name: str) -> int:
+        not_before = pc.greater_equal(jobs[name], pa.scalar(start, TIME))
+        within = pc.and_kleene(not_before, pc.less_equal(jobs[name], pa.scalar(end, TIME)))
+        return pc.sum(pc.fill_null(within, False)).as_py() or 0
 
-    starts = pc.sum(pc.fill_null(between("start_time"), False)).as_py() or 0
-    finishes = pc.sum(pc.fill_null(between("finish_time"), False)).as_py() or 0
-    return {"start": starts, "finish": finishes, "overlap": finishes}.get(range_filter or "", min(starts, finishes))
+    starts, finishes = count_within("start_time"), count_within("finish_time")
+    if range_filter == RangeFilter.start:
+        return starts
+    if range_filter in (RangeFilter.finish, RangeFilter.overlap):
+        return finishes
+    return min(starts, finishes)

@@ -1,4 +1,4 @@
-"""Define what one listing asks for: a time range, and the filters beside it."""
+"""Define the query of one listing: a time range and the filters beside it."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True)
 class Window:
-    """Describe a time range in UTC, ends included.
+    """Describe a time range in UTC, ends included, and the wider range that is sent to the API.
 
     Attributes:
-        start: Where the range begins.
-        end: Until when the listing vouches for its jobs.
-        asked_end: The end that the API is asked for; later than ``end`` because clocks differ.
-        asked_start: The start that the API is asked for; earlier than ``start`` for jobs that began before it.
+        start: The beginning of the range.
+        end: The time up to which a listing of the range is proof of its jobs.
+        query_end: The end that is sent to the API; later than ``end``, since clocks differ.
+        extended_start: A start before ``start`` that is sent to the API, for jobs that began earlier; None for none.
     """
 
     start: datetime
     end: datetime
-    asked_end: datetime
-    asked_start: datetime | None = None
+    query_end: datetime
+    extended_start: datetime | None = None
 
     @property
-    def begin(self) -> datetime:
-        """Return the first moment that the API is asked for."""
-        return min(self.start, self.asked_start or self.start)
+    def query_start(self) -> datetime:
+        """Return the start that is sent to the API."""
+        return min(self.start, self.extended_start or self.start)
 
     @property
     def length(self) -> timedelta:
-        """Return the length of the range that the API is asked for."""
-        return self.asked_end - self.begin
+        """Return the length of the range that is sent to the API."""
+        return self.query_end - self.query_start
 
     def until(self, end: datetime) -> Window:
-        """Return the part of the window that ends at ``end``; it vouches for no more than the window."""
-        return replace(self, end=min(end, self.end), asked_end=end)
+        """Return the window with ``end`` as the end that is sent; its own end becomes no later by this."""
+        return replace(self, end=min(end, self.end), query_end=end)
 
     def since(self, start: datetime) -> Window:
         """Return the part of the window that begins at ``start``."""
-        return replace(self, start=start, asked_start=None)
+        return replace(self, start=start, extended_start=None)
 
     def halves(self) -> tuple[Window, Window]:
         """Return the two halves of the range; they share the second in the middle.
 
-        The first does not reach past ``end``: hardly a job is there, and no listing vouches for it.
+        The first half does not reach beyond ``end``: that part lies in the future, and has hardly any jobs.
         """
-        middle = self.begin + self.length / 2
-        if self.end > self.begin + 2 * EDGE:
+        middle = self.query_start + self.length / 2
+        if self.end > self.query_start + 2 * EDGE:
             middle = min(middle, self.end)
         middle = middle.replace(microsecond=0)
         return self.until(middle), self.since(middle - EDGE)
 
     def parameters(self) -> Params:
-        """Return the range as query parameters, in whole seconds that hold all of it."""
-        end = self.asked_end + timedelta(microseconds=999_999)
-        return {"startTime": self.begin.strftime(_SECONDS), "finishTime": end.strftime(_SECONDS)}
+        """Return the range as query parameters, rounded outwards to whole seconds."""
+        end = self.query_end + timedelta(microseconds=999_999)
+        return {"startTime": self.query_start.strftime(_SECONDS), "finishTime": end.strftime(_SECONDS)}
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,10 @@ class Selection:
     def shares_no_job_with(self, other: Selection) -> bool:
         """Return True if the two listings are of different types, so that no job is in both."""
         pairs = ((self.object_type, other.object_type), (self.job_type, other.job_type))
-        return any(mine is not None and yours is not None and mine != yours for mine, yours in pairs)
+        return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
     def __str__(self) -> str:
         """Return the selection for messages: exchange_online, backup, in EUR."""
         names = [code.name for code in (self.object_type, self.job_type) if code is not None]
-        return f"{', '.join(names) or 'all jobs'}{f' in {self.location}' if self.location else ''}"
+        place = f" in {self.location}" if self.location else ""
+        return f"{', '.join(names) or 'all jobs'}{place}"

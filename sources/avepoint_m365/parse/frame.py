@@ -10,6 +10,15 @@ TEXT, COUNT, REAL, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 DETAIL_NAMES = ("total_number", "failed_number", "successful_number", "skipped_number")
 """The counts of ``backupDetails`` in the warehouse."""
 
+COLUMNS = {
+    "state": "state",
+    "startTime": "start_time",
+    "finishTime": "finish_time",
+    "duration": "duration_hours",
+    "jobErrors": "errors",
+}
+"""Columns of ``FRAME`` by the names of the vendor's table."""
+
 ERROR_FIELDS = {"is_error_code": FLAG, "value": TEXT, "url": TEXT, "number": COUNT}
 
 FRAME = pa.schema(
@@ -24,8 +33,10 @@ FRAME = pa.schema(
         ("unknown_fields", TEXT),
     ]
 )
-"""A row for each job, with its details and errors: what the API returns of it. What only the request knows (tenant,
-location, object_type, job_type) is added later. ``unknown_fields`` is JSON, null where there are none."""
+"""One row for each job: its fields in the API's response, with the counts of its details and its list of errors.
+
+Tenant, location, object type and job type are no fields of a job and are added later. ``unknown_fields`` is JSON, or
+null without such fields."""
 
 SEEN_AT = "seen_at"
-"""Column beside those of ``FRAME``: when the page arrived, in monotonic nanoseconds. It orders two rows of a job."""
+"""A further column of parsed pages: when the page arrived, in monotonic nanoseconds. It orders the rows of a job."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.parse.fields import Unreadable, show
-from avepoint_m365.parse.frame import DETAIL_NAMES, FRAME, SEEN_AT
+from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, FRAME, SEEN_AT
 from avepoint_m365.parse.jobs import documented_fields, read_documented
 from avepoint_m365.parse.objects import ObjectParser
 from avepoint_m365.parse.plausible import drop_impossible_finishes, fill_durations, keep_newer_rows
@@ -25,14 +25,7 @@ __all__ = ["ParsedJobs", "RawJobs", "Unreadable", "parse_raw"]
 BATCH = 8_000_000
 """Bytes of pages that are parsed together: enough to share the fixed cost, little enough to hold twice."""
 
-_KEYS = {
-    "state": "state",
-    "startTime": "start_time",
-    "finishTime": "finish_time",
-    "duration": "duration_hours",
-    "jobErrors": "errors",
-    **{name: name for name in DETAIL_NAMES},
-}
+_KEYS = {**COLUMNS, **{name: name for name in DETAIL_NAMES}}
 """Names of the vendor's table to columns of ``FRAME``, for fields whose absence is reported."""
 
 

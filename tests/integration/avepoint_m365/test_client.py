@@ -53,7 +53,7 @@ def client(endpoint: str = "auto") -> JobsClient:
 def test_the_first_generation_is_asked_first(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
-    answer = client().ask({"objectType": "1"})
+    answer = client().request_page({"objectType": "1"})
     assert (answer.page, answer.endpoint) == (PageInfo(["1"], 1, ""), JOBS)
 
 
@@ -62,7 +62,7 @@ def test_a_byte_order_mark_before_the_answer_is_passed_over(api: responses.Reque
     grant(api)
     body = codecs.BOM_UTF8 + json.dumps({"jobs": [job], "totalCount": 1, "nextLink": ""}).encode()
     api.get(FIRST, body=body, content_type="application/json; charset=utf-8")
-    assert client().ask({}).page == PageInfo(["1"], 1, "")
+    assert client().request_page({}).page == PageInfo(["1"], 1, "")
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 401, 403])
@@ -71,10 +71,10 @@ def test_auto_takes_the_second_generation_where_the_first_is_refused(api: respon
     api.get(FIRST, status=status)
     api.get(SECOND, json={"data": [{"id": "1"}], "metadata": {"totalNumber": 1, "nextLink": ""}})
     jobs = client()
-    answer = jobs.ask({})
+    answer = jobs.request_page({})
     assert (answer.page, answer.endpoint) == (PageInfo(["1"], 1, ""), CLOUD_BACKUP_JOBS)
     asked = len(api.calls)
-    jobs.ask({})
+    jobs.request_page({})
     assert len(api.calls) == asked + 1, "the answer is remembered"
 
 
@@ -83,7 +83,7 @@ def test_a_token_is_renewed_once_on_a_401(api: responses.RequestsMock) -> None:
     grant(api, "fresh")
     api.get(FIRST, status=401)
     api.get(FIRST, json={"jobs": [], "totalNumber": 0, "nextLink": ""})
-    client("jobs").ask({})
+    client("jobs").request_page({})
     sent = [call.request.headers["Authorization"] for call in api.calls if call.request.method == "GET"]
     assert sent == ["Bearer stale", "Bearer fresh"]
 
@@ -92,7 +92,7 @@ def test_a_403_names_the_permission_to_grant(api: responses.RequestsMock) -> Non
     grant(api)
     api.get(FIRST, status=403, body="<html>no</html>", headers={"x-request-id": "abc-1"})
     with pytest.raises(MissingPermissionError, match=r"abc-1.*microsoft365backup\.jobInfo\.read\.all"):
-        client("jobs").ask({})
+        client("jobs").request_page({})
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_refused_token_names_its_cure_and_no_secret(
 ) -> None:
     api.post(ADDRESSES.token_url, status=400, json={"error": error, "error_description": SECRET})
     with pytest.raises(expected, match=cure) as caught:
-        client("jobs").ask({})
+        client("jobs").request_page({})
     assert SECRET not in str(caught.value)
 
 
@@ -122,7 +122,7 @@ def test_what_an_error_says_twice_is_shown_once(api: responses.RequestsMock) -> 
     for path in (FIRST, SECOND):
         api.get(path, status=404, json={"statusCode": 404, "message": message, "errors": [{"message": message}]})
     with pytest.raises(EndpointMissingError, match=r"answered 404: The resource does not exist\. This host"):
-        client().ask({})
+        client().request_page({})
 
 
 @pytest.mark.parametrize("lists", [{}, {"jobs": None}, {"jobs": None, "totalNumber": None, "nextLink": None}])
@@ -133,14 +133,14 @@ def test_a_message_where_jobs_should_be_is_no_empty_list(
     grant(api)
     api.get(FIRST, json=lists | errors)
     with pytest.raises(ApiError, match=r"holds no list of jobs and says: .*It broke"):
-        client("jobs").ask({})
+        client("jobs").request_page({})
 
 
 @pytest.mark.parametrize("lists", [{"jobs": None}, {"jobs": None, "totalNumber": 0, "message": "There are none."}])
 def test_no_list_without_a_message_is_an_empty_one(api: responses.RequestsMock, lists: dict[str, Any]) -> None:
     grant(api)
     api.get(FIRST, json=lists)
-    assert client("jobs").ask({}).page.rows == []
+    assert client("jobs").request_page({}).page.rows == []
 
 
 @pytest.mark.parametrize("status", [429, 503, "500"])
@@ -152,7 +152,7 @@ def test_a_200_that_tells_of_a_passing_error_is_asked_again(
     api.get(SECOND, json=envelope(status))
     api.get(SECOND, json=envelope(status))
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
-    answer = client("cloudbackupjobs").ask({})
+    answer = client("cloudbackupjobs").request_page({})
     assert (answer.page.rows, answer.attempts) == (["1"], 3)
 
 
@@ -176,7 +176,7 @@ def test_what_passes_is_asked_again_and_each_attempt_is_counted(
     grant(api)
     api.get(FIRST, **fault)
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
-    answer = client("jobs").ask({})
+    answer = client("jobs").request_page({})
     assert (answer.page.rows, answer.attempts) == (["1"], 2)
 
 
@@ -203,7 +203,7 @@ def test_whatever_time_a_server_in_trouble_names_the_wait_is_bounded(
     grant(api)
     api.get(SECOND, status=status, json=envelope(503), headers={"Retry-After": header})
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
-    assert client("cloudbackupjobs").ask({}).page.rows == ["1"]
+    assert client("cloudbackupjobs").request_page({}).page.rows == ["1"]
     assert waited == waits
 
 
@@ -212,7 +212,7 @@ def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api
     grant(api, "fresh")
     api.get(SECOND, json=envelope(401))
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
-    assert client("cloudbackupjobs").ask({}).page.rows == ["1"]
+    assert client("cloudbackupjobs").request_page({}).page.rows == ["1"]
     sent = [call.request.headers["Authorization"] for call in api.calls if call.request.method == "GET"]
     assert sent == ["Bearer stale", "Bearer fresh"]
 
@@ -239,7 +239,7 @@ def test_a_200_that_tells_of_an_error_to_the_end_names_the_same_cure_as_that_sta
     grant(api)
     api.get(SECOND, json=envelope(status))
     with pytest.raises(expected, match=f"answered 200, but says {status}: It is busy.*{cure}"):
-        client("cloudbackupjobs").ask({})
+        client("cloudbackupjobs").request_page({})
 
 
 @pytest.mark.parametrize(
@@ -253,14 +253,14 @@ def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
     grant(api)
     jobs = [{"id": job_id} for job_id in ids]
     api.get(SECOND, json={"statusCode": 200, "data": jobs, "metadata": {"totalNumber": 1}, "errors": errors})
-    assert client("cloudbackupjobs").ask({}).page == PageInfo(ids, 1, None, message)
+    assert client("cloudbackupjobs").request_page({}).page == PageInfo(ids, 1, None, message)
 
 
 def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(SECOND, json={"statusCode": 200, "data": None, "errors": [{"message": "EUR is down"}]})
     with pytest.raises(ApiError, match="the answer holds errors: EUR is down"):
-        client("cloudbackupjobs").ask({})
+        client("cloudbackupjobs").request_page({})
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_what_the_api_says_of_an_error_is_shown_in_whatever_form(
     grant(api)
     api.get(FIRST, status=400, json=body)
     with pytest.raises(RefusedParametersError, match=message):
-        client("jobs").ask({})
+        client("jobs").request_page({})
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=iso-8859-1", "text/plain"])
@@ -292,20 +292,20 @@ def test_texts_are_read_as_they_were_written_whatever_the_header_says(
     grant(api)
     body = json.dumps({"jobs": [{"id": job_id, "state": "Läuft"}], "totalCount": 1}, ensure_ascii=False)
     api.get(FIRST, body=body.encode(encoding), content_type=content_type)
-    assert parse_pages([client("jobs").ask({})]).jobs["state"].to_pylist() == ["Läuft"]
+    assert parse_pages([client("jobs").request_page({})]).jobs["state"].to_pylist() == ["Läuft"]
 
 
 def test_a_line_break_that_is_not_escaped_in_a_text_is_read(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(FIRST, body=b'{"jobs": [{"id": "1", "state": "Fini\n\tshed"}], "totalCount": 1}')
-    assert parse_pages([client("jobs").ask({})]).jobs["state"].to_pylist() == ["Fini\n\tshed"]
+    assert parse_pages([client("jobs").request_page({})]).jobs["state"].to_pylist() == ["Fini\n\tshed"]
 
 
 @pytest.mark.parametrize("lifetime", ["9" * 400, "-5", "null", '"soon"'], ids=["huge", "negative", "null", "text"])
 def test_a_token_of_any_lifetime_is_used(api: responses.RequestsMock, lifetime: str) -> None:
     api.post(ADDRESSES.token_url, body=f'{{"access_token": "fresh", "expires_in": {lifetime}}}')
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
-    assert client("jobs").ask({}).page.rows == ["1"]
+    assert client("jobs").request_page({}).page.rows == ["1"]
 
 
 @pytest.mark.parametrize("body", ["<html>", "[]", "[" * 100_000], ids=["html", "list", "deep"])
@@ -326,7 +326,7 @@ def test_json_that_is_nested_without_end_is_an_error_like_any_other(
     grant(api)
     api.get(FIRST, body=form.format('[ {"a":' * levels + "1" + "} ]" * levels))
     with pytest.raises(BadResponseError, match="not a JSON object"):
-        client("jobs").ask({})
+        client("jobs").request_page({})
 
 
 @pytest.mark.parametrize("more", [{}, {"new": 1}])
@@ -335,7 +335,7 @@ def test_brackets_in_texts_are_not_taken_for_levels(api: responses.RequestsMock,
     error = {"isErrorCode": False, "value": 'Failed: \\"[{ ... "[[', "url": "", "number": 1}
     jobs = [{"id": str(number), "state": "Failed", "jobErrors": [error], **more} for number in range(300)]
     api.get(FIRST, json={"jobs": jobs, "totalCount": 300, "nextLink": ""})
-    answer = client("jobs").ask({})
+    answer = client("jobs").request_page({})
     assert {item["value"] for errors in parse_pages([answer]).jobs["errors"].to_pylist() for item in errors} == {
         error["value"]
     }
@@ -349,20 +349,20 @@ def test_a_status_of_more_digits_than_python_reads_is_an_error_like_any_other(
     grant(api)
     api.get(FIRST, json=envelope("4" * 5000))
     with pytest.raises(ApiError, match="but says 444444444: It is busy"):
-        client("jobs").ask({})
+        client("jobs").request_page({})
 
 
 def test_a_text_with_braces_is_not_taken_for_a_body_that_was_cut(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(FIRST, json={"jobs": [{"id": "1", "state": "{{{"}], "totalCount": 1, "nextLink": ""})
-    assert client("jobs").ask({}).attempts == 1
+    assert client("jobs").request_page({}).attempts == 1
 
 
 def test_a_redirect_is_not_followed(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(FIRST, status=302, headers={"Location": "https://evil.example/"})
     with pytest.raises(ApiError, match="Redirects are not followed"):
-        client("jobs").ask({})
+        client("jobs").request_page({})
     assert {call.request.url.split("?")[0] for call in api.calls} == {ADDRESSES.token_url, FIRST}
 
 
@@ -412,7 +412,7 @@ def test_a_scope_that_is_not_granted_does_not_affect_the_others(api: responses.R
     for _ in range(2):
         with pytest.raises(MissingPermissionError, match=LICENCE_SCOPE):
             jobs.get(LICENCES, {}, LICENCE_SCOPE)
-        assert jobs.ask({}).page.rows == ["1"]
+        assert jobs.request_page({}).page.rows == ["1"]
     scopes = [parse_qsl(str(call.request.body))[1][1] for call in api.calls if call.request.method == "POST"]
     assert scopes == [LICENCE_SCOPE, JOBS_SCOPE, LICENCE_SCOPE]
 
@@ -423,7 +423,7 @@ def test_each_resource_is_read_with_the_token_of_its_scope(api: responses.Reques
     api.get(FIRST, json={"jobs": [], "totalCount": 0, "nextLink": ""})
     api.get(ADDRESSES.base_url + LICENCES, json={"statusCode": 200, "data": {"purchasedUserSeats": 5}})
     jobs = client("jobs")
-    jobs.ask({})
+    jobs.request_page({})
     assert jobs.get(LICENCES, {"location": "EUR"}, LICENCE_SCOPE) == {
         "statusCode": 200,
         "data": {"purchasedUserSeats": 5},
@@ -465,7 +465,7 @@ def test_a_refused_parameter_is_named_with_the_setting_it_comes_from(
     grant(api)
     api.get(FIRST, status=400, json=body)
     with pytest.raises(RefusedParametersError, match=f"look at {setting}") as caught:
-        client("jobs").ask({})
+        client("jobs").request_page({})
     assert caught.value.parameter == parameter
     assert caught.value.message in str(caught.value)
 
@@ -479,7 +479,7 @@ def test_a_504_is_told_apart_and_asked_only_once_more(
     jobs = client("jobs")
     jobs.authenticate()
     with pytest.raises(GatewayTimeoutError, match="lower page_size"):
-        jobs.ask({})
+        jobs.request_page({})
     assert jobs.stats.attempts == 3, "the token, and two attempts"
 
 
@@ -498,7 +498,7 @@ def test_what_requests_wait_for_is_shown_until_a_response_arrives(
 
     grant(api)
     api.add_callback("GET", FIRST, answer)
-    jobs.ask({})
+    jobs.request_page({})
     assert shown == ["None", "host unreachable, attempt 2 of 5", "server error 503, attempt 3 of 5"]
     assert jobs.stats.waiting is None
 
@@ -515,7 +515,7 @@ def test_what_requests_wait_for_is_shown_until_a_response_arrives(
 def test_the_clock_of_the_server_is_read(api: responses.RequestsMock, header: str, expected: datetime | None) -> None:
     grant(api)
     api.get(FIRST, json={"jobs": [], "totalCount": 0}, headers={"Date": header})
-    assert client("jobs").ask({}).server_time == expected
+    assert client("jobs").request_page({}).server_time == expected
 
 
 @pytest.mark.parametrize("jobs", [0, 20_000])
@@ -525,11 +525,11 @@ def test_a_page_larger_than_allowed_is_refused_in_one_paragraph(api: responses.R
     api.get(FIRST, json={"jobs": rows, "totalCount": jobs, "nextLink": ""})
     small = JobsClient(ADDRESSES, Secret("client", SECRET), "jobs", 2, max_page_mb=1)
     if not jobs:
-        assert small.ask({}).page.rows == []
+        assert small.request_page({}).page.rows == []
         return
     with pytest.raises(PageTooLargeError, match=r"page of more than 1 MB.* Lower page_size, or raise max_page_mb\.$"):
-        small.ask({})
-    assert len(client("jobs").ask({}).page.rows) == jobs
+        small.request_page({})
+    assert len(client("jobs").request_page({}).page.rows) == jobs
 
 
 @pytest.mark.parametrize(
@@ -551,14 +551,14 @@ def test_names_around_the_jobs_are_matched_in_any_case_and_of_either_generation(
     grant(api)
     for url in (FIRST, SECOND):
         api.get(url, json=body)
-    assert client(endpoint).ask({}).page == page
+    assert client(endpoint).request_page({}).page == page
 
 
 def test_a_value_in_an_unknown_form_keeps_its_page_and_is_named(api: responses.RequestsMock) -> None:
     grant(api)
     jobs = [{"id": "1", "state": "Finished", "duration": "0,011"}, {"id": "2", "state": "Finished"}, {"state": "lost"}]
     api.get(FIRST, json={"jobs": jobs, "totalCount": 3, "nextLink": ""})
-    answer = client("jobs").ask({})
+    answer = client("jobs").request_page({})
     assert parse_pages([answer]).jobs["id"].to_pylist() == answer.page.rows == ["1", "2"]
     assert [(problem.job_id, problem.field) for problem in parse_pages([answer]).unreadable] == [
         ("", "id"),

@@ -55,7 +55,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 def test_the_token_and_jobs_are_asked_for_by_way_of_the_proxy(proxy: Proxy) -> None:
     client = JobsClient(NOWHERE, Secret("client", uuid.uuid4().hex), "auto", 2)
     for _ in range(2):
-        assert client.ask({}).page.total == 0
+        assert client.request_page({}).page.total == 0
     assert proxy.asked == {NOWHERE.token_url, NOWHERE.base_url + "/backup/m365/jobs"}
 
 
@@ -64,7 +64,7 @@ def test_a_host_that_is_excepted_is_asked_itself(proxy: Proxy, monkeypatch: pyte
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
     client = JobsClient(NOWHERE, Secret("client", uuid.uuid4().hex), "auto", 2)
     with pytest.raises(ApiError, match="could not be reached"):
-        client.ask({})
+        client.request_page({})
     assert not proxy.asked
 
 
@@ -73,5 +73,5 @@ def test_this_machine_is_asked_itself_whatever_proxy_there_is(proxy: Proxy) -> N
     with Simulator(make_world(3)) as simulator:
         addresses = ServiceUrls(simulator.base_url, simulator.token_url)
         client = JobsClient(addresses, Secret(simulator.client_id, simulator.client_secret), "auto", 2)
-        assert len(client.ask({}).page.rows) == 3
+        assert len(client.request_page({}).page.rows) == 3
     assert not proxy.asked

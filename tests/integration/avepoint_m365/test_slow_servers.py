@@ -47,7 +47,7 @@ def test_a_response_that_comes_piece_by_piece_is_given_up_and_asked_for_again(cl
         jobs.authenticate()
         clock.step = lambda: 100.0 if len(simulator.asked) < 3 else 0.0
         simulator.fault = lambda asked: fault if asked.number < 3 else None
-        answer = jobs.ask({"pageSize": "300"})
+        answer = jobs.request_page({"pageSize": "300"})
         assert (len(answer.page.rows), answer.attempts) == (len(simulator.world.visible()), 3)
     assert len(simulator.asked) == 3
 

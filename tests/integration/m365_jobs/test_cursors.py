@@ -14,7 +14,7 @@ from typing import Any
 import avepoint_m365
 import duckdb
 import pytest
-from avepoint_m365.extract import look
+from avepoint_m365.extract import scan
 from avepoint_simulator import Answer, Asked, SimulatedJob, Simulator
 from avepoint_simulator.tenant import BOUNDS, READINGS
 from dlt.common.configuration.container import Container
@@ -141,7 +141,7 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
     monkeypatch.setattr(loading, "CHUNK_JOBS", 3)
     tenant.world.bounds, tenant.world.reading = bounds, reading
     cuts: list[datetime] = []
-    find_chunk_end = look.find_chunk_end
+    find_chunk_end = scan.find_chunk_end
 
     def put_a_job_at_the_edge(*arguments: Any) -> datetime | None:
         cut = find_chunk_end(*arguments)
@@ -154,7 +154,7 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
             tenant.put(f"goes on past cut {len(cuts)}", hours - 3, hours + 1)
         return cut
 
-    monkeypatch.setattr(look, "find_chunk_end", put_a_job_at_the_edge)
+    monkeypatch.setattr(scan, "find_chunk_end", put_a_job_at_the_edge)
     for number in range(9):
         tenant.put(f"job {number}", -130 * number - 2, -130 * number - 1)
     tenant.load()

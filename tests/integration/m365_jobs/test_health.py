@@ -362,7 +362,7 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
     with serving(*protected("public_folder", "teams")) as simulator:
         with monkeypatch.context() as wrong:
             wrong.setattr(avepoint_m365, "_now", lambda: now() + ahead)
-            wrong.setattr(listing, "_latest", now() + ahead)
+            wrong.setattr(listing, "_last_now", now() + ahead)
             anywhere.load(simulator)
         short_of_news(simulator, "public_folder")
         assert anywhere.load(simulator).incomplete

@@ -69,7 +69,7 @@ def test_a_certificate_gets_a_page_over_real_http(tmp_path: Path, made: Made, fo
     with Simulator(make_world(3), public_key=made.key.public_key()) as simulator:
         identity = load_certificate(simulator.client_id, write(tmp_path, made, form, password), password)
         client = JobsClient(ServiceUrls(simulator.base_url, simulator.token_url), identity, "jobs", 2)
-        assert len(client.ask({}).page.rows) == 3
+        assert len(client.request_page({}).page.rows) == 3
         assert identity.expires_at == made.certificate.not_valid_after_utc
 
 
@@ -132,10 +132,10 @@ def together(count: int, work: Any) -> list[Any]:
 def test_many_threads_ask_for_one_token_and_renew_it_once() -> None:
     with Simulator(make_world(3)) as simulator:
         client = connect(simulator)
-        together(16, lambda: client.ask({}))
+        together(16, lambda: client.request_page({}))
         assert simulator.token_requests == 1
         simulator.expire_tokens()
-        together(16, lambda: client.ask({}))
+        together(16, lambda: client.request_page({}))
         assert simulator.token_requests == 2
 
 
@@ -158,7 +158,7 @@ def test_a_second_401_is_the_end() -> None:
 
     with Simulator(make_world(3), fault=lambda asked: Answer(401)) as simulator:
         with pytest.raises(AuthenticationError, match="fresh token is refused as well"):
-            connect(simulator).ask({})
+            connect(simulator).request_page({})
         assert (len(simulator.asked), simulator.token_requests) == (2, 2)
 
 
@@ -167,7 +167,7 @@ def test_a_netrc_does_not_replace_the_token(tmp_path: Path, monkeypatch: pytest.
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with Simulator(make_world(3)) as simulator:
-        assert len(connect(simulator).ask({}).page.rows) == 3
+        assert len(connect(simulator).request_page({}).page.rows) == 3
 
 
 def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixture, made: Made) -> None:
@@ -175,7 +175,7 @@ def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixt
     tokens: list[str] = []
     with Simulator(make_world(3)) as simulator:
         client = connect(simulator)
-        client.ask({})
+        client.request_page({})
         tokens.append(client._tokens.token(JOBS_SCOPE))
         shown = [
             repr(Secret("client", simulator.client_secret)),
@@ -185,7 +185,7 @@ def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixt
         simulator.client_secret = "changed"
         simulator.expire_tokens()
         with pytest.raises(AuthenticationError) as caught:
-            client.ask({})
+            client.request_page({})
         error: BaseException | None = caught.value
         while error is not None:
             shown.append(repr(error))

@@ -19,16 +19,16 @@ from avepoint_m365.extract.classify import (
     OBJECT_TYPES,
     Classifier,
     Dimension,
+    DimensionLabels,
     Evidence,
-    Labels,
     apply_labels,
+    ineffective_values,
     location_dimension,
     read_or_fail,
-    unfiltered,
 )
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.limits import RangeLimits
-from avepoint_m365.extract.listing import ListingReader
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection, Window
 
@@ -75,14 +75,14 @@ class Server:
     def reader(self, concurrency: int = 2) -> ListingReader:
         pool = RequestPool(self.answer, concurrency)
         # One after the other, in the order of the classifier: the requests are compared.
-        pool.side_by_side = lambda reads: [read() for read in reads]  # type: ignore[method-assign]
+        pool.run_parallel = lambda reads: [read() for read in reads]  # type: ignore[method-assign]
         return ListingReader(pool, PagingBehavior(500))
 
     def classifier(self, concurrency: int = 2, ignored: tuple[str, ...] = ()) -> Classifier:
         return Classifier(self.reader(concurrency), RangeLimits(), ignored)
 
 
-def job_types(server: Server, *unknown: str, **more: object) -> Labels:
+def job_types(server: Server, *unknown: str, **more: object) -> DimensionLabels:
     known = more.get("known", {})
     evidence = Evidence(NARROW, frozenset(more.get("whole", unknown)), known)  # type: ignore[arg-type]
     wide = Evidence(WIDE, frozenset(more.get("wide", ())), known)  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ def job_types(server: Server, *unknown: str, **more: object) -> Labels:
 def test_each_job_gets_the_label_of_the_listing_that_returns_it() -> None:
     server = Server("jobType", {"1": {"a", "b"}, "2": {"c"}, "5": {"d"}})
     labels = job_types(server, "a", "b", "c", "d")
-    assert labels.of == {"a": "backup", "b": "backup", "c": "restore", "d": "retention"}
+    assert labels.by_id == {"a": "backup", "b": "backup", "c": "restore", "d": "retention"}
     assert server.asked == ["1", "2", "3", "4", "5"]
     assert (labels.ignored, labels.failed) == (set(), False)
     assert [str(listing.selection.job_type) for listing in labels.listings] == server.asked
@@ -102,20 +102,20 @@ def test_each_job_gets_the_label_of_the_listing_that_returns_it() -> None:
 
 def test_no_more_values_are_asked_for_once_each_job_has_a_label() -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}})
-    assert job_types(server, "a", "b").of == {"a": "backup", "b": "restore"}
+    assert job_types(server, "a", "b").by_id == {"a": "backup", "b": "restore"}
     assert server.asked == ["1", "2"]
 
 
 def test_the_most_frequent_values_of_the_warehouse_come_first() -> None:
     server = Server("jobType", {"5": {"a"}, "3": {"b"}})
     known = {"x": "retention", "y": "retention", "z": "export"}
-    assert job_types(server, "a", "b", known=known).of == {"a": "retention", "b": "export"}
+    assert job_types(server, "a", "b", known=known).by_id == {"a": "retention", "b": "export"}
     assert server.asked == ["5", "3"]
 
 
 def test_a_second_value_is_asked_for_even_if_one_shows_all() -> None:
     server = Server("jobType", {"1": {"a"}})
-    assert job_types(server, "a").of == {"a": "backup"}
+    assert job_types(server, "a").by_id == {"a": "backup"}
     assert server.asked == ["1", "2"]
 
 
@@ -124,27 +124,27 @@ def test_as_many_values_are_asked_for_at_once_as_there_are_jobs_or_requests_in_f
     evidence = Evidence(NARROW, frozenset("abcd"))
     labels = server.classifier(concurrency=3).classify(JOB_TYPES, set("abc"), evidence, evidence)
     assert server.asked == ["1", "2", "3"]
-    assert labels.of == {"a": "backup", "b": "restore", "c": "export"}
+    assert labels.by_id == {"a": "backup", "b": "restore", "c": "export"}
 
 
 def test_filters_that_were_seen_to_have_no_effect_are_not_asked_for() -> None:
     server = Server("jobType", {"2": {"a"}, "3": {"b"}})
     labels = job_types(server, "a", "b", ignored=("job_type=backup", "object_type=restore"))
     assert server.asked == ["2", "3"]
-    assert labels.of == {"a": "restore", "b": "export"}
+    assert labels.by_id == {"a": "restore", "b": "export"}
 
 
 def test_a_parameter_without_any_effect_labels_nothing() -> None:
     server = Server("jobType", {"1": {"a", "b"}, "2": {"c"}}, ignores={"1", "2", "3", "4", "5"})
     labels = job_types(server, "a", "b", "c", wide="abc")
-    assert labels.of == {}
+    assert labels.by_id == {}
     assert labels.ignored == {f"job_type={kind.name}" for kind in JobType}
 
 
 def test_one_value_without_effect_labels_nothing_and_the_others_do() -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}, "3": {"c"}}, ignores={"1"})
     labels = job_types(server, "a", "b", "c")
-    assert labels.of == {"b": "restore", "c": "export"}
+    assert labels.by_id == {"b": "restore", "c": "export"}
     assert labels.ignored == {"job_type=backup"}
 
 
@@ -153,7 +153,7 @@ def test_values_that_return_the_same_jobs_are_asked_for_over_more_of_the_past() 
     server = Server("jobType", {"1": {"a"}}, {"1": {"b"}, "3": {"c"}}, ignores={"2"})
     labels = job_types(server, "a", whole=(), wide="abc")
     assert server.asked == ["1", "2", "1+", "2+"]
-    assert labels.of == {"a": "backup"}
+    assert labels.by_id == {"a": "backup"}
     assert labels.ignored == {"job_type=restore"}
 
 
@@ -171,23 +171,23 @@ def test_a_control_tells_that_the_only_location_has_no_effect() -> None:
     evidence = Evidence(NARROW, frozenset("ab"))
     labels = server.classifier().classify(dimension, {"a", "b"}, evidence, evidence)
     assert server.asked == ["EUR", LOCATIONS[-1]]
-    assert (labels.of, labels.ignored) == ({}, {"location=EUR", f"location={LOCATIONS[-1]}"})
+    assert (labels.by_id, labels.ignored) == ({}, {"location=EUR", f"location={LOCATIONS[-1]}"})
     server = Server("location", {"EUR": {"a", "b"}})
-    assert server.classifier().classify(dimension, {"a", "b"}, evidence, evidence).of == {"a": "EUR", "b": "EUR"}
+    assert server.classifier().classify(dimension, {"a", "b"}, evidence, evidence).by_id == {"a": "EUR", "b": "EUR"}
 
 
 def test_a_control_is_not_asked_for_if_the_location_shows_a_part_only() -> None:
     server = Server("location", {"EUR": {"a"}})
     evidence = Evidence(NARROW, frozenset("ab"))
     labels = server.classifier().classify(location_dimension(["EUR"]), {"a", "b"}, evidence, evidence)
-    assert (server.asked, labels.of) == (["EUR"], {"a": "EUR"})
+    assert (server.asked, labels.by_id) == (["EUR"], {"a": "EUR"})
 
 
 @pytest.mark.parametrize("error", [ThrottledError("slow"), RefusedParametersError("no such type")])
 def test_a_value_that_cannot_be_read_fails_by_itself(error: SourceError) -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}}, fails={"1": error})
     labels = job_types(server, "a", "b")
-    assert labels.of == {"b": "restore"}
+    assert labels.by_id == {"b": "restore"}
     assert labels.failed
     failed = labels.listings[0]
     assert (failed.complete, failed.error_kind, failed.requests) == (False, error.kind, 1)
@@ -222,7 +222,7 @@ Sets = dict[JobType, set[str]]
 
 
 @pytest.mark.parametrize(
-    ("sets", "whole", "known", "without_effect"),
+    ("sets", "whole", "known", "ineffective"),
     [
         ({}, "", {}, set()),
         ({BACKUP: {"a"}, RESTORE: {"b"}}, "ab", {}, set()),
@@ -249,13 +249,13 @@ Sets = dict[JobType, set[str]]
     ],
 )
 def test_filters_without_effect_show_by_what_they_hold(
-    sets: Sets, whole: str, known: dict[str, str], without_effect: set[JobType]
+    sets: Sets, whole: str, known: dict[str, str], ineffective: set[JobType]
 ) -> None:
-    assert unfiltered(JOB_TYPES, sets, Evidence(NARROW, frozenset(whole), known)) == without_effect
+    assert ineffective_values(JOB_TYPES, sets, Evidence(NARROW, frozenset(whole), known)) == ineffective
 
 
 @pytest.mark.parametrize(
-    ("sets", "whole", "without_effect"),
+    ("sets", "whole", "ineffective"),
     [
         ({"NAM": {"a"}, PRIMARY_LOCATION: {"a", "b"}}, "ab", set()),
         ({"NAM": {"a", "b"}, PRIMARY_LOCATION: {"a", "b"}}, "ab", set()),
@@ -263,20 +263,20 @@ def test_filters_without_effect_show_by_what_they_hold(
     ],
 )
 def test_the_primary_location_may_hold_the_jobs_of_another(
-    sets: dict[str, set[str]], whole: str, without_effect: set[str]
+    sets: dict[str, set[str]], whole: str, ineffective: set[str]
 ) -> None:
     dimension = location_dimension(["NAM", "EUR", PRIMARY_LOCATION])
-    assert unfiltered(dimension, sets, Evidence(NARROW, frozenset(whole))) == without_effect
+    assert ineffective_values(dimension, sets, Evidence(NARROW, frozenset(whole))) == ineffective
 
 
 def test_of_two_values_the_first_of_the_dimension_wins_and_one_without_effect_counts_for_nothing() -> None:
-    labels = Labels({"old": "backup"}, ignored={"job_type=deletion"})
+    labels = DimensionLabels({"old": "backup"}, ignored={"job_type=deletion"})
     sets = {EXPORT: {"a", "c"}, BACKUP: {"a", "b"}, RETENTION: {"d"}}
     apply_labels(JOB_TYPES, sets, Evidence(NARROW), labels)
-    assert labels.of == {"a": "backup", "b": "backup", "c": "export", "d": "retention"}
+    assert labels.by_id == {"a": "backup", "b": "backup", "c": "export", "d": "retention"}
     assert labels.ignored == set()
     apply_labels(JOB_TYPES, sets, Evidence(NARROW), labels, {BACKUP})
-    assert labels.of == {"a": "export", "c": "export", "d": "retention"}
+    assert labels.by_id == {"a": "export", "c": "export", "d": "retention"}
     assert labels.ignored == {"job_type=backup"}
 
 
@@ -285,5 +285,5 @@ def test_the_primary_location_gives_way_to_the_location_that_it_stands_for() -> 
     server = Server("location", {"NAM": {"a"}, PRIMARY_LOCATION: {"a", "b"}})
     dimension, whole = location_dimension([PRIMARY_LOCATION, "NAM"]), frozenset("ab")
     labels = server.classifier().classify(dimension, {"a", "b"}, Evidence(NARROW, whole), Evidence(WIDE))
-    assert labels.of == {"a": "NAM", "b": PRIMARY_LOCATION}
+    assert labels.by_id == {"a": "NAM", "b": PRIMARY_LOCATION}
     assert server.asked == ["NAM", PRIMARY_LOCATION]

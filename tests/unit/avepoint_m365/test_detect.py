@@ -7,9 +7,9 @@ import pytest
 from avepoint_m365.api.page import JobsPage, parse_pages
 from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import RefusedParametersError
-from avepoint_m365.extract.detect import detect_range_filter, telling_job
+from avepoint_m365.extract.detect import detect_range_filter, longest_overnight_job
 from avepoint_m365.extract.first_page import PagingBehavior
-from avepoint_m365.extract.listing import ListingReader
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.state import RangeFilter
 
@@ -65,5 +65,5 @@ def test_what_a_range_means_is_detected_by_a_job_past_midnight(
 @pytest.mark.parametrize(("times", "tells"), [(BY_DAY, False), (PAST_MIDNIGHT, True)])
 def test_only_a_job_past_midnight_tells_what_a_range_means(times: tuple[str, str], tells: bool) -> None:
     row: dict[str, Any] = {"id": "a", "state": "Finished", "startTime": times[0], "finishTime": times[1]}
-    job = telling_job(parse_pages([jobs_page([row])]).jobs, END)
+    job = longest_overnight_job(parse_pages([jobs_page([row])]).jobs, END)
     assert (job is not None and job[0] == "a") == tells

@@ -85,9 +85,9 @@ def test_a_third_generation_is_paged_by_its_opaque_cursor(api: responses.Request
     seen, requests_to_send = list[str](), pager.first()
     while requests_to_send:
         for params in requests_to_send:
-            answer = jobs.ask(params)
+            answer = jobs.request_page(params)
             pager.seen_ids |= set(answer.page.rows)
-            pager.take(answer.page, len(answer.page.rows))
+            pager.add(answer.page, len(answer.page.rows))
             seen += answer.page.rows
             assert answer.endpoint is third
             assert parse_pages([answer]).jobs["id"].to_pylist() == answer.page.rows
@@ -102,7 +102,7 @@ def test_a_refused_parameter_of_a_third_generation_is_named_as_in_the_documentat
 ) -> None:
     api.add_callback("GET", ADDRESSES.base_url + third.path, serve)
     with pytest.raises(RefusedParametersError) as caught:
-        client(third.name).ask({})
+        client(third.name).request_page({})
     assert caught.value.parameter == "pageSize"
     assert "look at page_size" in str(caught.value)
 
@@ -129,7 +129,7 @@ def test_parameters_are_spelled_as_the_server_heeds_them(
     api.get(ADDRESSES.base_url + JOBS.path, json={"jobs": [], "totalCount": 0})
     jobs = client("jobs")
     jobs.spelling = spelling
-    jobs.ask({"startTime": "a", "pageSize": "5", "skipToken": "x"})
+    jobs.request_page({"startTime": "a", "pageSize": "5", "skipToken": "x"})
     assert query(api.calls[-1].request) == sent
 
 

@@ -52,7 +52,7 @@ def test_a_link_that_was_cut_within_an_emoji_can_be_followed() -> None:
     body = {"jobs": [{"id": "a"}], "nextLink": "/jobs?pageIndex=2\ud83d"}
     pager = Pager({"objectType": "0"}, 500)
     pager.first()
-    pager.take(read_page(JOBS, "GET /jobs", answer(body)).page, 1)
+    pager.add(read_page(JOBS, "GET /jobs", answer(body)).page, 1)
     (following,) = pager.next()
     assert requests.Request("GET", "https://host/jobs", params=following).prepare().url
     assert following["pageIndex"] == "2\ufffd"

@@ -12,7 +12,8 @@ from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersErro
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.limits import RangeLimits
-from avepoint_m365.extract.listing import Listing, ListingReader
+from avepoint_m365.extract.listing import Listing
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection, Window
 from hypothesis import example, given
@@ -101,7 +102,7 @@ def reader_of(server: Server, page_size: int = 500) -> ListingReader:
     """Return a reader that asks a server in this process, one request at a time."""
 
     class Pool(RequestPool):
-        def ask_all(self, requests: Sequence[Params]) -> list[JobsPage]:
+        def request_all(self, requests: Sequence[Params]) -> list[JobsPage]:
             assert len(server.asked) < 3000, "it does not end"
             return [server.answer(params) for params in requests]
 

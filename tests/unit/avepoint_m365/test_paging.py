@@ -49,7 +49,7 @@ def read_all(server: Server, page_size: int) -> tuple[set[str], list[int]]:
             page = server.answer(params)
             new = {str(row) for row in page.rows} - pager.seen_ids
             pager.seen_ids |= new
-            pager.take(page, len(new))
+            pager.add(page, len(new))
         requests = pager.next()
         assert sum(rounds) < 500
     return pager.seen_ids, rounds
@@ -109,7 +109,7 @@ def test_a_page_without_a_list_is_no_end_while_a_total_promised_more(without_lis
     pager.first()
     for page in (PageInfo(["1", "2"], 5, None), PageInfo([], 0, "", without_list=without_list)):
         pager.seen_ids |= set(page.rows)
-        pager.take(page, len(page.rows))
+        pager.add(page, len(page.rows))
         following = pager.next()
     assert (following, pager.ended) == ([], ended)
 
@@ -127,12 +127,12 @@ def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
 def test_an_empty_first_page_that_promises_more_is_followed() -> None:
     pager = Pager({"objectType": "1"}, 10)
     pager.first()
-    pager.take(PageInfo([], 3, "/jobs?pageIndex=2"), 0)
+    pager.add(PageInfo([], 3, "/jobs?pageIndex=2"), 0)
     assert [params["pageIndex"] for params in pager.next()] == ["2"]
 
 
 def test_a_link_to_a_page_of_more_digits_than_python_reads_is_followed_as_it_is() -> None:
     pager, number = Pager({"objectType": "1"}, 10), "9" * 5000
     pager.first()
-    pager.take(PageInfo(["1"], 20, f"/jobs?pageIndex={number}"), 1)
+    pager.add(PageInfo(["1"], 20, f"/jobs?pageIndex={number}"), 1)
     assert [params["pageIndex"] for params in pager.next()] == [number]

@@ -11,7 +11,8 @@ from avepoint_m365.api.rate_limit import RateLimiter
 from avepoint_m365.api.retry import retry_after
 from avepoint_m365.config import ServiceUrls
 from avepoint_m365.extract.first_page import PagingBehavior
-from avepoint_m365.extract.listing import Listing, ListingReader
+from avepoint_m365.extract.listing import Listing
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection, Window
 from avepoint_simulator import Answer, Asked, Simulator, make_world
@@ -93,7 +94,7 @@ def client(simulator: Simulator, concurrency: int = 8) -> JobsClient:
 
 def read_pages(jobs: JobsClient, page_size: int) -> Listing:
     window = Window(DEFAULT_NOW - timedelta(days=60), DEFAULT_NOW, DEFAULT_NOW)
-    with RequestPool(jobs.ask, jobs.concurrency) as pool:
+    with RequestPool(jobs.request_page, jobs.concurrency) as pool:
         return ListingReader(pool, PagingBehavior(page_size)).read(Selection(window))
 
 
@@ -127,5 +128,5 @@ def test_timeouts_and_retries_are_those_of_dlts_configuration(monkeypatch: pytes
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
     with Simulator(make_world(3), fault=lambda asked: Answer(503)) as simulator:
         with pytest.raises(Exception, match="answered 503"):
-            client(simulator).ask({})
+            client(simulator).request_page({})
         assert len(simulator.asked) == 4

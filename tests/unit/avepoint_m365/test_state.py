@@ -10,8 +10,8 @@ from avepoint_m365.state import (
     DETECTION_TTL,
     ApiBehavior,
     BackfillState,
-    LookState,
     RangeFilter,
+    ScanState,
     SourceState,
     is_due,
 )
@@ -30,7 +30,7 @@ BEHAVIOR = ApiBehavior(
     words_at=NOW - timedelta(hours=3),
     empty_at=NOW - timedelta(hours=4),
 )
-LOOK = LookState(
+LOOK = ScanState(
     cursor=NOW,
     complete_until=NOW - timedelta(days=1),
     history_start=NOW - timedelta(days=2),
@@ -45,23 +45,23 @@ LOOK = LookState(
 BACKFILL = BackfillState("a to b", NOW, NOW - timedelta(days=1), NOW - timedelta(days=2), "run")
 
 
-@pytest.mark.parametrize("state", [BEHAVIOR, LOOK, BACKFILL, ApiBehavior(), LookState(), BackfillState()])
+@pytest.mark.parametrize("state", [BEHAVIOR, LOOK, BACKFILL, ApiBehavior(), ScanState(), BackfillState()])
 def test_a_state_is_read_back_from_json_as_it_was(state: Any) -> None:
     """Even a text that looks like a time stays a text: the id of a run is chosen by its caller."""
     assert type(state).load(json.loads(json.dumps(state.dump()))) == state
 
 
 def test_only_what_differs_from_the_default_is_written() -> None:
-    assert LookState().dump() == BackfillState().dump() == ApiBehavior().dump() == {}
-    assert LookState(cursor=NOW, missing_open=("FB1",)).dump() == {
+    assert ScanState().dump() == BackfillState().dump() == ApiBehavior().dump() == {}
+    assert ScanState(cursor=NOW, missing_open=("FB1",)).dump() == {
         "cursor": "2026-01-10T12:00:00+00:00",
         "missing_open": ["FB1"],
     }
 
 
 def test_fields_of_another_version_are_ignored() -> None:
-    assert LookState.load({"cursor": NOW.isoformat(), "of_later": 1}) == LookState(cursor=NOW)
-    assert LookState.load(None) == LookState.load({}) == LookState()
+    assert ScanState.load({"cursor": NOW.isoformat(), "of_later": 1}) == ScanState(cursor=NOW)
+    assert ScanState.load(None) == ScanState.load({}) == ScanState()
 
 
 def test_all_parts_are_kept_side_by_side_and_each_scope_has_a_look_of_its_own() -> None:
@@ -71,8 +71,8 @@ def test_all_parts_are_kept_side_by_side_and_each_scope_has_a_look_of_its_own() 
     stored = json.loads(json.dumps(stored))
     assert stored.keys() == {"behavior", "looks", "backfill"}
     assert SourceState.load(stored, "teams") == SourceState(BEHAVIOR, LOOK, BACKFILL)
-    assert SourceState.load(stored, "exchange").look.gap_run == "other"
-    assert SourceState.load(stored, "of another") == SourceState(BEHAVIOR, LookState(), BACKFILL)
+    assert SourceState.load(stored, "exchange").scan.gap_run == "other"
+    assert SourceState.load(stored, "of another") == SourceState(BEHAVIOR, ScanState(), BACKFILL)
     assert SourceState.load({}, "teams") == SourceState()
 
 
@@ -107,7 +107,7 @@ def test_the_longest_range_is_in_days(days: float | None, longest: timedelta | N
     ],
 )
 def test_what_was_detected_holds_for_its_generation_only(known: str, asked: str, expected: ApiBehavior) -> None:
-    assert replace(BEHAVIOR, endpoint=known).of(asked) == expected
+    assert replace(BEHAVIOR, endpoint=known).for_endpoint(asked) == expected
 
 
 @pytest.mark.parametrize(

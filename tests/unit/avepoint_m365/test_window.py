@@ -13,8 +13,8 @@ DAY = timedelta(days=1)
 def test_halves_hold_the_range_and_vouch_until_its_end(hours: float) -> None:
     window = Window(END - timedelta(hours=hours), END, END + DAY)
     first, last = window.halves()
-    assert (first.begin, last.asked_end) == (window.begin, window.asked_end)
-    assert first.asked_end - last.begin == EDGE
+    assert (first.query_start, last.query_end) == (window.query_start, window.query_end)
+    assert first.query_end - last.query_start == EDGE
     assert max(first.end, last.end) == window.end
     assert max(first.length, last.length) < window.length
     if hours >= 1:
@@ -24,4 +24,4 @@ def test_halves_hold_the_range_and_vouch_until_its_end(hours: float) -> None:
 
 def test_a_part_that_ends_after_its_window_vouches_until_the_end_of_the_window() -> None:
     part = Window(END - DAY, END, END + DAY).until(END + DAY / 2)
-    assert (part.end, part.asked_end) == (END, END + DAY / 2)
+    assert (part.end, part.query_end) == (END, END + DAY / 2)

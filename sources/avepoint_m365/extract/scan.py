@@ -1,4 +1,4 @@
-"""Look at a window: read all its jobs once, and resolve the doubts that an answer may raise."""
+"""Scan a window: read all its jobs once, before any is classified, and check responses that may be wrong."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
 from avepoint_m365.extract.first_pages import FirstPages
-from avepoint_m365.extract.hidden_history import find_uncut_range, oldest_finished
 from avepoint_m365.extract.limits import REFUSALS, RangeLimits, find_earliest_start, find_longest_range
-from avepoint_m365.extract.listing import Listing, ListingReader, StartedListing
+from avepoint_m365.extract.listing import Listing, StartedListing
+from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.options import ExtractOptions
+from avepoint_m365.extract.truncation import find_untruncated_range, oldest_finished
 from avepoint_m365.extract.window import EDGE, Selection, Window
 
 logger = logging.getLogger(__name__)
@@ -30,18 +31,19 @@ logger = logging.getLogger(__name__)
 DAY = timedelta(days=1)
 
 LONG_RANGE = timedelta(days=31)
-"""A longer range may be cut by the server without a word."""
+"""A server may silently shorten a longer range, so its listing is checked."""
 
 
 @dataclass
-class Look:
-    """Hold what was read of a window.
+class Scan:
+    """Hold the jobs of a window.
 
     Attributes:
         window: The window, or its first chunk.
         listings: The listings that hold the rows.
-        bulk: How a range of mostly unknown jobs was read; None if it was read as a whole.
-        chunk_end: Where the chunk ends; None if the window was read to its end.
+        bulk: The listings by type of a range with mostly unknown jobs; None if the range was read without types.
+        chunk_end: The end of the chunk (UTC); None if the window was read to its end.
+        jobs: The jobs of all listings (``FRAME``), each once.
     """
 
     window: Window
@@ -64,69 +66,69 @@ class Look:
         return set(self.jobs["id"].to_pylist())
 
 
-class Looker:
-    """Look at windows."""
+class WindowScanner:
+    """Scan windows."""
 
     by_location = False
-    """Whether each location is looked at as well: the API keeps some jobs to those who name their location."""
+    """Whether each location is listed as well: the API returns some jobs only to requests with their location."""
 
-    doubts_nothing = True
-    """Whether an empty answer is confirmed; at most once a day for a tenant without jobs."""
+    confirms_empty = True
+    """Whether an empty response is confirmed by further requests; at most once a day for a tenant without jobs."""
 
     pascal_case = False
-    """Whether the server reads ``StartTime`` and not ``startTime``."""
+    """Whether the server reads the parameter ``StartTime`` and ignores ``startTime``."""
 
     def __init__(self, client: JobsClient, reader: ListingReader, limits: RangeLimits, options: ExtractOptions) -> None:
         self._client, self._reader, self._limits, self._options = client, reader, limits, options
         self._first_pages = FirstPages(reader)
 
-    def look(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Look:
-        """Return what the API shows in a window, or in its first chunk.
+    def scan(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Scan:
+        """Return the jobs of a window, or of its first chunk.
 
         Args:
-            window: What to look at.
-            others: Dimensions beside the object type that a reading in bulk labels.
-            most_is_unknown: Returns whether the warehouse lacks most of some jobs.
+            window: The window of the load.
+            others: Dimensions beside the object type that a bulk read labels.
+            most_is_unknown: Returns whether the warehouse lacks most of the jobs with some ids.
 
         Raises:
             SourceError: if no first page can be read.
         """
         while True:
-            if self._limits.earliest and self._limits.earliest > window.begin:
+            if self._limits.earliest and self._limits.earliest > window.query_start:
                 window = window.since(self._limits.earliest)
             try:
                 if self._limits.longest and window.length > self._limits.longest:
                     return self._read_in_pieces(window, self._limits.longest)
-                look = self._read(window, others, most_is_unknown)
+                scan = self._read(window, others, most_is_unknown)
             except REFUSALS as refusal:
                 if window.length <= DAY:
                     raise
                 self._learn_limits(window, refusal)
                 continue
-            if look.window.length > LONG_RANGE:
-                if not self.pascal_case and self._reads_pascal_case(look):
+            if scan.window.length > LONG_RANGE:
+                if not self.pascal_case and self._reads_pascal_case(scan):
                     continue
-                if self._limits.longest is None and self._is_cut(look):
+                if self._limits.longest is None and self._is_truncated(scan):
                     continue
-            return look
+            return scan
 
-    def _read_in_pieces(self, window: Window, longest: timedelta) -> Look:
-        """Return the look at a window that is longer than the server answers, up to the size of a chunk."""
+    def _read_in_pieces(self, window: Window, longest: timedelta) -> Scan:
+        """Return the scan of a window that is longer than the server answers, up to the size of a chunk."""
         listings: list[Listing] = []
-        start, jobs = window.begin, 0
-        while start < window.asked_end:
-            end = min(start + longest, window.asked_end)
-            piece = window if start == window.begin else window.since(start)
-            if end < window.asked_end:
+        start, jobs = window.query_start, 0
+        while start < window.query_end:
+            end = min(start + longest, window.query_end)
+            piece = window if start == window.query_start else window.since(start)
+            if end < window.query_end:
                 piece = piece.until(end)
-            finish = [self._first_pages.finish(begun) for begun in self._begin_all(piece)]
-            read = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
+            finish = [self._first_pages.finish(started_listing) for started_listing in self._begin_all(piece)]
+            read = [listing for group in self._reader.pool.run_parallel(finish) for listing in group]
             listings += read
             jobs += sum(len(listing.ids) for listing in read)
-            start = end - EDGE if end < window.asked_end else end
+            start = end - EDGE if end < window.query_end else end
             if self._options.chunk_jobs and jobs >= self._options.chunk_jobs and end < window.end:
-                return Look(window.until(end), listings, None, end)
-        return Look(window, listings)
+                return Scan(window.until(end), listings, None, end)
+        return Scan(window, listings)
 
     def _learn_limits(self, window: Window, refusal: SourceError) -> None:
         if self._limits.longest is None:
@@ -143,11 +145,11 @@ class Looker:
             return [Selection(window), *(Selection(window, location=location) for location in locations)]
         return [Selection(window, object_type=object_type) for object_type in self._options.object_types]
 
-    def _read(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Look:
+    def _read(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Scan:
         started, chunk_end = self._begin(window), None
         if self._options.chunk_jobs:
-            most = min(self._options.chunk_jobs, _fitting(started, self._options.chunk_bytes))
-            reaches_back = window.begin != window.start
+            most = min(self._options.chunk_jobs, _jobs_that_fit(started, self._options.chunk_bytes))
+            reaches_back = window.query_start != window.start
             own = self._begin_all(window.since(window.start), MIN_PAGE_SIZE) if reaches_back else started
             end = find_chunk_end(
                 window, _count_jobs(own), most, lambda part: _count_jobs(self._begin(part, MIN_PAGE_SIZE))
@@ -158,13 +160,13 @@ class Looker:
         if self._is_for_bulk(started, most_is_unknown):
             reader = BulkReader(self._reader, self._limits, self._options.split_job_types)
             bulk = reader.read(window, started[0], others)
-            return Look(window, bulk.rows, bulk, chunk_end)
-        finish = [self._first_pages.finish(begun) for begun in started]
-        listings = [listing for group in self._reader.pool.side_by_side(finish) for listing in group]
-        return Look(window, listings, None, chunk_end)
+            return Scan(window, bulk.rows, bulk, chunk_end)
+        finish = [self._first_pages.finish(started_listing) for started_listing in started]
+        listings = [listing for group in self._reader.pool.run_parallel(finish) for listing in group]
+        return Scan(window, listings, None, chunk_end)
 
     def _is_for_bulk(self, started: Sequence[StartedListing], most_is_unknown: Callable[[set[str]], bool]) -> bool:
-        """Return whether a listing has several pages whose total counts matches, and most of its jobs are unknown."""
+        """Return whether a listing of all jobs has several pages, by its total, and most of its jobs are unknown."""
         listing = started[0].listing
         several_pages = (listing.reported_total or 0) > len(listing.ids) > 0
         whole_is_all = self._options.loads_all_types and not self.by_location
@@ -175,28 +177,28 @@ class Looker:
 
     def _begin(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
         started = self._begin_all(window, page_size)
-        read = [begun.listing for begun in started if not begun.failure]
+        read = [started_listing.listing for started_listing in started if not started_listing.failure]
         shows_any = len(read) < len(started) or any(listing.ids or listing.pages[-1].page.next_link for listing in read)
         if page_size is None and not shows_any:
-            return self._doubt_nothing(window, started)
+            return self._confirm_empty(window, started)
         return started
 
-    def _doubt_nothing(self, window: Window, started: list[StartedListing]) -> list[StartedListing]:
-        """Return the first pages read again if an empty answer turns out to be wrong.
+    def _confirm_empty(self, window: Window, started: list[StartedListing]) -> list[StartedListing]:
+        """Return the first pages; they are read again if the API has jobs although its response is empty.
 
-        A server may answer nothing once, answer large pages with nothing, or keep its jobs in the other generation of
-        the endpoint.
+        A server may return an empty list once, or for large pages, or for one generation of the endpoint.
         """
-        if not self.doubts_nothing:
+        if not self.confirms_empty:
             return started
         selection, paging = self._selections(window)[0], self._reader.paging
         if self._reader.probe(selection).ids:
             again = self._begin_with_smaller_pages(window)
-            logger.warning(
-                f"Empty answer doubted: the API shows jobs in pages of {paging.page_size}. Set page_size to that."
-                if again[0].listing.page_size < self._options.page_size
-                else "Empty answer doubted: the API shows jobs when it is asked again."
-            )
+            if again[0].listing.page_size < self._options.page_size:
+                logger.warning(
+                    f"Empty response: the API returns jobs only in pages of {paging.page_size}. Set page_size to that."
+                )
+            else:
+                logger.warning("Empty response: the API returned jobs when the request was repeated.")
             return again
         if self._client.switch_generation():
             if self._reader.probe(selection).ids:
@@ -212,50 +214,59 @@ class Looker:
         paging = self._reader.paging
         while True:
             started = [self._reader.begin(selection) for selection in self._selections(window)]
-            if any(begun.listing.ids for begun in started) or paging.page_size <= MIN_PAGE_SIZE:
+            if any(started_listing.listing.ids for started_listing in started) or paging.page_size <= MIN_PAGE_SIZE:
                 return started
             paging.page_size = max(paging.page_size // 2, MIN_PAGE_SIZE)
 
-    def _reads_pascal_case(self, look: Look) -> bool:
-        """Return whether the server ignores ``startTime`` and reads ``StartTime``, which is then used.
+    def _reads_pascal_case(self, scan: Scan) -> bool:
+        """Return whether the server ignores ``startTime`` and reads ``StartTime``; later requests then use that name.
 
-        A range that ends days before the oldest job shown must not show jobs that start after it.
+        A server that ignores the range returns jobs which start after its end.
         """
-        job = oldest_finished(look.jobs)
-        if job is None or not self._ignores_range_before(job[1]):
+        job = oldest_finished(scan.jobs)
+        if job is None or not self._ignores_range_before(job.start_time):
             return False
         self._client.spelling = ParameterSpelling.pascal
-        self.pascal_case = not self._ignores_range_before(job[1])
+        self.pascal_case = not self._ignores_range_before(job.start_time)
         if not self.pascal_case:
             self._client.spelling = ParameterSpelling.camel
         return self.pascal_case
 
     def _ignores_range_before(self, moment: datetime) -> bool:
+        """Return whether a range that ends two days before ``moment`` returns jobs from around it."""
         end = moment - 2 * DAY
         starts = deduplicate_latest([self._reader.probe(Selection(Window(end - DAY, end, end)))])["start_time"]
         return any(start is not None and start > moment - DAY for start in starts.to_pylist())
 
-    def _is_cut(self, look: Look) -> bool:
-        """Return whether the server cut a long range without a word; the limit is then known."""
-        selections = self._first_pages.readable(self._selections(look.window))
-        self._limits.longest = find_uncut_range(self._reader, selections, look.jobs, look.listings, self.doubts_nothing)
+    def _is_truncated(self, scan: Scan) -> bool:
+        """Return whether the server silently shortened a long range; record the longest range that it does not."""
+        selections = self._first_pages.readable(self._selections(scan.window))
+        self._limits.longest = find_untruncated_range(
+            self._reader, selections, scan.jobs, scan.listings, self.confirms_empty
+        )
         if self._limits.longest is None:
             return False
         logger.warning(
-            f"Long ranges are cut: the API shows jobs of up to {self._limits.longest.days} days only. History is read "
-            "in ranges of that length."
+            f"Long ranges are incomplete: the API returns at most {self._limits.longest.days} days of jobs. History is "
+            "read in ranges of that length."
         )
         return True
 
 
 def _count_jobs(started: Sequence[StartedListing]) -> int | None:
-    """Return how many jobs a window holds by the first pages of its listings."""
-    read = [begun for begun in started if not begun.failure]
-    counts = [len(begun.listing.ids) if _is_whole(begun) else count_by_first_page(begun.listing) for begun in read]
+    """Return how many jobs a window holds by the first pages of its listings; None if a total does not tell."""
+    read = [started_listing for started_listing in started if not started_listing.failure]
+    counts = [
+        len(started_listing.listing.ids)
+        if _fits_first_page(started_listing)
+        else count_by_first_page(started_listing.listing)
+        for started_listing in read
+    ]
     return None if None in counts else sum(count for count in counts if count is not None)
 
 
-def _is_whole(started: StartedListing) -> bool:
+def _fits_first_page(started: StartedListing) -> bool:
+    """Return whether the first page holds all jobs: it is not full, and neither a link nor a total promises more."""
     listing = started.listing
     link = listing.pages[-1].page.next_link
     return (
@@ -265,8 +276,8 @@ def _is_whole(started: StartedListing) -> bool:
     )
 
 
-def _fitting(started: Sequence[StartedListing], most_bytes: int) -> int:
-    """Return how many jobs fit into ``most_bytes`` of answers, by the first pages."""
-    size = sum(len(page.raw.content) for begun in started for page in begun.listing.pages)
-    jobs = sum(len(begun.listing.ids) for begun in started)
+def _jobs_that_fit(started: Sequence[StartedListing], most_bytes: int) -> int:
+    """Return how many jobs fit into ``most_bytes`` of responses, by the size of the first pages."""
+    size = sum(len(page.raw.content) for started_listing in started for page in started_listing.listing.pages)
+    jobs = sum(len(started_listing.listing.ids) for started_listing in started)
     return max(most_bytes * jobs // size, 1) if size and jobs else most_bytes
