@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,12 +34,12 @@ SECTION = "sources.avepoint_m365"
 
 TrustedHosts = Annotated[list[str], SecretSentinel] | None
 """Hosts that may receive credentials. It has the type of a secret, so that dlt reads it from the environment or from
-secrets only: a config.toml travels with a repository, and must not send its reader's credentials elsewhere."""
+secrets only: a config.toml is shared with a repository, and must not send the credentials of its users elsewhere."""
 
 DEFAULT_DATA_CENTER = "us"
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before any job of the product: what is asked for from earlier on is a slip of the pen."""
+"""The earliest time that a setting may name; the product has no older jobs."""
 
 
 @configspec
@@ -47,13 +48,14 @@ class AvePointCredentials(CredentialsConfiguration):
 
     Attributes:
         client_id: Client id of the app registration.
-        client_secret: Its secret, unless there is a certificate.
-        certificate_path: Certificate instead of a secret: .pfx or .pem.
+        client_secret: Its secret; unset with a certificate.
+        certificate_path: Path of a certificate (.pfx or .pem) in place of a secret.
         certificate_password: Password of the certificate, if it has one.
-        expires_at: When they end; ``check`` warns 30 days ahead. Of a certificate it is known.
+        expires_at: When the secret expires (UTC without a zone); ``check`` warns 30 days before. A certificate
+            contains its expiry.
     """
 
-    # What ``dlt init`` writes into secrets.toml to be filled in.
+    # The keys that ``dlt init`` writes into secrets.toml for the user to fill in.
     __config_gen_annotations__: ClassVar[list[str]] = ["client_id", "client_secret"]
 
     client_id: str | None = None
@@ -63,10 +65,10 @@ class AvePointCredentials(CredentialsConfiguration):
     expires_at: str | None = None
 
     def identity(self, section: str = SECTION) -> ClientCredential:
-        """Return the client credential; errors name ``section`` as its place.
+        """Return the client credential; errors name ``section`` as its place in the configuration.
 
         Raises:
-            ConfigurationError: where there is no client id, neither or both of secret and certificate, or where the
+            ConfigurationError: if the client id is missing, not exactly one of secret and certificate is set, or the
                 packages for certificates are not installed.
         """
         self._check(section)
@@ -104,7 +106,11 @@ class AvePointCredentials(CredentialsConfiguration):
             parse_moment(f"{section}.credentials.expires_at", self.expires_at)
 
     def ends_at(self) -> datetime | None:
-        """Return when the credentials end, in UTC: by the configuration, else by the certificate."""
+        """Return when the credentials expire (UTC), by the configuration or else by the certificate; None if unknown.
+
+        Raises:
+            ConfigurationError: if the credentials cannot work.
+        """
         if self.expires_at:
             return parse_moment(f"{SECTION}.credentials.expires_at", self.expires_at)
         self._check(SECTION)
@@ -119,11 +125,11 @@ class ServiceUrls:
     token_url: str
 
 
-def unknown(key: str, value: object, known: Sequence[str]) -> ConfigurationError:
-    """Return the error for an unknown value; it lists the known ones, the nearest first."""
+def unknown_value_error(key: str, value: object, known: Sequence[str]) -> ConfigurationError:
+    """Return the error for an unknown value; it suggests the nearest known one and lists all of them."""
     near = get_close_matches(str(value), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ConfigurationError(f"{SECTION}.{key} = {value!r} is not known.{hint} Known are: {', '.join(known)}.")
+    return ConfigurationError(f"Unknown value: {SECTION}.{key} = {value!r}.{hint} Known are: {', '.join(known)}.")
 
 
 def resolve_service_urls(
@@ -133,26 +139,26 @@ def resolve_service_urls(
     token_url: str | None,
     trusted_hosts: Sequence[str] | None,
 ) -> ServiceUrls:
-    """Return API and identity URLs; refuse those that credentials must not be sent to.
+    """Return the URLs of the API and of the identity service.
 
     Raises:
-        ConfigurationError: with the key, the value and the known values.
+        ConfigurationError: for unknown values, and for URLs to which credentials must not be sent.
     """
     if data_center not in BASE_URLS:
-        raise unknown("data_center", data_center, list(BASE_URLS))
+        raise unknown_value_error("data_center", data_center, list(BASE_URLS))
     implied = environment_of(data_center)
     if environment is not None and environment not in TOKEN_URLS:
-        raise unknown("environment", environment, list(TOKEN_URLS))
-    # With an address of one's own, the data centre says nothing, unless it is not the default.
-    about_base_url = base_url is not None and data_center == DEFAULT_DATA_CENTER
-    if environment is not None and environment != implied and not about_base_url:
+        raise unknown_value_error("environment", environment, list(TOKEN_URLS))
+    # With base_url and the default data centre, the user has not chosen a data centre.
+    data_center_is_unset = base_url is not None and data_center == DEFAULT_DATA_CENTER
+    if environment is not None and environment != implied and not data_center_is_unset:
         raise ConfigurationError(
-            f"{SECTION}.environment = {environment!r} contradicts data_center = {data_center!r}, which belongs to "
-            f"{implied!r}. Remove one of the two."
+            f"Contradicting settings: {SECTION}.environment = {environment!r} contradicts data_center = "
+            f"{data_center!r}, which belongs to {implied!r}. Remove one of the two."
         )
     for host in trusted_hosts or ():
         if not isinstance(host, str):
-            raise ConfigurationError(f"{SECTION}.trusted_hosts holds {host!r}, which is not the name of a host.")
+            raise ConfigurationError(f"Invalid host: {SECTION}.trusted_hosts contains {host!r}. Set names of hosts.")
     return ServiceUrls(
         _checked_url("base_url", base_url or BASE_URLS[data_center], trusted_hosts or ()),
         _checked_url("token_url", token_url or TOKEN_URLS[environment or implied], trusted_hosts or ()),
@@ -160,23 +166,32 @@ def resolve_service_urls(
 
 
 def _checked_url(key: str, url: str, trusted_hosts: Sequence[str]) -> str:
-    where = f"{SECTION}.{key}"
+    """Return a URL without a slash at its end.
+
+    Raises:
+        ConfigurationError: if it is invalid, unencrypted beyond loopback, or of an untrusted host.
+    """
+    setting = f"{SECTION}.{key}"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{where} is not an address ({error}).") from error
+        raise ConfigurationError(f"Invalid URL: {setting} is not an address ({error}).") from error
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigurationError(f"{where} for host {host!r} must not carry a user, password, query or fragment.")
+        raise ConfigurationError(
+            f"Invalid URL: {setting} for host {host!r} must not contain a user, password, query or fragment."
+        )
     if parts.scheme not in ("https", "http") or not host:
-        raise ConfigurationError(f"{where} = {url!r} must start with https:// and name a host.")
+        raise ConfigurationError(f"Invalid URL: {setting} = {url!r} must start with https:// and name a host.")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(f"{where} = {url!r}: plain http is allowed for loopback only. Use https://.")
+        raise ConfigurationError(
+            f"Unencrypted URL: {setting} = {url!r}; plain http is allowed for loopback only. Use https://."
+        )
     in_domain = any(host == domain or host.endswith("." + domain) for domain in TRUSTED_DOMAINS)
     if not (in_domain or is_loopback(host) or host in {trusted.lower() for trusted in trusted_hosts}):
         raise ConfigurationError(
-            f"{where} = {url!r}: credentials are not sent to {host}. Trusted are loopback, "
-            f"{' and '.join(TRUSTED_DOMAINS)}; add the host to {SECTION}.trusted_hosts if it is yours."
+            f"Untrusted host: {setting} = {url!r}; credentials are not sent to {host}. Trusted are loopback, "
+            f"{' and '.join(TRUSTED_DOMAINS)}. Add the host to {SECTION}.trusted_hosts if it is yours."
         )
     return url.rstrip("/")
 
@@ -192,9 +207,9 @@ def is_loopback(host: str) -> bool:
 
 
 def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], list[str]]:
-    """Return the locations to ask for, and warnings for unknown codes.
+    """Return the locations of requests, each once, and warnings for unknown codes.
 
-    ``[None]`` means one request without a location.
+    ``[None]`` means requests without a location.
 
     Raises:
         ConfigurationError: for a value that does not look like a location.
@@ -205,50 +220,44 @@ def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], 
     for location in locations:
         if location in LOCATIONS:
             continue
-        if not (
-            isinstance(location, str)
-            and len(location) == 3
-            and location.isascii()
-            and location.isalpha()
-            and location.isupper()
-        ):
-            raise unknown("locations", location, LOCATIONS)
-        warnings.append(f"{SECTION}.locations: {location!r} is not known here; it is asked for all the same.")
+        if not isinstance(location, str) or not re.fullmatch("[A-Z]{3}", location):
+            raise unknown_value_error("locations", location, LOCATIONS)
+        warnings.append(f"Unknown location: {SECTION}.locations = {location!r}. It is requested nevertheless.")
     unique: list[str | None] = list(dict.fromkeys(locations))
     if LOCATIONS[0] in unique and len(unique) > 1:
         warnings.append(
-            f"{SECTION}.locations: {LOCATIONS[0]} is presumably an alias of one of the others; "
-            "jobs that both return are stored under the other."
+            f"Overlapping locations: {SECTION}.locations contains {LOCATIONS[0]}, presumably an alias of another one. "
+            "Jobs that both return get the other location."
         )
     return unique, warnings
 
 
 def check_object_types(names: Sequence[str] | None, key: str = "object_types") -> list[ObjectType]:
-    """Return the services to ask for, in the order of their codes; all if none is named.
+    """Return the services with these names, in the order of their codes; all without names.
 
     Raises:
-        ConfigurationError: for a name that is not known.
+        ConfigurationError: for an unknown name.
     """
     known = [kind.name for kind in ObjectType]
     for name in names or ():
         if name not in known:
-            raise unknown(key, name, known)
+            raise unknown_value_error(key, name, known)
     return [kind for kind in ObjectType if not names or kind.name in names]
 
 
 def parse_moment(key: str, value: str | datetime) -> datetime:
-    """Return a date or time of the configuration; without a zone it is UTC.
+    """Return a date or time of the configuration in UTC; without a zone it counts as UTC.
 
     Raises:
-        ConfigurationError: with key and value, where it is no time.
+        ConfigurationError: with key and value, if it is no time or before ``EARLIEST``.
     """
     try:
         moment = in_utc(datetime.fromisoformat(value) if isinstance(value, str) else value)
     except (ValueError, OverflowError) as error:
         raise ConfigurationError(
-            f"{key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "
+            f"Invalid time: {key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "
             "without a zone it is UTC."
         ) from error
     if moment < EARLIEST:
-        raise ConfigurationError(f"{key} = {value!r} lies before the year 2000, and so before any job.")
+        raise ConfigurationError(f"Invalid time: {key} = {value!r} lies before the year 2000, and so before any job.")
     return moment

@@ -1,7 +1,7 @@
-"""List what the API offers: hosts, token services, and the values of its parameters.
+"""List the hosts and token services of the API, and the values of its parameters.
 
-All facts are the vendor's public reference. API codes live here and nowhere else; the rest of the project
-speaks in the names.
+The source of all of them is the vendor's public reference. Only this module contains codes of the API; all others use
+the names.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ TOKEN_URLS = {
     "aos2": "https://identity-aos2.avepointonlineservices.com/connect/token",
     "fedramp": "https://identity.online15.net/connect/token",
 }
-"""Environment to the address that hands out access tokens."""
+"""Environment to the URL of its identity service, which issues access tokens."""
 
 TRUSTED_DOMAINS = ("avepointonlineservices.com", "online15.net")
-"""Domains that credentials may be sent to; everything else must be in ``trusted_hosts``."""
+"""Domains to which credentials may be sent; any other host must be in ``trusted_hosts``."""
 
 JOBS_SCOPE = "microsoft365backup.jobInfo.read.all"
-"""The one permission that both generations of the jobs endpoint need."""
+"""The permission for jobs, in both generations of the endpoint."""
 
 
 def environment_of(data_center: str) -> str:
@@ -63,13 +63,16 @@ def environment_of(data_center: str) -> str:
 
 
 class ObjectType(IntEnum):
-    """List services: the code of the ``objectType`` parameter (0 means all), Microsoft's name, the companions' code."""
+    """List services: their code in ``objectType`` (0 means all), Microsoft's name, and their code in ``serviceType``.
+
+    The companions have the parameter ``serviceType``.
+    """
 
     label: str
     service_type: int
 
     def __new__(cls, code: int, label: str = "", service_type: int = -1) -> Self:
-        """Return a member that is its code; ``ObjectType(code)`` is the existing one."""
+        """Return a member whose value is its code, so that ``ObjectType(code)`` finds it."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.label, member.service_type = label, service_type
@@ -111,4 +114,4 @@ LOCATIONS = (
 """Values of the ``location`` parameter, for Multi-Geo tenants."""
 
 MAX_PAGE_MB = 128
-"""Megabytes of a page at most: parsing one needs some five times its size."""
+"""The default of ``max_page_mb``, in megabytes; parsing a page needs about five times its size."""

@@ -12,14 +12,14 @@ from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 Params = dict[str, str]
-"""Query parameters under the names of the vendor's table (``startTime``, ``pageIndex``), whatever the generation."""
+"""Query parameters by the names of the vendor's table (``startTime``, ``pageIndex``), for any generation."""
 
 CURSOR = "cursor"
-"""The parameter that carries an opaque token to the next page, for generations that page by one."""
+"""The parameter for an opaque token of the next page, for generations that send one."""
 
 
 class ParameterSpelling(StrEnum):
-    """List the spellings of query parameters: the vendor's table and its samples differ."""
+    """List the spellings of query parameters; the vendor's table and its samples differ."""
 
     camel = "camel"
     pascal = "pascal"
@@ -37,34 +37,35 @@ class EndpointVersion:
     """The value of the setting ``endpoint`` and of ``load_audit.endpoint``."""
     path: str
     rows: tuple[str, ...]
-    """Names of the list of jobs; the first that a body has counts."""
+    """Names of the list of jobs, by precedence."""
     paging: tuple[str, ...] = ()
-    """Names of the object that holds total and link; the body itself where it has none of these."""
+    """Names of the object that contains total and link; if a body has none of them, it contains both itself."""
     totals: tuple[str, ...] = ("totalNumber", "totalCount")
     links: tuple[str, ...] = ("nextLink",)
     cursors: tuple[str, ...] = ()
-    """Names of an opaque token that leads to the next page, sent back as the parameter ``CURSOR``."""
+    """Names of an opaque token of the next page, which is sent back as the parameter ``CURSOR``."""
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Parameters that this generation calls otherwise than the vendor's table."""
+    """This generation's names of parameters, by those of the vendor's table, where they differ."""
     job_path: str | None = None
-    """The path of a single job, with ``{job_id}`` in it."""
+    """The path of a single job, with ``{job_id}`` in place of the id; None without such a path."""
 
     def query(self, params: Mapping[str, str], spelling: ParameterSpelling) -> Params:
-        """Return parameters as this generation spells them; those that only a link named stay as they are."""
+        """Return parameters with the names of this generation; unknown ones, from a link, keep their name."""
         return {
             self.parameters.get(name) or (spelling.apply(name) if name in PARAMETERS else name): value
             for name, value in params.items()
         }
 
     def parameter(self, name: str) -> str | None:
-        """Return the vendor's table name of a parameter as a server writes it; None if it is unknown."""
+        """Return the name in the vendor's table of a parameter, from the server's name; None if it is unknown."""
         own = {theirs.lower(): ours for ours, theirs in self.parameters.items()}
         return own.get(name.lower()) or _BY_LOWER.get(name.lower())
 
     def link(self, link: str | None, cursor: str | None) -> str | None:
         """Return the reference to the next page as a link whose parameters have the names of the vendor's table.
 
-        A cursor counts before a link. A link without a query, such as an opaque token, stays unchanged.
+        A cursor precedes a link. A link without a query, such as an opaque token, stays unchanged. The
+        result is "" if there is no next page, and None if the response does not say.
         """
         if cursor:
             return "?" + urlencode({CURSOR: cursor})
@@ -80,7 +81,7 @@ class EndpointVersion:
         return "?" + urlencode([(own.get(name.lower(), name), value) for name, value in pairs]) if pairs else link
 
     def path_of_job(self, job_id: str) -> str | None:
-        """Return the path of a single job; None where this generation has none."""
+        """Return the path of a single job; None if this generation has none."""
         return self.job_path.format(job_id=quote(job_id, safe="")) if self.job_path else None
 
 
@@ -103,7 +104,7 @@ _versions: dict[str, EndpointVersion] = {}
 
 
 def register(version: EndpointVersion) -> None:
-    """Add a generation, which ``auto`` tries after those before it."""
+    """Add a generation; ``auto`` tries it after those that were added before."""
     _versions[version.name] = version
 
 

@@ -1,13 +1,13 @@
-"""Define the errors of this source: each class tells the caller which cure applies.
+"""Define the errors of this source; the class of an error determines its cure.
 
 SourceError                       anything raised on purpose
 ├── ConfigurationError            a setting that cannot work (also a ValueError)
 ├── AuthenticationError           the credentials were refused
 ├── MissingPermissionError        a permission is not granted
-├── ThrottledError                the API refuses more requests for longer than allowed
+├── ThrottledError                the API answered 429 until the last attempt
 ├── BadResponseError              a response in an undocumented form
 ├── InterruptedLoadError          the user or the caller cancelled the load
-└── ApiError                      the API failed, and another try does not cure it
+└── ApiError                      the API failed, and repeating the request did not help
     ├── EndpointMissingError      404, 405, 410: this host has no such path
     ├── RefusedParametersError    400: a parameter is refused
     ├── GatewayTimeoutError       504: the request is too slow; ask for less
@@ -23,9 +23,9 @@ FATAL_KINDS = ("auth", "config", "internal")
 
 
 def storable(text: str) -> str:
-    """Return a text with U+FFFD for characters that no warehouse can store.
+    """Return a text with U+FFFD in place of characters that no warehouse can store.
 
-    These are NUL, and half of a surrogate pair, which .NET leaves when it cuts a text within an emoji.
+    These are NUL and half of a surrogate pair, which .NET leaves if it cuts a text within an emoji.
     """
     return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -55,7 +55,7 @@ class MissingPermissionError(SourceError):
 
 
 class ThrottledError(SourceError):
-    """Report that the API answered 429 or 503 for longer than allowed."""
+    """Report that the API answered 429 until the last attempt."""
 
     kind = "throttled"
 
@@ -76,7 +76,7 @@ class InterruptedLoadError(SourceError):
 
 
 class ApiError(SourceError):
-    """Report that the API failed in a way that another try does not cure."""
+    """Report that the API failed, and that repeating the request did not help."""
 
 
 class EndpointMissingError(ApiError):
@@ -87,13 +87,13 @@ class RefusedParametersError(ApiError):
     """Report that the API refused a parameter, perhaps the page size (400)."""
 
     def __init__(self, text: str, parameter: str | None = None, message: str = "") -> None:
-        """Keep ``parameter``, its name in the vendor's table, and ``message``, the API's own words."""
+        """Keep ``parameter``, its name in the vendor's table, and ``message``, the API's text."""
         super().__init__(text)
         self.parameter, self.message = parameter, message
 
 
 class GatewayTimeoutError(ApiError):
-    """Report that a gateway before the API gave up waiting (504). A smaller request may succeed."""
+    """Report that a gateway in front of the API timed out (504). A smaller request may succeed."""
 
 
 class PageTooLargeError(ApiError):
@@ -101,7 +101,7 @@ class PageTooLargeError(ApiError):
 
 
 class EndlessListError(ApiError):
-    """Report a list of more jobs than a tenant can have."""
+    """Report a list with more jobs than any tenant has."""
 
 
 class UnreachableError(ApiError):

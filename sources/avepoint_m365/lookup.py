@@ -1,4 +1,4 @@
-"""Read what the warehouse of any dlt pipeline holds, through dlt's dataset access."""
+"""Look up jobs in the warehouse of any dlt pipeline, through dlt's dataset access."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ BATCH = 1_000
 """Ids in one query."""
 
 Query = Callable[[str], list[tuple[Any, ...]]]
-"""Runs SQL, in which table names stand in braces, and returns all rows; none if a table is missing."""
+"""Runs SQL with the names of tables in braces, and returns all rows; none if a table is missing."""
 
 _TABLE = re.compile(r"\{(\w+)\}")
 
 
 class SqlLookup:
-    """Look up jobs through any connection that runs SQL; it uses only standard SQL with text literals."""
+    """Look up jobs through any connection that runs SQL; the queries are standard SQL with text literals."""
 
     def __init__(self, query: Query, tenant: str) -> None:
         self._query, self._tenant = query, _literal(tenant)
 
     def table(self, name: str) -> str:
-        """Return the name of a table as SQL has it."""
+        """Return the name of a table in SQL."""
         return name
 
     def qualify(self, template: str) -> str:
-        """Return SQL with the names of tables in place of those in braces."""
+        """Return SQL with each name in braces replaced by the name of the table."""
         return _TABLE.sub(lambda match: self.table(match[1]), template)
 
     def is_empty(self) -> bool:
@@ -83,7 +83,7 @@ class SqlLookup:
         return [OpenJob(row[0], _utc(row[1]), row[2], row[3]) for row in rows]
 
     def recent(self, since: datetime, limit: int) -> list[str]:
-        """Return ids of the jobs that finished last, if their finish is not before ``since``."""
+        """Return ids of at most ``limit`` jobs that finished at or after ``since`` (UTC), newest first."""
         rows = self._query(
             f"SELECT id, finish_time FROM {{jobs}} WHERE tenant = {self._tenant} AND finish_time IS NOT NULL "
             f"ORDER BY finish_time DESC LIMIT {limit}"
@@ -91,7 +91,7 @@ class SqlLookup:
         return [row[0] for row in rows if in_utc(row[1]) >= since]
 
     def outside(self) -> dict[str, tuple[int, str | None]]:
-        """Return how many jobs lack a location, an object type and a job type, each with the id of one."""
+        """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
         counts = {}
         for name in ("location", "object_type", "job_type"):
             ((count, example),) = self._query(
@@ -113,7 +113,7 @@ class SqlLookup:
         return None
 
     def state_words(self) -> dict[str, int]:
-        """Return the state words that were learned, with their codes."""
+        """Return the codes of state words that loads learned, by word."""
         return dict(self._query("SELECT word, state FROM {state_words}"))
 
 
@@ -134,18 +134,18 @@ class PipelineLookup(SqlLookup):
 def lookup_of_current_pipeline(options: ExtractOptions) -> Lookup | None:
     """Return a lookup in the warehouse of the pipeline that runs the source; None if it cannot be read.
 
-    Without one the source reads as a first load does.
+    Without a lookup the source reads as a first load does.
     """
     try:
         lookup = PipelineLookup(dlt.current.pipeline().dataset(), options.tenant)
         lookup.is_empty()
-    except Exception:  # whatever a destination without SQL or without a connection raises
+    except Exception:  # A destination without SQL, or without a connection, raises errors of its own driver.
         return None
     return lookup
 
 
 def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    # A backslash escapes in some destinations; a job with such an id counts as unknown.
+    # A backslash is an escape in some destinations. A job with such an id counts as unknown.
     plain = [job_id for job_id in ids if "\\" not in job_id]
     return (plain[first : first + BATCH] for first in range(0, len(plain), BATCH))
 

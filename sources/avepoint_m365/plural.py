@@ -1,4 +1,4 @@
-"""Write numbers with their nouns."""
+"""Format numbers with their nouns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validate the settings of a load as a whole, and make of them what reads a tenant; no request is made."""
+"""Validate the settings of a load as a whole, and make the extraction of a tenant; no request is sent."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from avepoint_m365.extract.progress import Progress
 logger = logging.getLogger(__name__)
 
 DEFAULT_HISTORY = timedelta(days=730)
-"""How far back the first load begins if no ``start_date`` is given."""
+"""How far back the first load begins without ``start_date``."""
 
 MAX_PAGE_SIZE = 100_000
 
 MAX_LENGTH = 100_000
-"""Hours of lag, or days that a job is followed: longer ones reach back before the times that Python knows."""
+"""The most hours of ``lag_hours`` and days of ``max_open_days``; Python has no times before the year 1."""
 
 OUTSIDE_KINDS = ("location", "object_type", "job_type")
-"""Values of ``expected_outside``."""
+"""Values of ``expected_outside``: the dimensions of labels."""
 
 
 def make_extraction(settings: Mapping[str, object], progress: Progress, now: datetime) -> Extraction:
-    """Return what reads a tenant; no request is sent yet.
+    """Return the extraction of a tenant; no request is sent yet.
 
     Args:
         settings: Every parameter of the source by name.
-        progress: Kept up to date while the load works; it keeps the extraction as well.
+        progress: The progress of the load, which the extraction updates; it gets the extraction as well.
         now: The time at which the load begins (UTC).
 
     Raises:
@@ -49,10 +49,13 @@ def make_extraction(settings: Mapping[str, object], progress: Progress, now: dat
 
 
 def extract_options(now: datetime, settings: Mapping[str, object]) -> ExtractOptions:
-    """Return the options of a load; ``now`` is the time at which it begins (UTC).
+    """Return the options of a load.
 
-    ``settings`` are all parameters of the source by name. A field of ``ExtractOptions`` with the name of one has its
-    value, unless it is converted here.
+    A field of ``ExtractOptions`` has the value of the parameter of its name, unless it is converted here.
+
+    Args:
+        now: The time at which the load begins (UTC).
+        settings: Every parameter of the source by name.
 
     Raises:
         ConfigurationError: with the key, the value and the known values.
@@ -85,10 +88,14 @@ def extract_options(now: datetime, settings: Mapping[str, object]) -> ExtractOpt
 
 def _check_values(given: Mapping[str, Any]) -> None:
     if not 1 <= given["page_size"] <= MAX_PAGE_SIZE:
-        raise ConfigurationError(f"{SECTION}.page_size = {given['page_size']} must lie between 1 and {MAX_PAGE_SIZE}.")
+        raise ConfigurationError(
+            f"Out of range: {SECTION}.page_size = {given['page_size']} must lie between 1 and {MAX_PAGE_SIZE}."
+        )
     for key in ("lag_hours", "max_open_days"):
         if not 0 <= given[key] < MAX_LENGTH:
-            raise ConfigurationError(f"{SECTION}.{key} = {given[key]} must be 0 or more, and less than {MAX_LENGTH}.")
+            raise ConfigurationError(
+                f"Out of range: {SECTION}.{key} = {given[key]} must be 0 or more, and less than {MAX_LENGTH}."
+            )
     if not given["tenant"].strip():
         raise ConfigurationError(f"Empty label: {SECTION}.tenant = {given['tenant']!r}. Set a name.")
     for kind in given["expected_outside"] or ():
@@ -105,6 +112,6 @@ def _check_range(options: ExtractOptions) -> None:
     if begin >= options.until:
         key = "since" if options.since else f"{SECTION}.start_date"
         raise ConfigurationError(
-            f"{key} = {begin:%Y-%m-%d %H:%M} UTC leaves nothing to load: the range ends "
-            f"{options.until:%Y-%m-%d %H:%M} UTC."
+            f"Empty range: {key} = {begin:%Y-%m-%d %H:%M} UTC leaves nothing to load, since the range ends "
+            f"{options.until:%Y-%m-%d %H:%M} UTC. Set an earlier start."
         )

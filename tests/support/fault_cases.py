@@ -78,7 +78,7 @@ class Case:
         with faults(self.simulator, plan, self.user.folder.parent, network), pytest.MonkeyPatch.context() as patch:
             if timeout:
                 self.user.environment["RUNTIME__REQUEST_TIMEOUT"] = str(timeout)
-                patch.setattr(transport, "TIMEOUTS", WHOLE)
+                patch.setattr(transport, "TIMEOUT_FACTOR", WHOLE)
             ended = self.load()
         self.user.environment.pop("RUNTIME__REQUEST_TIMEOUT", None)
         return ended

@@ -16,7 +16,7 @@ import pyarrow as pa
 import requests
 from avepoint_m365.api import responses
 from avepoint_m365.api.auth import Bearer, Secret, TokenCache
-from avepoint_m365.api.body import describe, is_cut, server_time
+from avepoint_m365.api.body import describe, is_truncated, server_time
 from avepoint_m365.api.page import PageInfo
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page
@@ -194,7 +194,7 @@ def pages(data: bytes) -> None:
     """Read any answer as a page: jobs that can be stored, or an error of ours; both parsers give the same."""
     draw = Draw(data)
     version, response = draw.pick(VERSIONS), draw.response()
-    is_cut(response)
+    is_truncated(response)
     where = describe(version.path, {"pageSize": "500"}, response)
     try:
         content = read_page(version, where, response)

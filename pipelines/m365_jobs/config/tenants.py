@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import dlt
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.config import SECTION, AvePointCredentials, unknown
+from avepoint_m365.config import SECTION, AvePointCredentials, unknown_value_error
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigurationException, ConfigValueCannotBeCoercedException
@@ -154,7 +154,7 @@ def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
     if not known and (every or missing):
         raise UsageError(f"No tenants are configured. Add sections [{TENANTS}.<name>] to .dlt/secrets.toml.")
     for name in missing:
-        raise unknown("tenants", name, known)
+        raise unknown_value_error("tenants", name, known)
     return [Tenant(name, name in known) for name in dict.fromkeys(names or known)]
 
 
@@ -251,4 +251,4 @@ def _refuse_unknown_keys(name: str) -> None:
         in_environment = [key.split("__")[0].lower() for key in _variables(_VARIABLES + prefix)]
         for key in (*in_files, *in_environment):
             if key not in keys:
-                raise unknown(".".join(("tenants", name, *inner)), key, keys)
+                raise unknown_value_error(".".join(("tenants", name, *inner)), key, keys)

@@ -1,7 +1,7 @@
-"""Request OAuth 2.0 access tokens for client credentials: a secret here, or a certificate (``certificate``).
+"""Request OAuth 2.0 access tokens with client credentials: a secret, or a certificate (module ``certificate``).
 
 Each scope has a token of its own, requested with exactly that scope: a missing permission does not affect the
-others. A token is shared by all threads and lives in memory only.
+others. All threads share the tokens, which stay in memory.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from requests.auth import AuthBase
 from avepoint_m365.exceptions import ApiError, AuthenticationError, MissingPermissionError, SourceError
 
 RENEW_AHEAD = 120
-"""Seconds before its end at which a token is renewed, so that none expires during a request."""
+"""Seconds before its expiry at which a token is renewed, so that none expires during a request."""
 
 OAUTH_ERRORS = (
     *("invalid_request", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "access_denied"),
     *("server_error", "temporarily_unavailable"),
 )
-"""Words of an identity service for a refusal (RFC 6749); others are not shown, since they might be a secret."""
+"""Error codes of RFC 6749 that messages quote; any other text of a response might contain a secret."""
 
 
 class ClientCredential(Protocol):
@@ -33,14 +33,14 @@ class ClientCredential(Protocol):
 
     @property
     def expires_at(self) -> datetime | None:
-        """Return its end in UTC, if it contains one."""
+        """Return when the credential expires (UTC); None if it does not contain that."""
 
     def proof(self, token_url: str) -> dict[str, str]:
-        """Return form fields beside ``grant_type`` and ``scope``."""
+        """Return the form fields that authenticate a request to ``token_url``."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return texts that must never be shown."""
+        """Return texts that messages must not contain."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Secret:
 
     @property
     def expires_at(self) -> None:
-        """Return None: a secret does not contain its end."""
+        """Return None: a secret does not contain its expiry."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Bearer(AuthBase):
-    """Put an access token on a request. Being an ``AuthBase`` keeps a machine's .netrc from replacing it."""
+    """Add an access token to a request. As an ``AuthBase`` it precedes the machine's .netrc."""
 
     token: str = field(repr=False)
 
@@ -98,13 +98,13 @@ class TokenCache:
         self._secrets = set(credential.secrets)
 
     def redact(self, text: str) -> str:
-        """Return a text without secrets and tokens, which a server might echo."""
+        """Return a text with ``***`` for secrets and tokens, which a server might echo."""
         for secret in sorted(self._secrets.copy(), key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
     def token(self, scope: str) -> str:
-        """Return a valid token of a scope, requested at most once however many threads wait.
+        """Return a valid token of a scope; all threads that wait for it share one request.
 
         Raises:
             SourceError: if the identity service refuses; other scopes are not affected.
@@ -131,43 +131,49 @@ class TokenCache:
         """Return a new token and its lifetime in seconds."""
         form = {"grant_type": "client_credentials", "scope": scope, **self._credential.proof(self._url)}
         response = self._post(self._url, form)
-        answer = _json_object(response)
+        body = _json_object(response)
         if response.status_code != 200:
-            raise self._refused(scope, response.status_code, str(answer.get("error", "")))
-        token = answer.get("access_token")
+            raise self._refusal(scope, response.status_code, str(body.get("error", "")))
+        token = body.get("access_token")
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise AuthenticationError(
-                f"The identity service at {self._url} answered without an access token. Is token_url right?"
+                f"No access token: the identity service at {self._url} answered without an access token. "
+                "Correct token_url."
             )
         try:
-            lifetime = float(answer.get("expires_in", 3600))  # type: ignore[arg-type]
+            lifetime = float(body.get("expires_in", 3600))  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
             lifetime = 3600.0
         self._secrets.add(token)
         return token, lifetime
 
-    def _refused(self, scope: str, status: int, error: str) -> SourceError:
-        where = f"The identity service at {self._url} refused scope {scope} ({status}"
+    def _refusal(self, scope: str, status: int, error: str) -> SourceError:
+        """Return the error for a response of the identity service; ``error`` is its OAuth error code."""
+        service = f"the identity service at {self._url}"
         if error == "invalid_client":
             return AuthenticationError(
-                f"{where}, invalid_client): the client id, secret or certificate is wrong or has expired. Look at the "
-                "app registration in AvePoint Online Services, and set credentials.client_id with "
-                "credentials.client_secret or credentials.certificate_path."
+                f"Credentials refused: {service} refused scope {scope} ({status}, invalid_client). The client id, "
+                "secret or certificate is wrong or has expired: check the app registration in AvePoint Online "
+                "Services. Set credentials.client_id with credentials.client_secret or credentials.certificate_path."
             )
         if error == "invalid_scope":
             return MissingPermissionError(
-                f"{where}, invalid_scope): the permission is not granted. Add {scope} to the app registration "
-                "in AvePoint Online Services and wait a few minutes."
+                f"Permission not granted: {service} refused scope {scope} ({status}, invalid_scope). Add {scope} to "
+                "the app registration in AvePoint Online Services and wait a few minutes."
             )
-        known = f", {error}" if error in OAUTH_ERRORS else ""
+        code = f"{status}, {error}" if error in OAUTH_ERRORS else str(status)
         if status >= 500 or status == 429:
-            return ApiError(f"{where}{known}): it is not available at the moment. Try again later.")
-        return AuthenticationError(f"{where}{known}): look at token_url, environment and the credentials.")
+            return ApiError(f"Token request failed: {service} is not available ({code}). Try again later.")
+        return AuthenticationError(
+            f"Token request refused: {service} refused scope {scope} ({code}). Check token_url, environment and the "
+            "credentials."
+        )
 
 
 def _json_object(response: requests.Response) -> Mapping[str, object]:
+    """Return the JSON object of a response; an empty one if its body is anything else."""
     try:
-        answer = response.json()
+        body = response.json()
     except (ValueError, RecursionError):
         return {}
-    return answer if isinstance(answer, Mapping) else {}
+    return body if isinstance(body, Mapping) else {}

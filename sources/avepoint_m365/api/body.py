@@ -17,30 +17,35 @@ from avepoint_m365.parse.times import in_utc
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
 
-_TELLS_OF_AN_ERROR = re.compile(rb'"statusCode"\s*:\s*"?[4-9]\d\d')
-"""In bodies that may tell of an error beside 200; the others need not be decoded to know."""
+_ERROR_STATUS = re.compile(rb'"statusCode"\s*:\s*"?[4-9]\d\d')
+"""The status of an error in a body. A body without it is no error, and is not decoded to find out."""
 
-_EDGE = 4096
-"""Bytes at both ends of a body that are searched for it. An error is short, and jobs fill what lies between."""
+_SEARCHED_BYTES = 4096
+"""Bytes at both ends of a body that are searched for an error; between them lie the jobs of a page."""
 
 
 def response_status(response: requests.Response) -> int:
-    """Return the status of a response: beside HTTP's 200, that of an error which the body tells."""
+    """Return the status of a response: with HTTP status 200, that of an error in its body if it contains one."""
     content = response.content
-    if response.status_code == 200 and any(map(_TELLS_OF_AN_ERROR.search, (content[:_EDGE], content[-_EDGE:]))):
+    if response.status_code == 200 and any(
+        map(_ERROR_STATUS.search, (content[:_SEARCHED_BYTES], content[-_SEARCHED_BYTES:]))
+    ):
         return error_status(parse_body(response)) or 200
     return response.status_code
 
 
 def error_status(body: object) -> int | None:
-    """Return the status of an error that a body tells; None without one."""
-    # Cut where Python would refuse to make a number of it.
+    """Return the status of an error in a body; None without one."""
+    # Python refuses to parse numbers of thousands of digits.
     text = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""
     return int(text) if text.isdecimal() and int(text) >= 400 else None
 
 
-def is_cut(response: requests.Response) -> bool:
-    """Return true if a body is no whole JSON, because a proxy cut or replaced it; it is decoded only in doubt."""
+def is_truncated(response: requests.Response) -> bool:
+    """Return whether a body is incomplete or no JSON, since a proxy shortened or replaced it.
+
+    The body is decoded only if it ends as JSON does and its braces do not match.
+    """
     content = response.content
     if content[-64:].rstrip()[-1:] not in (b"}", b"]"):
         return True
@@ -48,20 +53,20 @@ def is_cut(response: requests.Response) -> bool:
 
 
 def describe(path: str, params: Mapping[str, str], response: requests.Response) -> str:
-    """Return where something happened: path, parameters, status and the request id worth quoting to the vendor."""
-    asked = " ".join(f"{name}={value}" for name, value in params.items())
+    """Return a request and its response in words: path, parameters, status, and the request id for the vendor."""
+    query = " ".join(f"{name}={value}" for name, value in params.items())
     ids = (response.headers.get(name) for name in REQUEST_ID_HEADERS)
     request_id = next((text for text in ids if text), None)
-    answered = response_status(response)
+    status = response_status(response)
     return (
-        f"GET {path} ({asked}) answered {response.status_code}"
-        + (f", but says {answered}" if answered != response.status_code else "")
+        f"GET {path} ({query}) answered {response.status_code}"
+        + (f", but says {status}" if status != response.status_code else "")
         + (f", request id {request_id}" if request_id else "")
     )
 
 
 def server_time(response: requests.Response) -> datetime | None:
-    """Return the server's clock in UTC, from the header ``Date``."""
+    """Return the server's time in UTC, from the header ``Date``; None if that is missing or invalid."""
     try:
         moment = parsedate_to_datetime(response.headers.get("Date") or "")
         return in_utc(moment)
@@ -70,32 +75,32 @@ def server_time(response: requests.Response) -> datetime | None:
 
 
 def parse_body(response: requests.Response) -> object:
-    """Return the body; None if it is not JSON, or nested too deep.
+    """Return the JSON of a body; None if it is not JSON, or nested too deep.
 
-    It is UTF-8 even if the header names another encoding; if it is not UTF-8, the header counts.
+    It is decoded as UTF-8, whatever the header says, and only then by the encoding of the header.
     """
     if is_too_deep(response.content):
         return None
-    for read in (partial(json.loads, response.content), response.json):
+    for parse in (partial(json.loads, response.content), response.json):
         try:
-            # A line break in a text that is not escaped does no harm.
-            return read(strict=False)
+            # Not strict: a line break within a text, which JSON forbids, does no harm.
+            return parse(strict=False)
         except (ValueError, RecursionError):
             continue
     return None
 
 
 def message(body: object) -> str:
-    """Return the API's words for an error: those of its envelope, or all texts of another object.
+    """Return the API's text about an error: the messages of its envelope, or all texts of another object.
 
-    HTML and an empty body have none.
+    It is empty for HTML and an empty body.
     """
     if not isinstance(body, Mapping):
         return ""
     errors = body.get("errors")
     details = [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
     texts = [str(text) for text in (body.get("message"), *(detail.get("message") for detail in details)) if text]
-    # The envelope often says the same twice.
+    # The envelope often repeats a message.
     return storable(" ".join(dict.fromkeys(text[:200] for text in texts or _texts(body))))[:1000]
 
 

@@ -1,4 +1,4 @@
-"""Bound size and time of a response: requests reads what a server sends for as long as a byte comes now and then."""
+"""Bound size and time of a response; requests reads without end as long as a server sends a byte now and then."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from avepoint_m365.exceptions import PageTooLargeError
 
 MEGABYTE = 1_000_000
 
-TIMEOUTS = 5
-"""A response may take so many times what the client waits for its next byte, from the request to its last byte."""
+TIMEOUT_FACTOR = 5
+"""The most time from a request to the last byte of its response, in multiples of the client's timeout for a byte."""
 
-AT_ONCE = 65_536
-"""Bytes that are read at once at most."""
+READ_SIZE = 65_536
+"""The least number of bytes that one read of a body requests."""
 
 
 class TimedStream(io.RawIOBase):
-    """Read from a connection until a response took too long."""
+    """Read from a connection, for a limited number of seconds after its creation."""
 
     def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
         self._raw, self._end = raw, time.monotonic() + seconds
@@ -35,32 +35,32 @@ class TimedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read what has come.
+        """Read the bytes that have arrived.
 
         Raises:
-            TimeoutError: if that is too late, as the socket does if nothing comes.
+            TimeoutError: if the time is over; the socket raises the same if no byte arrives.
         """
         if time.monotonic() > self._end:
             raise TimeoutError("The response took too long.")
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
-        """Close the connection's side as well."""
+        """Close the stream and the connection's stream below it."""
         self._raw.close()
         super().close()
 
 
 @cache
-def timed(connection: Any, seconds: float) -> Any:
+def timed_connection_class(connection: Any, seconds: float) -> Any:
     """Return a class of connections whose responses take so many seconds at most, headers included.
 
-    A timeout of the socket begins anew with each byte. A server could send one now and then, headers without end,
-    or ``100 Continue`` for ever.
+    A timeout of the socket begins anew with each byte. A server could send one byte now and then, headers without
+    end, or ``100 Continue`` without end.
     """
 
     class TimedResponse(HTTPResponse):
-        def __init__(self, *given: Any, **more: Any) -> None:
-            super().__init__(*given, **more)
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
             self.fp = io.BufferedReader(TimedStream(self.fp.detach(), seconds))
 
     return type(f"Timed{connection.__name__}", (connection,), {"response_class": TimedResponse})
@@ -73,40 +73,40 @@ class TimedAdapter(HTTPAdapter):
         super().__init__(pool_maxsize=connections)
         self._seconds = seconds
 
-    def get_connection_with_tls_context(self, *given: Any, **more: Any) -> Any:
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         """Return the pool of connections to a host, or to a proxy before it."""
-        pool: Any = super().get_connection_with_tls_context(*given, **more)
-        # The pool is shared, and may be timed already.
-        pool.ConnectionCls = timed(type(pool).ConnectionCls, self._seconds)
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        # A pool is reused, so its class may be a timed one already; the cache returns one class for each.
+        pool.ConnectionCls = timed_connection_class(type(pool).ConnectionCls, self._seconds)
         return pool
 
 
 class BoundedBody:
-    """Read a body on behalf of requests, and stop where it grows larger than allowed."""
+    """Read a body for requests, up to a number of megabytes."""
 
     def __init__(self, raw: urllib3.HTTPResponse, host: str, megabytes: int) -> None:
-        """Keep ``raw``, the body as urllib3 gives it."""
+        """Keep ``raw``, the response of urllib3."""
         self._raw, self._host, self._megabytes = raw, host, megabytes
 
     def __getattr__(self, name: str) -> Any:
-        """Return everything but the content from urllib3's own object."""
+        """Return any attribute but the content from the response of urllib3."""
         return getattr(self._raw, name)
 
     def stream(self, amount: int, decode_content: bool = True) -> Iterator[bytes]:
         """Yield the content, after decompression.
 
         Raises:
-            PageTooLargeError: at the first byte too many.
+            PageTooLargeError: once the body exceeds its bound.
         """
         size = 0
-        # urllib3's own stream() waits until ``amount`` is there; read1() returns what came.
-        while chunk := self._raw.read1(max(amount, AT_ONCE), decode_content=decode_content):
+        # urllib3's own stream() waits for ``amount`` bytes; read1() returns those that have arrived.
+        while chunk := self._raw.read1(max(amount, READ_SIZE), decode_content=decode_content):
             size += len(chunk)
             if size > self._megabytes * MEGABYTE:
                 self._raw.close()
                 raise PageTooLargeError(
-                    f"{self._host} sent a page of more than {self._megabytes} MB, which is not read any further: it "
-                    "might not fit into memory. Lower page_size, or raise max_page_mb."
+                    f"Page too large: {self._host} sent a page of more than {self._megabytes} MB, which might not fit "
+                    "into memory. Lower page_size, or raise max_page_mb."
                 )
             yield chunk
 

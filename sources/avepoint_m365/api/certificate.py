@@ -1,6 +1,6 @@
-"""Authenticate with a certificate, which the vendor recommends.
+"""Authenticate with a certificate, as the vendor recommends.
 
-Imported only if a certificate is configured: its libraries take a tenth of a second to import.
+This module is imported only for a configured certificate, since its libraries need 0.1 s to import.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from avepoint_m365.exceptions import ConfigurationError
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFETIME = 600
-"""Seconds a signed assertion is valid; the identity service accepts an hour at most."""
+"""Seconds for which a signed assertion is valid; the identity service accepts at most an hour."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Certificate:
 
     @property
     def expires_at(self) -> datetime:
-        """Return the end of the certificate, in UTC."""
+        """Return when the certificate expires (UTC)."""
         return self.certificate.not_valid_after_utc
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return nothing: assertions are signed for each request and end soon."""
+        """Return no text: each assertion is signed for one request and expires soon."""
         return ()
 
     def proof(self, token_url: str) -> dict[str, str]:
         """Return a freshly signed assertion (RS256) that names the certificate by its SHA-1 thumbprint."""
-        # The vendor's .NET sample emits SHA-1 thumbprints: as x5t in base64url, as kid in hexadecimal.
+        # As the vendor's .NET sample: a SHA-1 thumbprint as x5t in base64url, and as kid in hexadecimal.
         thumbprint = self.certificate.fingerprint(hashes.SHA1())
         now = int(time.time())
         claims = {
@@ -68,25 +68,25 @@ def load_certificate(client_id: str, path: Path, password: str | None) -> Certif
     """Return the certificate of a .pfx (PKCS #12) or a .pem that contains certificate and private key.
 
     Raises:
-        ConfigurationError: naming the file and what is wrong with it; never its content.
+        ConfigurationError: with the path of the file and the problem, without its content.
     """
-    where = f"credentials.certificate_path = {path}"
+    setting = f"credentials.certificate_path = {path}"
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"{where}: the file cannot be read ({error.strerror}).") from error
+        raise ConfigurationError(f"{setting}: the file cannot be read ({error.strerror}).") from error
     secret = password.encode() if password else None
     try:
         key, certificate = _read_pem(content, secret) if b"-----BEGIN" in content else _read_pfx(content, secret)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"{where}: it could not be opened. It must be a .pfx or .pem with certificate and private key, and "
+            f"{setting}: it could not be opened. It must be a .pfx or .pem with certificate and private key, and "
             "credentials.certificate_password must be its password (and unset if it has none)."
         ) from error
     if certificate is None or not isinstance(key, RSAPrivateKey):
-        raise ConfigurationError(f"{where}: it must hold a certificate and its RSA private key.")
+        raise ConfigurationError(f"{setting}: it must hold a certificate and its RSA private key.")
     if key.public_key() != certificate.public_key():
-        raise ConfigurationError(f"{where}: the private key does not belong to the certificate.")
+        raise ConfigurationError(f"{setting}: the private key does not belong to the certificate.")
     return Certificate(client_id, key, certificate)
 
 
@@ -99,5 +99,5 @@ def _read_pem(content: bytes, password: bytes | None) -> tuple[object, x509.Cert
     key = serialization.load_pem_private_key(content, password)
     public = key.public_key()
     chain = x509.load_pem_x509_certificates(content)
-    # A file may contain the chain in any order: the client certificate is that of the private key.
-    return key, next((link for link in chain if link.public_key() == public), chain[0])
+    # A file may contain the chain in any order. The client certificate is the one of the private key.
+    return key, next((certificate for certificate in chain if certificate.public_key() == public), chain[0])

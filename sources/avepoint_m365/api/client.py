@@ -33,16 +33,16 @@ class JobsClient:
         stats: RequestStats | None = None,
         max_page_mb: int = MAX_PAGE_MB,
     ) -> None:
-        """Keep the endpoint: the name of a generation, or auto."""
+        """Keep the name of a generation of the endpoint, or auto for the first one that the host has."""
         self.stats, self.concurrency = stats or RequestStats(), concurrency
         self.spelling = ParameterSpelling.camel
-        """How parameters are spelled; a server that ignores one spelling may heed the other."""
+        """The spelling of query parameters; a server that ignores one spelling may read the other."""
         self._base_url = urls.base_url
         self._transport = Transport(urls.base_url, concurrency, self.stats, max_page_mb)
         self._tokens = TokenCache(credential, urls.token_url, self._transport.post_form)
         self._versions = {version.name: version for version in versions()}
-        self._is_open = endpoint == "auto"
-        self._endpoint = None if self._is_open else self._versions[endpoint]
+        self._may_switch = endpoint == "auto"
+        self._endpoint = None if self._may_switch else self._versions[endpoint]
 
     @property
     def has_single_jobs(self) -> bool:
@@ -50,24 +50,24 @@ class JobsClient:
         return self._endpoint is not None and self._endpoint.path_of_job("") is not None
 
     def switch_generation(self) -> bool:
-        """Use the other generation of the endpoint; return whether there is one and the caller left the choice open."""
+        """Use the other generation of the endpoint; return False if there is none, or the endpoint was named."""
         others = [version for version in self._versions.values() if version != self._endpoint]
-        if not self._is_open or not others:
+        if not self._may_switch or not others:
             return False
         self._endpoint = others[0]
         return True
 
     def prefer_generation(self, name: str) -> None:
-        """Try a generation of the endpoint first, such as the one that answered last; the other one stays a choice."""
-        if self._is_open and self._endpoint is None and name in self._versions:
+        """Try a generation of the endpoint first, such as that of the last load; the others are tried after it."""
+        if self._may_switch and self._endpoint is None and name in self._versions:
             preferred = self._versions[name]
             self._versions = {name: preferred, **self._versions}
 
     def authenticate(self, scope: str = JOBS_SCOPE) -> None:
-        """Request a token, unless a valid one is there.
+        """Request a token, unless the cache holds a valid one.
 
         Raises:
-            SourceError: if the identity service refuses; with the cure.
+            SourceError: if the identity service refuses.
         """
         self._tokens.token(scope)
 
@@ -80,14 +80,14 @@ class JobsClient:
         with self._redacted_errors():
             if self._endpoint is not None:
                 return self._page(self._endpoint, params)
-            # Requests that begin beside the first do not wait for it: with two locations that would be a second
-            # round trip in which nothing else happens. Each learns by itself that a generation is missing.
+            # Parallel requests do not wait for the first one to find the generation, which would cost them a whole
+            # round trip. Each of them may ask a missing generation once.
             page = self._probe(params)
             self._endpoint = page.endpoint
             return page
 
     def job_by_id(self, job_id: str, location: str | None) -> JobsPage | None:
-        """Return one job as a page of its own; None if the API does not have it, or no path for single jobs.
+        """Return one job as a page; None if the API lacks the job, or the endpoint a path for single jobs.
 
         Raises:
             SourceError: by cause; see ``exceptions``.
@@ -108,7 +108,7 @@ class JobsClient:
         return self._jobs_page(self._endpoint, content, response, attempts)
 
     def get(self, path: str, params: Mapping[str, str], scope: str) -> JsonBody:
-        """Return the body of another resource, read with a token of its own scope; None for 204.
+        """Return the body of another resource, requested with a token of its own scope; None for 204.
 
         Raises:
             SourceError: by cause; see ``exceptions``. A missing permission concerns this scope alone.
@@ -118,13 +118,18 @@ class JobsClient:
             return read_body(None, describe(path, params, response), response, scope)
 
     def _probe(self, params: Params) -> JobsPage:
+        """Return a page from the first generation of the endpoint that the host has and the credentials may use.
+
+        Raises:
+            SourceError: by cause, if no generation answers.
+        """
         refusals: list[SourceError] = []
         for version in self._versions.values():
             try:
                 return self._page(version, params)
             except (EndpointMissingError, MissingPermissionError, AuthenticationError) as error:
                 refusals.append(error)
-        # A missing permission says more than a missing path.
+        # A missing permission is the better explanation: the host has the path.
         raise next((error for error in refusals if not isinstance(error, EndpointMissingError)), refusals[0])
 
     def _page(self, version: EndpointVersion, params: Params) -> JobsPage:
@@ -135,31 +140,31 @@ class JobsClient:
     def _jobs_page(
         self, version: EndpointVersion, content: PageContent, response: requests.Response, attempts: int
     ) -> JobsPage:
-        clock, now = server_time(response), datetime.now(UTC)
+        time_of_server, now = server_time(response), datetime.now(UTC)
         page, rows, jobs = content
-        raw = RawJobs(rows, jobs, page.rows, now=max(now, clock or now), redact=self._tokens.redact)
-        return JobsPage(page, raw, version, attempts, clock)
+        raw = RawJobs(rows, jobs, page.rows, now=max(now, time_of_server or now), redact=self._tokens.redact)
+        return JobsPage(page, raw, version, attempts, time_of_server)
 
     def _send(self, path: str, query: Params, scope: str) -> tuple[requests.Response, int]:
-        """Return the response to a GET, and its attempts; a token that is refused is renewed once."""
+        """Return the response to a GET, and its attempts; renew the token once if the API refuses it."""
         url = self._base_url + path
         token = self._tokens.token(scope)
         response, attempts = self._get(url, query, token)
         if response_status(response) == 401:
             self._tokens.reject(scope, token)
-            response, more = self._get(url, query, self._tokens.token(scope))
-            attempts += more
+            response, further_attempts = self._get(url, query, self._tokens.token(scope))
+            attempts += further_attempts
         return response, attempts
 
     def _get(self, url: str, query: Params, token: str) -> tuple[requests.Response, int]:
         """Return the response to a GET, and its attempts, without those of the request for its token."""
-        before = self.stats.attempts_of_thread
+        attempts_before = self.stats.attempts_of_thread
         response = self._transport.get(url, query, Bearer(token))
-        return response, self.stats.attempts_of_thread - before
+        return response, self.stats.attempts_of_thread - attempts_before
 
     @contextmanager
     def _redacted_errors(self) -> Iterator[None]:
-        """Remove secrets from the texts of errors within the block: a server may echo what it was sent."""
+        """Remove secrets from the texts of errors within the block: a server may echo a request."""
         try:
             yield
         except SourceError as error:

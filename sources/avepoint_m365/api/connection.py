@@ -1,4 +1,4 @@
-"""Connect settings with a client, for the source and for the checks of the configuration."""
+"""Make a client from the settings, for the source and for the checks of the configuration."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from dlt.common.configuration import with_config
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.config import SECTION, AvePointCredentials, ServiceUrls, TrustedHosts, resolve_service_urls, unknown
+from avepoint_m365.config import (
+    SECTION,
+    AvePointCredentials,
+    ServiceUrls,
+    TrustedHosts,
+    resolve_service_urls,
+    unknown_value_error,
+)
 from avepoint_m365.constants import MAX_PAGE_MB
 from avepoint_m365.endpoints import versions
 from avepoint_m365.exceptions import ConfigurationError
 
-MOST_CONCURRENCY = 256
+MAX_CONCURRENCY = 256
 
 URL_SETTINGS = ("data_center", "environment", "base_url", "token_url", "trusted_hosts")
-"""Settings that the URLs go by, as ``resolve_service_urls`` takes them."""
+"""Settings that determine the URLs, in the order of the parameters of ``resolve_service_urls``."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +60,23 @@ def connect(  # noqa: PLR0913 - a parameter for each configuration key
 
 
 def client_of(settings: Mapping[str, object], stats: RequestStats | None) -> Connection:
-    """Return a client for settings that are resolved, by name; no request is sent yet.
+    """Return a client for resolved settings by name; no request is sent yet.
 
     Raises:
         ConfigurationError: naming the key, the value and the known values.
     """
-    given: dict[str, Any] = dict(settings)
-    credentials, endpoint, concurrency = given["credentials"], given["endpoint"], given["concurrency"]
-    max_page_mb = given["max_page_mb"]
+    values: dict[str, Any] = dict(settings)
+    credentials, endpoint, concurrency = values["credentials"], values["endpoint"], values["concurrency"]
+    max_page_mb = values["max_page_mb"]
     known = ("auto", *(version.name for version in versions()))
     if endpoint not in known:
-        raise unknown("endpoint", endpoint, known)
-    if not 1 <= concurrency <= MOST_CONCURRENCY:
-        raise ConfigurationError(f"{SECTION}.concurrency = {concurrency} must lie between 1 and {MOST_CONCURRENCY}.")
+        raise unknown_value_error("endpoint", endpoint, known)
+    if not 1 <= concurrency <= MAX_CONCURRENCY:
+        raise ConfigurationError(
+            f"Out of range: {SECTION}.concurrency = {concurrency} must lie between 1 and {MAX_CONCURRENCY}."
+        )
     if max_page_mb < 1:
-        raise ConfigurationError(f"{SECTION}.max_page_mb = {max_page_mb} must be 1 or more.")
-    urls = resolve_service_urls(*(given[name] for name in URL_SETTINGS))
+        raise ConfigurationError(f"Out of range: {SECTION}.max_page_mb = {max_page_mb} must be 1 or more.")
+    urls = resolve_service_urls(*(values[name] for name in URL_SETTINGS))
     client = JobsClient(urls, credentials.identity(), endpoint, concurrency, stats, max_page_mb)
     return Connection(client, urls, credentials)

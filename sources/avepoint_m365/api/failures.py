@@ -1,4 +1,4 @@
-"""Return the error for a status: the API's words, and the cure that a user needs."""
+"""Make the error for a status: the API's text, and the cure for the user."""
 
 from __future__ import annotations
 
@@ -27,51 +27,59 @@ SETTINGS = {
     "pageSize": "page_size",
     "pageIndex": "endpoint",
 }
-"""The setting that a parameter comes from."""
+"""The setting behind a parameter, by the name of the parameter."""
 
 
-def failure(status: int, body: object, where: str, scope: str, version: EndpointVersion | None = None) -> SourceError:
-    """Return the error for a status, with the API's words and the cure."""
-    words = message(body)
-    text = f"{where}{': ' + words if words else ''}".removesuffix(".") + "."
+def failure(status: int, body: object, request: str, scope: str, version: EndpointVersion | None = None) -> SourceError:
+    """Return the error for a status.
+
+    Args:
+        status: The status of HTTP, or that of an error in the body.
+        body: The JSON of the response; None if it is not JSON.
+        request: The request and its response in words (``describe``).
+        scope: The permission that the request needs.
+        version: The generation of the endpoint; None for other resources.
+    """
+    api_text = message(body)
+    text = f"{request}{': ' + api_text if api_text else ''}".removesuffix(".") + "."
     if status == 400:
-        return _refused(text, words, body, version)
+        return _refusal(text, api_text, body, version)
     if status == 401:
-        return AuthenticationError(f"{text} A fresh token is refused as well: look at environment and data_center.")
+        return AuthenticationError(f"{text} The API refuses a new token as well: check environment and data_center.")
     if status == 403:
         return MissingPermissionError(
             f"{text} Grant the permission {scope} to the app registration in AvePoint Online Services."
         )
     if status in (404, 405, 410):
-        return EndpointMissingError(f"{text} This host does not have this endpoint: look at endpoint and base_url.")
+        return EndpointMissingError(f"{text} This host lacks the endpoint: check endpoint and base_url.")
     if status == 429:
-        return ThrottledError(f"{text} It still throttles after all retries: lower concurrency or try later.")
+        return ThrottledError(f"{text} The API still throttles after all retries: lower concurrency or try later.")
     if status == 504:
         return GatewayTimeoutError(f"{text} The request took too long: lower page_size or try again later.")
     if 300 <= status < 400:
-        return ApiError(f"{text} Redirects are not followed, to keep the token safe: look at base_url.")
-    return ApiError(f"{text} Try again later; if it stays, give the vendor the request id.")
+        return ApiError(f"{text} Redirects are not followed, to keep the token safe: check base_url.")
+    return ApiError(f"{text} Try again later; if it persists, send the request id to the vendor.")
 
 
-def _refused(text: str, words: str, body: object, version: EndpointVersion | None) -> RefusedParametersError:
-    parameter = _refused_parameter(body, words, version)
+def _refusal(text: str, api_text: str, body: object, version: EndpointVersion | None) -> RefusedParametersError:
+    parameter = _refused_parameter(body, api_text, version)
     if parameter in SETTINGS:
-        cure = f"The API refuses the parameter {parameter}: look at {SETTINGS[parameter]}."
+        cure = f"The API refuses the parameter {parameter}: check {SETTINGS[parameter]}."
     else:
         cure = (
-            "The API refuses a parameter: look at start_date, page_size, and at locations, which are for Multi-Geo "
+            "The API refuses a parameter: check start_date, page_size, and locations, which are for Multi-Geo "
             "tenants only."
         )
-    return RefusedParametersError(f"{text} {cure}", parameter, words)
+    return RefusedParametersError(f"{text} {cure}", parameter, api_text)
 
 
-def _refused_parameter(body: object, words: str, version: EndpointVersion | None) -> str | None:
-    """Return the parameter that a body names, in its list of errors or else in a text; None if it is not one alone."""
+def _refused_parameter(body: object, api_text: str, version: EndpointVersion | None) -> str | None:
+    """Return the one parameter that a body names, in its list of errors or else in its text; None for none or more."""
     names = version.parameter if version else CLOUD_BACKUP_JOBS.parameter
     errors = body.get("errors") if isinstance(body, Mapping) else None
     fields = [error.get("field") for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
     if isinstance(errors, Mapping):
         fields = list(errors)  # ASP.NET's form: {"errors": {"startTime": ["..."]}}
     named = {names(field) for field in fields if isinstance(field, str)} - {None}
-    named = named or {names(word) for word in re.findall(r"\w+", words)} - {None}
+    named = named or {names(word) for word in re.findall(r"\w+", api_text)} - {None}
     return named.pop() if len(named) == 1 else None

@@ -17,18 +17,18 @@ class PageInfo:
     rows: Sequence[str]
     """The ids of its jobs, in order."""
     total: int | None
-    """The API's total; it does not say if all matches or the page's are counted."""
+    """The API's total, which may count all jobs of the selection or those of the page; None without one."""
     next_link: str | None
-    """"" if the API says that nothing is left, None if it says nothing."""
+    """The link to the next page; "" if the API states that there is none, None if it sends no link."""
     errors: str = ""
-    """Errors that the API reports beside these jobs: something may be missing."""
+    """Errors that the API reports beside these jobs, some of which may be missing."""
     without_list: bool = False
-    """Whether the API sent no list of jobs, not even an empty one: 204, or null in its place."""
+    """Whether the response contains no list of jobs, not even an empty one: 204, or null in its place."""
 
 
 @dataclass(frozen=True)
 class JobsPage:
-    """Hold a page and its jobs as they arrived: ``parse_pages`` parses many together in a fraction of the time."""
+    """Hold a page and its jobs as they arrived; ``parse_pages`` parses many pages together, which is faster."""
 
     page: PageInfo
     raw: RawJobs
@@ -36,7 +36,7 @@ class JobsPage:
     attempts: int = 1
     """How often the request was sent."""
     server_time: datetime | None = None
-    """The server's clock (UTC), from the header ``Date``."""
+    """The server's time (UTC), from the header ``Date``."""
 
 
 def parse_pages(pages: Sequence[JobsPage]) -> ParsedJobs:

@@ -12,19 +12,19 @@ from avepoint_m365.endpoints import Params
 from avepoint_m365.exceptions import EndlessListError
 
 MAX_STALE_PAGES = 3
-"""Pages in a row without a new id that are accepted while the total promises more."""
+"""The most pages in a row without a new id, while the total counts more jobs."""
 
 MAX_EMPTY_PAGES = 300
-"""Empty pages in a row whose fresh links are followed: a store may filter after it has cut its pages."""
+"""The most empty pages in a row with links to further pages: a server may filter after it has divided the pages."""
 
 MAX_JOBS = 1_000_000
-"""Jobs of one list, which a server that makes up pages without end never stops at."""
+"""The most jobs of one list; only a server that invents pages without end has more."""
 
 FIRST_PAGES_AHEAD = 8
-"""Pages that a total is first trusted for; twice as many each time that they held jobs. A total may lie."""
+"""Pages that are requested in parallel at first; the number doubles each time, since a total may be wrong."""
 
 MAX_PAGES_AHEAD = 64
-"""Pages of one listing that are requested side by side at most, which bounds the memory for them."""
+"""The most pages of one listing that are requested in parallel, which bounds the memory for them."""
 
 
 def link_parameters(link: str | None) -> Params:
@@ -38,7 +38,7 @@ def link_parameters(link: str | None) -> Params:
 
 
 def _is_number(index: str) -> bool:
-    """Return true if pages can be counted on from an index; Python refuses to parse thousands of digits."""
+    """Return whether an index is a number of less than 19 digits; Python refuses to parse thousands of digits."""
     return index.isdecimal() and len(index) < 19
 
 
@@ -46,8 +46,8 @@ def _folded(params: Mapping[str, str]) -> Params:
     return {name.lower(): value for name, value in params.items()}
 
 
-def _page_of(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    """Return what identifies a page. Its size does not: a link in a circle would look new with each size."""
+def _page_identity(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Return the parameters that identify a page, without its size: a circular link may change the size each time."""
     return frozenset((name, value) for name, value in _folded(params).items() if name != "pagesize")
 
 
@@ -55,8 +55,8 @@ def _page_of(params: Mapping[str, str]) -> frozenset[tuple[str, str]]:
 class Pager:
     """Decide which pages to request next, and when to stop, for one set of filters.
 
-    It follows links while they lead to pages that were not requested yet. If there is no link, or it leads in a
-    circle, it counts pages itself. Filters of the caller precede those of a link: a link never widens the question.
+    It follows links to pages that were not requested yet. Without such a link it numbers the pages itself. The
+    caller's filters take precedence over those of a link, so that a link never changes the selection.
     """
 
     filters: Params
@@ -64,12 +64,12 @@ class Pager:
     seen_ids: set[str] = field(default_factory=set)
     pages: int = 0
     total_counts_matches: bool = False
-    """A total was seen that promises more than the rows on its page."""
+    """Whether a total was larger than its page, so that it counts all jobs of the selection."""
     ended: bool = False
-    """Paging ended on an empty or short page, or on a total that was reached."""
-    _end_was_said: bool = False
+    """Whether paging ended on an empty or short page, or on a total that was reached."""
+    _end_was_announced: bool = False
     _last: PageInfo = field(default_factory=lambda: PageInfo([], None, None))
-    _asked: set[frozenset[tuple[str, str]]] = field(default_factory=set)
+    _requested: set[frozenset[tuple[str, str]]] = field(default_factory=set)
     _index: int = 0
     _largest_page: int = 0
     _stale_pages: int = 0
@@ -78,15 +78,15 @@ class Pager:
     """The largest total that counts matches."""
 
     def first(self, index: str | None = None) -> list[Params]:
-        """Return the first request: without a pageIndex, unless the server needs one.
+        """Return the first request; ``index`` is None unless the server needs a pageIndex.
 
-        Without it, the server's numbering (from 0 or 1) does not matter.
+        Without one, it does not matter whether the server numbers pages from 0 or 1.
         """
         self._index = int(index or 0)
-        return [self._ask({"pageSize": str(self.page_size), **({} if index is None else {"pageIndex": index})})]
+        return [self._request({"pageSize": str(self.page_size), **({} if index is None else {"pageIndex": index})})]
 
     def add(self, page: PageInfo, new_ids: int) -> None:
-        """Note a page, in the order of requests, and how many of its ids are new."""
+        """Record a page, in the order of requests, and how many of its ids are new."""
         self.pages += 1
         self._last = page
         self._largest_page = max(self._largest_page, len(page.rows))
@@ -96,22 +96,22 @@ class Pager:
         self._stale_pages = 0 if new_ids else self._stale_pages + 1
 
     def next(self) -> list[Params]:
-        """Return the requests to send now, side by side: one, or all that are left if known; none at the end.
+        """Return the requests to send next, in parallel if pages go by number; none at the end.
 
         Raises:
-            EndlessListError: if there are more jobs than a tenant can have.
+            EndlessListError: if the list has more than ``MAX_JOBS`` jobs.
         """
         if len(self.seen_ids) > MAX_JOBS:
             raise EndlessListError(
-                f"The API shows more than {MAX_JOBS:,} jobs in one list, and still another page. It is not read any "
-                "further. Is base_url the API's host?"
+                f"Endless list: the API returned more than {MAX_JOBS:,} jobs in one list, and a further page. Check "
+                "that base_url is the API's host."
             )
         page = self._last
         if not page.rows:
             return self._after_an_empty_page(page)
         if self._stale_pages > self._stale_pages_allowed():
-            # The API said that nothing is left on a full page; the page after it confirmed that.
-            self.ended = self._end_was_said
+            # A full page announced that it is the last one, and the page after it had no new jobs.
+            self.ended = self._end_was_announced
             return []
         if following := self._follow(page.next_link):
             return [following, *self._ahead(following)]
@@ -119,16 +119,16 @@ class Pager:
             self.ended = True
             return []
         numbering_is_known = self.pages > 1 and not self._stale_pages
-        # A server that gives fewer jobs than requested may still count pages of the requested size.
+        # A server that returns fewer jobs than requested may number its pages by the requested size.
         self.page_size = min(self.page_size, self._largest_page)
         self._index += 1
-        following = self._ask({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
+        following = self._request({"pageSize": str(self.page_size), "pageIndex": str(self._index)})
         return [following, *(self._ahead(following) if numbering_is_known else [])]
 
     def _after_an_empty_page(self, page: PageInfo) -> list[Params]:
-        """Follow the link of an empty page while it is fresh; without one the listing ends here.
+        """Return the request for the link of an empty page; without a new link the listing ends here.
 
-        That is no end if the API promised more jobs and now sends no list at all: its index may have failed.
+        It does not end if the API counted more jobs and now sends no list at all: its search index may have failed.
         """
         if not page.next_link or (self.total_counts_matches and not self.more_is_promised):
             self.ended = not page.without_list or len(self.seen_ids) >= self._promised
@@ -138,39 +138,45 @@ class Pager:
 
     @property
     def more_is_promised(self) -> bool:
-        """Return true if the API counts more matches than were seen."""
+        """Return whether the API counts more jobs than were read."""
         total = self._last.total
         return self.total_counts_matches and total is not None and len(self.seen_ids) < total
 
     @property
     def more_is_announced(self) -> bool:
-        """Return true if a total or a link promises pages after the last one."""
+        """Return whether a total or a link announces a further page."""
         return self.more_is_promised or bool(self._last.next_link)
 
     def _stale_pages_allowed(self) -> int:
-        # If pages are numbered from 1, page 1 of our count repeats the first page; so does a link in a circle. If many
-        # jobs appear meanwhile, a whole page may have moved on by one: continue while the total promises more.
+        """Return how many pages in a row may have no new id.
+
+        If the server numbers pages from 1, page 1 repeats the first page, as a circular link does. If many jobs are
+        added meanwhile, a whole page may move to the next number.
+        """
         if self.more_is_promised or not self._last.rows:
             return MAX_STALE_PAGES
         return 1 if self.pages == 2 else 0
 
     def _follow(self, link: str | None) -> Params | None:
+        """Return the request for a link; None if it names no page, or one that was requested before."""
         own = _folded(self.filters)
         from_link = link_parameters(link).items()
-        steps = {_SPELLING.get(name.lower(), name): value for name, value in from_link if name.lower() not in own}
+        steps = {
+            _PAGE_PARAMETERS.get(name.lower(), name): value for name, value in from_link if name.lower() not in own
+        }
         if not steps.keys() - {"pageSize"}:
             return None
         params = {"pageSize": str(self.page_size), **self.filters, **steps}
-        if _page_of(params) in self._asked:
+        if _page_identity(params) in self._requested:
             return None
         if _is_number(steps.get("pageIndex", "")):
             self._index = int(steps["pageIndex"])
-        return self._ask(params)
+        return self._request(params)
 
     def _ahead(self, step: Params) -> list[Params]:
-        """Return the pages after ``step``, if it goes by number alone and the total tells how many there are.
+        """Return the requests for pages after ``step``, if pages differ by number alone and a total counts them.
 
-        Requested side by side they take a fraction of the time of 200 pages one after the other.
+        In parallel, 200 pages take a fraction of the time.
         """
         by_number = step.keys() - self.filters.keys() == {"pageIndex", "pageSize"} and _is_number(step["pageIndex"])
         if not by_number or not self.more_is_promised or self._last.total is None or not self._largest_page:
@@ -179,24 +185,25 @@ class Pager:
         count = min(ceil((self._last.total - len(self.seen_ids)) / self._largest_page), self._pages_ahead)
         self._pages_ahead = min(self._pages_ahead * 2, MAX_PAGES_AHEAD)
         self._index = first + count - 1
-        return [self._ask({**step, "pageIndex": str(first + further)}) for further in range(1, count)]
+        return [self._request({**step, "pageIndex": str(first + further)}) for further in range(1, count)]
 
     def _is_last(self, page: PageInfo) -> bool:
+        """Return whether a page is the last one, by its total, link and size."""
         if self.more_is_promised:
             return False
         if self.total_counts_matches and page.total == len(self.seen_ids) and not page.next_link:
-            # Beside a link to more, the total may count something else, or no further.
+            # With a link to another page, the total may count something else.
             return True
         if page.next_link == "":
-            # Documented as "nothing is left"; confirmed by another request only after a full page.
-            self._end_was_said = True
+            # Documented as "no further page". Only a full page is doubted, by another request.
+            self._end_was_announced = True
             return len(page.rows) < self.page_size
         return not page.next_link and len(page.rows) < self._largest_page
 
-    def _ask(self, extra: Params) -> Params:
+    def _request(self, extra: Params) -> Params:
         params = {**self.filters, **extra}
-        self._asked.add(_page_of(params))
+        self._requested.add(_page_identity(params))
         return params
 
 
-_SPELLING = {"pageindex": "pageIndex", "pagesize": "pageSize"}
+_PAGE_PARAMETERS = {"pageindex": "pageIndex", "pagesize": "pageSize"}

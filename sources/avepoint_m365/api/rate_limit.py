@@ -1,4 +1,4 @@
-"""Limit requests per API host. After a 429 all workers wait, then fewer send at once, and slowly more again."""
+"""Limit requests per API host: a 429 pauses all workers and halves the limit, which then rises slowly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 RECOVERY = 4
-"""Responses per permitted request, without a pause, after which one more may be sent at once."""
+"""The limit rises by one after this many responses per permitted request without a pause."""
 
 
 _limiters: WeakValueDictionary[str, RateLimiter] = WeakValueDictionary()
@@ -19,7 +19,7 @@ _limiters_lock = threading.Lock()
 def limiter_of(host: str, concurrency: int) -> RateLimiter:
     """Return the limiter of an API host, which all clients of this process share.
 
-    Tenants on one host have one limit, the lowest of theirs.
+    Its limit is the lowest concurrency of these clients.
     """
     with _limiters_lock:
         limiter = _limiters.get(host)
@@ -38,25 +38,26 @@ class RateLimiter:
 
     def __init__(self, concurrency: int) -> None:
         self._changed = threading.Condition()
-        self._most = self.limit = concurrency
+        self._max_limit = self.limit = concurrency
         self._in_flight = self._responses = 0
-        self._round = 0
+        self._current_round = 0
         self.paused_until = 0.0
         """End of the last pause, in monotonic seconds."""
         self.pauses = 0
         """Pauses since the last response that was not a 429."""
 
     def lower_to(self, concurrency: int) -> None:
-        """Lower the limit to that of a client that permits no more."""
+        """Lower the limit to ``concurrency``, unless it is lower already."""
         with self._changed:
-            self._most = min(self._most, concurrency)
-            self.limit = min(self.limit, self._most)
+            self._max_limit = min(self._max_limit, concurrency)
+            self.limit = min(self.limit, self._max_limit)
 
     @contextmanager
     def acquire(self, check: Callable[[], None] = lambda: None) -> Iterator[int]:
-        """Wait until a request may be sent; the block sends it, and passes the number it gets to ``pause``.
+        """Wait until a request may be sent, then run the block, which sends it; yield the number of the round.
 
-        ``check`` is called now and then meanwhile, and at the end; it may raise.
+        A round ends with a pause; the block passes the number to ``pause``. ``check`` is called repeatedly while the
+        caller waits, and once before the block; it raises to cancel the request.
         """
         with self._changed:
             while (wait := self.paused_until - time.monotonic()) > 0 or self._in_flight >= self.limit:
@@ -64,7 +65,7 @@ class RateLimiter:
                 self._changed.wait(min(wait, 1) if wait > 0 else None)
             check()
             self._in_flight += 1
-            number = self._round
+            number = self._current_round
         try:
             yield number
         finally:
@@ -73,10 +74,10 @@ class RateLimiter:
                 self._changed.notify_all()
 
     def pause(self, seconds: float, number: int) -> None:
-        """Permit no request for so long. The 429s of requests that were in flight together count as one pause."""
+        """Permit no request for so many seconds. All 429s of one round count as one pause."""
         with self._changed:
-            if number == self._round:
-                self._round, self._responses = self._round + 1, 0
+            if number == self._current_round:
+                self._current_round, self._responses = self._current_round + 1, 0
                 self.limit = max(self.limit // 2, 1)
                 self.pauses += 1
             self.paused_until = max(self.paused_until, time.monotonic() + seconds)
@@ -86,6 +87,6 @@ class RateLimiter:
         with self._changed:
             self.pauses = 0
             self._responses += 1
-            if self.limit < self._most and self._responses >= RECOVERY * self.limit:
+            if self.limit < self._max_limit and self._responses >= RECOVERY * self.limit:
                 self.limit, self._responses = self.limit + 1, 0
                 self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Interpret a response: a page of jobs, or a failure, which HTTP or the body reports."""
+"""Interpret a response: a page of jobs, or a failure that the status or the body reports."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ JsonBody: TypeAlias = Mapping[str, object] | list[object] | None
 
 
 class PageContent(NamedTuple):
-    """Hold a page and its jobs, which are not parsed yet."""
+    """Hold a page and its jobs before they are parsed."""
 
     page: PageInfo
     rows: Sequence[object] = ()
     content: bytes = b""
-    """The list of jobs as JSON, without brackets, instead of ``rows``; for bodies in the documented form."""
+    """The list of jobs as JSON, without its brackets, in place of ``rows``; for bodies in the documented form."""
 
 
-def read_page(version: EndpointVersion, where: str, response: requests.Response) -> PageContent:
-    """Return a page, and its jobs as they arrived.
+def read_page(version: EndpointVersion, request: str, response: requests.Response) -> PageContent:
+    """Return a page, and its jobs before they are parsed; ``request`` is the request in words (``describe``).
 
     Raises:
         SourceError: by cause, for any response that is not a page.
@@ -45,10 +45,10 @@ def read_page(version: EndpointVersion, where: str, response: requests.Response)
         body, content = shape.around, response.content[shape.begin : shape.end]
         rows, ids = list[object](), shape.ids
     else:
-        body, content = _object(read_body(version, where, response, JOBS_SCOPE), where), b""
-        rows = _rows(version, body, where)
+        body, content = _object(read_body(version, request, response, JOBS_SCOPE), request), b""
+        rows = _rows(version, body, request)
         ids = read_ids(rows)
-    check_status(version, body, where, JOBS_SCOPE)
+    check_status(version, body, request, JOBS_SCOPE)
     container = field_of(body, *version.paging) if version.paging else body
     paging = [fields for fields in (container, body) if isinstance(fields, Mapping)]
     total, problem = _total(version, paging)
@@ -60,87 +60,89 @@ def read_page(version: EndpointVersion, where: str, response: requests.Response)
     return PageContent(PageInfo(ids, total, version.link(link, cursor), " ".join(problems), absent), rows, content)
 
 
-def read_body(version: EndpointVersion | None, where: str, response: requests.Response, scope: str) -> JsonBody:
+def read_body(version: EndpointVersion | None, request: str, response: requests.Response, scope: str) -> JsonBody:
     """Return the JSON of a response, None for 204.
 
     Raises:
         SourceError: by cause, for any other response.
     """
-    answered = response_status(response)
-    if answered == 204:
+    status = response_status(response)
+    if status == 204:
         return None
-    if answered != 200:
-        raise failure(answered, parse_body(response), where, scope, version)
+    if status != 200:
+        raise failure(status, parse_body(response), request, scope, version)
     body = parse_body(response)
     if not isinstance(body, Mapping | list):
-        raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
-    check_status(version, body, where, scope)
+        raise BadResponseError(f"{request}: the answer is not a JSON object. Is base_url the API's host?")
+    check_status(version, body, request, scope)
     return body
 
 
-def check_status(version: EndpointVersion | None, body: object, where: str, scope: str) -> None:
-    """Do nothing unless a body tells of an error beside a status of 200.
+def check_status(version: EndpointVersion | None, body: object, request: str, scope: str) -> None:
+    """Do nothing unless a body contains the status of an error, although that of HTTP is 200.
 
     Raises:
-        SourceError: by the status that the body tells.
+        SourceError: by the status in the body.
     """
-    if answered := error_status(body):
-        raise failure(answered, body, f"{where}, but says {answered}", scope, version)
+    if status := error_status(body):
+        raise failure(status, body, f"{request}, but says {status}", scope, version)
 
 
 _NO_CONTENT: Mapping[str, object] = {"jobs": [], "data": []}
-"""The body that a 204 stands for."""
+"""The body in place of a 204."""
 
 
-def _object(body: JsonBody, where: str) -> Mapping[str, object]:
+def _object(body: JsonBody, request: str) -> Mapping[str, object]:
     if body is None:
         return _NO_CONTENT
     if not isinstance(body, Mapping):
-        raise BadResponseError(f"{where}: the answer is not a JSON object. Is base_url the API's host?")
+        raise BadResponseError(f"{request}: the answer is not a JSON object. Is base_url the API's host?")
     return body
 
 
-def _rows(version: EndpointVersion, body: Mapping[str, object], where: str) -> list[object]:
+def _rows(version: EndpointVersion, body: Mapping[str, object], request: str) -> list[object]:
     """Return the list of jobs; an empty one if it is null.
 
     Raises:
-        SourceError: if there is none, or errors stand in its place.
+        SourceError: if the body has no list, or errors in its place.
     """
     key = key_of(body, *version.rows)
     rows = body[key] if key else None
     if rows is None and body is not _NO_CONTENT:
-        _refuse_errors(version, body, where)
+        _refuse_errors(version, body, request)
         rows = [] if key else None
     if body is _NO_CONTENT:
         rows = []
     if not isinstance(rows, list):
-        raise BadResponseError(f"{where}: there is no list of jobs in the answer; its fields are {sorted(body)}.")
+        raise BadResponseError(
+            f"{request}: the response contains no list of jobs; its fields are {sorted(body)}. Check base_url."
+        )
     return rows
 
 
-def read_job(version: EndpointVersion, where: str, response: requests.Response) -> list[object]:
-    """Return the single job of a response, in a list; an empty list if there is none.
+def read_job(version: EndpointVersion, request: str, response: requests.Response) -> list[object]:
+    """Return the single job of a response in a list; an empty list without one.
 
     Raises:
         SourceError: by cause, for any other response.
     """
-    body = read_body(version, where, response, JOBS_SCOPE)
+    body = read_body(version, request, response, JOBS_SCOPE)
     if body is None:
         return []
-    body = _object(body, where)
+    body = _object(body, request)
     key = key_of(body, *version.rows, "job")
     job = body[key] if key else body
     return [row for row in (job if isinstance(job, list) else [job]) if isinstance(row, Mapping)]
 
 
 def _text(paging: Sequence[Mapping[str, object]], names: Sequence[str]) -> str | None:
-    """Return the first text under one of the names; half of a surrogate pair would fit into no request."""
+    """Return the first text under one of the names, without characters that no request can contain."""
     values = (field_of(fields, *names) for fields in paging)
     return next((storable(value) for value in values if isinstance(value, str)), None)
 
 
 def _total(version: EndpointVersion, paging: Sequence[Mapping[str, object]]) -> tuple[int | None, str]:
-    """Return the total, and what is wrong with it."""
+    """Return the total, and a problem in words if it is no number."""
     value = next((value for fields in paging if (value := field_of(fields, *version.totals)) is not None), None)
     try:
         return parse_count(value), ""
@@ -148,20 +150,20 @@ def _total(version: EndpointVersion, paging: Sequence[Mapping[str, object]]) -> 
         return None, f"the total is {show(value)}, which is not a whole number."
 
 
-def _refuse_errors(version: EndpointVersion, body: Mapping[str, object], where: str) -> None:
-    """Do nothing unless errors stand in the place of jobs.
+def _refuse_errors(version: EndpointVersion, body: Mapping[str, object], request: str) -> None:
+    """Do nothing unless a body has errors in place of jobs.
 
     Raises:
-        ApiError: if they do.
+        ApiError: if it has.
     """
     container = field_of(body, *version.paging) if version.paging else body
     paging = [fields for fields in (container, body) if isinstance(fields, Mapping)]
-    words = {name: body[name] for name in ("message", "error") if body.get(name)}
-    if words and "statusCode" not in body and _total(version, paging)[0] is None:
-        # In no envelope, which has a message at all times, and without a total, which would vouch for none.
-        raise ApiError(f"{where}, but holds no list of jobs and says: {message(words)}. Try again later.")
+    texts = {name: body[name] for name in ("message", "error") if body.get(name)}
+    if texts and "statusCode" not in body and _total(version, paging)[0] is None:
+        # The documented envelope always has a message beside its statusCode, and a total of 0 proves an empty list.
+        raise ApiError(f"{request}, but holds no list of jobs and says: {message(texts)}. Try again later.")
     if errors := _reported_errors(body):
-        raise ApiError(f"{where}, but the answer holds errors: {errors}")
+        raise ApiError(f"{request}, but the response contains errors: {errors}")
 
 
 def _reported_errors(body: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""Count what a client does: attempts and waits. Define the token that cancels it."""
+"""Count the attempts of a client, record its waits, and define the token that cancels it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from avepoint_m365.exceptions import InterruptedLoadError
 
 
 class CancelToken(threading.Event):
-    """Set from any thread: no further request is sent, and callers get an error."""
+    """Stop requests: once any thread has set the token, no further request is sent and callers get an error."""
 
     def raise_if_set(self) -> None:
         """Do nothing unless the token is set.
 
         Raises:
-            InterruptedLoadError: if it is.
+            InterruptedLoadError: if it is set.
         """
         if self.is_set():
             raise InterruptedLoadError
@@ -24,7 +24,7 @@ class CancelToken(threading.Event):
 
 @dataclass(frozen=True)
 class Wait:
-    """Name a reason why requests wait, for a person to read."""
+    """Describe a wait of requests, for messages."""
 
     reason: str
     """throttled, unreachable, or the status of an error such as 503."""
@@ -41,7 +41,7 @@ class Wait:
 
 
 class RequestStats:
-    """Count attempts of requests, in all and of each thread; the transport reports each of them."""
+    """Count attempts of requests, in total and for each thread; the transport reports each of them."""
 
     def __init__(self) -> None:
         self._lock, self._local = threading.Lock(), threading.local()
@@ -58,7 +58,7 @@ class RequestStats:
 
     @property
     def waiting(self) -> Wait | None:
-        """Return what requests wait for; None while responses arrive."""
+        """Return the current wait of requests; None while responses arrive."""
         wait = self._wait
         over = wait is not None and wait.until is not None and wait.until < time.monotonic()
         return None if over else wait
@@ -71,5 +71,5 @@ class RequestStats:
             self.throttled += throttled
 
     def wait_for(self, wait: Wait | None) -> None:
-        """Show what requests wait for; None for nothing."""
+        """Record the current wait of requests; None for its end."""
         self._wait = wait

@@ -1,7 +1,7 @@
-"""Send HTTP requests to one API host, by the retry policy and the rate limit: timeouts, proxies.
+"""Send HTTP requests to one API host, with timeouts, proxies, the retry policy and the rate limit.
 
 GET to the API and POST to the token URL are the only requests. No redirect is followed, so that a token never reaches
-another host. TLS 1.2 with verification is the default of urllib3 2.
+another host. TLS 1.2 or later with verification is the default of urllib3 2.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dlt.sources.helpers.requests import Client
 from requests.auth import AuthBase
 
 from avepoint_m365.api.body import response_status
-from avepoint_m365.api.bounded import TIMEOUTS, TimedAdapter, bound
+from avepoint_m365.api.bounded import TIMEOUT_FACTOR, TimedAdapter, bound
 from avepoint_m365.api.rate_limit import limiter_of
-from avepoint_m365.api.retry import configured_policy, may_succeed_again, seconds_asked
+from avepoint_m365.api.retry import configured_policy, may_succeed_again, parse_retry_after
 from avepoint_m365.api.stats import RequestStats, Wait
 from avepoint_m365.config import is_loopback
 from avepoint_m365.constants import MAX_PAGE_MB
@@ -32,7 +32,7 @@ class Transport:
     def __init__(self, base_url: str, concurrency: int, stats: RequestStats, max_page_mb: int = MAX_PAGE_MB) -> None:
         self.stats, self._max_page_mb = stats, max_page_mb
         self._policy = policy = configured_policy()
-        self._adapter = TimedAdapter(concurrency, TIMEOUTS * policy.timeout)
+        self._adapter = TimedAdapter(concurrency, TIMEOUT_FACTOR * policy.timeout)
         # dlt's client repeats lost responses and 5xx. A 429 concerns all workers, so the rate limiter handles it.
         self._http = Client(
             request_timeout=policy.timeout,
@@ -41,13 +41,13 @@ class Transport:
             request_max_retry_delay=policy.longest_wait,
             max_connections=concurrency,
             raise_for_status=False,
-            # dlt's own conditions would come first and leave out the predicate that counts.
+            # dlt's own conditions would come first and skip _observe, which counts attempts.
             status_codes=(),
             exceptions=(),
             retry_condition=[self._observe],
         )
         self._limiter = limiter_of(base_url, concurrency)
-        self._surroundings: dict[str, dict[str, Any]] = {}
+        self._environment_settings: dict[str, dict[str, Any]] = {}
         self._sending = threading.local()
 
     def get(self, url: str, params: Mapping[str, str], auth: AuthBase) -> requests.Response:
@@ -66,20 +66,20 @@ class Transport:
         """
         return self._send(url, lambda: self._request("POST", url, data=data))
 
-    def _request(self, method: str, url: str, **more: Any) -> requests.Response:
-        """Send once, by the proxies and certificates that the environment names.
+    def _request(self, method: str, url: str, **arguments: Any) -> requests.Response:
+        """Send a request with the proxies and certificates of the environment.
 
-        requests searches the environment for each request, a tenth of the processor time of a page of 40 jobs: the
-        result is remembered per URL.
+        requests searches the environment for each request, a tenth of the processor time of a page of 40 jobs. So the
+        settings are kept for each host.
         """
         session, host = self._session(), urlsplit(url)
-        if host.netloc not in self._surroundings:
+        if host.netloc not in self._environment_settings:
             session.trust_env = True
-            surroundings = dict(session.merge_environment_settings(url, {}, None, None, None))
+            settings = dict(session.merge_environment_settings(url, {}, None, None, None))
             if is_loopback(host.hostname or ""):
-                # A proxy has a loopback of its own, and would see the secret, which plain http does not hide.
-                surroundings["proxies"] = {}
-            self._surroundings[host.netloc] = surroundings
+                # A proxy would reach its own loopback, and read the secret, since http on loopback is not encrypted.
+                settings["proxies"] = {}
+            self._environment_settings[host.netloc] = settings
         session.trust_env = False
         self._sending.attempt = 0
         return session.request(
@@ -87,12 +87,12 @@ class Transport:
             url,
             allow_redirects=False,
             hooks={"response": lambda response, **_: self._prepare(response)},
-            **self._surroundings[host.netloc],
-            **more,
+            **self._environment_settings[host.netloc],
+            **arguments,
         )
 
     def _session(self) -> requests.Session:
-        """Return the session of this thread, whose responses are bounded in time."""
+        """Return dlt's session of this thread, with the adapter that bounds the time of responses."""
         session = self._http.session
         if session.adapters["https://"] is not self._adapter:
             session.mount("https://", self._adapter)
@@ -100,33 +100,40 @@ class Transport:
         return session
 
     def _prepare(self, response: requests.Response) -> None:
-        """Bound a response before its body is read, and make its Retry-After one that dlt's client can use.
+        """Bound a response before its body is read, and replace its Retry-After by one that dlt's client can parse.
 
-        dlt's client fails on a year after 9999 and on thousands of digits, and no request would be repeated.
+        dlt's client fails on a year after 9999 and on thousands of digits, and would not repeat the request.
         """
         bound(response, self._max_page_mb)
         if response.status_code != 429 and (header := response.headers.pop("Retry-After", None)):
-            seconds = seconds_asked(header)
+            seconds = parse_retry_after(header)
             if seconds is not None:
                 response.headers["Retry-After"] = str(ceil(min(seconds, self._policy.longest_wait)))
 
     def _observe(self, response: requests.Response | None, error: BaseException | None) -> bool:
-        """Count one attempt, and return true if another may succeed."""
-        answered = response_status(response) if response is not None else 0
-        self.stats.count(answered == 429)
+        """Count one attempt; return whether dlt's client is to send another.
+
+        Raises:
+            InterruptedLoadError: if the load was cancelled.
+        """
+        status = response_status(response) if response is not None else 0
+        self.stats.count(status == 429)
         self._sending.attempt += 1
         self.stats.interrupted.raise_if_set()
-        attempts = self._policy.attempts_for(answered)
+        attempts = self._policy.attempts_for(status)
         again = may_succeed_again(response, error) and bool(self._sending.attempt < attempts)
         if again:
-            reason = "host unreachable" if response is None else f"server error {answered}"
+            reason = "host unreachable" if response is None else f"server error {status}"
             self.stats.wait_for(Wait(reason, self._sending.attempt + 1, attempts))
         return again
 
     def _send(self, url: str, send: Callable[[], requests.Response]) -> requests.Response:
-        """Send when the rate limiter permits, and again after a pause for each 429.
+        """Send once the rate limiter permits it, and again after a pause for each 429.
 
-        It ends after as many pauses as attempts are allowed in which the API served no request at all.
+        Return the 429 after as many pauses as the policy allows attempts, if no request succeeded in between.
+
+        Raises:
+            UnreachableError: if no response arrives.
         """
         while True:
             with self._limiter.acquire(self.stats.interrupted.raise_if_set) as number:
@@ -149,9 +156,9 @@ def _unreachable(url: str, error: requests.RequestException) -> UnreachableError
     host = url.split("/")[2]
     if isinstance(error, requests.exceptions.SSLError):
         return UnreachableError(
-            f"{host} could not be reached (SSLError): its certificate is not trusted here, or it offers no TLS 1.2. If "
-            "your network has an authority of its own, name its file in REQUESTS_CA_BUNDLE."
+            f"Host unreachable: {host} could not be reached (SSLError); its certificate is not trusted here, or it "
+            "lacks TLS 1.2. If your network has its own authority, set REQUESTS_CA_BUNDLE to its file."
         )
     return UnreachableError(
-        f"{host} could not be reached ({type(error).__name__}). Look at network, proxy and the address."
+        f"Host unreachable: {host} could not be reached ({type(error).__name__}). Check network, proxy and address."
     )

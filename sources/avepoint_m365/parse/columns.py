@@ -1,4 +1,4 @@
-"""Parse many values of one field into an Arrow array: together if all have the documented form, else one by one."""
+"""Parse the values of one field into an Arrow array: together if all have a documented form, else one by one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Values: TypeAlias = list[object] | pa.Array
 """The values of one field of many objects."""
 
 Report = Callable[[int, object], None]
-"""Called with index and value of each that cannot be parsed."""
+"""Receives the index and the value of each value that cannot be parsed."""
 
 
 class FieldParser:
-    """Hold the type of a field and its two ways of parsing.
+    """Hold the type of a field and its two parsers.
 
-    Arrow converts documented forms as a whole, which makes 100,000 jobs take 1 s instead of 4. Where it meets another
-    form, each value is parsed by itself; one that cannot be becomes null and is reported.
+    Arrow converts a whole array of documented forms: 100,000 jobs need 1 s instead of 4 s. If that fails, each value
+    is parsed by itself; an invalid one becomes null and is reported.
     """
 
     def __init__(
@@ -54,22 +54,22 @@ def _whole_times(values: Values) -> pa.Array:
     times = _array(values, TEXT).cast(TIME)
     years = pc.min_max(pc.year(times)).as_py()
     if years["min"] is not None and not 2 <= years["min"] <= years["max"] <= 9999:
-        raise InvalidValueError("year 1 stands for no time, and Python has no years after 9999")
+        raise InvalidValueError("year 1 means no time, and Python has no years after 9999")
     return times
 
 
 def _whole_counts(values: Values) -> pa.Array:
-    # Given a type, Arrow would cut 1.5 to 1. Without one, it infers a type with fractions, which is refused here.
+    # With a type, Arrow would truncate 1.5 to 1. Without one, it infers a type with fractions, which is refused here.
     counts = _array(values)
     if counts.type not in (COUNT, pa.null()):
-        raise InvalidValueError("not whole numbers alone")
+        raise InvalidValueError("not only whole numbers")
     return counts.cast(COUNT)
 
 
 def _whole_hours(values: Values) -> pa.Array:
     hours = _array(values, TEXT).cast(REAL)
     if not pc.all(pc.is_finite(hours)).as_py():
-        raise InvalidValueError("not numbers alone")
+        raise InvalidValueError("not only finite numbers")
     return hours
 
 

@@ -1,4 +1,4 @@
-"""Build the table of jobs from a list of values per field: the common form of both parsers."""
+"""Build the table of jobs from one list of values per field, the common form of both parsers."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ import pyarrow.compute as pc
 from avepoint_m365.parse.columns import COUNTS, FLAGS, HOURS, TEXTS, TIMES, FieldParser, Report, Values
 from avepoint_m365.parse.frame import DETAIL_NAMES, ERROR_FIELDS, FRAME
 
-SHOWN = 120
-"""Characters of a value that are shown."""
+MAX_SHOWN = 120
+"""The most characters of a value in a message."""
 
 
 class Unreadable(NamedTuple):
     """Describe a value that could not be parsed."""
 
     job_id: str
-    """Empty where the id itself could not."""
+    """Empty if the id itself could not be parsed."""
     field: str
     value: str
 
 
 def show(value: object) -> str:
-    """Return a value as text, cut where it is long."""
+    """Return a value as text for a message, shortened to ``MAX_SHOWN`` characters."""
     text = repr(value)
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 @dataclass
 class JobFields:
-    """Hold the fields of jobs under the names of the vendor's table; each list is as long as ``ids``."""
+    """Hold the fields of jobs by the names of the vendor's table; each list has one value for each id."""
 
     ids: Values
     plain: Mapping[str, Values]
-    """state, startTime, finishTime, duration."""
+    """The fields state, startTime, finishTime and duration."""
     details: Mapping[str, Values]
-    """By the warehouse's names."""
+    """The counts of backupDetails, by ``DETAIL_NAMES``."""
     error_counts: pa.Array
-    """How many errors each job has; they follow one another in ``errors``."""
+    """The number of errors of each job; ``errors`` contains those of all jobs, in the order of the jobs."""
     errors: Mapping[str, Values]
     unknown: pa.Array
     detail_keys: Mapping[str, Sequence[str | None]] | None = None
-    """Under which key each count stood, for messages."""
+    """The API's key of each count, for messages; None for a count that is missing."""
 
     def table(self, unreadable: list[Unreadable]) -> pa.Table:
         """Return the jobs as ``FRAME``; values that cannot be parsed are null, and are added to ``unreadable``."""

@@ -1,6 +1,6 @@
-"""Find the API's fields under every name that the vendor documents, in any case.
+"""Find the API's fields by every name that the vendor documents, in any case.
 
-The vendor's table and samples differ, its OpenAPI differs from both, and its sibling products from all of them.
+The names in the vendor's table, samples and OpenAPI differ, and so do those of its other products.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ERROR_SPELLINGS: Mapping[str, tuple[str, ...]] = {
 
 
 def field_of(fields: Mapping[str, object], *names: str) -> object:
-    """Return the value of the first of the names that an object has, in any case; None where it has none."""
+    """Return the first value that is not null among fields with these names, in any case; None without one."""
     for name in names:
         if (value := fields.get(name)) is not None:
             return value
@@ -40,6 +40,6 @@ def field_of(fields: Mapping[str, object], *names: str) -> object:
 
 
 def key_of(fields: Iterable[str], *names: str) -> str | None:
-    """Return the key under which an object has the first of the names, in any case; null values count."""
+    """Return the key of the first of these names among the keys of an object, in any case; None without one."""
     by_lower = {name.lower(): name for name in reversed(list(fields))}
     return next((by_lower[name.lower()] for name in names if name.lower() in by_lower), None)

@@ -1,4 +1,4 @@
-"""Parse jobs in any form, from Python's JSON: the tolerant parser, for pages that the fast one leaves alone."""
+"""Parse jobs in any form, from Python's JSON: the tolerant parser, for pages that the fast parser refuses."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Fields = dict[str, object]
 
 @dataclass
 class _Renamer:
-    """Give objects the names of the vendor's table; inspect each set of keys once."""
+    """Rename fields to the names of the vendor's table; the keys of each set are matched once."""
 
     spellings: Mapping[str, tuple[str, ...]]
     _plans: dict[tuple[str, ...], dict[str, list[str]]] = field(default_factory=dict)
 
     def rename(self, raw: Mapping[str, object]) -> Fields:
-        """Return the known fields; of several spellings of one the first with a value counts."""
+        """Return the known fields; of several spellings of a field, the first with a value counts."""
         return {name: _first(raw, keys) for name, keys in self.keys(raw).items()}
 
     def keys(self, raw: Mapping[str, object]) -> dict[str, list[str]]:
-        """Return the keys of each known field, the vendor's table's first."""
+        """Return the keys of each known field, that of the vendor's table first."""
         keys = tuple(raw)
         if keys not in self._plans:
             self._plans[keys] = self._plan(keys)
@@ -54,10 +54,10 @@ class ObjectParser:
 
     unreadable: list[Unreadable] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
-    """The names of the fields that some job has."""
+    """The names of all fields that any job has."""
 
     def fields(self, rows: Sequence[object]) -> JobFields:
-        """Return the fields of the rows that are jobs with an id; the others are reported."""
+        """Return the fields of the rows that are jobs with an id; other rows are added to ``unreadable``."""
         renamer = _Renamer(JOB_SPELLINGS)
         jobs, ids, unknown = list[Fields](), list[object](), list[str | None]()
         for row in rows:
@@ -131,7 +131,7 @@ def _readable_id(value: object) -> str | None:
 
 
 def read_ids(rows: Sequence[object]) -> list[str]:
-    """Return the ids of rows, in order; a row without a readable one is left out."""
+    """Return the ids of rows, in order, without rows whose id is missing or unreadable."""
     renamer = _Renamer({"id": JOB_SPELLINGS["id"]})
     ids = (_readable_id(renamer.rename(row).get("id")) for row in rows if isinstance(row, Mapping))
     return [job_id for job_id in ids if job_id is not None]
@@ -143,7 +143,7 @@ def _unknown_fields(job: Mapping[str, object], known: Mapping[str, Sequence[str]
 
 
 def _portable(value: object) -> object:
-    """Return a JSON value without NaN and without texts that no warehouse can store."""
+    """Return a JSON value with null for NaN and infinity, and with texts that any warehouse can store."""
     if isinstance(value, dict):
         return {storable(name): _portable(part) for name, part in value.items()}
     if isinstance(value, list):

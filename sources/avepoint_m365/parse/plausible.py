@@ -12,7 +12,7 @@ from avepoint_m365.parse.frame import REAL, TIME
 from avepoint_m365.parse.states import is_ended, is_in_progress
 
 SLACK = timedelta(days=1)
-"""How far clocks and time zones may differ before a time is impossible."""
+"""The most that clocks and time zones may differ; a time beyond that is impossible."""
 
 _HOUR = 3_600_000_000
 
@@ -21,27 +21,29 @@ def _set(jobs: pa.Table, name: str, values: pa.Array) -> pa.Table:
     return jobs.set_column(jobs.schema.get_field_index(name), jobs.schema.field(name), values)
 
 
-def _where(states: pa.Array, holds: Callable[[str | None], bool]) -> pa.Array:
-    """Return for each row if a condition holds of its state; each word is looked at once."""
-    words = [word for word in pc.unique(states).to_pylist() if holds(word)]
+def _matches(states: pa.Array, condition: Callable[[str | None], bool]) -> pa.Array:
+    """Return for each row whether its state fulfils a condition, which is evaluated once for each word."""
+    words = [word for word in pc.unique(states).to_pylist() if condition(word)]
     return pc.fill_null(pc.is_in(states, pa.array(words, states.type)), False)
 
 
 def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[int, object], None]) -> pa.Table:
     """Return the jobs with null for each impossible finish.
 
-    A job in progress has not finished, even if a placeholder says so. In any other state a finish a day in the future
-    is impossible, and in an unknown state one a day before the start is. It is reported for ended jobs, whose finish is
-    then missing.
+    1. A job in progress has no finish; the API may send a placeholder.
+    2. A finish more than ``SLACK`` after ``now`` (UTC) is impossible.
+    3. In an unknown state, so is a finish more than ``SLACK`` before the start.
+
+    ``report`` receives the row and the finish of jobs that have ended, whose finish is then missing.
     """
     state, start, finish = (jobs[name] for name in ("state", "start_time", "finish_time"))
     if finish.null_count == len(finish):
         return jobs
-    ended = _where(state, is_ended)
+    ended = _matches(state, is_ended)
     ahead = pc.greater(finish, pa.scalar(_shift(now, SLACK), TIME))
     before = pc.less(pc.add(finish, pa.scalar(SLACK, pa.duration("us"))), start)
     strange = pc.or_(pc.fill_null(ahead, False), pc.and_not(pc.fill_null(before, False), ended))
-    impossible = pc.or_(_where(state, is_in_progress), strange)
+    impossible = pc.or_(_matches(state, is_in_progress), strange)
     if not pc.any(impossible).as_py():
         return jobs
     reported = pc.indices_nonzero(pc.and_(strange, ended).combine_chunks()).to_pylist()
@@ -51,13 +53,13 @@ def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[in
 
 
 def _shift(moment: datetime, by: timedelta) -> datetime:
-    """Return a moment later by so much, within the years that Python has."""
+    """Return ``moment`` plus ``by``, at most the last time that Python has."""
     latest = datetime.max.replace(tzinfo=UTC)
     return moment + by if moment < latest - by else latest
 
 
 def fill_durations(jobs: pa.Table) -> pa.Table:
-    """Return the jobs with each missing duration computed from start and finish, where both are there."""
+    """Return the jobs with each missing duration computed from start and finish, if a job has both."""
     if jobs["duration_hours"].null_count == jobs["finish_time"].null_count:
         missing = pc.and_(pc.is_null(jobs["duration_hours"]), pc.is_valid(jobs["finish_time"]))
         if not pc.any(missing).as_py():
@@ -70,12 +72,12 @@ def fill_durations(jobs: pa.Table) -> pa.Table:
 def keep_newer_rows(jobs: pa.Table) -> pa.Table:
     """Return each job of a page once.
 
-    A state that ended wins over one in progress, then the later finish, then the later row.
+    A row that is not in progress precedes others, then the later finish, then the later row.
     """
     ids: Sequence[str] = jobs["id"].to_pylist()
     if len(set(ids)) == len(ids):
         return jobs
-    progress = _where(jobs["state"], is_in_progress).to_pylist()
+    progress = _matches(jobs["state"], is_in_progress).to_pylist()
     finishes = jobs["finish_time"].cast(pa.int64()).to_pylist()
     best: dict[str, int] = {}
     for row, job_id in enumerate(ids):

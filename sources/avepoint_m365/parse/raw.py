@@ -1,4 +1,4 @@
-"""Keep the jobs of pages as they arrived, and parse them: all together if their form is documented."""
+"""Keep the jobs of pages as they arrived, and parse those of many pages together if their form is documented."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from avepoint_m365.plural import format_count
 __all__ = ["ParsedJobs", "RawJobs", "Unreadable", "parse_raw"]
 
 BATCH = 8_000_000
-"""Bytes of pages that are parsed together: enough to share the fixed cost, little enough to hold twice."""
+"""Bytes of pages that are parsed together: enough to share the fixed cost, few enough to copy in memory."""
 
 _KEYS = {**COLUMNS, **{name: name for name in DETAIL_NAMES}}
-"""Names of the vendor's table to columns of ``FRAME``, for fields whose absence is reported."""
+"""Columns of the fields whose absence is reported; details have the names of their columns."""
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,26 @@ class ParsedJobs:
     """``FRAME`` with ``SEEN_AT``."""
     unreadable: tuple[Unreadable, ...] = ()
     missing_fields: frozenset[str] = frozenset()
-    """Columns of ``FRAME`` for which no job of some page had a field."""
+    """Columns of ``FRAME`` whose field is missing in all jobs of a page."""
 
     @property
     def is_newest_first(self) -> bool:
-        """Return whether all jobs have a start, and none is later than that of the job before it."""
+        """Return whether all jobs have a start and are sorted by it, newest first."""
         starts = self.jobs["start_time"]
         return not starts.null_count and pc.all(pc.greater_equal(starts[:-1], starts[1:])).as_py() is not False
 
 
 @dataclass(frozen=True)
 class RawJobs:
-    """Hold the jobs of a page: as Python's JSON read them, or still as JSON."""
+    """Hold the jobs of a page: as Python objects, or still as JSON."""
 
     rows: Sequence[object] = ()
     content: bytes = b""
-    """The list of jobs as JSON, without the brackets around it; then ``ids`` are its ids, and there are no ``rows``."""
+    """The list of jobs as JSON, without its brackets; then ``ids`` contains its ids, and ``rows`` is empty."""
     ids: Sequence[str] = ()
     seen_at: int = field(default_factory=time.monotonic_ns)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """When the page arrived, by the later of both clocks."""
+    """When the page arrived (UTC), by the later of this machine's clock and the server's."""
     redact: Callable[[str], str] = str
     """Removes secrets from a text that a server might echo."""
 
@@ -73,7 +73,7 @@ def parse_raw(pages: Sequence[RawJobs]) -> ParsedJobs:
 
 
 def _batches(pages: Sequence[RawJobs]) -> Iterator[list[RawJobs]]:
-    """Yield pages in order: those that are JSON in batches, each of the others by itself."""
+    """Yield pages in order: pages of JSON in batches, and each page of objects by itself."""
     batch, size = list[RawJobs](), 0
     for page in pages:
         if batch and (not page.content or size + len(page.content) > BATCH):
@@ -89,7 +89,7 @@ def _batches(pages: Sequence[RawJobs]) -> Iterator[list[RawJobs]]:
 
 
 def _parse_batch(pages: list[RawJobs]) -> Iterator[ParsedJobs]:
-    """Yield the jobs of a batch as few tables; a page in another form is parsed by itself."""
+    """Yield the jobs of a batch in as few tables as possible; halve it until each half is documented or one page."""
     if not pages[0].content:
         yield _parse_rows(pages[0], pages[0].rows)
         return
@@ -105,7 +105,7 @@ def _parse_batch(pages: list[RawJobs]) -> Iterator[ParsedJobs]:
 
 
 def _decode(content: bytes) -> Sequence[object]:
-    """Return the rows of a page in any form; none where it is no JSON."""
+    """Return the rows of a page in any form; none if it is no JSON."""
     try:
         return list(json.loads(b"[" + content + b"]", strict=False))
     except (ValueError, RecursionError):
@@ -148,13 +148,13 @@ def _plausible(jobs: pa.Table, now: datetime, unreadable: list[Unreadable]) -> p
 
 
 def _not_as_outlined(page: RawJobs, ids: Sequence[str]) -> Unreadable:
-    """Return the report of a page that holds other jobs than paging went by."""
+    """Return the problem of a page whose parsed ids are not those of its outline, which paging used."""
     counts = f"{format_count(len(page.ids), 'id')} on the page, {format_count(len(ids), 'job')}"
-    return Unreadable("", "id", f"{counts}; {show(page.content[:SHOWN])}")
+    return Unreadable("", "id", f"{counts}; {show(page.content[:MAX_SHOWN_BYTES])}")
 
 
-SHOWN = 60
-"""Bytes of a page that are shown."""
+MAX_SHOWN_BYTES = 60
+"""The most bytes of a page in a message."""
 
 
 def _redacted(unreadable: Sequence[Unreadable], page: RawJobs) -> tuple[Unreadable, ...]:
@@ -162,7 +162,7 @@ def _redacted(unreadable: Sequence[Unreadable], page: RawJobs) -> tuple[Unreadab
 
 
 def _missing_in(jobs: pa.Table, start: int, end: int, content: bytes) -> frozenset[str]:
-    """Return the columns without a field in a page of the documented form, which is part of a larger table."""
+    """Return the columns whose field is missing in a page: the rows from ``start`` to ``end`` of ``jobs``."""
     empty = {
         key
         for key, column in _KEYS.items()
@@ -178,9 +178,9 @@ def _spellings(key: str) -> list[str]:
 
 
 def _missing(jobs: pa.Table, names: set[str]) -> frozenset[str]:
-    """Return the columns for which a page has no field although its jobs should have one.
+    """Return the columns whose field is missing in a page although its jobs should have it; ``names`` are present.
 
-    A job in progress may lack all but its start; a job without failed objects need not have a list of errors.
+    A job in progress may lack all fields but state and start. A job without failed objects may lack its errors.
     """
     missing = {_KEYS[key] for key in _KEYS.keys() - names}
     if not jobs.num_rows or not missing:

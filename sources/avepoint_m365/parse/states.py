@@ -1,6 +1,6 @@
-"""List the words of job states that say if a job still runs. The text itself stays unchanged.
+"""List the state words of jobs in progress and of jobs that have ended. The text of a state stays unchanged.
 
-Words that the service learns later are not known here: they count as neither.
+Undocumented words count as neither.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ ENDED = frozenset(
 
 
 def fold(state: str | None) -> str:
-    """Return a state in lower case, letters and digits alone: services and versions write it differently."""
+    """Return the letters and digits of a state in lower case: services and versions spell it differently."""
     return re.sub(r"[\W_]", "", state or "").lower()
 
 
 def is_in_progress(state: str | None) -> bool:
-    """Return true if the state says that the job still runs."""
+    """Return whether a state means that the job still runs."""
     return fold(state) in IN_PROGRESS
 
 
 def is_ended(state: str | None) -> bool:
-    """Return true if the state says that the job has ended."""
+    """Return whether a state means that the job has ended."""
     return fold(state) in ENDED

@@ -1,4 +1,4 @@
-"""Define the meaning of a time without a zone for all readers."""
+"""Define the meaning of a time without a zone, for all modules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ def in_utc(moment: datetime) -> datetime:
     """Return a time in UTC; without a zone it counts as UTC.
 
     Raises:
-        OverflowError: where that lies outside the years 1 to 9999.
+        OverflowError: if the result lies outside the years 1 to 9999.
     """
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Parse the value of one field: each form that the API may send, and the type that it becomes."""
+"""Parse the value of one field, in each form that the API may send."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ class InvalidValueError(ValueError):
 
 
 def parse_time(value: object) -> datetime | None:
-    """Return a time of the API in UTC, or None if the API means "no time".
+    """Return a time of the API in UTC; None for null, "" and dates in year 1 (.NET's ``DateTime.MinValue``).
 
-    The documented form is ``2024-12-02T07:52:25Z``. Also read: offsets, no zone at all (UTC, as the vendor
-    documents its times), seven decimals (.NET's default, cut to microseconds), a date alone (midnight UTC).
-    None, "", and dates in year 1 (.NET's ``DateTime.MinValue``) stand for no time.
+    The documented form is ``2024-12-02T07:52:25Z``. Offsets and a date alone (midnight UTC) are read as well. A time
+    without a zone is UTC, as the vendor documents. .NET's seven decimals are truncated to microseconds.
 
     Raises:
         ValueError: for anything else.
@@ -46,7 +45,7 @@ def parse_time(value: object) -> datetime | None:
 
 
 def parse_count(value: object) -> int | None:
-    """Return a whole number that fits in 64 bits, also from a string or a float without a fraction.
+    """Return a whole number of 64 bits, also from a text or a float without a fraction; None for null and "".
 
     Raises:
         ValueError: for anything else; booleans are not numbers.
@@ -63,7 +62,7 @@ def parse_count(value: object) -> int | None:
 
 
 def parse_hours(value: object) -> float | None:
-    """Return a duration in hours, documented as a string such as ``"0.011"``.
+    """Return a duration in hours, documented as a text such as ``"0.011"``; None for null and "".
 
     Raises:
         ValueError: for anything but a finite number.
@@ -82,7 +81,7 @@ def parse_hours(value: object) -> float | None:
 
 
 def parse_flag(value: object) -> bool | None:
-    """Return a boolean, also from the words true and false in any case.
+    """Return a boolean, also from the words true and false in any case; None for null and "".
 
     Raises:
         ValueError: for anything else.
@@ -97,7 +96,7 @@ def parse_flag(value: object) -> bool | None:
 
 
 def parse_text(value: object) -> str | None:
-    """Return a text; numbers become their digits, since some APIs of the vendor send ids as numbers.
+    """Return a text, also from a number, since some APIs of the vendor send ids as numbers; None for null.
 
     Characters that no warehouse can store become U+FFFD.
 

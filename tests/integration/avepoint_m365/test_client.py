@@ -99,7 +99,7 @@ def test_a_403_names_the_permission_to_grant(api: responses.RequestsMock) -> Non
     ("error", "expected", "cure"),
     [
         ("invalid_client", AuthenticationError, "secret or certificate is wrong or has expired"),
-        ("invalid_scope", MissingPermissionError, "permission is not granted"),
+        ("invalid_scope", MissingPermissionError, "Permission not granted"),
     ],
 )
 def test_a_refused_token_names_its_cure_and_no_secret(
@@ -220,10 +220,10 @@ def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api
 @pytest.mark.parametrize(
     ("status", "expected", "cure"),
     [
-        (400, RefusedParametersError, "refuses a parameter: look at .*locations"),
+        (400, RefusedParametersError, "refuses a parameter: check .*locations"),
         (401, AuthenticationError, "environment and data_center"),
         (403, MissingPermissionError, "Grant the permission"),
-        (410, EndpointMissingError, "does not have this endpoint"),
+        (410, EndpointMissingError, "lacks the endpoint"),
         (429, ThrottledError, "lower concurrency"),
         (503, ApiError, "Try again later"),
     ],
@@ -259,7 +259,7 @@ def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
 def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock) -> None:
     grant(api)
     api.get(SECOND, json={"statusCode": 200, "data": None, "errors": [{"message": "EUR is down"}]})
-    with pytest.raises(ApiError, match="the answer holds errors: EUR is down"):
+    with pytest.raises(ApiError, match="the response contains errors: EUR is down"):
         client("cloudbackupjobs").request_page({})
 
 
@@ -464,7 +464,7 @@ def test_a_refused_parameter_is_named_with_the_setting_it_comes_from(
 ) -> None:
     grant(api)
     api.get(FIRST, status=400, json=body)
-    with pytest.raises(RefusedParametersError, match=f"look at {setting}") as caught:
+    with pytest.raises(RefusedParametersError, match=f"check {setting}") as caught:
         client("jobs").request_page({})
     assert caught.value.parameter == parameter
     assert caught.value.message in str(caught.value)

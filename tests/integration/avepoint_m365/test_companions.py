@@ -295,5 +295,5 @@ def test_include_takes_a_list_a_word_or_names_with_commas() -> None:
     assert [companion.name for companion in included('["schedule", "retention"]')[0]] == ["schedule", "retention"]
     assert (len(included("context")[0]), included("context")[1]) == (4, True)
     assert (len(included(None)[0]), included(None)[1]) == (4, False)
-    with pytest.raises(ConfigurationError, match=r"include = 'licences' is not known. Did you mean 'licenses'"):
+    with pytest.raises(ConfigurationError, match=r"include = 'licences'\. Did you mean 'licenses'"):
         included(["licences"])

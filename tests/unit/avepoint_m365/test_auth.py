@@ -157,7 +157,7 @@ def test_a_second_401_is_the_end() -> None:
     from avepoint_simulator import Answer
 
     with Simulator(make_world(3), fault=lambda asked: Answer(401)) as simulator:
-        with pytest.raises(AuthenticationError, match="fresh token is refused as well"):
+        with pytest.raises(AuthenticationError, match="refuses a new token as well"):
             connect(simulator).request_page({})
         assert (len(simulator.asked), simulator.token_requests) == (2, 2)
 

@@ -104,7 +104,7 @@ def test_a_refused_parameter_of_a_third_generation_is_named_as_in_the_documentat
     with pytest.raises(RefusedParametersError) as caught:
         client(third.name).request_page({})
     assert caught.value.parameter == "pageSize"
-    assert "look at page_size" in str(caught.value)
+    assert "check page_size" in str(caught.value)
 
 
 def test_a_third_generation_can_be_configured_by_its_name(third: EndpointVersion) -> None:
