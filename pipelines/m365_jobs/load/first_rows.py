@@ -13,7 +13,7 @@ from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.schema import BACKUP_DETAILS, JOB_ERRORS, JOBS
 
 from m365_jobs.warehouse.destinations.kinds import kind_of
-from m365_jobs.warehouse.destinations.sql_rows import delete_rows
+from m365_jobs.warehouse.destinations.sql_rows import delete_rows, has_rows
 
 APPENDS, MERGES = "first_rows_append", "first_rows_merge"
 """Files in a pipeline's folder: what its package does, and what its next one must do. ``pending`` empties the folder
@@ -30,13 +30,21 @@ def begin(pipeline: dlt.Pipeline, extraction: Extraction | None) -> bool:
     return appends
 
 
+def is_overtaken(pipeline: dlt.Pipeline, tenant: str) -> bool:
+    """Return whether another load has written jobs of the tenant since this one found none. Needs the write lock.
+
+    Two machines may begin the first load of a tenant at once: then the jobs of both would be there, each twice.
+    """
+    return is_appending(pipeline) and has_rows(pipeline, JOBS.name, tenant)
+
+
 def load_package(pipeline: dlt.Pipeline, tenant: str) -> None:
     """Load the package of a tenant.
 
     Before an append, what an earlier one left is deleted: details, say, if it was cut short before their jobs came.
     """
     if is_appending(pipeline):
-        delete_rows(pipeline, (JOBS.name, BACKUP_DETAILS.name, JOB_ERRORS.name), tenant)
+        delete_rows(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant)
     pipeline.load()
     (Path(pipeline.working_dir) / APPENDS).unlink(missing_ok=True)
 

@@ -29,7 +29,7 @@ from m365_jobs.load.companions import CompanionLoad
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.load.quick_look import QuickLook, quick_look
-from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, runs_resource
+from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, record_unsent, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import Waiting, log_rows, write
 from m365_jobs.locks.base import Lease, Notify, TenantLockedError, lease_of
@@ -185,12 +185,24 @@ class _Loading:
             self.pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed.
         self.writing.enter_context(write_lock(self.pipeline, self.lease, self.notify))
+        if first_rows.is_overtaken(self.pipeline, self.summary.tenant):
+            self._read_again()
+            return
         self.summary.add(self.progress)
         first_rows.load_package(self.pipeline, self.summary.tenant)
         self.backlog.clear()
         outcome = self.progress.outcome
         assert outcome is not None
         self._check(since, outcome.jobs["id"])
+
+    def _read_again(self) -> None:
+        """Read the chunk again, to merge it: another load has written jobs of the tenant since this one found none."""
+        self.notify("Another load has written the first jobs of the tenant meanwhile; reading again.")
+        self.writing.close()
+        self.pipeline.drop()
+        self.progress.jobs = 0
+        self.progress.begin_chunk()
+        self._load_with_dlt(None)
 
     def _complete_settings(self) -> dict[str, Any] | None:
         tenant = self.options.tenant or Tenant(self.summary.tenant)
@@ -268,7 +280,7 @@ class _Loading:
             if failures:
                 # What they are about is in the warehouse now, and its cursors with it.
                 pending.mark(self.pipeline)
-                self._write(data_checks.failures_resource(failures))
+                contract.write_rows(self.pipeline, data_checks.failures_resource(failures))
         except (DatabaseException, PipelineStepFailed) as error:
             self.notify(f"Loaded, but not checked. {explain(error).text}")
         else:
@@ -279,22 +291,4 @@ class _Loading:
         why, summary = explain(error), self.summary
         self.backlog.add(failed(summary.run_id, summary.tenant, self.started_at, datetime.now(UTC), why, self.progress))
         if why.kind not in ("destination", "config"):
-            self._record_failures()
-
-    def _record_failures(self) -> None:
-        """Write waiting rows of failed runs; if that fails as well, they keep waiting."""
-        if self.pipeline.has_pending_data:
-            return
-        try:
-            # Without the lease this fails as well, and must not hide why the load did.
-            with write_lock(self.pipeline, self.lease, self.notify):
-                self._write(runs_resource(iter(self.backlog.rows())))
-            self.backlog.clear()
-        except Exception as error:
-            self.notify(f"The failed run will be recorded with the next load: {explain(error).text}")
-
-    def _write(self, rows: Any) -> None:
-        """Load the rows of a single resource into the schema of our tables."""
-        name = contract.SCHEMA
-        schema = self.pipeline.schemas[name] if name in self.pipeline.schema_names else dlt.Schema(name)
-        self.pipeline.run(contract.prepare(rows, self.pipeline), schema=schema)
+            record_unsent(self.backlog, self.pipeline, self.lease, self.notify)

@@ -111,6 +111,12 @@ def file_format(pipeline: dlt.Pipeline) -> Any:
     return kind_of(pipeline).file_format(pipeline)
 
 
+def write_rows(pipeline: dlt.Pipeline, rows: Any) -> None:
+    """Load the rows of a single resource into the schema of our tables."""
+    schema = pipeline.schemas[SCHEMA] if SCHEMA in pipeline.schema_names else dlt.Schema(SCHEMA)
+    pipeline.run(prepare(rows, pipeline), schema=schema)
+
+
 def finish_load(
     pipeline: dlt.Pipeline,
     tenant: str,

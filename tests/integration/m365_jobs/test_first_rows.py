@@ -2,12 +2,17 @@
 
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import avepoint_m365
+import dlt
 import pytest
+from avepoint_m365 import Progress
 from avepoint_simulator import Simulator, World, make_world
 from m365_jobs.load.options import LoadOptions
+from m365_jobs.load.run import load
 
 from tests.support.cli import NOW
 from tests.support.kill_at_step import load_in_child
@@ -25,8 +30,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return make_world(40, seed=3, now=NOW, days=5)
 
 
-def options(simulator: Simulator) -> LoadOptions:
-    return LoadOptions(source=settings(simulator, include="none"))
+def options(simulator: Simulator, **more: Any) -> LoadOptions:
+    return LoadOptions(source=settings(simulator, include="none"), **more)
 
 
 @pytest.mark.parametrize("machine", ["same", "another"])
@@ -44,3 +49,29 @@ def test_a_first_load_that_is_killed_while_it_writes_leaves_nothing_twice(
         again = "An earlier load was interrupted while it wrote; reading that again."
         assert (again in after.messages) == (machine == "same")
         assert in_warehouse(tmp_path / FILE) == on_server(world, False)
+
+
+@pytest.mark.parametrize("days", [None, 1], ids=["whole", "backfill"])
+def test_two_machines_that_begin_the_first_load_of_a_tenant_at_once_leave_no_job_twice(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch, days: int | None
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    extract, messages = dlt.Pipeline.extract, list[str]()
+    since = days and NOW - timedelta(days)
+
+    def overtaken(pipeline: dlt.Pipeline, *given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(dlt.Pipeline, "extract", extract)
+        done = extract(pipeline, *given, **named)
+        other = load_in_child(tmp_path / "other", options(simulator, file=tmp_path / FILE))
+        assert other.code == 0, other.messages
+        return done
+
+    monkeypatch.setattr(dlt.Pipeline, "extract", overtaken)
+    with Simulator(world) as simulator:
+        summary = load(options(simulator, since=since), Progress(), messages.append)
+        assert messages == ["Another load has written the first jobs of the tenant meanwhile; reading again."]
+        assert (summary.new, summary.exit_code) == (0, 0)
+        assert in_warehouse(tmp_path / FILE) == on_server(world, False)
+        assert load(options(simulator), Progress(), messages.append).new == 0

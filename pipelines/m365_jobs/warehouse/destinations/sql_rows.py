@@ -48,6 +48,14 @@ def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool
     return True
 
 
+def has_rows(pipeline: dlt.Pipeline, table: str, tenant: str) -> bool:
+    """Return whether a table holds a row of a tenant; false if it does not exist."""
+    with clients.sql_client(pipeline) as client, suppress(DatabaseUndefinedRelation):
+        name = client.make_qualified_table_name(table)
+        return bool(client.execute_sql(f"SELECT 1 FROM {name} WHERE tenant = %s LIMIT 1", tenant))
+    return False
+
+
 def delete_rows(pipeline: dlt.Pipeline, tables: Iterable[str], tenant: str) -> None:
     """Delete the rows of a tenant from tables; those that do not exist are passed over."""
     with clients.sql_client(pipeline) as client:
