@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -126,10 +126,16 @@ class ServiceUrls:
 
 
 def unknown_value_error(key: str, value: object, known: Sequence[str]) -> ConfigurationError:
-    """Return the error for an unknown value; it suggests the nearest known one and lists all of them."""
-    near = get_close_matches(str(value), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ConfigurationError(f"Unknown value: {SECTION}.{key} = {value!r}.{hint} Known are: {', '.join(known)}.")
+    """Return the error for an unknown value of a key; it suggests the most similar known one and lists all."""
+    return ConfigurationError(
+        f"Unknown value: {key} = {value!r}.{suggestion(str(value), known)} Known are: {', '.join(known)}."
+    )
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return a question with the known word most similar to ``word``, after a blank; "" if none is similar."""
+    similar = get_close_matches(word, list(known), n=1)
+    return f" Did you mean {similar[0]!r}?" if similar else ""
 
 
 def resolve_service_urls(
@@ -145,10 +151,10 @@ def resolve_service_urls(
         ConfigurationError: for unknown values, and for URLs to which credentials must not be sent.
     """
     if data_center not in BASE_URLS:
-        raise unknown_value_error("data_center", data_center, list(BASE_URLS))
+        raise unknown_value_error(f"{SECTION}.data_center", data_center, list(BASE_URLS))
     implied = environment_of(data_center)
     if environment is not None and environment not in TOKEN_URLS:
-        raise unknown_value_error("environment", environment, list(TOKEN_URLS))
+        raise unknown_value_error(f"{SECTION}.environment", environment, list(TOKEN_URLS))
     # With base_url and the default data centre, the user has not chosen a data centre.
     data_center_is_unset = base_url is not None and data_center == DEFAULT_DATA_CENTER
     if environment is not None and environment != implied and not data_center_is_unset:
@@ -221,7 +227,7 @@ def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], 
         if location in LOCATIONS:
             continue
         if not isinstance(location, str) or not re.fullmatch("[A-Z]{3}", location):
-            raise unknown_value_error("locations", location, LOCATIONS)
+            raise unknown_value_error(f"{SECTION}.locations", location, LOCATIONS)
         warnings.append(f"Unknown location: {SECTION}.locations = {location!r}. It is requested nevertheless.")
     unique: list[str | None] = list(dict.fromkeys(locations))
     if LOCATIONS[0] in unique and len(unique) > 1:
@@ -241,7 +247,7 @@ def check_object_types(names: Sequence[str] | None, key: str = "object_types") -
     known = [kind.name for kind in ObjectType]
     for name in names or ():
         if name not in known:
-            raise unknown_value_error(key, name, known)
+            raise unknown_value_error(f"{SECTION}.{key}", name, known)
     return [kind for kind in ObjectType if not names or kind.name in names]
 
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any
 
 import dlt
+from avepoint_m365.config import unknown_value_error
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
@@ -24,14 +24,16 @@ _VARIABLES = CHANNELS.replace(".", "__").upper() + "__"
 
 @dataclass(frozen=True)
 class AlertRules:
-    """Hold when an alert opens. Both conditions must hold."""
+    """Hold the conditions under which an alert opens; it needs ``after_runs`` and ``after``."""
 
     after_runs: int = 1
-    """Evaluations in a row that must have the finding."""
+    """Number of evaluations in a row that must have the finding."""
     after: timedelta = timedelta(0)
-    """Time for which the finding must hold."""
+    """Time for which evaluations must have the finding."""
     maintenance: Sequence[str] = ()
+    """Maintenance windows of all tenants."""
     maintenance_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Maintenance windows of single tenants, by the tenant's label."""
 
 
 @with_config(sections=(ALERTS,))
@@ -47,9 +49,9 @@ def alert_rules(
         ConfigurationError: naming the key, the value and the allowed range.
     """
     if after_runs < 1:
-        raise ConfigurationError(f"{ALERTS}.after_runs = {after_runs} must be 1 or more.")
+        raise ConfigurationError(f"Out of range: {ALERTS}.after_runs = {after_runs} must be 1 or more.")
     if after_minutes < 0:
-        raise ConfigurationError(f"{ALERTS}.after_minutes = {after_minutes} must be 0 or more.")
+        raise ConfigurationError(f"Out of range: {ALERTS}.after_minutes = {after_minutes} must be 0 or more.")
     return AlertRules(after_runs, timedelta(minutes=after_minutes), maintenance or (), maintenance_of or {})
 
 
@@ -64,7 +66,7 @@ def channel_names() -> list[str]:
 
 
 def channel_type(name: str) -> str:
-    """Return the type of a channel: the name of its section if the section does not say."""
+    """Return the type of a channel; without a key ``type``, the name of its section."""
     return str(channel_value(name, "type", str) or name)
 
 
@@ -78,7 +80,7 @@ def channel_keys(name: str) -> Iterator[str]:
 
 
 def channel_value(name: str, key: str, kind: type, *, secret: bool = False) -> Any:
-    """Return a setting of a channel; None if it is not set. A secret in config.toml is not read.
+    """Return a setting of a channel; None if it is not set. Secrets are not read from config.toml.
 
     Raises:
         ConfigurationError: for a value of another type.
@@ -89,7 +91,9 @@ def channel_value(name: str, key: str, kind: type, *, secret: bool = False) -> A
             try:
                 return deserialize_value(f"{CHANNELS}.{name}.{key}", value, kind)
             except ConfigValueCannotBeCoercedException:
-                raise ConfigurationError(f"{CHANNELS}.{name}.{key} is not of the type {kind.__name__}.") from None
+                raise ConfigurationError(
+                    f"Invalid value: {CHANNELS}.{name}.{key} is not of the type {kind.__name__}."
+                ) from None
     return None
 
 
@@ -101,18 +105,11 @@ def check_channel_keys(name: str, known: Sequence[str]) -> None:
     """
     for key in channel_keys(name):
         if key not in known:
-            raise unknown_value(f"{CHANNELS}.{name}", key, known)
-
-
-def unknown_value(key: str, value: str, known: Sequence[str]) -> ConfigurationError:
-    """Return the error for a value that is unknown, with the nearest known one first."""
-    near = get_close_matches(value, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ConfigurationError(f"{key} = {value!r} is unknown.{hint} Known are: {', '.join(known)}.")
+            raise unknown_value_error(f"{CHANNELS}.{name}", key, known)
 
 
 def request_timeout() -> float:
-    """Return the seconds to wait for an answer: dlt's setting ``runtime.request_timeout``."""
+    """Return the seconds to wait for a response: dlt's setting ``runtime.request_timeout``."""
     return float(dlt.config.get("runtime.request_timeout", float) or RuntimeConfiguration.request_timeout)
 
 

@@ -1,4 +1,4 @@
-"""Read time zone and backup window of a tenant: what a day and last night mean in charts, calendar and reports."""
+"""Read the time zone and backup window of a tenant, which define a day and last night in charts and reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from m365_jobs.config.tenants import configured, setting
 WINDOW = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*(?:-|–|to)\s*([01]?\d|2[0-3]):([0-5]\d)")
 DAY = timedelta(days=1)
 OF_ONE_MACHINE = ("localtime", "posixrules", "Factory", "posix/", "right/")
-"""Names and folders of Python's time zones that mean another thing, or nothing, to a warehouse."""
+"""Names and folders of time zones on this machine that a warehouse does not know, or understands differently."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class BackupWindow:
         return f"{self.start:%H:%M}–{self.end:%H:%M}"
 
     def last(self, until: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
-        """Return the last window that is at least half over at ``until``, in UTC.
+        """Return start and end (UTC) of the last window whose first half is over at ``until``.
 
-        A load in the last hours of a window shows that window; a load in its first hours shows the night before.
+        A report in the second half of a window shows that window; in the first half it shows the night before.
         """
         day = until.astimezone(zone).date() + DAY
         while True:
-            # Wall-clock times: on the two days of the year that have 23 or 25 hours, the window keeps its clock times.
+            # Local times: on the days of 23 and 25 hours, the window keeps its times of day.
             start = datetime.combine(day, self.start, zone).astimezone(UTC)
             end = datetime.combine(day + (DAY if self.end <= self.start else timedelta()), self.end, zone)
             end = end.astimezone(UTC)
@@ -48,7 +48,7 @@ class BackupWindow:
 
 @dataclass(frozen=True)
 class TenantCalendar:
-    """Hold what a day and last night mean for a tenant."""
+    """Hold the time zone of a tenant's days, and the backup window of its nights."""
 
     zone: tzinfo = UTC
     window: BackupWindow | None = None
@@ -65,7 +65,7 @@ def zone_name(zone: tzinfo) -> str:
 
 
 def parse_zone(name: str, key: str) -> tzinfo:
-    """Return a time zone by its IANA name, such as Europe/Berlin. ``key`` names the setting in an error.
+    """Return a time zone by its IANA name, such as Europe/Berlin; ``key`` names the setting in errors.
 
     Raises:
         ConfigurationError: for an unknown name.
@@ -76,19 +76,21 @@ def parse_zone(name: str, key: str) -> tzinfo:
         return UTC if name.upper() == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigurationError(
-            f"{key}: time zone {name!r} is unknown. Write a name such as Europe/Berlin or UTC."
+            f"Unknown time zone: {key}: time zone {name!r} is unknown. Write a name such as Europe/Berlin or UTC."
         ) from error
 
 
 def parse_backup_window(text: str, key: str) -> BackupWindow:
-    """Return a backup window such as 22:00-06:00. ``key`` names the setting in an error.
+    """Return a backup window such as 22:00-06:00; ``key`` names the setting in errors.
 
     Raises:
         ConfigurationError: for any other text.
     """
     match = WINDOW.fullmatch(text.strip())
     if not match:
-        raise ConfigurationError(f"{key}: {text!r} is not a backup window. Write two times such as 22:00-06:00.")
+        raise ConfigurationError(
+            f"Invalid backup window: {key}: {text!r} is not a backup window. Write two times such as 22:00-06:00."
+        )
     hours = [int(part) for part in match.groups()]
     return BackupWindow(time(hours[0], hours[1]), time(hours[2], hours[3]))
 
@@ -104,9 +106,10 @@ def tenant_calendar(tenant: str) -> TenantCalendar:
 
 
 def tenant_zones() -> Mapping[str, str]:
-    """Return the name of the time zone of each tenant that has another than the rest, and of '', which is the rest.
+    """Return the names of time zones: that of each tenant with a zone of its own, and at '' that of all others.
 
-    An unknown time zone counts as unset: the load of its tenant reports it, and the views of other tenants stay right.
+    An unknown time zone counts as unset, so that the views of other tenants stay correct. The load of its tenant
+    reports it.
     """
     shared = _zone_name_of("", "UTC")
     zones = {name: _zone_name_of(name, shared) for name in configured()}
@@ -121,7 +124,7 @@ def _zone_name_of(tenant: str, otherwise: str) -> str:
 
 
 def common_calendar(tenants: Sequence[str]) -> TenantCalendar:
-    """Return the calendar that all these tenants share; UTC without a window where they differ.
+    """Return the calendar that all these tenants share; UTC without a window if they differ.
 
     Raises:
         ConfigurationError: for an unknown time zone or an invalid backup window.

@@ -8,5 +8,5 @@ DEFAULT_TENANT = "default"
 
 
 def configured_tenant() -> str:
-    """Return the tenant that the configuration names."""
+    """Return the label of the tenant in ``sources.avepoint_m365.tenant``, or ``DEFAULT_TENANT``."""
     return str(dlt.config.get("sources.avepoint_m365.tenant") or DEFAULT_TENANT)

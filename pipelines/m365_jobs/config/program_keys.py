@@ -1,4 +1,4 @@
-"""Describe the keys of ``sources.avepoint_m365`` that the program reads and the source does not know."""
+"""Describe the keys of ``sources.avepoint_m365`` that only this program reads, not the source."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 DEFAULT_DESTINATION = "duckdb"
-"""Name of the destination if none is configured: a DuckDB file in the working directory."""
+"""The destination without a configured one: a DuckDB file in the working directory."""
 
 
 class ProgramKey(NamedTuple):
-    """Describe a key: its type and default as the reference page prints them, and its meaning."""
+    """Describe a key: its type, default and meaning, as the reference page prints them."""
 
     type: str
     default: str | float | None
@@ -18,7 +18,7 @@ class ProgramKey(NamedTuple):
 
 
 SECTIONS = frozenset({"protection", "tenants"})
-"""Keys that hold sections of their own."""
+"""Keys that are sections of their own."""
 
 CALENDAR: Mapping[str, ProgramKey] = {
     "timezone": ProgramKey("str", "UTC", "Time zone of the tenant's days and nights, such as Europe/Berlin."),

@@ -1,4 +1,4 @@
-"""Read the settings of protection: which services must be protected, and how old a backup and the data may be."""
+"""Read the settings of protection: the services that must be protected, and the allowed ages of backups and data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOLERATED_FAILED_RATIO = 0.05
 
 @dataclass(frozen=True)
 class Services:
-    """Hold object types that are evaluated even without a job, and those that are left out."""
+    """Hold the object types that are evaluated even without a job, and those that are not evaluated."""
 
     expected: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
@@ -28,22 +28,22 @@ class Services:
 
 @dataclass(frozen=True)
 class Protection:
-    """Hold what views take from the configuration: the rules of ``protection_status``, and what a day is.
+    """Hold the settings of views: the rules of ``protection_status``, and the time zones of days.
 
     The defaults are those of the configuration.
     """
 
     services: Services = Services()
     of_tenant: Mapping[str, Services] = field(default_factory=dict)
-    """For the tenants that have services of their own."""
+    """Services of tenants with settings of their own, by the tenant's label."""
     tolerated_failed_ratio: float = TOLERATED_FAILED_RATIO
-    """Failed objects / all objects up to which a warning counts as a success, 0 to 1."""
+    """The ratio of failed to all objects, 0 to 1, up to which a warning counts as a success."""
     allowed_age_hours: float = ALLOWED_AGE_HOURS
     """Hours after which the last success is too old."""
     allowed_age_of: Mapping[str, float] = field(default_factory=dict)
-    """The same for single object types."""
+    """The same hours for single object types."""
     time_zones: Mapping[str, str] = field(default_factory=lambda: {"": "UTC"})
-    """IANA names for the tenants with a time zone of their own, and of '', which is all others."""
+    """IANA names of time zones, by the labels of tenants with their own zone; '' is for all others."""
 
     def allowed_age(self, object_type: str) -> float:
         """Return the hours after which the last success of an object type is too old."""
@@ -58,21 +58,22 @@ def protection(
     allowed_age_hours: float = ALLOWED_AGE_HOURS,
     allowed_age_hours_of: dict[str, float] | None = None,
 ) -> Protection:
-    """Return the configured rules; each key may stand in ``sources.avepoint_m365`` or its part ``protection``.
+    """Return the configured rules; each key belongs to ``sources.avepoint_m365`` or its section ``protection``.
 
     Args:
-        expected_object_types: Services that must be protected, so that one that never ran is seen.
+        expected_object_types: Services that must be protected; one without any backup is reported.
         ignored_object_types: Services that ``protection_status`` does not evaluate.
-        tolerated_failed_ratio: Part of its objects that may fail in a good backup that ended with a warning, 0 to 1.
+        tolerated_failed_ratio: Ratio of failed objects, 0 to 1, up to which a backup with a warning counts as good.
         allowed_age_hours: Hours after which a service's last good backup is too old, if its schedule is unknown.
         allowed_age_hours_of: The same for single services: ``{ exchange_online = 8 }``.
 
     Raises:
-        ConfigurationError: naming the key, the value and what it may be.
+        ConfigurationError: with the key, the value and the allowed values.
     """
     if not 0 <= tolerated_failed_ratio <= 1:
         raise ConfigurationError(
-            f"{SECTION}.protection.tolerated_failed_ratio = {tolerated_failed_ratio} must be between 0 and 1."
+            f"Out of range: {SECTION}.protection.tolerated_failed_ratio = {tolerated_failed_ratio} must be between 0 "
+            "and 1."
         )
     ages = {"allowed_age_hours": allowed_age_hours}
     for object_type, hours in (allowed_age_hours_of or {}).items():
@@ -80,14 +81,16 @@ def protection(
         ages[f"allowed_age_hours_of.{object_type}"] = hours
     for key, hours in ages.items():
         if not isinstance(hours, int | float) or not 0 < hours < 100_000:
-            raise ConfigurationError(f"{SECTION}.protection.{key} = {hours!r} must be a number of hours above 0.")
-    everyone = Services(
+            raise ConfigurationError(
+                f"Out of range: {SECTION}.protection.{key} = {hours!r} must be a number of hours above 0."
+            )
+    shared = Services(
         _names("expected_object_types", expected_object_types), _names("ignored_object_types", ignored_object_types)
     )
-    tenants = {name: _services_of(name, everyone) for name in configured()}
+    tenants = {name: _services_of(name, shared) for name in configured()}
     return Protection(
-        everyone,
-        {name: services for name, services in tenants.items() if services != everyone},
+        shared,
+        {name: services for name, services in tenants.items() if services != shared},
         tolerated_failed_ratio,
         allowed_age_hours,
         allowed_age_hours_of or {},
@@ -99,16 +102,17 @@ def protection(
 def max_data_age(max_data_age_hours: float = MAX_DATA_AGE_HOURS) -> float:
     """Return the hours after which data is too old to evaluate.
 
-    The key stands in ``sources.avepoint_m365`` or its part ``protection``.
+    The key belongs to ``sources.avepoint_m365`` or its section ``protection``.
 
     Args:
-        max_data_age_hours: Age of the data from which on ``health`` says ``unknown``; ``--max-age-hours`` overrides it.
+        max_data_age_hours: Hours after which data is too old and ``health`` reports ``unknown``; ``--max-age-hours``
+            overrides it.
 
     Raises:
         ConfigurationError: for a number that is not above 0.
     """
     if not max_data_age_hours > 0:
-        raise ConfigurationError(f"{SECTION}.max_data_age_hours = {max_data_age_hours} must be above 0.")
+        raise ConfigurationError(f"Out of range: {SECTION}.max_data_age_hours = {max_data_age_hours} must be above 0.")
     return max_data_age_hours
 
 
@@ -116,7 +120,7 @@ def max_data_age(max_data_age_hours: float = MAX_DATA_AGE_HOURS) -> float:
 def restore_test_days(restore_test_days: float | None = None) -> float | None:
     """Return the days within which a restore of each service must succeed; None if that is not checked.
 
-    The key stands in ``sources.avepoint_m365`` or its part ``protection``.
+    The key belongs to ``sources.avepoint_m365`` or its section ``protection``.
 
     Args:
         restore_test_days: Days within which a restore of each service must have succeeded; not checked if unset.
@@ -125,18 +129,20 @@ def restore_test_days(restore_test_days: float | None = None) -> float | None:
         ConfigurationError: for a number that is not above 0.
     """
     if restore_test_days is not None and not restore_test_days > 0:
-        raise ConfigurationError(f"{SECTION}.restore_test_days = {restore_test_days} must be above 0.")
+        raise ConfigurationError(f"Out of range: {SECTION}.restore_test_days = {restore_test_days} must be above 0.")
     return restore_test_days
 
 
 def _services_of(tenant: str, inherited: Services) -> Services:
-    def names(key: str, otherwise: frozenset[str]) -> frozenset[str]:
+    """Return the services of a tenant's section, with those of the section above for keys that it lacks."""
+
+    def names(key: str, default: frozenset[str]) -> frozenset[str]:
         try:
             own = setting(tenant, key, list)
-            return otherwise if own is None else _names(f"tenants.{tenant}.{key}", own)
+            return default if own is None else _names(f"tenants.{tenant}.{key}", own)
         except (ConfigurationError, ConfigValueCannotBeCoercedException):
-            # The load of the tenant reports this and fails; the other tenants are evaluated.
-            return otherwise
+            # The load of the tenant reports this and fails. The other tenants are still evaluated.
+            return default
 
     return Services(
         names("expected_object_types", inherited.expected), names("ignored_object_types", inherited.ignored)

@@ -1,4 +1,4 @@
-"""Read tenants of a managed service provider: sections of the configuration that inherit the keys they lack."""
+"""Read the tenants of the configuration: sections that inherit the keys which they lack."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ KEYS: Mapping[str, type] = {
     for name, parameter in _PARAMETERS.items()
     if name not in OF_A_RUN and name not in ("tenant", "credentials", "trusted_hosts")
 }
-"""Keys of a tenant's section and their types, beside ``credentials`` and ``trusted_hosts``, which are secret."""
+"""Keys of a tenant's section and their types, without the secret ones: ``credentials`` and ``trusted_hosts``."""
 
 _CREDENTIALS = {
     **dict.fromkeys(("client_id", "certificate_path", "expires_at"), False),
     **dict.fromkeys(("client_secret", "certificate_password"), True),
 }
-"""Key to whether it is secret: those are not taken from config.toml."""
+"""Keys of credentials, and whether each is secret; secret keys are not read from config.toml."""
 
 _VARIABLES = TENANTS.replace(".", "__").upper() + "__"
 
@@ -60,21 +60,21 @@ SourceSettings: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tenant:
-    """Name a tenant, with a section of its own or, like the one that the configuration names, without."""
+    """Describe a tenant: one with a section of its own, or the one that the configuration names."""
 
     name: str
     has_section: bool = False
     shared: SourceSettings = field(default_factory=dict, compare=False)
-    """Settings above the tenants' sections, if they were resolved for all tenants at once."""
+    """Settings above the tenants' sections, if they were resolved once for all tenants."""
     is_resolved: bool = field(default=False, compare=False)
     """Whether ``shared`` has a value for each setting of the source."""
 
     @property
     def settings(self) -> SourceSettings:
-        """Return the settings of the source that are the tenant's own.
+        """Return the settings of the source in the tenant's section.
 
-        They are read on demand, so that an invalid section is the failure of its tenant alone. Credentials are those
-        of the section as a whole, or those of the section above as a whole.
+        They are read on demand, so that an invalid section fails its own tenant alone. Credentials are not mixed: all
+        their keys are of this section, or all of the section above.
 
         Raises:
             ConfigurationError: for an unknown key, a label with stray white space, or incomplete credentials.
@@ -92,12 +92,12 @@ class Tenant:
 
 
 def resolve_all(tenants: Sequence[Tenant]) -> list[Tenant]:
-    """Return the tenants with the settings above their sections resolved once, instead of once for each tenant.
+    """Return the tenants with the settings above their sections, which are resolved once for all tenants.
 
-    If one of them is invalid, the tenants stay as they are, and the load of each names it.
+    If one of these settings is invalid, the tenants are returned unchanged, and the load of each reports it.
     """
     try:
-        # The same places as dlt looks in for the source itself.
+        # The sections in which dlt looks for the source itself.
         shared = dict(resolve_configuration(avepoint_m365.ref.SPEC(), sections=tuple(SECTION.split("."))))
     except (ConfigurationError, ConfigurationException, ValueError):
         return list(tenants)
@@ -107,38 +107,40 @@ def resolve_all(tenants: Sequence[Tenant]) -> list[Tenant]:
     return [replace(tenant, shared=shared, is_resolved=True) for tenant in tenants]
 
 
-def complete_settings(tenant: Tenant, given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return every parameter of the source for a tenant, with ``given`` above all others; None if one is invalid.
+def complete_settings(tenant: Tenant, overrides: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return every parameter of the source for a tenant; None if its settings were not resolved (``resolve_all``).
+
+    Values in ``overrides`` take the place of all others.
 
     Raises:
         ConfigurationError: if the section of the tenant is invalid.
     """
     if not tenant.is_resolved:
         return None
-    settings = (
-        {name: parameter.default for name, parameter in _PARAMETERS.items()} | dict(tenant.settings) | dict(given)
-    )
+    defaults = {name: parameter.default for name, parameter in _PARAMETERS.items()}
+    settings = defaults | dict(tenant.settings) | dict(overrides)
     if isinstance(settings["credentials"], Mapping):
         settings["credentials"] = AvePointCredentials(**settings["credentials"])
     return settings
 
 
 def refuse_white_space(label: str, key: str) -> None:
-    """Refuse a label with white space that cannot be seen: two labels would look like one.
+    """Refuse a label with white space at its ends or twice in a row: two labels would look the same.
 
     Raises:
-        ConfigurationError: with the label as it should be.
+        ConfigurationError: with the corrected label.
     """
     plain = " ".join(label.split())
     if label.strip() and plain != label:
-        raise ConfigurationError(f"{key}: the label {label!r} has stray white space. Write {plain!r}.")
+        raise ConfigurationError(f"Stray white space: the label {label!r} of {key}. Write {plain!r}.")
 
 
 def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
     """Return the tenants of ``--tenant NAME`` or ``--all-tenants``; without either, the one that the section names.
 
     Raises:
-        UsageError: for a name that is not configured, where none is, or where one has to be named.
+        ConfigurationError: for an unknown tenant.
+        UsageError: for both options, without any configured tenant, or if the command must name one.
     """
     if names and every:
         raise UsageError("--tenant and --all-tenants exclude each other.")
@@ -146,15 +148,14 @@ def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
     if not names and not every:
         if only_sections():
             raise UsageError(
-                "Each tenant has credentials of its own. Say which is meant with --tenant NAME, or all of them with "
-                "--all-tenants."
+                "No tenant selected: each tenant has credentials of its own. Add --tenant NAME or --all-tenants."
             )
         return [Tenant(configured_tenant())]
     missing = [name for name in names if name not in known and name != configured_tenant()]
     if not known and (every or missing):
         raise UsageError(f"No tenants are configured. Add sections [{TENANTS}.<name>] to .dlt/secrets.toml.")
     for name in missing:
-        raise unknown_value_error("tenants", name, known)
+        raise unknown_value_error(TENANTS, name, known)
     return [Tenant(name, name in known) for name in dict.fromkeys(names or known)]
 
 
@@ -172,8 +173,9 @@ def credentials_above(credentials: AvePointCredentials = dlt.secrets.value) -> A
 def configured() -> list[str]:
     """Return the names of all tenants that have a section, in alphabetical order.
 
-    The environment loses case and most signs. There a name is that of a section in a file if one matches. Otherwise it
-    is the text between SOURCES__AVEPOINT_M365__TENANTS__ and the next two underscores, in lower case.
+    Names of variables have upper case and no special characters. If a section in a file matches, its name is used.
+    Otherwise the name is the text between SOURCES__AVEPOINT_M365__TENANTS__ and the next two underscores, in lower
+    case.
     """
     names: set[str] = set()
     for provider in dlt.config.config_providers:
@@ -188,29 +190,31 @@ def configured() -> list[str]:
 
 
 def _variables(prefix: str) -> Iterator[str]:
-    """Return the variables of the environment that begin with ``prefix``, without it."""
+    """Return the names of variables of the environment that begin with ``prefix``, without the prefix."""
     return (key.removeprefix(prefix) for key in os.environ if key.startswith(prefix))
 
 
 def setting(tenant: str, key: str, kind: Any, *inner: str, secret: bool = False) -> Any:
-    """Return the value of a key in the section of a tenant, or in a part of it (``inner``); None if it has none.
+    """Return the value of a key in the section of a tenant, or in a section within it (``inner``); None without one.
 
-    Secrets are not read from config.toml.
+    Secrets are not read from config.toml. ``dlt.config.get`` is not used: it would split a name such as
+    contoso.onmicrosoft.com at its dots.
 
-    dlt.config.get would take the dots in a name such as contoso.onmicrosoft.com for those between sections.
+    Raises:
+        ConfigValueCannotBeCoercedException: for a value of another type.
     """
     for provider in (dlt.secrets if secret else dlt.config).config_providers:
         value, _ = provider.get_value(key, kind, "", *TENANTS.split("."), tenant, *inner)
         if value is not None:
             if kind is object:
                 return value
-            # Of credentials no value may get into the words of an error.
+            # Coercion errors contain the value, which credentials must not be in; their values stay text.
             return as_text(value) if inner else deserialize_value(f"tenants.{tenant}.{key}", value, kind)
     return None
 
 
 def as_text(value: Any) -> Any:
-    """Return dates, numbers and booleans of TOML as the text that they were written as; other values as they are."""
+    """Return dates, numbers and booleans of TOML as text, and other values unchanged."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime | date | time):
@@ -223,15 +227,18 @@ def _credentials(tenant: str) -> AvePointCredentials | None:
     try:
         whole = setting(tenant, "credentials", dict, secret=True) or {}
     except ConfigValueCannotBeCoercedException:
-        raise ConfigurationError(f"{TENANTS}.{tenant}.credentials is neither a section nor JSON.") from None
+        raise ConfigurationError(
+            f"Invalid credentials: {TENANTS}.{tenant}.credentials is neither a section nor JSON."
+        ) from None
     own = {key: as_text(whole.get(key)) for key in _CREDENTIALS}
     for key, secret in _CREDENTIALS.items():
         value = setting(tenant, key, TSecretStrValue if secret else str, "credentials", secret=secret)
         own[key] = own[key] if value is None else value
     if all(value is None for value in own.values()) and setting(tenant, "credentials", dict) is None:
         return None
-    if wrong := [key for key, value in own.items() if value is not None and not isinstance(value, str)]:
-        raise ConfigurationError(f"{TENANTS}.{tenant}.credentials.{wrong[0]} is not a text.")
+    for key, value in own.items():
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"Invalid credentials: {TENANTS}.{tenant}.credentials.{key} is not a text.")
     credentials = AvePointCredentials(**own)
     credentials.resolve()
     credentials.identity(f"{TENANTS}.{tenant}")
@@ -245,10 +252,10 @@ def _refuse_unknown_keys(name: str) -> None:
         path = (*TENANTS.split("."), name, *inner)
         sections = [provider.get_value(path[-1], dict, "", *path[:-1])[0] for provider in dlt.config.config_providers]
         if not inner and any(section is not None and not isinstance(section, Mapping) for section in sections):
-            raise ConfigurationError(f"{TENANTS}.{name} is a value, not a section with keys.")
+            raise ConfigurationError(f"Invalid section: {TENANTS}.{name} is a value, not a section with keys.")
         in_files = [key for section in sections if isinstance(section, Mapping) for key in section]
         prefix = "__".join((name, *inner, "")).upper()
         in_environment = [key.split("__")[0].lower() for key in _variables(_VARIABLES + prefix)]
         for key in (*in_files, *in_environment):
             if key not in keys:
-                raise unknown_value_error(".".join(("tenants", name, *inner)), key, keys)
+                raise unknown_value_error(".".join((TENANTS, name, *inner)), key, keys)

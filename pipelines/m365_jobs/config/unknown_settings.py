@@ -1,15 +1,14 @@
-"""Find unknown keys in the section of this program, most of them misspelt."""
+"""Find unknown keys in the section of this program; most of them are misspelt."""
 
 from __future__ import annotations
 
 import inspect
 import os
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 
 import dlt
 from avepoint_m365 import avepoint_m365
-from avepoint_m365.config import SECTION
+from avepoint_m365.config import SECTION, suggestion
 
 from m365_jobs.config.program_keys import PROGRAM_KEYS, SECTIONS
 from m365_jobs.config.protection import max_data_age, protection, restore_test_days
@@ -21,10 +20,10 @@ KNOWN = {
     SECTION: frozenset({*inspect.signature(avepoint_m365).parameters, *PROTECTION, *PROGRAM_KEYS, *SECTIONS}),
     f"{SECTION}.protection": PROTECTION,
 }
-"""Section to its keys. A load of a tenant checks the section of the tenant."""
+"""Known keys by their section. A load of a tenant checks the section of that tenant."""
 
 OF_RESOURCES = "jobs_"
-"""Prefix of the source's resources: dlt has settings for each."""
+"""Prefix of the source's resources; dlt has a section for each of them."""
 
 
 def unknown_settings() -> Iterator[str]:
@@ -32,9 +31,7 @@ def unknown_settings() -> Iterator[str]:
     for section, known in KNOWN.items():
         for name in sorted(_set_in(section) - known):
             if not name.startswith(OF_RESOURCES):
-                near = get_close_matches(name, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                yield f"Unknown setting: {section}.{name} is ignored.{hint}"
+                yield f"Unknown setting: {section}.{name} is ignored.{suggestion(name, known)}"
 
 
 def _set_in(section: str) -> set[str]:

@@ -31,7 +31,14 @@ COMMENTS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Hold what ``init`` writes: the values of ``sources.avepoint_m365``, and its credentials."""
+    """Hold the settings that ``init`` writes.
+
+    Attributes:
+        source: Values of ``sources.avepoint_m365``.
+        credentials: Values of ``sources.avepoint_m365.credentials``.
+        destination: Name of a dlt destination; None for the DuckDB file.
+        destination_credentials: Its connection string; None if the user sets it later.
+    """
 
     source: Mapping[str, Any]
     credentials: Mapping[str, str]
@@ -107,12 +114,12 @@ def _literal(value: Any) -> Any:
 
 
 def _write_for_owner(path: Path, text: str) -> None:
-    """Replace a file as a whole. Only its owner can read it, from the first byte on."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+    """Replace a file in one step by one that only its owner can read, at any moment of its existence."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
-    fresh.replace(path)
+    new.replace(path)
     if os.name == "nt":
         user = f"{os.environ.get('USERNAME', '')}:F"
         subprocess.run(["icacls", str(path), "/inheritance:r", "/grant:r", user], capture_output=True, check=False)

@@ -1,24 +1,24 @@
-"""Explain a destination's refusal and its cure, from the words of many drivers."""
+"""Explain the errors of destinations, with their cures, from the messages of many drivers."""
 
 from __future__ import annotations
 
 import re
 
 DRIVERS = frozenset({"psycopg2", "adbc_driver_manager", "_duckdb", "_internal", "pyiceberg", "botocore", "fsspec"})
-"""Packages whose errors are the destination's, also where dlt hands them on as they are; deltalake's is _internal."""
+"""Packages of drivers: their errors are the destination's, even if dlt does not wrap them; deltalake's is _internal."""
 
 STAYS = "What was loaded before is still there."
 
 MEMORY = r"out of memory|outofmemory|memory[_ ]limit"
-"""What a destination says of a statement that needs more memory than it has."""
+"""Messages of a destination about a statement that needs more memory than it has."""
 
 NO_LOCKS = r"no locks available|(lock|locking).{0,40}not (supported|implemented)|operation not supported"
-"""Words for a file system without locks; DuckDB puts them behind its words for a file that another program has open."""
+"""Messages about a file system without locks; DuckDB appends them to its message about a file in use."""
 
 CURES = (
     (
         NO_LOCKS,
-        "The file system of the warehouse keeps no locks, as many network shares do not",
+        "The file system of the warehouse supports no locks, as many network shares",
         "Put the DuckDB file on a local disk, mount the share with locks, or load into PostgreSQL.",
     ),
     (
@@ -45,9 +45,9 @@ CURES = (
     ),
     (
         r"not a valid duckdb|corrupt|could not read enough bytes|json error|invalid parquet|parquet magic",
-        "A file of the warehouse is damaged, or is none of it",
-        "Put back a copy of it, or move the file (a lake: the folder of the dataset) away: the next load then makes "
-        "the warehouse anew, from what the API still has.",
+        "A file of the warehouse is damaged, or of another program",
+        "Restore a copy of it, or move the file (a lake: the folder of the dataset) away: the next load then creates "
+        "the warehouse again, from the jobs that the API still has.",
     ),
     (
         r"database file with version number",
@@ -57,22 +57,22 @@ CURES = (
     (
         r"read-only transaction",
         "The destination can only be read",
-        f"Load into the primary server, not a standby, or take default_transaction_read_only back. {STAYS}",
+        f"Load into the primary server, not a standby, or unset default_transaction_read_only. {STAYS}",
     ),
     (
         r"too many (clients|connections)|connection slots|not currently accepting connections",
-        "The destination takes no more connections",
-        f"Raise its limit, or end some, and run this again. {STAYS}",
+        "The destination accepts no more connections",
+        f"Raise its limit, or end some of them, and run this again. {STAYS}",
     ),
     (
         r"canceling statement due to lock timeout",
-        "Someone keeps a table or view busy",
+        "Another session holds a lock on a table or view",
         "End the transaction that has read it and is still open (in pg_stat_activity it is idle in transaction, or "
         f"active), or raise lock_timeout where it is set for this user. The next load tries again. {STAYS}",
     ),
     (
         r"canceling statement due to",
-        "The destination gave up on a statement",
+        "The destination cancelled a statement",
         f"Raise statement_timeout or lock_timeout for this user, and run this again. {STAYS}",
     ),
     (
@@ -100,7 +100,7 @@ CURES = (
     (
         r"\b50[0234]\)|status code: 50[0234]|service unavailable|slow ?down|reduce your request rate|internalerror",
         "The destination is overloaded or down",
-        f"Wait, and run this again. If it stays so, ask who runs it. {STAYS}",
+        f"Wait, and run this again. If it persists, ask its administrator. {STAYS}",
     ),
     (
         r"connection refused|could not translate host|name or service not known|timeout expired|timed out|"
@@ -111,18 +111,18 @@ CURES = (
     ),
     (
         r"no such file or directory|is a directory|not a directory|file exists|cannot find the (path|file)",
-        "A file or folder of the warehouse is not there, or is not what it should be",
-        "Make the folder, or put the file back, or name another place in destination.<name>.credentials (for a lake in "
-        ".bucket_url).",
+        "A file or folder of the warehouse is missing, or is of the wrong kind",
+        "Create the folder, or restore the file, or name another place in destination.<name>.credentials (for a lake "
+        "in .bucket_url).",
     ),
     (
         r"(column|table|relation) .*(does not exist|not found)|does not have a column|cannot be cast|"
         r"column .* is of type|contains null values",
-        "The tables there are not as the load made them",
-        "Put back what was changed, or load into another dataset with --dataset; a backfill with --since fills it.",
+        "The tables of the dataset were changed after a load created them",
+        "Undo the changes, or load into another dataset with --dataset; a backfill with --since fills it.",
     ),
 )
-"""Pattern in the driver's words (any case), what it means, and what to do."""
+"""Patterns in the driver's message (any case), each with its meaning and the cure."""
 
 
 def of_driver(error: BaseException) -> bool:
@@ -130,15 +130,15 @@ def of_driver(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in DRIVERS
 
 
-def needs_smaller_chunks(words: str) -> bool:
-    """Return whether a destination refused for a reason that less data at once cures."""
-    return bool(re.search(MEMORY, words, re.IGNORECASE))
+def needs_smaller_chunks(message: str) -> bool:
+    """Return whether a destination failed for lack of memory, so that smaller chunks may succeed."""
+    return bool(re.search(MEMORY, message, re.IGNORECASE))
 
 
 def in_use(error: BaseException) -> bool:
-    """Return whether another program has the DuckDB file open; Windows says it in its own words.
+    """Return whether another program has the DuckDB file open; Windows has a message of its own.
 
-    Another thread may have it open with other settings: for a moment, while it creates the file.
+    The same holds while another thread creates the file, for which it opens it with other settings.
     """
     text = str(error).lower()
     if re.search(NO_LOCKS, text):
@@ -146,13 +146,13 @@ def in_use(error: BaseException) -> bool:
     return any(words in text for words in ("lock on file", "used by another process", "with a different configuration"))
 
 
-def explain_driver_message(words: str) -> str:
-    """Return one paragraph on a destination's refusal: its meaning, the driver's own words, the cure."""
-    # PostgreSQL shows where in the statement, which is none of the user's; delta-rs paints in colours, and adds its
-    # calls where RUST_BACKTRACE is set.
-    words = re.sub(r"\x1b\[\d*m|\s*LINE \d+: .*|\s+0: \S+.*\s1: .*", "", words)
-    shown = words if words.endswith((".", "?", "!")) else f"{words}."
+def explain_driver_message(message: str) -> str:
+    """Return one paragraph about an error of a destination: its meaning, the driver's message, the cure."""
+    # PostgreSQL adds the line of a statement that the user did not write. delta-rs adds colours, and a backtrace if
+    # RUST_BACKTRACE is set.
+    message = re.sub(r"\x1b\[\d*m|\s*LINE \d+: .*|\s+0: \S+.*\s1: .*", "", message)
+    sentence = message if message.endswith((".", "?", "!")) else f"{message}."
     for pattern, meaning, cure in CURES:
-        if re.search(pattern, words, re.IGNORECASE):
-            return f"{meaning}: {shown} {cure}"
-    return f"The destination refused: {shown} Look at its address, credentials and rights. {STAYS}"
+        if re.search(pattern, message, re.IGNORECASE):
+            return f"{meaning}: {sentence} {cure}"
+    return f"The destination refused: {sentence} Check its address, credentials and rights. {STAYS}"

@@ -1,7 +1,7 @@
 """Define the errors that this program raises itself, and the exit codes of the command line.
 
 Exception
-├── UsageError          exit 2: the command line or the configuration cannot work as given
+├── UsageError          exit 2: the command line or the configuration is invalid
 ├── WarehouseError      exit 1: the warehouse is missing, locked by another program, or not ours
 ├── NotificationError   exit 1: a message could not be delivered
 └── QueryError          a query that is refused (exit 2) or that the destination cannot run (exit 1)
@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FINE, FAILED, WRONG_USAGE, INCOMPLETE, UNHEALTHY = 0, 1, 2, 3, 4
-"""Exit codes of the command line; the last is the one of ``health``."""
+"""Exit codes of the command line; only ``health`` has the last one."""
 
 INTERRUPTED, TERMINATED = 130, 143
-"""The exit codes after Ctrl+C and after SIGTERM, as shells have them."""
+"""The exit codes after Ctrl+C and after SIGTERM, as in shells: 128 plus the number of the signal."""
 
 EXIT_CODES: Mapping[int, str] = {
     FINE: "Fine.",
@@ -30,7 +30,7 @@ EXIT_CODES: Mapping[int, str] = {
 
 
 class UsageError(Exception):
-    """Report that the command line or the configuration cannot work as given."""
+    """Report that the command line or the configuration is invalid."""
 
 
 class WarehouseError(Exception):

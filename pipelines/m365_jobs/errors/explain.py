@@ -66,10 +66,9 @@ __all__ = [
 
 
 NO_INTERVAL = (
-    "DLT_ALLOW_EXTERNAL_SCHEDULERS leaves it to a scheduler what to load, and none says so. Set both "
-    "DLT_INTERVAL_START and DLT_INTERVAL_END, or unset all three to load what is new."
+    "No interval: DLT_ALLOW_EXTERNAL_SCHEDULERS expects an interval from a scheduler, which set none. Set both "
+    "DLT_INTERVAL_START and DLT_INTERVAL_END, or unset all three to load new jobs."
 )
-
 
 OS_CURES = {
     **dict.fromkeys(
@@ -78,13 +77,13 @@ OS_CURES = {
     ),
     **dict.fromkeys(
         (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS),
-        "The file system keeps no locks, as many network shares do not. Name a local folder in DLT_DATA_DIR.",
+        "The file system supports no locks, as many network shares. Name a local folder in DLT_DATA_DIR.",
     ),
 }
 """Errors of the operating system with the same cure wherever they occur."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a disk says that is full, or a file that may not grow."""
+"""Errors of a full disk, or of a file that must not grow."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Failure:
     """Hold the explanation of a failure."""
 
     kind: str
-    """As in ``load_runs.error_kind``, or query."""
+    """A value of ``load_runs.error_kind``, or query."""
     text: str
     exit_code: int
 
@@ -104,9 +103,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def explain(error: BaseException) -> Failure:
-    """Return one paragraph that tells what happened, where, and what to do.
+    """Return the explanation of an error: one paragraph with the problem, its place and the cure.
 
-    It never holds a secret: errors of the source have none, and of other errors only known parts are used.
+    It contains no secret: errors of the source have none, and only known parts of other errors are used.
     """
     chain = list(_chain(error))
     if any(isinstance(link, KeyboardInterrupt | InterruptedLoadError) for link in chain):
@@ -120,7 +119,7 @@ def explain(error: BaseException) -> Failure:
 
 
 def _of_known_type(chain: Sequence[BaseException]) -> Failure | None:
-    """Return the failure of the first error that is of a known type or errno."""
+    """Return the failure of the first error in a chain with a known type or errno; None without one."""
     for link in chain:
         if isinstance(link, OSError) and link.errno in OS_CURES:
             path = f": {link.filename}" if link.filename else ""
@@ -134,7 +133,7 @@ def _of_known_type(chain: Sequence[BaseException]) -> Failure | None:
 
 
 def _of_destination(chain: Sequence[BaseException]) -> Failure | None:
-    """Return the failure of a destination or of its driver."""
+    """Return the failure of a destination or of its driver; None for any other."""
     for link in chain:
         if isinstance(link, DatabaseException | DestinationException) or driver_messages.of_driver(link):
             return Failure("destination", _destination(link), FAILED)
@@ -142,7 +141,7 @@ def _of_destination(chain: Sequence[BaseException]) -> Failure | None:
 
 
 def _of_disk(chain: Sequence[BaseException]) -> Failure | None:
-    """Return the failure of a file system, or of dlt's step that writes to the destination."""
+    """Return the failure of a file system, or of dlt's step that writes to the destination; None for any other."""
     for link in chain:
         if isinstance(link, OSError) and _is_of_dlt(link):
             return Failure("internal", _working_folder(link), FAILED)
@@ -151,7 +150,7 @@ def _of_disk(chain: Sequence[BaseException]) -> Failure | None:
     if step is not None and step.step in ("load", "sync"):
         return Failure("destination", _destination(cause), FAILED)
     if isinstance(cause, OSError) and cause.errno in FULL:
-        text = f"{cause.strerror}. Make room, also in {get_dlt_pipelines_dir()}, where dlt keeps what it works on."
+        text = f"{cause.strerror}. Free space, also in {get_dlt_pipelines_dir()}, dlt's working folder."
         return Failure("internal", f"{text} Then run this again.", FAILED)
     return None
 
@@ -175,33 +174,33 @@ def _is_of_dlt(error: OSError) -> bool:
 
 def _working_folder(error: OSError) -> str:
     return (
-        f"{error.strerror}: {error.filename}. dlt keeps there what it works on. Make room, and let this user write "
-        "there, or name another folder in DLT_DATA_DIR; then run this again. The warehouse is as it was."
+        f"{error.strerror}: {error.filename}, in dlt's working folder. Free space, and let this user write there, or "
+        "name another folder in DLT_DATA_DIR; then run this again. The warehouse is unchanged."
     )
 
 
 def _contract(error: DataValidationError) -> str:
     stored = error.table_schema["columns"][error.column_name]
     return (
-        f"Column {error.column_name} of table {error.table_name} would no longer be of the type {stored['data_type']} "
-        "that it has in the warehouse. Columns and their types are a promise, so nothing was written. Load into "
-        "another dataset with --dataset, and please report this."
+        f"Type changed: column {error.column_name} of table {error.table_name} would no longer be of the type "
+        f"{stored['data_type']} that it has in the warehouse. Types are part of the contract, so nothing was written. "
+        "Load into another dataset with --dataset, and please report this."
     )
 
 
 def _inner(error: BaseException) -> BaseException | None:
-    """Return the destination's refusal that an error of dlt wraps; None if it wraps none."""
+    """Return the destination's error that an error of dlt wraps; None without one."""
     if isinstance(error, LoadClientJobException):
         return error.client_exception
     if isinstance(error, DestinationConnectionError):
         return error.inner_exc
     cause = error.__cause__
-    ours = isinstance(cause, DatabaseException | DestinationException)
-    return cause if cause and (ours or driver_messages.of_driver(cause)) else None
+    is_of_dlt = isinstance(cause, DatabaseException | DestinationException)
+    return cause if cause and (is_of_dlt or driver_messages.of_driver(cause)) else None
 
 
 def _destination(error: BaseException) -> str:
-    # What dlt says around the driver's own words is of no use to the user, or a traceback.
+    # dlt wraps the driver's message in texts without use for the user, such as tracebacks.
     while inner := _inner(error):
         error = inner
     return driver_messages.explain_driver_message(first_paragraph(error))
@@ -222,4 +221,4 @@ EXPLANATIONS: tuple[tuple[type[BaseException], Callable[[Any], Failure]], ...] =
     (ConfigurationException, _usage(first_paragraph)),
     (ExternalSchedulerNotAvailable, _usage(lambda _: NO_INTERVAL)),
 )
-"""Types of errors with the function that explains each; the first that matches counts."""
+"""Types of errors, each with the function that explains it; the first matching type counts."""

@@ -1,4 +1,4 @@
-"""Return texts for settings and packages that are missing or invalid, each with its cure."""
+"""Make texts about settings and packages that are missing or invalid, each with its cure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TYPES = {
     "bool": "true or false",
     "list": 'a list such as ["a", "b"]',
 }
-"""What dlt's type hints are called where people read them."""
+"""Names of dlt's type hints in messages."""
 
 EXTRAS = {"postgres": "postgres", "deltalake": "lake", "pyiceberg": "lake"}
-"""Extras of dlt that are extras of this project under another name."""
+"""Extras of this project, by words in the dependencies that dlt misses."""
 
 EXTRA_OF_MODULE = {
     **dict.fromkeys(("starlette", "uvicorn", "anyio", "jinja2", "markupsafe"), "reports"),
@@ -41,12 +41,15 @@ EXTRA_OF_MODULE = {
     **dict.fromkeys(("dagster", "dagster_dlt"), "dagster"),
     "airflow": "airflow",
 }
-"""Module to the extra of this project that installs it."""
+"""Extras of this project, by the modules that they install."""
 
 
 def value_not_secret(error: ValueNotSecretException) -> str:
-    """Return the text for a secret outside of the secrets."""
-    return f"{error.key} must not be in {error.provider_name}. Move it to .dlt/secrets.toml or the environment."
+    """Return the text for a secret in a file that is not secret."""
+    return (
+        f"Misplaced secret: {error.key} must not be in {error.provider_name}. Move it to .dlt/secrets.toml or the "
+        "environment."
+    )
 
 
 def invalid_toml(error: TomlProviderReadException) -> str:
@@ -72,9 +75,8 @@ def extra_missing(module: str) -> str:
 
 def package_missing(error: MissingDependencyException) -> str:
     """Return the text for a package that dlt needs and does not find."""
-    extra = next(
-        (ours for word, ours in EXTRAS.items() if any(word in dependency for dependency in error.dependencies)), None
-    )
+    extras = [extra for word, extra in EXTRAS.items() if any(word in dependency for dependency in error.dependencies)]
+    extra = extras[0] if extras else None
     cure = f"pip install 'avepoint-m365-jobs[{extra}]'" if extra else f"pip install {' '.join(error.dependencies)}"
     return f"{error.caller} needs a package that is not installed. Run: {cure}"
 
@@ -91,11 +93,11 @@ def fields_missing(error: ConfigFieldMissingException) -> str:
 def _lacking(traces: FieldLookupTraces) -> Iterator[str]:
     """Yield the fields without a value.
 
-    A field with fields of its own yields those that it lacks. A field of several forms is named as a whole, since its
-    forms lack different ones.
+    For a field with inner fields, these are yielded. A field of several forms is yielded as a whole, since its forms
+    lack different fields.
     """
-    for field, tried in traces.items():
-        match tried:
+    for field, lookups in traces.items():
+        match lookups:
             case [LookupTraces(traces=inner)]:
                 yield from (f"{field}.{lacking}" for lacking in _lacking(inner))
             case _:
@@ -103,15 +105,17 @@ def _lacking(traces: FieldLookupTraces) -> Iterator[str]:
 
 
 def value_of_another_type(error: ConfigValueCannotBeCoercedException) -> str:
-    """Return the text for a setting of another type."""
+    """Return the text for a setting of another type, without the value of a secret."""
     value = f"{error.field_value!r}" if "secret" not in str(error.hint).lower() else "the value"
-    name = getattr(error.hint, "__name__", str(error.hint))
-    # dlt does not say of which section it is: of the source's, of a destination's, or one of its own.
-    ours = error.field_name.startswith("tenants.") or error.field_name in inspect.signature(avepoint_m365).parameters
-    return f"{SECTION + '.' if ours else ''}{error.field_name} = {value} is not {TYPES.get(name, name)}."
+    type_name = getattr(error.hint, "__name__", str(error.hint))
+    # dlt does not report the section of a key: that of the source, of a destination, or of dlt itself.
+    parameters = inspect.signature(avepoint_m365).parameters
+    is_of_source = error.field_name.startswith("tenants.") or error.field_name in parameters
+    key = f"{SECTION}.{error.field_name}" if is_of_source else error.field_name
+    return f"Invalid value: {key} = {value} is not {TYPES.get(type_name, type_name)}."
 
 
 def first_paragraph(error: BaseException) -> str:
-    """Return the first paragraph of an error's text in one line, at most 500 characters."""
+    """Return the first paragraph of an error's text as one line of at most 500 characters."""
     text = str(error).strip().split("\n\n")[0]
     return re.sub(r"\s+", " ", text)[:500]

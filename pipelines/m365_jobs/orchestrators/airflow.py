@@ -1,6 +1,6 @@
-"""Build a DAG of Airflow 3 that loads each tenant in a task of its own. The command line does not import this.
+"""Build a DAG of Airflow 3 that loads each tenant in a task of its own; the command line does not import it.
 
-Airflow reads DAG files often. So nothing but Airflow is imported here: the tasks import what they need.
+Airflow parses DAG files often, so this module imports nothing but Airflow. Its tasks import what they need.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 Unit = dict[str, str]
-"""What one mapped task loads: a ``tenant`` and, where they are split, one ``location`` of it."""
+"""The work of one mapped task: a ``tenant`` and, with ``split="locations"``, one ``location``."""
 
 
 def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
@@ -31,21 +31,21 @@ def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
 ) -> DAG:
     """Return a DAG of two tasks: ``tenants`` reads the configuration, ``load`` is mapped over its tenants.
 
-    A run loads what is new, from each tenant's cursors. So it makes up for missed runs and follows jobs that change
-    late; that is why ``catchup`` is off. Runs of the kinds in ``interval_runs`` load exactly their data interval
-    instead and leave the cursors alone. The parameter ``tenants`` of a run narrows it to some tenants.
+    A run loads new jobs from each tenant's cursors. So the next run makes up for a missed one, and ``catchup`` is off.
+    Runs of the types in ``interval_runs`` load their data interval instead, and leave the cursors alone. The parameter
+    ``tenants`` of a run selects some of the tenants.
 
     Args:
         dag_id: Name of the DAG.
-        start_date: Where its schedule begins, which is not where the first load does: see ``start_date`` of the source.
-        schedule: A cron expression or preset, in UTC, or a timetable of Airflow's; one without data intervals, as
+        start_date: The start of the DAG's schedule; the first load begins at ``start_date`` of the source.
+        schedule: A cron expression or preset, in UTC, or a timetable of Airflow; one without data intervals, such as
             ``CronTriggerTimetable``, cannot be backfilled.
-        tenants: Names of tenants; all that are configured where empty.
+        tenants: Names of tenants; all configured ones if empty.
         split: Whether a task loads a tenant or one location of it. The tasks of one tenant write one after the other.
         interval_runs: Values of Airflow's ``DagRunType``: backfill, scheduled, manual, asset_triggered.
         destination: As ``--destination``.
         dataset: As ``--dataset``.
-        min_age: Skip a tenant that another worker is loading, or has loaded less than that ago, like
+        min_age: Skip a tenant that another worker is loading, or has loaded within this time, like
             ``--all-tenants --skip-loaded-within``. Above 0 it needs a warehouse in PostgreSQL or a lake. If unset,
             the task waits for the other worker. Retries use 0, since a failed load counts as a load. A run that
             loads a data interval is never skipped.
@@ -56,7 +56,7 @@ def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
         ValueError: for ``min_age`` with locations: the first location to load would make the others skipped.
     """
     if min_age is not None and split == "locations":
-        raise ValueError("min_age goes with split='tenants': it is a tenant as a whole that was loaded or not.")
+        raise ValueError("Contradicting arguments: min_age needs split='tenants', since it applies to whole tenants.")
 
     def tenants_to_load() -> list[Unit]:
         from m365_jobs.orchestrators.airflow_tasks import units
@@ -75,7 +75,7 @@ def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
         return load_unit(unit, options)
 
     if isinstance(schedule, str):
-        # Airflow 3 makes a timetable without data intervals of a cron expression.
+        # From a cron expression, Airflow 3 itself makes a timetable without data intervals.
         schedule = CronDataIntervalTimetable(schedule, timezone="UTC")
     arguments: dict[str, Any] = {
         "catchup": False,
@@ -83,8 +83,8 @@ def load_dag(  # noqa: PLR0913 - a DAG file names what it changes
         "params": {"tenants": Param([], type="array", description="Tenants to load; none: all")},
         **dag_arguments,
     }
-    shown = "{{ task.op_kwargs['unit'].values() | join(' ') }}"
+    task_label = "{{ task.op_kwargs['unit'].values() | join(' ') }}"
     with DAG(dag_id, schedule=schedule, start_date=start_date, **arguments) as dag:
         units = task(tenants_to_load, task_id="tenants")()
-        task(load_one, task_id="load", map_index_template=shown, **(task_arguments or {})).expand(unit=units)
+        task(load_one, task_id="load", map_index_template=task_label, **(task_arguments or {})).expand(unit=units)
     return dag

@@ -1,4 +1,4 @@
-"""Run the tasks of an Airflow DAG; ``m365_jobs.airflow`` imports this when they run."""
+"""Run the tasks of an Airflow DAG; ``m365_jobs.airflow`` imports this module when they run."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ logger = logging.getLogger(__name__)
 
 
 def units(tenants: Sequence[str], split: str) -> list[dict[str, str]]:
-    """Return what to load: the named tenants, or all; with ``split`` locations, each of their locations.
+    """Return the units to load: the named tenants, or all; with ``split="locations"``, each of their locations.
 
     Raises:
-        AirflowFailException: where the configuration is wrong.
+        AirflowFailException: if the configuration is invalid.
     """
     with _explained():
         telemetry_off()
-        wanted = selected(tenants, every=not tenants and bool(configured()))
+        to_load = selected(tenants, every=not tenants and bool(configured()))
         if split == "tenants":
-            return [{"tenant": tenant.name} for tenant in wanted]
+            return [{"tenant": tenant.name} for tenant in to_load]
         shared = dlt.config.get(f"{SECTION}.locations", list)
         units: list[dict[str, str]] = []
-        for tenant in wanted:
+        for tenant in to_load:
             try:
                 # A tenant may have an empty list of its own.
-                places = tenant.settings.get("locations", shared) or ()
+                locations = tenant.settings.get("locations", shared) or ()
             except (SourceError, ConfigurationException):
-                places = ()  # its own task says what is wrong with its section, and fails for itself alone
-            units += [{"tenant": tenant.name, "location": place} for place in places] or [{"tenant": tenant.name}]
+                locations = ()  # The section is invalid: the task of this tenant reports it and fails alone.
+            by_location = [{"tenant": tenant.name, "location": location} for location in locations]
+            units += by_location or [{"tenant": tenant.name}]
         return units
 
 
@@ -53,13 +54,13 @@ def interval(context: Mapping[str, Any]) -> tuple[datetime, datetime]:
     """Return the data interval of a run.
 
     Raises:
-        AirflowFailException: where it has none.
+        AirflowFailException: if it is missing or empty.
     """
     start, end = context["data_interval_start"], context["data_interval_end"]
     if not start or not end or start >= end:
         raise AirflowFailException(
-            f"The data interval of this run is empty ({start} to {end}), so there is nothing to load. Give the DAG a "
-            "cron expression, or a timetable with data intervals such as CronDataIntervalTimetable."
+            f"Empty interval: the data interval of this run is empty ({start} to {end}). Set a cron expression as the "
+            "DAG's schedule, or a timetable with data intervals such as CronDataIntervalTimetable."
         )
     return start, end
 
@@ -70,29 +71,29 @@ def load_unit(
     """Load a tenant or a location of it; the returned value becomes the task's XCom.
 
     Raises:
-        AirflowException: with the paragraph that the command line prints, also where it loaded what could not be proved
-            complete.
-        AirflowFailException: where another try is no use.
-        AirflowSkipException: where ``options.min_age`` leaves the tenant to another worker.
+        AirflowException: if the load fails, or is not proved complete, with the message of the command line.
+        AirflowFailException: if the configuration is invalid, so that a retry cannot help.
+        AirflowSkipException: if another worker loads the tenant, or has loaded it within ``options.min_age``.
     """
     with _explained(), ExitStack() as stack:
         (options.tenant,) = selected([unit["tenant"]], every=False)
         if "location" in unit:
             options.source["locations"] = [unit["location"]]
         if interval:
-            # dlt would cut the interval off where the first load begins.
+            # dlt would shorten an interval that begins before start_date.
             options.source["start_date"] = interval[0].isoformat()
             scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)
             stack.enter_context(Container().injectable_context(scheduler))
         try:
             summary = load(options, Progress(), logger.info)
-        except TenantLockedError as busy:
+        except TenantLockedError as error:
             if options.min_age is None:
                 raise
-            raise AirflowSkipException(str(busy)) from None
+            raise AirflowSkipException(str(error)) from None
     if summary.incomplete:
         raise AirflowException(
-            f"Loaded, but not proved complete: {'; '.join(summary.incomplete)}. A retry, or the next run, begins there."
+            f"Not proved complete: {'; '.join(summary.incomplete)}. The jobs are loaded; a retry, or the next run, "
+            "reads these partitions again."
         )
     logger.info("%s new, %s changed, %s requests", summary.new, summary.changed, summary.requests)
     counts = ("run_id", "new", "changed", "unchanged", "requests", "retries", "seconds")
@@ -101,14 +102,14 @@ def load_unit(
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn any error into one paragraph. A wrong configuration is not tried again."""
+    """Turn any error into an exception of Airflow with one paragraph; an invalid configuration is not retried."""
     try:
         yield
     except AirflowSkipException:
         raise
     except Exception as error:
-        why = explain(error)
-        logger.debug(why.text, exc_info=True)
-        kind = AirflowFailException if why.exit_code == WRONG_USAGE else AirflowException
-        # The traceback is dlt's, long, and not free of what a log should not hold.
-        raise kind(why.text) from None
+        failure = explain(error)
+        logger.debug(failure.text, exc_info=True)
+        exception = AirflowFailException if failure.exit_code == WRONG_USAGE else AirflowException
+        # dlt's traceback is long and may contain secrets, which a log must not hold.
+        raise exception(failure.text) from None

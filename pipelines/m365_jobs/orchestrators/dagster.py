@@ -1,6 +1,6 @@
 """Define loads as assets of Dagster: ``dagster dev -m m365_jobs.dagster``, or ``definitions()`` in your own project.
 
-Needs the extra ``dagster``, so nothing that the command line imports imports this.
+It needs the extra ``dagster``, so the command line does not import it.
 """
 
 import re
@@ -46,21 +46,21 @@ def definitions(  # noqa: PLR0913 - a project names what it changes
 ) -> dg.Definitions:
     """Return assets, checks and the schedule of the tenants in dlt's configuration.
 
-    ``jobs`` and ``load_records`` load what is new, a partition for each tenant. ``jobs_by_day`` loads a past day (UTC)
-    again and leaves the cursors alone; its days begin at ``first_day``, two years back where unset.
+    ``jobs`` and ``load_records`` load new jobs, with one partition for each tenant. ``jobs_by_day`` loads a past day
+    (UTC) again and leaves the cursors alone.
 
     Args:
-        destination: Name of any dlt destination; the configuration's, or duckdb, where unset.
-        dataset: Dataset in the destination; m365_jobs where unset.
-        cron: When each tenant is loaded, in UTC.
-        first_day: The first day that can be loaded again, as 2026-01-31.
-        executor: What runs the loads; Dagster's own, a process for each, where unset.
-        translator: Makes the assets' keys, groups and kinds.
-        freshness: How old the newest load may be, of whichever tenant; goes with ``cron``. None: any age.
-        retries: Whether and when a load that failed is tried again, where that may help. None: never.
+        destination: Name of any dlt destination; that of the configuration, or duckdb, if unset.
+        dataset: Dataset in the destination; m365_jobs if unset.
+        cron: The schedule of each tenant's loads, in UTC.
+        first_day: The first day of ``jobs_by_day``, such as 2026-01-31; 1 January two years ago if unset.
+        executor: The executor of the loads; Dagster's default, a process for each, if unset.
+        translator: Makes the keys, groups and kinds of the assets.
+        freshness: The allowed age of the newest load of any tenant, which must fit ``cron``; None for any age.
+        retries: The policy for loads that failed, if a retry may help; None for no retry.
 
     Raises:
-        UsageError: for a destination that is not known.
+        UsageError: for an unknown destination.
     """
     names = list(map(partition_of, tenants.configured() or [warehouse.configured_tenant()]))
     by_tenant = dg.StaticPartitionsDefinition(names)
@@ -83,7 +83,7 @@ def definitions(  # noqa: PLR0913 - a project names what it changes
 
 
 def partition_of(tenant: str) -> str:
-    """Return a tenant's name as the key of a partition; characters that Dagster refuses are percent-encoded."""
+    """Return the key of a tenant's partition: its name with percent-encoding for characters that Dagster refuses."""
     return re.sub(
         r"[%|,\[\]\x00-\x1f]|\.{3}", lambda match: "".join(f"%{ord(letter):02X}" for letter in match[0]), tenant
     )

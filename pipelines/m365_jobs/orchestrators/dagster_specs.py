@@ -18,7 +18,7 @@ FAMILIES = {
     "jobs": ("jobs", "jobs__backup_details", "jobs__job_errors"),
     "load_records": ("load_audit", "load_runs", "load_check_failures"),
 }
-"""Asset to its tables, the first of which it is named after or stands for."""
+"""Tables of each asset; the first one determines its row count."""
 
 
 class AssetSpecs:
@@ -32,7 +32,7 @@ class AssetSpecs:
         self._translator = translator
 
     def table(self, name: str, relations: tuple[marts.Relation, ...], **more: Any) -> dg.AssetSpec:
-        """Return an asset with the columns of its tables or its view."""
+        """Return the spec of an asset, with the columns of its tables or its view."""
         resource: Any = dlt.resource([], name=name)
         spec = self._translator.get_asset_spec(DltResourceTranslatorData(resource=resource, pipeline=self._pipeline))
         first, *others = map(_columns, relations)
@@ -42,12 +42,12 @@ class AssetSpecs:
         return spec.replace_attributes(description=about, **more).merge_attributes(metadata=columns)
 
     def family(self, name: str, **more: Any) -> dg.AssetSpec:
-        """Return the asset of a family of tables."""
+        """Return the spec of the asset for a family of tables (``FAMILIES``)."""
         by_name = {table.name: table for table in marts.tables()}
         return self.table(name, tuple(by_name[table] for table in FAMILIES[name.removesuffix("_by_day")]), **more)
 
     def views(self) -> Iterator[dg.AssetSpec]:
-        """Yield the views, which show what was loaded and are never materialised themselves."""
+        """Yield the specs of the views, which Dagster shows and never materialises."""
         sources = [self.family(name).key for name in FAMILIES]
         for view in marts.views():
             yield self.table(view.name, (view,), deps=sources)

@@ -22,7 +22,7 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 NOT_RETRIED = ("config", "auth", "permission")
-"""Kinds of failures that a second try does not mend."""
+"""Kinds of failures that a retry cannot cure."""
 
 
 class DagsterWarehouse:
@@ -41,26 +41,31 @@ class DagsterWarehouse:
         """Load one tenant as ``m365-jobs load`` does: with its lock, chunks, records and checks.
 
         Raises:
-            Failure: with the paragraph that the command line prints; not to be retried where that is no use.
+            Failure: if the load fails, with the message of the command line; retries are off for ``NOT_RETRIED``.
         """
-        own = tenants.Tenant(tenant, tenant in tenants.configured())
+        section = tenants.Tenant(tenant, tenant in tenants.configured())
         try:
-            options = LoadOptions(since, until, self.destination, self.dataset, tenant=own)
+            options = LoadOptions(since, until, self.destination, self.dataset, tenant=section)
             return load(options, Progress(), context.log.info)
         except Exception as error:
-            why = explain(error)
-            raise dg.Failure(why.text, {"kind": why.kind}, allow_retries=why.kind not in NOT_RETRIED) from error
+            failure = explain(error)
+            retries_help = failure.kind not in NOT_RETRIED
+            raise dg.Failure(failure.text, {"kind": failure.kind}, allow_retries=retries_help) from error
 
-    def ask(self, tenant: str, question: Callable[[dlt.Pipeline], Any]) -> Any:
-        """Return the answer of the warehouse; wait while another load has a DuckDB file open."""
-        give_up = time.monotonic() + LOCK_WAIT
+    def read(self, tenant: str, query: Callable[[dlt.Pipeline], Any]) -> Any:
+        """Return the result of ``query``; wait up to ``LOCK_WAIT`` while a load has the DuckDB file open.
+
+        Raises:
+            DatabaseException: if the warehouse cannot be read, or is still in use after that time.
+        """
+        deadline = time.monotonic() + LOCK_WAIT
         with TemporaryDirectory() as folder:
             pipeline = warehouse.open_pipeline(tenant, self.destination, self.dataset, folder=Path(folder))
             while True:
                 try:
-                    return question(pipeline)
+                    return query(pipeline)
                 except DatabaseException as error:
-                    if not in_use(error) or time.monotonic() > give_up:
+                    if not in_use(error) or time.monotonic() > deadline:
                         raise
                     time.sleep(LOCK_POLL)
 
@@ -71,5 +76,5 @@ class DagsterWarehouse:
             with open_scope(pipeline, [tenant]) as scope:
                 return {name: scope.rows(f"SELECT count(*) AS n FROM {name} AS t")[0]["n"] for name in tables}
 
-        counts: dict[str, int] = self.ask(tenant, count)
+        counts: dict[str, int] = self.read(tenant, count)
         return counts

@@ -1,4 +1,4 @@
-"""Parse how often a scheduler runs a command, and write it in the words of each scheduler."""
+"""Parse the interval of a scheduled command, and format it for each scheduler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from m365_jobs.errors.explain import UsageError
 
 @dataclass(frozen=True)
 class Every:
-    """Describe an interval. Times of the day are UTC."""
+    """Describe the interval of a scheduled command. Times of the day are UTC."""
 
     words: str
     cron: str
@@ -18,7 +18,7 @@ class Every:
     windows: str
     hours: float
     at_an_hour: bool
-    """The hours matter, and so does the time zone."""
+    """Whether the command runs at certain hours of a day, so that the time zone matters."""
 
 
 def parse_every(text: str, *, later: bool = False) -> Every:
@@ -37,7 +37,7 @@ def parse_every(text: str, *, later: bool = False) -> Every:
         minutes = (int(match[1]) * 60 + int(match[2]) + (30 if later else 0)) % (24 * 60)
         return _daily(*divmod(minutes, 60))
     raise UsageError(
-        f"--every {text!r} is not an interval. Write minutes that divide an hour (15m), hours that divide a day (6h), "
+        f"Invalid interval: --every {text!r}. Write minutes that divide an hour (15m), hours that divide a day (6h), "
         "or 'daily 02:00' (UTC)."
     )
 

@@ -1,4 +1,4 @@
-"""Plan what a scheduler runs: loads, health and reports, with their folder and variables."""
+"""Plan the commands of a scheduler: loads, health and reports, with their folder and variables."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ from m365_jobs.warehouse import pipeline as warehouse
 REPORT_FILE, REPORT_AT = "m365-report.pdf", "daily 08:00"
 
 ENVIRONMENT_FILE = "m365-jobs.env"
-"""In the working directory: the variables that this shell has and a scheduler has not."""
+"""File in the working directory with the variables of this shell, which a scheduler does not inherit."""
 
 MACHINE_PATHS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "DLT_PROJECT_DIR", "DLT_CONFIG_FOLDER")
-"""Variables that hold a path of this machine, which says nothing in a container."""
+"""Variables with a path of this machine, which does not exist in a container."""
 
 OTHER_VARIABLES = ("DESTINATION_TYPE", "DESTINATION_NAME", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", *MACHINE_PATHS)
-"""What loads heed beside dlt's variables, which have two underscores in a row between their parts."""
+"""Variables that loads read, beside those of dlt, which contain two underscores in a row."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Describe a command that a scheduler runs. Exit codes of ``success`` are no failure."""
+    """Describe a command that a scheduler runs."""
 
     unit: str
+    """Name of the task in the scheduler."""
     description: str
     every: Every
     arguments: Sequence[str]
     success: int | None = None
+    """Exit code beside 0 that is no failure; None without one."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Hold what is run, its folder, and the names of its environment variables."""
+    """Hold the tasks of a scheduler, and the machine, folder and variables that they need."""
 
     tasks: Sequence[Task]
     notes: Sequence[str]
@@ -51,14 +53,16 @@ class Plan:
     python: Path
     folder: Path
     settings: Path
-    """Where dlt's configuration files are."""
+    """Folder of dlt's configuration files."""
     state: Path
+    """dlt's working folder (``DLT_DATA_DIR``)."""
     user: str
     variables: Sequence[str]
+    """Names of the environment variables of this shell that the tasks need."""
 
     @property
     def environment_file(self) -> Path:
-        """Return where ``variables`` are expected."""
+        """Return the path of the file from which tasks read ``variables``."""
         return self.folder / ENVIRONMENT_FILE
 
 
@@ -75,10 +79,11 @@ class ScheduleOptions:
 
 
 def plan_tasks(request: ScheduleOptions) -> Plan:
-    """Return the tasks: the load, and after it health and the report. Without a tenant named, all are loaded.
+    """Return the tasks: the load, health and the report. They are for all configured tenants if none is named.
 
     Raises:
-        UsageError: for an interval, tenants or a destination that are unknown.
+        ConfigurationError: for an unknown tenant.
+        UsageError: for an invalid interval, or an unknown destination.
     """
     every, names = parse_every(request.every), request.tenants
     all_tenants = request.all_tenants or (not names and bool(tenants.configured()))
@@ -104,19 +109,20 @@ def plan_tasks(request: ScheduleOptions) -> Plan:
 
 
 def _tasks(request: ScheduleOptions, every: Every, all_tenants: bool) -> tuple[list[Task], list[str]]:
-    named = [part for name in request.tenants for part in ("--tenant", name)]
-    place: list[str] = []
+    tenant_options = [part for name in request.tenants for part in ("--tenant", name)]
+    warehouse_options: list[str] = []
     for option, value in (("--destination", request.destination), ("--dataset", request.dataset)):
-        place += [option, value] if value else []
+        warehouse_options += [option, value] if value else []
     channels = {alerts.channel_type(name) for name in alerts.channel_names()}
-    age, notes = _max_age(every)
-    health = ["health", *(["--notify"] if channels else []), *age, *named, *place]
-    report = ["report", REPORT_FILE, *(["--mail"] if "email" in channels else []), *named, *place]
+    age_options, notes = _max_age(every)
+    common = [*tenant_options, *warehouse_options]
+    health = ["health", *(["--notify"] if channels else []), *age_options, *common]
+    report = ["report", REPORT_FILE, *(["--mail"] if "email" in channels else []), *common]
     if not channels:
         notes.append(
-            "No alert channel is configured, so nobody is told. Add a section such as [alerts.channels.email]."
+            "No alert channel is configured, so health sends no message. Add a section such as [alerts.channels.email]."
         )
-    load = ["load", *(["--all-tenants"] if all_tenants else named), *place]
+    load = ["load", *(["--all-tenants"] if all_tenants else tenant_options), *warehouse_options]
     mailed = " and mail it" if "email" in channels else ""
     return [
         Task("m365-jobs", "Load the jobs of AvePoint Cloud Backup for Microsoft 365", every, load, success=3),
@@ -129,9 +135,9 @@ def _tasks(request: ScheduleOptions, every: Every, all_tenants: bool) -> tuple[l
 
 
 def _max_age(every: Every) -> tuple[list[str], list[str]]:
-    """Return the option of ``health`` that fits the interval, and the note that says so.
+    """Return the option of ``health`` that fits the interval, and a note about it; neither if the default fits.
 
-    With the default of 6 hours, every service is ``unknown`` on the morning after a daily load.
+    With the default of 6 hours, every service would be ``unknown`` 6 hours after a daily load.
     """
     needed = every.hours + 2
     if needed <= max_data_age():
@@ -147,5 +153,5 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # A number that has no name, as in a container; systemd takes numbers, too.
+        # The user has a number and no name, as in a container. systemd accepts numbers as well.
         return str(os.getuid())

@@ -1,6 +1,6 @@
-"""Print what a scheduler needs to run loads, health and reports: text to look at and install.
+"""Render the configuration of a scheduler for loads, health and reports, for the user to review and install.
 
-The text names secrets and never holds them.
+It contains names of secrets, but not the secrets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from m365_jobs.orchestrators.schedule import ENVIRONMENT_FILE, MACHINE_PATHS, Pl
 
 
 class _Text(Template):
-    """Fill templates with ``@{name}``, since shells use the dollar."""
+    """Fill templates with ``@{name}``, since shells use the dollar sign."""
 
     delimiter = "@"
 
@@ -40,7 +40,7 @@ def _filled(template: str, task: Task, values: dict[str, str]) -> str:
 
 
 def _arguments(task: Task) -> list[str]:
-    # -P keeps the working folder off Python's path: a file there cannot take the place of a module.
+    # -P removes the working folder from Python's path, so that a file there cannot replace a module.
     return ["-P", "-m", "m365_jobs", *task.arguments]
 
 
@@ -52,7 +52,7 @@ def _systemd(plan: Plan, task: Task) -> dict[str, str]:
         escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
         return escaped if re.fullmatch(r"[\w@%+=:,./-]+", escaped) else f'"{escaped}"'
 
-    # Read as a wildcard expression, in which brackets and the like stand for other signs.
+    # systemd reads this path as a wildcard expression, so its brackets and asterisks are escaped.
     file = f"EnvironmentFile={plain(Path(glob.escape(str(plan.environment_file))))}\n"
     return {
         "user": plan.user,
@@ -159,7 +159,7 @@ icacls $variables /inheritance:r /grant:r "${{env:USERNAME}}:F" | Out-Null
 def _windows(plan: Plan, task: Task) -> dict[str, str]:
     program, arguments = str(plan.python), subprocess.list2cmdline(_arguments(task))
     if plan.variables:
-        # PowerShell reads the variables from the file for the command alone: the registry holds no secret.
+        # PowerShell reads the variables from the file for this command alone, so the registry contains no secret.
         script = (
             f"Get-Content -Encoding utf8 {_quoted(ENVIRONMENT_FILE)} | "
             "ForEach-Object { $name, $value = $_ -split '=', 2; "
@@ -189,7 +189,7 @@ def _needs_file(plan: Plan) -> str:
         return ""
     lines = [
         "This shell sets variables that a scheduled load needs. Write them as NAME='value' lines into the file",
-        f"{plan.environment_file}, which nobody but {plan.user} may read (chmod 600):",
+        f"{plan.environment_file}, which only {plan.user} may read (chmod 600):",
         *(f"  {name}" for name in plan.variables),
     ]
     return "".join(f"# {line}\n" for line in lines)
@@ -197,7 +197,7 @@ def _needs_file(plan: Plan) -> str:
 
 SYSTEMD_SUCCESS = {
     3: "# 3: loaded, but some partition is not complete yet; the next load reads it again.\nSuccessExitStatus=3\n",
-    4: "# 4: health found a problem, and the alert channels are told.\nSuccessExitStatus=4\n",
+    4: "# 4: health found a problem, and sent it to the alert channels.\nSuccessExitStatus=4\n",
     None: "",
 }
 
@@ -207,7 +207,7 @@ KUBERNETES_SUCCESS = {
 """
     for code, reason in {
         3: "3 (loaded, but some partition is not complete yet) is no failure: the next load reads it again.",
-        4: "4 (health found a problem) is no failure: the alert channels are told.",
+        4: "4 (health found a problem) is no failure: health sends it to the alert channels.",
     }.items()
 } | {None: """              command: [sh, -c, '"$@"', sh]\n"""}
 
@@ -219,4 +219,4 @@ SCHEDULERS: dict[str, tuple[Text, Callable[[Plan, Task], dict[str, str]], Text]]
     "kubernetes": (_before_kubernetes, _kubernetes, _nothing),
     "windows": (_before_windows, _windows, _nothing),
 }
-"""Name to the text before the tasks, what fills the template of a task, and the text after them."""
+"""Functions of each scheduler: the text before the tasks, the values of a task's template, and the text after them."""

@@ -70,7 +70,7 @@ def client_of(settings: Mapping[str, object], stats: RequestStats | None) -> Con
     max_page_mb = values["max_page_mb"]
     known = ("auto", *(version.name for version in versions()))
     if endpoint not in known:
-        raise unknown_value_error("endpoint", endpoint, known)
+        raise unknown_value_error(f"{SECTION}.endpoint", endpoint, known)
     if not 1 <= concurrency <= MAX_CONCURRENCY:
         raise ConfigurationError(
             f"Out of range: {SECTION}.concurrency = {concurrency} must lie between 1 and {MAX_CONCURRENCY}."

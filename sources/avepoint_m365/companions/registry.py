@@ -9,7 +9,7 @@ from avepoint_m365.companions.licenses import Licenses
 from avepoint_m365.companions.retention import Retention
 from avepoint_m365.companions.schedule import Schedule
 from avepoint_m365.companions.unusual_activity import UnusualActivity
-from avepoint_m365.config import unknown_value_error
+from avepoint_m365.config import SECTION, unknown_value_error
 
 COMPANIONS: tuple[Companion, ...] = (Licenses(), UnusualActivity(), Schedule(), Retention())
 """In the order in which they are asked for."""
@@ -33,7 +33,7 @@ def included(include: str | Sequence[str] | None) -> tuple[tuple[Companion, ...]
     known = (AUTO, NONE, CONTEXT, *NAMES)
     for name in names:
         if name not in known:
-            raise unknown_value_error("include", name, known)
+            raise unknown_value_error(f"{SECTION}.include", name, known)
     if NONE in names:
         return (), True
     if AUTO in names or not names:

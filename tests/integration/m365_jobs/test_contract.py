@@ -115,7 +115,9 @@ def test_a_changed_type_stops_the_load_before_anything_is_written(
             with pytest.raises(Exception, match="duration_hours") as caught:
                 place.load(simulator)
         why = explain(caught.value)
-        assert why.text.startswith("Column duration_hours of table jobs would no longer be of the type double")
+        assert why.text.startswith(
+            "Type changed: column duration_hours of table jobs would no longer be of the type double"
+        )
         assert why.exit_code == 1
         assert place.rows("SELECT * FROM jobs ORDER BY id") == before
         place.load(simulator)

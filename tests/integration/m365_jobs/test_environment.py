@@ -35,7 +35,7 @@ def test_blanks_line_ends_and_quotes_around_variables_are_ignored_with_a_line(si
     user.set(credentials__client_secret=f"{simulator.client_secret}\n", tenant=' "contoso" ')
     message = user.run("load").stderr
     for name in ("CREDENTIALS__CLIENT_SECRET", "TENANT"):
-        assert f"The variable {PREFIX}{name} has blanks, line ends or quotes around its value." in message
+        assert f"Variable cleaned: {PREFIX}{name} has blanks, line ends or quotes around its value." in message
     assert user.query("SELECT DISTINCT tenant FROM jobs") == [("contoso",)]
 
 
@@ -44,7 +44,7 @@ def test_configuration_saved_by_windows_is_read(simulator: Simulator, desk: Sit,
     user = desk(simulator)
     settings = "\n".join(f"{key} = '{value}'" for key, value in take_variables(user).items())
     write(user, f"[sources.avepoint_m365]\n{settings}\n[destination.duckdb]\ncredentials = 'Büro.duckdb'\n", encoding)
-    assert "byte-order mark or in UTF-16" in user.run_process("load").stderr
+    assert "byte-order mark or is UTF-16" in user.run_process("load").stderr
     assert in_warehouse(user.folder / "Büro.duckdb") == on_server(simulator.world, False)
 
 
@@ -90,7 +90,7 @@ def test_dates_numbers_and_booleans_of_a_tenants_section_are_texts(simulator: Si
     message = user.run("load", "--all-tenants", code=1).stderr
     assert "1 of 3 tenants loaded" in message
     assert "fabrikam: failed (config): credentials.certificate_path = 5: the file cannot be read" in message
-    assert "the label 'north  wind' has stray white space. Write 'north wind'." in message
+    assert "Write 'north wind'." in message
     assert "ended on 2020-06-30" in user.run("status").stdout
     assert "ended on 2020-06-30" in user.run("health", code=4).stdout
 

@@ -23,7 +23,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 def test_a_damaged_duckdb_file_is_told_and_left_alone(simulator: Simulator, desk: Sit, damage: str) -> None:
     user, messages = (
         desk(simulator),
-        r"file of the warehouse is damaged, or is none of it: (?!Connection with).* Put back",
+        r"file of the warehouse is damaged, or of another program: (?!Connection with).* Restore",
     )
     file = user.folder / "m365_warehouse.duckdb"
     user.run("load")
@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_there_is_told(simulator: Simulator, desk: Sit, wr
     if wrong == "a folder":
         file.mkdir()
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = str(file)
-    messages = r"not there, or is not what it should be: .*w\.duckdb.* destination\.<name>\.credentials"
+    messages = r"missing, or is of the wrong kind: .*w\.duckdb.* destination\.<name>\.credentials"
     assert re.search(messages, user.run("load", code=1).stderr)
     shutil.rmtree(file) if wrong == "a folder" else file.parent.mkdir(parents=True)
     user.run("load")
@@ -67,7 +67,7 @@ def test_a_lake_where_a_file_or_a_folder_of_others_lies_is_told(simulator: Simul
     user, lake, to = desk(simulator), "lake", ("--destination", "filesystem")
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = lake
     (user.folder / lake).write_text("a file", encoding="utf-8")
-    assert re.search(r"is not what it should be: .* \.bucket_url", user.run("load", *to, code=1).stderr)
+    assert re.search(r"of the wrong kind: .* \.bucket_url", user.run("load", *to, code=1).stderr)
     (user.folder / lake).unlink()
     user.run("load", *to)
     # A table is read from its newest checkpoint, and from the log entries after that.
@@ -77,7 +77,7 @@ def test_a_lake_where_a_file_or_a_folder_of_others_lies_is_told(simulator: Simul
         file.write_bytes(content[: len(content) // 2])
     user.environment["RUST_BACKTRACE"] = "1"
     message = user.run("load", *to, code=1).stderr
-    assert re.search(r"is damaged, or is none of it: .* Put back a copy", message)
+    assert re.search(r"is damaged, or of another program: .* Restore a copy", message)
     assert "unknown" not in message
     for file, content in whole.items():
         file.write_bytes(content)

@@ -263,19 +263,19 @@ def test_a_table_of_another_make_is_left_alone(address: str, simulator: Simulato
         ('password authentication failed for user "loader"', "does not accept the credentials"),
         ('IO Error: Could not set lock on file "m365_warehouse.duckdb"', "Another program has the warehouse open"),
         ("An error occurred (NoSuchBucket) when calling the PutObject operation", "no such database"),
-        ('FATAL: too many connections for role "loader"', "takes no more connections: .* Raise its limit"),
+        ('FATAL: too many connections for role "loader"', "accepts no more connections: .* Raise its limit"),
         ("cannot execute INSERT in a read-only transaction", "can only be read: .* primary server"),
-        ("canceling statement due to statement timeout", "gave up on a statement: .* Raise statement_timeout"),
+        ("canceling statement due to statement timeout", "cancelled a statement: .* Raise statement_timeout"),
         ('IO Error: Cannot open file "/w/w.duckdb.wal": Permission denied', "may not read or write .* the folder"),
         ("Unable to open file /lake/a.parquet: Permission denied (os error 13)", "may not read or write .* the folder"),
         ("could not connect: No such file or directory. Is the server running locally?", "cannot be reached"),
-        ("Kernel error: Json error: Truncated record", "is damaged.* Put back a copy"),
-        ("Corrupt database file: computed checksum 1 does not match stored checksum 2", "is damaged.* Put back a copy"),
+        ("Kernel error: Json error: Truncated record", "is damaged.* Restore a copy"),
+        ("Corrupt database file: computed checksum 1 does not match stored checksum 2", "is damaged.* Restore a copy"),
         ("Trying to read a database file with version number 99", "Another version of DuckDB wrote the file"),
         ("Error performing GET http://x/lake in 2s - Server returned non-2xx status code: 503", "overloaded .* Wait"),
         ("An error occurred (503) when calling the HeadObject operation: Service Unavailable", "overloaded .* Wait"),
         ("An error occurred (SlowDown) when calling PutObject: Please reduce your request rate", "overloaded .* Wait"),
-        ("something new", "The destination refused: something new. Look at its address, credentials and rights"),
+        ("something new", "The destination refused: something new. Check its address, credentials and rights"),
     ],
 )
 def test_each_refusal_gets_its_meaning_and_its_cure(words: str, meaning: str) -> None:
@@ -326,7 +326,7 @@ def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Wareh
             )
             list(result.batches)
 
-    with pytest.raises(QueryError, match=r"The destination takes no more connections: .* run this again"):
+    with pytest.raises(QueryError, match=r"The destination accepts no more connections: .* run this again"):
         read_on()
 
 

@@ -207,7 +207,7 @@ def test_a_file_is_read_as_windows_writes_it_and_refused_where_its_signs_mean_no
         assert user.run("query", "--file", "mine.sql", "--format", "csv").stdout == "place\nZürich\n"
     (user.folder / "mine.sql").write_text("SELECT 'Zürich' AS place", encoding="latin-1")
     assert user.run("query", "--file", "mine.sql", code=2).stderr == (
-        "Error (config): mine.sql is not UTF-8. Save it as UTF-8, then run this again.\n"
+        "Error (config): Unknown encoding: mine.sql is not UTF-8. Save it as UTF-8, then run this again.\n"
     )
 
 

@@ -325,9 +325,9 @@ def test_without_a_scheduler_named_there_is_one_text_for_each(user: Cli) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--every", "7m"), "--every '7m' is not an interval"),
-        (("--every", "25h"), "--every '25h' is not an interval"),
-        (("--every", "daily 24:00"), "--every 'daily 24:00' is not an interval"),
+        (("--every", "7m"), "Invalid interval: --every '7m'"),
+        (("--every", "25h"), "Invalid interval: --every '25h'"),
+        (("--every", "daily 24:00"), "Invalid interval: --every 'daily 24:00'"),
         (("--tenant", "nobody"), "No tenants are configured"),
         (("--destination", "postgras"), "'postgras' is not a dlt destination"),
     ],

@@ -179,7 +179,7 @@ def test_tenants_of_one_host_share_its_limit_of_requests(desk: Sit, simulator: S
 def test_a_load_of_nobody_in_particular_says_how_tenants_are_named(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     configure(user, section("contoso", simulator))
-    assert "--tenant NAME, or all of them with --all-tenants" in user.run("load", code=2).stderr
+    assert "Add --tenant NAME or --all-tenants" in user.run("load", code=2).stderr
     # What the section above has of its own is still loaded by itself.
     shared = section("x", simulator).replace(".tenants.x", "")
     configure(user, shared + section("contoso", simulator))

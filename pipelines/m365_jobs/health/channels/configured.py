@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from avepoint_m365.config import unknown_value_error
 from avepoint_m365.exceptions import ConfigurationError
 
 from m365_jobs.config import alerts
@@ -31,13 +32,13 @@ def make_channel(name: str, type_name: str | None = None) -> Channel:
     """
     type_name = type_name or alerts.channel_type(name)
     if type_name not in CHANNELS:
-        raise alerts.unknown_value(f"{alerts.CHANNELS}.{name}.type", type_name, list(CHANNELS))
+        raise unknown_value_error(f"{alerts.CHANNELS}.{name}.type", type_name, list(CHANNELS))
     channel_type = CHANNELS[type_name]
     settings = {**COMMON_SETTINGS, **channel_type.settings}
     alerts.check_channel_keys(name, list(settings))
     values = {key: _value(name, key, setting) for key, setting in settings.items()}
     if values["min_severity"] not in SEVERITIES:
-        raise alerts.unknown_value(f"{alerts.CHANNELS}.{name}.min_severity", values["min_severity"], list(SEVERITIES))
+        raise unknown_value_error(f"{alerts.CHANNELS}.{name}.min_severity", values["min_severity"], list(SEVERITIES))
     return channel_type(ChannelSettings(name, values, alerts.request_timeout()))
 
 
