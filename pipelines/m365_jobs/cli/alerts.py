@@ -1,4 +1,4 @@
-"""Define the commands about alerts: list them, acknowledge one, send again what did not arrive."""
+"""Define the commands for alerts: list them, acknowledge one, and send undelivered messages again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def send(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], *, every_channel: bool, slack: bool) -> None:
-    """Send what changed to all channels, to Slack, or to both.
+    """Send changes of alerts to all channels, to Slack, or to both.
 
     Raises:
         UsageError: if no channel is configured.
@@ -56,14 +56,16 @@ def mail_file(path: Path) -> None:
 
 def acknowledge(
     alert: Annotated[str, typer.Argument(help="Id of the alert, as `m365-jobs alerts` and messages show it.")],
-    owner: Annotated[str, typer.Option(help="Who works on it, such as ada@contoso.com.")],
-    lasting: Annotated[str, typer.Option("--for", help="How long no channel is told of it: 30m, 8h, 3d.")] = "24h",
+    owner: Annotated[str, typer.Option(help="Person who works on it, such as ada@contoso.com.")],
+    silent_for: Annotated[
+        str, typer.Option("--for", help="Time for which channels get no message about it: 30m, 8h, 3d.")
+    ] = "24h",
     note: Annotated[str | None, typer.Option(help="Text that is stored with it.")] = None,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Acknowledge an alert: no channel is told of it for a while.
+    """Acknowledge an alert: channels get no message about it for a time.
 
     Example: m365-jobs acknowledge 1a2b3c4d --owner ada --for 8h
     """
@@ -72,7 +74,7 @@ def acknowledge(
         from m365_jobs.warehouse import pipeline as warehouse
 
         pipeline = warehouse.open_warehouse(destination, dataset)
-        until = datetime.now(UTC) + _duration(lasting)
+        until = datetime.now(UTC) + _duration(silent_for)
         acknowledged = record(pipeline, alert, owner, until, note)
         typer.echo(
             f"Acknowledged {acknowledged.id} ({acknowledged.finding.kind}) by {owner} until {until:%F %H:%M} UTC."
@@ -81,13 +83,13 @@ def acknowledge(
 
 def alerts(
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
-    resend: Annotated[bool, typer.Option("--resend", help="Send messages again that did not arrive.")] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="Queue undelivered messages again.")] = False,
     tenant: OnlyTenants = None,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """List open alerts and messages that did not arrive.
+    """List open alerts and undelivered messages.
 
     Example: m365-jobs alerts --resend
     """
@@ -107,7 +109,11 @@ def alerts(
 
 
 def _duration(text: str) -> timedelta:
-    """Return the duration of ``30m``, ``8h`` or ``3d``."""
+    """Return the duration of ``30m``, ``8h`` or ``3d``.
+
+    Raises:
+        UsageError: for any other text.
+    """
     from m365_jobs.errors.explain import UsageError
 
     match = re.fullmatch(r"([1-9]\d{0,3})([mhd])", text)

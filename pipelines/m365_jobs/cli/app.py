@@ -32,8 +32,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         from importlib.metadata import version
 
         typer.echo(
@@ -45,7 +45,7 @@ def _version(asked: bool) -> None:
 
 def before_any_command(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Load the jobs of AvePoint Cloud Backup for Microsoft 365 into your warehouse, and watch over them."""
@@ -58,7 +58,7 @@ def make_app(only: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        # Plain help: no type beside flags, and nothing of rich to import.
+        # Plain help, without types beside flags, needs no import of rich.
         rich_markup_mode=None,
     )
     application.callback()(before_any_command)
@@ -74,7 +74,7 @@ app = make_app()
 
 
 def main() -> None:
-    """Run ``m365-jobs``, which is ``python -m m365_jobs`` as well."""
+    """Run ``m365-jobs``, as ``python -m m365_jobs`` does."""
     lifetime.prepare_memory()
     lifetime.prepare_streams()
     lifetime.prepare_signals()
@@ -89,5 +89,5 @@ def main() -> None:
         lifetime.close_stdout()
         sys.exit(1)
     finally:
-        # When it ends, Python looks for cycles in all that was imported and read: 0.5 s after 100,000 jobs.
+        # At its end Python searches all objects for cycles, which needs 0.5 s after 100,000 jobs.
         gc.freeze()

@@ -30,11 +30,11 @@ SELECT c.table_name, c.column_name FROM information_schema.columns AS c
 WHERE c.table_schema = %s ORDER BY c.table_name, c.ordinal_position
 """
 
-IN_WHOLE = re.compile(r"'(?:[^']|'')*'|--[^\n]*\n|/\*.*?\*/", re.DOTALL)
-"""Strings and comments that end."""
+STRINGS_AND_COMMENTS = re.compile(r"'(?:[^']|'')*'|--[^\n]*\n|/\*.*?\*/", re.DOTALL)
+"""Strings and comments that are closed."""
 
-LAST = re.compile(r'(?:"?(?P<owner>\w+)"?\.)?"?(?P<word>\w*)$')
-"""What is being typed, and the table, alias or dataset before its dot."""
+TYPED_WORD = re.compile(r'(?:"?(?P<owner>\w+)"?\.)?"?(?P<word>\w*)$')
+"""The word before the cursor, and the table, alias or dataset before its dot."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Names:
 
 
 def documented(dataset: str) -> Names:
-    """Return the tables and views that loads make."""
+    """Return the names of the tables and views that loads create."""
     return Names(
         dataset, {relation.name: [column.name for column in relation.columns] for relation in (*tables(), *views())}
     )
 
 
 def stored_names(reader: Reader) -> Names:
-    """Return the names in the dataset if its catalog is read here.
+    """Return the names in the catalog of the dataset.
 
-    On other destinations, and before the first load, return the documented tables.
+    On destinations without a readable catalog, and before the first load, return the documented names.
     """
     dataset = exp.to_table(reader.table("jobs"), dialect=reader.dialect).db
     columns: dict[str, list[str]] = {}
@@ -67,29 +67,30 @@ def stored_names(reader: Reader) -> Names:
 
 @dataclass
 class Words(Completer):
-    """Complete by the text before the cursor, and by the tables that the statement names anywhere."""
+    """Complete the word before the cursor, with the columns of the tables that the whole statement names."""
 
     names: Names
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """Yield the words that fit, the best first."""
-        before = IN_WHOLE.sub(" ", document.text_before_cursor)
+        """Yield the completions, the most likely first; none within a string or a comment."""
+        before = STRINGS_AND_COMMENTS.sub(" ", document.text_before_cursor)
         if re.search(r"'|--|/\*", before):
-            return  # inside of a string or a comment
-        typed = LAST.search(before)
+            return
+        typed = TYPED_WORD.search(before)
         assert typed is not None
         word, owner = typed["word"], typed["owner"]
         if not word and not owner and complete_event.text_inserted:
-            return  # a space asks for nothing; the Tab key does
-        seen = set()
-        for name, about in self._fitting(before[: typed.start()], owner, document.text):
-            if _fits(name, word) and name not in seen:
-                seen.add(name)
+            return  # After a blank, only the Tab key asks for completions.
+        offered = set()
+        for name, about in self._candidates(before[: typed.start()], owner, document.text):
+            if _fits(name, word) and name not in offered:
+                offered.add(name)
                 text = name.lower() if about == "SQL" and word and word == word.lower() else name
                 yield Completion(text, -len(word), display_meta=about)
 
-    def _fitting(self, before: str, owner: str | None, statement: str) -> Iterator[tuple[str, str]]:
-        columns, used = self.names.columns, self._used(statement)
+    def _candidates(self, before: str, owner: str | None, statement: str) -> Iterator[tuple[str, str]]:
+        """Yield names that may follow the text ``before``, each with a description."""
+        columns, used = self.names.columns, self._used_tables(statement)
         if owner:
             yield from self._columns_of([used.get(owner.lower(), owner.lower())])
             if owner.lower() == self.names.dataset.lower():
@@ -105,12 +106,12 @@ class Words(Completer):
             yield from self._tables()
         yield from ((keyword, "SQL") for keyword in KEYWORDS)
 
-    def _used(self, statement: str) -> dict[str, str]:
-        """Return the names and aliases of the tables in a statement, in lower case, with their tables."""
-        one_of = "|".join(re.escape(name) for name in sorted(self.names.columns, key=len, reverse=True))
-        mentioned = rf'(?:\bFROM|\bJOIN|,)\s+(?:\w+\.)?"?({one_of})"?\b(?:\s+(?:AS\s+)?(\w+))?'
+    def _used_tables(self, statement: str) -> dict[str, str]:
+        """Return the tables of a statement by their names and aliases, in lower case."""
+        any_table = "|".join(re.escape(name) for name in sorted(self.names.columns, key=len, reverse=True))
+        mentions = rf'(?:\bFROM|\bJOIN|,)\s+(?:\w+\.)?"?({any_table})"?\b(?:\s+(?:AS\s+)?(\w+))?'
         used = {}
-        for mention in re.finditer(mentioned, IN_WHOLE.sub(" ", statement), re.IGNORECASE):
+        for mention in re.finditer(mentions, STRINGS_AND_COMMENTS.sub(" ", statement), re.IGNORECASE):
             name = mention[1].lower()
             used[name] = name
             if mention[2] and mention[2].upper() not in KEYWORDS:
@@ -118,12 +119,12 @@ class Words(Completer):
         return used
 
     def _columns_of(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        where: dict[str, list[str]] = {}
+        tables_by_column: dict[str, list[str]] = {}
         for name in names:
             for column in self.names.columns.get(name, ()):
-                where.setdefault(column, []).append(name)
-        for column, holders in where.items():
-            yield column, ", ".join(holders) if len(holders) < 4 else "column"
+                tables_by_column.setdefault(column, []).append(name)
+        for column, table_names in tables_by_column.items():
+            yield column, ", ".join(table_names) if len(table_names) < 4 else "column"
 
     def _tables(self) -> Iterator[tuple[str, str]]:
         for name in self.names.columns:
@@ -131,5 +132,5 @@ class Words(Completer):
 
 
 def _fits(name: str, word: str) -> bool:
-    """Return whether a name continues the typed text. Names of dlt, which begin with a line, need a typed line."""
+    """Return whether a name continues the typed word; dlt's names, which begin with _, need a typed _."""
     return name.lower().startswith(word.lower()) and (not name.startswith("_") or word.startswith("_"))

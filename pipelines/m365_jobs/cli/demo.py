@@ -1,4 +1,4 @@
-"""Run the demo: a simulated tenant, a first load, the news of a night, and the state of the warehouse."""
+"""Run the demo: a simulated tenant, a first load, the load after a night, and the state of the warehouse."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run_demo(jobs: int) -> Simulator:
                 "start_date": (evening - timedelta(days=60)).isoformat(),
             },
         )
-        # Some of its jobs are still to come.
+        # Some of its jobs start later.
         history = format_count(len(world.visible()), "job")
         console.print_line(f"A simulated tenant with {history} is at {simulator.base_url}. First load:")
         _load(options)
@@ -78,7 +78,7 @@ def run_demo(jobs: int) -> Simulator:
 
 
 def _print_state(options: LoadOptions) -> None:
-    """Print what the month and the night left: statuses, scheduled backups and the licence."""
+    """Print the state of the warehouse: statuses of services, scheduled backups and the licence."""
     pipeline = warehouse.open_pipeline(warehouse.DEMO_TENANT, None, None, options.file)
     with open_scope(pipeline, [warehouse.DEMO_TENANT]) as scope:
         rows = [scope.rows(query)[0] for query in (STATUSES, SCHEDULED, LICENCE)]
@@ -94,11 +94,15 @@ def _print_state(options: LoadOptions) -> None:
 
 
 def _make_room(file: Path) -> None:
-    """Remove the warehouse of an earlier demo; refuse to touch any other."""
+    """Remove the warehouse of an earlier demo.
+
+    Raises:
+        UsageError: if the file contains anything else.
+    """
     if not file.exists():
         return
     with duckdb.connect(str(file), read_only=True) as connection:
-        # In schemas of other names lie real loads with --dataset, or what somebody else made.
+        # Other schemas contain real loads with --dataset, or tables of the user.
         others = connection.execute(
             "SELECT count(*) FROM (SELECT schema_name, internal FROM duckdb_tables() UNION ALL "
             "SELECT schema_name, internal FROM duckdb_views()) "

@@ -1,4 +1,4 @@
-"""Make the tenant of the demo: its jobs by the schedule, its troubles, and a month of settings and licences."""
+"""Make the tenant of the demo: its scheduled jobs, its failures, and a month of settings and licences."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAYS = 30
 DENIED = JobError("Access denied. The app profile lacks a permission for this site.", True, "", 3)
 
 SILENT_FOR = {ObjectType.power_bi: timedelta(hours=30), ObjectType.sharepoint_online: timedelta(hours=60)}
-"""Services without a backup that ended in the last hours: one is late, of the other one runs long."""
+"""Services without a finished backup in the last hours: one is late, and a backup of the other runs long."""
 
 SKIPPED_BEFORE = timedelta(days=2)
 
@@ -37,13 +37,13 @@ Row = dict[str, Any]
 
 
 def demo_world(jobs: int, companions: Companions, evening: datetime, night: timedelta) -> World:
-    """Return a tenant with about ``jobs`` jobs: scheduled services keep to the schedule, the others do as they like.
+    """Return a tenant with about ``jobs`` jobs; backups of scheduled services start by the schedule.
 
-    One service fails, one is late, one runs long, one skipped a backup, and the silent service of the schedule never
+    One service fails, one is late, one has a long backup, one skipped a backup, and one scheduled service never
     starts.
     """
     planned = World(evening)
-    # From midnight on, so that the same backups fail whenever the demo runs.
+    # It begins at midnight, so that the same backups fail at any time of the day.
     first = (evening - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
     schedule_backups(planned, companions, first, evening + night, SEED)
     backups = sorted(planned.all(), key=lambda job: job.start)[-max(jobs // 2, 1) :]
@@ -55,11 +55,11 @@ def demo_world(jobs: int, companions: Companions, evening: datetime, night: time
     ]
     world = World(evening)
     world.put(*others[: jobs - len(backups)], *backups)
-    _make_trouble(world, evening)
+    _add_failures(world, evening)
     return world
 
 
-def _make_trouble(world: World, evening: datetime) -> None:
+def _add_failures(world: World, evening: datetime) -> None:
     for job in world.all():
         if job.job_type != JobType.backup or job.finish is None:
             continue
@@ -93,18 +93,18 @@ def _backups(world: World, object_type: ObjectType) -> list[SimulatedJob]:
 
 
 class PastApi:
-    """Answer companions as the API of the demo did at a past moment."""
+    """Answer requests of companions as the demo's API did at a past time (UTC)."""
 
     def __init__(self, companions: Companions, now: datetime) -> None:
         self._companions, self._now = companions, now
 
     def get(self, path: str, params: Mapping[str, str], scope: str) -> Any:
-        """Return the body of the answer."""
+        """Return the body of a response."""
         return {"data": self._companions.data(path, {name.lower(): value for name, value in params.items()}, self._now)}
 
 
 def load_settings_of_a_month(pipeline: dlt.Pipeline, companions: Companions, evening: datetime) -> None:
-    """Write what a load a day would have read of the companions in the month before, without waiting for it."""
+    """Write the companions' rows of the last month, as one load a day would have written them."""
     rows: dict[str, dict[Any, Row]] = {table.name: {} for table in TABLES}
     memories: dict[str, Row] = {companion.name: {} for companion in COMPANIONS}
     for number in range(DAYS, 0, -1):
@@ -125,7 +125,7 @@ def load_settings_of_a_month(pipeline: dlt.Pipeline, companions: Companions, eve
 
 
 def _keep(rows: dict[str, dict[Any, Row]], answers: Answers, moment: datetime) -> None:
-    """Keep the rows of a day: versions of settings with their begin and end, of all else the newest."""
+    """Add the rows of a day: versions of settings with their validity, and of other rows the newest."""
     for table in TABLES:
         new, versions = answers.rows.get(table.name, []), rows[table.name]
         if not keeps_history(table):

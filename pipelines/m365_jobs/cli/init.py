@@ -86,7 +86,7 @@ def _secret(context: typer.Context, name: str, given: str | None) -> str | None:
     """Return a secret from the environment, or from stdin if the option is ``-``.
 
     Raises:
-        UsageError: if the command line holds the secret itself, or stdin nothing.
+        UsageError: if the command line contains the secret itself, or stdin is empty.
     """
     from m365_jobs.errors.explain import UsageError
 
@@ -130,7 +130,7 @@ def _answer(question: str, default: str | None = "", *, hide: bool = False) -> s
 
 
 def _proof(secret: str | None, certificate: Path | None, password: str | None) -> dict[str, str]:
-    """Return what goes beside the client id: a certificate, or a secret."""
+    """Return the settings of a certificate or of a secret, which authenticate the client id."""
     path = str(certificate or "")
     if not path and not secret:
         path = _answer("Certificate (.pfx or .pem; empty for a client secret)") or ""
@@ -165,7 +165,7 @@ def _check_names(source: dict[str, Any]) -> None:
 
 
 def _reload() -> None:
-    """Let dlt read the files that were just written."""
+    """Let dlt read the written files."""
     from dlt.common.configuration.container import Container
     from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
@@ -173,7 +173,7 @@ def _reload() -> None:
 
 
 def _offer_locations() -> None:
-    """Write the locations that have jobs, after a question on a terminal."""
+    """Write the locations that have jobs; on a terminal, ask the user before."""
     from m365_jobs.config import write
 
     locations = _locations_with_jobs()

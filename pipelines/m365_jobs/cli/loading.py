@@ -43,7 +43,7 @@ def load_command(
     strict: Strict = False,
     verbose: Verbose = False,
 ) -> None:
-    """Load what is new; with --since, a backfill of that range.
+    """Load new and changed jobs; with --since, all jobs of that range.
 
     Example: m365-jobs load --tenant contoso
     """
@@ -64,10 +64,9 @@ def load_command(
             options.min_age = duration("--skip-loaded-within", skip_loaded_within)
         elif skip_loaded_within is not None:
             raise typer.BadParameter("goes with --all-tenants", param_hint="--skip-loaded-within")
-        many = all_tenants or len(tenants) > 1
-        raise typer.Exit(
-            _load_many(options, tenants, parallel_tenants, verbose) if many else _load_one(options, tenants[0])
-        )
+        if all_tenants or len(tenants) > 1:
+            raise typer.Exit(_load_many(options, tenants, parallel_tenants, verbose))
+        raise typer.Exit(_load_one(options, tenants[0]))
 
 
 def _load_one(options: Any, tenant: Any) -> int:
@@ -95,13 +94,13 @@ def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose:
     from m365_jobs.cli import progress as console
     from m365_jobs.load.parallel import Group, load_all
 
-    def failed(error: BaseException) -> None:
+    def log_failure(error: BaseException) -> None:
         if verbose:
             logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
 
-    group = Group({section.name: Progress() for section in tenants})
+    group = Group({tenant.name: Progress() for tenant in tenants})
     with console.watch(lambda seconds: console.progress_of_many(group, seconds)):
-        load_all(tenants, options, group, console.print_line, failed, parallel_tenants)
+        load_all(tenants, options, group, console.print_line, log_failure, parallel_tenants)
     console.report_many(group)
     return group.exit_code
 
@@ -132,7 +131,7 @@ def demo(
     jobs: Annotated[int, typer.Option(help="Jobs of the simulated tenant, those to come included.", min=1)] = 5000,
     verbose: Verbose = False,
 ) -> None:
-    """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then what is new.
+    """Load from a simulated tenant into m365_warehouse.duckdb: a first load, then an incremental one.
 
     Example: m365-jobs demo --jobs 500
     """
@@ -143,8 +142,8 @@ def demo(
 
 
 def schedule(
-    scheduler: Annotated[Scheduler | None, typer.Argument(help="For which; for all where unset.")] = None,
-    every: Annotated[str, typer.Option(help="15m, 6h, 'daily 02:00' (UTC), and the like.")] = "1h",
+    scheduler: Annotated[Scheduler | None, typer.Argument(help="The scheduler; all of them if unset.")] = None,
+    every: Annotated[str, typer.Option(help="Interval of loads, such as 15m, 6h or 'daily 02:00' (UTC).")] = "1h",
     tenant: Tenants = None,
     all_tenants: AllTenants = False,
     destination: Destination = None,
@@ -172,7 +171,7 @@ def copy(
     tenant: OnlyTenants = None,
     verbose: Verbose = False,
 ) -> None:
-    """Copy a DuckDB warehouse with its cursors to another destination; loads then go on there.
+    """Copy a DuckDB warehouse with its cursors to another destination, where loads can continue.
 
     Example: m365-jobs copy --destination postgres
     """

@@ -29,7 +29,7 @@ class RowFormat(StrEnum):
 
 
 class Scheduler(StrEnum):
-    """List the programs that can run loads by the clock."""
+    """List the schedulers for which ``schedule`` prints a configuration."""
 
     systemd = "systemd"
     cron = "cron"
@@ -102,7 +102,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def duration(option: str, text: str | None) -> timedelta:
-    """Return a length of time such as 90s, 10m, 2h or 1d; no time where unset.
+    """Return a length of time such as 90s, 10m, 2h or 1d; zero if unset.
 
     Raises:
         typer.BadParameter: for anything else.
@@ -115,10 +115,10 @@ def duration(option: str, text: str | None) -> timedelta:
 
 
 def check_settings(*, strict: bool) -> None:
-    """Warn on stderr of unknown settings and of credentials that tenants share.
+    """Print warnings about unknown settings, and about credentials that several tenants use, to stderr.
 
     Raises:
-        ConfigurationError: if there are any, with ``strict``.
+        ConfigurationError: in place of warnings, with ``strict``.
     """
     from avepoint_m365.exceptions import ConfigurationError
 
@@ -135,9 +135,9 @@ def check_settings(*, strict: bool) -> None:
 
 @contextmanager
 def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
-    """Turn a failure, one of the configuration included, into one paragraph on stderr and the exit code of its kind.
+    """Clean the configuration, run the block, and turn a failure into one paragraph on stderr and an exit code.
 
-    ``interrupted`` is the text for Ctrl+C and SIGTERM.
+    ``interrupted`` is the message after Ctrl+C and SIGTERM.
     """
     try:
         from m365_jobs.config import environment
@@ -148,12 +148,12 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
         warehouse.log_at("INFO" if verbose else "CRITICAL")
         yield
     except (typer.Exit, typer.BadParameter, BrokenPipeError, SystemExit):
-        raise  # the last is rich's, where nobody reads its table any more
+        raise  # rich raises SystemExit if the reader of its output has ended.
     except BaseException as error:
-        raise typer.Exit(tell(error, verbose, interrupted)) from None
+        raise typer.Exit(print_failure(error, verbose, interrupted)) from None
 
 
-def tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
+def print_failure(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     """Print a failure as one paragraph on stderr, and return the exit code of its kind."""
     from m365_jobs.cli import lifetime
     from m365_jobs.errors.explain import INTERRUPTED, explain
@@ -161,10 +161,10 @@ def tell(error: BaseException, verbose: bool, interrupted: str = "") -> int:
 
     if verbose:
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
-    why = explain(error)
-    if why.exit_code != INTERRUPTED:
-        print_line(f"Error ({why.kind}): {why.text}")
-        return why.exit_code
-    message, exit_code = lifetime.interruption(interrupted or why.text)
+    failure = explain(error)
+    if failure.exit_code != INTERRUPTED:
+        print_line(f"Error ({failure.kind}): {failure.text}")
+        return failure.exit_code
+    message, exit_code = lifetime.interruption(interrupted or failure.text)
     print_line(message)
     return exit_code

@@ -1,4 +1,4 @@
-"""Show a load to a person: progress while it works, a summary at its end. All of it is written to stderr."""
+"""Show a load to the user on stderr: its progress, and a summary at its end."""
 
 from __future__ import annotations
 
@@ -30,23 +30,22 @@ __all__ = [
 ]
 
 PLAIN_INTERVAL = 5.0
-"""Seconds between two lines of progress where there is no terminal."""
-
+"""Seconds between two lines of progress without a terminal."""
 
 LEAST_SHARE, LEAST_SECONDS = 0.02, 3.0
-"""Share of the jobs and seconds below which an estimate would be a guess."""
+"""The remaining time is estimated after this share of the jobs and this many seconds."""
 
 
 def progress_of_one(progress: Progress, seconds: float) -> str:
     """Return the progress of a load in one line, ``seconds`` after its start."""
     verb = "Reading" if progress.reading else "Writing"
     total = progress.expected or 0
-    known = progress.reading and progress.jobs < total
-    read = format_count(progress.jobs, "job")
-    jobs = f"{progress.jobs:,} of {format_count(total, 'job')}" if known else read
-    share = progress.jobs / total if known else 0.0
-    shown = f" ({share:.0%})" if known else ""
-    line = f"{verb}: {jobs}{shown}, {format_count(progress.stats.attempts, 'request')}, {seconds:.0f} s"
+    share = 0.0
+    jobs = format_count(progress.jobs, "job")
+    if progress.reading and progress.jobs < total:
+        share = progress.jobs / total
+        jobs = f"{progress.jobs:,} of {format_count(total, 'job')} ({share:.0%})"
+    line = f"{verb}: {jobs}, {format_count(progress.stats.attempts, 'request')}, {seconds:.0f} s"
     if wait := progress.stats.waiting:
         return f"{line}; {wait}"
     if share >= LEAST_SHARE and seconds >= LEAST_SECONDS:
@@ -121,16 +120,16 @@ def report_many(group: Group) -> None:
             print_line(f"{outcome.tenant}: failed ({outcome.failure.kind}): {outcome.failure.text}")
         elif outcome.summary and outcome.summary.incomplete:
             print_line(f"{outcome.tenant}: not proved complete: {'; '.join(outcome.summary.incomplete[:3])}.")
-    left = sum(not outcome.summary and not outcome.failure for outcome in outcomes)
+    skipped = sum(not outcome.summary and not outcome.failure for outcome in outcomes)
     incomplete, new = sum(bool(outcome.incomplete) for outcome in summaries), sum(outcome.new for outcome in summaries)
     changed, requests = sum(outcome.changed for outcome in summaries), sum(outcome.requests for outcome in summaries)
     print_line(
         f"{len(summaries)} of {format_count(len(outcomes), 'tenant')} loaded, {incomplete} of them incomplete"
-        f"{f', {left} left to other workers' if left else ''}: {format_count(new, 'job')} new, "
+        f"{f', {skipped} left to other workers' if skipped else ''}: {format_count(new, 'job')} new, "
         f"{changed:,} changed, {format_count(requests, 'request')}."
     )
-    for where in sorted({f"{summary.warehouse}, dataset {summary.dataset}" for summary in summaries}):
-        print_line(f"Warehouse: {where}.")
+    for warehouse in sorted({f"{summary.warehouse}, dataset {summary.dataset}" for summary in summaries}):
+        print_line(f"Warehouse: {warehouse}.")
 
 
 def report_load(summary: Summary) -> None:
@@ -161,7 +160,7 @@ def report_load(summary: Summary) -> None:
 
 
 def report_copy(done: Copied, destination: str, dataset: str | None) -> None:
-    """Print the summary of a copy, with the command that loads there from now on."""
+    """Print the summary of a copy, with the command that continues loads at its destination."""
     for tenant, rows in done.rows.items():
         print_line(
             f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + "."

@@ -25,7 +25,7 @@ from m365_jobs.cli.options import (
     Wait,
     check_settings,
     failures,
-    tell,
+    print_failure,
 )
 
 
@@ -117,7 +117,7 @@ def check(
         from m365_jobs.health.preflight import findings
         from m365_jobs.text import sanitize
 
-        # Where all credentials are tenants' own, there is nobody else to try.
+        # Without shared credentials, only sections of tenants can be checked.
         every = all_tenants or (not tenant and only_sections())
         for finding in findings(destination, dataset, selected(tenant or (), every=every), strict=strict):
             typer.echo(f"{finding.mark:4}  {finding.what}: {sanitize(finding.text)}")
@@ -156,14 +156,25 @@ def query(
         if sql is None and file is None and sys.stdin.isatty():
             from m365_jobs.cli import shell
 
-            shell.run_prompt(pipeline, lambda rows: _print_rows(rows, format), lambda error: tell(error, verbose))
+            shell.run_prompt(
+                pipeline, lambda rows: _print_rows(rows, format), lambda error: print_failure(error, verbose)
+            )
             return
-        from m365_jobs.warehouse.query import answer, from_file
+        from m365_jobs.warehouse.query import answer
         from m365_jobs.warehouse.reader import open_reader
 
-        text = from_file(file) if file else sys.stdin.read() if sql in (None, "-") else str(sql)
+        text = _query_text(sql, file)
         with open_reader(pipeline) as reader, answer(reader, text) as rows:
             _print_rows(rows, format)
+
+
+def _query_text(sql: str | None, file: Path | None) -> str:
+    """Return the SQL of a query: from a file, from the argument, or from stdin."""
+    from m365_jobs.warehouse.query import from_file
+
+    if file:
+        return from_file(file)
+    return sys.stdin.read() if sql in (None, "-") else str(sql)
 
 
 def _print_rows(rows: Any, format: RowFormat) -> None:

@@ -1,4 +1,4 @@
-"""Run the prompt of ``query``: statements typed one after the other, checked like the argument of the command."""
+"""Run the prompt of ``query``: statements typed one after the other, with the checks of the command's argument."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.query import QueryResult, answer
 from m365_jobs.warehouse.reader import dialect, open_reader
 
-PROMPT, GOES_ON = "m365-jobs> ", "      ...> "
+PROMPT, CONTINUATION = "m365-jobs> ", "      ...> "
 LEAVE = ("exit", "quit", "\\q")
 
 Show = Callable[[QueryResult], None]
-Tell = Callable[[BaseException], object]
+PrintFailure = Callable[[BaseException], object]
 
 
-def run_prompt(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
-    """Ask for statements until the user leaves. ``show`` prints an answer, ``tell`` prints a failure.
+def run_prompt(pipeline: warehouse.Target, show: Show, print_failure: PrintFailure) -> None:
+    """Ask for statements until the user leaves. ``show`` prints a result, ``print_failure`` an error.
 
     The warehouse is open only while a statement runs, so a load does not wait for an open prompt.
     """
@@ -39,7 +39,7 @@ def run_prompt(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
     kind_of(pipeline).let_queries_be_stopped()
     words = Words(documented(pipeline.dataset_name))
     session = _session(dialect(pipeline), words, _history(Path(pipeline.pipelines_dir)))
-    _learn(pipeline, words)
+    _read_names(pipeline, words)
     while True:
         try:
             text = session.prompt()
@@ -50,42 +50,45 @@ def run_prompt(pipeline: warehouse.Target, show: Show, tell: Tell) -> None:
         if _is_leaving(text):
             return
         if text.strip():
-            _run_one(pipeline, text, words, show, tell)
+            _run_statement(pipeline, text, words, show, print_failure)
 
 
-def _run_one(pipeline: warehouse.Target, text: str, words: Words, show: Show, tell: Tell) -> None:
+def _run_statement(
+    pipeline: warehouse.Target, text: str, words: Words, show: Show, print_failure: PrintFailure
+) -> None:
     try:
         with open_reader(pipeline) as reader:
             with answer(reader, text) as result:
                 show(result)
-            # A load since then may have made tables.
+            # A load may have created tables meanwhile.
             words.names = stored_names(reader)
     except KeyboardInterrupt:
         print_line("Stopped.")
     except Exception as error:
-        tell(error)
+        print_failure(error)
 
 
-def _learn(pipeline: warehouse.Target, words: Words) -> None:
+def _read_names(pipeline: warehouse.Target, words: Words) -> None:
+    """Set the offered names to those of the warehouse; keep the documented ones if it cannot be read."""
     try:
         with open_reader(pipeline) as reader:
             words.names = stored_names(reader)
     except (DatabaseException, DestinationException):
-        return  # down, or a load writes: the documented names will do, and the first statement says so in full
+        return  # The destination is down, or a load writes. The first statement reports it.
 
 
 def _session(sql_dialect: str, words: Words, history: History) -> PromptSession[str]:
     unfinished = Condition(lambda: not is_whole(get_app().current_buffer.text, sql_dialect))
     return PromptSession(
         PROMPT,
-        # Enter begins another line as long as there is one.
+        # Enter begins another line until the statement is complete.
         multiline=unfinished,
-        prompt_continuation=GOES_ON,
+        prompt_continuation=CONTINUATION,
         completer=words,
         complete_while_typing=True,
         history=history,
         enable_history_search=False,
-        # What is asked for goes to the terminal even if the answers go to a file.
+        # The prompt is on the terminal even if results are redirected to a file.
         output=create_output(always_prefer_tty=True),
     )
 
@@ -97,7 +100,7 @@ def is_whole(text: str, sql_dialect: str) -> bool:
     try:
         tokens = sqlglot.tokenize(text, read=sql_dialect)
     except SqlglotError:
-        return False  # within a string or a comment
+        return False  # A string or a comment is still open.
     return bool(tokens) and tokens[-1].token_type.name == "SEMICOLON"
 
 
@@ -106,12 +109,12 @@ def _is_leaving(text: str) -> bool:
 
 
 def _history(folder: Path) -> History:
-    """Return statements of earlier runs from a private file; only of this run if it cannot be written."""
+    """Return the statements of earlier runs, from a private file; an empty history if it cannot be written."""
     file = folder / f"{warehouse.PIPELINE}.query_history"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
     except OSError as error:
-        print_line(f"Statements are not kept for the next time: {file}: {error.strerror or error}.")
+        print_line(f"History not saved: {file}: {error.strerror or error}.")
         return InMemoryHistory()
     return FileHistory(file)

@@ -1,4 +1,4 @@
-"""Write answers to queries as a table for people, or as CSV or JSON for programs, as rows arrive."""
+"""Write results of queries as a table for people, or as CSV or JSON for programs, as rows arrive."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from m365_jobs.text import COMMANDS, sanitize, spreadsheet_text
 from m365_jobs.warehouse.query import QueryResult
 
 SHOWN = 1_000
-"""Rows that a table has at most: its columns are as wide as their widest value, so all rows must be known."""
+"""The most rows of a table; the width of its columns depends on all rows, so they are held in memory."""
 
-AS_IT_IS = frozenset({str, int, type(None)})
-"""Types that CSV and JSON have themselves; most values are of one of them."""
+NATIVE_TYPES = frozenset({str, int, type(None)})
+"""Types of CSV and JSON that need no conversion; most values have one of them."""
 
 
 def write_csv(answer: QueryResult, out: TextIO) -> None:
     """Write a line of names, then one for each row (RFC 4180, lines end in a line feed).
 
     Null is an empty field, times are ISO 8601, true and false are words, lists and structures are JSON. A text that a
-    spreadsheet would take for a formula has an apostrophe before it. Marks such as [U+202E] stand for characters that
-    turn the direction of text or command a terminal. JSON has texts unchanged.
+    spreadsheet would interpret as a formula gets an apostrophe before it. Characters that change the direction of text
+    or control a terminal become marks such as [U+202E]. In JSON, texts are unchanged.
     """
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(map(spreadsheet_text, answer.columns))
@@ -39,7 +39,7 @@ def write_csv(answer: QueryResult, out: TextIO) -> None:
 def _csv(value: Any) -> Any:
     if type(value) is str:
         return spreadsheet_text(value)
-    if type(value) in AS_IT_IS:
+    if type(value) in NATIVE_TYPES:
         return value
     value = _plain(value)
     if isinstance(value, bool | list | dict):
@@ -48,7 +48,7 @@ def _csv(value: Any) -> Any:
 
 
 def _json(value: Any) -> str:
-    """Return a value as JSON in readable letters; JSON itself need not escape all that a terminal obeys."""
+    """Return a value as JSON with readable letters, and with escapes for characters that control a terminal."""
     return COMMANDS.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
@@ -116,8 +116,8 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
-    if type(value) in AS_IT_IS:
+    """Return a value with a type of JSON."""
+    if type(value) in NATIVE_TYPES:
         return value
     if isinstance(value, Decimal):
         value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
@@ -133,7 +133,7 @@ def _plain(value: Any) -> Any:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Return names that an object can have side by side: the second id is id_2."""
+    """Return unique names for the fields of an object: a second ``id`` becomes ``id_2``."""
     unique: list[str] = []
     for name in names:
         number, free = 1, name

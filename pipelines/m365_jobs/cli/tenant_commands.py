@@ -27,11 +27,11 @@ def remove(
         from m365_jobs.cli.progress import print_line
 
         pipeline = _pipeline(destination, dataset)
-        shown = tenant_change.preview(pipeline, tenant)
-        _print(pipeline, shown, tenant, "removed" if yes else "would be removed")
+        preview = tenant_change.preview(pipeline, tenant)
+        _print(pipeline, preview, tenant, "removed" if yes else "would be removed")
         if yes:
             tenant_change.remove_tenant(pipeline, tenant, print_line)
-        _remind(shown, tenant, yes)
+        _print_next_steps(preview, tenant, yes)
 
 
 @app.command()
@@ -52,11 +52,11 @@ def rename(
         from m365_jobs.cli.progress import print_line
 
         pipeline = _pipeline(destination, dataset)
-        shown = tenant_change.preview(pipeline, tenant)
-        _print(pipeline, shown, tenant, f"renamed to {new}" if yes else f"would be renamed to {new}")
+        preview = tenant_change.preview(pipeline, tenant)
+        _print(pipeline, preview, tenant, f"renamed to {new}" if yes else f"would be renamed to {new}")
         if yes:
             tenant_change.rename_tenant(pipeline, tenant, new, print_line)
-        _remind(shown, tenant, yes)
+        _print_next_steps(preview, tenant, yes)
 
 
 def _pipeline(destination: str | None, dataset: str | None) -> Any:
@@ -65,18 +65,18 @@ def _pipeline(destination: str | None, dataset: str | None) -> Any:
     return warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
 
 
-def _print(pipeline: Any, shown: Any, tenant: str, change: str) -> None:
+def _print(pipeline: Any, preview: Any, tenant: str, change: str) -> None:
     from m365_jobs.text import format_count
     from m365_jobs.warehouse import pipeline as warehouse
 
     typer.echo(f"Warehouse: {warehouse.address_of(pipeline)}")
-    for name, count in shown.rows.items():
+    for name, count in preview.rows.items():
         typer.echo(f"  {name}: {format_count(count, 'row')} of {tenant}, {change}")
     typer.echo(f"  cursors, lease and alerts of {tenant}: {change}")
 
 
-def _remind(shown: Any, tenant: str, done: bool) -> None:
+def _print_next_steps(preview: Any, tenant: str, done: bool) -> None:
     if not done:
         typer.echo("Nothing was changed. To make the change, add --yes.")
-    if shown.has_section:
+    if preview.has_section:
         typer.echo(f"The configuration still has a section of {tenant}: change or delete it before the next load.")

@@ -16,7 +16,7 @@ from m365_jobs.text import format_count
 
 
 def verify_tenants(since: datetime | None, names: Sequence[str], destination: str | None, dataset: str | None) -> int:
-    """Verify tenants one after the other; return the exit code: 0, or 3 where something stays unproved."""
+    """Verify tenants one after the other; return the exit code: 0, or 3 if a period is not proved complete."""
     begin = since or datetime.now(UTC).replace(microsecond=0) - DEFAULT_HISTORY + timedelta(days=1)
     return max(_verify(tenant, begin, destination, dataset) for tenant in selected(names, every=False))
 
@@ -26,7 +26,7 @@ def _verify(tenant: Tenant, since: datetime, destination: str | None, dataset: s
     first = _pass(options)
     if not first.new and not first.changed:
         return first.exit_code
-    # What differed was read again and loaded: the second comparison shows whether it agrees now.
+    # The first pass has loaded the periods that differ. The second one compares them again.
     return _pass(options).exit_code
 
 
