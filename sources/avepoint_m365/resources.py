@@ -120,6 +120,8 @@ class Resources:
                 for finding in run.outcome.findings:
                     logger.warning(str(finding))
             self._progress.end_chunk(run.outcome)
+            # A job that the warehouse holds is replaced, and dlt appends or merges a whole table.
+            self._progress.appends &= len(run.outcome.new) == run.outcome.jobs.num_rows
             newest = {}
             for hints, table in self._tables(run):
                 if hints["table_name"] == self._jobs.name:

@@ -1,4 +1,4 @@
-"""Append the first rows of a tenant. dlt needs twice as long to merge them into nothing.
+"""Append the rows of a tenant's first load, chunk by chunk. dlt needs twice as long to merge them.
 
 dlt repeats a file of a package that was cut short, and an append that is repeated gives rows twice. So such a package
 is never loaded on: the next load reads its jobs again, and merges them.
@@ -6,6 +6,7 @@ is never loaded on: the next load reads its jobs again, and merges them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import dlt
@@ -13,39 +14,47 @@ from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.schema import BACKUP_DETAILS, JOB_ERRORS, JOBS
 
 from m365_jobs.warehouse.destinations.kinds import kind_of
-from m365_jobs.warehouse.destinations.sql_rows import delete_rows, has_rows
+from m365_jobs.warehouse.destinations.sql_rows import delete_parts, has_jobs
 
 APPENDS, MERGES = "first_rows_append", "first_rows_merge"
 """Files in a pipeline's folder: what its package does, and what its next one must do. ``pending`` empties the folder
 before each load."""
 
 
-def begin(pipeline: dlt.Pipeline, extraction: Extraction | None) -> bool:
-    """Return whether the next package appends jobs, details and errors, and note it before there is such a package."""
+def begin(pipeline: dlt.Pipeline, extraction: Extraction | None, is_first_load: bool) -> bool:
+    """Return whether the next package may append jobs, details and errors, and note it before there is such a package.
+
+    ``is_first_load`` tells that an earlier chunk of the same load appended.
+    """
     folder, lookup = Path(pipeline.working_dir), extraction.lookup if extraction else None
     may_append = kind_of(pipeline).appends_first and not (folder / MERGES).exists()
-    appends = may_append and lookup is not None and lookup.is_empty()
+    appends = may_append and lookup is not None and (is_first_load or lookup.is_empty())
     if appends:
         (folder / APPENDS).touch()
     return appends
 
 
-def is_overtaken(pipeline: dlt.Pipeline, tenant: str) -> bool:
-    """Return whether another load has written jobs of the tenant since this one found none. Needs the write lock.
+def is_overtaken(pipeline: dlt.Pipeline, tenant: str, ids: Sequence[str]) -> bool:
+    """Return whether another load has written some of the jobs since this one found none. Needs the write lock.
 
     Two machines may begin the first load of a tenant at once: then the jobs of both would be there, each twice.
     """
-    return is_appending(pipeline) and has_rows(pipeline, JOBS.name, tenant)
+    return is_appending(pipeline) and has_jobs(pipeline, JOBS.name, tenant, ids)
 
 
-def load_package(pipeline: dlt.Pipeline, tenant: str) -> None:
-    """Load the package of a tenant.
+def load_package(pipeline: dlt.Pipeline, tenant: str, ids: Sequence[str]) -> None:
+    """Load the package of a tenant with the jobs that have these ids.
 
     Before an append, what an earlier one left is deleted: details, say, if it was cut short before their jobs came.
     """
     if is_appending(pipeline):
-        delete_rows(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant)
+        delete_parts(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant, ids)
     pipeline.load()
+    end(pipeline)
+
+
+def end(pipeline: dlt.Pipeline) -> None:
+    """Note that the package does not append, or is loaded."""
     (Path(pipeline.working_dir) / APPENDS).unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import dlt
 from avepoint_m365.extract.known import KnownJob, OpenJob
-from avepoint_m365.lookup import SqlLookup
+from avepoint_m365.lookup import BATCH, SqlLookup
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.locks.base import Notify
@@ -76,11 +76,28 @@ class WarehouseLookup(SqlLookup):
 
     def jobs(self, ids: Sequence[str]) -> list[KnownJob]:
         """Return the jobs of the tenant that the warehouse holds among ``ids``."""
-        with self.connected():
-            jobs = super().jobs(ids)
+        with self.connected() as reader:
+            jobs = super().jobs(self._held(reader, ids))
             self._open_jobs, self._outside = super().open_jobs(), super().outside()
             self._words = super().state_words()
         return jobs
+
+    def _held(self, reader: Reader, ids: Sequence[str]) -> Sequence[str]:
+        """Return those of many ids that a DuckDB file holds; elsewhere all of them.
+
+        Each batch of ids reads the whole table. For a chunk of 86,000 jobs beside 215,000 that needed two seconds. One
+        query for all ids needs 0.1 s.
+        """
+        if reader.dialect != "duckdb" or len(ids) <= BATCH:
+            return ids
+        among = "id IN (SELECT unnest(CAST(%s AS VARCHAR[])))"
+        try:
+            rows = reader.rows(
+                f"SELECT id FROM {reader.table('jobs')} WHERE tenant = %s AND {among}", self._label, list(ids)
+            )
+        except DestinationUndefinedEntity:
+            return ()
+        return [row["id"] for row in rows]
 
     def open_jobs(self) -> list[OpenJob]:
         """Return the jobs of the tenant that are in progress, oldest start first."""

@@ -96,6 +96,7 @@ class _Loading:
     started_at: datetime
     summary: Summary
     companions: CompanionLoad = field(init=False)
+    is_first_load: bool = field(default=False, init=False)
 
     def load(self) -> Waiting | None:
         """Load chunk by chunk; ``writing`` still keeps others out at the end.
@@ -178,21 +179,25 @@ class _Loading:
         since = datetime.now(UTC)
         source.resources.add(*companions, runs_resource(self._rows()), data_checks.failures_resource([]))
         contract.prepare(source, self.pipeline)
-        self.progress.appends = first_rows.begin(self.pipeline, self.progress.extraction)
+        self.progress.appends = first_rows.begin(self.pipeline, self.progress.extraction, self.is_first_load)
+        self.is_first_load = self.progress.appends
         self.pipeline.extract(source, loader_file_format=contract.file_format(self.pipeline))
+        if not self.progress.appends:
+            first_rows.end(self.pipeline)
         with threads:
             # Before anything is locked: only then is it known whether tables have to be made.
             self.pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed.
         self.writing.enter_context(write_lock(self.pipeline, self.lease, self.notify))
-        if first_rows.is_overtaken(self.pipeline, self.summary.tenant):
+        outcome = self.progress.outcome
+        assert outcome is not None
+        ids = outcome.jobs["id"].to_pylist()
+        if first_rows.is_overtaken(self.pipeline, self.summary.tenant, ids):
             self._read_again()
             return
         self.summary.add(self.progress)
-        first_rows.load_package(self.pipeline, self.summary.tenant)
+        first_rows.load_package(self.pipeline, self.summary.tenant, ids)
         self.backlog.clear()
-        outcome = self.progress.outcome
-        assert outcome is not None
         self._check(since, outcome.jobs["id"])
 
     def _read_again(self) -> None:
@@ -200,7 +205,7 @@ class _Loading:
         self.notify("Another load has written the first jobs of the tenant meanwhile; reading again.")
         self.writing.close()
         self.pipeline.drop()
-        self.progress.jobs = 0
+        self.progress.jobs, self.is_first_load = 0, False
         self.progress.begin_chunk()
         self._load_with_dlt(None)
 

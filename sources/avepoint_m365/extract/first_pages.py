@@ -21,15 +21,22 @@ class FirstPages:
     """
 
     reader: ListingReader
+    confirmed_no_list: bool = False
+    """Whether a page without a list of jobs was requested again, and had none again."""
     _failures: dict[tuple[object, object], SourceError] = field(default_factory=dict)
 
-    def begin_all(self, selections: Sequence[Selection], page_size: int | None = None) -> list[StartedListing]:
+    def begin_all(
+        self, selections: Sequence[Selection], page_size: int | None = None, confirms_no_list: bool = False
+    ) -> list[StartedListing]:
         """Return the started listings, those that failed last.
+
+        ``confirms_no_list``: a page without a list of jobs (204, or null) is requested once more. A service that fails
+        once may respond so, and its jobs would be missing until the next reconciliation.
 
         Raises:
             SourceError: if none can be read, no further request can succeed, or the server refuses the range.
         """
-        begin = [self._begin(selection, page_size) for selection in selections]
+        begin = [self._begin(selection, page_size, confirms_no_list) for selection in selections]
         started = self.reader.pool.run_parallel(begin)
         failures = [listing.failure for listing in started if listing.failure]
         refused = [listing for listing in started if isinstance(listing.failure, REFUSALS)]
@@ -70,12 +77,18 @@ class FirstPages:
         """Return those of the selections that have not failed."""
         return [selection for selection in selections if _key(selection) not in self._failures]
 
-    def _begin(self, selection: Selection, page_size: int | None) -> Callable[[], StartedListing]:
+    def _begin(
+        self, selection: Selection, page_size: int | None, confirms_no_list: bool
+    ) -> Callable[[], StartedListing]:
         def begin() -> StartedListing:
             error = self._failures.get(_key(selection))
             if error is None:
                 try:
-                    return self.reader.begin(selection, page_size)
+                    started = self.reader.begin(selection, page_size)
+                    if confirms_no_list and started.has_no_list:
+                        started = self.reader.begin(selection, page_size)
+                        self.confirmed_no_list |= started.has_no_list
+                    return started
                 except SourceError as failure:
                     if failure.kind in FATAL_KINDS:
                         raise

@@ -103,3 +103,8 @@ class StartedListing:
     listing: Listing
     pager: Pager
     failure: SourceError | None = None
+
+    @property
+    def has_no_list(self) -> bool:
+        """Return whether the first page had no list of jobs: 204, or null."""
+        return bool(self.listing.pages) and self.listing.pages[0].page.without_list

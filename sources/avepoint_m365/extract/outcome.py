@@ -79,6 +79,6 @@ def _behavior_after_load(chunk: ChunkReader, labelling: Labelling, scan: Scan, u
     )
     if labelling.listings or scan.bulk is not None:
         behavior = replace(behavior, ignored=tuple(sorted(labelling.ignored)), filters_at=now)
-    if not scan.jobs.num_rows and chunk.scanner.confirms_empty:
+    if chunk.scanner.confirms_empty and (not scan.jobs.num_rows or chunk.scanner.confirmed_no_list):
         behavior = replace(behavior, empty_at=now)
     return behavior

@@ -28,7 +28,7 @@ class Progress:
         chunk_end: The end of that chunk (UTC), if further chunks follow.
         extraction: The extraction that reads the load.
         ready: A result that was read before dlt was set up, and is still to be handed to dlt.
-        appends: Whether jobs, details and errors are appended, since the warehouse holds none of the tenant.
+        appends: Whether jobs, details and errors are appended: it is the tenant's first load, and all are new.
     """
 
     jobs: int = 0

@@ -82,6 +82,11 @@ class WindowScanner:
         self._client, self._reader, self._limits, self._options = client, reader, limits, options
         self._first_pages = FirstPages(reader)
 
+    @property
+    def confirmed_no_list(self) -> bool:
+        """Return whether a response without a list of jobs was repeated, and had none again."""
+        return self._first_pages.confirmed_no_list
+
     def scan(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Scan:
         """Return the jobs of a window, or of its first chunk.
 
@@ -173,7 +178,10 @@ class WindowScanner:
         return whole_is_all and several_pages and most_is_unknown(listing.ids)
 
     def _begin_all(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
-        return self._first_pages.begin_all(self._selections(window), page_size)
+        selections = self._selections(window)
+        # An empty response to a single selection is confirmed by itself.
+        confirms_no_list = self.confirms_empty and len(selections) > 1
+        return self._first_pages.begin_all(selections, page_size, confirms_no_list)
 
     def _begin(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
         started = self._begin_all(window, page_size)

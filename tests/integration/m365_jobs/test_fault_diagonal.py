@@ -38,6 +38,7 @@ def test_answers_that_do_not_come_to_an_end_are_given_up_and_asked_for_again(tmp
 @pytest.mark.parametrize(
     ("kind", "number", "exit_code"),
     [
+        ("204", 16, 0),
         ("204", 21, 0),
         ("null instead of jobs", 22, 0),
         ("401", 3, 3),

@@ -48,20 +48,23 @@ def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool
     return True
 
 
-def has_rows(pipeline: dlt.Pipeline, table: str, tenant: str) -> bool:
-    """Return whether a table holds a row of a tenant; false if it does not exist."""
+def has_jobs(pipeline: dlt.Pipeline, table: str, tenant: str, ids: Sequence[str]) -> bool:
+    """Return whether DuckDB's table of jobs holds one of the ids of a tenant; false if there is no table."""
     with clients.sql_client(pipeline) as client, suppress(DatabaseUndefinedRelation):
         name = client.make_qualified_table_name(table)
-        return bool(client.execute_sql(f"SELECT 1 FROM {name} WHERE tenant = %s LIMIT 1", tenant))
+        among = "id IN (SELECT unnest(CAST(%s AS VARCHAR[])))"
+        return bool(client.execute_sql(f"SELECT 1 FROM {name} WHERE tenant = %s AND {among} LIMIT 1", tenant, ids))
     return False
 
 
-def delete_rows(pipeline: dlt.Pipeline, tables: Iterable[str], tenant: str) -> None:
-    """Delete the rows of a tenant from tables; those that do not exist are passed over."""
+def delete_parts(pipeline: dlt.Pipeline, tables: Iterable[str], tenant: str, ids: Sequence[str]) -> None:
+    """Delete the parts of a tenant's jobs from DuckDB's tables; those that do not exist are passed over."""
     with clients.sql_client(pipeline) as client:
-        for name in tables:
+        for table in tables:
             with suppress(DatabaseUndefinedRelation):
-                client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(name)} WHERE tenant = %s", tenant)
+                name = client.make_qualified_table_name(table)
+                among = "job_id IN (SELECT unnest(CAST(%s AS VARCHAR[])))"
+                client.execute_sql(f"DELETE FROM {name} WHERE tenant = %s AND {among}", tenant, ids)
 
 
 def prune_states(pipeline: dlt.Pipeline) -> None:
