@@ -27,7 +27,7 @@ __all__ = ["Progress", "avepoint_m365", "extraction_of"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import on demand: the reader of the API needs half the time of dlt to import, and many programs never load."""
+    """Import ``Progress`` on demand: its package needs half the import time of dlt, and many programs never load."""
     if name == "Progress":
         from avepoint_m365.extract.progress import Progress
 
@@ -40,7 +40,7 @@ def _now() -> datetime:
 
 
 def extraction_of(settings: Mapping[str, object], progress: Progress) -> Extraction:
-    """Return what reads a tenant without dlt; ``settings`` are all parameters of the source by name.
+    """Return the extraction of a tenant, for use without dlt; ``settings`` are all parameters of the source by name.
 
     Raises:
         ConfigurationError: with the key, the value and the known values.
@@ -86,38 +86,38 @@ def avepoint_m365(  # noqa: PLR0913 - a parameter for each configuration key
 
     Args:
         credentials: Client id with secret or certificate.
-        data_center: Where the tenant lives; selects the host and the identity service.
+        data_center: Data centre of the tenant; it determines the host and the identity service.
         environment: commercial, gov, aos2 or fedramp; from ``data_center`` if unset.
-        base_url: API address instead of the data centre's; https, or http on loopback.
-        token_url: Token address instead of the environment's; https, or http on loopback.
+        base_url: URL of the API in place of the data centre's; https, or http on loopback.
+        token_url: URL for tokens in place of the environment's; https, or http on loopback.
         endpoint: jobs, cloudbackupjobs, or auto (the one that the host has).
-        tenant: Label stamped on every row; cursors go by it, so another tenant needs another label.
+        tenant: Label of the tenant in every row and of its cursors; another tenant needs another label.
         locations: Locations of a Multi-Geo tenant, such as NAM or EUR; if unset, jobs have no location.
         object_types: Services to load; all twelve if unset.
-        split_job_types: Whether job types are asked for as well, so that rows know theirs.
-        start_date: Where the first load begins (UTC without a zone); two years ago if unset. ``load --since`` reads
-            what lies before.
-        lag_hours: Hours behind the newest finish that each load looks again.
+        split_job_types: Whether jobs are classified by job type, for the column ``job_type``.
+        start_date: Start of the first load (UTC without a zone); two years ago if unset. ``load --since`` reads
+            earlier jobs.
+        lag_hours: Hours behind the newest finish at which each load begins.
         max_open_days: Days for which an unfinished job is followed.
-        page_size: Jobs asked for on a page; the server may give fewer.
-        concurrency: Requests in flight at most.
+        page_size: Jobs that a request asks for on a page; the server may return fewer.
+        concurrency: The most requests in flight.
         keep_unknown_fields: Keep fields of a job that the reference does not name, as JSON in ``jobs.unknown_fields``.
-        expected_outside: Kinds (location, object_type, job_type) of jobs outside the lists that are no finding.
+        expected_outside: Labels (location, object_type, job_type) that jobs may lack without a finding.
         expected_object_types: Services that must be protected; for marts and health.
         ignored_object_types: Services that marts and health leave out.
-        max_page_mb: Megabytes of a response at most; a larger one is asked for in smaller pages.
-        include: Companions that loads ask for: names, ``context`` (all), ``none``, or ``auto`` (those that the
-            permissions allow), which counts if unset.
+        max_page_mb: The most megabytes of a response; a larger page is requested again in smaller pages.
+        include: Companions that loads read: names, ``context`` (all), ``none``, or ``auto`` (those that the
+            permissions allow); ``auto`` if unset.
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside loopback and the vendor's; taken from
             secrets and the environment only.
-        since: Begin of a backfill, which leaves the cursors alone (UTC without a zone).
-        until: End of what is loaded; now if unset, or if it lies in the future.
-        chunk_jobs: Jobs of one chunk of a long range, at most; ``progress.chunk_end`` says where a chunk ended, and
+        since: Start of a backfill, which leaves the cursors alone (UTC without a zone).
+        until: End of the loaded range (UTC without a zone); now if unset, or if it lies in the future.
+        chunk_jobs: The most jobs of one chunk of a long range; ``progress.chunk_end`` is the end of a chunk, and
             another load continues there.
-        run_id: Stamped on the rows of ``load_audit``; a new id if unset.
-        progress: Kept up to date while the load works.
-        verify_since: Compare the history from here on (UTC) with the API's totals, and read again what differs.
-        lookup: What the warehouse holds; if unset, the source asks the pipeline's dataset.
+        run_id: Id of the load in ``load_audit``; a new one if unset.
+        progress: The progress of the load, which is updated while it works.
+        verify_since: Compare the history from this time on (UTC) with the API's totals, and read differing parts again.
+        lookup: Access to the jobs in the warehouse; if unset, the source uses the pipeline's dataset.
 
     Raises:
         ConfigurationError: before any request, with the key, the value and the known values.

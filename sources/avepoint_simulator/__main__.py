@@ -13,13 +13,13 @@ from avepoint_simulator.response_format import CHOICES
 from avepoint_simulator.tenant import BOUNDS, ORDERS, READINGS
 
 WARMED = 200_000
-"""Up to so many jobs are encoded before the start; of more, each when it is first asked for, to start sooner."""
+"""Up to this many jobs are encoded before the server starts; more are encoded when they are first requested."""
 
 
-def pairs(given: list[str]) -> dict[str, Any]:
-    """Return ``key=value`` arguments; values are JSON or else text."""
+def pairs(arguments: list[str]) -> dict[str, Any]:
+    """Return the values of ``key=value`` arguments by key; a value is JSON, or else text."""
     settings: dict[str, Any] = {}
-    for argument in given:
+    for argument in arguments:
         key, _, text = argument.partition("=")
         try:
             settings[key] = json.loads(text)
@@ -57,48 +57,50 @@ parser.add_argument(
     "--drift", nargs="*", default=[], metavar="KEY=N", help="changes between pages: insert, remove, every"
 )
 parser.add_argument("--port", type=int, default=0)
-given = parser.parse_args()
+arguments = parser.parse_args()
 
 try:
-    dialect = Dialect(**pairs(given.dialect))
-    behavior = ServerBehavior(**pairs(given.behavior))
-    fault = every(**pairs(given.fault)) if given.fault else None
-    drift = Drift(**pairs(given.drift)) if given.drift else None
+    dialect = Dialect(**pairs(arguments.dialect))
+    behavior = ServerBehavior(**pairs(arguments.behavior))
+    fault = every(**pairs(arguments.fault)) if arguments.fault else None
+    drift = Drift(**pairs(arguments.drift)) if arguments.drift else None
 except (ValueError, TypeError, KeyError) as error:
     parser.error(str(error))
 
-# A million jobs stay as they are: there is nothing among them for the garbage collector.
+# A million jobs live until the end, so the garbage collector must not search them.
 gc.disable()
 now = datetime.now(UTC).replace(microsecond=0)
-world = make_world(given.jobs, given.seed, now, given.days, tuple(given.locations), given.error_share)
-world.reading, world.bounds, world.order = given.reading, given.bounds, given.order
-world.primary_location = given.primary_location
-world.late = timedelta(hours=given.late_hours)
+world = make_world(
+    arguments.jobs, arguments.seed, now, arguments.days, tuple(arguments.locations), arguments.error_share
+)
+world.reading, world.bounds, world.order = arguments.reading, arguments.bounds, arguments.order
+world.primary_location = arguments.primary_location
+world.late = timedelta(hours=arguments.late_hours)
 simulator = Simulator(
     world,
     dialect,
     behavior,
-    generations=tuple(given.generations),
-    latency=given.latency,
-    per_second=given.per_second,
-    retry_after=given.retry_after,
-    gzip=given.gzip,
+    generations=tuple(arguments.generations),
+    latency=arguments.latency,
+    per_second=arguments.per_second,
+    retry_after=arguments.retry_after,
+    gzip=arguments.gzip,
     fault=fault,
     drift=drift,
-    port=given.port,
+    port=arguments.port,
 )
-if given.jobs <= WARMED:
+if arguments.jobs <= WARMED:
     simulator.warm()
 gc.freeze()
 gc.enable()
 with simulator:
-    where = {
+    access = {
         "base_url": simulator.base_url,
         "token_url": simulator.token_url,
         "client_id": simulator.client_id,
         "client_secret": simulator.client_secret,
     }
-    print(json.dumps(where), flush=True)
+    print(json.dumps(access), flush=True)
     for _ in sys.stdin:
-        # Each line read is answered with what has been asked so far.
+        # The response to each line of standard input is the number of requests so far.
         print(json.dumps({"requests": len(simulator.asked), "most_in_flight": simulator.most_in_flight}), flush=True)

@@ -1,4 +1,4 @@
-"""Define how a simulated server departs from the documentation."""
+"""Define the deviations of a simulated server from the documentation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ TIMES = ("starttime", "finishtime")
 
 @dataclass(frozen=True)
 class ServerBehavior:
-    """Describe what a server does differently; the default departs in nothing.
+    """Describe the deviations of a server from the documentation; the default has none.
 
-    An ``Outcome`` is ``"empty"`` (a list without jobs), ``"no_content"`` (204) or a status.
+    An outcome is ``"empty"`` (a list without jobs), ``"no_content"`` (204) or a status.
 
     Raises:
         ValueError: for a word that is not one of ``BEHAVIORS``.
@@ -38,64 +38,64 @@ class ServerBehavior:
     time_parameter_case: str = "any"
     """The same for startTime and finishTime alone."""
     parameter_answers: Mapping[str, str | int] = field(default_factory=dict)
-    """``"name"`` or ``"name=value"`` to ``"ignored"`` (as if not sent) or an outcome."""
+    """The response to ``"name"`` or ``"name=value"``: ``"ignored"`` (as if not sent), or an outcome."""
     unset_location: str = "all"
-    """What a request without location lists: all locations or the central one."""
+    """The locations that a request without location lists: all, or the central one."""
     default_range_days: float | None = None
     """The range of a request without startTime, before now; None: all jobs."""
 
     range_days: float | None = None
     """The longest range that is answered in full."""
     longer_ranges: str = "refused"
-    """How a longer range is answered: refused with 400, or silently cut to its last or first days."""
+    """The response to a longer range: refused with 400, or silently shortened to its last or first days."""
     oldest_start_days: float | None = None
-    """How long ago startTime may lie."""
+    """The most days that startTime may lie in the past; None for no limit."""
     older_starts: str = "refused"
-    """How an older start is answered: refused with 400, or silently cut."""
+    """The response to an older start: refused with 400, or silently shortened."""
 
     index_lag_hours: float = 0.0
-    """How long after its start a job is in the index that listings read."""
+    """Hours after its start at which a job gets into the index that listings read."""
     index_lag_filters: tuple[str, ...] = ()
-    """Only listings with one of these parameters lag; none: all listings."""
+    """Parameters of the listings that lag; all listings lag if it is empty."""
     index_lag_share: float = 1.0
-    """The share of the jobs that lag, chosen by their ids."""
+    """The share of the jobs that lag, 0 to 1, selected by their ids."""
     open_hidden_after_hours: float | None = None
-    """How long a job in progress is listed."""
+    """Hours after its start for which a job in progress is listed; None for no limit."""
 
     page_size_limit: int | None = None
     larger_pages: str | int = "empty"
     """The outcome of a request with a larger page size."""
     depth_limit: int | None = None
-    """How many rows of a listing can be paged through."""
+    """The most rows of a listing that its pages return; None for no limit."""
     deeper_pages: str | int = "end"
     """The answer beyond the limit: a status, or pages are ``"empty"``, or ``"end"`` with a total of that many."""
     filters_after_paging: bool = False
-    """Pages are made of all jobs, then filtered: some are short or empty and link to the next."""
+    """Whether jobs are filtered after they are divided into pages, some of which are then short or empty."""
     total_error: int = 0
     """Added to every total."""
 
     first_requests: int = 0
-    """So many of the first requests for jobs get ``first_answer``."""
+    """The number of first requests for jobs that get ``first_answer``."""
     first_answer: str | int = "empty"
     """An outcome."""
     empty_generations: tuple[int, ...] = ()
     """Generations that list nothing."""
 
     repeated_row: str = "none"
-    """Lists the newest ended job a second time, as it was in progress: before or after its newer row."""
+    """Whether the newest ended job is listed a second time, in progress: before or after its newer row."""
     missing_fields: tuple[str, ...] = ()
     """Fields that no job of a page has."""
     missing_on_page: int | None = None
     """Only this page, counted from 0, lacks the fields."""
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Job id to the fields that it shows otherwise."""
+    """Other values of fields, by job id."""
 
     job_by_id: bool = True
     """Whether the second generation has the request for one job."""
     top_errors: int | None = None
-    """How many errors the request for one job lists."""
+    """The most errors in the response for one job; None for all."""
     clock_skew_hours: float | None = None
-    """How far the Date header of every answer is ahead of the world's clock; None: no such header."""
+    """Hours by which the Date header is ahead of the world's clock; None for no such header."""
 
     def __post_init__(self) -> None:
         for name, words in BEHAVIORS.items():
@@ -128,7 +128,7 @@ class ServerBehavior:
         return None
 
     def outcome(self, generation: int, params: Mapping[str, str], number: int) -> tuple[str | int, str] | None:
-        """Return the outcome of a listing and the parameter to blame; None where jobs are listed as usual.
+        """Return the outcome of a listing and its parameter; None if jobs are listed as usual.
 
         ``number`` counts the requests for jobs from 1.
         """
@@ -140,7 +140,7 @@ class ServerBehavior:
         return ("empty", "") if generation in self.empty_generations else None
 
     def page_outcome(self, index: int, size: int, asked_size: int) -> tuple[str | int, str] | None:
-        """Return the outcome of page ``index``, counted from 0, where its size or depth is beyond a limit."""
+        """Return the outcome of page ``index``, counted from 0, and its parameter, beyond a limit; None within."""
         if self.page_size_limit is not None and asked_size > self.page_size_limit:
             return self.larger_pages, "pageSize"
         deep = self.depth_limit is not None and (index + 1) * size > self.depth_limit
@@ -149,7 +149,7 @@ class ServerBehavior:
     def narrow(
         self, since: datetime | None, until: datetime | None, now: datetime
     ) -> tuple[datetime | None, datetime | None]:
-        """Return the range that is listed for the one that was asked for.
+        """Return the range (UTC) that is listed for a requested range.
 
         Raises:
             RefusedParameterError: for a range that is too long or a start that is too old.

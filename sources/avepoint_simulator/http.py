@@ -29,14 +29,14 @@ PIECES = 10
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """Describe a request as it came; header names in lower case."""
+    """Describe a received request; header names are in lower case."""
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
     last: bool
-    """Whether the connection is to be closed after the answer."""
+    """Whether the connection ends after the response."""
 
 
 class Server(socketserver.ThreadingTCPServer):

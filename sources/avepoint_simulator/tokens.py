@@ -1,4 +1,4 @@
-"""Simulate the identity service: who gets a token, for what, and how long it lasts."""
+"""Simulate the identity service: it issues tokens, each for one scope and a lifetime."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CLAIMS = ["iss", "sub", "aud", "jti", "nbf", "exp"]
 LONGEST_ASSERTION = 3600
-"""Seconds."""
+"""The longest lifetime of a client assertion, in seconds."""
 
 
 class Tokens:
@@ -28,7 +28,7 @@ class Tokens:
         return token
 
     def scope(self, authorization: str) -> str | None:
-        """Return what an Authorization header allows; None if its token is unknown or has expired."""
+        """Return the scope of the token in an Authorization header; None if it is unknown or has expired."""
         scheme, _, token = authorization.partition(" ")
         with self._lock:
             scope, ends = self._given.get(token, ("", 0.0))
@@ -44,7 +44,7 @@ def assertion_holds(form: dict[str, str], key: Any, client_id: str, audience: st
     """Return whether a client assertion is valid: signed, for this service, at most an hour, not used before."""
     if key is None or form.get("client_assertion_type") != JWT_BEARER:
         return False
-    # An extra: only tenants with a certificate need it.
+    # PyJWT belongs to an extra, which only tests of certificates need.
     import jwt
 
     try:

@@ -1,4 +1,4 @@
-"""Define what every companion has: a request, its permission, its tables, and the rows that it makes of answers."""
+"""Define the base of all companions: request, permission, tables, and rows from responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from avepoint_m365.exceptions import (
 from avepoint_m365.schema import Table
 
 STATE_KEY = "companions"
-"""Key of the source state under which each companion keeps what it remembers between loads."""
+"""Key of the source state for the memory of each companion between loads."""
 
 PERMISSION = "microsoft365backup."
 
@@ -29,19 +29,19 @@ Versions = Callable[[Table, list[Row]], list[Row]]
 
 
 class CompanionClient(Protocol):
-    """Ask the API for one resource with a token of one scope."""
+    """Request one resource of the API with a token of one scope."""
 
     def get(self, path: str, params: Mapping[str, str], scope: str) -> object:
-        """Return the body of the answer, None where there is no content."""
+        """Return the body of a response; None without content."""
 
 
 EXAMPLE = 200
-"""Characters of an unusual value that are shown."""
+"""The most characters of an unknown value in a finding."""
 
 
 @dataclass
 class Attempt:
-    """Record how one companion ended in one load."""
+    """Record the result of one companion in one load."""
 
     name: str
     status: str
@@ -58,7 +58,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class UnknownValue:
-    """Record a value of an answer that the vendor's reference does not name."""
+    """Record a value of a response that the vendor's reference does not name."""
 
     rule: str
     problem: str
@@ -74,19 +74,19 @@ class Context:
     locations: tuple[str | None, ...]
     now: datetime
     explicit: bool
-    """Whether the user named the companions; without, each is tried and may be missing."""
+    """Whether the user named the companions; otherwise each is tried, and a missing one is no failure."""
     attempts: list[Attempt] = field(default_factory=list)
     loads: list[Row] = field(default_factory=list)
     """Rows of ``companion_loads``."""
     versions: Versions | None = None
-    """Turns the settings of now into versions, for a destination whose merges keep no history."""
+    """Turns current settings into versions, for a destination whose merges keep no history."""
     done: list[str] = field(default_factory=list)
-    """Names of the companions that have been asked, or were not due."""
+    """Names of the companions that were requested, or not due."""
 
 
 @dataclass
 class Answers:
-    """Collect the rows that one companion made of its answers, per table, and the unusual values in them."""
+    """Collect the rows of one companion by table, and the unknown values in its responses."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
     findings: list[UnknownValue] = field(default_factory=list)
@@ -96,64 +96,68 @@ class Answers:
         self.rows.setdefault(table, []).extend(rows)
 
     def add_once(self, table: str, row: Row) -> None:
-        """Add a row unless the table has one with its id: history keeps each row of an answer as often as it comes."""
+        """Add a row unless the table has one with its id: a history would keep repeated rows."""
         if all(row["id"] != other["id"] for other in self.rows.get(table, ())):
             self.add(table, row)
 
     def service(self, value: object) -> Service:
-        """Return a service by its code or name; an unknown one is kept and noted."""
+        """Return a service by its code or name; an unknown one is kept and reported as a finding."""
         service = service_of(value)
         if not is_known_service(service):
             self.note("unknown_service_type", "a service type that is not in the vendor's reference", str(value))
         return service
 
     def note(self, rule: str, problem: str, example: str) -> None:
-        """Note an unusual value once."""
+        """Add a finding about an unknown value, once."""
         finding = UnknownValue(rule, problem, storable(example)[:EXAMPLE])
         if finding not in self.findings:
             self.findings.append(finding)
 
 
 class Companion(ABC):
-    """Describe one companion: its request, the permission it needs, and the rows it makes of an answer."""
+    """Describe one companion: its request, its permission, and the rows that it makes from a response."""
 
     name: ClassVar[str]
     scope: ClassVar[str]
     paths: ClassVar[tuple[str, ...]]
-    """The second generation's path, then the first generation's where there is one."""
+    """The path of the second generation, then that of the first one if it exists."""
     tables: ClassVar[tuple[Table, ...]]
 
     def day_parameters(self, day: date) -> Mapping[str, str]:
-        """Return the parameters of a request that asks for a UTC day; none where the endpoint knows no days."""
+        """Return the parameters of a request for a UTC day; none if the endpoint has no range."""
         return {}
 
     @abstractmethod
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
-        """Ask for one location and add the rows to ``answers``.
+        """Request one location and add its rows to ``answers``.
 
         Raises:
-            SourceError: where the API refuses or answers what is not documented.
+            SourceError: if the API refuses, or its response has an undocumented form.
         """
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Ask the endpoints of one companion; use the first generation if the host lacks the second."""
+    """Request the endpoints of one companion; use the first generation if the host lacks the second."""
 
     context: Context
     companion: Companion
 
     def __call__(self, location: str | None, **params: str) -> object:
-        """Return the data of an answer without the envelopes around it."""
-        # Some of the vendor's samples join the first parameter with &, which no server reads as a parameter.
+        """Return the data of a response without its envelopes.
+
+        Raises:
+            SourceError: if the API refuses.
+        """
+        # Some of the vendor's samples begin the query with & in place of ?, which servers do not read.
         filters = {**params, **({"location": location} if location else {})}
         return unwrap(get_any(self.context.client, self.companion, filters))
 
     def of(self, values: Callable[[], Values], where: str) -> Values:
-        """Return what ``values`` reads.
+        """Return the result of ``values``, which parses fields; ``where`` names their object in errors.
 
         Raises:
-            BadResponseError: where a value is in no form that is known.
+            BadResponseError: if a value has an unknown form.
         """
         try:
             return values()
@@ -162,10 +166,10 @@ class Ask:
 
 
 def get_any(client: CompanionClient, companion: Companion, params: Mapping[str, str]) -> object:
-    """Return the body of an answer, from the first generation's endpoint where the host lacks the second's.
+    """Return the body of a response, from the first generation's endpoint if the host lacks that of the second.
 
     Raises:
-        SourceError: where the API refuses, or has neither.
+        SourceError: if the API refuses, or lacks both.
     """
     missing: EndpointMissingError | None = None
     for path in companion.paths:
@@ -178,7 +182,7 @@ def get_any(client: CompanionClient, companion: Companion, params: Mapping[str, 
 
 
 def unwrap(body: object) -> object:
-    """Return what an answer holds: the vendor puts it in the body, in ``data``, or in ``data.data``."""
+    """Return the data of a response, which is the body itself, its ``data``, or its ``data.data``."""
     for _ in range(2):
         if not isinstance(body, Mapping) or "data" not in body:
             break
@@ -187,36 +191,36 @@ def unwrap(body: object) -> object:
 
 
 def rows_of(data: object, path: str) -> list[Mapping[str, object]]:
-    """Return a list of objects; none where the API sends none.
+    """Return a list of objects; an empty one for null.
 
     Raises:
-        BadResponseError: where it is anything else.
+        BadResponseError: for anything else.
     """
     if data is None:
         return []
     if not isinstance(data, Sequence) or isinstance(data, str) or not all(isinstance(row, Mapping) for row in data):
-        raise BadResponseError(f"GET {path}: the answer holds no list of objects.")
+        raise BadResponseError(f"GET {path}: the response contains no list of objects.")
     return list(data)
 
 
 def object_of(data: object, path: str) -> Mapping[str, object] | None:
-    """Return one object; None where the API sends none.
+    """Return one object, also from a list of one; None for null and for an empty object or list.
 
     Raises:
-        BadResponseError: where it is anything else.
+        BadResponseError: for anything else.
     """
     if isinstance(data, list) and len(data) <= 1:
         data = data[0] if data else None
     if data is not None and not isinstance(data, Mapping):
-        raise BadResponseError(f"GET {path}: the answer holds no object.")
+        raise BadResponseError(f"GET {path}: the response contains no object.")
     return data or None
 
 
 def content_id(*parts: object) -> str:
-    """Return a short id that is the same for the same content."""
+    """Return an id of 24 characters that is the same for the same content."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def scope_of(tenant: str, location: str | None) -> str:
-    """Return the tenant and location of a setting as one text, which is never null: a merge by a null finds nothing."""
+    """Return tenant and location of a setting as one text for merging; it is never null, which no merge matches."""
     return f"{tenant}/{location or ''}"

@@ -12,7 +12,7 @@ from avepoint_m365.companions.unusual_activity import UnusualActivity
 from avepoint_m365.config import SECTION, unknown_value_error
 
 COMPANIONS: tuple[Companion, ...] = (Licenses(), UnusualActivity(), Schedule(), Retention())
-"""In the order in which they are asked for."""
+"""All companions, in the order of their requests."""
 
 NAMES = tuple(companion.name for companion in COMPANIONS)
 
@@ -28,7 +28,7 @@ def included(include: str | Sequence[str] | None) -> tuple[tuple[Companion, ...]
         ConfigurationError: for a name that is unknown.
     """
     names = [include] if isinstance(include, str) else list(include or [AUTO])
-    # From the environment a list comes as text, such as ["schedule"].
+    # In the environment a list is a text such as ["schedule"].
     names = [part.strip(" []\"'") for name in names for part in str(name).split(",") if part.strip(" []\"'")]
     known = (AUTO, NONE, CONTEXT, *NAMES)
     for name in names:

@@ -1,4 +1,4 @@
-"""Make the dlt resources of companions: each asks at most once a day, and remembers failures."""
+"""Make the dlt resources of companions; each is requested at most once a UTC day, and keeps its last failure."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available"
 
 
 def is_companion_due(memory: Memory, now: datetime) -> bool:
-    """Return whether a companion was not tried yet on this UTC day."""
+    """Return whether a companion was not requested yet on the UTC day of ``now``."""
     tried_at = memory.get("tried_at")
     return not tried_at or datetime.fromisoformat(str(tried_at)).astimezone(UTC).date() != now.date()
 
 
 def no_rows(table: Table, by_key_alone: bool) -> Any:
-    """Return what creates a table without rows."""
-    # dlt takes the key of rows that are merged by key alone from the marker as well, which has none.
+    """Return an item that lets dlt create a table without rows."""
+    # For rows that are merged by key alone, dlt reads the key from each item. Its own marker has none.
     return table.arrow.empty_table() if by_key_alone else dlt.mark.materialize_table_schema()
 
 
 def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
-    """Yield a resource per table of a companion; the first asks, the others hand on what it learnt."""
+    """Yield a resource per table of a companion; the first one sends the requests for all."""
     answers = Answers()
 
     def rows(position: int, table: Table) -> Iterator[Any]:
@@ -38,17 +38,21 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
             memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
             _try(companion, context, memory, answers)
             context.done.append(companion.name)
-        shown = answers.rows.get(table.name)
-        if shown and context.versions and keeps_history(table):
-            shown = context.versions(table, shown)
-        yield shown or no_rows(table, context.versions is not None)
+        table_rows = answers.rows.get(table.name)
+        if table_rows and context.versions and keeps_history(table):
+            table_rows = context.versions(table, table_rows)
+        yield table_rows or no_rows(table, context.versions is not None)
 
     for position, table in enumerate(companion.tables):
         yield dlt.resource(rows, **resource_hints(table))(position, table)
 
 
 def _try(companion: Companion, context: Context, memory: Memory, answers: Answers) -> None:
-    """Ask for each location, and remember when and with which outcome."""
+    """Request each location, and record the time and the result in ``memory``.
+
+    Raises:
+        InterruptedLoadError: if the load was cancelled.
+    """
     if not is_companion_due(memory, context.now):
         return
     attempt = Attempt(companion.name, LOADED, companion.scope, expected=context.explicit or "loaded_at" in memory)

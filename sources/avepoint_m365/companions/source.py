@@ -1,6 +1,6 @@
 """Read the companions of the jobs: licences, unusual activity, the backup schedule and the retention policy.
 
-They say what should have run, where the jobs say what ran. Each needs a permission of its own, so each may be missing.
+Jobs show what ran; the companions show what should have run. Each needs a permission of its own and may lack it.
 """
 
 from __future__ import annotations
@@ -47,33 +47,33 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
     attempts: list[Attempt] | None = None,
     versions: Versions | None = None,
 ) -> Iterator[DltResource]:
-    """Return the companion resources of one tenant; each asks at most once a UTC day, even after a failure.
+    """Return the companion resources of one tenant; each is requested at most once a UTC day, even after a failure.
 
     A failure skips its resource only. It is appended to ``attempts`` and kept in the source state.
 
     Args:
         credentials: Client id with secret or certificate.
-        data_center: Where the tenant lives; picks host and identity service.
+        data_center: Data centre of the tenant; it determines the host and the identity service.
         environment: commercial, gov, aos2 or fedramp; from ``data_center`` if unset.
-        base_url: API address instead of the data centre's.
-        token_url: Token address instead of the environment's.
-        tenant: Label stamped on every row.
-        locations: Locations of a Multi-Geo tenant; each is asked for by itself.
+        base_url: URL of the API in place of the data centre's.
+        token_url: URL for tokens in place of the environment's.
+        tenant: Label of the tenant in every row.
+        locations: Locations of a Multi-Geo tenant; each has a request of its own.
         include: auto, none, context (all), or names of companions.
-        concurrency: Requests in flight at most.
+        concurrency: The most requests in flight.
         trusted_hosts: Hosts that ``base_url`` and ``token_url`` may name beside the vendor's.
         stats: Counts requests together with those of the jobs.
-        attempts: Receives what became of each companion.
-        versions: Turns the settings of now into rows with ``valid_from`` and ``valid_to``, for a destination whose
+        attempts: Receives the result of each companion.
+        versions: Turns current settings into rows with ``valid_from`` and ``valid_to``, for a destination whose
             merges keep no history (scd2).
 
     Raises:
-        ConfigurationError: before any request, naming the key, the value and the known values.
+        ConfigurationError: before any request, with the key, the value and the known values.
     """
     companions, explicit = included(include)
-    asked, _ = check_locations(locations)
+    checked_locations, _ = check_locations(locations)
     if companions:
-        # Readers import this package as well, and need no client.
+        # Readers of the warehouse import this package as well, and need no client.
         from avepoint_m365.api.connection import connect
 
         connection = connect(
@@ -87,7 +87,9 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
             stats=stats,
         )
         recorded = [] if attempts is None else attempts
-        context = Context(connection.client, tenant, tuple(asked), _now(), explicit, recorded, versions=versions)
+        context = Context(
+            connection.client, tenant, tuple(checked_locations), _now(), explicit, recorded, versions=versions
+        )
         for companion in companions:
             yield from resources(companion, context)
         yield _loads(context, len(companions))

@@ -14,10 +14,10 @@ from avepoint_m365.exceptions import storable
 from avepoint_m365.schema import TENANT, Column, Table, count, flag, required, text, time
 
 FIRST_DAYS = 7
-"""Days before today that the first load asks for."""
+"""Days before today that the first load requests."""
 
-MOST_DAYS = 31
-"""Days that one load asks for at most, a request each, after a long pause."""
+MAX_DAYS = 31
+"""The most days before today that one load requests after a long pause, with a request for each."""
 
 UNUSUAL_ACTIVITY = Table(
     "unusual_activity",
@@ -98,7 +98,7 @@ class UnusualActivity(Companion):
 def _days(running: str | None, today: date) -> Iterator[date]:
     """Yield the days to ask for, the oldest first."""
     first = date.fromisoformat(running) if running else today - timedelta(days=FIRST_DAYS)
-    first = max(first, today - timedelta(days=MOST_DAYS))
+    first = max(first, today - timedelta(days=MAX_DAYS))
     for number in range((today - first).days + 1):
         yield first + timedelta(days=number)
 

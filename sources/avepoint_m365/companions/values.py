@@ -22,10 +22,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAYS_OF_UNIT = {"day": 1.0, "week": 7.0, "month": 365 / 12, "year": 365.0}
 
 LONGEST_PERIOD = 100
-"""Characters of a period at most: to find units among a million digits would take for ever."""
+"""The most characters of a period; the search for units in a long text of digits is quadratic."""
 
-MOST_DAYS = 1_000_000
-"""Days of a period at most: a database that adds more to a day leaves the years that Python has."""
+MAX_DAYS = 1_000_000
+"""The most days of a period; a date plus more days would lie after the year 9999."""
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2}(?:\.\d+)?)?\s*([AP])?\.?M?\.?", re.IGNORECASE)
@@ -71,9 +71,9 @@ def parse_whole(value: object) -> int | None:
 
 
 def parse_any_time(value: object) -> datetime | None:
-    """Return a time in UTC from ISO 8601, epoch seconds, epoch milliseconds or .NET ticks; None where there is none.
+    """Return a time in UTC from ISO 8601, epoch seconds, epoch milliseconds or .NET ticks; None for 0, null and "".
 
-    The unit of the vendor's numbers is undocumented, so it is told by their size. 0, null and "" mean no time.
+    The vendor does not document the unit of its numbers, so their size determines it.
 
     Raises:
         ValueError: for anything else.
@@ -140,6 +140,6 @@ def parse_period(value: object) -> int | None:
     if not parts or _PERIOD.sub("", text).strip(" ,and"):
         raise ValueError("not a period")
     days = sum(float(part[1]) * DAYS_OF_UNIT[part[2].lower()] for part in parts)
-    if days > MOST_DAYS:
+    if days > MAX_DAYS:
         raise ValueError("not a period")
     return round(days)
