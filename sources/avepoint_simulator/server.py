@@ -33,35 +33,36 @@ class Simulator(JobsApi):
     """Serve one world. Use it as a context manager; it listens at ``base_url`` and ``token_url``."""
 
     latency: float = 0.0
-    """Seconds each API request takes at least."""
+    """The least number of seconds of each API request."""
     per_second: float | None = None
-    """Requests a second after which the API answers 429."""
+    """Requests a second beyond which the API answers 429; None for no limit."""
     retry_after: str | None = "seconds"
-    """How a 429 says when to come back, which is in a second: seconds, date, or None."""
+    """The form of Retry-After in a 429, which asks for a wait of one second: seconds, date, or None for no header."""
     gzip: bool = False
-    """Whether answers are compressed for clients that accept it."""
+    """Whether responses are compressed for clients that accept it."""
     fault: Fault | None = None
-    """Faults of the API, which has checked the token then."""
+    """Faults of the API, after it has checked the token."""
     gateway: Fault | None = None
-    """Faults before the API and the identity service, as those of the network: it sees each request, as it came."""
+    """Faults in front of the API and of the identity service, such as those of the network."""
     tls: ssl.SSLContext | None = None
-    """Speaks TLS."""
+    """Settings of TLS; None for plain HTTP."""
     drift: Drift | None = None
     client_id: str = "simulated-client"
     client_secret: str = field(default_factory=lambda: uuid.uuid4().hex)
     public_key: Any = None
-    """Checks assertions signed with a certificate's key."""
+    """The key that verifies client assertions; None if there is no certificate."""
     scopes: tuple[str, ...] = SCOPES
-    """The permissions granted."""
+    """The granted permissions."""
     companions: Companions = field(default_factory=Companions)
-    """What the endpoints beside the jobs answer: nothing, unless a test says so."""
+    """The data of the companion endpoints; empty by default."""
     token_lifetime: int = 3600
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     token_requests: int = 0
     received: int = 0
-    """Requests of any kind."""
+    """The number of requests of any kind."""
     most_in_flight: int = 0
+    """The most API requests that were in flight at the same time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,7 +99,7 @@ class Simulator(JobsApi):
         self._tokens.expire()
 
     def warm(self) -> None:
-        """Encode the jobs that have ended, so that the first page costs no more than any other."""
+        """Encode the jobs that have ended, so that the first page is as fast as any other."""
         self._page(1, "", {"pagesize": "1", "pageindex": str(self.dialect.first_page)})
         for job in self.world.visible():
             self._shown(job)
@@ -174,13 +175,13 @@ class Simulator(JobsApi):
         return None
 
     def _spoil(self, fault: Answer, regular: Callable[[], Answer]) -> Answer:
-        """Return the answer of a fault; what it leaves open comes from the regular answer."""
+        """Return the response of a fault, with status and body of the regular response if it has none."""
         if fault.status >= 400 and fault.body is None:
             return replace(fault, body=self.error(fault.status).body)
         if fault.status or (fault.drop and fault.keep is None):
             return fault
-        due = regular()
-        return replace(fault, status=due.status, body=due.body, headers=due.headers | fault.headers)
+        answer = regular()
+        return replace(fault, status=answer.status, body=answer.body, headers=answer.headers | fault.headers)
 
     def _over_the_limit(self, limit: float) -> bool:
         now = time.monotonic()
@@ -210,7 +211,7 @@ class Simulator(JobsApi):
 
 
 def _asked(number: int, request: HttpRequest) -> Asked:
-    """Return a request as faults see it; of one for a token they see the scope."""
+    """Return a request as faults receive it; a request for a token has its scope as a parameter."""
     path, _, query = request.target.partition("?")
     form = dict(parse_qsl(request.body.decode())) if request.method == "POST" else {}
     sent = dict(parse_qsl(query)) | {name: form[name] for name in ("scope",) if name in form}

@@ -35,7 +35,7 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedJob:
-    """Describe a job's whole life; what the API shows depends on the time. All times are UTC."""
+    """Describe a job from its start to its end; the API returns its state at the time of a request. Times are UTC."""
 
     id: str
     object_type: int
@@ -43,16 +43,16 @@ class SimulatedJob:
     location: str | None
     start: datetime
     finish: datetime | None
-    """When it will end; None for a job that never does."""
+    """When it ends; None for a job that never ends."""
     final_state: str = FINISHED
     total: int = 0
     failed: int = 0
     skipped: int = 0
     errors: tuple[JobError, ...] = ()
     visible_from: datetime | None = None
-    """When the API shows it first, if later than its start."""
+    """When the API lists it first; None for its start."""
     visible_until: datetime | None = None
-    """When the vendor's own retention removes it."""
+    """When the vendor's retention removes it; None for never."""
 
     def visible(self, now: datetime) -> bool:
         """Return whether the API shows it at ``now``."""
@@ -86,10 +86,10 @@ Filter = tuple[int, int, str | None]
 """Object type, job type and location; 0 and None mean all."""
 
 USUAL = timedelta(days=7)
-"""Jobs that last no longer are found by their start: a range holds them all but for a week at its borders."""
+"""Jobs of at most this duration are searched by their start, in a range that is extended by it."""
 
 TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
-"""Looked up, since formatting times takes most of the time that making and showing a job takes."""
+"""Numbers of two digits as text: formatting times is the largest cost of making and encoding a job."""
 
 _order = attrgetter("start", "id")
 _start = attrgetter("start")

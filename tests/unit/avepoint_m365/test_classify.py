@@ -248,7 +248,7 @@ Sets = dict[JobType, set[str]]
         ({BACKUP: {"a", "b"}}, "ab", {"x": "restore"}, set()),
     ],
 )
-def test_filters_without_effect_show_by_what_they_hold(
+def test_filters_without_effect_are_detected_by_the_jobs_of_their_listings(
     sets: Sets, whole: str, known: dict[str, str], ineffective: set[JobType]
 ) -> None:
     assert ineffective_values(JOB_TYPES, sets, Evidence(NARROW, frozenset(whole), known)) == ineffective
@@ -269,7 +269,7 @@ def test_the_primary_location_may_hold_the_jobs_of_another(
     assert ineffective_values(dimension, sets, Evidence(NARROW, frozenset(whole))) == ineffective
 
 
-def test_of_two_values_the_first_of_the_dimension_wins_and_one_without_effect_counts_for_nothing() -> None:
+def test_of_two_values_the_first_of_the_dimension_labels_and_one_without_effect_labels_nothing() -> None:
     labels = DimensionLabels({"old": "backup"}, ignored={"job_type=deletion"})
     sets = {EXPORT: {"a", "c"}, BACKUP: {"a", "b"}, RETENTION: {"d"}}
     apply_labels(JOB_TYPES, sets, Evidence(NARROW), labels)

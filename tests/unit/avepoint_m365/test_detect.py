@@ -1,4 +1,4 @@
-"""What a load detects about the meaning of a range, from an API that does not say."""
+"""The meaning of a range, which a load detects since the API does not document it."""
 
 from datetime import datetime
 from typing import Any
@@ -56,14 +56,14 @@ def reader_of(times: tuple[str, str], compared: tuple[int, int], letters: int, r
 def test_what_a_range_means_is_detected_by_a_job_past_midnight(
     compared: tuple[int, int], letters: int, refuses_times: bool, expected: RangeFilter
 ) -> None:
-    """Taken for a range of finishes, it would not reach back to the start of a long job that shows up late."""
+    """If a load mistook it for a range of finishes, it would miss a long job that is listed late."""
     start, finish = (datetime.fromisoformat(time) for time in PAST_MIDNIGHT)
     reader = reader_of(PAST_MIDNIGHT, compared, letters, refuses_times)
     assert detect_range_filter(reader, "a", start, finish) == expected
 
 
 @pytest.mark.parametrize(("times", "tells"), [(BY_DAY, False), (PAST_MIDNIGHT, True)])
-def test_only_a_job_past_midnight_tells_what_a_range_means(times: tuple[str, str], tells: bool) -> None:
+def test_only_a_job_past_midnight_shows_the_meaning_of_a_range(times: tuple[str, str], tells: bool) -> None:
     row: dict[str, Any] = {"id": "a", "state": "Finished", "startTime": times[0], "finishTime": times[1]}
     job = longest_overnight_job(parse_pages([jobs_page([row])]).jobs, END)
     assert (job is not None and job[0] == "a") == tells

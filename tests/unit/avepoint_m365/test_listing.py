@@ -36,7 +36,7 @@ class Server:
     """What a missing pageIndex means: 0 or 1 (the number of the first page), "required", "empty" (0, where pages are
     numbered from 1)."""
     stride: str = "given"
-    """Whether pages are cut by the size that is given or by the one that was asked for."""
+    """Whether pages are divided by the returned size or by the requested one."""
     total: str = "matches"
     link: str = "index"
     refuses_over: int = 10_000
@@ -45,7 +45,7 @@ class Server:
     """What comes of a page after the last: empty, with a total of 0 ("nothing"), refused, or refused like any after the
     first ("all refused")."""
     errors: int = 0
-    """How many answers speak of an error beside their jobs; the first ones."""
+    """The number of first responses that report an error beside their jobs."""
     asked: list[Params] = field(default_factory=list)
     ids: list[int] | None = None
 
@@ -196,14 +196,14 @@ def test_a_request_that_is_refused_whatever_is_tried_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(("total", "link"), [("matches", "none"), ("absent", "opaque"), ("absent", "index")])
-def test_a_page_that_is_promised_and_then_refused_leaves_the_listing_incomplete(total: str, link: str) -> None:
+def test_a_page_that_is_announced_and_then_refused_leaves_the_listing_incomplete(total: str, link: str) -> None:
     listing = read(Server(40, 20, total=total, link=link, beyond="all refused"))
     assert (listing.complete, listing.error_kind) == (False, "api")
 
 
 @pytest.mark.parametrize("total", ["matches", "absent"])
 @pytest.mark.parametrize("link", ["index", "none"])
-def test_a_server_that_shows_its_first_page_over_and_over_is_never_called_complete(link: str, total: str) -> None:
+def test_a_server_that_repeats_its_first_page_is_never_complete(link: str, total: str) -> None:
     class Stuck(Server):
         def answer(self, params: Params) -> JobsPage:
             return super().answer({name: value for name, value in params.items() if name != "pageIndex"})
@@ -211,7 +211,7 @@ def test_a_server_that_shows_its_first_page_over_and_over_is_never_called_comple
     assert not read(Stuck(137, 20, total=total, link=link)).complete
 
 
-def test_empty_pages_on_the_way_are_passed_where_a_link_leads_on() -> None:
+def test_empty_pages_with_a_link_to_another_page_are_followed() -> None:
     class Filtering(Server):
         """Leaves jobs out after it has cut its pages."""
 
@@ -226,7 +226,7 @@ def test_empty_pages_on_the_way_are_passed_where_a_link_leads_on() -> None:
     assert listing.complete
 
 
-def test_no_jobs_beside_a_total_that_promises_some_is_not_complete() -> None:
+def test_an_empty_page_with_a_total_above_zero_is_not_complete() -> None:
     class Hiding(Server):
         def answer(self, params: Params) -> JobsPage:
             return jobs_page([], 137, "")
@@ -236,7 +236,7 @@ def test_no_jobs_beside_a_total_that_promises_some_is_not_complete() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 5, 40])
-def test_a_listing_whose_answers_speak_of_errors_is_not_complete(count: int) -> None:
+def test_a_listing_whose_responses_report_errors_is_not_complete(count: int) -> None:
     listing = read(Server(count, 20, errors=1000))
     assert len(listing.ids) == count
     assert (listing.complete, listing.detail) == (False, "EUR is down")
@@ -244,7 +244,7 @@ def test_a_listing_whose_answers_speak_of_errors_is_not_complete(count: int) -> 
 
 
 @pytest.mark.parametrize("count", [5, 40])
-def test_a_listing_is_complete_once_its_answers_speak_of_no_error(count: int) -> None:
+def test_a_listing_is_complete_once_its_responses_report_no_error(count: int) -> None:
     server = Server(count, 20, errors=1)
     assert_all_is_there(read(server), server)
 
@@ -254,7 +254,7 @@ def test_a_gap_between_pages_is_never_called_complete() -> None:
     assert not listing.complete or len(listing.ids) == 137
 
 
-def test_the_page_size_that_the_api_takes_is_kept() -> None:
+def test_the_page_size_that_the_api_accepts_is_kept() -> None:
     server = Server(100, refuses_over=60)
     reader = reader_of(server)
     reader.read(SELECTION)
@@ -291,13 +291,13 @@ def test_no_job_that_is_there_all_the_time_is_missed_while_pages_move(newest_fir
         assert not listing.complete
 
 
-def test_a_total_that_is_one_too_high_costs_one_more_reading() -> None:
+def test_a_total_that_is_one_too_high_costs_one_more_read() -> None:
     server = Server(40, 20, total="too many", link="index")
     assert_all_is_there(read(server, 20), server)
     assert len(server.asked) < 12
 
 
-def test_a_total_that_is_too_high_by_the_same_number_in_each_listing_is_believed_of_the_third() -> None:
+def test_a_surplus_that_two_listings_have_is_accepted_in_the_third() -> None:
     reader = reader_of(Server(5, total="far too many"))
     listings = [reader.read(replace(SELECTION, object_type=object_type)) for object_type in list(ObjectType)[:3]]
     assert [listing.complete for listing in listings] == [False, True, True]

@@ -30,7 +30,7 @@ BEHAVIOR = ApiBehavior(
     words_at=NOW - timedelta(hours=3),
     empty_at=NOW - timedelta(hours=4),
 )
-LOOK = ScanState(
+SCAN = ScanState(
     cursor=NOW,
     complete_until=NOW - timedelta(days=1),
     history_start=NOW - timedelta(days=2),
@@ -45,7 +45,7 @@ LOOK = ScanState(
 BACKFILL = BackfillState("a to b", NOW, NOW - timedelta(days=1), NOW - timedelta(days=2), "run")
 
 
-@pytest.mark.parametrize("state", [BEHAVIOR, LOOK, BACKFILL, ApiBehavior(), ScanState(), BackfillState()])
+@pytest.mark.parametrize("state", [BEHAVIOR, SCAN, BACKFILL, ApiBehavior(), ScanState(), BackfillState()])
 def test_a_state_is_read_back_from_json_as_it_was(state: Any) -> None:
     """Even a text that looks like a time stays a text: the id of a run is chosen by its caller."""
     assert type(state).load(json.loads(json.dumps(state.dump()))) == state
@@ -64,13 +64,13 @@ def test_fields_of_another_version_are_ignored() -> None:
     assert ScanState.load(None) == ScanState.load({}) == ScanState()
 
 
-def test_all_parts_are_kept_side_by_side_and_each_scope_has_a_look_of_its_own() -> None:
+def test_all_parts_are_stored_and_each_scope_has_a_scan_state_of_its_own() -> None:
     stored: dict[str, Any] = {}
-    SourceState(BEHAVIOR, LOOK, BACKFILL).save(stored, "teams")
-    SourceState(BEHAVIOR, replace(LOOK, gap_run="other"), BACKFILL).save(stored, "exchange")
+    SourceState(BEHAVIOR, SCAN, BACKFILL).save(stored, "teams")
+    SourceState(BEHAVIOR, replace(SCAN, gap_run="other"), BACKFILL).save(stored, "exchange")
     stored = json.loads(json.dumps(stored))
     assert stored.keys() == {"behavior", "looks", "backfill"}
-    assert SourceState.load(stored, "teams") == SourceState(BEHAVIOR, LOOK, BACKFILL)
+    assert SourceState.load(stored, "teams") == SourceState(BEHAVIOR, SCAN, BACKFILL)
     assert SourceState.load(stored, "exchange").scan.gap_run == "other"
     assert SourceState.load(stored, "of another") == SourceState(BEHAVIOR, ScanState(), BACKFILL)
     assert SourceState.load({}, "teams") == SourceState()
