@@ -36,7 +36,7 @@ def test_dags_import_without_errors(airflow: Airflow) -> None:
 def test_a_dag_file_is_read_without_dlt_and_what_contradicts_itself_is_refused(airflow: Airflow) -> None:
     read = "import example_0, sys; print(example_0.m365_jobs.task_ids, {'dlt', 'duckdb', 'pyarrow'} & {*sys.modules})"
     assert airflow.python(read).splitlines()[-1] == "['tenants', 'load'] set()"
-    with pytest.raises(ValueError, match="min_age goes with split='tenants'"):
+    with pytest.raises(ValueError, match="min_age needs split='tenants'"):
         load_dag(start_date=NOW, split="locations", min_age=timedelta())
 
 
