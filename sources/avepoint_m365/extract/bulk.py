@@ -65,7 +65,7 @@ class BulkReader:
         ids = set().union(*(listing.ids for listing in types.listings))
         bulk = Bulk(self._prove(window, started, types, ids), [], {"object_type": types})
         bulk.rows = [*bulk.all_jobs, *types.listings]
-        everything = ids.union(*(listing.ids for listing in bulk.all_jobs if listing.ids is not ids))
+        everything = ids.union(*(listing.ids for listing in bulk.all_jobs))
         for dimension in others:
             bulk.labels[dimension.name] = self._label(dimension, evidence, total)
         if self._split:
@@ -79,7 +79,7 @@ class BulkReader:
             if len(ids) != all_jobs.reported_total or all_jobs.ids - ids:
                 all_jobs.add(self._reader.begin(Selection(window)).listing.pages)
             if len(ids | all_jobs.ids) == len(ids) == all_jobs.reported_total and all_jobs.detail is None:
-                all_jobs.ids, all_jobs.complete, all_jobs.total_scope = ids, True, "matches"
+                all_jobs.ids, all_jobs.complete, all_jobs.total_scope = set(ids), True, "matches"
                 return [all_jobs]
         listings = read_completely(self._reader, Selection(window), self._limits)
         listings[0].requests += all_jobs.requests
