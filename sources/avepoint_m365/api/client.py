@@ -63,6 +63,10 @@ class JobsClient:
             preferred = self._versions[name]
             self._versions = {name: preferred, **self._versions}
 
+    def close(self) -> None:
+        """Close the connections that no request uses; a later request opens one again."""
+        self._transport.close()
+
     def authenticate(self, scope: str = JOBS_SCOPE) -> None:
         """Request a token, unless the cache holds a valid one.
 

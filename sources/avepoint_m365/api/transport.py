@@ -66,6 +66,10 @@ class Transport:
         """
         return self._send(url, lambda: self._request("POST", url, data=data))
 
+    def close(self) -> None:
+        """Close the connections that no request uses; a later request opens one again."""
+        self._adapter.close()
+
     def _request(self, method: str, url: str, **arguments: Any) -> requests.Response:
         """Send a request with the proxies and certificates of the environment.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.extract import DltResource
@@ -21,6 +21,9 @@ from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABL
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.config import AvePointCredentials, TrustedHosts, check_locations
 from avepoint_m365.schema import Table
+
+if TYPE_CHECKING:
+    from avepoint_m365.api.client import JobsClient
 
 __all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", "due", "included"]
 
@@ -92,19 +95,20 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
         )
         for companion in companions:
             yield from resources(companion, context)
-        yield _loads(context, len(companions))
+        yield _loads(context, len(companions), connection.client)
     yield from _empty(
         {table.name for companion in companions for table in companion.tables}, bool(companions), versions is not None
     )
     yield dlt.resource(service_rows, **resource_hints(SERVICE_TYPES))
 
 
-def _loads(context: Context, companions: int) -> DltResource:
-    """Return the resource of ``companion_loads``, which waits for all companions."""
+def _loads(context: Context, companions: int, client: JobsClient) -> DltResource:
+    """Return the resource of ``companion_loads``, which waits for all companions, and then closes their connections."""
 
     def rows() -> Iterator[Any]:
         while len(context.done) < companions:
             yield None
+        client.close()
         yield context.loads or no_rows(COMPANION_LOADS, context.versions is not None)
 
     return dlt.resource(rows, **resource_hints(COMPANION_LOADS))

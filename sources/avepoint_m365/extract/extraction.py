@@ -7,6 +7,7 @@ neither classified nor written. If the warehouse lacks most jobs of a range, the
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -59,7 +60,8 @@ class Extraction:
         Raises:
             SourceError: if nothing could be read.
         """
-        with RequestPool(self._request_page, self._client.concurrency) as pool:
+        # Sessions of requests hold each other, so connections would stay open until Python breaks up such circles.
+        with closing(self._client), RequestPool(self._request_page, self._client.concurrency) as pool:
             return ChunkReader(self._client, self.options, self.lookup, state, interval, pool).run()
 
     def over(self, options: ExtractOptions, lookup: Lookup | None) -> Extraction:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,33 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     with backups.place(request.param, monkeypatch) as warehouse:
         yield warehouse
+
+
+def connections() -> int:
+    """Return the sockets of this process, those of the simulator included."""
+    names = (os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink())
+    return sum(name.startswith("socket:") for name in names)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists the open files of a process")
+@pytest.mark.parametrize("place", ["duckdb"], indirect=True)
+def test_loads_leave_no_connection_to_the_api_open(place: Warehouse) -> None:
+    """A process that loads tenant after tenant would hold those of all, until Python breaks up circles of objects."""
+    world = make_world(90, seed=3, now=NOW, days=10)
+    with Simulator(world) as simulator:
+        before = connections()
+        gc.disable()
+        try:
+            for _ in range(3):
+                place.load(simulator, include="context")
+                world.advance(timedelta(days=1))
+        finally:
+            gc.enable()
+        deadline = time.monotonic() + 10
+        # The server closes its ends once it has heard of it.
+        while connections() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert connections() == before
 
 
 STATES = "SELECT pipeline_name, count(*) FROM _dlt_pipeline_state GROUP BY 1 ORDER BY 1"
