@@ -3,6 +3,7 @@
 SourceError                       anything raised on purpose
 ├── ConfigurationError            a setting that cannot work (also a ValueError)
 ├── AuthenticationError           the credentials were refused
+│   └── RefusedTokenError         401: the API refuses a new token as well
 ├── MissingPermissionError        a permission is not granted
 ├── ThrottledError                the API answered 429 until the last attempt
 ├── BadResponseError              a response in an undocumented form
@@ -18,9 +19,6 @@ SourceError                       anything raised on purpose
 
 from __future__ import annotations
 
-FATAL_KINDS = ("auth", "config", "internal")
-"""Kinds of errors after which no further request can succeed: they end the load. Any other kind ends one listing."""
-
 
 def storable(text: str) -> str:
     """Return a text with U+FFFD in place of characters that no warehouse can store.
@@ -34,18 +32,31 @@ class SourceError(Exception):
     """Report a failure that this source raises on purpose, in one readable paragraph without secrets."""
 
     kind = "api"
+    ends_load = False
+    """Whether no further request can succeed: the load ends. Any other error ends one listing."""
 
 
 class ConfigurationError(SourceError, ValueError):
     """Report a setting that cannot work, before any request is sent."""
 
     kind = "config"
+    ends_load = True
 
 
 class AuthenticationError(SourceError):
     """Report that the identity service or the API refused the credentials."""
 
     kind = "auth"
+    ends_load = True
+
+
+class RefusedTokenError(AuthenticationError):
+    """Report that the API refused a token that the identity service had just issued.
+
+    It may do so for one service or location alone. Where it refuses every first page, the load ends all the same.
+    """
+
+    ends_load = False
 
 
 class MissingPermissionError(SourceError):
@@ -70,6 +81,7 @@ class InterruptedLoadError(SourceError):
     """Report that the user or the caller cancelled the load."""
 
     kind = "internal"
+    ends_load = True
 
     def __init__(self) -> None:
         super().__init__("Interrupted.")

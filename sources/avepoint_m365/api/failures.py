@@ -9,11 +9,11 @@ from avepoint_m365.api.body import message
 from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, EndpointVersion
 from avepoint_m365.exceptions import (
     ApiError,
-    AuthenticationError,
     EndpointMissingError,
     GatewayTimeoutError,
     MissingPermissionError,
     RefusedParametersError,
+    RefusedTokenError,
     SourceError,
     ThrottledError,
 )
@@ -45,7 +45,7 @@ def failure(status: int, body: object, request: str, scope: str, version: Endpoi
     if status == 400:
         return _refusal(text, api_text, body, version)
     if status == 401:
-        return AuthenticationError(f"{text} The API refuses a new token as well: check environment and data_center.")
+        return RefusedTokenError(f"{text} The API refuses a new token as well: check environment and data_center.")
     if status == 403:
         return MissingPermissionError(
             f"{text} Grant the permission {scope} to the app registration in AvePoint Online Services."

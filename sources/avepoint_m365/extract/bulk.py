@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avepoint_m365.constants import PRIMARY_LOCATION, JobType
-from avepoint_m365.exceptions import FATAL_KINDS, SourceError
+from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.classify import (
     JOB_TYPES,
     OBJECT_TYPES,
@@ -120,7 +120,7 @@ class BulkReader:
             try:
                 return self._reader.begin(selection, page_size)
             except SourceError as error:
-                if error.kind in FATAL_KINDS:
+                if error.ends_load:
                     raise
                 (failed,) = read_or_fail(self._reader, selection, self._limits)[:1]
                 return failed

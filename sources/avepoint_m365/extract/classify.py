@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
-from avepoint_m365.exceptions import FATAL_KINDS, SourceError
+from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing
@@ -172,12 +172,12 @@ def read_or_fail(reader: ListingReader, selection: Selection, limits: RangeLimit
     """Return the listings of a selection; if they cannot be read, one that records the failure.
 
     Raises:
-        SourceError: if no further request can succeed (``FATAL_KINDS``).
+        SourceError: if no further request can succeed (``ends_load``).
     """
     try:
         return read_completely(reader, selection, limits)
     except SourceError as error:
-        if error.kind in FATAL_KINDS:
+        if error.ends_load:
             raise
         failed = Listing(selection)
         failed.requests = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from avepoint_m365.exceptions import FATAL_KINDS, SourceError
+from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.complete import finish_completely
 from avepoint_m365.extract.limits import DAY, REFUSALS
 from avepoint_m365.extract.listing import Listing, StartedListing
@@ -90,7 +90,7 @@ class FirstPages:
                         self.confirmed_no_list |= started.has_no_list
                     return started
                 except SourceError as failure:
-                    if failure.kind in FATAL_KINDS:
+                    if failure.ends_load:
                         raise
                     error = failure
                     if not isinstance(failure, REFUSALS):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from avepoint_m365.api.page import JobsPage
-from avepoint_m365.exceptions import FATAL_KINDS, SourceError
+from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.known import OpenJob
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
@@ -72,7 +72,7 @@ def _read_job(reader: ListingReader, job: OpenJob, job_by_id: JobById | None, wi
             listing.add([page])
         return listing
     except SourceError as error:
-        if error.kind in FATAL_KINDS:
+        if error.ends_load:
             raise
         failed = Listing(selection)
         failed.fail(error)

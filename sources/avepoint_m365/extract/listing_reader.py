@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.exceptions import (
-    FATAL_KINDS,
     EndlessListError,
     EndpointMissingError,
     RefusedParametersError,
@@ -176,7 +175,7 @@ class ListingReader:
         """
         listing.fail(error)
         listing.is_truncated = True
-        if error.kind in FATAL_KINDS:
+        if error.ends_load:
             raise error
 
     def _first_page_moved(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from avepoint_m365.constants import ObjectType
-from avepoint_m365.exceptions import FATAL_KINDS, SourceError
+from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.chunks import count_by_first_page
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
@@ -96,7 +96,7 @@ class Reconciler:
             page_size = self._reader.paging.page_size
             probes = [self._reader.probe(selection, page_size) for selection in self._selections(start, end)]
         except SourceError as error:
-            if error.kind in FATAL_KINDS:
+            if error.ends_load:
                 raise
             return result.add(self._row(start, end, None, None, None, str(error)))
         result.requests += sum(probe.requests for probe in probes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from avepoint_m365.exceptions import FATAL_KINDS, SourceError
+from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.window import Selection, Window
@@ -53,7 +53,7 @@ def _state_words(reader: ListingReader, selection: Selection) -> set[str]:
     try:
         jobs = deduplicate_latest([reader.probe(selection, page_size=reader.paging.page_size)])
     except SourceError as error:
-        if error.kind in FATAL_KINDS:
+        if error.ends_load:
             raise
         return set()
     return {word for word in jobs["state"].to_pylist() if word}
