@@ -26,10 +26,11 @@ from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import data_checks, first_rows, pending
 from m365_jobs.load.companions import CompanionLoad
+from m365_jobs.load.failed_runs import record_unsent
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.load.quick_look import QuickLook, quick_look
-from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, record_unsent, runs_resource
+from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import Waiting, log_rows, write
 from m365_jobs.locks.base import Lease, Notify, TenantLockedError, lease_of

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any
 import dlt
 from dlt.extract import DltResource
 
-from m365_jobs.errors.explain import Failure, explain
-from m365_jobs.locks.base import Lease, Notify
-from m365_jobs.locks.pipeline_folder import write_lock
+from m365_jobs.errors.explain import Failure
 from m365_jobs.schema import LOAD_RUNS
-from m365_jobs.warehouse import contract
 from m365_jobs.warehouse.versions import PRODUCT_VERSION
 
 if TYPE_CHECKING:
@@ -112,16 +109,3 @@ class UnsentRuns:
             except ValueError:
                 continue  # empty, or of a process that was killed while it wrote
         return lines
-
-
-def record_unsent(backlog: UnsentRuns, pipeline: dlt.Pipeline, lease: Lease, notify: Notify) -> None:
-    """Write waiting rows of failed runs; if that fails as well, they keep waiting."""
-    if pipeline.has_pending_data:
-        return
-    try:
-        # Without the lease this fails as well, and must not hide why the load did.
-        with write_lock(pipeline, lease, notify):
-            contract.write_rows(pipeline, runs_resource(iter(backlog.rows())))
-        backlog.clear()
-    except Exception as error:
-        notify(f"The failed run will be recorded with the next load: {explain(error).text}")
