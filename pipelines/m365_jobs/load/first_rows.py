@@ -6,15 +6,15 @@ is never loaded on: the next load reads its jobs again, and merges them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import dlt
+import pyarrow as pa
 from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.schema import BACKUP_DETAILS, JOB_ERRORS, JOBS
 
+from m365_jobs.warehouse.destinations.duckdb_rows import delete_parts, has_jobs
 from m365_jobs.warehouse.destinations.kinds import kind_of
-from m365_jobs.warehouse.destinations.sql_rows import delete_parts, has_jobs
 
 APPENDS, MERGES = "first_rows_append", "first_rows_merge"
 """Files in a pipeline's folder: what its package does, and what its next one must do. ``pending`` empties the folder
@@ -34,21 +34,21 @@ def begin(pipeline: dlt.Pipeline, extraction: Extraction | None, is_first_load: 
     return appends
 
 
-def is_overtaken(pipeline: dlt.Pipeline, tenant: str, ids: Sequence[str]) -> bool:
+def is_overtaken(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> bool:
     """Return whether another load has written some of the jobs since this one found none. Needs the write lock.
 
     Two machines may begin the first load of a tenant at once: then the jobs of both would be there, each twice.
     """
-    return is_appending(pipeline) and has_jobs(pipeline, JOBS.name, tenant, ids)
+    return is_appending(pipeline) and has_jobs(pipeline, JOBS.name, tenant, ids.to_pylist())
 
 
-def load_package(pipeline: dlt.Pipeline, tenant: str, ids: Sequence[str]) -> None:
+def load_package(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> None:
     """Load the package of a tenant with the jobs that have these ids.
 
     Before an append, what an earlier one left is deleted: details, say, if it was cut short before their jobs came.
     """
     if is_appending(pipeline):
-        delete_parts(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant, ids)
+        delete_parts(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant, ids.to_pylist())
     pipeline.load()
     end(pipeline)
 

@@ -14,6 +14,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.locks.base import Notify
 from m365_jobs.locks.pipeline_folder import file_open
+from m365_jobs.warehouse.destinations.duckdb_rows import AMONG_IDS
 from m365_jobs.warehouse.reader import Reader, open_in_load
 from m365_jobs.warehouse.versions import refuse_newer
 
@@ -90,10 +91,9 @@ class WarehouseLookup(SqlLookup):
         """
         if reader.dialect != "duckdb" or len(ids) <= BATCH:
             return ids
-        among = "id IN (SELECT unnest(CAST(%s AS VARCHAR[])))"
         try:
             rows = reader.rows(
-                f"SELECT id FROM {reader.table('jobs')} WHERE tenant = %s AND {among}", self._label, list(ids)
+                f"SELECT id FROM {reader.table('jobs')} WHERE tenant = %s AND id {AMONG_IDS}", self._label, list(ids)
             )
         except DestinationUndefinedEntity:
             return ()

@@ -192,14 +192,14 @@ class _Loading:
         self.writing.enter_context(write_lock(self.pipeline, self.lease, self.notify))
         outcome = self.progress.outcome
         assert outcome is not None
-        ids = outcome.jobs["id"].to_pylist()
+        ids = outcome.jobs["id"]
         if first_rows.is_overtaken(self.pipeline, self.summary.tenant, ids):
             self._read_again()
             return
         self.summary.add(self.progress)
         first_rows.load_package(self.pipeline, self.summary.tenant, ids)
         self.backlog.clear()
-        self._check(since, outcome.jobs["id"])
+        self._check(since, ids)
 
     def _read_again(self) -> None:
         """Read the chunk again, to merge it: another load has written jobs of the tenant since this one found none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -46,25 +46,6 @@ def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool
     except (SqlClientNotAvailable, DatabaseUndefinedRelation):
         return False
     return True
-
-
-def has_jobs(pipeline: dlt.Pipeline, table: str, tenant: str, ids: Sequence[str]) -> bool:
-    """Return whether DuckDB's table of jobs holds one of the ids of a tenant; false if there is no table."""
-    with clients.sql_client(pipeline) as client, suppress(DatabaseUndefinedRelation):
-        name = client.make_qualified_table_name(table)
-        among = "id IN (SELECT unnest(CAST(%s AS VARCHAR[])))"
-        return bool(client.execute_sql(f"SELECT 1 FROM {name} WHERE tenant = %s AND {among} LIMIT 1", tenant, ids))
-    return False
-
-
-def delete_parts(pipeline: dlt.Pipeline, tables: Iterable[str], tenant: str, ids: Sequence[str]) -> None:
-    """Delete the parts of a tenant's jobs from DuckDB's tables; those that do not exist are passed over."""
-    with clients.sql_client(pipeline) as client:
-        for table in tables:
-            with suppress(DatabaseUndefinedRelation):
-                name = client.make_qualified_table_name(table)
-                among = "job_id IN (SELECT unnest(CAST(%s AS VARCHAR[])))"
-                client.execute_sql(f"DELETE FROM {name} WHERE tenant = %s AND {among}", tenant, ids)
 
 
 def prune_states(pipeline: dlt.Pipeline) -> None:
