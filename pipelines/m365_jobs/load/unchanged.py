@@ -110,15 +110,13 @@ def _write_with_dlt(pipeline: dlt.Pipeline, rows: Rows) -> None:
         if rows.get(name)
     ]
     # The others as in any load: dlt gives a table of objects columns of its own, which rows of Arrow lack.
-    resources = [
+    contract.write_rows(
+        pipeline,
         dlt.resource(in_arrow, name="log_rows"),
         runs_resource(LoadRun(**row) for row in rows.get("load_runs", [])),
         failures_resource([CheckFailure(**row) for row in rows.get("load_check_failures", [])]),
-    ]
-    known = contract.SCHEMA in pipeline.schema_names
-    schema = pipeline.schemas[contract.SCHEMA] if known else dlt.Schema(contract.SCHEMA)
-    prepared = [contract.prepare(resource, pipeline) for resource in resources]
-    pipeline.run(prepared, schema=schema, loader_file_format=contract.file_format(pipeline))
+        loader_file_format=contract.file_format(pipeline),
+    )
 
 
 @dataclass

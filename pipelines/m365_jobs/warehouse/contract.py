@@ -111,10 +111,11 @@ def file_format(pipeline: dlt.Pipeline) -> Any:
     return kind_of(pipeline).file_format(pipeline)
 
 
-def write_rows(pipeline: dlt.Pipeline, rows: Any) -> None:
-    """Load the rows of a single resource into the schema of our tables."""
+def write_rows(pipeline: dlt.Pipeline, *resources: Any, loader_file_format: Any = None) -> None:
+    """Load the rows of resources into the schema of our tables, in dlt's format for the destination if unset."""
     schema = pipeline.schemas[SCHEMA] if SCHEMA in pipeline.schema_names else dlt.Schema(SCHEMA)
-    pipeline.run(prepare(rows, pipeline), schema=schema)
+    prepared = [prepare(resource, pipeline) for resource in resources]
+    pipeline.run(prepared, schema=schema, loader_file_format=loader_file_format)
 
 
 def finish_load(
