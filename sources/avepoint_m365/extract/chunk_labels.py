@@ -75,8 +75,8 @@ def _reject_missing_lists(labelling: Labelling, dimension: str) -> None:
     The next load then reads the range again. If the job has no label afterwards, its type is not in the lists.
     """
     for listing in labelling.listings:
-        was_read = getattr(listing.selection, dimension) is not None and listing.pages and listing.detail is None
-        if was_read and not listing.ids and all(page.page.without_list for page in listing.pages):
+        names_dimension = getattr(listing.selection, dimension) is not None
+        if names_dimension and listing.detail is None and not listing.ids and listing.has_no_list:
             listing.complete, listing.error_kind = False, "bad_response"
             listing.detail = "No list: the API sent 204 or null, although jobs without this label exist."
 

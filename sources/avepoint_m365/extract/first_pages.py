@@ -85,9 +85,9 @@ class FirstPages:
             if error is None:
                 try:
                     started = self.reader.begin(selection, page_size)
-                    if confirms_no_list and started.has_no_list:
+                    if confirms_no_list and started.listing.has_no_list:
                         started = self.reader.begin(selection, page_size)
-                        self.confirmed_no_list |= started.has_no_list
+                        self.confirmed_no_list |= started.listing.has_no_list
                     return started
                 except SourceError as failure:
                     if failure.ends_load:

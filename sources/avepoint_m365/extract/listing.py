@@ -62,6 +62,11 @@ class Listing:
         return max((self.reported_total or 0) - len(self.ids), 0)
 
     @property
+    def has_no_list(self) -> bool:
+        """Return whether pages were read and none had a list of jobs: 204, or null."""
+        return bool(self.pages) and all(page.page.without_list for page in self.pages)
+
+    @property
     def parsed(self) -> ParsedJobs:
         """Return the rows of all pages so far. They are parsed together, and again only after further pages."""
         if self._parsed is None or self._parsed[0] != len(self.pages):
@@ -103,8 +108,3 @@ class StartedListing:
     listing: Listing
     pager: Pager
     failure: SourceError | None = None
-
-    @property
-    def has_no_list(self) -> bool:
-        """Return whether the first page had no list of jobs: 204, or null."""
-        return bool(self.listing.pages) and self.listing.pages[0].page.without_list
