@@ -79,8 +79,7 @@ class TenantScope:
         if self.tenants and table not in SHARED:
             conditions.append(f"tenant IN ({', '.join(literal(tenant, dialect) for tenant in self.tenants)})")
         if not self._clocks_ahead:
-            latest = literal(self._latest(), dialect)
-            conditions += [f"{column} <= {latest}" for column in WRITTEN.get(table, ())]
+            conditions += [f"{column} <= {literal(self._latest(), dialect)}" for column in WRITTEN.get(table, ())]
         name = self.reader.table(table)
         return f"(SELECT * FROM {name} WHERE {' AND '.join(conditions)})" if conditions else name
 
