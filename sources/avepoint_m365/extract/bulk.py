@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from avepoint_m365.constants import PRIMARY_LOCATION, JobType
@@ -11,8 +12,8 @@ from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.classify import (
     JOB_TYPES,
     OBJECT_TYPES,
+    Classification,
     Dimension,
-    DimensionLabels,
     Evidence,
     apply_labels,
     read_or_fail,
@@ -34,17 +35,18 @@ class Bulk:
     Attributes:
         all_jobs: The listing without a type; it is read to its end only if the object types do not add up to it.
         rows: The listings whose pages hold the rows.
-        labels: Labels by the name of their dimension.
+        classifications: The classification in each dimension, by the name of the dimension.
     """
 
     all_jobs: list[Listing]
     rows: list[Listing] = field(default_factory=list)
-    labels: dict[str, DimensionLabels] = field(default_factory=dict)
+    classifications: dict[str, Classification] = field(default_factory=dict)
 
     @property
     def listings(self) -> list[Listing]:
         """Return every listing, for ``load_audit``."""
-        return [*self.all_jobs, *(listing for labels in self.labels.values() for listing in labels.listings)]
+        classified = (classification.listings for classification in self.classifications.values())
+        return [*self.all_jobs, *chain.from_iterable(classified)]
 
 
 class BulkReader:
@@ -67,12 +69,12 @@ class BulkReader:
         bulk.rows = [*bulk.all_jobs, *types.listings]
         everything = ids.union(*(listing.ids for listing in bulk.all_jobs))
         for dimension in others:
-            bulk.labels[dimension.name] = self._label(dimension, evidence, total)
+            bulk.classifications[dimension.name] = self._classify(dimension, evidence, total)
         if self._split:
-            bulk.labels["job_type"] = self._label_job_types(evidence, total, everything)
+            bulk.classifications["job_type"] = self._classify_job_types(evidence, total, everything)
         return bulk
 
-    def _prove(self, window: Window, started: StartedListing, types: DimensionLabels, ids: set[str]) -> list[Listing]:
+    def _prove(self, window: Window, started: StartedListing, types: Classification, ids: set[str]) -> list[Listing]:
         """Return the listing of all jobs: complete if the object types add up to its total, or else read to its end."""
         all_jobs = started.listing
         if not types.failed:
@@ -85,7 +87,7 @@ class BulkReader:
         listings[0].requests += all_jobs.requests
         return listings
 
-    def _read_dimension(self, dimension: Dimension, evidence: Evidence, total: int, page_size: int) -> DimensionLabels:
+    def _read_dimension(self, dimension: Dimension, evidence: Evidence, total: int, page_size: int) -> Classification:
         """Return the labels of all values; a value whose total shows that its filter has no effect is not read."""
         selections = [dimension.select(evidence.window, value) for value in dimension.values]
         started = self._reader.pool.run_parallel([self._begin(selection, page_size) for selection in selections])
@@ -95,7 +97,7 @@ class BulkReader:
             if isinstance(started_listing, StartedListing)
         }
         ineffective = _hold_everything(totals, total)
-        labels, ids_by_value = DimensionLabels(), dict[Any, set[str]]()
+        classification, ids_by_value = Classification(), dict[Any, set[str]]()
         finish = [
             self._finish(started_listing, selection) if value not in ineffective else _unfinished(started_listing)
             for value, started_listing, selection in zip(dimension.values, started, selections, strict=True)
@@ -103,17 +105,17 @@ class BulkReader:
         for value, listings in zip(dimension.values, self._reader.pool.run_parallel(finish), strict=True):
             if value in ineffective:
                 continue
-            labels.listings += listings
+            classification.listings += listings
             if all(listing.endpoint for listing in listings):
                 ids_by_value[value] = set().union(*(listing.ids for listing in listings))
         if dimension.controls and ids_by_value and all(evidence.contained <= ids for ids in ids_by_value.values()):
             control = self._reader.probe(dimension.select(evidence.window, dimension.controls[0]))
-            labels.listings.append(control)
+            classification.listings.append(control)
             control.complete = True
             ids_by_value[dimension.controls[0]] = control.ids
             ineffective |= set(ids_by_value) if control.ids else set()
-        apply_labels(dimension, ids_by_value, evidence, labels, ineffective)
-        return labels
+        apply_labels(dimension, ids_by_value, evidence, classification, ineffective)
+        return classification
 
     def _begin(self, selection: Selection, page_size: int) -> Callable[[], StartedListing | Listing]:
         def begin() -> StartedListing | Listing:
@@ -136,34 +138,34 @@ class BulkReader:
 
         return finish
 
-    def _label(self, dimension: Dimension, evidence: Evidence, total: int) -> DimensionLabels:
+    def _classify(self, dimension: Dimension, evidence: Evidence, total: int) -> Classification:
         size = LABEL_PAGE_FACTOR * self._reader.paging.page_size
         return self._read_dimension(dimension, evidence, total, size)
 
-    def _label_job_types(self, evidence: Evidence, total: int, ids: set[str]) -> DimensionLabels:
+    def _classify_job_types(self, evidence: Evidence, total: int, ids: set[str]) -> Classification:
         """Return the labels of job types: the rare types are listed, and the remaining jobs are backups.
 
         A probe has to count as many backups as remain; otherwise backups are listed as well.
         """
         rare = Dimension("job_type", JOB_TYPES.values[1:])
-        labels = self._label(rare, evidence, total)
+        classification = self._classify(rare, evidence, total)
         backups = self._reader.probe(JOB_TYPES.select(evidence.window, JobType.backup))
-        remaining = ids - labels.by_id.keys()
-        if not labels.failed and not labels.ignored and len(remaining) == _count(backups):
+        remaining = ids - classification.by_id.keys()
+        if not classification.failed and not classification.ignored and len(remaining) == _count(backups):
             backups.complete, backups.total_scope, backups.ids = True, "matches", remaining
-            labels.listings.append(backups)
-            labels.by_id |= dict.fromkeys(remaining, JobType.backup.name)
-            return labels
-        if labels.ignored and (_count(backups) or 0) >= total:
-            labels.ignored.add(JOB_TYPES.key(JobType.backup))
-            labels.listings.append(backups)
+            classification.listings.append(backups)
+            classification.by_id |= dict.fromkeys(remaining, JobType.backup.name)
+            return classification
+        if classification.ignored and (_count(backups) or 0) >= total:
+            classification.ignored.add(JOB_TYPES.key(JobType.backup))
+            classification.listings.append(backups)
             backups.complete = True
-            return labels
+            return classification
         listed = read_or_fail(self._reader, JOB_TYPES.select(evidence.window, JobType.backup), self._limits)
-        labels.listings += listed
+        classification.listings += listed
         for job_id in set().union(*(listing.ids for listing in listed)):
-            labels.by_id.setdefault(job_id, JobType.backup.name)
-        return labels
+            classification.by_id.setdefault(job_id, JobType.backup.name)
+        return classification
 
 
 def _count(probe: Listing) -> int | None:

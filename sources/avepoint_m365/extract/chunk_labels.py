@@ -1,147 +1,84 @@
-"""Fill the labels of the jobs of a chunk: location, object type and job type."""
+"""Hold the labels of the jobs of a chunk: location, object type and job type."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from avepoint_m365.extract.classify import OBJECT_TYPES
-from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
-from avepoint_m365.extract.known import Comparison, compare
-from avepoint_m365.extract.label import Labeller, Labelling, add_bulk, dimensions, ids_without_labels, known_labels
+from avepoint_m365.extract.bulk import Bulk
+from avepoint_m365.extract.classify import OBJECT_TYPES, Classification
+from avepoint_m365.extract.known import KnownJob
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import NO_LABELS
-from avepoint_m365.extract.scan import Scan
-from avepoint_m365.state import is_due
-
-if TYPE_CHECKING:
-    from avepoint_m365.extract.extraction import ChunkReader
+from avepoint_m365.extract.options import NO_LABELS, JobLabels
 
 
-def label(
-    chunk: ChunkReader,
-    scan: Scan,
-    jobs: pa.Table,
-    comparison: Comparison,
-    labelling: Labelling,
-    typed: Sequence[Listing] = (),
-) -> pa.Table:
-    """Fill the missing labels of jobs; return all jobs, including those that only a listing for labels returned.
+@dataclass
+class ChunkLabels:
+    """Hold the labels of the jobs of one chunk.
 
-    ``typed`` are listings outside the scan that name an object type.
+    Attributes:
+        by_id: Labels by job id: those of the warehouse, and where one is missing that of a listing.
+        listings: The listings that classified jobs.
+        ignored: Keys of filters without effect (``Dimension.key``).
     """
-    ignored = () if is_due(chunk.behavior.filters_at, chunk.options.until) else chunk.behavior.ignored
-    labeller = Labeller(chunk.reader, chunk.limits, ignored, labelling)
-    selected = dimensions(chunk.options)
-    if scan.bulk is not None:
-        add_bulk(labelling, scan.bulk)
-        # A listing of several pages may lack jobs, which shorter ranges return. An empty one may come from a failing
-        # server. Other listings of one page lack nothing.
-        bulk_labels = scan.bulk.labels
-        selected = [
-            dimension
-            for dimension in selected
-            if any(len(listing.pages) > 1 or not listing.ids for listing in bulk_labels[dimension.name].listings)
-        ]
-    elif not chunk.options.loads_all_types:
-        labelling.label_object_types([*scan.listings, *typed])
-    ids = {*comparison.new, *(comparison.known if _retries_labels(chunk) else ())}
-    locations = [dimension for dimension in selected if dimension.name == "location"]
-    # In a first load each location is listed over the whole window: it may return jobs that the scan lacks.
-    labeller.label(jobs, scan.window, ids, locations, whole_window=chunk.lookup is None)
-    jobs, added_ids = _add_jobs_missing_from_scan(chunk, scan, labeller, jobs, comparison, labelling)
-    types = dimensions(chunk.options) if added_ids else selected
-    types = [dimension for dimension in types if dimension.name != "location"]
-    listings_before = len(labelling.listings)
-    labeller.label(jobs, scan.window, ids | added_ids, types, chunk.scanner.by_location)
-    if len(labelling.listings) > listings_before:
-        jobs, _ = _add_jobs_missing_from_scan(chunk, scan, labeller, jobs, comparison, labelling)
-    labelling.ignored |= set(ignored)
-    names = [dimension.name for dimension in dimensions(chunk.options)]
-    for name in ids_without_labels(jobs["id"].to_pylist(), labelling.by_id, names):
-        _reject_surplus_totals(labelling, name)
-        if not chunk.state.scan.retry_labels:
-            _reject_missing_lists(labelling, name)
-    return jobs
 
+    by_id: dict[str, JobLabels] = field(default_factory=dict)
+    listings: list[Listing] = field(default_factory=list)
+    ignored: set[str] = field(default_factory=set)
 
-def _reject_missing_lists(labelling: Labelling, dimension: str) -> None:
-    """Mark listings without a list of jobs (204 or null) as incomplete; called if a job has no label in a dimension.
+    def add(self, dimension: str, classification: Classification) -> None:
+        """Fill the labels that are missing in one dimension."""
+        self.listings += classification.listings
+        self.ignored |= classification.ignored
+        for job_id, label in classification.by_id.items():
+            known = self.by_id.get(job_id, NO_LABELS)
+            self.by_id[job_id] = _filled(known, dimension, label)
 
-    The next load then reads the range again. If the job has no label afterwards, its type is not in the lists.
-    """
-    for listing in labelling.listings:
-        names_dimension = getattr(listing.selection, dimension) is not None
-        if names_dimension and listing.detail is None and not listing.ids and listing.has_no_list:
-            listing.complete, listing.error_kind = False, "bad_response"
-            listing.detail = "No list: the API sent 204 or null, although jobs without this label exist."
+    def add_bulk(self, bulk: Bulk) -> None:
+        """Fill the labels that a bulk read found."""
+        for dimension, classification in bulk.classifications.items():
+            self.add(dimension, classification)
 
-
-def _reject_surplus_totals(labelling: Labelling, dimension: str) -> None:
-    """Mark listings with a surplus as incomplete; called if a job has no label in a dimension.
-
-    Some servers count one job too many in each listing, so a surplus of one is accepted elsewhere. If another listing
-    of the dimension has no surplus, the job without a label may be the missing one.
-    """
-    listings = [
-        listing for listing in labelling.listings if getattr(listing.selection, dimension) is not None and listing.ids
-    ]
-    if any(not listing.surplus for listing in listings):
+    def label_object_types(self, listings: Iterable[Listing]) -> None:
+        """Fill object types from listings that name one, unless all hold the same jobs: then the API ignores it."""
+        ids_by_type: dict[Any, set[str]] = {}
         for listing in listings:
-            listing.complete &= not listing.surplus
+            ids_by_type.setdefault(listing.selection.object_type, set()).update(listing.ids)
+        filled = [ids for ids in ids_by_type.values() if ids]
+        if len(filled) > 1 and all(ids == filled[0] for ids in filled):
+            self.ignored |= {OBJECT_TYPES.key(value) for value in ids_by_type}
+            return
+        for value in sorted(ids_by_type):
+            self.add("object_type", Classification(dict.fromkeys(ids_by_type[value], value.name)))
 
 
-def _add_jobs_missing_from_scan(
-    chunk: ChunkReader, scan: Scan, labeller: Labeller, jobs: pa.Table, comparison: Comparison, labelling: Labelling
-) -> tuple[pa.Table, set[str]]:
-    """Add jobs that listings for labels returned and the scan did not; return all jobs, and the added ids.
+@cache
+def _filled(labels: JobLabels, dimension: str, label: str) -> JobLabels:
+    """Return labels with that of one dimension if it is missing. The cache holds the few combinations of all jobs."""
+    return labels if getattr(labels, dimension) is not None else labels._replace(**{dimension: label})
 
-    Without a location some servers return the jobs of the central location alone. Jobs may also be newer than the scan.
+
+def known_labels(known: Mapping[str, KnownJob]) -> dict[str, JobLabels]:
+    """Return the labels that the warehouse holds, by job id."""
+    return {job.id: JobLabels(job.location, job.object_type, job.job_type) for job in known.values()}
+
+
+def ids_without_labels(
+    ids: Collection[str], labels_by_id: Mapping[str, JobLabels], dimension_names: Iterable[str]
+) -> dict[str, list[str]]:
+    """Return the ids of jobs that have no label in a dimension, in their order, for each dimension with such jobs.
+
+    All jobs share few combinations of labels. Each combination is checked once, and jobs only if some combination
+    lacks the label: for 100,000 jobs this is ten times as fast.
     """
-    scanned_ids = set(jobs["id"].to_pylist())
-    further = [listing for listing in labelling.listings if not listing.ids <= scanned_ids]
-    if not chunk.options.loads_all_types:
-        # A listing of a job type holds the jobs of all services.
-        further = [listing for listing in further if listing.selection.job_type is None]
-    if not further:
-        return jobs, set()
-    others = deduplicate_latest(further)
-    others = others.filter(pc.invert(pc.is_in(others["id"], pa.array(list(scanned_ids), pa.string()))))
-    ids = set(others["id"].to_pylist())
-    if not chunk.options.loads_all_types:
-        types = replace(OBJECT_TYPES, values=chunk.options.object_types)
-        labeller.label(others, scan.window, ids, [types], by_location=True)
-        ids = {job_id for job_id in ids if labelling.by_id.get(job_id, NO_LABELS).object_type}
-        others = filter_ids(others, sorted(ids))
-    known = chunk.known_jobs(ids)
-    added = compare(others, known)
-    comparison.new += added.new
-    comparison.changed += added.changed
-    comparison.unchanged += added.unchanged
-    comparison.changes += added.changes
-    comparison.known |= known
-    labelling.by_id |= {
-        job_id: labels.filled_from(labelling.by_id.get(job_id, NO_LABELS))
-        for job_id, labels in known_labels(known).items()
-    }
-    if any(listing.selection.location is not None for listing in further):
-        chunk.scanner.by_location = True
-    return pa.concat_tables([jobs, others]), ids
-
-
-def _retries_labels(chunk: ChunkReader) -> bool:
-    """Return whether jobs that the warehouse holds without a label are classified again.
-
-    The load after the one that left them does so, and then one load a day.
-    """
-    scan = chunk.state.scan
-    return (
-        chunk.is_range
-        or scan.cursor is None
-        or scan.retry_labels
-        or is_due(chunk.behavior.filters_at, chunk.options.until)
-    )
+    combinations, all_known = set(labels_by_id.values()), all(map(labels_by_id.__contains__, ids))
+    unlabelled: dict[str, list[str]] = {}
+    for name in dimension_names:
+        incomplete = {labels for labels in combinations if getattr(labels, name) is None}
+        if incomplete or not all_known:
+            incomplete.add(NO_LABELS)
+            if missing := [job_id for job_id in ids if labels_by_id.get(job_id, NO_LABELS) in incomplete]:
+                unlabelled[name] = missing
+    return unlabelled

@@ -65,7 +65,7 @@ JOB_TYPES = Dimension("job_type", tuple(JobType))
 
 
 @dataclass
-class DimensionLabels:
+class Classification:
     """Hold the labels of one dimension, and the listings that they come from.
 
     Attributes:
@@ -99,7 +99,7 @@ class Evidence:
     known: Mapping[str, str] = field(default_factory=dict)
 
 
-class Classifier:
+class DimensionClassifier:
     """Read the listings of a dimension's values until each job has a label."""
 
     def __init__(self, reader: ListingReader, limits: RangeLimits, ignored: Iterable[str]) -> None:
@@ -108,41 +108,47 @@ class Classifier:
 
     def classify(
         self, dimension: Dimension, unknown: AbstractSet[str], evidence: Evidence, wide_evidence: Evidence
-    ) -> DimensionLabels:
+    ) -> Classification:
         """Return labels for the jobs ``unknown``, which lie in the window of ``evidence``.
 
         The most frequent values come first, in parallel, until each job has a label. At least two values are read: one
         alone cannot show whether its filter has an effect. If two values return the same job, both are read over the
         window of ``wide_evidence``, whose further jobs show which of them is filtered.
         """
-        labels, ids_by_value = DimensionLabels(), dict[Any, set[str]]()
+        classification, ids_by_value = Classification(), dict[Any, set[str]]()
         values = self._by_frequency(dimension, wide_evidence)
         size = max(2, min(len(unknown), self._reader.pool.concurrency))
-        while values and not (unknown <= labels.by_id.keys() and len(ids_by_value) > 1):
+        while values and not (unknown <= classification.by_id.keys() and len(ids_by_value) > 1):
             batch, values = values[:size], values[size:]
-            self._read_values(dimension, batch, evidence.window, labels, ids_by_value)
-            apply_labels(dimension, ids_by_value, evidence, labels)
-        if unknown - labels.by_id.keys():
-            self._retry_empty_values(dimension, evidence, labels, ids_by_value)
+            self._read_values(dimension, batch, evidence.window, classification, ids_by_value)
+            apply_labels(dimension, ids_by_value, evidence, classification)
+        if unknown - classification.by_id.keys():
+            self._retry_empty_values(dimension, evidence, classification, ids_by_value)
         if ids_by_value and dimension.controls and all(evidence.contained <= ids for ids in ids_by_value.values()):
-            self._read_values(dimension, list(dimension.controls), evidence.window, labels, ids_by_value)
-            apply_labels(dimension, ids_by_value, evidence, labels)
+            self._read_values(dimension, list(dimension.controls), evidence.window, classification, ids_by_value)
+            apply_labels(dimension, ids_by_value, evidence, classification)
         if (suspects := _overlapping(ids_by_value)) and wide_evidence.window != evidence.window:
             wide_ids_by_value: dict[Any, set[str]] = {}
-            self._read_values(dimension, suspects, wide_evidence.window, labels, wide_ids_by_value)
+            self._read_values(dimension, suspects, wide_evidence.window, classification, wide_ids_by_value)
             ineffective = ineffective_values(dimension, wide_ids_by_value, wide_evidence)
-            apply_labels(dimension, ids_by_value, wide_evidence, labels, ineffective)
-        return labels
+            apply_labels(dimension, ids_by_value, wide_evidence, classification, ineffective)
+        return classification
 
     def _retry_empty_values(
-        self, dimension: Dimension, evidence: Evidence, labels: DimensionLabels, ids_by_value: dict[Any, set[str]]
+        self,
+        dimension: Dimension,
+        evidence: Evidence,
+        classification: Classification,
+        ids_by_value: dict[Any, set[str]],
     ) -> None:
         """Read values without jobs once more: a failing server may return an empty list, and a label would be lost."""
         empty = [value for value, ids in ids_by_value.items() if not ids]
         selections = [dimension.select(evidence.window, value) for value in empty]
-        labels.listings = [listing for listing in labels.listings if listing.ids or listing.selection not in selections]
-        self._read_values(dimension, empty, evidence.window, labels, ids_by_value)
-        apply_labels(dimension, ids_by_value, evidence, labels)
+        classification.listings = [
+            listing for listing in classification.listings if listing.ids or listing.selection not in selections
+        ]
+        self._read_values(dimension, empty, evidence.window, classification, ids_by_value)
+        apply_labels(dimension, ids_by_value, evidence, classification)
 
     def _by_frequency(self, dimension: Dimension, evidence: Evidence) -> list[Any]:
         """Return the values whose filter is not ignored, those with most known jobs first."""
@@ -155,12 +161,12 @@ class Classifier:
         dimension: Dimension,
         values: Sequence[Any],
         window: Window,
-        labels: DimensionLabels,
+        classification: Classification,
         ids_by_value: dict[Any, set[str]],
     ) -> None:
         reads = [self._read(dimension.select(window, value)) for value in values]
         for value, listings in zip(values, self._reader.pool.run_parallel(reads), strict=True):
-            labels.listings += listings
+            classification.listings += listings
             if all(listing.endpoint for listing in listings):
                 ids_by_value[value] = set().union(*(listing.ids for listing in listings))
 
@@ -189,16 +195,16 @@ def apply_labels(
     dimension: Dimension,
     ids_by_value: Mapping[FilterValue, set[str]],
     evidence: Evidence,
-    labels: DimensionLabels,
+    classification: Classification,
     ineffective: AbstractSet[FilterValue] = frozenset(),
 ) -> None:
     """Set the labels of the jobs that each value returned; values whose filter has no effect label nothing."""
     ineffective = ineffective_values(dimension, ids_by_value, evidence) | ineffective
-    labels.ignored = {dimension.key(value) for value in ineffective}
-    labels.by_id = {}
+    classification.ignored = {dimension.key(value) for value in ineffective}
+    classification.by_id = {}
     for value in reversed(dimension.values):
         if value in ids_by_value and value not in ineffective:
-            labels.by_id |= dict.fromkeys(ids_by_value[value], dimension.label(value))
+            classification.by_id |= dict.fromkeys(ids_by_value[value], dimension.label(value))
 
 
 def ineffective_values(

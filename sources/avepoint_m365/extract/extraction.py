@@ -18,13 +18,14 @@ from avepoint_m365.api.page import JobsPage
 from avepoint_m365.endpoints import ParameterSpelling, Params
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract import checks, window_plan
-from avepoint_m365.extract.chunk_labels import label
+from avepoint_m365.extract.chunk_classifier import dimensions
+from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
 from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.follow import JobById
 from avepoint_m365.extract.known import KnownJob, Lookup, compare
-from avepoint_m365.extract.label import Labelling, dimensions, known_labels
+from avepoint_m365.extract.label_chunk import label_chunk
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
@@ -132,10 +133,10 @@ class ChunkReader:
             known |= self.known_jobs(set(jobs["id"].to_pylist()) - known.keys())
             jobs = self._without_other_types(jobs, upkeep.listings, scan.ids | known.keys())
         jobs = self._keep_known_values(jobs, known, scan.listings)
-        comparison, labelling = compare(jobs, known), Labelling(known_labels(known))
+        comparison, chunk_labels = compare(jobs, known), ChunkLabels(known_labels(known))
         typed = [listing for listing in upkeep.listings if listing.selection.object_type is not None]
-        jobs = label(self, scan, jobs, comparison, labelling, typed)
-        return build_outcome(self, scan, upkeep, jobs, comparison, labelling)
+        jobs = label_chunk(self, scan, jobs, comparison, chunk_labels, typed)
+        return build_outcome(self, scan, upkeep, jobs, comparison, chunk_labels)
 
     def _without_other_types(self, jobs: pa.Table, listings: list[Listing], wanted: Collection[str]) -> pa.Table:
         """Return the jobs that are ``wanted``, or that a listing of one object type returned; all if all are loaded."""
@@ -157,9 +158,9 @@ class ChunkReader:
         scan = Scan(self.options.window(since), upkeep.listings)
         known = self.known_jobs(scan.ids)
         jobs = self._keep_known_values(scan.jobs, known, scan.listings)
-        comparison, labelling = compare(jobs, known), Labelling(known_labels(known))
-        jobs = label(self, scan, jobs, comparison, labelling)
-        return build_outcome(self, scan, upkeep, jobs, comparison, labelling)
+        comparison, chunk_labels = compare(jobs, known), ChunkLabels(known_labels(known))
+        jobs = label_chunk(self, scan, jobs, comparison, chunk_labels)
+        return build_outcome(self, scan, upkeep, jobs, comparison, chunk_labels)
 
     def _most_is_unknown(self, ids: set[str]) -> bool:
         return self.lookup is None or 2 * len(self.lookup.jobs(sorted(ids))) < len(ids)

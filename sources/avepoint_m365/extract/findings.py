@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from avepoint_m365.extract.chunk_classifier import dimensions
+from avepoint_m365.extract.chunk_labels import ids_without_labels
 from avepoint_m365.extract.known import Comparison, Lookup
-from avepoint_m365.extract.label import dimensions, ids_without_labels
 from avepoint_m365.extract.options import NO_LABELS, ChunkResult, ExtractOptions, SourceFinding
 
 OUTSIDE = {

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.extract import findings, window_plan
+from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
 from avepoint_m365.extract.deduplicate import filter_ids
 from avepoint_m365.extract.known import Comparison
-from avepoint_m365.extract.label import Labelling, known_labels
 from avepoint_m365.extract.options import NO_LABELS, ChunkResult
 from avepoint_m365.extract.scan import Scan
 from avepoint_m365.extract.upkeep import Upkeep
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 
 def build_outcome(
-    chunk: ChunkReader, scan: Scan, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, labelling: Labelling
+    chunk: ChunkReader, scan: Scan, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, chunk_labels: ChunkLabels
 ) -> ChunkResult:
     """Return the result of a chunk: the rows to write, its findings and the next state."""
     stored_labels = known_labels(comparison.known)
     relabelled = [
-        job_id for job_id in comparison.unchanged if labelling.by_id.get(job_id, NO_LABELS) != stored_labels[job_id]
+        job_id for job_id in comparison.unchanged if chunk_labels.by_id.get(job_id, NO_LABELS) != stored_labels[job_id]
     ]
     ids = [*comparison.new, *comparison.changed, *relabelled]
     written = jobs if len(ids) == jobs.num_rows else filter_ids(jobs, ids)
     states = pc.value_counts(jobs["state"]).to_pylist()
     # A listing may serve rows and labels; load_audit gets it once.
     listings = list(
-        {id(listing): listing for listing in (*scan.audited, *labelling.listings, *upkeep.listings)}.values()
+        {id(listing): listing for listing in (*scan.audited, *chunk_labels.listings, *upkeep.listings)}.values()
     )
     outcome = ChunkResult(
         window=scan.window,
         jobs=written,
         state=chunk.state,
-        labels=labelling.by_id,
+        labels=chunk_labels.by_id,
         first_seen={job.id: job.first_seen_at for job in comparison.known.values() if job.first_seen_at},
         new=set(comparison.new),
         unchanged=len(comparison.unchanged) - len(relabelled),
@@ -57,17 +57,17 @@ def build_outcome(
     outcome.findings = [
         *chunk.findings,
         *upkeep.findings,
-        *findings.ignored_filter_findings(labelling.ignored),
+        *findings.ignored_filter_findings(chunk_labels.ignored),
         *findings.unlisted_job_findings(
-            outcome, comparison, chunk.lookup, chunk.options, labelling.ignored, unlabelled
+            outcome, comparison, chunk.lookup, chunk.options, chunk_labels.ignored, unlabelled
         ),
     ]
-    behavior = _behavior_after_load(chunk, labelling, scan, upkeep)
+    behavior = _behavior_after_load(chunk, chunk_labels, scan, upkeep)
     outcome.state = window_plan.next_state(chunk, scan, outcome, behavior, upkeep, bool(unlabelled))
     return outcome
 
 
-def _behavior_after_load(chunk: ChunkReader, labelling: Labelling, scan: Scan, upkeep: Upkeep) -> ApiBehavior:
+def _behavior_after_load(chunk: ChunkReader, chunk_labels: ChunkLabels, scan: Scan, upkeep: Upkeep) -> ApiBehavior:
     """Return the API behaviour that is known after this load."""
     now = chunk.options.until
     behavior = upkeep.behavior or chunk.behavior
@@ -77,8 +77,8 @@ def _behavior_after_load(chunk: ChunkReader, labelling: Labelling, scan: Scan, u
         by_location=chunk.scanner.by_location,
         pascal_case=chunk.scanner.pascal_case,
     )
-    if labelling.listings or scan.bulk is not None:
-        behavior = replace(behavior, ignored=tuple(sorted(labelling.ignored)), filters_at=now)
+    if chunk_labels.listings or scan.bulk is not None:
+        behavior = replace(behavior, ignored=tuple(sorted(chunk_labels.ignored)), filters_at=now)
     if chunk.scanner.confirms_empty and (not scan.jobs.num_rows or chunk.scanner.confirmed_no_list):
         behavior = replace(behavior, empty_at=now)
     return behavior

@@ -17,9 +17,9 @@ from avepoint_m365.exceptions import (
 from avepoint_m365.extract.classify import (
     JOB_TYPES,
     OBJECT_TYPES,
-    Classifier,
+    Classification,
     Dimension,
-    DimensionLabels,
+    DimensionClassifier,
     Evidence,
     apply_labels,
     ineffective_values,
@@ -78,11 +78,11 @@ class Server:
         pool.run_parallel = lambda reads: [read() for read in reads]  # type: ignore[method-assign]
         return ListingReader(pool, PagingBehavior(500))
 
-    def classifier(self, concurrency: int = 2, ignored: tuple[str, ...] = ()) -> Classifier:
-        return Classifier(self.reader(concurrency), RangeLimits(), ignored)
+    def classifier(self, concurrency: int = 2, ignored: tuple[str, ...] = ()) -> DimensionClassifier:
+        return DimensionClassifier(self.reader(concurrency), RangeLimits(), ignored)
 
 
-def job_types(server: Server, *unknown: str, **more: object) -> DimensionLabels:
+def job_types(server: Server, *unknown: str, **more: object) -> Classification:
     known = more.get("known", {})
     evidence = Evidence(NARROW, frozenset(more.get("whole", unknown)), known)  # type: ignore[arg-type]
     wide = Evidence(WIDE, frozenset(more.get("wide", ())), known)  # type: ignore[arg-type]
@@ -93,11 +93,11 @@ def job_types(server: Server, *unknown: str, **more: object) -> DimensionLabels:
 
 def test_each_job_gets_the_label_of_the_listing_that_returns_it() -> None:
     server = Server("jobType", {"1": {"a", "b"}, "2": {"c"}, "5": {"d"}})
-    labels = job_types(server, "a", "b", "c", "d")
-    assert labels.by_id == {"a": "backup", "b": "backup", "c": "restore", "d": "retention"}
+    classification = job_types(server, "a", "b", "c", "d")
+    assert classification.by_id == {"a": "backup", "b": "backup", "c": "restore", "d": "retention"}
     assert server.asked == ["1", "2", "3", "4", "5"]
-    assert (labels.ignored, labels.failed) == (set(), False)
-    assert [str(listing.selection.job_type) for listing in labels.listings] == server.asked
+    assert (classification.ignored, classification.failed) == (set(), False)
+    assert [str(listing.selection.job_type) for listing in classification.listings] == server.asked
 
 
 def test_no_more_values_are_asked_for_once_each_job_has_a_label() -> None:
@@ -122,39 +122,39 @@ def test_a_second_value_is_asked_for_even_if_one_shows_all() -> None:
 def test_as_many_values_are_asked_for_at_once_as_there_are_jobs_or_requests_in_flight() -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}, "3": {"c"}, "4": {"d"}})
     evidence = Evidence(NARROW, frozenset("abcd"))
-    labels = server.classifier(concurrency=3).classify(JOB_TYPES, set("abc"), evidence, evidence)
+    classification = server.classifier(concurrency=3).classify(JOB_TYPES, set("abc"), evidence, evidence)
     assert server.asked == ["1", "2", "3"]
-    assert labels.by_id == {"a": "backup", "b": "restore", "c": "export"}
+    assert classification.by_id == {"a": "backup", "b": "restore", "c": "export"}
 
 
 def test_filters_that_were_seen_to_have_no_effect_are_not_asked_for() -> None:
     server = Server("jobType", {"2": {"a"}, "3": {"b"}})
-    labels = job_types(server, "a", "b", ignored=("job_type=backup", "object_type=restore"))
+    classification = job_types(server, "a", "b", ignored=("job_type=backup", "object_type=restore"))
     assert server.asked == ["2", "3"]
-    assert labels.by_id == {"a": "restore", "b": "export"}
+    assert classification.by_id == {"a": "restore", "b": "export"}
 
 
 def test_a_parameter_without_any_effect_labels_nothing() -> None:
     server = Server("jobType", {"1": {"a", "b"}, "2": {"c"}}, ignores={"1", "2", "3", "4", "5"})
-    labels = job_types(server, "a", "b", "c", wide="abc")
-    assert labels.by_id == {}
-    assert labels.ignored == {f"job_type={kind.name}" for kind in JobType}
+    classification = job_types(server, "a", "b", "c", wide="abc")
+    assert classification.by_id == {}
+    assert classification.ignored == {f"job_type={kind.name}" for kind in JobType}
 
 
 def test_one_value_without_effect_labels_nothing_and_the_others_do() -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}, "3": {"c"}}, ignores={"1"})
-    labels = job_types(server, "a", "b", "c")
-    assert labels.by_id == {"b": "restore", "c": "export"}
-    assert labels.ignored == {"job_type=backup"}
+    classification = job_types(server, "a", "b", "c")
+    assert classification.by_id == {"b": "restore", "c": "export"}
+    assert classification.ignored == {"job_type=backup"}
 
 
 def test_values_that_return_the_same_jobs_are_asked_for_over_more_of_the_past() -> None:
     """In the short window both show the same job; only in the long one does the second show that it is not filtered."""
     server = Server("jobType", {"1": {"a"}}, {"1": {"b"}, "3": {"c"}}, ignores={"2"})
-    labels = job_types(server, "a", whole=(), wide="abc")
+    classification = job_types(server, "a", whole=(), wide="abc")
     assert server.asked == ["1", "2", "1+", "2+"]
-    assert labels.by_id == {"a": "backup"}
-    assert labels.ignored == {"job_type=restore"}
+    assert classification.by_id == {"a": "backup"}
+    assert classification.ignored == {"job_type=restore"}
 
 
 def test_the_same_window_is_not_asked_for_twice() -> None:
@@ -169,9 +169,9 @@ def test_a_control_tells_that_the_only_location_has_no_effect() -> None:
     assert dimension.controls == (LOCATIONS[-1],)
     server = Server("location", {"EUR": {"a", "b"}}, ignores={LOCATIONS[-1]})
     evidence = Evidence(NARROW, frozenset("ab"))
-    labels = server.classifier().classify(dimension, {"a", "b"}, evidence, evidence)
+    classification = server.classifier().classify(dimension, {"a", "b"}, evidence, evidence)
     assert server.asked == ["EUR", LOCATIONS[-1]]
-    assert (labels.by_id, labels.ignored) == ({}, {"location=EUR", f"location={LOCATIONS[-1]}"})
+    assert (classification.by_id, classification.ignored) == ({}, {"location=EUR", f"location={LOCATIONS[-1]}"})
     server = Server("location", {"EUR": {"a", "b"}})
     assert server.classifier().classify(dimension, {"a", "b"}, evidence, evidence).by_id == {"a": "EUR", "b": "EUR"}
 
@@ -179,17 +179,17 @@ def test_a_control_tells_that_the_only_location_has_no_effect() -> None:
 def test_a_control_is_not_asked_for_if_the_location_shows_a_part_only() -> None:
     server = Server("location", {"EUR": {"a"}})
     evidence = Evidence(NARROW, frozenset("ab"))
-    labels = server.classifier().classify(location_dimension(["EUR"]), {"a", "b"}, evidence, evidence)
-    assert (server.asked, labels.by_id) == (["EUR"], {"a": "EUR"})
+    classification = server.classifier().classify(location_dimension(["EUR"]), {"a", "b"}, evidence, evidence)
+    assert (server.asked, classification.by_id) == (["EUR"], {"a": "EUR"})
 
 
 @pytest.mark.parametrize("error", [ThrottledError("slow"), RefusedParametersError("no such type")])
 def test_a_value_that_cannot_be_read_fails_by_itself(error: SourceError) -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}}, fails={"1": error})
-    labels = job_types(server, "a", "b")
-    assert labels.by_id == {"b": "restore"}
-    assert labels.failed
-    failed = labels.listings[0]
+    classification = job_types(server, "a", "b")
+    assert classification.by_id == {"b": "restore"}
+    assert classification.failed
+    failed = classification.listings[0]
     assert (failed.complete, failed.error_kind, failed.requests) == (False, error.kind, 1)
     assert failed.selection == Selection(NARROW, job_type=BACKUP)
 
@@ -270,20 +270,20 @@ def test_the_primary_location_may_hold_the_jobs_of_another(
 
 
 def test_of_two_values_the_first_of_the_dimension_labels_and_one_without_effect_labels_nothing() -> None:
-    labels = DimensionLabels({"old": "backup"}, ignored={"job_type=deletion"})
+    classification = Classification({"old": "backup"}, ignored={"job_type=deletion"})
     sets = {EXPORT: {"a", "c"}, BACKUP: {"a", "b"}, RETENTION: {"d"}}
-    apply_labels(JOB_TYPES, sets, Evidence(NARROW), labels)
-    assert labels.by_id == {"a": "backup", "b": "backup", "c": "export", "d": "retention"}
-    assert labels.ignored == set()
-    apply_labels(JOB_TYPES, sets, Evidence(NARROW), labels, {BACKUP})
-    assert labels.by_id == {"a": "export", "c": "export", "d": "retention"}
-    assert labels.ignored == {"job_type=backup"}
+    apply_labels(JOB_TYPES, sets, Evidence(NARROW), classification)
+    assert classification.by_id == {"a": "backup", "b": "backup", "c": "export", "d": "retention"}
+    assert classification.ignored == set()
+    apply_labels(JOB_TYPES, sets, Evidence(NARROW), classification, {BACKUP})
+    assert classification.by_id == {"a": "export", "c": "export", "d": "retention"}
+    assert classification.ignored == {"job_type=backup"}
 
 
 def test_the_primary_location_gives_way_to_the_location_that_it_stands_for() -> None:
     """It returns the same jobs, which is no reason to ask again over more of the past."""
     server = Server("location", {"NAM": {"a"}, PRIMARY_LOCATION: {"a", "b"}})
     dimension, whole = location_dimension([PRIMARY_LOCATION, "NAM"]), frozenset("ab")
-    labels = server.classifier().classify(dimension, {"a", "b"}, Evidence(NARROW, whole), Evidence(WIDE))
-    assert labels.by_id == {"a": "NAM", "b": PRIMARY_LOCATION}
+    classification = server.classifier().classify(dimension, {"a", "b"}, Evidence(NARROW, whole), Evidence(WIDE))
+    assert classification.by_id == {"a": "NAM", "b": PRIMARY_LOCATION}
     assert server.asked == ["NAM", PRIMARY_LOCATION]

@@ -1,100 +1,30 @@
-"""Find the jobs of a scan that need a label, and the shortest windows in which they can be classified."""
+"""Classify the jobs of a chunk that have no label, each in the shortest window that holds it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
 
-from avepoint_m365.extract.bulk import Bulk
+from avepoint_m365.extract.chunk_labels import ChunkLabels, ids_without_labels
 from avepoint_m365.extract.classify import (
     JOB_TYPES,
     OBJECT_TYPES,
-    Classifier,
     Dimension,
-    DimensionLabels,
+    DimensionClassifier,
     Evidence,
     location_dimension,
 )
 from avepoint_m365.extract.deduplicate import certainly_within, filter_ids
-from avepoint_m365.extract.known import KnownJob
 from avepoint_m365.extract.limits import RangeLimits
-from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, JobLabels, next_midnight
+from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, next_midnight
 from avepoint_m365.extract.window import EDGE, Window
 from avepoint_m365.parse.frame import TIME
-
-
-@cache
-def _filled(labels: JobLabels, dimension: str, label: str) -> JobLabels:
-    """Return labels with that of one dimension if it is missing. The cache holds the few combinations of all jobs."""
-    return labels if getattr(labels, dimension) is not None else labels._replace(**{dimension: label})
-
-
-def ids_without_labels(
-    ids: Collection[str], labels_by_id: Mapping[str, JobLabels], dimension_names: Iterable[str]
-) -> dict[str, list[str]]:
-    """Return the ids of jobs that have no label in a dimension, in their order, for each dimension with such jobs.
-
-    All jobs share few combinations of labels. Each combination is checked once, and jobs only if some combination
-    lacks the label: for 100,000 jobs this is ten times as fast.
-    """
-    combinations, all_known = set(labels_by_id.values()), all(map(labels_by_id.__contains__, ids))
-    unlabelled: dict[str, list[str]] = {}
-    for name in dimension_names:
-        incomplete = {labels for labels in combinations if getattr(labels, name) is None}
-        if incomplete or not all_known:
-            incomplete.add(NO_LABELS)
-            if missing := [job_id for job_id in ids if labels_by_id.get(job_id, NO_LABELS) in incomplete]:
-                unlabelled[name] = missing
-    return unlabelled
-
-
-@dataclass
-class Labelling:
-    """Hold the labels of the jobs of one chunk.
-
-    Attributes:
-        by_id: Labels by job id: those of the warehouse, and where one is missing that of a listing.
-        listings: The listings of the labels.
-        ignored: Keys of filters without effect (``Dimension.key``).
-    """
-
-    by_id: dict[str, JobLabels] = field(default_factory=dict)
-    listings: list[Listing] = field(default_factory=list)
-    ignored: set[str] = field(default_factory=set)
-
-    def add(self, dimension: str, labels: DimensionLabels) -> None:
-        """Fill the labels that are missing in one dimension."""
-        self.listings += labels.listings
-        self.ignored |= labels.ignored
-        for job_id, label in labels.by_id.items():
-            known = self.by_id.get(job_id, NO_LABELS)
-            self.by_id[job_id] = _filled(known, dimension, label)
-
-    def label_object_types(self, listings: Iterable[Listing]) -> None:
-        """Fill object types from listings that name one, unless all hold the same jobs: then the API ignores it."""
-        ids_by_type: dict[Any, set[str]] = {}
-        for listing in listings:
-            ids_by_type.setdefault(listing.selection.object_type, set()).update(listing.ids)
-        filled = [ids for ids in ids_by_type.values() if ids]
-        if len(filled) > 1 and all(ids == filled[0] for ids in filled):
-            self.ignored |= {OBJECT_TYPES.key(value) for value in ids_by_type}
-            return
-        for value in sorted(ids_by_type):
-            labels = DimensionLabels(dict.fromkeys(ids_by_type[value], value.name))
-            self.add("object_type", labels)
-
-
-def known_labels(known: Mapping[str, KnownJob]) -> dict[str, JobLabels]:
-    """Return the labels that the warehouse holds, by job id."""
-    return {job.id: JobLabels(job.location, job.object_type, job.job_type) for job in known.values()}
 
 
 def dimensions(options: ExtractOptions) -> list[Dimension]:
@@ -107,22 +37,16 @@ def dimensions(options: ExtractOptions) -> list[Dimension]:
     return selected
 
 
-def add_bulk(labelling: Labelling, bulk: Bulk) -> None:
-    """Add the labels of a bulk read."""
-    for name, labels in bulk.labels.items():
-        labelling.add(name, labels)
-
-
-class Labeller:
-    """Classify the jobs of a scan that have no label yet."""
+class ChunkClassifier:
+    """Find the jobs of a scan without a label, and classify them in all dimensions; fills ``ChunkLabels``."""
 
     def __init__(
-        self, reader: ListingReader, limits: RangeLimits, ignored: Iterable[str], labelling: Labelling
+        self, reader: ListingReader, limits: RangeLimits, ignored: Iterable[str], chunk_labels: ChunkLabels
     ) -> None:
-        self._limits, self._labelling = limits, labelling
-        self._classifier = Classifier(reader, limits, ignored)
+        self._limits, self._labels = limits, chunk_labels
+        self._classifier = DimensionClassifier(reader, limits, ignored)
 
-    def label(
+    def classify(
         self,
         jobs: pa.Table,
         window: Window,
@@ -141,18 +65,20 @@ class Labeller:
             by_location: Whether requests name the location of the jobs.
             whole_window: Whether requests ask for the whole window, not only for the range that holds the jobs.
         """
-        labelling = self._labelling
+        chunk_labels = self._labels
         for dimension in selected_dimensions:
-            unlabelled = ids_without_labels(wanted_ids, labelling.by_id, [dimension.name])
+            unlabelled = ids_without_labels(wanted_ids, chunk_labels.by_id, [dimension.name])
             missing = set(unlabelled.get(dimension.name, ()))
             times = _times(jobs, missing)
-            groups = _by_location(missing, labelling) if by_location else {None: missing}
+            groups = _by_location(missing, chunk_labels) if by_location else {None: missing}
             for location, group in groups.items():
                 for cluster in self._clusters(group, times, window):
                     query_window = window if whole_window else _narrow(window, [times[job_id] for job_id in cluster])
-                    self._classify(replace(dimension, location=location), cluster, jobs, query_window, window, times)
+                    self._classify_within(
+                        replace(dimension, location=location), cluster, jobs, query_window, window, times
+                    )
 
-    def _classify(
+    def _classify_within(
         self,
         dimension: Dimension,
         missing: set[str],
@@ -161,21 +87,26 @@ class Labeller:
         window: Window,
         times: Mapping[str, Any],
     ) -> None:
-        labelling = self._labelling
-        known = {job_id: getattr(labels, dimension.name) for job_id, labels in labelling.by_id.items()}
+        chunk_labels = self._labels
+        known = {job_id: getattr(labels, dimension.name) for job_id, labels in chunk_labels.by_id.items()}
         wide_window = window if self._limits.longest is None or window.length <= self._limits.longest else query_window
-        labels = self._classifier.classify(
+        classification = self._classifier.classify(
             dimension, missing, _evidence(query_window, jobs, known), _evidence(wide_window, jobs, known)
         )
-        labelling.add(dimension.name, labels)
-        remaining = missing - labels.by_id.keys()
-        has_effect = not {dimension.key(value) for value in dimension.values} <= labels.ignored
-        if remaining and has_effect and len(missing) > 1 and any(len(listing.pages) > 1 for listing in labels.listings):
+        chunk_labels.add(dimension.name, classification)
+        remaining = missing - classification.by_id.keys()
+        has_effect = not {dimension.key(value) for value in dimension.values} <= classification.ignored
+        if (
+            remaining
+            and has_effect
+            and len(missing) > 1
+            and any(len(listing.pages) > 1 for listing in classification.listings)
+        ):
             # Some servers end a list early and report it as complete. Shorter ranges return the missing jobs.
             for half in _halves(remaining, times, window):
                 if half and half != missing:
                     narrow = _narrow(window, [times[job_id] for job_id in half])
-                    self._classify(dimension, half, jobs, narrow, window, times)
+                    self._classify_within(dimension, half, jobs, narrow, window, times)
 
     def _clusters(self, missing: set[str], times: Mapping[str, Any], window: Window) -> list[set[str]]:
         """Return the jobs in groups, each within a range that the server answers in full."""
@@ -202,10 +133,10 @@ def _times(jobs: pa.Table, ids: AbstractSet[str]) -> dict[str, Mapping[str, Any]
     return {job["id"]: job for job in filter_ids(jobs.select(["id", "start_time", "finish_time"]), ids).to_pylist()}
 
 
-def _by_location(ids: Iterable[str], labelling: Labelling) -> dict[str | None, set[str]]:
+def _by_location(ids: Iterable[str], chunk_labels: ChunkLabels) -> dict[str | None, set[str]]:
     groups: dict[str | None, set[str]] = {}
     for job_id in ids:
-        groups.setdefault(labelling.by_id.get(job_id, NO_LABELS).location, set()).add(job_id)
+        groups.setdefault(chunk_labels.by_id.get(job_id, NO_LABELS).location, set()).add(job_id)
     return groups
 
 
