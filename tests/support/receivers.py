@@ -67,7 +67,11 @@ def http_receiver() -> Iterator[HttpReceiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            length = int(self.headers["Content-Length"])
+            content = self.rfile.read(length)
+            if len(content) < length:
+                return  # The sender was killed while it sent, so no receiver accepts the message.
+            body = content.decode()
             if receiver.status in (0, 200):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.requests.append(Request(headers, body))

@@ -71,8 +71,8 @@ class WarehouseDestination:
     def file_format(self, pipeline: dlt.Pipeline) -> Any:
         """Return what dlt writes Arrow tables as on their way: Parquet, or INSERT statements where preferred.
 
-        For PostgreSQL dlt has two faster ways, which do harm: CSV turns empty texts into nulls, and ADBC fails on a
-        table without rows.
+        For PostgreSQL dlt has two faster ways with faults. CSV turns empty texts into null, so it is chosen for tables
+        without any. ADBC fails on a table without rows.
         """
         preferred = pipeline.destination.capabilities().preferred_loader_file_format
         return preferred if preferred == "insert_values" else "parquet"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dlt
+from dlt.extract import DltResource
 
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.sql_rows import prune_states
@@ -25,6 +26,13 @@ class PostgresDestination(WarehouseDestination):
         """Let the session read alone, with times in UTC."""
         client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
         client.execute_sql("SET TIME ZONE 'UTC'")
+
+    def adapt(self, resource: DltResource, pipeline: dlt.Pipeline) -> None:
+        """Let rows be copied where that keeps their texts."""
+        # Arrow is a tenth of the start-up of a reader.
+        from m365_jobs.warehouse.destinations import postgres_copy
+
+        resource.add_map(postgres_copy.format_choice())
 
     def let_queries_be_stopped(self) -> None:
         """Make psycopg2 wait in a way that Ctrl+C interrupts."""

@@ -1,0 +1,76 @@
+"""Rows reach PostgreSQL by COPY only if that keeps every text; each test has a database of its own."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dlt
+import pytest
+from avepoint_simulator import JobError, Simulator, World, make_world
+
+from tests.support.cli import NOW
+from tests.support.truth import on_server
+from tests.support.warehouse import Warehouse, database
+
+TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors")
+TEXTS = (
+    *("a, b", 'a "quoted" text', "two\nlines", "two\r\nlines", "\\N", "\\", "NULL", " ", "ü\t☂"),
+    *("'; DROP TABLE jobs; --", "\\.", "before\n\\.\nafter"),
+)
+
+
+@pytest.fixture
+def postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with database() as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        yield Warehouse("postgres")
+
+
+def world_with_texts(*texts: str) -> World:
+    """Return a tenant one of whose jobs has these texts in its errors; no other text is empty."""
+    world = make_world(40, seed=3, now=NOW, days=5)
+    failed = [job for job in world.visible() if job.errors]
+    for job in failed:
+        world.change(job.id, errors=tuple(replace(error, url="https://support.example") for error in job.errors))
+    world.change(failed[0].id, errors=tuple(JobError(text, True, text, 1) for text in texts))
+    return world
+
+
+def formats(pipeline: dlt.Pipeline) -> dict[str, str]:
+    """Return the formats of the files of the last load by table."""
+    assert pipeline.last_trace is not None
+    assert pipeline.last_trace.last_load_info is not None
+    jobs = [
+        job for package in pipeline.last_trace.last_load_info.load_packages for job in package.jobs["completed_jobs"]
+    ]
+    files = {job.job_file_info for job in jobs if job.job_file_info.file_format in ("csv", "insert_values")}
+    return {file.table_name: file.file_format for file in files}
+
+
+def test_rows_are_copied_and_their_texts_stay_as_they_are(postgres: Warehouse) -> None:
+    world = world_with_texts(*TEXTS)
+    with Simulator(world) as simulator:
+        postgres.load(simulator)
+    assert postgres.contents() == on_server(world, False)
+    assert {table: formats(postgres.pipeline())[table] for table in TABLES} == dict.fromkeys(TABLES, "csv")
+
+
+def test_an_empty_text_does_not_become_null(postgres: Warehouse) -> None:
+    world = world_with_texts(*TEXTS, "")
+    with Simulator(world) as simulator:
+        postgres.load(simulator)
+    assert postgres.contents() == on_server(world, False)
+    assert formats(postgres.pipeline())["jobs__job_errors"] == "insert_values"
+
+
+def test_loads_with_and_without_empty_texts_take_turns(postgres: Warehouse) -> None:
+    world = world_with_texts("first")
+    with Simulator(world) as simulator:
+        for text in ("", "changed", "", "changed again"):
+            for job in [job for job in world.visible() if job.errors]:
+                world.change(job.id, errors=tuple(replace(error, text=text, url=text) for error in job.errors))
+            postgres.load(simulator)
+            assert postgres.contents() == on_server(world, False)
+            assert formats(postgres.pipeline())["jobs__job_errors"] == ("csv" if text else "insert_values")
