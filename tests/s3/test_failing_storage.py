@@ -13,10 +13,12 @@ import avepoint_m365
 import pytest
 from avepoint_simulator import Simulator, make_world
 from m365_jobs.locks import base as leases
+from m365_jobs.schema import TABLES
+from m365_jobs.warehouse.destinations.log_rows import KEYS as KEYS_OF_LOG_ROWS
 
 from tests.support.cli import Cli, sit
 from tests.support.fault_cases import paragraph
-from tests.support.s3 import ANSWERED_LATE, BUCKET, REFUSED, S3, s3
+from tests.support.s3 import ANSWERED_LATE, BUCKET, REFUSED, S3, Met, s3
 from tests.support.tenant import START
 from tests.support.truth import on_server
 
@@ -26,15 +28,20 @@ JOBS = (
     "JOIN jobs__backup_details d ON d.tenant = jobs.tenant AND d.job_id = jobs.id"
 )
 ERRORS = "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors ORDER BY job_id, error_index"
-TWICE = (
-    "SELECT run_id FROM load_runs GROUP BY run_id HAVING count(*) > 1 UNION ALL "
-    "SELECT run_id FROM load_audit GROUP BY run_id, object_type, job_type, started_at HAVING count(*) > 1"
-)
+KEYS = {table.name: table.key for table in TABLES if table.key} | KEYS_OF_LOG_ROWS
 STRIDE = int(os.environ.get("M365_JOBS_FAIL_EVERY", "211"))
-"""Every how many requests the storage begins to fail, and every how many writes it answers late."""
+"""Every how many requests the storage begins to fail."""
 
-ATTEMPTS = 3
-"""Attempts of a request that each of the two clients of the storage makes here, without long pauses."""
+COMMITS = int(os.environ.get("M365_JOBS_COMMITS_EVERY", "5"))
+"""Every how many commits of a load one is answered late."""
+
+COMMIT = r"PUT .*/_delta_log/\d+\.json$"
+
+
+def twice(table: str) -> str:
+    """Return SQL for the keys of a table that several rows have."""
+    key = ", ".join(f'"{column}"' for column in KEYS[table])
+    return f"SELECT '{table}' AS name, ROW({key})::VARCHAR AS key FROM {table} GROUP BY ALL HAVING count(*) > 1"
 
 
 class Lake:
@@ -43,8 +50,8 @@ class Lake:
     def __init__(self, simulator: Simulator, user: Cli, store: S3) -> None:
         self.simulator, self.user, self.store = simulator, user, store
 
-    def load(self) -> tuple[int, str, dict[str, int]]:
-        """Load; return the exit code, the messages, and how many requests the storage got and failed."""
+    def load(self) -> tuple[int, str, Met]:
+        """Load; return the exit code, the messages, and what the storage was asked."""
         done = self.user.run("load", code=None)
         return done.returncode, done.stderr, self.store.heal()
 
@@ -67,7 +74,7 @@ class Lake:
         loaded = {row[0]: (*row[1:], tuple(error[1:] for error in errors if error[0] == row[0])) for row in rows}
         assert len(loaded) == len(rows)
         assert loaded == on_server(self.simulator.world, False)
-        assert self._rows(TWICE) == []
+        assert self._rows(" UNION ALL ".join(map(twice, KEYS))) == []
 
     def recover(self) -> None:
         """Load where nothing fails, and check the lake."""
@@ -80,6 +87,13 @@ class Lake:
         return result
 
 
+SHORT_PAUSES = {
+    # A first pause that is longer than the longest ends delta-rs with a panic.
+    "backoff_config.init_backoff": "1ms",
+    "backoff_config.max_backoff": "10ms",
+}
+
+
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     world = make_world(24, seed=3, now=START, days=20)
@@ -89,12 +103,6 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
         user = sit(tmp_path, simulator)
         user.set(object_types='["exchange_online", "teams"]')
         section = "DESTINATION__FILESYSTEM"
-        options = {
-            "max_retries": str(ATTEMPTS - 1),
-            # A first pause that is longer than the longest ends delta-rs with a panic.
-            "backoff_config.init_backoff": "1ms",
-            "backoff_config.max_backoff": "10ms",
-        }
         user.environment |= {
             "DESTINATION_TYPE": "filesystem",
             f"{section}__BUCKET_URL": f"s3://{BUCKET}/backup",
@@ -102,16 +110,23 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
             f"{section}__CREDENTIALS__AWS_SECRET_ACCESS_KEY": "key",
             f"{section}__CREDENTIALS__REGION_NAME": "eu-central-1",
             f"{section}__CREDENTIALS__ENDPOINT_URL": store.url,
-            f"{section}__DELTALAKE_STORAGE_OPTIONS": json.dumps(options),
-            "AWS_MAX_ATTEMPTS": str(ATTEMPTS),
+            f"{section}__DELTALAKE_STORAGE_OPTIONS": json.dumps(SHORT_PAUSES),
         }
         # A load that cannot give its lease back is waited for.
         monkeypatch.setattr(leases, "SECONDS", 5.0)
         monkeypatch.setattr(leases, "POLL", 0.05)
-        # s3fs repeats what botocore gave up.
-        monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
         monkeypatch.setattr("botocore.retryhandler.delay_exponential", lambda *given, **more: 0.0)
         yield Lake(simulator, user, store)
+
+
+@pytest.fixture
+def impatient_lake(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """Return a lake whose two clients have three attempts, instead of 11 (delta-rs) and 25 (s3fs)."""
+    options = json.dumps({**SHORT_PAUSES, "max_retries": "2"})
+    lake.user.environment |= {"DESTINATION__FILESYSTEM__DELTALAKE_STORAGE_OPTIONS": options, "AWS_MAX_ATTEMPTS": "3"}
+    # s3fs repeats what botocore gave up.
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+    return lake
 
 
 def check_end(code: int, message: str) -> None:
@@ -125,9 +140,9 @@ def check_end(code: int, message: str) -> None:
 def test_a_storage_that_fails_now_and_then_delays_a_load(lake: Lake) -> None:
     for _ in range(2):
         lake.store.fail(REFUSED, every=3)
-        code, message, counts = lake.load()
+        code, message, met = lake.load()
         assert code == 0, message
-        assert counts["failed"] > 20
+        assert len(met.failed) > 20
         lake.check()
         lake.change()
     lake.recover()
@@ -139,8 +154,9 @@ def test_a_storage_that_fails_now_and_then_delays_a_load(lake: Lake) -> None:
     ids=["first, for ever", "later, for ever", "later, for a while"],
 )
 def test_a_storage_that_fails_from_a_request_on_ends_the_load_and_the_next_is_right(
-    lake: Lake, which: str, times: int | None
+    impatient_lake: Lake, which: str, times: int | None
 ) -> None:
+    lake = impatient_lake
     refused = survived = 0
     if which == "later":
         lake.recover()
@@ -150,9 +166,9 @@ def test_a_storage_that_fails_from_a_request_on_ends_the_load_and_the_next_is_ri
         else:
             lake.change()
         lake.store.fail(REFUSED, skip=skip, times=times)
-        code, message, counts = lake.load()
+        code, message, met = lake.load()
         check_end(code, message)
-        if not counts["failed"]:
+        if not met.failed:
             break
         survived, refused = survived + (not code), refused + code
         lake.recover()
@@ -160,16 +176,22 @@ def test_a_storage_that_fails_from_a_request_on_ends_the_load_and_the_next_is_ri
     assert refused
 
 
-def test_a_write_that_was_done_although_the_storage_answered_503_leaves_no_row_twice(lake: Lake) -> None:
-    tried = 0
-    for skip in range(0, 400, max(STRIDE // 20, 1)):
-        lake.store.fail(ANSWERED_LATE, "PUT .*_delta_log/.*json", skip=skip, times=1)
-        code, message, counts = lake.load()
-        assert code in (0, 1), message
-        if not counts["failed"]:
-            break
-        tried += 1
+@pytest.mark.parametrize("which", ["first", "later"])
+def test_a_commit_that_was_done_although_the_storage_answered_503_leaves_no_row_twice(lake: Lake, which: str) -> None:
+    commits = []
+    if which == "later":
         lake.recover()
-        lake.change()
-    print(f"{tried} commits that were answered late")
-    assert tried > 2
+    for skip in range(0, 400, COMMITS):
+        if which == "first":
+            lake.move(f"lake{skip}")
+        else:
+            lake.change()
+        lake.store.fail(ANSWERED_LATE, COMMIT, skip=skip, times=1)
+        code, message, met = lake.load()
+        assert code == 0, message
+        if not met.failed:
+            break
+        commits += met.failed
+        lake.recover()
+    print(f"{which}: {len(commits)} commits that were answered late")
+    assert len(commits) > 20 // COMMITS

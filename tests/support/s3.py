@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -67,7 +67,8 @@ class Store:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.fault: Fault | None = None
-        self.asked = self.failed = 0
+        self.asked = 0
+        self.failed: list[str] = []
         self._uploads: dict[str, dict[int, bytes]] = {}
         self._lock = threading.Lock()
 
@@ -80,8 +81,10 @@ class Store:
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         with self._lock:
             self.asked += 1
-            fault = self.fault if self.fault and self.fault.meets(f"{method} {key}") else None
-            self.failed += fault is not None
+            request = f"{method} {key}"
+            fault = self.fault if self.fault and self.fault.meets(request) else None
+            if fault:
+                self.failed.append(request)
             if fault and fault.kind == REFUSED:
                 return Reply(503, SLOW_DOWN)
             reply = self._do(method, key, query, headers, body)
@@ -90,11 +93,11 @@ class Store:
     def _control(self, body: bytes) -> Reply:
         """Plan a fault, if the body describes one or none, and tell what was asked since the last plan."""
         with self._lock:
-            counts = {"asked": self.asked, "failed": self.failed}
+            met = {"asked": self.asked, "failed": self.failed}
             if body:
                 given = json.loads(body)
-                self.fault, self.asked, self.failed = Fault(**given) if given else None, 0, 0
-            return Reply(200, json.dumps(counts).encode())
+                self.fault, self.asked, self.failed = Fault(**given) if given else None, 0, []
+            return Reply(200, json.dumps(met).encode())
 
     def _do(self, method: str, key: str, query: dict[str, str], headers: dict[str, str], body: bytes) -> Reply:
         if "AWS4-HMAC-SHA256" not in headers.get("authorization", ""):
@@ -208,9 +211,11 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(len(reply.body))
         for name, value in headers.items():
             self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(reply.body)
+        # A client that has failed reads no answer.
+        with suppress(ConnectionError):
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(reply.body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer
 
@@ -226,6 +231,15 @@ class Server(ThreadingHTTPServer):
 
 
 @dataclass
+class Met:
+    """Tell what a store was asked since a fault was planned."""
+
+    asked: int
+    failed: list[str]
+    """Method and key of each request that failed."""
+
+
+@dataclass
 class S3:
     """A store in a process of its own: calls of delta-rs keep the threads of this one from running."""
 
@@ -235,13 +249,13 @@ class S3:
         """Let requests fail from now on; see ``Fault``."""
         self._control(asdict(Fault(kind, pattern, **more)))
 
-    def heal(self) -> dict[str, int]:
-        """Let no request fail from now on; return how many were asked and failed."""
-        return self._control(None)
+    def heal(self) -> Met:
+        """Let no request fail from now on; return what was asked since the plan, and what failed."""
+        return Met(**self._control(None))
 
-    def _control(self, plan: dict[str, Any] | None) -> dict[str, int]:
+    def _control(self, plan: dict[str, Any] | None) -> dict[str, Any]:
         with urlopen(Request(self.url + CONTROL, json.dumps(plan).encode()), timeout=60) as response:
-            result: dict[str, int] = json.load(response)
+            result: dict[str, Any] = json.load(response)
         return result
 
 

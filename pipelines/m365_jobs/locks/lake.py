@@ -91,7 +91,7 @@ class LakeLease(RenewableLease):
         if self._last_end and 0 <= (ago := (datetime.now(UTC) - self._last_end).total_seconds()) < age:
             return self._too_young(ago)
         self._taken_at = self._table.version() - 1
-        return "" if self._commit(self._holder, self._last_end) else self._running("since just now")
+        return "" if self._hold(self._holder, self._last_end) else self._running("since just now")
 
     def _open(self) -> DeltaTable:
         assert self._place

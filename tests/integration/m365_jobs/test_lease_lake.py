@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
 from dlt.destinations.exceptions import DatabaseException
 from m365_jobs.errors.explain import explain
 from m365_jobs.locks import base as leases
@@ -138,6 +139,27 @@ def test_a_storage_that_is_down_is_told_as_the_destinations_failure(
     why = explain(caught.value)
     assert (why.kind, why.exit_code) == ("destination", 1)
     assert why.text.startswith("The destination cannot be reached: Generic S3 error")
+
+
+def test_a_lease_whose_commit_was_done_although_the_storage_answered_503_is_had_at_once(
+    lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refused = []
+
+    def commit(*given: Any, **more: Any) -> None:
+        """Commit; the first time end as delta-rs does, which repeats the request and finds its version taken."""
+        write_deltalake(*given, **more)
+        if not refused:
+            refused.append(True)
+            raise CommitFailedError("A table with version 1 already exists")
+
+    monkeypatch.setattr(lake, "write_deltalake", commit)
+    with lease_of("run1") as loaded:
+        loaded.take(AT_ONCE, 0, print)
+        assert row(tmp_path)["holder"].endswith("run run1")
+        with pytest.raises(TenantLockedError):
+            lease_of("run2").take(AT_ONCE, 0, print)
+    assert refused
 
 
 def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
