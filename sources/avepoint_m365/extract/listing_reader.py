@@ -186,9 +186,9 @@ class ListingReader:
         A list with the newest start first needs no second read: new jobs move others to later pages, and a removed
         job changes the total.
         """
-        matches = pager.total_counts_matches or pager.pages == 1
         if pager.pages == 1:
             return False
+        matches = pager.total_counts_matches
         if matches and len({total for total in totals if total}) == 1 and listing.parsed.is_newest_first:
             return False
         (page,) = self.pool.request_all(pager.first(self.paging.first_index))

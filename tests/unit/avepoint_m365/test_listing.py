@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 from avepoint_m365.api.page import JobsPage
@@ -44,6 +45,8 @@ class Server:
     beyond: str = "empty"
     """What comes of a page after the last: empty, with a total of 0 ("nothing"), refused, or refused like any after the
     first ("all refused")."""
+    newest_first: bool = False
+    """Whether jobs have a start, each the one before its predecessor's."""
     errors: int = 0
     """The number of first responses that report an error beside their jobs."""
     asked: list[Params] = field(default_factory=list)
@@ -90,7 +93,9 @@ class Server:
             "circle": f"/jobs?pageIndex={base}&pageSize={asked}",
             "none": None,
         }[self.link]
-        raw = [{"id": str(row), "state": "Finished"} for row in rows]
+        raw: list[dict[str, object]] = [{"id": str(row), "state": "Finished"} for row in rows]
+        for row in raw if self.newest_first else ():
+            row["startTime"] = (DAY + timedelta(hours=int(str(row["id"])))).isoformat()
         message = "EUR is down" if len(self.asked) <= self.errors else ""
         if index > 0 and not rows and self.beyond == "nothing":
             total = 0
@@ -291,6 +296,112 @@ def test_no_job_that_is_there_all_the_time_is_missed_while_pages_move(newest_fir
         assert not listing.complete
 
 
+class Changing(Server):
+    """Changes its list before it answers a numbered request."""
+
+    changes: ClassVar[dict[int, list[int]]] = {}
+
+    def answer(self, params: Params) -> JobsPage:
+        self.ids = self.changes.get(len(self.asked), self.ids)
+        return super().answer(params)
+
+
+def test_a_job_that_moved_to_the_first_page_is_found_although_no_total_tells() -> None:
+    server = Changing(most=8, ids=list(range(24)), total="absent", link="index")
+    server.changes = {2: list(range(1, 24))}
+    listing = read(server, 8)
+    assert "16" in listing.ids
+    assert listing.complete
+
+
+def test_a_job_that_moved_to_a_page_before_is_found_if_the_total_alone_tells() -> None:
+    server = Changing(most=8, ids=list(range(24)))
+    # One of the second page goes and two come, so that as many are seen as there are.
+    server.changes = {2: [*range(8), *range(9, 26)]}
+    listing = read(server, 8)
+    assert numbers(listing) == list(range(26))
+    assert listing.complete
+
+
+@pytest.mark.parametrize(("newest_first", "requests"), [(True, 3), (False, 4)])
+def test_the_first_page_is_read_again_unless_the_newest_job_is_the_first(newest_first: bool, requests: int) -> None:
+    server = Server(most=8, ids=list(range(24))[::-1], newest_first=newest_first)
+    assert_all_is_there(read(server, 8), server)
+    assert len(server.asked) == requests
+
+
+def test_the_first_page_is_read_again_if_the_total_changed_although_the_newest_job_is_the_first() -> None:
+    server = Changing(most=8, ids=list(range(24))[::-1], newest_first=True)
+    server.changes = {2: list(range(25))[::-1]}
+    assert_all_is_there(read(server, 8), server)
+
+
+def test_a_server_that_leaves_out_another_job_at_each_read_is_never_complete() -> None:
+    class Forgetful(Server):
+        def answer(self, params: Params) -> JobsPage:
+            page = super().answer(params)
+            read_before = sum("pageIndex" not in asked for asked in self.asked) - 1
+            rows = [{"id": job, "state": "Finished"} for job in page.page.rows if job != str(read_before)]
+            return jobs_page(rows, page.page.total)
+
+    reader = reader_of(Forgetful(5))
+    # Else page one is requested twice.
+    reader.paging.page_size_is_known = True
+    listing = reader.read(SELECTION)
+    assert numbers(listing) == list(range(5))
+    assert not listing.complete
+
+
+@pytest.mark.parametrize(("size", "smaller"), [(20, 13), (1, 1)])
+def test_a_listing_that_lacks_jobs_is_read_again_with_pages_of_two_thirds(size: int, smaller: int) -> None:
+    server = Server(4 * size, size, total="too many")
+    assert_all_is_there(read(server, size), server)
+    assert {int(asked["pageSize"]) for asked in server.asked} == {size, smaller}
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "scope"),
+    [
+        (5, "matches", "matches"),
+        (40, "matches", "matches"),
+        (5, "page", "matches"),
+        (20, "page", "page"),
+        (40, "page", "absent"),
+        (5, "absent", "absent"),
+        (40, "absent", "absent"),
+    ],
+)
+def test_what_a_total_counts_is_recorded(count: int, total: str, scope: str) -> None:
+    assert read(Server(count, 20, total=total, link="index"), 20).total_scope == scope
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "errors", "holds_all", "complete"),
+    [
+        (0, "matches", 0, True, True),
+        (5, "matches", 0, True, True),
+        (5, "matches", 9, True, False),
+        (40, "matches", 0, False, False),
+        (40, "absent", 0, False, False),
+    ],
+)
+def test_a_probe_is_complete_if_its_page_holds_all(
+    count: int, total: str, errors: int, holds_all: bool, complete: bool
+) -> None:
+    probed = reader_of(Server(count, 20, total=total, link="index", errors=errors)).probe(SELECTION)
+    assert (probed.selection, probed.holds_all, probed.complete) == (SELECTION, holds_all, complete)
+    assert len(probed.ids) == min(count, 10)
+
+
+def test_a_listing_whose_first_page_failed_says_why() -> None:
+    error = RefusedParametersError("no such service")
+    started = reader_of(Server()).failed(SELECTION, error)
+    listing = started.listing
+    assert (started.failure, started.pager.filters) == (error, SELECTION.parameters())
+    assert (listing.selection, listing.requests, listing.complete) == (SELECTION, 1, False)
+    assert (listing.error_kind, listing.detail) == ("api", "no such service")
+
+
 def test_a_total_that_is_one_too_high_costs_one_more_read() -> None:
     server = Server(40, 20, total="too many", link="index")
     assert_all_is_there(read(server, 20), server)
@@ -302,6 +413,12 @@ def test_a_surplus_that_two_listings_have_is_accepted_in_the_third() -> None:
     listings = [reader.read(replace(SELECTION, object_type=object_type)) for object_type in list(ObjectType)[:3]]
     assert [listing.complete for listing in listings] == [False, True, True]
     assert [len(listing.pages) for listing in listings] == [11, 8, 4]
+
+
+def test_a_surplus_of_one_that_two_empty_listings_have_is_accepted_in_the_third() -> None:
+    reader = reader_of(Server(0, total="too many"))
+    listings = [reader.read(replace(SELECTION, object_type=object_type)) for object_type in list(ObjectType)[:3]]
+    assert [listing.complete for listing in listings] == [False, True, True]
 
 
 @pytest.mark.parametrize("count", [1, 499])
