@@ -17,6 +17,8 @@ CONTAINERS = ("jobs", "data")
 """Names of the list of jobs in the documented generations."""
 
 _BEGIN = re.compile(rb'"(jobs|data)"\s*:\s*\[(?=\s*\{)')
+_UP_TO_END = re.compile(rb".*\}\s*(?=\])", re.DOTALL)
+"""All before the last bracket that ends a list of objects."""
 _ID = re.compile(rb'"id"(?:\s*:\s*"([^"\\]+)")?')
 """Each mention of an id, with the id if it is a plain text."""
 _KEYS_OF_JOBS = rb"id|state|startTime|finishTime|duration|backupDetails|jobErrors"
@@ -44,10 +46,10 @@ class Outline:
 
 def outline(content: bytes) -> Outline | None:
     """Return the outline of a body in the documented form; None if it may be in another."""
-    begin = _BEGIN.search(content, 0, _AROUND)
-    if begin is None or b"\0" in content or not _is_utf8(content) or is_too_deep(content):
+    begin, up_to_end = _BEGIN.search(content), _UP_TO_END.match(content)
+    if begin is None or up_to_end is None or b"\0" in content or not _is_utf8(content) or is_too_deep(content):
         return None
-    start, end = begin.end(), _end_of_jobs(content)
+    start, end = begin.end(), up_to_end.end()
     if end <= start or start + len(content) - end > _AROUND:
         return None
     try:
@@ -72,12 +74,3 @@ def _is_utf8(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _end_of_jobs(content: bytes) -> int:
-    """Return the index of the last bracket that ends a list of objects; -1 if none is near the end."""
-    end = len(content)
-    while (end := content.rfind(b"]", max(len(content) - _AROUND, 0), end)) > 0:
-        if content[max(end - 64, 0) : end].rstrip()[-1:] == b"}":
-            return end
-    return -1

@@ -24,7 +24,7 @@ def _set(jobs: pa.Table, name: str, values: pa.Array) -> pa.Table:
 def _matches(states: pa.Array, condition: Callable[[str | None], bool]) -> pa.Array:
     """Return for each row whether its state fulfils a condition, which is evaluated once for each word."""
     words = [word for word in pc.unique(states).to_pylist() if condition(word)]
-    return pc.fill_null(pc.is_in(states, pa.array(words, states.type)), False)
+    return pc.is_in(states, pa.array(words, states.type))
 
 
 def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[int, object], None]) -> pa.Table:
@@ -37,15 +37,11 @@ def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[in
     ``report`` receives the row and the finish of jobs that have ended, whose finish is then missing.
     """
     state, start, finish = (jobs[name] for name in ("state", "start_time", "finish_time"))
-    if finish.null_count == len(finish):
-        return jobs
     ended = _matches(state, is_ended)
     ahead = pc.greater(finish, pa.scalar(_shift(now, SLACK), TIME))
     before = pc.less(pc.add(finish, pa.scalar(SLACK, pa.duration("us"))), start)
     strange = pc.or_(pc.fill_null(ahead, False), pc.and_not(pc.fill_null(before, False), ended))
     impossible = pc.or_(_matches(state, is_in_progress), strange)
-    if not pc.any(impossible).as_py():
-        return jobs
     reported = pc.indices_nonzero(pc.and_(strange, ended).combine_chunks()).to_pylist()
     for row in reported:
         report(row, finish[row].cast(pa.string()).as_py())
@@ -60,10 +56,6 @@ def _shift(moment: datetime, by: timedelta) -> datetime:
 
 def fill_durations(jobs: pa.Table) -> pa.Table:
     """Return the jobs with each missing duration computed from start and finish, if a job has both."""
-    if jobs["duration_hours"].null_count == jobs["finish_time"].null_count:
-        missing = pc.and_(pc.is_null(jobs["duration_hours"]), pc.is_valid(jobs["finish_time"]))
-        if not pc.any(missing).as_py():
-            return jobs
     elapsed = pc.subtract(jobs["finish_time"].cast(pa.int64()), jobs["start_time"].cast(pa.int64()))
     hours = pc.divide(elapsed.cast(REAL), float(_HOUR))
     return _set(jobs, "duration_hours", pc.coalesce(jobs["duration_hours"], hours))
@@ -87,6 +79,5 @@ def keep_newer_rows(jobs: pa.Table) -> pa.Table:
     return jobs.take(pa.array(sorted(best.values()), pa.int64()))
 
 
-def _rank(row: int, progress: Sequence[bool], finishes: Sequence[int | None]) -> tuple[bool, int, int]:
-    finish = finishes[row]
-    return (not progress[row], -(2**63) if finish is None else finish, row)
+def _rank(row: int, progress: Sequence[bool], finishes: Sequence[int | None]) -> tuple[object, ...]:
+    return (not progress[row], finishes[row] is not None, finishes[row], row)

@@ -156,6 +156,11 @@ LIST_AFTER = b'{"jobs": [{"id": "a"}], "totalCount": 5, "links": [{"rel": "next"
         b'{"jobs": [{"id": "a"}], "data": [{"id": "b"}]}',
         LIST_AFTER,
         b'{"jobs": [{"id": "a", "state": "\0"}]}',
+        b'{"errors": [{"id": "b"}], "jobs": [{"id": "a"}, 5]}',
+        b'{"jobs": [{"id": "a"}, 5]}',
+        b'{"jobs": [{"id": "a"}], "totalCount": }',
+        b'[{"jobs": [{"id": "a"}]}]',
+        b'[0, "jobs": [{"id": "a"}]]',
     ],
 )
 def test_a_body_in_any_other_form_is_parsed_at_once(body: bytes) -> None:
@@ -199,6 +204,24 @@ def test_a_field_that_one_page_lacks_is_reported_whichever_way_it_goes(field: st
     expected = parse_raw([RawJobs([without], now=NOW)]).missing_fields
     assert parse_raw(results).missing_fields == expected
     assert parse_raw([results[0]]).missing_fields == parse_raw([RawJobs([job])]).missing_fields
+
+
+@pytest.mark.parametrize(("before", "after", "is_outlined"), [(30_000, 30_000, True), (40_000, 40_000, False)])
+def test_a_body_with_more_than_64_kb_around_its_jobs_is_parsed_at_once(
+    before: int, after: int, is_outlined: bool
+) -> None:
+    jobs = [{"id": str(number), "state": "x" * 1000} for number in range(100)]
+    body = {"first": "x" * before, "jobs": jobs, "last": "x" * after}
+    assert (raw(body) is not None) == is_outlined
+
+
+def test_an_outline_holds_the_ids_and_where_the_jobs_lie() -> None:
+    content = b'{"totalCount": 2, "data" : [ {"id": "a"}, {"id" : "\xc3\xbc"}\r\n ], "errors": []}'
+    result = outline(content)
+    assert result is not None
+    assert (result.ids, result.container) == (["a", "\u00fc"], "data")
+    assert content[result.begin : result.end] == b' {"id": "a"}, {"id" : "\xc3\xbc"}\r\n '
+    assert result.around == {"totalCount": 2, "data": [], "errors": []}
 
 
 def test_pages_of_many_megabytes_go_the_quick_way() -> None:
