@@ -216,12 +216,18 @@ def test_a_body_with_more_than_64_kb_around_its_jobs_is_parsed_at_once(
 
 
 def test_an_outline_holds_the_ids_and_where_the_jobs_lie() -> None:
-    content = b'{"totalCount": 2, "data" : [ {"id": "a"}, {"id" : "\xc3\xbc"}\r\n ], "errors": []}'
+    content = b'{"totalCount": 2, "data" : [ {"id": "a"}, {"id" : "\xc3\xbc"}\r\n ], "request": {"id": "r"}}'
     result = outline(content)
     assert result is not None
     assert (result.ids, result.container) == (["a", "\u00fc"], "data")
     assert content[result.begin : result.end] == b' {"id": "a"}, {"id" : "\xc3\xbc"}\r\n '
-    assert result.around == {"totalCount": 2, "data": [], "errors": []}
+    assert result.around == {"totalCount": 2, "data": [], "request": {"id": "r"}}
+
+
+def test_jobs_without_an_id_have_an_outline_without_ids() -> None:
+    result = outline(b'{"jobs": [{"state": "Finished"}]}')
+    assert result is not None
+    assert result.ids == []
 
 
 def test_pages_of_many_megabytes_go_the_quick_way() -> None:
