@@ -155,7 +155,7 @@ def report_load(summary: Summary) -> None:
     else:
         print_line("What was found is loaded; the next load reads these partitions again from the same place.")
     for text in summary.findings:
-        print_line(f"Looks wrong: {text}. The rows are loaded as they are; load_check_failures has a note of it.")
+        print_line(f"Check failed: {text}. The rows are loaded unchanged; load_check_failures keeps the failure.")
     print_line(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
+from avepoint_m365.extract.options import format_finding
 from dlt.extract import DltResource
 
 from m365_jobs.schema import LOAD_CHECK_FAILURES
-from m365_jobs.text import format_count
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 from m365_jobs.warehouse.tenant_scope import TenantScope
@@ -99,8 +99,7 @@ class CheckFailure:
     found_at: datetime
 
     def __str__(self) -> str:
-        jobs = format_count(self.jobs, "job has", "jobs have")
-        return f"{jobs} {self.problem} ({self.rule}), for instance {self.example}"
+        return format_finding(self.rule, self.problem, self.jobs, self.example)
 
 
 def check_jobs(

@@ -61,7 +61,8 @@ def skew_finding(skew: timedelta) -> SourceFinding:
     hours = abs(skew) / timedelta(hours=1)
     word = "behind" if skew > timedelta() else "ahead of"
     return SourceFinding(
-        "clock_skew", f"times of the server: this machine's clock is {format_count(round(hours), 'hour')} {word} it", 0
+        "clock_skew",
+        f"times of another clock: this machine's is {format_count(round(hours), 'hour')} {word} the server's",
     )
 
 

@@ -103,9 +103,22 @@ def next_midnight(moment: datetime) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
+def format_finding(rule: str, problem: str, jobs: int, example: str | None) -> str:
+    """Return a row of ``load_check_failures`` as a sentence without its full stop; ``jobs`` is 0 if none was counted."""
+    number = format_count(jobs, "job has", "jobs have") if jobs else "Some jobs have"
+    return f"{number} {problem} ({rule})" + (f", for instance {example}" if example else "")
+
+
 @dataclass(frozen=True)
 class SourceFinding:
-    """Describe one row of ``load_check_failures``: a problem, its number of jobs, and the id of an example."""
+    """Describe one row of ``load_check_failures``.
+
+    Attributes:
+        rule: The name of the check.
+        problem: What the jobs have, in words.
+        jobs: Number of these jobs; 0 if they were not counted.
+        example: The id of one of them; None if they were not counted.
+    """
 
     rule: str
     problem: str
@@ -113,10 +126,8 @@ class SourceFinding:
     example: str | None = None
 
     def __str__(self) -> str:
-        """Return the finding as one line."""
-        jobs = format_count(self.jobs, "job has", "jobs have") if self.jobs else "Some jobs have"
-        example = f", for instance {self.example}" if self.example else ""
-        return f"{jobs} {self.problem} ({self.rule}){example}."
+        """Return the finding as a sentence."""
+        return f"{format_finding(self.rule, self.problem, self.jobs, self.example)}."
 
 
 @dataclass(frozen=True)
