@@ -114,7 +114,7 @@ class Resources:
         scope = extraction.options.scope
         interval = _interval(cursor)
         try:
-            run.outcome = self._progress.take_outcome()
+            run.outcome = self._progress.take_prefetched()
             if run.outcome is None:
                 run.outcome = extraction.read(SourceState.load(stored, scope), interval)
                 for finding in run.outcome.findings:

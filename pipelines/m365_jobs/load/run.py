@@ -1,4 +1,4 @@
-"""Run one load from start to end: pending packages, what is new, and its record."""
+"""Run one load from start to end: pending packages, new and changed jobs, and the row in ``load_runs``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from m365_jobs.load.companions import CompanionLoad
 from m365_jobs.load.failed_runs import record_unsent
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.load.options import LoadOptions
-from m365_jobs.load.quick_look import QuickLook, quick_look
+from m365_jobs.load.prefetch import Prefetched, prefetch
 from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import Waiting, log_rows, write
@@ -107,25 +107,25 @@ class _Loading:
         """
         began = time.monotonic()
         if (settings := self._complete_settings()) is None:
-            # So that a wrong setting is reported before the warehouse is touched; a quick look checks them as well.
+            # So that a wrong setting is reported before the warehouse is touched; ``prefetch`` checks them as well.
             self._source()
         self.lease.take(self.options.min_age, LOCK_WAIT, self.notify)
-        look = None
+        prefetched = None
         if settings and not self.backlog.rows():
-            look = quick_look(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
+            prefetched = prefetch(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
         try:
-            if look and look.is_nothing_new:
-                return self._record_nothing_new(look.outcome)
-            self._load_with_dlt(look)
+            if prefetched and prefetched.has_nothing_new:
+                return self._record_nothing_new(prefetched.outcome)
+            self._load_with_dlt(prefetched)
             return None
         finally:
             self.summary.requests = self.progress.stats.attempts
             self.summary.seconds = time.monotonic() - began
 
-    def _load_with_dlt(self, look: QuickLook | None) -> None:
+    def _load_with_dlt(self, prefetched: Prefetched | None) -> None:
         self._finish_pending()
         source = self._source()
-        self._hand_over(look)
+        self._hand_over(prefetched)
         companions = self._companions()
         self._load_chunk(source, companions)
         while self.progress.chunk_end is not None:
@@ -216,25 +216,25 @@ class _Loading:
             (tenant,) = resolve_all([tenant])
         return complete_settings(tenant, self._given())
 
-    def _hand_over(self, look: QuickLook | None) -> None:
-        """Give the source the result of a look, if the state is still the one that the look began with."""
+    def _hand_over(self, prefetched: Prefetched | None) -> None:
+        """Give the source the prefetched chunk; drop it if the state has changed since."""
         extraction = self.progress.extraction
-        if look is None or extraction is None:
+        if prefetched is None or extraction is None:
             return
         stored = self.pipeline.state.get("sources", {}).get(contract.SCHEMA, {})
-        if look.goes_on_from(SourceState.load(stored, extraction.options.scope)):
-            self.progress.ready = look.outcome
+        if prefetched.continues(SourceState.load(stored, extraction.options.scope)):
+            self.progress.prefetched = prefetched.outcome
         else:
             self.progress.jobs = 0
             self.progress.begin_chunk()
 
     def _record_nothing_new(self, outcome: ChunkResult) -> Waiting | None:
-        """Write the record of a look without a dlt run, or return it to be written with those of other tenants."""
+        """Write the log rows of a load without a dlt run, or return them to be written with those of other tenants."""
         self.summary.add(self.progress)
         rows = log_rows(outcome, self._run(), self.summary)
         waiting = Waiting(self.pipeline, self.lease, rows, self.notify, self._fail)
         if self.options.log is None:
-            # Until the views were looked at: each opening of a DuckDB file lasts 20 ms.
+            # Until the views are checked: each opening of a DuckDB file takes 20 ms.
             self.writing.enter_context(file_open(self.pipeline, self.notify))
             write([waiting])
             return None

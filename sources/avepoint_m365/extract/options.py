@@ -104,7 +104,7 @@ def next_midnight(moment: datetime) -> datetime:
 
 
 def format_finding(rule: str, problem: str, jobs: int, example: str | None) -> str:
-    """Return a row of ``load_check_failures`` as a sentence without its full stop; ``jobs`` is 0 if none was counted."""
+    """Return a finding as a sentence without its full stop; ``jobs`` is 0 if they were not counted."""
     number = format_count(jobs, "job has", "jobs have") if jobs else "Some jobs have"
     return f"{number} {problem} ({rule})" + (f", for instance {example}" if example else "")
 

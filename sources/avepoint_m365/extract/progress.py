@@ -27,7 +27,7 @@ class Progress:
         outcome: The result of the last chunk, once it is read.
         chunk_end: The end of that chunk (UTC), if further chunks follow.
         extraction: The extraction that reads the load.
-        ready: A result that was read before dlt was set up, and is still to be handed to dlt.
+        prefetched: A chunk that was read before dlt was set up, and is still to be handed to dlt.
         appends: Whether jobs, details and errors are appended: it is the tenant's first load, and all are new.
     """
 
@@ -37,7 +37,7 @@ class Progress:
     stats: RequestStats = field(default_factory=RequestStats)
     outcome: ChunkResult | None = None
     chunk_end: datetime | None = None
-    ready: ChunkResult | None = None
+    prefetched: ChunkResult | None = None
     appends: bool = False
     extraction: Extraction | None = None
     _seen: set[str] = field(default_factory=set)
@@ -58,10 +58,10 @@ class Progress:
         self.expected = self.outcome = self.chunk_end = None
         self.reading = True
 
-    def take_outcome(self) -> ChunkResult | None:
-        """Return the result that was read before dlt was set up, and forget it; None without one."""
-        ready, self.ready = self.ready, None
-        return ready
+    def take_prefetched(self) -> ChunkResult | None:
+        """Return the chunk that was read before dlt was set up, and forget it; None without one."""
+        prefetched, self.prefetched = self.prefetched, None
+        return prefetched
 
     def end_chunk(self, outcome: ChunkResult) -> None:
         """Keep the result of a chunk."""

@@ -1,6 +1,6 @@
-"""Look before dlt is set up, which is all that a load with nothing new needs.
+"""Read the first chunk of a load before dlt is set up; a load with nothing new needs no more.
 
-dlt's folder of the pipeline is neither read nor changed: state and jobs come from the warehouse.
+State and known jobs come from the warehouse. dlt's folder of the pipeline is neither read nor changed.
 """
 
 from __future__ import annotations
@@ -25,41 +25,41 @@ from m365_jobs.warehouse.contract import SCHEMA
 
 
 @dataclass(frozen=True)
-class QuickLook:
-    """Hold what a look brought.
+class Prefetched:
+    """Hold the first chunk of a load.
 
     Attributes:
-        before: The state that the look went on from.
-        outcome: What it brought.
+        before: The state of the warehouse from which the chunk continues.
+        outcome: The result of the chunk.
     """
 
     before: SourceState
     outcome: ChunkResult
 
     @property
-    def is_nothing_new(self) -> bool:
-        """Return whether there is nothing to write but the record of the look."""
+    def has_nothing_new(self) -> bool:
+        """Return whether the load writes log rows only."""
         outcome = self.outcome
         return not outcome.has_rows and outcome.state == self.before and not outcome.chunk_end
 
-    def goes_on_from(self, state: SourceState) -> bool:
-        """Return whether the outcome holds for a warehouse with another copy of the state."""
+    def continues(self, state: SourceState) -> bool:
+        """Return whether the chunk continues from a state; false if another load has changed it."""
         return state == self.before
 
 
-def quick_look(
+def prefetch(
     pipeline: dlt.Pipeline, tenant: str, settings: Mapping[str, Any], progress: Progress, notify: Notify
-) -> QuickLook | None:
-    """Return the result of a look; None if a load has more to do than to look.
+) -> Prefetched | None:
+    """Return the first chunk of a load; None if the load needs dlt in any case.
 
-    Such are a first load, a load after an interruption and the first of a day (companions).
-    A load in the interval of an external scheduler is one as well.
+    It does if it is the tenant's first, the first of a day (companions), or follows an interrupted load. So does a load
+    in the interval of an external scheduler.
 
     Args:
-        pipeline: The pipeline of the load, whose lease is taken.
+        pipeline: The pipeline of the load; the load holds the tenant's lease.
         tenant: The tenant's label.
         settings: Every parameter of the source by name.
-        progress: Kept up to date meanwhile.
+        progress: The progress of the load, which this updates.
         notify: Receives lines for the user.
 
     Raises:
@@ -83,4 +83,4 @@ def quick_look(
     before = SourceState.load(state, extraction.options.scope)
     outcome = extraction.read(before)
     progress.end_chunk(outcome)
-    return QuickLook(before, outcome)
+    return Prefetched(before, outcome)
