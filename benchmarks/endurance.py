@@ -147,9 +147,9 @@ def load_rounds(pipe: Connection, folder: Path) -> None:
     while now := pipe.recv():
         clock.set(now)
         tenants = selected((), every=True)
-        group = parallel.Group({tenant.name: Progress() for tenant in tenants})
-        parallel.load_all(tenants, LoadOptions(), group, lambda _: None, lambda error: print(repr(error)), 8)
-        failures = [f"{outcome.tenant}: exit {outcome.exit_code}" for outcome in group.outcomes if outcome.exit_code]
+        tenant_loads = parallel.TenantLoads({tenant.name: Progress() for tenant in tenants})
+        parallel.load_all(tenants, LoadOptions(), tenant_loads, lambda _: None, lambda error: print(repr(error)), 8)
+        failures = [f"{result.tenant}: exit {result.exit_code}" for result in tenant_loads.results if result.exit_code]
         memory = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
         pipe.send((int(memory.split()[1]) // 1024, len(os.listdir("/proc/self/fd")), failures))
 

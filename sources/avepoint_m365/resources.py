@@ -39,13 +39,13 @@ class SourceRun:
 
     Attributes:
         partitions: The resources that take part.
-        outcome: What was read for them.
+        result: The chunk that was read for them; None until it is read.
         newest: The newest finish of each partition, once all rows were handed on.
         is_over: Whether all rows were handed on, or the run was cut short.
     """
 
     partitions: list[Partition] = field(default_factory=list)
-    outcome: ChunkResult | None = None
+    result: ChunkResult | None = None
     newest: dict[tuple[str | None, str | None], datetime] = field(default_factory=dict)
     is_over: bool = False
 
@@ -94,7 +94,7 @@ class Resources:
             cursor.advance(None)
         # dlt takes turns between resources: all have joined before the first comes back here.
         yield None
-        if run.outcome is None:
+        if run.result is None:
             yield from self._read_and_yield(run, cursor)
         while not run.is_over:
             yield None
@@ -103,7 +103,7 @@ class Resources:
             cursor.advance(max(_moment(cursor.start_value), in_utc(newest)))
 
     def _join(self, partition: Partition) -> SourceRun:
-        if self._run.outcome is not None or self._run.is_over or partition in self._run.partitions:
+        if self._run.result is not None or self._run.is_over or partition in self._run.partitions:
             self._run = SourceRun()
         self._run.partitions.append(partition)
         return self._run
@@ -114,20 +114,20 @@ class Resources:
         scope = extraction.options.scope
         interval = _interval(cursor)
         try:
-            run.outcome = self._progress.take_prefetched()
-            if run.outcome is None:
-                run.outcome = extraction.read(SourceState.load(stored, scope), interval)
-                for finding in run.outcome.findings:
+            run.result = self._progress.take_prefetched()
+            if run.result is None:
+                run.result = extraction.read(SourceState.load(stored, scope), interval)
+                for finding in run.result.findings:
                     logger.warning(str(finding))
-            self._progress.end_chunk(run.outcome)
+            self._progress.end_chunk(run.result)
             # A job that the warehouse holds is replaced, and dlt appends or merges a whole table.
-            self._progress.appends &= len(run.outcome.new) == run.outcome.jobs.num_rows
+            self._progress.appends &= len(run.result.new) == run.result.jobs.num_rows
             newest = {}
             for hints, table in self._tables(run):
                 if hints["table_name"] == self._jobs.name:
-                    newest = _newest_finishes(run.outcome, table)
+                    newest = _newest_finishes(run.result, table)
                 yield dlt.mark.with_hints(table, hints, create_table_variant=True)
-            run.outcome.state.save(stored, scope)
+            run.result.state.save(stored, scope)
             run.newest = newest
         finally:
             run.is_over = True
@@ -155,23 +155,23 @@ class Resources:
         return extraction.over(options, lookup)
 
     def _tables(self, run: SourceRun) -> Iterator[tuple[Any, pa.Table]]:
-        outcome, options, now = run.outcome, self._extraction.options, datetime.now(UTC)
-        assert outcome is not None
-        outcome = _only(outcome, run.partitions, options)
+        result, options, now = run.result, self._extraction.options, datetime.now(UTC)
+        assert result is not None
+        result = _only(result, run.partitions, options)
         tenant, run_id = options.tenant, options.run_id
-        yield schema.STATE_WORDS.resource_hints, rows.word_rows(outcome, now)
-        yield schema.JOB_CHANGES.resource_hints, rows.change_rows(outcome, tenant, now)
+        yield schema.STATE_WORDS.resource_hints, rows.word_rows(result, now)
+        yield schema.JOB_CHANGES.resource_hints, rows.change_rows(result, tenant, now)
         appends = self._progress.appends
         errors, details, jobs = (
             table.append_hints if appends else table.resource_hints
             for table in (schema.JOB_ERRORS, schema.BACKUP_DETAILS, self._jobs)
         )
-        yield errors, rows.error_rows(outcome.jobs, tenant, removing=not appends)
-        yield details, rows.detail_rows(outcome.jobs, tenant)
-        yield jobs, rows.job_rows(outcome, tenant, now, self._jobs.arrow)
+        yield errors, rows.error_rows(result.jobs, tenant, removing=not appends)
+        yield details, rows.detail_rows(result.jobs, tenant)
+        yield jobs, rows.job_rows(result, tenant, now, self._jobs.arrow)
         # Last: a run that add_limit cuts short proves nothing.
-        yield schema.LOAD_AUDIT.resource_hints, rows.audit_rows(outcome, tenant, run_id)
-        yield schema.RECONCILIATIONS.resource_hints, rows.reconciliation_rows(outcome, tenant, run_id)
+        yield schema.LOAD_AUDIT.resource_hints, rows.audit_rows(result, tenant, run_id)
+        yield schema.RECONCILIATIONS.resource_hints, rows.reconciliation_rows(result, tenant, run_id)
 
 
 def _interval(cursor: Any) -> Interval | None:
@@ -197,26 +197,26 @@ def _forget(stored: dict[str, Any]) -> None:
         stored.pop(key, None)
 
 
-def _only(outcome: ChunkResult, partitions: list[Partition], options: ExtractOptions) -> ChunkResult:
-    """Return the outcome with the jobs of the locations that take part; those outside the lists stay."""
+def _only(result: ChunkResult, partitions: list[Partition], options: ExtractOptions) -> ChunkResult:
+    """Return the result with the jobs of the locations that take part; those outside the lists stay."""
     locations = {location for location, _ in partitions}
     if locations >= set(options.locations):
-        return outcome
+        return result
     ids = [
         job_id
-        for job_id in outcome.jobs["id"].to_pylist()
-        if (labels := outcome.labels.get(job_id)) is None or labels.location in locations
+        for job_id in result.jobs["id"].to_pylist()
+        if (labels := result.labels.get(job_id)) is None or labels.location in locations
     ]
-    return replace(outcome, jobs=outcome.jobs.filter(pc.is_in(outcome.jobs["id"], pa.array(ids, pa.string()))))
+    return replace(result, jobs=result.jobs.filter(pc.is_in(result.jobs["id"], pa.array(ids, pa.string()))))
 
 
-def _newest_finishes(outcome: ChunkResult, jobs: pa.Table) -> dict[tuple[str | None, str | None], datetime]:
+def _newest_finishes(result: ChunkResult, jobs: pa.Table) -> dict[tuple[str | None, str | None], datetime]:
     """Return the newest finish (UTC) by location and object type; one ahead of the load's cursor does not count.
 
     ``jobs`` are rows of the table of this name.
     """
-    cursor = outcome.state.scan.cursor
-    if cursor is None or outcome.state.scan.gap_start is not None:
+    cursor = result.state.scan.cursor
+    if cursor is None or result.state.scan.gap_start is not None:
         return {}
     jobs = jobs.select(["location", "object_type", "finish_time"])
     jobs = jobs.filter(pc.less_equal(jobs["finish_time"], pa.scalar(cursor, TIME)))

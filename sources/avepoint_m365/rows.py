@@ -23,12 +23,12 @@ from avepoint_m365.schema import (
 )
 
 
-def job_rows(outcome: ChunkResult, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
+def job_rows(result: ChunkResult, tenant: str, fetched_at: datetime, schema: pa.Schema) -> pa.Table:
     """Return rows of ``jobs``: the API's values of each job and those that only the request knows."""
-    jobs = outcome.jobs
-    known: dict[str, Any] = label_columns(jobs, outcome.labels) | {
+    jobs = result.jobs
+    known: dict[str, Any] = label_columns(jobs, result.labels) | {
         "tenant": _same(tenant, TEXT, jobs),
-        "first_seen_at": _first_seen(outcome, fetched_at),
+        "first_seen_at": _first_seen(result, fetched_at),
         "fetched_at": _same(fetched_at, TIME, jobs),
     }
     return _table(schema, jobs, known)
@@ -47,11 +47,11 @@ def label_columns(jobs: pa.Table, labels: Mapping[str, JobLabels]) -> dict[str, 
     }
 
 
-def _first_seen(outcome: ChunkResult, fetched_at: datetime) -> pa.Array:
-    if not outcome.first_seen:
-        return _same(fetched_at, TIME, outcome.jobs)
-    ids = outcome.jobs["id"].to_pylist()
-    return pa.array([outcome.first_seen.get(job_id) or fetched_at for job_id in ids], TIME)
+def _first_seen(result: ChunkResult, fetched_at: datetime) -> pa.Array:
+    if not result.first_seen:
+        return _same(fetched_at, TIME, result.jobs)
+    ids = result.jobs["id"].to_pylist()
+    return pa.array([result.first_seen.get(job_id) or fetched_at for job_id in ids], TIME)
 
 
 def detail_rows(jobs: pa.Table, tenant: str) -> pa.Table:
@@ -87,10 +87,10 @@ def error_rows(jobs: pa.Table, tenant: str, removing: bool = True) -> pa.Table:
     return pa.concat_tables([listed, _table(JOB_ERRORS.arrow, without, markers)])
 
 
-def audit_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Table:
+def audit_rows(result: ChunkResult, tenant: str, run_id: str) -> pa.Table:
     """Return rows of ``load_audit``, one for each listing."""
     rows = []
-    for listing in outcome.listings:
+    for listing in result.listings:
         selection = listing.selection
         rows.append(
             {
@@ -108,7 +108,7 @@ def audit_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Table:
                 "reported_total": listing.reported_total,
                 "total_scope": listing.total_scope,
                 "distinct_jobs": len(listing.ids),
-                "in_progress": len(outcome.in_progress & listing.ids),
+                "in_progress": len(result.in_progress & listing.ids),
                 "complete": listing.complete,
                 "error_kind": listing.error_kind,
                 "detail": listing.detail and listing.detail[:2000],
@@ -119,7 +119,7 @@ def audit_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=LOAD_AUDIT.arrow)
 
 
-def change_rows(outcome: ChunkResult, tenant: str, changed_at: datetime) -> pa.Table:
+def change_rows(result: ChunkResult, tenant: str, changed_at: datetime) -> pa.Table:
     """Return rows of ``job_changes``."""
     rows = [
         {
@@ -130,18 +130,18 @@ def change_rows(outcome: ChunkResult, tenant: str, changed_at: datetime) -> pa.T
             "old": change.old,
             "new": change.new,
         }
-        for change in outcome.changes
+        for change in result.changes
     ]
     return pa.Table.from_pylist(rows, schema=JOB_CHANGES.arrow)
 
 
-def word_rows(outcome: ChunkResult, learned_at: datetime) -> pa.Table:
+def word_rows(result: ChunkResult, learned_at: datetime) -> pa.Table:
     """Return rows of ``state_words``."""
-    rows = [{"word": word, "state": code, "learned_at": learned_at} for word, code in outcome.state_words.items()]
+    rows = [{"word": word, "state": code, "learned_at": learned_at} for word, code in result.state_words.items()]
     return pa.Table.from_pylist(rows, schema=STATE_WORDS.arrow)
 
 
-def reconciliation_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Table:
+def reconciliation_rows(result: ChunkResult, tenant: str, run_id: str) -> pa.Table:
     """Return rows of ``reconciliations``."""
     rows = [
         {
@@ -157,7 +157,7 @@ def reconciliation_rows(outcome: ChunkResult, tenant: str, run_id: str) -> pa.Ta
             "detail": row.detail,
             "checked_at": row.checked_at,
         }
-        for row in outcome.reconciliations
+        for row in result.reconciliations
     ]
     return pa.Table.from_pylist(rows, schema=RECONCILIATIONS.arrow)
 

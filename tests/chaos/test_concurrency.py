@@ -147,9 +147,9 @@ def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
     monkeypatch.setattr(threading.Thread, "start", begin_and_interrupt)
     monkeypatch.setattr(parallel, "load", load)
     tenants, options = [Tenant("contoso"), Tenant("fabrikam")], loading.LoadOptions(file=tmp_path / "any.duckdb")
-    group = parallel.Group({tenant.name: Progress() for tenant in tenants})
+    tenant_loads = parallel.TenantLoads({tenant.name: Progress() for tenant in tenants})
     with pytest.raises(InterruptedLoadError):
-        parallel.load_all(tenants, options, group, lambda text: None, lambda error: None, 8)
+        parallel.load_all(tenants, options, tenant_loads, lambda text: None, lambda error: None, 8)
     assert sorted(ended) == ["contoso", "fabrikam"]
 
 

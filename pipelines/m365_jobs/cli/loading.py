@@ -65,7 +65,7 @@ def load_command(
         elif skip_loaded_within is not None:
             raise typer.BadParameter("goes with --all-tenants", param_hint="--skip-loaded-within")
         if all_tenants or len(tenants) > 1:
-            raise typer.Exit(_load_many(options, tenants, parallel_tenants, verbose))
+            raise typer.Exit(_load_tenants(options, tenants, parallel_tenants, verbose))
         raise typer.Exit(_load_one(options, tenants[0]))
 
 
@@ -88,21 +88,21 @@ def _load_one(options: Any, tenant: Any) -> int:
     return summary.exit_code
 
 
-def _load_many(options: Any, tenants: list[Any], parallel_tenants: int, verbose: bool) -> int:
+def _load_tenants(options: Any, tenants: list[Any], parallel_tenants: int, verbose: bool) -> int:
     from avepoint_m365 import Progress
 
     from m365_jobs.cli import progress as console
-    from m365_jobs.load.parallel import Group, load_all
+    from m365_jobs.load.parallel import TenantLoads, load_all
 
     def log_failure(error: BaseException) -> None:
         if verbose:
             logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
 
-    group = Group({tenant.name: Progress() for tenant in tenants})
-    with console.watch(lambda seconds: console.progress_of_many(group, seconds)):
-        load_all(tenants, options, group, console.print_line, log_failure, parallel_tenants)
-    console.report_many(group)
-    return group.exit_code
+    tenant_loads = TenantLoads({tenant.name: Progress() for tenant in tenants})
+    with console.watch(lambda seconds: console.progress_of_tenants(tenant_loads, seconds)):
+        load_all(tenants, options, tenant_loads, console.print_line, log_failure, parallel_tenants)
+    console.report_tenants(tenant_loads)
+    return tenant_loads.exit_code
 
 
 def verify(

@@ -13,18 +13,18 @@ from rich.live import Live
 from rich.text import Text
 
 from m365_jobs.load.copy import Copied
-from m365_jobs.load.parallel import Group
+from m365_jobs.load.parallel import TenantLoads
 from m365_jobs.load.summary import Summary
 from m365_jobs.terminal import print_line, width
 from m365_jobs.text import format_count, shorten
 
 __all__ = [
     "print_line",
-    "progress_of_many",
     "progress_of_one",
+    "progress_of_tenants",
     "report_copy",
     "report_load",
-    "report_many",
+    "report_tenants",
     "watch",
     "width",
 ]
@@ -57,14 +57,14 @@ def _rounded(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def progress_of_many(group: Group, seconds: float) -> str:
+def progress_of_tenants(tenant_loads: TenantLoads, seconds: float) -> str:
     """Return the progress of the loads of several tenants in one line, ``seconds`` after their start."""
-    loads = list(group.progress.values())
+    loads = list(tenant_loads.progress.values())
     if len(loads) == 1:
         return progress_of_one(loads[0], seconds)
     jobs, requests = sum(load.jobs for load in loads), sum(load.stats.attempts for load in loads)
     line = (
-        f"{len(group.outcomes)} of {format_count(len(loads), 'tenant')}, {format_count(jobs, 'job')}, "
+        f"{len(tenant_loads.results)} of {format_count(len(loads), 'tenant')}, {format_count(jobs, 'job')}, "
         f"{format_count(requests, 'request')}, {seconds:.0f} s"
     )
     waits = [wait for load in loads if (wait := load.stats.waiting)]
@@ -101,30 +101,30 @@ def watch(line: Callable[[float], str]) -> Iterator[None]:
         thread.join()
 
 
-def report_many(group: Group) -> None:
+def report_tenants(tenant_loads: TenantLoads) -> None:
     """Print the results of several tenants: a line for each that is not fine, and one for all.
 
     For a single tenant, print the summary of its load, or the cause of its failure.
     """
-    outcomes = sorted(group.outcomes, key=lambda outcome: outcome.tenant)
-    if len(outcomes) == 1:
-        (outcome,) = outcomes
-        if outcome.summary:
-            report_load(outcome.summary)
-        elif outcome.failure:
-            print_line(f"Error ({outcome.failure.kind}): {outcome.failure.text}")
+    results = sorted(tenant_loads.results, key=lambda result: result.tenant)
+    if len(results) == 1:
+        (result,) = results
+        if result.summary:
+            report_load(result.summary)
+        elif result.failure:
+            print_line(f"Error ({result.failure.kind}): {result.failure.text}")
         return
-    summaries = [outcome.summary for outcome in outcomes if outcome.summary]
-    for outcome in outcomes:
-        if outcome.failure:
-            print_line(f"{outcome.tenant}: failed ({outcome.failure.kind}): {outcome.failure.text}")
-        elif outcome.summary and outcome.summary.incomplete:
-            print_line(f"{outcome.tenant}: not proved complete: {'; '.join(outcome.summary.incomplete[:3])}.")
-    skipped = sum(not outcome.summary and not outcome.failure for outcome in outcomes)
-    incomplete, new = sum(bool(outcome.incomplete) for outcome in summaries), sum(outcome.new for outcome in summaries)
-    changed, requests = sum(outcome.changed for outcome in summaries), sum(outcome.requests for outcome in summaries)
+    summaries = [result.summary for result in results if result.summary]
+    for result in results:
+        if result.failure:
+            print_line(f"{result.tenant}: failed ({result.failure.kind}): {result.failure.text}")
+        elif result.summary and result.summary.incomplete:
+            print_line(f"{result.tenant}: not proved complete: {'; '.join(result.summary.incomplete[:3])}.")
+    skipped = sum(not result.summary and not result.failure for result in results)
+    incomplete, new = sum(bool(summary.incomplete) for summary in summaries), sum(summary.new for summary in summaries)
+    changed, requests = sum(summary.changed for summary in summaries), sum(summary.requests for summary in summaries)
     print_line(
-        f"{len(summaries)} of {format_count(len(outcomes), 'tenant')} loaded, {incomplete} of them incomplete"
+        f"{len(summaries)} of {format_count(len(results), 'tenant')} loaded, {incomplete} of them incomplete"
         f"{f', {skipped} left to other workers' if skipped else ''}: {format_count(new, 'job')} new, "
         f"{changed:,} changed, {format_count(requests, 'request')}."
     )

@@ -44,32 +44,32 @@ class TenantResult:
 
 
 @dataclass
-class Group:
-    """Hold the loads of several tenants; any thread may read it while they run."""
+class TenantLoads:
+    """Hold the loads of several tenants that run in parallel; any thread may read it meanwhile."""
 
     progress: dict[str, Progress]
-    outcomes: list[TenantResult] = field(default_factory=list)
+    results: list[TenantResult] = field(default_factory=list)
     limiters: list[RateLimiter] = field(default_factory=list)
     """The limiter of each host. Without a holder it ends with the load that uses it, and its lowest limit with it."""
 
     @property
     def exit_code(self) -> int:
         """Return the exit code of all tenants if it is the same; else 1 if any failed, or 3 if any is incomplete."""
-        codes = {outcome.exit_code for outcome in self.outcomes}
+        codes = {result.exit_code for result in self.results}
         if len(codes) == 1:
             return codes.pop()
-        return FAILED if any(outcome.failure for outcome in self.outcomes) else max(codes, default=FINE)
+        return FAILED if any(result.failure for result in self.results) else max(codes, default=FINE)
 
 
 def load_all(
     tenants: Sequence[Tenant],
     options: LoadOptions,
-    group: Group,
+    tenant_loads: TenantLoads,
     notify: Notify,
     failed: Callable[[BaseException], None],
     side_by_side: int,
 ) -> None:
-    """Load each tenant with ``options``; ``group`` holds their progress and, at the end, their results.
+    """Load each tenant with ``options``; ``tenant_loads`` holds their progress and, at the end, their results.
 
     ``failed`` is called with each exception, after it was recorded. ``side_by_side`` is the number of tenants that are
     read at once. ``concurrency`` bounds the requests in flight, for each API host.
@@ -91,26 +91,26 @@ def load_all(
 
     options = replace(options, log=LogRows(), log_failed=log_failed)
     tenants = resolve_all(tenants)
-    group.limiters = list(_limiters(tenants, options))
+    tenant_loads.limiters = list(_limiters(tenants, options))
 
     def load_one(tenant: Tenant) -> TenantResult:
-        return _load_one(replace(options, tenant=tenant), group, notify, failed)
+        return _load_one(replace(options, tenant=tenant), tenant_loads, notify, failed)
 
     try:
         with ThreadPoolExecutor(side_by_side, thread_name_prefix=THREADS) as pool:
             try:
                 list(pool.map(load_one, tenants))
             except KeyboardInterrupt:
-                for progress in group.progress.values():
+                for progress in tenant_loads.progress.values():
                     progress.stats.interrupted.set()
                 notify("Interrupted: each tenant ends after its present request or write.")
                 raise InterruptedLoadError from None
     finally:
         assert options.log is not None
         options.log.flush()
-        group.outcomes[:] = [
-            TenantResult(outcome.tenant, failure=late[outcome.tenant]) if outcome.tenant in late else outcome
-            for outcome in group.outcomes
+        tenant_loads.results[:] = [
+            TenantResult(result.tenant, failure=late[result.tenant]) if result.tenant in late else result
+            for result in tenant_loads.results
         ]
         # Ctrl+C may come between the start of a thread and the pool's note of it.
         for thread in threading.enumerate():
@@ -135,9 +135,9 @@ def _limiters(tenants: Sequence[Tenant], options: LoadOptions) -> Iterator[RateL
 
 
 def _load_one(
-    options: LoadOptions, group: Group, notify: Notify, failed: Callable[[BaseException], None]
+    options: LoadOptions, tenant_loads: TenantLoads, notify: Notify, failed: Callable[[BaseException], None]
 ) -> TenantResult:
-    """Load the tenant of ``options``; return how it ended, and add that to the group."""
+    """Load the tenant of ``options``; return how it ended, and add that to the tenant_loads."""
     assert options.tenant is not None
     name = options.tenant.name
 
@@ -145,8 +145,8 @@ def _load_one(
         notify(f"{name}: {text}")
 
     try:
-        with unless(group.progress[name].stats.interrupted):
-            summary = load(options, group.progress[name], notify_tenant)
+        with unless(tenant_loads.progress[name].stats.interrupted):
+            summary = load(options, tenant_loads.progress[name], notify_tenant)
         result = TenantResult(name, summary=summary)
     except TenantLockedError as busy:
         notify_tenant(f"left out. {busy}")
@@ -155,6 +155,6 @@ def _load_one(
         failed(error)
         result = TenantResult(name, failure=explain(error))
     # Loaded rows are not needed any more, and there may be hundreds of tenants.
-    group.progress[name].begin_chunk()
-    group.outcomes.append(result)
+    tenant_loads.progress[name].begin_chunk()
+    tenant_loads.results.append(result)
     return result

@@ -30,17 +30,17 @@ class Prefetched:
 
     Attributes:
         before: The state of the warehouse from which the chunk continues.
-        outcome: The result of the chunk.
+        result: The result of the chunk.
     """
 
     before: SourceState
-    outcome: ChunkResult
+    result: ChunkResult
 
     @property
     def has_nothing_new(self) -> bool:
         """Return whether the load writes log rows only."""
-        outcome = self.outcome
-        return not outcome.has_rows and outcome.state == self.before and not outcome.chunk_end
+        result = self.result
+        return not result.has_rows and result.state == self.before and not result.chunk_end
 
     def continues(self, state: SourceState) -> bool:
         """Return whether the chunk continues from a state; false if another load has changed it."""
@@ -81,6 +81,6 @@ def prefetch(
         return None
     extraction = extraction_of({**settings, "lookup": lookup}, progress)
     before = SourceState.load(state, extraction.options.scope)
-    outcome = extraction.read(before)
-    progress.end_chunk(outcome)
-    return Prefetched(before, outcome)
+    result = extraction.read(before)
+    progress.end_chunk(result)
+    return Prefetched(before, result)

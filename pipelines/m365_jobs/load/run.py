@@ -115,7 +115,7 @@ class _Loading:
             prefetched = prefetch(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
         try:
             if prefetched and prefetched.has_nothing_new:
-                return self._record_nothing_new(prefetched.outcome)
+                return self._record_nothing_new(prefetched.result)
             self._load_with_dlt(prefetched)
             return None
         finally:
@@ -190,9 +190,9 @@ class _Loading:
             self.pipeline.normalize()
         # Kept open until all is done: another program may take a DuckDB file the moment that it is closed.
         self.writing.enter_context(write_lock(self.pipeline, self.lease, self.notify))
-        outcome = self.progress.outcome
-        assert outcome is not None
-        ids = outcome.jobs["id"]
+        result = self.progress.result
+        assert result is not None
+        ids = result.jobs["id"]
         if first_rows.is_overtaken(self.pipeline, self.summary.tenant, ids):
             self._read_again()
             return
@@ -223,15 +223,15 @@ class _Loading:
             return
         stored = self.pipeline.state.get("sources", {}).get(contract.SCHEMA, {})
         if prefetched.continues(SourceState.load(stored, extraction.options.scope)):
-            self.progress.prefetched = prefetched.outcome
+            self.progress.prefetched = prefetched.result
         else:
             self.progress.jobs = 0
             self.progress.begin_chunk()
 
-    def _record_nothing_new(self, outcome: ChunkResult) -> Waiting | None:
+    def _record_nothing_new(self, result: ChunkResult) -> Waiting | None:
         """Write the log rows of a load without a dlt run, or return them to be written with those of other tenants."""
         self.summary.add(self.progress)
-        rows = log_rows(outcome, self._run(), self.summary)
+        rows = log_rows(result, self._run(), self.summary)
         waiting = Waiting(self.pipeline, self.lease, rows, self.notify, self._fail)
         if self.options.log is None:
             # Until the views are checked: each opening of a DuckDB file takes 20 ms.
@@ -250,10 +250,10 @@ class _Loading:
     def _rows(self) -> Iterator[LoadRun | None]:
         """Yield waiting rows of failed runs, then, in the last chunk, the row of this run, once all is read."""
         yield from self.backlog.rows()
-        while self.progress.outcome is None or not self.companions.finished:
+        while self.progress.result is None or not self.companions.finished:
             yield None
         if self.progress.chunk_end is None:
-            self.summary.note_incomplete(self.progress.outcome)
+            self.summary.note_incomplete(self.progress.result)
             self.summary.incomplete += self.companions.incomplete()
             for note in self.companions.notes():
                 self.notify(note)

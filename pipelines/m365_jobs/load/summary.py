@@ -49,24 +49,24 @@ class Summary:
 
     def add(self, progress: Progress) -> None:
         """Add what a chunk brought."""
-        outcome = progress.outcome
-        assert outcome is not None
-        self.new += len(outcome.new)
-        self.changed += outcome.jobs.num_rows - len(outcome.new)
-        self.unchanged += outcome.unchanged
-        self.states.update(outcome.states)
-        self.retries += sum(listing.retries for listing in outcome.listings)
+        result = progress.result
+        assert result is not None
+        self.new += len(result.new)
+        self.changed += result.jobs.num_rows - len(result.new)
+        self.unchanged += result.unchanged
+        self.states.update(result.states)
+        self.retries += sum(listing.retries for listing in result.listings)
         # A later chunk counts what earlier ones brought as well.
-        self.lasting |= {finding.rule: finding for finding in outcome.findings}
-        self.note_incomplete(outcome)
-        self.periods += outcome.reconciliations
+        self.lasting |= {finding.rule: finding for finding in result.findings}
+        self.note_incomplete(result)
+        self.periods += result.reconciliations
         self.incomplete += [
-            _period(part) for part in outcome.reconciliations if part.kind == "verify" and not part.proof
+            _period(part) for part in result.reconciliations if part.kind == "verify" and not part.proof
         ]
 
-    def note_incomplete(self, outcome: ChunkResult) -> None:
+    def note_incomplete(self, result: ChunkResult) -> None:
         """Keep a line for each listing that could not be proved complete."""
-        lines = [_line(listing) for listing in outcome.listings if not listing.complete]
+        lines = [_line(listing) for listing in result.listings if not listing.complete]
         self.incomplete += [line for line in lines if line not in self.incomplete]
 
     def failure(self, rule: str, problem: str, example: str) -> CheckFailure:

@@ -59,13 +59,13 @@ class Waiting:
     locks: ExitStack = field(default_factory=ExitStack)
 
 
-def log_rows(outcome: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
+def log_rows(result: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
     """Return the rows that record a load with nothing new."""
     failures = summary.lasting_failures(datetime.now(UTC))
     summary.findings += map(str, failures)
     return {
-        "load_audit": source_rows.audit_rows(outcome, run.tenant, run.run_id).to_pylist(),
-        "reconciliations": source_rows.reconciliation_rows(outcome, run.tenant, run.run_id).to_pylist(),
+        "load_audit": source_rows.audit_rows(result, run.tenant, run.run_id).to_pylist(),
+        "reconciliations": source_rows.reconciliation_rows(result, run.tenant, run.run_id).to_pylist(),
         "load_check_failures": [asdict(failure) for failure in failures],
         "load_runs": [asdict(run)],
     }

@@ -20,6 +20,7 @@ from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract import checks, window_plan
 from avepoint_m365.extract.chunk_classifier import dimensions
 from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
+from avepoint_m365.extract.chunk_result import build_result
 from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.first_page import PagingBehavior
@@ -30,7 +31,6 @@ from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.options import ChunkResult, ExtractOptions, SourceFinding
-from avepoint_m365.extract.outcome import build_outcome
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.progress import Progress
 from avepoint_m365.extract.scan import Scan, WindowScanner
@@ -136,7 +136,7 @@ class ChunkReader:
         comparison, chunk_labels = compare(jobs, known), ChunkLabels(known_labels(known))
         typed = [listing for listing in upkeep.listings if listing.selection.object_type is not None]
         jobs = label_chunk(self, scan, jobs, comparison, chunk_labels, typed)
-        return build_outcome(self, scan, upkeep, jobs, comparison, chunk_labels)
+        return build_result(self, scan, upkeep, jobs, comparison, chunk_labels)
 
     def _without_other_types(self, jobs: pa.Table, listings: list[Listing], wanted: Collection[str]) -> pa.Table:
         """Return the jobs that are ``wanted``, or that a listing of one object type returned; all if all are loaded."""
@@ -160,7 +160,7 @@ class ChunkReader:
         jobs = self._keep_known_values(scan.jobs, known, scan.listings)
         comparison, chunk_labels = compare(jobs, known), ChunkLabels(known_labels(known))
         jobs = label_chunk(self, scan, jobs, comparison, chunk_labels)
-        return build_outcome(self, scan, upkeep, jobs, comparison, chunk_labels)
+        return build_result(self, scan, upkeep, jobs, comparison, chunk_labels)
 
     def _most_is_unknown(self, ids: set[str]) -> bool:
         return self.lookup is None or 2 * len(self.lookup.jobs(sorted(ids))) < len(ids)

@@ -17,16 +17,14 @@ OUTSIDE = {
 """Rule and problem of jobs outside the list of a dimension, by its name."""
 
 
-def new_ids_without_label(
-    outcome: ChunkResult, comparison: Comparison, options: ExtractOptions
-) -> dict[str, list[str]]:
+def new_ids_without_label(result: ChunkResult, comparison: Comparison, options: ExtractOptions) -> dict[str, list[str]]:
     """Return the ids of new jobs that have no label after classification, by dimension."""
     names = [dimension.name for dimension in dimensions(options)]
-    return {name: sorted(ids) for name, ids in ids_without_labels(comparison.new, outcome.labels, names).items()}
+    return {name: sorted(ids) for name, ids in ids_without_labels(comparison.new, result.labels, names).items()}
 
 
 def unlisted_job_findings(
-    outcome: ChunkResult,
+    result: ChunkResult,
     comparison: Comparison,
     lookup: Lookup | None,
     options: ExtractOptions,
@@ -40,7 +38,7 @@ def unlisted_job_findings(
         name = dimension.name
         count, example = stored.get(name, (0, None))
         count -= sum(
-            getattr(job, name) is None and getattr(outcome.labels.get(job.id, NO_LABELS), name) is not None
+            getattr(job, name) is None and getattr(result.labels.get(job.id, NO_LABELS), name) is not None
             for job in comparison.known.values()
         )
         ids = new.get(name, [])

@@ -24,7 +24,7 @@ class Progress:
         expected: Jobs of all chunks so far, by the first total that the API reports for each; None without a total.
         reading: Whether requests are still being sent.
         stats: Attempts of requests, and the reason of the current wait.
-        outcome: The result of the last chunk, once it is read.
+        result: The result of the last chunk, once it is read.
         chunk_end: The end of that chunk (UTC), if further chunks follow.
         extraction: The extraction that reads the load.
         prefetched: A chunk that was read before dlt was set up, and is still to be handed to dlt.
@@ -35,7 +35,7 @@ class Progress:
     expected: int | None = None
     reading: bool = True
     stats: RequestStats = field(default_factory=RequestStats)
-    outcome: ChunkResult | None = None
+    result: ChunkResult | None = None
     chunk_end: datetime | None = None
     prefetched: ChunkResult | None = None
     appends: bool = False
@@ -55,7 +55,7 @@ class Progress:
     def begin_chunk(self) -> None:
         """Start to count another chunk."""
         self._jobs_before, self._seen = self.jobs, set()
-        self.expected = self.outcome = self.chunk_end = None
+        self.expected = self.result = self.chunk_end = None
         self.reading = True
 
     def take_prefetched(self) -> ChunkResult | None:
@@ -63,6 +63,6 @@ class Progress:
         prefetched, self.prefetched = self.prefetched, None
         return prefetched
 
-    def end_chunk(self, outcome: ChunkResult) -> None:
+    def end_chunk(self, result: ChunkResult) -> None:
         """Keep the result of a chunk."""
-        self.outcome, self.chunk_end, self.reading = outcome, outcome.chunk_end, False
+        self.result, self.chunk_end, self.reading = result, result.chunk_end, False

@@ -103,20 +103,18 @@ def _scan_start(options: ExtractOptions, scan: ScanState, behavior: ApiBehavior)
 
 
 def next_state(
-    chunk: ChunkReader, scan: Scan, outcome: ChunkResult, behavior: ApiBehavior, upkeep: Upkeep, retry_labels: bool
+    chunk: ChunkReader, scan: Scan, result: ChunkResult, behavior: ApiBehavior, upkeep: Upkeep, retry_labels: bool
 ) -> SourceState:
-    """Return the state to keep once the rows of an outcome are written."""
+    """Return the state to keep once the rows of a chunk are written."""
     options, state = chunk.options, chunk.state
     now = options.until
     if options.verify_since is not None:
         return replace(state, behavior=behavior)
     if chunk.is_range:
         backfill = backfill_of(options, state, chunk.interval)
-        after, _ = after_chunk(backfill, scan.window, outcome.complete, scan.chunk_end, options.run_id, now)
+        after, _ = after_chunk(backfill, scan.window, result.complete, scan.chunk_end, options.run_id, now)
         return replace(state, behavior=behavior, backfill=after if scan.chunk_end else BackfillState())
-    after_scan, known_until = after_chunk(
-        state.scan, scan.window, outcome.complete, scan.chunk_end, options.run_id, now
-    )
+    after_scan, known_until = after_chunk(state.scan, scan.window, result.complete, scan.chunk_end, options.run_id, now)
     begin = min(state.scan.history_start or scan.window.query_start, scan.window.query_start)
     after_scan = replace(after_scan, history_start=begin, retry_labels=retry_labels and not state.scan.retry_labels)
     if after_scan.gap_start is None:

@@ -8,8 +8,8 @@ import pytest
 from avepoint_m365 import Progress
 from avepoint_m365.api.stats import Wait
 from m365_jobs.cli import progress as progress_module
-from m365_jobs.cli.progress import progress_of_many, progress_of_one, watch
-from m365_jobs.load.parallel import Group
+from m365_jobs.cli.progress import progress_of_one, progress_of_tenants, watch
+from m365_jobs.load.parallel import TenantLoads
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_the_line_says_what_is_waited_for_in_place_of_an_estimate(wait: Callable
     assert progress_of_one(waiting, 20).startswith(
         f"Reading: 1,000 of 4,000 jobs (25%), 0 requests, 20 s; {shown}"
     )  # fmt: skip
-    group = Group({"contoso": Progress(jobs=1), "fabrikam": waiting})
-    assert progress_of_many(group, 20).startswith(f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; {shown}")
+    tenant_loads = TenantLoads({"contoso": Progress(jobs=1), "fabrikam": waiting})
+    assert progress_of_tenants(tenant_loads, 20).startswith(f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; {shown}")
     waiting.stats.wait_for(None)
-    assert progress_of_many(group, 20) == "0 of 2 tenants, 1,001 jobs, 0 requests, 20 s"
+    assert progress_of_tenants(tenant_loads, 20) == "0 of 2 tenants, 1,001 jobs, 0 requests, 20 s"
 
 
 def test_where_there_is_no_terminal_lines_are_printed_as_they_are(

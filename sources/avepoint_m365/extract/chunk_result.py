@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from avepoint_m365.extract.extraction import ChunkReader
 
 
-def build_outcome(
+def build_result(
     chunk: ChunkReader, scan: Scan, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, chunk_labels: ChunkLabels
 ) -> ChunkResult:
     """Return the result of a chunk: the rows to write, its findings and the next state."""
@@ -36,7 +36,7 @@ def build_outcome(
     listings = list(
         {id(listing): listing for listing in (*scan.audited, *chunk_labels.listings, *upkeep.listings)}.values()
     )
-    outcome = ChunkResult(
+    result = ChunkResult(
         window=scan.window,
         jobs=written,
         state=chunk.state,
@@ -53,18 +53,18 @@ def build_outcome(
         complete=all(listing.complete for listing in listings),
         in_progress=set(jobs.filter(pc.is_null(jobs["finish_time"]))["id"].to_pylist()),
     )
-    unlabelled = findings.new_ids_without_label(outcome, comparison, chunk.options)
-    outcome.findings = [
+    unlabelled = findings.new_ids_without_label(result, comparison, chunk.options)
+    result.findings = [
         *chunk.findings,
         *upkeep.findings,
         *findings.ignored_filter_findings(chunk_labels.ignored),
         *findings.unlisted_job_findings(
-            outcome, comparison, chunk.lookup, chunk.options, chunk_labels.ignored, unlabelled
+            result, comparison, chunk.lookup, chunk.options, chunk_labels.ignored, unlabelled
         ),
     ]
     behavior = _behavior_after_load(chunk, chunk_labels, scan, upkeep)
-    outcome.state = window_plan.next_state(chunk, scan, outcome, behavior, upkeep, bool(unlabelled))
-    return outcome
+    result.state = window_plan.next_state(chunk, scan, result, behavior, upkeep, bool(unlabelled))
+    return result
 
 
 def _behavior_after_load(chunk: ChunkReader, chunk_labels: ChunkLabels, scan: Scan, upkeep: Upkeep) -> ApiBehavior:
