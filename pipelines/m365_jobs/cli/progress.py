@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from m365_jobs.load.copy import Copied
+from m365_jobs.load.copy import CopyResult
 from m365_jobs.load.parallel import TenantLoads
 from m365_jobs.load.summary import Summary
 from m365_jobs.terminal import print_line, width
@@ -159,11 +159,11 @@ def report_load(summary: Summary) -> None:
     print_line(f"Warehouse: {summary.warehouse}, dataset {summary.dataset}, tenant {summary.tenant}.")
 
 
-def report_copy(done: Copied, destination: str, dataset: str | None) -> None:
+def report_copy(result: CopyResult, destination: str, dataset: str | None) -> None:
     """Print the summary of a copy, with the command that continues loads at its destination."""
-    for tenant, rows in done.rows.items():
+    for tenant, rows in result.rows.items():
         print_line(
             f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + "."
         )
     load = f"m365-jobs load --destination {destination}" + (f" --dataset {dataset}" if dataset else "")
-    print_line(f"Warehouse: {done.warehouse}. Go on there with: {load}")
+    print_line(f"Warehouse: {result.warehouse}. Go on there with: {load}")

@@ -148,8 +148,8 @@ def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: TenantS
     """
     known = run_checks.last_loads(scope)
     for tenant in sorted(set(names)):
-        backlog = UnsentRuns(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
-        last = max(backlog.rows(), key=lambda run: run.started_at, default=None)
+        unsent = UnsentRuns(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
+        last = max(unsent.rows(), key=lambda run: run.started_at, default=None)
         if last and (tenant not in known or known[tenant] < last.started_at):
             text = check_texts.failed_load(asdict(last))["text"]
             yield Reason(FAILED_LOAD, tenant, f"{text} The warehouse has no record of it yet.")

@@ -12,7 +12,7 @@ QUERIES = (
     *(check.query for check in CHECKS if check.query),
     *(check_queries.count_query(check.needs) for check in CHECKS if check.needs),
     *(check.causes for check in CHECKS if check.causes),
-    data_checks.QUESTION,
+    data_checks.CHECKS_QUERY,
     check_queries.KNOWN_SERVICES,
     check_queries.LAST_LOADS,
     check_queries.OLDEST_LOAD,

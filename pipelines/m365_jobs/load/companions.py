@@ -1,4 +1,4 @@
-"""Load companions with the jobs: those that were not asked today are read beside them, in the same package."""
+"""Load companions with the jobs, in the same package: those that were not requested today."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from m365_jobs.warehouse.destinations import lake_merge, lake_tables
 from m365_jobs.warehouse.destinations.kinds import kind_of
 
 SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
-"""Settings of the source that companions go by."""
+"""Settings of the source that apply to companions."""
 
 ROW_HASH = "_dlt_id"
-"""Column in which dlt keeps the hash of a version."""
+"""Column of dlt with the hash of a row's version."""
 
 
 @dataclass
@@ -38,12 +38,12 @@ class CompanionLoad:
     stats: RequestStats
     attempts: list[Attempt] = field(default_factory=list)
     expected: int = 0
-    """Companions that this load asks."""
+    """Number of companions that this load requests."""
     before: dict[str, str] = field(default_factory=dict)
-    """Status of each companion when it was asked last, before this load."""
+    """Status of each companion after its last request before this load."""
 
     def resources(self) -> list[DltResource]:
-        """Return the resources to load beside the jobs; none if all were asked today and their tables are there.
+        """Return the resources to load with the jobs; none if all were requested today and their tables exist.
 
         Raises:
             ConfigurationError: for an unknown name in ``include``.
@@ -65,7 +65,7 @@ class CompanionLoad:
         return resources if names or self._tables_are_missing() else []
 
     def _versions(self, table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows that are new, and those in force before that are not among them any more."""
+        """Return the new versions, and the current ones that ended because they are not among ``rows``."""
         now = datetime.now(UTC)
         scopes, ids = {row["setting_scope"] for row in rows}, {row["id"] for row in rows}
         stored = lake_tables.open_table(self.pipeline, table.name, self.tenant)
@@ -97,15 +97,15 @@ class CompanionLoad:
 
     @property
     def finished(self) -> bool:
-        """Return whether all companions of this load have been asked."""
+        """Return whether all companions of this load have been requested."""
         return len(self.attempts) >= self.expected
 
     def incomplete(self) -> list[str]:
-        """Return the lines about failures that make the load incomplete."""
+        """Return a line for each failure that makes the load incomplete."""
         return _messages(attempt for attempt in self.attempts if attempt.status != LOADED and attempt.expected)
 
     def notes(self) -> list[str]:
-        """Return the lines about companions that may be missing and were missing for the first time."""
+        """Return a line for each optional companion that is missing for the first time."""
         return _messages(
             attempt
             for attempt in self.attempts
@@ -113,11 +113,11 @@ class CompanionLoad:
         )
 
     def statuses(self) -> dict[str, str]:
-        """Return the status of each companion when it was asked last."""
+        """Return the status of each companion after its last request."""
         return {name: memory.get("status", "") for name, memory in self._state().get(STATE_KEY, {}).items()}
 
     def findings(self) -> list[tuple[str, str, str]]:
-        """Return rule, problem and example of each unknown value, also of answers of an earlier load."""
+        """Return rule, problem and example of each unknown value in the companions' last responses."""
         return [
             (finding["rule"], f"{finding['problem']} (companion {name})", finding["example"])
             for name, memory in self._state().get(STATE_KEY, {}).items()
@@ -126,16 +126,16 @@ class CompanionLoad:
 
 
 def companion_rows(table: Table, rows: Sequence[Mapping[str, Any]], is_lake: bool) -> DltResource:
-    """Return a resource of stored rows of a companion's table, which replace those of the same key or scope."""
+    """Return a resource of a companion's rows, which replace stored rows with the same key or scope."""
 
     def stored() -> Iterator[Any]:
         yield rows or no_rows(table, is_lake)
 
     hints = resource_hints(table)
     if keeps_history(table) and not is_lake:
-        # Versions arrive as they are, with dlt's hash of each, so that the next load finds those in force unchanged.
+        # Versions keep their hash, so that the next load finds the current ones unchanged.
         version = {"data_type": "text", "nullable": False, "unique": False, "row_key": False, "x-row-version": True}
-        # As dlt marks them for scd2: its own hints lack the time zone, and a type of a column cannot change.
+        # These are dlt's marks for scd2, with the time zone that its own hints lack: a column cannot change its type.
         moments = {
             name: {"data_type": "timestamp", "nullable": True, mark: True}
             for name, mark in ((VALID_FROM.name, "x-valid-from"), (VALID_TO.name, "x-valid-to"))
@@ -154,12 +154,12 @@ def _merge_by_key(resource: DltResource, table: Table) -> None:
 
 def _messages(attempts: Iterable[Attempt]) -> list[str]:
     """Return a line for each failure; companions that lack the same permission share one."""
-    lines: dict[str, list[Attempt]] = {}
+    groups: dict[str, list[Attempt]] = {}
     for attempt in attempts:
-        lines.setdefault(attempt.scope if attempt.status == DENIED else attempt.name, []).append(attempt)
+        groups.setdefault(attempt.scope if attempt.status == DENIED else attempt.name, []).append(attempt)
     return [
-        some[0].message
-        if len(some) == 1
-        else f"companions {', '.join(attempt.name for attempt in some)} skipped: {some[0].detail}"
-        for some in lines.values()
+        group[0].message
+        if len(group) == 1
+        else f"companions {', '.join(attempt.name for attempt in group)} skipped: {group[0].detail}"
+        for group in groups.values()
     ]

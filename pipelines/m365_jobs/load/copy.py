@@ -1,4 +1,4 @@
-"""Copy all rows and cursors of a DuckDB warehouse to a bigger destination, so that loads continue there."""
+"""Copy all rows and cursors of a DuckDB warehouse to another destination, so that loads continue there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from m365_jobs.warehouse.reader import open_reader
 
 
 @dataclass
-class Copied:
+class CopyResult:
     """Hold the address of the copy, and the copied rows of each table by tenant."""
 
     warehouse: str
@@ -33,15 +33,14 @@ class Copied:
 
 def copy_tenants(
     destination: str, dataset: str | None, notify: Callable[[str], None], tenants: Sequence[str] = ()
-) -> Copied:
-    """Copy the DuckDB warehouse of this configuration, tenant by tenant; all tenants if none is named.
+) -> CopyResult:
+    """Copy the configured DuckDB warehouse, tenant by tenant; all tenants if ``tenants`` is empty.
 
-    Rows and cursors of a tenant are one load package: they arrive together or not at all. A further copy repeats what
-    differs at the destination.
+    Rows and cursors of a tenant are one load package: they arrive together or not at all. A copy may be repeated.
 
     Raises:
-        UsageError: where there is no DuckDB warehouse, it is the destination itself, or does not hold a tenant.
-        WarehouseError: where the destination has loads of its own, whose cursors would be taken back.
+        UsageError: if there is no DuckDB warehouse, if it is the destination, or if it does not hold a tenant.
+        WarehouseError: if the destination has loads of its own, whose cursors a copy would move back.
     """
     origin = warehouse.open_warehouse(DEFAULT_DESTINATION)
     target = warehouse.open_warehouse(destination, dataset)
@@ -52,23 +51,23 @@ def copy_tenants(
         raise UsageError(f"The warehouse is already there: {warehouse.address_of(target)}. Name another destination.")
     with open_reader(origin):
         pass  # It refuses a file that a newer version has loaded into.
-    done = Copied(warehouse.address_of(target))
+    result = CopyResult(warehouse.address_of(target))
     present = _tenants(file, origin.dataset_name)
     for tenant in tenants:
         if tenant not in present:
             raise UsageError(f"The warehouse holds nothing of tenant {tenant!r}.")
     for tenant in dict.fromkeys(tenants) or present:
-        # As a load of the tenant would: neither the file nor the destination is loaded into meanwhile.
+        # The lock of a load: no load of the tenant writes to the file or to the destination in the meantime.
         with folder_lock(warehouse.pipeline_name(tenant), None, notify):
             _notify_of_pending(tenant, notify)
-            notify(f"Copying tenant {tenant} to {done.warehouse}.")
+            notify(f"Copying tenant {tenant} to {result.warehouse}.")
             pipeline = warehouse.open_pipeline(tenant, destination, dataset, folder=_folder("to"))
-            done.rows[tenant] = _copy(tenant, file, origin.dataset_name, pipeline, notify)
-    return done
+            result.rows[tenant] = _copy(tenant, file, origin.dataset_name, pipeline, notify)
+    return result
 
 
 def _notify_of_pending(tenant: str, notify: Callable[[str], None]) -> None:
-    # dlt may have been killed while it made the folders that this looks into.
+    # dlt may have been killed while it created the folders of the packages.
     with suppress(FileNotFoundError):
         if warehouse.open_pipeline(tenant, DEFAULT_DESTINATION).has_pending_data:
             notify(
@@ -79,7 +78,7 @@ def _notify_of_pending(tenant: str, notify: Callable[[str], None]) -> None:
 
 def _tenants(file: Path, dataset: str) -> list[str]:
     with read_only(file, dataset) as connection:
-        # A first load in chunks writes jobs before it has a run; one that failed at once has a run and no jobs.
+        # A first load in chunks writes jobs before its run; a load that failed at once has a run and no jobs.
         asked = [name for name in ("jobs", "load_runs") if name in table_names(connection, dataset)]
         if not asked:
             raise UsageError(f"{file} holds no dataset {dataset} of this program; there is nothing to copy.")
@@ -88,15 +87,12 @@ def _tenants(file: Path, dataset: str) -> list[str]:
 
 
 def _folder(name: str) -> Path:
-    """Return the folder of the pipelines of a copy.
-
-    Loads use another one, since their pending packages must not be copied.
-    """
+    """Return the folder for the pipelines of a copy; loads use another, whose pending packages are not copied."""
     return Path(dlt.current.run_context().get_data_entity("pipelines")) / f"{warehouse.PIPELINE}_copy_{name}"
 
 
 def _state(tenant: str, file: Path, dataset: str) -> dict[str, Any]:
-    """Return what dlt keeps of our source for a tenant, cursors included, from the warehouse itself."""
+    """Return dlt's state of the source for a tenant, cursors included, from the warehouse."""
     credentials: Any = {"database": str(file), "read_only": True}
     pipeline = dlt.pipeline(
         warehouse.pipeline_name(tenant),
@@ -114,7 +110,7 @@ def _state(tenant: str, file: Path, dataset: str) -> dict[str, Any]:
 def _copy(
     tenant: str, file: Path, dataset: str, pipeline: dlt.Pipeline, notify: Callable[[str], None]
 ) -> dict[str, int]:
-    """Copy the rows and the state of a tenant with a pipeline of its own; return the rows of each table."""
+    """Copy the rows and the state of a tenant with a separate pipeline; return the number of rows by table."""
     # The state before the rows: a cursor must never be ahead of them.
     state = _state(tenant, file, dataset)
     pipeline.drop()
@@ -124,13 +120,13 @@ def _copy(
             contract.refuse_newer_series(pipeline)
             pipeline.sync_destination()
             contract.ensure_ours(pipeline)
-        there = stored_rows(pipeline, tenant)
-        # Held open, so that no load writes to the file meanwhile.
+        stored = stored_rows(pipeline, tenant)
+        # An open file excludes loads.
         with read_only(file, dataset) as connection:
             tables_here = table_names(connection, dataset)
             ours = run_ids(connection, tenant) if "load_audit" in tables_here else set()
-            _ensure_no_loads_of_its_own(ours, tenant, there, warehouse.address_of(pipeline))
-            rows = TenantRows(file, dataset, tenant, tables_here, there, kind_of(pipeline).is_lake)
+            _ensure_no_loads_of_its_own(ours, tenant, stored, warehouse.address_of(pipeline))
+            rows = TenantRows(file, dataset, tenant, tables_here, stored, kind_of(pipeline).is_lake)
             source = contract.prepare(rows.source(state), pipeline)
             pipeline.extract(source, loader_file_format=contract.file_format(pipeline))
         pipeline.normalize()
@@ -141,11 +137,11 @@ def _copy(
     return rows.counted
 
 
-def _ensure_no_loads_of_its_own(ours: set[str], tenant: str, there: StoredRows, where: str) -> None:
-    # Not by load_runs: a load that failed before it loaded anything is there, one killed between chunks is not.
-    if others := set(there.keys["load_audit"]["run_id"].to_pylist()) - ours:
+def _ensure_no_loads_of_its_own(ours: set[str], tenant: str, stored: StoredRows, address: str) -> None:
+    # load_runs is no proof: it has loads that failed before they wrote, and lacks loads killed between chunks.
+    if others := set(stored.keys["load_audit"]["run_id"].to_pylist()) - ours:
         raise WarehouseError(
-            f"{where} has {format_count(len(others), 'load')} of tenant {tenant} that this warehouse knows nothing of: "
-            "loads go on there already. Copying again would take its jobs and cursors back; nothing was copied. "
+            f"{address} has {format_count(len(others), 'load')} of tenant {tenant} that this warehouse knows nothing "
+            "of: loads go on there already. Copying again would take its jobs and cursors back; nothing was copied. "
             "Load there, or copy into another dataset with --dataset."
         )

@@ -1,4 +1,4 @@
-"""Read the rows of a tenant from a DuckDB file as the source itself would yield them."""
+"""Read the rows of a tenant from a DuckDB file in the form in which the source yields them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from m365_jobs.warehouse.reader import open_reader
 Row = TypeVar("Row")
 
 BATCH = 50_000
-"""Rows that are in memory at once."""
+"""The most rows that are in memory at once."""
 
 CHILDREN = (tables.BACKUP_DETAILS, tables.JOB_ERRORS)
 
@@ -38,7 +38,7 @@ KEYS: dict[str, pa.Schema] = {
     "load_check_failures": pa.schema([("run_id", pa.string())]),
     "reconciliations": pa.schema([("run_id", pa.string())]),
 }
-"""By what appended rows are known again; those that share a key are written at once."""
+"""Columns that identify rows of appended tables; rows with the same key were written together."""
 
 MARKERS = """
 SELECT tenant, id AS job_id, CAST(-1 AS BIGINT) AS error_index, true AS {removed} FROM jobs j
@@ -64,14 +64,14 @@ def read_only(file: Path, dataset: str) -> duckdb.DuckDBPyConnection:
 
 @dataclass(frozen=True)
 class StoredRows:
-    """Hold what the destination has of a tenant: keys of appended rows by table, and whether there are errors."""
+    """Hold the keys of a tenant's appended rows at the destination, by table, and whether it has job errors."""
 
     keys: dict[str, pa.Table]
     errors: bool
 
 
 def stored_rows(pipeline: dlt.Pipeline, tenant: str) -> StoredRows:
-    """Return what the destination already has of a tenant."""
+    """Return the keys of a tenant's rows at the destination."""
     with open_reader(pipeline) as reader:
 
         def distinct(name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -94,17 +94,17 @@ def run_ids(connection: duckdb.DuckDBPyConnection, tenant: str) -> set[str]:
 
 
 class TenantRows:
-    """Yield the rows of one tenant, and its state, as the source itself would give them to dlt."""
+    """Yield the rows of one tenant and its state, in the form in which the source gives them to dlt."""
 
     def __init__(
-        self, file: Path, dataset: str, tenant: str, tables_here: set[str], there: StoredRows, is_lake: bool = False
+        self, file: Path, dataset: str, tenant: str, tables_here: set[str], stored: StoredRows, is_lake: bool = False
     ) -> None:
         self._file, self._dataset, self._tenant, self._is_lake = file, dataset, tenant, is_lake
-        self._tables, self._there = tables_here, there
+        self._tables, self._stored = tables_here, stored
         self.counted = {table.name: 0 for table in schema.TABLES}
 
     def source(self, state: dict[str, Any]) -> Any:
-        """Return a source under the name of ours, so that dlt keeps its state as ours."""
+        """Return a source with the name of ``avepoint_m365``, so that dlt stores its state under that name."""
 
         def rows() -> Iterator[Any]:
             current = dlt.current.source_state()
@@ -112,8 +112,8 @@ class TenantRows:
             current.update(deepcopy(state))
             for table in (self._jobs(), *CHILDREN, tables.JOB_CHANGES):
                 yield from self._counted(table, f"SELECT * FROM {table.name} WHERE tenant = $tenant")
-            if self._there.errors and {"jobs", "jobs__job_errors"} <= self._tables:
-                # An earlier copy may have left errors there that are gone here.
+            if self._stored.errors and {"jobs", "jobs__job_errors"} <= self._tables:
+                # An earlier copy may have left errors at the destination that the file no longer has.
                 yield from self._batches(tables.JOB_ERRORS, MARKERS.format(removed=tables.REMOVED))
             yield from self._counted(tables.STATE_WORDS, "SELECT * FROM state_words WHERE $tenant IS NOT NULL")
             for table in (tables.LOAD_AUDIT, tables.RECONCILIATIONS):
@@ -121,7 +121,7 @@ class TenantRows:
 
         @dlt.source(name=contract.SCHEMA)
         def avepoint_m365() -> Any:
-            # The last two by the load's own resources: dlt takes a column of Arrow for another than one of objects.
+            # Runs and failures are objects, as in a load: dlt gives columns of Arrow tables other types.
             runs = self._objects(schema.LOAD_RUNS, run_log.LoadRun)
             failures = self._objects(schema.LOAD_CHECK_FAILURES, data_checks.CheckFailure)
             return (
@@ -136,20 +136,20 @@ class TenantRows:
     def _appended(self, name: str) -> str:
         """Return a query for the rows of an appended table that the destination lacks."""
         key = ", ".join(KEYS[name].names)
-        return f"SELECT * FROM {name} ANTI JOIN there USING ({key}) WHERE tenant = $tenant"
+        return f"SELECT * FROM {name} ANTI JOIN stored_keys USING ({key}) WHERE tenant = $tenant"
 
     def _objects(self, table: tables.Table, kind: Callable[..., Row]) -> list[Row]:
-        """Return the same as objects; None where an older version of this program did not write a column."""
+        """Return these rows as objects; None if an older version of this program did not write a column."""
         if table.name not in self._tables:
             return []
         with read_only(self._file, self._dataset) as connection:
-            connection.register("there", self._there.keys[table.name])
+            connection.register("stored_keys", self._stored.keys[table.name])
             rows = connection.sql(self._appended(table.name), params={"tenant": self._tenant}).to_arrow_table()
         self.counted[table.name] = rows.num_rows
         return [kind(**{column: row.get(column) for column in table.names}) for row in rows.to_pylist()]
 
     def _companion(self, table: tables.Table) -> list[dict[str, Any]]:
-        """Return the rows of a companion's table; those with versions with dlt's hash, which tells versions apart."""
+        """Return the rows of a companion's table; rows with versions have dlt's hash, which identifies a version."""
         if table.name not in self._tables:
             return []
         condition = "tenant = $tenant" if "tenant" in table.names else "$tenant IS NOT NULL"
@@ -168,7 +168,7 @@ class TenantRows:
         return tables.JOBS_WITH_UNKNOWN if tables.UNKNOWN_FIELDS in names else tables.JOBS
 
     def _counted(self, table: tables.Table, sql: str) -> Iterator[Any]:
-        # So that the table is there even where it has no row.
+        # An empty table creates the table if it has no rows.
         yield dlt.mark.with_hints(table.arrow.empty_table(), table.resource_hints, create_table_variant=True)
         if table.name not in self._tables:
             return
@@ -177,21 +177,21 @@ class TenantRows:
             yield rows
 
     def _batches(self, table: tables.Table, sql: str) -> Iterator[Any]:
-        of_errors = table is tables.JOB_ERRORS
+        is_errors = table is tables.JOB_ERRORS
         with read_only(self._file, self._dataset) as connection:
             if table.name in KEYS:
-                connection.register("there", self._there.keys[table.name])
+                connection.register("stored_keys", self._stored.keys[table.name])
             stored = connection.sql(sql, params={"tenant": self._tenant})
-            if of_errors:
+            if is_errors:
                 stored = stored.order("job_id")
-            batches = (_fitted(batch, table.arrow) for batch in stored.to_arrow_reader(BATCH))
-            # A lake is told what to delete by all errors of a job at once.
-            for rows in _by_whole_jobs(batches) if of_errors else batches:
+            batches = (_cast(batch, table.arrow) for batch in stored.to_arrow_reader(BATCH))
+            # A lake deletes by all errors of a job, so they must be in one batch.
+            for rows in _by_whole_jobs(batches) if is_errors else batches:
                 yield dlt.mark.with_hints(rows, table.resource_hints, create_table_variant=True)
 
 
 def _by_whole_jobs(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the same rows with no job in two batches; they are in the order of their ``job_id``."""
+    """Yield the rows, which are sorted by ``job_id``, in batches that split no job."""
     rest: pa.Table | None = None
     for batch in batches:
         rows = pa.concat_tables([rest, batch]) if rest else batch
@@ -203,10 +203,10 @@ def _by_whole_jobs(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield rest
 
 
-def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
     """Return the columns of ``schema``; null if an older version of this program did not write one."""
-    there = batch.schema.names
+    stored = batch.schema.names
     columns = [
-        batch.column(field.name) if field.name in there else pa.nulls(batch.num_rows, field.type) for field in schema
+        batch.column(field.name) if field.name in stored else pa.nulls(batch.num_rows, field.type) for field in schema
     ]
     return pa.table(columns, names=schema.names).cast(schema)

@@ -1,4 +1,4 @@
-"""Check what a load has written, in the warehouse itself. Findings are reported and kept, and no row is dropped."""
+"""Check the rows of a load in the warehouse. Failures are reported and stored; no row is dropped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from m365_jobs.warehouse.reader import open_in_load
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 TOLERANCE = 60
-"""Seconds by which a duration may differ from finish less start: the API gives it in thousandths of an hour."""
+"""Seconds by which a duration may differ from finish less start: the API rounds it to thousandths of an hour."""
 
 RULES = {
     "unique_jobs": (
@@ -62,33 +62,35 @@ RULES = {
         WHERE abs(l.duration_hours * 3600 - date_diff('second', l.start_time, l.finish_time)) > {TOLERANCE}""",
     ),
 }
-"""Name to what is wrong where a row comes back, and the rows' query in DuckDB's dialect. Only jobs of this load are
-looked at, and what belongs to them."""
+"""Rule to the problem of the jobs that its query returns, and the query in DuckDB's dialect. The queries read the jobs
+of this load, and their details and errors."""
 
-PRESENT = "relationship_jobs"
+RELATIONSHIP_JOBS = "relationship_jobs"
 PROBLEMS = {
-    PRESENT: "no row in jobs, unlike its details and errors",
-    **{name: what for name, (what, _) in RULES.items()},
+    RELATIONSHIP_JOBS: "no row in jobs, unlike its details and errors",
+    **{name: problem for name, (problem, _) in RULES.items()},
 }
-"""Name of each rule to what is wrong where it is broken."""
+"""Rule to the problem of the jobs that break it."""
 
-QUESTION = """WITH
+CHECKS_QUERY = """WITH
 loaded AS (SELECT * FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)),
 ids AS (SELECT DISTINCT id FROM loaded)
 """ + " UNION ALL ".join(
     f"SELECT '{rule}' AS rule, count(*) AS jobs, min(id) AS example FROM ({query}) AS found"
-    for rule, query in {PRESENT: "SELECT id FROM ids", **{name: query for name, (_, query) in RULES.items()}}.items()
+    for rule, query in {
+        RELATIONSHIP_JOBS: "SELECT id FROM ids",
+        **{name: query for name, (_, query) in RULES.items()},
+    }.items()
 )
-"""One statement for all rules, for a scope of one tenant: the jobs that break each, but for the first, for which it
-counts those that are there. To look among all details and errors for some without a job would take longer the more
-the warehouse holds."""
+"""One query for all rules, in the scope of one tenant: the number of jobs that break each, and the id of one. For
+``relationship_jobs`` it counts the stored jobs instead: a search for details without a job would read the warehouse."""
 
-IDS = "SELECT DISTINCT id FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)"
+IDS_QUERY = "SELECT DISTINCT id FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)"
 
 
 @dataclass(frozen=True)
 class CheckFailure:
-    """Describe one row of ``load_check_failures``: a broken rule, its number of jobs, and the id of one of them."""
+    """Describe one row of ``load_check_failures``; ``found_at`` is in UTC. See ``SourceFinding`` for the others."""
 
     run_id: str
     tenant: str
@@ -103,26 +105,26 @@ class CheckFailure:
 
 
 def check_jobs(
-    pipeline: dlt.Pipeline, tenant: str, run_id: str, since: datetime, read: pa.ChunkedArray | None = None
+    pipeline: dlt.Pipeline, tenant: str, run_id: str, since: datetime, read_ids: pa.ChunkedArray | None = None
 ) -> list[CheckFailure]:
     """Return the problems of the jobs of a tenant that were fetched since a time (UTC), and of their children.
 
-    ``read`` are the ids, each once, of the jobs that were fetched, where they are known: details and errors were
-    loaded of each, so each has to be there.
+    ``read_ids`` are the distinct ids of the jobs that were fetched; each must be stored, as its details and errors
+    are. Without them this is not checked.
 
     Raises:
-        DatabaseException: where the destination refuses the question.
+        DatabaseException: if the destination refuses the query.
     """
     kind_of(pipeline).before_checks(pipeline)
     since_text = since.isoformat(sep=" ")
     with open_in_load(pipeline) as reader:
         scope = TenantScope(reader, [tenant])
-        broken = {row["rule"]: (row["jobs"], row["example"]) for row in scope.rows(QUESTION, since=since_text)}
-        present, _ = broken.pop(PRESENT)
-        if read is not None and present < len(read):
-            there = pa.array([row["id"] for row in scope.rows(IDS, since=since_text)], pa.string())
-            missing = read.filter(pc.invert(pc.is_in(read, there)))
-            broken[PRESENT] = (len(missing), pc.min(missing).as_py())
+        broken = {row["rule"]: (row["jobs"], row["example"]) for row in scope.rows(CHECKS_QUERY, since=since_text)}
+        present, _ = broken.pop(RELATIONSHIP_JOBS)
+        if read_ids is not None and present < len(read_ids):
+            stored_ids = pa.array([row["id"] for row in scope.rows(IDS_QUERY, since=since_text)], pa.string())
+            missing = read_ids.filter(pc.invert(pc.is_in(read_ids, stored_ids)))
+            broken[RELATIONSHIP_JOBS] = (len(missing), pc.min(missing).as_py())
     now = datetime.now(UTC)
     return [
         CheckFailure(run_id, tenant, rule, PROBLEMS[rule], jobs, example, now)
@@ -131,11 +133,11 @@ def check_jobs(
     ]
 
 
-def failures_resource(findings: list[CheckFailure]) -> DltResource:
-    """Append findings to ``load_check_failures``; without any, only create the table."""
+def failures_resource(failures: list[CheckFailure]) -> DltResource:
+    """Return the resource that appends failures to ``load_check_failures``; without any, it only creates the table."""
 
     def load_check_failures() -> Iterator[Any]:
-        yield [asdict(finding) for finding in findings] or dlt.mark.materialize_table_schema()
+        yield [asdict(failure) for failure in failures] or dlt.mark.materialize_table_schema()
 
     return dlt.resource(
         load_check_failures,

@@ -1,4 +1,4 @@
-"""Write the rows of failed runs once the destination accepts them. Readers of the run log need no locks."""
+"""Write the rows of failed runs to ``load_runs`` once the destination accepts them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from m365_jobs.locks.pipeline_folder import write_lock
 from m365_jobs.warehouse import contract
 
 
-def record_unsent(backlog: UnsentRuns, pipeline: dlt.Pipeline, lease: Lease, notify: Notify) -> None:
-    """Write waiting rows of failed runs; if that fails as well, they keep waiting."""
+def write_unsent_runs(unsent: UnsentRuns, pipeline: dlt.Pipeline, lease: Lease, notify: Notify) -> None:
+    """Write the unsent rows of failed runs; if that fails, they stay unsent for the next load."""
     if pipeline.has_pending_data:
         return
     try:
-        # Without the lease this fails as well, and must not hide why the load did.
+        # Without the lease this fails too, and must not hide the cause of the first failure.
         with write_lock(pipeline, lease, notify):
-            contract.write_rows(pipeline, runs_resource(iter(backlog.rows())))
-        backlog.clear()
+            contract.write_rows(pipeline, runs_resource(iter(unsent.rows())))
+        unsent.clear()
     except Exception as error:
         notify(f"The failed run will be recorded with the next load: {explain(error).text}")

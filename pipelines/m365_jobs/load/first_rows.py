@@ -1,7 +1,7 @@
-"""Append the rows of a tenant's first load, chunk by chunk. dlt needs twice as long to merge them.
+"""Append the rows of a tenant's first load instead of merging them, for which dlt needs twice as long.
 
-dlt repeats a file of a package that was cut short, and an append that is repeated gives rows twice. So such a package
-is never loaded on: the next load reads its jobs again, and merges them.
+dlt repeats the files of an interrupted package, and a repeated append duplicates rows. So an interrupted package that
+appends is dropped: the next load reads its jobs again, and merges them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from m365_jobs.warehouse.destinations.duckdb_rows import delete_parts, has_jobs
 from m365_jobs.warehouse.destinations.kinds import kind_of
 
 APPENDS, MERGES = "first_rows_append", "first_rows_merge"
-"""Files in a pipeline's folder: what its package does, and what its next one must do. ``pending`` empties the folder
+"""Marker files in a pipeline's folder: its package appends; its next package must merge. ``pending`` empties the folder
 before each load."""
 
 
 def begin(pipeline: dlt.Pipeline, extraction: Extraction | None, is_first_load: bool) -> bool:
-    """Return whether the next package may append jobs, details and errors, and note it before there is such a package.
+    """Return whether the next package appends jobs, details and errors; if it does, mark the folder beforehand.
 
-    ``is_first_load`` tells that an earlier chunk of the same load appended.
+    ``is_first_load`` is true if an earlier chunk of the same load appended.
     """
     folder, lookup = Path(pipeline.working_dir), extraction.lookup if extraction else None
     may_append = kind_of(pipeline).appends_first and not (folder / MERGES).exists()
@@ -37,15 +37,15 @@ def begin(pipeline: dlt.Pipeline, extraction: Extraction | None, is_first_load: 
 def is_overtaken(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> bool:
     """Return whether another load has written some of the jobs since this one found none. Needs the write lock.
 
-    Two machines may begin the first load of a tenant at once: then the jobs of both would be there, each twice.
+    Two machines may begin the first load of a tenant at once, and their appends would store each job twice.
     """
     return is_appending(pipeline) and has_jobs(pipeline, JOBS.name, tenant, ids.to_pylist())
 
 
 def load_package(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> None:
-    """Load the package of a tenant with the jobs that have these ids.
+    """Load the package of a tenant; ``ids`` are those of its jobs.
 
-    Before an append, what an earlier one left is deleted: details, say, if it was cut short before their jobs came.
+    Before an append, details and errors of these jobs are deleted: an interrupted append may have left them.
     """
     if is_appending(pipeline):
         delete_parts(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant, ids.to_pylist())
@@ -54,7 +54,7 @@ def load_package(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> N
 
 
 def end(pipeline: dlt.Pipeline) -> None:
-    """Note that the package does not append, or is loaded."""
+    """Remove the mark: the package does not append, or is loaded."""
     (Path(pipeline.working_dir) / APPENDS).unlink(missing_ok=True)
 
 
@@ -64,5 +64,5 @@ def is_appending(pipeline: dlt.Pipeline) -> bool:
 
 
 def merge_next(pipeline: dlt.Pipeline) -> None:
-    """Make the next package merge: what fails again and again is handled for packages that can be loaded on."""
+    """Make the next package merge: only a package that merges can be resumed after a failure."""
     (Path(pipeline.working_dir) / MERGES).touch()

@@ -1,4 +1,4 @@
-"""Read what the warehouse holds of a tenant, for the source to compare with the API."""
+"""Look up the jobs of a tenant in the warehouse, for the source to compare with the API."""
 
 from __future__ import annotations
 
@@ -23,19 +23,15 @@ COUNTS = {
     "finish": "finish_time BETWEEN %s AND %s",
     "contained": "start_time >= %s AND finish_time <= %s",
 }
-"""Value of ``RangeFilter`` to the jobs that the API counts in a range. Jobs in progress are not counted: the API may
-count them anywhere, and too low a count costs a reading, too high a one would hide a job."""
+"""Value of ``RangeFilter`` to the condition for the jobs in a range. Jobs in progress are left out: the API may count
+them in any range. A count that is too low costs requests; one that is too high would hide a missing job."""
 
-
-ASKED = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "state_words")
-"""Tables that a lookup asks."""
+QUERIED_TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "state_words")
+"""Tables that a lookup queries."""
 
 
 class WarehouseLookup(SqlLookup):
-    """Look up jobs in the warehouse of a load.
-
-    Queries within ``connected`` share one connection: each opening of a DuckDB file takes 20 ms.
-    """
+    """Look up jobs in the warehouse of a load. ``jobs`` also reads the results of later calls."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
         super().__init__(self._run, tenant)
@@ -47,9 +43,9 @@ class WarehouseLookup(SqlLookup):
         self._is_empty: bool | None = None
 
     def was_loaded(self) -> bool:
-        """Return whether the warehouse knows of a load of the tenant and, if any found jobs, still holds one of them.
+        """Return whether the warehouse has a load of the tenant and, if a load found jobs, still holds some.
 
-        Whether it holds any is remembered for ``is_empty``.
+        The result of ``is_empty`` is kept for later calls.
 
         Raises:
             WarehouseError: if a newer version of this program has loaded into it.
@@ -57,17 +53,17 @@ class WarehouseLookup(SqlLookup):
         with self.connected() as reader:
             refuse_newer(reader)
 
-            def most(what: str, table: str) -> Any:
-                # In words that every destination has: to translate takes longer than to ask.
-                sql = f"SELECT max({what}) AS most FROM {reader.table(table)} WHERE tenant = %s"
-                return reader.rows(sql, self._label)[0]["most"]
+            def largest_value(column: str, table: str) -> Any:
+                # All destinations accept this SQL: a translation takes longer than the query.
+                sql = f"SELECT max({column}) AS largest FROM {reader.table(table)} WHERE tenant = %s"
+                return reader.rows(sql, self._label)[0]["largest"]
 
             try:
-                largest = most("distinct_jobs", "load_audit")
-                self._is_empty = most("id", "jobs") is None
+                most_jobs = largest_value("distinct_jobs", "load_audit")
+                self._is_empty = largest_value("id", "jobs") is None
             except DestinationUndefinedEntity:
                 return False
-        return largest is not None and (largest == 0 or not self._is_empty)
+        return most_jobs is not None and (most_jobs == 0 or not self._is_empty)
 
     def is_empty(self) -> bool:
         """Return whether the warehouse holds no job of the tenant."""
@@ -78,16 +74,16 @@ class WarehouseLookup(SqlLookup):
     def jobs(self, ids: Sequence[str]) -> list[KnownJob]:
         """Return the jobs of the tenant that the warehouse holds among ``ids``."""
         with self.connected() as reader:
-            jobs = super().jobs(self._held(reader, ids))
+            jobs = super().jobs(self._stored_ids(reader, ids))
             self._open_jobs, self._outside = super().open_jobs(), super().outside()
             self._words = super().state_words()
         return jobs
 
-    def _held(self, reader: Reader, ids: Sequence[str]) -> Sequence[str]:
-        """Return those of many ids that a DuckDB file holds; elsewhere all of them.
+    def _stored_ids(self, reader: Reader, ids: Sequence[str]) -> Sequence[str]:
+        """Return the ids that a DuckDB file holds; all ids for other destinations, and for a single batch.
 
-        Each batch of ids reads the whole table. For a chunk of 86,000 jobs beside 215,000 that needed two seconds. One
-        query for all ids needs 0.1 s.
+        Each batch of ids scans the whole table: 2 s for 86,000 ids and 215,000 stored jobs. One query for all ids needs
+        0.1 s.
         """
         if reader.dialect != "duckdb" or len(ids) <= BATCH:
             return ids
@@ -104,11 +100,11 @@ class WarehouseLookup(SqlLookup):
         return self._open_jobs if self._open_jobs is not None else super().open_jobs()
 
     def outside(self) -> dict[str, tuple[int, str | None]]:
-        """Return how many jobs lack a location, an object type and a job type, each with the id of one."""
+        """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
         return self._outside if self._outside is not None else super().outside()
 
     def state_words(self) -> dict[str, int]:
-        """Return the state words that were learned, with their codes."""
+        """Return the codes of state words that loads learned, by word."""
         return self._words if self._words is not None else super().state_words()
 
     def count(
@@ -119,7 +115,7 @@ class WarehouseLookup(SqlLookup):
         location: str | None = None,
         object_types: Sequence[str] = (),
     ) -> int | None:
-        """Return how many jobs the API counts in a range (UTC); the fewest of all readings if that is unknown."""
+        """Return the number of jobs in a range (UTC); the lowest of all filters if ``range_filter`` is unknown."""
         conditions = [COUNTS.get(range_filter, COUNTS["finish"])] if range_filter else list(COUNTS.values())
         with self.connected() as reader:
             counts = [
@@ -139,7 +135,7 @@ class WarehouseLookup(SqlLookup):
 
     @contextmanager
     def connected(self) -> Iterator[Reader]:
-        """Keep a connection open for all questions within the block."""
+        """Keep one connection open for all queries of the block: each opening of a DuckDB file lasts 20 ms."""
         if self._reader is not None:
             yield self._reader
             return
@@ -148,7 +144,7 @@ class WarehouseLookup(SqlLookup):
             reader = (
                 Reader(client, "duckdb")
                 if client
-                else stack.enter_context(open_in_load(self._pipeline, ASKED, self._label))
+                else stack.enter_context(open_in_load(self._pipeline, QUERIED_TABLES, self._label))
             )
             self._reader = reader
             try:

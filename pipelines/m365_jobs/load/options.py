@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.errors.explain import UsageError
-from m365_jobs.load.unchanged import LogRows
+from m365_jobs.load.unchanged import LogRowBuffer
 
 
 @dataclass
@@ -22,19 +22,24 @@ class LoadOptions:
     destination: str | None = None
     dataset: str | None = None
     file: Path | None = None
-    """A DuckDB file in place of any destination; the demo's."""
+    """A DuckDB file in place of the destination; set by the demo."""
     tenant: Tenant | None = None
-    """Whose settings override those of the main section; the configured tenant if unset."""
+    """The tenant; its settings override those of the main section. The configured one if unset."""
     verify_since: datetime | None = None
-    """Compare the history from here on with the API instead of loading what is new."""
+    """Compare the history from this time on with the API's totals, instead of loading new jobs."""
     source: dict[str, Any] = field(default_factory=dict)
-    """Settings of the source that override all others; the demo's."""
+    """Settings of the source that override all others; set by the demo."""
     min_age: timedelta | None = None
-    """Raise ``TenantLockedError`` if another worker loads the tenant, or did so within this time; without it, wait."""
-    log: LogRows | None = None
-    """Collects the log rows of tenants with nothing new, to be written together; each is written at once without it."""
-    log_failed: Callable[[str, BaseException], None] = lambda _, __: None
-    """Called with a tenant whose collected rows could not be written, and why."""
+    """Raise ``TenantLockedError`` if another worker loads the tenant, or did so within this time; if unset, wait."""
+    log_buffer: LogRowBuffer | None = None
+    """Collects the log rows of tenants with nothing new; if unset, each load writes its own at once."""
+    on_log_failure: Callable[[str, BaseException], None] = lambda _, __: None
+    """Called with the tenant and the error if collected log rows could not be written."""
+
+    @property
+    def tenant_settings(self) -> Mapping[str, Any]:
+        """Return the settings of the tenant's own section."""
+        return self.tenant.settings if self.tenant else {}
 
     def __post_init__(self) -> None:
         if self.until is not None and self.since is None:

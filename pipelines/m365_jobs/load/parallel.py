@@ -18,18 +18,18 @@ from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
-from m365_jobs.load.unchanged import LogRows
+from m365_jobs.load.unchanged import LogRowBuffer
 from m365_jobs.locks.base import Notify, TenantLockedError, refuse_age
 from m365_jobs.locks.wait import unless
 from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
 
-THREADS = "tenant"
-"""What the names of their threads begin with."""
+THREAD_PREFIX = "tenant"
+"""Prefix of the names of the threads that load tenants."""
 
 
 @dataclass
 class TenantResult:
-    """Hold how the load of one tenant ended: with a summary, with a failure, or left to another worker."""
+    """Hold the result of the load of one tenant: a summary, a failure, or neither if another worker loads it."""
 
     tenant: str
     summary: Summary | None = None
@@ -50,7 +50,7 @@ class TenantLoads:
     progress: dict[str, Progress]
     results: list[TenantResult] = field(default_factory=list)
     limiters: list[RateLimiter] = field(default_factory=list)
-    """The limiter of each host. Without a holder it ends with the load that uses it, and its lowest limit with it."""
+    """The limiter of each API host. Other references are weak: without this list, a limit would end with its load."""
 
     @property
     def exit_code(self) -> int:
@@ -66,62 +66,69 @@ def load_all(
     options: LoadOptions,
     tenant_loads: TenantLoads,
     notify: Notify,
-    failed: Callable[[BaseException], None],
-    side_by_side: int,
+    on_failure: Callable[[BaseException], None],
+    parallel_tenants: int,
 ) -> None:
-    """Load each tenant with ``options``; ``tenant_loads`` holds their progress and, at the end, their results.
+    """Load several tenants in parallel.
 
-    ``failed`` is called with each exception, after it was recorded. ``side_by_side`` is the number of tenants that are
-    read at once. ``concurrency`` bounds the requests in flight, for each API host.
+    Args:
+        tenants: The tenants, in the order in which their loads start.
+        options: The options of each load, without its tenant.
+        tenant_loads: Holds the progress of each load and, at the end, all results.
+        notify: Receives lines for the user; each begins with its tenant.
+        on_failure: Called with each exception, after it was recorded.
+        parallel_tenants: The most tenants that are loaded at once. ``concurrency`` bounds the requests per API host.
 
     Raises:
-        UsageError: before anything is loaded, where the warehouse cannot tell how long ago a tenant was.
-        InterruptedLoadError: once all have ended, where that was asked for (KeyboardInterrupt).
+        UsageError: before anything is loaded, if ``min_age`` is set and the destination has no leases.
+        InterruptedLoadError: after KeyboardInterrupt, once all loads have ended.
     """
-    # Before others read the configuration: it writes to it.
+    # It writes to the configuration, so it comes before any thread reads that.
     telemetry_off()
     if options.min_age and not options.file:
         refuse_age(options.min_age, destination_type(options.destination))
 
-    late: dict[str, Failure] = {}
+    log_failures: dict[str, Failure] = {}
 
-    def log_failed(name: str, error: BaseException) -> None:
-        failed(error)
-        late[name] = explain(error)
+    def on_log_failure(name: str, error: BaseException) -> None:
+        on_failure(error)
+        log_failures[name] = explain(error)
 
-    options = replace(options, log=LogRows(), log_failed=log_failed)
+    options = replace(options, log_buffer=LogRowBuffer(), on_log_failure=on_log_failure)
     tenants = resolve_all(tenants)
     tenant_loads.limiters = list(_limiters(tenants, options))
 
-    def load_one(tenant: Tenant) -> TenantResult:
-        return _load_one(replace(options, tenant=tenant), tenant_loads, notify, failed)
+    def load_tenant(tenant: Tenant) -> TenantResult:
+        return _load_tenant(replace(options, tenant=tenant), tenant_loads, notify, on_failure)
 
     try:
-        with ThreadPoolExecutor(side_by_side, thread_name_prefix=THREADS) as pool:
+        with ThreadPoolExecutor(parallel_tenants, thread_name_prefix=THREAD_PREFIX) as pool:
             try:
-                list(pool.map(load_one, tenants))
+                list(pool.map(load_tenant, tenants))
             except KeyboardInterrupt:
                 for progress in tenant_loads.progress.values():
                     progress.stats.interrupted.set()
                 notify("Interrupted: each tenant ends after its present request or write.")
                 raise InterruptedLoadError from None
     finally:
-        assert options.log is not None
-        options.log.flush()
+        assert options.log_buffer is not None
+        options.log_buffer.flush()
         tenant_loads.results[:] = [
-            TenantResult(result.tenant, failure=late[result.tenant]) if result.tenant in late else result
+            TenantResult(result.tenant, failure=log_failures[result.tenant])
+            if result.tenant in log_failures
+            else result
             for result in tenant_loads.results
         ]
-        # Ctrl+C may come between the start of a thread and the pool's note of it.
+        # Ctrl+C may arrive after a thread has started and before the pool has registered it.
         for thread in threading.enumerate():
-            if thread.name.startswith(THREADS) and thread.is_alive():
+            if thread.name.startswith(THREAD_PREFIX) and thread.is_alive():
                 thread.join()
 
 
 def _limiters(tenants: Sequence[Tenant], options: LoadOptions) -> Iterator[RateLimiter]:
-    """Yield the limiter of each tenant's host: the lowest limit of a host holds from the first request on.
+    """Yield the limiter of each tenant's host, so that a host's lowest limit applies from the first request on.
 
-    A tenant with an invalid setting is left out. Its own load names the setting.
+    A tenant with an invalid setting is left out; its load reports the setting.
     """
     for tenant in tenants:
         try:
@@ -134,10 +141,10 @@ def _limiters(tenants: Sequence[Tenant], options: LoadOptions) -> Iterator[RateL
             continue
 
 
-def _load_one(
-    options: LoadOptions, tenant_loads: TenantLoads, notify: Notify, failed: Callable[[BaseException], None]
+def _load_tenant(
+    options: LoadOptions, tenant_loads: TenantLoads, notify: Notify, on_failure: Callable[[BaseException], None]
 ) -> TenantResult:
-    """Load the tenant of ``options``; return how it ended, and add that to the tenant_loads."""
+    """Load the tenant of ``options``; return its result and add it to ``tenant_loads``."""
     assert options.tenant is not None
     name = options.tenant.name
 
@@ -148,13 +155,13 @@ def _load_one(
         with unless(tenant_loads.progress[name].stats.interrupted):
             summary = load(options, tenant_loads.progress[name], notify_tenant)
         result = TenantResult(name, summary=summary)
-    except TenantLockedError as busy:
-        notify_tenant(f"left out. {busy}")
+    except TenantLockedError as error:
+        notify_tenant(f"left out. {error}")
         result = TenantResult(name)
     except Exception as error:
-        failed(error)
+        on_failure(error)
         result = TenantResult(name, failure=explain(error))
-    # Loaded rows are not needed any more, and there may be hundreds of tenants.
+    # Release the rows: there may be hundreds of tenants.
     tenant_loads.progress[name].begin_chunk()
     tenant_loads.results.append(result)
     return result

@@ -1,4 +1,4 @@
-"""Finish what an earlier load left in the pipeline's folder, and forget cursors whose rows are gone."""
+"""Finish the pending packages of an interrupted load, and drop cursors whose rows are gone."""
 
 from __future__ import annotations
 
@@ -22,30 +22,32 @@ from m365_jobs.warehouse import clients, contract
 from m365_jobs.warehouse import pipeline as warehouse
 
 MARK = "warehouse"
-"""A file in a pipeline's folder; see ``mark``."""
+"""Name of the file that ``mark`` writes into a pipeline's folder."""
 
-STEP = 8
-"""By what chunks get smaller each time that a package is too large for the destination."""
+DIVISOR_STEP = 8
+"""Factor by which chunks get smaller each time that a package is too large for the destination."""
 
-FAILED = "failures"
-"""A file in a pipeline's folder: how often what is pending there has failed."""
+FAILURE_COUNT = "failures"
+"""Name of the file in a pipeline's folder with the number of failures of its pending packages."""
 
-FAILURES = 5
-"""How often a package may fail, its own load included, before its jobs are read again: something in it is what the
-destination refuses, and all services would wait for it for ever."""
+MAX_FAILURES = 5
+"""Failures of a package, that of its own load included, after which it is dropped and its jobs are read again. The
+destination refuses something in it, which would block all services of the tenant."""
 
 
 def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
-    """Load packages that an earlier load left, then read state and schema from the destination.
+    """Load the pending packages that are ready, drop the others, and read state and schema from the destination.
 
-    Return the time (UTC) since which the loaded rows were fetched; None if nothing was loaded.
+    The destination's cursors match its rows. Those of the working directory may not: it may have been used with
+    another warehouse, or with a newer copy. Packages that are not ready are read again: dlt cannot resume a load that
+    was killed right after it had made a package ready.
 
-    The destination's cursors are the ones that match its rows: a working directory may have seen another warehouse
-    since, or a newer copy of this one. So what was read but not made ready to load is dropped, and read again from
-    there: dlt cannot go on where it was killed right after it had made a package ready.
+    Returns:
+        The time (UTC) since which the loaded rows were fetched; None if nothing was loaded.
 
     Raises:
         WarehouseError: before anything is loaded, if a newer version of this program has loaded into the warehouse.
+        PipelineStepFailed: if the destination refuses a package for now.
     """
     contract.refuse_newer_series(pipeline)
     folder = Path(pipeline.working_dir)
@@ -58,7 +60,7 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
                 "Dropping what an interrupted load had read for another warehouse; that one's next load reads it again."
             )
         elif ready and _others_loaded_since(pipeline, ready):
-            # It would put back jobs as they were then, behind the cursors of the loads that have been made since.
+            # The package would restore old values of jobs that lie behind the cursors of the later loads.
             notify(
                 "Dropping what an interrupted load had read: another machine has loaded since. If it was a backfill, "
                 "run that again."
@@ -72,7 +74,7 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
                 since = None
         else:
             notify("An earlier load was interrupted while it read; reading that again.")
-    # A folder without its state counts as new, however much of it a process that is killed in here leaves.
+    # Without its state file the folder counts as new, also if the process is killed before it is dropped.
     (folder / pipeline.STATE_FILE).unlink(missing_ok=True)
     pipeline.drop()
     pipeline.activate()
@@ -85,9 +87,9 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
 
 
 def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
-    """Forget cursors whose rows are gone.
+    """Drop the cursors of a tenant whose rows are gone.
 
-    dlt's ``drop`` of a single resource drops the tables of all partitions and tenants, but no cursor except its own.
+    dlt's ``drop`` of one resource drops the tables of all partitions and tenants, but only its own cursor.
     """
     sources = pipeline.state.get("sources", {})
     if not sources.get(contract.SCHEMA) or WarehouseLookup(pipeline, tenant, notify).was_loaded():
@@ -97,28 +99,28 @@ def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, notify: Notify)
         del state["sources"][contract.SCHEMA]
 
 
-def is_any(pipeline: dlt.Pipeline) -> bool:
+def has_pending(pipeline: dlt.Pipeline) -> bool:
     """Return whether an interrupted load left packages in the pipeline's folder."""
     return bool(_packages(pipeline.list_normalized_load_packages) or _packages(pipeline.list_extracted_load_packages))
 
 
 def mark(pipeline: dlt.Pipeline) -> None:
-    """Keep, beside the packages of a load, their warehouse and the version of its cursors that they continue."""
+    """Store the warehouse of the packages, and the version of its cursors from which they continue."""
     text = f"{warehouse.fingerprint(pipeline)} {_version(stored_state(pipeline))}"
     (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
 
 
 def _marked(pipeline: dlt.Pipeline) -> tuple[str, int]:
-    """Return what ``mark`` kept; an empty text and 0 if it kept nothing."""
+    """Return the fingerprint and the version that ``mark`` stored; an empty text and 0 without a file."""
     mark = Path(pipeline.working_dir) / MARK
     name, _, version = mark.read_text(encoding="utf-8").partition(" ") if mark.exists() else ("", "", "")
     return name, int(version or 0)
 
 
 def _is_marked(pipeline: dlt.Pipeline) -> bool:
-    """Return whether the packages are for the warehouse in its present state.
+    """Return whether the packages belong to the warehouse in its present state.
 
-    A new warehouse, or an older copy, lacks rows that lie before their cursors.
+    A new warehouse, or an older copy of it, lacks rows that lie before the packages' cursors.
     """
     name, version = _marked(pipeline)
     return name == warehouse.fingerprint(pipeline) and version <= _version(stored_state(pipeline))
@@ -127,14 +129,14 @@ def _is_marked(pipeline: dlt.Pipeline) -> bool:
 def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
     """Return whether another load has moved the warehouse's cursors.
 
-    A package may have moved them itself: a load killed right after it was loaded leaves it in the folder.
+    A package in ``ready`` may have moved them itself: a load that is killed after loading leaves it in the folder.
     """
     stored = stored_state(pipeline)
     return _version(stored) > _marked(pipeline)[1] and stored is not None and stored._dlt_load_id not in ready
 
 
 def stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
-    """Return dlt's state, cursors included, as the warehouse has it; None if it has none."""
+    """Return dlt's state from the warehouse, cursors included; None if it has none."""
     with clients.destination_client(pipeline) as client:
         try:
             return client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
@@ -155,57 +157,57 @@ def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
 
 
 def _load_what_is_ready(pipeline: dlt.Pipeline, notify: Notify) -> bool:
-    """Load the packages that are ready; return false where they are to be read again instead.
+    """Load the packages that are ready; return false if their jobs are to be read again instead.
 
     Raises:
-        PipelineStepFailed: where the destination refuses them for now.
+        PipelineStepFailed: if the destination refuses a package for now.
     """
     try:
         pipeline.load()
     except PipelineStepFailed as error:
-        # Killed between the end of a package and its move to the loaded ones, which dlt does not make up for.
+        # The load was killed after the package was loaded and before it was moved; dlt does not handle that.
         if isinstance(error.exception, LoadPackageAlreadyCompleted):
             return True
         reason = explain(error).text
         if needs_smaller_chunks(reason):
-            divisor = _ask_for_smaller_chunks(pipeline)
+            divisor = _raise_chunk_divisor(pipeline)
             notify(f"Package failed twice: {reason} Reading its jobs again in chunks of 1/{divisor} of the usual size.")
-        elif isinstance(error.exception, DestinationConnectionError) or _failures(pipeline) < FAILURES:
+        elif isinstance(error.exception, DestinationConnectionError) or _count_failure(pipeline) < MAX_FAILURES:
             raise
         else:
-            notify(f"Package failed {FAILURES} times: {reason} Dropping it and reading its jobs again.")
+            notify(f"Package failed {MAX_FAILURES} times: {reason} Dropping it and reading its jobs again.")
         return False
     return True
 
 
 def chunk_divisor(pipeline: dlt.Pipeline) -> int:
-    """Return by what to divide the size of chunks: more than 1 after a package was too large for the destination.
+    """Return the divisor of the chunk size; above 1 after a package was too large for the destination.
 
-    It stays for later loads of the tenant on this machine, whose jobs are of the same kind.
+    It stays for later loads of the tenant on this machine.
     """
-    return _number(_smaller(pipeline))
+    return _number(_divisor_file(pipeline))
 
 
-def _smaller(pipeline: dlt.Pipeline) -> Path:
-    """Return the file that keeps the divisor: beside the pipeline's folder, which ``finish`` empties."""
+def _divisor_file(pipeline: dlt.Pipeline) -> Path:
+    """Return the file with the divisor; it is beside the pipeline's folder, which ``finish_pending`` empties."""
     return Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.chunk_divisor"
 
 
-def _ask_for_smaller_chunks(pipeline: dlt.Pipeline) -> int:
-    divisor = chunk_divisor(pipeline) * STEP
-    _smaller(pipeline).write_text(str(divisor), encoding="utf-8")
+def _raise_chunk_divisor(pipeline: dlt.Pipeline) -> int:
+    divisor = chunk_divisor(pipeline) * DIVISOR_STEP
+    _divisor_file(pipeline).write_text(str(divisor), encoding="utf-8")
     return divisor
 
 
-def _failures(pipeline: dlt.Pipeline) -> int:
-    """Count one more failure of what is pending and return how often it has failed, its own load's included."""
-    file = Path(pipeline.working_dir) / FAILED
+def _count_failure(pipeline: dlt.Pipeline) -> int:
+    """Add a failure of the pending packages; return their number, that of their own load included."""
+    file = Path(pipeline.working_dir) / FAILURE_COUNT
     failures = _number(file) + 1
     file.write_text(str(failures), encoding="utf-8")
     return failures
 
 
 def _number(file: Path) -> int:
-    """Return the number in a file; 1 where there is none, or a crash left it empty."""
+    """Return the number in a file; 1 without a file, or if a crash left it empty."""
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     return int(text) if text.isdecimal() else 1

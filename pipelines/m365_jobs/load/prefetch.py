@@ -68,7 +68,7 @@ def prefetch(
     file, context = warehouse.duckdb_file(pipeline), get_interval_context() or TimeIntervalContext()
     if (file and not file.exists()) or (context.allow_external_schedulers and context.interval):
         return None
-    if pending.is_any(pipeline):
+    if pending.has_pending(pipeline):
         return None
     lookup = WarehouseLookup(pipeline, tenant, notify)
     with lookup.connected():

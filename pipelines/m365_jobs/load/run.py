@@ -26,13 +26,13 @@ from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import data_checks, first_rows, pending
 from m365_jobs.load.companions import CompanionLoad
-from m365_jobs.load.failed_runs import record_unsent
+from m365_jobs.load.failed_runs import write_unsent_runs
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.load.prefetch import Prefetched, prefetch
-from m365_jobs.load.run_log import LoadRun, UnsentRuns, failed, runs_resource
+from m365_jobs.load.run_log import LoadRun, UnsentRuns, runs_resource
 from m365_jobs.load.summary import Summary
-from m365_jobs.load.unchanged import Waiting, log_rows, write
+from m365_jobs.load.unchanged import TenantLogRows, log_rows, write_log_rows
 from m365_jobs.locks.base import Lease, Notify, TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, file_open, folder_lock, threads, write_lock
 from m365_jobs.text import format_count
@@ -42,35 +42,36 @@ from m365_jobs.warehouse import pipeline as warehouse
 __all__ = ["LoadOptions", "load"]
 
 CHUNK_JOBS = 100_000
-"""Jobs that one committed load of a long range holds at most, which bounds memory and what a crash costs."""
+"""The most jobs of a chunk, which bounds memory and the work that a crash loses."""
 
 
 def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
-    """Load what is new, or the range of a backfill, and record the run.
+    """Load new and changed jobs, or the range of a backfill, and record the run in ``load_runs``.
 
     Raises:
-        Exception: the failure, after it was recorded; see ``errors.explain``.
+        TenantLockedError: if another worker loads the tenant.
+        Exception: any other failure, after it was recorded; see ``errors.explain``.
     """
-    # Arrow's own memory pool keeps what a chunk no longer needs: 460 MB at most for 100,000 jobs instead of 380.
+    # Arrow's own memory pool keeps freed memory: a load of 100,000 jobs peaks at 460 MB with it, at 380 without.
     pa.set_memory_pool(pa.system_memory_pool())
     tenant = str(options.source.get("tenant") or (options.tenant or Tenant(warehouse.configured_tenant())).name)
     run_id, started_at = uuid4().hex, datetime.now(UTC)
-    tenant_calendar(tenant)  # so that a wrong time zone is reported before anything is read
+    tenant_calendar(tenant)  # A wrong time zone is reported before anything is read.
     protection = marts.protection()
     with ExitStack() as stack:
         stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, notify))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, notify))
-        backlog = UnsentRuns(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
+        unsent = UnsentRuns(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
         writing = stack.enter_context(ExitStack())
         summary = Summary(run_id, tenant, warehouse.address_of(pipeline), pipeline.dataset_name)
-        loading = _Loading(options, progress, notify, pipeline, lease, backlog, writing, started_at, summary)
+        loading = _Loading(options, progress, notify, pipeline, lease, unsent, writing, started_at, summary)
         try:
             waiting = loading.load()
-            if waiting is None or options.log is None:
+            if waiting is None or options.log_buffer is None:
                 contract.finish_load(pipeline, tenant, notify, protection, summary.wrote)
             else:
-                options.log.add(replace(waiting, locks=stack.pop_all()))
+                options.log_buffer.add(replace(waiting, locks=stack.pop_all()))
             return summary
         except TenantLockedError:
             raise
@@ -84,34 +85,33 @@ def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
 
 @dataclass
 class _Loading:
-    """Run one load."""
+    """Run the steps of one load."""
 
     options: LoadOptions
     progress: Progress
     notify: Notify
     pipeline: dlt.Pipeline
     lease: Lease
-    backlog: UnsentRuns
+    unsent: UnsentRuns
     writing: ExitStack
-    """Keeps others from the warehouse from the moment that a chunk is to be written, until the next is to be read."""
+    """Holds the write lock from the writing of a chunk until the reading of the next."""
     started_at: datetime
     summary: Summary
     companions: CompanionLoad = field(init=False)
     is_first_load: bool = field(default=False, init=False)
 
-    def load(self) -> Waiting | None:
-        """Load chunk by chunk; ``writing`` still keeps others out at the end.
+    def load(self) -> TenantLogRows | None:
+        """Load chunk by chunk; return log rows that the caller has to collect, if there is nothing new.
 
-        Returns:
-            Log rows that are left to the caller to write, if there is nothing new and such rows are collected.
+        The write lock (``writing``) is still held at the end.
         """
         began = time.monotonic()
         if (settings := self._complete_settings()) is None:
-            # So that a wrong setting is reported before the warehouse is touched; ``prefetch`` checks them as well.
+            # A wrong setting is reported before the warehouse is touched; otherwise ``prefetch`` checks them.
             self._source()
         self.lease.take(self.options.min_age, LOCK_WAIT, self.notify)
         prefetched = None
-        if settings and not self.backlog.rows():
+        if settings and not self.unsent.rows():
             prefetched = prefetch(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
         try:
             if prefetched and prefetched.has_nothing_new:
@@ -133,7 +133,7 @@ class _Loading:
             self.writing.close()
             until = f"{self.progress.chunk_end:%Y-%m-%d %H:%M} UTC"
             self.notify(f"Loaded up to {until}, {format_count(self.progress.jobs, 'job')} so far. Continuing.")
-            # Python breaks up circles by their number, not by what they hold: all that was read of a chunk.
+            # The garbage collector starts by the number of objects, not by their size: all rows of the chunk.
             del source
             self.progress.begin_chunk()
             gc.collect()
@@ -141,15 +141,16 @@ class _Loading:
             self._load_chunk(source)
 
     def _source(self) -> Any:
-        own = self.options.tenant.settings if self.options.tenant else {}
         lookup = WarehouseLookup(self.pipeline, self.summary.tenant, self.notify)
-        source = avepoint_m365(**{**own, **self._given()}, progress=self.progress, lookup=lookup)
-        # The extraction is made with the resources.
+        source = avepoint_m365(
+            **{**self.options.tenant_settings, **self._load_settings()}, progress=self.progress, lookup=lookup
+        )
+        # Making the resources makes the extraction.
         _ = source.resources
         return source
 
-    def _given(self) -> dict[str, Any]:
-        """Return what the load itself, or its caller, sets of the source."""
+    def _load_settings(self) -> dict[str, Any]:
+        """Return the settings of the source that the load or its caller sets."""
         return {
             **self.options.source,
             "since": self.options.since,
@@ -164,12 +165,11 @@ class _Loading:
             pending_since = pending.finish_pending(self.pipeline, self.notify)
             pending.start_over_without_rows(self.pipeline, self.summary.tenant, self.notify)
             if pending_since:
-                self._check(pending_since)
+                self._check_data(pending_since)
 
     def _companions(self) -> list[DltResource]:
-        """Return the companions that are due; a backfill asks for none, but makes their tables, which marts need."""
-        own = self.options.tenant.settings if self.options.tenant else {}
-        settings = {**own, **self.options.source}
+        """Return the companions that are due; a backfill requests none, but creates their tables, which marts need."""
+        settings = {**self.options.tenant_settings, **self.options.source}
         if self.options.since is not None or self.options.verify_since is not None:
             settings["include"] = "none"
         self.companions = CompanionLoad(self.pipeline, self.summary.tenant, settings, self.progress.stats)
@@ -178,7 +178,7 @@ class _Loading:
     def _load_chunk(self, source: Any, companions: Sequence[DltResource] = ()) -> None:
         self.summary.wrote = True
         since = datetime.now(UTC)
-        source.resources.add(*companions, runs_resource(self._rows()), data_checks.failures_resource([]))
+        source.resources.add(*companions, runs_resource(self._run_rows()), data_checks.failures_resource([]))
         contract.prepare(source, self.pipeline)
         self.progress.appends = first_rows.begin(self.pipeline, self.progress.extraction, self.is_first_load)
         self.is_first_load = self.progress.appends
@@ -186,9 +186,9 @@ class _Loading:
         if not self.progress.appends:
             first_rows.end(self.pipeline)
         with threads:
-            # Before anything is locked: only then is it known whether tables have to be made.
+            # It comes before the write lock, whose kind depends on whether tables are to be created.
             self.pipeline.normalize()
-        # Kept open until all is done: another program may take a DuckDB file the moment that it is closed.
+        # Held until the end of the chunk: another program may open a DuckDB file as soon as it is closed.
         self.writing.enter_context(write_lock(self.pipeline, self.lease, self.notify))
         result = self.progress.result
         assert result is not None
@@ -198,11 +198,11 @@ class _Loading:
             return
         self.summary.add(self.progress)
         first_rows.load_package(self.pipeline, self.summary.tenant, ids)
-        self.backlog.clear()
-        self._check(since, ids)
+        self.unsent.clear()
+        self._check_data(since, ids)
 
     def _read_again(self) -> None:
-        """Read the chunk again, to merge it: another load has written jobs of the tenant since this one found none."""
+        """Read the chunk again and merge it: another load has written jobs of the tenant in the meantime."""
         self.notify("Another load has written the first jobs of the tenant meanwhile; reading again.")
         self.writing.close()
         self.pipeline.drop()
@@ -214,7 +214,7 @@ class _Loading:
         tenant = self.options.tenant or Tenant(self.summary.tenant)
         if not tenant.is_resolved:
             (tenant,) = resolve_all([tenant])
-        return complete_settings(tenant, self._given())
+        return complete_settings(tenant, self._load_settings())
 
     def _hand_over(self, prefetched: Prefetched | None) -> None:
         """Give the source the prefetched chunk; drop it if the state has changed since."""
@@ -228,28 +228,28 @@ class _Loading:
             self.progress.jobs = 0
             self.progress.begin_chunk()
 
-    def _record_nothing_new(self, result: ChunkResult) -> Waiting | None:
+    def _record_nothing_new(self, result: ChunkResult) -> TenantLogRows | None:
         """Write the log rows of a load without a dlt run, or return them to be written with those of other tenants."""
         self.summary.add(self.progress)
-        rows = log_rows(result, self._run(), self.summary)
-        waiting = Waiting(self.pipeline, self.lease, rows, self.notify, self._fail)
-        if self.options.log is None:
-            # Until the views are checked: each opening of a DuckDB file takes 20 ms.
+        rows = log_rows(result, self._run_row(), self.summary)
+        waiting = TenantLogRows(self.pipeline, self.lease, rows, self.notify, self._record_log_failure)
+        if self.options.log_buffer is None:
+            # Until the views are checked: each opening of a DuckDB file lasts 20 ms.
             self.writing.enter_context(file_open(self.pipeline, self.notify))
-            write([waiting])
+            write_log_rows([waiting])
             return None
         return waiting
 
-    def _fail(self, error: BaseException) -> None:
-        """Record that log rows could not be written."""
-        if self.options.log is None:
+    def _record_log_failure(self, error: BaseException) -> None:
+        """Record that the log rows could not be written; raise the error if they were not collected."""
+        if self.options.log_buffer is None:
             raise error
         self.record(error)
-        self.options.log_failed(self.summary.tenant, error)
+        self.options.on_log_failure(self.summary.tenant, error)
 
-    def _rows(self) -> Iterator[LoadRun | None]:
-        """Yield waiting rows of failed runs, then, in the last chunk, the row of this run, once all is read."""
-        yield from self.backlog.rows()
+    def _run_rows(self) -> Iterator[LoadRun | None]:
+        """Yield the unsent rows of failed runs and, in the last chunk, the row of this run once all is read."""
+        yield from self.unsent.rows()
         while self.progress.result is None or not self.companions.finished:
             yield None
         if self.progress.chunk_end is None:
@@ -257,9 +257,9 @@ class _Loading:
             self.summary.incomplete += self.companions.incomplete()
             for note in self.companions.notes():
                 self.notify(note)
-            yield self._run()
+            yield self._run_row()
 
-    def _run(self) -> LoadRun:
+    def _run_row(self) -> LoadRun:
         return LoadRun(
             run_id=self.summary.run_id,
             tenant=self.summary.tenant,
@@ -272,19 +272,19 @@ class _Loading:
             jobs=self.progress.jobs,
         )
 
-    def _check(self, since: datetime, read: pa.ChunkedArray | None = None) -> None:
-        """Check what was loaded and keep what fails; a destination that cannot be asked does not fail the load.
+    def _check_data(self, since: datetime, read_ids: pa.ChunkedArray | None = None) -> None:
+        """Check the rows that were fetched since a time (UTC), and store the failures; a refused query fails no load.
 
-        ``read`` are the ids of the jobs that a chunk brought; None for what an earlier load left.
+        ``read_ids`` are the ids of the chunk's jobs; None for the pending packages of an earlier load.
         """
         try:
-            failures = data_checks.check_jobs(self.pipeline, self.summary.tenant, self.summary.run_id, since, read)
-            failures += self.summary.lasting_failures(datetime.now(UTC))
-            if read is not None:
-                # What an earlier load left is checked before the companions are looked at.
-                failures += [self.summary.failure(*finding) for finding in self.companions.findings()]
+            failures = data_checks.check_jobs(self.pipeline, self.summary.tenant, self.summary.run_id, since, read_ids)
+            failures += self.summary.source_failures(datetime.now(UTC))
+            if read_ids is not None:
+                # The companions are not read yet when pending packages are checked.
+                failures += [self.summary.companion_failure(*finding) for finding in self.companions.findings()]
             if failures:
-                # What they are about is in the warehouse now, and its cursors with it.
+                # The rows are in the warehouse now, and so are their cursors.
                 pending.mark(self.pipeline)
                 contract.write_rows(self.pipeline, data_checks.failures_resource(failures))
         except (DatabaseException, PipelineStepFailed) as error:
@@ -293,8 +293,8 @@ class _Loading:
             self.summary.findings += map(str, failures)
 
     def record(self, error: BaseException) -> None:
-        """Keep a row of a run that failed, and write it if the destination is not what failed."""
-        why, summary = explain(error), self.summary
-        self.backlog.add(failed(summary.run_id, summary.tenant, self.started_at, datetime.now(UTC), why, self.progress))
-        if why.kind not in ("destination", "config"):
-            record_unsent(self.backlog, self.pipeline, self.lease, self.notify)
+        """Store the row of a failed run; write it to the warehouse unless that is what failed."""
+        failure = explain(error)
+        self.unsent.add(replace(self._run_row(), status="failed", error_kind=failure.kind, detail=failure.text))
+        if failure.kind not in ("destination", "config"):
+            write_unsent_runs(self.unsent, self.pipeline, self.lease, self.notify)

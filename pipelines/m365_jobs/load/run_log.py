@@ -7,20 +7,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dlt
 from dlt.extract import DltResource
 
-from m365_jobs.errors.explain import Failure
 from m365_jobs.schema import LOAD_RUNS
 from m365_jobs.warehouse.versions import PRODUCT_VERSION
 
-if TYPE_CHECKING:
-    from avepoint_m365 import Progress
-
-ONCE: Any = {"disposition": "merge", "strategy": "delete-insert"}
-"""How rows are added: in place of one with the same key, if there is one."""
+MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
+"""A row replaces one with the same key."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +35,8 @@ class LoadRun:
     product_version: str = PRODUCT_VERSION
 
 
-def failed(run_id: str, tenant: str, started_at: datetime, ended_at: datetime, why: Failure, done: Progress) -> LoadRun:
-    """Return the row of a run that ended with an error."""
-    return LoadRun(run_id, tenant, started_at, ended_at, "failed", why.kind, why.text, done.stats.attempts, done.jobs)
-
-
 def runs_resource(rows: Iterator[LoadRun | None]) -> DltResource:
-    """Append rows to ``load_runs``; None means that the next row is not known yet.
+    """Return the resource of ``load_runs``. ``rows`` yields None while the next row is not known yet.
 
     A row replaces one of the same run: a package may be loaded twice after an interruption.
     """
@@ -57,14 +48,14 @@ def runs_resource(rows: Iterator[LoadRun | None]) -> DltResource:
     return dlt.resource(
         load_runs,
         name="load_runs",
-        write_disposition=ONCE,
+        write_disposition=MERGE,
         primary_key=list(LOAD_RUNS.key),
         columns=LOAD_RUNS.dlt_columns,
     )
 
 
 class UnsentRuns:
-    """Keep rows of failed runs that are not in the warehouse yet, in a file beside the pipeline's folder."""
+    """Keep the rows of failed runs that the warehouse lacks, in a file beside the pipeline's folder."""
 
     def __init__(self, pipelines: str | Path, name: str, warehouse: str) -> None:
         """Name the file by the folder of ``pipelines``, a pipeline's ``name`` and the fingerprint ``warehouse``."""
@@ -72,15 +63,15 @@ class UnsentRuns:
         self._warehouse = warehouse
 
     def add(self, run: LoadRun) -> None:
-        """Keep a row until the warehouse has it."""
+        """Add a row to the file."""
         line = {"warehouse": self._warehouse, **asdict(run)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
-            # On a line of its own, even if another process was killed within the one before.
+            # A process may have been killed while it wrote the line before.
             file.write("\n" + json.dumps(line, default=datetime.isoformat) + "\n")
 
     def rows(self) -> list[LoadRun]:
-        """Return the rows that wait for this warehouse."""
+        """Return the rows for this warehouse."""
         rows = []
         for line in self._lines():
             if line.pop("warehouse") == self._warehouse:
@@ -90,7 +81,7 @@ class UnsentRuns:
         return rows
 
     def clear(self) -> None:
-        """Forget the rows of this warehouse, once it has them."""
+        """Remove the rows of this warehouse; call it once the warehouse has them."""
         others = [line for line in self._lines() if line["warehouse"] != self._warehouse]
         if others:
             fresh = self._path.with_suffix(".new")
@@ -107,5 +98,5 @@ class UnsentRuns:
             try:
                 lines.append(json.loads(text))
             except ValueError:
-                continue  # empty, or of a process that was killed while it wrote
+                continue  # The line is empty, or its process was killed while it wrote.
         return lines

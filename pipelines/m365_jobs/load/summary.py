@@ -1,4 +1,4 @@
-"""Summarize a load in numbers."""
+"""Add up the numbers and messages of a load, for its last lines and its row in ``load_runs``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,26 @@ from m365_jobs.text import format_count
 
 @dataclass
 class Summary:
-    """Hold the numbers of a load."""
+    """Hold the numbers and messages of a load.
+
+    Attributes:
+        run_id: The id of the load.
+        tenant: The tenant's label.
+        warehouse: The address of the warehouse, without secrets.
+        dataset: The dataset in it.
+        new: Jobs that the warehouse did not hold.
+        changed: Jobs that differ from the warehouse's row.
+        unchanged: Jobs that were read and are the same in the warehouse.
+        states: Number of jobs that were read, by state.
+        incomplete: A line for each listing or comparison that is not proved complete.
+        findings: A line for each row of ``load_check_failures``.
+        source_findings: The newest finding of the source, by rule.
+        wrote: Whether the load wrote more than log rows.
+        requests: Attempts of requests.
+        retries: Requests that were repeated.
+        seconds: Duration of the load in seconds.
+        periods: Comparisons with the API's totals.
+    """
 
     run_id: str
     tenant: str
@@ -29,13 +48,12 @@ class Summary:
     states: Counter[str] = field(default_factory=Counter)
     incomplete: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
-    lasting: dict[str, SourceFinding] = field(default_factory=dict)
+    source_findings: dict[str, SourceFinding] = field(default_factory=dict)
     wrote: bool = False
     requests: int = 0
     retries: int = 0
     seconds: float = 0.0
     periods: list[Reconciliation] = field(default_factory=list)
-    """Comparisons with the API's totals."""
 
     @property
     def status(self) -> str:
@@ -44,11 +62,11 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """Return 0, or 3 if some listing could not be proved complete."""
+        """Return 0, or 3 if something is not proved complete."""
         return INCOMPLETE if self.incomplete else 0
 
     def add(self, progress: Progress) -> None:
-        """Add what a chunk brought."""
+        """Add the result of a chunk."""
         result = progress.result
         assert result is not None
         self.new += len(result.new)
@@ -56,8 +74,8 @@ class Summary:
         self.unchanged += result.unchanged
         self.states.update(result.states)
         self.retries += sum(listing.retries for listing in result.listings)
-        # A later chunk counts what earlier ones brought as well.
-        self.lasting |= {finding.rule: finding for finding in result.findings}
+        # The finding of a later chunk counts the jobs of earlier chunks as well.
+        self.source_findings |= {finding.rule: finding for finding in result.findings}
         self.note_incomplete(result)
         self.periods += result.reconciliations
         self.incomplete += [
@@ -65,21 +83,21 @@ class Summary:
         ]
 
     def note_incomplete(self, result: ChunkResult) -> None:
-        """Keep a line for each listing that could not be proved complete."""
+        """Add a line for each listing that is not proved complete."""
         lines = [_line(listing) for listing in result.listings if not listing.complete]
         self.incomplete += [line for line in lines if line not in self.incomplete]
 
-    def failure(self, rule: str, problem: str, example: str) -> CheckFailure:
+    def companion_failure(self, rule: str, problem: str, example: str) -> CheckFailure:
         """Return a finding of a companion as a row of ``load_check_failures``."""
         return CheckFailure(self.run_id, self.tenant, rule, problem, 1, example, datetime.now(UTC))
 
-    def lasting_failures(self, found_at: datetime) -> list[CheckFailure]:
-        """Return the findings of the load as rows of ``load_check_failures``."""
+    def source_failures(self, found_at: datetime) -> list[CheckFailure]:
+        """Return the findings of the source as rows of ``load_check_failures``; ``found_at`` is in UTC."""
         return [
             CheckFailure(
                 self.run_id, self.tenant, finding.rule, finding.problem, finding.jobs, finding.example, found_at
             )
-            for finding in self.lasting.values()
+            for finding in self.source_findings.values()
         ]
 
 

@@ -1,4 +1,4 @@
-"""Record loads with nothing new, without a dlt run."""
+"""Record loads with nothing new without a dlt run; the log rows of several tenants are written together."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from m365_jobs.warehouse import contract
 from m365_jobs.warehouse.append import append_rows
 
 FLUSH_TENANTS = 50
-"""Tenants whose rows are written together at most: a crash loses no proof of more."""
+"""The most tenants whose rows wait: a crash loses the proof of these loads."""
 
 FLUSH_SECONDS = 10.0
-"""Rows are written after this long at the latest, when another tenant adds its own."""
+"""Age in seconds at which waiting rows are written once another tenant adds its own."""
 
-OF_ARROW = ("load_audit", "reconciliations")
+ARROW_TABLES = ("load_audit", "reconciliations")
 """Tables that a load writes as Arrow tables; it writes the other log tables as objects."""
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -39,29 +39,29 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """Hold log rows of a tenant that wait to be written, with the locks that keep other loads of it out until then.
+class TenantLogRows:
+    """Hold the log rows of a tenant, and the locks that exclude other loads of it until they are written.
 
     Attributes:
         pipeline: The tenant's pipeline.
-        lease: The tenant's lease, taken.
-        rows: What is to be written.
+        lease: The tenant's lease, acquired.
+        rows: The rows to write.
         notify: Receives lines about the tenant.
-        failed: Called if the rows cannot be written.
-        locks: Gives the lease and the pipeline's folder back.
+        on_failure: Called if the rows cannot be written.
+        locks: Releases the lease and the pipeline's folder.
     """
 
     pipeline: dlt.Pipeline
     lease: Lease
     rows: Rows
     notify: Notify
-    failed: Callable[[BaseException], None] = lambda _: None
+    on_failure: Callable[[BaseException], None] = lambda _: None
     locks: ExitStack = field(default_factory=ExitStack)
 
 
 def log_rows(result: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
     """Return the rows that record a load with nothing new."""
-    failures = summary.lasting_failures(datetime.now(UTC))
+    failures = summary.source_failures(datetime.now(UTC))
     summary.findings += map(str, failures)
     return {
         "load_audit": source_rows.audit_rows(result, run.tenant, run.run_id).to_pylist(),
@@ -71,26 +71,26 @@ def log_rows(result: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
     }
 
 
-def write(waiting: Sequence[Waiting]) -> None:
-    """Write log rows together, those of each tenant only while its lease is held.
+def write_log_rows(waiting: Sequence[TenantLogRows]) -> None:
+    """Write the log rows of several tenants together; rows of a tenant that lost its lease are not written.
 
-    A tenant whose lease was lost gets no rows: the worker that has it now records its own load.
+    The worker that holds the lease then records its own load.
     """
     pipeline, notify = waiting[0].pipeline, waiting[0].notify
     with appending_turn(pipeline, notify) as client:
         leased = [tenant for tenant in waiting if tenant.lease.may_append(client)]
         for tenant in waiting:
             if tenant not in leased:
-                tenant.failed(WarehouseError("Lost the lease while log rows waited; nothing was written."))
-        written = not leased or append_rows(pipeline, _together(leased))
+                tenant.on_failure(WarehouseError("Lost the lease while log rows waited; nothing was written."))
+        written = not leased or append_rows(pipeline, _combined(leased))
     if not written:
-        # A table or a column is missing, or the destination has no such way.
+        # A table or a column is missing, or the destination supports no plain inserts.
         for tenant in leased:
             with write_lock(tenant.pipeline, tenant.lease, tenant.notify):
                 _write_with_dlt(tenant.pipeline, tenant.rows)
 
 
-def _together(waiting: Sequence[Waiting]) -> Rows:
+def _combined(waiting: Sequence[TenantLogRows]) -> Rows:
     rows: Rows = {}
     for tenant in waiting:
         for name, new in tenant.rows.items():
@@ -100,19 +100,19 @@ def _together(waiting: Sequence[Waiting]) -> Rows:
 
 def _write_with_dlt(pipeline: dlt.Pipeline, rows: Rows) -> None:
     pipeline.sync_destination()
-    in_arrow = [
+    arrow_tables = [
         dlt.mark.with_hints(
             pa.Table.from_pylist(rows[name], schema=table(name).arrow),
             table(name).resource_hints,
             create_table_variant=True,
         )
-        for name in OF_ARROW
+        for name in ARROW_TABLES
         if rows.get(name)
     ]
-    # The others as in any load: dlt gives a table of objects columns of its own, which rows of Arrow lack.
+    # The other tables get objects, as in any load: dlt adds columns to them that Arrow tables lack.
     contract.write_rows(
         pipeline,
-        dlt.resource(in_arrow, name="log_rows"),
+        dlt.resource(arrow_tables, name="log_rows"),
         runs_resource(LoadRun(**row) for row in rows.get("load_runs", [])),
         failures_resource([CheckFailure(**row) for row in rows.get("load_check_failures", [])]),
         loader_file_format=contract.file_format(pipeline),
@@ -120,15 +120,15 @@ def _write_with_dlt(pipeline: dlt.Pipeline, rows: Rows) -> None:
 
 
 @dataclass
-class LogRows:
-    """Hold rows of tenants with nothing new that wait to be written together. Safe to use from several threads."""
+class LogRowBuffer:
+    """Collect the log rows of tenants with nothing new, and write them together. Safe to use from several threads."""
 
-    _waiting: list[Waiting] = field(default_factory=list)
+    _waiting: list[TenantLogRows] = field(default_factory=list)
     _since: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, waiting: Waiting) -> None:
-        """Keep the rows of a tenant, and write all if enough wait."""
+    def add(self, waiting: TenantLogRows) -> None:
+        """Add the rows of a tenant; write all if they are from enough tenants, or old enough."""
         with self._lock:
             self._since = self._since if self._waiting else time.monotonic()
             self._waiting.append(waiting)
@@ -136,7 +136,7 @@ class LogRows:
                 self._flush()
 
     def flush(self) -> None:
-        """Write all rows that wait. If that fails, each tenant is told."""
+        """Write all rows; if that fails, ``on_failure`` of each tenant is called."""
         with self._lock:
             self._flush()
 
@@ -148,7 +148,7 @@ class LogRows:
             for tenant in waiting:
                 locks.push(tenant.locks)
             try:
-                write(waiting)
+                write_log_rows(waiting)
             except Exception as error:
                 for tenant in waiting:
-                    tenant.failed(error)
+                    tenant.on_failure(error)

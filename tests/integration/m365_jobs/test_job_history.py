@@ -43,7 +43,7 @@ class Auditor:
         }
         self.server.asked.clear()
         summary = loading.load(loading.LoadOptions(source=source), Progress(), lambda _: None)
-        self.incomplete, self.findings = summary.incomplete, set(summary.lasting)
+        self.incomplete, self.findings = summary.incomplete, set(summary.source_findings)
         return len(self.server.asked)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -14,12 +14,12 @@ SECOND = replace(FIRST, run_id="second", detail="ü\u2028\n")
 
 @pytest.mark.parametrize("size", [1, 100])
 def test_a_run_that_fails_after_one_was_killed_while_it_wrote_its_row_is_not_lost(tmp_path: Path, size: int) -> None:
-    backlog = UnsentRuns(tmp_path, "m365_jobs", "here")
-    backlog.add(FIRST)
+    unsent = UnsentRuns(tmp_path, "m365_jobs", "here")
+    unsent.add(FIRST)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:size])
-    backlog.add(SECOND)
-    assert backlog.rows() == [SECOND]
+    unsent.add(SECOND)
+    assert unsent.rows() == [SECOND]
 
 
 def test_rows_wait_for_the_warehouse_that_they_belong_to(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from avepoint_simulator import Simulator, make_world
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.load.run import load
-from m365_jobs.load.unchanged import LogRows, Waiting, write
+from m365_jobs.load.unchanged import LogRowBuffer, TenantLogRows, write_log_rows
 from m365_jobs.locks.base import TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import folder_lock
 from m365_jobs.warehouse.pipeline import pipeline_name
@@ -39,7 +39,7 @@ def simulator() -> Iterator[Simulator]:
         yield simulator
 
 
-def load_tenant(place: Warehouse, simulator: Simulator, tenant: str, log: LogRows | None = None) -> None:
+def load_tenant(place: Warehouse, simulator: Simulator, tenant: str, log: LogRowBuffer | None = None) -> None:
     options = LoadOptions(destination=place.destination, source=settings(simulator), tenant=Tenant(tenant), log=log)
     load(options, Progress(), place.messages.append)
 
@@ -91,7 +91,7 @@ def test_other_loads_of_a_tenant_are_kept_out_until_its_log_rows_are_written(
 ) -> None:
     for _ in range(2):
         load_tenant(place, simulator, "contoso")
-    log = LogRows()
+    log = LogRowBuffer()
     load_tenant(place, simulator, "contoso", log)
     assert place.rows(RUNS) == [("contoso", "complete")] * 2
     with pytest.raises(TenantLockedError), folder_lock(pipeline_name("contoso"), timedelta(), place.messages.append):
@@ -118,7 +118,7 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simula
         lease.take(None, 1, place.messages.append)
         rows = {"load_runs": [run_row(tenant)]}
         waiting.append(
-            Waiting(
+            TenantLogRows(
                 place.pipeline(tenant), lease, rows, place.messages.append, lambda error: failures.append(str(error))
             )
         )
@@ -127,7 +127,7 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simula
     thief = lease_of(place.pipeline("lost"), "lost", "e" * 32, place.messages.append)
     expire(place)
     thief.take(None, 1, place.messages.append)
-    write(waiting)
+    write_log_rows(waiting)
     assert place.rows(RUNS) == [("default", "complete"), ("held", "complete")]
     assert failures == ["Lost the lease while log rows waited; nothing was written."]
     for item in (thief, waiting[1].lease, lease):
