@@ -36,7 +36,7 @@ LEASE = 10
 """Seconds of a lease here, so that takeovers are seen; 60 in the product."""
 SIDE_BY_SIDE = 3
 """Tenants that a worker loads at once here, so that a few tenants are enough for many workers; 8 in the product."""
-COMMAND = f"from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.SECONDS = {LEASE}; main()"
+COMMAND = f"from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.LEASE_SECONDS = {LEASE}; main()"
 ROUND = ("--skip-loaded-within", "10h")
 JOBS = 100
 PAUSE = 8

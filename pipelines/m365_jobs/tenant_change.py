@@ -112,7 +112,7 @@ def _exclusive(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> Iterator[
         folder_lock(warehouse.pipeline_name(tenant), None, notify),
         lease_of(pipeline, tenant, "tenant change", notify) as lease,
     ):
-        lease.take(None, LOCK_WAIT, notify)
+        lease.acquire(None, LOCK_WAIT, notify)
         with write_lock(pipeline, lease, notify), pipeline.sql_client() as client:
             yield client
 

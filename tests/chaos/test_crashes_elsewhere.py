@@ -85,7 +85,7 @@ class Place:
 @pytest.fixture(params=["postgres", "filesystem"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     # The lease of a worker that was killed is waited for.
-    monkeypatch.setattr(leases, "SECONDS", 1.5)
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 1.5)
     monkeypatch.setattr(leases, "POLL", 0.05)
     first = Place(request.param, tmp_path, monkeypatch)
     try:

@@ -33,7 +33,7 @@ import sys
 from datetime import timedelta
 from m365_jobs.locks import base
 from tests.support.driven_clock import DrivenClock
-base.SECONDS = 9
+base.LEASE_SECONDS = 9
 clock = DrivenClock()
 clock.set(clock.now() + timedelta(minutes=float(sys.argv.pop(1))))
 from m365_jobs.cli.app import main
@@ -128,7 +128,7 @@ def test_a_lease_that_expires_between_two_looks_is_waited_for(
 
     monkeypatch.setattr(PostgresLease, "_take", late)
     with lease_of(workers.place.pipeline("tenant0"), "tenant0", "f" * 32, print) as lease:
-        lease.take(None, 60, print)
+        lease.acquire(None, 60, print)
         lease.ensure_held()
     assert len(asked) == 2
 

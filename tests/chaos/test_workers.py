@@ -22,7 +22,7 @@ from tests.support.warehouse import Warehouse, administer, database
 
 Sit = Callable[[Simulator], Cli]
 OBJECT_TYPES = ("exchange_online", "teams")
-SHORT = "from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.SECONDS = 9; main()"
+SHORT = "from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.LEASE_SECONDS = 9; main()"
 """The command with leases that expire soon."""
 FEW = ("--parallel-tenants", "2")
 """Few tenants at once, so that there are some for each worker."""

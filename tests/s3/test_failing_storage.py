@@ -113,7 +113,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
             f"{section}__DELTALAKE_STORAGE_OPTIONS": json.dumps(SHORT_PAUSES),
         }
         # A load that cannot give its lease back is waited for.
-        monkeypatch.setattr(leases, "SECONDS", 5.0)
+        monkeypatch.setattr(leases, "LEASE_SECONDS", 5.0)
         monkeypatch.setattr(leases, "POLL", 0.05)
         monkeypatch.setattr("botocore.retryhandler.delay_exponential", lambda *given, **more: 0.0)
         yield Lake(simulator, user, store)

@@ -55,6 +55,7 @@ VERBS = {
     "Encode",
     "End",
     "Evaluate",
+    "Exclude",
     "Explain",
     "Extract",
     "Fill",

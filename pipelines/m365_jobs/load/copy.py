@@ -115,7 +115,7 @@ def _copy(
     state = _state(tenant, file, dataset)
     pipeline.drop()
     with lease_of(pipeline, tenant, "copy", notify) as lease:
-        lease.take(None, LOCK_WAIT, notify)
+        lease.acquire(None, LOCK_WAIT, notify)
         with write_lock(pipeline, lease, notify):
             contract.refuse_newer_series(pipeline)
             pipeline.sync_destination()

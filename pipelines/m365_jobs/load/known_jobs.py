@@ -13,7 +13,7 @@ from avepoint_m365.lookup import BATCH, SqlLookup
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.locks.base import Notify
-from m365_jobs.locks.pipeline_folder import file_open
+from m365_jobs.locks.pipeline_folder import open_duckdb_file
 from m365_jobs.warehouse.destinations.duckdb_rows import AMONG_IDS
 from m365_jobs.warehouse.reader import Reader, open_in_load
 from m365_jobs.warehouse.versions import refuse_newer
@@ -140,7 +140,7 @@ class WarehouseLookup(SqlLookup):
             yield self._reader
             return
         with ExitStack() as stack:
-            client = stack.enter_context(file_open(self._pipeline, self._notify))
+            client = stack.enter_context(open_duckdb_file(self._pipeline, self._notify))
             reader = (
                 Reader(client, "duckdb")
                 if client

@@ -19,7 +19,7 @@ from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import LogRowBuffer
-from m365_jobs.locks.base import Notify, TenantLockedError, refuse_age
+from m365_jobs.locks.base import Notify, TenantLockedError, refuse_min_age
 from m365_jobs.locks.wait import unless
 from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
 
@@ -86,7 +86,7 @@ def load_all(
     # It writes to the configuration, so it comes before any thread reads that.
     telemetry_off()
     if options.min_age and not options.file:
-        refuse_age(options.min_age, destination_type(options.destination))
+        refuse_min_age(options.min_age, destination_type(options.destination))
 
     log_failures: dict[str, Failure] = {}
 

@@ -34,7 +34,7 @@ from m365_jobs.load.run_log import LoadRun, UnsentRuns, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import TenantLogRows, log_rows, write_log_rows
 from m365_jobs.locks.base import Lease, Notify, TenantLockedError, lease_of
-from m365_jobs.locks.pipeline_folder import LOCK_WAIT, file_open, folder_lock, threads, write_lock
+from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, open_duckdb_file, process_lock, write_lock
 from m365_jobs.text import format_count
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
@@ -109,7 +109,7 @@ class _Loading:
         if (settings := self._complete_settings()) is None:
             # A wrong setting is reported before the warehouse is touched; otherwise ``prefetch`` checks them.
             self._source()
-        self.lease.take(self.options.min_age, LOCK_WAIT, self.notify)
+        self.lease.acquire(self.options.min_age, LOCK_WAIT, self.notify)
         prefetched = None
         if settings and not self.unsent.rows():
             prefetched = prefetch(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
@@ -185,7 +185,7 @@ class _Loading:
         self.pipeline.extract(source, loader_file_format=contract.file_format(self.pipeline))
         if not self.progress.appends:
             first_rows.end(self.pipeline)
-        with threads:
+        with process_lock:
             # It comes before the write lock, whose kind depends on whether tables are to be created.
             self.pipeline.normalize()
         # Held until the end of the chunk: another program may open a DuckDB file as soon as it is closed.
@@ -235,7 +235,7 @@ class _Loading:
         waiting = TenantLogRows(self.pipeline, self.lease, rows, self.notify, self._record_log_failure)
         if self.options.log_buffer is None:
             # Until the views are checked: each opening of a DuckDB file lasts 20 ms.
-            self.writing.enter_context(file_open(self.pipeline, self.notify))
+            self.writing.enter_context(open_duckdb_file(self.pipeline, self.notify))
             write_log_rows([waiting])
             return None
         return waiting

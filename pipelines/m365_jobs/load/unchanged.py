@@ -20,7 +20,7 @@ from m365_jobs.load.data_checks import CheckFailure, failures_resource
 from m365_jobs.load.run_log import LoadRun, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.locks.base import Lease, Notify
-from m365_jobs.locks.pipeline_folder import appending_turn, write_lock
+from m365_jobs.locks.pipeline_folder import append_lock, write_lock
 from m365_jobs.schema import table
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse.append import append_rows
@@ -77,7 +77,7 @@ def write_log_rows(waiting: Sequence[TenantLogRows]) -> None:
     The worker that holds the lease then records its own load.
     """
     pipeline, notify = waiting[0].pipeline, waiting[0].notify
-    with appending_turn(pipeline, notify) as client:
+    with append_lock(pipeline, notify) as client:
         leased = [tenant for tenant in waiting if tenant.lease.may_append(client)]
         for tenant in waiting:
             if tenant not in leased:

@@ -1,1 +1,1 @@
-"""Lock tenants, so that two workers never load one tenant at once."""
+"""Lock tenants: two workers never load one tenant at once."""

@@ -1,7 +1,7 @@
-"""Keep workers apart that share nothing but the warehouse: no tenant is loaded by two at once.
+"""Define leases: the right of one worker to load a tenant, for workers that share only the warehouse.
 
-PostgreSQL and lakes keep a lease for each tenant, which expires if its holder does not renew it. A DuckDB file is a
-lock by itself. Other destinations have neither: let one machine load at a time there.
+PostgreSQL and lakes store a lease for each tenant, which expires if its holder does not renew it. An open DuckDB file
+is a lock. Other destinations have neither, so only one machine may load into them at a time.
 """
 
 from __future__ import annotations
@@ -29,65 +29,69 @@ from m365_jobs.warehouse.remembered import guarding
 
 T = TypeVar("T")
 
-SECONDS = 60.0
-"""How long a lease lasts that nobody renews. Its holder renews it every third of that."""
+LEASE_SECONDS = 60.0
+"""Seconds after which a lease expires. Its holder renews it three times as often."""
 
 POLL = 1.0
-"""Seconds between two looks whether a lease is free."""
+"""Seconds between two attempts to acquire a lease."""
 
 Notify = Callable[[str], None]
+"""Receives a line for the user."""
 
 
 class TenantLockedError(WarehouseError):
-    """Report that another worker is loading the tenant, or has just done so."""
+    """Report that another worker loads the tenant, or has loaded it within ``min_age``."""
 
 
 class LeaseLostError(WarehouseError, DestinationTerminalException):
-    """Report that another worker has taken the lease. dlt does not repeat a job that ends with it."""
+    """Report that another worker has acquired the lease. dlt does not retry a job that raises it."""
 
 
 def has_leases(destination_type: str) -> bool:
-    """Return whether a destination of that type can keep leases."""
+    """Return whether a type of destination can store leases."""
     return bool(kind_of_type(destination_type).lease)
 
 
-def refuse_age(min_age: timedelta | None, destination_type: str) -> None:
-    """Refuse an age above 0 for a destination without leases, which does not know when a load ended.
+def refuse_min_age(min_age: timedelta | None, destination_type: str) -> None:
+    """Refuse an age above 0 for a destination without leases, which does not store the end of a load.
 
     Raises:
-        UsageError: saying what it is for.
+        UsageError: naming the destinations that store it.
     """
     if min_age and not has_leases(destination_type):
         raise UsageError("--skip-loaded-within is for workers that share a warehouse in PostgreSQL or a lake.")
 
 
 class Lease:
-    """Stand in for a lease if the warehouse keeps none: any worker gets it."""
+    """Stand in for a lease if the warehouse stores none: any worker acquires it."""
 
-    def take(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
-        """Acquire the lease before anything is read.
+    def acquire(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
+        """Acquire the lease; a load does so before it reads anything.
 
-        With ``min_age``, refuse if another worker has it, or gave it back less than that ago. Without, wait for it at
-        most ``patience`` seconds.
+        Args:
+            min_age: If set, do not wait; the last load must have ended at least this long ago.
+            patience: The most seconds to wait for another worker, if ``min_age`` is unset.
+            notify: Receives a line for the user when the wait begins.
 
         Raises:
-            UsageError: for an age above 0, where the warehouse has no leases.
+            TenantLockedError: if another worker holds the lease, or has loaded the tenant within ``min_age``.
+            UsageError: for an age above 0 if the warehouse has no leases.
         """
-        refuse_age(min_age, "")
+        refuse_min_age(min_age, "")
 
     @contextmanager
     def writing(self, client: Any) -> Iterator[None]:
-        """Wait until the holder may write, and check that the lease is still its own.
+        """Wait for other writers, check that the lease is still held, and yield; write inside the block.
 
-        Everything is written inside the block. A connection is open if the destination has such.
+        ``client`` is an open connection; None if the destination keeps none.
 
         Raises:
-            WarehouseError: where another worker has taken the lease meanwhile.
+            LeaseLostError: if another worker has acquired the lease in the meantime.
         """
         yield
 
     def may_append(self, client: Any) -> bool:
-        """Return whether the holder, with an open connection where the destination has such, may add log rows now."""
+        """Return whether the lease is still held, so that log rows may be appended; ``client`` as for ``writing``."""
         return True
 
     def __enter__(self) -> Lease:
@@ -98,58 +102,58 @@ class Lease:
 
 
 class RenewableLease(Lease, ABC):
-    """Share what all kinds of lease have in common: waiting for it, and a thread that renews it."""
+    """Wait for a lease, renew it in a thread, and check it before each write; subclasses store it."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> None:
         self._pipeline, self._tenant, self._run_id, self._notify = pipeline, tenant, run_id, notify
         self._holder = f"{socket.gethostname()}, process {os.getpid()}, run {run_id[:8]}"
-        self._ended, self._renewing = threading.Event(), threading.Thread(target=self._go_on_renewing, daemon=True)
+        self._ended, self._renewing = threading.Event(), threading.Thread(target=self._renew_periodically, daemon=True)
         self._held_until = 0.0
-        """Until when no other worker can have taken the lease, by a clock that nobody sets."""
+        """Time of the monotonic clock until which no other worker can acquire the lease."""
 
     @abstractmethod
-    def _try(self, age: float) -> str:
-        """Acquire the lease, or return the reason for a failure; ``age`` in seconds as in ``take``."""
+    def _try_acquire(self, age: float) -> str:
+        """Acquire the lease and return an empty text, or return why not. ``age`` is ``min_age`` in seconds."""
 
     @abstractmethod
     def _renew(self, client: Any = None) -> bool:
-        """Renew the lease, with an open connection if there is one; return false if another worker has it."""
+        """Renew the lease, through ``client`` if it is set; return false if another worker holds it."""
 
     @abstractmethod
-    def _give_back(self) -> None:
-        """End the lease, unless another worker has it."""
+    def _release(self) -> None:
+        """Release the lease, unless another worker holds it."""
 
-    def take(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
-        """Acquire the lease, and renew it in a thread from then on."""
+    def acquire(self, min_age: timedelta | None, patience: float, notify: Notify) -> None:
+        """Acquire the lease and start the thread that renews it."""
         age, give_up, announced = (min_age or timedelta()).total_seconds(), time.monotonic() + patience, False
-        while busy := self._timed(lambda: self._try(age)):
+        while reason := self._extending(lambda: self._try_acquire(age)):
             if min_age is not None:
-                raise TenantLockedError(busy)
+                raise TenantLockedError(reason)
             if time.monotonic() > give_up:
                 raise TenantLockedError(
-                    f"{busy} Waited {format_count(round(patience / 60), 'minute')} for it. "
+                    f"{reason} Waited {format_count(round(patience / 60), 'minute')} for it. "
                     "End that load, then run this again."
                 )
             if not announced:
-                notify(f"{busy} Waiting for it (at most {format_count(round(patience / 60), 'minute')}).")
+                notify(f"{reason} Waiting for it (at most {format_count(round(patience / 60), 'minute')}).")
             announced = True
             pause(POLL)
         self._renewing.start()
 
-    def _timed(self, ask: Callable[[], T]) -> T:
-        """Return what ``ask`` returns. If it acquires or renews the lease, that holds from before it was asked."""
-        began, answer = time.monotonic(), ask()
-        if answer in ("", True):
-            self._held_until = began + SECONDS
-        return answer
+    def _extending(self, attempt: Callable[[], T]) -> T:
+        """Return the result of an attempt to acquire or renew; a success extends the lease from the attempt's start."""
+        began, result = time.monotonic(), attempt()
+        if result in ("", True):
+            self._held_until = began + LEASE_SECONDS
+        return result
 
     def ensure_held(self, client: Any = None) -> None:
-        """Refuse to go on without the lease.
+        """Check that the lease is held; renew it if it may have expired.
 
         Raises:
-            LeaseLostError: where another worker has taken the lease meanwhile.
+            LeaseLostError: if another worker has acquired it in the meantime.
         """
-        if time.monotonic() > self._held_until and not self._timed(lambda: self._renew(client)):
+        if time.monotonic() > self._held_until and not self._extending(lambda: self._renew(client)):
             self._lost()
 
     def _lost(self) -> NoReturn:
@@ -159,9 +163,9 @@ class RenewableLease(Lease, ABC):
         )
 
     def guard(self, client: Any) -> Any:
-        """Return a client of dlt that begins no job of a package without the lease.
+        """Return a client of dlt that starts no job of a package without the lease.
 
-        dlt repeats what a lost connection broke, with new connections, which have none of the locks of the first.
+        After a lost connection dlt retries with new ones, which hold none of the first one's locks.
         """
         create = client.create_load_job
 
@@ -175,35 +179,35 @@ class RenewableLease(Lease, ABC):
     def _running(self, holder: str) -> str:
         return f"Another load of tenant {self._tenant} is running ({holder})."
 
-    def _too_young(self, seconds: float) -> str:
+    def _loaded_recently(self, seconds: float) -> str:
         return f"The last load of tenant {self._tenant} ended {format_count(round(seconds), 'second')} ago."
 
-    def _go_on_renewing(self) -> None:
-        while not self._ended.wait(SECONDS / 3):
+    def _renew_periodically(self) -> None:
+        while not self._ended.wait(LEASE_SECONDS / 3):
             try:
-                self._timed(self._renew)
+                self._extending(self._renew)
             except Exception as error:
-                # Whether the lease outlived this is seen before anything is written.
+                # The lease is checked before each write, so an expired one does no harm.
                 self._notify(f"The lease of tenant {self._tenant} could not be renewed yet. {explain(error).text}")
 
-    def _kept_apart(self, client: Any) -> AbstractContextManager[None]:
-        """Wait for loads of other tenants that must not write at the same time."""
+    def _exclude_other_writers(self, client: Any) -> AbstractContextManager[None]:
+        """Return a context that excludes loads of other tenants which must not write at the same time."""
         return nullcontext()
 
     @contextmanager
     def writing(self, client: Any) -> Iterator[None]:
-        """Refuse to write without the lease, before and after waiting for loads of other tenants."""
+        """Exclude other writers and check the lease within the block; see ``Lease.writing``."""
         if not self._renewing.is_alive():
-            # Interrupted while it waited, say. In a lake a renewal would be taken for a lease: it would rob the holder.
+            # The wait for the lease may have been interrupted. In a lake a renewal would overwrite the holder's lease.
             raise WarehouseError(f"This load never had the lease of tenant {self._tenant}, so it wrote nothing.")
-        with self._kept_apart(client):
+        with self._exclude_other_writers(client):
             self._held_until = 0.0
             self.ensure_held(client)
             with guarding(self._pipeline.destination, self.guard):
                 yield
 
     def may_append(self, client: Any) -> bool:
-        """Return whether the lease, renewed for the purpose, still belongs to its holder."""
+        """Renew the lease; return false if another worker holds it."""
         return self._renewing.is_alive() and self._renew(client)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -212,17 +216,19 @@ class RenewableLease(Lease, ABC):
         self._ended.set()
         self._renewing.join()
         try:
-            self._give_back()
+            self._release()
         except Exception as error:
             why = explain(error).text
-            self._notify(f"The lease of tenant {self._tenant} ends within {SECONDS:.0f} seconds, not at once. {why}")
+            self._notify(
+                f"The lease of tenant {self._tenant} ends within {LEASE_SECONDS:.0f} seconds, not at once. {why}"
+            )
 
 
 def lease_of(pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> Lease:
-    """Yield the lease of a tenant in the pipeline's warehouse, not acquired yet; give it back at the end."""
+    """Return the lease of a tenant, not acquired yet, as a context manager that releases it."""
     module, _, name = kind_of(pipeline).lease.partition(":")
     if not module:
         return Lease()
-    # Each kind brings libraries that the others do not need.
+    # Each kind of lease imports libraries that the others do not need.
     lease: Lease = getattr(import_module(module), name)(pipeline, tenant, run_id, notify)
     return lease

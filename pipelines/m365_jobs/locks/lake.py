@@ -1,7 +1,7 @@
-"""Keep leases in a lake: a small Delta table for each tenant, in a folder beside the dataset's.
+"""Keep leases in a lake: a Delta table of one row for each tenant, in a folder beside the dataset's.
 
-A lake has no server that could decide. Delta has commits: of two that follow the same version, one is refused. So a
-commit acquires a lease and each renewal is a commit. A holder whose commit is refused has lost the lease.
+A lake has no server with locks. But of two Delta commits that follow the same version, one is refused. So acquiring
+and renewing a lease are commits. A holder whose commit is refused has lost the lease.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from m365_jobs.warehouse.destinations.delta_files import remove_older
 from m365_jobs.warehouse.pipeline import pipeline_name
 
 CLOCKS_DIFFER = timedelta(minutes=5)
-"""What the clocks of two workers may differ by: so much longer than a lease lasts, it is left alone by a worker that
-cannot wait to see it expire."""
+"""The most by which the clocks of two workers differ. A worker that does not wait respects a lease for that much longer
+than it lasts."""
 
-TIDY_EVERY = 100
-"""Versions of a lease's table after which files and log entries of old ones are removed."""
+TIDY_VERSIONS = 100
+"""Number of versions of a lease's table after which the files and log entries of old versions are removed."""
 
 KEEP_HOURS = 1
-"""How old these have to be: another may be about to read them."""
+"""Age in hours from which they are removed: another worker may be reading younger ones."""
 
 COLUMNS = pa.schema(
     [
@@ -47,13 +47,13 @@ COLUMNS = pa.schema(
         ("ended_at", pa.timestamp("us", "UTC")),
     ]
 )
-ONCE = CommitProperties(max_commit_retries=0)
-"""Has Delta refuse a commit after any other, also after one that it could be reconciled with."""
+NO_RETRY = CommitProperties(max_commit_retries=0)
+"""Makes Delta refuse a commit if another came first, instead of reconciling both."""
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn storage errors that delta-rs passes on into a destination's failure."""
+def _storage_errors() -> Iterator[None]:
+    """Convert the storage errors of delta-rs to the transient error of a destination."""
     try:
         yield
     except OSError as error:
@@ -69,16 +69,16 @@ class LakeLease(RenewableLease):
         self._place: tuple[str, dict[str, str]] | None = None
         self._table: Any = None
         self._last_end: datetime | None = None
-        self._one_at_a_time = threading.Lock()
-        self._taken_at = 0
-        """The version that the holder before left, less its own last commit."""
+        self._commit_lock = threading.Lock()
+        self._version_before = 0
+        """The version before this lease was acquired, less the last commit of the holder before."""
         self._seen: tuple[int, float] | None = None
-        """The version that another's lease was first seen at, and when, by a clock that nobody sets."""
+        """The version of another holder's lease, and when it was first seen, by the monotonic clock."""
 
-    @_refusals()
-    def _try(self, age: float) -> str:
+    @_storage_errors()
+    def _try_acquire(self, age: float) -> str:
         if not self._place:
-            # Asked here for the thread that renews: dlt reads the configuration for the thread that asks.
+            # Resolved here for the thread that renews: dlt resolves the configuration per thread.
             client: Any = self._pipeline.destination_client()
             folder = client.pathlib.join(client.bucket_path, f"{client.dataset_name}_leases", self._name)
             self._place = client.make_remote_url(folder), lake_tables.storage_options(client)
@@ -87,11 +87,11 @@ class LakeLease(RenewableLease):
         if (holder := row.get("holder")) and not self._expired(row["renewed_at"]):
             return self._running(holder)
         self._last_end = row.get("ended_at")
-        # An end that is to come is of a clock that was put back since, and says nothing.
+        # An end in the future came from a wrong clock; ignore it.
         if self._last_end and 0 <= (ago := (datetime.now(UTC) - self._last_end).total_seconds()) < age:
-            return self._too_young(ago)
-        self._taken_at = self._table.version() - 1
-        return "" if self._hold(self._holder, self._last_end) else self._running("since just now")
+            return self._loaded_recently(ago)
+        self._version_before = self._table.version() - 1
+        return "" if self._commit_as_holder(self._holder, self._last_end) else self._running("since just now")
 
     def _open(self) -> DeltaTable:
         assert self._place
@@ -100,7 +100,7 @@ class LakeLease(RenewableLease):
             try:
                 return DeltaTable.create(self._place[0], COLUMNS, storage_options=self._place[1])
             except DeltaError:
-                # Another was faster, if it is there now.
+                # Another worker may have created it first.
                 table = lake_tables.open_delta(*self._place)
                 if table is None:
                     raise
@@ -112,35 +112,35 @@ class LakeLease(RenewableLease):
         return rows[0] if rows else {}
 
     def _expired(self, renewed_at: datetime) -> bool:
-        """Return whether a lease stayed unchanged for its whole duration, or belongs to another time altogether."""
+        """Return whether a lease was not renewed for its duration, or its time differs by more than clocks may."""
         version, now = self._table.version(), time.monotonic()
         if self._seen is None or self._seen[0] != version:
             self._seen = version, now
-        lasts = timedelta(seconds=leases.SECONDS)
-        return now - self._seen[1] > leases.SECONDS or abs(datetime.now(UTC) - renewed_at) > lasts + CLOCKS_DIFFER
+        lasts = timedelta(seconds=leases.LEASE_SECONDS)
+        return now - self._seen[1] > leases.LEASE_SECONDS or abs(datetime.now(UTC) - renewed_at) > lasts + CLOCKS_DIFFER
 
     def _commit(self, holder: str | None, ended_at: datetime | None) -> bool:
-        """Write the row as the version after the known one; return false if that version exists."""
+        """Write the row as the next version; return false if another worker has written that version."""
         row = {"tenant": self._tenant, "holder": holder, "renewed_at": datetime.now(UTC), "ended_at": ended_at}
         rows = pa.Table.from_pylist([row], COLUMNS)
         try:
-            write_deltalake(self._table, rows, mode="overwrite", commit_properties=ONCE)
+            write_deltalake(self._table, rows, mode="overwrite", commit_properties=NO_RETRY)
         except CommitFailedError:
             return False
         return True
 
     @contextmanager
-    def _kept_apart(self, client: Any) -> Iterator[None]:
-        if self._tables_are_there():
+    def _exclude_other_writers(self, client: Any) -> Iterator[None]:
+        if self._has_all_tables():
             yield
             return
-        # Two that make them at once would fail each other.
+        # Two loads that create tables at once would make each other fail.
         with SchemaChangeLock(self._pipeline, self._tenant, self._run_id, self._notify) as making:
-            making.take(None, LOCK_WAIT, self._notify)
+            making.acquire(None, LOCK_WAIT, self._notify)
             yield
 
-    def _tables_are_there(self) -> bool:
-        """Return whether the lake has the tables and columns of the pipeline's schemas, so that dlt makes none."""
+    def _has_all_tables(self) -> bool:
+        """Return whether the lake has the tables and columns of the pipeline's schemas, so that dlt creates none."""
         client, schemas = self._pipeline.destination_client(), self._pipeline.schemas
         assert isinstance(client, WithStateSync)
         try:
@@ -150,38 +150,38 @@ class LakeLease(RenewableLease):
         except DestinationUndefinedEntity:
             return False
 
-    @_refusals()
+    @_storage_errors()
     def _renew(self, client: Any = None) -> bool:
-        with self._one_at_a_time:
-            return self._hold(self._holder, self._last_end)
+        with self._commit_lock:
+            return self._commit_as_holder(self._holder, self._last_end)
 
-    @_refusals()
-    def _give_back(self) -> None:
-        with self._one_at_a_time:
+    @_storage_errors()
+    def _release(self) -> None:
+        with self._commit_lock:
             try:
-                # While the lease is held: each of these is a commit, which would refuse that of the next holder.
-                if self._table.version() // TIDY_EVERY > self._taken_at // TIDY_EVERY:
+                # It comes before the release: its commits would make the next holder's commit fail.
+                if self._table.version() // TIDY_VERSIONS > self._version_before // TIDY_VERSIONS:
                     remove_older(self._table, KEEP_HOURS)
             finally:
-                self._hold(None, datetime.now(UTC))
+                self._commit_as_holder(None, datetime.now(UTC))
 
-    def _hold(self, holder: str | None, ended_at: datetime | None) -> bool:
-        """Commit as the holder, and once more if the version after the known one is its own.
+    def _commit_as_holder(self, holder: str | None, ended_at: datetime | None) -> bool:
+        """Commit the row; if the next version exists and is this holder's own, commit once more.
 
-        A commit may arrive although its answer does not.
+        A commit may succeed although its response is lost.
         """
         if self._commit(holder, ended_at):
             return True
         newest = self._open()
         if self._row(newest).get("holder") != self._holder:
-            # The known version stays as it is: a lease that was lost is not to be had by trying again.
+            # The known version stays: a further attempt must not acquire a lease that was lost.
             return False
         self._table = newest
         return self._commit(holder, ended_at)
 
 
 class SchemaChangeLock(LakeLease):
-    """Keep loads apart that create tables or columns, of any tenant."""
+    """Exclude loads of other tenants while a load creates tables or columns."""
 
     def __init__(self, pipeline: dlt.Pipeline, tenant: str, run_id: str, notify: Notify) -> None:
         super().__init__(pipeline, tenant, run_id, notify)

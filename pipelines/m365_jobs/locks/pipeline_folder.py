@@ -1,4 +1,4 @@
-"""Keep loads and copies apart that must not run at once: those of one pipeline folder, and those that write."""
+"""Lock a pipeline's folder, and the writing to a warehouse."""
 
 from __future__ import annotations
 
@@ -24,25 +24,33 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 
 LOCK_WAIT = 600.0
-"""Seconds that a second load waits for the first."""
+"""The most seconds for which a load waits for another."""
 
 LOCK_POLL = 0.2
-"""Seconds between two looks whether a folder, or a DuckDB file, is free."""
+"""Seconds between two attempts to lock a folder or to open a DuckDB file."""
 
 
-threads = threading.Lock()
-"""Tenants of one process read side by side but write one after the other, which any destination can take."""
+process_lock = threading.Lock()
+"""Held while a load of this process writes: tenants are read in parallel and written one after the other."""
 
 
 @contextmanager
 def folder_lock(name: str, min_age: timedelta | None, notify: Notify) -> Iterator[None]:
-    """Keep two loads with one pipeline folder apart; the second waits or, with ``min_age``, is refused.
+    """Lock the folder of a pipeline within the block: dlt clears and fills it as soon as the pipeline is opened.
 
-    dlt clears and fills that folder from the moment a pipeline is opened.
+    Args:
+        name: The name of the pipeline.
+        min_age: If set, do not wait for another load of the folder.
+        notify: Receives a line for the user when a wait begins.
+
+    Raises:
+        TenantLockedError: if another load has the lock and ``min_age`` is set.
+        WarehouseError: if another load has the lock for longer than ``LOCK_WAIT``.
+        OSError: if the file system refuses locks.
     """
     folder = Path(get_dlt_pipelines_dir())
     folder.mkdir(parents=True, exist_ok=True)
-    # Given back by another thread where log rows of several tenants are written together.
+    # Another thread may release it, when log rows of several tenants are written together.
     lock = FileLock(folder / f"{name}.lock", thread_local=False)
     minutes = f"{LOCK_WAIT / 60:.0f} minutes"
     give_up, announced = time.monotonic() + LOCK_WAIT, False
@@ -59,7 +67,7 @@ def folder_lock(name: str, min_age: timedelta | None, notify: Notify) -> Iterato
                     "Wait for it or end it, then run this again."
                 ) from error
         except OSError as error:
-            # A refusal of the file system's locks names no file.
+            # The error of a file system that refuses locks names no file.
             raise OSError(error.errno, error.strerror, str(folder)) from error
         if not announced:
             notify(f"Another load of {name} is running; waiting for it (at most {minutes}).")
@@ -72,13 +80,15 @@ def folder_lock(name: str, min_age: timedelta | None, notify: Notify) -> Iterato
 
 @contextmanager
 def write_lock(pipeline: dlt.Pipeline, lease: Lease, notify: Notify) -> Iterator[None]:
-    """Keep loads apart that must not write at once, on any machine.
+    """Exclude other writers within the block, on any machine, and check the tenant's lease.
 
-    A DuckDB file stays open meanwhile, which shuts out other processes. PostgreSQL has locks for such uses, which end
-    with their connection. In a lake tenants write side by side, each as long as it has its lease. Other destinations
-    know neither.
+    A DuckDB file stays open, which excludes other processes. PostgreSQL has advisory locks, which end with their
+    connection. In a lake, tenants write in parallel, each under its lease. Other destinations have no locks.
+
+    Raises:
+        LeaseLostError: if another worker has acquired the lease in the meantime.
     """
-    with threads, ExitStack() as stack:
+    with process_lock, ExitStack() as stack:
         kind = kind_of(pipeline)
         kind.before_writing(pipeline)
         client = stack.enter_context(_connected(pipeline, notify)) if kind.stays_connected else None
@@ -87,19 +97,19 @@ def write_lock(pipeline: dlt.Pipeline, lease: Lease, notify: Notify) -> Iterator
 
 
 @contextmanager
-def appending_turn(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
-    """Keep apart loads of this process that write, and a DuckDB file open; yield the connection, if one stays open."""
-    with threads, ExitStack() as stack:
+def append_lock(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
+    """Exclude other writers of this process within the block; yield the connection if the destination keeps one."""
+    with process_lock, ExitStack() as stack:
         kind = kind_of(pipeline)
         kind.before_writing(pipeline)
         yield stack.enter_context(_connected(pipeline, notify)) if kind.stays_connected else None
 
 
 @contextmanager
-def file_open(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
-    """Keep a DuckDB file open for questions of a load outside its turn to write, once no other program has it open.
+def open_duckdb_file(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
+    """Keep a DuckDB file open for the queries of a load, after waiting for other programs.
 
-    Yields the connection, or None for another destination.
+    Yield the connection; None for another destination.
     """
     with ExitStack() as stack:
         yield stack.enter_context(_connected(pipeline, notify)) if warehouse.duckdb_file(pipeline) else None
@@ -107,7 +117,7 @@ def file_open(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
 
 @contextmanager
 def _connected(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
-    """Return a connection to the warehouse; wait while another program has a DuckDB file open."""
+    """Yield a connection to the warehouse; wait while another program has a DuckDB file open."""
     give_up, announced = time.monotonic() + LOCK_WAIT, False
     client: Any = clients.sql_client(pipeline)
     while True:

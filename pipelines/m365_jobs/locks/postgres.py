@@ -1,6 +1,6 @@
 """Keep leases in PostgreSQL: a row of ``load_leases`` for each tenant, which expires by the server's clock.
 
-Locks of the server keep apart what must not be written at once.
+Advisory locks exclude loads that must not write at the same time.
 """
 
 from __future__ import annotations
@@ -22,46 +22,46 @@ CREATE = (
     "CREATE TABLE IF NOT EXISTS {} "
     "(tenant text PRIMARY KEY, holder text, expires_at timestamptz NOT NULL, ended_at timestamptz)"
 )
-TAKE = """
+ACQUIRE = """
 INSERT INTO {0} AS held (tenant, holder, expires_at) VALUES (%s, %s, now() + %s * interval '1 second')
 ON CONFLICT (tenant) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
 WHERE held.expires_at NOT BETWEEN now() AND now() + %s * interval '1 second'
 AND (held.ended_at > now() - %s * interval '1 second' AND held.ended_at <= now()) IS NOT TRUE
 RETURNING 1
 """
-"""Times to come are of a clock that was put back since, and say nothing; those who hold a lease renew it."""
+"""Times in the future came from a wrong clock and are ignored; a holder renews its lease in any case."""
 
-LOOK = "SELECT holder, expires_at > now(), extract(epoch FROM now() - ended_at)::bigint FROM {} WHERE tenant = %s"
+STATUS = "SELECT holder, expires_at > now(), extract(epoch FROM now() - ended_at)::bigint FROM {} WHERE tenant = %s"
 RENEW = "UPDATE {} SET expires_at = now() + %s * interval '1 second' WHERE tenant = %s AND holder = %s RETURNING 1"
 STILL_HOLDS = "SELECT 1 FROM {} WHERE tenant = %s AND holder = %s FOR SHARE"
-"""Has another worker that takes the lease wait until the transaction ends."""
+"""Makes another worker that acquires the lease wait until the transaction ends."""
 
-GIVE_BACK = "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = now() WHERE tenant = %s AND holder = %s"
+RELEASE = "UPDATE {} SET holder = NULL, expires_at = '-infinity', ended_at = now() WHERE tenant = %s AND holder = %s"
 
 
 class PostgresLease(RenewableLease):
-    """Keep a row of ``load_leases``. Between two statements no connection is kept, as there may be many leases."""
+    """Keep a row of ``load_leases``. No connection stays open between statements, since there may be many leases."""
 
     _client: Any = None
 
-    def _try(self, age: float) -> str:
-        # Made here for the thread that renews: dlt reads the configuration for the thread that asks.
+    def _try_acquire(self, age: float) -> str:
+        # Created here for the thread that renews: dlt resolves the configuration per thread.
         self._client = self._client or self._pipeline.sql_client()
         with self._client as client:
             try:
-                taken = self._take(client, age)
+                acquired = self._acquire(client, age)
             except DatabaseUndefinedRelation:
                 self._create(client)
-                taken = self._take(client, age)
-            if taken:
+                acquired = self._acquire(client, age)
+            if acquired:
                 return ""
-            ((holder, is_locked, ago),) = self._execute(client, LOOK, self._tenant)
-        # A lease may expire between the two statements; then it is free at the next look.
-        return self._running(holder) if is_locked or ago is None else self._too_young(ago)
+            ((holder, is_locked, ago),) = self._execute(client, STATUS, self._tenant)
+        # The lease may expire between the two statements; the next attempt then acquires it.
+        return self._running(holder) if is_locked or ago is None else self._loaded_recently(ago)
 
-    def _take(self, client: Any, age: float) -> bool:
-        lasts = leases.SECONDS
-        return bool(self._execute(client, TAKE, self._tenant, self._holder, lasts, 2 * lasts, age))
+    def _acquire(self, client: Any, age: float) -> bool:
+        lasts = leases.LEASE_SECONDS
+        return bool(self._execute(client, ACQUIRE, self._tenant, self._holder, lasts, 2 * lasts, age))
 
     def _create(self, client: Any) -> None:
         refuse_encoding(client)
@@ -80,36 +80,35 @@ class PostgresLease(RenewableLease):
 
     def _renew(self, client: Any = None) -> bool:
         with nullcontext(client) if client else self._client as connected:
-            return bool(self._execute(connected, RENEW, leases.SECONDS, self._tenant, self._holder))
+            return bool(self._execute(connected, RENEW, leases.LEASE_SECONDS, self._tenant, self._holder))
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         with self._client as client:
-            self._execute(client, GIVE_BACK, self._tenant, self._holder)
+            self._execute(client, RELEASE, self._tenant, self._holder)
 
     @contextmanager
-    def _kept_apart(self, client: Any) -> Iterator[None]:
-        # A machine that lost its power does not say goodbye, and its locks must not stay for hours.
+    def _exclude_other_writers(self, client: Any) -> Iterator[None]:
+        # A machine that loses its power closes no connection; without keepalive its locks would stay for hours.
         client.execute_sql(
             "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 4"
         )
         # dlt's staging tables belong to one load at a time, and no second load writes the same tenant.
         self._lock(client, "pg_advisory_lock", client.staging_dataset_name)
-        # What changes no tables may go on beside others of its kind.
-        shared = _makes_no_tables(self._pipeline, client)
+        # Loads that create no tables write in parallel.
+        shared = _has_all_tables(self._pipeline, client)
         self._lock(client, "pg_advisory_lock_shared" if shared else "pg_advisory_lock", client.dataset_name)
         # The locks end with the connection.
         yield
 
     def may_append(self, client: Any) -> bool:
-        """Return whether the lease still belongs to its holder, and keep out loads that change tables."""
-        # Until the connection ends, no load makes tables or columns.
+        """Exclude loads that create tables until the connection ends; return whether the lease is still held."""
         self._lock(client, "pg_advisory_lock_shared", client.dataset_name)
         return super().may_append(client)
 
     def guard(self, client: Any) -> Any:
-        """Return a client of dlt that neither begins a job nor commits without the lease."""
+        """Return a client of dlt that neither starts a job nor commits without the lease."""
         sql = super().guard(client).sql_client
-        # The client may be inside the staging dataset when it commits.
+        # The table is qualified here: the client may be in the staging dataset when it commits.
         question = STILL_HOLDS.format(self._client.make_qualified_table_name(PostgresDestination.lease_table))
         commit = sql.commit_transaction
 
@@ -126,8 +125,8 @@ class PostgresLease(RenewableLease):
         client.execute_sql(f"SELECT {function}(hashtext(%s))", f"m365_jobs {dataset}")
 
 
-def _makes_no_tables(pipeline: dlt.Pipeline, client: Any) -> bool:
-    """Return whether the destination has the tables and columns of the pipeline's schemas, so that dlt makes none."""
+def _has_all_tables(pipeline: dlt.Pipeline, client: Any) -> bool:
+    """Return whether the server has the tables and columns of the pipeline's schemas, so that dlt creates none."""
     try:
         rows = client.execute_sql(f"SELECT version_hash FROM {client.make_qualified_table_name('_dlt_version')}")
     except DatabaseUndefinedRelation:

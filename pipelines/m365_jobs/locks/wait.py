@@ -1,4 +1,4 @@
-"""Wait for other workers in a way that Ctrl+C ends in any thread; Python tells only the main thread."""
+"""Wait for other workers until Ctrl+C, in any thread; Python raises KeyboardInterrupt in the main thread only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _interrupted: ContextVar[threading.Event | None] = ContextVar("interrupted", def
 
 @contextmanager
 def unless(interrupted: threading.Event) -> Iterator[None]:
-    """End all waits of this thread within the block once ``interrupted`` is set."""
+    """End all waits of this thread within the block once ``interrupted`` is set; see ``pause``."""
     before = _interrupted.set(interrupted)
     try:
         yield
@@ -27,21 +27,21 @@ def unless(interrupted: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def set_on_ctrl_c(interrupted: threading.Event) -> Iterator[None]:
-    """Set ``interrupted`` on Ctrl+C within the block, in the main thread, before the usual reaction.
+    """Set ``interrupted`` on Ctrl+C within the block, before KeyboardInterrupt is raised in the main thread.
 
-    So the last steps of an interrupted load wait for no other worker.
+    So the last steps of an interrupted load do not wait for another worker.
     """
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         interrupted.set()
         signal.default_int_handler(number, frame)
 
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:
-        # Whoever started this process has it ignored, or has plans of his own for it.
+        # The caller ignores or handles the signal.
         yield
         return
-    signal.signal(signal.SIGINT, hear)
+    signal.signal(signal.SIGINT, handle)
     try:
         yield
     finally:
@@ -49,10 +49,10 @@ def set_on_ctrl_c(interrupted: threading.Event) -> Iterator[None]:
 
 
 def pause(seconds: float) -> None:
-    """Wait a moment before the next look at another worker.
+    """Wait for a number of seconds.
 
     Raises:
-        InterruptedLoadError: where the load was interrupted, now or before.
+        InterruptedLoadError: if the load is, or was, interrupted; see ``unless``.
     """
     interrupted = _interrupted.get()
     if interrupted is None:

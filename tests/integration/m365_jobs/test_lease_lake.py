@@ -55,7 +55,7 @@ def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str]
         first = lease_of(f"run{number}")
         start.wait()
         try:
-            first.take(AT_ONCE, 0, print)
+            first.acquire(AT_ONCE, 0, print)
         except TenantLockedError:
             return None
         return first
@@ -70,55 +70,55 @@ def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str]
 def test_a_lease_is_renewed_while_it_is_held_and_says_when_it_ended(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(leases, "SECONDS", 0.3)
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.3)
     monkeypatch.setattr(leases, "POLL", 0.05)
     before = datetime.now(UTC)
     with lease_of("run1") as loaded:
-        loaded.take(AT_ONCE, 0, print)
+        loaded.acquire(AT_ONCE, 0, print)
         assert "run run1" in row(tmp_path)["holder"]
         with pytest.raises(TenantLockedError, match="is running"):
             # Waits four times as long as a lease lasts that nobody renews.
-            lease_of("run2").take(None, 1.2, print)
+            lease_of("run2").acquire(None, 1.2, print)
     ended = row(tmp_path)
     assert ended["holder"] is None
     assert before < ended["ended_at"] < datetime.now(UTC)
     with pytest.raises(TenantLockedError, match=r"ended \d+ seconds? ago"):
-        lease_of("run2").take(timedelta(minutes=1), 0, print)
+        lease_of("run2").acquire(timedelta(minutes=1), 0, print)
     with lease_of("run2") as loaded:
-        loaded.take(AT_ONCE, 0, print)
+        loaded.acquire(AT_ONCE, 0, print)
 
 
 def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
     lease_of: Callable[[str], LakeLease], tmp_path: Path
 ) -> None:
     with lease_of("run1") as loaded:
-        loaded.take(AT_ONCE, 0, print)
+        loaded.acquire(AT_ONCE, 0, print)
     # The last is of a clock that was put back since.
     for minutes, free in ((5, False), (7, True), (-7, True)):
         rewrite(tmp_path, holder="killed", renewed_at=datetime.now(UTC) - timedelta(minutes=minutes))
         with lease_of("run2") as asked:
             if free:
-                asked.take(AT_ONCE, 0, print)
+                asked.acquire(AT_ONCE, 0, print)
             else:
                 with pytest.raises(TenantLockedError, match="killed"):
-                    asked.take(AT_ONCE, 0, print)
+                    asked.acquire(AT_ONCE, 0, print)
 
 
 def test_a_clock_that_was_put_back_keeps_nobody_from_loading(
     lease_of: Callable[[str], LakeLease], tmp_path: Path
 ) -> None:
     with lease_of("run1") as loaded:
-        loaded.take(AT_ONCE, 0, print)
+        loaded.acquire(AT_ONCE, 0, print)
     rewrite(tmp_path, ended_at=datetime.now(UTC) + timedelta(days=1))
     with lease_of("run2") as loaded:
-        loaded.take(timedelta(minutes=10), 0, print)
+        loaded.acquire(timedelta(minutes=10), 0, print)
 
 
 def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with lease_of("run1") as lost:
-        lost.take(AT_ONCE, 0, print)
+        lost.acquire(AT_ONCE, 0, print)
         rewrite(tmp_path, holder="another")
         for _ in range(2):
             with pytest.raises(leases.WarehouseError, match="another took its place"), lost.writing(None):
@@ -135,7 +135,7 @@ def test_a_storage_that_is_down_is_told_as_the_destinations_failure(
 
     monkeypatch.setattr(DeltaTable, "__init__", down)
     with pytest.raises(DatabaseException) as caught:
-        lease_of("run1").take(AT_ONCE, 0, print)
+        lease_of("run1").acquire(AT_ONCE, 0, print)
     why = explain(caught.value)
     assert (why.kind, why.exit_code) == ("destination", 1)
     assert why.text.startswith("The destination cannot be reached: Generic S3 error")
@@ -169,7 +169,7 @@ def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
     monkeypatch.setattr(lake, "KEEP_HOURS", 0)
     for number in range(3):
         with lease_of(f"run{number}") as loaded:
-            loaded.take(AT_ONCE, 0, print)
+            loaded.acquire(AT_ONCE, 0, print)
     # The row of the last holder, and the one that says that it ended.
     assert len(list((tmp_path / "lake" / "m365_jobs_leases" / "m365_jobs").glob("*.parquet"))) == 2
 
@@ -182,7 +182,7 @@ def test_a_lease_that_is_taken_often_collects_no_files(
     counts = []
     for number in range(40):
         with lease_of(f"run{number}") as loaded:
-            loaded.take(AT_ONCE, 0, print)
+            loaded.acquire(AT_ONCE, 0, print)
         counts.append(len([file for file in (tmp_path / "lake").rglob("*") if file.is_file()]))
     # Two files a commit, four commits a load, log entries with their checkpoint.
     assert max(counts) <= 60

@@ -115,7 +115,7 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simula
     waiting = []
     for tenant in ("lost", "held"):
         lease = lease_of(place.pipeline(tenant), tenant, "f" * 32, place.messages.append)
-        lease.take(None, 1, place.messages.append)
+        lease.acquire(None, 1, place.messages.append)
         rows = {"load_runs": [run_row(tenant)]}
         waiting.append(
             TenantLogRows(
@@ -126,7 +126,7 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simula
     # As another worker sees a lease that was not renewed for too long.
     thief = lease_of(place.pipeline("lost"), "lost", "e" * 32, place.messages.append)
     expire(place)
-    thief.take(None, 1, place.messages.append)
+    thief.acquire(None, 1, place.messages.append)
     write_log_rows(waiting)
     assert place.rows(RUNS) == [("default", "complete"), ("held", "complete")]
     assert failures == ["Lost the lease while log rows waited; nothing was written."]
