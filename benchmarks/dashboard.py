@@ -74,7 +74,7 @@ def make(folder: Path, jobs: int, tenants: int = 1) -> None:
         tables = TABLES.replace("2024-01-01 00:00:00+00", begin.isoformat(timespec="seconds"))
         places = PLACES if tenants == 1 else places_of(tenants)
         connection.execute(tables.format(jobs=jobs, services=[kind.name for kind in ObjectType], **places))
-        marts.define(connection, "m365_jobs")
+        marts.create_views(connection, "m365_jobs")
 
 
 def copy(folder: Path, address: str) -> None:

@@ -145,7 +145,7 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
         from m365_jobs.warehouse import pipeline as warehouse
 
         environment.clean(print_line)
-        warehouse.log_at("INFO" if verbose else "CRITICAL")
+        warehouse.set_log_level("INFO" if verbose else "CRITICAL")
         yield
     except (typer.Exit, typer.BadParameter, BrokenPipeError, SystemExit):
         raise  # rich raises SystemExit if the reader of its output has ended.

@@ -160,20 +160,20 @@ def query(
                 pipeline, lambda rows: _print_rows(rows, format), lambda error: print_failure(error, verbose)
             )
             return
-        from m365_jobs.warehouse.query import answer
+        from m365_jobs.warehouse.query import run_query
         from m365_jobs.warehouse.reader import open_reader
 
         text = _query_text(sql, file)
-        with open_reader(pipeline) as reader, answer(reader, text) as rows:
+        with open_reader(pipeline) as reader, run_query(reader, text) as rows:
             _print_rows(rows, format)
 
 
 def _query_text(sql: str | None, file: Path | None) -> str:
     """Return the SQL of a query: from a file, from the argument, or from stdin."""
-    from m365_jobs.warehouse.query import from_file
+    from m365_jobs.warehouse.query import read_query_file
 
     if file:
-        return from_file(file)
+        return read_query_file(file)
     return sys.stdin.read() if sql in (None, "-") else str(sql)
 
 

@@ -19,7 +19,7 @@ from m365_jobs.cli.completer import Words, documented, stored_names
 from m365_jobs.terminal import print_line
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
-from m365_jobs.warehouse.query import QueryResult, answer
+from m365_jobs.warehouse.query import QueryResult, run_query
 from m365_jobs.warehouse.reader import dialect, open_reader
 
 PROMPT, CONTINUATION = "m365-jobs> ", "      ...> "
@@ -36,7 +36,7 @@ def run_prompt(pipeline: warehouse.Target, show: Show, print_failure: PrintFailu
     """
     print_line(f"SQL on {warehouse.address_of(pipeline)}, read-only. A statement ends with ; and may span lines.")
     print_line("Tab completes, the arrow keys bring back earlier ones. Ctrl+C empties the line, Ctrl+D leaves.")
-    kind_of(pipeline).let_queries_be_stopped()
+    kind_of(pipeline).make_queries_interruptible()
     words = Words(documented(pipeline.dataset_name))
     session = _session(dialect(pipeline), words, _history(Path(pipeline.pipelines_dir)))
     _read_names(pipeline, words)
@@ -58,7 +58,7 @@ def _run_statement(
 ) -> None:
     try:
         with open_reader(pipeline) as reader:
-            with answer(reader, text) as result:
+            with run_query(reader, text) as result:
                 show(result)
             # A load may have created tables meanwhile.
             words.names = stored_names(reader)

@@ -264,4 +264,4 @@ def _credentials(names: Iterable[str]) -> Iterator[Reason]:
 
 def partition_label(tenant: str | None, location: str | None, object_type: str | None) -> str:
     """Return a partition in short, without the parts at their default."""
-    return "/".join(part for part in (tenant, location, object_type) if part and part not in warehouse.UNSAID)
+    return "/".join(part for part in (tenant, location, object_type) if part and part not in warehouse.DEFAULT_LABELS)

@@ -171,7 +171,7 @@ def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[PreflightResult]:
             for text in run_checks.unknown_states(scope):
                 yield PreflightResult("states", True, text, warning=True)
             for row in run_checks.check_failures(scope):
-                tenant = "" if row["tenant"] in warehouse.UNSAID else f"{row['tenant']}: "
+                tenant = "" if row["tenant"] in warehouse.DEFAULT_LABELS else f"{row['tenant']}: "
                 yield PreflightResult("findings", True, f"{tenant}{row['text']}", warning=True)
     except DestinationUndefinedEntity:
         return

@@ -119,7 +119,7 @@ def _copy(
         with write_lock(pipeline, lease, notify):
             contract.refuse_newer_series(pipeline)
             pipeline.sync_destination()
-            contract.ensure_ours(pipeline)
+            contract.refuse_foreign_dataset(pipeline)
         stored = stored_rows(pipeline, tenant)
         # An open file excludes loads.
         with read_only(file, dataset) as connection:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.schema import BACKUP_DETAILS, JOB_ERRORS, JOBS
 
-from m365_jobs.warehouse.destinations.duckdb_rows import delete_parts, has_jobs
+from m365_jobs.warehouse.destinations.duckdb_rows import delete_child_rows, has_jobs
 from m365_jobs.warehouse.destinations.kinds import kind_of
 
 APPENDS, MERGES = "first_rows_append", "first_rows_merge"
@@ -27,7 +27,7 @@ def begin(pipeline: dlt.Pipeline, extraction: Extraction | None, is_first_load: 
     ``is_first_load`` is true if an earlier chunk of the same load appended.
     """
     folder, lookup = Path(pipeline.working_dir), extraction.lookup if extraction else None
-    may_append = kind_of(pipeline).appends_first and not (folder / MERGES).exists()
+    may_append = kind_of(pipeline).appends_first_load and not (folder / MERGES).exists()
     appends = may_append and lookup is not None and (is_first_load or lookup.is_empty())
     if appends:
         (folder / APPENDS).touch()
@@ -48,7 +48,7 @@ def load_package(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> N
     Before an append, details and errors of these jobs are deleted: an interrupted append may have left them.
     """
     if is_appending(pipeline):
-        delete_parts(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant, ids.to_pylist())
+        delete_child_rows(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant, ids.to_pylist())
     pipeline.load()
     end(pipeline)
 

@@ -79,7 +79,7 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
     pipeline.drop()
     pipeline.activate()
     pipeline.sync_destination()
-    contract.ensure_ours(pipeline)
+    contract.refuse_foreign_dataset(pipeline)
     mark(pipeline)
     if cut_short:
         first_rows.merge_next(pipeline)

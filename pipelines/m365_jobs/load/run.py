@@ -80,7 +80,7 @@ def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
             loading.record(error)
             raise
         finally:
-            warehouse.forget_looked_up_settings()
+            warehouse.clear_config_traces()
 
 
 @dataclass

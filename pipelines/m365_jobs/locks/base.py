@@ -24,8 +24,8 @@ from dlt.common.destination.exceptions import DestinationTerminalException
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.locks.wait import pause
 from m365_jobs.text import format_count
+from m365_jobs.warehouse.cached_factory import guard_clients
 from m365_jobs.warehouse.destinations.kinds import kind_of, kind_of_type
-from m365_jobs.warehouse.remembered import guarding
 
 T = TypeVar("T")
 
@@ -203,7 +203,7 @@ class RenewableLease(Lease, ABC):
         with self._exclude_other_writers(client):
             self._held_until = 0.0
             self.ensure_held(client)
-            with guarding(self._pipeline.destination, self.guard):
+            with guard_clients(self._pipeline.destination, self.guard):
                 yield
 
     def may_append(self, client: Any) -> bool:

@@ -91,7 +91,7 @@ def write_lock(pipeline: dlt.Pipeline, lease: Lease, notify: Notify) -> Iterator
     with process_lock, ExitStack() as stack:
         kind = kind_of(pipeline)
         kind.before_writing(pipeline)
-        client = stack.enter_context(_connected(pipeline, notify)) if kind.stays_connected else None
+        client = stack.enter_context(_connected(pipeline, notify)) if kind.keeps_connection else None
         stack.enter_context(lease.writing(client))
         yield
 
@@ -102,7 +102,7 @@ def append_lock(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
     with process_lock, ExitStack() as stack:
         kind = kind_of(pipeline)
         kind.before_writing(pipeline)
-        yield stack.enter_context(_connected(pipeline, notify)) if kind.stays_connected else None
+        yield stack.enter_context(_connected(pipeline, notify)) if kind.keeps_connection else None
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class PostgresLease(RenewableLease):
 
     def _create(self, client: Any) -> None:
         refuse_encoding(client)
-        contract.refuse_others(self._pipeline)
+        contract.refuse_foreign_tables(self._pipeline)
         with client.begin_transaction():
             client.execute_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", f"m365_jobs {client.dataset_name} leases")
             if not client.has_dataset():

@@ -1,4 +1,4 @@
-"""Keep the marts up to date: views on the tables of the warehouse, each a plain SQL file."""
+"""Create and update the marts: views on the tables of the warehouse, each a plain SQL file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from m365_jobs.marts.catalog import (
 )
 from m365_jobs.marts.dialects import SqlDialect, dialect_of
 from m365_jobs.marts.literals import constants
-from m365_jobs.marts.render import Place, configured_rows, create_view, qualified, render_view
+from m365_jobs.marts.render import NameParts, configured_rows, create_view, qualified, render_view
 from m365_jobs.marts.shipped import shipped_view
 from m365_jobs.schema import Column
 
@@ -50,42 +50,46 @@ __all__ = [
     "Question",
     "Relation",
     "Services",
-    "define",
-    "ensure",
+    "create_views",
     "protection",
     "questions",
     "render_view",
     "source",
     "tables",
+    "update_views",
     "views",
 ]
 
-VERSIONS = "_mart_versions"
-"""View with the version of each view in the warehouse."""
+VERSIONS_VIEW = "_mart_versions"
+"""View that stores the version of each view in the warehouse."""
 
-NEEDED = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "state_words"}
-"""The tables that the views are made from."""
+BASE_TABLES = {"jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "state_words"}
+"""Tables without which no view is created."""
 
 DLT_TYPES = {"boolean": "bool"}
-"""dlt's words for types that it does not call as we do."""
+"""Type of a column to dlt's name for it, where the names differ."""
 
 
-def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None, made_client: Any = None) -> list[str]:
+def update_views(pipeline: dlt.Pipeline, settings: Protection | None = None, own_client: Any = None) -> list[str]:
     """Create or replace views that are missing or whose text, comments or settings changed; return their names.
 
-    Two short queries where nothing changed. Does nothing where there are no tables yet, or where the destination holds
-    no views: a lake, see ``define``. ``settings`` are the configuration's where unset, and ``made_client`` is the
-    pipeline's.
+    Without changes this costs two short queries. Before the first load it does nothing, and in a lake, which stores no
+    views (see ``create_views``).
+
+    Args:
+        pipeline: A pipeline of the warehouse.
+        settings: The settings of protection; the configured ones if unset.
+        own_client: A client of the destination; one of the pipeline if unset.
 
     Raises:
-        WarehouseError: where the destination refuses, for instance without the right to create views, or while a
-            transaction that has read one is left open.
+        WarehouseError: if the destination refuses, for example without the right to create views, or while a
+            transaction that has read one is open.
     """
     settings = settings or protection()
-    with made_client or pipeline.destination_client() as client:
+    with own_client or pipeline.destination_client() as client:
         if not isinstance(client, SqlJobClientBase):
             return []
-        if not (existing := _existing(client)).keys() >= NEEDED:
+        if not (existing := _existing(client)).keys() >= BASE_TABLES:
             return []
         versions = _wanted_versions(client, settings, existing)
         stale = _stale(client, versions, existing)
@@ -93,16 +97,16 @@ def ensure(pipeline: dlt.Pipeline, settings: Protection | None = None, made_clie
             wanted = _statements(client, settings, existing)
             statements = [*_drops(client, stale, existing), *(text for name in stale for text in wanted[name])]
             try:
-                _execute(client, [*statements, _remember(client, versions)])
+                _execute(client, [*statements, _versions_view(client, versions)])
             except DatabaseException as error:
-                # Of two loads that replace a view at the same moment, PostgreSQL refuses the second.
+                # PostgreSQL refuses the second of two loads that replace a view at the same time.
                 if _stale(client, versions, _existing(client)):
                     raise WarehouseError(_refused(error, pipeline.dataset_name)) from error
         return [name for name in stale if name in VIEWS]
 
 
 def _existing(client: SqlJobClientBase) -> dict[str, Any]:
-    """Return the columns of each of our tables and views that exists."""
+    """Return the columns of each existing table and view of this program, by name."""
     return {name: columns for name, columns in client.get_storage_tables([*TABLES, *VIEWS]) if columns}
 
 
@@ -112,7 +116,7 @@ def _stale(client: SqlJobClientBase, versions: Mapping[str, str], existing: Mapp
 
 
 def _refused(error: DatabaseException, dataset: str) -> str:
-    """Return the destination's message and the cure. PostgreSQL's own hint would make users drop their own views."""
+    """Return the destination's message and the cure. PostgreSQL's hint is left out: it would drop views of the user."""
     words = re.sub(r"\s+", " ", str(error).partition("HINT:")[0]).strip().rstrip(".")
     if "lock timeout" in words:
         return driver_messages.explain_driver_message(words)
@@ -126,25 +130,25 @@ def _refused(error: DatabaseException, dataset: str) -> str:
     return f"{words}. {cure}"
 
 
-def define(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
-    """Create the views in a DuckDB database whose schema ``dataset`` has the tables, by the configured settings.
+def create_views(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
+    """Create the views in a DuckDB connection whose schema ``dataset`` has the tables, with the configured settings.
 
-    It serves a lake, whose tables are read through Arrow. Nothing happens before the tables exist.
+    It serves a lake, whose tables are read through Arrow. Before the first load it does nothing.
     """
     names = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset])
-    there = {row[0] for row in names.fetchall()}
-    if there >= NEEDED:
+    existing = {row[0] for row in names.fetchall()}
+    if existing >= BASE_TABLES:
         settings = protection()
-        for name in (view for view in VIEWS if base_tables(view) <= there):
+        for name in (view for view in VIEWS if base_tables(view) <= existing):
             connection.execute(create_view(name, "duckdb", settings, lambda name: (dataset, name)))
 
 
-def _place(client: SqlJobClientBase) -> Place:
-    def place(name: str) -> list[str]:
+def _name_parts(client: SqlJobClientBase) -> NameParts:
+    def name_parts(name: str) -> list[str]:
         path = client.sql_client.make_qualified_table_name_path(name, quote=False)
         return path[-2:] if _dialect(client).is_own_catalog else path
 
-    return place
+    return name_parts
 
 
 def _dialect(client: SqlJobClientBase) -> SqlDialect:
@@ -152,20 +156,20 @@ def _dialect(client: SqlJobClientBase) -> SqlDialect:
 
 
 def _wanted_versions(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, str]:
-    """Return, for each existing view and table, the version of its statements.
+    """Return the version of the statements of each existing view and table, without rendering them.
 
-    Making the statements lasts half a second, which a load with nothing new does not spend.
+    Rendering lasts half a second, which a load with nothing new does not spend.
     """
-    # Each once: for each relation anew it was 4 MB, 25 ms.
+    # Read once: reading them for each relation costs 25 ms.
     renderer = [(files(__package__) / name).read_text(encoding="utf-8") for name in ("render.py", "dialects.py")]
     maker = _digest((version("sqlglot"), renderer))
     texts = _digest([source(name) for name in (*VIEWS, *PARTS)])
-    place, dialect, versions = _place(client), _dialect(client).name, {}
+    name_parts, dialect, versions = _name_parts(client), _dialect(client).name, {}
     for relation in (*views_of(dialect), *tables()):
         is_view = relation.name in VIEWS
         if base_tables(relation.name) <= existing.keys() if is_view else relation.name in existing:
             rows = _settings_of(relation.name, settings)
-            reasons = (relation, texts if is_view else "", rows, dialect, place(relation.name), maker)
+            reasons = (relation, texts if is_view else "", rows, dialect, name_parts(relation.name), maker)
             versions[relation.name] = _digest(reasons)[:12]
     return versions
 
@@ -175,7 +179,7 @@ def _digest(value: object) -> str:
 
 
 def _settings_of(name: str, settings: Protection) -> str:
-    """Return the settings that a change of replaces a view: a time zone concerns only those that show it."""
+    """Return the settings whose change replaces a view; time zones matter only to views that use them."""
     rows = asdict(settings)
     if name not in VIEWS or "tenant_zones" not in made_from(name):
         del rows["time_zones"]
@@ -184,10 +188,12 @@ def _settings_of(name: str, settings: Protection) -> str:
 
 def _statements(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the statements that create and comment each view, and that comment each table."""
-    dialect, place = _dialect(client).name, _place(client)
+    dialect, name_parts = _dialect(client).name, _name_parts(client)
     rows = configured_rows(settings, dialect)
     statements = {
-        view.name: [shipped_view(view.name, dialect, rows, place) or create_view(view.name, dialect, settings, place)]
+        view.name: [
+            shipped_view(view.name, dialect, rows, name_parts) or create_view(view.name, dialect, settings, name_parts)
+        ]
         for view in views_of(dialect)
         if base_tables(view.name) <= existing.keys()
     }
@@ -195,12 +201,12 @@ def _statements(client: SqlJobClientBase, settings: Protection, existing: Mappin
     if _dialect(client).has_comments:
         for relation in (*views(), *tables()):
             if relation.name in statements:
-                statements[relation.name] += _comments(relation, dialect, place)
+                statements[relation.name] += _comments(relation, dialect, name_parts)
     return statements
 
 
-def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
-    path = qualified(place(relation.name)).sql(dialect)
+def _comments(relation: Relation, dialect: str, name_parts: NameParts) -> Iterator[str]:
+    path = qualified(name_parts(relation.name)).sql(dialect)
     yield f"COMMENT ON {'VIEW' if relation.name in VIEWS else 'TABLE'} {path} IS {_literal(relation.about)}"
     for column in relation.columns:
         text = f"{column.description} ({column.unit})" if column.unit else column.description
@@ -208,7 +214,7 @@ def _comments(relation: Relation, dialect: str, place: Place) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
-    """Return a text as a literal of dialects that have comments. sqlglot needs a tenth of a second for all comments."""
+    """Return a text as a literal of dialects with comments. sqlglot would need 0.1 s for all comments."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -225,11 +231,11 @@ def _drops(client: SqlJobClientBase, stale: list[str], existing: Mapping[str, An
                 types = [DLT_TYPES.get(column.type, column.type) for column in view.columns]
                 same = [column["data_type"] for column in has.values()] == types
             if not same:
-                yield f"DROP VIEW {qualified(_place(client)(view.name)).sql(_dialect(client).name)}"
+                yield f"DROP VIEW {qualified(_name_parts(client)(view.name)).sql(_dialect(client).name)}"
 
 
 def _versions(client: SqlJobClientBase) -> dict[str, str]:
-    view = client.sql_client.make_qualified_table_name(VERSIONS)
+    view = client.sql_client.make_qualified_table_name(VERSIONS_VIEW)
     try:
         rows = client.sql_client.execute_sql(f"SELECT name, version FROM {view}")
     except DestinationUndefinedEntity:
@@ -237,9 +243,11 @@ def _versions(client: SqlJobClientBase) -> dict[str, str]:
     return {row[0]: row[1] for row in rows or ()}
 
 
-def _remember(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
-    rows, dialect = ({"name": name, "version": version} for name, version in versions.items()), _dialect(client).name
-    return f"CREATE OR REPLACE VIEW {qualified(_place(client)(VERSIONS)).sql(dialect)} AS {constants(rows, dialect)}"
+def _versions_view(client: SqlJobClientBase, versions: Mapping[str, str]) -> str:
+    rows = ({"name": name, "version": version} for name, version in versions.items())
+    dialect = _dialect(client).name
+    view = qualified(_name_parts(client)(VERSIONS_VIEW)).sql(dialect)
+    return f"CREATE OR REPLACE VIEW {view} AS {constants(rows, dialect)}"
 
 
 def _execute(client: SqlJobClientBase, statements: list[str]) -> None:

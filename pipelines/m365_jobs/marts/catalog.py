@@ -1,7 +1,7 @@
-"""Read the catalog of tables and views: what each holds, column by column.
+"""Read the catalog of tables and views: name, key, columns and descriptions.
 
 Tables are those of ``m365_jobs.schema``. The header of each view's .sql file is TOML: ``about``, ``key`` and
-``columns``, each column as ``type, unit: description`` (the unit only where it has one).
+``columns``, each column as ``type, unit: description`` (the unit is optional).
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ VIEWS = (
     *COMPANION_VIEWS,
 )
 PARTS = ("protection_rules", "tolerated_failures", "evaluated_backups", "data_ends", "tenant_zones")
-"""Queries that views share, each in one file. They stand in the views, not in the warehouse."""
+"""Queries that several views use, each in one file. They become part of the views, and are no views themselves."""
 
 TABLES = tuple(table.name for table in schema.TABLES)
 
 
 @dataclass(frozen=True)
 class Relation:
-    """Describe a table or view; ``key`` are the columns that tell its rows apart, none for appended rows."""
+    """Describe a table or view; ``key`` are the columns that identify a row, none for appended rows."""
 
     name: str
     about: str
@@ -61,9 +61,9 @@ class Relation:
 
 @dataclass(frozen=True)
 class Question:
-    """Hold a question of people, and the query that answers it.
+    """Hold a worked question of the documentation, and the query that answers it.
 
-    It is SQL that DuckDB and PostgreSQL understand alike, on names without a dataset.
+    The SQL is valid in DuckDB and PostgreSQL; its names have no dataset.
     """
 
     name: str
@@ -100,8 +100,8 @@ def views() -> tuple[Relation, ...]:
 
 def views_of(dialect: str) -> tuple[Relation, ...]:
     """Return the views that a dialect can express, in the order of ``VIEWS``."""
-    knows_zones = dialect_of(dialect).knows_zones
-    return tuple(view for view in views() if knows_zones or "tenant_zones" not in made_from(view.name))
+    has_time_zones = dialect_of(dialect).has_time_zones
+    return tuple(view for view in views() if has_time_zones or "tenant_zones" not in made_from(view.name))
 
 
 @cache
@@ -125,7 +125,7 @@ def _question(name: str, text: str) -> Question:
 
 
 def _header(text: str) -> str:
-    """Return the comment lines at the start of a file, without their marks."""
+    """Return the comment lines at the start of a file, without ``--``."""
     lines = takewhile(lambda line: line.startswith("--"), text.splitlines())
     return "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines)
 

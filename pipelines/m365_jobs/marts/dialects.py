@@ -1,4 +1,4 @@
-"""List what each dialect of SQL can do, as far as sqlglot does not know it."""
+"""Describe the dialects of SQL, as far as sqlglot does not translate their differences."""
 
 from __future__ import annotations
 
@@ -7,39 +7,38 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class SqlDialect:
-    """Describe a dialect by sqlglot's name. Without an entry in ``DIALECTS`` it has none of these abilities."""
+    """Describe a dialect; ``name`` is sqlglot's. A dialect that is not in ``DIALECTS`` has the defaults."""
 
     name: str
     is_shipped: bool = False
-    """Views and queries are shipped rendered, and literals are written without sqlglot: tests compare both."""
+    """Rendered views and queries are part of the package, and literals are written without sqlglot; a test compares."""
     has_comments: bool = False
-    """Descriptions become comments on views, tables and columns; several statements are run at once."""
+    """Descriptions become comments on views, tables and columns; one call runs several statements."""
     materializes: bool = False
     """A part of a query can be evaluated once."""
-    widens_sums: bool = False
-    """The sum of bigints is of a wider type, and may be too large for a bigint."""
+    has_wide_sums: bool = False
+    """The sum of bigints has a wider type, and may exceed a bigint."""
     has_collation_c: bool = False
-    """The collation "C" gives the same letters and order in a database of any language."""
-    replaces_once: bool = False
-    """regexp_replace needs to be told to replace all matches; elsewhere a fourth argument means another thing or is an
-    error."""
-    knows_zones: bool = False
-    """A time is converted to an IANA time zone that a column names."""
+    """The collation "C" exists, which sorts and compares alike in a database of any language."""
+    needs_replace_flag: bool = False
+    """regexp_replace replaces all matches only with the flag g; in other dialects a fourth argument is an error."""
+    has_time_zones: bool = False
+    """A time can be converted to the IANA time zone in a column."""
     has_catalog: bool = False
-    """The catalog of names and columns is read as ``cli.completer`` asks it."""
+    """``cli.completer`` can query the catalog of names and columns."""
     is_own_catalog: bool = False
-    """The file is its own catalog: views that named it would break when the file is renamed or attached."""
+    """The file is the catalog: views that name it would break when the file is renamed or attached."""
     keeps_types: bool = False
-    """A view is replaced only by one whose columns have the same names and types."""
+    """A view can be replaced only if the names and types of its columns stay."""
     lock_timeout: str = ""
-    """Statement for transactions that change tables or views. These wait for all readers, and new readers wait behind
-    them. A reader may take hours: a transaction that was left open."""
+    """Statement for transactions that change tables or views. These wait for all readers, and new readers wait for
+    them: a transaction that a reader leaves open would block both for hours."""
     seconds: str = ""
     """Expression for the seconds since 1970 of ``:x``."""
     zone_function: str = ""
     """Function that converts a time to a time zone."""
     has_join_defaults: bool = False
-    """Columns of a join that finds nothing have defaults instead of nulls, unless nulls are asked for."""
+    """Unmatched rows of an outer join have defaults instead of nulls, unless a setting demands nulls."""
 
 
 DUCKDB = SqlDialect(
@@ -47,10 +46,10 @@ DUCKDB = SqlDialect(
     is_shipped=True,
     has_comments=True,
     materializes=True,
-    widens_sums=True,
+    has_wide_sums=True,
     has_collation_c=True,
-    replaces_once=True,
-    knows_zones=True,
+    needs_replace_flag=True,
+    has_time_zones=True,
     has_catalog=True,
     is_own_catalog=True,
 )
@@ -60,10 +59,10 @@ LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 DIALECTS = (
     DUCKDB,
     replace(DUCKDB, name="postgres", is_own_catalog=False, keeps_types=True, lock_timeout=LOCK_TIMEOUT),
-    SqlDialect("bigquery", knows_zones=True, seconds="UNIX_SECONDS(:x)"),
+    SqlDialect("bigquery", has_time_zones=True, seconds="UNIX_SECONDS(:x)"),
     SqlDialect("clickhouse", seconds="toUnixTimestamp(:x)", zone_function="toTimeZone", has_join_defaults=True),
     SqlDialect("tsql", seconds="DATEDIFF_BIG(SECOND, '1970-01-01', :x)"),
-    *(SqlDialect(name, knows_zones=True) for name in ("redshift", "snowflake", "databricks", "athena", "trino")),
+    *(SqlDialect(name, has_time_zones=True) for name in ("redshift", "snowflake", "databricks", "athena", "trino")),
 )
 
 SHIPPED = tuple(dialect.name for dialect in DIALECTS if dialect.is_shipped)
@@ -73,5 +72,5 @@ _BY_NAME = {dialect.name: dialect for dialect in DIALECTS}
 
 
 def dialect_of(name: str) -> SqlDialect:
-    """Return the dialect of sqlglot's name."""
+    """Return the dialect with sqlglot's ``name``."""
     return _BY_NAME.get(name) or SqlDialect(name)

@@ -1,4 +1,4 @@
-"""Write values as SQL; for DuckDB and PostgreSQL without a generator of sqlglot, a tenth of a reader's start."""
+"""Write values as SQL; for DuckDB and PostgreSQL without sqlglot's generator, a tenth of a reader's start."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _plain(value: Any) -> str | None:
 
 
 def constants(rows: Iterable[Mapping[str, str | float]], dialect: str) -> str:
-    """Return a query that gives these rows."""
+    """Return a query whose result is these rows."""
     if dialect in SHIPPED:
         columns = (", ".join(f"{literal(value, dialect)} AS {name}" for name, value in row.items()) for row in rows)
-        return " UNION ALL ".join(f"SELECT {some}" for some in columns)
+        return " UNION ALL ".join(f"SELECT {values}" for values in columns)
     selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]
     return (exp.union(*selects, distinct=False) if len(selects) > 1 else selects[0]).sql(dialect)

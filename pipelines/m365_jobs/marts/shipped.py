@@ -1,4 +1,4 @@
-"""Read the views that are shipped rendered for DuckDB and PostgreSQL: rendering lasts longer than a small load.
+"""Read the rendered views that are shipped for DuckDB and PostgreSQL: rendering lasts longer than a small load.
 
 ``make views`` writes the files; a test compares them with what sqlglot renders.
 """
@@ -12,22 +12,22 @@ from pathlib import Path
 
 from m365_jobs.marts.catalog import VIEWS
 from m365_jobs.marts.dialects import SHIPPED
-from m365_jobs.marts.render import Place, create_view
+from m365_jobs.marts.render import NameParts, create_view
 
 DATASET = '"m365_shipped_dataset"'
-"""Stands in the files for the quoted name of the dataset."""
+"""Placeholder in the files for the quoted name of the dataset."""
 
 CONFIGURED = re.compile(r"SELECT\s+'m365_shipped_(\w+)' AS tenant")
-"""Stands in the files for rows of the configuration."""
+"""Placeholder in the files for rows of the configuration."""
 
 
-def shipped_view(view: str, dialect: str, configured: Mapping[str, str], place: Place) -> str | None:
+def shipped_view(view: str, dialect: str, configured: Mapping[str, str], name_parts: NameParts) -> str | None:
     """Return the statement that creates or replaces a view; None if it has to be rendered.
 
-    It is shipped for the dialects of ``SHIPPED``, if a name has two parts, the dataset and the table. ``configured``
-    are the queries of ``configured_rows`` in the same dialect.
+    Views are shipped for the dialects of ``SHIPPED`` and names of two parts: dataset and table. ``configured`` are the
+    queries of ``configured_rows`` in the same dialect.
     """
-    parts = place(view)
+    parts = name_parts(view)
     if dialect not in SHIPPED or len(parts) != 2:
         return None
     dataset = '"' + parts[0].replace('"', '""') + '"'

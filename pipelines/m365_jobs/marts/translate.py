@@ -1,7 +1,7 @@
-"""Translate questions to the dialect of a destination, with marks for what differs from one answer to the next.
+"""Translate queries to the dialect of a destination, with marks for values, tables and rows of the configuration.
 
-A translation lasts longer than most answers. Those of the commands that watch are shipped: sqlglot was two thirds of
-the time of ``health``. ``make views`` writes the files; a test compares them with what sqlglot makes.
+A translation lasts longer than most queries: two thirds of the time of ``health``. So those of the commands that watch
+are shipped. ``make views`` writes the files; a test compares them with what sqlglot renders.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from m365_jobs.marts.dialects import SHIPPED
 from m365_jobs.marts.render import CONFIGURED, expanded
 
 MARK = re.compile("\0(\\w+):(\\w*)\0")
-"""Where a value, a table or rows of the configuration go in a translated query. No SQL and no tenant's name has NUL."""
+"""Marks a value, a table or rows of the configuration in a translated query. No SQL contains NUL."""
 
 VALUE, TABLE, ROWS = "value", "table", "rows"
 """Kinds of marks."""
 
 
-def filled(query: str, dialect: str, fill: Callable[[str, str], str]) -> str:
-    """Return a query of DuckDB's dialect in another one; ``fill`` returns the SQL of a kind of mark and its name."""
+def translate(query: str, dialect: str, fill: Callable[[str, str], str]) -> str:
+    """Return a query of DuckDB's dialect in another one; ``fill`` returns the SQL for a mark's kind and name."""
     text = _shipped(dialect).get(_key(query)) or _translated(query, dialect)
     return MARK.sub(lambda mark: fill(mark[1], mark[2]), text)
 
@@ -47,28 +47,28 @@ def _shipped(dialect: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1_000)
 def _translated(query: str, dialect: str) -> str:
-    """Return the query with a mark for each value, each table of the warehouse, and rows of the configuration."""
-    asked = expanded(query, dialect, {name: exp.var(f"\0{ROWS}:{name}\0") for name in CONFIGURED})
-    for place in list(asked.find_all(exp.Placeholder)):
-        place.replace(exp.var(f"\0{VALUE}:{place.name}\0"))
-    local = {cte.alias for cte in asked.find_all(exp.CTE)}
+    """Return the translated query, with a mark for each value, table of the warehouse and configured rows."""
+    translated = expanded(query, dialect, {name: exp.var(f"\0{ROWS}:{name}\0") for name in CONFIGURED})
+    for placeholder in list(translated.find_all(exp.Placeholder)):
+        placeholder.replace(exp.var(f"\0{VALUE}:{placeholder.name}\0"))
+    local = {cte.alias for cte in translated.find_all(exp.CTE)}
 
-    def marked(node: exp.Expr) -> exp.Expr:
+    def mark_table(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Table) or node.db or node.name in local:
             return node
         return exp.alias_(exp.Table(this=exp.var(f"\0{TABLE}:{node.name}\0")), node.alias_or_name, table=True)
 
-    return asked.transform(marked, copy=False).sql(dialect, comments=False)
+    return translated.transform(mark_table, copy=False).sql(dialect, comments=False)
 
 
 def shipped_file(queries: Iterable[str], dialect: str) -> str:
-    """Return the text of the file of a dialect that is shipped."""
+    """Return the text of the shipped file of a dialect."""
     texts = {_key(query): _translated(query, dialect) for query in queries}
     return json.dumps(texts, indent=1, sort_keys=True) + "\n"
 
 
 def write_queries(queries: Iterable[str]) -> None:
-    """Write the files that are shipped."""
+    """Write the shipped file of each dialect."""
     folder = Path(__file__).with_name("rendered") / "queries"
     folder.mkdir(parents=True, exist_ok=True)
     for dialect in SHIPPED:

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from m365_jobs.reports import charts, labels
 from m365_jobs.text import format_count, visible
-from m365_jobs.warehouse.pipeline import UNSAID
+from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
 OPTIONAL = ("Tenant", "Location", "Detail", "Other", "Licence", "Container")
 """Columns that a table leaves out where no cell says anything."""
@@ -99,7 +99,7 @@ def draw(table: HtmlTable) -> Markup:
 
 def _says(table: HtmlTable, index: int) -> bool:
     texts = {str(_text(row[index])) for row in table.rows}
-    return len(texts) > 1 or bool(texts - {"", "0", "None", *UNSAID, labels.location_label(None)})
+    return len(texts) > 1 or bool(texts - {"", "0", "None", *DEFAULT_LABELS, labels.location_label(None)})
 
 
 def _text(value: Any) -> Any:

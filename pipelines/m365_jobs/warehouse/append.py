@@ -1,6 +1,6 @@
-"""Append rows of the log tables straight to the warehouse.
+"""Append rows of the log tables to the warehouse without a dlt run, which lasts a second even for one row.
 
-A dlt run lasts a second for one row: extract, normalise, load, state. A load with nothing new has only such rows.
+A load with nothing new writes only such rows.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ __all__ = ["KEYS", "append_rows"]
 
 
 def append_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row] | pa.Table]) -> bool:
-    """Append rows of the log tables, of one or many tenants, without a dlt run; return whether they are there now.
+    """Append rows of the log tables, of one or several tenants; return whether the warehouse has them afterwards.
 
-    The caller holds the write lock. Rows whose key is there already are left out, so a repeated call adds nothing.
-    SQL destinations with transactions write all tables in one; Delta tables get one commit each. Nothing is created:
-    where a table or a column is missing, or the destination has no such way, nothing is written and the answer is
-    false. A dlt run writes the rows then.
+    The caller holds the write lock. Rows whose key is stored are left out, so a repeated call adds nothing. SQL
+    destinations write all tables in one transaction, if they have transactions; Delta tables get one commit each.
+
+    Nothing is created: if a table or a column is missing, or the destination supports no appends, nothing is written
+    and the result is false. The caller then writes the rows in a dlt run.
     """
     rows = {name: _as_rows(tables[name]) for name in sorted(tables, key=[*KEYS].index)}
     rows = {name: table_rows for name, table_rows in rows.items() if table_rows}

@@ -1,4 +1,4 @@
-"""Make the clients with which a load asks its warehouse."""
+"""Create the clients with which a load queries its warehouse."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _schemas: WeakKeyDictionary[dlt.Pipeline, dlt.Schema] = WeakKeyDictionary()
 
 
 def sql_client(target: Target) -> Any:
-    """Return a client for SQL, not connected yet. It knows how tables are named, not which there are.
+    """Return a client for SQL, not connected yet. It can qualify names, and knows no schema of tables.
 
-    A client of a pipeline reads the schema of all tables from its folder: 5 ms each time, a tenth of a small load.
+    A client of the pipeline itself reads the schema of all tables from its folder: 5 ms, a tenth of a small load.
 
     Raises:
         SqlClientNotAvailable: for a destination without SQL.
@@ -25,13 +25,13 @@ def sql_client(target: Target) -> Any:
 
 
 def destination_client(target: Target) -> Any:
-    """Return a client for all that the destination can do, not connected yet; see ``sql_client``."""
+    """Return a destination client, not connected yet; see ``sql_client``."""
     return _dataset(target).destination_client if isinstance(target, dlt.Pipeline) else target.destination_client()
 
 
 def _dataset(pipeline: dlt.Pipeline) -> dlt.Dataset:
     schema = _schemas.get(pipeline)
     if schema is None:
-        # The first client is the pipeline's: dlt then looks into the sections of the configuration that bear its name.
+        # The first client comes from the pipeline, for which dlt also resolves sections with the pipeline's name.
         schema = _schemas[pipeline] = pipeline.destination_client().schema
     return dlt.dataset(pipeline.destination, pipeline.dataset_name, schema=schema)

@@ -1,4 +1,4 @@
-"""Hold the promise of the warehouse's tables, and do what dlt leaves to a load for it."""
+"""Apply the data contract: names and types of tables and columns, in this program's own dataset only."""
 
 from __future__ import annotations
 
@@ -18,39 +18,43 @@ from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 
 SCHEMA = "avepoint_m365"
-"""dlt's name of the schema of our tables: the source's."""
+"""Name of dlt's schema of the tables, which is the name of the source."""
 
-PROMISED = {table.name: table.arrow.names for table in TABLES}
-"""Table to the columns that other programs' tables of the same name lack."""
+CONTRACT_COLUMNS = {table.name: table.arrow.names for table in TABLES}
+"""Table to its columns. A table of the same name that lacks some belongs to another program."""
 
 
 def refuse_newer_series(pipeline: dlt.Pipeline) -> None:
-    """Refuse, in a load, a warehouse that a newer version of this program has loaded into."""
+    """Refuse, in a load, a warehouse that a newer version of this program has loaded into.
+
+    Raises:
+        WarehouseError: naming both versions.
+    """
     with open_in_load(pipeline, ("load_runs",)) as reader:
         versions.refuse_newer(reader)
 
 
-def ensure_ours(pipeline: dlt.Pipeline) -> None:
-    """Check that a dataset unknown to dlt holds no tables of our names that another program made.
+def refuse_foreign_dataset(pipeline: dlt.Pipeline) -> None:
+    """Refuse a dataset without a dlt record of this program that has tables of another program, or of the demo.
 
     Raises:
-        WarehouseError: before anything is written, naming the table; dlt would add our columns to it.
-        UsageError: where it is the demo's, and the load is not.
+        WarehouseError: before anything is written, naming the table; dlt would add columns to it.
+        UsageError: if the dataset is the demo's, and the load is not.
     """
     if SCHEMA not in pipeline.schema_names:
-        refuse_others(pipeline)
-        _refuse_the_demos(pipeline)
+        refuse_foreign_tables(pipeline)
+        _refuse_demo_warehouse(pipeline)
 
 
-def _refuse_the_demos(pipeline: dlt.Pipeline) -> None:
-    """Refuse to load real jobs into the demo's warehouse, beside simulated ones."""
+def _refuse_demo_warehouse(pipeline: dlt.Pipeline) -> None:
+    """Refuse to load real jobs into the demo's warehouse."""
     file = warehouse.duckdb_file(pipeline)
     if not file or pipeline.pipeline_name == warehouse.pipeline_name(warehouse.DEMO_TENANT):
         return
     with open_in_load(pipeline) as reader:
-        question = f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1"
+        query = f"SELECT run_id FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1"
         try:
-            simulated = reader.rows(question, warehouse.DEMO_TENANT)
+            simulated = reader.rows(query, warehouse.DEMO_TENANT)
         except DestinationUndefinedEntity:
             return
     if simulated:
@@ -60,16 +64,19 @@ def _refuse_the_demos(pipeline: dlt.Pipeline) -> None:
         )
 
 
-def refuse_others(pipeline: dlt.Pipeline) -> None:
-    """Refuse tables of another program even if dlt has a record of ours.
+def refuse_foreign_tables(pipeline: dlt.Pipeline) -> None:
+    """Refuse a dataset that has tables of another program with names of this one.
 
-    Its folder on this machine may know our tables from another warehouse.
+    dlt's record is no proof: the pipeline's folder may be from another warehouse.
+
+    Raises:
+        WarehouseError: naming the table and the columns that it lacks.
     """
     with open_in_load(pipeline) as reader:
-        for name, promised in PROMISED.items():
+        for name, columns in CONTRACT_COLUMNS.items():
             try:
                 with reader.cursor(f"SELECT * FROM {reader.table(name)} WHERE 1 = 0") as cursor:
-                    missing = sorted(set(promised) - {column[0] for column in cursor.description})
+                    missing = sorted(set(columns) - {column[0] for column in cursor.description})
             except DestinationUndefinedEntity:
                 continue
             if missing:
@@ -80,39 +87,39 @@ def refuse_others(pipeline: dlt.Pipeline) -> None:
                 )
 
 
-CONTRACT: Any = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
-"""dlt's schema contract: a column whose type changed stops the load before anything is written. New columns are kept
-out by ``_promised``, since dlt would let them into a table that is new, and keep those of a newer version out."""
+SCHEMA_CONTRACT: Any = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+"""dlt's schema contract: a column whose type changed stops the load before anything is written. ``_drop_new_columns``
+drops new columns: dlt's contract would let them into a new table."""
 
 
 def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
-    """Fit a source, or a single resource, to the contract and to the destination; return the same object."""
+    """Apply the contract and the hints of the destination to a source or a resource; return the same object."""
     resources = source.resources.values() if hasattr(source, "resources") else [source]
     for resource in resources:
-        resource.apply_hints(schema_contract=CONTRACT)
-        resource.add_map(_promised)
+        resource.apply_hints(schema_contract=SCHEMA_CONTRACT)
+        resource.add_map(_drop_new_columns)
         kind_of(pipeline).adapt(resource, pipeline)
     return source
 
 
-def _promised(item: Any, meta: Any) -> Any:
-    """Return the columns that the tables promise. A field that the API adds is kept in ``unknown_fields`` only."""
+def _drop_new_columns(item: Any, meta: Any) -> Any:
+    """Return the rows without columns outside the contract; ``unknown_fields`` keeps fields that the API adds."""
     hints = getattr(meta, "hints", None) or {}
-    promised = PROMISED.get(hints.get("table_name", ""))
-    if promised is None:
+    columns = CONTRACT_COLUMNS.get(hints.get("table_name", ""))
+    if columns is None:
         return item
-    known = {*promised, UNKNOWN_FIELDS}
+    known = {*columns, UNKNOWN_FIELDS}
     extra = [name for name in item.schema.names if name not in known and not name.startswith("_dlt_")]
     return item.drop_columns(extra) if extra else item
 
 
 def file_format(pipeline: dlt.Pipeline) -> Any:
-    """Return what dlt writes Arrow tables as on their way to the destination of a pipeline."""
+    """Return the file format in which dlt stages Arrow tables for the destination."""
     return kind_of(pipeline).file_format(pipeline)
 
 
 def write_rows(pipeline: dlt.Pipeline, *resources: Any, loader_file_format: Any = None) -> None:
-    """Load the rows of resources into the schema of our tables, in dlt's format for the destination if unset."""
+    """Load the rows of resources; without ``loader_file_format``, in dlt's format for the destination."""
     schema = pipeline.schemas[SCHEMA] if SCHEMA in pipeline.schema_names else dlt.Schema(SCHEMA)
     prepared = [prepare(resource, pipeline) for resource in resources]
     pipeline.run(prepared, schema=schema, loader_file_format=loader_file_format)
@@ -125,15 +132,15 @@ def finish_load(
     protection: marts.Protection | None = None,
     wrote: bool = True,
 ) -> None:
-    """Make what makes reading fast, and the views, once a load is in the warehouse.
+    """Create indexes and update the views after a load.
 
-    The rows are right without it: if the destination refuses, that is said and the load stands.
+    The rows are correct without them: if the destination refuses, the user is notified and the load succeeds.
 
     Args:
         pipeline: The pipeline of the load.
         tenant: The tenant that was loaded.
-        notify: Receives a line for what could not be made.
-        protection: Settings of the views; the configuration's if unset.
+        notify: Receives a line for the user for each failure.
+        protection: Settings of the views; the configured ones if unset.
         wrote: Whether the load wrote jobs.
     """
     try:
@@ -142,6 +149,6 @@ def finish_load(
     except Exception as error:
         notify(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
     try:
-        marts.ensure(pipeline, protection, clients.destination_client(pipeline))
+        marts.update_views(pipeline, protection, clients.destination_client(pipeline))
     except Exception as error:
         notify(f"Loaded, but the views could not be made or brought up to date: {explain(error).text}")

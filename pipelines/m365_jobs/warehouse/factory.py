@@ -18,40 +18,40 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from m365_jobs.config.default_tenant import DEFAULT_TENANT
 from m365_jobs.config.program_keys import DEFAULT_DESTINATION
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse.cached_factory import caching_factory
 from m365_jobs.warehouse.destinations.kinds import kind_of_type
-from m365_jobs.warehouse.remembered import remembering
 
 DUCKDB_FILE = "m365_warehouse.duckdb"
 
 DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
-"""Limits of DuckDB in a load, unless the configuration sets others. Without them DuckDB fills the memory with every
-block it touched: a warehouse of 1,000,000 jobs takes twice as much as one of 100,000. DuckDB asks for 125 MB a thread
-at least, and puts the rest on disk."""
+"""Limits of DuckDB in a load, unless the configuration sets others. Without them DuckDB caches every block that it
+reads: a warehouse of 1,000,000 jobs needs twice the memory of one with 100,000. DuckDB needs 125 MB per thread, and
+spills the rest to disk."""
 
 PLAIN_NAME = re.compile("[a-z_]+(?:_?[a-z0-9]+)*")
-"""Names of datasets that every naming convention of dlt leaves alone."""
+"""Names of datasets that no naming convention of dlt changes."""
 
 CONTROL = re.compile("[\0-\x1f]")
 
 
 def project_folder() -> Path:
-    """Return the folder against which relative paths of the configuration count: the one that holds ``.dlt``."""
+    """Return the folder to which relative paths of the configuration refer: the one that holds ``.dlt``."""
     return Path(os.environ.get("DLT_LOCAL_DIR") or dlt.current.run_context().run_dir).absolute()
 
 
 def default_file() -> Path:
-    """Return the DuckDB file that is the warehouse if nothing else is configured."""
+    """Return the DuckDB file that is the default warehouse."""
     return project_folder() / DUCKDB_FILE
 
 
 def destination_name(destination: str | None) -> str:
-    """Return the name of the destination: the one given, the configuration's, or duckdb."""
+    """Return the name of the destination: ``destination``, or the configured one, or duckdb."""
     configured: object = dlt.config.get("destination_type") or dlt.config.get("destination_name")
     return str(destination or configured or DEFAULT_DESTINATION)
 
 
 def destination_type(destination: str | None = None) -> str:
-    """Return the type of the destination in dlt's words, such as dlt.destinations.postgres.
+    """Return dlt's type of the destination, such as dlt.destinations.postgres.
 
     Raises:
         UsageError: for an unknown destination.
@@ -61,16 +61,16 @@ def destination_type(destination: str | None = None) -> str:
 
 
 def destination_factory(name: str, tenant: str = DEFAULT_TENANT, file: Path | None = None) -> Any:
-    """Return dlt's factory of a destination, with all its paths absolute.
+    """Return dlt's factory of a destination, with absolute paths.
 
-    dlt counts relative paths from the folder in which a pipeline ran first. Two folders of one user would load into
-    one warehouse. ``file`` is a DuckDB file that precedes the name.
+    dlt resolves relative paths against the folder in which a pipeline ran first, so two folders of a user would load
+    into one warehouse. ``file`` is a DuckDB file that overrides the name.
 
     Raises:
         UsageError: for an unknown destination, or a path that a load would destroy or misread.
     """
     if file or name == DEFAULT_DESTINATION:
-        return _replacing_at_once(_duckdb(file))
+        return _with_transactions(_duckdb(file))
     try:
         factory: Any = Destination.from_reference(name)
     except DestinationException as error:
@@ -83,35 +83,34 @@ def destination_factory(name: str, tenant: str = DEFAULT_TENANT, file: Path | No
     own_layout: object = dlt.config.get(f"destination.{name}.{layout}") or dlt.config.get(f"destination.{layout}")
     datasets = kind_of_type(factory.destination_type).staging_datasets
     if datasets and tenant != DEFAULT_TENANT and not own_layout:
-        # Loads that share dlt's staging tables have to write one after the other.
+        # Loads that share dlt's staging tables cannot write in parallel.
         number = crc32(tenant.encode()) % datasets
         factory = Destination.from_reference(name, **{layout: f"%s_staging_{number:02}"})
     if issubclass(factory.spec, WithLocalFiles):
-        # Bound here, dlt does not bind it to the folder of the pipeline's first run.
+        # Otherwise dlt sets it to the folder of the pipeline's first run.
         factory.config_params["local_dir"] = str(project_folder())
-    return _replacing_at_once(factory)
+    return _with_transactions(factory)
 
 
-def _replacing_at_once(factory: Any) -> Any:
-    """Return the factory, with the rows that a load replaces deleted and put back in one transaction.
+def _with_transactions(factory: Any) -> Any:
+    """Return a caching factory whose loads delete and insert replaced rows in one transaction.
 
-    dlt does so only if its record says that a destination knows transactions. That record is empty for destinations
-    that have transactions for tables as well. DuckDB then commits the deletion alone: a load killed after it loses
-    rows.
+    dlt does so only if ``supports_transactions`` is set. It is unset for DuckDB, although DuckDB has transactions. dlt
+    then commits the deletion alone, and a load that is killed after it loses rows.
     """
-    factory = remembering(factory)
+    factory = caching_factory(factory)
     known = factory.capabilities()
     if known.supports_ddl_transactions and known.supports_transactions is None:
-        factory.set_abilities(supports_transactions=True)
+        factory.set_capabilities(supports_transactions=True)
     return factory
 
 
 @configspec(init=False)
 class DuckDBConfiguration(DuckDbClientConfiguration):
-    """Name a DuckDB file by its path.
+    """Show a DuckDB file as its path.
 
-    dlt puts the name into the result of each load. Its own configuration makes a URL of it, and imports SQLAlchemy for
-    that if it is installed: 0.25 s, a tenth of a small load.
+    dlt puts that text into the result of each load. Its own configuration shows a URL, and imports SQLAlchemy for it
+    if that is installed: 0.25 s, a tenth of a small load.
     """
 
     def __str__(self) -> str:
@@ -119,19 +118,19 @@ class DuckDBConfiguration(DuckDbClientConfiguration):
 
 
 def _duckdb(file: Path | None = None) -> Any:
-    """Return the factory of DuckDB with ``file``, the file of the configuration, or the default one."""
+    """Return the factory of DuckDB for ``file``, or the configured file, or the default one."""
     key = "destination.duckdb.credentials"
     configured: Any = dlt.config.get(key) or dlt.secrets.get(key)
     if isinstance(configured, dict):
         configured = configured.get("database")
     path = file or configured or dlt.config.get(f"{key}.database") or default_file()
     own: object = dlt.config.get(f"{key}.global_config") or dlt.secrets.get(f"{key}.global_config")
-    # dlt adds what else the configuration has for credentials.
+    # dlt adds the other configured credentials.
     credentials = DuckDbCredentials(global_config=None if own else DUCKDB_SETTINGS)
     if "://" in str(path):
         credentials.parse_native_representation(str(path))
     else:
-        # Parsed, a plain path would import SQLAlchemy as well.
+        # Parsing a plain path would import SQLAlchemy as well.
         credentials.database = str(path)
     credentials.database = _absolute(str(credentials.database), key)
     factory: Any = dlt.destinations.duckdb(credentials)
@@ -157,7 +156,7 @@ def _absolute(path: str, key: str) -> str:
 
 
 def dataset_name(factory: Any, name: str) -> str:
-    """Return the name that the dataset has in the destination: dlt changes what its naming convention does not allow.
+    """Return the name of the dataset in the destination, after dlt's naming convention.
 
     Raises:
         UsageError: for a name without a letter or digit.

@@ -46,54 +46,54 @@ __all__ = [
 PIPELINE = "m365_jobs"
 DEMO_TENANT = "simulated"
 """The label of the demo's rows and cursors."""
-UNSAID = (DEFAULT_TENANT, DEMO_TENANT)
-"""Labels that no user has chosen, and so are left out where partitions are named."""
-LONGEST_NAME = 64
-"""Of a pipeline: dlt calls a schema by it, which may have no longer one."""
+DEFAULT_LABELS = (DEFAULT_TENANT, DEMO_TENANT)
+"""Labels that the user did not set, so texts leave them out."""
+MAX_NAME_LENGTH = 64
+"""Longest name of a pipeline: dlt names a schema after it, whose name may not be longer."""
 
-_configuring = threading.Lock()
-"""dlt's configuration can be written by one thread only, and each tenant's load looks after it."""
+_config_lock = threading.Lock()
+"""Held while dlt's configuration is changed: loads of several tenants do so, and dlt is not thread-safe there."""
 
 
 def telemetry_off() -> None:
     """Turn dlt's anonymous telemetry off, unless the user's configuration sets it."""
-    with _configuring:
+    with _config_lock:
         if dlt.config.get("runtime.dlthub_telemetry") is None:
             dlt.config["runtime.dlthub_telemetry"] = False
-            # dlt has started it by now, because the configuration was asked for something.
+            # The first read of the configuration has started it.
             stop_telemetry()
             dlt.current.run_context().initialize_runtime()
 
 
-def forget_looked_up_settings() -> None:
-    """Clear dlt's log of the settings that this thread has looked up.
+def clear_config_traces() -> None:
+    """Clear dlt's traces of the settings that this thread has resolved.
 
-    dlt clears it when a run ends only. In a process that lives for days it would grow with each load and each page. Its
-    entries hold exceptions, whose frames hold whole loads with their connections.
+    dlt clears them at the end of a run only. In a process that runs for days they would grow with each load and page.
+    The traces refer to exceptions, whose frames refer to whole loads with their connections.
     """
     get_resolved_traces().clear()
 
 
-def _keep_no_copies(pipeline: dlt.Pipeline) -> None:
-    """Empty the staging tables after each load, if loads write in turns, unless the user's configuration sets it.
+def _truncate_staging(pipeline: dlt.Pipeline) -> None:
+    """Make dlt truncate the staging tables after each load if loads share none, unless the configuration sets it.
 
-    The rows of the last load would stay there a second time: half of a DuckDB file after a first load.
+    Otherwise the rows of the last load stay there as well: half of a DuckDB file after a first load.
     """
     key = "load.truncate_staging_dataset"
-    if kind_of(pipeline).empties_staging:
-        with _configuring:
+    if kind_of(pipeline).truncates_staging:
+        with _config_lock:
             if dlt.config.get(key) is None:
                 dlt.config[f"{pipeline.pipeline_name}.{key}"] = True
 
 
-def log_at(level: str) -> None:
-    """Make dlt log what is at least as severe as ``level``, unless the user's configuration sets a level.
+def set_log_level(level: str) -> None:
+    """Set dlt's log level, unless the configuration sets it.
 
-    dlt logs failures with their tracebacks before it raises them.
+    dlt logs failures with their tracebacks before it raises them, and this program reports them itself.
 
     Raises:
-        UsageError: for a level that is not known.
-        ConfigurationException: for configuration that dlt cannot read.
+        UsageError: for an unknown level.
+        ConfigurationException: if dlt cannot read the configuration.
     """
     try:
         if dlt.config.get("runtime.log_level") is None:
@@ -107,13 +107,13 @@ def log_at(level: str) -> None:
 
 
 def pipeline_name(tenant: str) -> str:
-    """Return the pipeline of a tenant. Each has its own cursors; all load into one dataset."""
+    """Return the name of a tenant's pipeline."""
     if tenant == DEFAULT_TENANT:
         return PIPELINE
     plain = re.sub(r"[^A-Za-z0-9]+", "_", tenant).strip("_").lower()
-    room = LONGEST_NAME - len(f"{PIPELINE}__")
+    room = MAX_NAME_LENGTH - len(f"{PIPELINE}__")
     if plain != tenant or len(plain) > room:
-        # Two labels must not share cursors because they look alike without their punctuation or their ends.
+        # Labels that differ only in punctuation, or beyond the longest name, must not share cursors.
         number = f"_{hashlib.sha256(tenant.encode()).hexdigest()[:8]}"
         plain = plain[: room - len(number)] + number
     return f"{PIPELINE}__{plain}"
@@ -126,30 +126,33 @@ def open_pipeline(
     file: Path | None = None,
     folder: Path | None = None,
 ) -> dlt.Pipeline:
-    """Return the pipeline of a tenant; nothing is read or written yet.
+    """Return the pipeline of a tenant, without connecting.
 
-    ``destination`` is the name of any dlt destination. Without one the configuration counts (``destination_type``), and
-    else a DuckDB file in the working directory. ``file`` is a DuckDB file that precedes all of these. ``folder`` is
-    where the pipeline keeps its state, instead of dlt's place.
+    Args:
+        tenant: The tenant's label.
+        destination: The name of a dlt destination; if unset, the configured one, or else DuckDB.
+        dataset: The dataset; ``m365_jobs`` if unset.
+        file: A DuckDB file that overrides the destination.
+        folder: The folder for the pipeline's state; dlt's if unset.
 
     Raises:
-        UsageError: for a destination that is not known, and a DuckDB file that bears the name of the dataset.
+        UsageError: for an unknown destination, a DuckDB file with the name of the dataset, or unsafe settings of dlt.
     """
     telemetry_off()
-    places: Any = {"pipelines_dir": str(folder)} if folder else {}
-    made = factory.destination_factory(factory.destination_name(destination), tenant, file)
+    folders: Any = {"pipelines_dir": str(folder)} if folder else {}
+    destination_factory = factory.destination_factory(factory.destination_name(destination), tenant, file)
     pipeline: dlt.Pipeline = dlt.pipeline(
         pipeline_name(tenant),
-        destination=made,
-        dataset_name=factory.dataset_name(made, dataset or DATASET),
-        **places,
+        destination=destination_factory,
+        dataset_name=factory.dataset_name(destination_factory, dataset or DATASET),
+        **folders,
     )
     if not pipeline.config.restore_from_destination or pipeline.dev_mode:
         key, value = ("dev_mode", "true") if pipeline.dev_mode else ("restore_from_destination", "false")
         raise UsageError(f"{key} = {value} keeps cursors out of the warehouse, and loads need them there. Remove it.")
     if pipeline.refresh:
         raise UsageError(f"refresh = {pipeline.refresh} drops the rows of all tenants in each load. Remove it.")
-    target.refuse_one_name_for_two(pipeline)
+    target.refuse_ambiguous_name(pipeline)
     kind_of(pipeline).refuse_paths(pipeline)
-    _keep_no_copies(pipeline)
+    _truncate_staging(pipeline)
     return pipeline

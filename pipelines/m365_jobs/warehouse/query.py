@@ -1,8 +1,7 @@
-"""Run SQL of the user on the warehouse: one query, read-only in any spelling, with rows passed on as they arrive.
+"""Run one read-only query of the user on the warehouse, and yield its rows as they arrive.
 
-The connection of the reader cannot write. What remains is refused here. DuckDB and PostgreSQL decide by their own
-parsing of the text, other destinations by sqlglot's, which is only a guard. Give the user of the destination the right
-to read and no other.
+The connection of the reader is read-only. This module refuses other statements as well. DuckDB and PostgreSQL parse the
+text themselves; for other destinations sqlglot does, which is only a guard. Grant their database user read access only.
 """
 
 from __future__ import annotations
@@ -27,26 +26,26 @@ from m365_jobs.marts import TABLES, VIEWS
 from m365_jobs.warehouse.reader import Reader, value_in_utc
 
 BATCH = 10_000
-"""Rows that are held at once."""
+"""The most rows that are in memory at once."""
 
 Row = tuple[Any, ...]
 
 READS = ("SELECT", "EXPLAIN", "MULTI")
-"""Kinds of statements that DuckDB may be given; MULTI is a PIVOT, which makes a type for itself on the way."""
+"""DuckDB's kinds of statements that are allowed; MULTI is a PIVOT, which creates a type internally."""
 
 HARMLESS = (
     *("random", "clock_timestamp", "timeofday", "gen_random_uuid", "pg_sleep"),
     *("pg_relation_size", "pg_table_size", "pg_indexes_size", "pg_total_relation_size", "pg_database_size"),
 )
-"""Functions that PostgreSQL holds to be volatile though they touch nothing."""
+"""Functions that PostgreSQL declares volatile although they have no side effect."""
 
 SERVER_FILES = ("pg_file_settings", "pg_hba_file_rules", "pg_ident_file_mappings")
-"""Views of PostgreSQL that show files of the server."""
+"""Views of PostgreSQL that read files of the server."""
 
 TO_XML = tuple(
-    f"{what}_to_xml{schema}" for what in ("table", "schema", "database") for schema in ("", "_and_xmlschema")
+    f"{kind}_to_xml{schema}" for kind in ("table", "schema", "database") for schema in ("", "_and_xmlschema")
 )
-"""Functions of PostgreSQL that read whatever a value names, such as the views above: no name in the text shows it."""
+"""Functions of PostgreSQL that read a relation named in a value, such as the views above."""
 
 VOLATILE = """
 SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p
@@ -62,14 +61,14 @@ BEGIN OPEN answer NO SCROLL FOR EXECUTE current_setting('m365_jobs.query'); END$
 
 @dataclass(frozen=True)
 class QueryResult:
-    """Hold names of columns, and rows in parts of at most ``BATCH``. Times are in UTC."""
+    """Hold the names of the columns, and the rows in batches of at most ``BATCH``. Times are in UTC."""
 
     columns: Sequence[str]
     batches: Iterator[list[Row]]
 
 
-def from_file(path: Path) -> str:
-    """Return the text of a query in UTF-8, or in UTF-16, as PowerShell writes it.
+def read_query_file(path: Path) -> str:
+    """Return the text of a query from a file in UTF-8, or in UTF-16, as PowerShell writes it.
 
     Raises:
         UsageError: for any other encoding.
@@ -78,22 +77,24 @@ def from_file(path: Path) -> str:
 
 
 @contextmanager
-def answer(reader: Reader, sql: str) -> Iterator[QueryResult]:
-    """Run one query; names without a schema mean the dataset. Rows can be read inside the block.
+def run_query(reader: Reader, sql: str) -> Iterator[QueryResult]:
+    """Run one query and yield its result, whose rows must be read inside the block.
+
+    Names without a schema are those of the dataset.
 
     Raises:
-        QueryError: where it is not one query, would write or reach for files, or is refused by the destination.
+        QueryError: if the text is not one query, writes or reads files, or if the destination refuses it.
     """
-    ask = {"duckdb": _ask_duckdb, "postgres": _ask_postgres}.get(reader.dialect, _ask_other)
+    run = {"duckdb": _query_duckdb, "postgres": _query_postgres}.get(reader.dialect, _query_other)
     try:
-        with ask(reader, sql) as result:
+        with run(reader, sql) as result:
             yield QueryResult(result.columns, _in_utc(result.batches))
     except DatabaseException as error:
         raise _explained(error) from error
 
 
 @contextmanager
-def _ask_duckdb(reader: Reader, sql: str) -> Iterator[QueryResult]:
+def _query_duckdb(reader: Reader, sql: str) -> Iterator[QueryResult]:
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
@@ -103,22 +104,22 @@ def _ask_duckdb(reader: Reader, sql: str) -> Iterator[QueryResult]:
     if (kind := _kind(statements[0])) not in READS:
         raise _not_read_only(kind)
     with reader.cursor(sql) as cursor:
-        yield QueryResult([column[0] for column in cursor.description], _fetched(lambda: cursor.fetchmany(BATCH)))
+        yield QueryResult([column[0] for column in cursor.description], _batches(lambda: cursor.fetchmany(BATCH)))
 
 
 def _kind(statement: duckdb.Statement) -> str:
     try:
         return str(statement.type.name).replace("_", " ")
-    except ValueError:  # a kind that the Python client has no name for
+    except ValueError:  # The Python client lacks a name for this kind.
         return "this"
 
 
 @contextmanager
-def _ask_postgres(reader: Reader, sql: str) -> Iterator[QueryResult]:
-    """Make the server open a cursor on the text, in a transaction that cannot write.
+def _query_postgres(reader: Reader, sql: str) -> Iterator[QueryResult]:
+    """Open a cursor for the text in a read-only transaction; PostgreSQL accepts only a single query for a cursor.
 
-    The server does so for a single query only. A function may still do anything, for example read the server's files.
-    So functions that the server does not declare free of side effects are refused anywhere in the text.
+    A function may still have side effects or read the server's files. So names of volatile functions are refused
+    anywhere in the text.
     """
     if re.search(r"u&\s*\"", sql, re.IGNORECASE):
         raise QueryError('Names written with Unicode escapes (U&"...") are not accepted.', WRONG_USAGE)
@@ -132,13 +133,13 @@ def _ask_postgres(reader: Reader, sql: str) -> Iterator[QueryResult]:
             "read-only. If it is yours and only reads, declare it STABLE.",
             WRONG_USAGE,
         )
-    # It ends with the connection, which is there for one query; to end it here might hide what went wrong.
+    # The transaction ends with the connection, which serves one query. Ending it here could hide an error.
     _do(reader, "BEGIN TRANSACTION READ ONLY")
     _do(reader, "SELECT pg_catalog.set_config('m365_jobs.query', %s, true)", sql)
     _do(reader, "SET LOCAL cursor_tuple_fraction = 1")
     _do(reader, OPEN)
     columns, first = _fetch(reader)
-    yield QueryResult(columns, _fetched(lambda: _fetch(reader)[1], first))
+    yield QueryResult(columns, _batches(lambda: _fetch(reader)[1], first))
 
 
 def _do(reader: Reader, sql: str, *parameters: Any) -> None:
@@ -152,16 +153,16 @@ def _fetch(reader: Reader) -> tuple[list[str], list[Row]]:
 
 
 @contextmanager
-def _ask_other(reader: Reader, sql: str) -> Iterator[QueryResult]:
-    with reader.cursor(checked(reader, sql)) as cursor:
-        yield QueryResult([column[0] for column in cursor.description], _fetched(lambda: cursor.fetchmany(BATCH)))
+def _query_other(reader: Reader, sql: str) -> Iterator[QueryResult]:
+    with reader.cursor(checked_sql(reader, sql)) as cursor:
+        yield QueryResult([column[0] for column in cursor.description], _batches(lambda: cursor.fetchmany(BATCH)))
 
 
-def checked(reader: Reader, sql: str) -> str:
-    """Return the query with names that have no schema put into the dataset, for destinations other than those two.
+def checked_sql(reader: Reader, sql: str) -> str:
+    """Return a query with unqualified names put into the dataset, for destinations other than DuckDB and PostgreSQL.
 
     Raises:
-        QueryError: where it is not a single query, or not one that only reads.
+        QueryError: if the text is not a single query, or does not only read.
     """
     from sqlglot.optimizer.scope import traverse_scope
 
@@ -177,13 +178,13 @@ def checked(reader: Reader, sql: str) -> str:
     for scope in traverse_scope(query):
         for source in scope.sources.values():
             if isinstance(source, exp.Table) and source.name and not source.db:
-                place = exp.to_table(reader.table(source.name), dialect=reader.dialect)
+                table = exp.to_table(reader.table(source.name), dialect=reader.dialect)
                 for part in ("this", "db", "catalog"):
-                    source.set(part, place.args.get(part))
+                    source.set(part, table.args.get(part))
     return query.sql(reader.dialect)
 
 
-def _fetched(fetch: Callable[[], list[Row]], first: list[Row] | None = None) -> Iterator[list[Row]]:
+def _batches(fetch: Callable[[], list[Row]], first: list[Row] | None = None) -> Iterator[list[Row]]:
     rows = fetch() if first is None else first
     while rows:
         yield rows
@@ -196,24 +197,24 @@ def _in_utc(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
 
 
 def _not_one(count: int) -> QueryError:
-    what = "There is no query" if count == 0 else f"There are {count} statements"
-    return QueryError(f"{what}: give one, which is then run.", WRONG_USAGE)
+    problem = "There is no query" if count == 0 else f"There are {count} statements"
+    return QueryError(f"{problem}: give one, which is then run.", WRONG_USAGE)
 
 
-def _not_read_only(what: str) -> QueryError:
-    return QueryError(f"Not run: queries are read-only here, and {what} is not.", WRONG_USAGE)
+def _not_read_only(kind: str) -> QueryError:
+    return QueryError(f"Not run: queries are read-only here, and {kind} is not.", WRONG_USAGE)
 
 
 def _explained(error: DatabaseException) -> QueryError:
-    """Return the destination's message without what it adds about our request."""
+    """Return the destination's message without its echo of the query."""
     text = _first_lines(error)
     if _is_refusal(error.dbapi_exception):
-        what = "queries are read-only here, and reach nothing but the warehouse"
-        return QueryError(f"Not run: {what}. {text}", WRONG_USAGE)
+        rule = "queries are read-only here, and reach nothing but the warehouse"
+        return QueryError(f"Not run: {rule}. {text}", WRONG_USAGE)
     if isinstance(error, DatabaseUndefinedRelation):
         text += f" The first load makes {', '.join((*TABLES, *VIEWS))}."
     if getattr(error.dbapi_exception, "pgcode", "") is None:
-        # PostgreSQL has a code for whatever it says of a query; without one, there was no server to say it.
+        # PostgreSQL has a code for each error of a query; without a code the driver raised the error.
         text = explain_driver_message(text)
     return QueryError(text, FAILED)
 
@@ -221,7 +222,7 @@ def _explained(error: DatabaseException) -> QueryError:
 def _is_refusal(cause: Exception) -> bool:
     if isinstance(cause, duckdb.Error):
         return isinstance(cause, duckdb.PermissionException) or "read-only mode" in str(cause)
-    # A statement that writes, or several, where a cursor was to be opened.
+    # The codes of a statement that writes, and of several statements for one cursor.
     return getattr(cause, "pgcode", None) in ("25006", "42P11")
 
 

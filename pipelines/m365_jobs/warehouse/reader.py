@@ -1,4 +1,4 @@
-"""Read the warehouse of any destination without writing."""
+"""Read the warehouse of any destination through a connection that cannot write."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POLL = 0.1
 
 
 class SqlClient(Protocol):
-    """Define what a reader needs of a connection; dlt's SQL clients have it."""
+    """Define the methods of a connection that a reader needs; dlt's SQL clients have them."""
 
     def make_qualified_table_name(self, table_name: str) -> str:
         """Return the name with its dataset, quoted."""
@@ -44,7 +44,7 @@ class Reader:
     def __init__(self, client: SqlClient, dialect: str) -> None:
         self._client = client
         self.dialect = dialect
-        """sqlglot's name of the SQL that is spoken."""
+        """sqlglot's name of the dialect."""
 
     def table(self, name: str) -> str:
         """Return the qualified, quoted name of a table or view of the dataset."""
@@ -52,17 +52,17 @@ class Reader:
 
     @contextmanager
     def cursor(self, sql: str, *parameters: Any) -> Iterator[Any]:
-        """Yield a cursor with the answer, to be fetched from in parts. Parameters are written ``%s``.
+        """Yield a cursor with the result of a query. Parameters are written ``%s``.
 
         Raises:
-            DestinationUndefinedEntity: where a table is not there.
-            DatabaseException: for anything else that the destination refuses.
+            DestinationUndefinedEntity: if a table does not exist.
+            DatabaseException: if the destination refuses the query for another reason.
         """
         with self._client.execute_query(sql, *parameters) as cursor:
             yield cursor
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        """Return the whole answer, a dictionary for each row; raise as ``cursor`` does."""
+        """Return all rows as dictionaries, with times in UTC; raise the errors of ``cursor``."""
         with self.cursor(sql, *parameters) as cursor:
             names = [column[0] for column in cursor.description]
             return [
@@ -71,12 +71,12 @@ class Reader:
 
 
 def value_in_utc(value: Any) -> Any:
-    """Return a value unchanged, but a time with a zone in UTC: drivers return the session's or the server's."""
+    """Return a time with a zone in UTC: drivers use the session's or server's zone. Other values stay unchanged."""
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
 def dialect(target: Target) -> str:
-    """Return the name in sqlglot of the SQL that a reader of this warehouse uses, without a connection."""
+    """Return sqlglot's name of the dialect of a warehouse's readers, without connecting."""
     if kind_of(target).is_lake or warehouse.duckdb_file(target):
         return "duckdb"
     return str(target.destination.capabilities().sqlglot_dialect or "")
@@ -84,14 +84,13 @@ def dialect(target: Target) -> str:
 
 @contextmanager
 def open_reader(target: Target) -> Iterator[Reader]:
-    """Return a connection that cannot write.
+    """Yield a reader of the warehouse.
 
-    DuckDB files are opened read-only, a lake is read into DuckDB through Arrow. Other destinations are asked for a
-    read-only session if they have such.
+    DuckDB files are opened read-only, and a lake is read through Arrow in DuckDB. On other destinations the session is
+    read-only if they support that.
 
     Raises:
-        DestinationUndefinedEntity: when something is asked of a warehouse that is not there yet.
-        DatabaseException: where the destination cannot be reached or is locked.
+        DatabaseException: if the destination cannot be reached or is locked.
         WarehouseError: if a newer version of this program has loaded into it.
     """
     with opener(target)() as reader:
@@ -99,9 +98,9 @@ def open_reader(target: Target) -> Iterator[Reader]:
 
 
 def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
-    """Return what ``open_reader`` does, for repeated use.
+    """Return a function that opens a reader as ``open_reader`` does.
 
-    Finding the kind of a warehouse is slower than many a question to it.
+    It finds the kind of the warehouse once, which is slower than many queries.
     """
     if kind_of(target).is_lake:
         return lambda: _lake(target)
@@ -113,7 +112,7 @@ def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
 @contextmanager
 def _of_file(file: Path, target: Target) -> Iterator[Reader]:
     with _opened(file, target) as connection:
-        yield _of_our_version(Reader(_DuckDB(connection, target.dataset_name), "duckdb"))
+        yield _compatible(Reader(_DuckDB(connection, target.dataset_name), "duckdb"))
 
 
 @contextmanager
@@ -125,29 +124,35 @@ def _of_server(target: Target) -> Iterator[Reader]:
         except Exception as error:
             if not of_driver(error):
                 raise
-            raise DatabaseTransientException(error) from error  # as what is refused later on would be
+            raise DatabaseTransientException(error) from error  # The type of error that a refused query raises.
         kind_of(target).begin_reading(client)
-        yield _of_our_version(Reader(client, client.capabilities.sqlglot_dialect or ""))
+        yield _compatible(Reader(client, client.capabilities.sqlglot_dialect or ""))
 
 
-def _of_our_version(reader: Reader) -> Reader:
+def _compatible(reader: Reader) -> Reader:
     refuse_newer(reader)
     return reader
 
 
 @contextmanager
 def open_in_load(target: Target, tables: Sequence[str] = (), tenant: str | None = None) -> Iterator[Reader]:
-    """Return a reader for a load's own questions.
+    """Yield a reader for the queries of a load, in which a DuckDB file is open for writing.
 
-    A load has a DuckDB file open for writing, and DuckDB opens a file in one process either to read or to write. It
-    raises as ``open_reader`` does. In a lake each table costs an opening: ``tables`` are those asked for, all if empty,
-    and ``tenant`` is the only tenant asked for, all if unset.
+    DuckDB opens a file in one process either to read or to write.
+
+    Args:
+        target: The warehouse.
+        tables: The tables of a lake to open, since each costs time; all if empty.
+        tenant: The only tenant of a lake to read; all if unset.
+
+    Raises:
+        DatabaseException: if the destination cannot be reached or is locked.
     """
     if kind_of(target).is_lake:
         from m365_jobs.warehouse.destinations import lake_tables
 
         with duckdb.connect() as connection:
-            # A load asks tables alone: translating the views takes longer than all of its questions.
+            # A load queries tables only: translating the views lasts longer than all its queries.
             lake_tables.register_views(target, connection, tables, tenant)
             yield Reader(_DuckDB(connection, target.dataset_name), "duckdb")
     else:
@@ -157,26 +162,26 @@ def open_in_load(target: Target, tables: Sequence[str] = (), tenant: str | None 
 
 @contextmanager
 def _lake(target: Target) -> Iterator[Reader]:
-    # Arrow is a tenth of the start-up of a reader, and other destinations need none.
+    # Imported here: Arrow is a tenth of a reader's start, and other destinations do not need it.
     from m365_jobs.warehouse.destinations import lake_tables
 
     with duckdb.connect() as connection:
         lake_tables.register_views(target, connection)
-        marts.define(connection, target.dataset_name)
-        yield _of_our_version(Reader(_DuckDB(connection, target.dataset_name), "duckdb"))
+        marts.create_views(connection, target.dataset_name)
+        yield _compatible(Reader(_DuckDB(connection, target.dataset_name), "duckdb"))
 
 
 @contextmanager
 def _opened(file: Path, target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file read-only; an empty database if there is none, since reading makes no file."""
+    """Open a DuckDB file read-only; without a file, open an empty database, so that reading creates no file."""
     with _connected(file, target) as connection:
-        # DuckDB keeps up to 128 MB that a query no longer needs, which the next one adds to.
+        # DuckDB keeps up to 128 MB of freed memory, and the next query allocates more.
         connection.execute("SET allocator_flush_threshold = '16MB'")
         yield connection
 
 
 def _connected(file: Path, target: Target) -> duckdb.DuckDBPyConnection:
-    """Return a connection, after the load that has the file open, if it ends within the wait of the target."""
+    """Return a connection; wait for a load that has the file open, as long as the target allows."""
     wait = target.wait if isinstance(target, Warehouse) else 0.0
     give_up, notified = time.monotonic() + wait, False
     while True:
@@ -192,7 +197,7 @@ def _connected(file: Path, target: Target) -> duckdb.DuckDBPyConnection:
 
 
 class _DuckDB:
-    """Wrap a DuckDB connection of ours, with the interface and errors of dlt's SQL clients."""
+    """Wrap a DuckDB connection with the interface and errors of dlt's SQL clients."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
         self._connection, self._dataset = connection, dataset
@@ -200,7 +205,7 @@ class _DuckDB:
         schemas = connection.execute("SELECT schema_name FROM information_schema.schemata").fetchall()
         if (dataset,) in schemas:
             connection.execute(f'USE "{dataset}"')
-        # Neither files nor the network can be reached from here, and nothing said later changes that.
+        # Queries can reach neither files nor the network, and cannot change these settings.
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 
     def make_qualified_table_name(self, table_name: str) -> str:
@@ -217,4 +222,4 @@ class _DuckDB:
         except RuntimeError as error:
             if "interrupted" not in str(error):
                 raise
-            raise KeyboardInterrupt from error  # which is what it was
+            raise KeyboardInterrupt from error  # DuckDB reports Ctrl+C as a RuntimeError.

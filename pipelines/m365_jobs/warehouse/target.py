@@ -12,8 +12,8 @@ import dlt
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse.destinations.address import configured_address
 from m365_jobs.warehouse.destinations.kinds import kind_of
-from m365_jobs.warehouse.destinations.place import configured_place
 from m365_jobs.warehouse.factory import dataset_name, destination_factory, destination_name
 
 DATASET = "m365_jobs"
@@ -26,7 +26,7 @@ Notify = Callable[[str], None]
 
 
 class Target(Protocol):
-    """Describe a warehouse that can be connected to; a pipeline of dlt is one, and so is ``Warehouse``."""
+    """Define what is needed to connect to a warehouse; a dlt pipeline has it, and so has ``Warehouse``."""
 
     dataset_name: str
     pipelines_dir: str
@@ -44,7 +44,7 @@ class Target(Protocol):
 
 @dataclass(eq=False)
 class Warehouse:
-    """Open the warehouse for a reader without a pipeline's folder, since a load may be working in it."""
+    """Locate the warehouse for a reader, without a pipeline's folder: a load may be using that."""
 
     destination: Any
     dataset_name: str
@@ -53,7 +53,7 @@ class Warehouse:
     notify: Notify = lambda _: None
     """Called once with a line for the user when that wait begins."""
     pipelines_dir: str = field(default_factory=get_dlt_pipelines_dir)
-    """Folder of the loads of this machine, in which failed runs wait for a destination that was down."""
+    """Folder of this machine's pipelines, which keeps the unsent rows of failed runs."""
 
     def sql_client(self) -> Any:
         """Return a client for SQL, not connected yet."""
@@ -64,7 +64,7 @@ class Warehouse:
         return self._dataset().destination_client
 
     def _dataset(self) -> dlt.Dataset:
-        # A new one for each client: dlt's are not for several threads.
+        # A new dataset for each client: dlt's datasets are not thread-safe.
         return dlt.dataset(self.destination, self.dataset_name, schema=dlt.Schema("avepoint_m365"))
 
 
@@ -74,19 +74,25 @@ def open_warehouse(
     wait: float = READER_WAIT,
     notify: Notify = lambda _: None,
 ) -> Warehouse:
-    """Return the warehouse for reading; nothing is connected to yet.
+    """Return the configured warehouse for a reader, without connecting.
+
+    Args:
+        destination: The name of a dlt destination; the configured one if unset.
+        dataset: The dataset; ``m365_jobs`` if unset.
+        wait: Seconds to wait for a load that has a DuckDB file open.
+        notify: Called once with a line for the user when that wait begins.
 
     Raises:
         UsageError: for an unknown destination, or a DuckDB file with the name of the dataset.
     """
     factory = destination_factory(destination_name(destination))
     warehouse = Warehouse(factory, dataset_name(factory, dataset or DATASET), wait, notify)
-    refuse_one_name_for_two(warehouse)
+    refuse_ambiguous_name(warehouse)
     return warehouse
 
 
-def refuse_one_name_for_two(target: Target) -> None:
-    """Refuse a DuckDB file with the name of the dataset: ``name.table`` would mean either.
+def refuse_ambiguous_name(target: Target) -> None:
+    """Refuse a DuckDB file with the name of the dataset: ``name.table`` would be ambiguous.
 
     Raises:
         UsageError: with the cure.
@@ -100,14 +106,14 @@ def refuse_one_name_for_two(target: Target) -> None:
 
 
 def address_of(target: Target) -> str:
-    """Return the place of the warehouse without secrets: a file, or the destination, its host and its database.
+    """Return the address of the warehouse without secrets: a file, or the destination with its host and database.
 
-    Nothing is connected to, so it works for a destination that is down.
+    It needs no connection, so it works for a destination that is down.
     """
     if file := duckdb_file(target):
         return str(file)
-    place = configured_place(target)
-    parts = "/".join(part for part in (place.host, place.database) if part)
+    address = configured_address(target)
+    parts = "/".join(part for part in (address.host, address.database) if part)
     return f"{target.destination.destination_name} {parts}".strip()
 
 
@@ -117,5 +123,5 @@ def duckdb_file(target: Target) -> Path | None:
 
 
 def fingerprint(target: Target) -> str:
-    """Return a name that tells one warehouse from another without revealing its place."""
+    """Return a name that identifies a warehouse without revealing its address."""
     return hashlib.sha256(f"{address_of(target)}\n{target.dataset_name}".encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Narrow questions to the warehouse to the rows of some tenants, on any destination."""
+"""Limit queries of the warehouse to the rows of some tenants, on any destination."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from m365_jobs.config.tenants import configured
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.marts.literals import literal
 from m365_jobs.marts.render import configured_rows
-from m365_jobs.marts.translate import ROWS, TABLE, filled
+from m365_jobs.marts.translate import ROWS, TABLE, translate
 from m365_jobs.schema import TABLES
 from m365_jobs.warehouse.reader import Reader, open_reader
 from m365_jobs.warehouse.target import Target
 
-WRITTEN = {"load_audit": ("started_at", "window_end"), "load_runs": ("started_at",)}
-"""Times that a load takes from the clock of its machine. One that was ahead once would make its load the newest, and so
-hide what later ones found, until real time has caught up."""
+CLOCK_COLUMNS = {"load_audit": ("started_at", "window_end"), "load_runs": ("started_at",)}
+"""Times that a load reads from the clock of its machine. A time in the future makes its load the newest, which would
+hide later loads until that time."""
 
-SHARED = frozenset(table.name for table in TABLES if "tenant" not in table.names)
-"""Tables without a tenant: what the vendor's words mean is the same for all."""
+TABLES_WITHOUT_TENANT = frozenset(table.name for table in TABLES if "tenant" not in table.names)
+"""Tables whose rows apply to all tenants, such as the meaning of state words."""
 
 CLOCKS_DIFFER = timedelta(hours=1)
-"""How far a time may lie ahead all the same: clocks of two machines differ."""
+"""How far a time may lie in the future: the clocks of two machines differ."""
 
 LOADED_TENANTS = "SELECT DISTINCT tenant FROM load_runs ORDER BY tenant"
 
 
 class TenantScope:
-    """Show the warehouse of some tenants, or of all.
+    """Run queries on the rows of some tenants, or of all.
 
-    Queries are written in DuckDB's dialect, with the bare names of tables and views. They reach the destination in its
-    own dialect, each table narrowed to the tenants, so no query needs a filter. Views are put in as their queries, with
-    the present configuration, so that a lake has them as well. Rows of loads whose clock was ahead are left out.
+    Queries are written in DuckDB's dialect, with unqualified names of tables and views. The scope translates them to
+    the destination's dialect and filters each table, so no query needs a filter. Views are replaced by their queries
+    with the current configuration, so that a lake has them as well. Loads whose clock was ahead are left out.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class TenantScope:
         protection: marts.Protection | None = None,
         clocks_ahead: bool = False,
     ) -> None:
-        """Narrow ``reader`` to ``tenants``; all are visible if empty.
+        """Limit ``reader`` to ``tenants``; all are visible if empty.
 
-        ``protection`` is the configuration's if unset. ``clocks_ahead`` shows loads whose clock was ahead as well.
+        ``protection`` is the configured one if unset. ``clocks_ahead`` includes loads whose clock was ahead.
         """
         self.reader = reader
         self.tenants = tuple(tenants)
@@ -62,24 +62,24 @@ class TenantScope:
         return TenantScope(self.reader, self.tenants, self._protection, clocks_ahead=True)
 
     def sql(self, query: str, **values: Any) -> str:
-        """Return a query in the destination's dialect; ``:name`` in it stands for one of ``values``."""
+        """Return a query in the destination's dialect; ``:name`` in it is replaced by the value of that name."""
         dialect = self.reader.dialect
         values = {**values, "latest": self._latest()}
 
         def fill(kind: str, name: str) -> str:
             if kind == ROWS:
                 return configured_rows(self._protection, dialect)[name]
-            return self._narrowed(name) if kind == TABLE else literal(values[name], dialect)
+            return self._filtered(name) if kind == TABLE else literal(values[name], dialect)
 
-        return filled(query, dialect, fill)
+        return translate(query, dialect, fill)
 
-    def _narrowed(self, table: str) -> str:
+    def _filtered(self, table: str) -> str:
         """Return a table, or the query of its visible rows."""
         dialect, conditions = self.reader.dialect, []
-        if self.tenants and table not in SHARED:
+        if self.tenants and table not in TABLES_WITHOUT_TENANT:
             conditions.append(f"tenant IN ({', '.join(literal(tenant, dialect) for tenant in self.tenants)})")
         if not self._clocks_ahead:
-            conditions += [f"{column} <= {literal(self._latest(), dialect)}" for column in WRITTEN.get(table, ())]
+            conditions += [f"{column} <= {literal(self._latest(), dialect)}" for column in CLOCK_COLUMNS.get(table, ())]
         name = self.reader.table(table)
         return f"(SELECT * FROM {name} WHERE {' AND '.join(conditions)})" if conditions else name
 
@@ -87,15 +87,16 @@ class TenantScope:
         return datetime.now(UTC) + CLOCKS_DIFFER
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
-        """Return the whole answer, a dictionary for each row, times in UTC.
+        """Return the rows of a query as dictionaries, with times in UTC.
 
         Raises:
-            DestinationUndefinedEntity: where nothing was loaded yet.
+            DestinationUndefinedEntity: before the first load.
+            DatabaseException: if the destination refuses the query.
         """
         return self.reader.rows(self.sql(query, **values))
 
     def loaded_tenants(self) -> list[str]:
-        """Return the tenants that have loaded something, or tried to, in alphabetical order."""
+        """Return the tenants with a load, failed ones included, in alphabetical order."""
         try:
             rows = self.with_clocks_ahead().rows(LOADED_TENANTS)
             return [row["tenant"] for row in rows]
@@ -105,10 +106,10 @@ class TenantScope:
 
 @contextmanager
 def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[TenantScope]:
-    """Yield the warehouse as ``--tenant NAME ...`` sees it; all of it if none is named.
+    """Yield the scope of ``--tenant NAME ...``; all tenants if none is named.
 
     Raises:
-        UsageError: for a tenant that neither the configuration nor the warehouse knows.
+        UsageError: for a tenant that is neither configured nor loaded.
     """
     with open_reader(target) as reader:
         refuse_unknown(reader, tenants)
@@ -116,9 +117,13 @@ def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[TenantSc
 
 
 def refuse_unknown(reader: Reader, tenants: Sequence[str]) -> None:
-    """Refuse a tenant that neither the configuration nor the warehouse knows."""
+    """Refuse a tenant that is neither configured nor loaded.
+
+    Raises:
+        UsageError: naming the tenant.
+    """
     known = {*configured(), configured_tenant(), *(TenantScope(reader).loaded_tenants() if tenants else ())}
     for name in tenants:
         if name not in known:
-            # The known ones are not listed: what is asked about one customer is not to name the others.
+            # The message lists no tenants: a query about one customer must not name the others.
             raise UsageError(f"Tenant {name!r} is neither in the configuration nor in the warehouse.")

@@ -21,10 +21,7 @@ def series(product_version: str | None) -> tuple[int, int]:
 
 
 def refuse_newer(reader: Any) -> None:
-    """Refuse a warehouse in which a newer version has recorded a load.
-
-    It may have changed the meaning of rows and cursors. An older version would read them wrongly, and write rows that
-    the newer one does not expect.
+    """Refuse a warehouse in which a newer version has recorded a load: rows and cursors may have another meaning there.
 
     Args:
         reader: An open ``Reader`` of the warehouse.

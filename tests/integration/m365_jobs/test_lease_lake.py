@@ -155,10 +155,10 @@ def test_a_lease_whose_commit_was_done_although_the_storage_answered_503_is_had_
 
     monkeypatch.setattr(lake, "write_deltalake", commit)
     with lease_of("run1") as loaded:
-        loaded.take(AT_ONCE, 0, print)
+        loaded.acquire(AT_ONCE, 0, print)
         assert row(tmp_path)["holder"].endswith("run run1")
         with pytest.raises(TenantLockedError):
-            lease_of("run2").take(AT_ONCE, 0, print)
+            lease_of("run2").acquire(AT_ONCE, 0, print)
     assert refused
 
 

@@ -13,7 +13,7 @@ import pytest
 from avepoint_simulator import SimulatedJob, Simulator, World, make_world
 from m365_jobs.errors.driver_messages import explain_driver_message
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.warehouse.query import QueryError, answer
+from m365_jobs.warehouse.query import QueryError, run_query
 from m365_jobs.warehouse.reader import open_reader
 
 from tests.integration.m365_jobs.test_lake import lose_errors
@@ -317,7 +317,7 @@ def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Wareh
     def read_on() -> None:
         with (
             open_reader(postgres.pipeline()) as reader,
-            answer(reader, "SELECT * FROM generate_series(1, 100000)") as result,
+            run_query(reader, "SELECT * FROM generate_series(1, 100000)") as result,
         ):
             assert next(result.batches)
             administer(

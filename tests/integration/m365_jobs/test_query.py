@@ -13,7 +13,7 @@ from avepoint_simulator import Simulator
 from m365_jobs.cli import tables
 from m365_jobs.cli.app import app
 from m365_jobs.errors.explain import QueryError
-from m365_jobs.warehouse.query import BATCH, QueryResult, answer, checked
+from m365_jobs.warehouse.query import BATCH, QueryResult, checked_sql, run_query
 from m365_jobs.warehouse.reader import Reader, open_reader
 from typer.testing import CliRunner
 
@@ -42,7 +42,7 @@ def ask(place: Warehouse, sql: str) -> list[tuple[Any, ...]]:
 
 
 def read(reader: Reader, sql: str) -> list[tuple[Any, ...]]:
-    with answer(reader, sql) as result:
+    with run_query(reader, sql) as result:
         return [row for rows in result.batches for row in rows]
 
 
@@ -139,7 +139,7 @@ def test_a_query_reads_and_nothing_else(place: Warehouse, simulator: Simulator, 
 def test_rows_come_as_they_are_made(place: Warehouse) -> None:
     endless = {"postgres": "SELECT generate_series(1, 100000000000)"}
     sql = endless.get(place.destination, "SELECT * FROM range(1, 100000000000)")
-    with open_reader(place.pipeline()) as reader, answer(reader, sql) as result:
+    with open_reader(place.pipeline()) as reader, run_query(reader, sql) as result:
         seen = [number for _ in range(2) for (number,) in next(result.batches)]
     assert seen == list(range(1, len(seen) + 1))
     assert BATCH <= len(seen) <= 2 * BATCH
@@ -260,9 +260,9 @@ class Elsewhere:
 
 def test_elsewhere_names_without_a_schema_mean_the_dataset_and_writing_is_refused() -> None:
     reader = Reader(Elsewhere(), "snowflake")
-    assert checked(reader, "WITH jobs2 AS (SELECT * FROM jobs) SELECT * FROM jobs2 JOIN other.jobs AS o ON TRUE") == (
-        'WITH jobs2 AS (SELECT * FROM "DB"."M365_JOBS"."JOBS") SELECT * FROM jobs2 JOIN other.jobs AS o ON TRUE'
-    )
+    assert checked_sql(
+        reader, "WITH jobs2 AS (SELECT * FROM jobs) SELECT * FROM jobs2 JOIN other.jobs AS o ON TRUE"
+    ) == ('WITH jobs2 AS (SELECT * FROM "DB"."M365_JOBS"."JOBS") SELECT * FROM jobs2 JOIN other.jobs AS o ON TRUE')
     for sql in ("DELETE FROM jobs", "SELECT 1; SELECT 2", "CALL x()", "COPY INTO x FROM jobs", "", "SELEC 1", "USE x"):
         with pytest.raises(QueryError):
-            checked(reader, sql)
+            checked_sql(reader, sql)

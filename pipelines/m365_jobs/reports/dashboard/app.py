@@ -21,7 +21,7 @@ from m365_jobs.reports import drilldown, html, labels, sections
 from m365_jobs.reports.dashboard.access import OwnPagesOnly, SafeHeaders, TokenNeeded
 from m365_jobs.reports.dashboard.live import Live, PageReading, WarehouseUnavailableError
 from m365_jobs.reports.view import PERIODS, Filter, parse, zone_of
-from m365_jobs.warehouse.pipeline import UNSAID
+from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
 TITLE = "Microsoft 365 backup"
 
@@ -120,7 +120,7 @@ def _frame(
 
 
 def _named(tenants: Sequence[str]) -> list[str]:
-    return [name for name in tenants if name not in UNSAID]
+    return [name for name in tenants if name not in DEFAULT_LABELS]
 
 
 def _choices(reading: PageReading, parameters: dict[str, str], visible: Filter) -> list[Any]:

@@ -137,7 +137,7 @@ class Live:
     def page(self, shown: Filter, zone: Any, patience: float = PATIENCE) -> tuple[PageReading | None, str]:
         """Return what a page shows, and why it cannot be newer, if it cannot. Without any reading: None."""
         calendar, trouble = self._calendar(shown)
-        warehouse.forget_looked_up_settings()
+        warehouse.clear_config_traces()
         wanted = replace(shown, zone=zone or calendar.zone, window=calendar.window)
         with self._turn:
             last = self._readings.get(wanted)

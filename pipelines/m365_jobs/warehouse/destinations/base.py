@@ -1,4 +1,4 @@
-"""Define what a load does differently from one kind of destination to another."""
+"""Define the differences between kinds of destinations: capabilities, and hooks of a load."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ if TYPE_CHECKING:
 
 
 class WarehouseDestination:
-    """Describe a destination of dlt without known abilities: what works everywhere."""
+    """Describe a destination of dlt with the capabilities that all destinations have."""
 
     types: ClassVar[tuple[str, ...]] = ()
-    """The last parts of dlt's types of destination that this class is for."""
+    """Last parts of dlt's destination types that this class describes."""
     lease: ClassVar[str] = ""
-    """Module and class of the leases that keep workers apart, as ``module:class``; empty without leases."""
+    """Module and class of its leases, as ``module:class``; empty without leases."""
     lease_table: ClassVar[str] = ""
-    """Table of the dataset whose rows are the leases; empty where leases are kept elsewhere."""
-    appends_first: ClassVar[bool] = False
-    """Whether the first rows of a tenant are appended instead of merged: a commit is never in doubt, so dlt appends no
-    file twice."""
-    stays_connected: ClassVar[bool] = False
+    """Table of the dataset that stores the leases; empty if they are stored elsewhere."""
+    appends_first_load: ClassVar[bool] = False
+    """Whether a tenant's first rows are appended instead of merged. It needs commits whose success is always known;
+    otherwise dlt could append a file twice."""
+    keeps_connection: ClassVar[bool] = False
     """Whether a connection stays open while a load writes: it is the lock, or holds the locks."""
     is_lake: ClassVar[bool] = False
-    """Whether tables are files, which dlt merges by key alone and readers open in DuckDB."""
+    """Whether tables are files, which dlt merges by key only and readers open in DuckDB."""
     staging_datasets: ClassVar[int] = 0
-    """Datasets over which the merges of tenants spread, so that these write side by side; 0 for dlt's own one."""
-    empties_staging: ClassVar[bool] = False
-    """Whether staging tables are emptied after each load: no other load uses them meanwhile."""
+    """Number of staging datasets over which tenants are spread, to write in parallel; 0 for dlt's single one."""
+    truncates_staging: ClassVar[bool] = False
+    """Whether staging tables are truncated after each load; no other load may use them at that time."""
     changes_tenants: ClassVar[bool] = False
     """Whether a tenant can be renamed and removed with SQL."""
     forbidden_in_folder: ClassVar[str] = "%"
-    """Characters that dlt's working folder must not have in its path: loads could not read their files."""
+    """Characters that the path of dlt's working folder must not contain, since loads could not read their files."""
 
     def database_file(self, target: Target) -> Path | None:
-        """Return the file that is the database; None if it is no file."""
+        """Return the file of the database; None if the database is no file."""
         return None
 
     def local_path(self, target: Target) -> Path | None:
-        """Return the file or folder that is the warehouse on this machine; None for a warehouse elsewhere."""
+        """Return the file or folder of the warehouse; None if it is not on this machine."""
         return self.database_file(target)
 
     def refuse_paths(self, target: Target) -> None:
-        """Refuse folders whose names a load would stumble over once it has read everything.
+        """Refuse folders with characters that would make a load fail after it has read everything.
 
         Raises:
             UsageError: with the cure.
@@ -63,34 +63,34 @@ class WarehouseDestination:
             )
 
     def begin_reading(self, client: Any) -> None:
-        """Make the session of a connected client read-only, where the destination has such sessions."""
+        """Make the session of a connected client read-only, if the destination supports that."""
 
-    def let_queries_be_stopped(self) -> None:
-        """Make the driver wait for answers in a way that Ctrl+C interrupts."""
+    def make_queries_interruptible(self) -> None:
+        """Make the driver wait for results in a way that Ctrl+C interrupts."""
 
     def file_format(self, pipeline: dlt.Pipeline) -> Any:
-        """Return what dlt writes Arrow tables as on their way: Parquet, or INSERT statements where preferred.
+        """Return the file format in which dlt stages Arrow tables: INSERT statements if dlt prefers them, or Parquet.
 
-        For PostgreSQL dlt has two faster ways with faults. CSV turns empty texts into null, so it is chosen for tables
-        without any. ADBC fails on a table without rows.
+        dlt has two faster formats for PostgreSQL. CSV converts empty texts to null, so it is used for tables without
+        any. ADBC fails on a table without rows.
         """
         preferred = pipeline.destination.capabilities().preferred_loader_file_format
         return preferred if preferred == "insert_values" else "parquet"
 
     def adapt(self, resource: DltResource, pipeline: dlt.Pipeline) -> None:
-        """Give a resource the hints that only this kind of destination needs."""
+        """Add the hints to a resource that only this kind of destination needs."""
 
     def before_writing(self, pipeline: dlt.Pipeline) -> None:
-        """Prepare the destination, before a load connects to it to write."""
+        """Prepare the destination before a load connects to write."""
 
     def before_checks(self, pipeline: dlt.Pipeline) -> None:
         """Prepare loaded tables for the data checks."""
 
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
-        """Do what makes reading fast, once the rows of a tenant are loaded."""
+        """Create indexes or compact files after the rows of a tenant are loaded."""
 
     def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
-        """Append rows of the log tables, in the order of ``tables``; return false where a dlt run has to.
+        """Append rows of the log tables, in the order of ``tables``; return false if a dlt run has to write them.
 
         Nothing is created, and rows whose key is stored are left out.
         """

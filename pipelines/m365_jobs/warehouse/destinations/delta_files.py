@@ -1,4 +1,4 @@
-"""Tidy the files of Delta tables: few, readable for other programs, and deleted some time after they were replaced."""
+"""Compact the files of Delta tables, and remove replaced files after a retention time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from m365_jobs.schema import TABLES, Table
 from m365_jobs.warehouse.destinations.lake_tables import PARTITION, delta_table
 
 FILES_PER_TENANT = 20
-"""Files of a Delta table, per tenant, from which on they are put together."""
+"""Number of files of a Delta table, per tenant, above which they are compacted."""
 
-COMMITS = 20
-"""Commits of a Delta table after which what its retention no longer keeps is removed."""
+CLEANUP_COMMITS = 20
+"""Number of commits of a Delta table after which expired files and log entries are removed."""
 
 RETENTION_KEY = "lake_retention_hours"
 
 
 def retention_hours() -> int:
-    """Return how long replaced files stay, from the configuration.
+    """Return the retention time of replaced files in hours, from the configuration.
 
     Raises:
         UsageError: for anything but a whole number of hours.
@@ -38,18 +38,18 @@ def retention_hours() -> int:
 
 
 def tidy(pipeline: dlt.Pipeline, tenant: str) -> None:
-    """Tidy a tenant's part of each Delta table after a load. The caller has the tenant's lease."""
+    """Compact and clean up a tenant's part of each Delta table after a load. The caller holds the tenant's lease."""
     client = pipeline.destination_client()
     for table in TABLES:
         stored = delta_table(client, table.name)
-        # A table without tenants has a few rows, and other loads may be writing to it.
+        # A table without tenants has few rows, and other loads may be writing to it.
         if stored is not None and [*PARTITION] == stored.metadata().partition_columns:
             _rewrite(stored, table, tenant)
             remove_old(stored)
 
 
 def tidy_appended(stored: DeltaTable, tenants: set[str]) -> None:
-    """Tidy the tenants' parts of a table that rows were appended to. The caller has the leases of the tenants."""
+    """Compact and clean up some tenants' parts of a table after an append. The caller holds the tenants' leases."""
     for tenant in tenants:
         _compact(stored, tenant)
     remove_old(stored)
@@ -79,9 +79,9 @@ def _compact(stored: DeltaTable, tenant: str) -> None:
 
 
 def remove_old(stored: DeltaTable) -> None:
-    """Remove what the configured retention no longer keeps, every few commits."""
+    """Remove files and log entries older than the configured retention, every ``CLEANUP_COMMITS`` commits."""
     keep = retention_hours()
-    if stored.version() % COMMITS < COMMITS_OF_A_LOAD or _log_retention(stored) != _interval(keep):
+    if stored.version() % CLEANUP_COMMITS < COMMITS_OF_A_LOAD or _log_retention(stored) != _interval(keep):
         remove_older(stored, keep)
 
 
@@ -105,7 +105,7 @@ def _interval(hours: int) -> str:
 LOG_RETENTION = "delta.logRetentionDuration"
 
 COMMITS_OF_A_LOAD = 4
-"""A load with jobs commits to a table as often: the merge, the rewriting and the vacuum."""
+"""Number of commits of a load to a table: merge, rewriting and vacuum."""
 
 
 def _of(tenant: str) -> Any:

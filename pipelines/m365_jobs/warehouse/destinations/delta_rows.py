@@ -13,11 +13,11 @@ from deltalake import write_deltalake
 
 from m365_jobs.warehouse.destinations import delta_files
 from m365_jobs.warehouse.destinations.lake_tables import delta_table
-from m365_jobs.warehouse.destinations.log_rows import KEYS, Row, completed, known_columns, new_rows, row_key
+from m365_jobs.warehouse.destinations.log_rows import KEYS, Row, known_columns, new_rows, row_key, with_dlt_columns
 
 
 def append_to_delta(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
-    """Append rows, one commit per table; return false where a table or column is missing.
+    """Append rows, one commit per table; return false if a table or a column is missing.
 
     Rows whose key is stored are left out.
     """
@@ -32,12 +32,16 @@ def append_to_delta(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> 
         table, schema = stored[name], schemas[name]
         tenants: Any = [("tenant", "in", sorted({row["tenant"] for row in rows}))]
         runs = pc.field("run_id").isin({row["run_id"] for row in rows})
-        there = (
+        stored_rows = (
             table.to_pyarrow_dataset(file_pruning_predicate=tenants)
             .to_table(columns=[*KEYS[name]], filter=runs)
             .to_pylist()
         )
-        new = list(completed(new_rows(name, rows, {row_key(name, row) for row in there}), {*schema.names}, load_id))
+        new = list(
+            with_dlt_columns(
+                new_rows(name, rows, {row_key(name, row) for row in stored_rows}), {*schema.names}, load_id
+            )
+        )
         if new:
             write_deltalake(table, pa.Table.from_pylist(new, schema=schema), mode="append")
             delta_files.tidy_appended(table, {row["tenant"] for row in new})

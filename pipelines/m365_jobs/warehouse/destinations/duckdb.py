@@ -1,4 +1,4 @@
-"""Support a DuckDB file: one process writes at a time, so the open file is the lock."""
+"""Support a DuckDB file: the open file is the lock, since only one process can write to it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from m365_jobs.config.program_keys import WAREHOUSE
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse.destinations.address import configured_address
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.log_rows import Row
-from m365_jobs.warehouse.destinations.place import configured_place
 from m365_jobs.warehouse.destinations.sql_rows import prune_states
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 STORAGE_KEY = "duckdb_storage_version"
 STORAGE_VERSION = str(WAREHOUSE[STORAGE_KEY].default)
-"""Format of a file that a load creates. DuckDB itself takes its newest format."""
+"""Storage format of a file that a load creates. DuckDB itself would use its newest format."""
 
 
 class DuckDBDestination(WarehouseDestination):
     """Describe a file of DuckDB, or a database in memory."""
 
     types = ("duckdb",)
-    appends_first = True
-    stays_connected = True
-    empties_staging = True
+    appends_first_load = True
+    keeps_connection = True
+    truncates_staging = True
     changes_tenants = True
     forbidden_in_folder = "%'"
 
@@ -40,15 +40,15 @@ class DuckDBDestination(WarehouseDestination):
         """Return the file; None for a database in memory."""
         credentials = target.destination.config_params.get("credentials")
         known = isinstance(credentials, DuckDbCredentials)
-        database: Any = credentials.database if known else configured_place(target).database
+        database: Any = credentials.database if known else configured_address(target).database
         return Path(database) if isinstance(database, str) and not database.startswith(":") else None
 
     def file_format(self, pipeline: dlt.Pipeline) -> Any:
-        """Return Parquet, which DuckDB reads by itself."""
+        """Return Parquet, which DuckDB reads without a library."""
         return "parquet"
 
     def before_writing(self, pipeline: dlt.Pipeline) -> None:
-        """Create the file in the configured format, which dlt has no setting for."""
+        """Create the file in the configured storage format; dlt has no setting for it."""
         import duckdb
 
         file, version = self.database_file(pipeline), storage_version()
@@ -62,17 +62,17 @@ class DuckDBDestination(WarehouseDestination):
         prune_states(pipeline)
 
     def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
-        """Append as everywhere, but never create the file by connecting to it."""
+        """Append as other destinations do, if the file exists: connecting would create it."""
         file = self.database_file(pipeline)
         return (file is None or file.exists()) and super().append_rows(pipeline, tables)
 
 
 def storage_version() -> str:
-    """Return the format of new DuckDB files, from the configuration.
+    """Return the storage format of new DuckDB files, from the configuration.
 
     Raises:
-        UsageError: for a version before v1.4.0, whose write-ahead log is replayed even when it is stale, and for one
-            that the installed DuckDB does not know.
+        UsageError: for a version before v1.4.0, whose stale write-ahead logs DuckDB replays, and for one that is newer
+            than the installed DuckDB.
     """
     import duckdb
 

@@ -1,4 +1,4 @@
-"""Look for and delete rows of many jobs in DuckDB at once: their ids are one parameter of a query."""
+"""Find and delete the rows of many jobs in DuckDB with one query, whose parameter is the list of ids."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from m365_jobs.warehouse import clients
 
 AMONG_IDS = "IN (SELECT unnest(CAST(%s AS VARCHAR[])))"
-"""Condition on a column of ids, whose parameter is a list of them."""
+"""SQL condition for a column of ids; its parameter is the list of ids."""
 
 
 def has_jobs(pipeline: dlt.Pipeline, table: str, tenant: str, ids: Sequence[str]) -> bool:
-    """Return whether a table of jobs holds one of the ids of a tenant; false if there is no table."""
+    """Return whether a table holds a job of the tenant with one of the ids; false if the table is missing."""
     with clients.sql_client(pipeline) as client, suppress(DatabaseUndefinedRelation):
         name = client.make_qualified_table_name(table)
         query = f"SELECT 1 FROM {name} WHERE tenant = %s AND id {AMONG_IDS} LIMIT 1"
@@ -23,8 +23,8 @@ def has_jobs(pipeline: dlt.Pipeline, table: str, tenant: str, ids: Sequence[str]
     return False
 
 
-def delete_parts(pipeline: dlt.Pipeline, tables: Iterable[str], tenant: str, ids: Sequence[str]) -> None:
-    """Delete the parts of a tenant's jobs from tables; those that do not exist are passed over."""
+def delete_child_rows(pipeline: dlt.Pipeline, tables: Iterable[str], tenant: str, ids: Sequence[str]) -> None:
+    """Delete the rows of a tenant's jobs from child tables; missing tables are skipped."""
     with clients.sql_client(pipeline) as client:
         for table in tables:
             with suppress(DatabaseUndefinedRelation):

@@ -1,4 +1,4 @@
-"""List what each kind of destination can do, in one class each."""
+"""Register the kinds of destinations, and find the one of a warehouse."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from m365_jobs.warehouse.target import Target
 
 KINDS: tuple[WarehouseDestination, ...] = (DuckDBDestination(), PostgresDestination(), LakeDestination())
-"""A destination with abilities of its own is one class and one entry here."""
+"""A destination with its own capabilities is one class and one entry here."""
 
 OTHER = OtherDestination()
 
 
 def kind_of_type(destination_type: str) -> WarehouseDestination:
-    """Return the class for a type of dlt, such as dlt.destinations.postgres."""
+    """Return the kind of destination for dlt's type, such as dlt.destinations.postgres."""
     last = destination_type.rpartition(".")[2]
     return next((kind for kind in KINDS if last in kind.types), OTHER)
 
 
 def kind_of(target: Target) -> WarehouseDestination:
-    """Return the class for the destination of a warehouse."""
+    """Return the kind of destination of a warehouse."""
     return kind_of_type(target.destination.destination_type)

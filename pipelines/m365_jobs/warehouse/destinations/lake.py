@@ -13,20 +13,20 @@ import dlt
 from dlt.extract import DltResource
 
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse.destinations.address import configured_address
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.log_rows import Row
-from m365_jobs.warehouse.destinations.place import configured_place
 
 if TYPE_CHECKING:
     from m365_jobs.warehouse.target import Target
 
 LOADS = "_dlt_loads"
 KEEP_LOADS = 100
-"""Newest notes of loads that stay; dlt keeps as many copies of the state."""
+"""Number of newest load records that stay; dlt keeps as many copies of the state."""
 
 
 class LakeDestination(WarehouseDestination):
-    """Describe files of Delta or Iceberg tables. Tenants write side by side, each as long as it has its lease."""
+    """Describe files of Delta or Iceberg tables. Tenants write in parallel, each under its lease."""
 
     types = ("filesystem",)
     lease = "m365_jobs.locks.lake:LakeLease"
@@ -38,13 +38,13 @@ class LakeDestination(WarehouseDestination):
         return Path(config.make_local_path(config.bucket_url)) if config.is_local_filesystem else None
 
     def refuse_paths(self, target: Target) -> None:
-        """Refuse names that Delta tables cannot have, beside those that no load can use."""
+        """Refuse paths that Delta tables cannot have, and those that no load can use."""
         super().refuse_paths(target)
-        # dlt makes an address of a path: file:///lake/50%25%20done.
-        place = urlsplit(configured_place(target).host or "")
-        path = unquote(place.path)
-        # Delta decodes a path once more than dlt encodes it: %20 would become a blank.
-        if place.scheme == "file" and (forbidden := re.search(r"[\[\]]|%[0-9A-Fa-f]{2}", path)):
+        # dlt converts a path to a URL: file:///lake/50%25%20done.
+        url = urlsplit(configured_address(target).host or "")
+        path = unquote(url.path)
+        # Delta decodes a path once more than dlt encodes it: %20 would become a space.
+        if url.scheme == "file" and (forbidden := re.search(r"[\[\]]|%[0-9A-Fa-f]{2}", path)):
             raise UsageError(
                 f"The lake's path {path} holds {forbidden[0]}, which Delta tables cannot have. Name another folder in "
                 f"destination.{target.destination.destination_name}.bucket_url."
@@ -58,7 +58,7 @@ class LakeDestination(WarehouseDestination):
         lake_merge.merge_by_key(resource, pipeline)
 
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
-        """Put small files together, rewrite those that other programs cannot filter, and remove old notes of loads."""
+        """Compact small files, rewrite files that other programs cannot filter, and remove old load records of dlt."""
         from m365_jobs.warehouse.destinations.lake_tables import DELTA, table_format
 
         _prune_loads(pipeline)
@@ -69,7 +69,7 @@ class LakeDestination(WarehouseDestination):
             delta_files.tidy(pipeline, tenant)
 
     def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
-        """Append to Delta tables; Iceberg needs a catalog, which dlt makes for its own runs."""
+        """Append to Delta tables; return false for Iceberg, whose catalog dlt creates in its own runs only."""
         from m365_jobs.warehouse.destinations.lake_tables import DELTA, table_format
 
         if table_format(pipeline) != DELTA:
@@ -80,10 +80,10 @@ class LakeDestination(WarehouseDestination):
 
 
 def _prune_loads(pipeline: dlt.Pipeline) -> None:
-    """Remove dlt's notes of old loads: a file for each load, which dlt writes and never reads in a lake."""
+    """Remove dlt's records of old loads: one file per load, which dlt never reads in a lake."""
     client: Any = pipeline.destination_client()
     files = sorted(client.list_table_files(LOADS), key=lambda name: name.rpartition("__")[2])
     for file in files[:-KEEP_LOADS]:
-        # Another tenant's load may be faster.
+        # Another tenant's load may remove it first.
         with suppress(FileNotFoundError):
             client.fs_client.rm_file(file)

@@ -1,7 +1,6 @@
-"""Merge rows into the tables of a lake.
+"""Merge rows into the tables of a lake by key: Delta and Iceberg have no delete-insert.
 
-Delta and Iceberg know no delete-insert. So rows are merged by their key alone, and a deletion must name its row. That
-is done here, since the source knows no destination.
+So each deletion must name the key of its row. The source knows no destination, so this module adds these deletions.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from m365_jobs.warehouse.destinations.lake_tables import PARTITION, open_table, 
 ERRORS = "jobs__job_errors"
 UPSERT: Any = {"disposition": "merge", "strategy": "upsert"}
 
-OF_OBJECTS = (LOAD_RUNS.name, LOAD_CHECK_FAILURES.name)
+OBJECT_RESOURCES = (LOAD_RUNS.name, LOAD_CHECK_FAILURES.name)
 """Resources that yield objects, one table each; the others yield Arrow tables for several tables."""
 
 
 def merge_by_key(resource: DltResource, pipeline: dlt.Pipeline) -> None:
-    """Give a resource the hints of a lake: its table format, merging by key, a partition for each tenant."""
+    """Add the hints of a lake to a resource: table format, merge by key, a partition for each tenant."""
     kind: Any = table_format(pipeline)
     resource.apply_hints(table_format=kind)
-    if resource.name in OF_OBJECTS:
+    if resource.name in OBJECT_RESOURCES:
         resource.apply_hints(columns=PARTITION)
     if resource.name == LOAD_RUNS.name:
         resource.apply_hints(write_disposition=UPSERT)
     read_errors = _stored_errors(pipeline)
 
     def to_lake(item: Any, meta: Any) -> Any:
-        """Return the item with hints of a lake in place of the source's, which dlt passes on beside the rows."""
+        """Return the item with the hints of a lake instead of the source's, which dlt passes along with the rows."""
         hints = getattr(meta, "hints", None)
         if not hints:
             return item
-        # A table without a tenant, such as that of words for states, has no such partition.
+        # A table without a tenant, such as state_words, has no partitions.
         columns = {**(hints.get("original_columns") or {}), **(PARTITION if "tenant" in item.schema.names else {})}
         if "primary_key" not in hints:
             appended = dlt.mark.make_hints(
@@ -62,9 +61,9 @@ def merge_by_key(resource: DltResource, pipeline: dlt.Pipeline) -> None:
 
 
 def _with_deletions(errors: pa.Table, read_errors: Callable[[str, pa.Array], pa.Table]) -> pa.Table:
-    """Replace the markers of jobs without errors by one for each error that the lake holds and the API no longer lists.
+    """Replace the markers of jobs without errors by one marker for each stored error that the API no longer lists.
 
-    A marker deletes only the row that has its very key.
+    A marker deletes the row with its key.
     """
     if not errors.num_rows:
         return errors
@@ -80,7 +79,7 @@ def _with_deletions(errors: pa.Table, read_errors: Callable[[str, pa.Array], pa.
 
 
 def _stored_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table]:
-    """Return a function of tenant and job ids that returns ``job_id`` and ``error_index`` of the errors in the lake."""
+    """Return a function of tenant and job ids that reads the keys of the stored errors."""
     opened: dict[str, Any] = {}
 
     def read_errors(tenant: str, job_ids: pa.Array) -> pa.Table:
@@ -91,7 +90,7 @@ def _stored_errors(pipeline: dlt.Pipeline) -> Callable[[str, pa.Array], pa.Table
         with duckdb.connect() as connection:
             connection.register("errors", opened[tenant])
             connection.register("asked", pa.table({"job_id": job_ids}))
-            # A lake may be shared: of Iceberg's files no tenant was picked above.
+            # For Iceberg, open_table returns the rows of all tenants.
             query = "SELECT job_id, error_index FROM errors SEMI JOIN asked USING (job_id) WHERE tenant = ?"
             return connection.sql(query, params=[tenant]).to_arrow_table()
 

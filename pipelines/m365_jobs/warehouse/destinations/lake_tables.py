@@ -28,7 +28,7 @@ NAMES = [table.name for table in TABLES]
 BY_TENANT = frozenset(table.name for table in TABLES if "tenant" in table.names)
 
 PARTITION: Any = {"tenant": {"name": "tenant", "partition": True}}
-"""Each tenant's rows lie in files of their own, so loads of two tenants touch no file of each other."""
+"""Hint that partitions a table by tenant, so that loads of two tenants change different files."""
 
 
 def table_format(pipeline: Target) -> str:
@@ -45,9 +45,10 @@ def table_format(pipeline: Target) -> str:
 
 
 def open_table(pipeline: Target, name: str, tenant: str | None = None, client: Any = None) -> Any:
-    """Return a table of the lake, or its files of one tenant, as an Arrow dataset (Delta) or table (Iceberg).
+    """Return a table of the lake as an Arrow dataset (Delta) or table (Iceberg); None if it does not exist.
 
-    Return None if the table does not exist. ``client`` is one of the lake, if there is one already.
+    With ``tenant``, files of other tenants are left out (Delta only). ``client`` is a client of the lake; if unset, a
+    new one is created.
     """
     client = client or pipeline.destination_client()
     assert isinstance(client, SupportsOpenTables)
@@ -55,8 +56,7 @@ def open_table(pipeline: Target, name: str, tenant: str | None = None, client: A
         return _iceberg_rows(client, name)
     if (table := delta_table(client, name)) is None:
         return None
-    # Merges write texts as string views, first loads as strings; filters work on either only where both are read as
-    # views.
+    # Merges write texts as string views, first loads as strings. Filters work only if both are read as views.
     fields = [_as_view(pa.field(field)) for field in table.schema().to_arrow()]
     pruned = [("tenant", "=", tenant)] if tenant is not None else None
     return table.to_pyarrow_dataset(schema=pa.schema(fields), file_pruning_predicate=pruned)
@@ -67,7 +67,7 @@ def _as_view(field: pa.Field) -> pa.Field:
 
 
 def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
-    """Return all rows except those that mark others as deleted: Iceberg's upsert cannot delete, so they stay."""
+    """Return all rows except deletion markers: Iceberg's upsert cannot delete, so these stay in the table."""
     try:
         rows = client.load_open_table(ICEBERG, name).scan().to_arrow()
     except DestinationUndefinedEntity:
@@ -78,14 +78,15 @@ def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
 
 
 def delta_table(client: Any, name: str) -> Any:
-    """Return a Delta table of the lake; None where it is not there."""
+    """Return a Delta table of the lake; None if it does not exist."""
     return open_delta(client.get_open_table_location(DELTA, name), storage_options(client))
 
 
 def open_delta(address: str, options: dict[str, str]) -> Any:
-    """Return the Delta table at an address; None where it is not there.
+    """Return the Delta table at a URL; None if it does not exist.
 
-    DeltaTable.is_deltatable stops all threads until the storage has answered, also those that renew leases.
+    DeltaTable.is_deltatable is not called: it blocks all threads until the storage responds, also those that renew
+    leases.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
@@ -97,7 +98,7 @@ def open_delta(address: str, options: dict[str, str]) -> Any:
 
 
 def storage_options(client: Any) -> dict[str, str]:
-    """Return what delta-rs needs to reach the lake of a destination client."""
+    """Return the storage options of delta-rs for the lake of a destination client."""
     from dlt.common.libs.deltalake import deltalake_storage_options
 
     options: dict[str, str] = deltalake_storage_options(
@@ -109,7 +110,7 @@ def storage_options(client: Any) -> dict[str, str]:
 def register_views(
     pipeline: Target, connection: duckdb.DuckDBPyConnection, names: Sequence[str] = (), tenant: str | None = None
 ) -> None:
-    """Make the tables of the lake views of a DuckDB database, read through Arrow when a query uses them.
+    """Create a view in a DuckDB connection for each table of the lake; queries read the tables through Arrow.
 
     ``names`` are the tables, all if empty. ``tenant`` is the only tenant whose files are read, all if unset.
     """

@@ -1,4 +1,4 @@
-"""Define what identifies rows of the log tables, and the columns that dlt adds to them."""
+"""Define the keys of rows of the log tables, and the columns that dlt adds to them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ KEYS: dict[str, tuple[str, ...]] = {
     "reconciliations": ("run_id", "tenant", "location", "kind", "period_start"),
     "load_runs": ("run_id", "tenant"),
 }
-"""Table to the columns that identify a row. Tables are written in this order: a run whose ``load_runs`` row is there
-has all its rows, also where a destination has no transactions."""
+"""Table to the columns that identify a row. Tables are written in this order: without transactions as well, a run with
+a row in ``load_runs`` has all its other rows."""
 
 DLT_ID_LENGTH_BYTES = 10
-"""Random bytes of dlt's row ids."""
+"""Number of random bytes in dlt's row ids."""
 
 
 def row_key(name: str, row: Row) -> tuple[Any, ...]:
-    """Return what identifies a row of a table."""
+    """Return the values of a row's key."""
     return tuple(row.get(column) for column in KEYS[name])
 
 
@@ -41,15 +41,15 @@ def known_columns(rows: Iterable[Row]) -> set[str]:
     return {column for row in rows for column, value in row.items() if value is not None}
 
 
-def completed(rows: Iterable[Row], columns: set[str], load_id: str) -> Iterator[Row]:
-    """Yield the rows with the columns that dlt adds to rows of its own, where the table has them."""
+def with_dlt_columns(rows: Iterable[Row], columns: set[str], load_id: str) -> Iterator[Row]:
+    """Yield the rows with dlt's own columns, if the table has them."""
     for row in rows:
         added = {"_dlt_load_id": load_id, "_dlt_id": uniq_id(DLT_ID_LENGTH_BYTES)}
         yield {name: _storable(value) for name, value in {**row, **added}.items() if name in columns}
 
 
 def _storable(value: Any) -> Any:
-    """Return a text without what databases refuse: NUL characters and lone surrogates."""
+    """Return a text without NUL characters and lone surrogates, which databases refuse."""
     if not isinstance(value, str):
         return value
     return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Support every destination without a class of its own: rows pass through dlt, and one machine loads at a time."""
+"""Support all other destinations of dlt: without locks, so only one machine may load at a time."""
 
 from __future__ import annotations
 

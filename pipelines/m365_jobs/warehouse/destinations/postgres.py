@@ -1,4 +1,4 @@
-"""Support PostgreSQL: a server with leases in a table, and locks that end with their connection."""
+"""Support PostgreSQL: leases in a table, and advisory locks that end with their connection."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class PostgresDestination(WarehouseDestination):
     types = ("postgres",)
     lease = "m365_jobs.locks.postgres:PostgresLease"
     lease_table = "load_leases"
-    stays_connected = True
+    keeps_connection = True
     staging_datasets = 16
-    empties_staging = True
+    truncates_staging = True
     changes_tenants = True
 
     def begin_reading(self, client: Any) -> None:
-        """Let the session read alone, with times in UTC."""
+        """Make the session read-only, with times in UTC."""
         client.execute_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
         client.execute_sql("SET TIME ZONE 'UTC'")
 
@@ -34,12 +34,12 @@ class PostgresDestination(WarehouseDestination):
 
         resource.add_map(postgres_copy.format_choice())
 
-    def let_queries_be_stopped(self) -> None:
+    def make_queries_interruptible(self) -> None:
         """Make psycopg2 wait in a way that Ctrl+C interrupts."""
         try:
             from psycopg2 import extensions, extras
         except ImportError:
-            return  # another driver, or none: opening the reader says so
+            return  # Opening the reader reports a missing driver.
         wait: Any = extras.wait_select
         extensions.set_wait_callback(wait)
 

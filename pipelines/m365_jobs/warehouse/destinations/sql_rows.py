@@ -1,4 +1,4 @@
-"""Write to SQL destinations beside dlt: rows of the log tables, and the end of old copies of dlt's state."""
+"""Write to SQL destinations without dlt: insert rows of the log tables, and delete old copies of dlt's state."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from dlt.common.destination.exceptions import SqlClientNotAvailable
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from m365_jobs.warehouse import clients
-from m365_jobs.warehouse.destinations.log_rows import Row, completed, known_columns, new_rows, row_key
+from m365_jobs.warehouse.destinations.log_rows import Row, known_columns, new_rows, row_key, with_dlt_columns
 
 T = TypeVar("T")
 
 SCHEMA = "avepoint_m365"
-"""dlt's name of the schema of our tables: the source's."""
+"""Name of dlt's schema of the tables, which is the name of the source."""
 
 PARAMETERS = 1_000
-"""Values of one INSERT statement at most; SQL Server accepts 2,100."""
+"""The most values of one statement; SQL Server accepts 2,100."""
 
 KEEP_STATES = 100
-"""Newest copies of a pipeline's state that stay; dlt keeps as many in a lake."""
+"""Number of newest copies of a pipeline's state that stay; dlt keeps as many in a lake."""
 
 
 def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
     """Insert rows in one transaction, with their row of ``_dlt_loads``.
 
-    Rows whose key is stored are left out. Where a table or a column is missing, nothing is written; return false then.
+    Rows whose key is stored are left out. If a table or a column is missing, nothing is written; return false then.
     """
     load_id = str(time.time())
     try:
@@ -41,7 +41,11 @@ def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool
             for name, rows in tables.items():
                 if not known_columns(rows) <= stored[name].columns:
                     return False
-                _insert(client, name, completed(new_rows(name, rows, stored[name].keys), stored[name].columns, load_id))
+                _insert(
+                    client,
+                    name,
+                    with_dlt_columns(new_rows(name, rows, stored[name].keys), stored[name].columns, load_id),
+                )
             _insert(client, "_dlt_loads", [_load(pipeline, load_id)])
     except (SqlClientNotAvailable, DatabaseUndefinedRelation):
         return False
@@ -51,7 +55,7 @@ def insert_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool
 def prune_states(pipeline: dlt.Pipeline) -> None:
     """Delete old copies of the pipeline's state.
 
-    dlt appends a copy with each load that changes the state, and only ever reads the newest.
+    dlt appends a copy in each load that changes the state, and reads only the newest.
     """
     with clients.sql_client(pipeline) as client:
         states = client.make_qualified_table_name("_dlt_pipeline_state")
@@ -72,7 +76,7 @@ def _transaction(client: Any) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True)
 class _Stored:
-    """Hold what a table already holds of the runs that are to be appended."""
+    """Hold the columns of a table, and the keys of its rows of some runs."""
 
     columns: set[str]
     keys: set[tuple[Any, ...]]
@@ -82,10 +86,10 @@ def _stored_rows(client: Any, name: str, rows: list[Row]) -> _Stored:
     runs = sorted({row["run_id"] for row in rows})
     columns: set[str] = set()
     keys: set[tuple[Any, ...]] = set()
-    for some in _batched(runs, PARAMETERS):
-        places = ", ".join(["%s"] * len(some))
+    for batch in _batched(runs, PARAMETERS):
+        places = ", ".join(["%s"] * len(batch))
         sql = f"SELECT * FROM {client.make_qualified_table_name(name)} WHERE run_id IN ({places})"
-        with client.execute_query(sql, *some) as cursor:
+        with client.execute_query(sql, *batch) as cursor:
             names = [column[0] for column in cursor.description]
             columns.update(names)
             keys.update(row_key(name, dict(zip(names, row, strict=True))) for row in cursor.fetchall())
@@ -93,22 +97,22 @@ def _stored_rows(client: Any, name: str, rows: list[Row]) -> _Stored:
 
 
 def _insert(client: Any, name: str, rows: Iterable[Row]) -> None:
-    """Insert rows, several in a statement. Null is left to the column's default: some drivers cannot tell its type."""
+    """Insert rows, several in a statement. Null values are left out: some drivers cannot infer their type."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
         groups[tuple(column for column, value in row.items() if value is not None)].append(row)
-    for columns, alike in groups.items():
+    for columns, group in groups.items():
         names = ", ".join(map(client.escape_column_name, columns))
-        for some in _batched(alike, max(PARAMETERS // len(columns), 1)):
-            places = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(some))
-            values = [row[column] for row in some for column in columns]
+        for batch in _batched(group, max(PARAMETERS // len(columns), 1)):
+            places = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(batch))
+            values = [row[column] for row in batch for column in columns]
             client.execute_sql(
                 f"INSERT INTO {client.make_qualified_table_name(name)} ({names}) VALUES {places}", *values
             )
 
 
 def _load(pipeline: dlt.Pipeline, load_id: str) -> Row:
-    """Return the row of ``_dlt_loads`` that dlt itself would write for the rows' ``_dlt_load_id``."""
+    """Return the row of ``_dlt_loads`` that dlt would write for this ``_dlt_load_id``."""
     schema = pipeline.schemas[SCHEMA] if SCHEMA in pipeline.schema_names else None
     return {
         "load_id": load_id,

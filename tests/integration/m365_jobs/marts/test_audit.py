@@ -69,7 +69,7 @@ def values(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 def test_an_audit_says_what_was_met_what_failed_why_and_how_complete_it_is(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     report = audit(pipeline)
     sections = report.sections
     # Ten slots from 15 to 19 March; that of the 17th at 00:00 has no backup, and that of the 16th at 00:00 failed.
@@ -95,7 +95,7 @@ def test_an_audit_says_what_was_met_what_failed_why_and_how_complete_it_is(pipel
 
 def test_the_retention_is_that_of_the_end_of_the_period(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     before = audit(pipeline, replace(PERIOD, until=datetime(2026, 3, 17, tzinfo=UTC)))
     assert [row["retention_period"] for row in before.sections["retention"]] == ["7 years"]
     assert before.sections["changes"] == []
@@ -104,7 +104,7 @@ def test_the_retention_is_that_of_the_end_of_the_period(pipeline: dlt.Pipeline) 
 def test_the_digest_is_that_of_the_rows_wherever_they_are(pipeline: dlt.Pipeline) -> None:
     rows = story()
     rows.load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     first = audit(pipeline)
     assert (first.digest, first.jobs_digest) == (audit(pipeline).digest, audit(pipeline).jobs_digest)
     assert first.jobs_digest == "0fa9f07b690cd242296ee558ee89294a17c83ec21a0d739fc034377e1577f863"
@@ -125,7 +125,7 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
     pipeline: dlt.Pipeline,
 ) -> None:
     story().load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     report = audit(pipeline)
     (row,) = csv.DictReader(io.StringIO(audit_csv(report)))
     assert row == {
@@ -166,7 +166,7 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
 
 def test_the_page_says_what_was_met_and_what_it_is_made_from(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     report = audit(pipeline)
     page = audit_html(report, ["contoso"], UTC, "A4")
     words = " ".join(re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL).split())

@@ -40,7 +40,7 @@ def snapshot(**values: Any) -> dict[str, Any]:
 
 def load(pipeline: dlt.Pipeline, jobs: tuple[Job, ...] = (), **tables: Any) -> None:
     Rows([Job("B1", ago(3), start=ago(4)), *jobs], [Read()], companions(**tables)).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
 
 
 def test_nothing_is_found_where_all_is_well_or_nothing_is_known(pipeline: dlt.Pipeline) -> None:
@@ -124,7 +124,7 @@ def missed(pipeline: dlt.Pipeline, without: tuple[int, ...], jobs: tuple[Job, ..
     ran = tuple(Job(f"J{number}", ago(6 * number - 1), start=ago(6 * number - 0.1)) for number in due if number)
     rows = companions(schedule("exchange_online", FOUR, ago(24 * 10)), companion_loads=[loaded_schedule()])
     Rows([*ran, *jobs], [Read()], rows).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     return [(result.severity, result.text) for result in reasons_by_kind(pipeline).get("missed_backup", [])]
 
 

@@ -106,7 +106,7 @@ def random_rows(seed: int) -> Rows:
 def test_schedule_recovery_point_and_restores_are_those_of_the_definitions(pipeline: dlt.Pipeline, seed: int) -> None:
     rows = random_rows(seed)
     rows.load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     promised: dict[truth.Key, float] = {
         ("contoso", None, "exchange_online"): 12.0,
         ("contoso", None, "onedrive"): 24.0,
@@ -136,7 +136,7 @@ def test_a_backup_is_missed_skipped_or_not_due_yet(pipeline: dlt.Pipeline) -> No
         companions(schedule("exchange_online", [0, 360, 720, 1080], ago(30))),
     )
     rows.load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     yesterday, today = date(2026, 3, 19), date(2026, 3, 20)
     assert content(pipeline, "schedule_compliance") == [
         ("contoso", None, "exchange_online", yesterday, 4, 2, 2, 1, 1, round(2 / 3, 9)),
@@ -157,7 +157,7 @@ def test_a_schedule_in_local_time_is_met_in_the_nights_in_which_clocks_change(pi
         ),
     )
     rows.load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     answer = content(pipeline, "schedule_compliance")
     assert answer == plain(truth.schedule_compliance(rows))
     ran = {row[3]: row[4:8] for row in answer if row[3] >= date(2026, 3, 26)}
@@ -215,7 +215,7 @@ def newest_forecast(pipeline: dlt.Pipeline) -> tuple[Any, ...]:
 def test_the_day_on_which_seats_run_out_is_that_of_a_straight_line(pipeline: dlt.Pipeline) -> None:
     snapshots = licenses(60, 2.0, noise=12)
     Rows([], [Read()], {"license_consumption": snapshots}).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     points = [(-float(number), float(row["assigned_user_seats"])) for number, row in enumerate(snapshots)]
     slope, level, margin = least_squares(points)
 
@@ -245,7 +245,7 @@ def test_there_is_no_forecast_without_14_days_or_without_growth(
     pipeline: dlt.Pipeline, days: int, per_day: float, purchased: int, runs_out: int | None
 ) -> None:
     Rows([], [Read()], {"license_consumption": licenses(days, per_day, purchased=purchased)}).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     expected = None if runs_out is None else NOW.date() + timedelta(days=runs_out)
     assert newest_forecast(pipeline)[2] == expected
 
@@ -290,7 +290,7 @@ def test_changes_of_settings_are_told_with_the_loads_between_which_they_happened
         companion_loads=loads,
     )
     Rows([], [Read()], rows).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     after, before = ago(48.01), ago(24)
     name, kind = "Exchange Online", "exchange_online"
     for zone in ZONES:
@@ -333,7 +333,7 @@ def test_unusual_activity_is_shown_beside_jumps_of_failed_objects(pipeline: dlt.
         for kind, day, attacks, unusual in (("exchange_online", 0, 2, 30), ("onedrive", 5, 0, 1), ("power_bi", 1, 0, 0))
     ]
     Rows(jobs, [Read()], {"unusual_activity": activity}).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     today = NOW.date()
     for zone in ZONES:
         assert content(pipeline, "suspicious_days", zone) == [

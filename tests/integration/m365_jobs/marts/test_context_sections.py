@@ -38,7 +38,7 @@ def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: 
     rows = story()
     rows.companions["license_consumption"] = [snapshot(out_of_policy_at=ago(30))]
     rows.load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     _, result = shown(pipeline, "contoso")
     assert set(result) == NAMES
     # Five days from the 16th on, the backup at 00:00 of the 20th included; the 16th failed, the 17th was missed.
@@ -60,7 +60,7 @@ def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: 
 
 def test_a_page_without_companions_shows_restores_alone(pipeline: dlt.Pipeline) -> None:
     Rows([Job("B1", ago(3), start=ago(4))], [Read()]).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     _, result = shown(pipeline, "contoso")
     assert {name: summary for name, (summary, _) in result.items()} == {"restores": "1 without a proved restore"}
 
@@ -78,7 +78,7 @@ def test_a_fleet_shows_the_licence_of_each_tenant_and_can_be_sorted_by_it(pipeli
             ]
         ),
     ).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     page, result = shown(pipeline, *tenants)
     assert result == {}
     lines = fleet.tenant_rows(replace(page, sort="licence"))

@@ -32,7 +32,7 @@ def around_changes_of_the_clock() -> Rows:
 def test_local_days_are_those_of_each_tenants_clock_also_when_the_clocks_change(pipeline: dlt.Pipeline) -> None:
     rows, settings = around_changes_of_the_clock(), Protection(time_zones=ZONES)
     rows.load(pipeline)
-    marts.ensure(pipeline, settings)
+    marts.update_views(pipeline, settings)
     expected = plain(truth.daily_summary_local(rows, settings))
     for session in ("Asia/Tokyo", "America/Los_Angeles"):
         assert content(pipeline, "daily_summary_local", session) == expected
@@ -43,11 +43,11 @@ def test_local_days_are_those_of_each_tenants_clock_also_when_the_clocks_change(
 
 def test_a_changed_time_zone_replaces_the_views_that_show_it_and_no_others(pipeline: dlt.Pipeline) -> None:
     Rows([Job("FB1", datetime(2026, 3, 18, 20, tzinfo=UTC))], [Read()]).load(pipeline)
-    assert marts.ensure(pipeline, Protection()) == list(VIEWS)
+    assert marts.update_views(pipeline, Protection()) == list(VIEWS)
     assert [row[:2] for row in content(pipeline, "daily_summary_local")] == [(datetime(2026, 3, 18).date(), "UTC")]
     moved = Protection(time_zones={"": "Asia/Kolkata"})
-    assert marts.ensure(pipeline, moved) == ["daily_summary_local"]
-    assert marts.ensure(pipeline, moved) == []
+    assert marts.update_views(pipeline, moved) == ["daily_summary_local"]
+    assert marts.update_views(pipeline, moved) == []
     assert [row[:2] for row in content(pipeline, "daily_summary_local")] == [
         (datetime(2026, 3, 19).date(), "Asia/Kolkata")
     ]

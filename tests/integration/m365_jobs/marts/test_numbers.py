@@ -86,7 +86,7 @@ def random_rows(seed: int) -> Rows:
 def test_every_mart_holds_what_plain_python_computes_from_the_rows(pipeline: dlt.Pipeline, seed: int) -> None:
     rows = random_rows(seed)
     rows.load(pipeline)
-    marts.ensure(pipeline, SETTINGS)
+    marts.update_views(pipeline, SETTINGS)
     assert content(pipeline, "job_facts") == plain(truth.job_facts(rows))
     assert content(pipeline, "daily_summary") == plain(truth.daily_summary(rows))
     assert content(pipeline, "daily_summary_local") == plain(truth.daily_summary_local(rows, SETTINGS))
@@ -111,7 +111,7 @@ OUTCOMES = {
 def test_an_outcome_is_known_however_the_state_is_spelled(pipeline: dlt.Pipeline) -> None:
     spelled = [(outcome, state) for outcome, states in OUTCOMES.items() for state in states]
     Rows([Job(f"FB{number}", ago(1), state) for number, (_, state) in enumerate(spelled)], [Read()]).load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     results = {row[1]: row[15] for row in content(pipeline, "job_facts")}
     assert {state: results[f"FB{number}"] for number, (_, state) in enumerate(spelled)} == {
         state: outcome for outcome, state in spelled
@@ -139,7 +139,7 @@ def test_marts_say_the_same_in_a_database_of_another_language(turkish: dlt.Pipel
     ]
     rows = Rows(jobs, [Read()])
     rows.load(turkish)
-    marts.ensure(turkish, Protection())
+    marts.update_views(turkish, Protection())
     assert content(turkish, "job_facts") == plain(truth.job_facts(rows))
     assert content(turkish, "protection_status") == plain(truth.protection_status(rows, Protection()))
 
@@ -153,7 +153,7 @@ def test_sums_beyond_what_their_type_holds_end_at_its_limit(pipeline: dlt.Pipeli
         Job("FB3", ago(2), object_type="teams"),
     ]
     Rows(jobs, [Read()]).load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     assert {row[3]: row[10:12] for row in content(pipeline, "daily_summary")} == {
         "exchange_online": (limit, -limit),
         "teams": (100, 0),
@@ -173,7 +173,7 @@ def test_a_job_counts_on_the_utc_day_of_its_finish_whatever_the_time_zone_of_the
         Job("FB3", None, start=midnight, state="In Progress"),
     ]
     Rows(jobs, [Read()]).load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     for time_zone in ("Asia/Tokyo", "America/Los_Angeles"):
         days = {row[0]: (row[5], row[12]) for row in content(pipeline, "daily_summary", time_zone)}
         assert days == {date(2026, 3, 17): (1, 1.5), date(2026, 3, 18): (1, 30.0)}
@@ -182,7 +182,7 @@ def test_a_job_counts_on_the_utc_day_of_its_finish_whatever_the_time_zone_of_the
 def test_hours_do_not_change_with_summer_time_in_the_time_zone_of_the_session(pipeline: dlt.Pipeline) -> None:
     start = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
     Rows([Job("FB1", start + timedelta(hours=2), start=start)], [Read()]).load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     assert [row[12] for row in content(pipeline, "daily_summary", "Europe/Berlin")] == [2.0]
 
 
@@ -253,7 +253,7 @@ def test_each_status_of_protection_is_the_first_that_holds(pipeline: dlt.Pipelin
         rows.jobs += [Job(**{**vars(job), "tenant": tenant}) for job in jobs]
         rows.reads.append(Read(tenant=tenant))
     rows.load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     results = {row[0]: row[8] for row in content(pipeline, "protection_status")}
     assert results == {tenant: status for tenant, (_, status) in CASES.items()}
 
@@ -284,7 +284,7 @@ def test_services_are_judged_by_what_the_configuration_and_the_loads_say_of_them
         ],
     )
     rows.load(pipeline)
-    marts.ensure(pipeline, SETTINGS)
+    marts.update_views(pipeline, SETTINGS)
     results = {row[:3]: (row[4], row[8], row[9]) for row in content(pipeline, "protection_status")}
     assert results == {
         # Allowed are 8 hours.
@@ -308,7 +308,7 @@ def test_services_are_judged_by_what_the_configuration_and_the_loads_say_of_them
 
 def test_without_any_load_on_record_nothing_is_called_protected(pipeline: dlt.Pipeline) -> None:
     Rows([good(1)], []).load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     assert [row[8:10] for row in content(pipeline, "protection_status")] == [("unknown", None)]
 
 
@@ -334,7 +334,7 @@ def test_a_listing_of_all_services_vouches_for_each_and_that_of_a_service_only_f
         ],
     )
     rows.load(pipeline)
-    marts.ensure(pipeline, Protection(Services(expected=frozenset({"power_bi"}))))
+    marts.update_views(pipeline, Protection(Services(expected=frozenset({"power_bi"}))))
     assert content(pipeline, "partition_loads") == plain(truth.partition_loads(rows))
     assert {row[:3]: (row[3], row[6]) for row in content(pipeline, "partition_loads")} == {
         ("contoso", None, None): (ago(6), True),
@@ -356,7 +356,7 @@ def test_an_unusual_state_means_what_the_api_told_of_its_word(pipeline: dlt.Pipe
     states = [*words, "Läuft"]
     jobs = [Job(f"FB{number}", ago(number + 1), state) for number, state in enumerate(states)]
     Rows(jobs, [Read()], words=words).load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     outcomes = dict(sorted((row[1], row[15]) for row in content(pipeline, "job_facts")))
     # A word that is known needs no table, and is not changed by it.
     assert list(outcomes.values()) == ["success", "failure", "warning", "warning", "failure", "other"]
@@ -370,7 +370,7 @@ def test_a_job_with_more_failed_objects_than_listed_errors_says_that_errors_may_
         Job("unknown", ago(1), failed=None),
     ]
     Rows(jobs, [Read()]).load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     cut = {row[1]: row[-1] for row in content(pipeline, "job_facts")}
     assert cut == {"all": False, "cut": True, "none": True, "unknown": False}
 
@@ -381,7 +381,7 @@ ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe")
 
 def test_every_view_and_question_says_the_same_in_each_time_zone_of_the_session(pipeline: dlt.Pipeline) -> None:
     random_rows(3).load(pipeline)
-    marts.ensure(pipeline, SETTINGS)
+    marts.update_views(pipeline, SETTINGS)
     questions = {question.name: question.sql for question in marts.questions()}
 
     def answers(time_zone: str) -> dict[str, Any]:

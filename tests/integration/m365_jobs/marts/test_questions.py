@@ -151,7 +151,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
 
 def test_each_question_is_answered(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     with pipeline.sql_client() as client:
         results = {question.name: client.execute_sql(question.sql) or [] for question in marts.questions()}
     answers = {name: [tuple(map(_number, row)) for row in rows] for name, rows in results.items()}
@@ -175,7 +175,7 @@ def test_backups_that_took_no_time_or_less_do_not_break_the_question_of_those_th
         for day, hours in enumerate(days)
     ]
     Rows(jobs, [Read()]).load(pipeline)
-    marts.ensure(pipeline, marts.Protection())
+    marts.update_views(pipeline, marts.Protection())
     question = next(item for item in marts.questions() if item.name == "05_slower_every_day")
     with pipeline.sql_client() as client:
         results = [tuple(row[2:]) for row in client.execute_sql(question.sql) or []]

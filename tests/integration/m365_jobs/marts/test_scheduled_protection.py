@@ -82,7 +82,7 @@ def test_each_status_goes_by_the_schedule(pipeline: dlt.Pipeline) -> None:
         plans += [schedule("exchange_online", *version, tenant=tenant) for version in versions]
     rows.companions = companions(*plans, companion_loads=[read_at(tenant) for tenant in CASES])
     rows.load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     results = {row[0]: row[8] for row in content(pipeline, "protection_status")}
     assert results == {tenant: status for tenant, (_, _, status) in CASES.items()}
     assert content(pipeline, "protection_status") == plain(truth.protection_status(rows, Protection()))
@@ -112,7 +112,7 @@ def test_a_scheduled_service_is_expected_and_a_schedule_that_is_no_longer_read_i
     )
     rows.load(pipeline)
     settings = Protection(Services(expected=frozenset({"teams"})), allowed_age_hours=12)
-    marts.ensure(pipeline, settings)
+    marts.update_views(pipeline, settings)
     assert {row[:3]: (row[8], row[11], row[12]) for row in content(pipeline, "protection_status")} == {
         ("contoso", None, "exchange_online"): ("protected", 24.0, 36.0),
         # Nobody named it, and it has no job.
@@ -133,7 +133,7 @@ def test_random_backups_and_schedules_give_what_plain_python_computes(pipeline: 
         read_at("contoso", 3), read_at("contoso", 3, location="EUR"), read_at("fabrikam", 24 * (28 + 4 * seed))
     ]  # fmt: skip
     rows.load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     expected = plain(truth.protection_status(rows, Protection()))
     assert len({row[8] for row in expected}) >= 2
     assert content(pipeline, "protection_status") == expected
@@ -151,7 +151,7 @@ def test_what_was_missed_is_a_problem_of_its_own_and_said_in_words(pipeline: dlt
         ),
     )
     rows.load(pipeline)
-    marts.ensure(pipeline, Protection())
+    marts.update_views(pipeline, Protection())
     with open_scope(pipeline) as scope:
         evaluation = evaluate_scope(scope, pipeline, (), 1_000_000)
     assert [

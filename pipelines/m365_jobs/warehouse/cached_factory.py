@@ -1,7 +1,7 @@
-"""Keep the resolved configuration of a destination, and let a load guard its clients.
+"""Store the resolved configuration of a destination, and guard the clients of a load that writes.
 
-dlt resolves the configuration of a destination for each client and each question about its abilities: twenty times in
-a load with nothing new, half of its processor time. A factory belongs to one pipeline, whose configuration stays.
+dlt resolves the configuration of a destination for each client and each query of its capabilities. That is twenty times
+in a load with nothing new, half of its processor time. A factory belongs to one pipeline, whose configuration stays.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 PLAIN = (str, bool, int, float, type(None))
-"""Types of values that tell one initial configuration from another."""
+"""Types of values that may be part of a cache key."""
 
 
-class _Remembering:
-    """Answer as a factory of dlt does, with copies of earlier answers."""
+class _CachingFactory:
+    """Keep the configurations and capabilities of a factory of dlt, and return copies."""
 
     def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
         """Return the resolved configuration of a client."""
@@ -31,29 +31,29 @@ class _Remembering:
         return _copy(known[key])
 
     def client(self, schema: Any, initial_config: Any = None) -> Any:
-        """Return a client, which a load that writes has guarded."""
+        """Return a client, guarded within ``guard_clients``."""
         client: Any = super().client(schema, initial_config)  # type: ignore[misc]
         guard = self.__dict__.get("_guard")
         return guard(client) if guard else client
 
     def capabilities(self, config: Any = None, naming: Any = None) -> Any:
-        """Return the abilities of the destination."""
+        """Return the capabilities of the destination."""
         if config is not None:
             return super().capabilities(config, naming)  # type: ignore[misc]
         known, key = self.__dict__.setdefault("_capabilities", {}), naming and (naming.name(), naming.is_case_sensitive)
         if key not in known:
             known[key] = super().capabilities(None, naming)  # type: ignore[misc]
-        # dlt writes into what it gets.
+        # dlt changes the object that it gets.
         return known[key].copy()
 
-    def set_abilities(self, **abilities: Any) -> None:
-        """Set abilities above those that dlt knows."""
-        vars(self)["caps_params"].update(abilities)
+    def set_capabilities(self, **capabilities: Any) -> None:
+        """Set capabilities of the destination."""
+        vars(self)["caps_params"].update(capabilities)
         self.__dict__.pop("_capabilities", None)
 
 
 @contextmanager
-def guarding(factory: Any, guard: Callable[[Any], Any]) -> Iterator[None]:
+def guard_clients(factory: Any, guard: Callable[[Any], Any]) -> Iterator[None]:
     """Apply ``guard`` to each client that a factory creates within the block."""
     before = vars(factory).get("_guard")
     vars(factory)["_guard"] = guard
@@ -63,23 +63,23 @@ def guarding(factory: Any, guard: Callable[[Any], Any]) -> Iterator[None]:
         vars(factory)["_guard"] = before
 
 
-def remembering(factory: Any) -> Any:
-    """Return a factory of the same destination that resolves its configuration once."""
-    kind: Any = _remembering_class(factory.__class__)
-    remembering_factory = kind.__new__(kind)
-    vars(remembering_factory).update(vars(factory))
-    return remembering_factory
+def caching_factory(factory: Any) -> Any:
+    """Return a factory of the same destination that caches its configuration and capabilities."""
+    kind: Any = _caching_class(factory.__class__)
+    caching = kind.__new__(kind)
+    vars(caching).update(vars(factory))
+    return caching
 
 
 @cache
-def _remembering_class(kind: type) -> type:
-    # dlt takes the type of a destination from the name of its class, and keeps it in the state of a pipeline.
+def _caching_class(kind: type) -> type:
+    # dlt derives the type of a destination from the name of its class, and stores it in the state of a pipeline.
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    return kind if issubclass(kind, _Remembering) else type(kind.__name__, (_Remembering, kind), names)
+    return kind if issubclass(kind, _CachingFactory) else type(kind.__name__, (_CachingFactory, kind), names)
 
 
 def _key(initial: Any, accept_partial: bool) -> tuple[Any, ...] | None:
-    """Return what tells an initial configuration from others; None if it holds more than plain values."""
+    """Return the cache key of an initial configuration; None if it holds more than plain values."""
     try:
         return accept_partial, *_parts(initial)
     except TypeError:
@@ -87,16 +87,16 @@ def _key(initial: Any, accept_partial: bool) -> tuple[Any, ...] | None:
 
 
 def _parts(value: Any) -> tuple[Any, ...]:
-    """Return a value with its type; of a configuration or dictionary, those of its parts.
+    """Return a value with its type, recursively for configurations, dictionaries and lists.
 
     Raises:
-        TypeError: for a value that cannot be told from another, such as a connection.
+        TypeError: for a value that cannot be compared, such as a connection.
     """
     if isinstance(value, PLAIN):
         return type(value), value
     if isinstance(value, BaseConfiguration):
         fields = sorted((name, own) for name, own in vars(value).items() if own is not None)
-        # Two underscores: dlt's own marks, such as whether it is resolved.
+        # Names with two underscores are dlt's own flags, such as whether it is resolved.
         return type(value), *((name, repr(own) if name.startswith("__") else _parts(own)) for name, own in fields)
     if isinstance(value, Mapping):
         return dict, *((name, _parts(value[name])) for name in sorted(value))
@@ -106,7 +106,7 @@ def _parts(value: Any) -> tuple[Any, ...]:
 
 
 def _copy(config: Any) -> Any:
-    """Return a copy of a resolved configuration. The pool of a DuckDB connection belongs to a single client."""
+    """Return a copy of a resolved configuration, with its own pool of DuckDB connections: a pool serves one client."""
     copied = config.copy()
     credentials = getattr(copied, "credentials", None)
     if isinstance(credentials, DuckDbCredentials) and credentials.external_conn() is None:
