@@ -165,7 +165,7 @@ def test_a_lease_whose_commit_was_done_although_the_storage_answered_503_is_had_
 def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(lake, "TIDY_EVERY", 1)
+    monkeypatch.setattr(lake, "TIDY_VERSIONS", 1)
     monkeypatch.setattr(lake, "KEEP_HOURS", 0)
     for number in range(3):
         with lease_of(f"run{number}") as loaded:
@@ -177,7 +177,7 @@ def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
 def test_a_lease_that_is_taken_often_collects_no_files(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(lake, "TIDY_EVERY", 20)
+    monkeypatch.setattr(lake, "TIDY_VERSIONS", 20)
     monkeypatch.setattr(lake, "KEEP_HOURS", 0)
     counts = []
     for number in range(40):
