@@ -277,7 +277,7 @@ STATE_WORDS = Table(
 
 RECONCILIATIONS = Table(
     "reconciliations",
-    "How the warehouse compares with what the API shows as a whole: one row per comparison, never changed.",
+    "How the warehouse compares with the API's totals: one row per comparison, never changed.",
     (),
     (
         RUN_ID,
@@ -286,7 +286,7 @@ RECONCILIATIONS = Table(
         text("kind", "load, daily, first_load or verify."),
         time("period_start", "Start of the period that was compared."),
         time("period_end", "End of that period."),
-        count("api_total", "Jobs that the API shows for the period.", "jobs"),
+        count("api_total", "Jobs that the API counts for the period.", "jobs"),
         count("warehouse_jobs", "Jobs that the warehouse holds for it.", "jobs"),
         flag("proof", "Whether both agree; null where the API's totals cannot tell."),
         text("detail", "What differs, or why there is no proof."),

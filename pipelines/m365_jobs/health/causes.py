@@ -1,4 +1,4 @@
-"""Read why findings hold: the most frequent error messages of the jobs behind them."""
+"""Read the causes of findings: the most frequent error messages of their jobs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from m365_jobs.text import format_count, shorten
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 MAX_LENGTH = 120
-"""Characters of a message at most: some hold the text of a whole answer."""
+"""The most characters of a message: some hold a whole response."""
 
 
 def with_causes(scope: TenantScope, reasons: Iterable[Reason], since: datetime) -> Iterator[Reason]:
-    """Yield the findings, each with the error messages of its jobs since ``since``, the most frequent first."""
+    """Yield the findings, each with the most frequent error messages of its jobs since ``since`` (UTC)."""
     reasons = list(reasons)
     messages: dict[tuple[str, str | None, str | None, str | None], list[str]] = {}
-    # Kinds that ask for the same jobs share one query.
+    # Kinds with the same jobs share a query.
     for query in {reason.check.causes for reason in reasons if reason.check.causes}:
         try:
             rows = scope.rows(query, since=since)

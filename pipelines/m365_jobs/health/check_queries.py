@@ -1,4 +1,4 @@
-"""Define the SQL of the health checks, in DuckDB's dialect, on the bare names of tables and views."""
+"""Define the SQL of the health checks, in DuckDB's dialect, with unqualified names of tables and views."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from collections.abc import Iterator
 from typing import Any
 
 LEAST_JOBS, LEAST_DAYS = 10, 7
-"""Jobs, and days with jobs, below which the last four weeks are too short a history."""
+"""Minimum of jobs, and of days with jobs, in the last four weeks; with fewer, no usual value is known."""
 
 LEAST_HOURS, LEAST_OBJECTS = 1, 10
-"""Shorter jobs, and fewer failed objects in a day, give no warning."""
+"""Minimum of a job's hours, and of a day's failed objects, for a warning."""
 
 FACTOR = 2
-"""Multiple of the usual that gives a warning. 95 of 100 jobs or days of the last four weeks stay below the usual."""
+"""Multiple of the usual value that gives a warning. The usual value is the 95th percentile of the last four weeks."""
 
 LEAST_BACKUPS, LEAST_FAILED, FAILED_SHARE = 8, 4, 0.25
-"""Backups of 14 days, failed ones among them, and their share from which on a service gives a warning."""
+"""Minimum of a service's backups in 14 days, of failed ones, and of their share, for a warning."""
 
 NEWEST = """
     newest AS (SELECT a.tenant, max(a.window_end) AS loaded_until FROM load_audit AS a GROUP BY a.tenant)"""
-"""Ages count back from the newest load of a tenant: an outage of the API or of loads makes nothing old."""
+"""Ages are relative to the newest load of a tenant, so that an outage of the API or of loads changes none."""
 
 OLDEST_LOAD = f"WITH {NEWEST} SELECT min(n.loaded_until) AS loaded_until FROM newest AS n"
-"""The newest load of the tenant that has not loaded for longest."""
+"""The earliest of all tenants' newest loads."""
 
 HISTORY_DAYS = 31
-"""Days before that moment of which jobs matter. ``:since`` is where they begin: a destination that joins before it
-compares ages would join all jobs."""
+"""Days before that load whose jobs are checked. ``:since`` is their start: without it, a destination that joins before
+it compares ages would join all jobs."""
 
 UNSUCCESSFUL = "(f.outcome = 'failure' OR f.outcome = 'warning' AND coalesce(f.successful_number, 0) = 0)"
-"""A backup that brought nothing counts as failed, whatever its state."""
+"""A backup without any successful object counts as failed, whatever its state."""
 
 LOADS = """
 WITH ranked AS (
@@ -60,7 +60,7 @@ JOIN newest AS n ON n.tenant = p.tenant
 WHERE p.complete = FALSE AND epoch(n.last_load_at) - epoch(p.last_load_at) <= 30 * 86400
 ORDER BY p.tenant, p.location NULLS FIRST, p.object_type NULLS FIRST
 """
-"""Partitions whose listings ended 30 days ago are no longer asked for."""
+"""Partitions without a listing for 30 days are no longer loaded."""
 
 SLOW = f"""
 WITH {NEWEST},
@@ -176,7 +176,7 @@ JOIN ranked AS k ON k.tenant = c.tenant AND k.run_id = c.run_id
 WHERE k.place = 1
 ORDER BY c.tenant, c.rule
 """
-"""Each load writes the findings that still hold, so those of the newest load hold now."""
+"""Each load writes the findings that still apply, so those of the newest load apply now."""
 
 UNRECONCILED = """
 WITH newest AS (
@@ -201,7 +201,7 @@ SELECT f.tenant, f.location, f.period_start, f.period_end, f.api_total, f.wareho
 FROM failed AS f
 WHERE f.place = 1
 """
-"""The newest comparison has a row for each period; the parts of a period that failed have rows too."""
+"""The newest comparison has a row for each period, and for parts of failed periods; the longest row is returned."""
 
 UNKNOWN_STATES = """
 SELECT f.tenant, f.state, count(*) AS jobs, max(f.start_time) AS last_at
@@ -209,7 +209,7 @@ FROM job_facts AS f WHERE f.outcome = 'other' GROUP BY f.tenant, f.state ORDER B
 """
 
 MAX_MESSAGES = 3
-"""Messages of a finding at most."""
+"""The most error messages of a finding."""
 
 SINCE_SUCCESS = """LEFT JOIN (
         SELECT b.tenant, b.location, b.object_type, max(b.finish_time) AS last_success_at
@@ -249,13 +249,13 @@ ORDER BY k.tenant, k.location, k.object_type, k.place
 def causes_query(days: int, condition: str) -> str:
     """Return the query of the most frequent error messages of jobs.
 
-    ``days`` reach back from the newest load, ``condition`` selects the jobs.
+    ``condition`` selects the jobs, of the last ``days`` before the newest load.
     """
     return CAUSES.format(days=days, condition=condition)
 
 
 def without_covered(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the rows without those of services whose listing of all services is among them: they have one cause."""
+    """Yield the rows, except services whose listing of all services is also among the rows: they have one cause."""
     wholes = {(row["tenant"], row["location"]) for row in rows if row["object_type"] is None}
     for row in rows:
         covered = {(row["tenant"], row["location"]), (row["tenant"], None)} & wholes

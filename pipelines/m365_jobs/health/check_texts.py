@@ -21,11 +21,11 @@ def incomplete(row: Row) -> Row:
 
 
 def unreconciled(row: Row) -> Row:
-    """Return the message about jobs that the API counts and does not show."""
+    """Return the message about jobs that the API counts and does not return."""
     period = f"{format_time(row['period_start'])} to {format_time(row['period_end'])}"
     return {
-        "text": f"the API counts {format_count(row['api_total'], 'job')} from {period} and does not show all of them; "
-        f"the warehouse held {row['warehouse_jobs']:,} before the load"
+        "text": f"the API counts {format_count(row['api_total'], 'job')} from {period} and does not return all of "
+        f"them; the warehouse held {row['warehouse_jobs']:,} before the load"
     }
 
 

@@ -1,4 +1,4 @@
-"""List everything that can be wrong, the most severe first, with what to do about it."""
+"""List all kinds of findings, the most severe first, each with its severity, meaning, action and query."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ Row = dict[str, Any]
 PROBLEM, WARNING = "problem", "warning"
 
 STALE, NOTHING, FAILED_LOAD, CREDENTIALS = "stale", "nothing_to_judge", "failed_load", "credentials"
-"""Kinds that ``evaluate`` finds without a query of its own."""
+"""Kinds that ``evaluate`` finds without a query."""
 
 NOT_PROVED = "incomplete"
 
 
 @dataclass(frozen=True)
 class Check:
-    """Describe a kind of finding. Without ``query`` another part of ``evaluate`` finds it.
+    """Describe a kind of finding. Without ``query``, other code of ``evaluate`` finds it.
 
-    From a row ``describe`` returns the ``text`` for people, and ``about``, which tells findings of a partition apart.
+    ``describe`` converts a row of the query to the ``text`` of the finding. If a partition can have several findings,
+    it adds ``about``, which identifies each.
     """
 
     kind: str
@@ -33,23 +34,23 @@ class Check:
     meaning: str
     """One line for the reference page."""
     action: str
-    """What the reader can do about it."""
+    """What the operator can do about it."""
     query: str = ""
     describe: Callable[[Row], Row] = dict
     values: Callable[[], Row | None] = dict
-    """Values of the query; None where the check is off."""
+    """Values of the query; None if the check is switched off."""
     needs: str = ""
-    """A table without whose rows nothing can be found: the query then costs nothing."""
+    """A table that the query needs; without rows in it, the query does not run."""
     select: Callable[[list[Row]], Iterable[Row]] = list
-    """Leaves out rows that another row explains."""
+    """Filter that removes rows which another row explains."""
     causes: str = ""
     """Query of the most frequent error messages of the jobs behind the finding."""
     measure: str = ""
     """Column of ``protection_status`` that grows when the finding gets worse."""
     is_no_data: bool = False
-    """Whether data is missing: the finding hides others, so that no alert closes beside it."""
+    """Whether data is missing, which hides other findings: no alert closes while it lasts."""
     beside: frozenset[ProtectionStatus] = frozenset()
-    """Status of the services that the finding concerns, all if empty: another status says itself what is wrong."""
+    """Statuses of the services that the check applies to, all if empty; other statuses are findings by themselves."""
 
 
 RUNNING = frozenset({ProtectionStatus.protected, ProtectionStatus.late, ProtectionStatus.running_long})
@@ -75,14 +76,14 @@ CHECKS: tuple[Check, ...] = (
         ProtectionStatus.missed,
         PROBLEM,
         "A scheduled service had no backup for 1.5 intervals of its schedule.",
-        "Look whether its schedule is switched on, and whether an earlier backup still runs.",
+        "Check that its schedule is switched on, and that no earlier backup still runs.",
         measure="hours_since_success",
     ),
     Check(
         ProtectionStatus.late,
         PROBLEM,
         "The last success is older than 1.5 intervals of the schedule; if that is unknown, than `allowed_age_hours`.",
-        "Look for a backup that does not end, and whether the schedule was changed.",
+        "Check for a backup that does not end, and for a changed schedule.",
         causes=queries.causes_query(30, queries.SINCE_SUCCESS),
         measure="hours_since_success",
     ),
@@ -98,14 +99,14 @@ CHECKS: tuple[Check, ...] = (
         STALE,
         PROBLEM,
         "The data ends more than `max_data_age_hours` ago, so services are `unknown`.",
-        "Look at m365-jobs status and at the scheduler that starts loads.",
+        "Check m365-jobs status, and the scheduler that starts loads.",
         is_no_data=True,
     ),
     Check(
         ProtectionStatus.unknown,
         PROBLEM,
         "No load was proved complete, or it is unknown which jobs are backups, or which service they belong to.",
-        "Run m365-jobs load, then look at m365-jobs status.",
+        "Run m365-jobs load, then m365-jobs status.",
         is_no_data=True,
     ),
     Check(
@@ -135,7 +136,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "unreconciled",
         WARNING,
-        "The API counts more jobs of the last 30 days than it shows.",
+        "The API counts more jobs of the last 30 days than it returns.",
         "Run m365-jobs verify.",
         queries.UNRECONCILED,
         texts.unreconciled,
@@ -144,7 +145,7 @@ CHECKS: tuple[Check, ...] = (
         "missed_backup",
         WARNING,
         "A scheduled backup of the last 3 days did not start within 1.5 intervals of the one before.",
-        "Look why it did not start, and start one if the next is far.",
+        "Find out why it did not start; start one if the next is hours away.",
         companions.MISSED_BACKUP,
         companions.missed_backup,
         needs="backup_schedules",
@@ -153,8 +154,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "unusual_activity",
         WARNING,
-        "Sites look attacked in the last 3 days, or show unusual activity beside a jump of failed objects.",
-        "Look at the sites in the vendor's report, and keep the backups from before that day.",
+        "A potential ransomware attack in the last 3 days, or unusual activity with a rise of failed objects.",
+        "Review the sites in the vendor's report, and keep the backups from before that day.",
         companions.UNUSUAL_ACTIVITY,
         companions.unusual_activity,
     ),
@@ -188,7 +189,7 @@ CHECKS: tuple[Check, ...] = (
         "check_failure",
         WARNING,
         "A data check or finding of the tenant's newest load: broken data rules, jobs outside the lists.",
-        "Look the rule up under Troubleshooting in the documentation.",
+        "Find the rule under Troubleshooting in the documentation.",
         queries.CHECK_FAILURES,
         texts.check_failure,
     ),
@@ -196,7 +197,7 @@ CHECKS: tuple[Check, ...] = (
         CREDENTIALS,
         WARNING,
         "The credentials have ended, or end within 30 days.",
-        "Make new credentials in the vendor's portal and put them into secrets.toml.",
+        "Create new credentials in the vendor's portal and write them to secrets.toml.",
     ),
     Check(
         ProtectionStatus.running_long,
@@ -214,7 +215,7 @@ CHECKS: tuple[Check, ...] = (
         "slow_job",
         WARNING,
         "A job has been running for more than twice what is usual, and for an hour or more.",
-        "Look at its progress in the vendor's portal; if it stands still, stop it and run it again.",
+        "Check its progress in the vendor's portal; if there is none, stop it and run it again.",
         queries.SLOW,
         texts.slow_job,
     ),
@@ -222,7 +223,7 @@ CHECKS: tuple[Check, ...] = (
         "failed_objects",
         WARNING,
         "More objects failed in the last 24 hours than twice what is usual, and 10 or more.",
-        "Look at the errors of the newest jobs; a missing permission often affects many objects.",
+        "Check the errors of the newest jobs; a missing permission often affects many objects.",
         queries.FAILED_OBJECTS,
         texts.failed_objects,
         causes=queries.causes_query(1, "WHERE f.failed_number > 0"),
@@ -231,7 +232,7 @@ CHECKS: tuple[Check, ...] = (
         "failed_restores",
         WARNING,
         "Restores failed in the last 7 days.",
-        "Look at the errors of these jobs, and repeat the restore.",
+        "Check the errors of these jobs, and repeat the restore.",
         queries.FAILED_RESTORES,
         texts.failed_restores,
         causes=queries.causes_query(7, "WHERE f.job_type = 'restore' AND f.outcome = 'failure'"),
@@ -240,7 +241,7 @@ CHECKS: tuple[Check, ...] = (
         "empty_backups",
         WARNING,
         "Backups ended with 0 objects in the last 7 days.",
-        "Look whether its backup scope still holds objects that the app profile can read.",
+        "Check that its backup scope still holds objects that the app profile can read.",
         queries.EMPTY_BACKUPS,
         texts.empty_backups,
     ),

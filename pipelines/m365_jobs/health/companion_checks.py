@@ -11,10 +11,10 @@ from m365_jobs.text import format_count, format_time, singular_period
 Row = dict[str, Any]
 
 NEARLY_USED = 0.9
-"""Share of seats or storage in use from which on people are warned."""
+"""Share of seats or storage in use from which there is a warning."""
 
 AHEAD_DAYS = 30
-"""Days ahead of the end of the policy, or of running out, from which on people are warned."""
+"""Days before the end of the policy, or of seats and storage, from which there is a warning."""
 
 SNAPSHOTS = """
 ranked AS (
@@ -90,13 +90,13 @@ WHERE r.last_restore_age_days IS NULL OR r.last_restore_age_days > :restore_test
 
 
 def restore_values() -> Row | None:
-    """Return the value of the check on tests of restores; None where it is off."""
+    """Return the value of the check on restore tests; None if the check is switched off."""
     days = restore_test_days()
     return {"restore_test_days": days} if days else None
 
 
 def missed_backup(row: Row) -> Row:
-    """Return the message about scheduled backups that did not start although others did."""
+    """Return the message about scheduled backups that did not start."""
     backups = f"{row['missed']:,} of {format_count(row['scheduled'], 'scheduled backup')}"
     return {"text": f"{backups} of the last 3 days did not start in time, the last on {row['last_day']}"}
 
@@ -137,7 +137,7 @@ def unusual_activity(row: Row) -> Row:
 
 def retention_shortened(row: Row) -> Row:
     """Return the message about a retention period that is shorter now."""
-    what = " ".join(part for part in (row["level"], row["service"], row["container_name"]) if part)
+    scope = " ".join(part for part in (row["level"], row["service"], row["container_name"]) if part)
     read_first = format_time(row["changed_before"])
     loads = f"between the loads of {format_time(row['changed_after'])} and {read_first}"
     if row["changed_after"] is None:
@@ -145,8 +145,8 @@ def retention_shortened(row: Row) -> Row:
     word = "switched off" if row["change"] == "switched_off" else f"shortened from {singular_period(row['old_value'])}"
     now = f" to {singular_period(row['new_value'])}" if row["change"] == "shortened" else ""
     setting = row["setting"].replace("_", " ")
-    text = f"{setting} ({what}) was {word}{now}, {loads}"
-    return {"text": text, "about": f"{row['setting']}/{what}/{row['changed_before']}"}
+    text = f"{setting} ({scope}) was {word}{now}, {loads}"
+    return {"text": text, "about": f"{row['setting']}/{scope}/{row['changed_before']}"}
 
 
 def restore_untested(row: Row) -> Row:

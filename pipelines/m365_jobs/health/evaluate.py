@@ -1,4 +1,4 @@
-"""Evaluate protection: verdict, findings and completeness, which terminal, reports and alerts share."""
+"""Evaluate protection: verdict, findings and completeness, for terminal, reports and alerts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Row = dict[str, Any]
 PROTECTION = "SELECT * FROM protection_status AS p"
 
 DAILY_SCHEDULE_HOURS = 26
-"""``max_data_age_hours`` that suits loads once a day."""
+"""The ``max_data_age_hours`` for one load a day."""
 
 
 @dataclass(frozen=True)
 class Completeness:
-    """Hold missing proofs of completeness, if any: tenants without a load, with a failed last load, and partitions."""
+    """Hold what is not proved complete: tenants without a load, tenants whose last load failed, and partitions."""
 
     never_loaded: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
@@ -41,12 +41,12 @@ class Completeness:
 
     @property
     def proved(self) -> bool:
-        """Return whether everything that was asked for is proved complete."""
+        """Return whether everything that was requested is proved complete."""
         return not (self.never_loaded or self.failed or self.incomplete)
 
     @property
     def text(self) -> str:
-        """Return one sentence or more for people."""
+        """Return it as sentences."""
         if self.proved:
             return "Everything that was asked for is proved complete."
         parts = (
@@ -62,8 +62,8 @@ class Evaluation:
     """Hold the state of protection at ``evaluated_at`` (UTC).
 
     ``reasons`` and ``protection`` are in order of severity over all tenants and locations. ``protection`` are the rows
-    of ``protection_status``. Their ``status`` is ``unknown`` where the data is older than ``max_data_age_hours``;
-    ``was`` is the status of the view, and ``data_age_hours`` the age of their data.
+    of ``protection_status``. Their ``status`` is ``unknown`` if the data is older than ``max_data_age_hours``; ``was``
+    is the status in the view, and ``data_age_hours`` the age of the data.
     """
 
     warehouse: str
@@ -75,12 +75,12 @@ class Evaluation:
 
     @property
     def problems(self) -> list[Reason]:
-        """Return the reasons that make the warehouse unhealthy."""
+        """Return the findings that make the warehouse unhealthy."""
         return [reason for reason in self.reasons if reason.severity == PROBLEM]
 
     @property
     def warnings(self) -> list[Reason]:
-        """Return the other reasons."""
+        """Return the other findings."""
         return [reason for reason in self.reasons if reason.severity == WARNING]
 
     @property
@@ -95,7 +95,9 @@ class Evaluation:
 
 
 def evaluate(pipeline: warehouse.Target, names: Sequence[str] = (), max_age_hours: float | None = None) -> Evaluation:
-    """Evaluate the named tenants, or all that the configuration or the warehouse knows.
+    """Evaluate the named tenants, or all that are configured or loaded.
+
+    ``max_age_hours`` is the allowed age of data in hours; the configured one if unset.
 
     Raises:
         UsageError: for an unknown tenant.
@@ -109,13 +111,13 @@ def evaluate(pipeline: warehouse.Target, names: Sequence[str] = (), max_age_hour
 
 
 def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequence[str], limit: float) -> Evaluation:
-    """Evaluate through an open scope, such as that of the dashboard; ``limit`` is the allowed age of data in hours."""
+    """Evaluate in an open scope; ``limit`` is the allowed age of data in hours."""
     now = datetime.now(UTC)
     loaded = scope.loaded_tenants()
     expected = sorted({*loaded, *(names or tenants.configured())})
     rows = _protection(scope, now, limit)
-    nameless = run_checks.tenants_with_unknown_services(scope)
-    reasons = [*_unprotected(rows, limit, nameless), *_not_evaluated(expected, loaded, rows, nameless)]
+    unknown_services = run_checks.tenants_with_unknown_services(scope)
+    reasons = [*_unprotected(rows, limit, unknown_services), *_not_evaluated(expected, loaded, rows, unknown_services)]
     since = run_checks.history_begins(scope)
     unrecorded = list(_unrecorded(pipeline, names or [*expected, warehouse.configured_tenant()], scope))
     newer = {load.tenant for load in unrecorded}
@@ -142,9 +144,9 @@ def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Ite
 
 
 def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: TenantScope) -> Iterator[Reason]:
-    """Yield the last loads that failed and that the warehouse has no record of.
+    """Yield failed last loads that the warehouse has no row of.
 
-    Most often the warehouse itself made them fail. Their rows wait on the machine that loads.
+    Mostly the warehouse itself was the cause. Their rows are on the machine that loads.
     """
     known = run_checks.last_loads(scope)
     for tenant in sorted(set(names)):
@@ -175,7 +177,7 @@ def by_severity(row: Row) -> tuple[int, str, str, str]:
     return rank, row["tenant"], row["location"] or "", row["object_type"]
 
 
-def _unprotected(rows: Iterable[Row], limit: float, nameless: Mapping[str, str]) -> Iterator[Reason]:
+def _unprotected(rows: Iterable[Row], limit: float, unknown_services: Mapping[str, str]) -> Iterator[Reason]:
     stale: dict[str, list[Row]] = {}
     for row in rows:
         status = ProtectionStatus(row["status"])
@@ -185,7 +187,7 @@ def _unprotected(rows: Iterable[Row], limit: float, nameless: Mapping[str, str])
             stale.setdefault(row["tenant"], []).append(row)
             continue
         partition = {key: row[key] for key in ("tenant", "location", "object_type")}
-        yield Reason(str(status), text=_status_text(row, nameless), **partition)
+        yield Reason(str(status), text=_status_text(row, unknown_services), **partition)
     for tenant, late in stale.items():
         yield Reason(STALE, tenant, _stale_text(late, limit))
 
@@ -206,7 +208,7 @@ def _stale_text(rows: Sequence[Row], limit: float) -> str:
     )
 
 
-def _status_text(row: Row, nameless: Mapping[str, str]) -> str:
+def _status_text(row: Row, unknown_services: Mapping[str, str]) -> str:
     last = row["last_success_at"]
     success = f"the last success was {format_time(last)}" if last else "none has succeeded yet"
     match row["status"]:
@@ -227,9 +229,9 @@ def _status_text(row: Row, nameless: Mapping[str, str]) -> str:
             return f"{success}, {format_duration(row['hours_since_success'])} before the data ends; a backup is running"
     if row["data_as_of"] is None:
         return "no load has been proved complete yet"
-    if row["tenant"] in nameless:
-        return f"whether any job is of this service is not known: {nameless[row['tenant']]}"
-    return "the type of its jobs is not known, so it cannot be said whether they are backups (set split_job_types)"
+    if row["tenant"] in unknown_services:
+        return f"unknown whether any job is of this service: {unknown_services[row['tenant']]}"
+    return "the job type of its jobs is unknown, so backups cannot be told from other jobs (set split_job_types)"
 
 
 def _missed_text(row: Row, success: str) -> str:
@@ -241,15 +243,15 @@ def _missed_text(row: Row, success: str) -> str:
 
 
 def _not_evaluated(
-    expected: Sequence[str], loaded: Collection[str], rows: Sequence[Row], nameless: Mapping[str, str]
+    expected: Sequence[str], loaded: Collection[str], rows: Sequence[Row], unknown_services: Mapping[str, str]
 ) -> Iterator[Reason]:
-    """Yield a reason for each tenant without any service to evaluate."""
+    """Yield a finding for each tenant without any service to evaluate."""
     evaluated = {row["tenant"] for row in rows if row["status"] != ProtectionStatus.ignored}
     for tenant in expected:
         if tenant not in loaded:
             yield Reason(NOTHING, tenant, "no load has been made yet")
-        elif tenant not in evaluated and tenant in nameless:
-            yield Reason(NOTHING, tenant, f"no service can be evaluated: {nameless[tenant]}")
+        elif tenant not in evaluated and tenant in unknown_services:
+            yield Reason(NOTHING, tenant, f"no service can be evaluated: {unknown_services[tenant]}")
         elif tenant not in evaluated:
             text = "no service is expected or had a backup in the last 30 days, except ignored ones"
             yield Reason(NOTHING, tenant, text)
@@ -263,5 +265,5 @@ def _credentials(names: Iterable[str]) -> Iterator[Reason]:
 
 
 def partition_label(tenant: str | None, location: str | None, object_type: str | None) -> str:
-    """Return a partition in short, without the parts at their default."""
+    """Return the label of a partition, such as contoso/NAM/teams, without labels at their default."""
     return "/".join(part for part in (tenant, location, object_type) if part and part not in warehouse.DEFAULT_LABELS)

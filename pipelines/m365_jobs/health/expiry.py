@@ -1,4 +1,4 @@
-"""Find credentials that have ended or end soon, without what reads the API."""
+"""Find credentials that have expired or expire within 30 days, without importing the API client."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SOON = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Ending:
-    """Describe the end of credentials; ``fine`` if it is still to come."""
+    """Describe the expiry of credentials; ``fine`` if it is in the future."""
 
     fine: bool
     text: str
 
 
 def ending_of(credentials: AvePointCredentials) -> Ending | None:
-    """Return a line on credentials that have ended or end within 30 days."""
+    """Return the expiry of credentials within 30 days or in the past; None for others."""
     ends = credentials.ends_at()
     left = ends - datetime.now(UTC) if ends else timedelta.max
     if left < timedelta(0):
@@ -36,7 +36,7 @@ def ending_of(credentials: AvePointCredentials) -> Ending | None:
 
 
 def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Return the named tenants whose credentials have ended or end soon, with a line on each."""
+    """Yield the named tenants whose credentials have expired or expire soon, each with a message."""
     sections, shared = tenants.configured(), configured_tenant()
     for name in names:
         if name not in sections and name != shared:
@@ -45,7 +45,7 @@ def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
             own = Tenant(name, name in sections).settings.get("credentials")
             ending = ending_of(own or tenants.credentials_above())
         except Exception:
-            # Readers need no credentials of the API, and one invalid section must not end health or status of all.
+            # Readers need no API credentials, and one invalid section must not stop health or status of all tenants.
             continue
         if ending:
             yield name, ending.text

@@ -1,4 +1,4 @@
-"""List companions that failed when loads asked for them last, as ``status`` shows them."""
+"""List companions whose last request failed, for ``status``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ranked AS (
 SELECT k.tenant, k.companion, k.status, k.permission, k.detail, k.asked_at
 FROM ranked AS k WHERE k.place = 1 AND k.status <> 'loaded' ORDER BY k.tenant, k.companion
 """
-"""Companions that failed when they were asked last. Loads ask each day for those that are included."""
+"""Companions whose last request failed. Loads request the included ones each day."""
 
 
 def failed_companions(scope: TenantScope) -> list[Row]:
-    """Return the companions that failed; none in a warehouse of before there were companions."""
+    """Return the companions whose last request failed; none if the warehouse lacks their table."""
     try:
         return scope.rows(FAILED)
     except DestinationUndefinedEntity:
@@ -41,12 +41,12 @@ def failed_companions(scope: TenantScope) -> list[Row]:
 
 
 def failure_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a line for each cause that companions fail by, a missing permission once."""
+    """Yield a line for each tenant and cause, with all companions that failed for it."""
     causes: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         denied = row["status"] == "permission_missing"
         cause = f"permission {row['permission']} is missing" if denied else str(row["detail"])
         causes.setdefault((row["tenant"], cause), []).append(row)
-    for (tenant, cause), some in causes.items():
+    for (tenant, cause), failures in causes.items():
         name = partition_label(tenant, None, None)
-        yield f"Skipped: {name + ': ' if name else ''}{', '.join(row['companion'] for row in some)}: {cause}."
+        yield f"Skipped: {name + ': ' if name else ''}{', '.join(row['companion'] for row in failures)}: {cause}."

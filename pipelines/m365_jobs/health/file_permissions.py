@@ -9,17 +9,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SECRETS = stat.S_IRWXG | stat.S_IRWXO
-"""Rights to a file with secrets that are too many."""
+"""Permission bits that a file with secrets must not have."""
 
 WAREHOUSE = stat.S_IRWXO
-"""Rights to a warehouse that are too many: a group may share it."""
+"""Permission bits that a warehouse must not have; its group may use it."""
 
 
 def open_files(secrets: Sequence[Path], warehouse: Path | None) -> Iterator[str]:
-    """Yield a line for each file or folder that others can reach; none on Windows, whose rights are no such bits.
+    """Yield a message for each file or folder that other users can access; none on Windows, which has no such bits.
 
     Args:
-        secrets: Files with secrets; those that do not exist are left out.
+        secrets: Files with secrets; missing ones are skipped.
         warehouse: File of a DuckDB warehouse, or folder of a lake on this machine.
     """
     if os.name == "nt":
@@ -34,10 +34,10 @@ def open_files(secrets: Sequence[Path], warehouse: Path | None) -> Iterator[str]
         )
 
 
-def _is_open(path: Path, too_many: int) -> bool:
-    """Return whether others have rights to a file, and can pass through all folders above it."""
+def _is_open(path: Path, forbidden: int) -> bool:
+    """Return whether a file has forbidden permission bits, and other users can traverse all folders above it."""
     try:
-        given = path.stat().st_mode & too_many
+        given = path.stat().st_mode & forbidden
         passable = [folder.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH) for folder in path.resolve().parents]
     except OSError:
         return False

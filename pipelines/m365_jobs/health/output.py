@@ -19,13 +19,13 @@ FOLDED = ("protected", "ignored")
 """Statuses of partitions that the terminal counts and does not list."""
 
 NAME = 29
-"""Width of a partition's name on a terminal of 80 columns."""
+"""Width of the column of partitions on a terminal of 80 columns."""
 
 SEVERITY_COLOURS = {"problem": "red", "warning": "yellow", "": "green"}
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation for monitors; docs/how-to/health.md explains the keys."""
+    """Return an evaluation as JSON values for monitoring; docs/how-to/health.md describes the keys."""
     return {
         "healthy": not evaluation.problems,
         "judged_at": evaluation.evaluated_at,
@@ -50,7 +50,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def health_tables(evaluation: Evaluation) -> Iterator[Any]:
-    """Yield verdict, reasons and partitions for a terminal of 80 columns, the most severe first."""
+    """Yield verdict, findings and partitions for a terminal of 80 columns, the most severe first."""
     problems, warnings = evaluation.problems, evaluation.warnings
     verdict = Text(evaluation.verdict, "bold red" if problems else "bold green")
     counts = f": {format_count(len(problems), 'problem')}, {format_count(len(warnings), 'warning')}"
@@ -63,7 +63,7 @@ def health_tables(evaluation: Evaluation) -> Iterator[Any]:
     yield Text(sanitize(evaluation.completeness.text))
     if evaluation.protection:
         yield from _partitions(evaluation)
-    # Again, since the first line may have left the screen.
+    # Repeated: the first line may have scrolled off the screen.
     yield verdict
 
 
@@ -73,7 +73,7 @@ def _reasons(title: str, reasons: list[Reason]) -> Table:
         word = Text(finding.kind.replace("_", " "), SEVERITY_COLOURS[title.lower()])
         partition = partition_label(finding.tenant, finding.location, finding.object_type)
         text = Text(sanitize(f"{partition}: {finding.explained}" if partition else finding.explained))
-        # Once after all findings of a kind.
+        # The action follows the last finding of a kind.
         if number == len(reasons) or reasons[number].kind != finding.kind:
             text.append(f"\n> {finding.action}", "dim")
         table.add_row(word, text)
@@ -81,8 +81,8 @@ def _reasons(title: str, reasons: list[Reason]) -> Table:
     return table
 
 
-def in_lines(name: str, width: int) -> Text:
-    """Return the name of a partition, a part on each line if it is wider than ``width``."""
+def wrap_partition(name: str, width: int) -> Text:
+    """Return a partition's label, with one part per line if it is wider than ``width``."""
     head, slash, service = name.rpartition("/")
     if len(name) <= width or not slash:
         return Text(name)
@@ -98,7 +98,7 @@ def _partitions(evaluation: Evaluation) -> Iterator[Any]:
         last, age = row["last_success_at"], row["hours_since_success"]
         table.add_row(
             Text(row["status"].replace("_", " "), _colour(row["status"])),
-            in_lines(partition_label(row["tenant"], row["location"], row["object_type"]), NAME),
+            wrap_partition(partition_label(row["tenant"], row["location"], row["object_type"]), NAME),
             f"{last:%m-%d %H:%M}" if last else "-",
             format_duration(age) if age is not None else "-",
             f"{row['consecutive_failures']:,}",

@@ -1,6 +1,6 @@
-"""Check all that a load needs, a line each, with the cure for what fails.
+"""Check what a load needs, one line per check, with the cure for each failure.
 
-Rights to write show in a load.
+Write permissions at the destination are not checked; a load reports them.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.tenant_scope import open_scope
 
-SIDE_BY_SIDE = 8
+PARALLEL_TENANTS = 8
 
-CONNECTING = frozenset(inspect.signature(connect).parameters)
-"""The settings that a connection goes by."""
+CONNECTION_SETTINGS = frozenset(inspect.signature(connect).parameters)
+"""Settings of the source that apply to a connection."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def findings(
 ) -> Iterator[PreflightResult]:
     """Yield the results for configuration, token, permission with API, and destination, in this order.
 
-    A later check runs only if the earlier one allows it. The first three run for each requested tenant, some tenants
-    side by side, since a host that is down costs a timeout.
+    A check runs only if the one before it allows it. The first three run for each requested tenant, several tenants in
+    parallel, since a host that is down costs a timeout.
     """
     warehouse.telemetry_off()
     for text in (*unknown_settings(), *shared_credentials()):
@@ -76,7 +76,7 @@ def findings(
         [Path(folder).absolute() / "secrets.toml" for folder in (context.settings_dir, context.global_dir)]
     )
     several = len(asked) > 1
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+    with ThreadPoolExecutor(PARALLEL_TENANTS) as pool:
         for tenant, checks in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
             yield from (replace(check, what=f"{tenant.name}, {check.what}") if several else check for check in checks)
     try:
@@ -104,14 +104,14 @@ def _of_api(tenant: Tenant) -> tuple[Tenant, list[PreflightResult]]:
 def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
     try:
         own: dict[str, Any] = dict(tenant.settings)
-        # The source looks at all settings, and asks nothing.
+        # The source validates all settings, and sends no request.
         avepoint_m365(**own)
-        connection = connect(**{key: own[key] for key in CONNECTING & own.keys()})
+        connection = connect(**{key: own[key] for key in CONNECTION_SETTINGS & own.keys()})
     except Exception as error:
         yield _failed("configuration", explain(error))
         return
-    addresses = connection.urls
-    yield PreflightResult("configuration", True, f"{addresses.base_url}, tokens from {addresses.token_url}")
+    urls = connection.urls
+    yield PreflightResult("configuration", True, f"{urls.base_url}, tokens from {urls.token_url}")
     if certificate := connection.credentials.certificate_path:
         yield from _files([Path(certificate).absolute()])
     if ending := ending_of(connection.credentials):
@@ -132,7 +132,7 @@ def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
 
 
 def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[PreflightResult]:
-    """Try the permission of each included companion; one that the configuration does not name may be missing."""
+    """Check the permission of each included companion; a missing one fails only if the configuration names it."""
     include = own.get("include") or dlt.config.get("sources.avepoint_m365.include") or "auto"
     try:
         companions, explicit = included(include)
@@ -160,12 +160,12 @@ def _first_page(client: JobsClient) -> JobsPage:
     try:
         return client.request_page({"pageSize": "10"})
     except RefusedParametersError:
-        # An API may insist on the number of a page, as loads find out too.
+        # Some servers require the number of the page; loads detect that too.
         return client.request_page({"pageSize": "10", "pageIndex": "1"})
 
 
 def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[PreflightResult]:
-    """Yield a line for each unknown state, and for each finding of the newest load of each tenant."""
+    """Yield a result for each unknown state, and for each finding of each tenant's newest load."""
     try:
         with open_scope(pipeline) as scope:
             for text in run_checks.unknown_states(scope):

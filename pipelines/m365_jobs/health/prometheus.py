@@ -56,7 +56,7 @@ NUMBERS = {"m365_jobs_consecutive_failures": "consecutive_failures", "m365_jobs_
 
 
 def write_metrics(evaluation: Evaluation, path: Path) -> None:
-    """Replace the file as a whole: a collector never reads half of it.
+    """Replace the file atomically, so that a collector never reads half of it.
 
     Raises:
         UsageError: if it cannot be written.
@@ -85,7 +85,7 @@ def _metrics(evaluation: Evaluation) -> CollectorRegistry:
         status.labels(*partition).state(row["status"])
         for name, column in NUMBERS.items():
             gauges[name].labels(*partition).set(row[column])
-        # An unknown time has no sample: an alert would take it for 1970.
+        # An unknown time has no sample, since 0 would mean 1970.
         for name, column in TIMES.items():
             if row[column]:
                 gauges[name].labels(*partition).set(row[column].timestamp())

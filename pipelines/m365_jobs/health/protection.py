@@ -27,7 +27,7 @@ GREY = Colour("", "#6b7280", "#f3f4f6", "#374151")
 
 @dataclass(frozen=True)
 class Appearance:
-    """Hold how people see a status, and its severity: problem, warning, or empty if nothing needs attention."""
+    """Hold the label, sign and colour of a status, and its severity: problem, warning, or empty."""
 
     label: str
     sign: str
@@ -36,7 +36,7 @@ class Appearance:
 
 
 class ProtectionStatus(StrEnum):
-    """List statuses in the order of their rank, the most severe first, as the words of ``protection_status``."""
+    """List the values of ``protection_status.status``, the most severe first."""
 
     failing = "failing"
     never = "never"
@@ -50,12 +50,12 @@ class ProtectionStatus(StrEnum):
 
     @property
     def label(self) -> str:
-        """Return the status for people."""
+        """Return the label, such as Never succeeded."""
         return _APPEARANCE[self].label
 
     @property
     def sign(self) -> str:
-        """Return a sign that tells statuses apart without their colour."""
+        """Return a sign, for readers who do not see the colour."""
         return _APPEARANCE[self].sign
 
     @property
@@ -70,7 +70,7 @@ class ProtectionStatus(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Return 0 for the most severe."""
+        """Return the place in the order of severity: 0 for the most severe."""
         return list(ProtectionStatus).index(self)
 
 
@@ -88,7 +88,7 @@ _APPEARANCE = {
 
 
 def unknown_service_reason(unknown: int, known: int) -> str:
-    """Return why the service of ``unknown`` jobs is unknown, beside jobs of a known service."""
+    """Return why the service of some jobs is unknown; ``known`` is the number of the other jobs."""
     if not known:
-        return "the API shows the same jobs whatever objectType is asked for"
+        return "the API returns the same jobs whatever objectType is asked for"
     return f"the API lists {format_count(unknown, 'job')} under no objectType"

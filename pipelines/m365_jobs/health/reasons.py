@@ -1,4 +1,4 @@
-"""Hold a finding of health for a person: its text, its partition, and what the reader can do."""
+"""Hold a finding of health: its text, its partition and the action."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RANKS = {check.kind: rank for rank, check in enumerate(CHECKS)}
 
 @dataclass(frozen=True)
 class Reason:
-    """Describe a finding for a person. ``about`` tells it apart from others of its kind in its partition."""
+    """Describe a finding. ``about`` identifies it among those of its kind in its partition."""
 
     kind: str
     tenant: str | None
@@ -20,7 +20,7 @@ class Reason:
     object_type: str | None = None
     about: str = ""
     errors: tuple[str, ...] = ()
-    """The most frequent error messages of the jobs behind it."""
+    """The most frequent error messages of its jobs."""
 
     @property
     def explained(self) -> str:
@@ -35,7 +35,7 @@ class Reason:
 
     @property
     def action(self) -> str:
-        """Return what the reader can do about it."""
+        """Return what the operator can do about it."""
         return action_of(self.kind)
 
     @property
@@ -50,5 +50,5 @@ class Reason:
 
 
 def action_of(kind: str) -> str:
-    """Return what the reader can do about a finding of a kind; nothing for the kind of another version's alert."""
+    """Return what the operator can do about a kind of finding; empty for a kind that only another version has."""
     return CHECKS[RANKS[kind]].action if kind in RANKS else ""

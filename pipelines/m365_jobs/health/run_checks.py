@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def history_begins(scope: TenantScope) -> datetime:
-    """Return the moment from which on jobs matter to the checks, ``:since`` of their queries."""
+    """Return the time (UTC) from which jobs are checked: ``:since`` of the queries."""
     try:
         newest = scope.rows(queries.OLDEST_LOAD)[0]["loaded_until"]
     except DestinationUndefinedEntity:
@@ -28,9 +28,9 @@ def history_begins(scope: TenantScope) -> datetime:
 
 
 def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -> Iterator[Reason]:
-    """Yield what the checks with a query find; nothing before the first load.
+    """Yield the findings of the checks with a query; none before the first load.
 
-    ``since`` is that of ``history_begins``, ``protection`` the rows of ``protection_status``.
+    ``since`` is the result of ``history_begins``; ``protection`` are the rows of ``protection_status``.
     """
     statuses = {(row["tenant"], row["location"], row["object_type"]): row["was"] for row in protection}
     for check in CHECKS:
@@ -60,7 +60,7 @@ def last_loads(scope: TenantScope) -> dict[str, datetime]:
 
 
 def tenants_with_unknown_services(scope: TenantScope) -> dict[str, str]:
-    """Return the tenants that have jobs of an unknown service, each with the reason."""
+    """Return the reason by tenant, for tenants with jobs of an unknown service."""
     try:
         rows = scope.rows(queries.KNOWN_SERVICES)
     except DestinationUndefinedEntity:

@@ -18,7 +18,7 @@ from m365_jobs.health.alerts import show
 from m365_jobs.health.evaluate import partition_label
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.failed_companions import failed_companions, failure_lines
-from m365_jobs.health.output import in_lines
+from m365_jobs.health.output import wrap_partition
 from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.run_checks import check_failures
 from m365_jobs.text import sanitize
@@ -54,7 +54,7 @@ WITH ranked AS (
 SELECT k.run_id, k.tenant, k.started_at, k.ended_at, k.status, k.error_kind, k.detail, k.requests, k.jobs
 FROM ranked AS k WHERE k.place <= 5 ORDER BY k.started_at DESC
 """
-"""The last five of each tenant."""
+"""The last five loads of each tenant."""
 
 AHEAD = """
 SELECT a.tenant, max(a.window_end) AS window_end FROM load_audit AS a
@@ -62,7 +62,7 @@ WHERE a.window_end > :latest OR a.started_at > :latest GROUP BY a.tenant ORDER B
 """
 
 NAME = 24
-"""Letters that a partition's name has on a terminal of 80 columns."""
+"""Width of the column of partitions on a terminal of 80 columns."""
 
 Row = dict[str, Any]
 
@@ -78,7 +78,7 @@ def read_status(
     wait: float = READER_WAIT,
     notify: Notify = lambda _: None,
 ) -> dict[str, Any]:
-    """Return everything that ``status`` shows of the named tenants, or of all.
+    """Return the document of ``status`` for the named tenants, or for all.
 
     ``partitions`` and ``runs`` are lists of rows, ``tables`` the rows of each table, ``never_loaded`` names.
     ``clocks_ahead`` are the loads left out because of a wrong clock. ``unknown_services`` are the jobs of unknown
@@ -118,7 +118,7 @@ def read_status(
 
 
 def _all_partitions(scope: TenantScope) -> list[Row]:
-    """Return the loads and jobs of each partition that has one of both, in order."""
+    """Return the loads and stored jobs of each partition that has either, in alphabetical order."""
     partitions: dict[tuple[str, str, str], Row] = {}
     for query in (LOADS, STORED):
         for row in scope.rows(query):
@@ -128,7 +128,7 @@ def _all_partitions(scope: TenantScope) -> list[Row]:
 
 
 def _shown_partitions(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of services, and those of all services of a location without any."""
+    """Return the rows of services; for a location without any, its row of all services."""
     with_services = {(row["tenant"], row["location"]) for row in rows if row["object_type"]}
     tenants = {tenant for tenant, _ in with_services}
     return [
@@ -165,7 +165,7 @@ def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tu
 
 
 def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
-    """Return the state that the warehouse holds of a pipeline, as dlt wrote it."""
+    """Return dlt's compressed state of a pipeline from the warehouse; None without one."""
     if kind_of(pipeline).is_lake:
         with pipeline.destination_client() as client:
             assert isinstance(client, WithStateSync)
@@ -195,7 +195,7 @@ def status_tables(status: dict[str, Any]) -> Iterator[Any]:
         yield Text(sanitize(text))
     yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in status["tables"].items()))
     yield _partitions(status["partitions"], status["unknown_services"])
-    # Below, as health has it: a caption of the table is folded to its width, however much room there is beside it.
+    # A line below the table, since a caption is wrapped to the width of the table.
     yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
     if status["unknown_services"]:
         jobs, unknown = status["tables"]["jobs"], sum(row["rows_held"] for row in status["unknown_services"])
@@ -216,14 +216,14 @@ def _partitions(rows: list[Row], unknown_services: list[Row]) -> Table:
     )
     for row in rows:
         table.add_row(
-            in_lines(partition_label(row["tenant"], row["location"], row["object_type"] or "all services"), NAME),
+            wrap_partition(partition_label(row["tenant"], row["location"], row["object_type"] or "all services"), NAME),
             f"{row['rows_held']:,}",
             _open(row),
             _short(row["newest_finish"]),
             _short(row["complete_until"]) + ("" if row["complete"] else "\nnot complete"),
         )
     for row in unknown_services:
-        name = in_lines(partition_label(row["tenant"], row["location"], "unknown service"), NAME)
+        name = wrap_partition(partition_label(row["tenant"], row["location"], "unknown service"), NAME)
         table.add_row(name, f"{row['rows_held']:,}", _open(row), _short(row["newest_finish"]), "-")
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
@@ -266,7 +266,7 @@ def _open(partition: dict[str, Any]) -> str:
 
 
 def _short(moment: datetime | None) -> str:
-    """Return a time to the minute, or only its day if it is long ago."""
+    """Return a time to the minute, or only its day if it is 300 days ago."""
     if moment and datetime.now(UTC) - moment < timedelta(days=300):
         return f"{moment:%m-%d %H:%M}"
     return f"{moment:%Y-%m-%d}" if moment else "-"

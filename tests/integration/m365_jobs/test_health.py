@@ -310,7 +310,7 @@ def test_jobs_whose_service_is_not_known_are_shown_and_judge_no_service(
     assert reasons(health) == [("nothing_to_judge", None), ignored]
     assert "whatever object_type is asked for" in health.reasons[1].text
     assert health.reasons[0].text == (
-        "no service can be evaluated: the API shows the same jobs whatever objectType is asked for"
+        "no service can be evaluated: the API returns the same jobs whatever objectType is asked for"
     )
     monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", '["teams"]')
     health = evaluate(anywhere.pipeline())

@@ -69,7 +69,7 @@ def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tena
             reason.text for reason in run_checks(scope, history_begins(scope), []) if reason.kind == "unreconciled"
         ]
     assert results == [
-        "the API counts 42 jobs from 2026-01-31 00:00 UTC to 2026-03-02 00:00 UTC and does not show all of them; "
+        "the API counts 42 jobs from 2026-01-31 00:00 UTC to 2026-03-02 00:00 UTC and does not return all of them; "
         "the warehouse held 40 before the load"
     ]
 
