@@ -96,10 +96,10 @@ endurance: .venv/.tested
 costs: .venv/.tested
 	$(PY) benchmarks/costs.py
 
-# M365_BASELINE names a checkout to compare with; see benchmarks/targets.py.
+# M365_BASELINE names a checkout to compare with; see benchmarks/targets.py. PARTS='growth start' measures these parts only.
 bench: .venv/.tested
 	$(PY) -m benchmarks.targets
-	$(PY) benchmarks/run.py
+	$(PY) -m benchmarks.run $(PARTS)
 
 # ---- documents
 

@@ -1,6 +1,7 @@
-"""Measures whole processes against a simulator in a process of its own, and writes docs/benchmarks.md.
+"""Measure whole processes against a simulator in a process of its own, and write the figures to docs/benchmarks.md.
 
-Run it with ``make bench``. Every figure is of one run on one machine: compare ratios, not seconds.
+``make bench`` measures all parts, and ``python -m benchmarks.run growth start`` two of them. Each figure is of one run
+on one machine: compare ratios, not seconds.
 """
 
 from __future__ import annotations
@@ -8,20 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import pstats
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import duckdb
 
@@ -122,8 +121,6 @@ def throughput(jobs: int) -> Iterator[str]:
                     target = pages if name in ("raw_duckdb", "ready_tables") else here
                     (pages / "raw.duckdb").unlink(missing_ok=True)
                     others.setdefault(name, []).append(run(here, ALTERNATIVES, name, where, str(target)))
-        with folder() as here:
-            phases = _phases(here, server)
     seconds = median(ours)
     yield f"## Throughput: {jobs:,} jobs, a fifth with errors\n"
     yield "Medians of three runs in turn, of one for the plain source.\n"
@@ -131,32 +128,6 @@ def throughput(jobs: int) -> Iterator[str]:
     yield f"| `m365-jobs load` | {seconds:.1f} | 1 |"
     for name, title in titles.items():
         yield f"| {title} | {median(others[name]):.1f} | {median(others[name]) / seconds:.2f} |"
-    yield "\nWhere the time of a load goes, from a profile (which costs time itself):\n"
-    yield "| part | seconds |\n|---|---:|"
-    yield from (f"| {part} | {spent:.1f} |" for part, spent in phases.items())
-
-
-PHASES = {
-    "imports": ("<frozen importlib._bootstrap>", "_find_and_load"),
-    "reading: requests, JSON to Arrow, proof of completeness": ("extraction.py", "read"),
-    "dlt extract, reading included": ("pipeline.py", "extract"),
-    "dlt normalize": ("pipeline.py", "normalize"),
-    "dlt load: staging and merging in DuckDB": ("pipeline.py", "load"),
-    "views": ("__init__.py", "ensure"),
-}
-"""What a reader asks after, and the function whose time tells it."""
-
-
-def _phases(here: Path, server: Server) -> dict[str, float]:
-    run(here, "-m", "cProfile", "-o", "profile", "-m", "m365_jobs", "load", **settings(server))
-    spent: dict[str, float] = {}
-    stats: Any = pstats.Stats(str(here / "profile"))
-    for (file, _, function), (_, _, _, seconds, _) in stats.stats.items():
-        for part, (name, wanted) in PHASES.items():
-            if function == wanted and Path(file).name == name:
-                spent[part] = max(spent.get(part, 0.0), seconds)
-    spent["all"] = stats.total_tt
-    return {part: spent[part] for part in (*PHASES, "all") if part in spent}
 
 
 def latency() -> Iterator[str]:
@@ -205,27 +176,6 @@ def throttling() -> Iterator[str]:
             ideal = served / limit
             refused = with_429s - served
             yield f"| {limit} | {served} | {refused} | {seconds:.1f} s | {ideal:.1f} s | {seconds / ideal:.2f} |"
-
-
-def requests_per_load() -> Iterator[str]:
-    """How many requests a load takes."""
-    yield "## Requests per load, twelve object types, no locations\n"
-    yield "| tenant | first load | next load, nothing new |\n|---|---:|---:|"
-    for jobs in (0, 5_000, 50_000):
-        with simulator("--jobs", str(jobs)) as server, folder() as here:
-            load(here, server)
-            first = server.counts()["requests"]
-            load(here, server)
-            yield f"| {jobs:,} jobs in 30 days | {first} | {server.counts()['requests'] - first} |"
-    yield (
-        "\nThe least there can be: one look at the whole location, which tells how much it holds and, if that is "
-        "nothing, is all. Then one request for each object type. If it has jobs, one for each job type until every "
-        "job has its type, since a job does not carry it. Backups are asked for first. A listing of several pages "
-        "needs one more request, for its first page again: only that shows whether pages moved. One request of the "
-        "first load, and of one load a day, finds out which of a job's times a range means. If all jobs are backups, "
-        "another finds out whether the API looks at job types. If a host lacks the first generation, each location "
-        "that is looked at before that is known learns it by a request of its own."
-    )
 
 
 def growth(sizes: tuple[int, ...]) -> Iterator[str]:
@@ -291,38 +241,46 @@ def start() -> Iterator[str]:
             yield f"| `m365-jobs {' '.join(arguments)}` | {seconds:.2f} |"
 
 
+PARTS: dict[str, Callable[[], Iterator[str]]] = {
+    "throughput": lambda: throughput(100_000),
+    "latency": latency,
+    "throttling": throttling,
+    "growth": lambda: growth((10_000, 100_000, 1_000_000)),
+    "tenants": lambda: many_tenants(200),
+    "marts": marts,
+    "dashboard": dashboard,
+    "start": start,
+}
+"""The measured parts of docs/benchmarks.md by name, in their order."""
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+MARKS = "<!-- measured: {name} -->\n\n", "\n<!-- end -->\n"
+"""What surrounds a measured part of the page. The text between the parts is written by hand."""
+
+
+def replace_part(page: str, name: str, measured: str) -> str:
+    """Return the page with a part as it was measured, in place of its last measurement."""
+    begin, end = MARKS[0].format(name=name), MARKS[1]
+    before, mark, rest = page.partition(begin)
+    if not mark:
+        raise SystemExit(f"Part missing: docs/benchmarks.md has no line {begin.strip()}. Add it, and {end.strip()}.")
+    _, _, after = rest.partition(end)
+    return before + begin + measured + end + after
+
+
 def main() -> None:
-    """Runs all measures and writes the page."""
+    """Measure some or all parts, and write each into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="without 1,000,000 jobs and with fewer tenants")
-    parser.add_argument("--tenants", type=int, default=500, help="how many tenants one process loads")
-    selected = parser.parse_args()
-    quick = selected.quick
-    sizes = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them if none is named")
+    selected = parser.parse_args().parts or list(PARTS)
+    if unknown := set(selected) - PARTS.keys():
+        parser.error(f"unknown parts: {', '.join(sorted(unknown))}")
     versions = ", ".join(f"{name} {version(name)}" for name in ("dlt", "duckdb", "pyarrow"))
-    parts: list[Any] = [
-        many_tenants(20 if quick else selected.tenants),
-        throughput(100_000),
-        latency(),
-        throttling(),
-        requests_per_load(),
-        growth(sizes),
-        marts(),
-        dashboard(),
-        start(),
-    ]
-    lines = [
-        "# Benchmarks\n",
-        f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {sys.version.split()[0]}, {versions}, "
-        f"{os.cpu_count()} cores. Whole processes from start to exit, the simulator in a process of its own "
-        "on the same machine: compare ratios, not seconds.",
-    ]
-    for part in parts:
-        lines.append("")
-        for line in part:
-            print(line, flush=True)
-            lines.append(line)
-    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name in selected:
+        title, _, text = "\n".join(PARTS[name]()).partition("\n")
+        measured = f"{title}\n\nMeasured {datetime.now(UTC):%Y-%m-%d} with {versions}.\n{text}\n"
+        print(measured, flush=True)
+        PAGE.write_text(replace_part(PAGE.read_text(encoding="utf-8"), name, measured), encoding="utf-8")
 
 
 if __name__ == "__main__":
