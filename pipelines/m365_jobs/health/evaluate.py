@@ -230,7 +230,7 @@ def _status_text(row: Row, unknown_services: Mapping[str, str]) -> str:
     if row["data_as_of"] is None:
         return "no load has been proved complete yet"
     if row["tenant"] in unknown_services:
-        return f"unknown whether any job is of this service: {unknown_services[row['tenant']]}"
+        return f"whether any job is of this service is not known: {unknown_services[row['tenant']]}"
     return "the job type of its jobs is unknown, so backups cannot be told from other jobs (set split_job_types)"
 
 
