@@ -209,7 +209,7 @@ def test_a_worker_that_stood_still_until_another_took_over_writes_nothing(fleet:
 
 
 @POSTGRES
-def test_a_clock_that_was_put_back_keeps_nobody_from_loading(fleet: Callable[[int], Workers], address: str) -> None:
+def test_a_clock_that_was_set_back_blocks_no_load(fleet: Callable[[int], Workers], address: str) -> None:
     workers = fleet(1)
     workers.run("one", "--tenant", "tenant0")
     # What the server's clock said before: of a load that ended, and of one whose worker died.

@@ -104,7 +104,7 @@ def test_fields_that_the_api_adds_are_left_out_or_kept_as_json(tmp_path: Path) -
                     assert remaining == [('{"addedLater": {"nested": [1, 2]}}',)]
 
 
-def test_the_audit_says_of_each_listing_what_the_server_held(tmp_path: Path) -> None:
+def test_load_audit_has_the_servers_total_of_each_listing(tmp_path: Path) -> None:
     world = make_world(400, seed=6, now=NOW)
     with Simulator(world) as simulator:
         file = load(simulator, tmp_path, page_size=20)

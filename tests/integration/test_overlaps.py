@@ -49,7 +49,7 @@ def test_a_job_of_days_that_shows_up_late_is_loaded_under_each_reading_of_the_ra
 
 
 @pytest.mark.parametrize("page_size", [500, 10])
-def test_an_api_that_ignores_job_types_does_not_make_every_job_a_backup(
+def test_if_the_api_ignores_job_types_jobs_have_no_job_type(
     tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = make_world(300, seed=8, now=NOW)
@@ -62,7 +62,7 @@ def test_an_api_that_ignores_job_types_does_not_make_every_job_a_backup(
 
 
 @pytest.mark.parametrize("page_size", [500, 10])
-def test_an_api_that_ignores_object_types_does_not_make_every_job_one_of_exchange(
+def test_if_the_api_ignores_object_types_jobs_have_no_object_type(
     tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = make_world(100, seed=8, now=NOW)
@@ -84,7 +84,7 @@ def test_an_api_that_ignores_object_types_does_not_make_every_job_one_of_exchang
     ],
     ids=["objectType", "jobType"],
 )
-def test_a_job_that_comes_meanwhile_does_not_hide_that_an_api_ignores_a_parameter(
+def test_a_new_job_between_listings_does_not_hide_an_ignored_filter(
     tmp_path: Path, argument: int, column: int, when: list[tuple[str | None, str | None]], settings: dict[str, Any]
 ) -> None:
     """One comes when the next of some pairs of objectType and jobType is asked for."""
@@ -103,7 +103,7 @@ def test_a_job_that_comes_meanwhile_does_not_hide_that_an_api_ignores_a_paramete
     assert {job[column] for job in loaded.values()} == {None}
 
 
-def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_job_types(tmp_path: Path) -> None:
+def test_a_tenant_with_backups_only_has_its_job_type_filter_checked_once(tmp_path: Path) -> None:
     world = World(NOW)
     for number in range(1, 4):
         start = NOW - timedelta(hours=30 + number)
@@ -115,7 +115,7 @@ def test_a_tenant_of_nothing_but_backups_is_asked_once_whether_the_api_looks_at_
             assert [request.params.get("jobtype") for request in simulator.asked[before:]].count("2") == restores
 
 
-def test_jobs_of_an_unknown_service_are_loaded_without_one_and_reported(
+def test_jobs_of_an_unknown_service_are_loaded_without_object_type_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = make_world(60, seed=9, now=NOW)

@@ -68,7 +68,7 @@ def test_an_import_of_the_file_loads_nothing(tmp_path: Path, code: str) -> None:
 
 
 @pytest.mark.parametrize("destination", ["duckdb", "filesystem"])
-def test_a_pipeline_of_ones_own_merges_whatever_run_is_told_and_takes_columns_of_ones_own(
+def test_a_pipeline_of_the_user_merges_despite_run_arguments_and_accepts_added_columns(
     destination: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

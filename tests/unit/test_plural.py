@@ -30,7 +30,7 @@ def counts_beside_nouns(tree: ast.AST) -> Iterator[int]:
                 yield value.lineno
 
 
-def test_no_text_puts_a_number_before_a_plural_by_itself() -> None:
+def test_no_text_formats_a_count_without_format_count() -> None:
     results = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in SOURCES

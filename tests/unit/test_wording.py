@@ -260,7 +260,7 @@ CODE_FILES = sorted(
 
 
 @pytest.mark.parametrize("path", CODE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_names_say_what_they_name(path: Path) -> None:
+def test_names_are_not_vague(path: Path) -> None:
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     names = [(node.id, node.lineno) for node in nodes if isinstance(node, ast.Name)]
     names += [(node.arg, node.lineno) for node in nodes if isinstance(node, ast.arg)]

@@ -116,7 +116,7 @@ def envelope(status: object, **more: Any) -> dict[str, Any]:
     return {"statusCode": status, "message": "It is busy.", "errors": [], "data": None} | more
 
 
-def test_what_an_error_says_twice_is_shown_once(api: responses.RequestsMock) -> None:
+def test_a_repeated_part_of_an_error_message_is_reported_once(api: responses.RequestsMock) -> None:
     grant(api)
     message = "The resource does not exist."
     for path in (FIRST, SECOND):
@@ -144,7 +144,7 @@ def test_no_list_without_a_message_is_an_empty_one(api: responses.RequestsMock, 
 
 
 @pytest.mark.parametrize("status", [429, 503, "500"])
-def test_a_200_that_tells_of_a_passing_error_is_asked_again(
+def test_a_200_with_a_transient_error_is_retried(
     api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, status: object
 ) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
@@ -207,7 +207,7 @@ def test_whatever_time_a_server_in_trouble_names_the_wait_is_bounded(
     assert waited == waits
 
 
-def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api: responses.RequestsMock) -> None:
+def test_a_200_with_a_refused_token_is_retried_with_a_new_token(api: responses.RequestsMock) -> None:
     grant(api, "stale")
     grant(api, "fresh")
     api.get(SECOND, json=envelope(401))
@@ -228,7 +228,7 @@ def test_a_200_that_tells_of_a_refused_token_is_asked_again_with_a_fresh_one(api
         (503, ApiError, "Try again later"),
     ],
 )
-def test_a_200_that_tells_of_an_error_to_the_end_names_the_same_cure_as_that_status(
+def test_a_200_with_a_lasting_error_has_the_cure_of_that_status(
     api: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
@@ -274,7 +274,7 @@ def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock)
         ([1, 2], "refuses a parameter"),
     ],
 )
-def test_what_the_api_says_of_an_error_is_shown_in_whatever_form(
+def test_an_error_message_of_the_api_is_reported_from_each_form(
     api: responses.RequestsMock, body: object, message: str
 ) -> None:
     grant(api)
@@ -470,9 +470,7 @@ def test_a_refused_parameter_is_named_with_the_setting_it_comes_from(
     assert caught.value.message in str(caught.value)
 
 
-def test_a_504_is_told_apart_and_asked_only_once_more(
-    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_504_is_retried_only_once(api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
     grant(api)
     api.get(FIRST, status=504)

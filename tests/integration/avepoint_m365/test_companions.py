@@ -194,7 +194,7 @@ def test_a_missing_permission_is_named_and_skips_its_resource_only(machine: Mach
     assert (memory["status"], memory["scope"]) == ("permission_missing", scope)
 
 
-def test_a_permission_that_the_user_named_is_expected_and_so_is_one_that_worked_before(machine: Machine) -> None:
+def test_a_configured_permission_is_expected_and_so_is_one_granted_before(machine: Machine) -> None:
     machine.simulator.scopes = SCOPES[:1]
     assert [attempt.expected for attempt in machine.load(include=["licenses"])] == [True]
     machine.simulator.scopes = SCOPES
@@ -206,7 +206,7 @@ def test_a_permission_that_the_user_named_is_expected_and_so_is_one_that_worked_
     assert [attempt.expected for attempt in machine.load()] == [True] * 4
 
 
-def test_settings_are_kept_with_the_time_for_which_they_held(machine: Machine) -> None:
+def test_settings_are_stored_with_their_validity(machine: Machine) -> None:
     machine.load()
     machine.world.advance(timedelta(days=1))
     machine.load()
@@ -260,7 +260,7 @@ def test_settings_are_asked_for_per_location_and_tenants_keep_their_own(machine:
     ]
 
 
-def test_unknown_enumeration_values_are_kept_and_noted(machine: Machine) -> None:
+def test_unknown_enumeration_values_are_stored_and_reported(machine: Machine) -> None:
     machine.simulator.companions.schedules = [(DAY, (ServiceSchedule(27, FOUR),))]
     machine.simulator.companions.retention = [(DAY, retention_of("a while"))]
     machine.load()
@@ -282,7 +282,7 @@ def test_an_answer_that_is_not_documented_skips_its_resource_only(machine: Machi
     assert [attempts[name].status for name in ("unusual_activity", "schedule", "retention")] == ["loaded"] * 3
 
 
-def test_nothing_is_asked_with_none_and_the_tables_are_there(machine: Machine) -> None:
+def test_include_none_sends_no_request_and_creates_the_tables(machine: Machine) -> None:
     assert machine.load(include="none") == []
     assert machine.paths == []
     assert machine.simulator.token_requests == 0
@@ -290,7 +290,7 @@ def test_nothing_is_asked_with_none_and_the_tables_are_there(machine: Machine) -
         assert machine.rows(f"SELECT count(*) FROM {table}") == [(0,)]
 
 
-def test_include_takes_a_list_a_word_or_names_with_commas() -> None:
+def test_include_accepts_a_list_a_word_or_comma_separated_names() -> None:
     assert [companion.name for companion in included("licenses, retention")[0]] == ["licenses", "retention"]
     assert [companion.name for companion in included('["schedule", "retention"]')[0]] == ["schedule", "retention"]
     assert (len(included("context")[0]), included("context")[1]) == (4, True)

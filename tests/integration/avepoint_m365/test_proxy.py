@@ -52,7 +52,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     server.server_close()
 
 
-def test_the_token_and_jobs_are_asked_for_by_way_of_the_proxy(proxy: Proxy) -> None:
+def test_the_token_and_jobs_are_requested_through_the_proxy(proxy: Proxy) -> None:
     client = JobsClient(NOWHERE, Secret("client", uuid.uuid4().hex), "auto", 2)
     for _ in range(2):
         assert client.request_page({}).page.total == 0
@@ -68,7 +68,7 @@ def test_a_host_that_is_excepted_is_asked_itself(proxy: Proxy, monkeypatch: pyte
     assert not proxy.asked
 
 
-def test_this_machine_is_asked_itself_whatever_proxy_there_is(proxy: Proxy) -> None:
+def test_loopback_is_requested_without_the_proxy(proxy: Proxy) -> None:
     """The demo's simulator, and whatever else gets a secret in plain http."""
     with Simulator(make_world(3)) as simulator:
         addresses = ServiceUrls(simulator.base_url, simulator.token_url)

@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.mark.parametrize(
     "fault", [replace(FAULTS["drip"], drip=0.05), replace(FAULTS["drip"], drip_head=0.05, drip=0.05)]
 )
-def test_a_response_that_comes_piece_by_piece_is_given_up_and_asked_for_again(clock: Clock, fault: Answer) -> None:
+def test_a_slow_response_is_abandoned_and_retried(clock: Clock, fault: Answer) -> None:
     with Simulator(make_world(300)) as simulator:
         urls = ServiceUrls(simulator.base_url, simulator.token_url)
         jobs = JobsClient(urls, Secret(simulator.client_id, simulator.client_secret), "jobs", 1)

@@ -132,7 +132,7 @@ def test_the_vendors_sample_loads_to_exactly_these_rows(api: FakeApi, tmp_path: 
     ]
 
 
-def test_errors_that_are_gone_from_the_api_are_gone_from_the_warehouse(api: FakeApi, tmp_path: Path) -> None:
+def test_errors_that_the_api_no_longer_lists_are_deleted_from_the_warehouse(api: FakeApi, tmp_path: Path) -> None:
     load(tmp_path)
     api.jobs[0]["jobErrors"] = []
     pipeline = load(tmp_path)
@@ -141,7 +141,7 @@ def test_errors_that_are_gone_from_the_api_are_gone_from_the_warehouse(api: Fake
 
 
 @pytest.mark.parametrize("turns", ["round_robin", "fifo"])
-def test_a_source_that_is_run_again_brings_all_rows_again(
+def test_a_second_run_of_a_source_yields_all_rows_again(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: str
 ) -> None:
     monkeypatch.setenv("EXTRACT__NEXT_ITEM_MODE", turns)
@@ -157,7 +157,7 @@ def test_a_source_that_is_run_again_brings_all_rows_again(
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", None])
-def test_a_range_of_ones_own_is_asked_for_in_utc(api: FakeApi, tmp_path: Path, zone: str | None) -> None:
+def test_a_range_of_the_user_is_requested_in_utc(api: FakeApi, tmp_path: Path, zone: str | None) -> None:
     begin, end = (
         moment.astimezone(ZoneInfo(zone)) if zone else moment.replace(tzinfo=None)
         for moment in (datetime(2024, 12, day, 3, tzinfo=UTC) for day in (1, 5))

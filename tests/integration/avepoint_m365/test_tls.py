@@ -85,7 +85,7 @@ def authenticate(url: str) -> None:
     JobsClient(ServiceUrls(url, url), Secret("client", "made up"), "jobs", 1).authenticate()
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(serve: Serve) -> None:
+def test_an_untrusted_certificate_is_refused(serve: Serve) -> None:
     with pytest.raises(ApiError, match=r"127\.0\.0\.1:\d+ could not be reached \(SSLError\)"):
         authenticate(serve(ssl.TLSVersion.TLSv1_3))
 

@@ -20,7 +20,7 @@ from tests.support.receivers import SECRET, HttpReceiver, http_receiver, mail_se
 Sit = Callable[[Simulator], Cli]
 
 
-def test_slack_is_told_what_changed_and_each_thing_once(desk: Sit) -> None:
+def test_slack_gets_each_change_once(desk: Sit) -> None:
     restore = job("onedrive", 5, FAILED, kind="restore")
     late = job("teams", 40)
     with serving(late, restore, job("onedrive", 3)) as simulator, http_receiver() as slack:
@@ -53,7 +53,7 @@ def test_slack_is_told_what_changed_and_each_thing_once(desk: Sit) -> None:
         assert len(slack.messages) == 2
 
 
-def test_health_of_one_tenant_neither_tells_of_the_others_nor_forgets_them(desk: Sit) -> None:
+def test_health_of_a_tenant_neither_sends_nor_closes_alerts_of_others(desk: Sit) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as slack:
         user = desk(simulator)
         user.environment["RUNTIME__SLACK_INCOMING_HOOK"] = slack.url
@@ -70,7 +70,7 @@ def test_health_of_one_tenant_neither_tells_of_the_others_nor_forgets_them(desk:
         assert len(slack.messages) == 2
 
 
-def test_slack_that_cannot_be_reached_or_is_not_configured_is_one_paragraph(desk: Sit) -> None:
+def test_an_unreachable_or_unconfigured_slack_is_reported_in_one_paragraph(desk: Sit) -> None:
     with serving(job("teams", 3, FINISHED)) as simulator:
         user = desk(simulator)
         assert "runtime.slack_incoming_hook" in user.run("health", "--slack", code=2).stderr
@@ -81,7 +81,7 @@ def test_slack_that_cannot_be_reached_or_is_not_configured_is_one_paragraph(desk
         assert SECRET not in message.stderr
 
 
-def test_a_slack_that_never_answers_holds_nobody_up(desk: Sit) -> None:
+def test_a_slack_that_never_responds_does_not_block(desk: Sit) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as slack:
         user = desk(simulator)
         user.environment |= {"RUNTIME__SLACK_INCOMING_HOOK": slack.url, "RUNTIME__REQUEST_TIMEOUT": "2"}
@@ -114,7 +114,7 @@ def notified(user: Cli, receiver: HttpReceiver, code: int = 4) -> list[dict[str,
     return [request.document for request in receiver.requests[before:]]
 
 
-def test_an_alert_opens_once_gets_worse_and_closes_by_itself(desk: Sit) -> None:
+def test_an_alert_opens_once_worsens_and_closes_automatically(desk: Sit) -> None:
     failures = [job("teams", hours, FAILED) for hours in (5, 4)]
     with serving(job("teams", 9), *failures) as simulator, http_receiver() as receiver:
         user = desk(simulator)
@@ -206,7 +206,7 @@ def test_mail_is_sent_over_starttls_with_a_login(desk: Sit, tmp_path: Path) -> N
         assert len(server.messages) == 1
 
 
-def test_mailbox_names_and_urls_leave_the_house_only_where_the_configuration_says_so(desk: Sit) -> None:
+def test_mailbox_names_and_urls_are_sent_only_if_configured(desk: Sit) -> None:
     state = "Stuck at ada@contoso.com, see https://contoso.sharepoint.com/sites/x"
     with serving(job("power_bi", 2, state)) as simulator, http_receiver() as outside, http_receiver() as inside:
         user = desk(simulator)

@@ -69,7 +69,7 @@ def test_appended_rows_are_those_that_a_load_would_write(loaded: Warehouse) -> N
     assert loaded.rows(audit) == [(STARTED, True, 0.5, None)]
 
 
-def test_a_load_goes_on_after_rows_were_appended(place: Warehouse) -> None:
+def test_a_load_succeeds_after_an_append(place: Warehouse) -> None:
     world = make_world(30, seed=1, now=NOW)
     with Simulator(world) as simulator:
         place.load(simulator)
@@ -79,7 +79,7 @@ def test_a_load_goes_on_after_rows_were_appended(place: Warehouse) -> None:
     assert place.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
 
 
-def test_rows_that_are_appended_twice_are_there_once(loaded: Warehouse) -> None:
+def test_rows_that_are_appended_twice_are_stored_once(loaded: Warehouse) -> None:
     before = loaded.rows("SELECT count(*) FROM load_runs")[0][0]
     for _ in range(2):
         assert append_rows(loaded.pipeline(), {"load_runs": [run_row(), run_row()], "load_audit": [audit_row()]})

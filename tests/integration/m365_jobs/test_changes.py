@@ -28,9 +28,7 @@ def a_day_of(tenant: Tenant, number: int, **more: Any) -> None:
 
 
 @pytest.mark.parametrize("reading", ["start", "whole"])
-def test_what_one_generation_of_the_endpoint_means_by_a_range_is_not_believed_of_the_other(
-    tenant: Tenant, reading: str
-) -> None:
+def test_the_range_filter_of_one_endpoint_generation_is_not_used_for_the_other(tenant: Tenant, reading: str) -> None:
     tenant.put("first", -26, -20)
     tenant.load()
     a_day_of(tenant, 0)
@@ -44,7 +42,7 @@ def test_what_one_generation_of_the_endpoint_means_by_a_range_is_not_believed_of
 
 
 @pytest.mark.parametrize("reading", ["start", "whole"])
-def test_what_a_range_means_is_found_out_again_each_day(tenant: Tenant, reading: str) -> None:
+def test_the_range_filter_is_detected_again_each_day(tenant: Tenant, reading: str) -> None:
     tenant.put("first", -26, -20)
     tenant.load()
     a_day_of(tenant, 0)
@@ -54,7 +52,7 @@ def test_what_a_range_means_is_found_out_again_each_day(tenant: Tenant, reading:
     assert tenant.agrees()
 
 
-def test_an_api_that_no_longer_looks_at_the_job_type_is_noticed(tenant: Tenant) -> None:
+def test_an_api_that_begins_to_ignore_the_job_type_is_detected(tenant: Tenant) -> None:
     tenant.put("backup", -26, -20)
     tenant.load()
     ignore(tenant.world, 1)
@@ -65,7 +63,7 @@ def test_an_api_that_no_longer_looks_at_the_job_type_is_noticed(tenant: Tenant) 
     assert in_warehouse(tenant.file)["restore"][2] is None
 
 
-def test_a_location_that_is_added_as_an_alias_takes_no_job_from_the_one_it_stands_for(tenant: Tenant) -> None:
+def test_an_added_alias_location_relabels_no_job(tenant: Tenant) -> None:
     """The alias is read from the beginning, and the others only where something is new."""
     tenant.world.primary_location = "NAM"
     for number in range(12):
@@ -77,7 +75,7 @@ def test_a_location_that_is_added_as_an_alias_takes_no_job_from_the_one_it_stand
     assert in_warehouse(tenant.file) == on_server(tenant.world, True)
 
 
-def test_a_tenant_whose_jobs_somebody_deleted_is_read_again(tenant: Tenant) -> None:
+def test_a_tenant_whose_rows_were_deleted_is_loaded_again(tenant: Tenant) -> None:
     """Whoever takes a customer out of the warehouse may leave the tables behind that say what was loaded."""
     tenant.put("long ago", -900, -899)
     tenant.put("new", -3, -2)
@@ -113,7 +111,7 @@ def test_a_backfill_that_broke_off_long_ago_begins_again(tenant: Tenant, monkeyp
     assert tenant.agrees()
 
 
-def test_what_was_read_before_others_loaded_does_not_take_back_what_they_brought(
+def test_a_pending_package_does_not_overwrite_rows_of_a_later_load(
     tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine breaks down with a package that is ready to load; another stands in for days; the first comes back."""
@@ -152,7 +150,7 @@ def die() -> None:
     raise OSError("broke down")
 
 
-def test_an_api_that_no_longer_looks_at_the_object_type_is_noticed_at_once(tenant: Tenant) -> None:
+def test_an_api_that_begins_to_ignore_the_object_type_is_detected_at_once(tenant: Tenant) -> None:
     """Services that had jobs at different times are asked for over different windows: what lies in that of one alone
     was stored under it, and stayed there."""
     types = ["exchange_online", "teams", "power_apps"]

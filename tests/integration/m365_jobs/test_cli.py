@@ -55,7 +55,7 @@ def test_an_empty_tenant_costs_one_request_once_it_was_confirmed(desk: Sit) -> N
     assert user.query("SELECT object_type, complete, reported_total FROM load_audit") == [(None, True, 0)] * 2
 
 
-def test_a_second_load_tells_new_changed_and_unchanged_jobs_apart(simulator: Simulator, desk: Sit) -> None:
+def test_a_second_load_counts_new_changed_and_unchanged_jobs(simulator: Simulator, desk: Sit) -> None:
     user, world = desk(simulator), simulator.world
     before = {job.id: job.state(world.now) for job in world.visible()}
     user.run("load")
@@ -67,7 +67,7 @@ def test_a_second_load_tells_new_changed_and_unchanged_jobs_apart(simulator: Sim
     assert dict(user.query("SELECT id, state FROM jobs")) == after
 
 
-def test_a_partition_that_stays_short_exits_3_and_says_which(simulator: Simulator, desk: Sit) -> None:
+def test_a_partition_that_stays_incomplete_exits_3_and_is_named(simulator: Simulator, desk: Sit) -> None:
     user, server_page = desk(simulator), simulator._page
 
     def short(generation: int, path: str, params: dict[str, str]) -> Answer:
@@ -121,7 +121,7 @@ def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simu
         assert [item[name] for item in again] == [item[name] for item in before]
 
 
-def test_a_scheduler_of_ones_own_says_what_a_process_loads(simulator: Simulator, desk: Sit) -> None:
+def test_an_external_scheduler_sets_the_range_of_a_process(simulator: Simulator, desk: Sit) -> None:
     user, world = desk(simulator), simulator.world
     start, end = world.now - timedelta(days=9), world.now - timedelta(days=6)
     interval = {"DLT_INTERVAL_START": start.isoformat(), "DLT_INTERVAL_END": end.isoformat()}
@@ -203,7 +203,7 @@ def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator
     ]
 
 
-def test_credentials_that_end_soon_are_told_in_time(simulator: Simulator, desk: Sit) -> None:
+def test_credentials_that_expire_soon_are_reported(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.run("load")
     for days, item in ((40, False), (20, True)):
@@ -234,7 +234,7 @@ def test_check_tries_each_permission_and_only_a_named_companion_must_have_its_ow
     assert re.search(rf"FAIL  companion schedule: .*{scope}", user.run("check", code=1).stdout)
 
 
-def test_check_names_the_cure_for_each_thing_that_fails(simulator: Simulator, desk: Sit) -> None:
+def test_check_names_the_cure_for_each_failure(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.set(include="auto")
     lines = user.run("check").stdout.splitlines()

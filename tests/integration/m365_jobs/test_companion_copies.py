@@ -64,7 +64,7 @@ def load_two_days(place: Warehouse, simulator: Simulator, **more: Any) -> None:
 
 
 @pytest.mark.parametrize("destination", ["postgres", "filesystem"])
-def test_a_copy_brings_the_companions_and_the_next_load_finds_settings_unchanged(
+def test_a_copy_has_the_companions_and_the_next_load_finds_settings_unchanged(
     simulator: Simulator, address: str, destination: str
 ) -> None:
     here, there = Warehouse("duckdb"), Warehouse(destination)

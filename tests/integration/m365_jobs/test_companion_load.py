@@ -95,7 +95,7 @@ def test_a_lake_keeps_the_history_of_settings_as_well(simulator: Simulator, monk
     ]
 
 
-def test_a_missing_permission_is_told_once_and_a_named_companion_makes_the_load_incomplete(
+def test_a_missing_permission_is_reported_once_and_fails_only_a_configured_companion(
     simulator: Simulator,
 ) -> None:
     scope = "microsoft365backup.subscriptionInfo.read.all"

@@ -138,7 +138,7 @@ def test_start_times_are_read_in_each_form(admin: Administrator) -> None:
     ]
 
 
-def test_data_in_data_and_enumeration_values_that_nobody_documented(admin: Administrator) -> None:
+def test_nested_data_and_undocumented_enumeration_values_are_read(admin: Administrator) -> None:
     activity = {"tenantOwner": "o", "tenantId": "t", "serviceType": 99, "potentialRansomwareAttackCount": 1}
     admin.server.answers = {
         LICENSES: lambda _: (200, envelope({"data": {"purchasedUserSeats": "1,000", "assignedUserSeats": 7.0}})),
@@ -168,7 +168,7 @@ def test_data_in_data_and_enumeration_values_that_nobody_documented(admin: Admin
 
 
 @pytest.mark.parametrize("refused_by", ["the API", "the token endpoint"])
-def test_one_missing_permission_skips_its_companion_alone(admin: Administrator, refused_by: str) -> None:
+def test_a_missing_permission_skips_only_its_companion(admin: Administrator, refused_by: str) -> None:
     if refused_by == "the API":
         admin.server.answers[ACTIVITY] = lambda _: (403, {"message": "Forbidden"})
     else:

@@ -29,7 +29,9 @@ from m365_jobs.load.parallel import TenantLoads
         (Progress(jobs=4_000, expected=5_000, reading=False), 20, "Writing: 4,000 jobs, 0 requests, 20 s"),
     ],
 )
-def test_the_line_says_what_is_being_done_and_how_much_is_left(progress: Progress, seconds: float, line: str) -> None:
+def test_the_progress_line_has_the_activity_and_the_remaining_time(
+    progress: Progress, seconds: float, line: str
+) -> None:
     assert progress_of_one(progress, seconds) == line
 
 
@@ -40,7 +42,9 @@ def test_the_line_says_what_is_being_done_and_how_much_is_left(progress: Progres
         (lambda: Wait("host unreachable", 3, 5), "host unreachable, attempt 3 of 5"),
     ],
 )
-def test_the_line_says_what_is_waited_for_in_place_of_an_estimate(wait: Callable[[], Wait], shown: str) -> None:
+def test_the_progress_line_has_the_reason_of_a_wait_instead_of_an_estimate(
+    wait: Callable[[], Wait], shown: str
+) -> None:
     waiting = Progress(jobs=1_000, expected=4_000)
     waiting.stats.wait_for(wait())
     assert progress_of_one(waiting, 20).startswith(

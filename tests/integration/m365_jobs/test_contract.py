@@ -80,7 +80,7 @@ def test_fields_that_the_api_adds_stay_out_of_the_tables(home: None) -> None:
             assert {table: columns(place, table) for table in PROMISE} == PROMISE
 
 
-def test_fields_that_the_api_adds_are_kept_as_json_where_that_is_asked_for(place: Warehouse) -> None:
+def test_new_api_fields_are_stored_as_json_with_keep_unknown_fields(place: Warehouse) -> None:
     world = make_world(60, seed=52, now=NOW)
     with Simulator(world, dialect=Dialect(extra_fields=True)) as simulator:
         place.load(simulator)
@@ -124,7 +124,7 @@ def test_a_changed_type_stops_the_load_before_anything_is_written(
         assert place.contents() == on_server(world, False)
 
 
-def test_a_column_that_nobody_promised_is_left_out_from_the_first_load_on(
+def test_a_column_outside_the_contract_is_dropped_from_the_first_load_on(
     home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, place = tables.job_rows, Warehouse("duckdb")

@@ -61,7 +61,7 @@ def asked_from(simulator: Simulator) -> datetime:
 
 
 @pytest.mark.parametrize("more", [(), ("--dataset", "kept")])
-def test_the_command_that_it_says_goes_on_there(
+def test_the_printed_command_continues_at_the_destination(
     simulator: Simulator, desk: Callable[[Simulator], Cli], address: str, more: tuple[str, ...]
 ) -> None:
     user = desk(simulator)
@@ -75,7 +75,7 @@ def test_the_command_that_it_says_goes_on_there(
 
 
 @pytest.mark.parametrize("destination", ["postgres", "filesystem"])
-def test_all_rows_and_cursors_arrive_and_the_next_load_goes_on_there(
+def test_all_rows_and_cursors_are_copied_and_the_next_load_continues_there(
     here: Warehouse, address: str, destination: str
 ) -> None:
     there, message = Warehouse(destination), []
@@ -150,7 +150,7 @@ def test_a_destination_with_loads_of_its_own_keeps_them(here: Warehouse) -> None
         assert contents(there) == before
 
 
-def test_one_tenant_can_be_copied_by_itself(here: Warehouse) -> None:
+def test_a_single_tenant_can_be_copied(here: Warehouse) -> None:
     there = Warehouse("filesystem")
     with Simulator(make_world(40, seed=46, now=NOW)) as simulator:
         here.load(simulator, **SETTINGS)
@@ -171,7 +171,7 @@ def test_a_copy_to_itself_or_of_nothing_is_refused(here: Warehouse) -> None:
         copy_tenants("duckdb", None, here.messages.append)
 
 
-def test_the_command_says_what_it_copied_and_how_to_go_on(
+def test_the_command_prints_the_copied_rows_and_the_next_command(
     simulator: Simulator, desk: Callable[[Simulator], Cli]
 ) -> None:
     user = desk(simulator)
@@ -246,7 +246,7 @@ def test_a_load_waits_for_a_copy_into_its_warehouse(
         assert there.contents() == here.contents()
 
 
-def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Warehouse) -> None:
+def test_pending_packages_are_not_copied_and_reported(here: Warehouse) -> None:
     world = make_world(60, seed=48, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
@@ -257,7 +257,7 @@ def test_what_an_interrupted_load_left_is_not_copied_and_that_is_said(here: Ware
         assert "A load of tenant default was interrupted; what it left unfinished is not copied" in here.messages[-2]
 
 
-def test_a_copy_takes_away_errors_that_one_broken_off_left(here: Warehouse, address: str) -> None:
+def test_a_copy_deletes_errors_that_an_interrupted_copy_left(here: Warehouse, address: str) -> None:
     there, world = Warehouse("postgres"), make_world(300, seed=43, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
@@ -303,9 +303,7 @@ def test_what_a_first_load_has_loaded_can_be_copied_before_it_is_complete_and_af
         assert contents(there) == contents(here)
 
 
-def test_errors_of_one_job_reach_a_lake_together_however_many_rows_go_at_once(
-    here: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_of_a_job_reach_a_lake_in_one_batch(here: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copy_rows, "BATCH", 1)
     there = Warehouse("filesystem")
     with Simulator(make_world(4, seed=43, now=NOW, days=10, error_share=0.9)) as simulator:

@@ -33,7 +33,7 @@ RANGES = [
 """What a range may mean: each reading, and each kind of bounds."""
 
 
-def test_a_new_machine_goes_on_where_the_warehouse_is(tenant: Tenant, tmp_path: Path) -> None:
+def test_a_new_machine_continues_from_the_cursors_of_the_warehouse(tenant: Tenant, tmp_path: Path) -> None:
     tenant.put("old", -920, -899)
     tenant.put("new", -3, -2)
     tenant.put("open", -40, 9)
@@ -83,7 +83,7 @@ def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
 
 
 @pytest.mark.parametrize("chunk_jobs", [2, 1000])
-def test_a_scheduler_of_ones_own_says_what_is_loaded(
+def test_an_external_scheduler_sets_the_range_of_a_load(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch, chunk_jobs: int
 ) -> None:
     monkeypatch.setattr(loading, "CHUNK_JOBS", chunk_jobs)
@@ -102,7 +102,7 @@ def test_a_scheduler_of_ones_own_says_what_is_loaded(
     assert tenant.agrees()
 
 
-def test_hours_of_a_day_bring_its_jobs_from_an_api_that_looks_at_the_day_alone(tenant: Tenant) -> None:
+def test_a_range_of_hours_loads_its_jobs_from_an_api_that_compares_days(tenant: Tenant) -> None:
     select = tenant.world.select
 
     def of_days(*arguments: Any) -> list[SimulatedJob]:

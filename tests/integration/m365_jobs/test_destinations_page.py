@@ -40,7 +40,7 @@ def variables(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
 
 
 @pytest.mark.parametrize("section", KINDS)
-def test_the_configuration_of_each_destination_is_whole(
+def test_the_configuration_of_each_destination_is_complete(
     section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

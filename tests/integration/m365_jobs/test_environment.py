@@ -48,7 +48,7 @@ def test_configuration_saved_by_windows_is_read(simulator: Simulator, desk: Sit,
     assert in_warehouse(user.folder / "Büro.duckdb") == on_server(simulator.world, False)
 
 
-def test_unescaped_backslashes_of_a_windows_path_are_told_with_the_cure(simulator: Simulator, desk: Sit) -> None:
+def test_unescaped_backslashes_of_a_windows_path_are_reported_with_the_cure(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     write(user, '[destination.duckdb]\ncredentials = "C:\\Users\\ada\\warehouse.duckdb"\n')
     message = user.run_process("load", code=2).stderr
@@ -113,7 +113,7 @@ def test_letters_that_the_terminal_lacks_are_replaced(simulator: Simulator, desk
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
-def test_sigterm_ends_a_load_with_a_word_and_a_record(simulator: Simulator, desk: Sit) -> None:
+def test_sigterm_ends_a_load_with_a_message_and_a_record(simulator: Simulator, desk: Sit) -> None:
     """As docker stop, Kubernetes and systemd end it: it died without a word."""
     user, asked, answer = desk(simulator), threading.Event(), threading.Event()
 

@@ -20,7 +20,7 @@ def test_each_request_meets_another_fault_of_the_server_once_and_all_is_loaded(t
         check_recovery(hit)
 
 
-def test_each_connection_fails_once_in_another_way_and_all_is_loaded(tmp_path: Path) -> None:
+def test_each_connection_fails_once_with_a_different_fault_and_all_jobs_are_loaded(tmp_path: Path) -> None:
     with case(tmp_path, tls=True) as hit:
         ended = hit.load_with(EachOnce(*NETWORK), network=True)
         assert (ended.exit_code, ended.requests, len(ended.waited)) == (0, REQUESTS, REQUESTS), ended.messages
@@ -61,7 +61,7 @@ def test_a_fault_after_which_a_request_is_not_simply_repeated(
 
 
 @pytest.mark.parametrize("status", ["400", "500", "504"])
-def test_a_fault_that_stays_at_one_object_type_lets_the_others_load(tmp_path: Path, status: str) -> None:
+def test_a_lasting_fault_of_an_object_type_does_not_stop_the_others(tmp_path: Path, status: str) -> None:
     with case(tmp_path) as hit:
         ended = hit.load_with(staying(status, objecttype="7"))
         assert ended.exit_code == 3, ended.messages
@@ -75,9 +75,7 @@ def test_a_fault_that_stays_at_one_object_type_lets_the_others_load(tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["204", "null instead of jobs", "400", "504"])
-def test_a_fault_that_stays_at_one_job_type_is_named_and_its_jobs_get_their_type_by_the_next_load(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_lasting_fault_of_a_job_type_is_reported_and_the_next_load_labels_its_jobs(tmp_path: Path, kind: str) -> None:
     with case(tmp_path) as hit:
         ended = hit.load_with(staying(kind, jobtype="1"))
         assert ended.exit_code == 3, ended.messages
@@ -97,7 +95,7 @@ def test_an_empty_answer_that_stays_is_believed_and_reconciled_a_day_later(tmp_p
 
 
 @pytest.mark.parametrize("kind", ["204", "400", "504"])
-def test_a_fault_that_stays_at_all_pages_but_the_first_loses_nothing(tmp_path: Path, kind: str) -> None:
+def test_a_lasting_fault_of_all_later_pages_loses_no_job(tmp_path: Path, kind: str) -> None:
     with case(tmp_path) as hit:
         hit.user.set(page_size="5", include="none")
         ended = hit.load_with(staying_deep(kind))

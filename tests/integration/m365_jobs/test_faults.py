@@ -20,7 +20,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_duckdb_file_is_told_and_left_alone(simulator: Simulator, desk: Sit, damage: str) -> None:
+def test_a_damaged_duckdb_file_is_reported_and_not_changed(simulator: Simulator, desk: Sit, damage: str) -> None:
     user, messages = (
         desk(simulator),
         r"file of the warehouse is damaged, or of another program: (?!Connection with).* Restore",
@@ -50,7 +50,9 @@ def test_a_damaged_file_that_is_moved_away_is_replaced_by_all_that_the_api_has(s
 
 
 @pytest.mark.parametrize("wrong", ["missing", "a folder"])
-def test_a_file_that_cannot_be_there_is_told(simulator: Simulator, desk: Sit, wrong: str) -> None:
+def test_a_missing_folder_and_a_folder_in_place_of_the_file_are_reported(
+    simulator: Simulator, desk: Sit, wrong: str
+) -> None:
     user = desk(simulator)
     file = user.folder / "no" / "such" / "folder" / "w.duckdb" if wrong == "missing" else user.folder / "w.duckdb"
     if wrong == "a folder":
@@ -63,7 +65,7 @@ def test_a_file_that_cannot_be_there_is_told(simulator: Simulator, desk: Sit, wr
     assert in_warehouse(file) == on_server(simulator.world, False)
 
 
-def test_a_lake_where_a_file_or_a_folder_of_others_lies_is_told(simulator: Simulator, desk: Sit) -> None:
+def test_a_lake_path_with_foreign_files_is_reported(simulator: Simulator, desk: Sit) -> None:
     user, lake, to = desk(simulator), "lake", ("--destination", "filesystem")
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = lake
     (user.folder / lake).write_text("a file", encoding="utf-8")
@@ -87,7 +89,7 @@ def test_a_lake_where_a_file_or_a_folder_of_others_lies_is_told(simulator: Simul
     ).stdout.replace("\r", "")
 
 
-def test_a_folder_of_dlt_that_cannot_be_used_is_told(simulator: Simulator, desk: Sit) -> None:
+def test_an_unusable_dlt_folder_is_reported(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     good, bad = user.environment["DLT_DATA_DIR"], user.folder / "a file"
     bad.write_text("in the way", encoding="utf-8")

@@ -45,7 +45,7 @@ def test_secrets_and_warehouse_that_others_can_read_are_named_with_the_cure(user
     assert files(user) == []
 
 
-def test_files_in_a_folder_of_this_user_alone_are_fine(user: Cli) -> None:
+def test_files_in_a_private_folder_are_accepted(user: Cli) -> None:
     user.run("load")
     (user.folder / ".dlt" / "secrets.toml").write_text("")
     (user.folder / ".dlt" / "secrets.toml").chmod(0o644)
@@ -54,7 +54,7 @@ def test_files_in_a_folder_of_this_user_alone_are_fine(user: Cli) -> None:
     assert files(user) == []
 
 
-def test_a_certificate_and_a_lake_are_looked_at_as_well(user: Cli) -> None:
+def test_the_permissions_of_a_certificate_and_a_lake_are_checked(user: Cli) -> None:
     _, key = certificate(user.folder, as_rsa=True)
     user.environment.pop("SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_SECRET")
     both = user.folder / "both.pem"

@@ -217,7 +217,7 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
     assert health.exit_code == 0
 
 
-def test_absurd_counts_of_one_service_do_not_keep_anyone_from_being_judged(anywhere: Warehouse) -> None:
+def test_absurd_counts_of_a_service_do_not_prevent_the_evaluation(anywhere: Warehouse) -> None:
     huge = 2**63 - 1
     jobs = [
         *(job("teams", hours, EXCEPTION, total=huge, failed=huge) for hours in (2, 3)),
@@ -251,7 +251,7 @@ def test_a_short_history_calls_nothing_unusual(duckdb: Warehouse) -> None:
     assert reasons(evaluate(duckdb.pipeline())) == []
 
 
-def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_services_of_a_stale_warehouse_are_unknown(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(*protected("teams", "onedrive"), job("power_bi", 40)) as simulator:
         duckdb.load(simulator)
     assert reasons(evaluate(duckdb.pipeline(), max_age_hours=1)) == [("late", "power_bi")]
@@ -273,7 +273,9 @@ def test_a_late_warehouse_says_nothing_of_its_services(duckdb: Warehouse, monkey
         evaluate(duckdb.pipeline(), max_age_hours=-1)
 
 
-def test_where_there_is_nothing_to_judge_all_is_not_well(duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_service_to_evaluate_the_verdict_is_unhealthy(
+    duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     health = evaluate(duckdb.pipeline())
     assert [(reason.kind, reason.tenant, reason.text, reason.action) for reason in health.reasons] == [
         (
@@ -320,7 +322,7 @@ def test_jobs_whose_service_is_not_known_are_shown_and_judge_no_service(
     assert (unknown["object_type"], unknown["rows_held"], unknown["open_jobs"]) == (None, 3, 1)
 
 
-def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Warehouse) -> None:
+def test_a_failed_last_load_is_reported_until_a_load_succeeds(duckdb: Warehouse) -> None:
     with serving(*protected("teams")) as simulator:
         duckdb.load(simulator)
         simulator.fault = lambda asked: Answer(403)
@@ -334,7 +336,7 @@ def test_a_failed_last_load_is_named_until_one_succeeds(duckdb: Warehouse) -> No
     assert reasons(evaluate(duckdb.pipeline())) == []
 
 
-def test_what_is_not_proved_stays_named_whatever_else_is_loaded_until_a_load_proves_it(duckdb: Warehouse) -> None:
+def test_an_incomplete_partition_is_reported_until_a_load_proves_it_complete(duckdb: Warehouse) -> None:
     with serving(*protected("public_folder", "teams"), job("public_folder", 400), job("teams", 400)) as simulator:
         until = simulator.world.now - timedelta(days=14)
         page = simulator._page
@@ -429,7 +431,7 @@ def test_credentials_that_end_soon_are_named_for_each_tenant(
     assert (narrowed.reasons, narrowed.exit_code) == ([], 0)
 
 
-def test_the_gravest_reason_of_any_tenant_comes_first(duckdb: Warehouse) -> None:
+def test_the_most_severe_finding_of_all_tenants_comes_first(duckdb: Warehouse) -> None:
     with serving(job("teams", 40)) as simulator:
         duckdb.load(simulator, tenant="a")
     with serving(job("onedrive", 9, FAILED), job("onedrive", 4, FAILED), job("teams", 40)) as simulator:
@@ -441,7 +443,7 @@ def test_the_gravest_reason_of_any_tenant_comes_first(duckdb: Warehouse) -> None
     ]
 
 
-def test_monitors_get_stable_keys_and_metrics_that_say_the_same(desk: Sit, tmp_path: Path) -> None:
+def test_json_keys_are_stable_and_metrics_agree_with_them(desk: Sit, tmp_path: Path) -> None:
     jobs, _ = broken()
     with serving(*jobs) as simulator:
         user = desk(simulator)
@@ -561,7 +563,7 @@ def test_nothing_is_called_proved_complete_beside_a_tenant_that_failed_or_never_
     assert text == "Never loaded: new. Not proved complete: contoso/teams."
 
 
-def test_the_table_fits_80_columns_and_says_it_in_words(desk: Sit) -> None:
+def test_the_table_fits_80_columns_without_relying_on_colour(desk: Sit) -> None:
     jobs, _ = broken()
     for number, item in enumerate(jobs):
         jobs[number] = replace(item, location="NAM")

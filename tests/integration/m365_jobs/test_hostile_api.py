@@ -146,7 +146,7 @@ def stored(truth: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("destination", ["duckdb", "postgres", "filesystem"])
-def test_hostile_texts_are_kept_as_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: str) -> None:
+def test_hostile_texts_are_stored_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: str) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setattr("avepoint_m365._now", lambda: START)

@@ -75,7 +75,7 @@ def test_a_secret_that_was_not_piped_is_named(user: Cli, simulator: Simulator) -
     assert "--client-secret - reads a line of stdin, which is empty" in message
 
 
-def test_on_a_terminal_init_asks_for_what_no_option_says(user: Cli, simulator: Simulator) -> None:
+def test_init_prompts_for_missing_options_on_a_terminal(user: Cli, simulator: Simulator) -> None:
     del user.environment["M365_JOBS_CLIENT_SECRET"]
     terminal = Terminal(user, "init", "--base-url", simulator.base_url, "--token-url", simulator.token_url)
     try:

@@ -46,7 +46,7 @@ def lose_errors(world: World) -> None:
 WITHOUT_DELTA = "import sys; sys.modules['deltalake'] = None; from m365_jobs.cli.app import main; main()"
 
 
-def test_what_to_install_for_a_lake_is_said_before_anything_is_asked(
+def test_a_missing_lake_extra_is_reported_before_any_request(
     simulator: Simulator, desk: Callable[[Simulator], Cli]
 ) -> None:
     user = desk(simulator)
@@ -106,7 +106,7 @@ def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Warehouse) 
             assert lake.contents() == on_server(world, True)
 
 
-def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Warehouse, tmp_path: Path) -> None:
+def test_each_tenant_has_its_own_files_and_jobs_may_share_ids(lake: Warehouse, tmp_path: Path) -> None:
     ours, theirs = make_world(40, seed=1, now=NOW), make_world(40, seed=1, now=NOW)
     for job in theirs.visible():
         theirs.change(job.id, errors=())
@@ -123,7 +123,7 @@ def test_each_tenant_has_files_of_its_own_and_jobs_may_share_ids(lake: Warehouse
     assert sorted(partition["tenant"] for partition in table.partitions()) == ["con/toso", "default"]
 
 
-def test_small_files_are_put_together_once_there_are_many(lake: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_files_are_compacted_above_a_number(lake: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delta_files, "FILES_PER_TENANT", 3)
     world = make_world(40, seed=2, now=NOW)
     table = Path("lake") / "m365_jobs" / "load_audit"

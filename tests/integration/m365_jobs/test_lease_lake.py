@@ -48,7 +48,7 @@ def rewrite(folder: Path, **changed: object) -> None:
     write_deltalake(table(folder), rows, mode="overwrite")
 
 
-def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str], LakeLease]) -> None:
+def test_one_of_several_concurrent_workers_acquires_the_lease(lease_of: Callable[[str], LakeLease]) -> None:
     start = threading.Barrier(6)
 
     def ask(number: int) -> LakeLease | None:
@@ -67,7 +67,7 @@ def test_of_several_that_ask_at_once_one_gets_the_lease(lease_of: Callable[[str]
                 pass
 
 
-def test_a_lease_is_renewed_while_it_is_held_and_says_when_it_ended(
+def test_a_held_lease_is_renewed_and_a_released_one_has_its_end(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(leases, "LEASE_SECONDS", 0.3)
@@ -104,9 +104,7 @@ def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
                     asked.acquire(AT_ONCE, 0, print)
 
 
-def test_a_clock_that_was_put_back_keeps_nobody_from_loading(
-    lease_of: Callable[[str], LakeLease], tmp_path: Path
-) -> None:
+def test_a_clock_that_was_set_back_blocks_no_load(lease_of: Callable[[str], LakeLease], tmp_path: Path) -> None:
     with lease_of("run1") as loaded:
         loaded.acquire(AT_ONCE, 0, print)
     rewrite(tmp_path, ended_at=datetime.now(UTC) + timedelta(days=1))
@@ -126,7 +124,7 @@ def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
     assert row(tmp_path)["holder"] == "another"
 
 
-def test_a_storage_that_is_down_is_told_as_the_destinations_failure(
+def test_an_unreachable_storage_is_reported_as_a_destination_failure(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object, **more: object) -> None:
@@ -162,7 +160,7 @@ def test_a_lease_whose_commit_was_done_although_the_storage_answered_503_is_had_
     assert refused
 
 
-def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
+def test_files_of_old_versions_are_removed_while_the_lease_is_held(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(lake, "TIDY_VERSIONS", 1)
@@ -174,7 +172,7 @@ def test_files_of_old_versions_are_removed_and_the_lease_goes_on(
     assert len(list((tmp_path / "lake" / "m365_jobs_leases" / "m365_jobs").glob("*.parquet"))) == 2
 
 
-def test_a_lease_that_is_taken_often_collects_no_files(
+def test_the_files_of_a_lease_do_not_accumulate(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(lake, "TIDY_VERSIONS", 20)

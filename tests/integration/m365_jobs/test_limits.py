@@ -90,7 +90,7 @@ ROOT_ONLY = pytest.mark.skipif(
 )
 
 
-def test_a_warehouse_on_a_share_without_locks_is_told_with_its_path_and_the_cure(
+def test_a_warehouse_on_a_share_without_locks_is_reported_with_path_and_cure(
     simulator: Simulator, desk: Sit, no_locks: str
 ) -> None:
     user = desk(simulator)
@@ -101,7 +101,7 @@ def test_a_warehouse_on_a_share_without_locks_is_told_with_its_path_and_the_cure
     assert "Put the DuckDB file on a local disk" in message
 
 
-def test_a_working_folder_on_a_share_without_locks_is_told_with_its_path_and_the_cure(
+def test_a_working_folder_on_a_share_without_locks_is_reported_with_path_and_cure(
     simulator: Simulator, desk: Sit, no_locks: str
 ) -> None:
     user = desk(simulator)
@@ -113,7 +113,7 @@ def test_a_working_folder_on_a_share_without_locks_is_told_with_its_path_and_the
 
 
 @pytest.mark.parametrize("limit", [8, 9])
-def test_too_few_open_files_are_told_with_the_cure_and_the_next_load_ends_well(
+def test_too_few_open_files_are_reported_with_the_cure_and_the_next_load_succeeds(
     simulator: Simulator, desk: Sit, limit: int
 ) -> None:
     user = desk(simulator)
@@ -132,7 +132,7 @@ def folder_of(user: Cli, which: str) -> Path:
 
 @ROOT_ONLY
 @pytest.mark.parametrize("which", ["project folder", "working folder of dlt"])
-def test_a_read_only_place_is_told_with_its_path_and_the_cure(simulator: Simulator, desk: Sit, which: str) -> None:
+def test_a_read_only_folder_is_reported_with_path_and_cure(simulator: Simulator, desk: Sit, which: str) -> None:
     user = desk(simulator)
     folder = folder_of(user, which)
     before = f"mount --bind '{folder}' '{folder}'; mount -o remount,ro,bind '{folder}'; cd '{user.folder}'"
@@ -144,7 +144,7 @@ def test_a_read_only_place_is_told_with_its_path_and_the_cure(simulator: Simulat
 
 @ROOT_ONLY
 @pytest.mark.parametrize("which", ["project folder", "working folder of dlt"])
-def test_a_full_disk_is_told_with_the_place_to_make_room(simulator: Simulator, desk: Sit, which: str) -> None:
+def test_a_full_disk_is_reported_with_its_folder(simulator: Simulator, desk: Sit, which: str) -> None:
     user = desk(simulator)
     folder = folder_of(user, which)
     before = f"mount -t tmpfs -o size=64k tmpfs '{folder}'; cd '{user.folder}'"

@@ -33,7 +33,7 @@ def configure(folder: Path, text: str) -> None:
         ('[destination.filesystem]\nbucket_url = "lake"\n', "filesystem", "lake/m365_jobs/jobs"),
     ],
 )
-def test_two_folders_of_one_user_with_the_same_relative_path_have_a_warehouse_each(
+def test_the_same_relative_path_in_two_folders_means_two_warehouses(
     simulator: Simulator, desk: Sit, section: str, to: str, file: str
 ) -> None:
     """The second folder loaded into the warehouse of the first, and exited 0."""

@@ -49,7 +49,7 @@ def test_postgres_holds_what_the_server_holds_load_after_load(postgres: Warehous
             world.advance(timedelta(hours=3))
 
 
-def test_what_a_load_brought_is_in_the_database_once(postgres: Warehouse) -> None:
+def test_each_loaded_row_is_in_the_database_once(postgres: Warehouse) -> None:
     with Simulator(make_world(50, seed=1, now=NOW)) as simulator:
         postgres.load(simulator)
     assert [postgres.rows(f"SELECT count(*) AS rows FROM m365_jobs{part}.jobs") for part in ("", "_staging")] == [
@@ -181,7 +181,7 @@ def test_load_status_and_check_from_the_command_line(address: str, simulator: Si
     assert min(asked) > (NOW - timedelta(days=60)).isoformat(), "another machine goes on from the cursors"
 
 
-def test_a_server_that_is_down_is_told_by_every_command(address: str, simulator: Simulator, desk: Sit) -> None:
+def test_every_command_reports_an_unreachable_server(address: str, simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace(":5432", ":1")
     messages = r"cannot be reached: .*refused.* Start it, or correct host and port"
@@ -190,7 +190,7 @@ def test_a_server_that_is_down_is_told_by_every_command(address: str, simulator:
     assert re.search(r"FAIL  destination: .*" + messages, user.run("check", *TO, code=1).stdout)
 
 
-def test_a_database_that_goes_away_comes_back_with_all_it_held(address: str, simulator: Simulator, desk: Sit) -> None:
+def test_a_restarted_database_has_all_rows(address: str, simulator: Simulator, desk: Sit) -> None:
     user, name = desk(simulator), address.rpartition("/")[2]
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load", *TO)
@@ -204,7 +204,7 @@ def test_a_database_that_goes_away_comes_back_with_all_it_held(address: str, sim
     assert administer("SELECT count(*) FROM m365_jobs.jobs", address=address) == [(len(simulator.world.visible()),)]
 
 
-def test_a_user_that_the_server_does_not_know_is_told(address: str, simulator: Simulator, desk: Sit) -> None:
+def test_an_unknown_database_user_is_reported(address: str, simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace("postgres:any", "stranger:their-password")
     message = user.run("load", *TO, code=1).stderr
@@ -212,7 +212,7 @@ def test_a_user_that_the_server_does_not_know_is_told(address: str, simulator: S
     assert "their-password" not in message
 
 
-def test_missing_rights_are_told_and_what_was_loaded_stays(address: str, simulator: Simulator, desk: Sit) -> None:
+def test_missing_privileges_are_reported_and_loaded_rows_stay(address: str, simulator: Simulator, desk: Sit) -> None:
     user, role, name = desk(simulator), f"clerk_{uuid4().hex[:8]}", address.rpartition("/")[2]
     administer(f"CREATE ROLE {role} LOGIN")
     try:
@@ -278,7 +278,7 @@ def test_a_table_of_another_make_is_left_alone(address: str, simulator: Simulato
         ("something new", "The destination refused: something new. Check its address, credentials and rights"),
     ],
 )
-def test_each_refusal_gets_its_meaning_and_its_cure(words: str, meaning: str) -> None:
+def test_each_refusal_of_the_server_is_explained_with_its_cure(words: str, meaning: str) -> None:
     assert re.search(meaning, explain_driver_message(words))
 
 
@@ -309,7 +309,7 @@ def test_a_tenant_without_jobs_or_without_news_is_loaded_too(postgres: Warehouse
         assert postgres.contents() == on_server(world, False)
 
 
-def test_a_server_that_goes_for_good_while_rows_are_read_is_told(postgres: Warehouse, address: str) -> None:
+def test_a_server_that_stops_during_a_query_is_reported(postgres: Warehouse, address: str) -> None:
     with Simulator(make_world(20, seed=1, now=NOW)) as simulator:
         postgres.load(simulator)
     name = address.rpartition("/")[2]

@@ -174,14 +174,14 @@ def test_a_statement_ends_with_its_semicolon(dialect: str) -> None:
     assert [text for text in unfinished if is_whole(text, dialect)] == []
 
 
-def test_views_are_told_from_tables() -> None:
+def test_completion_distinguishes_views_from_tables() -> None:
     result = Words(NAMES).get_completions(Document("SELECT * FROM "), CompleteEvent(completion_requested=True))
     about = {result.text: result.display_meta_text for result in result}
     assert {name for name, what in about.items() if what == "view"} == set(VIEWS)
     assert {name for name, what in about.items() if what == "table"} == {table.name for table in tables()}
 
 
-def test_a_warehouse_that_is_down_is_one_paragraph_and_the_prompt_goes_on(
+def test_an_unreachable_warehouse_is_reported_and_the_prompt_continues(
     simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open
 ) -> None:
     user = desk(simulator)

@@ -41,7 +41,7 @@ def findings(place: Warehouse) -> list[tuple[str, int, str]]:
     return [row[:3] for row in rows]
 
 
-def test_what_looks_wrong_is_told_and_kept_and_loaded_as_it_is(place: Warehouse) -> None:
+def test_check_failures_are_reported_and_stored_and_rows_loaded_unchanged(place: Warehouse) -> None:
     world = World(NOW)
     world.put(
         SOUND,
@@ -61,14 +61,14 @@ def test_what_looks_wrong_is_told_and_kept_and_loaded_as_it_is(place: Warehouse)
         assert place.contents().keys() == {"sound", "negative", "backwards", "occurrences"}
 
 
-def test_a_sound_load_finds_nothing_and_has_a_table_to_say_so(place: Warehouse) -> None:
+def test_a_load_without_check_failures_creates_an_empty_table(place: Warehouse) -> None:
     with Simulator(make_world(300, seed=61, now=NOW)) as simulator:
         assert place.load(simulator).findings == []
         assert place.load(simulator).findings == []
     assert findings(place) == []
 
 
-def test_only_what_a_load_brought_is_looked_at(place: Warehouse) -> None:
+def test_data_checks_read_only_the_rows_of_the_load(place: Warehouse) -> None:
     world = World(NOW)
     # A job that stays: without any that it knows, a load would take the API for another tenant's.
     world.put(replace(SOUND, id="stays"), replace(SOUND, id="negative", failed=-3))
@@ -81,9 +81,7 @@ def test_only_what_a_load_brought_is_looked_at(place: Warehouse) -> None:
     assert findings(place) == [("non_negative_counts", 1, "negative")]
 
 
-def test_what_an_interrupted_load_had_read_is_looked_at_when_it_is_finished(
-    place: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pending_packages_are_checked_once_they_are_loaded(place: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(NOW)
     world.put(SOUND)
 
@@ -105,7 +103,7 @@ def test_what_an_interrupted_load_had_read_is_looked_at_when_it_is_finished(
 
 
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
-def test_details_and_errors_whose_job_is_not_there_are_told(place: Warehouse) -> None:
+def test_details_and_errors_without_a_job_are_reported(place: Warehouse) -> None:
     world = World(NOW)
     with Simulator(world) as simulator:
         place.load(simulator)
@@ -150,7 +148,7 @@ def test_each_rule_finds_what_it_is_for_and_nothing_else(
     assert [(result.rule, result.jobs, result.example) for result in result] == [(rule, 1, "one")]
 
 
-def test_the_command_says_what_it_found(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
+def test_the_command_prints_check_failures(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
     simulator.world.put(replace(SOUND, id="negative", failed=-3))
     message = desk(simulator).run("load").stderr
     assert re.search(

@@ -166,7 +166,7 @@ def test_csv_and_json_hold_what_the_warehouse_holds(place: Warehouse, simulator:
 
 
 @pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
-def test_what_is_wrong_with_a_query_is_told_in_one_line(place: Warehouse, simulator: Simulator) -> None:
+def test_an_invalid_query_is_reported_in_one_line(place: Warehouse, simulator: Simulator) -> None:
     before = run(place, "SELECT * FROM jobs")
     assert (before.exit_code, "The first load makes jobs, " in before.stderr) == (1, True)
     place.load(simulator)
@@ -242,7 +242,7 @@ def test_a_message_of_the_api_cannot_command_the_terminal() -> None:
     assert printed([("\x1b[31mred\r\nnext",)], ["m"], None) == "m\n--------------\n [31mred  next\n"
 
 
-def test_columns_of_one_name_stay_apart_in_json() -> None:
+def test_columns_with_the_same_name_get_different_json_keys() -> None:
     out = io.StringIO()
     tables.write_json(QueryResult(["id", "id", "id_2"], iter([[(1, 2, float("nan"))]])), out)
     assert json.loads(out.getvalue()) == [{"id": 1, "id_2": 2, "id_2_2": None}]
@@ -258,7 +258,7 @@ class Elsewhere:
         raise AssertionError(query)
 
 
-def test_elsewhere_names_without_a_schema_mean_the_dataset_and_writing_is_refused() -> None:
+def test_on_other_destinations_unqualified_names_are_those_of_the_dataset_and_writes_are_refused() -> None:
     reader = Reader(Elsewhere(), "snowflake")
     assert checked_sql(
         reader, "WITH jobs2 AS (SELECT * FROM jobs) SELECT * FROM jobs2 JOIN other.jobs AS o ON TRUE"

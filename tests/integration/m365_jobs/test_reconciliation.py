@@ -30,7 +30,7 @@ def forget(file: Any, condition: str) -> int:
     return len(ids)
 
 
-def test_a_daily_comparison_takes_new_jobs_into_account_and_costs_one_request(tenant: Tenant) -> None:
+def test_a_daily_reconciliation_counts_new_jobs_and_costs_one_request(tenant: Tenant) -> None:
     for number in range(700):
         tenant.put(f"job {number}", -number - 0.9, -number - 0.1)
     tenant.load(page_size=100)
@@ -74,7 +74,7 @@ def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tena
     ]
 
 
-def test_verify_repairs_what_differs_and_says_what_stays_unproved(desk: Sit) -> None:
+def test_verify_loads_differences_and_reports_unproved_periods(desk: Sit) -> None:
     world = make_world(400, seed=7, now=NOW)
     with Simulator(world) as simulator:
         user = desk(simulator)
@@ -91,7 +91,7 @@ def test_verify_repairs_what_differs_and_says_what_stays_unproved(desk: Sit) -> 
         assert "the API's total does not count matches" in user.run("verify", code=3).stderr
 
 
-def test_verify_before_the_first_load_says_what_to_do(simulator: Simulator, desk: Sit) -> None:
+def test_verify_before_the_first_load_names_the_cure(simulator: Simulator, desk: Sit) -> None:
     assert "Load it first." in desk(simulator).run("verify", code=2).stderr
 
 

@@ -13,7 +13,7 @@ SECOND = replace(FIRST, run_id="second", detail="ü\u2028\n")
 
 
 @pytest.mark.parametrize("size", [1, 100])
-def test_a_run_that_fails_after_one_was_killed_while_it_wrote_its_row_is_not_lost(tmp_path: Path, size: int) -> None:
+def test_a_failed_run_is_stored_after_a_truncated_line(tmp_path: Path, size: int) -> None:
     unsent = UnsentRuns(tmp_path, "m365_jobs", "here")
     unsent.add(FIRST)
     (file,) = tmp_path.iterdir()

@@ -149,7 +149,7 @@ def crontab_line(text: str, command: str = "load") -> tuple[list[str], str]:
     return fields, re.split(r"(?<!\\)%", command)[0].replace("\\%", "%")
 
 
-def test_cron_mails_nothing_of_loads_that_went_well_and_says_what_went_wrong(user: Cli, simulator: Simulator) -> None:
+def test_cron_mails_only_failed_loads(user: Cli, simulator: Simulator) -> None:
     text = printed(user, "cron", "--every", "15m")
     keep_variables(user, text)
     fields, command = crontab_line(text)
@@ -293,7 +293,7 @@ def test_without_a_tenant_named_all_that_are_configured_are_scheduled(user: Cli,
     assert "m365-jobs.env" not in printed(user, "cron")
 
 
-def test_the_folder_that_the_configuration_is_in_is_found_again(
+def test_a_scheduled_command_uses_the_folder_of_the_configuration(
     user: Cli, simulator: Simulator, tmp_path: Path
 ) -> None:
     project = Cli(tmp_path / "my project", user.environment)

@@ -113,7 +113,7 @@ def test_commands_for_one_tenant_do_not_name_or_count_another(desk: Sit) -> None
     assert "fabrikam" not in message
 
 
-def test_check_names_states_that_nobody_knows(desk: Sit) -> None:
+def test_check_names_unknown_states(desk: Sit) -> None:
     with serving(job("teams", 3), job("teams", 4, "Paused"), job("onedrive", 9, "Paused")) as simulator:
         user = desk(simulator)
         user.run("load")

@@ -73,7 +73,7 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
 
 
 @pytest.mark.usefixtures("load")
-def test_a_job_that_several_slices_bring_is_new_once() -> None:
+def test_a_job_in_several_chunks_counts_as_new_once() -> None:
     world = make_world(250, seed=21, now=START, days=150)
     # A range holds jobs only that lie in it as a whole, so each slice is asked for from before its start.
     world.reading = "whole"
@@ -84,7 +84,7 @@ def test_a_job_that_several_slices_bring_is_new_once() -> None:
 
 
 @pytest.mark.parametrize("since", [None, "2020-01-01"])
-def test_a_load_that_breaks_off_goes_on_after_the_last_slice(tmp_path: Path, load: Load, since: str | None) -> None:
+def test_a_failed_load_continues_after_the_last_chunk(tmp_path: Path, load: Load, since: str | None) -> None:
     world = make_world(500, seed=22, now=START, days=300)
 
     def broken(asked: Asked) -> Answer | None:
@@ -108,7 +108,7 @@ def test_a_load_that_breaks_off_goes_on_after_the_last_slice(tmp_path: Path, loa
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
 @pytest.mark.parametrize("step", [660, 900])
 @pytest.mark.parametrize("since", [None, NOW - timedelta(days=400)])
-def test_a_load_that_is_killed_goes_on_after_the_last_slice(
+def test_a_killed_load_continues_after_the_last_chunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: datetime | None, step: int
 ) -> None:
     monkeypatch.setattr(loading, "CHUNK_JOBS", 100)
@@ -128,9 +128,7 @@ def test_a_load_that_is_killed_goes_on_after_the_last_slice(
         assert in_warehouse(file) == on_server(world, False)
 
 
-def test_a_server_that_does_not_look_at_the_range_is_read_once_and_not_minute_by_minute(
-    tmp_path: Path, load: Load
-) -> None:
+def test_a_server_that_ignores_the_range_is_listed_once(tmp_path: Path, load: Load) -> None:
     world = make_world(300, seed=23, now=START, days=200)
     select = world.select
 

@@ -35,7 +35,7 @@ def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk:
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
-def test_a_removed_tenant_is_gone_and_others_stay(simulator: Simulator, desk: Sit, kind: str) -> None:
+def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, desk: Sit, kind: str) -> None:
     user = desk(simulator)
     with database() as address:
         if kind == "postgres":

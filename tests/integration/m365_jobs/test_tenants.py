@@ -82,7 +82,9 @@ def test_a_broken_tenant_is_named_and_the_others_load(simulator: Simulator, desk
 
 
 @pytest.mark.parametrize("fault", [None, Answer(403)])
-def test_one_tenant_of_all_tenants_reads_like_one(simulator: Simulator, desk: Sit, fault: Answer | None) -> None:
+def test_all_tenants_with_a_single_tenant_prints_a_single_summary(
+    simulator: Simulator, desk: Sit, fault: Answer | None
+) -> None:
     user = desk(simulator)
     configure(user, section("contoso", simulator))
     simulator.fault = lambda asked: fault
@@ -98,7 +100,7 @@ def test_one_tenant_of_all_tenants_reads_like_one(simulator: Simulator, desk: Si
     assert message[0] == message[1]
 
 
-def test_as_many_tenants_are_loaded_at_once_as_one_says(desk: Sit) -> None:
+def test_parallel_tenants_limits_concurrent_loads(desk: Sit) -> None:
     worlds = [make_world(20, seed=seed, now=NOW) for seed in (1, 2)]
     with Simulator(worlds[0]) as first, Simulator(worlds[1]) as second:
         user = desk(first)
@@ -176,7 +178,7 @@ def test_tenants_of_one_host_share_its_limit_of_requests(desk: Sit, simulator: S
     )
 
 
-def test_a_load_of_nobody_in_particular_says_how_tenants_are_named(simulator: Simulator, desk: Sit) -> None:
+def test_a_load_without_a_tenant_explains_how_to_name_tenants(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     configure(user, section("contoso", simulator))
     assert "Add --tenant NAME or --all-tenants" in user.run("load", code=2).stderr
@@ -275,7 +277,7 @@ def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
 
 
 @pytest.mark.parametrize("way", ["file", "environment"])
-def test_what_is_no_section_or_no_key_of_one_is_refused(simulator: Simulator, desk: Sit, way: str) -> None:
+def test_an_unknown_section_or_key_is_refused(simulator: Simulator, desk: Sit, way: str) -> None:
     user = desk(simulator)
     configure(user, shared(simulator) + ('[sources.avepoint_m365.tenants]\ncontoso = "we"\n' if way == "file" else ""))
     if way == "environment":
@@ -311,7 +313,7 @@ def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows sends no signals to a process")
 @pytest.mark.parametrize("which", [["--all-tenants"], ["--tenant", "tenant0"]])
-def test_an_interrupt_ends_loads_soon_with_a_word(simulator: Simulator, desk: Sit, which: list[str]) -> None:
+def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk: Sit, which: list[str]) -> None:
     user, many = desk(simulator), len(which) == 1
     configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(6)))
     interrupted = threading.Event()

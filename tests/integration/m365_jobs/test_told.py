@@ -52,14 +52,14 @@ def test_what_a_connection_string_lacks_is_named(simulator: Simulator, desk: Sit
     assert " lacks credentials.password. Set it " in user.run("load", "--destination", "postgres", code=2).stderr
 
 
-def test_a_scheduler_that_names_no_end_is_told_of_both_ends(simulator: Simulator, desk: Sit) -> None:
+def test_an_interval_without_an_end_is_refused(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment |= {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true", "DLT_INTERVAL_START": "2026-11-01T00:00:00Z"}
     message = user.run("load", code=2).stderr
     assert re.search(r"Error \(config\): .* Set both DLT_INTERVAL_START and DLT_INTERVAL_END, or unset", message)
 
 
-def test_a_secret_setting_in_the_wrong_file_is_told_where_it_belongs(simulator: Simulator, desk: Sit) -> None:
+def test_a_secret_in_the_wrong_file_is_reported_with_the_right_file(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     (user.folder / ".dlt").mkdir()
     (user.folder / ".dlt" / "config.toml").write_text('[sources.avepoint_m365]\ntrusted_hosts = ["one.example"]\n')
@@ -69,7 +69,7 @@ def test_a_secret_setting_in_the_wrong_file_is_told_where_it_belongs(simulator: 
 
 
 @pytest.mark.parametrize("command", ["check", "load", "status"])
-def test_a_file_that_bears_the_name_of_the_dataset_is_told(simulator: Simulator, desk: Sit, command: str) -> None:
+def test_a_file_with_the_name_of_the_dataset_is_refused(simulator: Simulator, desk: Sit, command: str) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_jobs.duckdb"
     done = user.run(command, code=2)
@@ -111,7 +111,7 @@ def test_unknown_settings_are_warned_of_by_load_health_and_check_and_refused_wit
 
 
 @pytest.mark.parametrize("ending", ["html", "png", "pdf"])
-def test_a_report_that_cannot_be_written_is_told_with_its_path(simulator: Simulator, desk: Sit, ending: str) -> None:
+def test_an_unwritable_report_is_reported_with_its_path(simulator: Simulator, desk: Sit, ending: str) -> None:
     message = desk(simulator).run("report", f"no-folder/backup.{ending}", code=2).stderr
     assert re.fullmatch(
         rf"Error \(config\): \S*backup\.{ending} cannot be written: No such file or directory\.\n", message
@@ -128,9 +128,7 @@ def test_a_report_that_cannot_be_written_is_told_with_its_path(simulator: Simula
         ("query", "SELECT * FROM range(99999)", "--format", "csv"),
     ],
 )
-def test_whoever_stops_reading_the_answer_hears_of_no_failure(
-    simulator: Simulator, desk: Sit, command: tuple[str, ...]
-) -> None:
+def test_a_closed_output_pipe_is_no_failure(simulator: Simulator, desk: Sit, command: tuple[str, ...]) -> None:
     user = desk(simulator)
     user.run("load")
     nobody, out = os.pipe()
@@ -150,7 +148,7 @@ def test_whoever_stops_reading_the_answer_hears_of_no_failure(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
-def test_an_interrupted_load_says_that_nothing_is_lost(simulator: Simulator, desk: Sit) -> None:
+def test_an_interrupted_load_reports_that_no_job_is_lost(simulator: Simulator, desk: Sit) -> None:
     user, asked, go_on = desk(simulator), threading.Event(), threading.Event()
 
     def hold(request: object) -> Answer | None:

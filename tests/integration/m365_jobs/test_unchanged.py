@@ -86,7 +86,7 @@ def test_a_log_table_that_is_missing_is_made_by_a_load_with_nothing_new(
     assert place.rows(f"SELECT complete FROM load_audit WHERE run_id = '{summary.run_id}'") == [(True,)]
 
 
-def test_other_loads_of_a_tenant_are_kept_out_until_its_log_rows_are_written(
+def test_other_loads_of_a_tenant_are_excluded_until_its_log_rows_are_written(
     place: Warehouse, simulator: Simulator
 ) -> None:
     for _ in range(2):

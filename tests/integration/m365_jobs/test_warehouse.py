@@ -41,7 +41,7 @@ def configuration_of() -> Iterator[Callable[[Path], None]]:
         ("", {"CREDENTIALS__GLOBAL_CONFIG": '{"threads": 1}'}, "m365_warehouse.duckdb", 1),
     ],
 )
-def test_the_configuration_says_where_the_file_is_and_what_duckdb_may_take(
+def test_the_configuration_sets_the_file_and_the_limits_of_duckdb(
     secrets: str,
     environment: dict[str, str],
     file: str,
@@ -93,7 +93,7 @@ def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch
     assert configuration.written == 1
 
 
-def test_what_a_load_brought_is_in_the_file_once_unless_the_user_wants_the_staging_tables_kept(
+def test_each_loaded_row_is_in_the_file_once_unless_staging_tables_are_kept(
     desk: Callable[[Simulator], Cli], simulator: Simulator
 ) -> None:
     mine = desk(simulator)

@@ -65,7 +65,7 @@ def write(folder: Path, made: Made, form: str, password: str | None) -> Path:
 
 @pytest.mark.parametrize("password", [None, "päss wörd"])
 @pytest.mark.parametrize("form", ["pem", "pfx"])
-def test_a_certificate_gets_a_page_over_real_http(tmp_path: Path, made: Made, form: str, password: str | None) -> None:
+def test_a_certificate_authenticates_over_http(tmp_path: Path, made: Made, form: str, password: str | None) -> None:
     with Simulator(make_world(3), public_key=made.key.public_key()) as simulator:
         identity = load_certificate(simulator.client_id, write(tmp_path, made, form, password), password)
         client = JobsClient(ServiceUrls(simulator.base_url, simulator.token_url), identity, "jobs", 2)
@@ -89,7 +89,7 @@ def test_the_assertion_is_what_the_vendor_documents(made: Made) -> None:
     assert uuid.UUID(claims[0]["jti"])
 
 
-def test_a_certificate_that_cannot_be_used_is_told_without_its_password(tmp_path: Path, made: Made) -> None:
+def test_an_unusable_certificate_is_reported_without_its_password(tmp_path: Path, made: Made) -> None:
     password, other = uuid.uuid4().hex, make(rsa.generate_private_key(65537, 2048))
     curve = make(ec.generate_private_key(ec.SECP256R1()))
     alone = tmp_path / "alone.pem"
@@ -129,7 +129,7 @@ def together(count: int, work: Any) -> list[Any]:
         return list(pool.map(ask, range(count)))
 
 
-def test_many_threads_ask_for_one_token_and_renew_it_once() -> None:
+def test_threads_share_one_token_and_renew_it_once() -> None:
     with Simulator(make_world(3)) as simulator:
         client = connect(simulator)
         together(16, lambda: client.request_page({}))

@@ -113,13 +113,13 @@ def test_the_most_frequent_values_of_the_warehouse_come_first() -> None:
     assert server.asked == ["5", "3"]
 
 
-def test_a_second_value_is_asked_for_even_if_one_shows_all() -> None:
+def test_a_second_value_is_listed_even_if_the_first_holds_all_jobs() -> None:
     server = Server("jobType", {"1": {"a"}})
     assert job_types(server, "a").by_id == {"a": "backup"}
     assert server.asked == ["1", "2"]
 
 
-def test_as_many_values_are_asked_for_at_once_as_there_are_jobs_or_requests_in_flight() -> None:
+def test_values_are_listed_in_parallel_up_to_the_jobs_or_the_concurrency() -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}, "3": {"c"}, "4": {"d"}})
     evidence = Evidence(NARROW, frozenset("abcd"))
     classification = server.classifier(concurrency=3).classify(JOB_TYPES, set("abc"), evidence, evidence)
@@ -141,7 +141,7 @@ def test_a_parameter_without_any_effect_labels_nothing() -> None:
     assert classification.ignored == {f"job_type={kind.name}" for kind in JobType}
 
 
-def test_one_value_without_effect_labels_nothing_and_the_others_do() -> None:
+def test_a_value_without_effect_labels_no_job_and_the_others_do() -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}, "3": {"c"}}, ignores={"1"})
     classification = job_types(server, "a", "b", "c")
     assert classification.by_id == {"b": "restore", "c": "export"}
@@ -164,7 +164,7 @@ def test_the_same_window_is_not_asked_for_twice() -> None:
     assert server.asked == ["1", "2"]
 
 
-def test_a_control_tells_that_the_only_location_has_no_effect() -> None:
+def test_a_control_value_detects_that_the_only_location_has_no_effect() -> None:
     dimension = location_dimension(["EUR"])
     assert dimension.controls == (LOCATIONS[-1],)
     server = Server("location", {"EUR": {"a", "b"}}, ignores={LOCATIONS[-1]})
@@ -184,7 +184,7 @@ def test_a_control_is_not_asked_for_if_the_location_shows_a_part_only() -> None:
 
 
 @pytest.mark.parametrize("error", [ThrottledError("slow"), RefusedParametersError("no such type")])
-def test_a_value_that_cannot_be_read_fails_by_itself(error: SourceError) -> None:
+def test_an_unreadable_value_fails_alone(error: SourceError) -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}}, fails={"1": error})
     classification = job_types(server, "a", "b")
     assert classification.by_id == {"b": "restore"}
@@ -211,7 +211,7 @@ def test_the_location_of_a_dimension_is_asked_for_beside_the_value() -> None:
     assert location_dimension(["EUR"]).key("EUR") == "location=EUR"
 
 
-def test_a_named_location_wins_over_the_primary_one_and_the_control_is_not_configured() -> None:
+def test_a_named_location_precedes_the_primary_location_and_the_control_is_unconfigured() -> None:
     dimension = location_dimension([PRIMARY_LOCATION, "NAM", "EUR"])
     assert (dimension.name, dimension.values) == ("location", ("NAM", "EUR", PRIMARY_LOCATION))
     assert location_dimension(["NAM", LOCATIONS[-1]]).controls == (LOCATIONS[-2],)
@@ -269,7 +269,7 @@ def test_the_primary_location_may_hold_the_jobs_of_another(
     assert ineffective_values(dimension, sets, Evidence(NARROW, frozenset(whole))) == ineffective
 
 
-def test_of_two_values_the_first_of_the_dimension_labels_and_one_without_effect_labels_nothing() -> None:
+def test_the_first_value_of_a_dimension_labels_a_job_and_an_ineffective_value_none() -> None:
     classification = Classification({"old": "backup"}, ignored={"job_type=deletion"})
     sets = {EXPORT: {"a", "c"}, BACKUP: {"a", "b"}, RETENTION: {"d"}}
     apply_labels(JOB_TYPES, sets, Evidence(NARROW), classification)
@@ -280,7 +280,7 @@ def test_of_two_values_the_first_of_the_dimension_labels_and_one_without_effect_
     assert classification.ignored == {"job_type=backup"}
 
 
-def test_the_primary_location_gives_way_to_the_location_that_it_stands_for() -> None:
+def test_the_primary_location_yields_to_the_location_that_it_is_an_alias_of() -> None:
     """It returns the same jobs, which is no reason to ask again over more of the past."""
     server = Server("location", {"NAM": {"a"}, PRIMARY_LOCATION: {"a", "b"}})
     dimension, whole = location_dimension([PRIMARY_LOCATION, "NAM"]), frozenset("ab")

@@ -80,12 +80,12 @@ def test_a_service_is_known_by_code_and_by_name(value: Any) -> None:
     assert service_of(value).object_type == "teams_chat"
 
 
-def test_an_unknown_service_is_kept_as_its_number_or_its_word() -> None:
+def test_an_unknown_service_is_stored_as_its_number_or_text() -> None:
     assert service_of(42).columns == {"service_type": 42, "service": "42", "object_type": None}
     assert service_of("Copilot").columns == {"service_type": None, "service": "Copilot", "object_type": None}
 
 
-def test_data_is_found_in_the_body_in_data_and_in_data_data() -> None:
+def test_rows_are_read_from_the_body_from_data_and_from_data_data() -> None:
     rows = [{"serviceType": 1}]
     assert unwrap(rows) == unwrap({"data": rows}) == unwrap({"data": {"data": rows}, "statusCode": 200}) == rows
     assert field({"ServiceType": 1}, "serviceType") == 1

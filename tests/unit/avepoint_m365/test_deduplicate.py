@@ -62,7 +62,7 @@ def test_no_jobs_are_an_empty_table_of_the_same_columns() -> None:
     assert deduplicate_latest([]).equals(FRAME.empty_table())
 
 
-def test_pages_of_all_listings_are_put_together() -> None:
+def test_pages_of_all_listings_are_combined() -> None:
     def row(job_id: str, state: str) -> dict[str, Any]:
         return {"id": job_id, "state": state, "startTime": "2026-01-10T11:00:00Z", "finishTime": "2026-01-10T11:30:00Z"}
 

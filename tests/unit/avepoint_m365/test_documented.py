@@ -104,7 +104,7 @@ def test_both_ways_give_the_same(
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(JOBS, min_size=1, max_size=3), max_size=5))
-def test_pages_together_give_what_each_gives_by_itself(pages: list[list[dict[str, Any]]]) -> None:
+def test_parsing_pages_together_gives_the_same_rows_as_parsing_each_page(pages: list[list[dict[str, Any]]]) -> None:
     results = [
         outlined[0] if (outlined := raw({"jobs": jobs})) else RawJobs(jobs, seen_at=1, now=NOW) for jobs in pages
     ]
@@ -115,7 +115,7 @@ def test_pages_together_give_what_each_gives_by_itself(pages: list[list[dict[str
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_second_generation_goes_the_quick_way(form: dict[str, Any]) -> None:
+def test_the_fast_parser_reads_the_second_generation(form: dict[str, Any]) -> None:
     paging = {"totalNumber": 1, "nextLink": ""}
     answer = {"data": [VENDOR_SAMPLE], "metadata": paging, "errors": [], "timestamp": "2025-10-01T08:00:00Z"}
     result = raw(answer, **form)
@@ -127,7 +127,7 @@ def test_the_second_generation_goes_the_quick_way(form: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_first_generation_goes_the_quick_way(form: dict[str, Any]) -> None:
+def test_the_fast_parser_reads_the_first_generation(form: dict[str, Any]) -> None:
     jobs = [VENDOR_SAMPLE, {**VENDOR_SAMPLE, "id": "b", "state": "ü", "finishTime": None}]
     result = raw({"jobs": jobs, "totalCount": 2, "nextLink": ""}, **form)
     assert result is not None
@@ -182,7 +182,7 @@ def test_a_body_in_any_other_form_is_parsed_at_once(body: bytes) -> None:
         b'{"id": "a", "state": "\xff"}',
     ],
 )
-def test_jobs_in_any_other_form_are_left_to_the_thorough_way(jobs: bytes) -> None:
+def test_jobs_in_other_forms_are_left_to_the_tolerant_parser(jobs: bytes) -> None:
     assert read_documented([jobs]) is None
 
 
@@ -195,7 +195,7 @@ def test_a_page_that_holds_other_jobs_than_its_outline_is_reported() -> None:
 
 
 @pytest.mark.parametrize("field", ["state", "startTime", "finishTime", "duration", "backupDetails", "jobErrors"])
-def test_a_field_that_one_page_lacks_is_reported_whichever_way_it_goes(field: str) -> None:
+def test_both_parsers_report_a_field_that_a_page_lacks(field: str) -> None:
     job = VENDOR_SAMPLE | {"backupDetails": {"totalNumber": 3, "failedNumber": 2}}
     without = {name: value for name, value in job.items() if name != field}
     pages = [raw({"jobs": [job]}), raw({"jobs": [without]}), raw({"jobs": [job]})]
@@ -230,7 +230,7 @@ def test_jobs_without_an_id_have_an_outline_without_ids() -> None:
     assert result.ids == []
 
 
-def test_pages_of_many_megabytes_go_the_quick_way() -> None:
+def test_the_fast_parser_reads_pages_of_many_megabytes() -> None:
     """Arrow reads a megabyte at a time if it is not told otherwise, and an object must fit in it."""
     jobs = [{"id": str(number), "state": "x" * 1000} for number in range(3000)]
     content = json.dumps(jobs).encode()[1:-1]
@@ -265,7 +265,7 @@ def without(job: dict[str, Any], *names: str) -> dict[str, Any]:
         ([[without(RUNNING, "startTime")], [FINISHED]], {"start_time"}),
     ],
 )
-def test_missing_fields_are_those_of_each_page_by_itself(pages: list[list[Any]], missing: set[str]) -> None:
+def test_missing_fields_are_determined_per_page(pages: list[list[Any]], missing: set[str]) -> None:
     results = [outlined[0] for page in pages if (outlined := raw({"jobs": page}))]
     assert len(results) == len(pages)
     assert read_documented([page.content for page in results]) is not None
@@ -301,7 +301,7 @@ def test_what_a_report_shows_is_redacted() -> None:
         assert list(parse_raw([page]).unreadable) == [("a", "startTime", "'TOKEN'")]
 
 
-def test_an_impossible_finish_is_reported_whichever_way_it_goes() -> None:
+def test_both_parsers_report_an_impossible_finish() -> None:
     job = VENDOR_SAMPLE | {"finishTime": "2031-01-01T00:00:00Z"}
     result = raw({"jobs": [job]})
     assert result is not None

@@ -123,7 +123,7 @@ def test_a_third_generation_can_be_configured_by_its_name(third: EndpointVersion
         (ParameterSpelling.pascal, {"StartTime": "a", "PageSize": "5", "skipToken": "x"}),
     ],
 )
-def test_parameters_are_spelled_as_the_server_heeds_them(
+def test_parameters_have_the_spelling_that_the_server_reads(
     api: responses.RequestsMock, spelling: ParameterSpelling, sent: dict[str, str]
 ) -> None:
     api.get(ADDRESSES.base_url + JOBS.path, json={"jobs": [], "totalCount": 0})
@@ -134,7 +134,7 @@ def test_parameters_are_spelled_as_the_server_heeds_them(
 
 
 @pytest.mark.parametrize("body", [{"data": {"id": "FB/1", "state": "Finished"}}, {"data": [{"id": "FB/1"}]}])
-def test_one_job_is_read_by_its_id(api: responses.RequestsMock, body: dict[str, Any]) -> None:
+def test_a_single_job_is_requested_by_its_id(api: responses.RequestsMock, body: dict[str, Any]) -> None:
     api.get(ADDRESSES.base_url + "/backup/m365/cloudbackupjobs/FB%2F1", json={"statusCode": 200, **body})
     page = client("cloudbackupjobs").job_by_id("FB/1", "EUR")
     assert page is not None

@@ -154,7 +154,7 @@ def assert_all_is_there(listing: Listing, server: Server) -> None:
 @example(Server(137, 60, "required", "given", "absent", "index"), 500)
 @example(Server(137, 20, "0", "given", "absent", "token"), 500)
 @example(Server(137, 20, "0", "given", "absent", "none", dates_only=True), 500)
-def test_every_job_is_found_however_pages_are_spelled(server: Server, page_size: int) -> None:
+def test_every_job_is_listed_with_each_spelling_of_paging(server: Server, page_size: int) -> None:
     # A link to a page that is refused then is an error, as below.
     if server.link == "endless" and server.beyond == "refused":
         server.link = "index"
@@ -164,7 +164,7 @@ def test_every_job_is_found_however_pages_are_spelled(server: Server, page_size:
     assert_all_is_there(read(server, page_size), server)
 
 
-def test_a_first_page_that_needs_a_number_and_is_not_found_under_0_is_asked_for_as_1() -> None:
+def test_the_first_page_is_requested_as_1_if_0_does_not_exist() -> None:
     class Strict(Server):
         def answer(self, params: Params) -> JobsPage:
             if params.get("pageIndex") == "0":
@@ -176,9 +176,7 @@ def test_a_first_page_that_needs_a_number_and_is_not_found_under_0_is_asked_for_
 
 
 @pytest.mark.parametrize(("total", "link"), [("page", "endless"), ("too many", "none")])
-def test_a_last_page_that_is_said_to_have_another_does_not_tell_what_size_of_pages_is_given(
-    total: str, link: str
-) -> None:
+def test_a_last_page_with_a_next_link_does_not_reveal_the_page_size(total: str, link: str) -> None:
     small, large = Server(2, total=total, link=link), Server(1234, total=total, link=link)
     paging = PagingBehavior(500)
     for server in (small, large):
@@ -188,7 +186,7 @@ def test_a_last_page_that_is_said_to_have_another_does_not_tell_what_size_of_pag
     assert large.asked[0]["pageSize"] == "500"
 
 
-def test_where_only_dates_are_taken_the_range_is_whole_days_around_what_was_asked() -> None:
+def test_if_the_server_accepts_only_dates_the_range_is_widened_to_whole_days() -> None:
     server = Server(5, dates_only=True)
     noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
     reader_of(server).read(Selection(Window(noon, noon, noon)))
@@ -259,7 +257,7 @@ def test_a_gap_between_pages_is_never_called_complete() -> None:
     assert not listing.complete or len(listing.ids) == 137
 
 
-def test_the_page_size_that_the_api_accepts_is_kept() -> None:
+def test_the_accepted_page_size_is_used_for_later_requests() -> None:
     server = Server(100, refuses_over=60)
     reader = reader_of(server)
     reader.read(SELECTION)
@@ -270,7 +268,7 @@ def test_the_page_size_that_the_api_accepts_is_kept() -> None:
 
 @pytest.mark.parametrize("newest_first", [True, False])
 @given(st.data())
-def test_no_job_that_is_there_all_the_time_is_missed_while_pages_move(newest_first: bool, data: st.DataObject) -> None:
+def test_no_permanent_job_is_missed_while_pages_shift(newest_first: bool, data: st.DataObject) -> None:
     """Jobs appear at the new end or are removed anywhere, between any two requests: a job that stayed is only missing
     where the listing is not called complete. (That one appears and another goes between the same two requests cannot
     be seen from outside, as decision 0012 says.)"""
@@ -306,7 +304,7 @@ class Changing(Server):
         return super().answer(params)
 
 
-def test_a_job_that_moved_to_the_first_page_is_found_although_no_total_tells() -> None:
+def test_a_job_that_moved_to_the_first_page_is_read_without_a_total() -> None:
     server = Changing(most=8, ids=list(range(24)), total="absent", link="index")
     server.changes = {2: list(range(1, 24))}
     listing = read(server, 8)
@@ -314,7 +312,7 @@ def test_a_job_that_moved_to_the_first_page_is_found_although_no_total_tells() -
     assert listing.complete
 
 
-def test_a_job_that_moved_to_a_page_before_is_found_if_the_total_alone_tells() -> None:
+def test_a_job_that_moved_to_an_earlier_page_is_read_if_only_the_total_differs() -> None:
     server = Changing(most=8, ids=list(range(24)))
     # One of the second page goes and two come, so that as many are seen as there are.
     server.changes = {2: [*range(8), *range(9, 26)]}
@@ -393,7 +391,7 @@ def test_a_probe_is_complete_if_its_page_holds_all(
     assert len(probed.ids) == min(count, 10)
 
 
-def test_a_listing_whose_first_page_failed_says_why() -> None:
+def test_a_listing_whose_first_page_failed_has_the_error() -> None:
     error = RefusedParametersError("no such service")
     started = reader_of(Server()).failed(SELECTION, error)
     listing = started.listing
@@ -402,7 +400,7 @@ def test_a_listing_whose_first_page_failed_says_why() -> None:
     assert (listing.error_kind, listing.detail) == ("api", "no such service")
 
 
-def test_a_total_that_is_one_too_high_costs_one_more_read() -> None:
+def test_a_total_too_high_by_1_costs_a_second_read() -> None:
     server = Server(40, 20, total="too many", link="index")
     assert_all_is_there(read(server, 20), server)
     assert len(server.asked) < 12

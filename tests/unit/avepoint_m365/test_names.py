@@ -48,13 +48,13 @@ def test_a_field_is_found_under_its_other_documented_name(name: str, other: str)
     assert parsed({other if key == name else key: value for key, value in JOB.items()}) == parsed(JOB)
 
 
-def test_a_value_under_the_usual_name_counts_before_one_under_another() -> None:
+def test_the_usual_field_name_precedes_other_documented_names() -> None:
     (job,) = parsed(JOB | {"endTime": "2020-01-01T00:00:00Z", "status": "Failed"})
     assert (job["finish_time"], job["state"]) == (parsed(JOB)[0]["finish_time"], "Finished")
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_an_empty_value_under_the_usual_name_gives_way_to_one_under_another(nothing: object) -> None:
+def test_a_null_under_the_usual_field_name_yields_to_another_name(nothing: object) -> None:
     (job,) = parsed(JOB | {"finishTime": nothing, "EndTime": JOB["finishTime"]})
     assert job["finish_time"] == parsed(JOB)[0]["finish_time"]
 
@@ -77,7 +77,7 @@ def test_a_field_that_no_job_of_a_page_has_is_reported(gone: str, columns: set[s
     assert parse_raw([RawJobs([*without, JOB])]).missing_fields == frozenset()
 
 
-def test_jobs_in_progress_may_lack_what_only_their_end_brings() -> None:
+def test_jobs_in_progress_may_lack_fields_of_finished_jobs() -> None:
     running = {"id": "1", "state": "In Progress", "startTime": "2026-01-01T00:00:00Z"}
     assert parse_raw([RawJobs([running])]).missing_fields == frozenset()
     assert parse_raw([RawJobs([])]).missing_fields == frozenset()

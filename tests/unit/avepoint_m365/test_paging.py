@@ -63,7 +63,7 @@ def read_all(server: Server, page_size: int) -> tuple[set[str], list[int]]:
     link=st.sampled_from(["absolute", "foreign", "relative", "query only", "none", "opaque"]),
     total=st.sampled_from(["matches", "page", "absent"]),
 )
-def test_every_job_is_read_whatever_the_pages_look_like(
+def test_every_job_is_read_with_each_form_of_paging(
     count: int, page_size: int, largest: int, base: int, link: str, total: str
 ) -> None:
     server = Server(count, largest, base, link, total)
@@ -87,7 +87,7 @@ def test_pages_that_go_by_number_are_asked_side_by_side(base: int, link: str, kn
     assert sum(rounds) <= 11
 
 
-def test_a_total_is_trusted_for_more_pages_each_time_that_they_held_jobs() -> None:
+def test_a_total_justifies_more_pages_as_long_as_pages_hold_jobs() -> None:
     result, rounds = read_all(Server(2_000, 10, 0, "absolute", "matches"), 10)
     assert len(result) == 2_000
     assert rounds == [1, 8, 16, 32, 64, 64, 15]

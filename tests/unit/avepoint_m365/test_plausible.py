@@ -20,7 +20,7 @@ def parse(*rows: dict[str, Any]) -> ParsedJobs:
 @pytest.mark.parametrize(
     "finish", ["9999-12-31T23:59:59", "1970-01-01T00:00:00Z", "0001-01-01", "", "2026-01-10T09:30:00Z", "2038-01-19"]
 )
-def test_a_job_in_progress_has_no_finish_whatever_stands_there(state: object, finish: str) -> None:
+def test_a_job_in_progress_has_no_finish_even_if_the_api_sends_one(state: object, finish: str) -> None:
     parsed = parse({"state": state, "finishTime": finish})
     assert parsed.jobs["finish_time"].to_pylist() == [None]
     assert parsed.unreadable == ()
@@ -70,7 +70,7 @@ def test_without_a_start_or_a_finish_there_is_no_duration() -> None:
     assert parsed.jobs["id"].to_pylist() == ["a", "b", "c"]
 
 
-def test_one_value_in_an_unknown_form_leaves_all_other_jobs_as_they_are() -> None:
+def test_a_value_in_an_unknown_form_changes_no_other_job() -> None:
     parsed = parse({"id": "x"}, {"id": "y", "backupDetails": {"failedNumber": "--", "totalNumber": 5}}, {"id": "z"})
     assert parsed.jobs["id"].to_pylist() == ["x", "y", "z"]
     assert parsed.jobs["total_number"].to_pylist() == [None, 5, None]

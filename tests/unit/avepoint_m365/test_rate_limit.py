@@ -68,7 +68,7 @@ def test_the_limit_rises_again_but_never_over_the_concurrency() -> None:
     assert (limiter.limit, limiter.pauses) == (3, 0)
 
 
-def test_nobody_passes_beyond_the_limit() -> None:
+def test_no_request_exceeds_the_limit() -> None:
     limiter, entered, leave = RateLimiter(2), threading.Semaphore(0), threading.Event()
 
     def pass_through() -> None:
@@ -108,7 +108,7 @@ def test_a_server_with_a_limit_is_not_hammered() -> None:
         assert jobs.stats.throttled <= served / 2
 
 
-def test_a_server_that_serves_nobody_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_fails_if_the_server_throttles_every_later_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "3")
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
     busy = Answer(429, headers={"Retry-After": "0"})

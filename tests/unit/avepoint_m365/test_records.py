@@ -113,7 +113,7 @@ def test_a_time_without_a_zone_is_utc_whatever_the_zone_of_the_machine() -> None
         (parse_text, ["a"], "not a text"),
     ],
 )
-def test_a_value_in_an_unknown_form_says_what_it_is_not(parse: Any, value: object, reason: str) -> None:
+def test_a_value_in_an_unknown_form_is_reported_with_its_expected_type(parse: Any, value: object, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{reason}$"):
         parse(value)
 
@@ -176,7 +176,7 @@ def test_the_vendors_sample_becomes_exactly_these_rows() -> None:
 
 
 @pytest.mark.parametrize("absent", [{}, {"backupDetails": None, "jobErrors": None}])
-def test_absent_details_and_errors_are_fine(absent: dict[str, object]) -> None:
+def test_absent_details_and_errors_are_accepted(absent: dict[str, object]) -> None:
     record = read({"id": 20241015105312327583} | absent)
     assert record["id"] == "20241015105312327583", "more digits than fit in 64 bits"
     assert set(details_of(record).values()) == {None}
@@ -219,7 +219,7 @@ FLAGS = [None, "", True, False, "TRUE", 0, "yes"]
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_a_page_is_read_as_its_values_are_one_by_one(data: st.DataObject) -> None:
+def test_a_page_parses_to_the_same_rows_as_its_single_values(data: st.DataObject) -> None:
     """Whole columns are converted at once where their form is the documented one; that must not show."""
     jobs: list[dict[str, Any]] = []
     expected: list[dict[str, Any]] = []
@@ -251,13 +251,13 @@ def test_a_page_is_read_as_its_values_are_one_by_one(data: st.DataObject) -> Non
     assert [{name: row[name] for name in expected[0]} for row in rows] == expected
 
 
-def test_what_no_warehouse_can_hold_is_replaced_and_told_apart_from_nothing() -> None:
+def test_characters_that_no_warehouse_stores_are_replaced_and_not_null() -> None:
     row = read({"id": "1", "state": "a\0b", "jobErrors": [{"value": "cut \ud83d"}, {"value": "whole \U0001f600"}]})
     assert row["state"] == "a\ufffdb"
     assert [error["value"] for error in row["errors"]] == ["cut \ufffd", "whole \U0001f600"]
 
 
-def test_fields_that_nobody_knows_are_kept_as_json_that_every_warehouse_takes() -> None:
+def test_unknown_fields_are_stored_as_json_that_every_warehouse_accepts() -> None:
     added = {"cut\0": "a\ud83d", "more": [1.5, None, True, float("nan"), {"far": [float("inf"), 10**30, "\U0001f600"]}]}
     (remaining,) = parse_raw([RawJobs([{"id": "1", **added}])]).jobs["unknown_fields"].to_pylist()
     assert remaining == json.dumps(

@@ -64,7 +64,7 @@ def test_fields_of_another_version_are_ignored() -> None:
     assert ScanState.load(None) == ScanState.load({}) == ScanState()
 
 
-def test_all_parts_are_stored_and_each_scope_has_a_scan_state_of_its_own() -> None:
+def test_all_parts_are_stored_and_each_scope_has_its_own_scan_state() -> None:
     stored: dict[str, Any] = {}
     SourceState(BEHAVIOR, SCAN, BACKFILL).save(stored, "teams")
     SourceState(BEHAVIOR, replace(SCAN, gap_run="other"), BACKFILL).save(stored, "exchange")
@@ -124,7 +124,7 @@ def test_something_is_due_after_a_day_or_if_a_clock_was_ahead(ago: timedelta | N
     assert is_due(None if ago is None else NOW - ago, NOW) is due
 
 
-def test_a_time_to_live_of_ones_own_counts() -> None:
+def test_a_given_time_to_live_overrides_the_default() -> None:
     assert is_due(NOW - timedelta(hours=1), NOW, timedelta(hours=1))
     assert not is_due(NOW - timedelta(hours=1), NOW, timedelta(hours=2))
     assert timedelta(days=1) == DETECTION_TTL

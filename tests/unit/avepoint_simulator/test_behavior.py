@@ -230,7 +230,7 @@ def test_a_job_in_progress_may_have_a_placeholder_for_its_finish(form: str, fini
         assert server.page()[0][0]["finishTime"] == finish
 
 
-def test_another_tenant_may_answer_from_one_request_to_the_next() -> None:
+def test_a_server_may_switch_to_another_tenant_between_requests() -> None:
     with api() as server:
         assert numbers(server) == [1, 2, 3, 4]
         server.simulator.world = World(NOW)
@@ -246,6 +246,6 @@ def test_jobs_may_be_of_types_and_locations_that_no_list_has() -> None:
         assert numbers(server, location="NAM") == [1, 3]
 
 
-def test_a_word_that_no_switch_has_is_refused() -> None:
+def test_an_unknown_switch_is_refused() -> None:
     with pytest.raises(ValueError, match="longer_ranges is 'middle', not one of refused, last, first"):
         ServerBehavior(longer_ranges="middle")

@@ -33,7 +33,7 @@ def test_connections_break_at_once_or_within_the_body() -> None:
             api.get()
 
 
-def test_a_body_may_be_cut_or_drip_or_be_no_json_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_may_be_truncated_slow_or_invalid_json(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr("avepoint_simulator.http.time.sleep", waits.append)
     with Simulator(make_world(30)) as simulator:
@@ -109,7 +109,7 @@ def test_a_stopped_server_ends_the_connections_that_clients_keep_open() -> None:
         api.get()
 
 
-def test_requests_are_kept_with_their_parameters_in_lower_case() -> None:
+def test_requests_are_recorded_with_parameters_in_lower_case() -> None:
     with Simulator(make_world(3)) as simulator:
         Api(simulator).get(ObjectType=3, startTime="2026-01-01")
         assert [(request.number, request.path, request.params) for request in simulator.asked] == [
@@ -176,7 +176,7 @@ def test_a_gateway_sees_each_request_those_for_tokens_too() -> None:
     assert len(simulator.asked) == 2, "what a gateway answers does not reach the API"
 
 
-def test_a_throttled_client_is_told_a_time() -> None:
+def test_a_throttled_client_gets_a_retry_time() -> None:
     moment = datetime(2026, 1, 15, 6, tzinfo=UTC)
     header = throttled_until(moment).headers["Retry-After"]
     assert parsedate_to_datetime(header) == moment

@@ -40,7 +40,7 @@ def ask(simulator: Simulator, form: dict[str, str]) -> requests.Response:
     return requests.post(simulator.token_url, data=form, timeout=30)
 
 
-def test_a_secret_gets_a_token_that_says_what_it_is_for() -> None:
+def test_a_secret_gets_a_token_with_its_scope() -> None:
     with Simulator(make_world(3)) as simulator:
         answer = token(simulator)
         granted = answer.json()
@@ -100,7 +100,7 @@ def test_another_key_is_refused(keys: list[rsa.RSAPrivateKey]) -> None:
         assert ask(simulator, assertion(simulator, keys[1])).json() == {"error": "invalid_client"}
 
 
-def test_tokens_end_with_their_lifetime_or_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_expire_after_their_lifetime_or_on_revocation(monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = [0.0]
     clock = time.monotonic
     monkeypatch.setattr("avepoint_simulator.tokens.time.monotonic", lambda: clock() + ahead[0])

@@ -64,7 +64,7 @@ def test_both_generations_answer_in_their_envelope_and_either_spelling(generatio
     assert other.status_code == 404
 
 
-def test_a_job_is_spelled_in_every_way_a_dialect_names() -> None:
+def test_a_job_is_written_in_every_spelling_of_a_dialect() -> None:
     def served(job_id: str, **dialect: Any) -> dict[str, Any]:
         with Simulator(small_world(), Dialect(**dialect)) as simulator:
             return next(job for job in Api(simulator).page()[0] if job["id"] == job_id)
@@ -139,7 +139,7 @@ def test_an_invalid_parameter_is_answered_with_400_and_its_name(generation: int,
         assert repr(value) in error["message"]
 
 
-def test_one_job_is_asked_for_by_id() -> None:
+def test_a_single_job_has_a_path_with_its_id() -> None:
     with Simulator(small_world()) as simulator:
         api = Api(simulator)
         assert api.get(f"cloudbackupjobs/{JOB.id}").json()["data"] == shown("Count")[1]
@@ -148,7 +148,7 @@ def test_one_job_is_asked_for_by_id() -> None:
         assert api.get("cloudbackupjobs/none").status_code == 404
 
 
-def test_jobs_appear_run_end_and_vanish_as_the_clock_goes_on() -> None:
+def test_jobs_appear_run_end_and_vanish_over_time() -> None:
     world = World(NOW)
     world.put(SimulatedJob("a", 1, 1, None, NOW + HOUR, NOW + 3 * HOUR, "Failed", 8, visible_until=NOW + 5 * HOUR))
     seen = []
@@ -190,7 +190,7 @@ def test_a_range_means_starts_or_finishes_with_its_ends_or_without(reading: str,
         assert Api(simulator).ids(**side[reading]) == ({JOB.id} if listed else set())
 
 
-def test_locations_part_the_jobs_and_the_primary_one_is_an_alias() -> None:
+def test_each_job_has_one_location_and_the_primary_location_is_an_alias() -> None:
     world = small_world()
     world.primary_location = "EUR"
     with Simulator(world) as simulator:
@@ -255,7 +255,7 @@ def test_where_pages_must_be_numbered_a_request_without_is_refused() -> None:
         assert Api(simulator).get().json()["errors"][0]["field"] == "pageIndex"
 
 
-def test_no_content_has_no_body_and_the_connection_goes_on() -> None:
+def test_a_204_has_no_body_and_keeps_the_connection() -> None:
     with Simulator(small_world(), Dialect(status_without_jobs=204)) as simulator:
         api = Api(simulator)
         empty = api.get(objectType=12)

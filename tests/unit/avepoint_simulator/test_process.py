@@ -11,7 +11,7 @@ from tests.unit.avepoint_simulator.conftest import Api
 COMMAND = [sys.executable, "-m", "avepoint_simulator"]
 
 
-def test_it_serves_what_it_is_told_to_until_its_input_closes() -> None:
+def test_it_serves_the_given_behaviour_until_its_input_closes() -> None:
     options = ["--jobs", "30", "--order", "oldest", "--reading", "start", "--generations", "2", "--dialect"]
     options += ["count_suffix=Number", "max_page_size=5", "link=none", "--fault", "redirect=3", "--drift", "remove=1"]
     process = subprocess.Popen([*COMMAND, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

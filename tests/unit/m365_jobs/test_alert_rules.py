@@ -59,7 +59,7 @@ def test_mailboxes_and_urls_are_redacted_and_nothing_else() -> None:
         (EventKind.closed, "the load failed.", "the load failed."),
     ],
 )
-def test_a_new_alert_says_what_to_do_after_one_full_stop(kind: EventKind, text: str, line: str) -> None:
+def test_a_new_alert_has_the_action_after_a_single_full_stop(kind: EventKind, text: str, line: str) -> None:
     finding, now = AlertFinding("failed_load", "warning", "contoso", None, None, text), datetime.now(UTC)
     alert = Alert("1a2b3c4d", finding, now, now, 1)
     assert event_line(Event(kind, alert)) == f"contoso: {line} [alert 1a2b3c4d]"

@@ -11,7 +11,7 @@ FOLDER = ROOT / "pipelines" / "m365_jobs"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: type(kind).__name__)
-def test_a_class_is_found_by_each_type_of_its_own(kind: object) -> None:
+def test_a_destination_is_found_by_each_of_its_types(kind: object) -> None:
     types: tuple[str, ...] = kind.types  # type: ignore[attr-defined]
     assert types
     assert [kind_of_type(f"dlt.destinations.{name}") for name in types] == [kind] * len(types)

@@ -35,7 +35,7 @@ def test_a_destination_gives_copies_of_what_it_resolved_first(monkeypatch: pytes
     assert factory.destination_type == "dlt.destinations.postgres"
 
 
-def test_each_client_of_a_duckdb_file_has_a_pool_of_its_own() -> None:
+def test_each_client_of_a_duckdb_file_has_its_own_connection_pool() -> None:
     factory = destination_factory("duckdb")
     initial = get_destination_client_initial_config(factory, "m365_jobs", "avepoint_m365")
     first, other = factory.configuration(initial), factory.configuration(initial)

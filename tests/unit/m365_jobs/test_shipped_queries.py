@@ -15,7 +15,7 @@ FOLDER = Path(marts.__file__).with_name("rendered") / "queries"
 
 
 @pytest.mark.parametrize("dialect", SHIPPED)
-def test_each_shipped_query_is_what_sqlglot_makes(dialect: str) -> None:
+def test_each_shipped_query_equals_the_one_that_sqlglot_renders(dialect: str) -> None:
     text = (FOLDER / f"{dialect}.json").read_text(encoding="utf-8")
     assert text == shipped_file(QUERIES, dialect), "run `make views`"
 
@@ -41,7 +41,7 @@ def test_each_shipped_query_is_what_sqlglot_makes(dialect: str) -> None:
         ["a", "b"],
     ],
 )
-def test_a_literal_is_spelled_as_sqlglot_spells_it(value: object, dialect: str) -> None:
+def test_a_literal_equals_the_one_of_sqlglot(value: object, dialect: str) -> None:
     assert literal(value, dialect) == exp.convert(value).sql(dialect)
 
 

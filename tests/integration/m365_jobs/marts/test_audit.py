@@ -67,7 +67,7 @@ def values(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
-def test_an_audit_says_what_was_met_what_failed_why_and_how_complete_it_is(pipeline: dlt.Pipeline) -> None:
+def test_an_audit_has_met_and_failed_backups_with_reasons_and_completeness(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
     marts.update_views(pipeline, marts.Protection())
     report = audit(pipeline)
@@ -164,7 +164,7 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
     assert datetime.fromisoformat(row["complete_until"]) == NOW
 
 
-def test_the_page_says_what_was_met_and_what_it_is_made_from(pipeline: dlt.Pipeline) -> None:
+def test_the_audit_page_has_met_backups_and_its_digests(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
     marts.update_views(pipeline, marts.Protection())
     report = audit(pipeline)
@@ -181,7 +181,7 @@ def test_the_page_says_what_was_met_and_what_it_is_made_from(pipeline: dlt.Pipel
     assert audit_html(None, [], UTC, "A4").count("Nothing is loaded yet.") >= 1
 
 
-def test_the_period_is_given_in_one_way() -> None:
+def test_the_options_of_the_period_exclude_each_other() -> None:
     day = datetime(2026, 2, 5, tzinfo=UTC)
     assert chosen_period(7, date(2026, 2, 1), None, None) == Period(
         datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)

@@ -43,12 +43,12 @@ def load(pipeline: dlt.Pipeline, jobs: tuple[Job, ...] = (), **tables: Any) -> N
     marts.update_views(pipeline, marts.Protection())
 
 
-def test_nothing_is_found_where_all_is_well_or_nothing_is_known(pipeline: dlt.Pipeline) -> None:
+def test_there_is_no_finding_if_all_is_well_or_unknown(pipeline: dlt.Pipeline) -> None:
     load(pipeline, license_consumption=[snapshot()])
     assert reasons_by_kind(pipeline) == {}
 
 
-def test_each_kind_is_found_and_said_in_words(pipeline: dlt.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_of_finding_is_reported_as_text(pipeline: dlt.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__AVEPOINT_M365__RESTORE_TEST_DAYS", "365")
     exchange = {"service": "Exchange Online", "object_type": "exchange_online"}
     load(
@@ -128,7 +128,7 @@ def missed(pipeline: dlt.Pipeline, without: tuple[int, ...], jobs: tuple[Job, ..
     return [(result.severity, result.text) for result in reasons_by_kind(pipeline).get("missed_backup", [])]
 
 
-def test_one_scheduled_backup_that_did_not_start_is_a_warning_although_the_next_one_ran(pipeline: dlt.Pipeline) -> None:
+def test_a_missed_backup_is_a_warning_although_the_next_backup_ran(pipeline: dlt.Pipeline) -> None:
     assert missed(pipeline, without=()) == []
     assert missed(pipeline, without=(3,)) == [
         ("warning", "1 of 13 scheduled backups of the last 3 days did not start in time, the last on 2026-03-19")
@@ -144,5 +144,5 @@ def test_a_missed_backup_is_over_after_three_days_and_a_skipped_one_is_no_miss(p
     assert missed(pipeline, without=(3, 4), jobs=(long,)) == []
 
 
-def test_where_nothing_runs_at_all_the_status_says_so_once(pipeline: dlt.Pipeline) -> None:
+def test_a_missed_backup_is_no_finding_if_no_backup_ran_at_all(pipeline: dlt.Pipeline) -> None:
     assert missed(pipeline, without=(0, 1, 2)) == []

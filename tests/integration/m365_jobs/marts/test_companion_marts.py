@@ -264,7 +264,7 @@ def policy(level: str, period: str, days: int | None, since: float, until: float
     }
 
 
-def test_changes_of_settings_are_told_with_the_loads_between_which_they_happened(pipeline: dlt.Pipeline) -> None:
+def test_changes_of_settings_name_the_loads_before_and_after(pipeline: dlt.Pipeline) -> None:
     exchange = {"service": "Exchange Online", "object_type": "exchange_online"}
     policies = [
         policy("default", "7 years", 2555, 72, 24, daily_retention_enabled=True, custom_retention_enabled=True),

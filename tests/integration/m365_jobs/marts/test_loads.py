@@ -48,7 +48,7 @@ def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
     assert "time zone 'Mars/Olympus' is unknown" in user.run("load", code=2).stderr
 
 
-def test_the_marts_of_a_lake_say_what_those_of_a_database_say(
+def test_the_marts_of_a_lake_equal_those_of_a_database(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -80,7 +80,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield first
 
 
-def test_a_user_without_the_right_to_make_views_loads_jobs_and_is_told(
+def test_without_the_right_to_create_views_jobs_are_loaded_and_the_user_is_notified(
     simulator: Simulator, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, role, name = Warehouse("postgres"), f"clerk_{uuid4().hex[:8]}", address.rpartition("/")[2]

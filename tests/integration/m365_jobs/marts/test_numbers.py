@@ -108,7 +108,7 @@ OUTCOMES = {
 }
 
 
-def test_an_outcome_is_known_however_the_state_is_spelled(pipeline: dlt.Pipeline) -> None:
+def test_the_outcome_is_recognised_in_each_spelling_of_a_state(pipeline: dlt.Pipeline) -> None:
     spelled = [(outcome, state) for outcome, states in OUTCOMES.items() for state in states]
     Rows([Job(f"FB{number}", ago(1), state) for number, (_, state) in enumerate(spelled)], [Read()]).load(pipeline)
     marts.update_views(pipeline, Protection())
@@ -130,7 +130,7 @@ def turkish(tmp_path: Path) -> Iterator[dlt.Pipeline]:
         )
 
 
-def test_marts_say_the_same_in_a_database_of_another_language(turkish: dlt.Pipeline) -> None:
+def test_marts_are_equal_in_a_database_with_another_locale(turkish: dlt.Pipeline) -> None:
     jobs = [
         Job("FBb", ago(2), "FINISHED"),
         Job("FBC", ago(2), "FAILED"),
@@ -258,7 +258,7 @@ def test_each_status_of_protection_is_the_first_that_holds(pipeline: dlt.Pipelin
     assert results == {tenant: status for tenant, (_, status) in CASES.items()}
 
 
-def test_services_are_judged_by_what_the_configuration_and_the_loads_say_of_them(pipeline: dlt.Pipeline) -> None:
+def test_services_are_evaluated_by_configuration_and_loads(pipeline: dlt.Pipeline) -> None:
     rows = Rows(
         [
             good(20, object_type="exchange_online"),
@@ -351,7 +351,7 @@ def test_a_listing_of_all_services_vouches_for_each_and_that_of_a_service_only_f
     assert status[("fabrikam", None, "power_bi")] == ("unknown", None)
 
 
-def test_an_unusual_state_means_what_the_api_told_of_its_word(pipeline: dlt.Pipeline) -> None:
+def test_an_unusual_state_has_the_meaning_learned_from_the_api(pipeline: dlt.Pipeline) -> None:
     words = {"Abgeschlossen": 2, "Fehlgeschlagen": 3, "Mit Ausnahme beendet": 4, "Teilweise": 5, "Failed": 2}
     states = [*words, "Läuft"]
     jobs = [Job(f"FB{number}", ago(number + 1), state) for number, state in enumerate(states)]
@@ -362,7 +362,7 @@ def test_an_unusual_state_means_what_the_api_told_of_its_word(pipeline: dlt.Pipe
     assert list(outcomes.values()) == ["success", "failure", "warning", "warning", "failure", "other"]
 
 
-def test_a_job_with_more_failed_objects_than_listed_errors_says_that_errors_may_be_cut(pipeline: dlt.Pipeline) -> None:
+def test_errors_may_be_cut_if_more_objects_failed_than_errors_are_listed(pipeline: dlt.Pipeline) -> None:
     jobs = [
         Job("all", ago(1), failed=5, errors=(Error("Locked", 4), Error("Denied", None))),
         Job("cut", ago(1), failed=6, errors=(Error("Locked", 4), Error("Denied", None))),
@@ -379,7 +379,7 @@ ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe")
 """Session time zones; in the second, summer time begins within the four weeks before NOW."""
 
 
-def test_every_view_and_question_says_the_same_in_each_time_zone_of_the_session(pipeline: dlt.Pipeline) -> None:
+def test_every_view_and_question_is_independent_of_the_session_time_zone(pipeline: dlt.Pipeline) -> None:
     random_rows(3).load(pipeline)
     marts.update_views(pipeline, SETTINGS)
     questions = {question.name: question.sql for question in marts.questions()}

@@ -74,7 +74,7 @@ def read_at(tenant: str, hours: float = 1, **more: Any) -> dict[str, Any]:
     return {**known, "asked_at": ago(hours), **more}
 
 
-def test_each_status_goes_by_the_schedule(pipeline: dlt.Pipeline) -> None:
+def test_each_status_follows_from_the_schedule(pipeline: dlt.Pipeline) -> None:
     rows, plans = Rows(), []
     for tenant, (jobs, versions, _) in CASES.items():
         rows.jobs += [Job(**{**vars(job), "tenant": tenant}) for job in jobs]
@@ -139,7 +139,7 @@ def test_random_backups_and_schedules_give_what_plain_python_computes(pipeline: 
     assert content(pipeline, "protection_status") == expected
 
 
-def test_what_was_missed_is_a_problem_of_its_own_and_said_in_words(pipeline: dlt.Pipeline) -> None:
+def test_a_missed_service_is_a_separate_problem_with_its_text(pipeline: dlt.Pipeline) -> None:
     rows = Rows(
         [good(40), good(2, object_type="onedrive")],
         [Read(), Read("onedrive"), Read("power_bi")],

@@ -97,11 +97,11 @@ def test_views_show_what_is_in_the_tables_now(pipeline: dlt.Pipeline) -> None:
     assert run(pipeline, "SELECT * FROM m365_jobs.job_facts") == []
 
 
-def test_before_the_first_load_there_is_nothing_to_make(empty_pipeline: dlt.Pipeline) -> None:
+def test_before_the_first_load_no_view_is_created(empty_pipeline: dlt.Pipeline) -> None:
     assert ensure(empty_pipeline, Protection()) == []
 
 
-def test_what_keeps_a_view_from_being_made_is_told_and_leaves_the_others_as_they_were(pipeline: dlt.Pipeline) -> None:
+def test_a_refused_view_is_reported_and_the_others_stay(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     run(pipeline, "CREATE TABLE m365_jobs.open_jobs (id INT)")
     with pytest.raises(WarehouseError, match=r"open_jobs.* no table may have their names\. The next load"):
@@ -132,7 +132,7 @@ def test_loads_that_end_at_the_same_moment_do_not_fail_over_the_views(pipeline: 
     assert ensure(pipeline, Protection()) == []
 
 
-def test_comments_say_what_each_column_is(pipeline: dlt.Pipeline) -> None:
+def test_comments_describe_each_column(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     ensure(pipeline, Protection())
     if pipeline.destination.destination_name == "duckdb":
