@@ -14,7 +14,7 @@ import pytest
 import sqlglot
 from m365_jobs import marts
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.marts import PARTS, VIEWS, Protection, Services, ensure, render_view
+from m365_jobs.marts import PARTS, VIEWS, Protection, Services, render_view, update_views
 from m365_jobs.marts.catalog import COMPANION_VIEWS
 
 from tests.integration.m365_jobs.marts.rows import Job, Read, Rows, ago
@@ -35,36 +35,36 @@ def run(pipeline: dlt.Pipeline, sql: str) -> list[Any]:
 def test_views_are_made_once_and_again_only_when_something_changed(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     settings = Protection()
-    assert ensure(pipeline, settings) == list(VIEWS)
-    assert ensure(pipeline, settings) == []
+    assert update_views(pipeline, settings) == list(VIEWS)
+    assert update_views(pipeline, settings) == []
     run(pipeline, "DROP VIEW m365_jobs.open_jobs")
-    assert ensure(pipeline, settings) == ["open_jobs"]
+    assert update_views(pipeline, settings) == ["open_jobs"]
     changed = Protection(Services(expected=frozenset({"teams"})))
-    assert ensure(pipeline, changed) == list(VIEWS)
+    assert update_views(pipeline, changed) == list(VIEWS)
     assert run(pipeline, "SELECT count(*) FROM m365_jobs.protection_status") == [(2,)]
-    assert ensure(pipeline, changed) == []
+    assert update_views(pipeline, changed) == []
 
 
 def test_views_on_tables_that_are_missing_do_not_keep_others_away(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     run(pipeline, "DROP TABLE m365_jobs.license_consumption")
-    assert ensure(pipeline, Protection()) == [name for name in VIEWS if name != "license_trend"]
-    assert ensure(pipeline, Protection()) == []
+    assert update_views(pipeline, Protection()) == [name for name in VIEWS if name != "license_trend"]
+    assert update_views(pipeline, Protection()) == []
 
 
 def test_a_view_of_an_older_version_with_other_columns_is_replaced(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     run(pipeline, "DROP VIEW m365_jobs.open_jobs")
     run(pipeline, "CREATE VIEW m365_jobs.open_jobs AS SELECT 1 AS older")
     run(pipeline, "DROP VIEW m365_jobs._mart_versions")
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     assert run(pipeline, "SELECT id, hours_open FROM m365_jobs.open_jobs") == [("FB2", 3.0)]
 
 
 def test_a_view_whose_column_has_another_type_is_replaced(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     columns = run(
         pipeline,
         "SELECT column_name FROM information_schema.columns "
@@ -73,24 +73,24 @@ def test_a_view_whose_column_has_another_type_is_replaced(pipeline: dlt.Pipeline
     run(pipeline, "DROP VIEW m365_jobs.open_jobs")
     run(pipeline, f"CREATE VIEW m365_jobs.open_jobs AS SELECT {', '.join(f'1 AS {name}' for (name,) in columns)}")
     run(pipeline, "DROP VIEW m365_jobs._mart_versions")
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     assert run(pipeline, "SELECT id, hours_open FROM m365_jobs.open_jobs") == [("FB2", 3.0)]
 
 
 @pytest.mark.parametrize("pipeline", ["postgres"], indirect=True)
 def test_views_that_keep_their_columns_keep_who_may_read_them(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     for view in VIEWS:
         run(pipeline, f"GRANT SELECT ON m365_jobs.{view} TO PUBLIC")
-    assert ensure(pipeline, Protection(Services(expected=frozenset({"teams"})))) == list(VIEWS)
+    assert update_views(pipeline, Protection(Services(expected=frozenset({"teams"})))) == list(VIEWS)
     granted = "SELECT table_name FROM information_schema.role_table_grants WHERE grantee = 'PUBLIC'"
     assert set(VIEWS) <= {name for (name,) in run(pipeline, granted)}
 
 
 def test_views_show_what_is_in_the_tables_now(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     run(pipeline, "UPDATE m365_jobs.jobs SET state = 'Failed' WHERE id = 'FB1'")
     assert run(pipeline, "SELECT failed_jobs FROM m365_jobs.daily_summary") == [(1,)]
     run(pipeline, "DELETE FROM m365_jobs.jobs")
@@ -98,16 +98,16 @@ def test_views_show_what_is_in_the_tables_now(pipeline: dlt.Pipeline) -> None:
 
 
 def test_before_the_first_load_no_view_is_created(empty_pipeline: dlt.Pipeline) -> None:
-    assert ensure(empty_pipeline, Protection()) == []
+    assert update_views(empty_pipeline, Protection()) == []
 
 
 def test_a_refused_view_is_reported_and_the_others_stay(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     run(pipeline, "CREATE TABLE m365_jobs.open_jobs (id INT)")
     with pytest.raises(WarehouseError, match=r"open_jobs.* no table may have their names\. The next load"):
-        ensure(pipeline, Protection())
+        update_views(pipeline, Protection())
     run(pipeline, "DROP TABLE m365_jobs.open_jobs")
-    assert ensure(pipeline, Protection()) == list(VIEWS)
+    assert update_views(pipeline, Protection()) == list(VIEWS)
 
 
 @pytest.mark.parametrize("pipeline", ["postgres"], indirect=True)
@@ -119,7 +119,7 @@ def test_loads_that_end_at_the_same_moment_do_not_fail_over_the_views(pipeline: 
     def create() -> None:
         start.wait()
         try:
-            ensure(pipeline, Protection())
+            update_views(pipeline, Protection())
         except BaseException as error:
             failures.append(error)
 
@@ -129,12 +129,12 @@ def test_loads_that_end_at_the_same_moment_do_not_fail_over_the_views(pipeline: 
     for thread in threads:
         thread.join()
     assert failures == []
-    assert ensure(pipeline, Protection()) == []
+    assert update_views(pipeline, Protection()) == []
 
 
 def test_comments_describe_each_column(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     if pipeline.destination.destination_name == "duckdb":
         columns = "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE schema_name = 'm365_jobs'"
         relations = """SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'm365_jobs'
@@ -161,7 +161,7 @@ def test_a_duckdb_warehouse_answers_under_another_name_and_attached(tmp_path: Pa
         dataset_name="m365_jobs",
     )
     SOME.load(pipeline)
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     copy = shutil.copy(file, tmp_path / "copy.duckdb")
     with duckdb.connect() as connection:
         connection.execute(f"ATTACH '{copy}' AS other (READ_ONLY)")
@@ -180,7 +180,7 @@ TYPES = {
 
 def test_columns_and_types_are_those_that_are_described(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     result = run(
         pipeline,
         "SELECT table_name, column_name, data_type FROM information_schema.columns "
@@ -219,7 +219,7 @@ def test_the_file_of_a_view_is_plain_sql_that_duckdb_runs_as_it_is(view: str, tm
         dataset_name="m365_jobs",
     )
     SOME.load(pipeline)
-    ensure(pipeline, Protection())
+    update_views(pipeline, Protection())
     with duckdb.connect(str(file)) as connection:
         connection.execute("USE m365_jobs")
         for part in PARTS:
