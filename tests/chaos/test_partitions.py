@@ -120,13 +120,13 @@ def test_a_lease_that_expires_between_two_looks_is_waited_for(
         "UPDATE m365_jobs.load_leases SET holder = 'killed', ended_at = NULL, expires_at = now() - interval '1 second'",
         address=address,
     )
-    take, asked = PostgresLease._take, []
+    take, asked = PostgresLease._acquire, []
 
     def late(lease: PostgresLease, client: Any, age: float) -> bool:
         asked.append(age)
         return len(asked) > 1 and take(lease, client, age)
 
-    monkeypatch.setattr(PostgresLease, "_take", late)
+    monkeypatch.setattr(PostgresLease, "_acquire", late)
     with lease_of(workers.place.pipeline("tenant0"), "tenant0", "f" * 32, print) as lease:
         lease.acquire(None, 60, print)
         lease.ensure_held()

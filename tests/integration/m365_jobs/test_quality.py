@@ -166,7 +166,7 @@ def test_the_question_can_be_asked_in_each_dialect(dialect: str) -> None:
             return sqlglot.exp.table_(name, "m365_jobs", quoted=True).sql(dialect)
 
     scope = TenantScope(Reader(Named(), dialect), ["it's ours"])  # type: ignore[arg-type]
-    sql = scope.sql(data_checks.QUESTION, since=NOW.isoformat(sep=" "))
+    sql = scope.sql(data_checks.CHECKS_QUERY, since=NOW.isoformat(sep=" "))
     parsed = sqlglot.parse_one(sql, read=dialect)
     assert {table.name for table in parsed.find_all(sqlglot.exp.Table)} >= {"jobs", "jobs__job_errors"}
     assert not list(parsed.find_all(sqlglot.exp.Anonymous)), "a function that this dialect does not know"

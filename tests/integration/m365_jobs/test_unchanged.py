@@ -40,7 +40,9 @@ def simulator() -> Iterator[Simulator]:
 
 
 def load_tenant(place: Warehouse, simulator: Simulator, tenant: str, log: LogRowBuffer | None = None) -> None:
-    options = LoadOptions(destination=place.destination, source=settings(simulator), tenant=Tenant(tenant), log=log)
+    options = LoadOptions(
+        destination=place.destination, source=settings(simulator), tenant=Tenant(tenant), log_buffer=log
+    )
     load(options, Progress(), place.messages.append)
 
 
