@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from m365_jobs.errors.explain import UsageError
 
 PACKAGES = ("starlette", "jinja2", "markupsafe", "uvicorn", "weasyprint", "pypdfium2", "PIL")
-"""What the extra ``reports`` brings."""
+"""Packages of the extra ``reports``."""
 
 
 @contextmanager

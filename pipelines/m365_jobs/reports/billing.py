@@ -1,4 +1,4 @@
-"""Write peaks of seats and of protected storage, per tenant and month, as CSV for billing."""
+"""Write the peaks of seats and protected storage per tenant and month, as CSV for billing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ COLUMNS = ("tenant", "month", "peak_seats", "purchased_seats", "peak_protected_g
 
 
 def billing_rows(scope: TenantScope, month: str | None = None) -> list[dict[str, Any]]:
-    """Return a row per tenant and month, the oldest month first; none before licences were read.
+    """Return a row per tenant and month, the oldest month first; none before the first load of licences.
 
-    Each location has a snapshot a day. The seats of a day are those of all locations together.
+    Each location has one snapshot per day. The seats of a day are the sum over all locations.
     """
     wanted = "WHERE d.month = :month" if month else ""
     try:
@@ -40,7 +40,7 @@ def billing_rows(scope: TenantScope, month: str | None = None) -> list[dict[str,
 
 
 def billing_csv(scope: TenantScope, month: str | None = None) -> str:
-    """Return the rows as CSV, with a head even where there are none."""
+    """Return the rows as CSV, with a header in any case."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -49,7 +49,7 @@ def billing_csv(scope: TenantScope, month: str | None = None) -> str:
 
 
 def plain_value(value: Any) -> Any:
-    """Return a value that spreadsheets take as text or number, never as a formula."""
+    """Return a value that spreadsheets read as text or number, never as a formula."""
     if isinstance(value, str):
         return spreadsheet_text(value)
     return round(value, 3) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""Show backups day by day: met, failed, missed, skipped or no data, and what changed since yesterday."""
+"""Evaluate each service and day: met, failed, missed, skipped or no data."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Key = tuple[str, str, str]
 """Tenant, location, object type."""
 
 DAYS = 31
-"""Days that a calendar shows at most."""
+"""The most days of a calendar."""
 
 LOOKBACK = 10 * DAY
-"""How far before the first day a success is looked for that no newer backup was due after."""
+"""How far before the first day the last success may be: until then, no newer backup is due."""
 
 SUCCEEDED = """CASE WHEN f.outcome = 'success' THEN 1
     WHEN f.outcome = 'warning' AND f.successful_number > 0 AND f.failed_ratio <= :tolerated THEN 1 ELSE 0 END"""
@@ -39,7 +39,7 @@ class DayResult(StrEnum):
 
     @property
     def label(self) -> str:
-        """Return the word for people."""
+        """Return the label, such as No data."""
         return {"met": "Met", "no_data": "No data"}.get(self.value, self.value.capitalize())
 
 
@@ -114,7 +114,7 @@ def changes(scope: TenantScope, asked: QueryRange) -> list[Row]:
 
 
 def due_from(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return since when loads ask for a tenant, and since when each of its services is known to be scheduled.
+    """Return the start of each tenant's first window, and since when each service is known to be scheduled.
 
     A tenant without a schedule has one row, without a service.
     """
@@ -143,7 +143,7 @@ def calendar_rows(
     due: Sequence[Row],
     asked: QueryRange,
 ) -> list[CalendarRow]:
-    """Return the calendar of every service that is judged or had a backup, those with most trouble first."""
+    """Return the calendar of each service that is evaluated or had a backup, most failed and missed days first."""
     by_partition: dict[Key, dict[date, Row]] = {}
     for row in days:
         by_partition.setdefault(_key(row), {})[row["day"]] = row
@@ -152,7 +152,7 @@ def calendar_rows(
         by_partition.setdefault(key, {})
     asked_from = {str(row["tenant"]): row["asked_from"] for row in due}
     scheduled_from = {_key(row): row["scheduled_from"] for row in due}
-    # A service without any job has no partition: its data ends where that of all services does.
+    # A service without any job has no partition; its data ends with that of all services.
     ends = {key: row["data_as_of"] for key, row in expected.items()}
     ends |= {_key(row): row["complete_until"] for row in completeness}
     period = first_day(asked), asked.until.astimezone(asked.shown.zone).date()
@@ -161,14 +161,14 @@ def calendar_rows(
     for key, backups_of in by_partition.items():
         row, begin, since = expected.get(key, {}), asked_from.get(key[0]), scheduled_from.get(key)
         never = row.get("status") in ("never", "missed") and not backups_of
-        terms = _Terms(
+        due_times = _DueTimes(
             begin,
             ends.get(key),
             max(since, begin) if since and begin else begin if never else None,
             timedelta(hours=row.get("allowed_age_hours") or settings.allowed_age(key[2])),
         )
         if key[2]:
-            calendar.append(CalendarRow(*key, tuple(_days(backups_of, terms, period, asked.shown))))
+            calendar.append(CalendarRow(*key, tuple(_days(backups_of, due_times, period, asked.shown))))
     trouble = (DayResult.failed, DayResult.missed)
     return sorted(calendar, key=lambda row: (-sum(map(row.count, trouble)), row.location, service(row.object_type)))
 
@@ -178,27 +178,32 @@ def _key(row: Row) -> Key:
 
 
 @dataclass(frozen=True)
-class _Terms:
-    """Hold by which times the days of a service are judged: where its data begins and ends, since when it is due."""
+class _DueTimes:
+    """Hold the start and end of a service's data, since when backups are due, and the allowed age of a success."""
 
     begin: datetime | None
     end: datetime | None
     due_from: datetime | None
-    """Null where no backup is due before the first that ran."""
+    """None if no backup is due before the first that ran."""
     allowed: timedelta
 
 
 def _days(
-    backups_of: Mapping[date, Row], terms: _Terms, period: tuple[date, date], shown: Filter
+    backups_of: Mapping[date, Row], due_times: _DueTimes, period: tuple[date, date], shown: Filter
 ) -> Iterator[CalendarDay]:
     earlier = [row["last_success_at"] for day, row in backups_of.items() if day < period[0] and row["last_success_at"]]
     last_success = max(earlier, default=None)
-    first_backup, due_from, end = min(backups_of, default=None), terms.due_from, terms.end
+    first_backup, due_from, end = min(backups_of, default=None), due_times.due_from, due_times.end
     for offset in range((period[1] - period[0]).days + 1):
         day = period[0] + timedelta(days=offset)
         row = backups_of.get(day)
         day_end = _midnight(day + timedelta(days=1), shown)
-        known = terms.begin is not None and terms.begin < day_end and end is not None and end >= _midnight(day, shown)
+        known = (
+            due_times.begin is not None
+            and due_times.begin < day_end
+            and end is not None
+            and end >= _midnight(day, shown)
+        )
         had_backup = first_backup is not None and first_backup <= day
         since = last_success or (None if had_backup else due_from)
         if row:
@@ -206,7 +211,7 @@ def _days(
             yield _finished(day, row)
         elif not known or end is None or not (had_backup or (due_from and due_from < day_end)):
             yield CalendarDay(day, DayResult.no_data, "no data")
-        elif since is None or min(day_end, end) - since > terms.allowed:
+        elif since is None or min(day_end, end) - since > due_times.allowed:
             yield CalendarDay(day, DayResult.missed, "missed: a backup was due, none ended")
         elif end < day_end:
             yield CalendarDay(day, DayResult.no_data, "no data yet: the day is not over")

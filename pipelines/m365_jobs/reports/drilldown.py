@@ -1,4 +1,4 @@
-"""List the jobs behind a number of the dashboard, as the query of a URL names them."""
+"""List the jobs behind a number of the dashboard, by the parameters of the URL."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from m365_jobs.reports.page import Page
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 LIMIT = 200
-"""Jobs at most; the newest come first."""
+"""The most jobs of a list; the newest come first."""
 
 OUTCOMES = {"failed": "failure", "warning": "warning", "succeeded": "success", "running": "running"}
 
 
 def list_jobs(scope: TenantScope, page: Page, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return the jobs that a URL asks for: ``job``, ``error``, ``kind``, ``outcome``, ``day``, within the filters."""
+    """Return the jobs for a URL's parameters: ``job``, ``error``, ``kind``, ``outcome``, ``day`` and the filters."""
     job = parameters.get("job")
     if job:
         rows = scope.rows(f"SELECT {JOB}, 1 AS in_all FROM job_facts AS f WHERE f.id = :job", job=job)

@@ -1,4 +1,4 @@
-"""Render the pieces of pages. Jinja2 escapes all that comes from the warehouse."""
+"""Render templates and tables as HTML. Jinja2 escapes all values of the warehouse."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from m365_jobs.reports import charts, labels
+from m365_jobs.reports import labels, svg
 from m365_jobs.text import format_count, visible
 from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
 OPTIONAL = ("Tenant", "Location", "Detail", "Other", "Licence", "Container")
-"""Columns that a table leaves out where no cell says anything."""
+"""Columns that a table omits if all their cells are empty."""
 
 
 LONGEST_WORD = 28
-"""Letters of a word that a cell shows on one line: the id of a job has 23."""
+"""Length of a word above which a cell may break it; the id of a job has 23 characters."""
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @cache
 def environment() -> Environment:
-    """Return the templates."""
-    made = Environment(
+    """Return the Jinja2 environment with the templates."""
+    jinja = Environment(
         loader=PackageLoader("m365_jobs.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(sign=charts.sign, labels=labels, format_count=format_count)
-    made.filters.update(sentence=sentence, dates=unbroken_dates)
-    made.filters["number"] = lambda value: f"{value:,}"
-    return made
+    jinja.globals.update(sign=svg.sign, labels=labels, format_count=format_count)
+    jinja.filters.update(sentence=sentence, dates=unbroken_dates)
+    jinja.filters["number"] = lambda value: f"{value:,}"
+    return jinja
 
 
 def render_template(*templates: str, **values: Any) -> Markup:
-    """Return the first of the templates that exists, with its values.
+    """Render the first of the templates that exists.
 
-    Texts of the API may hold characters that turn the direction of what stands beside them; these become marks.
+    Characters that change the direction of text become visible marks: texts of the API may contain them.
     """
     return Markup(visible(environment().select_template(templates).render(**values)))
 
@@ -58,7 +58,7 @@ def css() -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """Describe a cell of a table; ``href`` makes it a link, ``tone`` colours it."""
+    """Describe a cell of a table; ``href`` makes it a link, ``external`` one to another site."""
 
     text: Any
     href: str | None = None
@@ -67,22 +67,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class HtmlTable:
-    """Describe a table. Columns whose cells are all numbers stand to the right."""
+    """Describe a table. Columns with only numbers are aligned to the right."""
 
     caption: str
     columns: Sequence[Any]
     rows: Sequence[Sequence[Any]]
     classes: str = ""
     sorts: dict[str, str] = field(default_factory=dict)
-    """Column to the address that sorts by it."""
+    """Column to the URL that sorts by it."""
 
     def __html__(self) -> str:
-        return draw(self)
+        return render_table(self)
 
 
-def draw(table: HtmlTable) -> Markup:
-    """Return a table as HTML, without the optional columns that say nothing."""
-    shown = [index for index, name in enumerate(table.columns) if name not in OPTIONAL or _says(table, index)]
+def render_table(table: HtmlTable) -> Markup:
+    """Return a table as HTML, without the optional columns that are empty."""
+    shown = [index for index, name in enumerate(table.columns) if name not in OPTIONAL or _has_content(table, index)]
     numeric = {index for index in shown if table.rows and all(_is_number(row[index]) for row in table.rows)}
 
     def line(tag: str, row: Sequence[Any]) -> str:
@@ -97,7 +97,7 @@ def draw(table: HtmlTable) -> Markup:
     )
 
 
-def _says(table: HtmlTable, index: int) -> bool:
+def _has_content(table: HtmlTable, index: int) -> bool:
     texts = {str(_text(row[index])) for row in table.rows}
     return len(texts) > 1 or bool(texts - {"", "0", "None", *DEFAULT_LABELS, labels.location_label(None)})
 
@@ -111,7 +111,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_long(text: Any) -> bool:
-    """Return whether a text may need several lines: it is long, or a word of it would widen the table."""
+    """Return whether a text may be wrapped: it is long, or has a long word that would widen the table."""
     words = str(text).split()
     return not isinstance(text, Markup) and (len(str(text)) > 40 or any(len(word) > LONGEST_WORD for word in words))
 
@@ -130,13 +130,13 @@ def _cell(tag: str, value: Any, numeric: bool, sorts: dict[str, str]) -> str:
 
 
 def error_text(message: str | None, url: str | None, links: bool) -> Cell:
-    """Return an error message, linked to the page that explains it where ``links`` is set."""
+    """Return a cell with an error message, linked to its help page if ``links`` is true."""
     allowed = links and url and url.startswith(("https://", "http://"))
     return Cell(message or "no message", url if allowed else None, external=True)
 
 
 def unbroken_dates(text: str) -> Markup:
-    """Return a text whose dates stay on one line: browsers break a line after the hyphens."""
+    """Return a text whose dates are not wrapped: browsers wrap after hyphens."""
     return Markup(DATE.sub(r'<span class="date">\g<0></span>', str(escape(text))))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from m365_jobs.errors.explain import UsageError
 
 SCALE = 8 / 3
-"""Pixels per point that make two pixels of one in the style sheet."""
+"""Pixels of the image per point: two for each CSS pixel."""
 
 
 def pdf(document: str) -> bytes:
@@ -18,12 +18,12 @@ def pdf(document: str) -> bytes:
 
 
 def png(document: str) -> bytes:
-    """Return an HTML document as one PNG, twice as fine as a screen; its pages stand below each other."""
+    """Return an HTML document as one PNG of double resolution, with its pages below each other."""
     import pypdfium2
     from PIL import Image
 
-    with pypdfium2.PdfDocument(_weasyprint().HTML(string=document).write_pdf()) as made:
-        parts = [_trimmed(page.render(scale=SCALE).to_pil()) for page in made]
+    with pypdfium2.PdfDocument(_weasyprint().HTML(string=document).write_pdf()) as document_pdf:
+        parts = [_trimmed(page.render(scale=SCALE).to_pil()) for page in document_pdf]
     picture = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white")
     top = 0
     for part in parts:
@@ -35,7 +35,7 @@ def png(document: str) -> bytes:
 
 
 def _trimmed(picture: Any) -> Any:
-    """Return a page without the white below its content."""
+    """Return a page without the white space below its content."""
     from PIL import Image, ImageChops
 
     blank = Image.new(picture.mode, picture.size, "white")

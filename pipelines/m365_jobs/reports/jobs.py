@@ -1,4 +1,4 @@
-"""Show jobs in a table, the same for sections and for the pages behind their links."""
+"""Define the table of jobs, for sections and for lists of jobs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from m365_jobs.reports.page import Page
 
 JOB = """f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.outcome, f.start_time, f.finish_time,
     f.total_number, f.failed_number"""
-"""Columns of ``job_facts`` that the table shows."""
+"""Columns of ``job_facts`` in the table."""
 
 JOB_COLUMNS = ("Job", "Tenant", "Location", "Service", "Type")
-"""Titles of the cells that tell which job a row is about."""
+"""Titles of the columns that identify a job."""
 
 
 def job_cells(page: Page, row: Row) -> list[object]:

@@ -1,4 +1,4 @@
-"""Write names, times, numbers and colours as people read them."""
+"""Format names, times, numbers and statuses for pages and reports."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TONES = {RED: "bad", AMBER: "poor", BLUE: "busy", GREEN: "good", GREY: "grey"}
 """Colour to its name in the style sheet."""
 
 SIGNS = {"✕": "cross", "!": "mark", "?": "question", "…": "dots", "✓": "check", "–": "dash"}
-"""Sign to the drawing of it: a machine without fonts shows squares for signs that are written."""
+"""Sign to its name in ``svg.SIGNS``."""
 
 
 @dataclass(frozen=True)
 class StatusLabel:
-    """Describe how a status or a finding looks: its words, the name of its sign, and that of its colour."""
+    """Hold the text of a status or finding, the name of its sign, and the name of its colour."""
 
     text: str
     sign: str
@@ -32,30 +32,30 @@ class StatusLabel:
 
 
 def status_label(status: str) -> StatusLabel:
-    """Return how a status of protection looks."""
+    """Return the label of a protection status."""
     known = ProtectionStatus(status)
     return StatusLabel(known.label, SIGNS[known.sign], TONES[known.colour])
 
 
 def finding_label(kind: str, severity: str) -> StatusLabel:
-    """Return how a finding looks: as the status that it is about, else by its severity."""
+    """Return the label of a finding: that of its status, or one for its severity."""
     if kind in list(ProtectionStatus):
         return status_label(kind)
     return StatusLabel(kind.replace("_", " ").capitalize(), "mark", "bad" if severity == "problem" else "poor")
 
 
 def status_rank(status: str) -> int:
-    """Return 0 for the worst status."""
+    """Return the place of a status in the order of severity: 0 for the most severe."""
     return ProtectionStatus(status).rank
 
 
 def service(object_type: str | None) -> str:
-    """Return Microsoft's name of an object type, or that it is unknown."""
+    """Return Microsoft's name of an object type; Unknown service for None."""
     return SERVICES.get(object_type, object_type) if object_type else "Unknown service"
 
 
 def location_label(name: str | None) -> str:
-    """Return a location, or that a job was loaded without one."""
+    """Return a location; All locations for None."""
     return name or "All locations"
 
 
@@ -75,7 +75,7 @@ def age(value: datetime | None, zone: tzinfo, now: datetime | None = None, missi
 
 
 def span(hours: float | None) -> str:
-    """Return a length of time in the unit that suits it: 12 min, 7.5 h, 45 h, 3 days."""
+    """Return a duration in hours with a suitable unit: 12 min, 7.5 h, 45 h, 3 days."""
     if hours is None:
         return "unknown"
     if hours < 1 / 60:
@@ -98,7 +98,7 @@ def jobs_label(number: int | None) -> str:
 
 
 def no_success(status: str) -> str:
-    """Return the words for a service without a last success."""
+    """Return the text for a service without a last success."""
     return "no success known" if status == "unknown" else "no success yet"
 
 
@@ -108,4 +108,4 @@ LOAD_RESULTS = {
     "failed": "Failed",
     "never": "No load yet",
 }
-"""The result of a load."""
+"""Status of a load to its text."""

@@ -1,6 +1,6 @@
-"""Read the numbers that several sections share.
+"""Read the numbers that several sections share; the SQL of a single section is in its module.
 
-The warehouse adds them up, so answers are small for any number of jobs.
+The warehouse aggregates them, so results are small for any number of jobs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class QueryRange:
-    """Hold what a query of a section goes by: the filters, and the end of the data, in UTC."""
+    """Hold the parameters of a section's query: the filters, and the end of the data (UTC)."""
 
     shown: Filter
     until: datetime
@@ -32,7 +32,7 @@ class QueryRange:
 
 
 Query: TypeAlias = Callable[[TenantScope, QueryRange], list[Row]]
-"""Reads the rows behind a section."""
+"""Function that reads the rows of a section."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ OUTCOMES = {
 }
 
 SEEN = "coalesce({0}.finish_time, {0}.start_time)"
-"""The time at which an error of a job was seen, as in ``error_summary``."""
+"""Time of a job's errors, as in ``error_summary``."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Hold the values that filters offer, each in alphabetical order."""
+    """Hold the options of the filters, in alphabetical order."""
 
     tenants: list[str]
     locations: list[str]
@@ -81,7 +81,7 @@ def version(scope: TenantScope) -> Any:
 
 
 def choices(scope: TenantScope) -> Choices:
-    """Return tenants, locations and services that loads have asked for or jobs have."""
+    """Return the tenants, locations and services of loads and jobs."""
     rows = scope.rows(
         """SELECT a.tenant, a.location, a.object_type FROM load_audit AS a GROUP BY a.tenant, a.location, a.object_type
         UNION
@@ -93,7 +93,7 @@ def choices(scope: TenantScope) -> Choices:
 
 
 def as_of(scope: TenantScope) -> datetime | None:
-    """Return the end of the newest listing, in UTC; None before the first load. Periods end there."""
+    """Return the end of the newest listing (UTC), which is the end of all periods; None before the first load."""
     moment: datetime | None = scope.rows("SELECT max(a.window_end) AS moment FROM load_audit AS a")[0]["moment"]
     return moment
 
@@ -105,16 +105,16 @@ def night_by_service(scope: TenantScope, asked: QueryRange) -> list[Row]:
 
 
 def night_before(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return the same of the night before."""
+    """Return the same for the night before."""
     night = asked.night.before
     query = counted_query("object_type", "f.object_type", f"{asked.shown.of('f')} AND {night.condition}")
     return scope.rows(query, **asked.shown.values, **night.values)
 
 
 def counted_query(name: str, key: str, condition: str) -> str:
-    """Return the query that counts jobs by outcome, and objects, for each value of a key.
+    """Return the query for the number of jobs by outcome, and of objects, for each value of a key.
 
-    It groups by outcome first: computing the outcome of a job is slower than counting it.
+    It groups by outcome first, so that each outcome is computed once per job.
     """
     outcomes = ", ".join(
         f"CAST(coalesce(sum(CASE WHEN c.outcome IN {names} THEN c.jobs END), 0) AS BIGINT) AS {column}"
@@ -145,7 +145,7 @@ def read_loads(scope: TenantScope, asked: QueryRange) -> list[Row]:
 
 
 def completeness(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return the rows of ``partition_loads``; ``asked_from`` is where the listings of the tenant begin."""
+    """Return the rows of ``partition_loads``; ``asked_from`` is the start of the tenant's first window."""
     return scope.rows(
         f"""WITH begins AS (SELECT a.tenant, min(a.window_start) AS asked_from FROM load_audit AS a GROUP BY a.tenant)
         SELECT l.tenant, l.location, l.object_type, l.complete, l.complete_until, l.last_load_at, b.asked_from

@@ -1,4 +1,4 @@
-"""Hold all that a page or a report shows, read at one moment."""
+"""Hold the data of a page or report, read at one moment."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ LOAD_ERRORS = {
     "config": "the configuration is invalid",
     "internal": "an internal error",
 }
-"""Words for customers, who have no use for addresses and commands."""
+"""Kind of error to its text for customers, without URLs and commands."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Hold what is shown, to whom, and where links lead."""
+    """Hold the data of a page, its filters, and options for its readers."""
 
     shown: Filter
     drawn_at: datetime
@@ -48,10 +48,10 @@ class Page:
     linked: bool = False
     """Links to other pages of the dashboard."""
     sort: str = ""
-    """The column that the table of tenants is sorted by."""
+    """Column by which the table of tenants is sorted."""
 
     def rows(self, query: Query) -> Sequence[Row]:
-        """Return the rows that a query of a section has read."""
+        """Return the rows of a section's query."""
         return self.metrics.rows[query]
 
     @property
@@ -61,7 +61,7 @@ class Page:
 
     @property
     def is_fleet(self) -> bool:
-        """Return True if the page shows several tenants."""
+        """Return True for a page of several tenants."""
         return len(self.tenants) > 1
 
     @property
@@ -99,7 +99,7 @@ class Page:
 
     @cached_property
     def protection(self) -> list[Row]:
-        """Return the rows of ``protection_status`` as the evaluation has them, within the filters."""
+        """Return the evaluation's rows of ``protection_status`` within the filters."""
         return [row for row in self.evaluation.protection if self.shown.holds(row)]
 
     @cached_property
@@ -109,12 +109,12 @@ class Page:
 
     @cached_property
     def completeness(self) -> list[Row]:
-        """Return how far the listings of each partition reach."""
+        """Return the rows of ``partition_loads`` within the filters."""
         return [row for row in self.rows(completeness) if self.shown.holds(row)]
 
     @property
     def completeness_text(self) -> str:
-        """Return what is not proved complete, in the evaluation's words; of a fleet how many tenants."""
+        """Return what is not proved complete; for a fleet, the number of tenants."""
         proof = self.evaluation.completeness
         if proof.proved or not self.is_fleet:
             return re.sub(r"\b\w+_\w+\b", _plain_word, proof.text)
@@ -131,7 +131,7 @@ class Page:
         return self.drawn_at - self.metrics.as_of > timedelta(hours=self.evaluation.max_data_age_hours)
 
     def partition(self, row: Any) -> str:
-        """Return the name of a partition, without the tenant or location that all rows share."""
+        """Return the label of a partition, without a tenant or location that all rows share."""
         names = [row["tenant"]] if self.is_fleet and row["tenant"] else []
         names += [row["location"]] if row["location"] and self._several_locations else []
         names += [labels.service(row["object_type"])] if row["object_type"] else []
@@ -142,11 +142,11 @@ class Page:
         return len({row["location"] for row in self.protection}) > 1
 
     def last_success(self, row: Row) -> str:
-        """Return when a service last succeeded, with its age."""
+        """Return the time of a service's last success, with its age."""
         return labels.age(row["last_success_at"], self.zone, self.drawn_at, labels.no_success(row["status"]))
 
     def link(self, tenant: str | None, location: str | None, object_type: str | None) -> str | None:
-        """Return the address of the jobs of a partition; None in a report."""
+        """Return the URL of the jobs of a partition; None in a report."""
         if not self.linked:
             return None
         query = self.shown.query(
@@ -162,32 +162,32 @@ class Page:
         return self.shown.tenants[0] if len(self.shown.tenants) == 1 else None
 
     def job_link(self, row: Row) -> str | None:
-        """Return the address of a job; None in a report."""
+        """Return the URL of a job; None in a report."""
         return f"jobs?{self.shown.query(job=row['id'], tenant=row['tenant'])}" if self.linked else None
 
     def error_link(self, row: Row) -> str | None:
-        """Return the address of the jobs that had an error; None in a report."""
+        """Return the URL of the jobs with an error; None in a report."""
         if not self.linked:
             return None
         return f"jobs?{self.shown.query(service=row['object_type'], error=row['error_message'] or '')}"
 
     def tenant_link(self, tenant: str, **changes: Any) -> str | None:
-        """Return the address of the page of a tenant; None in a report."""
+        """Return the URL of a tenant's page; None in a report."""
         return f"./?{self.shown.query(tenant=tenant, **changes)}" if self.linked else None
 
     def load_detail(self, row: Row) -> str:
-        """Return why a load failed, in words that suit the reader."""
+        """Return the reason of a failed load, for operators or for customers."""
         if not self.for_customer:
             return row["detail"] or ""
         return LOAD_ERRORS.get(row["error_kind"], "") if row["status"] == "failed" else ""
 
     def text(self, reason: Reason) -> str:
-        """Return the words of a finding. Customers see no commands, URLs and configuration keys."""
+        """Return the text of a finding. Customers see no commands, URLs and configuration keys."""
         return for_customers(reason) if self.for_customer else reason.text
 
 
 def for_customers(reason: Reason) -> str:
-    """Return the words of a finding without commands, URLs and configuration keys."""
+    """Return the text of a finding without commands, URLs and configuration keys."""
     if reason.kind == FAILED_LOAD:
         return "the last load failed"
     text = re.sub(r"\s*\([^()]*\b\w+_\w+[^()]*\)", "", reason.text)

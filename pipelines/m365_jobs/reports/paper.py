@@ -9,11 +9,11 @@ from m365_jobs.warehouse.tenant_scope import TenantScope
 TITLE = "Microsoft 365 backup"
 
 IMAGE = "image"
-"""Stands for the paper of a PNG."""
+"""Paper of a PNG."""
 
 
 def page_tenants(scope: TenantScope, shown: Filter) -> list[str]:
-    """Return the tenants that a page shows: those of the filter, else all that are configured or have loaded."""
+    """Return the tenants of a page: those of the filter, or all that are configured or loaded."""
     return sorted({*(shown.tenants or (*scope.loaded_tenants(), *tenant_settings.configured()))})
 
 

@@ -44,7 +44,7 @@ def timezone(name: str | None) -> tzinfo | None:
 
 
 def kind(path: Path) -> str:
-    """Return the ending that says what is written.
+    """Return the file extension, which selects the format.
 
     Raises:
         UsageError: for any other ending.
@@ -57,7 +57,7 @@ def kind(path: Path) -> str:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Hold what a report shows: the present state, without ``month`` and ``audit``.
+    """Hold the options of a report. Without ``month`` and ``audit`` it is about the current state.
 
     ``month`` is the first day of the month of a service report, ``audit`` the period of an audit report.
     """
@@ -121,7 +121,7 @@ def write_each(folder: Path, ending: str, pipeline: Target, options: ReportOptio
 
 
 def file_names(tenants: Sequence[str]) -> dict[str, str]:
-    """Return a name for the file of each tenant: its label, or the allowed part of it with a number."""
+    """Return a file name for each tenant: its label, or the allowed part of it with a hash."""
     names: dict[str, str] = {}
     for tenant in tenants:
         plain = re.sub(r"[^\w.-]+", "-", tenant).strip(".-")
@@ -178,14 +178,14 @@ def save(path: Path, content: bytes) -> None:
 
 
 def convert(text: str, ending: str) -> bytes:
-    """Return an HTML document in the form of an ending."""
+    """Return an HTML document in the format of a file extension."""
     from m365_jobs.reports import image
 
     return {".png": image.png, ".pdf": image.pdf}.get(ending, str.encode)(text)
 
 
 def read_report_page(scope: TenantScope, pipeline: Target, shown: Filter, zone: tzinfo | None) -> Page | None:
-    """Return all that a report shows; None before the first load."""
+    """Return the data of a report; None before the first load."""
     names = page_tenants(scope, shown)
     calendar = common_calendar(names)
     shown = replace(shown, zone=zone or calendar.zone, window=calendar.window)
@@ -200,7 +200,7 @@ def read_report_page(scope: TenantScope, pipeline: Target, shown: Filter, zone: 
 
 
 def report_html(page: Page | None, paper: str = "A4", tenants: Sequence[str] = ()) -> str:
-    """Return the report as one HTML file that needs no script, font or picture from elsewhere."""
+    """Return the report as one HTML file without external scripts, fonts and images."""
     names = " · ".join([TITLE, *tenants])
     if page is None:
         trouble = EMPTY if tenants else f"{EMPTY} Run: m365-jobs load"

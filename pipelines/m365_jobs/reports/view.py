@@ -1,4 +1,4 @@
-"""Define what a page or report looks at: filters, period and time zone, as they stand in a URL."""
+"""Define the filters of a page or report: tenant, location, service, period and time zone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from avepoint_m365.exceptions import ConfigurationError
 from m365_jobs.config.calendar import BackupWindow, parse_zone, zone_name
 
 NO_LOCATION = ""
-"""Stands for jobs that were loaded without a location."""
+"""Value of the filter for jobs without a location."""
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
 """Days to the name of the period."""
@@ -49,7 +49,7 @@ class Night:
 
 @dataclass(frozen=True)
 class Filter:
-    """Describe the jobs that a page looks at. The ``TenantScope`` narrows the tenants."""
+    """Describe the jobs of a page. ``TenantScope`` applies the tenants, this the other filters."""
 
     tenants: tuple[str, ...] = ()
     """None for all."""
@@ -64,7 +64,7 @@ class Filter:
 
     def of(self, alias: str) -> str:
         """Return a condition on the columns of a table or view; its parameters are in ``values``."""
-        # One text whatever the filters are: its translation takes longer than many an answer and is made once.
+        # The text does not depend on the filters, so it is translated once: a translation is slower than many queries.
         return (
             f"(:everywhere = 1 OR coalesce({alias}.location, '') = :location) "
             f"AND (:all_types = 1 OR {alias}.object_type = :object_type)"
@@ -99,7 +99,7 @@ class Filter:
         return Night(*self.window.last(until, self.zone), self.window)
 
     def query(self, **changes: Any) -> str:
-        """Return the query of a URL that opens a page with these filters, changed as given; None leaves one out."""
+        """Return the query of a URL with these filters and some changes; a value of None removes a parameter."""
         values: dict[str, Any] = {
             "tenant": self.tenants[0] if len(self.tenants) == 1 else None,
             "location": self.location,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from m365_jobs.reports import charts, html, labels
+from m365_jobs.reports import html, labels, svg
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
@@ -47,9 +47,9 @@ def read_durations(scope: TenantScope, asked: QueryRange) -> list[Row]:
 
 def durations(page: Page) -> dict[str, Any]:
     """Return how long backups took, against what is usual."""
-    rows = sorted(page.rows(read_durations), key=lambda row: (not charts.slow(row), labels.service(row["object_type"])))
-    slow = [labels.service(row["object_type"]) for row in rows if charts.slow(row)]
-    scale = charts.DurationScale(rows)
+    rows = sorted(page.rows(read_durations), key=lambda row: (not svg.slow(row), labels.service(row["object_type"])))
+    slow = [labels.service(row["object_type"]) for row in rows if svg.slow(row)]
+    scale = svg.DurationScale(rows)
     cells = []
     for row in rows:
         last = labels.span(row["median"]) if row["jobs"] else "–"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from m365_jobs.reports import charts, html, labels
+from m365_jobs.reports import html, labels, svg
 from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.metrics import SEEN, QueryRange, Row
 from m365_jobs.reports.page import Page
@@ -41,7 +41,7 @@ def errors(page: Page) -> dict[str, Any]:
         [
             labels.service(row["object_type"]),
             html.error_text(row["error_message"], row["url"], page.links_out),
-            charts.share_bar(row["occurrences"], largest),
+            svg.share_bar(row["occurrences"], largest),
             row["occurrences"],
             Cell(row["jobs"], page.error_link(row)),
             labels.age(row["last_seen"], page.zone, page.drawn_at),

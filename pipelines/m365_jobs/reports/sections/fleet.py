@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from m365_jobs.reports import charts, labels
+from m365_jobs.reports import labels, svg
 from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.metrics import Row, read_loads
 from m365_jobs.reports.page import Page
@@ -45,7 +45,7 @@ class TenantRow:
     def shown_verdict(self) -> Markup:
         """Return the verdict with its sign."""
         look = ("cross", "bad") if self.problems else ("check", "good")
-        return Markup('<span class="{}">{} {}</span>').format(look[1], charts.sign(*look), self.verdict)
+        return Markup('<span class="{}">{} {}</span>').format(look[1], svg.sign(*look), self.verdict)
 
 
 SORTS: dict[str, tuple[str, Callable[[TenantRow], Any]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from m365_jobs.reports import charts, labels
+from m365_jobs.reports import labels, svg
 from m365_jobs.reports.metrics import QueryRange, Row, counted_query, total
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
@@ -28,15 +28,15 @@ def read_trend(scope: TenantScope, asked: QueryRange) -> list[Row]:
 def trends(page: Page) -> dict[str, Any]:
     """Return jobs and objects day by day."""
     rows, last = page.rows(read_trend), page.metrics.as_of.astimezone(page.zone).date()
-    days = charts.last_days(last, page.shown.days)
+    days = svg.last_days(last, page.shown.days)
     sums = total(rows)
     share = f", {sums['succeeded_jobs'] / sums['jobs']:.0%} succeeded" if sums["jobs"] else ""
     return {
         "rows": rows,
-        "outcomes": charts.outcomes(rows, days),
-        "legend": charts.legend(rows),
-        "objects": charts.values(rows, days, "total_objects", "Objects", "busy"),
-        "failed_objects": charts.values(rows, days, "failed_objects", "Failed objects", "bad"),
+        "outcomes": svg.outcome_bars(rows, days),
+        "legend": svg.legend(rows),
+        "objects": svg.daily_bars(rows, days, "total_objects", "Objects", "busy"),
+        "failed_objects": svg.daily_bars(rows, days, "failed_objects", "Failed objects", "bad"),
         "summary": f"{labels.jobs_label(sums['jobs'])} in {page.period}{share}",
     }
 

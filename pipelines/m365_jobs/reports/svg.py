@@ -1,7 +1,9 @@
-"""Draw charts and signs as SVG on the server: they need no script, no font and no network, and they print.
+"""Draw charts and signs as SVG on the server: they need no script, font or network, and can be printed.
 
-Positions along the width are percentages and the letters have their natural size, so a chart fits a phone and a wide
-screen alike. Colours stand in attributes, which WeasyPrint needs; the style sheet overrides them in browsers.
+The SQL of a chart is in its section (``sections``), or in ``metrics`` if several sections share it.
+
+Horizontal positions are percentages and the font size is fixed, so a chart fits a phone and a wide screen. Colours are
+attributes, which WeasyPrint needs; the style sheet overrides them in browsers.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from m365_jobs.text import format_count
 Row = dict[str, Any]
 
 TONES = {"bad": "#b3261e", "poor": "#b26a00", "busy": "#1d5fa8", "good": "#2e8b63", "grey": "#6b7280"}
-"""Each at least 3:1 against white, and dark to light for people who see no red or green."""
+"""Tone to its colour: contrast of at least 3:1 to white, and ordered by lightness for colour-blind readers."""
 
 INK, MUTED, GRID, RANGE = "#1f2937", "#4b5563", "#e5e7eb", "#b9c9dd"
 
@@ -29,7 +31,7 @@ SERIES = {
     "other_jobs": ("Other", "grey"),
     "succeeded_jobs": ("Succeeded", "good"),
 }
-"""Column to its name and tone, from the bottom of a bar to its top."""
+"""Column to its title and tone, from the bottom of a bar to its top."""
 
 SIGNS = {
     "cross": '<path d="M4 4 12 12M12 4 4 12"/>',
@@ -40,7 +42,7 @@ SIGNS = {
     "dash": '<path d="M4 8H12"/>',
     "empty": "",
 }
-"""Drawn rather than written: a machine without fonts shows squares for letters that it lacks."""
+"""Sign to its SVG path. A machine without fonts would show squares for written signs."""
 
 PLOT, AXIS = 150, 22
 """Height of the bars and of the labels below them, in pixels."""
@@ -50,15 +52,15 @@ HOURS = (1 / 60, 5 / 60, 15 / 60, 1, 4, 12, 24, 48, 96, 240)
 
 
 def sign(name: str, tone: str) -> Markup:
-    """Return a sign in the colour of a tone, hidden from screen readers: a word stands beside it."""
+    """Return a sign in the colour of a tone. It is hidden from screen readers, since a word is next to it."""
     return Markup(
         f'<svg class="sign {tone}" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" fill="none" '
         f'stroke="{TONES[tone]}" stroke-width="2.4" stroke-linecap="round">{SIGNS[name]}</svg>'
     )
 
 
-def outcomes(rows: Sequence[Row], days: Sequence[date]) -> Markup:
-    """Return the jobs of each day as bars, one part for each outcome."""
+def outcome_bars(rows: Sequence[Row], days: Sequence[date]) -> Markup:
+    """Return a bar chart of the jobs of each day, stacked by outcome."""
     by_day = {row["day"]: row for row in rows}
     top = _ceiling(max((row["jobs"] for row in rows), default=0))
     bars = []
@@ -74,8 +76,8 @@ def outcomes(rows: Sequence[Row], days: Sequence[date]) -> Markup:
     return _plot("Jobs that ended, by day and outcome", bars, top, days)
 
 
-def values(rows: Sequence[Row], days: Sequence[date], column: str, name: str, tone: str) -> Markup:
-    """Return one number of each day as bars."""
+def daily_bars(rows: Sequence[Row], days: Sequence[date], column: str, name: str, tone: str) -> Markup:
+    """Return a bar chart of one column, by day."""
     by_day = {row["day"]: row[column] for row in rows}
     top = _ceiling(max(by_day.values(), default=0))
     bars = [
@@ -90,7 +92,7 @@ def values(rows: Sequence[Row], days: Sequence[date], column: str, name: str, to
 
 
 def legend(rows: Sequence[Row]) -> Markup:
-    """Return the names of the outcomes that occur, each beside its colour."""
+    """Return the legend of the outcomes that occur."""
     present = [names for column, names in SERIES.items() if any(row[column] for row in rows)]
     swatch = (
         '<svg class="swatch" width="12" height="12" aria-hidden="true">'
@@ -117,7 +119,7 @@ def _ceiling(largest: float) -> float:
 
 
 def short_number(number: float) -> str:
-    """Return a number in few letters: 1,200 as 1.2k."""
+    """Return a number in short: 1.2k for 1,200."""
     for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= limit:
             return f"{number / limit:g}{letter}"
@@ -147,7 +149,7 @@ def _plot(title: str, bars: Sequence[str], top: float, days: Sequence[date]) -> 
 
 
 def _day_labels(days: Sequence[date]) -> str:
-    """Return at most five labels, each day once, the last day always."""
+    """Return labels of at most five days; the last day always has one."""
     step = max(1, math.ceil((len(days) - 1) / 4))
     labels = []
     for back in range(0, len(days), step):
@@ -164,12 +166,12 @@ def _day_labels(days: Sequence[date]) -> str:
 
 
 def last_days(last: date, number: int) -> list[date]:
-    """Return the days of a period, the last one at its end."""
+    """Return the last ``number`` days up to ``last``, in order."""
     return [last - timedelta(days=back) for back in range(number - 1, -1, -1)]
 
 
 class DurationScale:
-    """Draw a logarithmic scale of durations that fits some rows, with ticks in words."""
+    """Draw durations on a logarithmic scale that fits some rows."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         hours = [row[name] for row in rows for name in ("low", "usual", "high", "median") if row[name]]
@@ -178,7 +180,7 @@ class DurationScale:
         self.ticks = [tick for tick in HOURS if self._low <= math.log(tick) <= self._high]
 
     def position(self, hours: float) -> float:
-        """Return where a duration lies, in percent of the width."""
+        """Return the position of a duration in hours, in percent of the width."""
         share = (math.log(max(hours, 1 / 3600)) - self._low) / (self._high - self._low)
         return min(max(share * 100, 0), 100)
 
@@ -231,7 +233,7 @@ def _tick(hours: float) -> str:
 
 
 def share_bar(number: int, largest: int, tone: str = "busy") -> Markup:
-    """Return a bar for a number in a table, as long as its share of the largest."""
+    """Return a bar for a number in a table; its length is the share of the largest number."""
     width = number / largest * 100 if largest else 0
     return Markup(
         f'<svg class="share" width="100%" height="10" aria-hidden="true"><rect class="{tone}" fill="{TONES[tone]}" '
