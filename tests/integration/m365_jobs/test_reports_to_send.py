@@ -10,7 +10,7 @@ import duckdb
 import pypdfium2
 import pytest
 from avepoint_simulator import Simulator, make_world
-from m365_jobs.reports.html import Cell, HtmlTable, css, draw
+from m365_jobs.reports.html import Cell, HtmlTable, css, render_table
 from m365_jobs.reports.image import pdf
 from m365_jobs.reports.paper import paper_css
 from m365_jobs.reports.sections.fleet import SORTS
@@ -125,7 +125,7 @@ def test_a_period_without_an_audit_is_wrong_usage(simulator: Simulator, desk: Si
 
 def printed(table: HtmlTable) -> tuple[str, float, float]:
     """Return the text of a table on A4, where its rightmost character ends, and where the margin begins, in points."""
-    page = f"<style>{css()}{paper_css('A4', 'Report')}</style><div class='m365'>{draw(table)}</div>"
+    page = f"<style>{css()}{paper_css('A4', 'Report')}</style><div class='m365'>{render_table(table)}</div>"
     with pypdfium2.PdfDocument(pdf(page)) as document:
         text = document[0].get_textpage()
         ends = [text.get_charbox(place)[2] for place in range(text.count_chars())]
