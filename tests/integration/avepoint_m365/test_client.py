@@ -66,7 +66,7 @@ def test_a_byte_order_mark_before_the_answer_is_passed_over(api: responses.Reque
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 401, 403])
-def test_auto_takes_the_second_generation_where_the_first_is_refused(api: responses.RequestsMock, status: int) -> None:
+def test_auto_uses_the_second_generation_if_the_first_is_refused(api: responses.RequestsMock, status: int) -> None:
     grant(api)
     api.get(FIRST, status=status)
     api.get(SECOND, json={"data": [{"id": "1"}], "metadata": {"totalNumber": 1, "nextLink": ""}})
@@ -169,7 +169,7 @@ def test_a_200_with_a_transient_error_is_retried(
     ],
     ids=["503", "reset", "cut", "no gzip", "html", "cut after a job", "429"],
 )
-def test_what_passes_is_asked_again_and_each_attempt_is_counted(
+def test_transient_errors_are_retried_and_each_attempt_is_counted(
     api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
@@ -194,7 +194,7 @@ def test_what_passes_is_asked_again_and_each_attempt_is_counted(
     ],
 )
 @pytest.mark.parametrize("status", [503, 200])
-def test_whatever_time_a_server_in_trouble_names_the_wait_is_bounded(
+def test_the_wait_for_a_retry_is_bounded_for_each_retry_after(
     api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, header: str, waits: list[float], status: int
 ) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.25")
@@ -286,7 +286,7 @@ def test_an_error_message_of_the_api_is_reported_from_each_form(
 @pytest.mark.parametrize("content_type", ["application/json; charset=iso-8859-1", "text/plain"])
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 @pytest.mark.parametrize("job_id", ["1", 1])
-def test_texts_are_read_as_they_were_written_whatever_the_header_says(
+def test_texts_are_decoded_correctly_despite_a_wrong_header(
     api: responses.RequestsMock, content_type: str, encoding: str, job_id: object
 ) -> None:
     grant(api)

@@ -147,7 +147,7 @@ def test_the_first_generation_is_asked_where_the_second_is_missing(machine: Mach
     assert machine.rows("SELECT count(*) FROM unusual_activity") == [(3,)]
 
 
-def test_each_is_asked_at_most_once_a_day_whatever_its_outcome(machine: Machine) -> None:
+def test_each_companion_is_requested_at_most_once_a_day_even_if_it_fails(machine: Machine) -> None:
     machine.simulator.scopes = tuple(scope for scope in SCOPES if "settings" not in scope)
     machine.load()
     assert machine.paths.count(LICENSES) == 1
@@ -166,7 +166,7 @@ def test_each_is_asked_at_most_once_a_day_whatever_its_outcome(machine: Machine)
     assert machine.rows("SELECT count(*) FROM license_consumption") == [(2,)]
 
 
-def test_what_is_due_is_known_without_asking(machine: Machine) -> None:
+def test_due_companions_are_known_without_a_request(machine: Machine) -> None:
     assert due("auto", {}) == ["licenses", "unusual_activity", "schedule", "retention"]
     assert due("none", {}) == []
     machine.load(include=["licenses"])

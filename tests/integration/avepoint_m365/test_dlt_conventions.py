@@ -210,7 +210,7 @@ def test_the_disposition_of_a_resource_is_that_of_its_tables(make: Make, tmp_pat
 
 
 @pytest.mark.parametrize("disposition", ["append", "replace"])
-def test_tables_are_merged_whatever_the_hints_of_a_resource(
+def test_tables_are_merged_despite_hints_of_a_resource(
     make: Make, truth: dict[str, Any], tmp_path: Path, disposition: Any
 ) -> None:
     pipeline = pipeline_in(tmp_path)

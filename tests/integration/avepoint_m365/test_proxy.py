@@ -59,7 +59,7 @@ def test_the_token_and_jobs_are_requested_through_the_proxy(proxy: Proxy) -> Non
     assert proxy.asked == {NOWHERE.token_url, NOWHERE.base_url + "/backup/m365/jobs"}
 
 
-def test_a_host_that_is_excepted_is_asked_itself(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_in_no_proxy_is_requested_directly(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.1")
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
     client = JobsClient(NOWHERE, Secret("client", uuid.uuid4().hex), "auto", 2)

@@ -84,7 +84,7 @@ def endless(start: bytes, again: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("part", WITHOUT_END)
-def test_a_response_without_end_is_given_up(clock: Clock, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+def test_an_endless_response_is_abandoned(clock: Clock, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
     clock.step = lambda: 10.0
     with endless(*WITHOUT_END[part]) as url, pytest.raises(UnreachableError):

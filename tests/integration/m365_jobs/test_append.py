@@ -101,7 +101,7 @@ def test_a_text_that_a_database_refuses_is_written_without_it(loaded: Warehouse)
     assert loaded.rows(f"SELECT detail FROM load_runs WHERE run_id = '{RUN}'") == [("ab",)]
 
 
-def test_nothing_is_made_where_no_table_is_yet(place: Warehouse, tmp_path: Path) -> None:
+def test_an_append_creates_no_table(place: Warehouse, tmp_path: Path) -> None:
     assert not append_rows(place.pipeline(), {"load_runs": [run_row()]})
     assert not list(tmp_path.glob("*.duckdb"))
     assert not list(tmp_path.glob("lake/**/*.json"))

@@ -135,7 +135,7 @@ def test_a_pending_package_does_not_overwrite_rows_of_a_later_load(
 
 
 @pytest.mark.parametrize(("begin", "end"), [(2, 3), (3, 40), (1, 0)])
-def test_an_interval_in_which_nothing_can_lie_is_no_complete_load(tenant: Tenant, begin: int, end: int) -> None:
+def test_an_empty_interval_is_no_complete_load(tenant: Tenant, begin: int, end: int) -> None:
     """Now is the second hour: nobody can vouch for what is to come, nor for an interval that ends before it begins."""
     tenant.world.advance(timedelta(hours=2))
     interval = tuple(START + timedelta(hours=hours) for hours in (begin, end))

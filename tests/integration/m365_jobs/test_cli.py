@@ -215,7 +215,7 @@ def test_credentials_that_expire_soon_are_reported(simulator: Simulator, desk: S
     assert "FAIL  credentials: they ended on 2020-01-01" in user.run("check", code=1).stdout
 
 
-def test_check_passes_where_the_api_wants_the_number_of_a_page_as_loads_do(desk: Sit) -> None:
+def test_check_passes_if_the_api_requires_page_numbers(desk: Sit) -> None:
     with Simulator(make_world(0), dialect=Dialect(page_index_required=True)) as simulator:
         assert "ok    permission and API" in desk(simulator).run("check").stdout
 

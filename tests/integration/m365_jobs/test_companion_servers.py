@@ -200,7 +200,7 @@ def test_a_token_endpoint_of_one_scope_costs_no_job_and_a_request_a_day_for_each
     assert set(admin.server.tokens) <= {JOBS_SCOPE}
 
 
-def test_companions_that_fail_for_days_are_asked_once_a_day_and_cost_no_job(admin: Administrator) -> None:
+def test_failing_companions_are_requested_once_a_day_and_lose_no_job(admin: Administrator) -> None:
     assert admin.load() == 0
     for path in COMPANIONS:
         admin.server.answers[path] = lambda _: (500, "<html>Oops</html>")
@@ -225,7 +225,7 @@ def test_companions_that_fail_for_days_are_asked_once_a_day_and_cost_no_job(admi
     assert admin.rows("SELECT count(*) FROM backup_schedules") == [(1,)]
 
 
-def test_a_location_without_a_companion_takes_nothing_from_the_others(admin: Administrator) -> None:
+def test_a_location_without_a_companion_does_not_affect_the_others(admin: Administrator) -> None:
     refusals = {"NAM": 403, "EUR": 400, "GBR": 404, "JPN": 500}
 
     def schedule(given: Params) -> tuple[int, Any]:

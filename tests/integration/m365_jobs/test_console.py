@@ -56,7 +56,7 @@ def test_the_progress_line_has_the_reason_of_a_wait_instead_of_an_estimate(
     assert progress_of_tenants(tenant_loads, 20) == "0 of 2 tenants, 1,001 jobs, 0 requests, 20 s"
 
 
-def test_where_there_is_no_terminal_lines_are_printed_as_they_are(
+def test_without_a_terminal_lines_are_not_wrapped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress_module, "PLAIN_INTERVAL", 0.01)

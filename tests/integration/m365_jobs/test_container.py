@@ -49,7 +49,7 @@ def test_the_image_runs_as_a_user_without_a_name_and_installs_by_hash_only() -> 
         assert "--require-hashes" in line or "--no-index" in line, line
 
 
-def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_builder() -> None:
+def test_only_the_files_of_the_image_are_sent_to_the_builder() -> None:
     remaining = [
         line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")
     ]

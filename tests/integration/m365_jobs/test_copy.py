@@ -186,7 +186,7 @@ def test_the_command_prints_the_copied_rows_and_the_next_command(
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr
 
 
-def test_a_copy_waits_for_a_load_of_what_it_copies(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
+def test_a_copy_waits_for_a_load_into_its_origin(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
     user, gate = desk(simulator), Gate()
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     user.run("load")

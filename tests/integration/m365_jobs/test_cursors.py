@@ -196,7 +196,7 @@ def test_a_clock_that_was_weeks_ahead_once_does_not_hide_the_first_jobs_of_a_ser
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_an_open_job_is_followed_for_days_and_then_given_up(tenant: Tenant, reading: str) -> None:
+def test_an_open_job_is_followed_for_max_open_days(tenant: Tenant, reading: str) -> None:
     tenant.world.reading = reading
     tenant.put("before", -6, -5)
     tenant.put("stuck", -4, 10_000)
@@ -273,7 +273,7 @@ def test_a_backfill_holds_the_fraction_of_a_second_it_ends_in(tenant: Tenant) ->
 
 
 @pytest.mark.parametrize("who_says_so", ["the user", "a scheduler"])
-def test_a_range_that_ends_in_the_future_vouches_for_what_is_known_now(tenant: Tenant, who_says_so: str) -> None:
+def test_a_range_that_ends_in_the_future_is_complete_until_now(tenant: Tenant, who_says_so: str) -> None:
     tenant.put("job", -5, -4)
     tenant.put("open", -2, 1)
     begin, end = START - timedelta(hours=6), START + timedelta(days=300)

@@ -11,7 +11,7 @@ from tests.support.hostile import NETWORK, REPEATED, TIMED, EachOnce, at, stayin
 SENT_AND_REPEATED = [kind for kind in REPEATED if kind not in (*NETWORK, *TIMED)]
 
 
-def test_each_request_meets_another_fault_of_the_server_once_and_all_is_loaded(tmp_path: Path) -> None:
+def test_each_request_fails_once_with_a_different_fault_and_all_jobs_are_loaded(tmp_path: Path) -> None:
     assert len(SENT_AND_REPEATED) <= REQUESTS
     with case(tmp_path) as hit:
         ended = hit.load_with(EachOnce(*SENT_AND_REPEATED))
@@ -27,7 +27,7 @@ def test_each_connection_fails_once_with_a_different_fault_and_all_jobs_are_load
         assert hit.contents() == hit.shown()
 
 
-def test_answers_that_do_not_come_to_an_end_are_given_up_and_asked_for_again(tmp_path: Path) -> None:
+def test_endless_responses_are_abandoned_and_retried(tmp_path: Path) -> None:
     plans = [at(kind, number) for kind, number in zip(TIMED, (3, 8, 13, 17, 20), strict=True)]
     with case(tmp_path) as hit:
         ended = hit.load_with(lambda asked: next(filter(None, (plan(asked) for plan in plans)), None), timeout=1.0)
@@ -84,7 +84,7 @@ def test_a_lasting_fault_of_a_job_type_is_reported_and_the_next_load_labels_its_
         check_recovery(hit)
 
 
-def test_an_empty_answer_that_stays_is_believed_and_reconciled_a_day_later(tmp_path: Path) -> None:
+def test_a_lasting_empty_response_is_accepted_and_reconciled_a_day_later(tmp_path: Path) -> None:
     """Pages of five jobs: some totals then count a full page, and tell nothing of what follows."""
     with case(tmp_path) as hit:
         hit.user.set(page_size="5")

@@ -101,7 +101,7 @@ def test_loads_with_nothing_new_leave_a_row_for_each_listing_and_nothing_else(pl
 
 
 @pytest.mark.parametrize("place", ["filesystem"], indirect=True)
-def test_a_lake_keeps_few_notes_of_loads_and_what_a_reader_holds(
+def test_a_lake_keeps_few_load_records_and_the_files_of_open_readers(
     place: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(lake, "KEEP_LOADS", 2)

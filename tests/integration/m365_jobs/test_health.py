@@ -116,7 +116,7 @@ def short_of_news(simulator: Simulator, service: str, hours: float = 1) -> None:
     short(simulator, str(int(ObjectType[service])), missing=2)
 
 
-def test_each_status_is_judged_as_defined_on_every_destination(
+def test_each_status_is_evaluated_as_defined_on_every_destination(
     anywhere: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{CONFIGURATION}EXPECTED_OBJECT_TYPES", '["project_online"]')
@@ -542,7 +542,7 @@ def test_findings_of_the_newest_load_are_named_by_health_status_and_check_until_
             assert "negative" not in user.run(command).stdout
 
 
-def test_nothing_is_called_proved_complete_beside_a_tenant_that_failed_or_never_loaded(
+def test_a_failed_or_never_loaded_tenant_prevents_the_text_proved_complete(
     duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(*protected("teams")) as simulator:

@@ -77,7 +77,7 @@ def test_a_link_to_elsewhere_is_not_followed(tenant: Tenant, reached: set[tuple[
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_takes_no_token_anywhere(
+def test_a_redirect_does_not_forward_the_token(
     desk: Sit, simulator: Simulator, reached: set[tuple[Any, Any]], status: int
 ) -> None:
     with http_receiver() as receiver:
@@ -90,7 +90,7 @@ def test_a_redirect_takes_no_token_anywhere(
     assert {port for _, port in reached} == {int(simulator.base_url.rpartition(":")[2])}
 
 
-def test_a_list_without_end_is_given_up_and_named(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_list_is_abandoned_and_reported(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avepoint_m365.api.pagination.MAX_JOBS", 300)
     tenant.put("FB1", -2, -1)
     numbers = iter(range(1_000_000))
@@ -113,7 +113,7 @@ def test_a_list_without_end_is_given_up_and_named(tenant: Tenant, monkeypatch: p
 
 
 @pytest.mark.parametrize("total", [10**30, -1, 1, "1e309", "many", None, True, {}, 10**18])
-def test_a_total_that_lies_loses_no_job(tenant: Tenant, total: Any) -> None:
+def test_a_wrong_total_loses_no_job(tenant: Tenant, total: Any) -> None:
     for number in range(12):
         tenant.put(f"FB{number:02}", -number - 1, -number - 0.5)
     server = tenant.simulator

@@ -114,7 +114,7 @@ def test_init_prompts_for_missing_options_on_a_terminal(user: Cli, simulator: Si
     }
 
 
-def test_init_replaces_no_credentials_without_being_asked_to(user: Cli, simulator: Simulator) -> None:
+def test_init_replaces_credentials_only_on_request(user: Cli, simulator: Simulator) -> None:
     user.run("init", *options(simulator))
     secrets = user.folder / ".dlt" / "secrets.toml"
     before = secrets.read_text()

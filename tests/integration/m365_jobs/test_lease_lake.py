@@ -88,7 +88,7 @@ def test_a_held_lease_is_renewed_and_a_released_one_has_its_end(
         loaded.acquire(AT_ONCE, 0, print)
 
 
-def test_who_cannot_wait_takes_a_lease_that_was_left_long_ago_only(
+def test_without_waiting_only_a_long_expired_lease_is_acquired(
     lease_of: Callable[[str], LakeLease], tmp_path: Path
 ) -> None:
     with lease_of("run1") as loaded:
@@ -112,7 +112,7 @@ def test_a_clock_that_was_set_back_blocks_no_load(lease_of: Callable[[str], Lake
         loaded.acquire(timedelta(minutes=10), 0, print)
 
 
-def test_a_lease_that_was_lost_is_not_given_back_in_the_name_of_another(
+def test_a_lost_lease_is_not_released(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with lease_of("run1") as lost:

@@ -235,7 +235,7 @@ def test_missing_privileges_are_reported_and_loaded_rows_stay(address: str, simu
         administer(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
-def test_a_table_of_another_make_is_left_alone(address: str, simulator: Simulator, desk: Sit) -> None:
+def test_a_table_of_another_program_is_not_changed(address: str, simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     administer(

@@ -138,7 +138,7 @@ def offered(text: str, by: str = "tab") -> list[str]:
     return [result.text for result in result]
 
 
-def test_what_is_offered_fits_the_place() -> None:
+def test_completion_fits_the_position_in_the_statement() -> None:
     everything = [*NAMES.columns]
     everything.remove("_dlt_loads")
     assert offered("SELECT * FROM |") == [*everything, "m365_jobs"]

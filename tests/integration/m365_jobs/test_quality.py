@@ -132,9 +132,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("rule", data_checks.PROBLEMS)
-def test_each_rule_finds_what_it_is_for_and_nothing_else(
-    rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_rule_finds_its_problem_only(rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     place, world = Warehouse("duckdb"), World(NOW)
@@ -160,7 +158,7 @@ def test_the_command_prints_check_failures(simulator: Simulator, desk: Callable[
     "dialect",
     ["duckdb", "postgres", "snowflake", "bigquery", "databricks", "redshift", "clickhouse", "tsql", "athena"],
 )
-def test_the_question_can_be_asked_in_each_dialect(dialect: str) -> None:
+def test_the_check_query_is_valid_in_each_dialect(dialect: str) -> None:
     class Named:
         def make_qualified_table_name(self, name: str) -> str:
             return sqlglot.exp.table_(name, "m365_jobs", quoted=True).sql(dialect)

@@ -136,7 +136,7 @@ def test_a_query_reads_and_nothing_else(place: Warehouse, simulator: Simulator, 
         assert administer("SELECT count(*) FROM pg_largeobject_metadata", address=address) == [(0,)]
 
 
-def test_rows_come_as_they_are_made(place: Warehouse) -> None:
+def test_rows_are_printed_as_they_arrive(place: Warehouse) -> None:
     endless = {"postgres": "SELECT generate_series(1, 100000000000)"}
     sql = endless.get(place.destination, "SELECT * FROM range(1, 100000000000)")
     with open_reader(place.pipeline()) as reader, run_query(reader, sql) as result:

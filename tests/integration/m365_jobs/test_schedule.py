@@ -83,7 +83,7 @@ def as_systemd_runs(service: configparser.ConfigParser) -> subprocess.CompletedP
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_systemd_service_loads_what_a_load_by_hand_would(user: Cli, simulator: Simulator, tmp_path: Path) -> None:
+def test_the_systemd_service_loads_the_same_as_a_manual_load(user: Cli, simulator: Simulator, tmp_path: Path) -> None:
     text = printed(user, "systemd", "--dataset", "m365_jobs")
     keep_variables(user, text)
     service = unit(units(text, tmp_path)["service"])
@@ -94,9 +94,7 @@ def test_the_systemd_service_loads_what_a_load_by_hand_would(user: Cli, simulato
     assert "0 new, 0 changed" in user.run("load").stderr
 
 
-def test_systemd_takes_a_load_that_is_not_proved_complete_for_a_success(
-    user: Cli, simulator: Simulator, tmp_path: Path
-) -> None:
+def test_systemd_treats_an_incomplete_load_as_a_success(user: Cli, simulator: Simulator, tmp_path: Path) -> None:
     text = printed(user, "systemd")
     keep_variables(user, text)
     server_page = simulator._page
@@ -121,9 +119,7 @@ def test_systemd_takes_a_load_that_is_not_proved_complete_for_a_success(
         ("daily 02:30", r"02:30:00 UTC"),
     ],
 )
-def test_systemd_finds_nothing_wrong_and_reads_the_times_as_meant(
-    user: Cli, tmp_path: Path, every: str, next_at: str
-) -> None:
+def test_systemd_accepts_the_units_and_their_times(user: Cli, tmp_path: Path, every: str, next_at: str) -> None:
     text = printed(user, "systemd", "--every", every)
     keep_variables(user, text)
     files = units(text, tmp_path)
@@ -259,9 +255,7 @@ def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Cli) -> None:
 
 
 @pytest.mark.parametrize(("load_exits", "container_exits"), [(0, 0), (1, 1), (2, 2), (3, 0)])
-def test_the_container_takes_a_load_that_is_not_proved_complete_for_a_success(
-    user: Cli, load_exits: int, container_exits: int
-) -> None:
+def test_the_container_treats_an_incomplete_load_as_a_success(user: Cli, load_exits: int, container_exits: int) -> None:
     _, job, *_ = yaml.safe_load_all(printed(user, "kubernetes"))
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["python", "-P", "-m", "m365_jobs", "load"]
@@ -316,7 +310,7 @@ def test_a_scheduled_command_uses_the_folder_of_the_configuration(
     assert shlex.split(match[1]) == [f"--from-file={project.folder / '.dlt' / 'secrets.toml'}"]
 
 
-def test_without_a_scheduler_named_there_is_one_text_for_each(user: Cli) -> None:
+def test_without_a_name_the_templates_of_all_schedulers_are_printed(user: Cli) -> None:
     text = user.run("schedule").stdout
     for sign in ("OnCalendar=", "0 */1 * * *", "kind: CronJob", "Register-ScheduledTask"):
         assert sign in text

@@ -196,7 +196,7 @@ def shared(simulator: Simulator) -> str:
     return "\n".join([*lines, f'client_secret = "{simulator.client_secret}"', ""])
 
 
-def test_long_names_that_differ_at_their_ends_have_cursors_of_their_own(simulator: Simulator, desk: Sit) -> None:
+def test_long_names_that_differ_at_their_ends_have_separate_cursors(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     names = [f"contoso_international_holding_{'of_many_parts_' * 20}{end}" for end in ("one", "two")]
     names += ["contoso-international-holding.onmicrosoft.com"]
@@ -209,7 +209,7 @@ def test_long_names_that_differ_at_their_ends_have_cursors_of_their_own(simulato
 
 
 @pytest.mark.parametrize("name", ["contoso.onmicrosoft.com", "Con Toso", "日本", "../x", "a'b|c%", "__"])
-def test_a_tenant_of_any_name_goes_by_its_own_section(simulator: Simulator, desk: Sit, name: str) -> None:
+def test_a_tenant_with_any_name_uses_its_own_section(simulator: Simulator, desk: Sit, name: str) -> None:
     user = desk(simulator)
     with Simulator(make_world(30, seed=9, now=NOW)) as own:
         configure(user, shared(simulator) + section(json.dumps(name, ensure_ascii=False), own, page_size="50"))
@@ -219,7 +219,7 @@ def test_a_tenant_of_any_name_goes_by_its_own_section(simulator: Simulator, desk
         assert not simulator.asked
 
 
-def test_a_name_in_the_environment_is_that_of_the_section_whatever_its_case(simulator: Simulator, desk: Sit) -> None:
+def test_environment_variables_match_sections_case_insensitively(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     configure(user, "")
     settings = section("Contoso__EU", simulator).replace(f'client_secret = "{simulator.client_secret}"', "")

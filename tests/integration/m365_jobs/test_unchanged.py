@@ -75,7 +75,7 @@ def test_a_load_of_a_tenant_without_jobs_leaves_dlts_folder_alone(place: Warehou
 
 @pytest.mark.parametrize("missing", ["load_runs", "reconciliations", "load_check_failures"])
 @pytest.mark.parametrize("place", ["duckdb"], indirect=True)
-def test_a_log_table_that_is_missing_is_made_by_a_load_with_nothing_new(
+def test_a_load_with_nothing_new_creates_a_missing_log_table(
     place: Warehouse, simulator: Simulator, missing: str
 ) -> None:
     for _ in range(2):

@@ -100,7 +100,7 @@ def test_each_job_gets_the_label_of_the_listing_that_returns_it() -> None:
     assert [str(listing.selection.job_type) for listing in classification.listings] == server.asked
 
 
-def test_no_more_values_are_asked_for_once_each_job_has_a_label() -> None:
+def test_no_value_is_listed_after_each_job_has_a_label() -> None:
     server = Server("jobType", {"1": {"a"}, "2": {"b"}})
     assert job_types(server, "a", "b").by_id == {"a": "backup", "b": "restore"}
     assert server.asked == ["1", "2"]
@@ -127,7 +127,7 @@ def test_values_are_listed_in_parallel_up_to_the_jobs_or_the_concurrency() -> No
     assert classification.by_id == {"a": "backup", "b": "restore", "c": "export"}
 
 
-def test_filters_that_were_seen_to_have_no_effect_are_not_asked_for() -> None:
+def test_values_of_ignored_filters_are_not_listed() -> None:
     server = Server("jobType", {"2": {"a"}, "3": {"b"}})
     classification = job_types(server, "a", "b", ignored=("job_type=backup", "object_type=restore"))
     assert server.asked == ["2", "3"]
@@ -148,7 +148,7 @@ def test_a_value_without_effect_labels_no_job_and_the_others_do() -> None:
     assert classification.ignored == {"job_type=backup"}
 
 
-def test_values_that_return_the_same_jobs_are_asked_for_over_more_of_the_past() -> None:
+def test_values_that_return_the_same_jobs_are_listed_over_a_wider_window() -> None:
     """In the short window both show the same job; only in the long one does the second show that it is not filtered."""
     server = Server("jobType", {"1": {"a"}}, {"1": {"b"}, "3": {"c"}}, ignores={"2"})
     classification = job_types(server, "a", whole=(), wide="abc")
@@ -176,7 +176,7 @@ def test_a_control_value_detects_that_the_only_location_has_no_effect() -> None:
     assert server.classifier().classify(dimension, {"a", "b"}, evidence, evidence).by_id == {"a": "EUR", "b": "EUR"}
 
 
-def test_a_control_is_not_asked_for_if_the_location_shows_a_part_only() -> None:
+def test_a_control_is_not_listed_if_the_location_holds_only_some_jobs() -> None:
     server = Server("location", {"EUR": {"a"}})
     evidence = Evidence(NARROW, frozenset("ab"))
     classification = server.classifier().classify(location_dimension(["EUR"]), {"a", "b"}, evidence, evidence)

@@ -41,12 +41,12 @@ def test_no_time_is_no_time_in_each_of_its_forms(value: Any) -> None:
         ("21:05:59", 1265), ("1/15/2026 9:00:00 AM", 540), ("9:00 a.m.", 540),
     ],
 )  # fmt: skip
-def test_a_start_time_is_the_time_of_day_whatever_its_form(value: str, minute: int) -> None:
+def test_a_start_time_is_read_from_each_form(value: str, minute: int) -> None:
     assert parse_minute_of_day(value) == minute
 
 
 @pytest.mark.parametrize("value", ["25:00", "9:75", "soon", "", None, True])
-def test_what_is_no_start_time_is_refused(value: Any) -> None:
+def test_invalid_start_times_are_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="not a time"):
         parse_minute_of_day(value)
 

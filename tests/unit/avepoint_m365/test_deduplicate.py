@@ -43,7 +43,7 @@ def states(jobs: pa.Table) -> list[tuple[str, str]]:
         (("old", True, 5), ("new", True, 5), "new"),
     ],
 )
-def test_an_ended_job_wins_then_what_was_seen_last_then_the_later_row(
+def test_an_ended_job_precedes_a_later_page_which_precedes_a_later_row(
     first: tuple[str, bool, int], second: tuple[str, bool, int], expected: str
 ) -> None:
     jobs = table(("a", *first), ("between", "Finished", True, 4), ("a", *second))
@@ -90,7 +90,7 @@ def test_rows_are_chosen_by_their_ids() -> None:
         (None, None, False),
     ],
 )
-def test_a_job_lies_in_a_range_for_certain_if_both_its_times_do(
+def test_a_job_is_certainly_within_a_range_if_both_its_times_are(
     start: datetime | None, finish: datetime | None, within: bool
 ) -> None:
     jobs = pa.Table.from_pylist([{"id": "a", "start_time": start, "finish_time": finish}], FRAME)

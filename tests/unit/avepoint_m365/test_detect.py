@@ -53,7 +53,7 @@ def reader_of(times: tuple[str, str], compared: tuple[int, int], letters: int, r
         ((0, 1), 10, True, RangeFilter.contained),
     ],
 )
-def test_what_a_range_means_is_detected_by_a_job_past_midnight(
+def test_the_range_filter_is_detected_by_a_job_past_midnight(
     compared: tuple[int, int], letters: int, refuses_times: bool, expected: RangeFilter
 ) -> None:
     """If a load mistook it for a range of finishes, it would miss a long job that is listed late."""
@@ -63,7 +63,7 @@ def test_what_a_range_means_is_detected_by_a_job_past_midnight(
 
 
 @pytest.mark.parametrize(("times", "tells"), [(BY_DAY, False), (PAST_MIDNIGHT, True)])
-def test_only_a_job_past_midnight_shows_the_meaning_of_a_range(times: tuple[str, str], tells: bool) -> None:
+def test_only_a_job_past_midnight_reveals_the_range_filter(times: tuple[str, str], tells: bool) -> None:
     row: dict[str, Any] = {"id": "a", "state": "Finished", "startTime": times[0], "finishTime": times[1]}
     job = longest_overnight_job(parse_pages([jobs_page([row])]).jobs, END)
     assert (job is not None and job[0] == "a") == tells

@@ -91,7 +91,7 @@ FORMS = [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}]
     st.booleans(),
     st.sampled_from(FORMS[:3]),
 )
-def test_both_ways_give_the_same(
+def test_both_parsers_return_the_same_rows(
     jobs: list[dict[str, Any]], name: str, rest: dict[str, Any], jobs_last: bool, form: dict[str, Any]
 ) -> None:
     body = {**rest, name: jobs} if jobs_last else {name: jobs, **rest}

@@ -193,7 +193,7 @@ def test_if_the_server_accepts_only_dates_the_range_is_widened_to_whole_days() -
     assert (server.asked[-1]["startTime"], server.asked[-1]["finishTime"]) == ("2026-01-05", "2026-01-06")
 
 
-def test_a_request_that_is_refused_whatever_is_tried_is_an_error() -> None:
+def test_a_request_that_is_refused_in_each_form_is_an_error() -> None:
     with pytest.raises(RefusedParametersError):
         read(Server(5, refuses_over=0))
 
@@ -334,7 +334,7 @@ def test_the_first_page_is_read_again_if_the_total_changed_although_the_newest_j
     assert_all_is_there(read(server, 8), server)
 
 
-def test_a_server_that_leaves_out_another_job_at_each_read_is_never_complete() -> None:
+def test_a_server_that_omits_a_different_job_in_each_read_is_never_complete() -> None:
     class Forgetful(Server):
         def answer(self, params: Params) -> JobsPage:
             page = super().answer(params)

@@ -79,7 +79,7 @@ def test_jobs_on_one_page_cost_one_request(count: int) -> None:
 
 @pytest.mark.parametrize("base", [0, 1])
 @pytest.mark.parametrize(("link", "known_after"), [("absolute", 1), ("wrong path", 1), ("none", 2)])
-def test_pages_that_go_by_number_are_asked_side_by_side(base: int, link: str, known_after: int) -> None:
+def test_numbered_pages_are_requested_in_parallel(base: int, link: str, known_after: int) -> None:
     result, rounds = read_all(Server(95, 10, base, link, "matches"), 50)
     assert len(result) == 95
     assert rounds[:known_after] == [1] * known_after

@@ -89,7 +89,7 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("tokyo")
-def test_a_time_without_a_zone_is_utc_whatever_the_zone_of_the_machine() -> None:
+def test_a_time_without_a_zone_is_utc_on_a_machine_in_any_zone() -> None:
     for moment in (MOMENT, MOMENT.replace(tzinfo=None), MOMENT.astimezone(timezone(timedelta(hours=5)))):
         assert (in_utc(moment), in_utc(moment).tzinfo) == (MOMENT, UTC)
 

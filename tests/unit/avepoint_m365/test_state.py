@@ -106,7 +106,9 @@ def test_the_longest_range_is_in_days(days: float | None, longest: timedelta | N
         ("jobs", "cloudbackupjobs", ApiBehavior(endpoint="cloudbackupjobs")),
     ],
 )
-def test_what_was_detected_holds_for_its_generation_only(known: str, asked: str, expected: ApiBehavior) -> None:
+def test_detected_behaviour_applies_only_to_its_endpoint_generation(
+    known: str, asked: str, expected: ApiBehavior
+) -> None:
     assert replace(BEHAVIOR, endpoint=known).for_endpoint(asked) == expected
 
 

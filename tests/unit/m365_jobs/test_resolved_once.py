@@ -20,7 +20,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_destination_gives_copies_of_what_it_resolved_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_destination_returns_copies_of_its_first_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://one:any@127.0.0.1/first")
     factory = destination_factory("postgres")
     configs = []
@@ -44,7 +44,7 @@ def test_each_client_of_a_duckdb_file_has_its_own_connection_pool() -> None:
     assert first.credentials.conn_pool.credentials is first.credentials
 
 
-def test_what_is_written_into_abilities_stays_with_who_wrote_it() -> None:
+def test_changes_of_returned_capabilities_do_not_affect_other_callers() -> None:
     factory = destination_factory("duckdb")
     factory.capabilities().preferred_loader_file_format = "csv"
     assert factory.capabilities().preferred_loader_file_format == "insert_values"

@@ -241,7 +241,7 @@ def test_the_day_on_which_seats_run_out_is_that_of_a_straight_line(pipeline: dlt
     ("days", "per_day", "purchased", "runs_out"),
     [(13, 5.0, 500, None), (14, 5.0, 500, 20), (30, -1.0, 500, None), (30, 0.0, 500, None), (30, 1.0, 300, 0)],
 )
-def test_there_is_no_forecast_without_14_days_or_without_growth(
+def test_a_forecast_needs_14_days_and_growth(
     pipeline: dlt.Pipeline, days: int, per_day: float, purchased: int, runs_out: int | None
 ) -> None:
     Rows([], [Read()], {"license_consumption": licenses(days, per_day, purchased=purchased)}).load(pipeline)

@@ -137,7 +137,7 @@ def test_a_view_of_the_users_own_is_never_dropped_with_the_one_it_is_made_from(
     )
 
 
-def test_a_table_that_has_the_name_of_a_view_is_left_alone(simulator: Simulator, desk: Sit) -> None:
+def test_a_table_with_the_name_of_a_view_is_not_changed(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
         connection.execute("CREATE SCHEMA m365_jobs; CREATE TABLE m365_jobs.open_jobs AS SELECT 'ours' AS whose")
@@ -151,7 +151,7 @@ def test_a_table_that_has_the_name_of_a_view_is_left_alone(simulator: Simulator,
     assert user.query("SELECT count(*) FROM job_facts") == user.query("SELECT count(*) FROM jobs")
 
 
-def test_tenants_of_the_configuration_have_services_of_their_own(simulator: Simulator, desk: Sit) -> None:
+def test_each_configured_tenant_has_its_own_services(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.set(
         object_types='["teams", "onedrive"]',

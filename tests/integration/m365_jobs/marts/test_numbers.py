@@ -162,7 +162,7 @@ def test_sums_beyond_what_their_type_holds_end_at_its_limit(pipeline: dlt.Pipeli
     assert [row[3] for row in content(pipeline, "error_summary")] == [limit]
 
 
-def test_a_job_counts_on_the_utc_day_of_its_finish_whatever_the_time_zone_of_the_session(
+def test_a_job_counts_on_the_utc_day_of_its_finish_in_each_session_time_zone(
     pipeline: dlt.Pipeline,
 ) -> None:
     midnight = datetime(2026, 3, 18, tzinfo=UTC)

@@ -127,7 +127,9 @@ def test_a_scheduled_service_is_expected_and_a_schedule_that_is_no_longer_read_i
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_random_backups_and_schedules_give_what_plain_python_computes(pipeline: dlt.Pipeline, seed: int) -> None:
+def test_random_backups_and_schedules_have_the_status_that_plain_python_computes(
+    pipeline: dlt.Pipeline, seed: int
+) -> None:
     rows = random_rows(seed)
     rows.companions["companion_loads"] = [
         read_at("contoso", 3), read_at("contoso", 3, location="EUR"), read_at("fabrikam", 24 * (28 + 4 * seed))

@@ -32,7 +32,7 @@ def run(pipeline: dlt.Pipeline, sql: str) -> list[Any]:
         return list(client.execute_sql(sql) or [])
 
 
-def test_views_are_made_once_and_again_only_when_something_changed(pipeline: dlt.Pipeline) -> None:
+def test_views_are_created_once_and_replaced_only_after_a_change(pipeline: dlt.Pipeline) -> None:
     SOME.load(pipeline)
     settings = Protection()
     assert update_views(pipeline, settings) == list(VIEWS)

@@ -1,4 +1,4 @@
-"""What goes wrong before or beside the work itself is told in one paragraph, too, that says what to do."""
+"""Failures of configuration, files, signals and pipes: each has a message of one paragraph with the cure."""
 
 import os
 import re
@@ -46,7 +46,7 @@ def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
     assert "sources.avepoint_m365" not in result
 
 
-def test_what_a_connection_string_lacks_is_named(simulator: Simulator, desk: Sit) -> None:
+def test_missing_parts_of_a_connection_string_are_named(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://loader@127.0.0.1:5432/backup"
     assert " lacks credentials.password. Set it " in user.run("load", "--destination", "postgres", code=2).stderr

@@ -1,4 +1,4 @@
-"""Long ranges are loaded in slices, each committed by itself; a load that is killed goes on where it was."""
+"""Long ranges are loaded in chunks, each committed alone; a killed load continues after the last one."""
 
 import gc
 import os
@@ -34,7 +34,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setattr(loading, "CHUNK_JOBS", 100)
-    # Whether a slice holds a job that tells what a range means must not depend on the time of day.
+    # Whether a chunk holds a job that tells what a range means must not depend on the time of day.
     monkeypatch.setattr(avepoint_m365, "_now", lambda: START + timedelta(hours=9))
 
     def run(simulator: Simulator, since: str | None = None) -> list[str]:
@@ -61,7 +61,7 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
     world.reading = reading
     with Simulator(world) as simulator:
         message = load(simulator)
-        # The first slice, one between two, and the last.
+        # The first chunk, one between two, and the last.
         assert len([line for line in message if "Continuing" in line]) >= 2
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
         partitions = status.read_status()["partitions"]
@@ -75,7 +75,7 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
 @pytest.mark.usefixtures("load")
 def test_a_job_in_several_chunks_counts_as_new_once() -> None:
     world = make_world(250, seed=21, now=START, days=150)
-    # A range holds jobs only that lie in it as a whole, so each slice is asked for from before its start.
+    # A range holds jobs only that lie in it as a whole, so each chunk is asked for from before its start.
     world.reading = "whole"
     with Simulator(world) as simulator:
         summary = loading.load(loading.LoadOptions(source=settings(simulator)), Progress(), print)
@@ -88,8 +88,8 @@ def test_a_failed_load_continues_after_the_last_chunk(tmp_path: Path, load: Load
     world = make_world(500, seed=22, now=START, days=300)
 
     def broken(asked: Asked) -> Answer | None:
-        slices = {start for start, _ in windows(simulator)}
-        return Answer(403) if len(slices) > 3 else None
+        chunks = {start for start, _ in windows(simulator)}
+        return Answer(403) if len(chunks) > 3 else None
 
     with Simulator(world, fault=broken) as simulator:
         with pytest.raises(Exception, match="jobInfo"):
@@ -98,10 +98,10 @@ def test_a_failed_load_continues_after_the_last_chunk(tmp_path: Path, load: Load
         simulator.fault = None
         simulator.asked.clear()
         load(simulator, since=since)
-        # As long as it is unknown what a range means, a slice is asked for from max_open_days before it.
+        # As long as it is unknown what a range means, a chunk is asked for from max_open_days before it.
         reached = datetime.fromisoformat(max(first)[0]) - timedelta(days=14)
         repeated = {window for window in windows(simulator) if datetime.fromisoformat(window[0]) < reached}
-        assert repeated == set(), "slices that were committed are not read again"
+        assert repeated == set(), "chunks that were committed are not read again"
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
 
 
@@ -120,7 +120,7 @@ def test_a_killed_load_continues_after_the_last_chunk(
         with duckdb.connect(str(file), read_only=True) as connection:
             ends = connection.execute("SELECT max(epoch(window_end)) FROM m365_jobs.load_audit").fetchall()
         loaded_until = datetime.fromtimestamp(ends[0][0], UTC)
-        assert loaded_until < NOW - timedelta(days=30), "more slices were left"
+        assert loaded_until < NOW - timedelta(days=30), "more chunks were left"
         simulator.asked.clear()
         assert load_in_child(tmp_path, options).code == 0
         reached = loaded_until - timedelta(days=14, seconds=1)
@@ -141,7 +141,7 @@ def test_a_server_that_ignores_the_range_is_listed_once(tmp_path: Path, load: Lo
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
 
 
-def test_what_a_load_holds_in_memory_does_not_grow_with_its_slices(load: Load) -> None:
+def test_the_memory_of_a_load_does_not_grow_with_its_chunks(load: Load) -> None:
     loaded: list[int] = []
 
     def fault(asked: Asked) -> None:

@@ -1,4 +1,4 @@
-"""Folders, files, datasets and shares in which users run the program, and readers that meet a load."""
+"""Paths of folders, files, datasets and shares, and readers during a load."""
 
 import os
 import shutil
