@@ -90,7 +90,7 @@ class SqlLookup:
         )
         return [row[0] for row in rows if in_utc(row[1]) >= since]
 
-    def outside(self) -> dict[str, tuple[int, str | None]]:
+    def unlabelled(self) -> dict[str, tuple[int, str | None]]:
         """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
         counts = {}
         for name in ("location", "object_type", "job_type"):
@@ -134,7 +134,7 @@ class PipelineLookup(SqlLookup):
 def lookup_of_current_pipeline(options: ExtractOptions) -> Lookup | None:
     """Return a lookup in the warehouse of the pipeline that runs the source; None if it cannot be read.
 
-    Without a lookup the source reads as a first load does.
+    Without a lookup the source treats every job as new.
     """
     try:
         lookup = PipelineLookup(dlt.current.pipeline().dataset(), options.tenant)
@@ -145,7 +145,7 @@ def lookup_of_current_pipeline(options: ExtractOptions) -> Lookup | None:
 
 
 def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    # A backslash is an escape in some destinations. A job with such an id counts as unknown.
+    # A backslash is an escape character in some destinations. A job with such an id counts as unknown.
     plain = [job_id for job_id in ids if "\\" not in job_id]
     return (plain[first : first + BATCH] for first in range(0, len(plain), BATCH))
 

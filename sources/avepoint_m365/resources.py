@@ -31,6 +31,7 @@ Partition = tuple[str | None, ObjectType]
 """A location (None if none is configured) and an object type."""
 
 FindLookup = Callable[[ExtractOptions], Lookup | None]
+"""Function that returns the lookup of a load; None without access to the warehouse."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Resources:
         self._extraction, self._progress, self._find_lookup = extraction, progress, find_lookup
         self._jobs = schema.JOBS_WITH_UNKNOWN if keep_unknown_fields else schema.JOBS
         self._run = SourceRun()
-        # Each parses its path anew: 1.4 ms. dlt copies a default for each resource.
+        # Shared, since each incremental parses its path (1.4 ms); dlt copies it for each resource.
         self._cursor: Any = dlt.sources.incremental(
             schema.CURSOR,
             initial_value=extraction.options.start_date,
@@ -78,21 +79,21 @@ class Resources:
         def jobs(finish_time: Any = self._cursor) -> Iterator[Any]:
             return self._yield_rows(partition, finish_time)
 
-        # A specification without fields: the settings are those of the source, and dlt would look for each field of
-        # each cursor in all of its sections, 8 % of a small load.
+        # A specification without fields: otherwise dlt resolves each field of each cursor in all configuration
+        # sections, which is 8 % of a small load.
         return dlt.resource(jobs, name=name, write_disposition="merge", spec=BaseConfiguration)
 
     def _yield_rows(self, partition: Partition, cursor: Any) -> Iterator[Any]:
-        """Yield the rows of all partitions in the first resource that comes back, and none in the others.
+        """Yield the rows of all partitions in the first resource that continues, and none in the others.
 
-        dlt spends as long on a table of ten rows as on thousands. The cursor moves after the last row: a run that is
-        cut short, for example by ``add_limit``, moves none.
+        dlt needs as long for a table of ten rows as for thousands. The cursor moves after the last row, so a run that
+        is cut short, for example by ``add_limit``, moves none.
         """
         run = self._join(partition)
         if cursor is not None:
-            # No row of the window is dropped by its cursor, as dlt would do: late and changed jobs lie behind it.
+            # Keep dlt from dropping rows behind the cursor: late and changed jobs lie there.
             cursor.advance(None)
-        # dlt takes turns between resources: all have joined before the first comes back here.
+        # dlt iterates over the resources in turn: all have joined before the first continues here.
         yield None
         if run.result is None:
             yield from self._read_and_yield(run, cursor)
@@ -120,7 +121,7 @@ class Resources:
                 for finding in run.result.findings:
                     logger.warning(str(finding))
             self._progress.end_chunk(run.result)
-            # A job that the warehouse holds is replaced, and dlt appends or merges a whole table.
+            # Known jobs must be replaced, and dlt either appends or merges a whole table.
             self._progress.appends &= len(run.result.new) == run.result.jobs.num_rows
             newest = {}
             for hints, table in self._tables(run):
@@ -135,7 +136,7 @@ class Resources:
     def _extraction_of(self, run: SourceRun, cursor: Any, stored: dict[str, Any]) -> Extraction:
         """Return the extraction for the resources that take part, over the warehouse of the pipeline that runs them.
 
-        The state does not count if this run or an earlier command drops the rows that it tells of.
+        The stored state is dropped if this run or an earlier command has dropped its rows.
         """
         extraction = self._extraction
         types = tuple(kind for kind in ObjectType if kind in {object_type for _, object_type in run.partitions})
@@ -145,21 +146,21 @@ class Resources:
         if cursor is not None and not cursor.end_value:
             options = replace(options, start_date=min(options.start_date, _moment(cursor.initial_value)))
         if _is_refreshed():
-            _forget(stored)
+            _drop_progress(stored)
             return extraction.over(options, None)
         if extraction.lookup is not None:
             return extraction.over(options, extraction.lookup)
         lookup = self._find_lookup(options)
         if lookup is not None and SourceState.load(stored, options.scope).scan.cursor and lookup.is_empty():
-            _forget(stored)
+            _drop_progress(stored)
         return extraction.over(options, lookup)
 
     def _tables(self, run: SourceRun) -> Iterator[tuple[Any, pa.Table]]:
         result, options, now = run.result, self._extraction.options, datetime.now(UTC)
         assert result is not None
-        result = _only(result, run.partitions, options)
+        result = _without_other_locations(result, run.partitions, options)
         tenant, run_id = options.tenant, options.run_id
-        yield schema.STATE_WORDS.resource_hints, rows.word_rows(result, now)
+        yield schema.STATE_WORDS.resource_hints, rows.state_word_rows(result, now)
         yield schema.JOB_CHANGES.resource_hints, rows.change_rows(result, tenant, now)
         appends = self._progress.appends
         errors, details, jobs = (
@@ -169,35 +170,35 @@ class Resources:
         yield errors, rows.error_rows(result.jobs, tenant, removing=not appends)
         yield details, rows.detail_rows(result.jobs, tenant)
         yield jobs, rows.job_rows(result, tenant, now, self._jobs.arrow)
-        # Last: a run that add_limit cuts short proves nothing.
+        # Last, so that a run that add_limit cuts short proves nothing.
         yield schema.LOAD_AUDIT.resource_hints, rows.audit_rows(result, tenant, run_id)
         yield schema.RECONCILIATIONS.resource_hints, rows.reconciliation_rows(result, tenant, run_id)
 
 
 def _interval(cursor: Any) -> Interval | None:
-    """Return the range that an external scheduler, or a hint of the user, asks for; None if there is none."""
+    """Return the range (UTC) of an external scheduler or of the user's hint; None without one."""
     if cursor is None or not cursor.end_value:
         return None
     return _moment(cursor.start_value), _moment(cursor.end_value)
 
 
 def _moment(value: str | datetime) -> datetime:
-    """Return a time of a cursor in UTC; hints of the user may hold text."""
+    """Return a time of a cursor in UTC; the user's hints may be texts."""
     return parse_moment("initial_value or end_value of the incremental", value)
 
 
 def _is_refreshed() -> bool:
-    """Return whether this run drops or empties tables (``refresh``): what they hold now does not count."""
+    """Return whether this run drops or truncates tables (``refresh``)."""
     return bool(dlt.current.load_package_state()["state"].get("refresh"))
 
 
-def _forget(stored: dict[str, Any]) -> None:
-    """Remove where loads would continue: the next load of each scope reads its history again."""
+def _drop_progress(stored: dict[str, Any]) -> None:
+    """Remove all scan and backfill states, so that the next load of each scope reads its history again."""
     for key in (STORED_SCANS, "backfill"):
         stored.pop(key, None)
 
 
-def _only(result: ChunkResult, partitions: list[Partition], options: ExtractOptions) -> ChunkResult:
+def _without_other_locations(result: ChunkResult, partitions: list[Partition], options: ExtractOptions) -> ChunkResult:
     """Return the result with the jobs of the locations that take part; those outside the lists stay."""
     locations = {location for location, _ in partitions}
     if locations >= set(options.locations):
@@ -211,7 +212,7 @@ def _only(result: ChunkResult, partitions: list[Partition], options: ExtractOpti
 
 
 def _newest_finishes(result: ChunkResult, jobs: pa.Table) -> dict[tuple[str | None, str | None], datetime]:
-    """Return the newest finish (UTC) by location and object type; one ahead of the load's cursor does not count.
+    """Return the newest finish (UTC) by location and object type, up to the load's cursor.
 
     ``jobs`` are rows of the table of this name.
     """

@@ -48,8 +48,8 @@ class Column:
 class Table:
     """Describe a table of the warehouse.
 
-    ``key`` are the columns that tell its rows apart. Rows with an existing key replace it, unless ``append`` is set.
-    ``merge_key`` names the parent whose rows are replaced together.
+    ``key`` are the columns that identify a row. A row replaces one with the same key, unless ``append`` is set.
+    ``merge_key`` are the columns of the parent whose rows are replaced together.
     """
 
     name: str
@@ -59,19 +59,19 @@ class Table:
     append: bool = False
     merge_key: tuple[str, ...] = ()
     internal: tuple[tuple[str, str], ...] = ()
-    """Names and types of columns for dlt alone, which the contract does not promise."""
+    """Names and types of columns for dlt, which are not part of the contract."""
     hints: Mapping[str, Any] = field(default_factory=dict)
     """dlt's hints for single columns."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Return the names of the promised columns."""
+        """Return the names of the columns of the contract."""
         return tuple(column.name for column in self.columns)
 
     @cached_property
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema of the rows that the source yields."""
-        # Commands that read need the tables, not Arrow: a tenth of their start-up.
+        # Imported here: commands that only read need no Arrow, which is a tenth of their start.
         import pyarrow as pa
 
         types = {
@@ -98,7 +98,7 @@ class Table:
 
     @cached_property
     def resource_hints(self) -> Any:
-        """Return the hints that make dlt write an Arrow table into this table, in place of rows with the same key."""
+        """Return the hints that make dlt merge an Arrow table into this table: rows replace those with the same key."""
         merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
         if self.merge_key:
             merge["destination_scope"] = _rows_of_same(self.merge_key)

@@ -20,12 +20,12 @@ from avepoint_m365.extract.progress import Progress
 logger = logging.getLogger(__name__)
 
 DEFAULT_HISTORY = timedelta(days=730)
-"""How far back the first load begins without ``start_date``."""
+"""History of the first load without ``start_date``."""
 
 MAX_PAGE_SIZE = 100_000
 
-MAX_LENGTH = 100_000
-"""The most hours of ``lag_hours`` and days of ``max_open_days``; Python has no times before the year 1."""
+MAX_DURATION = 100_000
+"""Upper bound of ``lag_hours`` (hours) and ``max_open_days`` (days): Python has no times before the year 1."""
 
 OUTSIDE_KINDS = ("location", "object_type", "job_type")
 """Values of ``expected_outside``: the dimensions of labels."""
@@ -92,9 +92,9 @@ def _check_values(given: Mapping[str, Any]) -> None:
             f"Out of range: {SECTION}.page_size = {given['page_size']} must lie between 1 and {MAX_PAGE_SIZE}."
         )
     for key in ("lag_hours", "max_open_days"):
-        if not 0 <= given[key] < MAX_LENGTH:
+        if not 0 <= given[key] < MAX_DURATION:
             raise ConfigurationError(
-                f"Out of range: {SECTION}.{key} = {given[key]} must be 0 or more, and less than {MAX_LENGTH}."
+                f"Out of range: {SECTION}.{key} = {given[key]} must be 0 or more, and less than {MAX_DURATION}."
             )
     if not given["tenant"].strip():
         raise ConfigurationError(f"Empty label: {SECTION}.tenant = {given['tenant']!r}. Set a name.")

@@ -114,12 +114,12 @@ def check(
     worst = 0
     with failures(verbose):
         from m365_jobs.config.tenants import only_sections, selected
-        from m365_jobs.health.preflight import findings
+        from m365_jobs.health.preflight import run_preflight
         from m365_jobs.text import sanitize
 
         # Without shared credentials, only sections of tenants can be checked.
         every = all_tenants or (not tenant and only_sections())
-        for finding in findings(destination, dataset, selected(tenant or (), every=every), strict=strict):
+        for finding in run_preflight(destination, dataset, selected(tenant or (), every=every), strict=strict):
             typer.echo(f"{finding.mark:4}  {finding.what}: {sanitize(finding.text)}")
             worst = max(worst, finding.exit_code)
     raise typer.Exit(worst)

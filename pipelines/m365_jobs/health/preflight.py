@@ -60,7 +60,7 @@ def _failed(what: str, why: Failure) -> PreflightResult:
     return PreflightResult(what, False, why.text, why.exit_code)
 
 
-def findings(
+def run_preflight(
     destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = (), *, strict: bool = False
 ) -> Iterator[PreflightResult]:
     """Yield the results for configuration, token, permission with API, and destination, in this order.

@@ -38,7 +38,7 @@ class WarehouseLookup(SqlLookup):
         self._pipeline, self._label, self._notify = pipeline, tenant, notify
         self._reader: Reader | None = None
         self._open_jobs: list[OpenJob] | None = None
-        self._outside: dict[str, tuple[int, str | None]] | None = None
+        self._unlabelled: dict[str, tuple[int, str | None]] | None = None
         self._words: dict[str, int] | None = None
         self._is_empty: bool | None = None
 
@@ -75,7 +75,7 @@ class WarehouseLookup(SqlLookup):
         """Return the jobs of the tenant that the warehouse holds among ``ids``."""
         with self.connected() as reader:
             jobs = super().jobs(self._stored_ids(reader, ids))
-            self._open_jobs, self._outside = super().open_jobs(), super().outside()
+            self._open_jobs, self._unlabelled = super().open_jobs(), super().unlabelled()
             self._words = super().state_words()
         return jobs
 
@@ -99,9 +99,9 @@ class WarehouseLookup(SqlLookup):
         """Return the jobs of the tenant that are in progress, oldest start first."""
         return self._open_jobs if self._open_jobs is not None else super().open_jobs()
 
-    def outside(self) -> dict[str, tuple[int, str | None]]:
+    def unlabelled(self) -> dict[str, tuple[int, str | None]]:
         """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
-        return self._outside if self._outside is not None else super().outside()
+        return self._unlabelled if self._unlabelled is not None else super().unlabelled()
 
     def state_words(self) -> dict[str, int]:
         """Return the codes of state words that loads learned, by word."""

@@ -267,7 +267,7 @@ class _Loading:
             ended_at=datetime.now(UTC),
             status=self.summary.status,
             error_kind=None,
-            detail="; ".join(self.summary.incomplete)[:2000] or None,
+            detail=self.summary.detail,
             requests=self.progress.stats.attempts,
             jobs=self.progress.jobs,
         )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from avepoint_m365 import Progress
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.options import ChunkResult, Reconciliation, SourceFinding
+from avepoint_m365.rows import MAX_DETAIL_LENGTH
 
 from m365_jobs.errors.explain import INCOMPLETE
 from m365_jobs.load.data_checks import CheckFailure as CheckFailure
@@ -59,6 +60,11 @@ class Summary:
     def status(self) -> str:
         """Return the status as in ``load_runs``."""
         return "incomplete" if self.incomplete else "complete"
+
+    @property
+    def detail(self) -> str | None:
+        """Return what is not proved complete, as in ``load_runs``; None if all is."""
+        return "; ".join(self.incomplete)[:MAX_DETAIL_LENGTH] or None
 
     @property
     def exit_code(self) -> int:

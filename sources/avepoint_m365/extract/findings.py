@@ -32,7 +32,7 @@ def unlisted_job_findings(
     new: Mapping[str, list[str]],
 ) -> list[SourceFinding]:
     """Return the findings of all jobs without a label: the ``new`` ones by dimension, and those of the warehouse."""
-    stored = lookup.outside() if lookup is not None else {}
+    stored = lookup.unlabelled() if lookup is not None else {}
     findings = []
     for dimension in dimensions(options):
         name = dimension.name

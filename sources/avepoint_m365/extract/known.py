@@ -60,7 +60,7 @@ class Lookup(Protocol):
     def recent(self, since: datetime, limit: int) -> list[str]:
         """Return ids of at most ``limit`` jobs that finished at or after ``since`` (UTC), newest first."""
 
-    def outside(self) -> dict[str, tuple[int, str | None]]:
+    def unlabelled(self) -> dict[str, tuple[int, str | None]]:
         """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
 
     def count(
