@@ -154,7 +154,7 @@ def test_functions_are_short() -> None:
 
 
 def test_public_names_are_used_once() -> None:
-    """List the classes and functions of all modules by name, but for those that a leading underscore keeps private."""
+    """List the classes and functions of all modules by name, without private ones (leading underscore)."""
     homes = defaultdict(list)
     for name, path in MODULES.items():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

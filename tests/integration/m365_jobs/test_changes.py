@@ -76,7 +76,7 @@ def test_an_added_alias_location_relabels_no_job(tenant: Tenant) -> None:
 
 
 def test_a_tenant_whose_rows_were_deleted_is_loaded_again(tenant: Tenant) -> None:
-    """Whoever takes a customer out of the warehouse may leave the tables behind that say what was loaded."""
+    """An operator who deletes a customer's jobs may leave the tables with the history of loads."""
     tenant.put("long ago", -900, -899)
     tenant.put("new", -3, -2)
     tenant.load()
@@ -136,7 +136,7 @@ def test_a_pending_package_does_not_overwrite_rows_of_a_later_load(
 
 @pytest.mark.parametrize(("begin", "end"), [(2, 3), (3, 40), (1, 0)])
 def test_an_empty_interval_is_no_complete_load(tenant: Tenant, begin: int, end: int) -> None:
-    """Now is the second hour: nobody can vouch for what is to come, nor for an interval that ends before it begins."""
+    """Now is the second hour: neither a future interval nor one that ends before its start can be complete."""
     tenant.world.advance(timedelta(hours=2))
     interval = tuple(START + timedelta(hours=hours) for hours in (begin, end))
     scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Companions beside the jobs in one package: asked once a day, their requests counted, their failures told."""
+"""Companions in the package of the jobs: requested once a day, with counted requests and reported failures."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta

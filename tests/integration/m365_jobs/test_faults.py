@@ -1,4 +1,4 @@
-"""Files of a warehouse that are not there, not ours or damaged: told with the cure, and the next load ends well."""
+"""Missing, foreign and damaged files of a warehouse are reported with the cure, and the next load succeeds."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""PostgreSQL as a warehouse, against a real server; each test has a database of its own."""
+"""PostgreSQL as a warehouse, against a real server; each test has its own database."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Rows reach PostgreSQL by COPY only if that keeps every text; each test has a database of its own."""
+"""Rows reach PostgreSQL by COPY only if that keeps every text; each test has its own database."""
 
 from collections.abc import Iterator
 from dataclasses import replace

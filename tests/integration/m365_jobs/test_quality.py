@@ -1,4 +1,4 @@
-"""Checks of what a load brought: findings are told and kept, and no row is dropped for them."""
+"""Data checks of loaded rows: failures are reported and stored, and no row is dropped."""
 
 import os
 import re

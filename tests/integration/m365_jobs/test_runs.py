@@ -1,4 +1,4 @@
-"""Rows of failed runs, which wait in a file until the warehouse takes them."""
+"""Rows of failed runs, which stay in a file until the warehouse accepts them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""``--tenant``: what is said of one tenant holds nothing of another."""
+"""``--tenant``: the output of one tenant contains nothing of another."""
 
 import json
 from collections.abc import Callable, Iterator

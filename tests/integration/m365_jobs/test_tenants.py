@@ -1,4 +1,4 @@
-"""Many tenants: sections of the configuration, cursors of their own, and none held up by another."""
+"""Several tenants: sections of the configuration, separate cursors, and no tenant blocks another."""
 
 import json
 import re

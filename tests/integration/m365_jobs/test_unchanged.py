@@ -111,7 +111,7 @@ def run_row(tenant: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("place", ["postgres", "filesystem"], indirect=True)
 def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simulator: Simulator) -> None:
-    """Whoever took the lease records a load of its own."""
+    """The worker that acquired the lease records its own load."""
     place.load(simulator)
     failures: list[str] = []
     waiting = []
