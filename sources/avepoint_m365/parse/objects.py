@@ -71,7 +71,7 @@ class ObjectParser:
             jobs.append(job)
             ids.append(job_id)
             unknown.append(_unknown_fields(row, renamer.keys(row)))
-        self.names |= {name for plan in renamer._plans.values() for name in plan}
+        self.names.update(*renamer._plans.values())
         details, detail_keys = self._details(jobs, ids)
         counts, errors = self._errors(jobs, ids)
         plain = {name: [job.get(name) for job in jobs] for name in ("state", "startTime", "finishTime", "duration")}
@@ -101,7 +101,7 @@ class ObjectParser:
             for name in DETAIL_SPELLINGS:
                 values[name].append(details.get(name))
                 keys[name].append(next((key for key in plan.get(name, ()) if raw[key] not in (None, "")), None))
-        self.names |= {name for plan in renamer._plans.values() for name in plan}
+        self.names.update(*renamer._plans.values())
         return values, keys
 
     def _errors(self, jobs: Sequence[Fields], ids: Sequence[object]) -> tuple[pa.Array, dict[str, list[object]]]:

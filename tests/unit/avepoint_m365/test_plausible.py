@@ -78,17 +78,25 @@ def test_a_value_in_an_unknown_form_changes_no_other_job() -> None:
     assert list(parsed.unreadable) == [("y", "backupDetails.failedNumber", "'--'")]
 
 
-@pytest.mark.parametrize(("row", "field"), [({"id": None}, "id"), ({"id": ""}, "id"), ({"id": {"a": 1}}, "id")])
-def test_a_row_without_a_readable_id_is_left_out_and_reported(row: dict[str, Any], field: str) -> None:
-    parsed = parse({"id": "x"}, row, {"id": "z"})
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        ({"state": "Failed"}, "{'state': 'Failed'}"),
+        ({"id": None}, "{'id': None}"),
+        ({"id": ""}, "{'id': ''}"),
+        ({"id": {"a": 1}}, "{'a': 1}"),
+    ],
+)
+def test_a_row_without_a_readable_id_is_left_out_and_reported(row: dict[str, Any], shown: str) -> None:
+    parsed = parse_raw([RawJobs([{"id": "x"}, row, {"id": "z"}], now=NOW)])
     assert parsed.jobs["id"].to_pylist() == ["x", "z"]
-    assert [(problem.job_id, problem.field) for problem in parsed.unreadable] == [("", field)]
+    assert list(parsed.unreadable) == [("", "id", shown)]
 
 
 @pytest.mark.parametrize("row", ["text", 5, None, ["a"]])
 def test_a_row_that_is_no_job_is_left_out_and_reported(row: object) -> None:
-    parsed = parse_raw([RawJobs([{"id": "x"}, row], now=NOW)])
-    assert parsed.jobs["id"].to_pylist() == ["x"]
+    parsed = parse_raw([RawJobs([{"id": "x"}, row, {"id": "z"}], now=NOW)])
+    assert parsed.jobs["id"].to_pylist() == ["x", "z"]
     assert list(parsed.unreadable) == [("", "", repr(row))]
 
 
