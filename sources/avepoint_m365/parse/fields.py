@@ -51,7 +51,7 @@ class JobFields:
     def table(self, unreadable: list[Unreadable]) -> pa.Table:
         """Return the jobs as ``FRAME``; values that cannot be parsed are null, and are added to ``unreadable``."""
         ids = TEXTS.read(self.ids, lambda index, value: None)
-        names = ids.to_pylist() if not isinstance(self.ids, list) else self.ids
+        names = ids.to_pylist()
 
         def report(field: str) -> Report:
             return lambda index, value: unreadable.append(Unreadable(str(names[index]), field, show(value)))

@@ -184,27 +184,31 @@ def test_absent_details_and_errors_are_accepted(absent: dict[str, object]) -> No
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "named"),
+    ("field", "value", "named", "shown"),
     [
-        ("startTime", "yesterday", "startTime"),
-        ("finishTime", 1733125945, "finishTime"),
-        ("duration", "fast", "duration"),
-        ("duration", "nan", "duration"),
-        ("state", {"a": 1}, "state"),
-        ("backupDetails", {"totalCount": "many"}, "backupDetails.totalCount"),
-        ("backupDetails", {"totalNumber": True}, "backupDetails.totalNumber"),
-        ("backupDetails", {"totalNumber": 2**63}, "backupDetails.totalNumber"),
-        ("backupDetails", [1], "backupDetails"),
-        ("jobErrors", {"a": 1}, "jobErrors"),
-        ("jobErrors", [{"number": 1.5}], "jobErrors[0].number"),
-        ("jobErrors", [{"number": 1}, "denied"], "jobErrors[1]"),
-        ("jobErrors", [{"isErrorCode": 1}], "jobErrors[0].isErrorCode"),
+        ("startTime", "yesterday", "startTime", "'yesterday'"),
+        ("finishTime", 1733125945, "finishTime", "1733125945"),
+        ("duration", "fast", "duration", "'fast'"),
+        ("duration", "nan", "duration", "'nan'"),
+        ("state", {"a": 1}, "state", "{'a': 1}"),
+        ("backupDetails", {"totalCount": "many"}, "backupDetails.totalCount", "'many'"),
+        ("backupDetails", {"totalNumber": "", "totalCount": "many"}, "backupDetails.totalCount", "'many'"),
+        ("backupDetails", {"totalNumber": None, "totalCount": "many"}, "backupDetails.totalCount", "'many'"),
+        ("backupDetails", {"totalNumber": True}, "backupDetails.totalNumber", "True"),
+        ("backupDetails", {"totalNumber": 2**63}, "backupDetails.totalNumber", str(2**63)),
+        ("backupDetails", [1], "backupDetails", "[1]"),
+        ("jobErrors", {"a": 1}, "jobErrors", "{'a': 1}"),
+        ("jobErrors", [{"number": 1.5}], "jobErrors[0].number", "1.5"),
+        ("jobErrors", [{"number": 1}, "denied"], "jobErrors[1]", "'denied'"),
+        ("jobErrors", [{"isErrorCode": 1}], "jobErrors[0].isErrorCode", "1"),
     ],
 )
-def test_a_value_that_cannot_be_parsed_is_null_and_names_job_and_field(field: str, value: object, named: str) -> None:
+def test_a_value_that_cannot_be_parsed_is_null_and_names_job_and_field(
+    field: str, value: object, named: str, shown: str
+) -> None:
     parsed = parse_raw([RawJobs([VENDOR_SAMPLE, {"id": "FB1", field: value}, VENDOR_SAMPLE | {"id": "FB2"}])])
     assert parsed.jobs["id"].to_pylist() == [VENDOR_SAMPLE["id"], "FB1", "FB2"]
-    assert [(problem.job_id, problem.field) for problem in parsed.unreadable] == [("FB1", named)]
+    assert list(parsed.unreadable) == [("FB1", named, shown)]
 
 
 VALUES = {
