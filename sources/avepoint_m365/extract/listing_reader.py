@@ -102,7 +102,6 @@ class ListingReader:
         moves another one to a page that was read before, where it is missed. Both are detected by a total that
         changes, a page that overlaps another, or a first page that differs when it is read again.
         """
-        ended = False
         for reads in range(MAX_READS):
             jobs_before = len(listing.ids)
             if reads:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
+from avepoint_m365.api import pagination
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.endpoints import Params
-from avepoint_m365.exceptions import EndpointMissingError, RefusedParametersError
+from avepoint_m365.exceptions import ApiError, EndpointMissingError, RefusedParametersError
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.limits import RangeLimits
@@ -200,8 +201,29 @@ def test_a_request_that_is_refused_in_each_form_is_an_error() -> None:
 
 @pytest.mark.parametrize(("total", "link"), [("matches", "none"), ("absent", "opaque"), ("absent", "index")])
 def test_a_page_that_is_announced_and_then_refused_leaves_the_listing_incomplete(total: str, link: str) -> None:
-    listing = read(Server(40, 20, total=total, link=link, beyond="all refused"))
+    server = Server(40, 20, total=total, link=link, beyond="all refused")
+    listing = read(server)
     assert (listing.complete, listing.error_kind) == (False, "api")
+    assert listing.requests == len(server.asked)
+
+
+def test_a_list_that_ends_at_a_refused_page_is_read_once() -> None:
+    server = Server(40, 20, total="absent", link="none", beyond="refused")
+    listing = read(server, 20)
+    assert_all_is_there(listing, server)
+    # Two pages, the refused one, and page one again.
+    assert (len(server.asked), listing.requests) == (4, 4)
+
+
+def test_a_page_that_cannot_be_read_is_not_taken_for_the_end() -> None:
+    class Broken(Server):
+        def answer(self, params: Params) -> JobsPage:
+            if params.get("pageIndex", "0") != "0":
+                raise ApiError("502")
+            return super().answer(params)
+
+    listing = read(Broken(20, 20, total="absent", link="none"), 20)
+    assert (listing.complete, listing.is_truncated, listing.detail) == (False, True, "502")
 
 
 @pytest.mark.parametrize("total", ["matches", "absent"])
@@ -238,9 +260,10 @@ def test_an_empty_page_with_a_total_above_zero_is_not_complete() -> None:
     assert not reader_of(Hiding()).probe(SELECTION).complete
 
 
+@pytest.mark.parametrize("total", ["matches", "too many"])
 @pytest.mark.parametrize("count", [0, 5, 40])
-def test_a_listing_whose_responses_report_errors_is_not_complete(count: int) -> None:
-    listing = read(Server(count, 20, errors=1000))
+def test_a_listing_whose_responses_report_errors_is_not_complete(count: int, total: str) -> None:
+    listing = read(Server(count, 20, total=total, errors=1000))
     assert len(listing.ids) == count
     assert (listing.complete, listing.detail) == (False, "EUR is down")
     assert not reader_of(Server(count, 20, errors=1000), 20).probe(SELECTION).complete
@@ -350,6 +373,36 @@ def test_a_server_that_omits_a_different_job_in_each_read_is_never_complete() ->
     assert not listing.complete
 
 
+def test_a_total_that_is_one_too_high_is_not_accepted_while_pages_move() -> None:
+    class Turning(Server):
+        def answer(self, params: Params) -> JobsPage:
+            self.ids = self.jobs()[::-1]
+            return super().answer(params)
+
+    # Page one is the other half of the jobs each time.
+    assert not read(Turning(most=20, ids=list(range(60)), total="too many"), 20).complete
+
+
+def test_a_list_without_an_end_is_no_list_that_was_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagination, "MAX_JOBS", 50)
+    listing = read(Server(137, 20), 20)
+    assert (listing.complete, listing.is_truncated) == (False, False)
+    assert listing.detail is not None
+    assert listing.detail.startswith("Endless list")
+
+
+def test_a_second_read_that_fails_at_once_leaves_the_jobs_of_the_first() -> None:
+    class Failing(Server):
+        def answer(self, params: Params) -> JobsPage:
+            if params["pageSize"] != "20":
+                raise RefusedParametersError("not again")
+            return super().answer(params)
+
+    listing = read(Failing(40, 20, total="too many"), 20)
+    assert numbers(listing) == list(range(40))
+    assert (listing.complete, listing.is_truncated, listing.detail) == (False, True, "not again")
+
+
 @pytest.mark.parametrize(("size", "smaller"), [(20, 13), (1, 1)])
 def test_a_listing_that_lacks_jobs_is_read_again_with_pages_of_two_thirds(size: int, smaller: int) -> None:
     server = Server(4 * size, size, total="too many")
@@ -365,6 +418,7 @@ def test_a_listing_that_lacks_jobs_is_read_again_with_pages_of_two_thirds(size: 
         (5, "page", "matches"),
         (20, "page", "page"),
         (40, "page", "absent"),
+        (1, "zero", "absent"),
         (5, "absent", "absent"),
         (40, "absent", "absent"),
     ],
@@ -402,8 +456,19 @@ def test_a_listing_whose_first_page_failed_has_the_error() -> None:
 
 def test_a_total_too_high_by_1_costs_a_second_read() -> None:
     server = Server(40, 20, total="too many", link="index")
-    assert_all_is_there(read(server, 20), server)
+    listing = read(server, 20)
+    assert_all_is_there(listing, server)
+    assert listing.total_scope == "absent"
     assert len(server.asked) < 12
+
+
+def test_a_surplus_of_a_listing_that_reports_errors_counts_for_no_other() -> None:
+    server = Server(5, total="far too many", errors=1000)
+    reader = reader_of(server)
+    first = reader.read(SELECTION)
+    server.errors = 0
+    second = reader.read(replace(SELECTION, object_type=ObjectType.power_bi))
+    assert [first.complete, second.complete] == [False, False]
 
 
 def test_a_surplus_that_two_listings_have_is_accepted_in_the_third() -> None:
