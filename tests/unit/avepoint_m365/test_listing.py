@@ -335,6 +335,24 @@ def test_a_job_that_moved_to_the_first_page_is_read_without_a_total() -> None:
     assert listing.complete
 
 
+def test_a_job_that_came_to_a_page_before_is_found_if_an_overlap_alone_tells() -> None:
+    server = Changing(most=8, ids=list(range(40)), total="absent", link="index")
+    # The third page begins with the last job of the second; the fourth overlaps none.
+    server.changes = {2: [*range(12), 99, *range(12, 40)]}
+    listing = read(server, 8)
+    assert "99" in listing.ids
+    assert listing.complete
+
+
+@pytest.mark.parametrize(("most", "size", "known"), [(20, 500, True), (20, 20, False), (500, 20, False)])
+def test_only_pages_that_are_smaller_than_requested_show_the_size_that_the_server_gives(
+    most: int, size: int, known: bool
+) -> None:
+    reader = reader_of(Server(100, most, total="absent", link="index"), size)
+    reader.read(SELECTION)
+    assert (reader.paging.page_size, reader.paging.page_size_is_known) == (20, known)
+
+
 def test_a_job_that_moved_to_an_earlier_page_is_read_if_only_the_total_differs() -> None:
     server = Changing(most=8, ids=list(range(24)))
     # One of the second page goes and two come, so that as many are seen as there are.
