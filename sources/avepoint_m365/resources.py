@@ -128,6 +128,7 @@ class Resources:
                 if hints["table_name"] == self._jobs.name:
                     newest = _newest_finishes(run.result, table)
                 yield dlt.mark.with_hints(table, hints, create_table_variant=True)
+            run.result.keep_ids_only()
             run.result.state.save(stored, scope)
             run.newest = newest
         finally:

@@ -1,11 +1,12 @@
-"""A page of a gigabyte does not fill the memory."""
+"""Large pages do not fill the memory."""
 
 from collections.abc import Callable
 
-from avepoint_simulator import Simulator, bomb
+from avepoint_simulator import JobError, Simulator, bomb, make_world
 
-from tests.support.cli import Cli
+from tests.support.cli import NOW, Cli
 from tests.support.memory import peak_megabytes
+from tests.support.truth import in_warehouse, on_server
 
 Sit = Callable[[Simulator], Cli]
 
@@ -15,4 +16,17 @@ def test_a_page_of_a_gigabyte_takes_less_than_600_mb(simulator: Simulator, desk:
     simulator.fault = lambda asked: bomb(1_000)
     code, message, megabytes = peak_megabytes(user, "load")
     assert (code, "sent a page of more than 128 MB" in message) == (1, True), message
+    assert megabytes < 600
+
+
+def test_a_page_of_100_mb_is_loaded_in_less_than_600_mb(desk: Sit) -> None:
+    world = make_world(400, seed=7, now=NOW, days=10)
+    for job in list(world.visible()):
+        texts = (f"{job.id} {number} ".ljust(200, "x") for number in range(900))
+        world.change(job.id, errors=tuple(JobError(text, True, "https://support.example", 1) for text in texts))
+    with Simulator(world) as simulator:
+        user = desk(simulator)
+        code, message, megabytes = peak_megabytes(user, "load")
+    assert code == 0, message
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(world, False)
     assert megabytes < 600

@@ -117,8 +117,11 @@ def open_duckdb_file(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
 
 @contextmanager
 def _connected(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
-    """Yield a connection to the warehouse; wait while another program has a DuckDB file open."""
-    give_up, announced = time.monotonic() + LOCK_WAIT, False
+    """Yield a connection to the warehouse; wait while another program has a DuckDB file open.
+
+    This process may still be closing the file at the first attempt. So only the second one announces the wait.
+    """
+    give_up, attempts = time.monotonic() + LOCK_WAIT, 0
     client: Any = clients.sql_client(pipeline)
     while True:
         try:
@@ -127,11 +130,11 @@ def _connected(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
         except DestinationConnectionError as error:
             if not in_use(error) or time.monotonic() > give_up:
                 raise
-            pause(LOCK_POLL)
-            if not announced:
+            attempts += 1
+            if attempts == 2:
                 minutes = f"{LOCK_WAIT / 60:.0f} minutes"
                 notify(f"Another program has the warehouse open; waiting for it (at most {minutes}).")
-            announced = True
+            pause(LOCK_POLL)
     try:
         yield client
     finally:

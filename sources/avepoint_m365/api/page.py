@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from avepoint_m365.endpoints import EndpointVersion
@@ -37,6 +37,12 @@ class JobsPage:
     """How often the request was sent."""
     server_time: datetime | None = None
     """The server's time (UTC), from the header ``Date``."""
+    size: int = 0
+    """The bytes of its jobs, as they arrived."""
+
+    def without_jobs(self) -> JobsPage:
+        """Return the page with its ids alone, once its jobs are parsed or are not needed."""
+        return replace(self, raw=RawJobs())
 
 
 def parse_pages(pages: Sequence[JobsPage]) -> ParsedJobs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -68,10 +68,11 @@ class BulkReader:
         bulk = Bulk(self._prove(window, started, types, ids), [], {"object_type": types})
         bulk.rows = [*bulk.all_jobs, *types.listings]
         everything = ids.union(*(listing.ids for listing in bulk.all_jobs))
+        evidence = replace(evidence, scanned_ids=everything)
         for dimension in others:
             bulk.classifications[dimension.name] = self._classify(dimension, evidence, total)
         if self._split:
-            bulk.classifications["job_type"] = self._classify_job_types(evidence, total, everything)
+            bulk.classifications["job_type"] = self._classify_job_types(evidence, total)
         return bulk
 
     def _prove(self, window: Window, started: StartedListing, types: Classification, ids: set[str]) -> list[Listing]:
@@ -82,6 +83,7 @@ class BulkReader:
                 all_jobs.add(self._reader.begin(Selection(window)).listing.pages)
             if len(ids | all_jobs.ids) == len(ids) == all_jobs.reported_total and all_jobs.detail is None:
                 all_jobs.ids, all_jobs.complete, all_jobs.total_scope = set(ids), True, "matches"
+                all_jobs.drop_jobs()
                 return [all_jobs]
         listings = read_completely(self._reader, Selection(window), self._limits)
         listings[0].requests += all_jobs.requests
@@ -99,7 +101,9 @@ class BulkReader:
         ineffective = _hold_everything(totals, total)
         classification, ids_by_value = Classification(), dict[Any, set[str]]()
         finish = [
-            self._finish(started_listing, selection) if value not in ineffective else _unfinished(started_listing)
+            self._finish(started_listing, selection, evidence)
+            if value not in ineffective
+            else _unfinished(started_listing)
             for value, started_listing, selection in zip(dimension.values, started, selections, strict=True)
         ]
         for value, listings in zip(dimension.values, self._reader.pool.run_parallel(finish), strict=True):
@@ -129,12 +133,15 @@ class BulkReader:
 
         return begin
 
-    def _finish(self, started: StartedListing | Listing, selection: Selection) -> Callable[[], list[Listing]]:
+    def _finish(
+        self, started: StartedListing | Listing, selection: Selection, evidence: Evidence
+    ) -> Callable[[], list[Listing]]:
         def finish() -> list[Listing]:
             if isinstance(started, Listing):
                 return [started]
             listing = self._reader.finish(started)
-            return [listing] if listing.complete else read_or_fail(self._reader, selection, self._limits)
+            read = [listing] if listing.complete else read_or_fail(self._reader, selection, self._limits)
+            return evidence.without_scanned_jobs(read)
 
         return finish
 
@@ -142,7 +149,7 @@ class BulkReader:
         size = LABEL_PAGE_FACTOR * self._reader.paging.page_size
         return self._read_dimension(dimension, evidence, total, size)
 
-    def _classify_job_types(self, evidence: Evidence, total: int, ids: set[str]) -> Classification:
+    def _classify_job_types(self, evidence: Evidence, total: int) -> Classification:
         """Return the labels of job types: the rare types are listed, and the remaining jobs are backups.
 
         A probe has to count as many backups as remain; otherwise backups are listed as well.
@@ -150,7 +157,7 @@ class BulkReader:
         rare = Dimension("job_type", JOB_TYPES.values[1:])
         classification = self._classify(rare, evidence, total)
         backups = self._reader.probe(JOB_TYPES.select(evidence.window, JobType.backup))
-        remaining = ids - classification.by_id.keys()
+        remaining = evidence.scanned_ids - classification.by_id.keys()
         if not classification.failed and not classification.ignored and len(remaining) == _count(backups):
             backups.complete, backups.total_scope, backups.ids = True, "matches", remaining
             classification.listings.append(backups)
@@ -162,7 +169,7 @@ class BulkReader:
             backups.complete = True
             return classification
         listed = read_or_fail(self._reader, JOB_TYPES.select(evidence.window, JobType.backup), self._limits)
-        classification.listings += listed
+        classification.listings += evidence.without_scanned_jobs(listed)
         for job_id in set().union(*(listing.ids for listing in listed)):
             classification.by_id.setdefault(job_id, JobType.backup.name)
         return classification

@@ -167,4 +167,5 @@ def _narrow(window: Window, jobs: list[Mapping[str, Any]]) -> Window:
 def _evidence(window: Window, jobs: pa.Table, known: Mapping[str, str | None]) -> Evidence:
     contained = certainly_within(jobs, pa.scalar(window.query_start, TIME), pa.scalar(window.query_end, TIME))
     ids = set(jobs["id"].to_pylist())
-    return Evidence(window, contained, {job_id: label for job_id, label in known.items() if label and job_id in ids})
+    labels = {job_id: label for job_id, label in known.items() if label and job_id in ids}
+    return Evidence(window, contained, labels, scanned_ids=ids)

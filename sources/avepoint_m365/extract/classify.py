@@ -92,11 +92,20 @@ class Evidence:
         window: The window.
         contained: Ids of jobs whose start and finish lie in the window, whichever time the API compares.
         known: Labels of the dimension that the warehouse holds, by job id.
+        scanned_ids: Ids of the jobs whose rows another listing holds.
     """
 
     window: Window
     contained: AbstractSet[str] = frozenset()
     known: Mapping[str, str] = field(default_factory=dict)
+    scanned_ids: AbstractSet[str] = frozenset()
+
+    def without_scanned_jobs(self, listings: list[Listing]) -> list[Listing]:
+        """Return listings after each whose jobs are all scanned has dropped them: its ids are the labels."""
+        for listing in listings:
+            if listing.ids <= self.scanned_ids:
+                listing.drop_jobs()
+        return listings
 
 
 class DimensionClassifier:
@@ -120,16 +129,16 @@ class DimensionClassifier:
         size = max(2, min(len(unknown), self._reader.pool.concurrency))
         while values and not (unknown <= classification.by_id.keys() and len(ids_by_value) > 1):
             batch, values = values[:size], values[size:]
-            self._read_values(dimension, batch, evidence.window, classification, ids_by_value)
+            self._read_values(dimension, batch, evidence, classification, ids_by_value)
             apply_labels(dimension, ids_by_value, evidence, classification)
         if unknown - classification.by_id.keys():
             self._retry_empty_values(dimension, evidence, classification, ids_by_value)
         if ids_by_value and dimension.controls and all(evidence.contained <= ids for ids in ids_by_value.values()):
-            self._read_values(dimension, list(dimension.controls), evidence.window, classification, ids_by_value)
+            self._read_values(dimension, list(dimension.controls), evidence, classification, ids_by_value)
             apply_labels(dimension, ids_by_value, evidence, classification)
         if (suspects := _overlapping(ids_by_value)) and wide_evidence.window != evidence.window:
             wide_ids_by_value: dict[Any, set[str]] = {}
-            self._read_values(dimension, suspects, wide_evidence.window, classification, wide_ids_by_value)
+            self._read_values(dimension, suspects, wide_evidence, classification, wide_ids_by_value)
             ineffective = ineffective_values(dimension, wide_ids_by_value, wide_evidence)
             apply_labels(dimension, ids_by_value, wide_evidence, classification, ineffective)
         return classification
@@ -147,7 +156,7 @@ class DimensionClassifier:
         classification.listings = [
             listing for listing in classification.listings if listing.ids or listing.selection not in selections
         ]
-        self._read_values(dimension, empty, evidence.window, classification, ids_by_value)
+        self._read_values(dimension, empty, evidence, classification, ids_by_value)
         apply_labels(dimension, ids_by_value, evidence, classification)
 
     def _by_frequency(self, dimension: Dimension, evidence: Evidence) -> list[Any]:
@@ -160,18 +169,18 @@ class DimensionClassifier:
         self,
         dimension: Dimension,
         values: Sequence[Any],
-        window: Window,
+        evidence: Evidence,
         classification: Classification,
         ids_by_value: dict[Any, set[str]],
     ) -> None:
-        reads = [self._read(dimension.select(window, value)) for value in values]
+        reads = [self._read(dimension.select(evidence.window, value), evidence) for value in values]
         for value, listings in zip(values, self._reader.pool.run_parallel(reads), strict=True):
             classification.listings += listings
             if all(listing.endpoint for listing in listings):
                 ids_by_value[value] = set().union(*(listing.ids for listing in listings))
 
-    def _read(self, selection: Selection) -> Callable[[], list[Listing]]:
-        return lambda: read_or_fail(self._reader, selection, self._limits)
+    def _read(self, selection: Selection, evidence: Evidence) -> Callable[[], list[Listing]]:
+        return lambda: evidence.without_scanned_jobs(read_or_fail(self._reader, selection, self._limits))
 
 
 def read_or_fail(reader: ListingReader, selection: Selection, limits: RangeLimits) -> list[Listing]:

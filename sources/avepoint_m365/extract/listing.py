@@ -13,7 +13,7 @@ from avepoint_m365.api.page import JobsPage, parse_pages
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.window import Selection
-from avepoint_m365.parse.raw import ParsedJobs
+from avepoint_m365.parse.raw import ParsedJobs, concat_parsed
 
 _last_now, _last_now_lock = datetime.min.replace(tzinfo=UTC), Lock()
 
@@ -49,7 +49,7 @@ class Listing:
     """Whether a page that the API promised could not be read."""
     holds_all: bool = False
     """Whether the page of a probe holds all jobs that the API lists, even if it reports an error beside them."""
-    _parsed: tuple[int, ParsedJobs] | None = None
+    _parsed: ParsedJobs = field(default_factory=lambda: concat_parsed([]))
 
     @property
     def counts_matches(self) -> bool:
@@ -68,10 +68,19 @@ class Listing:
 
     @property
     def parsed(self) -> ParsedJobs:
-        """Return the rows of all pages so far. They are parsed together, and again only after further pages."""
-        if self._parsed is None or self._parsed[0] != len(self.pages):
-            self._parsed = len(self.pages), parse_pages(self.pages)
-        return self._parsed[1]
+        """Return the rows of all pages so far. Pages are parsed together, and their JSON is dropped then."""
+        if any(page.raw.holds_jobs for page in self.pages):
+            self._parsed = concat_parsed([self._parsed, parse_pages(self.pages)])
+            self._drop_json()
+        return self._parsed
+
+    def drop_jobs(self) -> None:
+        """Drop the jobs and keep their ids. Jobs with long errors, 100 MB on a page, would fill the memory."""
+        self._parsed = concat_parsed([])
+        self._drop_json()
+
+    def _drop_json(self) -> None:
+        self.pages = [page.without_jobs() for page in self.pages]
 
     def add(self, pages: Iterable[JobsPage]) -> None:
         """Add pages, with the total and the errors that they report."""

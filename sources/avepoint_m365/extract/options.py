@@ -178,7 +178,7 @@ class ChunkResult:
 
     Attributes:
         window: The window of the chunk.
-        jobs: New and changed jobs (``FRAME``), each once.
+        jobs: New and changed jobs (``FRAME``), each once; their ids alone after ``keep_ids_only``.
         state: The state to keep once the rows are written.
         labels: Labels by job id.
         first_seen: When a load first read a job that the warehouse holds (UTC), by job id.
@@ -216,3 +216,9 @@ class ChunkResult:
     def has_rows(self) -> bool:
         """Return whether jobs or learned words are to be written."""
         return bool(self.jobs.num_rows or self.state_words)
+
+    def keep_ids_only(self) -> None:
+        """Drop the jobs and keep their ids, once their rows are yielded. The destination needs the memory then."""
+        self.jobs = self.jobs.select(["id"])
+        for listing in self.listings:
+            listing.drop_jobs()

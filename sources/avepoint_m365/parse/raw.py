@@ -60,10 +60,19 @@ class RawJobs:
     redact: Callable[[str], str] = str
     """Removes secrets from a text that a server might echo."""
 
+    @property
+    def holds_jobs(self) -> bool:
+        """Return whether there are jobs, in either form."""
+        return bool(self.rows or self.content)
+
 
 def parse_raw(pages: Sequence[RawJobs]) -> ParsedJobs:
     """Return the jobs of many pages, in their order; a job on several pages has several rows."""
-    parsed = [part for batch in _batches(pages) for part in _parse_batch(batch)]
+    return concat_parsed([part for batch in _batches(pages) for part in _parse_batch(batch)])
+
+
+def concat_parsed(parsed: Sequence[ParsedJobs]) -> ParsedJobs:
+    """Return the jobs of several tables in one, and all that could not be parsed."""
     empty = FRAME.append(pa.field(SEEN_AT, pa.int64())).empty_table()
     return ParsedJobs(
         pa.concat_tables([empty, *(part.jobs for part in parsed)]),
