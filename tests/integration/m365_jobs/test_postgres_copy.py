@@ -29,8 +29,11 @@ def postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wareho
 
 
 def world_with_texts(*texts: str) -> World:
-    """Return a tenant one of whose jobs has these texts in its errors; no other text is empty."""
-    world = make_world(40, seed=3, now=NOW, days=5)
+    """Return a tenant one of whose jobs has these texts in its errors; no other text is empty.
+
+    Its jobs are so new that each load reads all of them.
+    """
+    world = make_world(40, seed=3, now=NOW, days=0.5)
     failed = [job for job in world.visible() if job.errors]
     for job in failed:
         world.change(job.id, errors=tuple(replace(error, url="https://support.example") for error in job.errors))
