@@ -33,7 +33,7 @@ def world_with_texts(*texts: str) -> World:
 
     Its jobs are so new that each load reads all of them.
     """
-    world = make_world(40, seed=3, now=NOW, days=0.5)
+    world = make_world(100, seed=3, now=NOW, days=0.8)
     failed = [job for job in world.visible() if job.errors]
     for job in failed:
         world.change(job.id, errors=tuple(replace(error, url="https://support.example") for error in job.errors))
