@@ -7,7 +7,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-h
 EXTRAS := certificate reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
-.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients
+.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients test-lakes
 .PHONY: bench fuzz mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean test-s3
 
 # ---- use
@@ -20,13 +20,17 @@ setup: .venv/.setup
 # ---- test
 
 # pytest keeps modules with rewritten assertions only where Python writes bytecode; each process of xdist rewrites all.
-test test-browser chaos: export PYTHONDONTWRITEBYTECODE :=
+test test-lakes test-browser chaos: export PYTHONDONTWRITEBYTECODE :=
 
 test: .venv/.tested lint
-	$(PY) -m pytest -n 4 --dist worksteal tests/unit tests/integration
-	@echo "Not run: tests/browser, tests/chaos, tests/orchestrators (make test-all)."
+	$(PY) -m pytest -n 4 --dist worksteal -m 'not lake' tests/unit tests/integration
+	@echo "Not run: variants on lakes, tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
-test-all: test test-browser chaos test-dagster test-airflow
+# The tests of several destinations, on Delta and Iceberg lakes: an eighth of the time of all integration tests.
+test-lakes: .venv/.tested
+	$(PY) -m pytest -n 4 --dist worksteal -m lake tests/unit tests/integration
+
+test-all: test test-lakes test-browser chaos test-dagster test-airflow
 	@echo "Not run: make crashes, make test-s3, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
 
 test-browser: .venv/.tested

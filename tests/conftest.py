@@ -27,9 +27,19 @@ LONGEST = (
 """Each takes minutes. Begun last, one of them would go on alone while the other processor has nothing left to do."""
 
 
+LAKES = {"filesystem", "iceberg"}
+"""Parameters of tests that run on several destinations. On a lake, a load lasts four times as long as on DuckDB."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first; all others stay in their order."""
+    """Put the longest tests first; all others stay in their order. Mark the tests that run on a lake as well."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        parameters = (
+            item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+        )
+        if any(isinstance(value, str) and value in LAKES for value in parameters):
+            item.add_marker(pytest.mark.lake)
 
 
 def pytest_collection_finish() -> None:
