@@ -246,7 +246,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "latency": latency,
     "throttling": throttling,
     "growth": lambda: growth((10_000, 100_000, 1_000_000)),
-    "tenants": lambda: many_tenants(200),
+    "tenants": lambda: many_tenants(50),
     "marts": marts,
     "dashboard": dashboard,
     "start": start,
