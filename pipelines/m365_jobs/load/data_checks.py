@@ -14,6 +14,8 @@ from avepoint_m365.extract.options import format_finding
 from dlt.extract import DltResource
 
 from m365_jobs.schema import LOAD_CHECK_FAILURES
+from m365_jobs.warehouse import contract
+from m365_jobs.warehouse.append import append_rows
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_in_load
 from m365_jobs.warehouse.tenant_scope import TenantScope
@@ -131,6 +133,16 @@ def check_jobs(
         for rule, (jobs, example) in broken.items()
         if jobs
     ]
+
+
+def store_failures(pipeline: dlt.Pipeline, failures: list[CheckFailure]) -> None:
+    """Append failures to ``load_check_failures``, in one transaction where the destination has one.
+
+    dlt repeats the file of a run that was killed before it noted the commit. PostgreSQL refuses its ``_dlt_id``, and
+    every later load would fail. So dlt writes only where plain inserts are not possible.
+    """
+    if not append_rows(pipeline, {LOAD_CHECK_FAILURES.name: [asdict(failure) for failure in failures]}):
+        contract.write_rows(pipeline, failures_resource(failures))
 
 
 def failures_resource(failures: list[CheckFailure]) -> DltResource:

@@ -286,7 +286,7 @@ class _Loading:
             if failures:
                 # The rows are in the warehouse now, and so are their cursors.
                 pending.mark(self.pipeline)
-                contract.write_rows(self.pipeline, data_checks.failures_resource(failures))
+                data_checks.store_failures(self.pipeline, failures)
         except (DatabaseException, PipelineStepFailed) as error:
             self.notify(f"Loaded, but not checked. {explain(error).text}")
         else:

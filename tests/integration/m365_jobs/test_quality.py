@@ -168,3 +168,12 @@ def test_the_check_query_is_valid_in_each_dialect(dialect: str) -> None:
     parsed = sqlglot.parse_one(sql, read=dialect)
     assert {table.name for table in parsed.find_all(sqlglot.exp.Table)} >= {"jobs", "jobs__job_errors"}
     assert not list(parsed.find_all(sqlglot.exp.Anonymous)), "a function that this dialect does not know"
+
+
+def test_failures_that_are_stored_again_are_in_the_warehouse_once(place: Warehouse) -> None:
+    with Simulator(make_world(20, seed=1, now=NOW)) as simulator:
+        place.load(simulator)
+    failure = data_checks.CheckFailure("a run", "default", "a rule", "a problem", 1, "a job", NOW)
+    for _ in range(2):
+        data_checks.store_failures(place.pipeline(), [failure])
+    assert place.rows("SELECT count(*) FROM load_check_failures WHERE run_id = 'a run'") == [(1,)]
