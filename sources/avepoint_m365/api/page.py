@@ -37,8 +37,6 @@ class JobsPage:
     """How often the request was sent."""
     server_time: datetime | None = None
     """The server's time (UTC), from the header ``Date``."""
-    size: int = 0
-    """The bytes of its jobs, as they arrived."""
 
     def without_jobs(self) -> JobsPage:
         """Return the page with its ids alone, once its jobs are parsed or are not needed."""

@@ -286,6 +286,6 @@ def _fits_first_page(started: StartedListing) -> bool:
 
 def _jobs_that_fit(started: Sequence[StartedListing], most_bytes: int) -> int:
     """Return how many jobs fit into ``most_bytes`` of responses, by the size of the first pages."""
-    size = sum(page.size for started_listing in started for page in started_listing.listing.pages)
+    size = sum(len(page.raw.content) for started_listing in started for page in started_listing.listing.pages)
     jobs = sum(len(started_listing.listing.ids) for started_listing in started)
     return max(most_bytes * jobs // size, 1) if size and jobs else most_bytes
