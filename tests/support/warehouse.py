@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -99,6 +100,16 @@ def database(made: str = "") -> Iterator[str]:
         yield f"{SERVER}/{name}"
     finally:
         administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def database_as_warehouse(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A PostgreSQL database that is the warehouse of this process, which works in ``folder``: its address."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
+    with database() as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+        yield address
 
 
 def administer(*statements: str, address: str = f"{SERVER}/postgres") -> list[tuple[Any, ...]]:

@@ -4,14 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from avepoint_simulator import Answer, Simulator
+from avepoint_simulator import Simulator
 
 from tests.support.cli import Cli
+from tests.support.signals import load_until_signal
 from tests.support.truth import in_warehouse, on_server
 
 Sit = Callable[[Simulator], Cli]
@@ -115,30 +115,12 @@ def test_letters_that_the_terminal_lacks_are_replaced(simulator: Simulator, desk
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_sigterm_ends_a_load_with_a_message_and_a_record(simulator: Simulator, desk: Sit) -> None:
     """As docker stop, Kubernetes and systemd end it: it died without a word."""
-    user, asked, answer = desk(simulator), threading.Event(), threading.Event()
-
-    def wait(request: object) -> Answer | None:
-        asked.set()
-        answer.wait(60)
-        return None
-
-    simulator.fault = wait
-    with subprocess.Popen(
-        [sys.executable, "-m", "m365_jobs", "load"],
-        cwd=user.folder,
-        env=user.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as load:
-        assert asked.wait(60)
-        load.send_signal(signal.SIGTERM)
-        answer.set()
-        _, message = load.communicate(timeout=60)
-    assert (load.returncode, message.splitlines()[-1]) == (
+    user = desk(simulator)
+    code, message = load_until_signal(simulator, user, signal.SIGTERM)
+    assert (code, message.splitlines()[-1]) == (
         143,
         "Terminated (SIGTERM); the next load continues from there.",
     )
-    simulator.fault = None
     user.run("load")
     assert user.query("SELECT status FROM load_runs ORDER BY started_at") == [("failed",), ("complete",)]
 

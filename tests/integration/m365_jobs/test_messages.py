@@ -5,13 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 
 import pytest
-from avepoint_simulator import Answer, Simulator
+from avepoint_simulator import Simulator
 
 from tests.support.cli import Cli
+from tests.support.signals import load_until_signal
 
 Sit = Callable[[Simulator], Cli]
 
@@ -149,30 +149,10 @@ def test_a_closed_output_pipe_is_no_failure(simulator: Simulator, desk: Sit, com
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
 def test_an_interrupted_load_reports_that_no_job_is_lost(simulator: Simulator, desk: Sit) -> None:
-    user, asked, go_on = desk(simulator), threading.Event(), threading.Event()
-
-    def hold(request: object) -> Answer | None:
-        asked.set()
-        go_on.wait(60)
-        return None
-
-    simulator.fault = hold
-    with subprocess.Popen(
-        [sys.executable, "-m", "m365_jobs", "load"],
-        cwd=user.folder,
-        env=user.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell in the background has its children ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as load:
-        assert asked.wait(60)
-        load.send_signal(signal.SIGINT)
-        go_on.set()
-        _, message = load.communicate(timeout=60)
-    assert (load.returncode, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
+    user = desk(simulator)
+    code, message = load_until_signal(simulator, user, signal.SIGINT)
+    assert (code, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
     assert "Error" not in message
-    simulator.fault = None
     user.run("load")
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
     assert user.query("SELECT status, detail FROM load_runs ORDER BY started_at") == [

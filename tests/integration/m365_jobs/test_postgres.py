@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg2
@@ -19,23 +20,20 @@ from m365_jobs.warehouse.reader import open_reader
 from tests.integration.m365_jobs.test_lake import lose_errors
 from tests.support.cli import NOW, Cli
 from tests.support.truth import on_server
-from tests.support.warehouse import SERVER, Warehouse, administer, database, require_postgres
+from tests.support.warehouse import SERVER, Warehouse, administer, database, database_as_warehouse, require_postgres
 
 TO = ("--destination", "postgres")
 Sit = Callable[[Simulator], Cli]
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
-    with database() as first:
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with database_as_warehouse(tmp_path, monkeypatch) as first:
         yield first
 
 
 @pytest.fixture
-def postgres(address: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    monkeypatch.chdir(str(tmp_path))
-    monkeypatch.setenv("DLT_DATA_DIR", f"{tmp_path}/dlt")
-    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+def postgres(address: str) -> Warehouse:
     return Warehouse("postgres")
 
 

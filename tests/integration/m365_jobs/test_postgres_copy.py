@@ -10,7 +10,7 @@ from avepoint_simulator import JobError, Simulator, World, make_world
 
 from tests.support.cli import NOW
 from tests.support.truth import on_server
-from tests.support.warehouse import Warehouse, database
+from tests.support.warehouse import Warehouse, database_as_warehouse
 
 TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors")
 TEXTS = (
@@ -21,10 +21,7 @@ TEXTS = (
 
 @pytest.fixture
 def postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with database() as address:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
+    with database_as_warehouse(tmp_path, monkeypatch):
         yield Warehouse("postgres")
 
 

@@ -14,7 +14,7 @@ from m365_jobs.marts import VIEWS
 
 from tests.support.cli import Cli
 from tests.support.truth import on_server
-from tests.support.warehouse import Warehouse, administer, database
+from tests.support.warehouse import Warehouse, administer, database_as_warehouse
 
 Sit = Callable[[Simulator], Cli]
 
@@ -74,10 +74,7 @@ def test_the_marts_of_a_lake_equal_those_of_a_database(
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A PostgreSQL database that is the warehouse of this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with database() as first:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", first)
+    with database_as_warehouse(tmp_path, monkeypatch) as first:
         yield first
 
 
