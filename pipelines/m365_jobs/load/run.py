@@ -94,17 +94,14 @@ class _Loading:
     lease: Lease
     unsent: UnsentRuns
     writing: ExitStack
-    """Holds the write lock from the writing of a chunk until the reading of the next."""
+    """Holds the write lock, or a DuckDB file open, while nothing is requested; at the end, until the views are checked."""
     started_at: datetime
     summary: Summary
     companions: CompanionLoad = field(init=False)
     is_first_load: bool = field(default=False, init=False)
 
     def load(self) -> TenantLogRows | None:
-        """Load chunk by chunk; return log rows that the caller has to collect, if there is nothing new.
-
-        The write lock (``writing``) is still held at the end.
-        """
+        """Load chunk by chunk; return log rows that the caller has to collect, if there is nothing new."""
         began = time.monotonic()
         if (settings := self._complete_settings()) is None:
             # A wrong setting is reported before the warehouse is touched; otherwise ``prefetch`` checks them.
@@ -123,6 +120,8 @@ class _Loading:
             self.summary.seconds = time.monotonic() - began
 
     def _load_with_dlt(self, prefetched: Prefetched | None) -> None:
+        # Each opening of a DuckDB file lasts 20 ms, and another program may open it as soon as it is closed.
+        self.writing.enter_context(open_duckdb_file(self.pipeline, self.notify))
         self._finish_pending()
         source = self._source()
         self._hand_over(prefetched)
@@ -180,19 +179,19 @@ class _Loading:
         since = datetime.now(UTC)
         source.resources.add(*companions, runs_resource(self._run_rows()), data_checks.failures_resource([]))
         contract.prepare(source, self.pipeline)
-        self.progress.appends = first_rows.begin(self.pipeline, self.progress.extraction, self.is_first_load)
-        self.is_first_load = self.progress.appends
+        self.is_first_load = first_rows.begin(self.pipeline, self.progress.extraction, self.is_first_load)
+        self.progress.appends = self.is_first_load
+        if self.progress.prefetched is None:
+            self.writing.close()
         self.pipeline.extract(source, loader_file_format=contract.file_format(self.pipeline))
         if not self.progress.appends:
             first_rows.end(self.pipeline)
         with process_lock:
             # It comes before the write lock, whose kind depends on whether tables are to be created.
             self.pipeline.normalize()
-        # Held until the end of the chunk: another program may open a DuckDB file as soon as it is closed.
         self.writing.enter_context(write_lock(self.pipeline, self.lease, self.notify))
-        result = self.progress.result
-        assert result is not None
-        ids = result.jobs["id"]
+        assert self.progress.result is not None
+        ids = self.progress.result.jobs["id"]
         if first_rows.is_overtaken(self.pipeline, self.summary.tenant, ids):
             self._read_again()
             return
@@ -234,7 +233,6 @@ class _Loading:
         rows = log_rows(result, self._run_row(), self.summary)
         waiting = TenantLogRows(self.pipeline, self.lease, rows, self.notify, self._record_log_failure)
         if self.options.log_buffer is None:
-            # Until the views are checked: each opening of a DuckDB file lasts 20 ms.
             self.writing.enter_context(open_duckdb_file(self.pipeline, self.notify))
             write_log_rows([waiting])
             return None
