@@ -94,7 +94,7 @@ class _Loading:
     lease: Lease
     unsent: UnsentRuns
     writing: ExitStack
-    """Holds the write lock, or a DuckDB file open, while nothing is requested; at the end, until the views are checked."""
+    """Holds the write lock, or a DuckDB file open, while nothing is requested. At the end, it still does."""
     started_at: datetime
     summary: Summary
     companions: CompanionLoad = field(init=False)
