@@ -17,6 +17,7 @@ from dlt.extract import DltResource
 from avepoint_m365 import rows, schema
 from avepoint_m365.config import parse_moment
 from avepoint_m365.constants import ObjectType
+from avepoint_m365.created import created_tables, is_created, is_refreshed
 from avepoint_m365.extract.extraction import Extraction, Interval
 from avepoint_m365.extract.known import Lookup
 from avepoint_m365.extract.options import ChunkResult, ExtractOptions
@@ -123,11 +124,14 @@ class Resources:
             self._progress.end_chunk(run.result)
             # Known jobs must be replaced, and dlt either appends or merges a whole table.
             self._progress.appends &= len(run.result.new) == run.result.jobs.num_rows
+            created = created_tables()
             newest = {}
-            for hints, table in self._tables(run):
-                if hints["table_name"] == self._jobs.name:
-                    newest = _newest_finishes(run.result, table)
-                yield dlt.mark.with_hints(table, hints, create_table_variant=True)
+            for table, rows_of_table in self._tables(run):
+                if table is self._jobs:
+                    newest = _newest_finishes(run.result, rows_of_table)
+                if rows_of_table.num_rows or not is_created(table, created):
+                    hints = table.append_hints if self._appends(table, rows_of_table) else table.resource_hints
+                    yield dlt.mark.with_hints(rows_of_table, hints, create_table_variant=True)
             run.result.keep_ids_only()
             run.result.state.save(stored, scope)
             run.newest = newest
@@ -146,7 +150,7 @@ class Resources:
             options = replace(options, object_types=types)
         if cursor is not None and not cursor.end_value:
             options = replace(options, start_date=min(options.start_date, _moment(cursor.initial_value)))
-        if _is_refreshed():
+        if is_refreshed():
             _drop_progress(stored)
             return extraction.over(options, None)
         if extraction.lookup is not None:
@@ -156,24 +160,25 @@ class Resources:
             _drop_progress(stored)
         return extraction.over(options, lookup)
 
-    def _tables(self, run: SourceRun) -> Iterator[tuple[Any, pa.Table]]:
+    def _appends(self, table: schema.Table, new_rows: pa.Table) -> bool:
+        """Return whether rows are appended, not merged: in a first load, those that cannot replace stored ones."""
+        replaces_none = table in (self._jobs, schema.BACKUP_DETAILS, schema.JOB_ERRORS, schema.LOAD_AUDIT)
+        return self._progress.appends and (replaces_none or not new_rows.num_rows)
+
+    def _tables(self, run: SourceRun) -> Iterator[tuple[schema.Table, pa.Table]]:
+        """Yield each table with its rows."""
         result, options, now = run.result, self._extraction.options, datetime.now(UTC)
         assert result is not None
         result = _without_other_locations(result, run.partitions, options)
         tenant, run_id = options.tenant, options.run_id
-        yield schema.STATE_WORDS.resource_hints, rows.state_word_rows(result, now)
-        yield schema.JOB_CHANGES.resource_hints, rows.change_rows(result, tenant, now)
-        appends = self._progress.appends
-        errors, details, jobs = (
-            table.append_hints if appends else table.resource_hints
-            for table in (schema.JOB_ERRORS, schema.BACKUP_DETAILS, self._jobs)
-        )
-        yield errors, rows.error_rows(result.jobs, tenant, removing=not appends)
-        yield details, rows.detail_rows(result.jobs, tenant)
-        yield jobs, rows.job_rows(result, tenant, now, self._jobs.arrow)
+        yield schema.STATE_WORDS, rows.state_word_rows(result, now)
+        yield schema.JOB_CHANGES, rows.change_rows(result, tenant, now)
+        yield schema.JOB_ERRORS, rows.error_rows(result.jobs, tenant, removing=not self._progress.appends)
+        yield schema.BACKUP_DETAILS, rows.detail_rows(result.jobs, tenant)
+        yield self._jobs, rows.job_rows(result, tenant, now, self._jobs.arrow)
         # Last, so that a run that add_limit cuts short proves nothing.
-        yield schema.LOAD_AUDIT.resource_hints, rows.audit_rows(result, tenant, run_id)
-        yield schema.RECONCILIATIONS.resource_hints, rows.reconciliation_rows(result, tenant, run_id)
+        yield schema.LOAD_AUDIT, rows.audit_rows(result, tenant, run_id)
+        yield schema.RECONCILIATIONS, rows.reconciliation_rows(result, tenant, run_id)
 
 
 def _interval(cursor: Any) -> Interval | None:
@@ -186,11 +191,6 @@ def _interval(cursor: Any) -> Interval | None:
 def _moment(value: str | datetime) -> datetime:
     """Return a time of a cursor in UTC; the user's hints may be texts."""
     return parse_moment("initial_value or end_value of the incremental", value)
-
-
-def _is_refreshed() -> bool:
-    """Return whether this run drops or truncates tables (``refresh``)."""
-    return bool(dlt.current.load_package_state()["state"].get("refresh"))
 
 
 def _drop_progress(stored: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
+from avepoint_m365.created import created_tables, is_created
 from avepoint_m365.extract.options import format_finding
 from dlt.extract import DltResource
 
@@ -149,7 +150,10 @@ def failures_resource(failures: list[CheckFailure]) -> DltResource:
     """Return the resource that appends failures to ``load_check_failures``; without any, it only creates the table."""
 
     def load_check_failures() -> Iterator[Any]:
-        yield [asdict(failure) for failure in failures] or dlt.mark.materialize_table_schema()
+        if failures:
+            yield [asdict(failure) for failure in failures]
+        elif not is_created(LOAD_CHECK_FAILURES, created_tables()):
+            yield dlt.mark.materialize_table_schema()
 
     return dlt.resource(
         load_check_failures,

@@ -14,12 +14,13 @@ from dlt.extract import DltResource
 
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions
-from avepoint_m365.companions.columns import resource_hints
+from avepoint_m365.companions.columns import keeps_history, resource_hints
 from avepoint_m365.companions.registry import COMPANIONS, included
 from avepoint_m365.companions.resources import is_companion_due, no_rows, resources
 from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES
 from avepoint_m365.companions.service_types import service_rows
 from avepoint_m365.config import AvePointCredentials, TrustedHosts, check_locations
+from avepoint_m365.created import created_tables, is_created
 from avepoint_m365.schema import Table
 
 if TYPE_CHECKING:
@@ -119,12 +120,17 @@ def _empty(filled: set[str], logged: bool, by_key_alone: bool) -> Iterator[DltRe
     done = {*filled, SERVICE_TYPES.name, *([COMPANION_LOADS.name] if logged else [])}
     for table in TABLES:
         if table.name not in done:
-            yield dlt.resource(_no_rows(table, by_key_alone), **resource_hints(table))
+            hints = resource_hints(table)
+            if not keeps_history(table):
+                # A merge of no rows needs a staging table and three more statements.
+                hints["write_disposition"] = "append"
+            yield dlt.resource(_no_rows(table, by_key_alone), **hints)
 
 
 def _no_rows(table: Table, by_key_alone: bool) -> Callable[[], Iterator[Any]]:
     def rows() -> Iterator[Any]:
-        yield no_rows(table, by_key_alone)
+        if not is_created(table, created_tables()):
+            yield no_rows(table, by_key_alone)
 
     return rows
 

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from zoneinfo import ZoneInfo
 import dlt
 import pytest
 import responses
-from avepoint_m365 import avepoint_m365
+from avepoint_m365 import avepoint_m365, schema
+from avepoint_m365 import rows as source_rows
 from avepoint_m365.constants import BASE_URLS, TOKEN_URLS
 from dlt.destinations import duckdb as duckdb_destination
 
@@ -89,6 +91,38 @@ def rows(pipeline: dlt.Pipeline, sql: str) -> list[tuple[Any, ...]]:
     with pipeline.sql_client() as client:
         client.execute_sql("SET TimeZone = 'UTC'")
         return [tuple(row) for row in client.execute_sql(sql) or []]
+
+
+def tables_with_files(pipeline: dlt.Pipeline) -> set[str]:
+    """Return the tables for which the last run loaded files of rows."""
+    (package,) = pipeline.last_trace.last_load_info.load_packages
+    jobs = package.jobs["completed_jobs"]
+    return {job.job_file_info.table_name for job in jobs if job.job_file_info.file_format == "parquet"}
+
+
+def test_all_tables_are_created_at_once_and_later_loaded_only_with_rows(api: FakeApi, tmp_path: Path) -> None:
+    assert tables_with_files(load(tmp_path)) == {table.name for table in schema.TABLES}
+    api.jobs[0]["state"] = "Failed"
+    pipeline = load(tmp_path)
+    with_rows = {"jobs", "jobs__backup_details", "jobs__job_errors", "job_changes", "load_audit"}
+    assert tables_with_files(pipeline) == with_rows
+    assert rows(pipeline, 'SELECT id, "column", old, new FROM job_changes') == [
+        (SAMPLE[0]["id"], "state", "Finished", "Failed")
+    ]
+
+
+def test_a_column_that_is_new_in_this_version_is_added_without_rows(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = replace(schema.STATE_WORDS, columns=schema.STATE_WORDS.columns[:-1])
+    columns = "SELECT column_name FROM (DESCRIBE state_words)"
+    with monkeypatch.context() as before:
+        for module in (schema, source_rows):
+            before.setattr(module, "STATE_WORDS", older)
+        pipeline = load(tmp_path)
+    assert rows(pipeline, columns) == [(name,) for name in older.names]
+    load(tmp_path)
+    assert rows(pipeline, columns) == [(name,) for name in schema.STATE_WORDS.names]
 
 
 def test_the_vendors_sample_loads_to_exactly_these_rows(api: FakeApi, tmp_path: Path) -> None:
