@@ -1,4 +1,4 @@
-"""Tell which tables exist, so that a load hands a table without rows to dlt only to create it.
+"""Decide whether a table exists: a load hands one without rows to dlt only to create it.
 
 dlt needs 10 to 20 ms for each table of a package, even without rows: it writes two files and merges a staging table.
 """

@@ -28,7 +28,7 @@ LAYERS = {
         ("config",),
         # A client credential is what the configuration makes, and knows no configuration.
         ("api.auth", "api.certificate"),
-        ("endpoints", "parse"),
+        ("created", "endpoints", "parse"),
         ("schema",),
         ("constants", "exceptions", "plural"),
     ),

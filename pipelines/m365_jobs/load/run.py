@@ -120,8 +120,6 @@ class _Loading:
             self.summary.seconds = time.monotonic() - began
 
     def _load_with_dlt(self, prefetched: Prefetched | None) -> None:
-        # Each opening of a DuckDB file lasts 20 ms, and another program may open it as soon as it is closed.
-        self.writing.enter_context(open_duckdb_file(self.pipeline, self.notify))
         self._finish_pending()
         source = self._source()
         self._hand_over(prefetched)
@@ -165,6 +163,8 @@ class _Loading:
             pending.start_over_without_rows(self.pipeline, self.summary.tenant, self.notify)
             if pending_since:
                 self._check_data(pending_since)
+            # Each opening of a DuckDB file lasts 20 ms, and another program may open it as soon as it is closed.
+            self.writing.enter_context(open_duckdb_file(self.pipeline, self.notify))
 
     def _companions(self) -> list[DltResource]:
         """Return the companions that are due; a backfill requests none, but creates their tables, which marts need."""
