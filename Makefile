@@ -7,7 +7,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-h
 EXTRAS := certificate reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
-.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients test-lakes
+.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients test-variants
 .PHONY: bench fuzz mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean test-s3
 
 # ---- use
@@ -20,17 +20,17 @@ setup: .venv/.setup
 # ---- test
 
 # pytest keeps modules with rewritten assertions only where Python writes bytecode; each process of xdist rewrites all.
-test test-lakes test-browser chaos: export PYTHONDONTWRITEBYTECODE :=
+test test-variants test-browser chaos: export PYTHONDONTWRITEBYTECODE :=
 
 test: .venv/.tested lint
-	$(PY) -m pytest -n 4 --dist worksteal -m 'not lake' tests/unit tests/integration
-	@echo "Not run: variants on lakes, tests/browser, tests/chaos, tests/orchestrators (make test-all)."
+	$(PY) -m pytest -n 4 --dist worksteal -m 'not variant' tests/unit tests/integration
+	@echo "Not run: variants, tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
-# The tests of several destinations, on Delta and Iceberg lakes: an eighth of the time of all integration tests.
-test-lakes: .venv/.tested
-	$(PY) -m pytest -n 4 --dist worksteal -m lake tests/unit tests/integration
+# Further cases of the same kinds, and tests of several destinations on Delta and Iceberg lakes.
+test-variants: .venv/.tested
+	$(PY) -m pytest -n 4 --dist worksteal -m variant tests/unit tests/integration
 
-test-all: test test-lakes test-browser chaos test-dagster test-airflow
+test-all: test test-variants test-browser chaos test-dagster test-airflow
 	@echo "Not run: make crashes, make test-s3, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
 
 test-browser: .venv/.tested

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -32,14 +33,22 @@ LAKES = {"filesystem", "iceberg"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first; all others stay in their order. Mark the tests that run on a lake as well."""
+    """Put the longest tests first; all others stay in their order. Mark the variants, which ``make test`` leaves out."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    cases: Counter[str] = Counter()
     for item in items:
-        parameters = (
-            item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
-        )
-        if any(isinstance(value, str) and value in LAKES for value in parameters):
-            item.add_marker(pytest.mark.lake)
+        test = item.nodeid.partition("[")[0]
+        cases[test] += 1
+        usual = item.get_closest_marker("usual")
+        if (usual and cases[test] > usual.args[0]) or _is_on_a_lake(item):
+            item.add_marker(pytest.mark.variant)
+
+
+def _is_on_a_lake(item: pytest.Item) -> bool:
+    """Return whether a test of several destinations runs on a lake."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    return any(isinstance(value, str) and value in LAKES for value in item.callspec.params.values())
 
 
 def pytest_collection_finish() -> None:

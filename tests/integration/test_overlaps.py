@@ -28,6 +28,7 @@ def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path)
             assert in_warehouse(file) == on_server(world, True)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_job_of_days_that_shows_up_late_is_loaded_under_each_reading_of_the_range(
     tmp_path: Path, reading: str

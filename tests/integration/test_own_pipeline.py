@@ -38,6 +38,7 @@ def run_as_file(code: str, file: Path, simulator: Simulator, *arguments: str) ->
     return done.stdout
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("name", ["backup-loader.py", "avepoint_m365_jobs.py", "pipeline.py"])
 def test_the_pipeline_works_as_shown_in_a_file_of_any_name(tmp_path: Path, name: str) -> None:
     world = make_world(200, seed=11, now=NOW)
@@ -51,7 +52,7 @@ def test_the_pipeline_works_as_shown_in_a_file_of_any_name(tmp_path: Path, name:
     assert dict(line.rsplit(" ", 1) for line in shown.splitlines()) == {key: str(count) for key, count in truth.items()}
 
 
-@pytest.mark.lake
+@pytest.mark.variant
 def test_a_lake_holds_each_job_once_as_shown(tmp_path: Path) -> None:
     with Simulator(make_world(100, seed=11, now=NOW)) as simulator:
         for _ in range(2):

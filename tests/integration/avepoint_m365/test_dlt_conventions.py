@@ -79,6 +79,7 @@ def incremental(**values: Any) -> Any:
     return dlt.sources.incremental("finish_time", primary_key=(), on_cursor_value_missing="include", **values)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("limit", [1, 3, 5, 7])
 def test_a_limited_run_then_two_full_ones_lose_nothing(
     make: Make, truth: dict[str, Any], tmp_path: Path, limit: int
@@ -139,6 +140,7 @@ def test_an_initial_value_that_is_no_time_is_refused(make: Make, tmp_path: Path)
         pipeline_in(tmp_path).run(source.with_resources(OTHER))
 
 
+@pytest.mark.usual(3)
 @pytest.mark.parametrize("mode", ["drop_sources", "drop_resources", "drop_data"])
 @pytest.mark.parametrize("names", [(), (OWNER,), (OTHER,)], ids=["all", "owner", "other"])
 def test_a_refresh_then_a_full_run_lose_nothing(

@@ -27,6 +27,7 @@ def a_day_of(tenant: Tenant, number: int, **more: Any) -> None:
     tenant.load(**more)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("reading", ["start", "whole"])
 def test_the_range_filter_of_one_endpoint_generation_is_not_used_for_the_other(tenant: Tenant, reading: str) -> None:
     tenant.put("first", -26, -20)
@@ -41,6 +42,7 @@ def test_the_range_filter_of_one_endpoint_generation_is_not_used_for_the_other(t
     assert tenant.agrees()
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("reading", ["start", "whole"])
 def test_the_range_filter_is_detected_again_each_day(tenant: Tenant, reading: str) -> None:
     tenant.put("first", -26, -20)

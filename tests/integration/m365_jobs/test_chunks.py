@@ -55,6 +55,7 @@ def windows(simulator: Simulator) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load: Load, reading: str) -> None:
     world = make_world(300, seed=21, now=START, days=300)
@@ -83,6 +84,7 @@ def test_a_job_in_several_chunks_counts_as_new_once() -> None:
     assert (summary.new, summary.changed) == (len(world.visible()), 0)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("since", [None, "2020-01-01"])
 def test_a_failed_load_continues_after_the_last_chunk(tmp_path: Path, load: Load, since: str | None) -> None:
     world = make_world(500, seed=22, now=START, days=300)
@@ -105,6 +107,7 @@ def test_a_failed_load_continues_after_the_last_chunk(tmp_path: Path, load: Load
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
 @pytest.mark.parametrize("step", [660, 900])
 @pytest.mark.parametrize("since", [None, NOW - timedelta(days=400)])

@@ -303,7 +303,7 @@ def test_what_a_first_load_has_loaded_can_be_copied_before_it_is_complete_and_af
         assert contents(there) == contents(here)
 
 
-@pytest.mark.lake
+@pytest.mark.variant
 def test_errors_of_a_job_reach_a_lake_in_one_batch(here: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copy_rows, "BATCH", 1)
     there = Warehouse("filesystem")

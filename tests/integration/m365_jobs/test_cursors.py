@@ -49,6 +49,7 @@ def test_a_new_machine_continues_from_the_cursors_of_the_warehouse(tenant: Tenan
     assert tenant.agrees()
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("what", ["--drop-all", "jobs_all_exchange_online"])
 def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
     simulator: Simulator, desk: Callable[[Simulator], Cli], what: str
@@ -120,6 +121,7 @@ def test_a_range_of_hours_loads_its_jobs_from_an_api_that_compares_days(tenant: 
         assert tenant.agrees()
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize(("bounds", "reading"), RANGES)
 def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, bounds: str, reading: str) -> None:
     tenant.world.bounds, tenant.world.reading = bounds, reading
@@ -134,6 +136,7 @@ def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, b
     assert tenant.agrees()
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize(("bounds", "reading"), RANGES)
 def test_jobs_at_the_edges_of_slices_are_loaded(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch, bounds: str, reading: str
@@ -162,6 +165,7 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
     assert tenant.agrees()
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize(
     ("skews", "reading"),
     [((-1,), "start"), ((-1,), "finish"), ((1,), "start"), ((1,), "finish"), ((1, -1), "overlap"), ((1, -1), "whole")],
@@ -195,6 +199,7 @@ def test_a_clock_that_was_weeks_ahead_once_does_not_hide_the_first_jobs_of_a_ser
         assert tenant.agrees()
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("reading", READINGS)
 def test_an_open_job_is_followed_for_max_open_days(tenant: Tenant, reading: str) -> None:
     tenant.world.reading = reading
@@ -218,6 +223,7 @@ def test_an_open_job_is_followed_for_max_open_days(tenant: Tenant, reading: str)
     assert tenant.select("SELECT id, hours_open FROM open_jobs") == [("stuck", open_for)]
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("reading", READINGS)
 def test_an_open_job_that_ended_before_the_newest_finish_is_updated(tenant: Tenant, reading: str) -> None:
     tenant.world.reading = reading

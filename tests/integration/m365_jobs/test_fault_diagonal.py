@@ -35,13 +35,14 @@ def test_endless_responses_are_abandoned_and_retried(tmp_path: Path) -> None:
         assert hit.contents() == hit.shown()
 
 
+@pytest.mark.usual(3)
 @pytest.mark.parametrize(
     ("kind", "number", "exit_code"),
     [
         ("204", 16, 0),
-        ("204", 21, 0),
         ("null instead of jobs", 22, 0),
         ("401", 3, 3),
+        ("204", 21, 0),
         ("403", 22, 3),
         ("418", 19, 1),
         ("decompression bomb", 20, 0),
@@ -60,6 +61,7 @@ def test_a_fault_after_which_a_request_is_not_simply_repeated(
         check_recovery(hit)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("status", ["400", "500", "504"])
 def test_a_lasting_fault_of_an_object_type_does_not_stop_the_others(tmp_path: Path, status: str) -> None:
     with case(tmp_path) as hit:
@@ -74,6 +76,7 @@ def test_a_lasting_fault_of_an_object_type_does_not_stop_the_others(tmp_path: Pa
         check_recovery(hit)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("kind", ["204", "null instead of jobs", "400", "504"])
 def test_a_lasting_fault_of_a_job_type_is_reported_and_the_next_load_labels_its_jobs(tmp_path: Path, kind: str) -> None:
     with case(tmp_path) as hit:
@@ -94,6 +97,7 @@ def test_a_lasting_empty_response_is_accepted_and_reconciled_a_day_later(tmp_pat
         check_recovery(hit)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("kind", ["204", "400", "504"])
 def test_a_lasting_fault_of_all_later_pages_loses_no_job(tmp_path: Path, kind: str) -> None:
     with case(tmp_path) as hit:

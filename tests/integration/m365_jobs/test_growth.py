@@ -56,6 +56,7 @@ def test_loads_leave_no_connection_to_the_api_open(place: Warehouse) -> None:
 STATES = "SELECT pipeline_name, count(*) FROM _dlt_pipeline_state GROUP BY 1 ORDER BY 1"
 
 
+@pytest.mark.usual(1)
 def test_few_copies_of_a_tenants_state_stay_and_loads_go_on_from_the_newest(
     place: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

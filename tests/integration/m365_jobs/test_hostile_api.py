@@ -58,6 +58,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> set[tuple[Any, Any]]:
     return result
 
 
+@pytest.mark.usual(3)
 @pytest.mark.parametrize("link", ELSEWHERE)
 def test_a_link_to_elsewhere_is_not_followed(tenant: Tenant, reached: set[tuple[Any, Any]], link: str) -> None:
     for number in range(12):
@@ -76,6 +77,7 @@ def test_a_link_to_elsewhere_is_not_followed(tenant: Tenant, reached: set[tuple[
     assert reached == {("127.0.0.1", int(server.base_url.rpartition(":")[2]))}
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_does_not_forward_the_token(
     desk: Sit, simulator: Simulator, reached: set[tuple[Any, Any]], status: int
@@ -112,6 +114,7 @@ def test_an_endless_list_is_abandoned_and_reported(tenant: Tenant, monkeypatch: 
     assert "FB1" in in_warehouse(tenant.file)
 
 
+@pytest.mark.usual(3)
 @pytest.mark.parametrize("total", [10**30, -1, 1, "1e309", "many", None, True, {}, 10**18])
 def test_a_wrong_total_loses_no_job(tenant: Tenant, total: Any) -> None:
     for number in range(12):

@@ -136,6 +136,7 @@ def truth(auditor: Auditor, locations: tuple[str, ...]) -> dict[str, tuple[Any, 
     }
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("locations", [(), ("NAM", "EUR")])
 def test_jobs_outside_of_the_lists_are_loaded_once_and_stay_a_finding(
     auditor: Auditor, monkeypatch: pytest.MonkeyPatch, locations: tuple[str, ...]

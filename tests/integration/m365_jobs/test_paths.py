@@ -70,6 +70,7 @@ def test_a_relative_path_counts_from_the_folder_of_the_configuration(simulator: 
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("name", ["Backup-Prod", "backup.prod", "2024jobs", "Sauvegardes été"])
 def test_a_dataset_that_dlt_renames_is_read_by_every_command(simulator: Simulator, desk: Sit, name: str) -> None:
     """Loads filled a dataset that status, health and query did not read."""
@@ -108,6 +109,7 @@ def test_a_path_that_would_lose_the_warehouse_is_refused_with_the_cure(
     assert simulator.asked == []
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize("name", ["o'brien", "50% done", "a b", "a#b", "a;b", "a{b}", "Büro", "100%s"])
 def test_the_warehouse_may_lie_in_a_folder_of_any_name(simulator: Simulator, desk: Sit, name: str) -> None:
     user = desk(simulator)
@@ -152,6 +154,7 @@ def test_a_working_folder_that_a_load_cannot_use_is_refused_before_it_starts(
     assert "Nothing is loaded yet" in user.run("status").stdout
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize("command", ["status", "health", "query", "check", "report"])
 def test_readers_leave_the_folder_of_the_loader_alone(simulator: Simulator, desk: Sit, command: str) -> None:
     """Started while dlt had its state file aside, they wiped the folder, and the load failed."""
@@ -185,6 +188,7 @@ with duckdb.connect(sys.argv[1]):
 """
 
 
+@pytest.mark.usual(1)
 @pytest.mark.skipif(os.name == "nt", reason="the fake load speaks through a pipe")
 @pytest.mark.parametrize("command", [("status",), ("health",), ("query", "SELECT 1"), ("report", "report.html")])
 def test_readers_wait_for_a_load_that_writes(simulator: Simulator, desk: Sit, command: tuple[str, ...]) -> None:

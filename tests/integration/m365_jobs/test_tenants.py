@@ -208,6 +208,7 @@ def test_long_names_that_differ_at_their_ends_have_separate_cursors(simulator: S
     assert user.query("SELECT count(DISTINCT pipeline_name) FROM _dlt_pipeline_state") == [(3,)]
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize("name", ["contoso.onmicrosoft.com", "Con Toso", "日本", "../x", "a'b|c%", "__"])
 def test_a_tenant_with_any_name_uses_its_own_section(simulator: Simulator, desk: Sit, name: str) -> None:
     user = desk(simulator)
@@ -256,6 +257,7 @@ WRONG = {
 }
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
     simulator: Simulator, desk: Sit, wrong: str
@@ -311,6 +313,7 @@ def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
         assert "Did you mean 'contoso'" in user.run("check", "--tenant", "kontoso", code=2).stderr
 
 
+@pytest.mark.usual(1)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows sends no signals to a process")
 @pytest.mark.parametrize("which", [["--all-tenants"], ["--tenant", "tenant0"]])
 def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk: Sit, which: list[str]) -> None:
@@ -375,6 +378,7 @@ def test_the_lowest_limit_of_a_host_holds_before_the_tenant_that_sets_it_is_read
     assert simulator.most_in_flight == 2
 
 
+@pytest.mark.usual(2)
 @pytest.mark.parametrize(("locations", "warned"), [(("NAM", "NAM"), True), (("NAM", "EUR"), False), (None, True)])
 def test_credentials_that_two_tenants_share_are_warned_of(
     simulator: Simulator, desk: Sit, locations: tuple[str, str] | None, warned: bool

@@ -48,7 +48,7 @@ def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
     assert "time zone 'Mars/Olympus' is unknown" in user.run("load", code=2).stderr
 
 
-@pytest.mark.lake
+@pytest.mark.variant
 def test_the_marts_of_a_lake_equal_those_of_a_database(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

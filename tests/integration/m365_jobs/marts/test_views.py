@@ -209,6 +209,7 @@ def test_a_view_reads_the_same_in_every_dialect(view: str, dialect: str) -> None
     assert not unknown & {"epoch", "time_to_unix"}
 
 
+@pytest.mark.usual(4)
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_file_of_a_view_is_plain_sql_that_duckdb_runs_as_it_is(view: str, tmp_path: Path) -> None:
     file = tmp_path / "warehouse.duckdb"
