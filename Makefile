@@ -23,12 +23,12 @@ setup: .venv/.setup
 test test-variants test-browser chaos: export PYTHONDONTWRITEBYTECODE :=
 
 test: .venv/.tested lint
-	$(PY) -m pytest -n 4 --dist worksteal -m 'not variant' tests/unit tests/integration
+	$(PY) -m pytest -n 3 --dist worksteal -m 'not variant' tests/unit tests/integration
 	@echo "Not run: variants, tests/browser, tests/chaos, tests/orchestrators (make test-all)."
 
 # Further cases of the same kinds, and tests of several destinations on Delta and Iceberg lakes.
 test-variants: .venv/.tested
-	$(PY) -m pytest -n 4 --dist worksteal -m variant tests/unit tests/integration
+	$(PY) -m pytest -n 3 --dist worksteal -m variant tests/unit tests/integration
 
 test-all: test test-variants test-browser chaos test-dagster test-airflow
 	@echo "Not run: make crashes, make test-s3, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
