@@ -33,7 +33,7 @@ LAKES = {"filesystem", "iceberg"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first; all others stay in their order. Mark the variants, which ``make test`` leaves out."""
+    """Put the longest tests first; all others stay in order. Mark the variants, which ``make test`` leaves out."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
     cases: Counter[str] = Counter()
     for item in items:
