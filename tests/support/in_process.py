@@ -30,7 +30,7 @@ def possible(environment: Mapping[str, str]) -> bool:
 
 def run(folder: Path, environment: Mapping[str, str], arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run ``m365-jobs`` with these arguments and return its exit code and output."""
-    out, err = _stream(), _stream()
+    out, err, thresholds = _stream(), _stream(), gc.get_threshold()
     with _place(folder, environment), _streams(arguments, out, err), _fresh_dlt(), patch.object(gc, "freeze"):
         try:
             main()
@@ -38,7 +38,7 @@ def run(folder: Path, environment: Mapping[str, str], arguments: Sequence[str]) 
         except SystemExit as end:
             code = end.code
         finally:
-            gc.set_threshold(700, 10, 10)
+            gc.set_threshold(*thresholds)
     texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
     return subprocess.CompletedProcess(list(arguments), code if isinstance(code, int) else 1 if code else 0, *texts)
 
