@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Show that a dlt source that was run once brings the tables of its first pipeline into the schema of the second one.
+#
+# Versions: dlt 1.31.0, duckdb 2.0.1
+# Behaviour: The same source object is run in two pipelines with destinations of their own. In the second run, the
+#   resource asks dlt.current.source_schema() which tables there are. It gets the table of the first run, although the
+#   second pipeline has no schema yet and its destination no table.
+# Expected: Within a run, the current schema describes the pipeline that runs. A resource that skips what exists would
+#   then be right; here it creates nothing in the second destination.
+# Why it matters: A load that hands dlt an empty table only once, to create it, has to ask the pipeline for its stored
+#   schemas instead.
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+export DLT_DATA_DIR="$folder/dlt" RUNTIME__DLTHUB_TELEMETRY=false
+python3 -m venv venv
+venv/bin/pip install -qq 'dlt[duckdb]==1.31.0' 'duckdb==2.0.1'
+venv/bin/python - <<'PY'
+import dlt
+
+seen = []
+
+
+@dlt.source(name="jobs_api")
+def jobs_api():
+    @dlt.resource(name="jobs")
+    def jobs():
+        pipeline = dlt.current.pipeline()
+        seen.append(("jobs" in dlt.current.source_schema().tables, list(pipeline.schema_names)))
+        yield {"id": 1}
+
+    return jobs
+
+
+source = jobs_api()
+for name in ("first", "second"):
+    pipeline = dlt.pipeline(name, destination=dlt.destinations.duckdb(f"{name}.duckdb"), dataset_name="jobs_api")
+    pipeline.run(source)
+    print(name, "run: table in the current schema:", seen[-1][0], "- schemas of the pipeline:", seen[-1][1])
+raise SystemExit(0 if seen == [(False, []), (True, [])] else "The behaviour differs from the description.")
+PY
