@@ -9,6 +9,7 @@ from pathlib import Path
 import dlt
 from dlt.common.destination.client import StateInfo, WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.storages import ParsedLoadJobFileName
 from dlt.common.storages.exceptions import LoadPackageAlreadyCompleted
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -20,6 +21,7 @@ from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.locks.base import Notify
 from m365_jobs.warehouse import clients, contract
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.destinations.kinds import kind_of
 
 MARK = "warehouse"
 """Name of the file that ``mark`` writes into a pipeline's folder."""
@@ -70,6 +72,7 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
         elif ready:
             notify("An earlier load was interrupted; finishing what it had read.")
             since = min(pipeline.get_load_package_state(load_id)["created_at"] for load_id in ready)
+            _prepare_resuming(pipeline, ready)
             if not _load_what_is_ready(pipeline, notify):
                 since = None
         else:
@@ -154,6 +157,17 @@ def _packages(listing: Callable[[], Sequence[str]]) -> Sequence[str]:
         return listing()
     except FileNotFoundError:
         return []
+
+
+def _prepare_resuming(pipeline: dlt.Pipeline, ready: Sequence[str]) -> None:
+    """Prepare the destination for the files that dlt loads again, because their loading was cut short or failed."""
+    for load_id in ready:
+        files = (ParsedLoadJobFileName.parse(file) for file, _ in pipeline.list_pending_retry_jobs_in_package(load_id))
+        # The other files are the SQL of merges: they read the staging tables, and may be run twice.
+        names = {file.table_name for file in files if file.file_format != "sql"}
+        tables = pipeline.get_load_package_info(load_id).schema.tables
+        with_id = sorted(name for name in names if "_dlt_load_id" in tables.get(name, {}).get("columns", {}))
+        kind_of(pipeline).before_resuming(pipeline, load_id, with_id)
 
 
 def _load_what_is_ready(pipeline: dlt.Pipeline, notify: Notify) -> bool:

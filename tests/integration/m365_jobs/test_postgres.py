@@ -1,26 +1,35 @@
 """PostgreSQL as a warehouse, against a real server; each test has its own database."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg2
 import pytest
+from avepoint_m365 import Progress
 from avepoint_simulator import SimulatedJob, Simulator, World, make_world
+from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from m365_jobs.errors.driver_messages import explain_driver_message
 from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.load import run as loading
+from m365_jobs.load.options import LoadOptions
+from m365_jobs.locks import base as leases
 from m365_jobs.warehouse.query import QueryError, run_query
 from m365_jobs.warehouse.reader import open_reader
 
 from tests.integration.m365_jobs.test_lake import lose_errors
 from tests.support.cli import NOW, Cli
+from tests.support.kill_at_step import die, run_in_child
 from tests.support.truth import on_server
 from tests.support.warehouse import SERVER, Warehouse, administer, database, database_as_warehouse, require_postgres
+from tests.support.worlds import settings
 
 TO = ("--destination", "postgres")
 Sit = Callable[[Simulator], Cli]
@@ -54,6 +63,40 @@ def test_each_loaded_row_is_in_the_database_once(postgres: Warehouse) -> None:
         [(len(postgres.contents()),)],
         [(0,)],
     ]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
+@pytest.mark.parametrize("table", ["_dlt_pipeline_state", "load_runs"])
+def test_a_load_killed_right_after_it_stored_a_file_is_finished_by_the_next(
+    postgres: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    # The lease of a worker that was killed is waited for.
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 1.5)
+    monkeypatch.setattr(leases, "POLL", 0.05)
+    world = make_world(50, seed=1, now=NOW)
+    run = InsertValuesLoadJob.run
+
+    def run_and_die(job: InsertValuesLoadJob) -> None:
+        run(job)
+        if job.load_table_name == table:
+            die()
+
+    def load(messages: list[str]) -> tuple[int, dict[str, Any]]:
+        options = LoadOptions(destination="postgres", source=settings(simulator, include="none"))
+        return loading.load(options, Progress(), messages.append).exit_code, {}
+
+    def killed(messages: list[str]) -> tuple[int, dict[str, Any]]:
+        InsertValuesLoadJob.run = run_and_die  # type: ignore[method-assign]
+        return load(messages)
+
+    with Simulator(world) as simulator:
+        assert run_in_child(tmp_path, killed).code is None
+        after = run_in_child(tmp_path, load)
+        assert after.code == 0, after.messages
+        assert "An earlier load was interrupted; finishing what it had read." in after.messages
+    assert postgres.contents() == on_server(world, False)
+    for column, name in (("run_id", "load_runs"), ("_dlt_load_id", "_dlt_pipeline_state")):
+        assert postgres.rows(f"SELECT {column} FROM {name} GROUP BY {column} HAVING count(*) > 1") == []
 
 
 def test_bi_tools_find_primary_keys_and_indexes(postgres: Warehouse, address: str) -> None:

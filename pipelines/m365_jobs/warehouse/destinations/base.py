@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -79,6 +79,14 @@ class WarehouseDestination:
 
     def adapt(self, resource: DltResource, pipeline: dlt.Pipeline) -> None:
         """Add the hints to a resource that only this kind of destination needs."""
+
+    def before_resuming(self, pipeline: dlt.Pipeline, load_id: str, tables: Iterable[str]) -> None:
+        """Delete what an interrupted package has stored in tables whose file dlt loads now, possibly once more.
+
+        dlt repeats a file if the load was killed after the commit. PostgreSQL refuses a second row with the same
+        ``_dlt_id``, and the package would fail each time.
+        """
+        sql_rows.delete_package(pipeline, load_id, tables)
 
     def before_writing(self, pipeline: dlt.Pipeline) -> None:
         """Prepare the destination before a load connects to write."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -64,6 +64,16 @@ def prune_states(pipeline: dlt.Pipeline) -> None:
             f"DELETE FROM {states} WHERE pipeline_name = %s AND version <= ({newest}) - {KEEP_STATES}",
             *(pipeline.pipeline_name, pipeline.pipeline_name),
         )
+
+
+def delete_package(pipeline: dlt.Pipeline, load_id: str, tables: Iterable[str]) -> None:
+    """Delete the rows that a package has stored in tables or in their staging tables."""
+    with suppress(SqlClientNotAvailable), clients.sql_client(pipeline) as client:
+        for name in tables:
+            for dataset in (nullcontext(), client.with_staging_dataset()):
+                with suppress(DatabaseUndefinedRelation), dataset:
+                    table = client.make_qualified_table_name(name)
+                    client.execute_sql(f"DELETE FROM {table} WHERE _dlt_load_id = %s", load_id)
 
 
 def _transaction(client: Any) -> AbstractContextManager[Any]:
