@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from avepoint_m365 import Progress
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from m365_jobs.load.copy import CopyResult
 from m365_jobs.load.parallel import TenantLoads
@@ -74,31 +72,37 @@ def progress_of_tenants(tenant_loads: TenantLoads, seconds: float) -> str:
 @contextmanager
 def watch(line: Callable[[float], str]) -> Iterator[None]:
     """Show ``line``, made of the elapsed seconds, until the block ends: in place on a terminal, else as plain lines."""
-    console = Console(stderr=True, soft_wrap=True)
     began, stop = time.monotonic(), threading.Event()
 
     def now() -> str:
         return line(time.monotonic() - began)
 
-    def in_one_line() -> Text:
-        return Text(now(), no_wrap=True, overflow="ellipsis")
-
-    def in_place() -> None:
-        with Live(in_one_line(), console=console, transient=True, auto_refresh=False) as live:
-            while not stop.wait(0.2):
-                live.update(in_one_line(), refresh=True)
-
-    def in_lines() -> None:
-        while not stop.wait(PLAIN_INTERVAL):
-            console.print(Text(now()))
-
-    thread = threading.Thread(target=in_place if console.is_terminal else in_lines, daemon=True)
+    thread = threading.Thread(target=_in_place if sys.stderr.isatty() else _in_lines, args=(now, stop), daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
+
+
+def _in_place(line: Callable[[], str], stop: threading.Event) -> None:
+    # Imported here: a scheduled load has no terminal, and rich is 3 % of its start-up.
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    def text() -> Text:
+        return Text(line(), no_wrap=True, overflow="ellipsis")
+
+    with Live(text(), console=Console(stderr=True, soft_wrap=True), transient=True, auto_refresh=False) as live:
+        while not stop.wait(0.2):
+            live.update(text(), refresh=True)
+
+
+def _in_lines(line: Callable[[], str], stop: threading.Event) -> None:
+    while not stop.wait(PLAIN_INTERVAL):
+        print_line(line())
 
 
 def report_tenants(tenant_loads: TenantLoads) -> None:

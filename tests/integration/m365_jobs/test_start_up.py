@@ -56,7 +56,7 @@ def test_status_health_and_query_import_only_what_they_need(
     assert imported(cli, commands, (0, 4), UNUSED) == []
 
 
-def test_a_load_into_duckdb_does_not_import_sqlalchemy_because_it_is_installed(
+def test_a_scheduled_load_into_duckdb_imports_nothing_for_other_databases_and_terminals(
     desk: Callable[[Simulator], Cli], simulator: Simulator
 ) -> None:
-    assert imported(desk(simulator), [["load"]], (0,), ("sqlalchemy",)) == []
+    assert imported(desk(simulator), [["load"]], (0,), ("sqlalchemy", "rich")) == []
