@@ -73,11 +73,15 @@ class Choices:
     object_types: list[str]
 
 
-def version(scope: TenantScope) -> Any:
+LoadVersion: TypeAlias = tuple[int, datetime | None]
+"""Number of recorded loads, and the end of the last one (UTC)."""
+
+
+def load_version(scope: TenantScope) -> LoadVersion:
     """Return a value that changes with every recorded load."""
     query = "SELECT count(*) AS runs, max(r.ended_at) AS ended FROM load_runs AS r"
     (row,) = scope.with_clocks_ahead().rows(query)
-    return tuple(row.values())
+    return row["runs"], row["ended"]
 
 
 def choices(scope: TenantScope) -> Choices:

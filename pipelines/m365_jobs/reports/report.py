@@ -203,8 +203,8 @@ def report_html(page: Page | None, paper: str = "A4", tenants: Sequence[str] = (
     """Return the report as one HTML file without external scripts, fonts and images."""
     names = " · ".join([TITLE, *tenants])
     if page is None:
-        trouble = EMPTY if tenants else f"{EMPTY} Run: m365-jobs load"
-        values: dict[str, Any] = {"page": None, "trouble": trouble, "sections": [], "description": EMPTY}
+        notice = EMPTY if tenants else f"{EMPTY} Run: m365-jobs load"
+        values: dict[str, Any] = {"page": None, "notice": notice, "sections": [], "description": EMPTY}
         made = datetime.now(UTC)
     else:
         made = page.drawn_at
@@ -212,7 +212,7 @@ def report_html(page: Page | None, paper: str = "A4", tenants: Sequence[str] = (
             f"Made {labels.moment(made, page.zone)}. Data as of {labels.moment(page.metrics.as_of, page.zone)}. "
             f"Times and days are those of {page.shown.zone_name}."
         )
-        values = {"page": page, "trouble": "", "sections": sections.build_sections(page), "description": description}
+        values = {"page": page, "notice": "", "sections": sections.build_sections(page), "description": description}
     return html.render_template(
         "report.html",
         title=names,

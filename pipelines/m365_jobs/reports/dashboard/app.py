@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -12,46 +12,68 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from m365_jobs.reports import drilldown, html, labels, sections
-from m365_jobs.reports.dashboard.access import OwnPagesOnly, SafeHeaders, TokenNeeded
-from m365_jobs.reports.dashboard.live import Live, PageReading, WarehouseUnavailableError
+from m365_jobs.reports.dashboard.access import LoopbackOriginOnly, SecurityHeaders, TokenAuthentication
+from m365_jobs.reports.dashboard.cache import CachedPage, PageCache
+from m365_jobs.reports.dashboard.connection import WarehouseUnavailableError
 from m365_jobs.reports.view import PERIODS, Filter, parse, zone_of
 from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
 TITLE = "Microsoft 365 backup"
 
-EVERY = 20.0
-"""Seconds until a page draws itself anew, where the operator sets nothing else."""
+REFRESH_SECONDS = 20.0
+"""Seconds after which an open page refreshes, unless the operator sets another interval."""
 
-EXPIRES = 5
-"""Minutes after which a page that cannot draw itself anew says that it is old; also in the style sheet."""
+EXPIRY_MINUTES = 5
+"""Minutes after which a page that cannot refresh says that it is old. The style sheet has the same number."""
 
-STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+DEFAULT_DAYS = 30
+"""Days of trends and errors, unless the URL has others."""
+
+TIME_ZONES = (
+    "UTC",
+    "Europe/London",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Los_Angeles",
+    "Asia/Tokyo",
+    "Asia/Kolkata",
+    "Australia/Sydney",
+)
+"""IANA names of the time zones that each page offers."""
+
+STATIC_FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+"""File name to its media type."""
+
+MIN_COMPRESSED_BYTES = 2000
+"""Size in bytes from which responses are compressed."""
 
 
-def application(live: Live, token: str | None, every: float = EVERY) -> Any:
+def application(page_cache: PageCache, token: str | None, refresh_seconds: float = REFRESH_SECONDS) -> ASGIApp:
     """Return the dashboard as an ASGI application; without a token it serves loopback only."""
-    pages = Pages(live, every)
+    pages = Pages(page_cache, refresh_seconds)
     routes = [
         Route("/", pages.overview),
         Route("/jobs", pages.jobs),
-        Route("/static/{name}", static),
+        Route("/static/{name}", static_file),
     ]
-    made: Any = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_found})
-    made = TokenNeeded(made, token, denied) if token else OwnPagesOnly(made)
-    return SafeHeaders(GZipMiddleware(made, minimum_size=2000, compresslevel=4))
+    app: ASGIApp = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_found})
+    app = TokenAuthentication(app, token, login_page) if token else LoopbackOriginOnly(app)
+    return SecurityHeaders(GZipMiddleware(app, minimum_size=MIN_COMPRESSED_BYTES, compresslevel=4))
 
 
 class Pages:
     """Serve the pages of one warehouse."""
 
-    def __init__(self, live: Live, every: float) -> None:
-        self._live, self._every = live, every
+    def __init__(self, page_cache: PageCache, refresh_seconds: float) -> None:
+        self._cache, self._refresh_seconds = page_cache, refresh_seconds
 
     async def overview(self, request: Request) -> Response:
         """Return the overview of a tenant or of all."""
@@ -62,111 +84,132 @@ class Pages:
         return await run_in_threadpool(self._jobs, request)
 
     def _overview(self, request: Request) -> Response:
-        shown = parse(request.query_params, self._live.visible)
-        reading, trouble = self._live.page(shown, zone_of(request.query_params))
-        return HTMLResponse(overview(reading, trouble, dict(request.query_params), self._live.visible, self._every))
+        parameters, visible = dict(request.query_params), self._cache.visible
+        cached, notice = self._cache.page(parse(parameters, visible), zone_of(parameters))
+        return HTMLResponse(overview_html(cached, notice, parameters, visible, self._refresh_seconds))
 
     def _jobs(self, request: Request) -> Response:
-        parameters = dict(request.query_params)
-        shown = parse(parameters, self._live.visible)
-        reading, trouble = self._live.page(shown, zone_of(parameters))
-        values: dict[str, Any] = {"table": None}
-        if reading and reading.page:
-            page = reading.page
+        parameters, visible = dict(request.query_params), self._cache.visible
+        shown = parse(parameters, visible)
+        cached, notice = self._cache.page(shown, zone_of(parameters))
+        jobs: dict[str, Any] = {"table": None}
+        if cached and cached.page:
+            page = cached.page
             try:
-                values = self._live.ask(shown.tenants, lambda scope: drilldown.list_jobs(scope, page, parameters))
+                jobs = self._cache.query(shown.tenants, lambda scope: drilldown.list_jobs(scope, page, parameters))
             except WarehouseUnavailableError as error:
-                trouble = str(error)
-        frame = _frame(reading, trouble, parameters, self._live.visible, self._every)
-        return HTMLResponse(html.render_template("jobs.html", **{**frame, "choices": [], **values}))
+                notice = str(error)
+        values = _template_values(cached, notice, parameters, visible, self._refresh_seconds)
+        return HTMLResponse(html.render_template("jobs.html", **{**values, "selects": [], **jobs}))
 
 
-def overview(
-    reading: PageReading | None, trouble: str, parameters: dict[str, str], visible: Filter, every: float = EVERY
+def overview_html(
+    cached: CachedPage | None,
+    notice: str,
+    parameters: Mapping[str, str],
+    visible: Filter,
+    refresh_seconds: float = REFRESH_SECONDS,
 ) -> str:
-    """Return the page of a reading."""
-    page = reading.page if reading else None
+    """Return the overview as an HTML document.
+
+    ``parameters`` are those of the URL. Without a page it shows the ``notice`` alone.
+    """
+    page = cached.page if cached else None
     if page:
         page = replace(page, sort=parameters.get("sort", ""))
-    values = _frame(reading, trouble, parameters, visible, every)
-    return html.render_template(
-        "dashboard.html", sections=sections.build_sections(page) if page else [], **{**values, "page": page}
-    )
+    values = _template_values(cached, notice, parameters, visible, refresh_seconds)
+    built = sections.build_sections(page) if page else []
+    return html.render_template("dashboard.html", sections=built, **{**values, "page": page})
 
 
-def _frame(
-    reading: PageReading | None, trouble: str, parameters: dict[str, str], visible: Filter, every: float
+def _template_values(
+    cached: CachedPage | None, notice: str, parameters: Mapping[str, str], visible: Filter, refresh_seconds: float
 ) -> dict[str, Any]:
-    page = reading.page if reading else None
+    """Return the values of the template ``dashboard.html``; ``drawn`` and ``sent`` are Unix times in milliseconds."""
+    page = cached.page if cached else None
     now = datetime.now(UTC)
-    drawn = reading.drawn_at if reading else now
-    zone = page.zone if page else UTC
-    text = labels.moment(drawn, zone)
+    drawn_at = cached.drawn_at if cached else now
+    drawn_text = labels.moment(drawn_at, page.zone if page else UTC)
     return {
-        "title": TITLE if not page or page.is_fleet else " · ".join([TITLE, *_named(page.tenants)]),
-        "subtitle": "" if not page else " · ".join(_named(page.tenants)) if not page.is_fleet else "all tenants",
+        "title": TITLE if not page or page.is_fleet else " · ".join([TITLE, *_without_default(page.tenants)]),
+        "subtitle": "" if not page else "all tenants" if page.is_fleet else " · ".join(_without_default(page.tenants)),
         "kind": "dashboard",
-        "build": page_version(),
-        "drawn": round(drawn.timestamp() * 1000),
+        "assets_version": assets_version(),
+        "drawn": round(drawn_at.timestamp() * 1000),
         "sent": round(now.timestamp() * 1000),
-        "drawn_text": text + (f", {labels.ago(drawn, now)}" if trouble and page else ""),
-        "every": every,
-        "expires": EXPIRES,
+        "drawn_text": drawn_text + (f", {labels.ago(drawn_at, now)}" if notice and page else ""),
+        "refresh_seconds": refresh_seconds,
+        "expiry_minutes": EXPIRY_MINUTES,
         "zone": parameters.get("zone", ""),
-        "trouble": trouble,
+        "notice": notice,
         "page": page,
-        "choices": _choices(reading, parameters, visible) if reading else [],
+        "selects": _selects(cached, parameters, visible) if cached else [],
     }
 
 
-def _named(tenants: Sequence[str]) -> list[str]:
+def _without_default(tenants: Sequence[str]) -> list[str]:
+    """Return the labels of tenants without the one that a configuration without labels has."""
     return [name for name in tenants if name not in DEFAULT_LABELS]
 
 
-def _choices(reading: PageReading, parameters: dict[str, str], visible: Filter) -> list[Any]:
-    """Return the filters: name, label, the choice of everything, the other choices, and the one in the URL."""
-    offered = reading.choices
-    shown = parse(parameters, visible)
-    filters: list[Any] = []
-    if len(offered.tenants) > 1:
-        options = [(name, name) for name in offered.tenants]
-        filters.append(("tenant", "Tenant", ("", "All tenants"), options, shown.tenants[0] if shown.tenants else ""))
-    if len(offered.locations) > 1:
-        options = [(name, labels.location_label(name)) for name in offered.locations]
-        filters.append(("location", "Location", ("*", "Everywhere"), options, shown.location))
-    options = [(name, labels.service(name)) for name in offered.object_types]
-    filters.append(("service", "Service", ("", "All services"), options, shown.object_type))
-    periods = [(str(days), name) for days, name in PERIODS.items() if days != 30]
-    filters.append(("days", "Trends, errors", ("30", PERIODS[30]), periods, str(shown.days)))
-    used = reading.page.shown.zone_name if reading.page else "UTC"
-    zones = sorted({"UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles", "Asia/Tokyo",
-                    "Asia/Kolkata", "Australia/Sydney", used})  # fmt: skip
-    options = [(name, name.replace("_", " ")) for name in zones]
-    filters.append(("zone", "Time zone", ("", "The tenant's"), options, parameters.get("zone", "")))
-    return filters
+@dataclass(frozen=True)
+class FilterSelect:
+    """Describe a drop-down list of a filter. An option is its value in the URL and its text."""
+
+    name: str
+    """Name of the parameter in the URL."""
+    label: str
+    default: tuple[str, str]
+    options: Sequence[tuple[str, str]]
+    selected: str | None
+    """Value of the option in the URL."""
 
 
-def denied(_: Request, wrong: bool) -> Response:
-    """Return the page on which the access token can be entered."""
-    page = html.render_template("login.html", title=TITLE, kind="dashboard", build=page_version(), denied=wrong)
+def _selects(cached: CachedPage, parameters: Mapping[str, str], visible: Filter) -> list[FilterSelect]:
+    """Return the drop-down lists above a page; those of tenant and location only if there are several."""
+    choices, shown = cached.choices, parse(parameters, visible)
+    selects = []
+    if len(choices.tenants) > 1:
+        options = [(name, name) for name in choices.tenants]
+        tenant = shown.tenants[0] if shown.tenants else ""
+        selects.append(FilterSelect("tenant", "Tenant", ("", "All tenants"), options, tenant))
+    if len(choices.locations) > 1:
+        options = [(name, labels.location_label(name)) for name in choices.locations]
+        selects.append(FilterSelect("location", "Location", ("*", "Everywhere"), options, shown.location))
+    options = [(name, labels.service(name)) for name in choices.object_types]
+    selects.append(FilterSelect("service", "Service", ("", "All services"), options, shown.object_type))
+    options = [(str(days), name) for days, name in PERIODS.items() if days != DEFAULT_DAYS]
+    default = (str(DEFAULT_DAYS), PERIODS[DEFAULT_DAYS])
+    selects.append(FilterSelect("days", "Trends, errors", default, options, str(shown.days)))
+    zone_names = {*TIME_ZONES, cached.page.shown.zone_name if cached.page else "UTC"}
+    options = [(name, name.replace("_", " ")) for name in sorted(zone_names)]
+    selects.append(FilterSelect("zone", "Time zone", ("", "The tenant's"), options, parameters.get("zone", "")))
+    return selects
+
+
+def login_page(_: Request, is_invalid: bool) -> Response:
+    """Return the page on which the access token can be entered; ``is_invalid`` says that the sent one is wrong."""
+    page = html.render_template(
+        "login.html", title=TITLE, kind="dashboard", assets_version=assets_version(), is_invalid=is_invalid
+    )
     return HTMLResponse(page, 401)
 
 
-async def not_found(_: Request, error: Any) -> Response:
-    """Return the answer for an address without a page."""
-    return PlainTextResponse(
-        "Page not found." if error.status_code == 404 else "Method not allowed.", error.status_code
-    )
+async def not_found(_: Request, error: Exception) -> Response:
+    """Return the response to a request for an unknown path (404) or with an unknown method (405)."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return PlainTextResponse("Page not found." if status == 404 else "Method not allowed.", status)
 
 
-async def static(request: Request) -> Response:
+async def static_file(request: Request) -> Response:
     """Return the style sheet, the script or the icon."""
     name = request.path_params["name"]
-    if name not in STATIC:
+    if name not in STATIC_FILES:
         return PlainTextResponse("Page not found.", 404)
-    # The address changes with the content, so browsers keep the file.
-    keep = {"Cache-Control": "private, max-age=31536000, immutable"} if request.url.query == page_version() else {}
-    return Response(_file(name), media_type=STATIC[name], headers=keep)
+    # The URL changes with the content, so browsers may cache the file for a year.
+    is_current = request.url.query == assets_version()
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"} if is_current else {}
+    return Response(_file(name), media_type=STATIC_FILES[name], headers=headers)
 
 
 @cache
@@ -176,6 +219,6 @@ def _file(name: str) -> bytes:
 
 
 @cache
-def page_version() -> str:
-    """Return a text that changes with the files of the page."""
-    return hashlib.sha256(b"".join(_file(name) for name in STATIC)).hexdigest()[:12]
+def assets_version() -> str:
+    """Return the version of the static files in their URLs: 12 hexadecimal digits of their SHA-256."""
+    return hashlib.sha256(b"".join(_file(name) for name in STATIC_FILES)).hexdigest()[:12]

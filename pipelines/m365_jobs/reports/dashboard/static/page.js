@@ -1,76 +1,77 @@
-// Draws the page anew by itself, and says when what is shown is old or cut off. Without it the page works as it is.
+// Refresh the page, and tell the user if it is old or the dashboard is unreachable. The page works without this script.
 "use strict";
 (() => {
   const main = document.getElementById("main");
-  const every = () => Number(document.getElementById("drawn").dataset.every) * 1000;
-  const times = part => ({sent: Number(part.dataset.sent), drawn: Number(part.dataset.drawn)});
+  const refreshMs = () => Number(document.getElementById("drawn").dataset.every) * 1000;
+  // Unix times in ms by the server's clock: of the response, and of the data on the page.
+  const times = element => ({sent: Number(element.dataset.sent), drawn: Number(element.dataset.drawn)});
   let {sent, drawn} = times(document.getElementById("drawn"));
-  // The age at which the page came, by the server's clock, and since then by the browser's.
-  let last = Date.now() - (sent - drawn), busy = false;
+  // The time of the data by the browser's clock, which may differ from the server's.
+  let drawnHere = Date.now() - (sent - drawn), refreshing = false;
 
-  const words = ms => ms < 90000 ? Math.round(ms / 1000) + " s" : ms < 5400000 ? Math.round(ms / 60000) + " min"
+  const formatAge = ms => ms < 90000 ? Math.round(ms / 1000) + " s" : ms < 5400000 ? Math.round(ms / 60000) + " min"
     : Math.round(ms / 3600000) + " h";
 
-  const tell = text => {
+  const showNote = text => {
     const note = document.getElementById("stale");
     if (note.textContent !== text) note.textContent = text;
     note.hidden = !text;
   };
 
-  const check = reason => {
-    const age = Date.now() - last;
-    if (age > 2.5 * every()) tell(reason || "This page is " + words(age) + " old. Waiting for the dashboard.");
+  const checkAge = reason => {
+    const age = Date.now() - drawnHere;
+    if (age > 2.5 * refreshMs()) showNote(reason || "This page is " + formatAge(age) + " old. Waiting for the dashboard.");
   };
 
-  const swap = text => {
-    const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("main");
-    if (!fresh || !fresh.querySelector("#drawn")) throw new Error("another page came");
-    const came = times(fresh.querySelector("#drawn"));
-    // Something on the way keeps pages.
-    if (came.sent === sent) return;
-    const open = new Set([...main.querySelectorAll("details[open][data-keep]")].map(part => part.dataset.keep));
-    const scrolled = new Map([...main.querySelectorAll(".scroll")].map(part => [part.getAttribute("aria-label"), part.scrollLeft]));
-    const focus = document.activeElement && main.contains(document.activeElement) ? path(document.activeElement) : null;
-    main.replaceChildren(...fresh.childNodes);
-    main.querySelectorAll("details[data-keep]").forEach(part => { part.open = open.has(part.dataset.keep); });
-    main.querySelectorAll(".scroll").forEach(part => { part.scrollLeft = scrolled.get(part.getAttribute("aria-label")) || 0; });
-    if (focus) { const again = main.querySelector(focus); if (again) again.focus({preventScroll: true}); }
-    ({sent, drawn} = came);
-    last = Date.now() - (sent - drawn);
-    document.querySelectorAll(".expires").forEach(part => part.remove());
+  const replacePage = text => {
+    const received = new DOMParser().parseFromString(text, "text/html").getElementById("main");
+    if (!received || !received.querySelector("#drawn")) throw new Error("response is not a page of the dashboard");
+    const receivedTimes = times(received.querySelector("#drawn"));
+    // A cache between dashboard and browser sent an old response: the page must not look newer than it is.
+    if (receivedTimes.sent === sent) return;
+    const open = new Set([...main.querySelectorAll("details[open][data-keep]")].map(element => element.dataset.keep));
+    const scrolled = new Map([...main.querySelectorAll(".scroll")].map(element => [element.getAttribute("aria-label"), element.scrollLeft]));
+    const focusPath = document.activeElement && main.contains(document.activeElement) ? pathOf(document.activeElement) : null;
+    main.replaceChildren(...received.childNodes);
+    main.querySelectorAll("details[data-keep]").forEach(element => { element.open = open.has(element.dataset.keep); });
+    main.querySelectorAll(".scroll").forEach(element => { element.scrollLeft = scrolled.get(element.getAttribute("aria-label")) || 0; });
+    if (focusPath) { const focused = main.querySelector(focusPath); if (focused) focused.focus({preventScroll: true}); }
+    ({sent, drawn} = receivedTimes);
+    drawnHere = Date.now() - (sent - drawn);
+    document.querySelectorAll(".expires").forEach(element => element.remove());
   };
 
-  // The way from the main element down to a part, so that the part has the focus again after the page was drawn.
-  const path = part => {
+  // Return the CSS selector of an element below the main element, which finds it again after a refresh.
+  const pathOf = element => {
     const steps = [];
-    for (; part !== main; part = part.parentElement) {
-      steps.unshift(":nth-child(" + (1 + [...part.parentElement.children].indexOf(part)) + ")");
+    for (; element !== main; element = element.parentElement) {
+      steps.unshift(":nth-child(" + (1 + [...element.parentElement.children].indexOf(element)) + ")");
     }
     return ":scope > " + steps.join(" > ");
   };
 
   const refresh = async () => {
-    if (busy) return;
-    busy = true;
+    if (refreshing) return;
+    refreshing = true;
     try {
-      const answer = await fetch(location.href, {cache: "no-store", credentials: "same-origin",
+      const response = await fetch(location.href, {cache: "no-store", credentials: "same-origin",
         headers: {"X-Refresh": "1"}, signal: AbortSignal.timeout(30000)});
-      if (!answer.ok) throw new Error("HTTP " + answer.status);
-      swap(await answer.text());
-      tell("");
-      check();
+      if (!response.ok) throw new Error("HTTP " + response.status);
+      replacePage(await response.text());
+      showNote("");
+      checkAge();
     } catch (error) {
-      check("Cut off from the dashboard. This page is " + words(Date.now() - last) + " old.");
+      checkAge("Cut off from the dashboard. This page is " + formatAge(Date.now() - drawnHere) + " old.");
     } finally {
-      busy = false;
+      refreshing = false;
     }
   };
 
-  const begin = document.getElementById("drawn");
-  if (!begin) return;
-  document.querySelectorAll(".expires").forEach(part => part.remove());
-  setInterval(refresh, every());
-  setInterval(() => check(), 1000);
+  const drawnElement = document.getElementById("drawn");
+  if (!drawnElement) return;
+  document.querySelectorAll(".expires").forEach(element => element.remove());
+  setInterval(refresh, refreshMs());
+  setInterval(() => checkAge(), 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   window.addEventListener("pageshow", event => { if (event.persisted) refresh(); });
 })();
