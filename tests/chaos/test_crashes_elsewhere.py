@@ -175,14 +175,14 @@ def channels(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, HttpReceiver
 def notify(messages: list[str]) -> tuple[int, dict[str, Any]]:
     """What ``health --notify`` does, and what the outbox holds afterwards."""
     from m365_jobs.health.alerts.notify import notify
-    from m365_jobs.health.alerts.store import read_open
+    from m365_jobs.health.alerts.store import read_open_alerts
     from m365_jobs.health.channels.configured import configured_channels
     from m365_jobs.health.evaluate import evaluate
     from m365_jobs.warehouse.pipeline import open_warehouse
 
     target = open_warehouse("duckdb")
     notify(evaluate(target), target, (), configured_channels())
-    alerts, undelivered = read_open(target)
+    alerts, undelivered = read_open_alerts(target)
     return 0, {
         "alerts": sorted(alert.id for alert in alerts),
         "undelivered": [(message.channel, message.state, message.body) for message in undelivered],

@@ -11,12 +11,13 @@ from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Ev
 from m365_jobs.health.checks import CHECKS
 
 SEVERITY_RANK = {"warning": 0, "problem": 1}
+"""Severity to its rank; a higher rank is more severe."""
 
 WORSE_FACTOR = 2.0
-"""An alert got worse if its measure grew by this factor since the channel was told: 2, 4, 8 failures in a row."""
+"""Factor by which a measure grows since the last message until the channel gets another: 2, 4, 8 failures."""
 
 NO_DATA_KINDS = frozenset(check.kind for check in CHECKS if check.is_no_data)
-"""Findings that say that the data is missing. They hide other findings, so they close no alert."""
+"""Kinds of findings about missing data. While one exists, other findings of its scope are unknown, so none closes."""
 
 
 @dataclass(frozen=True)
@@ -26,42 +27,44 @@ class AlertScope:
     tenants: frozenset[str] = frozenset()
 
     def covers(self, finding: AlertFinding) -> bool:
-        """Return true if the evaluation would have had this finding."""
+        """Return True if the evaluation covers the tenant of a finding."""
         return not self.tenants or finding.tenant in self.tenants
 
 
 def advance(
     alerts: Mapping[str, Alert], findings: Iterable[AlertFinding], scope: AlertScope, rules: AlertRules, now: datetime
 ) -> Iterator[Alert | str]:
-    """Yield every alert that an evaluation changes, and the id of every alert that is to be deleted."""
+    """Yield each alert that an evaluation changes, and the id of each alert to delete. ``now`` is in UTC."""
     current = {finding.alert_id: finding for finding in findings}
-    blind = {(finding.tenant, finding.object_type) for finding in current.values() if finding.kind in NO_DATA_KINDS}
+    no_data = {(finding.tenant, finding.object_type) for finding in current.values() if finding.kind in NO_DATA_KINDS}
     for alert_id, finding in current.items():
-        yield _seen(alerts.get(alert_id), finding, rules, now)
+        yield _updated(alerts.get(alert_id), finding, rules, now)
     for alert_id, alert in alerts.items():
         if alert_id in current or alert.closed_at or not scope.covers(alert.finding):
             continue
-        if _is_hidden(alert.finding, blind):
+        if _is_hidden(alert.finding, no_data):
             continue
         yield replace(alert, closed_at=now) if alert.opened_at else alert_id
 
 
-def _seen(alert: Alert | None, finding: AlertFinding, rules: AlertRules, now: datetime) -> Alert:
+def _updated(alert: Alert | None, finding: AlertFinding, rules: AlertRules, now: datetime) -> Alert:
+    """Return the alert of a finding, opened if it occurred as often and as long as the rules demand."""
     if alert is None or alert.closed_at:
         alert = Alert(finding.alert_id, finding, first_seen_at=now, last_seen_at=now, evaluations=0)
     alert = replace(alert, finding=finding, last_seen_at=now, evaluations=alert.evaluations + 1)
-    waited = alert.evaluations >= rules.after_runs and now - alert.first_seen_at >= rules.after
-    return replace(alert, opened_at=now) if waited and not alert.opened_at else alert
+    is_due = alert.evaluations >= rules.after_runs and now - alert.first_seen_at >= rules.after
+    return replace(alert, opened_at=now) if is_due and not alert.opened_at else alert
 
 
-def _is_hidden(finding: AlertFinding, blind: Collection[tuple[str | None, str | None]]) -> bool:
+def _is_hidden(finding: AlertFinding, no_data: Collection[tuple[str | None, str | None]]) -> bool:
+    """Return True if the data of a finding is missing; ``no_data`` has the tenants and object types without data."""
     if finding.kind in NO_DATA_KINDS or finding.object_type is None:
         return False
-    return (finding.tenant, None) in blind or (finding.tenant, finding.object_type) in blind
+    return (finding.tenant, None) in no_data or (finding.tenant, finding.object_type) in no_data
 
 
 def event_for(alert: Alert, announced: Announcement | None, now: datetime) -> Event | None:
-    """Return what a channel must be told of an alert; None if there is nothing new."""
+    """Return the event of an alert for a channel; None if the channel has announced the current state."""
     if alert.closed_at:
         return Event(EventKind.closed, alert) if announced else None
     if not alert.opened_at or alert.is_acknowledged(now):

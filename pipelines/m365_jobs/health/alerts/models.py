@@ -1,11 +1,11 @@
-"""Define what the alert code passes around: findings, alerts, events and deliveries."""
+"""Define the data classes of alerts: findings, alerts, events and deliveries. All times are UTC."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -19,7 +19,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True)
 class AlertFinding:
-    """Describe a finding of health as an alert sees it. ``measure`` grows when the finding gets worse."""
+    """Describe a finding of health for an alert. None stands for all tenants, locations or object types."""
 
     kind: str
     severity: str
@@ -28,43 +28,57 @@ class AlertFinding:
     object_type: str | None
     text: str
     measure: float = 1.0
+    """Number that grows when the finding gets worse, such as failures in a row."""
+
+    @property
+    def kind_label(self) -> str:
+        """Return the kind for people."""
+        return self.kind.replace("_", " ")
+
+    @property
+    def partition_label(self) -> str:
+        """Return tenant, location and object type for people; empty for the whole warehouse."""
+        parts = (self.tenant, self.location, self.object_type)
+        return "/".join(part for part in parts if part and part != "default")
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """Return the values that every document about the finding has."""
+        """Return the fields that every JSON document about the finding has."""
         names = ("kind", "severity", "tenant", "location", "object_type", "text")
         return {name: getattr(self, name) for name in names}
 
     @property
     def alert_id(self) -> str:
-        """Return the identity of the alert: the same tenant, service and kind give the same id."""
+        """Return the id of the alert, 8 hexadecimal digits, made of tenant, location, object type and kind."""
         parts = json.dumps([self.tenant, self.location, self.object_type, self.kind])
         return hashlib.sha256(parts.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Describe a finding over time. ``opened_at`` is null while the alert waits for more evaluations."""
+    """Describe a finding over time."""
 
     id: str
     finding: AlertFinding
     first_seen_at: datetime
     last_seen_at: datetime
     evaluations: int
+    """Number of evaluations that found it."""
     opened_at: datetime | None = None
+    """None until enough evaluations have found it."""
     closed_at: datetime | None = None
     owner: str | None = None
     acknowledged_until: datetime | None = None
     note: str | None = None
 
     def is_acknowledged(self, now: datetime) -> bool:
-        """Return true while an acknowledgement holds."""
+        """Return True while an acknowledgement is valid."""
         return self.acknowledged_until is not None and now < self.acknowledged_until
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """Describe the state of an alert that a channel received last."""
+    """Describe the state of an alert in the last message to a channel."""
 
     severity: str
     measure: float
@@ -81,11 +95,9 @@ class Event:
 
     @property
     def title(self) -> str:
-        """Return the event in a few words, without the finding's text."""
+        """Return the kind and the partition of the finding."""
         finding = self.alert.finding
-        parts = [finding.tenant, finding.location, finding.object_type]
-        place = "/".join(part for part in parts if part and part != "default")
-        return " ".join(part for part in (finding.kind.replace("_", " "), place) if part)
+        return " ".join(part for part in (finding.kind_label, finding.partition_label) if part)
 
 
 class DeliveryState(StrEnum):
@@ -100,13 +112,19 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """Describe one message of one channel. ``body`` is the JSON that the channel made when the events happened."""
+    """Describe one message of one channel."""
 
     id: str
     channel: str
     body: str
+    """JSON that ``Channel.body`` made of the events."""
     state: DeliveryState
     attempts: int
     created_at: datetime
     next_attempt_at: datetime
     error: str | None = None
+
+
+def iso_time(value: datetime | None) -> str | None:
+    """Return a time in ISO 8601 and UTC; None for None."""
+    return value.astimezone(UTC).isoformat() if value else None

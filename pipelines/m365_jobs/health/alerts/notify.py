@@ -1,4 +1,4 @@
-"""Turn an evaluation of health into alerts, and deliver what changed to every channel."""
+"""Record the findings of an evaluation as alerts, and deliver the changes to all channels."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ from m365_jobs.warehouse.target import Target
 
 @dataclass(frozen=True)
 class NotifyRun:
-    """Hold what one call of ``notify`` works with."""
+    """Hold the parameters of one call of ``notify``."""
 
     findings: Mapping[str, AlertFinding]
-    """By the id of the alert, in the order of health."""
+    """Id of the alert to its finding, in the order of health."""
     scope: lifecycle.AlertScope
     rules: AlertRules
     maintenance: Maintenance
     healthy: bool
     now: datetime
+    """UTC."""
 
 
 def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], channels: Sequence[Channel]) -> None:
-    """Record the alerts of an evaluation and send what changed.
+    """Record the alerts of an evaluation of some tenants, or of all if empty, and send the changes.
 
     Raises:
-        ConfigurationError: for rules or windows that are invalid.
+        ConfigurationError: for an invalid rule, maintenance window or time zone.
         NotificationError: if a receiver does not accept a message. A later run sends it.
     """
     rules = alert_rules()
@@ -53,69 +54,74 @@ def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], cha
     with open_store(pipeline) as store:
         outbox.recover(store, {channel.name: channel for channel in channels})
         with store.transaction():
-            record(store, run)
+            _update_alerts(store, run)
             for channel in channels:
-                _announce(store, channel, run)
-            _forget(store, channels)
-            store.delete_sent(run.now - outbox.KEEP_SENT)
+                _queue_messages(store, channel, run)
+            _delete_closed(store, channels)
+            store.delete_sent(run.now - outbox.SENT_RETENTION)
         failures = outbox.deliver(store, channels, lambda: datetime.now(UTC))
     if failures:
         raise NotificationError(" ".join(dict.fromkeys(failures)))
 
 
-def record(store: AlertStore, run: NotifyRun) -> None:
-    """Save what an evaluation changes of the alerts."""
+def _update_alerts(store: AlertStore, run: NotifyRun) -> None:
+    """Save the alerts that the evaluation opens, updates or closes, and delete those that never opened."""
     alerts = {alert.id: alert for alert in store.alerts()}
     for change in lifecycle.advance(alerts, run.findings.values(), run.scope, run.rules, run.now):
         if isinstance(change, str):
-            store.delete(change)
+            store.delete_alert(change)
         else:
-            store.save(change)
+            store.save_alert(change)
 
 
-def _announce(store: AlertStore, channel: Channel, run: NotifyRun) -> None:
+def _queue_messages(store: AlertStore, channel: Channel, run: NotifyRun) -> None:
+    """Put the messages of a channel into the outbox, and record the state that they announce."""
     announced = store.announcements(channel.name)
-    events = list(_events(store.alerts(), announced, channel, run))
+    events = list(_channel_events(store.alerts(), announced, channel, run))
     for event in events:
         finding = event.alert.finding
         if event.kind is EventKind.closed:
-            store.retract(channel.name, event.alert.id)
+            store.delete_announcement(channel.name, event.alert.id)
         else:
-            store.announce(channel.name, event.alert.id, Announcement(finding.severity, finding.measure, run.now))
-    shown = channel.events(events)
-    messages = [[event] for event in shown] if channel.one_event_per_message else [shown] if shown else []
+            announcement = Announcement(finding.severity, finding.measure, run.now)
+            store.save_announcement(channel.name, event.alert.id, announcement)
+    events = channel.events(events)
+    messages = [[event] for event in events] if channel.one_event_per_message else [events] if events else []
     for message in messages:
         delivery_id = str(uuid.uuid4())
         body = channel.body(delivery_id, message, run.healthy)
-        store.add(Delivery(delivery_id, channel.name, body, DeliveryState.pending, 0, run.now, run.now))
+        store.save_delivery(Delivery(delivery_id, channel.name, body, DeliveryState.pending, 0, run.now, run.now))
 
 
-def _events(
+def _channel_events(
     alerts: Sequence[Alert], announced: dict[str, Announcement], channel: Channel, run: NotifyRun
 ) -> Iterator[Event]:
-    least = lifecycle.SEVERITY_RANK[str(channel.config.values.get("min_severity", "warning"))]
+    """Yield the events for a channel, in the order of health, without those in a maintenance window."""
+    min_rank = lifecycle.SEVERITY_RANK[str(channel.config.values.get("min_severity", "warning"))]
     order = {alert_id: index for index, alert_id in enumerate(run.findings)}
     for alert in sorted(alerts, key=lambda alert: order.get(alert.id, len(order))):
         finding = alert.finding
-        if not run.scope.covers(finding) or run.maintenance.holds(finding.tenant, run.now, _zone(finding.tenant)):
+        if not run.scope.covers(finding):
             continue
-        if alert.id not in announced and lifecycle.SEVERITY_RANK.get(finding.severity, 0) < least:
+        if run.maintenance.is_active(finding.tenant, run.now, _tenant_zone(finding.tenant)):
+            continue
+        if alert.id not in announced and lifecycle.SEVERITY_RANK.get(finding.severity, 0) < min_rank:
             continue
         event = lifecycle.event_for(alert, announced.get(alert.id), run.now)
         if event:
             yield event
 
 
-def _forget(store: AlertStore, channels: Sequence[Channel]) -> None:
-    """Delete closed alerts that no channel has to be told of any more."""
-    waiting = {alert_id for channel in channels for alert_id in store.announcements(channel.name)}
+def _delete_closed(store: AlertStore, channels: Sequence[Channel]) -> None:
+    """Delete closed alerts that no channel has announced as open."""
+    announced = {alert_id for channel in channels for alert_id in store.announcements(channel.name)}
     for alert in store.alerts():
-        if alert.closed_at and alert.id not in waiting:
-            store.delete(alert.id)
+        if alert.closed_at and alert.id not in announced:
+            store.delete_alert(alert.id)
 
 
 def acknowledge_alert(pipeline: Target, alert_id: str, owner: str, until: datetime, note: str | None = None) -> Alert:
-    """Record the person who works on an alert, and until when channels stay silent about it.
+    """Record the person who works on an alert; channels get no message about it until ``until`` (UTC).
 
     Raises:
         UsageError: for an alert that is not open, and for an expiry in the past.
@@ -125,30 +131,39 @@ def acknowledge_alert(pipeline: Target, alert_id: str, owner: str, until: dateti
     with open_store(pipeline) as store, store.transaction():
         alerts = {alert.id: alert for alert in store.alerts() if alert.opened_at and not alert.closed_at}
         if alert_id not in alerts:
-            known = ", ".join(sorted(alerts)) or "none"
-            raise UsageError(f"Alert not found: {alert_id}. Open alerts: {known}.")
+            open_ids = ", ".join(sorted(alerts)) or "none"
+            raise UsageError(f"Alert not found: {alert_id}. Open alerts: {open_ids}.")
         alert = replace(alerts[alert_id], owner=owner, acknowledged_until=until, note=note)
-        store.save(alert)
+        store.save_alert(alert)
     return alert
 
 
 def resend(pipeline: Target) -> int:
-    """Make messages that did not arrive due again, and return how many there are."""
+    """Make undelivered messages due again, and return their number."""
     with open_store(pipeline) as store, store.transaction():
         return outbox.requeue(store)
 
 
 def _maintenance(rules: AlertRules) -> Maintenance:
-    everyone = [parse_maintenance_window(text, "alerts.maintenance") for text in rules.maintenance]
-    of_tenant = {
+    """Return the configured maintenance windows.
+
+    Raises:
+        ConfigurationError: for an invalid window.
+    """
+    of_all = [parse_maintenance_window(text, "alerts.maintenance") for text in rules.maintenance]
+    by_tenant = {
         name: [parse_maintenance_window(text, f"alerts.maintenance_of.{name}") for text in texts]
         for name, texts in rules.maintenance_of.items()
     }
-    return Maintenance(everyone, of_tenant)
+    return Maintenance(of_all, by_tenant)
 
 
-def _zone(tenant: str | None) -> tzinfo:
-    """Return the time zone of a tenant: weekly windows are in it."""
+def _tenant_zone(tenant: str | None) -> tzinfo:
+    """Return the time zone of a tenant, in which recurring maintenance windows are.
+
+    Raises:
+        ConfigurationError: for an unknown time zone.
+    """
     own = setting(tenant, "timezone", str) if tenant in configured() and tenant else None
     name = own or dlt.config.get(f"{SECTION}.timezone") or "UTC"
     try:

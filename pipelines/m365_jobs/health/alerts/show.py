@@ -10,46 +10,46 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from m365_jobs.health.alerts.models import Alert, Delivery, DeliveryState
-from m365_jobs.health.alerts.store import read_open
+from m365_jobs.health.alerts.models import Alert, Delivery, DeliveryState, iso_time
+from m365_jobs.health.alerts.store import read_open_alerts
 from m365_jobs.text import format_count, sanitize
 from m365_jobs.warehouse.target import Target
 
 
 def alerts_document(pipeline: Target, tenants: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the open alerts and the messages that did not arrive. Times are ISO 8601 in UTC."""
-    alerts, undelivered = read_open(pipeline, tenants)
+    """Return the open alerts and the undelivered messages as JSON values. Times are ISO 8601 in UTC."""
+    alerts, undelivered = read_open_alerts(pipeline, tenants)
     now = datetime.now(UTC)
     return {
-        "alerts": [_alert(alert, now) for alert in alerts],
-        "undelivered": [_delivery(delivery) for delivery in undelivered],
+        "alerts": [_alert_values(alert, now) for alert in alerts],
+        "undelivered": [_delivery_values(delivery) for delivery in undelivered],
     }
 
 
-def alert_tables(shown: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield tables for a terminal of 80 columns."""
-    if not shown["alerts"]:
+def alert_tables(document: Mapping[str, Any]) -> Iterator[Table | Text]:
+    """Yield an ``alerts_document`` as tables and lines for a terminal of 80 columns."""
+    if not document["alerts"]:
         yield Text("No alert is open.")
     else:
         table = Table("Alert", "Kind", "Where and what", "Owner", box=SIMPLE, padding=(0, 1, 0, 0))
-        for alert in shown["alerts"]:
-            where = "/".join(filter(None, (alert["tenant"], alert["location"], alert["object_type"])))
-            text = Text(sanitize(f"{where}: {alert['text']}" if where else alert["text"]))
+        for alert in document["alerts"]:
+            partition = "/".join(filter(None, (alert["tenant"], alert["location"], alert["object_type"])))
+            text = Text(sanitize(f"{partition}: {alert['text']}" if partition else alert["text"]))
             owner = Text(sanitize(alert["owner"] or "-")) if alert["acknowledged"] else Text("-")
             table.add_row(alert["id"], alert["kind"].replace("_", " "), text, owner)
         table.columns[0].no_wrap = True
         yield table
-    yield from undelivered_lines(shown["undelivered"])
+    yield from undelivered_lines(document["undelivered"])
 
 
 def undelivered_lines(deliveries: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
-    """Yield a line for each state of messages that did not arrive."""
-    groups = {
+    """Yield a line for each state of undelivered messages."""
+    texts = {
         DeliveryState.dead: "not delivered; the channel was tried {attempts} times. Run: m365-jobs alerts --resend",
         DeliveryState.uncertain: "may not have arrived, since the process ended. Run: m365-jobs alerts --resend",
         DeliveryState.pending: "waiting for the receiver; the next run of health --notify tries again",
     }
-    for state, text in groups.items():
+    for state, text in texts.items():
         of_state = [delivery for delivery in deliveries if delivery["state"] == state]
         if of_state:
             channels = ", ".join(sorted({delivery["channel"] for delivery in of_state}))
@@ -59,25 +59,25 @@ def undelivered_lines(deliveries: Sequence[Mapping[str, Any]]) -> Iterator[Text]
             yield Text(sanitize(f"{count}: {text.format(attempts=last['attempts'])}.{reason}"))
 
 
-def _alert(alert: Alert, now: datetime) -> dict[str, Any]:
+def _alert_values(alert: Alert, now: datetime) -> dict[str, Any]:
     return {
         "id": alert.id,
         **alert.finding.columns,
-        "opened_at": alert.opened_at.isoformat() if alert.opened_at else None,
+        "opened_at": iso_time(alert.opened_at),
         "acknowledged": alert.is_acknowledged(now),
         "owner": alert.owner,
-        "acknowledged_until": alert.acknowledged_until.isoformat() if alert.acknowledged_until else None,
+        "acknowledged_until": iso_time(alert.acknowledged_until),
         "note": alert.note,
     }
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
+def _delivery_values(delivery: Delivery) -> dict[str, Any]:
     return {
         "id": delivery.id,
         "channel": delivery.channel,
         "state": delivery.state.value,
         "attempts": delivery.attempts,
-        "created_at": delivery.created_at.isoformat(),
-        "next_attempt_at": delivery.next_attempt_at.isoformat(),
+        "created_at": iso_time(delivery.created_at),
+        "next_attempt_at": iso_time(delivery.next_attempt_at),
         "error": delivery.error,
     }

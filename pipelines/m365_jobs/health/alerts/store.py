@@ -1,4 +1,4 @@
-"""Store alerts, announcements and the outbox in one SQLite database of the state folder.
+"""Store alerts, announcements and the outbox in one SQLite database of the state folder. Times are UTC.
 
 One transaction writes an alert's change together with its deliveries. A crash leaves both or neither.
 """
@@ -9,18 +9,24 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from m365_jobs.errors.exceptions import WarehouseError
-from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Delivery, DeliveryState
+from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Delivery, DeliveryState, iso_time
 from m365_jobs.warehouse import pipeline as warehouse
 
-VERSION = 1
-"""Version of the tables below, as SQLite's ``user_version``; 0 is a file of before versions were written."""
+SCHEMA_VERSION = 1
+"""Version of the tables below, as SQLite's ``user_version``; 0 is an empty file or one without a version."""
+
+LOCK_TIMEOUT_SECONDS = 600.0
+"""Seconds to wait for another process that writes alerts and sends messages."""
+
+READ_TIMEOUT_SECONDS = 30
+"""Seconds that a reader waits for a transaction of another process."""
 
 TABLES = f"""
-PRAGMA user_version = {VERSION};
+PRAGMA user_version = {SCHEMA_VERSION};
 CREATE TABLE IF NOT EXISTS alerts (
     warehouse TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, severity TEXT NOT NULL, tenant TEXT, location TEXT,
     object_type TEXT, text TEXT NOT NULL, measure REAL NOT NULL, first_seen_at TEXT NOT NULL,
@@ -54,7 +60,7 @@ class AlertStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit everything within the block at once, or nothing of it."""
+        """Commit all writes of the block together, or none if it raises."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -64,52 +70,53 @@ class AlertStore:
         self._connection.execute("COMMIT")
 
     def alerts(self) -> list[Alert]:
-        """Return all alerts that are not closed, and those closed that a channel still has to be told of."""
+        """Return alerts that are not closed, and closed ones that a channel must still announce; oldest first."""
         rows = self._connection.execute(
             f"SELECT {ALERT_COLUMNS} FROM alerts WHERE warehouse = ? ORDER BY first_seen_at, id", (self._warehouse,)
         )
         return [_alert(row) for row in rows]
 
-    def save(self, alert: Alert) -> None:
+    def save_alert(self, alert: Alert) -> None:
         """Insert or replace an alert."""
         finding = alert.finding
         values = (
             *(alert.id, finding.kind, finding.severity, finding.tenant, finding.location, finding.object_type),
-            *(finding.text, finding.measure, _text(alert.first_seen_at), _text(alert.last_seen_at), alert.evaluations),
-            *(_text(alert.opened_at), _text(alert.closed_at), alert.owner, _text(alert.acknowledged_until)),
-            alert.note,
+            *(finding.text, finding.measure, iso_time(alert.first_seen_at), iso_time(alert.last_seen_at)),
+            *(alert.evaluations, iso_time(alert.opened_at), iso_time(alert.closed_at)),
+            *(alert.owner, iso_time(alert.acknowledged_until), alert.note),
         )
-        marks = ", ".join("?" * (len(values) + 1))
+        placeholders = ", ".join("?" * (len(values) + 1))
         self._connection.execute(
-            f"INSERT OR REPLACE INTO alerts (warehouse, {ALERT_COLUMNS}) VALUES ({marks})", (self._warehouse, *values)
+            f"INSERT OR REPLACE INTO alerts (warehouse, {ALERT_COLUMNS}) VALUES ({placeholders})",
+            (self._warehouse, *values),
         )
 
-    def delete(self, alert_id: str) -> None:
+    def delete_alert(self, alert_id: str) -> None:
         """Remove an alert and its announcements."""
         key = (self._warehouse, alert_id)
         self._connection.execute("DELETE FROM announcements WHERE warehouse = ? AND alert_id = ?", key)
         self._connection.execute("DELETE FROM alerts WHERE warehouse = ? AND id = ?", key)
 
     def announcements(self, channel: str) -> dict[str, Announcement]:
-        """Return what a channel was told last, by the alert's id."""
+        """Return the last announcements of a channel, by the alert's id."""
         rows = self._connection.execute(
             "SELECT alert_id, severity, measure, announced_at FROM announcements WHERE warehouse = ? AND channel = ?",
             (self._warehouse, channel),
         )
         return {row[0]: Announcement(row[1], row[2], datetime.fromisoformat(row[3])) for row in rows}
 
-    def announce(self, channel: str, alert_id: str, announcement: Announcement) -> None:
-        """Record what a channel is told of an alert."""
+    def save_announcement(self, channel: str, alert_id: str, announcement: Announcement) -> None:
+        """Insert or replace what a channel announced of an alert."""
         self._connection.execute(
             "INSERT OR REPLACE INTO announcements VALUES (?, ?, ?, ?, ?, ?)",
             (
                 *(self._warehouse, alert_id, channel, announcement.severity, announcement.measure),
-                _text(announcement.announced_at),
+                iso_time(announcement.announced_at),
             ),
         )
 
-    def retract(self, channel: str, alert_id: str) -> None:
-        """Forget what a channel was told of an alert that is closed."""
+    def delete_announcement(self, channel: str, alert_id: str) -> None:
+        """Remove what a channel announced of an alert."""
         self._connection.execute(
             "DELETE FROM announcements WHERE warehouse = ? AND channel = ? AND alert_id = ?",
             (self._warehouse, channel, alert_id),
@@ -117,38 +124,39 @@ class AlertStore:
 
     def deliveries(self, *states: DeliveryState) -> list[Delivery]:
         """Return the deliveries in these states, the oldest first."""
-        marks = ", ".join("?" * len(states))
+        placeholders = ", ".join("?" * len(states))
         rows = self._connection.execute(
-            f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE warehouse = ? AND state IN ({marks}) "
+            f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE warehouse = ? AND state IN ({placeholders}) "
             "ORDER BY created_at, rowid",
             (self._warehouse, *states),
         )
         return [_delivery(row) for row in rows]
 
-    def add(self, delivery: Delivery) -> None:
-        """Put a delivery into the outbox, or replace the one with its id."""
+    def save_delivery(self, delivery: Delivery) -> None:
+        """Insert a delivery into the outbox, or replace the one with its id."""
         self._connection.execute(
             f"INSERT OR REPLACE INTO deliveries (warehouse, {DELIVERY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(self._warehouse, delivery.id, delivery.channel, delivery.body, delivery.state, delivery.attempts),
-                *(_text(delivery.created_at), _text(delivery.next_attempt_at), delivery.error),
+                *(iso_time(delivery.created_at), iso_time(delivery.next_attempt_at), delivery.error),
             ),
         )
 
     def delete_sent(self, before: datetime) -> None:
-        """Remove deliveries that arrived before a time."""
+        """Remove sent deliveries that were created before a time."""
         self._connection.execute(
             "DELETE FROM deliveries WHERE warehouse = ? AND state = ? AND created_at < ?",
-            (self._warehouse, DeliveryState.sent, _text(before)),
+            (self._warehouse, DeliveryState.sent, iso_time(before)),
         )
 
 
 @contextmanager
-def open_store(pipeline: warehouse.Target, wait_seconds: float = 600.0) -> Iterator[AlertStore]:
-    """Open the alert file of a warehouse. One process at a time writes and sends; others wait.
+def open_store(pipeline: warehouse.Target, wait_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[AlertStore]:
+    """Yield the store of a warehouse's alerts, locked for other processes that write or send.
 
     Raises:
-        filelock.Timeout: if another process has the file for longer than ``wait_seconds``.
+        filelock.Timeout: if another process has the lock for longer than ``wait_seconds``.
+        WarehouseError: if a newer version of this program wrote the file.
     """
     from filelock import FileLock
 
@@ -163,18 +171,18 @@ def open_store(pipeline: warehouse.Target, wait_seconds: float = 600.0) -> Itera
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Create the tables.
+    """Create the tables if the file has none.
 
     Raises:
-        WarehouseError: if a newer version of this program made them.
+        WarehouseError: if a newer version of this program wrote the file.
     """
-    ((stored,),) = connection.execute("PRAGMA user_version").fetchall()
-    if stored > VERSION:
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if version > SCHEMA_VERSION:
         raise WarehouseError(
-            f"A newer version of m365-jobs wrote the alert file {path} (format {stored}, known is {VERSION}). Nothing "
-            "was changed. Install that version, or put back the file's backup."
+            f"A newer version of m365-jobs wrote the alert file {path} (format {version}, known is {SCHEMA_VERSION}). "
+            "Nothing was changed. Install that version, or put back the file's backup."
         )
-    if stored < VERSION:
+    if version < SCHEMA_VERSION:
         connection.executescript(TABLES)
 
 
@@ -183,31 +191,31 @@ def alert_file(pipeline: warehouse.Target) -> Path:
     return Path(pipeline.pipelines_dir) / f"{warehouse.PIPELINE}.alerts.sqlite"
 
 
-def read_open(pipeline: warehouse.Target, tenants: Sequence[str] = ()) -> tuple[list[Alert], list[Delivery]]:
-    """Return the open alerts, and the deliveries that did not arrive, without waiting for a process that sends."""
+def read_open_alerts(pipeline: warehouse.Target, tenants: Sequence[str] = ()) -> tuple[list[Alert], list[Delivery]]:
+    """Return the open alerts, and the undelivered messages, without waiting for a process that sends.
+
+    For some ``tenants`` it returns no messages, because a message may name others as well.
+    """
     path = alert_file(pipeline)
     if not path.exists():
         return [], []
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=READ_TIMEOUT_SECONDS)) as connection:
         _prepare(connection, path)
         store = AlertStore(connection, warehouse.fingerprint(pipeline))
         alerts = [alert for alert in store.alerts() if alert.opened_at and not alert.closed_at]
         undelivered = store.deliveries(DeliveryState.pending, DeliveryState.uncertain, DeliveryState.dead)
     if tenants:
-        # A delivery may name several tenants, so an answer about some of them holds none.
         return [alert for alert in alerts if alert.finding.tenant in tenants], []
     return alerts, undelivered
 
 
-def _text(value: datetime | None) -> str | None:
-    return value.astimezone(UTC).isoformat() if value else None
-
-
-def _time(value: str | None) -> datetime | None:
+def _optional_time(value: str | None) -> datetime | None:
+    """Return the time of an ISO 8601 text; None for None."""
     return datetime.fromisoformat(value) if value else None
 
 
 def _alert(row: Sequence[str]) -> Alert:
+    """Return the alert of a row with ``ALERT_COLUMNS``."""
     id_, kind, severity, tenant, location, object_type, text, measure, first, last, evaluations, *rest = row
     opened, closed, owner, until, note = rest
     finding = AlertFinding(kind, severity, tenant, location, object_type, text, float(measure))
@@ -217,15 +225,16 @@ def _alert(row: Sequence[str]) -> Alert:
         first_seen_at=datetime.fromisoformat(first),
         last_seen_at=datetime.fromisoformat(last),
         evaluations=int(evaluations),
-        opened_at=_time(opened),
-        closed_at=_time(closed),
+        opened_at=_optional_time(opened),
+        closed_at=_optional_time(closed),
         owner=owner,
-        acknowledged_until=_time(until),
+        acknowledged_until=_optional_time(until),
         note=note,
     )
 
 
 def _delivery(row: Sequence[str]) -> Delivery:
+    """Return the delivery of a row with ``DELIVERY_COLUMNS``."""
     id_, channel, body, state, attempts, created, next_attempt, error = row
     return Delivery(
         *(id_, channel, body, DeliveryState(state), int(attempts)),
@@ -233,15 +242,15 @@ def _delivery(row: Sequence[str]) -> Delivery:
     )
 
 
-def change_tenant(pipeline: warehouse.Target, tenant: str, new: str | None) -> None:
-    """Delete the alerts of a tenant, or give them its new name. Channels are told of them again under that name."""
+def change_tenant(pipeline: warehouse.Target, tenant: str, new_tenant: str | None) -> None:
+    """Move the alerts of a tenant to its new label, or delete them if it is None. Channels get them again."""
     if not alert_file(pipeline).exists():
         return
     with open_store(pipeline) as store, store.transaction():
         for alert in store.alerts():
             if alert.finding.tenant != tenant:
                 continue
-            store.delete(alert.id)
-            if new is not None:
-                finding = replace(alert.finding, tenant=new)
-                store.save(replace(alert, id=finding.alert_id, finding=finding))
+            store.delete_alert(alert.id)
+            if new_tenant is not None:
+                finding = replace(alert.finding, tenant=new_tenant)
+                store.save_alert(replace(alert, id=finding.alert_id, finding=finding))

@@ -1,4 +1,4 @@
-"""Define what every delivery channel has: settings, a message made of events, and a way to send it."""
+"""Define the base class of delivery channels, and their settings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from m365_jobs.health.alerts.models import Event
 from m365_jobs.health.channels.redact import redact
 from m365_jobs.text import sanitize
 
-MAX_TEXT = 1_000
-"""Characters of a text in a message."""
+MAX_TEXT_CHARACTERS = 1_000
+"""Characters after which a text in a message is cut."""
 
 
 class DeliveryError(NotificationError):
-    """Report a receiver that did not accept a message. ``retry_after`` is the requested wait in seconds."""
+    """Report a receiver that did not accept a message."""
 
     def __init__(self, text: str, retry_after: float = 0.0) -> None:
+        """Report ``text``; ``retry_after`` is the wait in seconds that the receiver requests."""
         super().__init__(text)
         self.retry_after = retry_after
 
@@ -30,6 +31,7 @@ class Setting:
 
     help: str
     kind: type = str
+    """Type of the value."""
     default: Any = None
     required: bool = False
     secret: bool = False
@@ -37,9 +39,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class ChannelSettings:
-    """Hold the checked settings of a channel."""
+    """Hold the validated settings of a channel."""
 
     name: str
+    """Name of the section in ``alerts.channels``."""
     values: Mapping[str, Any] = field(default_factory=dict)
     timeout_seconds: float = 60.0
 
@@ -56,14 +59,14 @@ COMMON_SETTINGS: Mapping[str, Setting] = {
 
 
 class Channel(ABC):
-    """Deliver alerts to one place."""
+    """Deliver alerts to one receiver."""
 
     type: ClassVar[str]
     settings: ClassVar[Mapping[str, Setting]]
     one_event_per_message: ClassVar[bool] = False
-    """A receiver that handles alerts one by one gets a message for each event. Others get one for each run."""
+    """True sends a message for each event, False one for all events of a run."""
     repeats_safely: ClassVar[bool] = False
-    """The receiver recognizes a message that it gets twice. After a crash the message is sent again."""
+    """True if the receiver detects a message that it gets twice, so that a crash may send it again."""
 
     def __init__(self, settings: ChannelSettings) -> None:
         self.config = settings
@@ -74,25 +77,25 @@ class Channel(ABC):
         return self.config.name
 
     def events(self, events: Sequence[Event]) -> list[Event]:
-        """Return the events as this channel may show them."""
-        hide = redact if self.config.values.get("redact", True) else str
-        return [_shown(event, lambda text: sanitize(hide(text))[:MAX_TEXT]) for event in events]
+        """Return the events with sanitized, shortened and, if configured, redacted texts."""
+        redact_text = redact if self.config.values.get("redact", True) else str
+        return [_with_texts(event, lambda text: sanitize(redact_text(text))[:MAX_TEXT_CHARACTERS]) for event in events]
 
     @abstractmethod
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
-        """Return the JSON document to be stored in the outbox and sent."""
+        """Return the JSON document that the outbox stores and ``send`` gets; ``healthy`` is the verdict of the run."""
 
     @abstractmethod
     def send(self, delivery_id: str, body: str) -> None:
-        """Send a message.
+        """Send a stored message.
 
         Raises:
-            DeliveryError: if the receiver does not accept it. The text holds no URL and no secret.
+            DeliveryError: if the receiver does not accept it. The text contains no URL and no secret.
         """
 
 
-def _shown(event: Event, show: Callable[[str], str]) -> Event:
-    """Return an event whose texts, which hold words of the API, are changed by ``show``."""
-    finding = replace(event.alert.finding, text=show(event.alert.finding.text))
-    note = show(event.alert.note) if event.alert.note else event.alert.note
-    return replace(event, alert=replace(event.alert, finding=finding, note=note), detail=show(event.detail))
+def _with_texts(event: Event, clean: Callable[[str], str]) -> Event:
+    """Return an event whose texts went through ``clean``; they contain texts of the API."""
+    finding = replace(event.alert.finding, text=clean(event.alert.finding.text))
+    note = clean(event.alert.note) if event.alert.note else event.alert.note
+    return replace(event, alert=replace(event.alert, finding=finding, note=note), detail=clean(event.detail))

@@ -1,4 +1,4 @@
-"""Make the channels that the configuration names."""
+"""Create the configured channels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from avepoint_m365.config import unknown_value_error
 from avepoint_m365.exceptions import ConfigurationError
 
 from m365_jobs.config import alerts
+from m365_jobs.health.alerts.lifecycle import SEVERITY_RANK
 from m365_jobs.health.channels import CHANNELS
 from m365_jobs.health.channels.base import COMMON_SETTINGS, Channel, ChannelSettings, Setting
 
-SEVERITIES = ("warning", "problem")
+SEVERITIES = tuple(SEVERITY_RANK)
+"""Values of the setting ``min_severity``."""
 
 
 def configured_channels() -> list[Channel]:
@@ -25,7 +27,7 @@ def configured_channels() -> list[Channel]:
 
 
 def make_channel(name: str, type_name: str | None = None) -> Channel:
-    """Return the channel of a section. ``type_name`` goes before the section's type.
+    """Return the channel of a section. ``type_name`` replaces the section's type.
 
     Raises:
         ConfigurationError: for an unknown type or key, and for a value that is missing or invalid.
@@ -36,7 +38,7 @@ def make_channel(name: str, type_name: str | None = None) -> Channel:
     channel_type = CHANNELS[type_name]
     settings = {**COMMON_SETTINGS, **channel_type.settings}
     alerts.check_channel_keys(name, list(settings))
-    values = {key: _value(name, key, setting) for key, setting in settings.items()}
+    values = {key: _setting_value(name, key, setting) for key, setting in settings.items()}
     if values["min_severity"] not in SEVERITIES:
         raise unknown_value_error(f"{alerts.CHANNELS}.{name}.min_severity", values["min_severity"], list(SEVERITIES))
     return channel_type(ChannelSettings(name, values, alerts.request_timeout()))
@@ -54,7 +56,12 @@ def channel_of_type(type_name: str) -> Channel:
     raise ConfigurationError(f"No channel of the type {type_name} is configured. Add [{alerts.CHANNELS}.{type_name}].")
 
 
-def _value(name: str, key: str, setting: Setting) -> Any:
+def _setting_value(name: str, key: str, setting: Setting) -> Any:
+    """Return the value of a channel's key, or its default.
+
+    Raises:
+        ConfigurationError: if it is required and missing, or has another type.
+    """
     value = alerts.channel_value(name, key, setting.kind, secret=setting.secret)
     if value is None and setting.required:
         place = ".dlt/secrets.toml or the environment" if setting.secret else ".dlt/config.toml or the environment"

@@ -1,4 +1,4 @@
-"""Write lines of a message for people: one message holds all events of a run."""
+"""Format all events of a run as the lines of one message."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from m365_jobs.health.alerts.models import Event, EventKind
 from m365_jobs.health.reasons import action_of
 
-MAX_LINES = 30
-"""Lines of each part. Chat systems cut a long message anywhere."""
+MAX_EVENTS = 30
+"""Events of each group, one a line. Chat systems cut a long message anywhere."""
 
 TITLES = {EventKind.opened: "New", EventKind.worse: "Worse", EventKind.closed: "Over"}
+"""Kind of event to the title of its group, in the order of the message."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Hold the events of one kind, and how many of them have no line."""
+class EventGroup:
+    """Hold the events of one kind, and the number of those that have no line."""
 
     title: str
     events: Sequence[Event]
@@ -24,40 +25,34 @@ class Part:
 
 
 def headline(healthy: bool) -> str:
-    """Return the first line."""
+    """Return the first line: the verdict of the run."""
     return f"Microsoft 365 backups: {'healthy' if healthy else 'UNHEALTHY'}"
 
 
-def parts(events: Sequence[Event]) -> Iterator[Part]:
-    """Yield the parts that have events, new alerts first."""
+def group_events(events: Sequence[Event]) -> Iterator[EventGroup]:
+    """Yield the events by kind, new alerts first, without empty groups."""
     for kind, title in TITLES.items():
         matching = [event for event in events if event.kind is kind]
         if matching:
-            yield Part(title, matching[:MAX_LINES], max(0, len(matching) - MAX_LINES))
-
-
-def place(event: Event) -> str:
-    """Return tenant, location and service of an event, empty for the whole warehouse."""
-    finding = event.alert.finding
-    named = (finding.tenant, finding.location, finding.object_type)
-    return "/".join(part for part in named if part and part != "default")
+            yield EventGroup(title, matching[:MAX_EVENTS], max(0, len(matching) - MAX_EVENTS))
 
 
 def event_line(event: Event) -> str:
-    """Return place, text, what to do and alert id of an event in one line."""
-    where, finding = place(event), event.alert.finding
+    """Return partition, text, action and alert id of an event in one line."""
+    finding = event.alert.finding
+    partition = finding.partition_label
     text = f"{finding.text} {event.detail}" if event.detail else finding.text
     if event.kind is EventKind.opened:
         text = f"{text.removesuffix('.')}. {action_of(finding.kind)}"
-    return f"{where + ': ' if where else ''}{text} [alert {event.alert.id}]"
+    return f"{partition + ': ' if partition else ''}{text} [alert {event.alert.id}]"
 
 
-def plain(events: Sequence[Event], healthy: bool) -> str:
+def plain_text(events: Sequence[Event], healthy: bool) -> str:
     """Return the message as plain text."""
     lines = [headline(healthy)]
-    for part in parts(events):
-        lines += ["", f"{part.title}:"]
-        lines += [f"- {event.alert.finding.kind.replace('_', ' ')}: {event_line(event)}" for event in part.events]
-        if part.omitted:
-            lines.append(f"... and {part.omitted} more: run m365-jobs health")
+    for group in group_events(events):
+        lines += ["", f"{group.title}:"]
+        lines += [f"- {event.alert.finding.kind_label}: {event_line(event)}" for event in group.events]
+        if group.omitted:
+            lines.append(f"... and {group.omitted} more: run m365-jobs health")
     return "\n".join([*lines, "", "To acknowledge an alert: m365-jobs acknowledge ALERT --owner NAME"])

@@ -18,7 +18,8 @@ from m365_jobs.health.alerts.models import Event
 from m365_jobs.health.channels import digest
 from m365_jobs.health.channels.base import Channel, ChannelSettings, DeliveryError, Setting
 
-SECURITY = ("starttls", "tls")
+SECURITY_MODES = ("starttls", "tls")
+"""Values of the setting ``security``."""
 
 
 class Email(Channel):
@@ -38,17 +39,17 @@ class Email(Channel):
 
     def __init__(self, settings: ChannelSettings) -> None:
         super().__init__(settings)
-        if settings.text("security") not in SECURITY:
+        if settings.text("security") not in SECURITY_MODES:
             raise ConfigurationError(
                 f"alerts.channels.{settings.name}.security = {settings.text('security')!r} is unknown. "
                 "Use starttls or tls: messages are sent over TLS only."
             )
 
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
-        """Return subject and text."""
-        counts = [f"{len(part.events) + part.omitted} {part.title.lower()}" for part in digest.parts(events)]
+        """Return subject and text as JSON."""
+        counts = [f"{len(group.events) + group.omitted} {group.title.lower()}" for group in digest.group_events(events)]
         subject = f"{digest.headline(healthy)} ({', '.join(counts)})"
-        return json.dumps({"subject": subject, "text": digest.plain(events, healthy)})
+        return json.dumps({"subject": subject, "text": digest.plain_text(events, healthy)})
 
     def send(self, delivery_id: str, body: str) -> None:
         """Send the message."""
@@ -65,8 +66,8 @@ class Email(Channel):
         """
         message = self._message(delivery_id, subject)
         message.set_content(text)
-        main, _, sub = (mimetypes.guess_type(path.name)[0] or "application/octet-stream").partition("/")
-        message.add_attachment(path.read_bytes(), maintype=main, subtype=sub, filename=path.name)
+        main_type, _, subtype = (mimetypes.guess_type(path.name)[0] or "application/octet-stream").partition("/")
+        message.add_attachment(path.read_bytes(), maintype=main_type, subtype=subtype, filename=path.name)
         self._send(message)
 
     def _message(self, delivery_id: str, subject: str) -> EmailMessage:
@@ -75,7 +76,7 @@ class Email(Channel):
         message["From"] = self.config.text("sender")
         message["To"] = ", ".join(str(address) for address in self.config.values["recipients"])
         message["Date"] = formatdate(usegmt=True)
-        # The same in a repetition, so that a mail server can recognize it.
+        # The same id in a repetition, so that a mail server can discard it.
         message["Message-ID"] = f"<{delivery_id}@m365-jobs.invalid>"
         message["Auto-Submitted"] = "auto-generated"
         return message
@@ -103,7 +104,7 @@ class Email(Channel):
             return smtplib.SMTP_SSL(host, port, timeout=timeout, context=context)
         server = smtplib.SMTP(host, port, timeout=timeout)
         try:
-            # Raises where the server has no TLS, so that nothing is sent in clear.
+            # Raises if the server has no TLS, so that nothing is sent in plain text.
             server.starttls(context=context)
         except BaseException:
             server.close()
@@ -112,7 +113,7 @@ class Email(Channel):
 
 
 def _reason(error: Exception) -> str:
-    """Return what the server answered, without addresses of recipients."""
+    """Return the reason of a failure, without the addresses that the text of the error may contain."""
     if isinstance(error, smtplib.SMTPResponseException):
         return f"it answered {error.smtp_code}"
     if isinstance(error, smtplib.SMTPRecipientsRefused):

@@ -11,12 +11,15 @@ from avepoint_m365.exceptions import ConfigurationError
 
 from m365_jobs.health.channels.base import DeliveryError
 
+MAX_RETRY_AFTER_SECONDS = 86_400.0
+"""Longest wait in seconds that a receiver can request."""
+
 
 def check_url(url: str, key: str) -> str:
-    """Return the URL if messages may be sent there.
+    """Return ``url`` if it is https, or http on loopback. ``key`` is its setting, for the message.
 
     Raises:
-        ConfigurationError: for a URL without TLS that is not on this machine. The text does not hold the URL.
+        ConfigurationError: for any other URL. The text does not contain it, since it may be a secret.
     """
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
@@ -27,13 +30,15 @@ def check_url(url: str, key: str) -> str:
 
 
 def post(receiver: str, url: str, body: str, headers: Mapping[str, str], timeout: float) -> None:
-    """Send a JSON document with POST. A redirect is an error: it would hand the message to another host.
+    """Send a JSON document with POST. ``receiver`` is a name for messages, ``timeout`` is in seconds.
+
+    A redirect is an error, since it would send the message to another host.
 
     Raises:
-        DeliveryError: if the receiver is unreachable or answers with anything but 2xx.
+        DeliveryError: if the receiver is unreachable or does not answer with 2xx.
     """
     session = requests.Session()
-    # A proxy has a loopback of its own.
+    # A proxy would resolve a loopback URL to itself, so proxy settings of the environment are ignored for it.
     session.trust_env = not is_loopback(urlsplit(url).hostname or "")
     try:
         with session:
@@ -45,19 +50,20 @@ def post(receiver: str, url: str, body: str, headers: Mapping[str, str], timeout
                 allow_redirects=False,
             )
     except requests.Timeout:
-        raise _not_accepted(receiver, f"no answer within {timeout:g} s") from None
+        raise _delivery_error(receiver, f"no answer within {timeout:g} s") from None
     except requests.RequestException as error:
-        # The error's own text holds the URL, which is a secret of chat systems.
-        raise _not_accepted(receiver, type(error).__name__) from None
+        # The text of the error contains the URL, which is the credential of a chat webhook.
+        raise _delivery_error(receiver, type(error).__name__) from None
     if not 200 <= response.status_code < 300:
-        raise _not_accepted(receiver, f"it answered {response.status_code}", _retry_after(response))
+        raise _delivery_error(receiver, f"it answered {response.status_code}", _retry_after(response))
 
 
 def _retry_after(response: requests.Response) -> float:
+    """Return the header ``Retry-After`` in seconds; 0 if it is missing or a date."""
     value = response.headers.get("Retry-After", "")
-    return min(float(value), 86_400.0) if value.isdigit() else 0.0
+    return min(float(value), MAX_RETRY_AFTER_SECONDS) if value.isdigit() else 0.0
 
 
-def _not_accepted(receiver: str, reason: str, retry_after: float = 0.0) -> DeliveryError:
+def _delivery_error(receiver: str, reason: str, retry_after: float = 0.0) -> DeliveryError:
     text = f"{receiver} did not accept the message ({reason}). Check its URL and the network; a later run sends it."
     return DeliveryError(text, retry_after)

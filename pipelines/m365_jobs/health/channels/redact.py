@@ -1,4 +1,4 @@
-"""Replace mailbox names and URLs in texts that leave the house."""
+"""Replace mailbox names and URLs in texts for receivers outside the organization."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from m365_jobs.health.channels.base import Channel, ChannelSettings, Setting
 from m365_jobs.health.channels.http import check_url, post
 
 DLT_SETTING = "runtime.slack_incoming_hook"
+"""Setting of dlt with the URL of an incoming webhook."""
 
 
 class Slack(Channel):
@@ -37,13 +38,13 @@ class Slack(Channel):
         self._url = check_url(url, DLT_SETTING)
 
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
-        """Return the message in Slack's markup."""
+        """Return the message in Slack's markup, mrkdwn."""
         lines = [f"*{digest.headline(healthy)}*"]
-        for part in digest.parts(events):
-            lines.append(f"{part.title}:")
-            lines += [f"• *{_kind(event)}* {_escaped(digest.event_line(event))}" for event in part.events]
-            if part.omitted:
-                lines.append(f"… and {part.omitted} more: run m365-jobs health")
+        for group in digest.group_events(events):
+            lines.append(f"{group.title}:")
+            lines += [_event_line(event) for event in group.events]
+            if group.omitted:
+                lines.append(f"… and {group.omitted} more: run m365-jobs health")
         return json.dumps({"text": "\n".join(lines), "mrkdwn": True})
 
     def send(self, delivery_id: str, body: str) -> None:
@@ -51,10 +52,10 @@ class Slack(Channel):
         post("Slack", self._url, body, {}, self.config.timeout_seconds)
 
 
-def _kind(event: Event) -> str:
-    return event.alert.finding.kind.replace("_", " ")
+def _event_line(event: Event) -> str:
+    return f"• *{event.alert.finding.kind_label}* {_escape(digest.event_line(event))}"
 
 
-def _escaped(text: str) -> str:
-    """Return a text in which nothing becomes a link or a mention."""
+def _escape(text: str) -> str:
+    """Return a text without control characters of mrkdwn, so that no link or mention is created."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -11,10 +11,10 @@ from m365_jobs.health.channels import digest
 from m365_jobs.health.channels.base import Channel, ChannelSettings, Setting
 from m365_jobs.health.channels.http import check_url, post
 
-CARD = "application/vnd.microsoft.card.adaptive"
+CARD_CONTENT_TYPE = "application/vnd.microsoft.card.adaptive"
 
-MAX_CHARACTERS = 400
-"""Characters of a line. A workflow refuses a card of more than 28 KB."""
+MAX_LINE_CHARACTERS = 400
+"""Characters after which a line is cut. A workflow refuses a card of more than 28 KB."""
 
 
 class Teams(Channel):
@@ -31,19 +31,19 @@ class Teams(Channel):
 
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
         """Return the message that a workflow's "post card" action expects."""
-        blocks = [_block(digest.headline(healthy), weight="Bolder", color="Good" if healthy else "Attention")]
-        for part in digest.parts(events):
-            blocks.append(_block(part.title, weight="Bolder", separator=True))
-            blocks += [_block(f"{_kind(event)}: {digest.event_line(event)}"[:MAX_CHARACTERS]) for event in part.events]
-            if part.omitted:
-                blocks.append(_block(f"… and {part.omitted} more: run m365-jobs health", isSubtle=True))
+        blocks = [_text_block(digest.headline(healthy), weight="Bolder", color="Good" if healthy else "Attention")]
+        for group in digest.group_events(events):
+            blocks.append(_text_block(group.title, weight="Bolder", separator=True))
+            blocks += [_text_block(_event_line(event)) for event in group.events]
+            if group.omitted:
+                blocks.append(_text_block(f"… and {group.omitted} more: run m365-jobs health", isSubtle=True))
         card = {
             "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
             "type": "AdaptiveCard",
             "version": "1.4",
             "body": blocks,
         }
-        attachment = {"contentType": CARD, "contentUrl": None, "content": card}
+        attachment = {"contentType": CARD_CONTENT_TYPE, "contentUrl": None, "content": card}
         return json.dumps({"type": "message", "attachments": [attachment]})
 
     def send(self, delivery_id: str, body: str) -> None:
@@ -51,16 +51,17 @@ class Teams(Channel):
         post("Microsoft Teams", self._url, body, {}, self.config.timeout_seconds)
 
 
-def _block(text: str, **more: Any) -> dict[str, Any]:
-    return {"type": "TextBlock", "text": _escaped(text), "wrap": True, **more}
+def _text_block(text: str, **properties: str | bool) -> dict[str, Any]:
+    """Return a text block of an adaptive card."""
+    return {"type": "TextBlock", "text": _escape(text), "wrap": True, **properties}
 
 
-def _kind(event: Event) -> str:
-    return event.alert.finding.kind.replace("_", " ")
+def _event_line(event: Event) -> str:
+    return f"{event.alert.finding.kind_label}: {digest.event_line(event)}"[:MAX_LINE_CHARACTERS]
 
 
-def _escaped(text: str) -> str:
-    """Return a text in which nothing becomes a link, a list or emphasis."""
-    for sign in "\\*_[]`":
-        text = text.replace(sign, f"\\{sign}")
+def _escape(text: str) -> str:
+    """Return a text with escaped Markdown, so that no link, list or emphasis is created."""
+    for character in "\\*_[]`":
+        text = text.replace(character, f"\\{character}")
     return text

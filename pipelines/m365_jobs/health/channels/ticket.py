@@ -1,17 +1,19 @@
-"""Send tickets: a webhook whose document has the fields that ticket systems (PSA, ITSM) share."""
+"""Send tickets: a webhook whose document has the common fields of ticket systems (PSA, ITSM)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from m365_jobs.health.alerts.models import Event, EventKind
+from m365_jobs.health.alerts.models import Event, EventKind, iso_time
 from m365_jobs.health.channels.webhook import Webhook
 from m365_jobs.health.reasons import action_of
 
 ACTIONS = {EventKind.opened: "create", EventKind.worse: "update", EventKind.closed: "resolve"}
+"""Kind of event to the action of the ticket."""
 
 PRIORITIES = {"problem": "high", "warning": "medium"}
+"""Severity to the priority of the ticket."""
 
 
 class Ticket(Webhook):
@@ -20,7 +22,7 @@ class Ticket(Webhook):
     type = "ticket"
 
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
-        """Return the ticket of one event."""
+        """Return the ticket of one event. Times are ISO 8601 in UTC."""
         (event,) = events
         finding = event.alert.finding
         description = "\n".join(part for part in (finding.text, event.detail, action_of(finding.kind)) if part)
@@ -36,7 +38,7 @@ class Ticket(Webhook):
                 "category": finding.kind,
                 "service": finding.object_type,
                 "source": "m365-jobs",
-                "opened_at": event.alert.opened_at.isoformat() if event.alert.opened_at else None,
-                "resolved_at": event.alert.closed_at.isoformat() if event.alert.closed_at else None,
+                "opened_at": iso_time(event.alert.opened_at),
+                "resolved_at": iso_time(event.alert.closed_at),
             }
         )

@@ -1,7 +1,7 @@
 """Send webhooks: one signed JSON document for each event.
 
 The headers follow the Standard Webhooks specification, so its libraries verify a message. ``webhook-id`` stays the
-same when a message is sent again, so a receiver recognizes a repetition.
+same when a message is sent again, so a receiver detects a repetition.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 
 from avepoint_m365.exceptions import ConfigurationError
 
-from m365_jobs.health.alerts.models import Alert, Event
+from m365_jobs.health.alerts.models import Alert, Event, iso_time
 from m365_jobs.health.channels.base import Channel, ChannelSettings, Setting
 from m365_jobs.health.channels.http import check_url, post
 from m365_jobs.health.reasons import action_of
 
 SECRET_PREFIX = "whsec_"
+"""Prefix of a signing key in base64, as in Standard Webhooks."""
 
 
 class Webhook(Channel):
@@ -40,10 +41,10 @@ class Webhook(Channel):
         super().__init__(settings)
         section = f"alerts.channels.{settings.name}"
         self._url = check_url(settings.text("url"), f"{section}.url")
-        self._secret = _key(settings.text("secret"), f"{section}.secret")
+        self._key = _signing_key(settings.text("secret"), f"{section}.secret")
 
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
-        """Return the document of one event."""
+        """Return the JSON document of one event."""
         (event,) = events
         return json.dumps(
             {
@@ -58,19 +59,19 @@ class Webhook(Channel):
         )
 
     def send(self, delivery_id: str, body: str) -> None:
-        """Sign and POST the document."""
+        """Sign the document, and send it with POST."""
         timestamp = str(int(time.time()))
         headers = {
             "webhook-id": delivery_id,
             "webhook-timestamp": timestamp,
-            "webhook-signature": sign_message(self._secret, delivery_id, timestamp, body),
+            "webhook-signature": sign_message(self._key, delivery_id, timestamp, body),
         }
         post(f"Channel {self.name}", self._url, body, headers, self.config.timeout_seconds)
 
 
-def sign_message(secret: bytes, delivery_id: str, timestamp: str, body: str) -> str:
-    """Return the value of ``webhook-signature``."""
-    digest = hmac.new(secret, f"{delivery_id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
+def sign_message(key: bytes, delivery_id: str, timestamp: str, body: str) -> str:
+    """Return the value of the header ``webhook-signature``; ``timestamp`` is in Unix seconds."""
+    digest = hmac.new(key, f"{delivery_id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
@@ -80,19 +81,24 @@ def alert_document(alert: Alert) -> dict[str, Any]:
         "id": alert.id,
         **alert.finding.columns,
         "action": action_of(alert.finding.kind),
-        "first_seen_at": alert.first_seen_at.isoformat(),
-        "last_seen_at": alert.last_seen_at.isoformat(),
-        "opened_at": alert.opened_at.isoformat() if alert.opened_at else None,
-        "closed_at": alert.closed_at.isoformat() if alert.closed_at else None,
+        "first_seen_at": iso_time(alert.first_seen_at),
+        "last_seen_at": iso_time(alert.last_seen_at),
+        "opened_at": iso_time(alert.opened_at),
+        "closed_at": iso_time(alert.closed_at),
         "owner": alert.owner,
-        "acknowledged_until": alert.acknowledged_until.isoformat() if alert.acknowledged_until else None,
+        "acknowledged_until": iso_time(alert.acknowledged_until),
     }
 
 
-def _key(secret: str, key: str) -> bytes:
+def _signing_key(secret: str, setting: str) -> bytes:
+    """Return the bytes of a signing key.
+
+    Raises:
+        ConfigurationError: for invalid base64. ``setting`` is its name, for the message.
+    """
     if not secret.startswith(SECRET_PREFIX):
         return secret.encode()
     try:
         return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except binascii.Error:
-        raise ConfigurationError(f"{key} is not base64 after whsec_. Copy the whole secret.") from None
+        raise ConfigurationError(f"{setting} is not base64 after whsec_. Copy the whole secret.") from None

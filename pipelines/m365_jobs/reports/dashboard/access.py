@@ -81,7 +81,7 @@ def is_loopback_origin(host: str, origin: str) -> bool:
 
 
 class TokenAuthentication:
-    """Authenticate requests by the access token: in the URL, the login form, a session cookie, or ``Authorization: Bearer``."""
+    """Authenticate requests by the access token: in the URL, the login form, a cookie or ``Authorization: Bearer``."""
 
     def __init__(self, application: ASGIApp, token: str, login_page: Callable[[Request, bool], Response]) -> None:
         """Wrap ``application``. ``login_page`` returns the page for a token; True says that the sent one is invalid."""
