@@ -19,8 +19,8 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.config.calendar import parse_backup_window
 from m365_jobs.marts.catalog import questions
 from m365_jobs.reports import report
-from m365_jobs.reports.calendar import due_from
-from m365_jobs.reports.metrics import QueryRange, choices, completeness, read_loads
+from m365_jobs.reports.calendar import read_due_times
+from m365_jobs.reports.metrics import QueryRange, filter_options, read_completeness, read_loads
 from m365_jobs.reports.sections import SECTIONS
 from m365_jobs.reports.sections.durations import read_durations
 from m365_jobs.reports.sections.errors import read_errors
@@ -256,7 +256,7 @@ def test_figures_are_the_same_on_duckdb_and_postgresql(
             place.load(simulator)
             results.append((_figures(place.pipeline(), until), _answers(place.pipeline())))
     assert results[0] == results[1]
-    assert all(results[0][0][name] for name in ("read_trend", "read_durations", "read_errors", "backup_days"))
+    assert all(results[0][0][name] for name in ("read_trend", "read_durations", "read_errors", "read_backup_days"))
 
 
 def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:
@@ -264,7 +264,7 @@ def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:
         location=NO_LOCATION, days=60, zone=ZoneInfo("America/New_York"), window=parse_backup_window("20:00-06:00", "")
     )
     with open_scope(pipeline) as scope:
-        queries = {query for part in SECTIONS for query in part.reads} - {read_loads, completeness, due_from}
+        queries = {query for part in SECTIONS for query in part.reads} - {read_loads, read_completeness, read_due_times}
         asked = QueryRange(shown, until)
         # Times of the two loads differ, so some queries are left out.
         figures: dict[str, Any] = {query.__name__: query(scope, asked) for query in queries}
@@ -275,7 +275,7 @@ def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:
         # Counted to the end of each load.
         for row in figures["read_restores"]:
             del row["last_restore_age_days"]
-        return {**figures, "choices": choices(scope)}
+        return {**figures, "choices": filter_options(scope)}
 
 
 def _answers(pipeline: dlt.Pipeline) -> dict[str, int]:

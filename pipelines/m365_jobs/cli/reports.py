@@ -84,20 +84,20 @@ def report(
 
         with needs_extra():
             from m365_jobs.reports import report
-            from m365_jobs.reports.audit import chosen_period
+            from m365_jobs.reports.audit import select_period
             from m365_jobs.reports.view import Filter
             from m365_jobs.warehouse import pipeline as warehouse
 
-            first, period = report.first_of_month(month), None
+            first, period = report.parse_month(month), None
             if audit:
                 begin, end = parse_time_option("--since", since), parse_time_option("--until", until)
-                period = chosen_period(days, first, begin, end)
+                period = select_period(days, first, begin, end)
             options = report.ReportOptions(
-                Filter(tuple(tenant or ()), days=days), report.timezone(timezone), paper.value, first, period
+                Filter(tuple(tenant or ()), days=days), report.parse_timezone(timezone), paper.value, first, period
             )
             pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
             if each_tenant:
-                written = report.write_each(each_tenant, f".{format.value}", pipeline, options)
+                written = report.write_tenant_reports(each_tenant, f".{format.value}", pipeline, options)
             else:
                 written = [report.write_report(path or Path(), pipeline, options)]
         for file in written if each_tenant else ():

@@ -13,10 +13,10 @@ PACKAGES = ("starlette", "jinja2", "markupsafe", "uvicorn", "weasyprint", "pypdf
 
 @contextmanager
 def needs_extra() -> Iterator[None]:
-    """Say how to install the extra ``reports`` where one of its packages is missing.
+    """Report a missing package of the extra ``reports``, with the command that installs it.
 
     Raises:
-        UsageError: where a package is missing.
+        UsageError: if a package is missing.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Report a period for an audit: what was to run, what ran, how long it is kept, and how sure the data is."""
+"""Read the evidence of a period for an audit: schedule, backups, restores, retention, and completeness of the data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from m365_jobs.errors.explain import UsageError
+from m365_jobs.reports.metrics import Row
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-Row = dict[str, Any]
-
 IN_PERIOD = "epoch(CAST(:since AS TIMESTAMPTZ)) <= epoch({time}) AND epoch({time}) < epoch(CAST(:until AS TIMESTAMPTZ))"
+"""SQL condition that a time lies in the period; the placeholder is the time's column."""
 
 BACKUPS = f"""
 SELECT f.tenant, f.location, f.object_type, count(*) AS backups,
@@ -125,7 +125,7 @@ GROUP BY r.tenant, r.status
 ORDER BY r.tenant, r.status
 """
 
-RECONCILED = f"""
+RECONCILIATIONS = f"""
 SELECT c.tenant, c.location, c.kind, count(*) AS comparisons,
     count(CASE WHEN c.proof = TRUE THEN 1 END) AS agreed, count(CASE WHEN c.proof = FALSE THEN 1 END) AS differed,
     max(c.checked_at) AS last_at
@@ -142,7 +142,7 @@ FROM job_facts AS f
 WHERE {IN_PERIOD.format(time="f.finish_time")}
 ORDER BY f.tenant, f.id
 """
-"""The rows of jobs that the report is made from."""
+"""The jobs of the period, for the digest."""
 
 SECTIONS = {
     "schedule": SCHEDULE,
@@ -153,57 +153,60 @@ SECTIONS = {
     "changes": CHANGES,
     "completeness": COMPLETENESS,
     "loads": LOADS,
-    "reconciliations": RECONCILED,
+    "reconciliations": RECONCILIATIONS,
 }
-"""Section to its query. Their rows, and the jobs, are what the digest is made from."""
+"""Section to its query. The digest covers their rows and the jobs."""
 
 
 @dataclass(frozen=True)
 class Period:
-    """Describe the period of an audit, in UTC; the end does not belong to it."""
+    """Describe the period of an audit, in UTC, without its end."""
 
     since: datetime
     until: datetime
 
     @property
     def values(self) -> dict[str, str]:
-        """Return the values of the queries."""
+        """Return the parameters of the queries."""
         return {
             "since": self.since.isoformat(sep=" "),
             "until": self.until.isoformat(sep=" "),
             "first_day": self.since.date().isoformat(),
-            # A day of which any part lies in the period belongs to it.
+            # A day belongs to the period if a part of it does.
             "end_day": ((self.until - timedelta(microseconds=1)).date() + timedelta(days=1)).isoformat(),
         }
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Hold an audit report: the rows of its sections, and the digest of all rows that it was made from."""
+    """Hold the evidence of an audit: the rows of its sections, and the digest of all rows."""
 
     period: Period
     tenants: Sequence[str]
-    made_at: datetime
+    created_at: datetime
+    """UTC."""
     sections: dict[str, list[Row]]
     jobs: int
+    """Number of jobs that ended in the period."""
     rows: int
+    """Number of rows that the digest covers."""
     digest: str
     """SHA-256 of all rows of the sections and of the jobs."""
     jobs_digest: str
-    """SHA-256 of the jobs alone: the same whenever the period is reported, as long as no job of it changes."""
+    """SHA-256 of the jobs alone. A later audit of the period has the same, unless one of its jobs changed."""
 
 
 def audit_period(days: int, now: datetime | None = None) -> Period:
-    """Return the period of the last whole UTC days."""
+    """Return the last ``days`` whole UTC days before ``now``, which is the current time if unset."""
     end = (now or datetime.now(UTC)).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Period(end - timedelta(days=days), end)
 
 
-def chosen_period(days: int, month: date | None, since: datetime | None, until: datetime | None) -> Period:
-    """Return the period from a time on, a calendar month, or else the last whole UTC days.
+def select_period(days: int, month: date | None, since: datetime | None, until: datetime | None) -> Period:
+    """Return the period from ``since`` to ``until``, of a calendar month, or else of the last whole UTC days.
 
     Raises:
-        UsageError: where the period is empty, or is given in two ways.
+        UsageError: if the period is empty or is given in two ways.
     """
     if month and (since or until):
         raise UsageError("--month does not go with --since and --until: give the period in one way.")
@@ -224,32 +227,35 @@ def read_audit(scope: TenantScope, period: Period) -> Audit:
     """Read an audit of the tenants that the scope sees.
 
     Raises:
-        DestinationUndefinedEntity: where nothing was loaded yet.
+        DestinationUndefinedEntity: before the first load.
     """
     sections = {name: scope.rows(query, **period.values) for name, query in SECTIONS.items()}
     jobs = scope.rows(JOBS, **period.values)
-    everything = [*sections.items(), ("jobs", jobs)]
-    digest, rows = _digest(everything)
+    row_sets = [*sections.items(), ("jobs", jobs)]
+    digest, rows = _digest(row_sets)
     jobs_digest, _ = _digest([("jobs", jobs)])
     tenants = scope.tenants or scope.loaded_tenants()
     return Audit(period, tenants, datetime.now(UTC), sections, len(jobs), rows, digest, jobs_digest)
 
 
-def _digest(everything: Iterable[tuple[str, list[Row]]]) -> tuple[str, int]:
-    """Return the SHA-256 of all rows, and their number: the same rows have the same digest on every destination."""
-    digest, number = hashlib.sha256(), 0
-    for name, rows in everything:
-        for line in sorted(json.dumps({name: row}, sort_keys=True, default=_plain) for row in map(_rounded, rows)):
+def _digest(row_sets: Iterable[tuple[str, list[Row]]]) -> tuple[str, int]:
+    """Return the SHA-256 of named rows, and their number. It does not depend on their order or the destination."""
+    digest, count = hashlib.sha256(), 0
+    for name, rows in row_sets:
+        rounded = map(_round_floats, rows)
+        for line in sorted(json.dumps({name: row}, sort_keys=True, default=_json_text) for row in rounded):
             digest.update(line.encode())
-            number += 1
-    return digest.hexdigest(), number
+            count += 1
+    return digest.hexdigest(), count
 
 
-def _rounded(row: Row) -> Row:
+def _round_floats(row: Row) -> Row:
+    """Return a row whose floats have 6 decimals: destinations differ in the last digits."""
     return {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
 
 
-def _plain(value: Any) -> str:
+def _json_text(value: Any) -> str:
+    """Return a value that JSON does not have as text: times as ISO 8601 in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     return value.isoformat() if isinstance(value, date) else str(value)

@@ -1,4 +1,4 @@
-"""Write an audit as HTML, which PDF and image are made from, and as CSV with a row per service."""
+"""Render an audit as HTML, the source of PDF and image, and as CSV with a row per service."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from m365_jobs.reports import html, labels
-from m365_jobs.reports.audit import Audit, Row
-from m365_jobs.reports.billing import plain_value
+from m365_jobs.reports.audit import Audit
+from m365_jobs.reports.billing import csv_value
 from m365_jobs.reports.html import HtmlTable
+from m365_jobs.reports.metrics import PartitionKey, Row, partition_key
 from m365_jobs.reports.paper import TITLE, paper_css
 from m365_jobs.text import singular_period
 
-COUNTS = ("scheduled", "ran", "met", "missed", "skipped")
-BACKUPS = ("backups", "succeeded", "warnings", "failed")
-RESTORE = (
+SCHEDULE_COLUMNS = ("scheduled", "ran", "met", "missed", "skipped")
+BACKUP_COLUMNS = ("backups", "succeeded", "warnings", "failed")
+RESTORE_COLUMNS = (
     "last_restore_at", "last_restore_id", "last_restore_hours", "last_restore_objects", "restores_tried",
     "restores_failed",
 )  # fmt: skip
-COLUMNS = (
-    "period_from", "period_until", "tenant", "location", "object_type", *COUNTS, *BACKUPS, "failure_reasons", *RESTORE,
+CSV_COLUMNS = (
+    "period_from", "period_until", "tenant", "location", "object_type", *SCHEDULE_COLUMNS, *BACKUP_COLUMNS,
+    "failure_reasons", *RESTORE_COLUMNS,
     "retention_period", "retention_days", "settings_changes", "complete_until", "covers_period", "rows", "sha256",
     "jobs", "jobs_sha256",
 )  # fmt: skip
 
-Key = tuple[str, str, str]
-"""Tenant, location and service."""
-
 
 @dataclass
 class ServiceAudit:
-    """Hold the rows of an audit about one service; a part without rows is empty."""
+    """Hold the rows of an audit about one service; a section without rows is empty."""
 
     schedule: Row = field(default_factory=dict)
     backups: Row = field(default_factory=dict)
@@ -46,21 +45,21 @@ class ServiceAudit:
     completeness: Row = field(default_factory=dict)
 
 
-def services_of(audit: Audit) -> dict[Key, ServiceAudit]:
-    """Return what the sections of an audit say of each service, in alphabetical order."""
-    services: dict[Key, ServiceAudit] = {}
+def services_of(audit: Audit) -> dict[PartitionKey, ServiceAudit]:
+    """Return the rows of each service, in the order of tenant, location and object type."""
+    services: dict[PartitionKey, ServiceAudit] = {}
     for name in ("schedule", "backups", "restores", "completeness"):
         for row in audit.sections[name]:
             if row["object_type"]:
-                setattr(services.setdefault(_key(row), ServiceAudit()), name, row)
+                setattr(services.setdefault(partition_key(row), ServiceAudit()), name, row)
     for row in audit.sections["failures"]:
         if row["object_type"]:
-            services.setdefault(_key(row), ServiceAudit()).failures.append(row)
+            services.setdefault(partition_key(row), ServiceAudit()).failures.append(row)
     for (tenant, location, object_type), service in services.items():
-        here = [
+        policies = [
             row for row in audit.sections["retention"] if (row["tenant"], row["location"] or "") == (tenant, location)
         ]
-        service.retention = _retention(here, object_type)
+        service.retention = _service_retention(policies, object_type)
         service.changes = [
             row
             for row in audit.sections["changes"]
@@ -70,20 +69,16 @@ def services_of(audit: Audit) -> dict[Key, ServiceAudit]:
     return dict(sorted(services.items()))
 
 
-def _key(row: Row) -> Key:
-    return str(row["tenant"]), str(row["location"] or ""), str(row["object_type"])
-
-
-def _retention(rows: Iterable[Row], object_type: str) -> Row:
-    """Return the period of a service: its own, else the default."""
-    levels = {row["level"]: row for row in rows if row["object_type"] in (object_type, None)}
+def _service_retention(policies: Iterable[Row], object_type: str) -> Row:
+    """Return the retention policy of a service: its own, else the default, else an empty row."""
+    levels = {row["level"]: row for row in policies if row["object_type"] in (object_type, None)}
     return levels.get("service") or levels.get("default") or {}
 
 
 def audit_csv(audit: Audit) -> str:
-    """Return a row per service, with the digests of the whole audit in each."""
+    """Return the audit as CSV: a row per service, each with the digests of the whole audit."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for (tenant, location, object_type), service in services_of(audit).items():
         values = {
@@ -92,15 +87,15 @@ def audit_csv(audit: Audit) -> str:
             "tenant": tenant,
             "location": location,
             "object_type": object_type,
-            **{name: service.schedule.get(name) for name in COUNTS},
-            **{name: service.backups.get(name, 0) for name in BACKUPS},
+            **{name: service.schedule.get(name) for name in SCHEDULE_COLUMNS},
+            **{name: service.backups.get(name, 0) for name in BACKUP_COLUMNS},
             "failure_reasons": "; ".join(
                 f"{row['outcome']}: {row['reason']} ({row['backups']})" for row in service.failures
             ),
-            **{name: service.restores.get(name) for name in RESTORE},
+            **{name: service.restores.get(name) for name in RESTORE_COLUMNS},
             "retention_period": service.retention.get("retention_period"),
             "retention_days": service.retention.get("retention_days"),
-            "settings_changes": "; ".join(_change(row, UTC) for row in service.changes),
+            "settings_changes": "; ".join(_change_text(row, UTC) for row in service.changes),
             "complete_until": service.completeness.get("complete_until"),
             "covers_period": service.completeness.get("covers_period"),
             "rows": audit.rows,
@@ -108,48 +103,56 @@ def audit_csv(audit: Audit) -> str:
             "jobs": audit.jobs,
             "jobs_sha256": audit.jobs_digest,
         }
-        writer.writerow({name: plain_value(value) for name, value in values.items()})
+        writer.writerow({name: csv_value(value) for name, value in values.items()})
     return text.getvalue()
 
 
-def _change(row: Row, zone: tzinfo) -> str:
-    what = " ".join(part for part in (row["setting"].replace("_", " "), row["service"], row["container_name"]) if part)
-    values = singular_period(f"from {row['old_value'] or 'nothing'} to {row['new_value'] or 'nothing'}")
-    return (
-        f"{what}: {row['change'].replace('_', ' ')} {values}, read first {labels.moment(row['changed_before'], zone)}"
+def _change_text(row: Row, zone: tzinfo) -> str:
+    """Return a change of a setting, with the time of the load that read it first."""
+    subject = " ".join(
+        part for part in (row["setting"].replace("_", " "), row["service"], row["container_name"]) if part
     )
+    values = singular_period(f"from {row['old_value'] or 'nothing'} to {row['new_value'] or 'nothing'}")
+    read_at = labels.time_label(row["changed_before"], zone)
+    return f"{subject}: {row['change'].replace('_', ' ')} {values}, read first {read_at}"
 
 
 def audit_html(audit: Audit | None, tenants: Iterable[str], zone: tzinfo, paper: str) -> str:
-    """Return the audit as an HTML document, without commands and URLs; ``audit`` is None before the first load."""
+    """Return the audit as an HTML document without commands and URLs; ``audit`` is None before the first load.
+
+    ``paper`` is a paper size of CSS, or ``IMAGE_PAPER``.
+    """
     title = " · ".join([f"{TITLE}, audit report", *tenants])
     values: dict[str, Any] = {"audit": None, "description": "Nothing is loaded yet.", "created": ""}
     if audit is not None:
-        made = labels.moment(audit.made_at, zone)
+        created = labels.time_label(audit.created_at, zone)
         values = {
             "audit": audit,
-            "description": f"Made {made}. Days are UTC days.",
-            "created": audit.made_at.isoformat(timespec="seconds"),
-            "since": labels.moment(audit.period.since, UTC),
-            "until": labels.moment(audit.period.until, UTC),
-            **_values(audit, zone),
+            "description": f"Made {created}. Days are UTC days.",
+            "created": audit.created_at.isoformat(timespec="seconds"),
+            "since": labels.time_label(audit.period.since, UTC),
+            "until": labels.time_label(audit.period.until, UTC),
+            **_template_values(audit, zone),
         }
     return html.render_template(
         "audit_report.html", title=title, kind="report", css=html.css(), paper=paper_css(paper, title), **values
     )
 
 
-PLACE = ("Tenant", "Location", "Service")
+PARTITION_TITLES = ("Tenant", "Location", "Service")
 
 TABLES = {
     "services": (
         "Backups of the period per service",
-        (*PLACE, "Scheduled", "Met", "Missed", "Skipped", "Ended", "Failed", "Warnings"),
+        (*PARTITION_TITLES, "Scheduled", "Met", "Missed", "Skipped", "Ended", "Failed", "Warnings"),
     ),
-    "failures": ("Failures and warnings with their reasons", (*PLACE, "Outcome", "Reason", "Backups", "Last")),
+    "failures": (
+        "Failures and warnings with their reasons",
+        (*PARTITION_TITLES, "Outcome", "Reason", "Backups", "Last"),
+    ),
     "restores": (
         "Restore evidence",
-        (*PLACE, "Last proved restore", "Job", "Objects", "Tried in the period", "Failed"),
+        (*PARTITION_TITLES, "Last proved restore", "Job", "Objects", "Tried in the period", "Failed"),
     ),
     "retention": (
         "Retention in force at the end of the period",
@@ -158,7 +161,7 @@ TABLES = {
     "changes": ("Changes of settings in the period", ("Tenant", "Location", "Change")),
     "completeness": (
         "Completeness of the data",
-        (*PLACE, "Proved complete until", "By the load of", "Covers the period"),
+        (*PARTITION_TITLES, "Proved complete until", "By the load of", "Covers the period"),
     ),
     "loads": ("Loads of the period", ("Tenant", "Result", "Loads", "Last")),
     "reconciliations": (
@@ -166,34 +169,36 @@ TABLES = {
         ("Tenant", "Location", "Comparison", "Made", "Agreed", "Differed", "Last"),
     ),
 }
-"""Name in the template to the caption and the columns."""
+"""Name of a table in the template to its caption and column titles."""
 
 
-def _values(audit: Audit, zone: tzinfo) -> dict[str, Any]:
+def _template_values(audit: Audit, zone: tzinfo) -> dict[str, Any]:
+    """Return the counts and tables of the template ``audit_report.html``."""
     services, sections = services_of(audit), audit.sections
     rows: dict[str, Iterable[list[Any]]] = {
-        "services": _services(services),
-        "failures": _failures(services, zone),
-        "restores": _restores(services, zone),
+        "services": _backup_cells(services),
+        "failures": _failure_cells(services, zone),
+        "restores": _restore_cells(services, zone),
         "retention": (_retention_cells(row, zone) for row in sections["retention"]),
         "changes": (
-            [row["tenant"], labels.location_label(row["location"]), _change(row, zone)] for row in sections["changes"]
+            [row["tenant"], labels.location_label(row["location"]), _change_text(row, zone)]
+            for row in sections["changes"]
         ),
-        "completeness": _completeness(sections["completeness"], zone),
+        "completeness": _completeness_cells(sections["completeness"], zone),
         "loads": (
             [
                 row["tenant"],
                 labels.LOAD_RESULTS.get(row["status"], row["status"]),
                 row["loads"],
-                labels.moment(row["last_at"], zone),
+                labels.time_label(row["last_at"], zone),
             ]
             for row in sections["loads"]
         ),
         "reconciliations": (_reconciliation_cells(row, zone) for row in sections["reconciliations"]),
     }
     return {
-        "scheduled": {name: sum(row[name] for row in sections["schedule"]) for name in COUNTS},
-        "known": bool(sections["schedule"]),
+        "scheduled": {name: sum(row[name] for row in sections["schedule"]) for name in SCHEDULE_COLUMNS},
+        "has_schedule": bool(sections["schedule"]),
         "failed": sum(row["failed"] for row in sections["backups"]),
         "unproved": sum(not row["covers_period"] for row in sections["completeness"]),
         "untested": sum(not service.restores.get("last_restore_at") for service in services.values()),
@@ -201,11 +206,11 @@ def _values(audit: Audit, zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def _services(services: dict[Key, ServiceAudit]) -> Iterator[list[Any]]:
+def _backup_cells(services: dict[PartitionKey, ServiceAudit]) -> Iterator[list[Any]]:
     for key, service in services.items():
         scheduled = (service.schedule.get(name, "unknown") for name in ("scheduled", "met", "missed", "skipped"))
         yield [
-            *_names(key),
+            *_partition_cells(key),
             *scheduled,
             *(service.backups.get(name, 0) for name in ("backups", "failed", "warnings")),
         ]
@@ -219,7 +224,7 @@ def _retention_cells(row: Row, zone: tzinfo) -> list[Any]:
         row["service"] or "all services",
         row["container_name"] or "",
         singular_period(row["retention_period"] or ""),
-        labels.moment(row["valid_from"], zone),
+        labels.time_label(row["valid_from"], zone),
     ]
 
 
@@ -231,43 +236,44 @@ def _reconciliation_cells(row: Row, zone: tzinfo) -> list[Any]:
         row["comparisons"],
         row["agreed"],
         row["differed"],
-        labels.moment(row["last_at"], zone),
+        labels.time_label(row["last_at"], zone),
     ]
 
 
-def _names(key: Key) -> list[str]:
+def _partition_cells(key: PartitionKey) -> list[str]:
     tenant, location, object_type = key
-    return [tenant, labels.location_label(location), labels.service(object_type)]
+    return [tenant, labels.location_label(location), labels.service_label(object_type)]
 
 
-def _failures(services: dict[Key, ServiceAudit], zone: tzinfo) -> Iterator[list[Any]]:
+def _failure_cells(services: dict[PartitionKey, ServiceAudit], zone: tzinfo) -> Iterator[list[Any]]:
     for key, service in services.items():
         for row in service.failures:
             reason = re.sub(r"https?://\S+", "(address)", row["reason"])
-            yield [*_names(key), row["outcome"], reason, row["backups"], labels.moment(row["last_at"], zone)]
+            last_at = labels.time_label(row["last_at"], zone)
+            yield [*_partition_cells(key), row["outcome"], reason, row["backups"], last_at]
 
 
-def _restores(services: dict[Key, ServiceAudit], zone: tzinfo) -> Iterator[list[Any]]:
+def _restore_cells(services: dict[PartitionKey, ServiceAudit], zone: tzinfo) -> Iterator[list[Any]]:
     for key, service in services.items():
         row = service.restores
-        last = row.get("last_restore_at")
+        last_at = row.get("last_restore_at")
         yield [
-            *_names(key),
-            labels.moment(last, zone),
+            *_partition_cells(key),
+            labels.time_label(last_at, zone),
             row.get("last_restore_id") or "",
-            row.get("last_restore_objects") if last else 0,
+            row.get("last_restore_objects") if last_at else 0,
             row.get("restores_tried", 0),
             row.get("restores_failed", 0),
         ]
 
 
-def _completeness(rows: Iterable[Row], zone: tzinfo) -> Iterator[list[Any]]:
+def _completeness_cells(rows: Iterable[Row], zone: tzinfo) -> Iterator[list[Any]]:
     for row in rows:
         yield [
             row["tenant"],
             labels.location_label(row["location"]),
-            labels.service(row["object_type"]) if row["object_type"] else "All services",
-            labels.moment(row["complete_until"], zone),
-            labels.moment(row["last_complete_load_at"], zone),
+            labels.services_label(row["object_type"]),
+            labels.time_label(row["complete_until"], zone),
+            labels.time_label(row["last_complete_load_at"], zone),
             "yes" if row["covers_period"] else "no",
         ]

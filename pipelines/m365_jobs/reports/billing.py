@@ -8,18 +8,20 @@ from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from m365_jobs.reports.metrics import Row
 from m365_jobs.text import spreadsheet_text
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-COLUMNS = ("tenant", "month", "peak_seats", "purchased_seats", "peak_protected_gb", "days_with_data")
+CSV_COLUMNS = ("tenant", "month", "peak_seats", "purchased_seats", "peak_protected_gb", "days_with_data")
 
 
-def billing_rows(scope: TenantScope, month: str | None = None) -> list[dict[str, Any]]:
+def billing_rows(scope: TenantScope, month: str | None = None) -> list[Row]:
     """Return a row per tenant and month, the oldest month first; none before the first load of licences.
 
-    Each location has one snapshot per day. The seats of a day are the sum over all locations.
+    ``month`` such as 2026-11 selects one. Each location has one snapshot per day. The seats of a day are the sum over
+    all locations.
     """
-    wanted = "WHERE d.month = :month" if month else ""
+    condition = "WHERE d.month = :month" if month else ""
     try:
         return scope.rows(
             f"""WITH days AS (
@@ -32,7 +34,7 @@ def billing_rows(scope: TenantScope, month: str | None = None) -> list[dict[str,
                 CAST(max(d.purchased) AS BIGINT) AS purchased_seats,
                 CAST(max(d.protected_gb) AS DOUBLE) AS peak_protected_gb,
                 count(*) AS days_with_data
-            FROM days AS d {wanted} GROUP BY d.tenant, d.month ORDER BY d.month, d.tenant""",
+            FROM days AS d {condition} GROUP BY d.tenant, d.month ORDER BY d.month, d.tenant""",
             **({"month": month} if month else {}),
         )
     except DestinationUndefinedEntity:
@@ -40,16 +42,16 @@ def billing_rows(scope: TenantScope, month: str | None = None) -> list[dict[str,
 
 
 def billing_csv(scope: TenantScope, month: str | None = None) -> str:
-    """Return the rows as CSV, with a header in any case."""
+    """Return the rows as CSV; the header is present even without rows."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: plain_value(value) for name, value in row.items()} for row in billing_rows(scope, month))
+    writer.writerows({name: csv_value(value) for name, value in row.items()} for row in billing_rows(scope, month))
     return text.getvalue()
 
 
-def plain_value(value: Any) -> Any:
-    """Return a value that spreadsheets read as text or number, never as a formula."""
+def csv_value(value: Any) -> Any:
+    """Return a value for CSV: floats with 3 decimals, and texts that no spreadsheet evaluates as a formula."""
     if isinstance(value, str):
         return spreadsheet_text(value)
     return round(value, 3) if isinstance(value, float) else value

@@ -8,44 +8,49 @@ from typing import Any
 
 from m365_jobs.reports import html, labels
 from m365_jobs.reports.html import HtmlTable
-from m365_jobs.reports.jobs import JOB, jobs_table
-from m365_jobs.reports.metrics import SEEN
+from m365_jobs.reports.jobs import JOB_FIELDS, jobs_table
+from m365_jobs.reports.metrics import ERROR_TIME, Row
 from m365_jobs.reports.page import Page
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-LIMIT = 200
-"""The most jobs of a list; the newest come first."""
+MAX_LISTED_JOBS = 200
+"""Number of jobs in a list at most; the newest come first."""
 
-OUTCOMES = {"failed": "failure", "warning": "warning", "succeeded": "success", "running": "running"}
+OUTCOME_PARAMETERS = {"failed": "failure", "warning": "warning", "succeeded": "success", "running": "running"}
+"""Value of the URL's parameter ``outcome`` to the outcome of a job."""
 
 
 def list_jobs(scope: TenantScope, page: Page, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return the jobs for a URL's parameters: ``job``, ``error``, ``kind``, ``outcome``, ``day`` and the filters."""
+    """Return the template values of a list of jobs for the parameters of a URL.
+
+    They are ``job``, ``error``, ``kind``, ``outcome``, ``day`` (in the page's time zone) and the filters of the page.
+    """
     job = parameters.get("job")
     if job:
-        rows = scope.rows(f"SELECT {JOB}, 1 AS in_all FROM job_facts AS f WHERE f.id = :job", job=job)
+        rows = scope.rows(f"SELECT {JOB_FIELDS}, 1 AS in_all FROM job_facts AS f WHERE f.id = :job", job=job)
     else:
-        rows = _listed(scope, page, parameters)
+        rows = _read_jobs(scope, page, parameters)
     return {
         "heading": _heading(page, parameters),
         "table": jobs_table(page, rows, "Jobs"),
         "in_all": rows[0]["in_all"] if rows else 0,
         "errors": _errors(scope, page, job) if job and rows else None,
-        "back": f"./?{page.shown.query()}",
+        "back": f"./?{page.filters.query()}",
     }
 
 
-def _listed(scope: TenantScope, page: Page, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
-    seen = SEEN.format("f")
+def _read_jobs(scope: TenantScope, page: Page, parameters: Mapping[str, str]) -> list[Row]:
+    """Return the jobs for the parameters of a URL; ``in_all`` is their number without the limit."""
+    job_time = ERROR_TIME.format("f")
     since, until = _period(page, parameters.get("day", ""))
-    conditions = [page.shown.of("f"), f"{seen} > :since AND {seen} <= :until"]
-    values: dict[str, Any] = {**page.shown.values, "since": since, "until": until}
+    conditions = [page.filters.condition("f"), f"{job_time} > :since AND {job_time} <= :until"]
+    values: dict[str, Any] = {**page.filters.values, "since": since, "until": until}
     if parameters.get("kind"):
         conditions.append("f.job_type = :kind")
         values["kind"] = parameters["kind"]
-    if parameters.get("outcome") in OUTCOMES:
+    if parameters.get("outcome") in OUTCOME_PARAMETERS:
         conditions.append("f.outcome = :outcome")
-        values["outcome"] = OUTCOMES[parameters["outcome"]]
+        values["outcome"] = OUTCOME_PARAMETERS[parameters["outcome"]]
     if "error" in parameters:
         conditions.append(
             """EXISTS (SELECT 1 FROM jobs__job_errors AS e
@@ -53,19 +58,19 @@ def _listed(scope: TenantScope, page: Page, parameters: Mapping[str, str]) -> li
         )
         values["message"] = parameters["error"]
     return scope.rows(
-        f"""SELECT {JOB}, count(*) OVER () AS in_all FROM job_facts AS f
-        WHERE {" AND ".join(conditions)} ORDER BY {seen} DESC, f.id LIMIT {LIMIT}""",
+        f"""SELECT {JOB_FIELDS}, count(*) OVER () AS in_all FROM job_facts AS f
+        WHERE {" AND ".join(conditions)} ORDER BY {job_time} DESC, f.id LIMIT {MAX_LISTED_JOBS}""",
         **values,
     )
 
 
 def _period(page: Page, day: str) -> tuple[datetime, datetime]:
-    """Return the period of a list: a day of the time zone, or that of the errors."""
+    """Return the period of a list without its start: a day in the time zone, or the period of errors if invalid."""
     try:
         begin = datetime.combine(date.fromisoformat(day), time(), page.zone)
         return begin - timedelta(microseconds=1), begin + timedelta(days=1)
     except ValueError:
-        return page.metrics.as_of - timedelta(days=page.shown.days), page.metrics.as_of
+        return page.metrics.as_of - timedelta(days=page.filters.days), page.metrics.as_of
 
 
 def _errors(scope: TenantScope, page: Page, job: str) -> HtmlTable:
@@ -74,17 +79,18 @@ def _errors(scope: TenantScope, page: Page, job: str) -> HtmlTable:
         ORDER BY e.error_index""",
         job=job,
     )
-    cells = [[html.error_text(row["error_message"], row["url"], page.links_out), row["number"]] for row in rows]
+    cells = [[html.error_cell(row["error_message"], row["url"], page.has_help_links), row["number"]] for row in rows]
     return HtmlTable("Errors of this job", ["Error", "Occurrences"], cells)
 
 
 def _heading(page: Page, parameters: Mapping[str, str]) -> str:
+    """Return the heading of a list: the kind of jobs and the filters."""
     if parameters.get("job"):
         return f"Job {parameters['job']}"
-    words = {"backup": "Backups", "restore": "Restores", "export": "Exports"}.get(parameters.get("kind", ""), "Jobs")
-    of = [labels.service(page.shown.object_type)] if page.shown.object_type else []
-    of += [page.shown.location] if page.shown.location else []
-    of += [parameters["outcome"]] if parameters.get("outcome") in OUTCOMES else []
-    of += [f'with the error "{parameters["error"] or "no message"}"'] if "error" in parameters else []
-    of += [parameters["day"] if parameters.get("day") else f"last {page.period}"]
-    return " · ".join([words, *of])
+    title = {"backup": "Backups", "restore": "Restores", "export": "Exports"}.get(parameters.get("kind", ""), "Jobs")
+    parts = [labels.service_label(page.filters.object_type)] if page.filters.object_type else []
+    parts += [page.filters.location] if page.filters.location else []
+    parts += [parameters["outcome"]] if parameters.get("outcome") in OUTCOME_PARAMETERS else []
+    parts += [f'with the error "{parameters["error"] or "no message"}"'] if "error" in parameters else []
+    parts += [parameters["day"] if parameters.get("day") else f"last {page.period}"]
+    return " · ".join([title, *parts])

@@ -16,12 +16,14 @@ from m365_jobs.reports import labels, svg
 from m365_jobs.text import format_count, visible
 from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
-OPTIONAL = ("Tenant", "Location", "Detail", "Other", "Licence", "Container")
+OPTIONAL_COLUMNS = ("Tenant", "Location", "Detail", "Other", "Licence", "Container")
 """Columns that a table omits if all their cells are empty."""
 
+MAX_LINE_CHARACTERS = 40
+"""Characters of a text above which a cell may wrap it."""
 
-LONGEST_WORD = 28
-"""Length of a word above which a cell may break it; the id of a job has 23 characters."""
+MAX_WORD_CHARACTERS = 28
+"""Characters of a word above which a cell may break it; the id of a job has 23."""
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -45,7 +47,7 @@ def environment() -> Environment:
 def render_template(*templates: str, **values: Any) -> Markup:
     """Render the first of the templates that exists.
 
-    Characters that change the direction of text become visible marks: texts of the API may contain them.
+    Control characters, such as those that change the direction of text, become visible: API texts may contain them.
     """
     return Markup(visible(environment().select_template(templates).render(**values)))
 
@@ -58,7 +60,7 @@ def css() -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """Describe a cell of a table; ``href`` makes it a link, ``external`` one to another site."""
+    """Describe a cell of a table; ``href`` makes it a link, ``external`` says that it leads to another site."""
 
     text: Any
     href: str | None = None
@@ -82,11 +84,13 @@ class HtmlTable:
 
 def render_table(table: HtmlTable) -> Markup:
     """Return a table as HTML, without the optional columns that are empty."""
-    shown = [index for index, name in enumerate(table.columns) if name not in OPTIONAL or _has_content(table, index)]
-    numeric = {index for index in shown if table.rows and all(_is_number(row[index]) for row in table.rows)}
+    visible_columns = [
+        index for index, name in enumerate(table.columns) if name not in OPTIONAL_COLUMNS or _has_content(table, index)
+    ]
+    numeric = {index for index in visible_columns if table.rows and all(_is_number(row[index]) for row in table.rows)}
 
     def line(tag: str, row: Sequence[Any]) -> str:
-        return "".join(_cell(tag, row[index], index in numeric, table.sorts) for index in shown)
+        return "".join(_cell(tag, row[index], index in numeric, table.sorts) for index in visible_columns)
 
     body = "".join(f"<tr>{line('td', row)}</tr>" for row in table.rows)
     caption = escape(table.caption)
@@ -98,41 +102,46 @@ def render_table(table: HtmlTable) -> Markup:
 
 
 def _has_content(table: HtmlTable, index: int) -> bool:
-    texts = {str(_text(row[index])) for row in table.rows}
+    """Return True if the cells of a column differ, or if one has other content than a default."""
+    texts = {str(_content(row[index])) for row in table.rows}
     return len(texts) > 1 or bool(texts - {"", "0", "None", *DEFAULT_LABELS, labels.location_label(None)})
 
 
-def _text(value: Any) -> Any:
+def _content(value: Any) -> Any:
+    """Return the text or number of a cell."""
     return value.text if isinstance(value, Cell) else value
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(_text(value), int | None) and not isinstance(_text(value), bool)
+    return isinstance(_content(value), int | None) and not isinstance(_content(value), bool)
 
 
-def _is_long(text: Any) -> bool:
-    """Return whether a text may be wrapped: it is long, or has a long word that would widen the table."""
-    words = str(text).split()
-    return not isinstance(text, Markup) and (len(str(text)) > 40 or any(len(word) > LONGEST_WORD for word in words))
+def _may_wrap(text: Any) -> bool:
+    """Return True if a cell may wrap its text: it is long, or has a long word that would widen the table."""
+    if isinstance(text, Markup):
+        return False
+    is_long = len(str(text)) > MAX_LINE_CHARACTERS
+    return is_long or any(len(word) > MAX_WORD_CHARACTERS for word in str(text).split())
 
 
-def _cell(tag: str, value: Any, numeric: bool, sorts: dict[str, str]) -> str:
-    text = _text(value)
-    shown = escape("–" if text is None else f"{text:,}" if isinstance(text, int) else text)
+def _cell(tag: str, value: Any, is_numeric: bool, sorts: dict[str, str]) -> str:
+    """Return a cell as HTML; ``tag`` is th or td, ``sorts`` has the URLs of sortable columns by title."""
+    text = _content(value)
+    body = escape("–" if text is None else f"{text:,}" if isinstance(text, int) else text)
     if isinstance(value, Cell) and value.href:
         rel = ' rel="noreferrer"' if value.external else ""
-        shown = Markup('<a href="{}"{}>{}</a>').format(value.href, Markup(rel), shown)
+        body = Markup('<a href="{}"{}>{}</a>').format(value.href, Markup(rel), body)
     if tag == "th" and str(text) in sorts:
-        shown = Markup('<a href="{}">{}</a>').format(sorts[str(text)], shown)
-    kind = "number" if numeric else "text" if _is_long(text) else ""
-    attributes = (' scope="col"' if tag == "th" else "") + (f' class="{kind}"' if kind else "")
-    return f"<{tag}{attributes}>{shown}</{tag}>"
+        body = Markup('<a href="{}">{}</a>').format(sorts[str(text)], body)
+    css_class = "number" if is_numeric else "text" if _may_wrap(text) else ""
+    attributes = (' scope="col"' if tag == "th" else "") + (f' class="{css_class}"' if css_class else "")
+    return f"<{tag}{attributes}>{body}</{tag}>"
 
 
-def error_text(message: str | None, url: str | None, links: bool) -> Cell:
-    """Return a cell with an error message, linked to its help page if ``links`` is true."""
-    allowed = links and url and url.startswith(("https://", "http://"))
-    return Cell(message or "no message", url if allowed else None, external=True)
+def error_cell(message: str | None, url: str | None, is_linked: bool) -> Cell:
+    """Return a cell with an error message, linked to its help page if ``is_linked`` is true and the URL is HTTP."""
+    has_link = is_linked and url and url.startswith(("https://", "http://"))
+    return Cell(message or "no message", url if has_link else None, external=True)
 
 
 def unbroken_dates(text: str) -> Markup:

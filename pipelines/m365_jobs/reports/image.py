@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from m365_jobs.errors.explain import UsageError
 
-SCALE = 8 / 3
-"""Pixels of the image per point: two for each CSS pixel."""
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PIXELS_PER_POINT = 8 / 3
+"""Pixels of the image per point (1/72 inch): two for each CSS pixel (1/96 inch)."""
+
+MARGIN_PIXELS = 40
+"""White space below the content of a page that an image keeps."""
 
 
 def pdf(document: str) -> bytes:
@@ -22,8 +28,8 @@ def png(document: str) -> bytes:
     import pypdfium2
     from PIL import Image
 
-    with pypdfium2.PdfDocument(_weasyprint().HTML(string=document).write_pdf()) as document_pdf:
-        parts = [_trimmed(page.render(scale=SCALE).to_pil()) for page in document_pdf]
+    with pypdfium2.PdfDocument(_weasyprint().HTML(string=document).write_pdf()) as pdf_document:
+        parts = [_trim(page.render(scale=PIXELS_PER_POINT).to_pil()) for page in pdf_document]
     picture = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white")
     top = 0
     for part in parts:
@@ -34,16 +40,22 @@ def png(document: str) -> bytes:
     return output.getvalue()
 
 
-def _trimmed(picture: Any) -> Any:
+def _trim(picture: Image) -> Image:
     """Return a page without the white space below its content."""
-    from PIL import Image, ImageChops
+    import PIL.Image
+    from PIL import ImageChops
 
-    blank = Image.new(picture.mode, picture.size, "white")
+    blank = PIL.Image.new(picture.mode, picture.size, "white")
     box = ImageChops.difference(picture, blank).getbbox()
-    return picture.crop((0, 0, picture.width, min(box[3] + 40, picture.height))) if box else picture
+    return picture.crop((0, 0, picture.width, min(box[3] + MARGIN_PIXELS, picture.height))) if box else picture
 
 
 def _weasyprint() -> Any:
+    """Return the module ``weasyprint``.
+
+    Raises:
+        UsageError: if a library of the system is missing.
+    """
     try:
         import weasyprint
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Define the table of jobs, for sections and for lists of jobs."""
+"""Define the table of jobs that sections and lists of jobs share."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.metrics import Row
 from m365_jobs.reports.page import Page
 
-JOB = """f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.outcome, f.start_time, f.finish_time,
+JOB_FIELDS = """f.tenant, f.id, f.location, f.object_type, f.job_type, f.state, f.outcome, f.start_time, f.finish_time,
     f.total_number, f.failed_number"""
-"""Columns of ``job_facts`` in the table."""
+"""Columns of ``job_facts`` in a table of jobs, with the alias f."""
 
 JOB_COLUMNS = ("Job", "Tenant", "Location", "Service", "Type")
 """Titles of the columns that identify a job."""
@@ -23,7 +23,7 @@ def job_cells(page: Page, row: Row) -> list[object]:
         Cell(row["id"], page.job_link(row)),
         row["tenant"],
         labels.location_label(row["location"]),
-        labels.service(row["object_type"]),
+        labels.service_label(row["object_type"]),
         row["job_type"] or "unknown",
     ]
 
@@ -35,8 +35,8 @@ def jobs_table(page: Page, rows: Iterable[Row], caption: str) -> HtmlTable:
         [
             *job_cells(page, row),
             row["state"],
-            labels.moment(row["start_time"], page.zone),
-            labels.moment(row["finish_time"], page.zone, "not yet"),
+            labels.time_label(row["start_time"], page.zone),
+            labels.time_label(row["finish_time"], page.zone, "not yet"),
             row["total_number"],
             row["failed_number"],
         ]

@@ -11,20 +11,21 @@ from m365_jobs.health.protection import AMBER, BLUE, GREEN, GREY, RED, Protectio
 from m365_jobs.text import format_count
 
 SERVICES = {kind.name: kind.label for kind in ObjectType}
+"""Object type to Microsoft's name of the service."""
 
-NOTHING_TO_JUDGE = "No service had a backup in the last 30 days, and none is expected"
+NO_SERVICES = "No service had a backup in the last 30 days, and none is expected"
 
 
-TONES = {RED: "bad", AMBER: "poor", BLUE: "busy", GREEN: "good", GREY: "grey"}
-"""Colour to its name in the style sheet."""
+TONE_NAMES = {RED: "bad", AMBER: "poor", BLUE: "busy", GREEN: "good", GREY: "grey"}
+"""Colour of a status to its class in the style sheet."""
 
-SIGNS = {"✕": "cross", "!": "mark", "?": "question", "…": "dots", "✓": "check", "–": "dash"}
+SIGN_NAMES = {"✕": "cross", "!": "mark", "?": "question", "…": "dots", "✓": "check", "–": "dash"}
 """Sign to its name in ``svg.SIGNS``."""
 
 
 @dataclass(frozen=True)
 class StatusLabel:
-    """Hold the text of a status or finding, the name of its sign, and the name of its colour."""
+    """Hold the text of a status or finding, its sign in ``svg.SIGNS``, and its tone in ``svg.TONES``."""
 
     text: str
     sign: str
@@ -33,25 +34,30 @@ class StatusLabel:
 
 def status_label(status: str) -> StatusLabel:
     """Return the label of a protection status."""
-    known = ProtectionStatus(status)
-    return StatusLabel(known.label, SIGNS[known.sign], TONES[known.colour])
+    protection = ProtectionStatus(status)
+    return StatusLabel(protection.label, SIGN_NAMES[protection.sign], TONE_NAMES[protection.colour])
 
 
 def finding_label(kind: str, severity: str) -> StatusLabel:
-    """Return the label of a finding: that of its status, or one for its severity."""
+    """Return the label of a finding: that of its protection status, else its kind with the colour of its severity."""
     if kind in list(ProtectionStatus):
         return status_label(kind)
     return StatusLabel(kind.replace("_", " ").capitalize(), "mark", "bad" if severity == "problem" else "poor")
 
 
 def status_rank(status: str) -> int:
-    """Return the place of a status in the order of severity: 0 for the most severe."""
+    """Return the rank of a protection status: 0 for the most severe."""
     return ProtectionStatus(status).rank
 
 
-def service(object_type: str | None) -> str:
+def service_label(object_type: str | None) -> str:
     """Return Microsoft's name of an object type; Unknown service for None."""
     return SERVICES.get(object_type, object_type) if object_type else "Unknown service"
+
+
+def services_label(object_type: str | None) -> str:
+    """Return Microsoft's name of an object type; All services for None."""
+    return service_label(object_type) if object_type else "All services"
 
 
 def location_label(name: str | None) -> str:
@@ -59,22 +65,24 @@ def location_label(name: str | None) -> str:
     return name or "All locations"
 
 
-def moment(value: datetime | None, zone: tzinfo, missing: str = "never") -> str:
+def time_label(value: datetime | None, zone: tzinfo, missing: str = "never") -> str:
     """Return a time to the minute, with its zone: 2026-01-31 06:00 UTC."""
     return f"{value.astimezone(zone):%Y-%m-%d %H:%M %Z}" if value else missing
 
 
-def ago(value: datetime | None, now: datetime, missing: str = "never") -> str:
-    """Return how long ago a time is: 45 h ago."""
-    return f"{span(max((now - value).total_seconds(), 0) / 3600)} ago" if value else missing
+def elapsed_label(value: datetime | None, now: datetime, missing: str = "never") -> str:
+    """Return the time that has passed since a time: 45 h ago."""
+    return f"{duration_label(max((now - value).total_seconds(), 0) / 3600)} ago" if value else missing
 
 
-def age(value: datetime | None, zone: tzinfo, now: datetime | None = None, missing: str = "never") -> str:
+def time_and_age_label(
+    value: datetime | None, zone: tzinfo, now: datetime | None = None, missing: str = "never"
+) -> str:
     """Return a time and its age: 2026-01-31 06:00 UTC (45 h ago)."""
-    return f"{moment(value, zone)} ({ago(value, now or datetime.now(UTC))})" if value else missing
+    return f"{time_label(value, zone)} ({elapsed_label(value, now or datetime.now(UTC))})" if value else missing
 
 
-def span(hours: float | None) -> str:
+def duration_label(hours: float | None) -> str:
     """Return a duration in hours with a suitable unit: 12 min, 7.5 h, 45 h, 3 days."""
     if hours is None:
         return "unknown"
@@ -87,7 +95,7 @@ def span(hours: float | None) -> str:
     return f"{hours:.0f} h" if hours < 72 else format_count(round(hours / 24), "day")
 
 
-def backups(number: int | None) -> str:
+def backups_label(number: int | None) -> str:
     """Return a number of backups: 1 backup, 2 backups."""
     return format_count(number or 0, "backup")
 
@@ -97,7 +105,7 @@ def jobs_label(number: int | None) -> str:
     return format_count(number or 0, "job")
 
 
-def no_success(status: str) -> str:
+def no_success_label(status: str) -> str:
     """Return the text for a service without a last success."""
     return "no success known" if status == "unknown" else "no success yet"
 
@@ -108,4 +116,4 @@ LOAD_RESULTS = {
     "failed": "Failed",
     "never": "No load yet",
 }
-"""Status of a load to its text."""
+"""Status of a load to its label."""

@@ -16,19 +16,29 @@ from m365_jobs.reports.view import NO_LOCATION, Filter, Night
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row: TypeAlias = dict[str, Any]
+"""Column to value; times are in UTC."""
+
+PartitionKey: TypeAlias = tuple[str, str, str]
+"""Tenant, location and object type; empty if a row has none."""
+
+
+def partition_key(row: Row) -> PartitionKey:
+    """Return the partition of a row."""
+    return str(row["tenant"]), str(row["location"] or ""), str(row["object_type"] or "")
 
 
 @dataclass(frozen=True)
 class QueryRange:
-    """Hold the parameters of a section's query: the filters, and the end of the data (UTC)."""
+    """Hold the parameters of a section's query."""
 
-    shown: Filter
+    filters: Filter
     until: datetime
+    """End of the data, in UTC; it belongs to the range."""
 
     @cached_property
     def night(self) -> Night:
-        """Return the last night of the data."""
-        return self.shown.night(self.until)
+        """Return the last night that the data covers."""
+        return self.filters.night(self.until)
 
 
 Query: TypeAlias = Callable[[TenantScope, QueryRange], list[Row]]
@@ -39,33 +49,34 @@ Query: TypeAlias = Callable[[TenantScope, QueryRange], list[Row]]
 class Metrics:
     """Hold the rows of a page or report by the query that read them."""
 
-    asked: QueryRange
+    query_range: QueryRange
     rows: Mapping[Query, Sequence[Row]]
 
     @property
     def as_of(self) -> datetime:
         """Return the end of the data."""
-        return self.asked.until
+        return self.query_range.until
 
     @property
     def night(self) -> Night:
-        """Return the last night of the data."""
-        return self.asked.night
+        """Return the last night that the data covers."""
+        return self.query_range.night
 
 
-OUTCOMES = {
+OUTCOME_COLUMNS = {
     "succeeded_jobs": "('success')",
     "warning_jobs": "('warning')",
     "failed_jobs": "('failure')",
     "other_jobs": "('running', 'other')",
 }
+"""Column to the SQL list of the outcomes that it counts."""
 
-SEEN = "coalesce({0}.finish_time, {0}.start_time)"
-"""Time of a job's errors, as in ``error_summary``."""
+ERROR_TIME = "coalesce({0}.finish_time, {0}.start_time)"
+"""SQL expression for the time of a job's errors, as in ``error_summary``; the placeholder is the alias of the jobs."""
 
 
 @dataclass(frozen=True)
-class Choices:
+class FilterOptions:
     """Hold the options of the filters, in alphabetical order."""
 
     tenants: list[str]
@@ -84,8 +95,8 @@ def load_version(scope: TenantScope) -> LoadVersion:
     return row["runs"], row["ended"]
 
 
-def choices(scope: TenantScope) -> Choices:
-    """Return the tenants, locations and services of loads and jobs."""
+def filter_options(scope: TenantScope) -> FilterOptions:
+    """Return the tenants, locations and object types that occur in loads or jobs."""
     rows = scope.rows(
         """SELECT a.tenant, a.location, a.object_type FROM load_audit AS a GROUP BY a.tenant, a.location, a.object_type
         UNION
@@ -93,36 +104,39 @@ def choices(scope: TenantScope) -> Choices:
     )
     tenants, locations = {row["tenant"] for row in rows}, {row["location"] or NO_LOCATION for row in rows}
     services = {row["object_type"] for row in rows if row["object_type"]}
-    return Choices(sorted(tenants), sorted(locations), sorted(services))
+    return FilterOptions(sorted(tenants), sorted(locations), sorted(services))
 
 
 def as_of(scope: TenantScope) -> datetime | None:
     """Return the end of the newest listing (UTC), which is the end of all periods; None before the first load."""
-    moment: datetime | None = scope.rows("SELECT max(a.window_end) AS moment FROM load_audit AS a")[0]["moment"]
-    return moment
+    end: datetime | None = scope.rows("SELECT max(a.window_end) AS end_time FROM load_audit AS a")[0]["end_time"]
+    return end
 
 
-def night_by_service(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return the jobs of a night by outcome, and their objects, for each service."""
-    query = counted_query("object_type", "f.object_type", f"{asked.shown.of('f')} AND {asked.night.condition}")
-    return scope.rows(query, **asked.shown.values, **asked.night.values)
+def read_night(scope: TenantScope, query_range: QueryRange) -> list[Row]:
+    """Return, per object type, the jobs of the last night by outcome, and their objects."""
+    return _read_night(scope, query_range.filters, query_range.night)
 
 
-def night_before(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return the same for the night before."""
-    night = asked.night.before
-    query = counted_query("object_type", "f.object_type", f"{asked.shown.of('f')} AND {night.condition}")
-    return scope.rows(query, **asked.shown.values, **night.values)
+def read_night_before(scope: TenantScope, query_range: QueryRange) -> list[Row]:
+    """Return the rows of ``read_night`` for the night before the last."""
+    return _read_night(scope, query_range.filters, query_range.night.previous)
 
 
-def counted_query(name: str, key: str, condition: str) -> str:
-    """Return the query for the number of jobs by outcome, and of objects, for each value of a key.
+def _read_night(scope: TenantScope, filters: Filter, night: Night) -> list[Row]:
+    condition = f"{filters.condition('f')} AND {night.condition}"
+    query = job_counts_query("object_type", "f.object_type", condition)
+    return scope.rows(query, **filters.values, **night.values)
 
-    It groups by outcome first, so that each outcome is computed once per job.
+
+def job_counts_query(name: str, key: str, condition: str) -> str:
+    """Return the query for the number of jobs by outcome, and of objects, for each value of an SQL expression.
+
+    ``name`` is the column of the expression ``key``. Grouping by outcome first computes each outcome once per job.
     """
     outcomes = ", ".join(
         f"CAST(coalesce(sum(CASE WHEN c.outcome IN {names} THEN c.jobs END), 0) AS BIGINT) AS {column}"
-        for column, names in OUTCOMES.items()
+        for column, names in OUTCOME_COLUMNS.items()
     )
     return f"""WITH counted AS (
             SELECT {key} AS {name}, f.outcome, count(*) AS jobs, sum(f.total_number) AS total_objects,
@@ -135,8 +149,8 @@ def counted_query(name: str, key: str, condition: str) -> str:
         FROM counted AS c GROUP BY c.{name} ORDER BY c.{name}"""
 
 
-def read_loads(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return the last load of each tenant: its end, result and error."""
+def read_loads(scope: TenantScope, query_range: QueryRange) -> list[Row]:
+    """Return the last load of each tenant: its end (UTC), result and error."""
     return scope.rows(
         """WITH ranked AS (
             SELECT r.tenant, r.ended_at, r.status, r.error_kind, r.detail,
@@ -148,19 +162,19 @@ def read_loads(scope: TenantScope, asked: QueryRange) -> list[Row]:
     )
 
 
-def completeness(scope: TenantScope, asked: QueryRange) -> list[Row]:
+def read_completeness(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     """Return the rows of ``partition_loads``; ``asked_from`` is the start of the tenant's first window."""
     return scope.rows(
         f"""WITH begins AS (SELECT a.tenant, min(a.window_start) AS asked_from FROM load_audit AS a GROUP BY a.tenant)
         SELECT l.tenant, l.location, l.object_type, l.complete, l.complete_until, l.last_load_at, b.asked_from
         FROM partition_loads AS l JOIN begins AS b ON b.tenant = l.tenant
-        WHERE {asked.shown.of("l")} ORDER BY l.tenant, l.location, l.object_type""",
-        **asked.shown.values,
+        WHERE {query_range.filters.condition("l")} ORDER BY l.tenant, l.location, l.object_type""",
+        **query_range.filters.values,
     )
 
 
-def total(rows: Iterable[Row]) -> Counter[str]:
-    """Return the sum of each column of whole numbers."""
+def sum_columns(rows: Iterable[Row]) -> Counter[str]:
+    """Return the sum of each column of integers."""
     sums = Counter[str]()
     for row in rows:
         sums.update({name: value for name, value in row.items() if isinstance(value, int)})

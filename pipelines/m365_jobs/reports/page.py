@@ -1,9 +1,9 @@
-"""Hold the data of a page or report, read at one moment."""
+"""Hold the data of a page or report, read at one time."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
@@ -13,11 +13,11 @@ from m365_jobs.health.checks import FAILED_LOAD, PROBLEM, WARNING
 from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.health.reasons import Reason
 from m365_jobs.reports import labels
-from m365_jobs.reports.metrics import Metrics, Query, Row, completeness, read_loads
+from m365_jobs.reports.metrics import Metrics, Query, Row, read_completeness, read_loads
 from m365_jobs.reports.view import PERIODS, Filter
 from m365_jobs.text import format_count
 
-PAGE_QUERIES: tuple[Query, ...] = (read_loads, completeness)
+PAGE_QUERIES: tuple[Query, ...] = (read_loads, read_completeness)
 """Queries whose rows every page has."""
 
 LOAD_ERRORS = {
@@ -30,23 +30,24 @@ LOAD_ERRORS = {
     "config": "the configuration is invalid",
     "internal": "an internal error",
 }
-"""Kind of error to its text for customers, without URLs and commands."""
+"""Kind of a load's error to its text for customers, without URLs and commands."""
 
 
 @dataclass(frozen=True)
 class Page:
     """Hold the data of a page, its filters, and options for its readers."""
 
-    shown: Filter
+    filters: Filter
     drawn_at: datetime
+    """UTC."""
     evaluation: Evaluation
     metrics: Metrics
     tenants: Sequence[str]
     """The tenants of this page, in alphabetical order."""
     for_customer: bool = False
-    """Leaves out commands, URLs and configuration keys."""
+    """True omits commands, URLs and configuration keys."""
     linked: bool = False
-    """Links to other pages of the dashboard."""
+    """True adds links to other pages of the dashboard."""
     sort: str = ""
     """Column by which the table of tenants is sorted."""
 
@@ -57,7 +58,7 @@ class Page:
     @property
     def zone(self) -> tzinfo:
         """Return the time zone of times and days."""
-        return self.shown.zone
+        return self.filters.zone
 
     @property
     def is_fleet(self) -> bool:
@@ -65,24 +66,24 @@ class Page:
         return len(self.tenants) > 1
 
     @property
-    def links_out(self) -> bool:
-        """Return True if errors link to the pages that explain them."""
+    def has_help_links(self) -> bool:
+        """Return True if errors link to their help pages."""
         return not self.for_customer
 
     @property
     def period(self) -> str:
         """Return the name of the period of trends and errors."""
-        return PERIODS.get(self.shown.days, format_count(self.shown.days, "day"))
+        return PERIODS.get(self.filters.days, format_count(self.filters.days, "day"))
 
     @cached_property
     def reasons(self) -> list[Reason]:
-        """Return the findings within the filters."""
-        return [reason for reason in self.evaluation.reasons if self._concerns(reason)]
+        """Return the findings that match the filters."""
+        return [reason for reason in self.evaluation.reasons if self._matches_filters(reason)]
 
-    def _concerns(self, reason: Reason) -> bool:
-        location, object_type = self.shown.location, self.shown.object_type
+    def _matches_filters(self, reason: Reason) -> bool:
+        location, object_type = self.filters.location, self.filters.object_type
         return (
-            (reason.tenant is None or not self.shown.tenants or reason.tenant in self.shown.tenants)
+            (reason.tenant is None or not self.filters.tenants or reason.tenant in self.filters.tenants)
             and (reason.object_type is None or object_type in (None, reason.object_type))
             and (reason.object_type is None or location is None or location == (reason.location or ""))
         )
@@ -99,18 +100,18 @@ class Page:
 
     @cached_property
     def protection(self) -> list[Row]:
-        """Return the evaluation's rows of ``protection_status`` within the filters."""
-        return [row for row in self.evaluation.protection if self.shown.holds(row)]
+        """Return the evaluation's rows of ``protection_status`` that match the filters."""
+        return [row for row in self.evaluation.protection if self.filters.matches(row)]
 
     @cached_property
     def loads(self) -> list[Row]:
-        """Return the last load of each tenant."""
-        return [row for row in self.rows(read_loads) if self.shown.holds(row)]
+        """Return the last load of each tenant that matches the filters."""
+        return [row for row in self.rows(read_loads) if self.filters.matches(row)]
 
     @cached_property
     def completeness(self) -> list[Row]:
-        """Return the rows of ``partition_loads`` within the filters."""
-        return [row for row in self.rows(completeness) if self.shown.holds(row)]
+        """Return the rows of ``partition_loads`` that match the filters."""
+        return [row for row in self.rows(read_completeness) if self.filters.matches(row)]
 
     @property
     def completeness_text(self) -> str:
@@ -126,15 +127,15 @@ class Page:
         return "; ".join(f"{len(names):,} {words}" for names, words in parts if names)
 
     @property
-    def is_old(self) -> bool:
-        """Return True if the data is older than health allows."""
+    def is_stale(self) -> bool:
+        """Return True if the data is older than ``max_data_age_hours``."""
         return self.drawn_at - self.metrics.as_of > timedelta(hours=self.evaluation.max_data_age_hours)
 
-    def partition(self, row: Any) -> str:
-        """Return the label of a partition, without a tenant or location that all rows share."""
+    def partition(self, row: Mapping[str, Any]) -> str:
+        """Return the label of a row's partition, without a tenant or location that all rows share."""
         names = [row["tenant"]] if self.is_fleet and row["tenant"] else []
         names += [row["location"]] if row["location"] and self._several_locations else []
-        names += [labels.service(row["object_type"])] if row["object_type"] else []
+        names += [labels.service_label(row["object_type"])] if row["object_type"] else []
         return " · ".join(names) or (row["tenant"] if self.is_fleet else "") or "All services"
 
     @cached_property
@@ -143,14 +144,15 @@ class Page:
 
     def last_success(self, row: Row) -> str:
         """Return the time of a service's last success, with its age."""
-        return labels.age(row["last_success_at"], self.zone, self.drawn_at, labels.no_success(row["status"]))
+        missing = labels.no_success_label(row["status"])
+        return labels.time_and_age_label(row["last_success_at"], self.zone, self.drawn_at, missing)
 
-    def link(self, tenant: str | None, location: str | None, object_type: str | None) -> str | None:
+    def jobs_link(self, tenant: str | None, location: str | None, object_type: str | None) -> str | None:
         """Return the URL of the jobs of a partition; None in a report."""
         if not self.linked:
             return None
-        query = self.shown.query(
-            tenant=tenant if self.is_fleet else self._tenant,
+        query = self.filters.query(
+            tenant=tenant if self.is_fleet else self._single_tenant,
             location=location,
             service=object_type,
             kind="backup",
@@ -158,22 +160,22 @@ class Page:
         return f"jobs?{query}"
 
     @property
-    def _tenant(self) -> str | None:
-        return self.shown.tenants[0] if len(self.shown.tenants) == 1 else None
+    def _single_tenant(self) -> str | None:
+        return self.filters.tenants[0] if len(self.filters.tenants) == 1 else None
 
     def job_link(self, row: Row) -> str | None:
         """Return the URL of a job; None in a report."""
-        return f"jobs?{self.shown.query(job=row['id'], tenant=row['tenant'])}" if self.linked else None
+        return f"jobs?{self.filters.query(job=row['id'], tenant=row['tenant'])}" if self.linked else None
 
     def error_link(self, row: Row) -> str | None:
         """Return the URL of the jobs with an error; None in a report."""
         if not self.linked:
             return None
-        return f"jobs?{self.shown.query(service=row['object_type'], error=row['error_message'] or '')}"
+        return f"jobs?{self.filters.query(service=row['object_type'], error=row['error_message'] or '')}"
 
     def tenant_link(self, tenant: str, **changes: Any) -> str | None:
         """Return the URL of a tenant's page; None in a report."""
-        return f"./?{self.shown.query(tenant=tenant, **changes)}" if self.linked else None
+        return f"./?{self.filters.query(tenant=tenant, **changes)}" if self.linked else None
 
     def load_detail(self, row: Row) -> str:
         """Return the reason of a failed load, for operators or for customers."""
@@ -181,12 +183,12 @@ class Page:
             return row["detail"] or ""
         return LOAD_ERRORS.get(row["error_kind"], "") if row["status"] == "failed" else ""
 
-    def text(self, reason: Reason) -> str:
+    def finding_text(self, reason: Reason) -> str:
         """Return the text of a finding. Customers see no commands, URLs and configuration keys."""
-        return for_customers(reason) if self.for_customer else reason.text
+        return customer_text(reason) if self.for_customer else reason.text
 
 
-def for_customers(reason: Reason) -> str:
+def customer_text(reason: Reason) -> str:
     """Return the text of a finding without commands, URLs and configuration keys."""
     if reason.kind == FAILED_LOAD:
         return "the last load failed"

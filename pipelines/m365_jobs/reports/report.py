@@ -1,4 +1,4 @@
-"""Write the report: the dashboard's sections as one file to send by mail, as HTML, PNG or PDF."""
+"""Write reports as one file to send by mail: HTML, PNG, PDF or CSV."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from m365_jobs.health.evaluate import evaluate_scope
 from m365_jobs.reports import html, labels, sections
 from m365_jobs.reports.audit import Period, read_audit
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.paper import IMAGE, TITLE, page_tenants, paper_css
+from m365_jobs.reports.paper import IMAGE_PAPER, TITLE, page_tenants, paper_css
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.target import Target
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
-ENDINGS = (".html", ".htm", ".png", ".pdf", ".csv")
+EXTENSIONS = (".html", ".htm", ".png", ".pdf", ".csv")
+"""File extensions of a report, each of a format."""
+
+EMPTY_TEXT = "Nothing is loaded yet."
 
 
-EMPTY = "Nothing is loaded yet."
-
-
-def timezone(name: str | None) -> tzinfo | None:
-    """Return a time zone by its IANA name, such as Europe/Berlin; None for none.
+def parse_timezone(name: str | None) -> tzinfo | None:
+    """Return a time zone by its IANA name, such as Europe/Berlin; None for None.
 
     Raises:
         UsageError: for an unknown name.
@@ -43,34 +43,35 @@ def timezone(name: str | None) -> tzinfo | None:
         raise UsageError(str(error)) from error
 
 
-def kind(path: Path) -> str:
-    """Return the file extension, which selects the format.
+def report_extension(path: Path) -> str:
+    """Return the file extension in lower case, which selects the format.
 
     Raises:
-        UsageError: for any other ending.
+        UsageError: for an extension that is not in ``EXTENSIONS``.
     """
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise UsageError(f"{path.name}: a report ends in {', '.join(ENDINGS)}; that says what it is.")
-    return ending
+    extension = path.suffix.lower()
+    if extension not in EXTENSIONS:
+        raise UsageError(f"{path.name}: a report ends in {', '.join(EXTENSIONS)}; that says what it is.")
+    return extension
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Hold the options of a report. Without ``month`` and ``audit`` it is about the current state.
+    """Hold the options of a report. Without ``month`` and ``audit`` it shows the current state."""
 
-    ``month`` is the first day of the month of a service report, ``audit`` the period of an audit report.
-    """
-
-    shown: Filter
+    filters: Filter
     zone: tzinfo | None = None
+    """None for the tenants' time zone."""
     paper: str = "A4"
+    """Paper size of CSS."""
     month: date | None = None
+    """First day of the month of a service report."""
     audit: Period | None = None
+    """Period of an audit report."""
 
 
-def first_of_month(text: str | None) -> date | None:
-    """Return the first day of a month such as 2026-11; None for none.
+def parse_month(text: str | None) -> date | None:
+    """Return the first day of a month such as 2026-11; None for None.
 
     Raises:
         UsageError: for any other text.
@@ -86,42 +87,42 @@ def write_report(path: Path, pipeline: Target, options: ReportOptions) -> Path:
     """Write the report of a warehouse; return the path.
 
     Raises:
-        UsageError: for an unknown ending, or a file that cannot be written.
-        DatabaseException: where the warehouse cannot be read.
+        UsageError: for an unknown extension, and if the file cannot be written.
+        DatabaseException: if the warehouse cannot be read.
     """
-    ending = kind(path)
-    with open_scope(pipeline, options.shown.tenants) as scope:
-        content = _content(scope, pipeline, ending, options)
-    save(path, content)
+    extension = report_extension(path)
+    with open_scope(pipeline, options.filters.tenants) as scope:
+        content = _render(scope, pipeline, extension, options)
+    write_file(path, content)
     return path
 
 
-def write_each(folder: Path, ending: str, pipeline: Target, options: ReportOptions) -> list[Path]:
-    """Write a report for each tenant, or each of those in ``options``, into a folder; return the paths.
+def write_tenant_reports(folder: Path, extension: str, pipeline: Target, options: ReportOptions) -> list[Path]:
+    """Write a report for each tenant of ``options``, or of the warehouse, into a folder; return the paths.
 
     Raises:
-        UsageError: where a file cannot be written.
-        DatabaseException: where the warehouse cannot be read.
+        UsageError: if a file cannot be written.
+        DatabaseException: if the warehouse cannot be read.
     """
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be created: {error.strerror or error}.") from error
-    with open_scope(pipeline, options.shown.tenants) as scope:
-        names = page_tenants(scope, options.shown)
-        files = file_names(names)
+    with open_scope(pipeline, options.filters.tenants) as scope:
+        names = page_tenants(scope, options.filters)
+        files = report_file_names(names)
         for name in names:
-            of_tenant = TenantScope(scope.reader, (name,))
-            own = replace(options, shown=replace(options.shown, tenants=(name,)))
-            path = folder / f"{files[name]}{ending}"
-            save(path, _content(of_tenant, pipeline, ending, own))
+            tenant_scope = TenantScope(scope.reader, (name,))
+            tenant_options = replace(options, filters=replace(options.filters, tenants=(name,)))
+            path = folder / f"{files[name]}{extension}"
+            write_file(path, _render(tenant_scope, pipeline, extension, tenant_options))
             written.append(path)
     return written
 
 
-def file_names(tenants: Sequence[str]) -> dict[str, str]:
-    """Return a file name for each tenant: its label, or the allowed part of it with a hash."""
+def report_file_names(tenants: Sequence[str]) -> dict[str, str]:
+    """Return a file name without extension for each tenant: its label, or its allowed characters and a hash."""
     names: dict[str, str] = {}
     for tenant in tenants:
         plain = re.sub(r"[^\w.-]+", "-", tenant).strip(".-")
@@ -131,45 +132,50 @@ def file_names(tenants: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _content(scope: TenantScope, pipeline: Target, ending: str, options: ReportOptions) -> bytes:
+def _render(scope: TenantScope, pipeline: Target, extension: str, options: ReportOptions) -> bytes:
+    """Return the content of a report file."""
     from m365_jobs.reports import billing, service_report
 
-    shown, zone = options.shown, options.zone
+    filters, zone = options.filters, options.zone
     if options.audit:
-        return _audit(scope, ending, options, options.audit)
-    if ending == ".csv":
+        return _render_audit(scope, extension, options, options.audit)
+    if extension == ".csv":
         return billing.billing_csv(scope, f"{options.month:%Y-%m}" if options.month else None).encode()
-    paper = IMAGE if ending == ".png" else options.paper
+    paper = IMAGE_PAPER if extension == ".png" else options.paper
     if options.month:
-        text = service_report.service_report_html(scope, shown, zone, options.month, paper)
+        text = service_report.service_report_html(scope, filters, zone, options.month, paper)
     else:
-        text = report_html(read_report_page(scope, pipeline, shown, zone), paper, shown.tenants)
-    return convert(text, ending)
+        text = report_html(read_report_page(scope, pipeline, filters, zone), paper, filters.tenants)
+    return convert(text, extension)
 
 
-def _audit(scope: TenantScope, ending: str, options: ReportOptions, period: Period) -> bytes:
+def _render_audit(scope: TenantScope, extension: str, options: ReportOptions, period: Period) -> bytes:
+    """Return the content of an audit report.
+
+    Raises:
+        UsageError: for CSV before the first load.
+    """
     from m365_jobs.reports import audit_report
 
-    tenants = options.shown.tenants
+    tenants = options.filters.tenants
     try:
-        evidence = read_audit(scope, period)
+        audit = read_audit(scope, period)
     except DestinationUndefinedEntity:
-        if ending == ".csv":
-            raise UsageError(f"No audit: {EMPTY} Run: m365-jobs load") from None
-        evidence = None
-    if evidence and ending == ".csv":
-        return audit_report.audit_csv(evidence).encode()
-    zone = options.zone or common_calendar(page_tenants(scope, options.shown)).zone
-    return convert(
-        audit_report.audit_html(evidence, tenants, zone, IMAGE if ending == ".png" else options.paper), ending
-    )
+        if extension == ".csv":
+            raise UsageError(f"No audit: {EMPTY_TEXT} Run: m365-jobs load") from None
+        audit = None
+    if audit and extension == ".csv":
+        return audit_report.audit_csv(audit).encode()
+    zone = options.zone or common_calendar(page_tenants(scope, options.filters)).zone
+    paper = IMAGE_PAPER if extension == ".png" else options.paper
+    return convert(audit_report.audit_html(audit, tenants, zone, paper), extension)
 
 
-def save(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write a file.
 
     Raises:
-        UsageError: where it cannot be written.
+        UsageError: if it cannot be written.
     """
     try:
         path.write_bytes(content)
@@ -177,48 +183,49 @@ def save(path: Path, content: bytes) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def convert(text: str, ending: str) -> bytes:
+def convert(text: str, extension: str) -> bytes:
     """Return an HTML document in the format of a file extension."""
     from m365_jobs.reports import image
 
-    return {".png": image.png, ".pdf": image.pdf}.get(ending, str.encode)(text)
+    return {".png": image.png, ".pdf": image.pdf}.get(extension, str.encode)(text)
 
 
-def read_report_page(scope: TenantScope, pipeline: Target, shown: Filter, zone: tzinfo | None) -> Page | None:
+def read_report_page(scope: TenantScope, pipeline: Target, filters: Filter, zone: tzinfo | None) -> Page | None:
     """Return the data of a report; None before the first load."""
-    names = page_tenants(scope, shown)
+    names = page_tenants(scope, filters)
     calendar = common_calendar(names)
-    shown = replace(shown, zone=zone or calendar.zone, window=calendar.window)
+    filters = replace(filters, zone=zone or calendar.zone, window=calendar.window)
     try:
-        numbers = sections.read_metrics(scope, shown, is_fleet=len(names) > 1)
+        metrics = sections.read_metrics(scope, filters, is_fleet=len(names) > 1)
     except DestinationUndefinedEntity:
-        numbers = None
-    if numbers is None:
+        metrics = None
+    if metrics is None:
         return None
-    evaluation = evaluate_scope(scope, pipeline, shown.tenants, max_data_age())
-    return Page(shown, datetime.now(UTC), evaluation, numbers, names, for_customer=bool(shown.tenants))
+    evaluation = evaluate_scope(scope, pipeline, filters.tenants, max_data_age())
+    return Page(filters, datetime.now(UTC), evaluation, metrics, names, for_customer=bool(filters.tenants))
 
 
 def report_html(page: Page | None, paper: str = "A4", tenants: Sequence[str] = ()) -> str:
     """Return the report as one HTML file without external scripts, fonts and images."""
-    names = " · ".join([TITLE, *tenants])
+    title = " · ".join([TITLE, *tenants])
     if page is None:
-        notice = EMPTY if tenants else f"{EMPTY} Run: m365-jobs load"
-        values: dict[str, Any] = {"page": None, "notice": notice, "sections": [], "description": EMPTY}
-        made = datetime.now(UTC)
+        notice = EMPTY_TEXT if tenants else f"{EMPTY_TEXT} Run: m365-jobs load"
+        values: dict[str, Any] = {"page": None, "notice": notice, "sections": [], "description": EMPTY_TEXT}
+        created_at = datetime.now(UTC)
     else:
-        made = page.drawn_at
+        created_at = page.drawn_at
+        as_of = labels.time_label(page.metrics.as_of, page.zone)
         description = (
-            f"Made {labels.moment(made, page.zone)}. Data as of {labels.moment(page.metrics.as_of, page.zone)}. "
-            f"Times and days are those of {page.shown.zone_name}."
+            f"Made {labels.time_label(created_at, page.zone)}. Data as of {as_of}. "
+            f"Times and days are those of {page.filters.zone_name}."
         )
         values = {"page": page, "notice": "", "sections": sections.build_sections(page), "description": description}
     return html.render_template(
         "report.html",
-        title=names,
+        title=title,
         kind="report",
         css=html.css(),
-        paper=paper_css(paper, names),
-        created=made.isoformat(timespec="seconds"),
+        paper=paper_css(paper, title),
+        created=created_at.isoformat(timespec="seconds"),
         **values,
     )

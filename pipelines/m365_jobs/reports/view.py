@@ -13,10 +13,13 @@ from avepoint_m365.exceptions import ConfigurationError
 from m365_jobs.config.calendar import BackupWindow, parse_zone, zone_name
 
 NO_LOCATION = ""
-"""Value of the filter for jobs without a location."""
+"""Value of the location filter for jobs without a location."""
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
-"""Days to the name of the period."""
+"""Number of days to the name of the period."""
+
+MAX_DAYS_BACK = 3650
+"""Number of days that a URL can select at most."""
 
 DAY = timedelta(days=1)
 
@@ -31,7 +34,7 @@ class Night:
 
     @property
     def condition(self) -> str:
-        """Return the condition on a job ``f``: by its start in a window, by its finish in the last 24 hours."""
+        """Return the SQL condition on a job ``f``: by its start in a window, by its finish in the last 24 hours."""
         if self.window:
             return "f.start_time >= :since AND f.start_time < :until AND f.finish_time IS NOT NULL"
         return "f.finish_time > :since AND f.finish_time <= :until"
@@ -42,44 +45,46 @@ class Night:
         return {"since": self.since, "until": self.until}
 
     @property
-    def before(self) -> Night:
-        """Return the night before."""
+    def previous(self) -> Night:
+        """Return the same times one day earlier."""
         return replace(self, since=self.since - DAY, until=self.until - DAY)
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Describe the jobs of a page. ``TenantScope`` applies the tenants, this the other filters."""
+    """Describe the jobs that a page shows. ``TenantScope`` applies the tenants, ``condition`` the other filters."""
 
     tenants: tuple[str, ...] = ()
-    """None for all."""
+    """Empty for all tenants."""
     location: str | None = None
-    """None for all, ``NO_LOCATION`` for jobs without a location."""
+    """None for all locations, ``NO_LOCATION`` for jobs without one."""
     object_type: str | None = None
+    """None for all services."""
     days: int = 30
-    """Days before ``as_of`` that trends and errors reach back."""
+    """Days before the end of the data that trends and errors cover."""
     zone: tzinfo = UTC
-    """The time zone of times and days."""
+    """Time zone of times and days."""
     window: BackupWindow | None = None
+    """Backup window of a night; None for the last 24 hours."""
 
-    def of(self, alias: str) -> str:
-        """Return a condition on the columns of a table or view; its parameters are in ``values``."""
-        # The text does not depend on the filters, so it is translated once: a translation is slower than many queries.
+    def condition(self, alias: str) -> str:
+        """Return an SQL condition on the columns of a table or view ``alias``; ``values`` has its parameters."""
+        # Translating SQL is slower than many queries. This text is the same for all filters, so it is translated once.
         return (
             f"(:everywhere = 1 OR coalesce({alias}.location, '') = :location) "
             f"AND (:all_types = 1 OR {alias}.object_type = :object_type)"
         )
 
-    def holds(self, row: Mapping[str, Any]) -> bool:
-        """Return True if the tenant, location and service of a row pass the filters, as far as the row has them."""
-        wanted = {"object_type": self.object_type, "location": self.location}
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Return True if a row passes the filters of tenant, location and object type whose columns it has."""
+        expected = {"object_type": self.object_type, "location": self.location}
         return (not self.tenants or row["tenant"] in self.tenants) and all(
-            value is None or name not in row or (row[name] or NO_LOCATION) == value for name, value in wanted.items()
+            value is None or name not in row or (row[name] or NO_LOCATION) == value for name, value in expected.items()
         )
 
     @property
     def values(self) -> dict[str, Any]:
-        """Return the values of the placeholders in ``of``."""
+        """Return the values of the placeholders in ``condition``."""
         return {
             "everywhere": int(self.location is None),
             "location": self.location or NO_LOCATION,
@@ -93,13 +98,13 @@ class Filter:
         return zone_name(self.zone)
 
     def night(self, until: datetime) -> Night:
-        """Return the last backup window at ``until``, or the 24 hours before it."""
+        """Return the last backup window at the time ``until`` (UTC), or the 24 hours before it."""
         if self.window is None:
             return Night(until - DAY, until)
         return Night(*self.window.last(until, self.zone), self.window)
 
     def query(self, **changes: Any) -> str:
-        """Return the query of a URL with these filters and some changes; a value of None removes a parameter."""
+        """Return the query string of a URL with these filters and some changes; None removes a parameter."""
         values: dict[str, Any] = {
             "tenant": self.tenants[0] if len(self.tenants) == 1 else None,
             "location": self.location,
@@ -110,22 +115,22 @@ class Filter:
         return urlencode({name: value for name, value in values.items() if value is not None})
 
 
-def parse(parameters: Mapping[str, str], visible: Filter) -> Filter:
-    """Return the filters of a URL, within the tenants that are visible. Invalid values mean: no filter."""
+def parse_filter(parameters: Mapping[str, str], visible: Filter) -> Filter:
+    """Return the filters of a URL's parameters, limited to the visible tenants; invalid values are ignored."""
     tenant, days = parameters.get("tenant"), parameters.get("days", "")
-    shown = replace(
+    filters = replace(
         visible,
         location=parameters.get("location") if parameters.get("location") != "*" else None,
         object_type=parameters.get("service") or None,
-        days=int(days) if days.isdecimal() and 0 < int(days) <= 3650 else visible.days,
+        days=int(days) if days.isdecimal() and 0 < int(days) <= MAX_DAYS_BACK else visible.days,
     )
     if tenant and (not visible.tenants or tenant in visible.tenants):
-        shown = replace(shown, tenants=(tenant,))
-    return shown
+        filters = replace(filters, tenants=(tenant,))
+    return filters
 
 
-def zone_of(parameters: Mapping[str, str]) -> tzinfo | None:
-    """Return the time zone of a URL; None where it has none or an unknown one."""
+def parse_url_zone(parameters: Mapping[str, str]) -> tzinfo | None:
+    """Return the time zone of a URL's parameters; None if it is missing or unknown."""
     try:
         return parse_zone(parameters["zone"], "zone") if parameters.get("zone") else None
     except ConfigurationError:

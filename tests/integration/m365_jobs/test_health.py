@@ -386,7 +386,7 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
         assert metrics.as_of(scope) <= now()  # type: ignore[operator]
         shown = {
             item["object_type"]: item
-            for item in metrics.completeness(scope, metrics.QueryRange(metrics.Filter(), now()))
+            for item in metrics.read_completeness(scope, metrics.QueryRange(metrics.Filter(), now()))
         }
     assert shown["public_folder"]["complete_until"] is None
 

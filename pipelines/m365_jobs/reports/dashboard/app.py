@@ -23,7 +23,7 @@ from m365_jobs.reports import drilldown, html, labels, sections
 from m365_jobs.reports.dashboard.access import LoopbackOriginOnly, SecurityHeaders, TokenAuthentication
 from m365_jobs.reports.dashboard.cache import CachedPage, PageCache
 from m365_jobs.reports.dashboard.connection import WarehouseUnavailableError
-from m365_jobs.reports.view import PERIODS, Filter, parse, zone_of
+from m365_jobs.reports.view import PERIODS, Filter, parse_filter, parse_url_zone
 from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
 TITLE = "Microsoft 365 backup"
@@ -85,18 +85,18 @@ class Pages:
 
     def _overview(self, request: Request) -> Response:
         parameters, visible = dict(request.query_params), self._cache.visible
-        cached, notice = self._cache.page(parse(parameters, visible), zone_of(parameters))
+        cached, notice = self._cache.page(parse_filter(parameters, visible), parse_url_zone(parameters))
         return HTMLResponse(overview_html(cached, notice, parameters, visible, self._refresh_seconds))
 
     def _jobs(self, request: Request) -> Response:
         parameters, visible = dict(request.query_params), self._cache.visible
-        shown = parse(parameters, visible)
-        cached, notice = self._cache.page(shown, zone_of(parameters))
+        filters = parse_filter(parameters, visible)
+        cached, notice = self._cache.page(filters, parse_url_zone(parameters))
         jobs: dict[str, Any] = {"table": None}
         if cached and cached.page:
             page = cached.page
             try:
-                jobs = self._cache.query(shown.tenants, lambda scope: drilldown.list_jobs(scope, page, parameters))
+                jobs = self._cache.query(filters.tenants, lambda scope: drilldown.list_jobs(scope, page, parameters))
             except WarehouseUnavailableError as error:
                 notice = str(error)
         values = _template_values(cached, notice, parameters, visible, self._refresh_seconds)
@@ -129,7 +129,7 @@ def _template_values(
     page = cached.page if cached else None
     now = datetime.now(UTC)
     drawn_at = cached.drawn_at if cached else now
-    drawn_text = labels.moment(drawn_at, page.zone if page else UTC)
+    drawn_text = labels.time_label(drawn_at, page.zone if page else UTC)
     return {
         "title": TITLE if not page or page.is_fleet else " · ".join([TITLE, *_without_default(page.tenants)]),
         "subtitle": "" if not page else "all tenants" if page.is_fleet else " · ".join(_without_default(page.tenants)),
@@ -137,7 +137,7 @@ def _template_values(
         "assets_version": assets_version(),
         "drawn": round(drawn_at.timestamp() * 1000),
         "sent": round(now.timestamp() * 1000),
-        "drawn_text": drawn_text + (f", {labels.ago(drawn_at, now)}" if notice and page else ""),
+        "drawn_text": drawn_text + (f", {labels.elapsed_label(drawn_at, now)}" if notice and page else ""),
         "refresh_seconds": refresh_seconds,
         "expiry_minutes": EXPIRY_MINUTES,
         "zone": parameters.get("zone", ""),
@@ -167,21 +167,21 @@ class FilterSelect:
 
 def _selects(cached: CachedPage, parameters: Mapping[str, str], visible: Filter) -> list[FilterSelect]:
     """Return the drop-down lists above a page; those of tenant and location only if there are several."""
-    choices, shown = cached.choices, parse(parameters, visible)
+    choices, filters = cached.options, parse_filter(parameters, visible)
     selects = []
     if len(choices.tenants) > 1:
         options = [(name, name) for name in choices.tenants]
-        tenant = shown.tenants[0] if shown.tenants else ""
+        tenant = filters.tenants[0] if filters.tenants else ""
         selects.append(FilterSelect("tenant", "Tenant", ("", "All tenants"), options, tenant))
     if len(choices.locations) > 1:
         options = [(name, labels.location_label(name)) for name in choices.locations]
-        selects.append(FilterSelect("location", "Location", ("*", "Everywhere"), options, shown.location))
-    options = [(name, labels.service(name)) for name in choices.object_types]
-    selects.append(FilterSelect("service", "Service", ("", "All services"), options, shown.object_type))
+        selects.append(FilterSelect("location", "Location", ("*", "Everywhere"), options, filters.location))
+    options = [(name, labels.service_label(name)) for name in choices.object_types]
+    selects.append(FilterSelect("service", "Service", ("", "All services"), options, filters.object_type))
     options = [(str(days), name) for days, name in PERIODS.items() if days != DEFAULT_DAYS]
     default = (str(DEFAULT_DAYS), PERIODS[DEFAULT_DAYS])
-    selects.append(FilterSelect("days", "Trends, errors", default, options, str(shown.days)))
-    zone_names = {*TIME_ZONES, cached.page.shown.zone_name if cached.page else "UTC"}
+    selects.append(FilterSelect("days", "Trends, errors", default, options, str(filters.days)))
+    zone_names = {*TIME_ZONES, cached.page.filters.zone_name if cached.page else "UTC"}
     options = [(name, name.replace("_", " ")) for name in sorted(zone_names)]
     selects.append(FilterSelect("zone", "Time zone", ("", "The tenant's"), options, parameters.get("zone", "")))
     return selects

@@ -22,7 +22,7 @@ from m365_jobs.errors.explain import explain
 from m365_jobs.health.evaluate import Evaluation, evaluate_scope
 from m365_jobs.reports import metrics, sections
 from m365_jobs.reports.dashboard.connection import WarehouseConnection, WarehouseUnavailableError
-from m365_jobs.reports.metrics import Choices, LoadVersion
+from m365_jobs.reports.metrics import FilterOptions, LoadVersion
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.paper import page_tenants
 from m365_jobs.reports.view import Filter
@@ -63,7 +63,7 @@ class CachedPage:
     """UTC."""
     page: Page | None
     """None before the first load."""
-    choices: Choices
+    options: FilterOptions
 
 
 class PageCache:
@@ -83,16 +83,16 @@ class PageCache:
         self._lock = threading.Lock()
 
     def page(
-        self, shown: Filter, zone: tzinfo | None, lock_timeout: float = LOCK_TIMEOUT_SECONDS
+        self, filters: Filter, zone: tzinfo | None, lock_timeout: float = LOCK_TIMEOUT_SECONDS
     ) -> tuple[CachedPage | None, str]:
         """Return a page, and a notice that is empty if the page is current.
 
         The page is None if it was never read and the warehouse is unavailable. ``zone`` replaces the configured time
         zone. ``lock_timeout`` is in seconds.
         """
-        calendar, notice = self._calendar(shown)
+        calendar, notice = self._calendar(filters)
         warehouse.clear_config_traces()
-        filters = replace(shown, zone=zone or calendar.zone, window=calendar.window)
+        filters = replace(filters, zone=zone or calendar.zone, window=calendar.window)
         with self._lock:
             cached = self._pages.get(filters)
             if cached and time.monotonic() - cached.read_at < self._ttl_seconds:
@@ -113,10 +113,10 @@ class PageCache:
         with self._lock:
             return self._run(tenants, read, LOCK_TIMEOUT_SECONDS)
 
-    def _calendar(self, shown: Filter) -> tuple[TenantCalendar, str]:
+    def _calendar(self, filters: Filter) -> tuple[TenantCalendar, str]:
         """Return the calendar that the tenants share, and a notice about an invalid configuration."""
         last = next((cached.page for cached in reversed(self._pages.values()) if cached.page), None)
-        names = shown.tenants or (last.tenants if last and not last.shown.tenants else ())
+        names = filters.tenants or (last.tenants if last and not last.filters.tenants else ())
         try:
             return common_calendar(names or [warehouse.configured_tenant()]), ""
         except ConfigurationError as error:
@@ -132,11 +132,11 @@ class PageCache:
             return replace(cached, read_at=started, drawn_at=now, page=page)
         names = page_tenants(scope, filters)
         rows = sections.read_metrics(scope, filters, is_fleet=len(names) > 1)
-        choices = metrics.choices(visible_scope)
+        options = metrics.filter_options(visible_scope)
         if rows is None:
-            return CachedPage(version, started, now, None, choices)
+            return CachedPage(version, started, now, None, options)
         page = Page(filters, now, self._evaluate(scope, version), rows, names, linked=True)
-        return CachedPage(version, time.monotonic(), now, page, choices)
+        return CachedPage(version, time.monotonic(), now, page, options)
 
     def _evaluate(self, scope: TenantScope, version: LoadVersion) -> Evaluation:
         """Return the health of the scope's tenants, from the cache if it is recent."""

@@ -52,25 +52,26 @@ SECTIONS: tuple[Section, ...] = (
 
 @dataclass(frozen=True)
 class BuiltSection:
-    """Hold a section with its HTML and the text of its closed form."""
+    """Hold a section with its HTML, and the summary that it shows while it is collapsed."""
 
     section: Section
     html: Markup
     summary: str
 
 
-def read_metrics(scope: TenantScope, shown: Filter, *, is_fleet: bool) -> Metrics | None:
-    """Return the rows that the sections of a page are made of; None before the first load.
+def read_metrics(scope: TenantScope, filters: Filter, *, is_fleet: bool) -> Metrics | None:
+    """Return the rows that the sections of a page need; None before the first load.
 
     Raises:
-        DestinationUndefinedEntity: where the warehouse does not exist yet.
+        DestinationUndefinedEntity: if the warehouse does not exist.
     """
     until = as_of(scope)
     if until is None:
         return None
-    asked = QueryRange(shown, until)
+    query_range = QueryRange(filters, until)
     queries = [query for section in SECTIONS if section.is_shown(is_fleet=is_fleet) for query in section.reads]
-    return Metrics(asked, {query: query(scope, asked) for query in dict.fromkeys((*PAGE_QUERIES, *queries))})
+    rows = {query: query(scope, query_range) for query in dict.fromkeys((*PAGE_QUERIES, *queries))}
+    return Metrics(query_range, rows)
 
 
 def build_sections(page: Page) -> list[BuiltSection]:

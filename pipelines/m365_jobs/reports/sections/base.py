@@ -1,4 +1,4 @@
-"""Define what a section of a page is: a title, queries, and the values of a template made of their rows."""
+"""Define a section of a page: a title, its queries, and a function that converts their rows to template values."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class Section:
     title: str
     build: Callable[[Page], dict[str, Any] | None]
     reads: tuple[Query, ...] = ()
-    """Queries whose rows ``build`` takes from ``Page.rows``."""
-    of_fleet: bool = True
-    """Shown on a page of several tenants."""
-    of_tenant: bool = True
-    """Shown on a page of one tenant."""
+    """Queries whose rows ``build`` gets from ``Page.rows``."""
+    on_fleet_page: bool = True
+    """True shows it on a page of several tenants."""
+    on_tenant_page: bool = True
+    """True shows it on a page of one tenant."""
     has_heading: bool = True
-    """Has its title above it; the template of another has its own heading."""
-    folded: bool = True
-    """Closed on the dashboard until a click; reports show all."""
+    """True shows the title above it; otherwise the template has a heading of its own."""
+    is_collapsed: bool = True
+    """True collapses it on the dashboard until a click; reports show all sections."""
 
     def is_shown(self, *, is_fleet: bool) -> bool:
-        """Return whether a page has the section."""
-        return self.of_fleet if is_fleet else self.of_tenant
+        """Return True if a page of several tenants, or of one, has the section."""
+        return self.on_fleet_page if is_fleet else self.on_tenant_page
 
 
-def rows_if_there(scope: TenantScope, query: str, **values: Any) -> list[Row]:
-    """Return the rows of a query; none in a warehouse of before there were companions."""
+def rows_if_exists(scope: TenantScope, query: str, **values: Any) -> list[Row]:
+    """Return the rows of a query; none if its table does not exist, as in a warehouse without companions."""
     try:
         return scope.rows(query, **values)
     except DestinationUndefinedEntity:

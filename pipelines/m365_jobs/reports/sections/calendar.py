@@ -6,7 +6,7 @@ from typing import Any
 
 from m365_jobs.reports import calendar as backup_calendar
 from m365_jobs.reports.html import HtmlTable
-from m365_jobs.reports.metrics import completeness
+from m365_jobs.reports.metrics import read_completeness
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
 from m365_jobs.text import format_count
@@ -15,11 +15,11 @@ from m365_jobs.text import format_count
 def calendar(page: Page) -> dict[str, Any] | None:
     """Return the services day by day."""
     rows = backup_calendar.calendar_rows(
-        page.rows(backup_calendar.backup_days),
+        page.rows(backup_calendar.read_backup_days),
         page.protection,
         page.completeness,
-        page.rows(backup_calendar.due_from),
-        page.metrics.asked,
+        page.rows(backup_calendar.read_due_times),
+        page.metrics.query_range,
     )
     if not rows:
         return None
@@ -52,6 +52,6 @@ CALENDAR = Section(
     "calendar",
     "Calendar",
     calendar,
-    reads=(backup_calendar.backup_days, backup_calendar.due_from, completeness),
-    of_fleet=False,
+    reads=(backup_calendar.read_backup_days, backup_calendar.read_due_times, read_completeness),
+    on_fleet_page=False,
 )

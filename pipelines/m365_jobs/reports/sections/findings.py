@@ -15,14 +15,17 @@ from m365_jobs.text import format_count
 
 @dataclass(frozen=True)
 class ShownFinding:
-    """Describe a problem or warning as a page shows it."""
+    """Describe a problem or warning on a page."""
 
     reason: Reason
     tone: str
     sign: str
     word: str
+    """Label of its kind or status."""
     title: str
+    """Label of its partition."""
     jobs: str | None
+    """URL of the jobs of its partition."""
 
 
 def _findings(page: Page, severity: str) -> list[ShownFinding]:
@@ -33,7 +36,7 @@ def _finding(page: Page, reason: Reason) -> ShownFinding:
     kind = reason.kind
     status = labels.finding_label(kind, reason.severity)
     place = {"tenant": reason.tenant, "location": reason.location, "object_type": reason.object_type}
-    link = page.link(reason.tenant, reason.location, reason.object_type) if reason.object_type else None
+    link = page.jobs_link(reason.tenant, reason.location, reason.object_type) if reason.object_type else None
     return ShownFinding(reason, status.tone, status.sign, status.text, page.partition(place), link)
 
 
@@ -43,7 +46,7 @@ def problems(page: Page) -> dict[str, Any]:
 
 
 def warnings(page: Page) -> dict[str, Any] | None:
-    """Return the warnings that the evaluation found, those with the same words together."""
+    """Return the warnings that the evaluation found, grouped by label and text."""
     findings = _findings(page, WARNING)
     groups: dict[tuple[str, str], list[ShownFinding]] = {}
     for finding in findings:
@@ -52,5 +55,5 @@ def warnings(page: Page) -> dict[str, Any] | None:
     return {"groups": list(groups.values()), "summary": summary} if findings else None
 
 
-PROBLEMS = Section("problems", "Problems", problems, folded=False)
+PROBLEMS = Section("problems", "Problems", problems, is_collapsed=False)
 WARNINGS = Section("warnings", "Warnings", warnings)

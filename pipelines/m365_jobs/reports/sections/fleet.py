@@ -15,13 +15,13 @@ from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.metrics import Row, read_loads
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
-from m365_jobs.reports.sections.licence import license_share, license_word, read_licenses
+from m365_jobs.reports.sections.licence import license_share, license_summary, read_licenses
 from m365_jobs.text import format_count
 
 
 @dataclass(frozen=True)
 class TenantRow:
-    """Describe a tenant as the fleet shows it, from the one evaluation."""
+    """Describe a tenant in the table of tenants: numbers of findings, services and partitions, and times in UTC."""
 
     name: str
     problems: int
@@ -35,20 +35,21 @@ class TenantRow:
     data_as_of: datetime | None
     licence: str = ""
     licence_share: float = 0
+    """Largest share in use, as ``license_share`` returns it."""
 
     @property
     def verdict(self) -> str:
-        """Return the verdict in a word."""
+        """Return the verdict: Healthy or Unhealthy."""
         return "Unhealthy" if self.problems else "Healthy"
 
     @property
-    def shown_verdict(self) -> Markup:
-        """Return the verdict with its sign."""
+    def verdict_html(self) -> Markup:
+        """Return the verdict with its sign as HTML."""
         look = ("cross", "bad") if self.problems else ("check", "good")
         return Markup('<span class="{}">{} {}</span>').format(look[1], svg.sign(*look), self.verdict)
 
 
-SORTS: dict[str, tuple[str, Callable[[TenantRow], Any]]] = {
+SORTS: dict[str, tuple[str, Callable[[TenantRow], str | float]]] = {
     "tenant": ("Tenant", lambda row: row.name),
     "problems": ("Problems", lambda row: -row.problems),
     "warnings": ("Warnings", lambda row: -row.warnings),
@@ -59,11 +60,11 @@ SORTS: dict[str, tuple[str, Callable[[TenantRow], Any]]] = {
     "licence": ("Licence", lambda row: -row.licence_share),
     "data": ("Data as of", lambda row: row.data_as_of.timestamp() if row.data_as_of else 0),
 }
-"""Name in the URL to the column and its key."""
+"""Value of the URL's parameter ``sort`` to the title of the column and its sort key."""
 
 
 def tenant_rows(page: Page) -> list[TenantRow]:
-    """Return the tenants, the worst first, or sorted as the URL says."""
+    """Return the tenants, the worst first unless the page has another order."""
     problems, warnings = (Counter(reason.tenant for reason in reasons) for reasons in (page.problems, page.warnings))
     loads = {row["tenant"]: row for row in page.rows(read_loads)}
     statuses: dict[str, Counter[str]] = defaultdict(Counter)
@@ -92,7 +93,7 @@ def tenant_rows(page: Page) -> list[TenantRow]:
                 load["ended_at"] if load else None,
                 load["status"] if load else "never",
                 min(ends, default=None),
-                license_word(max(licenses[name], key=lambda row: license_share([row]))) if licenses[name] else "",
+                license_summary(max(licenses[name], key=lambda row: license_share([row]))) if licenses[name] else "",
                 license_share(licenses[name]) if licenses[name] else 0,
             )
         )
@@ -105,21 +106,21 @@ def tenant_table(page: Page) -> HtmlTable:
     cells = [
         [
             Cell(row.name, page.tenant_link(row.name)),
-            row.shown_verdict,
+            row.verdict_html,
             row.problems,
             row.warnings,
             row.failed,
             row.missed,
             f"{row.complete:,} of {row.partitions:,}" if row.partitions else "nothing loaded",
-            labels.age(row.last_load, page.zone, page.drawn_at)
+            labels.time_and_age_label(row.last_load, page.zone, page.drawn_at)
             + (f", {labels.LOAD_RESULTS[row.load_status].lower()}" if row.load_status != "complete" else ""),
             row.licence,
-            labels.age(row.data_as_of, page.zone, page.drawn_at),
+            labels.time_and_age_label(row.data_as_of, page.zone, page.drawn_at),
         ]
         for row in tenant_rows(page)
     ]
     columns = ["Tenant", "Verdict", *(title for title, _ in list(SORTS.values())[1:])]
-    sorts = {title: f"./?{page.shown.query(sort=name)}" for name, (title, _) in SORTS.items()} if page.linked else {}
+    sorts = {title: f"./?{page.filters.query(sort=name)}" for name, (title, _) in SORTS.items()} if page.linked else {}
     return HtmlTable("Tenants, the worst first", columns, cells, "fleet", sorts)
 
 
@@ -129,7 +130,7 @@ def tenant_matrix(page: Page) -> dict[str, Any] | None:
     for row in page.protection:
         key = (row["tenant"], row["object_type"])
         worst[key] = min(worst.get(key, row["status"]), row["status"], key=labels.status_rank)
-    services = sorted({object_type for _, object_type in worst}, key=labels.service)
+    services = sorted({object_type for _, object_type in worst}, key=labels.service_label)
     if not services:
         return None
     lines = [
@@ -151,5 +152,7 @@ def tenants(page: Page) -> dict[str, Any]:
     return {"table": tenant_table(page), "summary": format_count(len(page.tenants), "tenant")}
 
 
-FLEET = Section("fleet", "Tenants", tenants, reads=(read_loads, read_licenses), of_tenant=False, folded=False)
-MATRIX = Section("matrix", "Services of all tenants", tenant_matrix, of_tenant=False, folded=False)
+FLEET = Section(
+    "fleet", "Tenants", tenants, reads=(read_loads, read_licenses), on_tenant_page=False, is_collapsed=False
+)
+MATRIX = Section("matrix", "Services of all tenants", tenant_matrix, on_tenant_page=False, is_collapsed=False)

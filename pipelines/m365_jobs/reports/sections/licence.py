@@ -9,13 +9,13 @@ from m365_jobs.reports import labels
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.sections.base import Section, rows_if_there
+from m365_jobs.reports.sections.base import Section, rows_if_exists
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 
-def read_licenses(scope: TenantScope, asked: QueryRange) -> list[Row]:
+def read_licenses(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     """Return the newest snapshot of each tenant and location."""
-    return rows_if_there(
+    return rows_if_exists(
         scope,
         """WITH ranked AS (
             SELECT l.tenant, l.location, l.day, l.out_of_policy_at, l.snapshot_at,
@@ -40,40 +40,42 @@ def license_section(page: Page) -> dict[str, Any] | None:
         return None
     columns = ["Location", "What", "In use", "Bought", "Share", "Runs out", "State"]
     cells = [line for row in rows for line in _license_lines(row, page)]
-    words = [word for row in rows if (word := license_word(row))]
+    summaries = [text for row in rows if (text := license_summary(row))]
     note = f"As of {rows[0]['day']}. A forecast needs 14 days."
-    return {"table": HtmlTable("Licence", columns, cells), "summary": "; ".join(words), "note": note}
+    return {"table": HtmlTable("Licence", columns, cells), "summary": "; ".join(summaries), "note": note}
 
 
 def _license_lines(row: Row, page: Page) -> Iterator[list[Any]]:
+    """Yield the lines of a location: seats and storage."""
     state = "in policy"
     if row["out_of_policy_at"]:
-        state = f"out of policy since {labels.moment(row['out_of_policy_at'], page.zone)}"
-    for what, used, bought, ratio, out in (
+        state = f"out of policy since {labels.time_label(row['out_of_policy_at'], page.zone)}"
+    for resource, used, bought, ratio, run_out in (
         ("Seats", row["assigned_user_seats"], row["purchased_user_seats"], "seats_used_ratio", "seats_run_out_on"),
         ("Storage", row["protected_size_gb"], row["purchased_storage_gb"], "storage_used_ratio", "storage_run_out_on"),
     ):
-        unit = "" if what == "Seats" else " GB"
+        unit = "" if resource == "Seats" else " GB"
         amounts = ("unknown" if value is None else f"{value:,.0f}{unit}" for value in (used, bought))
         share = "unknown" if row[ratio] is None else f"{row[ratio]:.0%}"
-        yield [labels.location_label(row["location"]), what, *amounts, share, f"{row[out] or 'not foreseen'}", state]
+        location = labels.location_label(row["location"])
+        yield [location, resource, *amounts, share, f"{row[run_out] or 'not foreseen'}", state]
 
 
-def license_word(row: Row) -> str:
-    """Return the state of a licence in short: out of policy, or the larger share in use."""
+def license_summary(row: Row) -> str:
+    """Return the state of a licence: out of policy, or the larger share in use; empty if unknown."""
     if row["out_of_policy_at"]:
         return "out of policy"
     shares = {"seats": row["seats_used_ratio"] or 0, "storage": row["storage_used_ratio"] or 0}
-    what = max(shares, key=lambda name: shares[name])
-    return f"{shares[what]:.0%} of {what}" if shares[what] else ""
+    resource = max(shares, key=lambda name: shares[name])
+    return f"{shares[resource]:.0%} of {resource}" if shares[resource] else ""
 
 
 def license_share(rows: Iterable[Row]) -> float:
-    """Return the largest share in use of a tenant's licences; 2 out of policy, so that it comes first in a list."""
+    """Return the largest share in use of a tenant's licences; 2 if one is out of policy, to sort it first."""
     return max(
         (2 if row["out_of_policy_at"] else max(row["seats_used_ratio"] or 0, row["storage_used_ratio"] or 0))
         for row in rows
     )
 
 
-LICENCE = Section("licence", "Licence", license_section, reads=(read_licenses,), of_fleet=False)
+LICENCE = Section("licence", "Licence", license_section, reads=(read_licenses,), on_fleet_page=False)

@@ -12,16 +12,16 @@ from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-OPEN_JOBS = 50
-"""Rows at most; the longest come first."""
+MAX_OPEN_JOBS = 50
+"""Rows of the table at most; those that run longest come first."""
 
 
-def read_open_jobs(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return jobs in progress, the longest first, at most ``OPEN_JOBS``; ``in_all`` is their number."""
+def read_open_jobs(scope: TenantScope, query_range: QueryRange) -> list[Row]:
+    """Return jobs in progress, those that run longest first, at most ``MAX_OPEN_JOBS``; ``in_all`` is their number."""
     return scope.rows(
-        f"""SELECT o.*, count(*) OVER () AS in_all FROM open_jobs AS o WHERE {asked.shown.of("o")}
-        ORDER BY o.hours_open DESC, o.id LIMIT {OPEN_JOBS}""",
-        **asked.shown.values,
+        f"""SELECT o.*, count(*) OVER () AS in_all FROM open_jobs AS o WHERE {query_range.filters.condition("o")}
+        ORDER BY o.hours_open DESC, o.id LIMIT {MAX_OPEN_JOBS}""",
+        **query_range.filters.values,
     )
 
 
@@ -32,8 +32,8 @@ def open_jobs(page: Page) -> dict[str, Any]:
     cells = [
         [
             *job_cells(page, row),
-            labels.moment(row["start_time"], page.zone),
-            labels.span(row["hours_open"]),
+            labels.time_label(row["start_time"], page.zone),
+            labels.duration_label(row["hours_open"]),
         ]
         for row in rows
     ]

@@ -8,21 +8,21 @@ from m365_jobs.reports import labels
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.sections.base import Section, rows_if_there
+from m365_jobs.reports.sections.base import Section, rows_if_exists
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 NOTE = "A restore is proof if it ended as success or warning with at least one object."
 
 
-def read_restores(scope: TenantScope, asked: QueryRange) -> list[Row]:
+def read_restores(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     """Return the last proved restore of each partition."""
-    return rows_if_there(
+    return rows_if_exists(
         scope,
         f"""SELECT r.tenant, r.location, r.object_type, r.last_restore_at, r.last_restore_age_days,
             r.last_restore_hours, r.last_restore_objects, r.restores_tried, r.restores_failed
-        FROM restore_evidence AS r WHERE {asked.shown.of("r")}
+        FROM restore_evidence AS r WHERE {query_range.filters.condition("r")}
         ORDER BY r.last_restore_at NULLS FIRST, r.tenant, r.location, r.object_type""",
-        **asked.shown.values,
+        **query_range.filters.values,
     )
 
 
@@ -34,11 +34,11 @@ def restore_section(page: Page) -> dict[str, Any] | None:
     columns = ["Service", "Location", "Last proved restore", "Objects", "Took", "Tried in a year", "Failed"]
     cells = [
         [
-            labels.service(row["object_type"]),
+            labels.service_label(row["object_type"]),
             labels.location_label(row["location"]),
-            labels.age(row["last_restore_at"], page.zone, page.drawn_at),
+            labels.time_and_age_label(row["last_restore_at"], page.zone, page.drawn_at),
             row["last_restore_objects"] or 0,
-            labels.span(row["last_restore_hours"]) if row["last_restore_at"] else "",
+            labels.duration_label(row["last_restore_hours"]) if row["last_restore_at"] else "",
             row["restores_tried"],
             row["restores_failed"],
         ]
@@ -49,4 +49,4 @@ def restore_section(page: Page) -> dict[str, Any] | None:
     return {"table": HtmlTable("Restore evidence", columns, cells), "summary": summary, "note": NOTE}
 
 
-RESTORES = Section("restores", "Restore evidence", restore_section, reads=(read_restores,), of_fleet=False)
+RESTORES = Section("restores", "Restore evidence", restore_section, reads=(read_restores,), on_fleet_page=False)

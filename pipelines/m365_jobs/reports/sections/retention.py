@@ -9,39 +9,39 @@ from m365_jobs.reports import labels
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.sections.base import Section, rows_if_there
+from m365_jobs.reports.sections.base import Section, rows_if_exists
 from m365_jobs.text import format_count, singular_period
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-ROWS = 100
+MAX_ROWS = 100
 """Rows of either table at most."""
 
 
-def read_retention(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return the retention in force."""
-    return rows_if_there(
+def read_retention(scope: TenantScope, query_range: QueryRange) -> list[Row]:
+    """Return the retention policies in force, at most ``MAX_ROWS``."""
+    return rows_if_exists(
         scope,
         f"""SELECT r.tenant, r.location, r.level, r.service, r.container_name, r.retention_period, r.valid_from
         FROM current_retention_policies AS r
-        ORDER BY r.tenant, r.location, r.level, r.service, r.container_name LIMIT {ROWS}""",
+        ORDER BY r.tenant, r.location, r.level, r.service, r.container_name LIMIT {MAX_ROWS}""",
     )
 
 
-def read_changes(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return the changes of settings in the period, the newest first."""
-    return rows_if_there(
+def read_settings_changes(scope: TenantScope, query_range: QueryRange) -> list[Row]:
+    """Return the changes of settings in the period, the newest first, at most ``MAX_ROWS``."""
+    return rows_if_exists(
         scope,
         f"""SELECT s.tenant, s.location, s.setting, s.level, s.service, s.container_name, s.change, s.old_value,
             s.new_value, s.changed_before
         FROM settings_changes AS s WHERE s.changed_before > :since
-        ORDER BY s.changed_before DESC, s.tenant, s.setting, s.service LIMIT {ROWS}""",
-        since=asked.until - timedelta(days=asked.shown.days),
+        ORDER BY s.changed_before DESC, s.tenant, s.setting, s.service LIMIT {MAX_ROWS}""",
+        since=query_range.until - timedelta(days=query_range.filters.days),
     )
 
 
 def retention_section(page: Page) -> dict[str, Any] | None:
     """Return the retention in force, and the changes of settings in the period."""
-    rows, changed = page.rows(read_retention), page.rows(read_changes)
+    rows, changed = page.rows(read_retention), page.rows(read_settings_changes)
     if not (rows or changed):
         return None
     cells = [
@@ -54,7 +54,7 @@ def retention_section(page: Page) -> dict[str, Any] | None:
         ]
         for row in rows
     ]
-    changes = [[labels.moment(row["changed_before"], page.zone), *_change(row)] for row in changed]
+    changes = [[labels.time_label(row["changed_before"], page.zone), *_change_cells(row)] for row in changed]
     columns = ["Level", "Service", "Location", "Container", "Kept for"]
     change_columns = ["Read first", "Setting", "Service", "Change", "Before", "After"]
     return {
@@ -64,15 +64,18 @@ def retention_section(page: Page) -> dict[str, Any] | None:
     }
 
 
-def _change(row: Row) -> list[str]:
+def _change_cells(row: Row) -> list[str]:
+    """Return the cells of a change of a setting."""
     service = " · ".join(part for part in (row["service"], row["container_name"]) if part)
-    words = [row[name].replace("_", " ") for name in ("setting", "change")]
+    setting, change = (row[name].replace("_", " ") for name in ("setting", "change"))
     return [
-        words[0],
+        setting,
         service or "All services",
-        words[1],
+        change,
         *(singular_period(row[name] or "none") for name in ("old_value", "new_value")),
     ]
 
 
-RETENTION = Section("retention", "Retention", retention_section, reads=(read_retention, read_changes), of_fleet=False)
+RETENTION = Section(
+    "retention", "Retention", retention_section, reads=(read_retention, read_settings_changes), on_fleet_page=False
+)

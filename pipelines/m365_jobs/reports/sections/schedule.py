@@ -9,7 +9,7 @@ from m365_jobs.reports import labels
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.sections.base import Section, rows_if_there
+from m365_jobs.reports.sections.base import Section, rows_if_exists
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 NOTE = (
@@ -18,24 +18,24 @@ NOTE = (
 )
 
 
-def read_schedule(scope: TenantScope, asked: QueryRange) -> list[Row]:
-    """Return, per partition, the scheduled backups of the period and what became of them."""
-    # The view reads 400 days of jobs, which a warehouse without schedules need not pay for.
-    counts = rows_if_there(scope, "SELECT count(*) AS schedules FROM backup_schedules AS s")
+def read_schedule(scope: TenantScope, query_range: QueryRange) -> list[Row]:
+    """Return, per partition, the scheduled backups of the period by result."""
+    # The view reads 400 days of jobs, so it is queried only in a warehouse with schedules.
+    counts = rows_if_exists(scope, "SELECT count(*) AS schedules FROM backup_schedules AS s")
     if not counts or not counts[0]["schedules"]:
         return []
-    return rows_if_there(
+    return rows_if_exists(
         scope,
         f"""SELECT c.tenant, c.location, c.object_type, CAST(sum(c.scheduled) AS BIGINT) AS scheduled,
             CAST(sum(c.succeeded) AS BIGINT) AS met, CAST(sum(c.ran - c.succeeded) AS BIGINT) AS failed,
             CAST(sum(c.missed) AS BIGINT) AS missed, CAST(sum(c.skipped) AS BIGINT) AS skipped,
             max(CASE WHEN c.missed > 0 THEN c.day END) AS last_missed
         FROM schedule_compliance AS c
-        WHERE {asked.shown.of("c")} AND c.day > CAST(:first AS DATE)
+        WHERE {query_range.filters.condition("c")} AND c.day > CAST(:first AS DATE)
         GROUP BY c.tenant, c.location, c.object_type
         ORDER BY missed DESC, failed DESC, c.tenant, c.location, c.object_type""",
-        **asked.shown.values,
-        first=(asked.until.date() - timedelta(days=asked.shown.days)).isoformat(),
+        **query_range.filters.values,
+        first=(query_range.until.date() - timedelta(days=query_range.filters.days)).isoformat(),
     )
 
 
@@ -48,7 +48,7 @@ def schedule_section(page: Page) -> dict[str, Any] | None:
     names = ("scheduled", "met", "failed", "missed", "skipped")
     cells = [
         [
-            labels.service(row["object_type"]),
+            labels.service_label(row["object_type"]),
             labels.location_label(row["location"]),
             *(row[name] for name in names),
             f"{row['last_missed']}" if row["last_missed"] else "",
@@ -60,4 +60,4 @@ def schedule_section(page: Page) -> dict[str, Any] | None:
     return {"table": HtmlTable(f"Scheduled backups of {page.period}", columns, cells), "summary": summary, "note": NOTE}
 
 
-SCHEDULE = Section("schedule", "Scheduled backups", schedule_section, reads=(read_schedule,), of_fleet=False)
+SCHEDULE = Section("schedule", "Scheduled backups", schedule_section, reads=(read_schedule,), on_fleet_page=False)

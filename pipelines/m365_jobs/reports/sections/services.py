@@ -19,4 +19,4 @@ def protected_services(page: Page) -> dict[str, Any] | None:
     return {"rows": rows, "summary": f"{protected:,} of {format_count(len(rows), 'service')} protected"}
 
 
-SERVICES = Section("protection", "Protection now", protected_services, of_fleet=False)
+SERVICES = Section("protection", "Protection now", protected_services, on_fleet_page=False)

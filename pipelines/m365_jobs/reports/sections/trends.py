@@ -6,30 +6,32 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from m365_jobs.reports import labels, svg
-from m365_jobs.reports.metrics import QueryRange, Row, counted_query, total
+from m365_jobs.reports.metrics import QueryRange, Row, job_counts_query, sum_columns
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 
-def read_trend(scope: TenantScope, asked: QueryRange) -> list[Row]:
+def read_trend(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     """Return, per day of the time zone, jobs by outcome, objects and failed objects.
 
-    The query reads the jobs by their finish: a destination cannot know which jobs the days of a view need.
+    The query filters jobs by their finish: a destination could not derive that from the days of a view.
     """
-    first_day = asked.until.astimezone(asked.shown.zone).date() - timedelta(days=asked.shown.days - 1)
-    first = datetime.combine(first_day, time(), asked.shown.zone)
-    after = datetime.combine(first_day + timedelta(days=asked.shown.days), time(), asked.shown.zone)
+    filters = query_range.filters
+    first_day = query_range.until.astimezone(filters.zone).date() - timedelta(days=filters.days - 1)
+    begin = datetime.combine(first_day, time(), filters.zone)
+    end = datetime.combine(first_day + timedelta(days=filters.days), time(), filters.zone)
     day = "CAST(f.finish_time AT TIME ZONE :zone AS DATE)"
-    query = counted_query("day", day, f"{asked.shown.of('f')} AND f.finish_time >= :first AND f.finish_time < :after")
-    return scope.rows(query, **asked.shown.values, first=first, after=after, zone=asked.shown.zone_name)
+    condition = f"{filters.condition('f')} AND f.finish_time >= :begin_time AND f.finish_time < :end_time"
+    query = job_counts_query("day", day, condition)
+    return scope.rows(query, **filters.values, begin_time=begin, end_time=end, zone=filters.zone_name)
 
 
 def trends(page: Page) -> dict[str, Any]:
     """Return jobs and objects day by day."""
     rows, last = page.rows(read_trend), page.metrics.as_of.astimezone(page.zone).date()
-    days = svg.last_days(last, page.shown.days)
-    sums = total(rows)
+    days = svg.last_days(last, page.filters.days)
+    sums = sum_columns(rows)
     share = f", {sums['succeeded_jobs'] / sums['jobs']:.0%} succeeded" if sums["jobs"] else ""
     return {
         "rows": rows,

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from m365_jobs.reports import labels
-from m365_jobs.reports.calendar import changes as recent_changes
-from m365_jobs.reports.metrics import night_before, night_by_service, total
+from m365_jobs.reports.calendar import read_outcome_changes
+from m365_jobs.reports.metrics import read_night, read_night_before, sum_columns
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
 from m365_jobs.reports.sections.errors import read_errors
@@ -28,22 +28,23 @@ def verdict(page: Page) -> dict[str, Any]:
 
 
 def _changes(page: Page) -> Iterator[tuple[str, str]]:
-    """Yield what changed since yesterday: the tone and the words."""
-    broken = [row for row in page.rows(recent_changes) if row["yesterday"] == 1 and row["today"] == 0]
-    repaired = [row for row in page.rows(recent_changes) if row["yesterday"] == 0 and row["today"] == 1]
-    # The tenants of a fleet are to be seen without scrolling.
+    """Yield the changes since yesterday: tone and text."""
+    broken = [row for row in page.rows(read_outcome_changes) if row["yesterday"] == 1 and row["today"] == 0]
+    repaired = [row for row in page.rows(read_outcome_changes) if row["yesterday"] == 0 and row["today"] == 1]
+    # A short list leaves the table of tenants on the first screen.
     limit = 2 if page.is_fleet else 5
     for rows, tone, verb in ((broken, "bad", "no longer {}"), (repaired, "good", "{} again")):
         for row in rows[:limit]:
-            since = labels.moment(row["finished_at"], page.zone)
+            since = labels.time_label(row["finished_at"], page.zone)
             yield tone, f"{page.partition(row)}: {verb.format('succeeds')} since {since}"
         if (rest := len(rows) - limit) > 0:
             words = verb.format("succeeds" if rest == 1 else "succeed")
             yield tone, f"{format_count(rest, 'more service')} {words}"
     yesterday = page.metrics.as_of - timedelta(days=1)
-    for error in [row for row in page.rows(read_errors) if page.shown.days > 1 and row["first_seen"] > yesterday][:3]:
-        yield "poor", f"New error of {labels.service(error['object_type'])}: {error['error_message'] or 'no message'}"
-    before, after = total(page.rows(night_before)), total(page.rows(night_by_service))
+    for error in [row for row in page.rows(read_errors) if page.filters.days > 1 and row["first_seen"] > yesterday][:3]:
+        name, message = labels.service_label(error["object_type"]), error["error_message"] or "no message"
+        yield "poor", f"New error of {name}: {message}"
+    before, after = sum_columns(page.rows(read_night_before)), sum_columns(page.rows(read_night))
     for column, noun in (("failed_jobs", "failed job"), ("jobs", "job")):
         change = after[column] - before[column]
         if change:
@@ -57,7 +58,7 @@ VERDICT = Section(
     "verdict",
     "Verdict",
     verdict,
-    reads=(recent_changes, read_errors, night_before, night_by_service),
+    reads=(read_outcome_changes, read_errors, read_night_before, read_night),
     has_heading=False,
-    folded=False,
+    is_collapsed=False,
 )

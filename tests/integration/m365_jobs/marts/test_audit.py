@@ -11,7 +11,7 @@ import dlt
 import pytest
 from m365_jobs import marts
 from m365_jobs.errors.explain import UsageError
-from m365_jobs.reports.audit import Audit, Period, audit_period, chosen_period, read_audit
+from m365_jobs.reports.audit import Audit, Period, audit_period, read_audit, select_period
 from m365_jobs.reports.audit_report import audit_csv, audit_html
 from m365_jobs.warehouse.tenant_scope import open_scope
 
@@ -183,12 +183,12 @@ def test_the_audit_page_has_met_backups_and_its_digests(pipeline: dlt.Pipeline) 
 
 def test_the_options_of_the_period_exclude_each_other() -> None:
     day = datetime(2026, 2, 5, tzinfo=UTC)
-    assert chosen_period(7, date(2026, 2, 1), None, None) == Period(
+    assert select_period(7, date(2026, 2, 1), None, None) == Period(
         datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
     )
-    assert chosen_period(7, None, day, day + timedelta(hours=5)) == Period(day, day + timedelta(hours=5))
-    assert chosen_period(7, None, day, None).until == audit_period(1).until
-    assert chosen_period(7, None, None, None) == audit_period(7)
+    assert select_period(7, None, day, day + timedelta(hours=5)) == Period(day, day + timedelta(hours=5))
+    assert select_period(7, None, day, None).until == audit_period(1).until
+    assert select_period(7, None, None, None) == audit_period(7)
     for month, since, until in ((date(2026, 2, 1), day, None), (None, None, day), (None, day, day)):
         with pytest.raises(UsageError):
-            chosen_period(7, month, since, until)
+            select_period(7, month, since, until)
