@@ -52,7 +52,6 @@ def _is_on_a_lake(item: pytest.Item) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    """Spare collections of garbage what was imported, a million objects; let them start as seldom as a load does."""
+    """Spare collections of garbage what was imported: they look at a million objects each, after each command."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
