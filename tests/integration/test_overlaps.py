@@ -62,6 +62,7 @@ def test_if_the_api_ignores_job_types_jobs_have_no_job_type(
     assert "whatever job_type is asked for" in caplog.text
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("page_size", [500, 10])
 def test_if_the_api_ignores_object_types_jobs_have_no_object_type(
     tmp_path: Path, page_size: int, caplog: pytest.LogCaptureFixture

@@ -174,6 +174,7 @@ def test_errors_that_the_api_no_longer_lists_are_deleted_from_the_warehouse(api:
     assert rows(pipeline, "SELECT count(*), count(DISTINCT id) FROM jobs") == [(2, 2)]
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("turns", ["round_robin", "fifo"])
 def test_a_second_run_of_a_source_yields_all_rows_again(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: str

@@ -275,6 +275,7 @@ def kill_while_sending(user: Cli, receiver: HttpReceiver) -> None:
     receiver.status = 200
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("kind", ["slack", "webhook"])
 def test_after_a_crash_no_message_arrives_twice(desk: Sit, kind: str) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as receiver:

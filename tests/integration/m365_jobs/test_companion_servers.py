@@ -167,6 +167,7 @@ def test_nested_data_and_undocumented_enumeration_values_are_read(admin: Adminis
     ]
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("refused_by", ["the API", "the token endpoint"])
 def test_a_missing_permission_skips_only_its_companion(admin: Administrator, refused_by: str) -> None:
     if refused_by == "the API":

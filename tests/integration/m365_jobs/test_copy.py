@@ -60,6 +60,7 @@ def asked_from(simulator: Simulator) -> datetime:
     return min(datetime.fromisoformat(request.params["starttime"]) for request in simulator.asked)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("more", [(), ("--dataset", "kept")])
 def test_the_printed_command_continues_at_the_destination(
     simulator: Simulator, desk: Callable[[Simulator], Cli], address: str, more: tuple[str, ...]

@@ -83,6 +83,7 @@ def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
     assert "no longer holds" not in load("other")
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("chunk_jobs", [2, 1000])
 def test_an_external_scheduler_sets_the_range_of_a_load(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch, chunk_jobs: int

@@ -39,6 +39,7 @@ def test_blanks_line_ends_and_quotes_around_variables_are_ignored_with_a_line(si
     assert user.query("SELECT DISTINCT tenant FROM jobs") == [("contoso",)]
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_configuration_saved_by_windows_is_read(simulator: Simulator, desk: Sit, encoding: str) -> None:
     user = desk(simulator)

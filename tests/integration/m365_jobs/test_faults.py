@@ -19,6 +19,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_duckdb_file_is_reported_and_not_changed(simulator: Simulator, desk: Sit, damage: str) -> None:
     user, messages = (

@@ -52,6 +52,7 @@ def test_a_first_load_that_is_killed_while_it_writes_leaves_nothing_twice(
         assert in_warehouse(tmp_path / FILE) == on_server(world, False)
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("days", [None, 1], ids=["whole", "backfill"])
 def test_two_machines_that_begin_the_first_load_of_a_tenant_at_once_leave_no_job_twice(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch, days: int | None

@@ -112,6 +112,7 @@ def test_a_working_folder_on_a_share_without_locks_is_reported_with_path_and_cur
     assert "Name a local folder in DLT_DATA_DIR" in message
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("limit", [7, 8])
 def test_too_few_open_files_are_reported_with_the_cure_and_the_next_load_succeeds(
     simulator: Simulator, desk: Sit, limit: int

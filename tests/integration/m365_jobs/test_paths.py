@@ -21,6 +21,7 @@ def configure(folder: Path, text: str) -> None:
     (folder / ".dlt" / "secrets.toml").write_text(text, encoding="utf-8")
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize(
     ("section", "to", "file"),
     [

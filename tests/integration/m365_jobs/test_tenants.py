@@ -81,6 +81,7 @@ def test_a_broken_tenant_is_named_and_the_others_load(simulator: Simulator, desk
         ]
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("fault", [None, Answer(403)])
 def test_all_tenants_with_a_single_tenant_prints_a_single_summary(
     simulator: Simulator, desk: Sit, fault: Answer | None
@@ -358,6 +359,7 @@ def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk:
         )
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("option", [True, False])
 def test_the_lowest_limit_of_a_host_holds(simulator: Simulator, desk: Sit, option: bool) -> None:
     user = desk(simulator)

@@ -73,6 +73,7 @@ def test_a_load_of_a_tenant_without_jobs_leaves_dlts_folder_alone(place: Warehou
     assert place.rows(RUNS) == [("default", "complete")] * 2
 
 
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("missing", ["load_runs", "reconciliations", "load_check_failures"])
 @pytest.mark.parametrize("place", ["duckdb"], indirect=True)
 def test_a_load_with_nothing_new_creates_a_missing_log_table(
