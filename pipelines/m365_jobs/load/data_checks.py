@@ -139,8 +139,7 @@ def check_jobs(
 def store_failures(pipeline: dlt.Pipeline, failures: list[CheckFailure]) -> None:
     """Append failures to ``load_check_failures``, in one transaction where the destination has one.
 
-    dlt repeats the file of a run that was killed before it noted the commit. PostgreSQL refuses its ``_dlt_id``, so the
-    next load fails. dlt writes only where plain inserts are not possible.
+    A dlt run for them would be a quarter of the steps of a load. dlt writes only where plain inserts are not possible.
     """
     if not append_rows(pipeline, {LOAD_CHECK_FAILURES.name: [asdict(failure) for failure in failures]}):
         contract.write_rows(pipeline, failures_resource(failures))

@@ -16,6 +16,9 @@ from avepoint_m365.schema import STATE_WORDS
 from avepoint_simulator import Simulator, World, make_world
 from avepoint_simulator.tenant import SimulatedJob
 from deltalake import DeltaTable
+from dlt.common.destination.exceptions import DestinationTerminalException
+from dlt.destinations.impl.filesystem.filesystem import DeltaLoadFilesystemJob
+from dlt.pipeline.exceptions import PipelineStepFailed
 from m365_jobs.warehouse.contract import prepare
 from m365_jobs.warehouse.destinations import delta_files
 
@@ -104,6 +107,27 @@ def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Warehouse) 
         for _ in range(2):
             lake.load(simulator, locations=["PrimaryGeoLocation", "NAM"])
             assert lake.contents() == on_server(world, True)
+
+
+def test_a_load_that_failed_right_after_it_stored_a_file_is_finished_by_the_next(
+    lake: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, run = make_world(40, seed=1, now=NOW), DeltaLoadFilesystemJob.run
+
+    def run_and_fail(job: DeltaLoadFilesystemJob) -> None:
+        run(job)
+        if job.load_table_name == "load_runs":
+            raise DestinationTerminalException("the load ends here")
+
+    with Simulator(world) as simulator:
+        with monkeypatch.context() as once:
+            once.setattr(DeltaLoadFilesystemJob, "run", run_and_fail)
+            with pytest.raises(PipelineStepFailed, match="the load ends here"):
+                lake.load(simulator)
+        lake.load(simulator)
+    assert "An earlier load was interrupted; finishing what it had read." in lake.messages
+    assert lake.contents() == on_server(world, False)
+    assert lake.rows("SELECT run_id FROM load_runs GROUP BY run_id HAVING count(*) > 1") == []
 
 
 def test_each_tenant_has_its_own_files_and_jobs_may_share_ids(lake: Warehouse, tmp_path: Path) -> None:

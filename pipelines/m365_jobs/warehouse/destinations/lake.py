@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,9 @@ class LakeDestination(WarehouseDestination):
         from m365_jobs.warehouse.destinations import lake_merge
 
         lake_merge.merge_by_key(resource, pipeline)
+
+    def before_resuming(self, pipeline: dlt.Pipeline, load_id: str, tables: Iterable[str]) -> None:
+        """Do nothing: files that are loaded again are merged by key. dlt's SQL client of a lake cannot delete."""
 
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
         """Compact small files, rewrite files that other programs cannot filter, and remove old load records of dlt."""
