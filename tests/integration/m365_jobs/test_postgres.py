@@ -8,17 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import psycopg2
 import pytest
-from avepoint_m365 import Progress
 from avepoint_simulator import SimulatedJob, Simulator, World, make_world
 from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from m365_jobs.errors.driver_messages import explain_driver_message
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.load import run as loading
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.locks import base as leases
 from m365_jobs.warehouse.query import QueryError, run_query
@@ -26,7 +23,7 @@ from m365_jobs.warehouse.reader import open_reader
 
 from tests.integration.m365_jobs.test_lake import lose_errors
 from tests.support.cli import NOW, Cli
-from tests.support.kill_at_step import die, run_in_child
+from tests.support.kill_at_step import die, load_in_child
 from tests.support.truth import on_server
 from tests.support.warehouse import SERVER, Warehouse, administer, database, database_as_warehouse, require_postgres
 from tests.support.worlds import settings
@@ -81,17 +78,12 @@ def test_a_load_killed_right_after_it_stored_a_file_is_finished_by_the_next(
         if job.load_table_name == table:
             die()
 
-    def load(messages: list[str]) -> tuple[int, dict[str, Any]]:
-        options = LoadOptions(destination="postgres", source=settings(simulator, include="none"))
-        return loading.load(options, Progress(), messages.append).exit_code, {}
-
-    def killed(messages: list[str]) -> tuple[int, dict[str, Any]]:
-        InsertValuesLoadJob.run = run_and_die  # type: ignore[method-assign]
-        return load(messages)
-
     with Simulator(world) as simulator:
-        assert run_in_child(tmp_path, killed).code is None
-        after = run_in_child(tmp_path, load)
+        options = LoadOptions(destination="postgres", source=settings(simulator, include="none"))
+        with monkeypatch.context() as once:
+            once.setattr(InsertValuesLoadJob, "run", run_and_die)
+            assert load_in_child(tmp_path, options).code is None
+        after = load_in_child(tmp_path, options)
         assert after.code == 0, after.messages
         assert "An earlier load was interrupted; finishing what it had read." in after.messages
     assert postgres.contents() == on_server(world, False)
