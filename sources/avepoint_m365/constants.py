@@ -105,6 +105,9 @@ class JobType(IntEnum):
 PRIMARY_LOCATION = "PrimaryGeoLocation"
 """The tenant's central location, presumably an alias of one of the others."""
 
+LABELS = ("location", "object_type", "job_type")
+"""The dimensions in which jobs are classified, as the columns of ``jobs``; no response contains them."""
+
 LOCATIONS = (
     PRIMARY_LOCATION,
     *("NAM", "EUR", "GBR", "JPN", "APC", "AUS", "CAN", "IND", "FRA", "ARE", "ZAF", "CHE", "KOR"),

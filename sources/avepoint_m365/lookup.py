@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from avepoint_m365.constants import LABELS
 from avepoint_m365.extract.known import ErrorRow, KnownJob, Lookup, OpenJob
 from avepoint_m365.extract.options import ExtractOptions
 from avepoint_m365.parse.times import in_utc
@@ -93,7 +94,7 @@ class SqlLookup:
     def unlabelled(self) -> dict[str, tuple[int, str | None]]:
         """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
         counts = {}
-        for name in ("location", "object_type", "job_type"):
+        for name in LABELS:
             ((count, example),) = self._query(
                 f"SELECT count(*) AS jobs, min(id) AS example FROM {{jobs}} WHERE tenant = {self._tenant} "
                 f"AND {name} IS NULL"

@@ -204,12 +204,9 @@ def _without_other_locations(result: ChunkResult, partitions: list[Partition], o
     locations = {location for location, _ in partitions}
     if locations >= set(options.locations):
         return result
-    ids = [
-        job_id
-        for job_id in result.jobs["id"].to_pylist()
-        if (labels := result.labels.get(job_id)) is None or labels.location in locations
-    ]
-    return replace(result, jobs=result.jobs.filter(pc.is_in(result.jobs["id"], pa.array(ids, pa.string()))))
+    others = [job_id for job_id, location in result.labels["location"].items() if location not in locations]
+    elsewhere = pc.is_in(result.jobs["id"], pa.array(others, pa.string()))
+    return replace(result, jobs=result.jobs.filter(pc.invert(elsewhere)))
 
 
 def _newest_finishes(result: ChunkResult, jobs: pa.Table) -> dict[tuple[str | None, str | None], datetime]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from avepoint_m365.api.connection import client_of
 from avepoint_m365.config import SECTION, check_locations, check_object_types, parse_moment
+from avepoint_m365.constants import LABELS
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.extract.known import Lookup
@@ -26,9 +27,6 @@ MAX_PAGE_SIZE = 100_000
 
 MAX_DURATION = 100_000
 """Upper bound of ``lag_hours`` (hours) and ``max_open_days`` (days): Python has no times before the year 1."""
-
-OUTSIDE_KINDS = ("location", "object_type", "job_type")
-"""Values of ``expected_outside``: the dimensions of labels."""
 
 
 def make_extraction(settings: Mapping[str, object], progress: Progress, now: datetime) -> Extraction:
@@ -99,9 +97,9 @@ def _check_values(given: Mapping[str, Any]) -> None:
     if not given["tenant"].strip():
         raise ConfigurationError(f"Empty label: {SECTION}.tenant = {given['tenant']!r}. Set a name.")
     for kind in given["expected_outside"] or ():
-        if kind not in OUTSIDE_KINDS:
+        if kind not in LABELS:
             raise ConfigurationError(
-                f"Unknown kind: {SECTION}.expected_outside = {kind!r}. Known are {', '.join(OUTSIDE_KINDS)}."
+                f"Unknown kind: {SECTION}.expected_outside = {kind!r}. Known are {', '.join(LABELS)}."
             )
     for key in ("expected_object_types", "ignored_object_types"):
         check_object_types(given[key], key)

@@ -22,7 +22,7 @@ from avepoint_m365.extract.classify import (
 from avepoint_m365.extract.deduplicate import certainly_within, filter_ids
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.options import NO_LABELS, ExtractOptions, next_midnight
+from avepoint_m365.extract.options import ExtractOptions, next_midnight
 from avepoint_m365.extract.window import EDGE, Window
 from avepoint_m365.parse.frame import TIME
 
@@ -67,7 +67,7 @@ class ChunkClassifier:
         """
         chunk_labels = self._labels
         for dimension in selected_dimensions:
-            unlabelled = ids_without_labels(wanted_ids, chunk_labels.by_id, [dimension.name])
+            unlabelled = ids_without_labels(wanted_ids, chunk_labels.labels, [dimension.name])
             missing = set(unlabelled.get(dimension.name, ()))
             times = _times(jobs, missing)
             groups = _by_location(missing, chunk_labels) if by_location else {None: missing}
@@ -88,7 +88,7 @@ class ChunkClassifier:
         times: Mapping[str, Any],
     ) -> None:
         chunk_labels = self._labels
-        known = {job_id: getattr(labels, dimension.name) for job_id, labels in chunk_labels.by_id.items()}
+        known = chunk_labels.labels[dimension.name]
         wide_window = window if self._limits.longest is None or window.length <= self._limits.longest else query_window
         classification = self._classifier.classify(
             dimension, missing, _evidence(query_window, jobs, known), _evidence(wide_window, jobs, known)
@@ -136,7 +136,7 @@ def _times(jobs: pa.Table, ids: AbstractSet[str]) -> dict[str, Mapping[str, Any]
 def _by_location(ids: Iterable[str], chunk_labels: ChunkLabels) -> dict[str | None, set[str]]:
     groups: dict[str | None, set[str]] = {}
     for job_id in ids:
-        groups.setdefault(chunk_labels.by_id.get(job_id, NO_LABELS).location, set()).add(job_id)
+        groups.setdefault(chunk_labels.labels["location"].get(job_id), set()).add(job_id)
     return groups
 
 
@@ -164,8 +164,8 @@ def _narrow(window: Window, jobs: list[Mapping[str, Any]]) -> Window:
     return Window(start - EDGE, min(end, window.end), end)
 
 
-def _evidence(window: Window, jobs: pa.Table, known: Mapping[str, str | None]) -> Evidence:
+def _evidence(window: Window, jobs: pa.Table, known: Mapping[str, str]) -> Evidence:
     contained = certainly_within(jobs, pa.scalar(window.query_start, TIME), pa.scalar(window.query_end, TIME))
     ids = set(jobs["id"].to_pylist())
-    labels = {job_id: label for job_id, label in known.items() if label and job_id in ids}
+    labels = {job_id: label for job_id, label in known.items() if job_id in ids}
     return Evidence(window, contained, labels, scanned_ids=ids)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
+from avepoint_m365.constants import LABELS
 from avepoint_m365.extract.bulk import Bulk
 from avepoint_m365.extract.classify import OBJECT_TYPES, Classification
 from avepoint_m365.extract.known import KnownJob
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import NO_LABELS, JobLabels
+from avepoint_m365.extract.options import Labels, no_labels
 
 
 @dataclass
@@ -19,12 +19,12 @@ class ChunkLabels:
     """Hold the labels of the jobs of one chunk.
 
     Attributes:
-        by_id: Labels by job id: those of the warehouse, and where one is missing that of a listing.
+        labels: Those of the warehouse, and where one is missing that of a listing.
         listings: The listings that classified jobs.
         ignored: Keys of filters without effect (``Dimension.key``).
     """
 
-    by_id: dict[str, JobLabels] = field(default_factory=dict)
+    labels: Labels = field(default_factory=no_labels)
     listings: list[Listing] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
 
@@ -32,9 +32,11 @@ class ChunkLabels:
         """Fill the labels that are missing in one dimension."""
         self.listings += classification.listings
         self.ignored |= classification.ignored
-        for job_id, label in classification.by_id.items():
-            known = self.by_id.get(job_id, NO_LABELS)
-            self.by_id[job_id] = _filled(known, dimension, label)
+        self.fill(dimension, classification.by_id)
+
+    def fill(self, dimension: str, label_by_id: Mapping[str, str]) -> None:
+        """Give each job that has no label in a dimension that of ``label_by_id``."""
+        self.labels[dimension] = {**label_by_id, **self.labels[dimension]}
 
     def add_bulk(self, bulk: Bulk) -> None:
         """Fill the labels that a bulk read found."""
@@ -51,34 +53,22 @@ class ChunkLabels:
             self.ignored |= {OBJECT_TYPES.key(value) for value in ids_by_type}
             return
         for value in sorted(ids_by_type):
-            self.add("object_type", Classification(dict.fromkeys(ids_by_type[value], value.name)))
+            self.fill("object_type", dict.fromkeys(ids_by_type[value], value.name))
 
 
-@cache
-def _filled(labels: JobLabels, dimension: str, label: str) -> JobLabels:
-    """Return labels with that of one dimension if it is missing. The cache holds the few combinations of all jobs."""
-    return labels if getattr(labels, dimension) is not None else labels._replace(**{dimension: label})
+def known_labels(known: Mapping[str, KnownJob]) -> Labels:
+    """Return the labels that the warehouse holds."""
+    return {
+        name: {job.id: label for job in known.values() if (label := getattr(job, name)) is not None} for name in LABELS
+    }
 
 
-def known_labels(known: Mapping[str, KnownJob]) -> dict[str, JobLabels]:
-    """Return the labels that the warehouse holds, by job id."""
-    return {job.id: JobLabels(job.location, job.object_type, job.job_type) for job in known.values()}
-
-
-def ids_without_labels(
-    ids: Collection[str], labels_by_id: Mapping[str, JobLabels], dimension_names: Iterable[str]
-) -> dict[str, list[str]]:
-    """Return the ids of jobs that have no label in a dimension, in their order, for each dimension with such jobs.
-
-    All jobs share few combinations of labels. Each combination is checked once, and jobs only if some combination
-    lacks the label: for 100,000 jobs this is ten times as fast.
-    """
-    combinations, all_known = set(labels_by_id.values()), all(map(labels_by_id.__contains__, ids))
+def ids_without_labels(ids: Collection[str], labels: Labels, dimension_names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the ids of jobs that have no label in a dimension, in their order, for each dimension with such jobs."""
     unlabelled: dict[str, list[str]] = {}
     for name in dimension_names:
-        incomplete = {labels for labels in combinations if getattr(labels, name) is None}
-        if incomplete or not all_known:
-            incomplete.add(NO_LABELS)
-            if missing := [job_id for job_id in ids if labels_by_id.get(job_id, NO_LABELS) in incomplete]:
-                unlabelled[name] = missing
+        labelled = labels[name]
+        # For 100,000 jobs that all have a label, this is five times as fast as the list alone.
+        if not all(map(labelled.__contains__, ids)):
+            unlabelled[name] = [job_id for job_id in ids if job_id not in labelled]
     return unlabelled

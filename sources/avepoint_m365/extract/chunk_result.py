@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from avepoint_m365.constants import LABELS
 from avepoint_m365.extract import findings, window_plan
 from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
 from avepoint_m365.extract.deduplicate import filter_ids
 from avepoint_m365.extract.known import Comparison
-from avepoint_m365.extract.options import NO_LABELS, ChunkResult
+from avepoint_m365.extract.options import ChunkResult
 from avepoint_m365.extract.scan import Scan
 from avepoint_m365.extract.upkeep import Upkeep
 from avepoint_m365.state import ApiBehavior
@@ -25,10 +26,7 @@ def build_result(
     chunk: ChunkReader, scan: Scan, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, chunk_labels: ChunkLabels
 ) -> ChunkResult:
     """Return the result of a chunk: the rows to write, its findings and the next state."""
-    stored_labels = known_labels(comparison.known)
-    relabelled = [
-        job_id for job_id in comparison.unchanged if chunk_labels.by_id.get(job_id, NO_LABELS) != stored_labels[job_id]
-    ]
+    relabelled = _relabelled_ids(comparison, chunk_labels).intersection(comparison.unchanged)
     ids = [*comparison.new, *comparison.changed, *relabelled]
     written = jobs if len(ids) == jobs.num_rows else filter_ids(jobs, ids)
     states = pc.value_counts(jobs["state"]).to_pylist()
@@ -40,7 +38,7 @@ def build_result(
         window=scan.window,
         jobs=written,
         state=chunk.state,
-        labels=chunk_labels.by_id,
+        labels=chunk_labels.labels,
         first_seen={job.id: job.first_seen_at for job in comparison.known.values() if job.first_seen_at},
         new=set(comparison.new),
         unchanged=len(comparison.unchanged) - len(relabelled),
@@ -65,6 +63,12 @@ def build_result(
     behavior = _behavior_after_load(chunk, chunk_labels, scan, upkeep)
     result.state = window_plan.next_state(chunk, scan, result, behavior, upkeep, bool(unlabelled))
     return result
+
+
+def _relabelled_ids(comparison: Comparison, chunk_labels: ChunkLabels) -> set[str]:
+    """Return the ids of jobs that the warehouse holds without a label that they have now."""
+    known, stored = comparison.known.keys(), known_labels(comparison.known)
+    return set().union(*(chunk_labels.labels[name].keys() & known - stored[name].keys() for name in LABELS))
 
 
 def _behavior_after_load(chunk: ChunkReader, chunk_labels: ChunkLabels, scan: Scan, upkeep: Upkeep) -> ApiBehavior:

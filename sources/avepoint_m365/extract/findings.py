@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from avepoint_m365.extract.chunk_classifier import dimensions
 from avepoint_m365.extract.chunk_labels import ids_without_labels
 from avepoint_m365.extract.known import Comparison, Lookup
-from avepoint_m365.extract.options import NO_LABELS, ChunkResult, ExtractOptions, SourceFinding
+from avepoint_m365.extract.options import ChunkResult, ExtractOptions, SourceFinding
 
 OUTSIDE = {
     "location": ("unlisted_location", "no location among the configured ones"),
@@ -37,10 +37,7 @@ def unlisted_job_findings(
     for dimension in dimensions(options):
         name = dimension.name
         count, example = stored.get(name, (0, None))
-        count -= sum(
-            getattr(job, name) is None and getattr(result.labels.get(job.id, NO_LABELS), name) is not None
-            for job in comparison.known.values()
-        )
+        count -= sum(getattr(job, name) is None and job.id in result.labels[name] for job in comparison.known.values())
         ids = new.get(name, [])
         count += len(ids)
         if count > 0 and name not in options.expected_outside and name not in _ignored_dimensions(ignored):

@@ -105,6 +105,11 @@ class Comparison:
     changes: list[Change] = field(default_factory=list)
     known: dict[str, KnownJob] = field(default_factory=dict)
 
+    @property
+    def ids(self) -> set[str]:
+        """Return the ids of all jobs."""
+        return {*self.new, *self.changed, *self.unchanged}
+
 
 _COUNTS = tuple(DETAIL_NAMES)
 

@@ -15,7 +15,6 @@ from avepoint_m365.extract.classify import OBJECT_TYPES
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.known import Comparison, compare
 from avepoint_m365.extract.listing import Listing
-from avepoint_m365.extract.options import NO_LABELS
 from avepoint_m365.extract.scan import Scan
 from avepoint_m365.state import is_due
 
@@ -63,7 +62,7 @@ def label_chunk(
         jobs, _ = _add_jobs_missing_from_scan(chunk, scan, classifier, jobs, comparison, chunk_labels)
     chunk_labels.ignored |= set(ignored)
     names = [dimension.name for dimension in dimensions(chunk.options)]
-    for name in ids_without_labels(jobs["id"].to_pylist(), chunk_labels.by_id, names):
+    for name in ids_without_labels(comparison.ids, chunk_labels.labels, names):
         _reject_surplus_totals(chunk_labels, name)
         if not chunk.state.scan.retry_labels:
             _reject_missing_lists(chunk_labels, name)
@@ -110,7 +109,7 @@ def _add_jobs_missing_from_scan(
 
     Without a location some servers return the jobs of the central location alone. Jobs may also be newer than the scan.
     """
-    scanned_ids = set(jobs["id"].to_pylist())
+    scanned_ids = comparison.ids
     further = [listing for listing in chunk_labels.listings if not listing.ids <= scanned_ids]
     if not chunk.options.loads_all_types:
         # A listing of a job type holds the jobs of all services.
@@ -123,7 +122,7 @@ def _add_jobs_missing_from_scan(
     if not chunk.options.loads_all_types:
         types = replace(OBJECT_TYPES, values=chunk.options.object_types)
         classifier.classify(others, scan.window, ids, [types], by_location=True)
-        ids = {job_id for job_id in ids if chunk_labels.by_id.get(job_id, NO_LABELS).object_type}
+        ids &= chunk_labels.labels["object_type"].keys()
         others = filter_ids(others, sorted(ids))
     known = chunk.known_jobs(ids)
     added = compare(others, known)
@@ -132,10 +131,8 @@ def _add_jobs_missing_from_scan(
     comparison.unchanged += added.unchanged
     comparison.changes += added.changes
     comparison.known |= known
-    chunk_labels.by_id |= {
-        job_id: labels.filled_from(chunk_labels.by_id.get(job_id, NO_LABELS))
-        for job_id, labels in known_labels(known).items()
-    }
+    for name, label_by_id in known_labels(known).items():
+        chunk_labels.labels[name] |= label_by_id
     if any(listing.selection.location is not None for listing in further):
         chunk.scanner.by_location = True
     return pa.concat_tables([jobs, others]), ids

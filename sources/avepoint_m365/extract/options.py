@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
-from typing import NamedTuple
+from typing import TypeAlias
 
 import pyarrow as pa
 
-from avepoint_m365.constants import ObjectType
+from avepoint_m365.constants import LABELS, ObjectType
 from avepoint_m365.extract.known import Change
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.window import Window
@@ -155,21 +155,16 @@ class Reconciliation:
     location: str | None = None
 
 
-class JobLabels(NamedTuple):
-    """Hold the labels of a job, which a response does not contain. A tuple, since it is hashed for each job."""
+Labels: TypeAlias = dict[str, dict[str, str]]
+"""The labels of jobs: for each name of ``LABELS``, the label of each job that has one, by job id.
 
-    location: str | None = None
-    object_type: str | None = None
-    job_type: str | None = None
-
-    def filled_from(self, other: JobLabels) -> JobLabels:
-        """Return these labels, with each missing one from ``other``."""
-        return JobLabels(
-            self.location or other.location, self.object_type or other.object_type, self.job_type or other.job_type
-        )
+A load of 100,000 jobs then fills and reads them a hundred thousand at a time.
+"""
 
 
-NO_LABELS = JobLabels()
+def no_labels() -> Labels:
+    """Return labels of no job."""
+    return {name: {} for name in LABELS}
 
 
 @dataclass
@@ -180,7 +175,7 @@ class ChunkResult:
         window: The window of the chunk.
         jobs: New and changed jobs (``FRAME``), each once; their ids alone after ``keep_ids_only``.
         state: The state to keep once the rows are written.
-        labels: Labels by job id.
+        labels: The labels of all jobs that were read.
         first_seen: When a load first read a job that the warehouse holds (UTC), by job id.
         new: Ids of the jobs that the warehouse did not hold.
         unchanged: Number of jobs that were read and are the same in the warehouse.
@@ -198,7 +193,7 @@ class ChunkResult:
     window: Window
     jobs: pa.Table
     state: SourceState
-    labels: dict[str, JobLabels] = field(default_factory=dict)
+    labels: Labels = field(default_factory=no_labels)
     first_seen: dict[str, datetime] = field(default_factory=dict)
     new: set[str] = field(default_factory=set)
     unchanged: int = 0

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.config import EARLIEST
-from avepoint_m365.extract.deduplicate import FinishedJob, deduplicate_latest, finished_job
+from avepoint_m365.extract.deduplicate import FinishedJob, deduplicate_latest, filter_ids, finished_job
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.reconcile import months
@@ -47,7 +47,7 @@ def find_untruncated_range(
         selection, job = hidden
     else:
         return None
-    if jobs.num_rows and not _hides_history(reader, selection, job, set(jobs["id"].to_pylist())):
+    if jobs.num_rows and not _hides_history(reader, selection, job, jobs):
         return None
     return _longest_untruncated_range(reader, selection, job)
 
@@ -84,7 +84,7 @@ def _probe(reader: ListingReader, selection: Selection) -> Callable[[], Listing]
     return lambda: reader.probe(selection)
 
 
-def _hides_history(reader: ListingReader, selection: Selection, oldest: FinishedJob, ids: set[str]) -> bool:
+def _hides_history(reader: ListingReader, selection: Selection, oldest: FinishedJob, jobs: pa.Table) -> bool:
     """Return whether the API shortened a long range, by a range of the same length that ends with the oldest job.
 
     An API that answers only the first days of a range does not return that job. One that answers only the last days
@@ -92,10 +92,10 @@ def _hides_history(reader: ListingReader, selection: Selection, oldest: Finished
     """
     window, end = selection.window, oldest.finish_time + EDGE
     listing = reader.probe(selection.over(Window(max(end - window.length, EARLIEST), end, end)))
-    jobs = deduplicate_latest([listing])
-    within = jobs.filter(pc.greater_equal(jobs["start_time"], pa.scalar(window.query_start, TIME)))
-    unseen = set(within["id"].to_pylist()) - ids
-    return bool(unseen) or (listing.holds_all and oldest.id not in listing.ids)
+    probed = deduplicate_latest([listing])
+    within = probed.filter(pc.greater_equal(probed["start_time"], pa.scalar(window.query_start, TIME)))["id"]
+    hides_some = filter_ids(jobs, within.to_pylist()).num_rows < len(within)
+    return hides_some or (listing.holds_all and oldest.id not in listing.ids)
 
 
 def _longest_untruncated_range(reader: ListingReader, selection: Selection, job: FinishedJob) -> timedelta | None:

@@ -203,7 +203,7 @@ def _learn_words(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
     behavior, now = upkeep.behavior or chunk.behavior, chunk.options.until
     if not is_due(behavior.words_at, now):
         return
-    words = {word for word in scan.jobs["state"].to_pylist() if word}
+    words = {word for word in pc.unique(scan.jobs["state"]).to_pylist() if word}
     known = chunk.lookup.state_words() if chunk.lookup else {}
     if all(word in known or is_known_state_word(word) for word in words):
         return

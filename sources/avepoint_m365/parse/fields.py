@@ -51,10 +51,9 @@ class JobFields:
     def table(self, unreadable: list[Unreadable]) -> pa.Table:
         """Return the jobs as ``FRAME``; values that cannot be parsed are null, and are added to ``unreadable``."""
         ids = TEXTS.read(self.ids, lambda index, value: None)
-        names = ids.to_pylist()
 
         def report(field: str) -> Report:
-            return lambda index, value: unreadable.append(Unreadable(str(names[index]), field, show(value)))
+            return lambda index, value: unreadable.append(Unreadable(str(ids[index]), field, show(value)))
 
         def column(kind: FieldParser, field: str) -> pa.Array:
             return kind.read(self.plain[field], report(field))
@@ -65,8 +64,8 @@ class JobFields:
             column(TIMES, "startTime"),
             column(TIMES, "finishTime"),
             column(HOURS, "duration"),
-            *(self._detail(name, names, unreadable) for name in DETAIL_NAMES),
-            self._errors(names, unreadable),
+            *(self._detail(name, ids, unreadable) for name in DETAIL_NAMES),
+            self._errors(ids, unreadable),
             self.unknown,
         ]
         return pa.Table.from_arrays(columns, schema=FRAME)
