@@ -62,7 +62,7 @@ RULES = {
     "valid_duration": (
         "a duration more than a minute off finish less start",
         f"""SELECT l.id FROM loaded l
-        WHERE abs(l.duration_hours * 3600 - date_diff('second', l.start_time, l.finish_time)) > {TOLERANCE}""",
+        WHERE abs(l.duration_hours * 3600 - (epoch(l.finish_time) - epoch(l.start_time))) > {TOLERANCE}""",
     ),
 }
 """Rule to the problem of the jobs that its query returns, and the query in DuckDB's dialect. The queries read the jobs

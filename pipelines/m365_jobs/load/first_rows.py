@@ -39,7 +39,7 @@ def is_overtaken(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> b
 
     Two machines may begin the first load of a tenant at once, and their appends would store each job twice.
     """
-    return is_appending(pipeline) and has_jobs(pipeline, JOBS.name, tenant, ids.to_pylist())
+    return is_appending(pipeline) and has_jobs(pipeline, JOBS.name, tenant, ids.to_pylist)
 
 
 def load_package(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> None:
@@ -48,7 +48,7 @@ def load_package(pipeline: dlt.Pipeline, tenant: str, ids: pa.ChunkedArray) -> N
     Before an append, details and errors of these jobs are deleted: an interrupted append may have left them.
     """
     if is_appending(pipeline):
-        delete_child_rows(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant, ids.to_pylist())
+        delete_child_rows(pipeline, (BACKUP_DETAILS.name, JOB_ERRORS.name), tenant, ids.to_pylist)
     pipeline.load()
     end(pipeline)
 

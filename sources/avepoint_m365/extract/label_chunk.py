@@ -57,7 +57,8 @@ def label_chunk(
     types = dimensions(chunk.options) if added_ids else selected
     types = [dimension for dimension in types if dimension.name != "location"]
     listings_before = len(chunk_labels.listings)
-    classifier.classify(jobs, scan.window, ids | added_ids, types, chunk.scanner.by_location)
+    ids |= added_ids
+    classifier.classify(jobs, scan.window, ids, types, chunk.scanner.by_location)
     if len(chunk_labels.listings) > listings_before:
         jobs, _ = _add_jobs_missing_from_scan(chunk, scan, classifier, jobs, comparison, chunk_labels)
     chunk_labels.ignored |= set(ignored)

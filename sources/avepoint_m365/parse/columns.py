@@ -52,9 +52,10 @@ def _array(values: Values, kind: pa.DataType | None = None) -> pa.Array:
 
 def _whole_times(values: Values) -> pa.Array:
     times = _array(values, TEXT).cast(TIME)
-    years = pc.min_max(pc.year(times)).as_py()
-    if years["min"] is not None and not 2 <= years["min"] <= years["max"] <= 9999:
-        raise InvalidValueError("year 1 means no time, and Python has no years after 9999")
+    # ``as_py`` raises an error for years that Python does not have. Arrow's own ``year`` searches for time zones.
+    first = pc.min_max(times).as_py()["min"]
+    if first is not None and first.year < 2:
+        raise InvalidValueError("year 1 means no time")
     return times
 
 
