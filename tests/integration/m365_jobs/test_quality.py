@@ -168,7 +168,9 @@ def test_the_check_query_is_valid_in_each_dialect(dialect: str) -> None:
     sql = scope.sql(data_checks.CHECKS_QUERY, since=NOW.isoformat(sep=" "))
     parsed = sqlglot.parse_one(sql, read=dialect)
     assert {table.name for table in parsed.find_all(sqlglot.exp.Table)} >= {"jobs", "jobs__job_errors"}
-    assert not list(parsed.find_all(sqlglot.exp.Anonymous)), "a function that this dialect does not know"
+    unknown = {function.name for function in parsed.find_all(sqlglot.exp.Anonymous)}
+    # ClickHouse has this function for times; sqlglot does not know it.
+    assert unknown <= {"toUnixTimestamp"} if dialect == "clickhouse" else not unknown
 
 
 def test_failures_that_are_stored_again_are_in_the_warehouse_once(place: Warehouse) -> None:
