@@ -12,7 +12,7 @@ import dlt
 from avepoint_m365.config import SECTION
 from avepoint_m365.exceptions import ConfigurationError
 
-from m365_jobs.config.tenants import configured, setting
+from m365_jobs.config.tenants import configured_with, setting
 
 WINDOW = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*(?:-|–|to)\s*([01]?\d|2[0-3]):([0-5]\d)")
 DAY = timedelta(days=1)
@@ -112,7 +112,7 @@ def tenant_zones() -> Mapping[str, str]:
     reports it.
     """
     shared = _zone_name_of("", "UTC")
-    zones = {name: _zone_name_of(name, shared) for name in configured()}
+    zones = {name: _zone_name_of(name, shared) for name in configured_with("timezone")}
     return {"": shared, **{name: zone for name, zone in zones.items() if zone != shared}}
 
 

@@ -11,11 +11,14 @@ from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
 
 from m365_jobs.config.calendar import tenant_zones
-from m365_jobs.config.tenants import configured, setting
+from m365_jobs.config.tenants import configured_with, setting
 
 ALLOWED_AGE_HOURS = 26.0
 MAX_DATA_AGE_HOURS = 6.0
 TOLERATED_FAILED_RATIO = 0.05
+
+SERVICES = ("expected_object_types", "ignored_object_types")
+"""Keys of ``Services``, which the section of a tenant may have as well."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,9 @@ def protection(
             raise ConfigurationError(
                 f"Out of range: {SECTION}.protection.{key} = {hours!r} must be a number of hours above 0."
             )
-    shared = Services(
-        _names("expected_object_types", expected_object_types), _names("ignored_object_types", ignored_object_types)
-    )
-    tenants = {name: _services_of(name, shared) for name in configured()}
+    given = (expected_object_types, ignored_object_types)
+    shared = Services(*(_names(key, names) for key, names in zip(SERVICES, given, strict=True)))
+    tenants = {name: _services_of(name, shared) for name in configured_with(*SERVICES)}
     return Protection(
         shared,
         {name: services for name, services in tenants.items() if services != shared},
@@ -145,7 +147,7 @@ def _services_of(tenant: str, inherited: Services) -> Services:
             return default
 
     return Services(
-        names("expected_object_types", inherited.expected), names("ignored_object_types", inherited.ignored)
+        *(names(key, default) for key, default in zip(SERVICES, (inherited.expected, inherited.ignored), strict=True))
     )
 
 

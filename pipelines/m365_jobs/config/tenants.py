@@ -15,6 +15,7 @@ from avepoint_m365.config import SECTION, AvePointCredentials, unknown_value_err
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigurationException, ConfigValueCannotBeCoercedException
+from dlt.common.configuration.providers import EnvironProvider, SettingsTomlProvider
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
@@ -52,6 +53,9 @@ _CREDENTIALS = {
 """Keys of credentials, and whether each is secret; secret keys are not read from config.toml."""
 
 _VARIABLES = TENANTS.replace(".", "__").upper() + "__"
+
+_ENUMERABLE = (EnvironProvider, SettingsTomlProvider)
+"""Kinds of dlt's providers that can list their keys; a vault returns single values alone."""
 
 
 SourceSettings: TypeAlias = dict[str, Any]
@@ -168,6 +172,25 @@ def only_sections() -> bool:
 def credentials_above(credentials: AvePointCredentials = dlt.secrets.value) -> AvePointCredentials:
     """Return the credentials of the section above the tenants'."""
     return credentials
+
+
+def configured_with(*keys: str) -> list[str]:
+    """Return the names of the tenants whose sections may have one of the keys, in alphabetical order.
+
+    To ask dlt for each key of each tenant costs 20 ms for 400 tenants, in each load of one of them.
+    """
+    providers = dlt.config.config_providers
+    endings = tuple(f"__{key}".upper() for key in keys)
+    in_variables = any(name.upper().endswith(endings) for name in _variables(_VARIABLES))
+    if in_variables or not all(isinstance(provider, _ENUMERABLE) for provider in providers):
+        return configured()
+    names: set[str] = set()
+    for provider in providers:
+        sections, _ = provider.get_value("tenants", dict, "", *SECTION.split("."))
+        for name, section in (sections if isinstance(sections, Mapping) else {}).items():
+            if isinstance(section, Mapping) and section.keys() & {*keys}:
+                names.add(name)
+    return sorted(names)
 
 
 def configured() -> list[str]:

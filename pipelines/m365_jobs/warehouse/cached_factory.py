@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.destination import Destination
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 PLAIN = (str, bool, int, float, type(None))
@@ -42,7 +43,9 @@ class _CachingFactory:
             return super().capabilities(config, naming)  # type: ignore[misc]
         known, key = self.__dict__.setdefault("_capabilities", {}), naming and (naming.name(), naming.is_case_sensitive)
         if key not in known:
-            known[key] = super().capabilities(None, naming)  # type: ignore[misc]
+            # Without a configuration dlt resolves one, 4 ms, which most destinations ignore.
+            needed = type(self).adjust_capabilities.__func__ is not Destination.adjust_capabilities.__func__  # type: ignore[attr-defined]
+            known[key] = super().capabilities(None if needed else self.spec(), naming)  # type: ignore[attr-defined,misc]
         # dlt changes the object that it gets.
         return known[key].copy()
 

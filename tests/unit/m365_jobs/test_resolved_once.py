@@ -51,16 +51,15 @@ def test_changes_of_returned_capabilities_do_not_affect_other_callers() -> None:
 
 
 @pytest.mark.parametrize("destination", ["duckdb", "postgres"])
-def test_a_destination_resolves_its_configuration_once_for_its_abilities(
+def test_a_destination_resolves_no_configuration_for_its_abilities(
     destination: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    factory = destination_factory(destination)
     resolved = []
     resolve = reference.resolve_configuration
     monkeypatch.setattr(
         reference, "resolve_configuration", lambda *args, **more: resolved.append(resolve(*args, **more))
     )
-    naming = dlt.Schema("any").naming
+    factory, naming = destination_factory(destination), dlt.Schema("any").naming
     assert factory.capabilities().supports_transactions
     assert factory.capabilities(naming=naming).supports_transactions
     assert resolved == []
