@@ -162,7 +162,13 @@ class Resources:
 
     def _appends(self, table: schema.Table, new_rows: pa.Table) -> bool:
         """Return whether rows are appended, not merged: in a first load, those that cannot replace stored ones."""
-        replaces_none = table in (self._jobs, schema.BACKUP_DETAILS, schema.JOB_ERRORS, schema.LOAD_AUDIT)
+        replaces_none = table in (
+            self._jobs,
+            schema.BACKUP_DETAILS,
+            schema.JOB_ERRORS,
+            schema.LOAD_AUDIT,
+            schema.RECONCILIATIONS,
+        )
         return self._progress.appends and (replaces_none or not new_rows.num_rows)
 
     def _tables(self, run: SourceRun) -> Iterator[tuple[schema.Table, pa.Table]]:

@@ -102,7 +102,7 @@ class Table:
         merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
         if self.merge_key:
             merge["destination_scope"] = _rows_of_same(self.merge_key)
-        return self.append_hints if self.append and not self.key else {**self.append_hints, "write_disposition": merge}
+        return {**self.append_hints, "write_disposition": merge}
 
 
 def _rows_of_same(parent: tuple[str, ...]) -> str:
@@ -278,7 +278,8 @@ STATE_WORDS = Table(
 RECONCILIATIONS = Table(
     "reconciliations",
     "How the warehouse compares with the API's totals: one row per comparison, never changed.",
-    (),
+    # For dlt, as for load_audit. A location may be null, and a period is compared for each location.
+    ("run_id", "checked_at"),
     (
         RUN_ID,
         TENANT,
@@ -290,7 +291,7 @@ RECONCILIATIONS = Table(
         count("warehouse_jobs", "Jobs that the warehouse holds for it.", "jobs"),
         flag("proof", "Whether both agree; null where the API's totals cannot tell."),
         text("detail", "What differs, or why there is no proof."),
-        time("checked_at", "When they were compared."),
+        required(time("checked_at", "When they were compared.")),
     ),
     append=True,
 )

@@ -30,6 +30,19 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "199"))
 """Every how many steps a load is killed. ``make crashes`` tries each."""
 
+TWICE = tuple(
+    f"SELECT {columns} FROM {table} GROUP BY {columns} HAVING count(*) > 1"
+    for table, columns in {
+        "load_runs": "run_id",
+        "load_audit": "run_id, object_type, job_type, started_at",
+        "load_check_failures": "run_id, rule, problem, example",
+        "reconciliations": "run_id, location, kind, period_start, period_end",
+        "job_changes": 'tenant, id, changed_at, "column"',
+        "companion_loads": "tenant, id",
+    }.items()
+)
+"""Queries for the rows of append-only tables that are there twice."""
+
 
 def job(number: int, hours: float, **more: object) -> SimulatedJob:
     """A job of one hour that finishes ``hours`` after the start of the test."""
@@ -79,12 +92,7 @@ def doubled(file: Path) -> list[tuple[object, ...]]:
     """Rows of the append-only tables that are there twice."""
     with duckdb.connect(str(file), read_only=True) as connection:
         connection.execute("USE m365_jobs")
-        return [
-            *connection.execute("SELECT run_id FROM load_runs GROUP BY ALL HAVING count(*) > 1").fetchall(),
-            *connection.execute(
-                "SELECT run_id, object_type, job_type, started_at FROM load_audit GROUP BY ALL HAVING count(*) > 1"
-            ).fetchall(),
-        ]
+        return [row for query in TWICE for row in connection.execute(query).fetchall()]
 
 
 @pytest.mark.parametrize("which", ["first", "later", "backfill"])

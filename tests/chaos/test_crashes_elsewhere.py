@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from avepoint_simulator import Simulator, World
 from m365_jobs.load.copy import copy_tenants
 from m365_jobs.locks import base as leases
 
-from tests.chaos.test_crashes import START, changes, options, simulator, world
+from tests.chaos.test_crashes import START, TWICE, changes, options, simulator, world
 from tests.support.kill_at_step import Outcome, load_in_child, run_in_child
+from tests.support.places import Place
 from tests.support.receivers import HttpReceiver, http_receiver
 from tests.support.truth import in_warehouse, on_server
-from tests.support.warehouse import SERVER, Warehouse, administer, require_postgres
+from tests.support.warehouse import Warehouse
 
 __all__ = ["simulator", "world"]
 
@@ -31,55 +31,18 @@ OFFSET = 200 % STRIDE + 1
 STRIDE_OF_ALERTS = int(EVERY or "37")
 WHICH = ("first", "later", "backfill") if EVERY else ("later",)
 
-TWICE = "SELECT run_id FROM load_runs GROUP BY run_id HAVING count(*) > 1"
-AUDIT_TWICE = "SELECT run_id FROM load_audit GROUP BY run_id, object_type, job_type, started_at HAVING count(*) > 1"
 
+def look(place: Place) -> Outcome:
+    """What the warehouse holds, read in a child: deltalake works in no fork of a process that used it."""
 
-class Place:
-    """A destination in a folder, or a database, that can be put back to what it was."""
+    def read(messages: list[str]) -> tuple[int, dict[str, Any]]:
+        warehouse = Warehouse(place.kind)
+        doubled = [repr(row) for query in TWICE for row in warehouse.rows(query)]
+        return 0, {"held": repr(sorted(warehouse.contents().items())), "doubled": doubled}
 
-    def __init__(self, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.kind, self.folder, self.database = kind, folder, f"m365_{uuid4().hex[:12]}"
-        self.now = folder / "now"
-        self.now.mkdir()
-        monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(self.now / "lake"))
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"{SERVER}/{self.database}")
-        if kind == "postgres":
-            require_postgres()
-            administer(f"CREATE DATABASE {self.database}")
-
-    def keep(self) -> None:
-        """Remembers what there is now."""
-        shutil.copytree(self.now, self.folder / "kept")
-        if self.kind == "postgres":
-            administer(f"CREATE DATABASE {self.database}_kept TEMPLATE {self.database}")
-
-    def put_back(self) -> None:
-        """Puts back what ``keep`` remembered."""
-        shutil.rmtree(self.now)
-        shutil.copytree(self.folder / "kept", self.now)
-        if self.kind == "postgres":
-            administer(
-                f"DROP DATABASE {self.database} WITH (FORCE)",
-                f"CREATE DATABASE {self.database} TEMPLATE {self.database}_kept",
-            )
-
-    def drop(self) -> None:
-        if self.kind == "postgres":
-            for name in (self.database, f"{self.database}_kept"):
-                administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-    def look(self) -> Outcome:
-        """What the warehouse holds, read in a child: deltalake works in no fork of a process that used it."""
-
-        def read(messages: list[str]) -> tuple[int, dict[str, Any]]:
-            place = Warehouse(self.kind)
-            doubled = [*place.rows(TWICE), *place.rows(AUDIT_TWICE)]
-            return 0, {"held": repr(sorted(place.contents().items())), "doubled": doubled}
-
-        seen = run_in_child(self.now, read)
-        assert seen.code == 0, seen.messages
-        return seen
+    seen = run_in_child(place.now, read)
+    assert seen.code == 0, seen.messages
+    return seen
 
 
 @pytest.fixture(params=["postgres", "filesystem"])
@@ -87,11 +50,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     # The lease of a worker that was killed is waited for.
     monkeypatch.setattr(leases, "LEASE_SECONDS", 1.5)
     monkeypatch.setattr(leases, "POLL", 0.05)
-    first = Place(request.param, tmp_path, monkeypatch)
-    try:
-        yield first
-    finally:
-        first.drop()
+    with Place.of(request.param, tmp_path, monkeypatch) as place:
+        yield place
 
 
 def into(place: Place, simulator: Simulator, backfill: bool = False) -> Any:
@@ -113,7 +73,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     expected = load_in_child(place.now, load)
     assert expected.code == 0, expected.messages
     truth = repr(sorted(on_server(world, False).items()))
-    assert place.look().cursors == {"held": truth, "doubled": []}
+    assert look(place).cursors == {"held": truth, "doubled": []}
     tried = 0
     for step in range(OFFSET, expected.steps + 1, STRIDE):
         place.put_back()
@@ -122,7 +82,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
         tried += 1
         after = load_in_child(place.now, load)
         assert (step, after.code) == (step, 0), after.messages
-        assert (step, place.look().cursors) == (step, {"held": truth, "doubled": []})
+        assert (step, look(place).cursors) == (step, {"held": truth, "doubled": []})
         assert (step, after.cursors) == (step, expected.cursors)
     print(f"{place.kind}, {which}: {tried} of {expected.steps} steps")
     assert tried
@@ -139,7 +99,7 @@ def test_a_copy_killed_at_any_step_is_made_good_by_the_next(place: Place, simula
     expected = run_in_child(place.now, copy)
     assert expected.code == 0, expected.messages
     truth = repr(sorted(on_server(world, False).items()))
-    assert place.look().cursors == {"held": truth, "doubled": []}
+    assert look(place).cursors == {"held": truth, "doubled": []}
     tried = 0
     for step in range(OFFSET, expected.steps + 1, STRIDE):
         place.put_back()
@@ -150,14 +110,14 @@ def test_a_copy_killed_at_any_step_is_made_good_by_the_next(place: Place, simula
         assert repr(sorted(origin.items())) == repr(sorted(on_server(world, False).items())), step
         after = run_in_child(place.now, copy)
         assert (step, after.code) == (step, 0), after.messages
-        assert (step, place.look().cursors) == (step, {"held": truth, "doubled": []})
+        assert (step, look(place).cursors) == (step, {"held": truth, "doubled": []})
     print(f"copy to {place.kind}: {tried} of {expected.steps} steps")
     assert tried
     # Loads go on there.
     changes(world)
     load = load_in_child(place.now, into(place, simulator))
     assert load.code == 0, load.messages
-    assert place.look().cursors["held"] == repr(sorted(on_server(world, False).items()))
+    assert look(place).cursors["held"] == repr(sorted(on_server(world, False).items()))
 
 
 @contextmanager

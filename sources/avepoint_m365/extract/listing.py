@@ -18,8 +18,8 @@ from avepoint_m365.parse.raw import ParsedJobs, concat_parsed
 _last_now, _last_now_lock = datetime.min.replace(tzinfo=UTC), Lock()
 
 
-def _unique_now() -> datetime:
-    """Return the time (UTC), later than any returned before, since it is part of the key of ``load_audit``."""
+def unique_now() -> datetime:
+    """Return the time (UTC), later than any returned before: it is part of keys."""
     global _last_now
     with _last_now_lock:
         _last_now = max(datetime.now(UTC), _last_now + timedelta(microseconds=1))
@@ -31,7 +31,7 @@ class Listing:
     """Hold the jobs of one selection, and the values of its row of ``load_audit``. Times are UTC."""
 
     selection: Selection
-    started_at: datetime = field(default_factory=_unique_now)
+    started_at: datetime = field(default_factory=unique_now)
     pages: list[JobsPage] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     reported_total: int | None = None

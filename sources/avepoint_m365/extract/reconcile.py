@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.chunks import count_by_first_page
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
-from avepoint_m365.extract.listing import Listing
+from avepoint_m365.extract.listing import Listing, unique_now
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.options import Reconciliation
 from avepoint_m365.extract.window import EDGE, Selection, Window
@@ -160,7 +160,7 @@ class Reconciler:
         proof: bool | None,
         detail: str | None,
     ) -> Reconciliation:
-        period, checked_at = (start, end), datetime.now(UTC)
+        period, checked_at = (start, end), unique_now()
         return Reconciliation(self._kind, period, api_total, stored, proof, detail, checked_at, self._location)
 
 

@@ -6,14 +6,18 @@ from typing import Any
 
 import duckdb
 import pytest
+from avepoint_m365 import Progress
 from avepoint_simulator import Dialect, ServerBehavior, Simulator, make_world
 from m365_jobs.health.run_checks import history_begins, run_checks
+from m365_jobs.load.options import LoadOptions
+from m365_jobs.load.run import load
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.support.cli import NOW, Cli
-from tests.support.tenant import Tenant
+from tests.support.tenant import HISTORY, Tenant
 from tests.support.truth import in_warehouse, on_server
+from tests.support.worlds import settings
 
 Sit = Callable[[Simulator], Cli]
 
@@ -89,6 +93,21 @@ def test_verify_loads_differences_and_reports_unproved_periods(desk: Sit) -> Non
         simulator.dialect = Dialect(total_basis="absent")
         user.set(page_size="10")
         assert "the API's total does not count matches" in user.run("verify", code=3).stderr
+
+
+def test_a_period_and_its_first_half_are_both_stored(tenant: Tenant) -> None:
+    for number in range(40):
+        tenant.put(f"job {number}", -24 * number - 0.9, -24 * number - 0.1)
+    tenant.load()
+    tenant.simulator.behavior = ServerBehavior(total_error=2)
+    source = settings(tenant.simulator, object_types=["exchange_online"], start_date=HISTORY.isoformat())
+    # The first one learns that services are empty. The second one writes without a dlt run.
+    for _ in range(2):
+        verified = load(LoadOptions(verify_since=HISTORY, source=source), Progress(), lambda _: None)
+        compared = [row.period for row in verified.periods]
+        assert len({start for start, _ in compared}) < len(compared)
+        query = "SELECT period_start, period_end FROM reconciliations WHERE run_id = '{}' ORDER BY checked_at"
+        assert tenant.select(query.format(verified.run_id)) == compared
 
 
 def test_verify_before_the_first_load_names_the_cure(simulator: Simulator, desk: Sit) -> None:

@@ -13,6 +13,7 @@ import dlt
 from dlt.extract import DltResource
 
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.schema import LOAD_CHECK_FAILURES
 from m365_jobs.warehouse.destinations.address import configured_address
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.log_rows import Row
@@ -58,7 +59,14 @@ class LakeDestination(WarehouseDestination):
         lake_merge.merge_by_key(resource, pipeline)
 
     def before_resuming(self, pipeline: dlt.Pipeline, load_id: str, tables: Iterable[str]) -> None:
-        """Do nothing: files that are loaded again are merged by key. dlt's SQL client of a lake cannot delete."""
+        """Delete the rows of the only table that dlt appends to in a lake; it merges all others by key.
+
+        dlt's SQL client of a lake cannot delete.
+        """
+        if LOAD_CHECK_FAILURES.name in tables:
+            from m365_jobs.warehouse.destinations import lake_tables
+
+            lake_tables.delete_stored(pipeline, LOAD_CHECK_FAILURES.name, load_id)
 
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
         """Compact small files, rewrite files that other programs cannot filter, and remove old load records of dlt."""

@@ -42,11 +42,6 @@ def merge_by_key(resource: DltResource, pipeline: dlt.Pipeline) -> None:
             return item
         # A table without a tenant, such as state_words, has no partitions.
         columns = {**(hints.get("original_columns") or {}), **(PARTITION if "tenant" in item.schema.names else {})}
-        if "primary_key" not in hints:
-            appended = dlt.mark.make_hints(
-                table_name=hints["table_name"], write_disposition=hints["write_disposition"], columns=columns or None
-            )
-            return dlt.mark.with_hints(item, appended, create_table_variant=True)
         if hints["table_name"] == ERRORS:
             item = _with_deletions(item, read_errors)
         merged = dlt.mark.make_hints(

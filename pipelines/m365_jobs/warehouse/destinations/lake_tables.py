@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import dlt
@@ -75,6 +76,16 @@ def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
     if REMOVED not in rows.schema.names:
         return rows
     return rows.filter(pc.invert(pc.fill_null(rows.column(REMOVED), False)))
+
+
+def delete_stored(pipeline: Target, name: str, load_id: str) -> None:
+    """Delete the rows that a package of dlt has stored in a table, if it exists."""
+    client: Any = pipeline.destination_client()
+    with suppress(DestinationUndefinedEntity):
+        is_delta = table_format(pipeline) == DELTA
+        table = delta_table(client, name) if is_delta else client.load_open_table(ICEBERG, name)
+        if table is not None:
+            table.delete(f"_dlt_load_id = '{load_id}'")
 
 
 def delta_table(client: Any, name: str) -> Any:

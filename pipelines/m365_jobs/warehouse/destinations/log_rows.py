@@ -12,7 +12,7 @@ Row = dict[str, Any]
 KEYS: dict[str, tuple[str, ...]] = {
     "load_audit": ("run_id", "tenant", "started_at"),
     "load_check_failures": ("run_id", "tenant", "rule", "problem", "example"),
-    "reconciliations": ("run_id", "tenant", "location", "kind", "period_start"),
+    "reconciliations": ("run_id", "tenant", "checked_at"),
     "load_runs": ("run_id", "tenant"),
 }
 """Table to the columns that identify a row. Tables are written in this order: without transactions as well, a run with

@@ -1,0 +1,58 @@
+"""Destinations of loads in child processes, which can be put back to what they were."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.support.warehouse import SERVER, administer, require_postgres
+
+
+class Place:
+    """A destination in a folder, or a database, that can be put back to what it was."""
+
+    def __init__(self, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kind, self.folder, self.database = kind, folder, f"m365_{uuid4().hex[:12]}"
+        self.now = folder / "now"
+        self.now.mkdir()
+        monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(self.now / "lake"))
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"{SERVER}/{self.database}")
+        if kind == "postgres":
+            require_postgres()
+            administer(f"CREATE DATABASE {self.database}")
+
+    @classmethod
+    @contextmanager
+    def of(cls, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Place"]:
+        """Yield a place of a kind (duckdb, postgres, filesystem, iceberg); its database is dropped afterwards."""
+        if kind == "iceberg":
+            monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", kind)
+        place = cls("filesystem" if kind == "iceberg" else kind, folder, monkeypatch)
+        try:
+            yield place
+        finally:
+            place.drop()
+
+    def keep(self) -> None:
+        """Remembers what there is now."""
+        shutil.copytree(self.now, self.folder / "kept")
+        if self.kind == "postgres":
+            administer(f"CREATE DATABASE {self.database}_kept TEMPLATE {self.database}")
+
+    def put_back(self) -> None:
+        """Puts back what ``keep`` remembered."""
+        shutil.rmtree(self.now)
+        shutil.copytree(self.folder / "kept", self.now)
+        if self.kind == "postgres":
+            administer(
+                f"DROP DATABASE {self.database} WITH (FORCE)",
+                f"CREATE DATABASE {self.database} TEMPLATE {self.database}_kept",
+            )
+
+    def drop(self) -> None:
+        if self.kind == "postgres":
+            for name in (self.database, f"{self.database}_kept"):
+                administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
