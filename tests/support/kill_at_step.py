@@ -3,7 +3,7 @@
 Steps are counted by an audit hook of Python: whatever creates, renames or removes a file or folder, and each message to
 the API or to a receiver, is a step, whoever does it. So is each statement and commit on DuckDB, PostgreSQL and SQLite.
 Delta tables are written by a library that Python does not hear: each of its calls is a step before and after, and so is
-each file that appears in the lake meanwhile.
+each file that appears in the lake meanwhile. A file that dlt or pyiceberg writes there is a step while it is empty.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ import dlt.common.libs.deltalake
 from avepoint_m365 import Progress
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from fsspec.implementations.local import LocalFileOpener
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import run as loading
 from m365_jobs.locks import lake
 from m365_jobs.warehouse.destinations import delta_rows
+from pyiceberg.io.pyarrow import PyArrowFile
 
 EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "http.client.send"}
 
@@ -76,6 +78,8 @@ class _Steps:
                 setattr(client, name, self._counted(getattr(client, name)))
             # dlt hands over the statements of a merge in one text, in which nothing could be killed between two.
             client.execute_many = _one_by_one  # type: ignore[method-assign]
+        for owner in (LocalFileOpener, PyArrowFile):
+            self._count_opened(owner)
         for owner, name in DELTA_CALLS:
             static = isinstance(vars(owner).get(name), classmethod)
             call = self._watched(getattr(owner, name))
@@ -99,6 +103,20 @@ class _Steps:
             return result
 
         return counted
+
+    def _count_opened(self, owner: Any) -> None:
+        """Count a step once a file of the lake is opened for writing, when it is empty."""
+        name = "create" if owner is PyArrowFile else "_open"
+        open_file = getattr(owner, name)
+
+        @wraps(open_file)
+        def counted(file: Any, *arguments: Any, **named: Any) -> Any:
+            opened = open_file(file, *arguments, **named)
+            if name == "create" or "w" in file.mode:
+                self.step()
+            return opened
+
+        setattr(owner, name, counted)
 
     def _watched(self, call: Any) -> Any:
         @wraps(call)

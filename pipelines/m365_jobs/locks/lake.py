@@ -26,6 +26,7 @@ from m365_jobs.locks import base as leases
 from m365_jobs.locks.base import Notify, RenewableLease
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT
 from m365_jobs.warehouse.destinations import lake_tables
+from m365_jobs.warehouse.destinations.cut_files import remove_cut_files
 from m365_jobs.warehouse.destinations.delta_files import remove_older
 from m365_jobs.warehouse.pipeline import pipeline_name
 
@@ -91,7 +92,12 @@ class LakeLease(RenewableLease):
         if self._last_end and 0 <= (ago := (datetime.now(UTC) - self._last_end).total_seconds()) < age:
             return self._loaded_recently(ago)
         self._version_before = self._table.version() - 1
-        return "" if self._commit_as_holder(self._holder, self._last_end) else self._running("since just now")
+        if not self._commit_as_holder(self._holder, self._last_end):
+            return self._running("since just now")
+        # A killed holder had renewed its lease up to a third of its duration before.
+        for file in remove_cut_files(self._pipeline.destination_client(), self._name, leases.LEASE_SECONDS / 2):
+            self._notify(f"Removed {file}, which an interrupted load had left cut off.")
+        return ""
 
     def _open(self) -> DeltaTable:
         assert self._place

@@ -1,8 +1,10 @@
 """A lake: Delta and Iceberg tables in files, with the same rows and keys as in any other warehouse."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ from dlt.destinations.impl.filesystem.filesystem import DeltaLoadFilesystemJob
 from dlt.pipeline.exceptions import PipelineStepFailed
 from m365_jobs.warehouse.contract import prepare
 from m365_jobs.warehouse.destinations import delta_files
+from m365_jobs.warehouse.destinations.cut_files import remove_cut_files
 
 from tests.support.cli import NOW, Cli
 from tests.support.truth import on_server
@@ -194,3 +197,43 @@ def test_a_table_without_tenants_is_written_and_tidied_like_the_others(
     runs = lake.rows("SELECT status, count(*) FROM load_runs JOIN load_audit USING (run_id) GROUP BY run_id, status")
     assert [status for status, _ in runs] == ["complete"] * 2
     assert not [line for line in lake.messages if "could not" in line]
+
+
+@pytest.mark.parametrize("content", ["", '{"version": {"a": 1}'], ids=["empty", "cut off"])
+@pytest.mark.parametrize(
+    ("table_format", "files"),
+    [
+        ("delta", "_dlt_pipeline_state/m365_jobs__*.jsonl"),
+        ("delta", "_dlt_version/avepoint_m365__*.jsonl"),
+        ("iceberg", "jobs/metadata/*.metadata.json"),
+    ],
+    ids=["state", "schema", "iceberg"],
+)
+def test_a_file_that_a_killed_load_left_cut_off_does_not_stop_later_loads(
+    lake: Warehouse, monkeypatch: pytest.MonkeyPatch, table_format: str, files: str, content: str
+) -> None:
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", table_format)
+    world = make_world(40, seed=1, now=NOW)
+    with Simulator(world) as simulator:
+        lake.load(simulator)
+        newest = max(Path("lake/m365_jobs").glob(files))
+        name = f"99999-{newest.name}" if table_format == "iceberg" else newest.name
+        cut = newest.with_name(name)
+        cut.write_text(content, encoding="utf-8")
+        an_hour_ago = time.time() - 3600
+        os.utime(cut, (an_hour_ago, an_hour_ago))
+        lake.load(simulator)
+        assert "which an interrupted load had left cut off" in lake.messages[0]
+        assert lake.contents() == on_server(world, False)
+        lake.load(simulator)
+    assert lake.rows("SELECT count(*) FROM load_runs WHERE status = 'complete'") == [(3,)]
+
+
+def test_the_newest_files_of_a_lake_stay_if_another_load_may_be_writing_them(lake: Warehouse) -> None:
+    with Simulator(make_world(10, seed=1, now=NOW)) as simulator:
+        lake.load(simulator)
+    cut = max(Path("lake/m365_jobs").glob("_dlt_version/avepoint_m365__*.jsonl"))
+    cut.write_text("", encoding="utf-8")
+    client = lake.pipeline().destination_client()
+    assert remove_cut_files(client, "m365_jobs", min_age=30) == []
+    assert [file.name for file in remove_cut_files(client, "m365_jobs", min_age=0)] == [cut.name]
