@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from avepoint_m365 import Progress
 
-from m365_jobs.load.copy import CopyResult
-from m365_jobs.load.parallel import TenantLoads
-from m365_jobs.load.summary import Summary
 from m365_jobs.terminal import print_line, width
 from m365_jobs.text import format_count, shorten
+
+if TYPE_CHECKING:
+    from m365_jobs.load.copy import CopyResult
+    from m365_jobs.load.parallel import TenantLoads
+    from m365_jobs.load.summary import Summary
 
 __all__ = [
     "print_line",

@@ -18,7 +18,6 @@ from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
 from m365_jobs.warehouse.contract import SCHEMA
-from m365_jobs.warehouse.destinations import lake_merge, lake_tables
 from m365_jobs.warehouse.destinations.kinds import kind_of
 
 SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
@@ -66,6 +65,8 @@ class CompanionLoad:
 
     def _versions(self, table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the new versions, and the current ones that ended because they are not among ``rows``."""
+        from m365_jobs.warehouse.destinations import lake_tables
+
         now = datetime.now(UTC)
         scopes, ids = {row["setting_scope"] for row in rows}, {row["id"] for row in rows}
         stored = lake_tables.open_table(self.pipeline, table.name, self.tenant)
@@ -149,6 +150,8 @@ def companion_rows(table: Table, rows: Sequence[Mapping[str, Any]], is_lake: boo
 
 
 def _merge_by_key(resource: DltResource, table: Table) -> None:
+    from m365_jobs.warehouse.destinations import lake_merge
+
     resource.apply_hints(write_disposition=lake_merge.UPSERT, primary_key=list(table.key), columns=table.dlt_columns)
 
 

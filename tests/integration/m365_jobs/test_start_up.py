@@ -56,7 +56,9 @@ def test_status_health_and_query_import_only_what_they_need(
     assert imported(cli, commands, (0, 4), UNUSED) == []
 
 
-def test_a_scheduled_load_into_duckdb_imports_nothing_for_other_databases_and_terminals(
+def test_a_scheduled_load_into_duckdb_imports_nothing_for_other_commands_and_terminals(
     desk: Callable[[Simulator], Cli], simulator: Simulator
 ) -> None:
-    assert imported(desk(simulator), [["load"]], (0,), ("sqlalchemy", "rich")) == []
+    names = ["load.copy", "load.parallel", "warehouse.destinations.lake_merge", "warehouse.destinations.lake_tables"]
+    unused = ("sqlalchemy", "rich", *(f"m365_jobs.{name}" for name in names))
+    assert imported(desk(simulator), [["load"]], (0,), unused) == []
