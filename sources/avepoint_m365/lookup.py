@@ -38,6 +38,9 @@ class SqlLookup:
         """Return SQL with each name in braces replaced by the name of the table."""
         return _TABLE.sub(lambda match: self.table(match[1]), template)
 
+    def release(self) -> None:
+        """Do nothing: no query leaves anything open."""
+
     def is_empty(self) -> bool:
         """Return whether the warehouse holds no job of the tenant."""
         return not self._query(f"SELECT id FROM {{jobs}} WHERE tenant = {self._tenant} LIMIT 1")

@@ -251,6 +251,24 @@ def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulat
     assert load.returncode == 0, message
 
 
+def test_the_warehouse_can_be_read_during_each_request_of_a_load(simulator: Simulator, desk: Sit) -> None:
+    user, runs = desk(simulator), list[int]()
+    user.run("load")
+    # New jobs are classified by further requests, after the known ones were looked up.
+    simulator.world.advance(timedelta(days=1))
+
+    def read(asked: Asked) -> None:
+        with duckdb.connect(str(user.folder / "m365_warehouse.duckdb"), read_only=True) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM m365_jobs.load_runs").fetchone() or (0,)
+        runs.append(count)
+
+    simulator.gateway = read
+    user.run("load")
+    assert len(runs) > 3
+    assert set(runs) == {1}
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+
+
 def test_status_during_a_write_says_that_the_file_is_in_use(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.run("load")

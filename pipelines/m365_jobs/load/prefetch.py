@@ -6,6 +6,7 @@ State and known jobs come from the warehouse. dlt's folder of the pipeline is ne
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,12 @@ class Prefetched:
 
 
 def prefetch(
-    pipeline: dlt.Pipeline, tenant: str, settings: Mapping[str, Any], progress: Progress, notify: Notify
+    pipeline: dlt.Pipeline,
+    tenant: str,
+    settings: Mapping[str, Any],
+    progress: Progress,
+    notify: Notify,
+    writing: ExitStack,
 ) -> Prefetched | None:
     """Return the first chunk of a load; None if the load needs dlt in any case.
 
@@ -61,6 +67,7 @@ def prefetch(
         settings: Every parameter of the source by name.
         progress: The progress of the load, which this updates.
         notify: Receives lines for the user.
+        writing: Holds a DuckDB file open after the last request.
 
     Raises:
         SourceError: if nothing could be read.
@@ -70,7 +77,7 @@ def prefetch(
         return None
     if pending.has_pending(pipeline):
         return None
-    lookup = WarehouseLookup(pipeline, tenant, notify)
+    lookup = WarehouseLookup(pipeline, tenant, notify, writing)
     with lookup.connected():
         stored = pending.stored_state(pipeline)
         if stored is None or not lookup.was_loaded():

@@ -109,7 +109,8 @@ class _Loading:
         self.lease.acquire(self.options.min_age, LOCK_WAIT, self.notify)
         prefetched = None
         if settings and not self.unsent.rows():
-            prefetched = prefetch(self.pipeline, self.summary.tenant, settings, self.progress, self.notify)
+            tenant = self.summary.tenant
+            prefetched = prefetch(self.pipeline, tenant, settings, self.progress, self.notify, self.writing)
         try:
             if prefetched and prefetched.has_nothing_new:
                 return self._record_nothing_new(prefetched.result)
@@ -236,6 +237,7 @@ class _Loading:
             self.writing.enter_context(open_duckdb_file(self.pipeline, self.notify))
             write_log_rows([waiting])
             return None
+        self.writing.close()
         return waiting
 
     def _record_log_failure(self, error: BaseException) -> None:

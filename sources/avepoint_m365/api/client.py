@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -37,6 +37,8 @@ class JobsClient:
         self.stats, self.concurrency = stats or RequestStats(), concurrency
         self.spelling = ParameterSpelling.camel
         """The spelling of query parameters; a server that ignores one spelling may read the other."""
+        self.before_request: Callable[[], None] = lambda: None
+        """Called in any thread before each request."""
         self._base_url = urls.base_url
         self._transport = Transport(urls.base_url, concurrency, self.stats, max_page_mb)
         self._tokens = TokenCache(credential, urls.token_url, self._transport.post_form)
@@ -151,6 +153,7 @@ class JobsClient:
 
     def _send(self, path: str, query: Params, scope: str) -> tuple[requests.Response, int]:
         """Return the response to a GET, and its attempts; renew the token once if the API refuses it."""
+        self.before_request()
         url = self._base_url + path
         token = self._tokens.token(scope)
         response, attempts = self._get(url, query, token)

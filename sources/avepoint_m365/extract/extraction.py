@@ -61,6 +61,8 @@ class Extraction:
         Raises:
             SourceError: if nothing could be read.
         """
+        if self.lookup is not None:
+            self._client.before_request = self.lookup.release
         # Sessions of requests hold each other, so connections would stay open until Python breaks up such circles.
         with closing(self._client), RequestPool(self._request_page, self._client.concurrency) as pool:
             return ChunkReader(self._client, self.options, self.lookup, state, interval, pool).run()

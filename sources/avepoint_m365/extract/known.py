@@ -48,6 +48,9 @@ class OpenJob:
 class Lookup(Protocol):
     """Look up jobs in the warehouse. A stale result costs further requests, but never rows."""
 
+    def release(self) -> None:
+        """Close what a query left open: a request follows, which may last long."""
+
     def is_empty(self) -> bool:
         """Return whether the warehouse holds no job of the tenant."""
 
