@@ -10,18 +10,16 @@ from avepoint_simulator.tenant import READINGS, SimulatedJob
 
 from tests.integration.test_end_to_end import NOW, load
 from tests.support.truth import in_warehouse, on_server
-from tests.support.worlds import ignore
+from tests.support.worlds import Filters, ignore, reinterpret
 
 
 def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path) -> None:
     world = make_world(60, seed=5, now=NOW, locations=("NAM",))
-    select = world.select
 
-    def aliased(*args: Any) -> list[SimulatedJob]:
-        object_type, job_type, state, location, *rest = args
-        return select(object_type, job_type, state, "NAM" if location == "PrimaryGeoLocation" else location, *rest)
+    def aliased(filters: Filters) -> Filters:
+        return filters._replace(location="NAM") if filters.location == "PrimaryGeoLocation" else filters
 
-    world.select = aliased  # type: ignore[method-assign]
+    reinterpret(world, aliased)
     with Simulator(world) as simulator:
         for _ in range(2):
             file = load(simulator, tmp_path, locations=["PrimaryGeoLocation", "NAM"])
@@ -95,8 +93,8 @@ def test_a_new_job_between_listings_does_not_hide_an_ignored_filter(
 
     def one_comes(asked: Asked) -> None:
         if (asked.params.get("objecttype"), asked.params.get("jobtype")) in when[:1]:
-            types = (int(item or 1) for item in when.pop(0))
-            world.put(SimulatedJob(f"new {asked.number}", *types, None, NOW - timedelta(minutes=5), NOW))
+            object_type, job_type = (int(item or 1) for item in when.pop(0))
+            world.put(SimulatedJob(f"new {asked.number}", object_type, job_type, None, NOW - timedelta(minutes=5), NOW))
 
     with Simulator(world) as simulator:
         simulator.fault = one_comes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import venv
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,4 +107,4 @@ def _check_load(user: Environment) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -148,9 +148,9 @@ def _companions(now: datetime) -> Companions:
     )
 
 
-def undisturbed(folder: Path, **form: bool) -> Ended:
+def undisturbed(folder: Path) -> Ended:
     """Return how the first load ends where nothing fails; its warehouse stays in the folder."""
-    with case(folder, **form) as calm:
+    with case(folder) as calm:
         ended = calm.load()
         assert (ended.exit_code, calm.contents()) == (0, calm.shown()), ended.messages
         return ended

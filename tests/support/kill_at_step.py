@@ -77,7 +77,7 @@ class _Steps:
             for name in ("execute_query", "commit_transaction"):
                 setattr(client, name, self._counted(getattr(client, name)))
             # dlt hands over the statements of a merge in one text, in which nothing could be killed between two.
-            client.execute_many = _one_by_one  # type: ignore[method-assign]
+            client.execute_many = _one_by_one  # type: ignore[assignment,method-assign]
         for owner in (LocalFileOpener, PyArrowFile):
             self._count_opened(owner)
         for owner, name in DELTA_CALLS:
@@ -85,7 +85,7 @@ class _Steps:
             call = self._watched(getattr(owner, name))
             setattr(owner, name, staticmethod(call) if static else call)
         connect = sqlite3.connect
-        sqlite3.connect = lambda *given, **named: connect(*given, **named, factory=self._sqlite())  # type: ignore
+        sqlite3.connect = lambda *given, **named: connect(*given, **named, factory=self._sqlite())  # type: ignore[assignment]
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         writes = event == "open" and isinstance(arguments[1], str) and set("wax+") & set(arguments[1])
@@ -225,7 +225,8 @@ def run_in_child(
 
 def _run(folder: Path, action: Action, steps: _Steps, write: int) -> None:
     messages: list[str] = []
-    code, cursors = 1, {}
+    code = 1
+    cursors: dict[str, Any] = {}
     try:
         os.chdir(folder)
         os.environ["DLT_DATA_DIR"] = str(folder / "dlt")

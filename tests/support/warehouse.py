@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from uuid import uuid4
 
 import dlt
@@ -20,6 +20,13 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.reader import open_reader
 
 SERVER = os.environ.get("M365_TEST_POSTGRES", "postgresql://postgres:any@127.0.0.1:5432")
+
+
+class GivenSettings(TypedDict, total=False):
+    """Settings of the source that all loads of a test are given."""
+
+    object_types: list[str]
+    start_date: str
 
 
 @dataclass

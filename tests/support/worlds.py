@@ -1,8 +1,10 @@
 """How a source reaches a simulated server, and servers whose API is not what the documentation says."""
 
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from avepoint_simulator import Simulator, World
+from avepoint_simulator import SimulatedJob, Simulator, World
 
 
 def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
@@ -16,7 +18,34 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
     }
 
 
+class Filters(NamedTuple):
+    """The arguments of a selection."""
+
+    object_type: int
+    job_type: int
+    job_state: int
+    location: str | None
+    since: datetime | None
+    until: datetime | None
+
+
+def reinterpret(world: World, change: Callable[[Filters], Filters]) -> None:
+    """Has the server select by what ``change`` makes of the arguments of a selection."""
+    select = world.select
+
+    def changed(
+        object_type: int = 0,
+        job_type: int = 0,
+        job_state: int = 0,
+        location: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[SimulatedJob]:
+        return select(*change(Filters(object_type, job_type, job_state, location, since, until)))
+
+    world.select = changed  # type: ignore[method-assign]
+
+
 def ignore(world: World, argument: int) -> None:
     """Has the server pay no heed to one argument of a selection: 0 is the object type, 1 the job type."""
-    select = world.select
-    world.select = lambda *given: select(*given[:argument], 0, *given[argument + 1 :])  # type: ignore[method-assign]
+    reinterpret(world, lambda filters: filters._replace(job_type=0) if argument else filters._replace(object_type=0))

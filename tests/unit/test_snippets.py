@@ -14,7 +14,8 @@ import yaml
 from click import ClickException
 from m365_jobs.cli.app import app
 from m365_jobs.config.alerts import alert_rules
-from m365_jobs.config.tenants import CALENDAR, KEYS
+from m365_jobs.config.program_keys import CALENDAR
+from m365_jobs.config.tenants import KEYS
 from m365_jobs.config.unknown_settings import KNOWN
 from m365_jobs.health.channels.configured import settings_table
 

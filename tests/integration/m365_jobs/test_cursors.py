@@ -14,8 +14,8 @@ from typing import Any
 import avepoint_m365
 import duckdb
 import pytest
-from avepoint_m365.extract import scan
-from avepoint_simulator import Answer, Asked, SimulatedJob, Simulator
+from avepoint_m365.extract import chunks, scan
+from avepoint_simulator import Answer, Asked, Simulator
 from avepoint_simulator.tenant import BOUNDS, READINGS
 from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
@@ -24,6 +24,7 @@ from m365_jobs.load import run as loading
 from tests.support.cli import Cli
 from tests.support.tenant import HISTORY, START, Tenant
 from tests.support.truth import end_of_day, in_warehouse
+from tests.support.worlds import Filters, reinterpret
 
 RANGES = [
     *((BOUNDS[0], item) for item in READINGS),
@@ -92,8 +93,8 @@ def test_an_external_scheduler_sets_the_range_of_a_load(
     for number in range(8):
         tenant.put(f"job {number}", -1 - 24 * number, -24 * number)
     for day in (5, 3):
-        interval = tuple(START - timedelta(days=days, hours=12) for days in (day, day - 2))
-        scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)  # type: ignore[arg-type]
+        interval = (START - timedelta(days=day, hours=12), START - timedelta(days=day - 2, hours=12))
+        scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)
         with Container().injectable_context(scheduler):
             tenant.load()
     begin, end = START - timedelta(days=5, hours=12), end_of_day(START - timedelta(days=1, hours=12))
@@ -105,13 +106,13 @@ def test_an_external_scheduler_sets_the_range_of_a_load(
 
 
 def test_a_range_of_hours_loads_its_jobs_from_an_api_that_compares_days(tenant: Tenant) -> None:
-    select = tenant.world.select
+    def of_days(filters: Filters) -> Filters:
+        assert filters.since is not None
+        assert filters.until is not None
+        since, until = (item.replace(hour=0, minute=0, second=0) for item in (filters.since, filters.until))
+        return filters._replace(since=since, until=until)
 
-    def of_days(*arguments: Any) -> list[SimulatedJob]:
-        *others, since, until = arguments
-        return select(*others, *(item.replace(hour=0, minute=0, second=0) for item in (since, until)))
-
-    tenant.world.select = of_days  # type: ignore[method-assign]
+    reinterpret(tenant.world, of_days)
     day = (START - timedelta(days=3)).replace(hour=0, minute=0, second=0)
     for hour in (0, 7, 23):
         at = (day - START) / timedelta(hours=1) + hour + 0.4
@@ -145,7 +146,7 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
     monkeypatch.setattr(loading, "CHUNK_JOBS", 3)
     tenant.world.bounds, tenant.world.reading = bounds, reading
     cuts: list[datetime] = []
-    find_chunk_end = scan.find_chunk_end
+    find_chunk_end = chunks.find_chunk_end
 
     def put_a_job_at_the_edge(*arguments: Any) -> datetime | None:
         cut = find_chunk_end(*arguments)
@@ -287,7 +288,7 @@ def test_a_range_that_ends_in_the_future_is_complete_until_now(tenant: Tenant, w
     if who_says_so == "the user":
         tenant.load(begin, end)
     else:
-        scheduler = TimeIntervalContext((begin, end), allow_external_schedulers=True)  # type: ignore[arg-type]
+        scheduler = TimeIntervalContext((begin, end), allow_external_schedulers=True)
         with Container().injectable_context(scheduler):
             tenant.load()
     assert tenant.agrees()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import dlt
 import duckdb
@@ -16,7 +15,6 @@ import pyarrow as pa
 import pytest
 from avepoint_m365.schema import STATE_WORDS
 from avepoint_simulator import Simulator, World, make_world
-from avepoint_simulator.tenant import SimulatedJob
 from deltalake import DeltaTable
 from dlt.common.destination.exceptions import DestinationTerminalException
 from dlt.destinations.impl.filesystem.filesystem import DeltaLoadFilesystemJob
@@ -28,6 +26,7 @@ from m365_jobs.warehouse.destinations.cut_files import remove_cut_files
 from tests.support.cli import NOW, Cli
 from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse
+from tests.support.worlds import Filters, reinterpret
 
 
 @pytest.fixture
@@ -94,18 +93,16 @@ def test_other_programs_can_filter_texts_after_merges(lake: Warehouse) -> None:
         wanted = table.to_pyarrow_table(columns=[column])[column][0].as_py()
         assert table.to_pyarrow_table(filters=[(column, "=", wanted)]).num_rows >= 1
         rows = table.to_pyarrow_dataset()  # which DuckDB finds by its name
-        assert duckdb.sql(f"SELECT count(*) FROM rows WHERE {column} = '{wanted}'").fetchall()[0][0] >= 1, rows
+        assert duckdb.execute(f"SELECT count(*) FROM rows WHERE {column} = '{wanted}'").fetchall()[0][0] >= 1, rows
 
 
 def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Warehouse) -> None:
     world = make_world(60, seed=5, now=NOW, locations=("NAM",))
-    select = world.select
 
-    def aliased(*args: Any) -> list[SimulatedJob]:
-        object_type, job_type, state, location, *rest = args
-        return select(object_type, job_type, state, "NAM" if location == "PrimaryGeoLocation" else location, *rest)
+    def aliased(filters: Filters) -> Filters:
+        return filters._replace(location="NAM") if filters.location == "PrimaryGeoLocation" else filters
 
-    world.select = aliased  # type: ignore[method-assign]
+    reinterpret(world, aliased)
     with Simulator(world) as simulator:
         for _ in range(2):
             lake.load(simulator, locations=["PrimaryGeoLocation", "NAM"])

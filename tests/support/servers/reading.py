@@ -46,8 +46,8 @@ def empty_answers() -> Iterator[Case]:
     for generation in (1, 2):
         empty = behaves(empty_generations=(generation,))
         yield Case("generation", f"generation {generation} is empty", steps=twice(empty))
-    nothing = behaves(empty_generations=(1,))
-    yield Case("generation", "the first is 204", steps=twice(nothing, {"status_without_jobs": 204}))
+    empty = behaves(empty_generations=(1,))
+    yield Case("generation", "the first is 204", steps=twice(empty, {"status_without_jobs": 204}))
 
 
 def ranges() -> Iterator[Case]:

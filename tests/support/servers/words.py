@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from tests.support.servers.form import (
@@ -26,6 +26,7 @@ def words() -> Iterator[Case]:
     """Yield other words for states, other names of fields, fields that are missing."""
     outcomes = [("failure", 1), ("running", 1), ("success", 1), ("warning", 2)]
     after = [("failure", 1), ("success", 2), ("warning", 2)]
+    steps: tuple[Step, ...]
     for names in ("openapi", "translated", "numbers"):
         for form in ("absent", "year_9999", "epoch"):
             dialect = {"state_names": names, "no_time": form}
@@ -36,13 +37,14 @@ def words() -> Iterator[Case]:
         steps = (Step(dialect={"no_time": form}), Step(dialect={"no_time": form}, hours=24))
         yield Case("dates", f"unfinished {form}", (RUNNING, *STATES), steps=steps)
     other = {"finishTime": "EndTime", "jobErrors": "errors", "totalCount": "TotalCount"}
+    spellings: dict[str, Mapping[str, object]] = {
+        "pascal": {"field_case": "pascal"},
+        "lower": {"field_case": "lower"},
+        "renamed": {"renamed_fields": other},
+    }
     for generation in (1, 2):
-        for name, dialect in (
-            ("pascal", {"field_case": "pascal"}),
-            ("lower", {"field_case": "lower"}),
-            ("renamed", {"renamed_fields": other}),
-        ):
-            step = Step(dialect=dialect, answers={COUNTS: [(400, 4)], ERRORS: [(2,)]})
+        for name, spelling in spellings.items():
+            step = Step(dialect=spelling, answers={COUNTS: [(400, 4)], ERRORS: [(2,)]})
             steps = (step, replace(step, hours=1))
             yield Case("fields", f"{name}, generation {generation}", STATES, steps=steps, generations=(generation,))
     for field in ("backupDetails", "jobErrors", "finishTime", "state"):

@@ -191,7 +191,9 @@ def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixt
             shown.append(repr(error))
             error = error.__cause__ or error.__context__
     everything = caplog.text + "".join(shown)
-    for secret in (*tokens, client._tokens._credential.client_secret):
+    credential = client._tokens._credential
+    assert isinstance(credential, Secret)
+    for secret in (*tokens, credential.client_secret):
         assert secret not in everything
 
 

@@ -1,5 +1,6 @@
 """Labels of jobs from the listings that return them, and filters that have no effect."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ from avepoint_m365.extract.classify import (
     Dimension,
     DimensionClassifier,
     Evidence,
+    FilterValue,
     apply_labels,
     ineffective_values,
     location_dimension,
@@ -29,7 +31,7 @@ from avepoint_m365.extract.classify import (
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.pool import RequestPool
+from avepoint_m365.extract.pool import RequestPool, Result
 from avepoint_m365.extract.window import Selection, Window
 
 from tests.support.pages import jobs_page
@@ -41,6 +43,13 @@ WIDE = Window(NOW - 7 * DAY, NOW, NOW)
 
 BACKUP, RESTORE, EXPORT, DELETION, RETENTION = JobType
 TEAMS = ObjectType.teams
+
+
+class InOrder(RequestPool):
+    """Reads one listing after the other, in the order of the classifier: the requests are compared."""
+
+    def run_parallel(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
+        return [read() for read in listings]
 
 
 @dataclass
@@ -73,22 +82,23 @@ class Server:
         return jobs_page([{"id": job_id, "state": "Finished"} for job_id in sorted(ids)], len(ids), "")
 
     def reader(self, concurrency: int = 2) -> ListingReader:
-        pool = RequestPool(self.answer, concurrency)
-        # One after the other, in the order of the classifier: the requests are compared.
-        pool.run_parallel = lambda reads: [read() for read in reads]  # type: ignore[method-assign]
-        return ListingReader(pool, PagingBehavior(500))
+        return ListingReader(InOrder(self.answer, concurrency), PagingBehavior(500))
 
     def classifier(self, concurrency: int = 2, ignored: tuple[str, ...] = ()) -> DimensionClassifier:
         return DimensionClassifier(self.reader(concurrency), RangeLimits(), ignored)
 
 
-def job_types(server: Server, *unknown: str, **more: object) -> Classification:
-    known = more.get("known", {})
-    evidence = Evidence(NARROW, frozenset(more.get("whole", unknown)), known)  # type: ignore[arg-type]
-    wide = Evidence(WIDE, frozenset(more.get("wide", ())), known)  # type: ignore[arg-type]
-    return server.classifier(ignored=more.get("ignored", ())).classify(  # type: ignore[arg-type]
-        JOB_TYPES, set(unknown), evidence, wide
-    )
+def job_types(
+    server: Server,
+    *unknown: str,
+    whole: Iterable[str] | None = None,
+    wide: Iterable[str] = (),
+    known: Mapping[str, str] | None = None,
+    ignored: tuple[str, ...] = (),
+) -> Classification:
+    contained = frozenset(unknown if whole is None else whole)
+    windows = Evidence(NARROW, contained, known or {}), Evidence(WIDE, frozenset(wide), known or {})
+    return server.classifier(ignored=ignored).classify(JOB_TYPES, set(unknown), *windows)
 
 
 def test_each_job_gets_the_label_of_the_listing_that_returns_it() -> None:
@@ -218,7 +228,7 @@ def test_a_named_location_precedes_the_primary_location_and_the_control_is_uncon
     assert location_dimension(LOCATIONS).controls == ()
 
 
-Sets = dict[JobType, set[str]]
+Sets = dict[FilterValue, set[str]]
 
 
 @pytest.mark.parametrize(
@@ -262,16 +272,14 @@ def test_filters_without_effect_are_detected_by_the_jobs_of_their_listings(
         ({"NAM": {"a", "b"}, "EUR": {"a", "b"}, PRIMARY_LOCATION: {"a"}}, "ab", {"NAM", "EUR", PRIMARY_LOCATION}),
     ],
 )
-def test_the_primary_location_may_hold_the_jobs_of_another(
-    sets: dict[str, set[str]], whole: str, ineffective: set[str]
-) -> None:
+def test_the_primary_location_may_hold_the_jobs_of_another(sets: Sets, whole: str, ineffective: set[str]) -> None:
     dimension = location_dimension(["NAM", "EUR", PRIMARY_LOCATION])
     assert ineffective_values(dimension, sets, Evidence(NARROW, frozenset(whole))) == ineffective
 
 
 def test_the_first_value_of_a_dimension_labels_a_job_and_an_ineffective_value_none() -> None:
     classification = Classification({"old": "backup"}, ignored={"job_type=deletion"})
-    sets = {EXPORT: {"a", "c"}, BACKUP: {"a", "b"}, RETENTION: {"d"}}
+    sets: Sets = {EXPORT: {"a", "c"}, BACKUP: {"a", "b"}, RETENTION: {"d"}}
     apply_labels(JOB_TYPES, sets, Evidence(NARROW), classification)
     assert classification.by_id == {"a": "backup", "b": "backup", "c": "export", "d": "retention"}
     assert classification.ignored == set()

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
 
 import pytest
 from avepoint_m365.api import pagination
@@ -242,7 +241,7 @@ def test_empty_pages_with_a_link_to_another_page_are_followed() -> None:
 
         def answer(self, params: Params) -> JobsPage:
             answer = super().answer(params)
-            if not 20 <= int((answer.page.rows or [0])[0]) < 60:
+            if not 20 <= int((answer.page.rows or ["0"])[0]) < 60:
                 return answer
             return jobs_page([], None, answer.page.next_link)
 
@@ -317,10 +316,11 @@ def test_no_permanent_job_is_missed_while_pages_shift(newest_first: bool, data: 
         assert not listing.complete
 
 
+@dataclass
 class Changing(Server):
     """Changes its list before it answers a numbered request."""
 
-    changes: ClassVar[dict[int, list[int]]] = {}
+    changes: dict[int, list[int]] = field(default_factory=dict)
 
     def answer(self, params: Params) -> JobsPage:
         self.ids = self.changes.get(len(self.asked), self.ids)

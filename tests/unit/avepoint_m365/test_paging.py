@@ -24,7 +24,7 @@ class Server:
     """Cuts ``count`` jobs into pages the way one variant of the API would."""
 
     def __init__(self, count: int, largest: int, base: int, link: str, total: str) -> None:
-        self.rows: list[object] = [str(n) for n in range(count)]
+        self.rows = [str(n) for n in range(count)]
         self.largest, self.base, self.link, self.total = largest, base, LINKS[link], total
 
     def answer(self, params: Params) -> PageInfo:

@@ -100,7 +100,7 @@ def test_a_row_that_is_no_job_is_left_out_and_reported(row: object) -> None:
     assert list(parsed.unreadable) == [("", "", repr(row))]
 
 
-ROWS = {
+ROWS: dict[str, dict[str, str | None]] = {
     "running": {"state": "In Progress", "finishTime": None},
     "failed early": {"state": "Failed", "finishTime": "2026-01-10T09:00:00Z"},
     "finished late": {"state": "Finished", "finishTime": "2026-01-10T10:00:00Z"},

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -211,7 +211,7 @@ def test_a_value_that_cannot_be_parsed_is_null_and_names_job_and_field(
     assert list(parsed.unreadable) == [("FB1", named, shown)]
 
 
-VALUES = {
+VALUES: dict[str, tuple[Callable[[object], object], str, Sequence[object]]] = {
     "startTime": (parse_time, "start_time", [None, "", "2024-12-02T07:52:25Z", "2024-12-02T07:52:25.5Z", "2024-12-02"]),
     "finishTime": (parse_time, "finish_time", [None, "0001-01-01T00:00:00Z", "2024-12-02T09:52:25+02:00", "soon", 5]),
     "duration": (parse_hours, "duration_hours", [None, "", "0.011", " 1", 2, 0.5, "nan", "inf", "1_0", True]),

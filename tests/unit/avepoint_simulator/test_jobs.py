@@ -217,7 +217,8 @@ DIALECTS = [
 def test_pages_hold_every_job_exactly_once(generation: int, dialect: Dialect, order: str) -> None:
     world = make_world(40)
     world.order = order
-    pages, links, size = [], [], min(7, dialect.max_page_size)
+    pages: list[list[str]] = []
+    links, size = [], min(7, dialect.max_page_size)
     with Simulator(world, dialect) as simulator:
         api = Api(simulator, generation)
         while not pages or pages[-1]:

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 WORLD = make_world(400, seed=1, days=25, locations=("NAM", "EUR"))
 # From minutes to a week, so that many jobs lie across the borders of a range.
-WORLD.put(*(replace(job, finish=job.start + min((job.finish - job.start) * 100, USUAL)) for job in WORLD.all()))
+WORLD.put(
+    *(replace(job, finish=job.start + min((job.finish - job.start) * 100, USUAL)) for job in WORLD.all() if job.finish)
+)
 MOMENTS = st.one_of(
     st.none(),
     st.sampled_from([moment for job in WORLD.all() for moment in (job.start, job.finish) if moment]),
@@ -74,13 +76,13 @@ def test_select_finds_the_jobs_that_match_and_no_other(
 
 def _odd(job: SimulatedJob, kind: str) -> SimulatedJob:
     month = job.start + timedelta(days=30)
-    changes = {
-        "long": {"finish": month},
-        "endless": {"finish": None},
-        "hidden": {"visible_from": job.start + timedelta(days=2)},
-        "gone": {"visible_until": job.start + timedelta(days=9)},
+    changed = {
+        "long": replace(job, finish=month),
+        "endless": replace(job, finish=None),
+        "hidden": replace(job, visible_from=job.start + timedelta(days=2)),
+        "gone": replace(job, visible_until=job.start + timedelta(days=9)),
     }
-    return replace(job, **changes[kind])
+    return changed[kind]
 
 
 @pytest.mark.parametrize("bounds", BOUNDS)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dlt
 import pytest
+from dlt.common.configuration import resolve_configuration
 from dlt.common.destination import reference
 from dlt.common.storages import SchemaStorage
 from dlt.dataset.utils import get_destination_client_initial_config
@@ -55,9 +56,8 @@ def test_a_destination_resolves_no_configuration_for_its_abilities(
     destination: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolved = []
-    resolve = reference.resolve_configuration
     monkeypatch.setattr(
-        reference, "resolve_configuration", lambda *args, **more: resolved.append(resolve(*args, **more))
+        reference, "resolve_configuration", lambda *args, **more: resolved.append(resolve_configuration(*args, **more))
     )
     factory, naming = destination_factory(destination), dlt.Schema("any").naming
     assert factory.capabilities().supports_transactions

@@ -47,6 +47,6 @@ def test_a_literal_equals_the_one_of_sqlglot(value: object, dialect: str) -> Non
 
 @pytest.mark.parametrize("dialect", SHIPPED)
 def test_rows_of_constants_are_what_sqlglot_makes(dialect: str) -> None:
-    rows = [{"name": "it's", "count": 1}, {"name": "", "count": 0.5}]
+    rows: list[dict[str, str | float]] = [{"name": "it's", "count": 1}, {"name": "", "count": 0.5}]
     selects = [exp.select(*(exp.alias_(exp.convert(value), name) for name, value in row.items())) for row in rows]
     assert constants(rows, dialect) == exp.union(*selects, distinct=False).sql(dialect)
