@@ -21,7 +21,7 @@ from m365_jobs.load import run as loading
 
 from tests.support.kill_at_step import load_in_child
 from tests.support.truth import in_warehouse, on_server
-from tests.support.warehouse import Warehouse, administer, database, require_postgres
+from tests.support.warehouse import GivenSettings, Warehouse, administer, database, require_postgres
 from tests.support.worlds import settings
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
@@ -162,7 +162,10 @@ def test_what_was_read_for_a_warehouse_that_is_gone_does_not_take_its_place(
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     place, load, loads = Warehouse(destination), dlt.Pipeline.load, 0
-    given = {"object_types": ["exchange_online", "teams"], "start_date": (START - timedelta(days=3)).isoformat()}
+    given: GivenSettings = {
+        "object_types": ["exchange_online", "teams"],
+        "start_date": (START - timedelta(days=3)).isoformat(),
+    }
 
     def breaks_off(pipeline: dlt.Pipeline, *arguments: Any, **named: Any) -> Any:
         nonlocal loads

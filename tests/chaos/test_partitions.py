@@ -129,6 +129,7 @@ def test_a_lease_that_expires_between_two_looks_is_waited_for(
     monkeypatch.setattr(PostgresLease, "_acquire", late)
     with lease_of(workers.place.pipeline("tenant0"), "tenant0", "f" * 32, print) as lease:
         lease.acquire(None, 60, print)
+        assert isinstance(lease, PostgresLease)
         lease.ensure_held()
     assert len(asked) == 2
 

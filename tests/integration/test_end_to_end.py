@@ -27,13 +27,12 @@ def load(simulator: Simulator, folder: Path, **settings: Any) -> Path:
         destination=duckdb_destination(str(file)),
         dataset_name="m365_jobs",
     )
-    source = avepoint_m365(
-        credentials={"client_id": simulator.client_id, "client_secret": simulator.client_secret},
-        base_url=simulator.base_url,
-        token_url=simulator.token_url,
-        **settings,
-    )
-    pipeline.run(source).raise_on_failed_jobs()
+    access: dict[str, Any] = {
+        "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
+        "base_url": simulator.base_url,
+        "token_url": simulator.token_url,
+    }
+    pipeline.run(avepoint_m365(**access, **settings)).raise_on_failed_jobs()
     return file
 
 

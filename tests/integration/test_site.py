@@ -50,7 +50,9 @@ def pages(site: Path) -> Iterator[tuple[str, Addresses]]:
 
 
 def test_pages_fetch_nothing_from_elsewhere(site: Path) -> None:
-    outside = {(page, item) for page, item in pages(site) for item in item.fetched if re.match(r"(\w+:)?//", item)}
+    outside = {
+        (page, address) for page, item in pages(site) for address in item.fetched if re.match(r"(\w+:)?//", address)
+    }
     assert outside == set()
     # The theme fetches a script from elsewhere for elements of this class.
     assert [page for page, item in pages(site) if "mermaid" in item.classes] == []

@@ -14,7 +14,7 @@ import pytest
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.constants import ObjectType
 from avepoint_simulator import Simulator, make_world
-from dlt.common.pipeline import TRefreshMode
+from dlt.common.typing import TRefreshMode
 from dlt.destinations import duckdb as duckdb_destination
 from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -46,13 +46,13 @@ def truth(simulator: Simulator) -> dict[str, Any]:
     return on_server(simulator.world, False)
 
 
-def pipeline_in(folder: Path, **options: Any) -> dlt.Pipeline:
+def pipeline_in(folder: Path, dev_mode: bool = False) -> dlt.Pipeline:
     return dlt.pipeline(
         "own",
         pipelines_dir=str(folder / "pipelines"),
         destination=duckdb_destination(str(folder / "warehouse.duckdb")),
         dataset_name="m365_jobs",
-        **options,
+        dev_mode=dev_mode,
     )
 
 

@@ -18,7 +18,7 @@ from avepoint_m365 import rows as source_rows
 from avepoint_m365.constants import BASE_URLS, TOKEN_URLS
 from dlt.destinations import duckdb as duckdb_destination
 
-SAMPLE = [
+SAMPLE: list[dict[str, Any]] = [
     {
         "id": "FB20241015105312327583",
         "state": "Finished",
@@ -80,11 +80,12 @@ def load(folder: Path, source: Any = None) -> dlt.Pipeline:
 
 
 def exchange_and_teams() -> Any:
-    return avepoint_m365(
-        credentials={"client_id": "client", "client_secret": uuid.uuid4().hex},
-        object_types=["exchange_online", "teams"],
-        start_date="2024-01-01",
-    )
+    given: dict[str, Any] = {
+        "credentials": {"client_id": "client", "client_secret": uuid.uuid4().hex},
+        "object_types": ["exchange_online", "teams"],
+        "start_date": "2024-01-01",
+    }
+    return avepoint_m365(**given)
 
 
 def rows(pipeline: dlt.Pipeline, sql: str) -> list[tuple[Any, ...]]:
@@ -95,6 +96,8 @@ def rows(pipeline: dlt.Pipeline, sql: str) -> list[tuple[Any, ...]]:
 
 def tables_with_files(pipeline: dlt.Pipeline) -> set[str]:
     """Return the tables for which the last run loaded files of rows."""
+    assert pipeline.last_trace is not None
+    assert pipeline.last_trace.last_load_info is not None
     (package,) = pipeline.last_trace.last_load_info.load_packages
     jobs = package.jobs["completed_jobs"]
     return {job.job_file_info.table_name for job in jobs if job.job_file_info.file_format == "parquet"}

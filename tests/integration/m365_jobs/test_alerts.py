@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from avepoint_simulator import Simulator
@@ -107,7 +108,7 @@ def configure(user: Cli, **channels: dict[str, object]) -> None:
             user.environment[f"ALERTS__CHANNELS__{name.upper()}__{key.upper()}"] = text
 
 
-def notified(user: Cli, receiver: HttpReceiver, code: int = 4) -> list[dict[str, object]]:
+def notified(user: Cli, receiver: HttpReceiver, code: int = 4) -> list[dict[str, Any]]:
     """Return the documents that one run of health sends."""
     before = len(receiver.requests)
     user.run("health", "--notify", code=code)
@@ -121,7 +122,7 @@ def test_an_alert_opens_once_worsens_and_closes_automatically(desk: Sit) -> None
         configure(user, noc={"type": "webhook", "url": receiver.url, "secret": KEY})
         user.run("load")
         (opened,) = notified(user, receiver)
-        assert (opened["event"], opened["alert"]["kind"]) == ("opened", "failing")  # type: ignore[index]
+        assert (opened["event"], opened["alert"]["kind"]) == ("opened", "failing")
         assert notified(user, receiver) == []
         # Three failures in a row are no news; four are twice the two that the receiver knows.
         simulator.world.put(job("teams", 3, FAILED))
@@ -130,12 +131,12 @@ def test_an_alert_opens_once_worsens_and_closes_automatically(desk: Sit) -> None
         simulator.world.put(job("teams", 2, FAILED))
         user.run("load")
         (worse,) = notified(user, receiver)
-        assert (worse["event"], "4 backups in a row" in worse["alert"]["text"]) == ("worse", True)  # type: ignore[index]
+        assert (worse["event"], "4 backups in a row" in worse["alert"]["text"]) == ("worse", True)
         simulator.world.put(job("teams", 1))
         user.run("load")
         (closed,) = notified(user, receiver, code=0)
         assert closed["event"] == "closed"
-        ids = {document["alert"]["id"] for document in (opened, worse, closed)}  # type: ignore[index]
+        ids = {document["alert"]["id"] for document in (opened, worse, closed)}
         assert len(ids) == 1
         assert notified(user, receiver, code=0) == []
         assert user.run("alerts").stdout.strip() == "No alert is open."
@@ -228,7 +229,7 @@ def test_an_acknowledged_alert_is_silent_and_has_an_owner(desk: Sit) -> None:
         configure(user, webhook={"url": receiver.url, "secret": KEY})
         user.run("load")
         (opened,) = notified(user, receiver)
-        alert_id = opened["alert"]["id"]  # type: ignore[index]
+        alert_id = opened["alert"]["id"]
         user.run("acknowledge", "ffffffff", "--owner", "ada", code=2)
         user.run("acknowledge", alert_id, "--owner", "ada", "--for", "8h")
         (listed,) = json.loads(user.run("alerts", "--format", "json").stdout)["alerts"]

@@ -140,8 +140,8 @@ def test_a_pending_package_does_not_overwrite_rows_of_a_later_load(
 def test_an_empty_interval_is_no_complete_load(tenant: Tenant, begin: int, end: int) -> None:
     """Now is the second hour: neither a future interval nor one that ends before its start can be complete."""
     tenant.world.advance(timedelta(hours=2))
-    interval = tuple(START + timedelta(hours=hours) for hours in (begin, end))
-    scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)  # type: ignore[arg-type]
+    interval = (START + timedelta(hours=begin), START + timedelta(hours=end))
+    scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)
     with Container().injectable_context(scheduler), pytest.raises(Exception, match="leaves nothing to load"):
         tenant.load()
     with pytest.raises(duckdb.Error), duckdb.connect(str(tenant.file), read_only=True) as connection:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import duckdb
 import pytest
-from avepoint_simulator import Answer, Dialect, Simulator, make_world
+from avepoint_simulator import Answer, Dialect, SimulatedJob, Simulator, make_world
 
 from tests.support.backups import job, serving
 from tests.support.cli import Cli
@@ -309,9 +309,11 @@ def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) 
 def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(desk: Sit) -> None:
     with serving(job("teams", None), job("teams", 3)) as simulator:
         user, shown = desk(simulator), simulator._shown
-        simulator._shown = lambda item: re.sub(  # type: ignore[method-assign]
-            rb'"startTime":"[^"]+"', b'"startTime":""' if item.finish is None else rb"\g<0>", shown(item)
-        )
+
+        def without_start(job: SimulatedJob) -> bytes:
+            return re.sub(rb'"startTime":"[^"]+"', b'"startTime":""' if job.finish is None else rb"\g<0>", shown(job))
+
+        simulator._shown = without_start  # type: ignore[method-assign]
         user.run("load")
         assert user.query("SELECT count(*) FROM jobs WHERE start_time IS NULL") == [(1,)]
         (row,) = [row for row in map(str.split, user.run("status").stdout.splitlines()) if row[:1] == ["teams"]]

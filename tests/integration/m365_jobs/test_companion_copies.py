@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from avepoint_m365.companions import source as companions_module
+from avepoint_m365.companions.schema import TABLES as COMPANION_TABLES
+from avepoint_m365.schema import Table
 from avepoint_simulator import Simulator, World
 from avepoint_simulator.companions import Companions, ServiceSchedule, license_of, retention_of
-from m365_jobs import schema
 from m365_jobs.load.copy import copy_tenants
 from m365_jobs.tenant_change import remove_tenant, rename_tenant
 
@@ -18,7 +19,7 @@ from tests.support.warehouse import Warehouse, database
 START = datetime(2026, 3, 10, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
 BEFORE, AFTER = (time(1),), (time(1), time(13))
-OF_TENANTS = [table for table in schema.COMPANION_TABLES if "tenant" in table.names]
+OF_TENANTS = [table for table in COMPANION_TABLES if "tenant" in table.names]
 SETTINGS: dict[str, Any] = {"include": "context", "object_types": ["exchange_online"]}
 
 
@@ -49,7 +50,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield first
 
 
-def contents(place: Warehouse, tables: list[schema.Table]) -> dict[str, list[tuple[Any, ...]]]:
+def contents(place: Warehouse, tables: list[Table]) -> dict[str, list[tuple[Any, ...]]]:
     """Return the rows of the tables in an order that only they decide."""
     return {
         table.name: sorted(place.rows(f"SELECT {', '.join(table.names)} FROM {table.name}"), key=repr)
@@ -69,7 +70,7 @@ def test_a_copy_has_the_companions_and_the_next_load_finds_settings_unchanged(
 ) -> None:
     here, there = Warehouse("duckdb"), Warehouse(destination)
     load_two_days(here, simulator)
-    tables = list(schema.COMPANION_TABLES)
+    tables = list(COMPANION_TABLES)
     before = contents(here, tables)
     assert all(before.values())
     assert len(before["backup_schedules"]) == 3

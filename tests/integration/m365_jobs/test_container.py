@@ -77,9 +77,9 @@ def test_loads_run_with_a_read_only_root_and_write_to_the_volume_and_tmp_only(
 ) -> None:
     user = desk(simulator)
     places = {"/data": open_folder / "data", "/tmp": open_folder / "tmp"}
-    for place in places.values():
-        place.mkdir()
-        os.chown(place, 10001, 10001)
+    for folder in places.values():
+        folder.mkdir()
+        os.chown(folder, 10001, 10001)
     variables = dict(part.split("=", 1) for part in dict(instructions())["ENV"].split())
     for name in ("HOME", "TMPDIR", "DLT_DATA_DIR"):
         variables[name] = re.sub("^/(data|tmp)", lambda item: str(places[item[0]]), variables[name])

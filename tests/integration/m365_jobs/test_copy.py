@@ -21,7 +21,7 @@ from tests.chaos.test_concurrency import Gate, line_with, start
 from tests.integration.m365_jobs.test_lake import lose_errors
 from tests.support.cli import NOW, Cli, sit
 from tests.support.truth import on_server
-from tests.support.warehouse import Warehouse, administer, database
+from tests.support.warehouse import GivenSettings, Warehouse, administer, database
 
 TABLES = {
     "jobs": "*",
@@ -31,7 +31,7 @@ TABLES = {
     "load_runs": "run_id, tenant, started_at, ended_at, status, error_kind, detail, requests, jobs, product_version",
     "load_check_failures": "run_id, tenant, rule, problem, example, jobs, found_at",
 }
-SETTINGS = {"object_types": ["exchange_online", "teams"]}
+SETTINGS: GivenSettings = {"object_types": ["exchange_online", "teams"]}
 
 
 @pytest.fixture
@@ -79,7 +79,8 @@ def test_the_printed_command_continues_at_the_destination(
 def test_all_rows_and_cursors_are_copied_and_the_next_load_continues_there(
     here: Warehouse, address: str, destination: str
 ) -> None:
-    there, message = Warehouse(destination), []
+    there = Warehouse(destination)
+    message: list[str] = []
     ours, theirs = make_world(120, seed=41, now=NOW, days=10), make_world(40, seed=42, now=NOW, days=10)
     ours.put(SimulatedJob("odd", 1, 1, None, NOW - timedelta(hours=2), NOW - timedelta(hours=1), total=1, failed=-1))
     midnight = (NOW - timedelta(days=5)).replace(hour=0, minute=0, second=0)
@@ -331,7 +332,7 @@ def test_a_load_that_failed_at_the_destination_does_not_stop_a_copy(here: Wareho
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
         with pytest.raises(PipelineStepFailed):
-            there.load(simulator, **{**SETTINGS, "credentials": {"client_id": "x", "client_secret": "y"}})
+            there.load(simulator, **SETTINGS, credentials={"client_id": "x", "client_secret": "y"})
         (failed,) = there.rows("SELECT status FROM load_runs")
         assert failed == ("failed",)
         copy_tenants("postgres", None, here.messages.append)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dlt.common.destination.client import DestinationClientDwhConfiguration
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
 from m365_jobs.warehouse import pipeline as warehouse
@@ -54,6 +55,7 @@ def test_the_configuration_of_each_destination_is_complete(
     monkeypatch.setitem(_registry, "s3", MemoryFileSystem)
     pipeline = warehouse.open_pipeline("default", kind)
     given = pipeline.destination.spec()
+    assert isinstance(given, DestinationClientDwhConfiguration)
     given.dataset_name = pipeline.dataset_name
     result = pipeline.destination.configuration(given, accept_partial=False)
     wanted = settings["destination"][kind].get("credentials", {})

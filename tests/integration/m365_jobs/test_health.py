@@ -20,6 +20,7 @@ from m365_jobs.health.evaluate import Evaluation, evaluate
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.health.status import read_status
 from m365_jobs.reports import metrics
+from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.tenant_scope import open_scope
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -383,10 +384,11 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
     assert partitions["teams"]["complete"]
     assert partitions["teams"]["complete_until"] <= now()
     with open_scope(anywhere.pipeline(), tenants) as scope:
-        assert metrics.as_of(scope) <= now()  # type: ignore[operator]
+        end = metrics.as_of(scope)
+        assert end is not None
+        assert end <= now()
         shown = {
-            item["object_type"]: item
-            for item in metrics.read_completeness(scope, metrics.QueryRange(metrics.Filter(), now()))
+            item["object_type"]: item for item in metrics.read_completeness(scope, metrics.QueryRange(Filter(), now()))
         }
     assert shown["public_folder"]["complete_until"] is None
 

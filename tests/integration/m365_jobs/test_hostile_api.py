@@ -209,7 +209,7 @@ def test_hostile_texts_command_no_terminal_and_no_spreadsheet(hostile_desk: Cli)
 def test_hostile_texts_are_no_markup_and_no_lines_of_messages(hostile_desk: Cli, tmp_path: Path) -> None:
     user = hostile_desk
     with http_receiver() as receiver, mail_server(tmp_path, "pass") as server:
-        channels = {
+        channels: dict[str, dict[str, str | int | list[str]]] = {
             "chat": {"type": "slack", "url": receiver.url},
             "cards": {"type": "teams", "url": receiver.url},
             "hook": {"type": "webhook", "url": receiver.url, "secret": "any"},

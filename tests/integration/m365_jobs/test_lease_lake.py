@@ -12,6 +12,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from dlt.destinations.exceptions import DatabaseException
+from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.errors.explain import explain
 from m365_jobs.locks import base as leases
 from m365_jobs.locks import lake
@@ -119,7 +120,7 @@ def test_a_lost_lease_is_not_released(
         lost.acquire(AT_ONCE, 0, print)
         rewrite(tmp_path, holder="another")
         for _ in range(2):
-            with pytest.raises(leases.WarehouseError, match="another took its place"), lost.writing(None):
+            with pytest.raises(WarehouseError, match="another took its place"), lost.writing(None):
                 pytest.fail("wrote")
     assert row(tmp_path)["holder"] == "another"
 
@@ -142,7 +143,7 @@ def test_an_unreachable_storage_is_reported_as_a_destination_failure(
 def test_a_lease_whose_commit_was_done_although_the_storage_answered_503_is_had_at_once(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    refused = []
+    refused: list[bool] = []
 
     def commit(*given: Any, **more: Any) -> None:
         """Commit; the first time end as delta-rs does, which repeats the request and finds its version taken."""

@@ -15,10 +15,10 @@ import pytest
 from avepoint_simulator import SimulatedJob, Simulator, World, make_world
 from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from m365_jobs.errors.driver_messages import explain_driver_message
-from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.errors.exceptions import QueryError, WarehouseError
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.locks import base as leases
-from m365_jobs.warehouse.query import QueryError, run_query
+from m365_jobs.warehouse.query import run_query
 from m365_jobs.warehouse.reader import open_reader
 
 from tests.integration.m365_jobs.test_lake import lose_errors

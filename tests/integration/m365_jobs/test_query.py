@@ -118,7 +118,9 @@ def test_a_query_reads_and_nothing_else(place: Warehouse, simulator: Simulator, 
     place.load(simulator)
     if place.destination == "postgres":
         erase = "CREATE FUNCTION public.erase() RETURNS bigint LANGUAGE sql AS $$SELECT lo_create(4711)::bigint$$"
-        address = place.pipeline().destination_client().config.credentials.to_native_representation()
+        credentials = place.pipeline().destination_client().config.credentials
+        assert credentials is not None
+        address = credentials.to_native_representation()
         administer("CREATE SEQUENCE m365_jobs.numbers", erase, address=address)
     (tmp_path / "secret.csv").write_text("secret\nhidden\n")
     before, files = ask(place, EVERYTHING), sorted(tmp_path.glob("*"))

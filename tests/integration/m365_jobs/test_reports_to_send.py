@@ -139,10 +139,11 @@ def test_the_widest_tables_fit_on_paper_and_break_no_word() -> None:
     text, end, margin = printed(HtmlTable("Tenants", columns, [row] * 5, "fleet"))
     assert end <= margin
     assert text.count("Unhealthy") == 5
-    job = ["FB202611281132060005410", "Project Online", "backup", "Failed", moment[:20], moment[:20], 35, 7]
+    job_id = "FB202611281132060005410"
+    job = [job_id, "Project Online", "backup", "Failed", moment[:20], moment[:20], 35, 7]
     columns = ["Job", "Service", "Type", "State", "Started", "Ended", "Objects", "Failed objects"]
     text, end, margin = printed(HtmlTable("Jobs", columns, [job] * 5, "jobs"))
     assert end <= margin
-    assert [text.count(word) for word in (job[0], "backup", "State", "Objects")] == [5, 5, 1, 1]
+    assert [text.count(word) for word in (job_id, "backup", "State", "Objects")] == [5, 5, 1, 1]
     long = HtmlTable("Jobs", ["Tenant", *columns], [["x" * 64, *job]], "jobs")
     assert printed(long)[1] <= margin

@@ -147,7 +147,7 @@ def expire(place: Warehouse) -> None:
     import pyarrow as pa
     from deltalake import DeltaTable, write_deltalake
 
-    table = DeltaTable(f"lake/m365_jobs_leases/{pipeline_name('lost')}")
-    old = table.to_pyarrow_table().to_pylist()
+    stored = DeltaTable(f"lake/m365_jobs_leases/{pipeline_name('lost')}")
+    old = stored.to_pyarrow_table().to_pylist()
     old[0]["renewed_at"] -= timedelta(hours=1)
-    write_deltalake(table, pa.Table.from_pylist(old, schema=table.to_pyarrow_table().schema), mode="overwrite")
+    write_deltalake(stored, pa.Table.from_pylist(old, schema=stored.to_pyarrow_table().schema), mode="overwrite")

@@ -62,6 +62,7 @@ def test_the_configuration_sets_the_file_and_the_limits_of_duckdb(
         assert warehouse.duckdb_file(pipeline) == tmp_path / file
         with pipeline.sql_client() as client:
             rows = client.execute_sql("SELECT current_setting('threads'), current_setting('memory_limit')")
+        assert rows is not None
         assert rows == [(threads, "238.4 MiB" if threads == 2 else rows[0][1])]
 
 

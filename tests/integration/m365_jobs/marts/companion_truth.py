@@ -8,7 +8,7 @@ from typing import Any
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Rows
 from tests.integration.m365_jobs.marts.truth import failed_ratio, hours, outcome
 
-Key = tuple[str, str | None, str]
+Key = tuple[str, str | None, str | None]
 MONTH, YEAR = timedelta(days=30), timedelta(days=365)
 
 

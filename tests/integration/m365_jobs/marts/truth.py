@@ -122,7 +122,11 @@ def partition_loads(rows: Rows) -> list[tuple[Any, ...]]:
             complete = [reads for reads in loads.values() if all(read.complete for read in reads)]
             short = [reads for reads in loads.values() if reads not in complete]
             until, at = (max((key(item) for item in complete), default=None) for key in (reached, begun))
-            fine = until is not None and all(reached(item) <= until and begun(item) <= at for item in short)
+            fine = (
+                until is not None
+                and at is not None
+                and all(reached(item) <= until and begun(item) <= at for item in short)
+            )
             newest = max(map(begun, loads.values()))
             results.append((tenant, location, object_type, until, at, newest, fine))
     return results
