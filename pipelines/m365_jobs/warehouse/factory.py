@@ -11,6 +11,7 @@ from zlib import crc32
 import dlt
 from dlt.common.configuration import configspec
 from dlt.common.destination import Destination
+from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.storages import WithLocalFiles
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration, DuckDbCredentials
@@ -27,6 +28,10 @@ DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
 """Limits of DuckDB in a load, unless the configuration sets others. Without them DuckDB caches every block that it
 reads: a warehouse of 1,000,000 jobs needs twice the memory of one with 100,000. DuckDB needs 125 MB per thread, and
 spills the rest to disk."""
+
+UNCOMPRESSED: Any = ParquetFormatConfiguration(compression="none")
+"""Format of the files that DuckDB reads once and that dlt deletes then: to compress them lasts 0.06 s of the 3.5 s of
+100,000 jobs."""
 
 PLAIN_NAME = re.compile("[a-z_]+(?:_?[a-z0-9]+)*")
 """Names of datasets that no naming convention of dlt changes."""
@@ -133,7 +138,7 @@ def _duckdb(file: Path | None = None) -> Any:
         # Parsing a plain path would import SQLAlchemy as well.
         credentials.database = str(path)
     credentials.database = _absolute(str(credentials.database), key)
-    factory: Any = dlt.destinations.duckdb(credentials)
+    factory: Any = dlt.destinations.duckdb(credentials, parquet_format=UNCOMPRESSED)
     factory.spec = DuckDBConfiguration
     return factory
 

@@ -49,24 +49,26 @@ def label_chunk(
         ]
     elif not chunk.options.loads_all_types:
         chunk_labels.label_object_types([*scan.listings, *typed])
-    ids = {*comparison.new, *(comparison.known if _retries_labels(chunk) else ())}
+    # In order: a set of 100,000 ids is read in twice the time of a list.
+    ids = dict.fromkeys([*comparison.new, *(comparison.known if _retries_labels(chunk) else ())])
     locations = [dimension for dimension in selected if dimension.name == "location"]
     # In a first load each location is listed over the whole window: it may return jobs that the scan lacks.
-    classifier.classify(jobs, scan.window, ids, locations, whole_window=chunk.lookup is None)
+    classifier.classify(jobs, scan.window, ids.keys(), locations, whole_window=chunk.lookup is None)
     jobs, added_ids = _add_jobs_missing_from_scan(chunk, scan, classifier, jobs, comparison, chunk_labels)
     types = dimensions(chunk.options) if added_ids else selected
     types = [dimension for dimension in types if dimension.name != "location"]
     listings_before = len(chunk_labels.listings)
-    ids |= added_ids
-    classifier.classify(jobs, scan.window, ids, types, chunk.scanner.by_location)
+    ids |= dict.fromkeys(added_ids)
+    classifier.classify(jobs, scan.window, ids.keys(), types, chunk.scanner.by_location)
     if len(chunk_labels.listings) > listings_before:
         jobs, _ = _add_jobs_missing_from_scan(chunk, scan, classifier, jobs, comparison, chunk_labels)
     chunk_labels.ignored |= set(ignored)
-    names = [dimension.name for dimension in dimensions(chunk.options)]
-    for name in ids_without_labels(comparison.ids, chunk_labels.labels, names):
-        _reject_surplus_totals(chunk_labels, name)
-        if not chunk.state.scan.retry_labels:
-            _reject_missing_lists(chunk_labels, name)
+    if any(listing.surplus or listing.has_no_list for listing in chunk_labels.listings):
+        names = [dimension.name for dimension in dimensions(chunk.options)]
+        for name in ids_without_labels(comparison.ids, chunk_labels.labels, names):
+            _reject_surplus_totals(chunk_labels, name)
+            if not chunk.state.scan.retry_labels:
+                _reject_missing_lists(chunk_labels, name)
     return jobs
 
 
