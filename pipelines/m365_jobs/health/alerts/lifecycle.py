@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from m365_jobs.config.alerts import AlertRules
@@ -31,20 +31,33 @@ class AlertScope:
         return not self.tenants or finding.tenant in self.tenants
 
 
+@dataclass
+class AlertChanges:
+    """Hold what an evaluation changes: the alerts to save, and the ids of those that end before they opened."""
+
+    saved: list[Alert] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+
+
 def advance(
     alerts: Mapping[str, Alert], findings: Iterable[AlertFinding], scope: AlertScope, rules: AlertRules, now: datetime
-) -> Iterator[Alert | str]:
-    """Yield each alert that an evaluation changes, and the id of each alert to delete. ``now`` is in UTC."""
+) -> AlertChanges:
+    """Return what an evaluation changes in the alerts. ``now`` is in UTC."""
     current = {finding.alert_id: finding for finding in findings}
     no_data = {(finding.tenant, finding.object_type) for finding in current.values() if finding.kind in NO_DATA_KINDS}
-    for alert_id, finding in current.items():
-        yield _updated(alerts.get(alert_id), finding, rules, now)
+    changes = AlertChanges(
+        [_updated(alerts.get(alert_id), finding, rules, now) for alert_id, finding in current.items()]
+    )
     for alert_id, alert in alerts.items():
         if alert_id in current or alert.closed_at or not scope.covers(alert.finding):
             continue
         if _is_hidden(alert.finding, no_data):
             continue
-        yield replace(alert, closed_at=now) if alert.opened_at else alert_id
+        if alert.opened_at:
+            changes.saved.append(replace(alert, closed_at=now))
+        else:
+            changes.deleted.append(alert_id)
+    return changes
 
 
 def _updated(alert: Alert | None, finding: AlertFinding, rules: AlertRules, now: datetime) -> Alert:

@@ -67,11 +67,11 @@ def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], cha
 def _update_alerts(store: AlertStore, run: NotifyRun) -> None:
     """Save the alerts that the evaluation opens, updates or closes, and delete those that never opened."""
     alerts = {alert.id: alert for alert in store.alerts()}
-    for change in lifecycle.advance(alerts, run.findings.values(), run.scope, run.rules, run.now):
-        if isinstance(change, str):
-            store.delete_alert(change)
-        else:
-            store.save_alert(change)
+    changes = lifecycle.advance(alerts, run.findings.values(), run.scope, run.rules, run.now)
+    for alert in changes.saved:
+        store.save_alert(alert)
+    for alert_id in changes.deleted:
+        store.delete_alert(alert_id)
 
 
 def _queue_messages(store: AlertStore, channel: Channel, run: NotifyRun) -> None:
