@@ -35,6 +35,7 @@ from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.progress import Progress
 from avepoint_m365.extract.scan import Scan, WindowScanner
 from avepoint_m365.extract.upkeep import run_upkeep, verify_history
+from avepoint_m365.extract.window import EDGE
 from avepoint_m365.state import SourceState, is_due
 
 Interval = tuple[datetime, datetime]
@@ -191,6 +192,10 @@ class ChunkReader:
             return False
         if self.state.scan.chunk_end is not None:
             # A later chunk of a long range need not contain a job of an earlier chunk.
+            return False
+        start, end = scan.window.start + EDGE, scan.chunk_end
+        if end is not None and not self.lookup.count(start, end - EDGE, self.behavior.range_filter):
+            # The first chunk may end before all known jobs. The API may exclude those at its borders.
             return False
         finding = checks.another_tenant(known, scan.ids, self.lookup, scan.window, cursor)
         if finding is None:

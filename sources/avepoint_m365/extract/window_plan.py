@@ -116,7 +116,7 @@ def next_state(
         return replace(state, behavior=behavior, backfill=after if scan.chunk_end else BackfillState())
     after_scan, known_until = after_chunk(state.scan, scan.window, result.complete, scan.chunk_end, options.run_id, now)
     begin = min(state.scan.history_start or scan.window.query_start, scan.window.query_start)
-    after_scan = replace(after_scan, history_start=begin, retry_labels=retry_labels and not state.scan.retry_labels)
+    after_scan = replace(after_scan, history_start=begin, retry_labels=_retries_again(state.scan, scan, retry_labels))
     if after_scan.gap_start is None:
         after_scan = _advance(after_scan, scan, now, known_until)
         after_scan = replace(
@@ -125,6 +125,16 @@ def next_state(
             missing_open=tuple(upkeep.missing_open),
         )
     return replace(state, behavior=behavior, scan=after_scan)
+
+
+def _retries_again(before: ScanState, scan: Scan, lacks_labels: bool) -> bool:
+    """Return whether the next chunk or load classifies jobs without a label again: once, unless a load has chunks.
+
+    Each chunk classifies its own jobs alone, so that the chunk of the job may come later, or in the next load.
+    """
+    if scan.chunk_end is not None or before.chunk_end is not None:
+        return lacks_labels or before.retry_labels
+    return lacks_labels and not before.retry_labels
 
 
 def _advance(state: ScanState, scan: Scan, now: datetime, known_until: datetime) -> ScanState:

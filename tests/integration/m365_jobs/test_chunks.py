@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from avepoint_m365 import Progress
 from avepoint_m365.constants import ObjectType
-from avepoint_simulator import Answer, Asked, Simulator, make_world
+from avepoint_simulator import Answer, Asked, SimulatedJob, Simulator, World, make_world
 from avepoint_simulator.tenant import READINGS
 from m365_jobs.health import status
 from m365_jobs.load import run as loading
@@ -136,6 +136,24 @@ def test_a_server_that_ignores_the_range_is_listed_once(tmp_path: Path, load: Lo
     with Simulator(world) as simulator:
         assert load(simulator) == []
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+
+
+def test_a_first_chunk_before_all_known_jobs_is_not_taken_for_another_tenants(
+    tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More jobs end at one moment than a chunk may hold, so that the chunk ends before them."""
+    monkeypatch.setattr(loading, "CHUNK_JOBS", 3)
+    jobs = [SimulatedJob(f"JOB{number}", 1, 1, None, START, START, total=number) for number in range(1, 5)]
+    world = World(START)
+    world.reading, world.bounds = "overlap", "exclusive"
+    world.put(jobs[0])
+    with Simulator(world) as simulator:
+        load(simulator)
+        world.put(*jobs[1:])
+        load(simulator)
+        assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
+    with duckdb.connect(str(tmp_path / "m365_warehouse.duckdb")) as connection:
+        assert connection.execute("SELECT status FROM m365_jobs.load_runs").fetchall() == [("complete",)] * 2
 
 
 def test_the_memory_of_a_load_does_not_grow_with_its_chunks(load: Load) -> None:
