@@ -179,18 +179,11 @@ def configured_with(*keys: str) -> list[str]:
 
     To ask dlt for each key of each tenant costs 20 ms for 400 tenants, in each load of one of them.
     """
-    providers = dlt.config.config_providers
     endings = tuple(f"__{key}".upper() for key in keys)
     in_variables = any(name.upper().endswith(endings) for name in _variables(_VARIABLES))
-    if in_variables or not all(isinstance(provider, _ENUMERABLE) for provider in providers):
+    if in_variables or not all(isinstance(provider, _ENUMERABLE) for provider in dlt.config.config_providers):
         return configured()
-    names: set[str] = set()
-    for provider in providers:
-        sections, _ = provider.get_value("tenants", dict, "", *SECTION.split("."))
-        for name, section in (sections if isinstance(sections, Mapping) else {}).items():
-            if isinstance(section, Mapping) and section.keys() & {*keys}:
-                names.add(name)
-    return sorted(names)
+    return sorted({name for name, section in _sections() if isinstance(section, Mapping) and section.keys() & {*keys}})
 
 
 def configured() -> list[str]:
@@ -200,16 +193,21 @@ def configured() -> list[str]:
     Otherwise the name is the text between SOURCES__AVEPOINT_M365__TENANTS__ and the next two underscores, in lower
     case.
     """
-    names: set[str] = set()
-    for provider in dlt.config.config_providers:
-        sections, _ = provider.get_value("tenants", dict, "", *SECTION.split("."))
-        names.update(sections if isinstance(sections, Mapping) else ())
+    names = {name for name, _ in _sections()}
     in_files = {name.upper() for name in names}
     for key in _variables(_VARIABLES):
         parts = key.split("__")
         if not any("__".join(parts[:length]) in in_files for length in range(1, len(parts) + 1)) and parts[0]:
             names.add(parts[0].lower())
     return sorted(names)
+
+
+def _sections() -> Iterator[tuple[str, object]]:
+    """Yield the name and the content of each tenant's section, provider by provider; variables have no sections."""
+    for provider in dlt.config.config_providers:
+        sections, _ = provider.get_value("tenants", dict, "", *SECTION.split("."))
+        if isinstance(sections, Mapping):
+            yield from sections.items()
 
 
 def _variables(prefix: str) -> Iterator[str]:

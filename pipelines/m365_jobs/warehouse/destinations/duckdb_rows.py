@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import dlt
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
@@ -21,10 +22,7 @@ def has_jobs(pipeline: dlt.Pipeline, table: str, tenant: str, ids: Callable[[], 
     """
     with clients.sql_client(pipeline) as client, suppress(DatabaseUndefinedRelation):
         name = client.make_qualified_table_name(table)
-        of_tenant = f"SELECT 1 FROM {name} WHERE tenant = %s"
-        return bool(client.execute_sql(f"{of_tenant} LIMIT 1", tenant)) and bool(
-            client.execute_sql(f"{of_tenant} AND id {AMONG_IDS} LIMIT 1", tenant, ids())
-        )
+        return _has_rows(client, name, tenant) and _has_rows(client, name, tenant, f" AND id {AMONG_IDS}", ids())
     return False
 
 
@@ -36,5 +34,10 @@ def delete_child_rows(
         for table in tables:
             with suppress(DatabaseUndefinedRelation):
                 name = client.make_qualified_table_name(table)
-                if client.execute_sql(f"SELECT 1 FROM {name} WHERE tenant = %s LIMIT 1", tenant):
+                if _has_rows(client, name, tenant):
                     client.execute_sql(f"DELETE FROM {name} WHERE tenant = %s AND job_id {AMONG_IDS}", tenant, ids())
+
+
+def _has_rows(client: Any, name: str, tenant: str, condition: str = "", *parameters: Any) -> bool:
+    """Return whether a table, by its qualified name, holds a row of the tenant for which a further condition holds."""
+    return bool(client.execute_sql(f"SELECT 1 FROM {name} WHERE tenant = %s{condition} LIMIT 1", tenant, *parameters))
