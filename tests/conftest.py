@@ -8,8 +8,9 @@ import pytest
 from hypothesis import settings
 
 from tests.support.cli import desk, simulator, tenant
+from tests.support.configuration import configuration_of
 
-__all__ = ["desk", "simulator", "tenant"]
+__all__ = ["configuration_of", "desk", "simulator", "tenant"]
 
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from avepoint_simulator import Simulator, World
 from m365_jobs.load.copy import copy_tenants
-from m365_jobs.locks import base as leases
 
 from tests.chaos.test_crashes import START, TWICE, changes, options, simulator, world
 from tests.support.kill_at_step import Outcome, load_in_child, run_in_child
@@ -47,9 +46,6 @@ def look(place: Place) -> Outcome:
 
 @pytest.fixture(params=["postgres", "filesystem"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    # The lease of a worker that was killed is waited for.
-    monkeypatch.setattr(leases, "LEASE_SECONDS", 1.5)
-    monkeypatch.setattr(leases, "POLL", 0.05)
     with Place.of(request.param, tmp_path, monkeypatch) as place:
         yield place
 

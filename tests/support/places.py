@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from m365_jobs.locks import base as leases
 
 from tests.support.warehouse import SERVER, administer, require_postgres
 
@@ -18,6 +19,9 @@ class Place:
         self.kind, self.folder, self.database = kind, folder, f"m365_{uuid4().hex[:12]}"
         self.now = folder / "now"
         self.now.mkdir()
+        # The lease of a worker that was killed is waited for.
+        monkeypatch.setattr(leases, "LEASE_SECONDS", 1.5)
+        monkeypatch.setattr(leases, "POLL", 0.05)
         monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(self.now / "lake"))
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"{SERVER}/{self.database}")
         if kind == "postgres":

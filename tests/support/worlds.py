@@ -19,29 +19,22 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
 
 
 class Filters(NamedTuple):
-    """The arguments of a selection."""
+    """The arguments of ``World.select``, with its defaults."""
 
-    object_type: int
-    job_type: int
-    job_state: int
-    location: str | None
-    since: datetime | None
-    until: datetime | None
+    object_type: int = 0
+    job_type: int = 0
+    job_state: int = 0
+    location: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def reinterpret(world: World, change: Callable[[Filters], Filters]) -> None:
     """Has the server select by what ``change`` makes of the arguments of a selection."""
     select = world.select
 
-    def changed(
-        object_type: int = 0,
-        job_type: int = 0,
-        job_state: int = 0,
-        location: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> list[SimulatedJob]:
-        return select(*change(Filters(object_type, job_type, job_state, location, since, until)))
+    def changed(*given: Any, **named: Any) -> list[SimulatedJob]:
+        return select(*change(Filters(*given, **named)))
 
     world.select = changed  # type: ignore[method-assign]
 

@@ -15,7 +15,6 @@ from avepoint_simulator.companions import make_companions
 from dlt.common.destination.client import RunnableLoadJob
 from dlt.common.storages import ParsedLoadJobFileName
 from m365_jobs.load.options import LoadOptions
-from m365_jobs.locks import base as leases
 from m365_jobs.schema import TABLES
 
 from tests.support.kill_at_step import die, load_in_child, run_in_child
@@ -58,9 +57,6 @@ def world() -> World:
 def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     for module in (avepoint_m365, companions):
         monkeypatch.setattr(module, "_now", lambda: world.now)
-    # The lease of a worker that was killed is waited for.
-    monkeypatch.setattr(leases, "LEASE_SECONDS", 1.5)
-    monkeypatch.setattr(leases, "POLL", 0.05)
     with Simulator(world, companions=make_companions(START)) as running:
         yield running
 

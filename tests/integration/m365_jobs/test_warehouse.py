@@ -1,7 +1,7 @@
 """Where the DuckDB file is, and what DuckDB may take, in every form in which dlt's configuration can say so."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -11,22 +11,12 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 from avepoint_simulator import SimulatedJob, Simulator, make_world
-from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.warehouse import pipeline as warehouse
 
 from tests.support.cli import NOW, Cli
 from tests.support.warehouse import Warehouse
-
-
-@pytest.fixture
-def configuration_of() -> Iterator[Callable[[Path], None]]:
-    """Has dlt read the configuration of another folder, until the test is over."""
-    context = Container()[PluggableRunContext]
-    before = context.context.run_dir
-    yield lambda folder: context.reload(str(folder))
-    context.reload(before)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +36,7 @@ def test_the_configuration_sets_the_file_and_the_limits_of_duckdb(
     environment: dict[str, str],
     file: str,
     threads: int,
-    configuration_of: Callable[[Path], None],
+    configuration_of: Callable[[Path], PluggableRunContext],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

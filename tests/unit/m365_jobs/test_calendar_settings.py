@@ -1,6 +1,6 @@
 """Time zone and backup window of a tenant."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import pytest
 import tomlkit
 from avepoint_m365.exceptions import ConfigurationError
-from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import DictionaryProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from m365_jobs.config.calendar import common_calendar, parse_backup_window, tenant_calendar, tenant_zones
@@ -78,20 +77,12 @@ def test_views_get_the_zones_that_differ_from_the_rest_and_no_unknown_ones(monke
     assert tenant_zones() == {"": "Europe/Berlin", "fabrikam": "America/New_York", "northwind": "UTC"}
 
 
-@pytest.fixture
-def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluggableRunContext]:
-    """The context of dlt in an empty folder, whose settings it reads."""
-    monkeypatch.chdir(tmp_path)
-    context = Container()[PluggableRunContext]
-    before = context.context.run_dir
-    context.reload(str(tmp_path))
-    yield context
-    context.reload(before)
-
-
 @pytest.mark.parametrize("place", ["config.toml", "secrets.toml", "variables", "another provider"])
 def test_time_zones_of_tenants_are_found_wherever_they_are_configured(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: PluggableRunContext
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    configuration_of: Callable[[Path], PluggableRunContext],
 ) -> None:
     settings = {"contoso": {"timezone": "Europe/Berlin"}, "fabrikam": {"timezone": "UTC"}, "wingtip": {"lag_hours": 5}}
     with ExitStack() as stack:
@@ -100,11 +91,11 @@ def test_time_zones_of_tenants_are_found_wherever_they_are_configured(
             monkeypatch.setenv(f"{KEY}TENANTS__FABRIKAM__LAG_HOURS", "5")
         elif place == "another provider":
             provider = DictionaryProvider()
-            context.providers.add_provider(provider)
+            configuration_of(tmp_path).providers.add_provider(provider)
             stack.enter_context(provider.values({"sources": {"avepoint_m365": {"tenants": settings}}}))
         else:
             (tmp_path / ".dlt").mkdir()
             sections = {"sources": {"avepoint_m365": {"tenants": settings}}}
             (tmp_path / ".dlt" / place).write_text(tomlkit.dumps(sections), encoding="utf-8")
-            context.reload_providers()
+            configuration_of(tmp_path)
         assert tenant_zones() == {"": "UTC", "contoso": "Europe/Berlin"}
