@@ -1,4 +1,4 @@
-"""For all tests: how long an example takes says nothing about it, and the longest go first."""
+"""Set up all tests: profiles of Hypothesis, the order of the test files, the variants, and garbage collection."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ LONGEST = (
     "test_crashes_elsewhere.py",
     "test_workers.py",
 )
-"""Each takes minutes. Begun last, one of them would go on alone while the other processor has nothing left to do."""
+"""Files that last minutes. If one started last, it would run alone while the other processor is idle."""
 
 
 LAKES = {"filesystem", "iceberg"}
@@ -53,6 +53,6 @@ def _is_on_a_lake(item: pytest.Item) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    """Spare collections of garbage what was imported: they look at a million objects each, after each command."""
+    """Exclude imported objects from garbage collection. Else it visits a million objects after each command."""
     gc.collect()
     gc.freeze()

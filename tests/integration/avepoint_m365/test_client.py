@@ -1,4 +1,4 @@
-"""What the client sends and what it makes of the answers, over a mocked network."""
+"""Test what the client sends and how it reads the responses, over a mocked network."""
 
 import codecs
 import json
@@ -112,7 +112,7 @@ def test_a_refused_token_names_its_cure_and_no_secret(
 
 
 def envelope(status: object, **more: Any) -> dict[str, Any]:
-    """How the second generation says that something is wrong, be it with a status of its own or with 200."""
+    """Return an error response of the second generation, whose HTTP status may be an error or 200."""
     return {"statusCode": status, "message": "It is busy.", "errors": [], "data": None} | more
 
 
@@ -398,7 +398,7 @@ LICENCES, LICENCE_SCOPE = "/backup/m365/cloudbackuplicenseconsumption", "microso
 
 
 def token_by_scope(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-    """Grant the scope of jobs alone."""
+    """Permit only the scope of jobs."""
     scope = dict(parse_qsl(str(request.body)))["scope"]
     if scope == JOBS_SCOPE:
         return 200, {}, json.dumps({"access_token": "for jobs", "expires_in": 3600})

@@ -1,4 +1,4 @@
-"""Companion resources against the simulated API: what lands in which table, and what a failure takes with it."""
+"""Test companions against the simulated API: the rows of their tables, and what a failure leaves out."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -50,7 +50,7 @@ def tenant_settings() -> Companions:
 
 
 class Machine:
-    """A pipeline that loads companions only, into a DuckDB file."""
+    """Load only companions into a DuckDB file."""
 
     def __init__(self, folder: Path, world: World, simulator: Simulator) -> None:
         self.world, self.simulator, self.file = world, simulator, folder / "w.duckdb"
@@ -158,7 +158,7 @@ def test_each_companion_is_requested_at_most_once_a_day_even_if_it_fails(machine
     assert machine.simulator.token_requests == tokens
     machine.world.advance(timedelta(hours=2))
     assert [attempt.status for attempt in machine.load()] == ["loaded", "loaded", *["permission_missing"] * 2]
-    # The day that was still running, and the new one.
+    # One request for licences. Two for activity: yesterday, which was incomplete when it was loaded, and today.
     assert machine.paths == [LICENSES, ACTIVITY, ACTIVITY]
     assert machine.rows(
         "SELECT day, object_type, day_complete FROM unusual_activity WHERE day = '2026-03-01' ORDER BY 2"
@@ -224,7 +224,7 @@ def test_settings_are_stored_with_their_validity(machine: Machine) -> None:
         ("service", "7 years", False),
         ("service", "1 years", True),
     ]
-    # What did not change has one version.
+    # A setting that did not change has one version.
     assert machine.rows("SELECT count(*) FROM retention_policies WHERE level = 'unassigned'") == [(1,)]
     assert machine.rows("SELECT count(*) FROM backup_schedules__start_times") == [(6,)]
 

@@ -1,4 +1,4 @@
-"""The source does what dlt's users expect of any source."""
+"""Test that the source follows the conventions of dlt sources."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from tests.support.worlds import settings
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OWNER, OTHER = "jobs_all_sharepoint_online", "jobs_all_teams"
-"""Resource that dlt takes for the owner of the tables, and one of the others."""
+"""The resource that dlt regards as the owner of the tables, and another one."""
 
 Make = Callable[[], DltSource]
 
@@ -37,7 +37,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def make(simulator: Simulator) -> Make:
-    """Return what makes the source anew, as each run of a script does."""
+    """Return a function that creates a new source, as each run of a script does."""
     return lambda: avepoint_m365(**settings(simulator))
 
 
@@ -58,7 +58,7 @@ def pipeline_in(folder: Path, dev_mode: bool = False) -> dlt.Pipeline:
 
 @pytest.fixture(scope="module")
 def loaded_folder(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a loaded warehouse and the state of its pipeline, to be copied."""
+    """Return a folder with a loaded warehouse and the state of its pipeline, for tests to copy."""
     folder = tmp_path_factory.mktemp("loaded")
     pipeline_in(folder).run(avepoint_m365(**settings(simulator)))
     return folder
@@ -66,7 +66,7 @@ def loaded_folder(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def loaded_pipeline(loaded_folder: Path, tmp_path: Path) -> dlt.Pipeline:
-    """A pipeline that has run once."""
+    """Return a pipeline that has run once."""
     shutil.copytree(loaded_folder, tmp_path, dirs_exist_ok=True)
     return pipeline_in(tmp_path)
 
@@ -161,7 +161,7 @@ def test_a_refresh_then_a_full_run_lose_nothing(
 
 
 def run_dlt(folder: Path, *arguments: str) -> str:
-    """Return what dlt's own command prints about the pipeline."""
+    """Return what dlt's own command prints about a pipeline."""
     command = [str(Path(sys.executable).with_name("dlt")), "--non-interactive", "pipeline", *arguments]
     environment = os.environ | {"DLT_DATA_DIR": str(folder)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""`dlt init` copies the source out of this repository, as it does out of dlt's verified sources."""
+"""Test that `dlt init` copies the source from this repository, as it does from dlt's verified sources."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.com")
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Return a repository with the sources of this one, as they are now."""
+    """Return a repository with the present sources of this one."""
     repository = tmp_path / "repository"
     shutil.copytree(ROOT / "sources", repository / "sources", ignore=shutil.ignore_patterns("__pycache__"))
     for arguments in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", "Sources")):
@@ -35,7 +35,7 @@ def test_dlt_init_copies_a_source_that_loads(repository: Path, tmp_path: Path) -
     environment["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 
     def run(*command: str) -> str:
-        # Python looks in the folder of a script first, so it imports the copy.
+        # Python looks for modules in the folder of the script first, so the script imports the copy.
         command = (sys.executable, *command)
         done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The proxies that the environment names, over real HTTP."""
+"""Test the proxies that the environment names, over real HTTP."""
 
 import threading
 import uuid
@@ -14,11 +14,11 @@ from avepoint_simulator import Simulator, make_world
 
 ANSWER = b'{"access_token": "t", "expires_in": 3600, "jobs": [], "totalNumber": 0, "nextLink": ""}'
 NOWHERE = ServiceUrls("http://127.1:9", "http://127.1:9/token")
-"""This machine in a spelling that is not taken for loopback; nobody listens there."""
+"""This machine under a name that the client does not recognise as loopback; no server listens there."""
 
 
 class Proxy(ThreadingHTTPServer):
-    """Answers for whatever host it is asked for, and remembers what for."""
+    """Answer requests for any host, and record which hosts were requested."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Asked)
@@ -69,7 +69,7 @@ def test_a_host_in_no_proxy_is_requested_directly(proxy: Proxy, monkeypatch: pyt
 
 
 def test_loopback_is_requested_without_the_proxy(proxy: Proxy) -> None:
-    """The demo's simulator, and whatever else gets a secret in plain http."""
+    """Test the demo's simulator, which receives a secret over plain HTTP."""
     with Simulator(make_world(3)) as simulator:
         addresses = ServiceUrls(simulator.base_url, simulator.token_url)
         client = JobsClient(addresses, Secret(simulator.client_id, simulator.client_secret), "auto", 2)

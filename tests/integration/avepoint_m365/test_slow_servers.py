@@ -1,4 +1,4 @@
-"""A server that sends without end, or a byte now and then, is given up after a while."""
+"""Test that the client stops reading a response without an end, or one whose bytes arrive too slowly."""
 
 import socketserver
 import threading
@@ -18,7 +18,7 @@ from avepoint_simulator import FAULTS, Answer, Simulator, make_world
 
 
 class Clock:
-    """The clock that bounds a response: with each look at it so many seconds have passed."""
+    """Control the clock that limits how long a response is read: each call lets ``step`` seconds pass."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -67,7 +67,7 @@ WITHOUT_END = {
 
 @contextmanager
 def endless(start: bytes, again: bytes) -> Iterator[str]:
-    """Serve an answer that never ends, as fast as the client reads it."""
+    """Serve a response that never ends, as fast as the client reads it."""
 
     class Connection(socketserver.StreamRequestHandler):
         def handle(self) -> None:

@@ -1,4 +1,4 @@
-"""The source in anyone's pipeline: from the API's answers to the rows of a DuckDB file."""
+"""Test the source in a user's own pipeline: from the responses of the API to the rows of a DuckDB file."""
 
 import json
 import uuid
@@ -41,7 +41,10 @@ SAMPLE: list[dict[str, Any]] = [
 
 
 class FakeApi:
-    """Both generations in memory: jobs are Exchange Online backups; the windows asked for are kept."""
+    """Simulate both generations in memory: jobs are Exchange Online backups.
+
+    Keep the start of each requested window.
+    """
 
     def __init__(self) -> None:
         self.jobs: list[dict[str, Any]] = [dict(job) for job in SAMPLE]

@@ -1,4 +1,4 @@
-"""Over TLS: verification is on, and old versions are refused."""
+"""Test TLS: certificates are verified, and old versions are refused."""
 
 import http.server
 import ipaddress

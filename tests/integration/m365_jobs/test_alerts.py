@@ -1,4 +1,4 @@
-"""Alerts: each change is delivered once, nothing secret is shown, and nothing is lost while a receiver is down."""
+"""Test alerts: each change is sent once, no secret is shown, and no message is lost while a receiver is down."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_slack_gets_each_change_once(desk: Sit) -> None:
         simulator.world.change(late.id, finish=simulator.world.now)
         simulator.world.put(job("power_bi", 2, "Stuck <!channel>"))
         user.run("load")
-        # Slack is down: what could not be told is told the next time, and the address is not shown.
+        # Slack is down: the next run sends what this one could not send, and the message hides the address.
         slack.status = 500
         message = user.run("health", "--slack", code=1)
         assert "Slack did not accept the message (it answered 500)" in message.stderr
@@ -101,7 +101,7 @@ KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def configure(user: Cli, **channels: dict[str, object]) -> None:
-    """Set the channels in the environment."""
+    """Set the settings of channels in the environment."""
     for name, settings in channels.items():
         for key, value in settings.items():
             text = value if isinstance(value, str) else json.dumps(value)
@@ -124,7 +124,7 @@ def test_an_alert_opens_once_worsens_and_closes_automatically(desk: Sit) -> None
         (opened,) = notified(user, receiver)
         assert (opened["event"], opened["alert"]["kind"]) == ("opened", "failing")
         assert notified(user, receiver) == []
-        # Three failures in a row are no news; four are twice the two that the receiver knows.
+        # A third failure in a row is not sent again; four failures are, because the receiver knows of two.
         simulator.world.put(job("teams", 3, FAILED))
         user.run("load")
         assert notified(user, receiver) == []
@@ -194,7 +194,7 @@ def test_mail_is_sent_over_starttls_with_a_login(desk: Sit, tmp_path: Path) -> N
         }
         configure(user, email=mail)
         user.run("load")
-        # Without the server's authority, nothing is sent.
+        # Without the certificate authority of the server, nothing is sent.
         result = user.run("health", "--notify", code=1)
         assert "its certificate is not trusted" in result.stderr
         configure(user, email={"ca_file": str(server.ca_file)})
@@ -265,7 +265,7 @@ def test_an_alert_does_not_close_because_the_data_is_missing(desk: Sit) -> None:
 
 
 def kill_while_sending(user: Cli, receiver: HttpReceiver) -> None:
-    """End health by force after the receiver has the message and before it answers."""
+    """End health by SIGKILL after the receiver has the message and before it answers."""
     receiver.status = 0
     receiver.asked.clear()
     command = [sys.executable, "-m", "m365_jobs", "health", "--notify"]
@@ -287,7 +287,7 @@ def test_after_a_crash_no_message_arrives_twice(desk: Sit, kind: str) -> None:
         kill_while_sending(user, receiver)
         user.run("health", "--notify", code=4)
         if kind == "webhook":
-            # The same id, by which the receiver knows that it has the message.
+            # The id is the same, so the receiver can recognise the repeated message.
             assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
             assert len({request.body for request in receiver.requests}) == 1
         else:

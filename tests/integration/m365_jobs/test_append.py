@@ -1,4 +1,4 @@
-"""Rows of the log tables that are written without a dlt run, on each kind of destination."""
+"""Test log rows that a load writes without a dlt run, on each kind of destination."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[backups.Temp
 def loaded(
     request: pytest.FixtureRequest, templates: backups.Templates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Warehouse]:
-    """A warehouse that holds what a load brought."""
+    """Return a warehouse with the rows of one load."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     with templates.copy(request.param, tmp_path, monkeypatch) as warehouse:

@@ -1,4 +1,4 @@
-"""Why a finding holds: the error messages of the jobs behind it, and of no other job."""
+"""Test the cause of a finding: the error messages of its jobs, and of no other job."""
 
 from collections.abc import Iterator
 from dataclasses import replace

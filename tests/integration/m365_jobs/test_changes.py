@@ -1,4 +1,4 @@
-"""Settings, and the API itself, that change between the loads of one warehouse."""
+"""Test settings and API behaviour that change between the loads of one warehouse."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,10 @@ from tests.support.worlds import ignore
 
 
 def a_day_of(tenant: Tenant, number: int, **more: Any) -> None:
-    """A day on which one job goes on past midnight, and one that began five days before is shown once it has ended."""
+    """Add a day of jobs, and load it.
+
+    One job runs past midnight. Another began five days earlier, and the API lists it only after it ended.
+    """
     hour = 24 * number
     tenant.put(f"night {number}", hour - 2, hour + 1)
     shown = START + timedelta(hours=hour + 2)
@@ -66,7 +69,7 @@ def test_an_api_that_begins_to_ignore_the_job_type_is_detected(tenant: Tenant) -
 
 
 def test_an_added_alias_location_relabels_no_job(tenant: Tenant) -> None:
-    """The alias is read from the beginning, and the others only where something is new."""
+    """Test that the alias is loaded from the start, and the other locations only where there are new jobs."""
     tenant.world.primary_location = "NAM"
     for number in range(12):
         tenant.put(f"job {number}", -100 * number - 3, -100 * number - 2)
@@ -78,7 +81,7 @@ def test_an_added_alias_location_relabels_no_job(tenant: Tenant) -> None:
 
 
 def test_a_tenant_whose_rows_were_deleted_is_loaded_again(tenant: Tenant) -> None:
-    """An operator who deletes a customer's jobs may leave the tables with the history of loads."""
+    """Test an operator who deletes a customer's jobs but leaves the tables with the history of loads."""
     tenant.put("long ago", -900, -899)
     tenant.put("new", -3, -2)
     tenant.load()
@@ -116,7 +119,7 @@ def test_a_backfill_that_broke_off_long_ago_begins_again(tenant: Tenant, monkeyp
 def test_a_pending_package_does_not_overwrite_rows_of_a_later_load(
     tenant: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine breaks down with a package that is ready to load; another stands in for days; the first comes back."""
+    """Test a machine that fails with a package ready to load, and returns after days of another machine's loads."""
     tenant.put("open", -5, 30)
     tenant.load()
     tenant.world.advance(timedelta(hours=1))
@@ -138,7 +141,7 @@ def test_a_pending_package_does_not_overwrite_rows_of_a_later_load(
 
 @pytest.mark.parametrize(("begin", "end"), [(2, 3), (3, 40), (1, 0)])
 def test_an_empty_interval_is_no_complete_load(tenant: Tenant, begin: int, end: int) -> None:
-    """Now is the second hour: neither a future interval nor one that ends before its start can be complete."""
+    """Test at 02:00 of the scenario: a future interval cannot be complete, nor one that ends before it starts."""
     tenant.world.advance(timedelta(hours=2))
     interval = (START + timedelta(hours=begin), START + timedelta(hours=end))
     scheduler = TimeIntervalContext(interval, allow_external_schedulers=True)
@@ -153,8 +156,10 @@ def die() -> None:
 
 
 def test_an_api_that_begins_to_ignore_the_object_type_is_detected_at_once(tenant: Tenant) -> None:
-    """Services that had jobs at different times are asked for over different windows: what lies in that of one alone
-    was stored under it, and stayed there."""
+    """Test services with jobs at different times, which are requested over different windows.
+
+    A job in the window of one service only must not be stored under that service.
+    """
     types = ["exchange_online", "teams", "power_apps"]
     for number in range(12):
         tenant.put(f"job {number}", -100 * number - 3, -100 * number - 2)

@@ -1,4 +1,4 @@
-"""Long ranges are loaded in chunks, each committed alone; a killed load continues after the last one."""
+"""Test that long ranges load in chunks, each committed alone; a killed load continues after the last chunk."""
 
 import gc
 import os
@@ -25,7 +25,7 @@ from tests.support.worlds import reinterpret, settings
 Load = Callable[..., list[str]]
 
 START = datetime(2026, 11, 28, 9, 42, tzinfo=UTC)
-"""Where the clock of the simulated tenant stands, for loads with a driven clock."""
+"""The time of the simulated tenant, for loads with a driven clock."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setattr(loading, "CHUNK_JOBS", 100)
-    # Whether a chunk holds a job that tells what a range means must not depend on the time of day.
+    # Some jobs show what a range means. Whether a chunk holds one must not depend on the time of day.
     monkeypatch.setattr(avepoint_m365, "_now", lambda: START + timedelta(hours=9))
 
     def run(simulator: Simulator, since: str | None = None) -> list[str]:
@@ -46,7 +46,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 def windows(simulator: Simulator) -> set[tuple[str, str]]:
-    """The windows whose jobs were read; questions of how much a range holds ask for small pages."""
+    """Return the windows whose jobs were read; requests that only count the jobs of a range use small pages."""
     return {
         (asked.params["starttime"], asked.params["finishtime"])
         for asked in simulator.asked
@@ -61,7 +61,7 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
     world.reading = reading
     with Simulator(world) as simulator:
         message = load(simulator)
-        # The first chunk, one between two, and the last.
+        # The first chunk, at least one in the middle, and the last.
         assert len([line for line in message if "Continuing" in line]) >= 2
         assert in_warehouse(tmp_path / "m365_warehouse.duckdb") == on_server(world, False)
         partitions = status.read_status()["partitions"]
@@ -75,7 +75,7 @@ def test_a_first_load_in_slices_holds_what_the_server_holds(tmp_path: Path, load
 @pytest.mark.usefixtures("load")
 def test_a_job_in_several_chunks_counts_as_new_once() -> None:
     world = make_world(250, seed=21, now=START, days=150)
-    # A range holds jobs only that lie in it as a whole, so each chunk is asked for from before its start.
+    # A range returns only jobs that lie fully in it, so each chunk is requested from before its start.
     world.reading = "whole"
     with Simulator(world) as simulator:
         summary = loading.load(loading.LoadOptions(source=settings(simulator)), Progress(), print)
@@ -99,7 +99,7 @@ def test_a_failed_load_continues_after_the_last_chunk(tmp_path: Path, load: Load
         simulator.fault = None
         simulator.asked.clear()
         load(simulator, since=since)
-        # As long as it is unknown what a range means, a chunk is asked for from max_open_days before it.
+        # Until it is known what a range means, each chunk is requested from max_open_days before its start.
         reached = datetime.fromisoformat(max(first)[0]) - timedelta(days=14)
         repeated = {window for window in windows(simulator) if datetime.fromisoformat(window[0]) < reached}
         assert repeated == set(), "chunks that were committed are not read again"
@@ -141,7 +141,7 @@ def test_a_server_that_ignores_the_range_is_listed_once(tmp_path: Path, load: Lo
 def test_a_first_chunk_before_all_known_jobs_is_not_taken_for_another_tenants(
     tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More jobs end at one moment than a chunk may hold, so that the chunk ends before them."""
+    """Test more jobs with the same finish than a chunk may hold: the chunk ends before them."""
     monkeypatch.setattr(loading, "CHUNK_JOBS", 3)
     jobs = [SimulatedJob(f"JOB{number}", 1, 1, None, START, START, total=number) for number in range(1, 5)]
     world = World(START)
@@ -162,7 +162,7 @@ def test_the_memory_of_a_load_does_not_grow_with_its_chunks(load: Load) -> None:
     def fault(asked: Asked) -> None:
         loaded.append(pa.total_allocated_bytes())
 
-    # When Python looks for circles by itself depends on all else that the process does.
+    # When Python collects cycles depends on everything else in the process, so collect now and stop it.
     gc.collect()
     gc.disable()
     before = pa.total_allocated_bytes()

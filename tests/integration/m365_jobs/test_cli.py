@@ -1,4 +1,4 @@
-"""The command line as a user meets it: as a process, with nothing but environment variables."""
+"""Test the command line as a user runs it: as a process, configured only by environment variables."""
 
 import json
 import re
@@ -257,7 +257,7 @@ def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simul
 
 
 def test_the_demo_leaves_other_datasets_of_its_file_alone(simulator: Simulator, desk: Sit) -> None:
-    """It took a file without its own dataset for an earlier demo, and deleted it."""
+    """Test that the demo does not delete a file that holds another dataset."""
     user = desk(simulator)
     user.run("load", "--dataset", "backups")
     assert "or other tables" in user.run("demo", code=2).stderr
@@ -266,7 +266,7 @@ def test_the_demo_leaves_other_datasets_of_its_file_alone(simulator: Simulator, 
 
 
 def test_a_first_real_load_never_goes_into_the_demos_warehouse(simulator: Simulator, desk: Sit) -> None:
-    """Its cursors would leave out all that is older than the demo, and its jobs would stay."""
+    """Test that a real load refuses the demo's warehouse: its cursors would skip all jobs older than the demo."""
     user = desk(simulator)
     user.run("demo", "--jobs", "200")
     rows = user.query("SELECT * FROM jobs ORDER BY id")

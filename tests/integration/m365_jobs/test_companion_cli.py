@@ -1,4 +1,4 @@
-"""Companions as a user meets them: the option and the key include, missing permissions, and requests per load."""
+"""Test companions from the command line: the option and key `include`, missing permissions, and requests per load."""
 
 import json
 from collections import Counter

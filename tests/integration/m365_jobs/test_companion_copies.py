@@ -1,4 +1,4 @@
-"""Tables of companions when a warehouse is copied, and when a tenant is renamed or removed."""
+"""Test the tables of companions after a warehouse is copied, and after a tenant is renamed or removed."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -51,7 +51,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def contents(place: Warehouse, tables: list[Table]) -> dict[str, list[tuple[Any, ...]]]:
-    """Return the rows of the tables in an order that only they decide."""
+    """Return the rows of the tables, sorted by their content."""
     return {
         table.name: sorted(place.rows(f"SELECT {', '.join(table.names)} FROM {table.name}"), key=repr)
         for table in tables

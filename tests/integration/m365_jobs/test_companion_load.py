@@ -1,4 +1,4 @@
-"""Companions in the package of the jobs: requested once a day, with counted requests and reported failures."""
+"""Test companions in the package of the jobs: requested once a day, requests counted, failures reported."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -38,7 +38,7 @@ def jobs() -> Any:
 
 
 def load(simulator: Simulator, **more: Any) -> tuple[CompanionLoad, bool]:
-    """Load what is due beside a resource of jobs; whether anything was."""
+    """Load companions that are due beside a resource of jobs; return the load, and whether any was due."""
     pipeline = warehouse.open_pipeline("default", "duckdb")
     loading = CompanionLoad(pipeline, "default", settings(simulator, **{"include": "auto", **more}), RequestStats())
 
@@ -59,7 +59,7 @@ def test_companions_are_asked_once_a_day_and_their_requests_are_counted(simulato
     first, asked = load(simulator)
     assert asked
     assert all(count(table) for table in TABLES)
-    # Licence, frequency and retention, and a request for each of eight days of activity; a token per scope.
+    # One request each for licence, frequency and retention, eight for days of activity, and a token for each scope.
     assert len(simulator.asked) == 11
     assert first.stats.attempts == 11 + 3
     again, asked = load(simulator)

@@ -1,4 +1,4 @@
-"""Companions of servers written from the reference alone: each form of value, and each kind of failure, day by day."""
+"""Test companions of servers written only from the reference: each form of value and kind of failure, over days."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -31,14 +31,14 @@ MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
 
 class Administrator:
-    """Load from a server into a DuckDB file, as the server's clock says."""
+    """Load from a server into a DuckDB file, by the server's clock."""
 
     def __init__(self, server: DocumentedServer, file: Path) -> None:
         self.server, self.file = server, file
         self.messages: list[str] = []
 
     def load(self, **settings: Any) -> int:
-        """Load and return the exit code; what was said is in ``messages``."""
+        """Load and return the exit code; the messages of the load are in ``messages``."""
         source = {
             "credentials": {"client_id": "id", "client_secret": "secret"},
             "base_url": self.server.url,
@@ -154,7 +154,7 @@ def test_nested_data_and_undocumented_enumeration_values_are_read(admin: Adminis
     assert admin.rows("SELECT service_type, service, object_type, backups_per_day FROM backup_schedules") == [
         (None, "Copilot Studio", None, 4.0)
     ]
-    # Without start times they are spread evenly from midnight, and said not to be listed.
+    # Without start times, the backups are spread evenly from midnight, and are marked as not listed.
     assert admin.rows("SELECT minute_of_day, listed FROM backup_schedules__start_times ORDER BY 1") == [
         (minute, False) for minute in (0, 360, 720, 1080)
     ]
@@ -207,7 +207,7 @@ def test_failing_companions_are_requested_once_a_day_and_lose_no_job(admin: Admi
         admin.server.answers[path] = lambda _: (500, "<html>Oops</html>")
     for day in range(3):
         admin.server.advance(days=1)
-        # They worked before: what is missing now is said, and the load is not complete.
+        # The companions worked before, so a failure now is reported, and the load is not complete.
         assert admin.load() == 3
         assert sorted(admin.asked) == sorted(COMPANIONS), f"day {day}"
         assert len([line for line in admin.messages if "companion" in line]) == len(COMPANIONS)
@@ -220,7 +220,7 @@ def test_failing_companions_are_requested_once_a_day_and_lose_no_job(admin: Admi
     admin.server.answers = dict(ALL_WELL)
     admin.server.advance(days=1)
     assert admin.load() == 0
-    # The days in between are asked for again: none is lost.
+    # The days in between are requested again, so none is lost.
     days = sorted({params["startTime"][:10] for path, params in admin.server.asked if path == ACTIVITY})
     assert days == [f"2026-03-{day:02}" for day in range(2, 7)]
     assert admin.rows("SELECT count(*) FROM backup_schedules") == [(1,)]
@@ -248,7 +248,7 @@ def test_a_location_without_a_companion_does_not_affect_the_others(admin: Admini
 
 
 def test_a_setting_that_changes_twice_a_day_has_a_version_for_each_day_it_was_read(admin: Administrator) -> None:
-    """Settings are read once a UTC day: what changes and changes back in between was never in force for a reader."""
+    """Test settings, which are read once per UTC day: a change that is undone within the day leaves no version."""
     periods = iter(["7 years", "1 years", "7 years", "Unlimited"])
     for day in range(4):
         admin.server.answers[RETENTION] = policy(next(periods))
@@ -257,7 +257,7 @@ def test_a_setting_that_changes_twice_a_day_has_a_version_for_each_day_it_was_re
             admin.server.answers[RETENTION] = policy("1 days")
             assert admin.load() == 0
         admin.server.advance(days=1)
-        # dlt stamps versions with the time of the run, not with the server's.
+        # dlt marks versions with the time of the run, not with the server's time.
         assert admin.rows("SELECT count(*) FROM retention_policies") == [(day + 1,)]
     versions = "SELECT retention_period, valid_to IS NULL FROM retention_policies ORDER BY valid_from"
     assert admin.rows(versions) == [("7 years", False), ("1 years", False), ("7 years", False), ("Unlimited", True)]

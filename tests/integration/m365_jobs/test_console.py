@@ -1,4 +1,4 @@
-"""What a load shows while it works."""
+"""Test what a load shows while it runs."""
 
 import threading
 import time

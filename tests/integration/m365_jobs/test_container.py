@@ -1,5 +1,7 @@
-"""The Dockerfile's promises, as far as they can be kept to without a container runtime: the same user, the same
-variables and a root file system that really is read-only, by a mount namespace."""
+"""Test the promises of the Dockerfile without a container runtime.
+
+The test uses the same user, the same variables and a root file system that a mount namespace makes read-only.
+"""
 
 import os
 import re
@@ -31,7 +33,7 @@ exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs "$@"
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The last stage of the Dockerfile: instruction and its text."""
+    """Return the instructions of the last stage of the Dockerfile, each with its text."""
     text = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
     lines = [line.split(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
     last = max(number for number, line in enumerate(lines) if line[0] == "FROM")
@@ -62,7 +64,7 @@ def test_only_the_files_of_the_image_are_sent_to_the_builder() -> None:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that anyone may enter; pytest's are their owner's alone."""
+    """Return a folder that all users may enter; only the owner may enter those of pytest."""
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)

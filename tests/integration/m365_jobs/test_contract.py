@@ -1,4 +1,4 @@
-"""The data contract: names and types of tables and columns are a promise, whatever the API or a later version does."""
+"""Test the data contract: names and types of tables and columns stay, even if the API or the version changes."""
 
 import json
 from collections.abc import Iterator

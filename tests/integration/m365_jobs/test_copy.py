@@ -1,4 +1,4 @@
-"""Moving on: a DuckDB warehouse copied to a bigger destination, where loads go on from the same cursors."""
+"""Test copies of a DuckDB warehouse to a bigger destination, where loads continue from the same cursors."""
 
 import re
 import socket
@@ -51,7 +51,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def contents(place: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables, in an order that only they decide."""
+    """Return all rows of all tables, sorted by their content."""
     results = {name: place.rows(f"SELECT {columns} FROM {name}") for name, columns in TABLES.items()}
     return {name: sorted(rows, key=repr) for name, rows in results.items()}
 
@@ -85,7 +85,7 @@ def test_all_rows_and_cursors_are_copied_and_the_next_load_continues_there(
     ours.put(SimulatedJob("odd", 1, 1, None, NOW - timedelta(hours=2), NOW - timedelta(hours=1), total=1, failed=-1))
     midnight = (NOW - timedelta(days=5)).replace(hour=0, minute=0, second=0)
     for world in (ours, theirs):
-        # Tells what a range means, so that windows need not reach back further than the lag.
+        # This job shows what a range means, so that windows begin no further back than the lag.
         world.put(
             SimulatedJob("night", 1, 1, None, midnight - timedelta(hours=1), midnight + timedelta(hours=1), total=1)
         )
@@ -264,7 +264,7 @@ def test_a_copy_deletes_errors_that_an_interrupted_copy_left(here: Warehouse, ad
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
         copy_tenants("postgres", None, here.messages.append)
-        # As a first copy leaves it that is killed when the jobs are there and the runs are not.
+        # This is the state after a first copy that was killed after it wrote the jobs, and before the runs.
         administer(
             *(f"DELETE FROM m365_jobs.{name}" for name in ("load_runs", "load_audit", "_dlt_pipeline_state")),
             address=address,

@@ -1,4 +1,4 @@
-"""Where each load begins: cursors, open jobs, edges of windows, clocks, and state restored from the warehouse."""
+"""Test where each load begins: cursors, open jobs, edges of windows, clocks, and restored state."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ RANGES = [
     *((bound, READINGS[0]) for bound in BOUNDS[1:]),
     (BOUNDS[1], "whole"),
 ]
-"""What a range may mean: each reading, and each kind of bounds."""
+"""What a range may mean: each meaning, and each kind of bounds."""
 
 
 def test_a_new_machine_continues_from_the_cursors_of_the_warehouse(tenant: Tenant, tmp_path: Path) -> None:
@@ -55,8 +55,11 @@ def test_a_new_machine_continues_from_the_cursors_of_the_warehouse(tenant: Tenan
 def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
     simulator: Simulator, desk: Callable[[Simulator], Cli], what: str
 ) -> None:
-    """dlt takes the tables, which all partitions and tenants share, for those of the partition that handed them on:
-    with it, it drops the rows of all of them, but no cursor but its."""
+    """Test that a drop of one resource is repaired: all partitions and tenants share the tables.
+
+    dlt regards the partition that returned the tables as their owner. A drop of that resource deletes the rows of all
+    partitions and tenants, but only the cursor of that partition.
+    """
     user = desk(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_warehouse.duckdb"
 
@@ -150,7 +153,7 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
 
     def put_a_job_at_the_edge(*arguments: Any) -> datetime | None:
         cut = find_chunk_end(*arguments)
-        # What is put at a cut fills the next chunk: without an end, a month would be read in pieces of minutes.
+        # Jobs at a cut fill the next chunk. Without a limit, a month would be read in chunks of minutes.
         if cut and len(cuts) < 3:
             cuts.append(cut)
             hours = (cut - START).total_seconds() / 3600
@@ -175,7 +178,7 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
 def test_a_clock_that_is_an_hour_off_does_no_harm(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch, skews: tuple[int, ...], reading: str
 ) -> None:
-    """It may be set right, or wrong again, between two loads."""
+    """Test a clock that is wrong by an hour, and changes between two loads."""
     skew = itertools.cycle(skews)
     monkeypatch.setattr(avepoint_m365, "_now", lambda: tenant.world.now + timedelta(hours=next(skew)))
     tenant.world.reading = reading

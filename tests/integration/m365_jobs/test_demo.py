@@ -1,4 +1,4 @@
-"""The demo's promise: the warehouse it leaves is what its simulator holds, row for row."""
+"""Test that the warehouse of the demo holds exactly the rows of its simulator."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_the_demo_leaves_what_the_simulator_holds(
     simulator = demo.run_demo(700)
     assert in_warehouse(tmp_path / "m365_warehouse.duckdb", "simulated") == on_server(simulator.world, False)
     message = capsys.readouterr().err
-    # Whoever compares the two must not find jobs missing.
+    # A user who compares the two numbers must not miss jobs.
     (messages,) = re.findall(r"A simulated tenant with ([\d,]+) jobs", message)
     assert f"Read {messages} jobs" in message
     assert 600 <= len(simulator.world.all()) <= 700
@@ -26,7 +26,7 @@ def test_the_demo_leaves_what_the_simulator_holds(
 
 
 def _tells_the_story(file: Path, message: str) -> bool:
-    """Check what the first screen is for: a service that fails, one that was missed, one late, one running long."""
+    """Check what the first screen must show: services that are failing, missed, late and running long."""
     with duckdb.connect(str(file), read_only=True) as connection:
         connection.execute("USE m365_jobs")
         statuses = dict(connection.execute("SELECT object_type, status FROM protection_status").fetchall())
@@ -46,7 +46,7 @@ def _tells_the_story(file: Path, message: str) -> bool:
         "onedrive": "protected",
     }
     assert {name: statuses[name] for name in expected} == expected
-    # Once a day at 01:30 since the first load of the schedule; never started.
+    # Once a day at 01:30 since the first load of the schedule; no backup ever started.
     (due, all_missed, ran), *_ = silent
     assert (due, ran) == (all_missed, 0)
     assert 28 <= due <= 30

@@ -1,4 +1,4 @@
-"""docs/destinations.md: each configuration it gives is one that dlt can read whole."""
+"""Test that dlt can read each configuration of docs/destinations.md completely."""
 
 import re
 import tomllib
@@ -31,7 +31,7 @@ KINDS = {
 
 
 def variables(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The environment variables that say the same, by the rule that the page gives."""
+    """Yield the environment variables with the same settings, by the rule of the page."""
     for key, value in settings.items():
         name = f"{prefix}{key}".upper()
         if isinstance(value, Mapping):
@@ -51,7 +51,7 @@ def test_the_configuration_of_each_destination_is_complete(
     kind = KINDS[section]
     for name, value in variables(settings):
         monkeypatch.setenv(name, value)
-    # The library of S3 is no part of the project: what is read here is the configuration.
+    # The project does not include the library of S3; this test only reads the configuration.
     monkeypatch.setitem(_registry, "s3", MemoryFileSystem)
     pipeline = warehouse.open_pipeline("default", kind)
     given = pipeline.destination.spec()

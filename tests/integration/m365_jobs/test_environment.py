@@ -1,4 +1,4 @@
-"""Configuration, output and signals as operating systems hand them over."""
+"""Test configuration, output and signals in the forms that operating systems use."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ PREFIX = "SOURCES__AVEPOINT_M365__"
 
 
 def take_variables(user: Cli) -> dict[str, str]:
-    """Return the settings of the source, which are no longer in the environment."""
+    """Return the settings of the source, and remove them from the environment."""
     names = [name for name in user.environment if name.startswith(PREFIX)]
     return {name.removeprefix(PREFIX).lower().replace("__", "."): user.environment.pop(name) for name in names}
 
@@ -30,7 +30,7 @@ def write(user: Cli, text: str, encoding: str = "utf-8", file: str = "secrets.to
 
 
 def test_blanks_line_ends_and_quotes_around_variables_are_ignored_with_a_line(simulator: Simulator, desk: Sit) -> None:
-    """Secrets of Kubernetes end with a line end: the identity service refused them as wrong."""
+    """Test secrets of Kubernetes that end with a line end: the identity service would refuse them."""
     user = desk(simulator)
     user.set(credentials__client_secret=f"{simulator.client_secret}\n", tenant=' "contoso" ')
     message = user.run("load").stderr
@@ -78,7 +78,7 @@ def test_a_refresh_of_all_tenants_is_refused(simulator: Simulator, desk: Sit) ->
 
 
 def test_dates_numbers_and_booleans_of_a_tenants_section_are_texts(simulator: Simulator, desk: Sit) -> None:
-    """They ended health and status of all tenants with an internal error."""
+    """Test that values of other types do not stop health and status of all tenants."""
     user = desk(simulator)
     shared = take_variables(user)
     lines = [f"{key} = '{value}'" for key, value in shared.items() if not key.startswith("credentials")]
@@ -115,7 +115,7 @@ def test_letters_that_the_terminal_lacks_are_replaced(simulator: Simulator, desk
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_sigterm_ends_a_load_with_a_message_and_a_record(simulator: Simulator, desk: Sit) -> None:
-    """As docker stop, Kubernetes and systemd end it: it died without a word."""
+    """Test the signal that docker stop, Kubernetes and systemd send."""
     user = desk(simulator)
     code, message = load_until_signal(simulator, user, signal.SIGTERM)
     assert (code, message.splitlines()[-1]) == (

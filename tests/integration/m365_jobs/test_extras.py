@@ -1,4 +1,4 @@
-"""A core without extras says which extra is missing, and the command that installs it."""
+"""Test that an installation without extras names the missing extra, and the command that installs it."""
 
 import pytest
 from m365_jobs.errors.explain import WRONG_USAGE, explain

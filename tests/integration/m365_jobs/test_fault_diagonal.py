@@ -1,4 +1,4 @@
-"""Each fault of a network or a server at one request of a load; ``tests/chaos/test_fault_matrix.py`` tries all."""
+"""Test each network or server fault at one request of a load; ``tests/chaos/test_fault_matrix.py`` tests all."""
 
 import re
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_a_lasting_fault_of_a_job_type_is_reported_and_the_next_load_labels_its_
 
 
 def test_a_lasting_empty_response_is_accepted_and_reconciled_a_day_later(tmp_path: Path) -> None:
-    """Pages of five jobs: some totals then count a full page, and tell nothing of what follows."""
+    """Test pages of five jobs: some totals equal a full page, and do not show that more jobs follow."""
     with case(tmp_path) as hit:
         hit.user.set(page_size="5")
         ended = hit.load_with(staying("204", objecttype="7"))
@@ -104,7 +104,7 @@ def test_a_lasting_fault_of_all_later_pages_loses_no_job(tmp_path: Path, kind: s
         hit.user.set(page_size="5", include="none")
         ended = hit.load_with(staying_deep(kind))
         assert ended.exit_code == 3 or (ended.exit_code, hit.contents()) == (0, hit.shown()), ended.messages
-        # Shorter ranges, until each of them fits on a page.
+        # The load shortens the ranges until each fits on a page.
         assert ended.requests < 1_000
         hit.user.set(include="context")
         check_recovery(hit)

@@ -1,4 +1,4 @@
-"""Missing, foreign and damaged files of a warehouse are reported with the cure, and the next load succeeds."""
+"""Test that missing, foreign and damaged files are reported with the cure, and that the next load succeeds."""
 
 import re
 import shutil
@@ -73,7 +73,7 @@ def test_a_lake_path_with_foreign_files_is_reported(simulator: Simulator, desk: 
     assert re.search(r"of the wrong kind: .* \.bucket_url", user.run("load", *to, code=1).stderr)
     (user.folder / lake).unlink()
     user.run("load", *to)
-    # A table is read from its newest checkpoint, and from the log entries after that.
+    # Delta reads a table from its newest checkpoint, and from the log entries after it.
     log = list((user.folder / lake / "m365_jobs" / "jobs" / "_delta_log").glob("*.*"))
     whole = {file: file.read_bytes() for file in log}
     for file, content in whole.items():

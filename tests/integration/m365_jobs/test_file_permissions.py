@@ -1,4 +1,4 @@
-"""``check`` names files with secrets, and warehouses, that other users of the machine can read."""
+"""Test that ``check`` names files with secrets, and warehouses, that other users of the machine can read."""
 
 import os
 import tempfile
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other right
 
 @pytest.fixture
 def user(simulator: Simulator) -> Iterator[Cli]:
-    """A user whose folders all users of the machine can pass through."""
+    """Return a user with folders that all users of the machine can enter."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         first = sit(Path(folder), simulator)

@@ -1,4 +1,4 @@
-"""The first rows of a tenant are appended. A load that is cut short while it writes them leaves none of them twice."""
+"""Test that the first rows of a tenant are appended, and that an interrupted load leaves no row twice."""
 
 import os
 import shutil

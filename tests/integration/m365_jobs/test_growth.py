@@ -1,4 +1,4 @@
-"""What loads leave behind, load after load."""
+"""Test which rows, files and connections remain after many loads."""
 
 import gc
 import os
@@ -27,7 +27,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def connections() -> int:
-    """Return the sockets of this process, those of the simulator included."""
+    """Return the number of sockets of this process, including those of the simulator."""
     names = (os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink())
     return sum(name.startswith("socket:") for name in names)
 
@@ -35,7 +35,7 @@ def connections() -> int:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists the open files of a process")
 @pytest.mark.parametrize("place", ["duckdb"], indirect=True)
 def test_loads_leave_no_connection_to_the_api_open(place: Warehouse) -> None:
-    """A process that loads tenant after tenant would hold those of all, until Python breaks up circles of objects."""
+    """Test one process that loads many tenants: connections must not wait for the garbage collector."""
     world = make_world(90, seed=3, now=NOW, days=10)
     with Simulator(world) as simulator:
         before = connections()
@@ -47,7 +47,7 @@ def test_loads_leave_no_connection_to_the_api_open(place: Warehouse) -> None:
         finally:
             gc.enable()
         deadline = time.monotonic() + 10
-        # The server closes its ends once it has heard of it.
+        # The server closes its sockets after it learns that the client closed.
         while connections() > before and time.monotonic() < deadline:
             time.sleep(0.01)
         assert connections() == before
@@ -96,7 +96,7 @@ def test_loads_with_nothing_new_leave_a_row_for_each_listing_and_nothing_else(pl
         assert place.rows(count) == [(before[0] + listings, before[1] + 30)]
         files, opened, megabytes = left()
         assert (files, megabytes) == (was[0], was[2])
-        # A worker of the tests opens files of its own now and then.
+        # A worker of the tests opens files of its own at times.
         assert opened < was[1] + 10
         assert listings <= 60
 
@@ -115,5 +115,5 @@ def test_a_lake_keeps_few_load_records_and_the_files_of_open_readers(
             place.load(simulator)
         assert place.contents() == on_server(world, False) != before
     assert len([*(tmp_path / "lake" / "m365_jobs" / "_dlt_loads").glob("*.jsonl")]) == 2
-    # Its files were replaced by each load since, and stay for as long as the retention says.
+    # Each later load replaced the files of this version; they stay until the retention time is over.
     assert sorted(loaded.to_pyarrow_table(columns=["id"])["id"].to_pylist()) == sorted(before)

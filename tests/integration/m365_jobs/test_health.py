@@ -1,4 +1,4 @@
-"""Health: what it says of each state of affairs, in which order, and how it ends."""
+"""Test health: its findings, their order and the exit code."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -59,27 +59,27 @@ def protected(*services: str) -> list[SimulatedJob]:
 
 
 def quiet_month(service: str, **how: Any) -> list[SimulatedJob]:
-    """A backup for each of the last 28 days but this one, of the same length and with the same failed objects."""
+    """Return a backup for each of the last 28 days except today, with the same length and failed objects."""
     return [job(service, 24 * day + 12, **how) for day in range(1, 28)]
 
 
 def broken() -> tuple[list[SimulatedJob], dict[str, str]]:
-    """Jobs, and the status that each service must have for them."""
+    """Return jobs, and the status that each service must have for them."""
     jobs = [
         *(job("exchange_online", 30), job("exchange_online", 20, FAILED), job("exchange_online", 4, FAILED)),
         job("sharepoint_online", 5, FAILED),
         job("onedrive", 40),
         *(job("teams", 40), job("teams", None, lasted=2)),
-        # Open for two days: nobody believes in it any more.
+        # Open for two days: health no longer expects it to end.
         *(job("teams_chat", 40), job("teams_chat", None, lasted=50)),
-        # 4 objects of 100 are tolerated, 6 are not.
+        # 4 failed objects of 100 are tolerated, 6 are not.
         *(job("microsoft_365_groups", 30, FAILED), job("microsoft_365_groups", 3, EXCEPTION, failed=4)),
         *(job("power_apps", 40), job("power_apps", 3, EXCEPTION, failed=6)),
         *(job("power_bi", 9, FAILED), job("power_bi", 4, FAILED)),
         *(job("public_folder", 13), job("public_folder", 3)),
         # The first backup of a service.
         job("power_automate", None, lasted=2),
-        # Of 40 days ago only, and not expected.
+        # Its only backup is 40 days old, and the service is not expected.
         job("viva_engage", 40 * 24),
     ]
     statuses = {
@@ -99,7 +99,7 @@ def broken() -> tuple[list[SimulatedJob], dict[str, str]]:
 
 
 def short(simulator: Simulator, object_type: str, missing: int = 1) -> None:
-    """Makes the server leave jobs of each list of a service out."""
+    """Make the server leave out jobs from each list of a service."""
     page = simulator._page
 
     def answer(generation: int, path: str, params: dict[str, str]) -> Answer:
@@ -112,7 +112,7 @@ def short(simulator: Simulator, object_type: str, missing: int = 1) -> None:
 
 
 def short_of_news(simulator: Simulator, service: str, hours: float = 1) -> None:
-    """Add jobs that the server leaves out of the list of their service: only new jobs are looked for there."""
+    """Add jobs that the server leaves out of its list of the service; only new jobs are searched for there."""
     simulator.world.put(*(job(service, hours + number) for number in range(3)))
     short(simulator, str(int(ObjectType[service])), missing=2)
 
@@ -127,7 +127,7 @@ def test_each_status_is_evaluated_as_defined_on_every_destination(
         short(simulator, "6")
         anywhere.load(simulator)
     health = evaluate(anywhere.pipeline())
-    # The job that the list of its service leaves out may be the backup of a service without any.
+    # The job that is missing from the list of its service may be the backup of a service without any.
     statuses["project_online"] = "unknown"
     assert {row["object_type"]: row["status"] for row in health.protection} == statuses
     assert sorted(row["status"] for row in health.protection) == sorted(statuses.values())
@@ -362,7 +362,7 @@ def test_an_incomplete_partition_is_reported_until_a_load_proves_it_complete(duc
 def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_later_load(
     anywhere: Warehouse, monkeypatch: pytest.MonkeyPatch, tenants: list[str]
 ) -> None:
-    """What such a load wrote stands in the warehouse for good, until real time catches up as the newest of all."""
+    """Test a load with a clock in the future: its rows must not stay the newest until real time catches up."""
     now, ahead = avepoint_m365._now, timedelta(days=40)
     with serving(*protected("public_folder", "teams")) as simulator:
         with monkeypatch.context() as wrong:
@@ -507,7 +507,7 @@ def test_a_service_of_which_a_large_part_of_the_backups_fails_gives_a_warning_wi
 ) -> None:
     jobs = [job("teams", 24 * day + 3) for day in range(12)]
     jobs += [job("teams", 24 * day + 5, FAILED) for day in range(12)]
-    # One of six is too few, and where backups fail one after the other the status itself says so.
+    # One failure of six is too few. If backups fail in a row, the status reports it.
     jobs += [job("onedrive", 12 * day + 3, FAILED if day % 6 == 1 else FINISHED) for day in range(24)]
     jobs += [job("power_bi", 12 * day + 3, FAILED if day < 8 else FINISHED) for day in range(24)]
     jobs += [job("exchange_online", 24 * day + 3, FAILED if day in (1, 3, 5) else FINISHED) for day in range(6)]
@@ -535,7 +535,7 @@ def test_findings_of_the_newest_load_are_named_by_health_status_and_check_until_
         ] == [failed]
         assert f"Finding: contoso: {failed}." in " ".join(user.run("status").stdout.split())
         assert f"warn  findings: contoso: {failed}" in user.run("check").stdout
-        # A failed load has looked at nothing.
+        # A failed load checks nothing.
         simulator.fault = lambda asked: Answer(403)
         user.run("load", code=1)
         assert "negative" in user.run("check", code=1).stdout

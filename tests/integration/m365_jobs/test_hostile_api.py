@@ -1,4 +1,4 @@
-"""An API that is malicious or broken: nothing it sends is followed, executed or believed without end."""
+"""Test a malicious or broken API: the client follows and executes nothing that it sends, and stops after a limit."""
 
 import csv
 import io
@@ -34,11 +34,11 @@ ELSEWHERE = (
     "http://[::1?pageIndex=1",
     "gopher://elsewhere.example/?pageIndex=1",
 )
-"""Links to other places; all that counts of them is their query."""
+"""Links to other hosts; the client uses only their query."""
 
 SIGNS = ("'); DROP TABLE jobs; --", '"><script>alert(1)</script>', '=HYPERLINK("http://elsewhere.example")', "{{7*7}}")
 TURNING = "".join(map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
-"""Characters that turn the direction of the text after them."""
+"""Characters that change the direction of the text after them."""
 CONTROLS = ("\x1b]0;owned\x07\x1b[31mred\x9b", TURNING + "gnp.exe", "NUL\0NUL", "half \ud83d of", "a\r\nNew:\n- fake")
 LONG = "x" * 1_000_000
 HOSTILE = (*SIGNS, *CONTROLS, LONG)
@@ -46,7 +46,7 @@ HOSTILE = (*SIGNS, *CONTROLS, LONG)
 
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> set[tuple[Any, Any]]:
-    """The hosts and ports that anything in this process resolves."""
+    """Return the set of hosts and ports that this process resolves."""
     result: set[tuple[Any, Any]] = set()
     resolve = socket.getaddrinfo
 
@@ -132,13 +132,13 @@ def hostile_jobs(now: datetime) -> Iterator[SimulatedJob]:
     for number, text in enumerate(HOSTILE):
         start, finish = now - timedelta(hours=number + 2), now - timedelta(hours=number + 1)
         error = JobError(text, True, "javascript:alert(1)//" + text[:1000], 1)
-        # As an id, a text of a megabyte is no job's.
+        # The id is shorter: a text of a megabyte is not a valid id.
         yield SimulatedJob(f"FB{number}{text[:1000]}", 1, 1, None, start, finish, "Failed", 5, 5, 0, (error,))
         yield SimulatedJob(f"IB{number}", 7, 1, None, start, finish, text, 5, 0, 0, ())
 
 
 def stored(truth: dict[str, Any]) -> dict[str, Any]:
-    """What a warehouse can hold of it: U+FFFD for what no warehouse takes."""
+    """Return the values that a warehouse can hold: U+FFFD replaces characters that no warehouse stores."""
 
     def text(value: Any) -> Any:
         if isinstance(value, tuple):
@@ -171,7 +171,7 @@ def test_hostile_texts_are_stored_unchanged(tmp_path: Path, monkeypatch: pytest.
 
 
 def commands(text: str) -> set[str]:
-    """The characters of a text that command a terminal or turn its direction."""
+    """Return the characters of a text that control a terminal or change the direction of text."""
     return {item for item in text if not item.isprintable() and item != "\n"}
 
 
@@ -247,7 +247,7 @@ def texts_of(value: Any) -> Iterator[str]:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows counts memory in another way")
 def test_a_page_that_is_too_large_is_not_read_to_its_end(desk: Sit, simulator: Simulator) -> None:
-    """``tests/chaos/test_large_page.py`` measures the memory that a gigabyte takes."""
+    """Test the limit only; ``tests/chaos/test_large_page.py`` measures the memory for a page of a gigabyte."""
     user = desk(simulator)
     user.set(max_page_mb="8")
     simulator.fault = lambda asked: bomb(400)

@@ -1,4 +1,4 @@
-"""`init` writes files that work and that only their owner can read."""
+"""Test that `init` writes files that work and that only their owner can read."""
 
 import os
 import stat
@@ -49,7 +49,7 @@ def test_init_writes_the_configuration_checks_it_and_a_load_uses_it(user: Cli, s
 def test_a_secret_on_the_command_line_is_refused_with_two_better_ways(
     user: Cli, simulator: Simulator, option: str
 ) -> None:
-    """Other users of a machine can list the arguments of all processes."""
+    """Test each option with a secret: other users of a machine can list the arguments of all processes."""
     message = user.run("init", *options(simulator), option, "top-secret", code=2).stderr
     assert f"{option} - reads a line of stdin" in message
     assert f"set M365_JOBS_{option[2:].replace('-', '_').upper()}" in message
@@ -60,7 +60,7 @@ def test_a_secret_on_the_command_line_is_refused_with_two_better_ways(
 def test_secrets_may_be_piped_each_a_line(user: Cli, simulator: Simulator) -> None:
     del user.environment["M365_JOBS_CLIENT_SECRET"]
     dashes = ("--client-secret", "-", "--destination", "postgres", "--destination-credentials", "-")
-    # As PowerShell pipes it.
+    # PowerShell pipes text in this form.
     piped = f"\ufeff{simulator.client_secret}\r\npostgresql://127.0.0.1:9/none\r\n"
     assert (
         "ok    token: granted" in user.run_process("init", *options(simulator), *dashes, code=None, piped=piped).stdout

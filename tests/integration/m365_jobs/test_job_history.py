@@ -1,4 +1,4 @@
-"""What the warehouse says of a job over time, against a server of the reference: states, counts, first sight."""
+"""Test the history of a job in the warehouse, with a documented server: states, counts, first sight."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ def at(hours: float) -> datetime:
 
 
 class Auditor:
-    """Load from a server into a DuckDB file as its clock says, and look into the file."""
+    """Load from a server into a DuckDB file by the server's clock, and read the file."""
 
     def __init__(self, server: DocumentedServer, file: Path) -> None:
         self.server, self.file = server, file
@@ -31,7 +31,7 @@ class Auditor:
         self.findings: set[str] = set()
 
     def load(self, hours: float, **more: Any) -> int:
-        """Load at a time; the number of requests, of either generation."""
+        """Load at a time, and return the number of requests of both generations."""
         self.server.now = at(hours)
         source = {
             "credentials": {"client_id": "id", "client_secret": "secret"},
@@ -52,7 +52,7 @@ class Auditor:
             return connection.execute(sql).fetchall()
 
     def contents(self) -> dict[str, tuple[Any, ...]]:
-        """Return what the warehouse says of each job."""
+        """Return the values that the warehouse holds for each job."""
         columns = "j.id, j.location, j.object_type, j.job_type, j.state, j.finish_time, d.total_number, d.failed_number"
         query = f"SELECT {columns} FROM jobs AS j JOIN jobs__backup_details AS d ON d.job_id = j.id"
         rows = self.rows(query)
@@ -84,7 +84,7 @@ def test_an_auditor_sees_that_a_job_was_failed_before_it_was_finished(auditor: A
     ((_, first_seen, failed_read), unchanged) = auditor.rows(sights)
     assert first_seen == seen < failed_read
     assert unchanged == ("FB2", seen, seen)
-    # The vendor repairs the job afterwards.
+    # The vendor corrects the job afterwards.
     auditor.server.jobs[0] = replace(first, state="Finished", failed=0)
     auditor.load(3)
     ((_, first_seen, finished_read), unchanged) = auditor.rows(sights)
@@ -120,7 +120,7 @@ OBJECT_TYPES, JOB_TYPES = {1: "exchange_online", 2: "sharepoint_online", 7: "tea
 
 
 def truth(auditor: Auditor, locations: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
-    """Return what the warehouse should say of each job."""
+    """Return the values that the warehouse must hold for each job."""
     return {
         job.id: (
             job.location if job.location in locations else None,
@@ -147,19 +147,19 @@ def test_jobs_outside_of_the_lists_are_loaded_once_and_stay_a_finding(
     assert auditor.contents() == truth(auditor, locations)
     expected = {"unknown_object_type", "unknown_job_type"} | ({"unlisted_location"} if locations else set())
     assert auditor.findings == expected
-    # Their types are asked for a second time, in case the API lists them late. Then nothing new costs one request.
+    # A load requests their types a second time, because the API may list them late. After that, one request is enough.
     auditor.load(0.5, **settings)
     assert auditor.load(1, **settings) == 1
     assert auditor.findings == expected
     assert auditor.rows("SELECT count(*) FROM job_changes") == [(0,)]
-    # Rows are lost, and jobs of each kind arrive.
+    # Rows are lost, and new jobs of each kind arrive.
     with duckdb.connect(str(auditor.file)) as connection:
         connection.execute("DELETE FROM m365_jobs.jobs WHERE id IN ('FB050', 'FB051', 'FB052')")
     news = [replace(job, id=f"IB{job.id[2:]}", start=at(1), finish=at(1.2)) for job in history()[:7]]
     auditor.server.jobs += news
     auditor.load(2, **settings)
     assert auditor.contents() == truth(auditor, locations)
-    # The warehouse answers no question in the middle of a load: that load fails, the next has all.
+    # The warehouse refuses queries during a load: that load fails, and the next load is complete.
     run, questions = WarehouseLookup._run, iter(range(100))
 
     def fail_later(lookup: WarehouseLookup, template: str) -> list[tuple[Any, ...]]:

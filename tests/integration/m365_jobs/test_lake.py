@@ -1,4 +1,4 @@
-"""A lake: Delta and Iceberg tables in files, with the same rows and keys as in any other warehouse."""
+"""Test a lake: Delta and Iceberg tables in files, with the same rows and keys as any other warehouse."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
 
 
 def lose_errors(world: World) -> None:
-    """Takes all errors from some jobs that the next load looks at again, and all but the first from others."""
+    """Remove all errors from some recent jobs, and all but the first error from others."""
     recent = world.now - timedelta(hours=18)
     ended = [item for item in world.visible() if item.errors and item.finish and recent < item.finish < world.now]
     assert len(ended) >= 2
@@ -92,7 +92,7 @@ def test_other_programs_can_filter_texts_after_merges(lake: Warehouse) -> None:
         column = "run_id" if name.startswith("load") else "id" if name == "jobs" else "job_id"
         wanted = table.to_pyarrow_table(columns=[column])[column][0].as_py()
         assert table.to_pyarrow_table(filters=[(column, "=", wanted)]).num_rows >= 1
-        rows = table.to_pyarrow_dataset()  # which DuckDB finds by its name
+        rows = table.to_pyarrow_dataset()  # DuckDB finds this variable by its name
         assert duckdb.execute(f"SELECT count(*) FROM rows WHERE {column} = '{wanted}'").fetchall()[0][0] >= 1, rows
 
 

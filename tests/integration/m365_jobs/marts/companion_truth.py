@@ -1,4 +1,4 @@
-"""What the marts on companions should say, computed from rows in plain Python by the definitions, without any SQL."""
+"""Build the expected rows of the marts on companions, in plain Python from the definitions, without SQL."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def backups(rows: Rows, key: Key) -> list[Job]:
 
 
 def data_as_of(rows: Rows, key: Key) -> datetime | None:
-    """Return the end of the last complete load; a listing of all locations vouches for each of them."""
+    """Return the end of the last complete load; a listing of all locations counts for each of them."""
     tenant, location, object_type = key
     vouching = [read for read in rows.reads if (read.tenant, read.object_type) == (tenant, object_type)]
     ends = [read.until for read in vouching if read.location in (None, location) and read.complete]
@@ -49,7 +49,7 @@ def slots(rows: Rows, key: Key, end: datetime) -> Iterator[tuple[datetime, timed
 
 
 def earliest(due: datetime, interval: timedelta) -> datetime:
-    """Return from when a start counts for a scheduled time: an hour early where clocks went forward."""
+    """Return the earliest start that counts for a scheduled time: clocks that went forward start jobs an hour early."""
     return due - min(timedelta(minutes=70), interval / 4)
 
 

@@ -1,4 +1,4 @@
-"""A pipeline for each destination that marts are run on."""
+"""Provide a pipeline for each destination that the marts are tested on."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def _pipeline(folder: Path, kind: str, address: str) -> dlt.Pipeline:
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
-    """Returns, for a destination, a folder and a database with tables as dlt makes them, to be copied by tests."""
+    """Return a function from a destination to its template: a folder and a database with dlt's tables, to copy."""
     with ExitStack() as stack:
 
         @cache
@@ -43,7 +43,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def empty_pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dlt.Pipeline]:
-    """A pipeline into a warehouse without tables."""
+    """Return a pipeline into a warehouse without tables."""
     with ExitStack() as stack:
         address = stack.enter_context(database()) if request.param == "postgres" else ""
         yield _pipeline(tmp_path, request.param, address)
@@ -51,7 +51,7 @@ def empty_pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[d
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path, templates: Templates) -> Iterator[dlt.Pipeline]:
-    """A pipeline into a warehouse whose tables are empty: a DuckDB file, or a PostgreSQL database of its own."""
+    """Return a pipeline into a warehouse with empty tables: a DuckDB file, or a PostgreSQL database of its own."""
     folder, name = templates(request.param)
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     if request.param == "duckdb":

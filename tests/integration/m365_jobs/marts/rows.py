@@ -1,4 +1,4 @@
-"""Warehouses made by hand: a few words for each job, the tables of the source filled with them."""
+"""Create warehouses from short descriptions of jobs, in the tables of the source."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from m365_jobs.load.run_log import runs_resource as load_runs
 from psycopg2.extras import execute_values
 
 NOW = datetime(2026, 3, 20, 6, 0, tzinfo=UTC)
-"""Where the windows of all loads end unless said otherwise."""
+"""The end of the windows of all loads, unless a test sets another."""
 
 
 def ago(hours: float) -> datetime:
@@ -31,7 +31,7 @@ class Error:
 
 @dataclass(frozen=True)
 class Job:
-    """A job; ``finish`` and ``start`` are times, or None for none."""
+    """Describe a job; ``finish`` and ``start`` are times, or None if the job has none."""
 
     id: str
     finish: datetime | None
@@ -54,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Read:
-    """A row of ``load_audit``: a listing of a load."""
+    """Describe a row of ``load_audit``: a listing of a load."""
 
     object_type: str | None = "exchange_online"
     tenant: str = "contoso"
@@ -64,7 +64,7 @@ class Read:
     job_type: str | None = None
     run_id: str = "run"
     at: datetime | None = None
-    """When it was read; ``until`` where unset."""
+    """The time of the listing; ``until`` if unset."""
 
     @property
     def partition(self) -> tuple[str, str | None, str | None]:
@@ -73,7 +73,7 @@ class Read:
 
 @dataclass
 class Rows:
-    """What a warehouse holds."""
+    """Hold the rows of a warehouse."""
 
     jobs: list[Job] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Rows:
     """Rows of ``state_words``: word to code."""
 
     def load(self, pipeline: dlt.Pipeline) -> None:
-        """Puts them into the tables in place of what these hold, with the types of a real load."""
+        """Replace the rows of the tables with these, with the types of a real load."""
         if not pipeline.default_schema_name:
             make_tables(pipeline)
         rows: dict[schema.Table, list[dict[str, Any]]] = {
@@ -103,7 +103,7 @@ class Rows:
 
 
 def make_tables(pipeline: dlt.Pipeline) -> None:
-    """Make the tables as a real load does, without rows but of one run."""
+    """Create the tables as a real load does; only the tables of runs and findings get a load."""
     resources = [
         dlt.resource([table.arrow.empty_table()], name=table.name, write_disposition="replace")
         for table in (*schema.TABLES, *COMPANION_TABLES)
@@ -113,7 +113,7 @@ def make_tables(pipeline: dlt.Pipeline) -> None:
 
 
 def _replace(client: Any, name: str, rows: pa.Table) -> None:
-    """Replace the rows of a table without dlt, whose run for each test was most of the test's time."""
+    """Replace the rows of a table without dlt: a dlt run would take most of a test's time."""
     table = client.make_qualified_table_name(name)
     client.execute_sql(f"DELETE FROM {table}")
     if not rows.num_rows:

@@ -1,4 +1,4 @@
-"""What an audit report says of a period, and its digest, on each destination."""
+"""Test the content and the digest of an audit report, on each destination."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def story() -> Rows:
     jobs += [
         Job("R1", restored, job_type="restore", start=restored - timedelta(hours=1), successful=7),
         Job("R2", restored + timedelta(days=1), "Failed", job_type="restore", start=restored, successful=0),
-        # After the period: no evidence for it.
+        # After the period: not part of its evidence.
         Job("R3", ago(2), job_type="restore", start=ago(3), successful=9),
     ]
     settings = companions(
@@ -72,7 +72,7 @@ def test_an_audit_has_met_and_failed_backups_with_reasons_and_completeness(pipel
     marts.update_views(pipeline, marts.Protection())
     report = audit(pipeline)
     sections = report.sections
-    # Ten slots from 15 to 19 March; that of the 17th at 00:00 has no backup, and that of the 16th at 00:00 failed.
+    # Ten slots from 15 to 19 March. The slot of the 17th at 00:00 has no backup, and that of the 16th at 00:00 failed.
     assert values(sections["schedule"]) == [(*PLACE, 10, 9, 8, 1, 0, date(2026, 3, 15), date(2026, 3, 19))]
     assert values(sections["backups"]) == [(*PLACE, 9, 8, 0, 1)]
     assert [(row["outcome"], row["reason"], row["backups"]) for row in sections["failures"]] == [

@@ -1,4 +1,4 @@
-"""What health finds in what the companions say, on each destination."""
+"""Test what health finds in the rows of the companions, on each destination."""
 
 from datetime import timedelta
 from typing import Any
@@ -119,7 +119,10 @@ def loaded_schedule() -> dict[str, Any]:
 
 
 def missed(pipeline: dlt.Pipeline, without: tuple[int, ...], jobs: tuple[Job, ...] = ()) -> list[tuple[str, str]]:
-    """Return what is said of a service with four backups a day (at NOW that of 06:00 is due), some of which miss."""
+    """Return severity and text of ``missed_backup``, for a service with four backups a day.
+
+    The backups whose numbers are in ``without`` are missed. The one of 06:00 is due at NOW.
+    """
     due = [number for number in range(40) if number not in without]
     ran = tuple(Job(f"J{number}", ago(6 * number - 1), start=ago(6 * number - 0.1)) for number in due if number)
     rows = companions(schedule("exchange_online", FOUR, ago(24 * 10)), companion_loads=[loaded_schedule()])

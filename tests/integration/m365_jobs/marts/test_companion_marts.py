@@ -1,4 +1,4 @@
-"""The marts on companions: what should have run, beside what ran, on each destination and in each time zone."""
+"""Test the marts on companions, which compare schedules with jobs, on each destination and in each time zone."""
 
 import random
 from datetime import UTC, date, datetime, timedelta
@@ -25,7 +25,7 @@ def schedule(
     location: str | None = None,
     tenant: str = "contoso",
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the row of a schedule's version and those of its start times."""
+    """Return the row of a version of a schedule, and the rows of its start times."""
     schedule_id = f"{object_type}{len(minutes)}{location}{tenant}"
     row = {
         "tenant": tenant,
@@ -48,7 +48,7 @@ def schedule(
 
 
 def companions(*schedules: tuple[dict[str, Any], list[dict[str, Any]]], **more: Any) -> dict[str, Any]:
-    """Return rows of the companions' tables."""
+    """Return the rows of the companions' tables."""
     unique = {(row["tenant"], row["schedule_id"], row["start_index"]): row for _, times in schedules for row in times}
     return {
         "backup_schedules": [row for row, _ in schedules],
@@ -58,7 +58,7 @@ def companions(*schedules: tuple[dict[str, Any], list[dict[str, Any]]], **more: 
 
 
 def random_rows(seed: int) -> Rows:
-    """Return backups that keep to their schedules more or less, and restores."""
+    """Return backups that mostly follow their schedules, and restores."""
     chance = random.Random(seed)
     four, two, once = [0, 360, 720, 1080], [90, 810], [60]
     rows = Rows(
@@ -124,10 +124,10 @@ def test_schedule_recovery_point_and_restores_are_those_of_the_definitions(pipel
 
 
 def test_a_backup_is_missed_skipped_or_not_due_yet(pipeline: dlt.Pipeline) -> None:
-    """NOW is 06:00: of four a day at 0, 6, 12 and 18 o'clock, that of 06:00 may still start."""
+    """Test four backups a day at 0, 6, 12 and 18 o'clock; NOW is 06:00, so that of 06:00 may still start."""
     rows = Rows(
         [
-            # Started late, but within half an interval; then one so long that 12:00 is skipped; 18:00 is missed.
+            # A starts late, but within half an interval. B is so long that 12:00 is skipped. 18:00 is missed.
             Job("A", ago(26), start=ago(27.5)),
             Job("B", ago(16), start=ago(23.9)),
             Job("C", ago(5), "Failed", start=ago(5.9)),
@@ -145,7 +145,10 @@ def test_a_backup_is_missed_skipped_or_not_due_yet(pipeline: dlt.Pipeline) -> No
 
 
 def test_a_schedule_in_local_time_is_met_in_the_nights_in_which_clocks_change(pipeline: dlt.Pipeline) -> None:
-    """Europe, 29 March 2026: what started at 02:00 UTC in winter starts at 01:00 UTC. The schedule is read at noon."""
+    """Test Europe on 29 March 2026: backups start at 02:00 UTC in winter and at 01:00 UTC in summer.
+
+    The load reads the changed schedule at noon.
+    """
     forward = datetime(2026, 3, 29, 12, tzinfo=UTC)
     starts = [datetime(2026, 3, day, 2 if day < 29 else 1, 5, tzinfo=UTC) for day in range(26, 32)]
     rows = Rows(
@@ -172,7 +175,7 @@ def renamed(
 
 
 def licenses(days: int, seats_per_day: float, noise: int = 0, purchased: int = 500) -> list[dict[str, Any]]:
-    """Return a snapshot a day, the last today, with 400 seats in use and 1,000 GB of 2,000 protected today."""
+    """Return a snapshot for each day up to today; today 400 seats are in use and 1,000 of 2,000 GB are protected."""
     chance = random.Random(5)
     return [
         {
@@ -192,7 +195,7 @@ def licenses(days: int, seats_per_day: float, noise: int = 0, purchased: int = 5
 
 
 def least_squares(points: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """Return slope, value at 0 and twice the standard error of the slope, by the textbook."""
+    """Return slope, value at 0 and twice the standard error of the slope, by the textbook formula."""
     n = len(points)
     mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
     sxx = sum((x - mean_x) ** 2 for x, _ in points)
@@ -319,7 +322,7 @@ def test_unusual_activity_is_shown_beside_jumps_of_failed_objects(pipeline: dlt.
         for kind, today in (("exchange_online", 40), ("onedrive", 40), ("power_bi", 5))
         for day, failed in [(0, today), *((day, 4) for day in range(1, 12))]
     ]
-    # Too few days to know what is usual.
+    # Too few days to compute a usual number of failed objects.
     jobs.append(Job("T1", ago(3), start=ago(4), object_type="teams", failed=90))
     activity = [
         {

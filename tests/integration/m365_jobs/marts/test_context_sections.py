@@ -1,4 +1,4 @@
-"""What pages show of scheduled backups, licences, retention and restores, on each destination."""
+"""Test what pages show of scheduled backups, licences, retention and restores, on each destination."""
 
 import re
 from dataclasses import replace
@@ -20,7 +20,7 @@ NAMES = {"schedule", "licence", "retention", "restores"}
 
 
 def shown(pipeline: dlt.Pipeline, *tenants: str) -> tuple[Any, dict[str, tuple[str, str]]]:
-    """Return the page of some tenants, and summary and words of the sections about companions."""
+    """Return the page of some tenants, and the summary and text of each section about companions."""
     with open_scope(pipeline) as scope:
         page = report.read_report_page(scope, pipeline, Filter(tenants, days=5), UTC)
     assert page is not None
@@ -41,7 +41,7 @@ def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: 
     marts.update_views(pipeline, marts.Protection())
     _, result = shown(pipeline, "contoso")
     assert set(result) == NAMES
-    # Five days from the 16th on, the backup at 00:00 of the 20th included; the 16th failed, the 17th was missed.
+    # Five days: nine slots from the 16th to the 20th at 00:00. The 16th failed, and the 17th was missed.
     summary, words = result["schedule"]
     assert summary == "7 of 9 met, 1 missed"
     assert "Exchange Online 9 7 1 1 0 2026-03-17" in words

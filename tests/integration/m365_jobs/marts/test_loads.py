@@ -1,4 +1,4 @@
-"""Marts as a user of the command line meets them."""
+"""Test the marts that loads from the command line create."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def test_the_marts_of_a_lake_equal_those_of_a_database(
     for place in (lake, database):
         place.load(simulator)
     for view in VIEWS:
-        # These tell when a load took place.
+        # These columns depend on the time of the load.
         moments = {"fetched_at", "first_seen_at", "complete_until", "last_complete_load_at", "last_load_at"}
         moments |= {"data_as_of", "hours_since_success", "hours_open", "longest_gap_hours", "last_restore_age_days"}
         described = next(item for item in marts.views() if item.name == view)
@@ -73,7 +73,7 @@ def test_the_marts_of_a_lake_equal_those_of_a_database(
 
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A PostgreSQL database that is the warehouse of this process."""
+    """Return the address of a PostgreSQL database that is the warehouse of this process."""
     with database_as_warehouse(tmp_path, monkeypatch) as first:
         yield first
 

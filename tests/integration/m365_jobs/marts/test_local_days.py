@@ -1,4 +1,4 @@
-"""Days of a tenant's own time zone, beside UTC days."""
+"""Test the days of a tenant's own time zone, beside UTC days."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,11 +12,11 @@ from tests.integration.m365_jobs.marts.test_numbers import content, plain
 
 ZONES = {"": "Europe/Berlin", "contoso": "Asia/Kolkata", "fabrikam": "America/New_York", "northwind": "UTC"}
 CHANGES = datetime(2025, 10, 25, tzinfo=UTC), datetime(2025, 11, 1, tzinfo=UTC), datetime(2026, 3, 7, tzinfo=UTC)
-"""Days before the clocks change: back in Berlin, back in New York, forward in New York."""
+"""Days before a clock change: Berlin back, New York back, New York forward."""
 
 
 def around_changes_of_the_clock() -> Rows:
-    """A job ends every half hour for three days, of tenants with time zones of their own and one without."""
+    """Return jobs that end every half hour for three days, for tenants with and without their own time zone."""
     return Rows(
         [
             Job(f"{tenant}{change:%m%d}{half:03}", finish, tenant=tenant, start=finish - timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""The numbers in the marts are those of the definitions, on each destination."""
+"""Test that the numbers in the marts equal those computed from the definitions, on each destination."""
 
 import random
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ SETTINGS = Protection(
 
 
 def content(pipeline: dlt.Pipeline, view: str, time_zone: str = "UTC") -> list[tuple[Any, ...]]:
-    """All rows of a view in a form that can be compared: sorted, times in UTC, fractions rounded."""
+    """Return all rows of a view in a form that can be compared: sorted, times in UTC, fractions rounded."""
     with pipeline.sql_client() as client:
         client.execute_sql(f"SET TimeZone = '{time_zone}'")
         return plain(client.execute_sql(f"SELECT * FROM {client.make_qualified_table_name(view)}") or [])
@@ -41,7 +41,7 @@ def _plain(value: Any) -> Any:
 
 
 def random_rows(seed: int) -> Rows:
-    """Many jobs out of few values, so that ties, nulls and contradictions are common."""
+    """Return many jobs with few different values, so that ties, nulls and contradictions are frequent."""
     chance = random.Random(seed)
     texts = ("Access denied", "Throttled", None)
     states = ("Finished", "FINISHED", "Failed", "Finished with exception", "Partially-Finished", "In Progress", "Held")
@@ -120,7 +120,7 @@ def test_the_outcome_is_recognised_in_each_spelling_of_a_state(pipeline: dlt.Pip
 
 @pytest.fixture
 def turkish(tmp_path: Path) -> Iterator[dlt.Pipeline]:
-    """A database in whose language the small letter of I has no dot, and in which b comes before C."""
+    """Return a pipeline into a Turkish database: lower-case I has no dot, and b sorts before C."""
     with database("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'") as address:
         yield dlt.pipeline(
             "marts",
@@ -287,19 +287,19 @@ def test_services_are_evaluated_by_configuration_and_loads(pipeline: dlt.Pipelin
     marts.update_views(pipeline, SETTINGS)
     results = {row[:3]: (row[4], row[8], row[9]) for row in content(pipeline, "protection_status")}
     assert results == {
-        # Allowed are 8 hours.
+        # The allowed age is 8 hours.
         ("contoso", None, "onedrive"): (21.0, "late", NOW),
         ("contoso", None, "exchange_online"): (20.0, "protected", NOW),
         ("contoso", None, "power_bi"): (None, "ignored", NOW),
-        # Never proved complete.
+        # No load proved it complete.
         ("contoso", None, "viva_engage"): (None, "unknown", None),
-        # Expected, and never ran; not asked about in NAM any more.
+        # Expected, but no backup ever ran; the newest load does not list NAM any more.
         ("contoso", None, "teams"): (None, "never", NOW),
-        # Not loaded in EUR, where it would be expected too.
+        # Expected in EUR too, but not loaded there.
         ("contoso", "EUR", "teams"): (None, "unknown", None),
-        # Judged when the data ends, not now.
+        # Evaluated at the end of its data, not now.
         ("contoso", "EUR", "public_folder"): (29 * 24 - 12.0, "late", ago(12)),
-        # Other services are expected of this tenant, and none are ignored; a load that fell short proves nothing.
+        # This tenant expects other services and ignores none. An incomplete load proves nothing.
         ("fabrikam", None, "exchange_online"): (22.0, "protected", ago(3)),
         ("fabrikam", None, "power_bi"): (23.0, "protected", ago(3)),
         ("fabrikam", None, "onedrive"): (None, "unknown", None),
@@ -324,11 +324,11 @@ def test_a_listing_of_all_services_vouches_for_each_and_that_of_a_service_only_f
         ],
         [
             Read(None, until=ago(30), run_id="look"),
-            # The next look is complete, but a listing of one service in one location is not.
+            # The next scan is complete, but the listing of one service in one location is not.
             Read(None, until=ago(6), run_id="next"),
             Read("teams", location="EUR", until=ago(6), run_id="next", complete=False),
             Read("teams", location="EUR", until=ago(6), run_id="next", job_type="backup", complete=False),
-            # A listing of one job type alone vouches for nothing.
+            # A listing of a single job type proves nothing.
             Read(None, tenant="fabrikam", job_type="restore"),
             Read("onedrive", tenant="fabrikam", complete=False),
         ],
@@ -343,7 +343,7 @@ def test_a_listing_of_all_services_vouches_for_each_and_that_of_a_service_only_f
         ("fabrikam", None, "onedrive"): (None, False),
     }
     status = {row[:3]: (row[8], row[9]) for row in content(pipeline, "protection_status")}
-    # A service that never ran is expected in each location that jobs are known of; the look vouches for it.
+    # A service that never ran is expected in each location with known jobs; the scan proves that it never ran.
     assert status[("contoso", "EUR", "power_bi")] == ("never", ago(6))
     assert status[("contoso", "NAM", "power_bi")] == ("never", ago(6))
     assert ("contoso", None, "power_bi") not in status
@@ -358,7 +358,7 @@ def test_an_unusual_state_has_the_meaning_learned_from_the_api(pipeline: dlt.Pip
     Rows(jobs, [Read()], words=words).load(pipeline)
     marts.update_views(pipeline, Protection())
     outcomes = dict(sorted((row[1], row[15]) for row in content(pipeline, "job_facts")))
-    # A word that is known needs no table, and is not changed by it.
+    # A word that the product knows needs no table, and the table does not change its meaning.
     assert list(outcomes.values()) == ["success", "failure", "warning", "warning", "failure", "other"]
 
 

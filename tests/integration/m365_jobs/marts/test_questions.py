@@ -1,4 +1,4 @@
-"""The worked questions of the documentation give the right answers, on each destination, as they are written there."""
+"""Test that the example questions of the documentation give the right answers, unchanged, on each destination."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,11 +17,11 @@ KB = "https://kb/locked"
 
 
 def story() -> Rows:
-    """Three weeks of a tenant in which each question has something to find. NOW is a Friday, 06:00 UTC."""
+    """Return three weeks of a tenant in which each question finds something. NOW is a Friday, 06:00 UTC."""
     jobs = []
     for day in range(6):
         finish = ago(24 * day + 5)
-        # Exchange takes half an hour more each day; OneDrive takes turns.
+        # A backup of Exchange is half an hour longer each day; OneDrive alternates between one hour and two.
         jobs.append(Job(f"EX{day}", finish, start=finish - timedelta(hours=4 - day / 2), location="EUR"))
         length = timedelta(hours=1 + day % 2)
         jobs.append(Job(f"OD{day}", finish, start=finish - length, object_type="onedrive", location="NAM"))
@@ -48,7 +48,7 @@ def story() -> Rows:
 
 
 def settings() -> dict[str, Any]:
-    """Return settings that the jobs keep to, but for OneDrive in NAM, whose noon backups never start."""
+    """Return settings that all jobs follow except those of OneDrive in NAM, whose noon backups never start."""
     yesterday = (NOW - timedelta(days=1)).date()
     licence = {
         "day": NOW.date(),
@@ -109,7 +109,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "05_slower_every_day": [(CONTOSO, EUR, "exchange_online", 2.5, 4.0)],
     "06_open_too_long": [(CONTOSO, None, "exchange_online", "restore", "RE3", ago(25), 25.0)],
-    # That of SharePoint lasts still: it ends with the newest finish, RE2's.
+    # The gap of SharePoint is still open: it ends with the newest finish, that of RE2.
     "07_longest_gap": [
         (CONTOSO, None, "sharepoint_online", 1, 28.0),
         (CONTOSO, EUR, "exchange_online", 6, 24.0),
@@ -122,7 +122,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("exchange_online", "restore", "success", 1, 7, ago(50)),
     ],
     "11_jobs_of_an_error": [(CONTOSO, None, "sharepoint_online", "SP2", "Failed", ago(3), 4, KB)],
-    # Of SharePoint two listings of one load: the load is complete only where both are.
+    # SharePoint has two listings in one load: the load is complete only if both are.
     "12_complete": [
         (CONTOSO, None, "sharepoint_online", None, False, None, ago(-1)),
         (CONTOSO, None, "exchange_online", NOW, True, NOW, NOW),
@@ -130,7 +130,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         (CONTOSO, NAM, "onedrive", NOW, True, NOW, NOW),
     ],
     "13_unknown_states": [("On Hold", 1, ago(41), ago(41))],
-    # Half past midnight of the 19th: the backup that began at 23:00 still ran.
+    # At 00:30 on the 19th, the backup that began at 23:00 was still running.
     "14_missed_backups": [(CONTOSO, NAM, "onedrive", 5, 2, 1, date(2026, 3, 19))],
     "15_licences": [(CONTOSO, None, NOW.date(), "out of policy", ago(30), 0.8, None, 0.5, None)],
     "16_restore_tests": [
@@ -163,7 +163,7 @@ def test_each_question_is_answered(pipeline: dlt.Pipeline) -> None:
 def test_backups_that_took_no_time_or_less_do_not_break_the_question_of_those_that_grow(
     pipeline: dlt.Pipeline,
 ) -> None:
-    # By day: hours of a backup, the newest first.
+    # For each service, the hours of its daily backups, the newest first.
     grown = {
         "exchange_online": (4, 3, 2, 1, 0.5),
         "teams": (4, 3, 2, 0, -1),

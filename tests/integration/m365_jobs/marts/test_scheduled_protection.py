@@ -1,4 +1,4 @@
-"""What protection_status says where the backup schedule is known, on each destination."""
+"""Test the status of protection_status if the backup schedule is known, on each destination."""
 
 from datetime import datetime
 from typing import Any
@@ -115,12 +115,12 @@ def test_a_scheduled_service_is_expected_and_a_schedule_that_is_no_longer_read_i
     marts.update_views(pipeline, settings)
     assert {row[:3]: (row[8], row[11], row[12]) for row in content(pipeline, "protection_status")} == {
         ("contoso", None, "exchange_online"): ("protected", 24.0, 36.0),
-        # Nobody named it, and it has no job.
+        # Only the schedule names it, and it has no job.
         ("contoso", None, "power_bi"): ("missed", 24.0, 36.0),
         ("contoso", None, "teams"): ("never", None, 12.0),
         ("fabrikam", None, "exchange_online"): ("late", None, 12.0),
         ("fabrikam", None, "teams"): ("unknown", None, 12.0),
-        # The schedule of the central location stands for none of a tenant that is asked for by location.
+        # The schedule of the central location does not apply to a tenant that is loaded by location.
         ("geo", "EUR", "onedrive"): ("missed", 24.0, 36.0),
         ("geo", "EUR", "teams"): ("never", None, 12.0),
     }

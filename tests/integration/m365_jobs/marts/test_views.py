@@ -1,4 +1,4 @@
-"""The views as objects of a warehouse: made once, kept up to date, described, and ready for other destinations."""
+"""Test views as objects of a warehouse: created once, kept up to date, described, and in each SQL dialect."""
 
 import shutil
 import subprocess
@@ -204,7 +204,7 @@ def test_a_view_reads_the_same_in_every_dialect(view: str, dialect: str) -> None
     assert parsed.named_selects == [column.name for column in described.columns]
     bases = {table.name for table in parsed.find_all(sqlglot.exp.Table) if table.db == "m365_jobs"}
     assert bases <= set(marts.TABLES)
-    # Whatever sqlglot does not know it hands on as it is: DuckDB's own words must be gone elsewhere.
+    # sqlglot does not translate functions that it does not know, so DuckDB's own functions must not remain.
     unknown = {function.name.lower() for function in parsed.find_all(sqlglot.exp.Anonymous)}
     assert not unknown & {"epoch", "time_to_unix"}
 

@@ -1,4 +1,4 @@
-"""What the marts should say, computed from rows in plain Python by the definitions, without any SQL."""
+"""Build the expected rows of the marts, in plain Python from the definitions, without SQL."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -109,7 +109,7 @@ def error_summary(rows: Rows) -> list[tuple[Any, ...]]:
 
 
 def partition_loads(rows: Rows) -> list[tuple[Any, ...]]:
-    """Per partition: complete_until, last_complete_load_at, last_load_at, complete."""
+    """Return complete_until, last_complete_load_at, last_load_at and complete of each partition."""
     listings = [read for read in rows.reads if read.job_type is None]
     partitions = {read.partition for read in listings} | {job.partition for job in rows.jobs}
     results: list[tuple[Any, ...]] = []
@@ -141,7 +141,7 @@ def begun(listings: list[Read]) -> datetime:
 
 
 def data_as_of(rows: Rows) -> dict[Partition, datetime]:
-    """Per partition the latest window end of the loads of which no listing fell short."""
+    """Return, for each partition, the latest window end of the loads whose listings are all complete."""
     return {row[:3]: row[3] for row in partition_loads(rows) if row[3]}
 
 
@@ -191,7 +191,7 @@ def expected(rows: Rows, settings: Protection) -> set[Partition]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the schedule asks of a partition: hours between backups, when it was first asked, when last changed."""
+    """Hold the schedule of a partition: hours between backups, and the times of its first version and last change."""
 
     interval: float
     first: datetime
@@ -199,7 +199,7 @@ class Plan:
 
 
 def schedules(rows: Rows) -> dict[Partition, Plan]:
-    """Return the schedules in force that were read within 30 days of the newest load."""
+    """Return the schedules in force that a load read within 30 days of the newest load."""
     newest, result = newest_loads(rows), {}
     for companion in rows.companions.get("backup_schedules", []):
         place = companion["tenant"], companion.get("location")
@@ -281,7 +281,7 @@ def _judge(
     allowed: float,
     settings: Protection,
 ) -> tuple[Any, ...]:
-    """last_success_at, hours_since_success, last_outcome, consecutive_failures, open_jobs, status."""
+    """Return last_success_at, hours_since_success, last_outcome, consecutive_failures, open_jobs and status."""
     backups = [job for job in jobs if job.job_type == "backup"]
     ended = sorted((job for job in backups if job.finish), key=lambda job: (job.finish, job.start or EPOCH, job.id))
     good = [job for job in ended if succeeded(job, settings.tolerated_failed_ratio)]
