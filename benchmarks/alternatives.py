@@ -1,6 +1,6 @@
-"""Measure alternatives: a plain dlt rest_api source, and DuckDB reading the JSON from disk.
+"""Run the alternatives that a load is compared with, such as a plain dlt rest_api source.
 
-They are compared with dlt loading ready tables, which is as fast as any source can be.
+DuckDB reads the same JSON from disk. dlt also merges ready tables, which is as fast as any source can be.
 
 Run as ``python benchmarks/alternatives.py NAME WHERE FOLDER``; WHERE is the simulator's line of JSON.
 """
@@ -17,7 +17,7 @@ import requests
 
 
 def rest_api(where: dict[str, str], folder: Path, file_format: Any = None) -> None:
-    """A rest_api source with default settings on the first generation of the endpoint."""
+    """Load the first generation of the endpoint with a rest_api source and default settings."""
     import dlt
     from dlt.sources.rest_api import rest_api_source
 
@@ -49,7 +49,7 @@ def rest_api(where: dict[str, str], folder: Path, file_format: Any = None) -> No
 
 
 def raw_duckdb(folder: Path) -> None:
-    """DuckDB alone, over the pages as JSON on disk."""
+    """Read the pages, stored as JSON on disk, with DuckDB alone."""
     import duckdb
 
     connection = duckdb.connect(str(folder / "raw.duckdb"))
@@ -67,7 +67,7 @@ def raw_duckdb(folder: Path) -> None:
 
 
 def two_rows(folder: Path) -> None:
-    """What dlt takes for a load of next to nothing."""
+    """Load two rows with dlt, which shows the fixed cost of a load."""
     import dlt
 
     os.chdir(folder)
@@ -88,7 +88,7 @@ def ready_tables(pages: Path) -> None:
 
 
 def save_tables(folder: Path) -> None:
-    """Puts the jobs of the pages on disk as three tables in Parquet."""
+    """Store the jobs of the saved pages as three Parquet files, one for each table."""
     import duckdb
 
     raw_duckdb(folder)
@@ -99,7 +99,7 @@ def save_tables(folder: Path) -> None:
 
 
 def save_pages(where: dict[str, str], folder: Path) -> None:
-    """Puts every page as the API sends it on disk."""
+    """Store each page unchanged on disk, then the three tables."""
     (folder / "pages").mkdir()
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {token(where)}"
@@ -114,7 +114,7 @@ def save_pages(where: dict[str, str], folder: Path) -> None:
 
 
 def token(where: dict[str, str]) -> str:
-    """An access token of the simulator."""
+    """Return an access token of the simulator."""
     form = {
         "grant_type": "client_credentials",
         "scope": "microsoft365backup.jobInfo.read.all",

@@ -1,6 +1,6 @@
-"""What a load costs by request, job and tenant, for each kind of warehouse; writes its part of docs/scaling.md.
+"""Measure the cost of a load per request, job and tenant, for each kind of warehouse, for docs/scaling.md.
 
-Run it with ``make costs``. It wants a PostgreSQL server, as ``make test-workers`` does.
+Run it with ``make costs``. It requires a PostgreSQL server, as ``make test-workers`` does.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ MEASURE = (
 
 @dataclass(frozen=True)
 class Spent:
-    """What a process took from start to exit: seconds on the clock and of the processor, and MB at its peak."""
+    """Hold the cost of a process from start to exit: seconds, processor seconds, and peak memory in MB."""
 
     seconds: float
     processor: float
     peak: float
 
     def less(self, other: Spent, parts: int) -> Spent:
-        """What one of ``parts`` took beyond what ``other`` did."""
+        """Return the difference to another cost, divided by the number of parts; the peak stays."""
         return Spent((self.seconds - other.seconds) / parts, (self.processor - other.processor) / parts, self.peak)
 
     def __str__(self) -> str:
@@ -48,28 +48,28 @@ class Spent:
 
 
 def load(here: Path, environment: dict[str, str], *arguments: str) -> Spent:
-    """A load, as a process of its own."""
+    """Run a load in its own process, and return its cost."""
     run(here, "-c", MEASURE, "-m", "m365_jobs", "load", *arguments, **environment)
     return Spent(*json.loads((here / "spent").read_text()))
 
 
 @contextmanager
 def duckdb() -> Iterator[tuple[Path, dict[str, str]]]:
-    """An empty folder, and the variables that make a file in it the warehouse."""
+    """Yield an empty folder; without variables, the warehouse is a DuckDB file in it."""
     with folder() as here:
         yield here, {}
 
 
 @contextmanager
 def postgres() -> Iterator[tuple[Path, dict[str, str]]]:
-    """An empty database."""
+    """Yield an empty folder, and the variables of an empty PostgreSQL database."""
     with folder() as here, database() as address:
         yield here, {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
 
 
 @contextmanager
 def delta() -> Iterator[tuple[Path, dict[str, str]]]:
-    """An empty lake in a folder."""
+    """Yield an empty folder, and the variables of a lake in it."""
     with folder() as here:
         yield here, {"DESTINATION_TYPE": "filesystem", "DESTINATION__FILESYSTEM__BUCKET_URL": str(here / "lake")}
 
@@ -79,7 +79,7 @@ WAREHOUSES: dict[str, Warehouse] = {"DuckDB": duckdb, "PostgreSQL": postgres, "D
 
 
 def costs(names: Sequence[str]) -> Iterator[str]:
-    """A table with a column for each warehouse."""
+    """Yield the lines of a table with a column for each warehouse."""
     results = [measured(WAREHOUSES[name]) for name in names]
     yield f"| seconds on the clock (of the loading process's processor) | {' | '.join(names)} |"
     yield f"|---|{'---:|' * len(names)}"
@@ -94,7 +94,7 @@ def costs(names: Sequence[str]) -> Iterator[str]:
 
 
 def measured(warehouse: Warehouse) -> dict[str, str]:
-    """What there is to say of one kind of warehouse."""
+    """Measure loads into a warehouse; return the cells of its column by row title."""
     with ExitStack() as stack:
         server, here, environment = begun(stack, warehouse, "--jobs", "0")
         load(here, environment)
@@ -121,20 +121,20 @@ def measured(warehouse: Warehouse) -> dict[str, str]:
 
 
 def begun(stack: ExitStack, warehouse: Warehouse, *world: str) -> tuple[Server, Path, dict[str, str]]:
-    """A server, a folder for loads from it, and their environment."""
+    """Start a server; return it with an empty folder for loads and their environment."""
     server = stack.enter_context(simulator(*world))
     here, environment = stack.enter_context(warehouse())
     return server, here, {**settings(server), **environment}
 
 
 def median_of(runs: Iterator[Spent]) -> Spent:
-    """The medians of what several runs took."""
+    """Return the medians of the costs of several runs."""
     all_of = list(runs)
     return Spent(*(median(getattr(item, name) for item in all_of) for name in ("seconds", "processor", "peak")))
 
 
 def a_request() -> tuple[int, Spent]:
-    """How many requests small pages need beyond large ones, and what each of them takes."""
+    """Return the number of additional requests that small pages need, and the cost of each."""
     spent, asked = [], []
     for size in ("500", "10"):
         with ExitStack() as stack:
@@ -145,9 +145,9 @@ def a_request() -> tuple[int, Spent]:
 
 
 def main() -> None:
-    """Measures all, and puts it into docs/scaling.md."""
+    """Measure the chosen warehouses, and write the table into docs/scaling.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=WAREHOUSES, action="append", help="may be given several times")
+    parser.add_argument("--only", choices=WAREHOUSES, action="append", help="a warehouse; repeatable")
     lines = [""]
     for line in costs(parser.parse_args().only or list(WAREHOUSES)):
         print(line, flush=True)

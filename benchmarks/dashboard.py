@@ -1,10 +1,11 @@
-"""Measures the dashboard of 1,000,000 jobs in a real browser; prints a section of the page.
+"""Measure the dashboard of 1,000,000 jobs in a real browser, and print a section of docs/benchmarks.md.
 
-With ``--tenants 100`` the jobs are those of 100 tenants, and the first page is their fleet. The variable M365_BASELINE
-names a checkout to compare with, as in benchmarks/targets.py: the first two pages of both are measured in turns.
+With ``--tenants 100`` the jobs belong to 100 tenants, and the first page is the overview of all tenants. The variable
+M365_BASELINE names a checkout to compare with, as in benchmarks/targets.py. Then the first two pages of both checkouts
+are measured in turns.
 
-Wants Chromium and chromedriver. Times are those of the browser: from the start of the navigation until tiles can be
-seen, and until its last part can be seen.
+The program requires Chromium and chromedriver. The browser measures the times, from the start of the navigation. The
+first time ends when the browser shows tiles, the second when it shows the last part of the page.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ const within = root => [...root.querySelectorAll("*")].flatMap(
 return within(document).some(part => part.matches(arguments[0]) && part.textContent.includes(arguments[1]))
     ? performance.now() : null;
 """
-"""The pages of the dashboard before this one were made of parts with documents of their own."""
+"""Returns the time if an element contains the text. Pages of older baselines have parts in shadow roots."""
 
 FIRST = ".verdict, li.tile"
-"""What can be seen first, in both."""
+"""Elements that the browser shows first, in this tree and in a baseline."""
 
 FILTERS = (
     ("location: EUR", "?location=EUR"),
@@ -61,14 +62,14 @@ FILTERS = (
     ("time: 30 days again", "?location=EUR&service=teams"),
     ("all services again", "?location=EUR"),
 )
-"""Name and query of a page; the last two have been read before."""
+"""Name and query of each page; the server has already read the last two."""
 
 OF_TENANTS = (("a tenant", "?tenant=tenant+001"), ("a service of a tenant", "?tenant=tenant+001&service=teams"))
-"""The same for a warehouse of many tenants."""
+"""Name and query of each page, for a warehouse of many tenants."""
 
 
 def make(folder: Path, jobs: int, tenants: int = 1) -> None:
-    """A warehouse as loads leave it."""
+    """Create a DuckDB warehouse with the tables and views that loads create."""
     with duckdb.connect(str(folder / "m365_warehouse.duckdb")) as connection:
         begin = datetime.now(UTC) - timedelta(minutes=jobs)
         tables = TABLES.replace("2024-01-01 00:00:00+00", begin.isoformat(timespec="seconds"))
@@ -78,7 +79,7 @@ def make(folder: Path, jobs: int, tenants: int = 1) -> None:
 
 
 def copy(folder: Path, address: str) -> None:
-    """The same in an empty PostgreSQL database: a small load makes tables, indexes and views, rows are put in after."""
+    """Copy the warehouse into an empty PostgreSQL database; a small load first creates tables, indexes and views."""
     import psycopg2
 
     with bench.simulator("--jobs", "1") as server:
@@ -103,7 +104,7 @@ def copy(folder: Path, address: str) -> None:
 
 @contextmanager
 def dashboard(folder: Path, *arguments: str, python: str = sys.executable) -> Iterator[tuple[str, int]]:
-    """``m365-jobs dashboard`` in a process of its own; its address and the number of the process."""
+    """Run ``m365-jobs dashboard`` in its own process; yield its address and process id."""
     command = [python, "-m", "m365_jobs", "dashboard", "--port", "0", *arguments]
     environment = {**os.environ, "DLT_DATA_DIR": str(folder / "dlt"), "RUNTIME__DLTHUB_TELEMETRY": "false"}
     process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
@@ -120,12 +121,12 @@ def dashboard(folder: Path, *arguments: str, python: str = sys.executable) -> It
 
 @contextmanager
 def browser(folder: Path) -> Iterator[webdriver.Chrome]:
-    """A window without any memory."""
+    """Yield a browser window with a new, empty profile."""
     options = webdriver.ChromeOptions()
     result = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not result or not driver:
-        raise SystemExit("Chromium and chromedriver are needed (on Debian: apt-get install chromium chromium-driver)")
+        raise SystemExit("Chromium or chromedriver not found. On Debian: apt-get install chromium chromium-driver.")
     options.binary_location = result
     options.page_load_strategy = "none"
     for item in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1366,900"):
@@ -140,26 +141,29 @@ def browser(folder: Path) -> Iterator[webdriver.Chrome]:
 
 
 def until(window: webdriver.Chrome, selector: str, text: str) -> float:
-    """Seconds from the start of the navigation until an element with a text can be seen."""
+    """Return the seconds from the start of the navigation until an element with the text appears."""
     end = time.monotonic() + 90
     while time.monotonic() < end:
         try:
             if result := window.execute_script(HAS, selector, text):
                 return float(result) / 1000
         except WebDriverException:
-            pass  # between two pages
+            pass  # The script fails while the browser changes the page; the next attempt follows.
         time.sleep(0.02)
     raise SystemExit(f"{selector} with {text!r} did not appear")
 
 
 def peak_memory(process: int) -> float:
-    """Most memory that a process held at once so far, in MB; Linux only."""
+    """Return the peak memory of a process so far, in MB; Linux only."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
 def measure(folder: Path, filters: Filters, *arguments: str, python: str = sys.executable) -> dict[str, float]:
-    """Seconds until the verdict of a page can be seen, and its last part; of a first page, a next one, and filters."""
+    """Return the seconds until the browser shows the verdict and the last part of each page, and the memory after it.
+
+    The pages are the first one, a second one, and those of the filters.
+    """
     times: dict[str, float] = {}
     began = time.monotonic()
     with ExitStack() as stack:
@@ -170,7 +174,7 @@ def measure(folder: Path, filters: Filters, *arguments: str, python: str = sys.e
             window.get(address + query)
             times[f"{name}: verdict"] = until(window, FIRST, "")
             times[f"{name}: all of it"] = until(window, "section h2", "Freshness of this data")
-            time.sleep(0.5)  # until the page has come to rest
+            time.sleep(0.5)  # The server may still be sending; read its memory after that.
             times[f"{name}: memory"] = peak_memory(process)
             window.get("about:blank")
             time.sleep(0.2)
@@ -178,7 +182,7 @@ def measure(folder: Path, filters: Filters, *arguments: str, python: str = sys.e
 
 
 def report(what: str, filters: Filters, runs: dict[Tree, list[dict[str, float]]]) -> None:
-    """Prints the section."""
+    """Print the section."""
     print(f"## Dashboard: {what}, medians of {len(next(iter(runs.values())))} starts\n")
     print("In headless Chromium on the same machine, from the start of the navigation. The server reads the first page")
     print("before it says its address: its start. A filter is a page of its own. Memory: peak of the server.\n")
@@ -193,13 +197,13 @@ def report(what: str, filters: Filters, runs: dict[Tree, list[dict[str, float]]]
 
 
 def main() -> None:
-    """Prints the section, or with ``--json`` each run."""
+    """Measure and print the section, or with ``--json`` the figures of each run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--tenants", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where a warehouse is already")
-    parser.add_argument("--postgres", metavar="ADDRESS", help="an empty PostgreSQL database to put the jobs into")
+    parser.add_argument("--folder", type=Path, help="folder of an existing warehouse")
+    parser.add_argument("--postgres", metavar="ADDRESS", help="an empty PostgreSQL database for the jobs")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -1,8 +1,8 @@
-"""Load tenants each hour for simulated weeks or a year, and measure what grows.
+"""Load tenants each simulated hour, for weeks or a year, and measure growth of files, rows and memory.
 
-Run it with ``make endurance``; ``DAYS`` and ``TENANTS`` make it shorter. The loads run in a process of their own, whose
-clock is driven: each round begins an hour after the one before, as soon as that has ended. Exits 1 where a tenant's
-rows are not those of its server, or a load does not succeed.
+Run it with ``make endurance``; ``DAYS`` and ``TENANTS`` make it shorter. The loads run in their own process, whose
+clock this program sets. A round begins as soon as the last one has ended, with a clock that is an hour later. The
+program exits with 1 if a tenant's rows differ from those of its server, or if a load fails.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Hold what was measured after a number of days. The names of the fields are the heads of the columns."""
+    """Hold the figures after a number of days. The names of the fields are the heads of the columns."""
 
     day: int
     loads: int
@@ -68,14 +68,14 @@ class Checkpoint:
 
 @dataclass
 class Fleet:
-    """Hold the tenants' servers, and the warehouse that all are loaded into."""
+    """Hold the server of each tenant, and the warehouse of all tenants."""
 
     folder: Path
     destination: str
     tenants: dict[str, Simulator]
 
     def configure(self) -> None:
-        """Set the environment for the process that loads and for this one, which reads."""
+        """Set the environment of this process, which reads; the loading process inherits it."""
         os.environ |= {"DESTINATION_TYPE": self.destination, "DLT_DATA_DIR": str(self.folder / "dlt")}
         os.environ |= {"DESTINATION__FILESYSTEM__BUCKET_URL": str(self.folder / "lake"), "RUNTIME__LOG_LEVEL": "ERROR"}
         for name, simulator in self.tenants.items():
@@ -89,18 +89,18 @@ class Fleet:
             }
 
     def advance(self, by: timedelta) -> datetime:
-        """Move the clock of each server on."""
+        """Move the clock of each server forward, and return its new time."""
         return max(simulator.world.advance(by) for simulator in self.tenants.values())
 
     def requests(self) -> int:
-        """Return how many requests the servers had since the last call."""
+        """Return the number of requests to all servers since the last call."""
         asked = sum(len(simulator.asked) for simulator in self.tenants.values())
         for simulator in self.tenants.values():
             simulator.asked.clear()
         return asked
 
     def wrong(self) -> list[str]:
-        """Return the tenants whose rows are not their server's."""
+        """Return the tenants whose rows differ from those of their server."""
         place = Warehouse(self.destination)
         return [name for name, item in self.tenants.items() if place.contents(name) != on_server(item.world, False)]
 
@@ -134,7 +134,7 @@ def nightly(seed: int, days: int) -> World:
 
 
 def load_rounds(pipe: Connection, folder: Path) -> None:
-    """Load all tenants each time that a clock comes through the pipe; answer with what this process holds."""
+    """Load all tenants for each time that arrives in the pipe; send memory, open files and failures back."""
     os.chdir(folder)
     import m365_jobs.locks.lake
     import m365_jobs.warehouse.destinations.delta_files  # noqa: F401
@@ -171,7 +171,7 @@ def rounds(fleet: Fleet, days: int, every: int, pipe: Connection) -> Iterator[Ch
 
 
 def measured(fleet: Fleet, day: int, loads: int, seen: tuple[str, int, int, int]) -> Checkpoint:
-    """Return the figures of the warehouse, beside those of the loads."""
+    """Return a checkpoint: the figures of the warehouse, and those of the loads (``seen``)."""
     place, (asked, memory, opened, seconds) = Warehouse(fleet.destination), seen
 
     def count(table: str) -> int:
@@ -219,7 +219,7 @@ def main(arguments: Any = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--tenants", type=int, default=10)
-    parser.add_argument("--every", type=int, default=0, help="days between two checkpoints; a twelfth if unset")
+    parser.add_argument("--every", type=int, default=0, help="days between checkpoints; default: a twelfth of all")
     parser.add_argument("--destination", choices=("duckdb", "postgres", "filesystem"), default="duckdb")
     given = parser.parse_args(arguments)
     run(given.days, given.tenants, given.every or max(given.days // 12, 1), given.destination)

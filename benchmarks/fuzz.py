@@ -1,7 +1,7 @@
-"""Fuzz what the source reads from a server with atheris; prints executions, and each case that broke a property.
+"""Test with atheris (fuzzing) how the source reads answers of a server; print executions and failures.
 
-Run it with ``make fuzz SECONDS=600``. The properties are those of tests/support/fuzzing.py, each in a process of its
-own. A case that fails is kept in ``.fuzz/failed``. Inputs that reach new code stay in ``.fuzz/corpus`` for later runs.
+Run it with ``make fuzz SECONDS=600``. Each property of tests/support/fuzzing.py runs in its own process. Inputs that
+fail are stored in ``.fuzz/failed``. Inputs that reach new code stay in ``.fuzz/corpus`` for later runs.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ sys.path.insert(0, str(ROOT))
 NAMES = ("pages", "single_jobs", "links", "headers", "tokens", "companions", "values")
 LONGEST_INPUT = 4096
 LIMITS = (f"-max_len={LONGEST_INPUT}", "-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=0", "-verbosity=0")
-"""A case that needs more than ten seconds, or a process of more than a gigabyte, ends the run as a failure."""
+"""The run fails if an input needs more than ten seconds, or the process more than a gigabyte."""
 
 EACH = 200
-"""Executions after which the figures are written; libFuzzer ends the process without a word to Python."""
+"""Number of executions after which the figures are written, as libFuzzer ends the process without calling Python."""
 
 
 SEEDS = 300
-"""Random inputs that a first run begins with."""
+"""Number of random inputs with which a first run begins."""
 
 
 class Recorder:
-    """Run a property on each input, and keep the shortest input for each place where it fails."""
+    """Run a property on each input, and store the shortest input for each place of a failure."""
 
     def __init__(self, name: str, folder: Path) -> None:
         from tests.support.fuzzing import PROPERTIES
@@ -73,7 +73,7 @@ class Recorder:
 
 
 def fuzz(name: str, seconds: int, folder: Path) -> None:
-    """Fuzz one property in this process, which libFuzzer ends."""
+    """Run one property with random inputs in this process, which libFuzzer ends."""
     import atheris
 
     with atheris.instrument_imports(include=["avepoint_m365", "tests.support.fuzzing"]):
@@ -81,7 +81,7 @@ def fuzz(name: str, seconds: int, folder: Path) -> None:
     corpus = folder / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
     if not any(corpus.iterdir()):
-        # Properties make choices of bytes: from an empty input libFuzzer needs long to reach whole answers.
+        # Properties derive answers from bytes. With an empty input, libFuzzer needs long to reach complete answers.
         randomness = random.Random(name)
         for number in range(SEEDS):
             (corpus / f"seed-{number}").write_bytes(randomness.randbytes(randomness.choice((20, 100, 400, 1000))))
@@ -93,7 +93,7 @@ def fuzz(name: str, seconds: int, folder: Path) -> None:
 
 
 def run(names: list[str], seconds: int, folder: Path) -> int:
-    """Fuzz each property for its share of the time; return the number of failures."""
+    """Run each property for an equal share of the time; return the number of failures."""
     failed = 0
     print("| property | seconds | executions | failures |\n|---|---:|---:|---:|")
     for name in names:
@@ -120,10 +120,10 @@ def run(names: list[str], seconds: int, folder: Path) -> int:
 
 
 def main() -> None:
-    """Fuzz all properties, or those that are named."""
+    """Run all properties, or those that the user names."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("properties", nargs="*", choices=[*NAMES, []], default=[])
-    options.add_argument("--seconds", type=int, default=600, help="for all properties together")
+    options.add_argument("--seconds", type=int, default=600, help="time for all properties together")
     options.add_argument("--folder", type=Path, default=ROOT / ".fuzz")
     options.add_argument("--only", choices=NAMES, help=argparse.SUPPRESS)
     given = options.parse_args()

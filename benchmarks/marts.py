@@ -1,4 +1,4 @@
-"""Measures the marts and the worked questions on a DuckDB warehouse of 1,000,000 jobs; prints a section of the page."""
+"""Measure the marts and the worked questions with 1,000,000 jobs in DuckDB; print a section of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ SELECT run_id, any_value(tenant) AS tenant, max(started_at) AS started_at, max(s
 FROM load_audit GROUP BY run_id;
 CREATE TABLE state_words (word VARCHAR, state BIGINT, learned_at TIMESTAMPTZ);
 """
-"""Jobs as a large tenant has them: one a minute for two years, a fifth of them with errors, loaded every hour.
+"""Jobs of a large tenant: a job each minute for two years, a fifth of them with errors, loaded each hour.
 
-``PLACES`` are those of one tenant with three locations, ``places_of`` those of many tenants without."""
+``PLACES`` fills in one tenant with three locations, ``places_of`` many tenants without locations."""
 
 PLACES = {"tenant": "'default'", "location": "['EUR', 'NAM', NULL][1 + i % 3]", "runs": 2000}
 
@@ -64,7 +64,7 @@ TABLES += "\n".join(
 
 
 def places_of(tenants: int) -> dict[str, str | int]:
-    """Return what fills ``TABLES`` with jobs of many tenants, who loaded every hour for 30 days."""
+    """Return the values of ``TABLES`` for many tenants, whose jobs were loaded each hour for 30 days."""
     return {"tenant": f"printf('tenant %03d', i % {tenants})", "location": "NULL::VARCHAR", "runs": 720}
 
 
@@ -77,7 +77,7 @@ RUNS = 3
 
 
 def main(jobs: int = 1_000_000) -> None:
-    """Prints the section."""
+    """Print the section."""
     services = [object_type.name for object_type in ObjectType]
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(Path(folder) / "warehouse.duckdb")) as connection:
         connection.execute(TABLES.format(jobs=jobs, services=services, **PLACES))
@@ -92,7 +92,7 @@ def main(jobs: int = 1_000_000) -> None:
 
 
 def _measure(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
-    """Prints a line: rows of the answer, and time until the last has been handed over."""
+    """Print a line with the number of rows of the result, and the time until the last row is read."""
     runs = []
     for _ in range(RUNS):
         began, work = time.monotonic(), time.process_time()

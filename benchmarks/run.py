@@ -1,7 +1,7 @@
-"""Measure whole processes against a simulator in a process of its own, and write the figures to docs/benchmarks.md.
+"""Measure whole processes against a simulator in its own process, and write the figures to docs/benchmarks.md.
 
-``make bench`` measures all parts, and ``python -m benchmarks.run growth start`` two of them. Each figure is of one run
-on one machine: compare ratios, not seconds.
+``make bench`` measures all parts, and ``python -m benchmarks.run growth start`` two of them. The figures come from one
+machine: compare ratios, not seconds.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ ALTERNATIVES = str(ROOT / "benchmarks" / "alternatives.py")
 
 @dataclass
 class Server:
-    """A simulator in a process of its own."""
+    """Control a simulator that runs in its own process."""
 
     process: subprocess.Popen[str]
     where: dict[str, str]
 
     def counts(self) -> dict[str, int]:
-        """Requests so far, and the most that were in flight at once."""
+        """Return the number of requests so far, and the largest number that was in flight at once."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write("\n")
@@ -47,7 +47,7 @@ class Server:
 
 @contextmanager
 def simulator(*arguments: str) -> Iterator[Server]:
-    """Starts ``python -m avepoint_simulator`` and ends it."""
+    """Run ``python -m avepoint_simulator``, and end it afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-m", "avepoint_simulator", *arguments],
         stdin=subprocess.PIPE,
@@ -62,7 +62,7 @@ def simulator(*arguments: str) -> Iterator[Server]:
 
 
 def run(folder: Path, *command: str, **settings: str) -> float:
-    """Seconds from start to exit of a process with its home and working directory in ``folder``."""
+    """Return the seconds from start to exit of a process that works and stores its state in ``folder``."""
     environment = {**os.environ, "DLT_DATA_DIR": str(folder / "dlt"), "RUNTIME__DLTHUB_TELEMETRY": "false", **settings}
     began = time.monotonic()
     done = subprocess.run(
@@ -74,7 +74,7 @@ def run(folder: Path, *command: str, **settings: str) -> float:
 
 
 def settings(server: Server, **more: str) -> dict[str, str]:
-    """Environment variables that point ``m365-jobs`` at a simulator."""
+    """Return the environment variables with which ``m365-jobs`` uses a simulator."""
     prefix = "SOURCES__AVEPOINT_M365__"
     given = {
         "BASE_URL": server.where["base_url"],
@@ -87,19 +87,19 @@ def settings(server: Server, **more: str) -> dict[str, str]:
 
 
 def load(folder: Path, server: Server, **more: str) -> float:
-    """Seconds that ``m365-jobs load`` takes."""
+    """Run ``m365-jobs load``, and return its seconds."""
     return run(folder, "-m", "m365_jobs", "load", **settings(server, **more))
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """An empty directory."""
+    """Yield an empty directory."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
 
 def throughput(jobs: int) -> Iterator[str]:
-    """Ours against the alternatives, into DuckDB, from a server without latency."""
+    """Compare ``m365-jobs load`` with the alternatives: into DuckDB, from a server without latency."""
     titles = {
         "rest_api": "plain dlt rest_api source",
         "rest_api_parquet": "the same with loader_file_format parquet",
@@ -116,7 +116,7 @@ def throughput(jobs: int) -> Iterator[str]:
                 ours.append(load(here, server))
             for name in titles:
                 if name == "rest_api" and name in others:
-                    continue  # takes as long as everything else together
+                    continue  # It lasts as long as all others together; one run is enough.
                 with folder() as here:
                     target = pages if name in ("raw_duckdb", "ready_tables") else here
                     (pages / "raw.duckdb").unlink(missing_ok=True)
@@ -131,7 +131,7 @@ def throughput(jobs: int) -> Iterator[str]:
 
 
 def latency() -> Iterator[str]:
-    """24 partitions split by job type, 100 ms a request, 8 in flight."""
+    """Measure a load of 24 partitions by job type, with 100 ms per request and 8 requests in flight."""
     locations = {"LOCATIONS": '["NAM", "EUR"]'}
 
     def median_load(server: Server) -> float:
@@ -159,7 +159,7 @@ def latency() -> Iterator[str]:
 
 
 def throttling() -> Iterator[str]:
-    """Loads from a server that refuses more than so many requests a second."""
+    """Measure loads from a server that refuses requests above a limit per second."""
     yield "## Throttling\n"
     yield "`start-up` as above; 429s are what was sent in vain.\n"
     yield "| limit a second | requests served | 429s | load without start-up | served / limit | ratio |"
@@ -179,7 +179,7 @@ def throttling() -> Iterator[str]:
 
 
 def growth(sizes: tuple[int, ...]) -> Iterator[str]:
-    """Memory, and the cost of loads with nothing and with little new, by size of the warehouse."""
+    """Measure first loads, their memory, and loads with nothing or little new, for several numbers of jobs."""
     yield "## Growth: jobs over 600 days\n"
     yield "| jobs | first load | peak memory | load with nothing new | backfill of about 1,000 jobs |"
     yield "|---:|---:|---:|---:|---:|"
@@ -201,7 +201,7 @@ def growth(sizes: tuple[int, ...]) -> Iterator[str]:
 
 
 def many_tenants(count: int) -> Iterator[str]:
-    """Many small tenants on one machine."""
+    """Measure loads of many small tenants in one process."""
     with simulator("--jobs", "200", "--days", "10") as server, folder() as here:
         common = settings(server)
         names = [f"tenant{number:03}" for number in range(count)]
@@ -220,19 +220,19 @@ def many_tenants(count: int) -> Iterator[str]:
 
 
 def marts() -> Iterator[str]:
-    """Views and worked questions on a large warehouse."""
+    """Measure the views and worked questions on a large warehouse."""
     script = str(ROOT / "benchmarks" / "marts.py")
     yield subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout.rstrip()
 
 
 def dashboard() -> Iterator[str]:
-    """First paint and filters of the dashboard on a large warehouse, in a browser."""
+    """Measure the first pages and the filters of the dashboard on a large warehouse, in a browser."""
     script = str(ROOT / "benchmarks" / "dashboard.py")
     yield subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout.rstrip()
 
 
 def start() -> Iterator[str]:
-    """Seconds until commands that do little are done."""
+    """Measure the seconds of commands that do little."""
     yield "## Start\n"
     yield "| command | seconds |\n|---|---:|"
     with folder() as here:
@@ -255,11 +255,11 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 MARKS = "<!-- measured: {name} -->\n\n", "\n<!-- end -->\n"
-"""What surrounds a measured part of the page. The text between the parts is written by hand."""
+"""Lines before and after a measured part of the page. Authors write the text between the parts."""
 
 
 def replace_part(page: str, name: str, measured: str) -> str:
-    """Return the page with a part as it was measured, in place of its last measurement."""
+    """Return the page with the new measurement of a part in place of the last one."""
     begin, end = MARKS[0].format(name=name), MARKS[1]
     before, mark, rest = page.partition(begin)
     if not mark:
@@ -269,9 +269,9 @@ def replace_part(page: str, name: str, measured: str) -> str:
 
 
 def main() -> None:
-    """Measure some or all parts, and write each into the page."""
+    """Measure all parts, or those that the user names, and write each into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them if none is named")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
     selected = parser.parse_args().parts or list(PARTS)
     if unknown := set(selected) - PARTS.keys():
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}")

@@ -21,7 +21,7 @@ from benchmarks.trees import NO_VALGRIND, Tree, first_byte, folder, in_turns, in
 LOAD = ("-m", "m365_jobs", "load")
 TURNS = 3
 NO_COMPANIONS = {"SOURCES__AVEPOINT_M365__INCLUDE": "none"}
-"""The tables compare how jobs are read; companions are other resources, and the baseline has none."""
+"""The tables compare how jobs are read. Companions are other resources, which the baseline may not have."""
 
 
 def table(title: str, unit: str, rows: dict[str, dict[Tree, float | None]], digits: int = 0) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _requests_of_load(tree: Tree, here: Path, server: Server, **options: str) ->
 
 
 def tenants(count: int) -> Iterator[str]:
-    """Time loads of many tenants in one process, with nothing new."""
+    """Measure loads of many tenants in one process, with nothing new."""
     rows: dict[str, dict[Tree, float | None]] = {}
     for tree in trees():
         with simulator("--jobs", "200", "--days", "10") as server, folder() as here:
@@ -86,7 +86,7 @@ def tenants(count: int) -> Iterator[str]:
 
 
 def latency() -> Iterator[str]:
-    """Time a load with nothing new where a request takes 500 ms, less the same load without latency."""
+    """Measure a load with nothing new at 500 ms per request, and subtract the same load without latency."""
     rows: dict[str, dict[Tree, float | None]] = {"seconds without start-up": {}}
     for tree in trees():
         seconds = []
@@ -108,7 +108,7 @@ READERS = (["status"], ["health", "--format", "json"], ["check"], ["query", "SEL
 
 
 def start_up() -> Iterator[str]:
-    """Time commands that read to their first byte."""
+    """Measure the seconds until commands that read print their first byte."""
     rows: dict[str, dict[Tree, float | None]] = {}
     for arguments in READERS:
         with simulator("--jobs", "5000") as server, folder() as root:
@@ -164,12 +164,12 @@ def parts(tenant_count: int, jobs: int) -> dict[str, Callable[[], Iterator[str]]
 
 
 def main() -> None:
-    """Print the tables, or those that are asked for."""
+    """Print all tables, or those that the user names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tenants", type=int, default=50, help="how many tenants one process loads")
-    parser.add_argument("--jobs", type=int, default=100_000, help="jobs of the first load whose instructions count")
+    parser.add_argument("--tenants", type=int, default=50, help="number of tenants that one process loads")
+    parser.add_argument("--jobs", type=int, default=100_000, help="jobs of the first load that counts instructions")
     known = parts(0, 0)
-    parser.add_argument("--only", choices=known, action="append", help="may be given several times")
+    parser.add_argument("--only", choices=known, action="append", help="a table; repeatable")
     selected = parser.parse_args()
     for name, part in parts(selected.tenants, selected.jobs).items():
         if not selected.only or name in selected.only:

@@ -1,7 +1,7 @@
-"""Processes of two trees side by side: this one, and the baseline that the variable M365_BASELINE names.
+"""Run the same processes in two trees: this one, and the baseline that the variable M365_BASELINE names.
 
-The baseline is a checkout of this repository with an environment of its own in ``.venv``. Without the variable only
-this tree is measured.
+The baseline is a checkout of this repository with its own environment in ``.venv``. Without the variable, only this
+tree is measured.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_VALGRIND = "Instruction counts are missing: valgrind is not installed. On Deb
 
 @dataclass(frozen=True)
 class Tree:
-    """A checkout and the interpreter of its environment."""
+    """Hold the name of a checkout, and the interpreter of its environment."""
 
     name: str
     python: str
@@ -55,9 +55,10 @@ def folder() -> Iterator[Path]:
 
 
 def environment(here: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a process whose state lies in ``here``.
+    """Return the variables of a process that stores its state in ``here``.
 
-    Python may write bytecode, as pip does for a wheel. Otherwise each process compiles a checkout anew: a tenth more.
+    Python may write bytecode, as pip does for a wheel. Otherwise each process compiles the checkout again, which adds
+    a tenth to its instructions.
     """
     quiet = {"DLT_DATA_DIR": str(here / "dlt"), "RUNTIME__DLTHUB_TELEMETRY": "false", "PYTHONHASHSEED": "0"}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -79,7 +80,7 @@ def run(
         here: Working directory, and the home of its state.
         command: Arguments of the interpreter.
         variables: Variables of the environment, beside those of this process.
-        before: A program that runs the interpreter, with its own arguments.
+        before: A program that runs the interpreter, and the arguments of that program.
         codes: Exit codes of success.
 
     Raises:
@@ -105,7 +106,7 @@ def instructions(python: str, here: Path, *command: str, variables: Mapping[str,
         return None
     out = here / "callgrind.out"
     valgrind = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}")
-    # 4: health found what is unprotected.
+    # 4: health reports services without protection.
     run(python, here, *command, variables=variables, before=valgrind, codes=(0, 4))
     total = next(
         line for line in out.read_text(errors="replace").splitlines() if line.startswith(("summary:", "totals:"))
@@ -132,7 +133,7 @@ def first_byte(python: str, here: Path, *command: str, variables: Mapping[str, s
 
 
 def in_turns(measures: dict[Tree, Callable[[], float]], turns: int) -> dict[Tree, float]:
-    """Return the median of each measure, taken in turns: what slows the machine down slows all of them."""
+    """Return the median of each measure. The measures run in turns, so other work of the machine slows all of them."""
     taken: dict[Tree, list[float]] = {tree: [] for tree in measures}
     for _ in range(turns):
         for tree, measure in measures.items():

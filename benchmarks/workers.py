@@ -1,7 +1,8 @@
-"""Workers that share nothing but a PostgreSQL warehouse, killed at random; writes its part of docs/scaling.md.
+"""Measure workers that share only a PostgreSQL warehouse, and kill some at random; write into docs/scaling.md.
 
-Run it with ``make test-workers``. It wants a server, ``M365_TEST_POSTGRES`` or postgres at 127.0.0.1:5432, where it
-makes a database for each measure. Exits 1 where a tenant's rows are not those of its server.
+Run it with ``make test-workers``. It requires a PostgreSQL server, ``M365_TEST_POSTGRES`` or postgres at
+127.0.0.1:5432, and creates a database there for each measure. It exits with 1 if a tenant's rows differ from those of
+its server.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ from tests.support.truth import on_server  # noqa: E402
 from tests.support.warehouse import Warehouse, administer, database  # noqa: E402
 
 BEGIN, END = "<!-- measured: {} -->", "<!-- until here -->"
-"""Around what a measure says in docs/scaling.md."""
+"""Lines before and after the text of a measure in docs/scaling.md."""
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
 LEASE = 10
-"""Seconds of a lease here, so that takeovers are seen; 60 in the product."""
+"""Seconds of a lease here, so that takeovers occur; 60 in the product."""
 SIDE_BY_SIDE = 3
-"""Tenants that a worker loads at once here, so that a few tenants are enough for many workers; 8 in the product."""
+"""Tenants that a worker loads in parallel here, so that few tenants suffice for many workers; 8 in the product."""
 COMMAND = f"from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.LEASE_SECONDS = {LEASE}; main()"
 ROUND = ("--skip-loaded-within", "10h")
 JOBS = 100
 PAUSE = 8
-"""Seconds between two starts of one worker."""
+"""Seconds between two starts of the same worker."""
 
 
 @dataclass
 class Fleet:
-    """Tenants, each with a simulator of its own, a database, and workers that load the ones into the other."""
+    """Hold tenants with a simulator each, a database, and the workers that load the tenants into it."""
 
     folder: Path
     address: str
@@ -68,7 +69,7 @@ class Fleet:
             }
 
     def start(self, machine: int) -> subprocess.Popen[str]:
-        """A worker on a machine of its own, for what nobody has loaded in this round."""
+        """Start a worker in the folder of a machine; it loads tenants that no worker has loaded in this round."""
         self.started += 1
         home = self.folder / str(machine)
         home.mkdir(exist_ok=True)
@@ -90,7 +91,7 @@ class Fleet:
         )
 
     def left(self) -> int:
-        """Tenants that no load of this round has ended for."""
+        """Return the number of tenants without a finished load in this round."""
         try:
             rows = administer("SELECT count(ended_at) FROM m365_jobs.load_leases", address=self.address)
         except Exception as error:
@@ -100,23 +101,23 @@ class Fleet:
         return len(self.tenants) - int(rows[0][0])
 
     def next_round(self) -> None:
-        """As if hours had passed, for the servers and for the leases."""
+        """Move the servers' clocks forward by hours, and reset the leases, so that each tenant is loaded again."""
         for simulator in self.tenants.values():
             simulator.world.advance(timedelta(hours=7))
         administer("UPDATE m365_jobs.load_leases SET ended_at = NULL", address=self.address)
 
     def count_lines(self, text: str) -> int:
-        """How often the workers said something."""
+        """Count how often a text occurs in the output of the workers."""
         return sum(file.read_text().count(text) for file in self.folder.glob("*/said"))
 
     def wrong(self) -> list[str]:
-        """Tenants whose rows are not their server's."""
+        """Return the tenants whose rows differ from those of their server."""
         os.environ |= {"DESTINATION__POSTGRES__CREDENTIALS": self.address, "DLT_DATA_DIR": str(self.folder / "look")}
         place = Warehouse("postgres")
         return [name for name, item in self.tenants.items() if place.contents(name) != on_server(item.world, False)]
 
     def doubled(self) -> int:
-        """Runs that are recorded twice."""
+        """Return the number of runs that are recorded twice."""
         rows = "SELECT 1 FROM m365_jobs.load_runs GROUP BY run_id HAVING count(*) > 1"
         return len(administer(rows, address=self.address))
 
@@ -128,7 +129,7 @@ def fleet(
     environment: Mapping[str, str] = MappingProxyType({}),
     side_by_side: int = SIDE_BY_SIDE,
 ) -> Iterator[Fleet]:
-    """A fleet that is gone afterwards."""
+    """Create tenants with simulators and a database, and remove all of them afterwards."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         address = stack.enter_context(database())
@@ -140,7 +141,7 @@ def fleet(
 
 
 def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: random.Random) -> Iterator[str]:
-    """Rounds of workers of which some die, now and then with their machine."""
+    """Run rounds of workers, and kill some of them; some new workers start on a new machine."""
     yield f"### {workers} workers, {tenants} tenants, {kills} kills a round\n"
     yield "| round | seconds | starts | kills | tenants left out | leases lost | other failures | wrong rows |"
     yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
@@ -154,7 +155,7 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
                 for slot in range(workers):
                     ended = slot not in running or running[slot].poll() is not None
                     if ended and time.monotonic() > last[slot] + PAUSE:
-                        # As a scheduler would; every third on a machine that has never been there.
+                        # A scheduler would start the worker again, too; about a third start on a new machine.
                         machines += dice.random() < 1 / 3
                         running[slot], last[slot] = first.start(slot + workers * machines), time.monotonic()
                 if killed < kills and time.monotonic() > next_kill:
@@ -166,12 +167,12 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
             for process in running.values():
                 process.wait()
             wrong, seconds = first.wrong(), time.monotonic() - began
-            # Of all rounds so far.
+            # The outputs contain the lines of all rounds so far.
             outs, lost, other = (first.count_lines(text) for text in ("left out", "another took its place", "failed ("))
             row = (number, f"{seconds:.0f}", first.started - started, killed, outs, lost, other - lost, len(wrong))
             yield f"| {' | '.join(map(str, row))} |"
             if wrong or first.doubled():
-                raise SystemExit(f"Wrong: {wrong}, {first.doubled()} runs twice.")
+                raise SystemExit(f"Tenants with wrong rows: {wrong}. Runs recorded twice: {first.doubled()}.")
             first.next_round()
     yield (
         f"\nEach tenant has a simulator of its own with {JOBS} jobs, whose clock advances by seven hours after each "
@@ -181,13 +182,13 @@ def killed_at_random(workers: int, tenants: int, kills: int, rounds: int, dice: 
 
 
 def growth(counts: tuple[int, ...]) -> Iterator[str]:
-    """Where processors are the limit: a first round and a round with nothing new, by workers."""
+    """Measure a first round and a round with nothing new, by number of workers; processors are the limit."""
     yield "### 24 tenants, an API without latency: processors are the limit\n"
     yield from _by_workers(counts, lambda: fleet(24))
 
 
 def waiting(counts: tuple[int, ...]) -> Iterator[str]:
-    """The same where the API is the limit."""
+    """Measure the same rounds when the API is the limit."""
     yield "### 8 tenants, one request at a time with 150 ms each, one tenant at a time: the API is the limit\n"
     one_request = {"SOURCES__AVEPOINT_M365__CONCURRENCY": "1"}
     yield from _by_workers(counts, lambda: fleet(8, 0.15, one_request, side_by_side=1))
@@ -201,7 +202,7 @@ def _by_workers(counts: tuple[int, ...], make: Callable[[], AbstractContextManag
 
 
 def staging(tenants: int, workers: int) -> Iterator[str]:
-    """Merges through one staging dataset, one after the other, against as many as the product uses."""
+    """Compare merges through one staging dataset with merges through sixteen, as in the product."""
     yield f"### One staging dataset or sixteen: {workers} workers, {tenants} tenants\n"
     yield "| staging datasets | first load | tenants a second | next load | tenants a second |"
     yield "|---:|---:|---:|---:|---:|"
@@ -225,7 +226,7 @@ def _round(fleet: Fleet, workers: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Runs all, and puts what it found into docs/scaling.md."""
+    """Run all measures, or the one that the user names, and write the results into docs/scaling.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--tenants", type=int, default=50)
@@ -247,7 +248,7 @@ def main() -> None:
 
 
 def lines_of(measure: Iterator[str]) -> Iterator[str]:
-    """The lines of a measure, shown as they come, with an empty one before them."""
+    """Yield an empty line, then each line of a measure, and print it at once."""
     yield ""
     for line in measure:
         print(line, flush=True)
@@ -255,7 +256,7 @@ def lines_of(measure: Iterator[str]) -> Iterator[str]:
 
 
 def write(name: str, lines: list[str]) -> None:
-    """Puts what a measure said into its place in docs/scaling.md."""
+    """Write the lines of a measure into their place in docs/scaling.md."""
     load, _, _ = os.getloadavg()
     when = (
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC with Python {sys.version.split()[0]} on {os.cpu_count()} "
@@ -263,7 +264,7 @@ def write(name: str, lines: list[str]) -> None:
     )
     page, begin = ROOT / "docs" / "scaling.md", BEGIN.format(name)
     head, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    # A measure that the page does not have yet comes at its end.
+    # A measure that the page does not contain yet is added at the end of the page.
     head, tail = (head, rest.partition(END)[2]) if rest else (f"{head.rstrip()}\n\n", "\n")
     shown = [item if item.startswith(("|", "#")) else fill(item, 120) for item in "\n".join([when, *lines]).split("\n")]
     page.write_text(head + "\n".join([begin, *shown, END]) + tail, encoding="utf-8")
