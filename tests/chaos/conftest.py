@@ -1,11 +1,11 @@
-"""Sum up what the tests of faults tried."""
+"""Count the faults that the tests of a run tried."""
 
 from collections import Counter
 from typing import Any
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print how many faults were survived, and how many refused with a reason."""
+    """Print how many faults the loads survived, and how many they refused with a reason."""
     counts: Counter[str] = Counter()
     for report in terminalreporter.stats.get("passed", ()):
         for name, value in report.user_properties:

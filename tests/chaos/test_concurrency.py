@@ -1,4 +1,4 @@
-"""Two loads at once, and loads while others have the warehouse open."""
+"""Test two loads at once, and loads while other programs have the warehouse open."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ sys.stdin.read()
 
 @contextmanager
 def reader(file: Path) -> Iterator[subprocess.Popen[str]]:
-    """A program that has a DuckDB file open until it is told to end."""
+    """Run a program that holds a DuckDB file open until the test kills it."""
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", HOLD, str(file)], stdin=pipe, stdout=pipe, text=True) as program:
         assert program.stdout
@@ -53,7 +53,7 @@ def _hear_interrupts() -> None:
 
 
 hear_interrupts = None if os.name == "nt" else _hear_interrupts
-"""A shell in the background has its children ignore them."""
+"""Makes a child process react to Ctrl+C, which children of a shell in the background ignore."""
 
 
 def start(user: Cli, *arguments: str) -> subprocess.Popen[str]:
@@ -65,7 +65,7 @@ def start(user: Cli, *arguments: str) -> subprocess.Popen[str]:
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
-    """Ctrl+C, which is heard."""
+    """Send Ctrl+C, and check that the process ends because of it."""
     process.send_signal(signal.SIGINT)
     message = process.communicate(timeout=50)[1]
     assert (process.returncode, message.splitlines()[-1]) == (
@@ -76,13 +76,13 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:
-    """The next line on stderr that holds ``text``."""
+    """Return the next line on stderr that contains ``text``."""
     assert process.stderr
     return next(line for line in process.stderr if text in line)
 
 
 class Gate:
-    """Holds the first request to the API until it is opened."""
+    """Hold each request to the API until the test opens the gate."""
 
     def __init__(self) -> None:
         self.reached, self.open = threading.Event(), threading.Event()
@@ -140,7 +140,7 @@ def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
         assert options.tenant
         assert progress.stats.interrupted.wait(60)
         if options.tenant.name == "fabrikam":
-            # Long enough for the others to have gone, if they do.
+            # Long enough that the caller would return before, if it did not wait for this thread.
             threading.Event().wait(0.5)
         ended.append(options.tenant.name)
 
@@ -203,7 +203,7 @@ def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator,
 
 
 def test_a_load_waits_for_a_program_that_takes_the_file_while_the_api_is_read(simulator: Simulator, desk: Sit) -> None:
-    """What the load asked the warehouse of the jobs that it had read failed at once: a dashboard was enough."""
+    """Open the file before the load asks the warehouse about known jobs; that query must wait as well."""
     user, gate = desk(simulator), Gate()
     user.run("load")
     simulator.world.advance(timedelta(hours=8))
@@ -255,7 +255,7 @@ def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulat
 def test_the_warehouse_can_be_read_during_each_request_of_a_load(simulator: Simulator, desk: Sit) -> None:
     user, runs = desk(simulator), list[int]()
     user.run("load")
-    # New jobs are classified by further requests, after the known ones were looked up.
+    # A load looks up known jobs first, then classifies new jobs with further requests.
     simulator.world.advance(timedelta(days=1))
 
     def read(asked: Asked) -> None:

@@ -1,4 +1,4 @@
-"""A load that is killed, at whatever step: the next one ends well, with the right warehouse and cursors."""
+"""Test that after a load was killed at any step, the next load ends with the right rows and cursors."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked pr
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 STRIDE = int(os.environ.get("M365_JOBS_KILL_EVERY", "199"))
-"""Every how many steps a load is killed. ``make crashes`` tries each."""
+"""Distance between two steps at which a load is killed. ``make crashes`` tries each step."""
 
 TWICE = tuple(
     f"SELECT {columns} FROM {table} GROUP BY {columns} HAVING count(*) > 1"
@@ -41,11 +41,11 @@ TWICE = tuple(
         "companion_loads": "tenant, id",
     }.items()
 )
-"""Queries for the rows of append-only tables that are there twice."""
+"""Queries for rows that append-only tables contain twice."""
 
 
 def job(number: int, hours: float, **more: object) -> SimulatedJob:
-    """A job of one hour that finishes ``hours`` after the start of the test."""
+    """Return a job of one hour that finishes ``hours`` after ``START``."""
     finish = START + timedelta(hours=hours)
     plain = SimulatedJob(f"JOB{number}", 1 + number % 2 * 6, 1, None, finish - timedelta(hours=1), finish, total=number)
     return replace(plain, **more)  # type: ignore[arg-type]
@@ -75,7 +75,7 @@ def options(simulator: Simulator, since: datetime | None = None) -> loading.Load
 
 
 def changes(world: World) -> None:
-    """A night later: an open job has ended, others came, and one has lost its errors."""
+    """Change the server as a night does: an open job ends, new jobs appear, and a job loses its errors."""
     world.change("JOB1", errors=(), final_state="Finished", total=17)
     world.put(*(job(number, number - 8) for number in range(9, 14)))
     world.put(job(20, 60, start=START + timedelta(hours=10)))
@@ -83,13 +83,13 @@ def changes(world: World) -> None:
 
 
 def left_over(folder: Path) -> bool:
-    """Whether dlt has a package that is not loaded."""
+    """Return True if dlt has a pending package."""
     packages = ("load/normalized/*", "normalize/extracted/*")
     return any([*(folder / "dlt/pipelines/m365_jobs").glob(package)] for package in packages)
 
 
 def doubled(file: Path) -> list[tuple[object, ...]]:
-    """Rows of the append-only tables that are there twice."""
+    """Return the rows that append-only tables contain twice."""
     with duckdb.connect(str(file), read_only=True) as connection:
         connection.execute("USE m365_jobs")
         return [row for query in TWICE for row in connection.execute(query).fetchall()]
@@ -115,7 +115,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     for step in range(1, expected.steps + 1, STRIDE):
         folder = shutil.copytree(before, tmp_path / "killed")
         if load_in_child(folder, options(simulator, since), step).code is not None:
-            break  # the number of steps differs a little from run to run
+            break  # The load ended before this step: the number of steps differs slightly between runs.
         if loaded:
             assert (step, loaded - in_warehouse(folder / "m365_warehouse.duckdb").keys()) == (step, set())
         was_left = left_over(folder)
@@ -134,7 +134,10 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
 def test_rows_are_replaced_as_one_so_that_a_killed_load_takes_none_away(
     tmp_path: Path, simulator: Simulator, world: World, table: str
 ) -> None:
-    """A machine that is gone does not finish what it began, and the next looks at no range that a backfill was at."""
+    """Stop a backfill before an insertion; the next load runs on a new machine, without the pending package.
+
+    A load without the backfill's range would not read deleted rows again, so the killed load must not delete any.
+    """
 
     def rows() -> list[tuple[Any, ...]]:
         with duckdb.connect(str(tmp_path / "m365_warehouse.duckdb"), read_only=True) as connection:
@@ -157,7 +160,10 @@ def test_rows_are_replaced_as_one_so_that_a_killed_load_takes_none_away(
 def test_what_was_read_for_a_warehouse_that_is_gone_does_not_take_its_place(
     tmp_path: Path, simulator: Simulator, world: World, monkeypatch: pytest.MonkeyPatch, destination: str, after: str
 ) -> None:
-    """Its cursors would be ahead of the rows. The first load breaks off in its second chunk, or one after it does."""
+    """Delete the warehouse while a package is pending: its cursors would be ahead of the rows of a new warehouse.
+
+    The interrupted load is the first one, in its second chunk, or a later one.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")

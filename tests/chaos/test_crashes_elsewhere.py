@@ -1,4 +1,4 @@
-"""Killed at whatever step: loads into PostgreSQL and a lake, copies to them, and the sending of alerts."""
+"""Test the next run after a kill at any step of a load into PostgreSQL or a lake, a copy to them, or an alert."""
 
 import os
 import shutil
@@ -25,14 +25,17 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked pr
 
 EVERY = os.environ.get("M365_JOBS_KILL_EVERY")
 STRIDE = int(EVERY or "997")
-"""Every how many steps a load or a copy is killed; the first time at ``OFFSET``."""
+"""Distance between two steps at which a load or a copy is killed; ``OFFSET`` is the first step."""
 OFFSET = 200 % STRIDE + 1
 STRIDE_OF_ALERTS = int(EVERY or "37")
 WHICH = ("first", "later", "backfill") if EVERY else ("later",)
 
 
 def look(place: Place) -> Outcome:
-    """What the warehouse holds, read in a child: deltalake works in no fork of a process that used it."""
+    """Return the rows of the warehouse, read in a child process.
+
+    deltalake does not work in a fork of a process that used it, so the test process itself must not use it.
+    """
 
     def read(messages: list[str]) -> tuple[int, dict[str, Any]]:
         warehouse = Warehouse(place.kind)
@@ -74,7 +77,7 @@ def test_a_load_killed_at_any_step_is_made_good_by_the_next(
     for step in range(OFFSET, expected.steps + 1, STRIDE):
         place.put_back()
         if load_in_child(place.now, load, step).code is not None:
-            continue  # the number of steps differs a little from run to run
+            continue  # The load ended before this step: the number of steps differs slightly between runs.
         tried += 1
         after = load_in_child(place.now, load)
         assert (step, after.code) == (step, 0), after.messages
@@ -109,7 +112,7 @@ def test_a_copy_killed_at_any_step_is_made_good_by_the_next(place: Place, simula
         assert (step, look(place).cursors) == (step, {"held": truth, "doubled": []})
     print(f"copy to {place.kind}: {tried} of {expected.steps} steps")
     assert tried
-    # Loads go on there.
+    # The next load uses the copy.
     changes(world)
     load = load_in_child(place.now, into(place, simulator))
     assert load.code == 0, load.messages
@@ -118,7 +121,7 @@ def test_a_copy_killed_at_any_step_is_made_good_by_the_next(place: Place, simula
 
 @contextmanager
 def channels(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, HttpReceiver]]:
-    """A receiver that knows a repetition by its id, and one that does not."""
+    """Start two receivers: a webhook, which detects repetitions by their id, and Slack, which does not."""
     with http_receiver() as webhook, http_receiver() as slack:
         monkeypatch.setenv("ALERTS__CHANNELS__HOOK__TYPE", "webhook")
         monkeypatch.setenv("ALERTS__CHANNELS__HOOK__URL", webhook.url)
@@ -129,7 +132,7 @@ def channels(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, HttpReceiver
 
 
 def notify(messages: list[str]) -> tuple[int, dict[str, Any]]:
-    """What ``health --notify`` does, and what the outbox holds afterwards."""
+    """Do the same as ``health --notify``; return the open alerts and the undelivered messages."""
     from m365_jobs.health.alerts.notify import notify
     from m365_jobs.health.alerts.store import read_open_alerts
     from m365_jobs.health.channels.configured import configured_channels
@@ -169,9 +172,9 @@ def test_alerts_killed_at_any_step_are_told_once_or_named_as_uncertain(
             after = run_in_child(folder, notify)
             assert (step, after.code) == (step, 0), after.messages
             assert (step, after.cursors["alerts"]) == (step, expected.cursors["alerts"])
-            # A receiver that knows repetitions has each message, once by its id.
+            # The receiver that detects repetitions has each message exactly once, by its id.
             assert (step, told_by(receivers["hook"])) == (step, messages["hook"])
-            # The other has each message once, or it is named as uncertain, and then it may have it or not.
+            # The other receiver has each message once, or health reports the message as uncertain.
             chat, unsure = told_by(receivers["chat"]), after.cursors["undelivered"]
             assert {(channel, state) for channel, state, _ in unsure} <= {("chat", "uncertain")}, step
             assert (step, len(receivers["chat"].requests)) == (step, len(chat))
@@ -185,7 +188,7 @@ def test_alerts_killed_at_any_step_are_told_once_or_named_as_uncertain(
 
 
 def told_by(receiver: HttpReceiver) -> set[str]:
-    """What a receiver knows: the alerts of its messages, each message once for its id."""
+    """Return the alerts in the messages of a receiver; messages with the same id count once."""
     results: dict[str, str] = {}
     for number, request in enumerate(receiver.requests):
         names = {name.lower(): value for name, value in request.headers.items()}
@@ -196,5 +199,5 @@ def told_by(receiver: HttpReceiver) -> set[str]:
 
 
 def lines_of(text: str) -> list[str]:
-    """The kinds and places of a message for people; the ages in its lines change."""
+    """Return kind and partition of each line of a text message, without the rest, which contains ages that change."""
     return [line.split(":")[0] for line in text.splitlines() if line.startswith("•")]

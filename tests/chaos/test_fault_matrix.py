@@ -1,4 +1,4 @@
-"""Each fault of a network or a server at each request of a load: how the load ends, and the one after it."""
+"""Test each fault of a network or server at each request of a load: the end of that load, and of the next."""
 
 from collections.abc import Callable
 from itertools import cycle
@@ -18,7 +18,7 @@ from tests.support.fault_cases import (
 from tests.support.hostile import FATAL, KINDS, NETWORK, REPEATED, SENT, TIMED, EachOnce, at, since, staying
 
 STARTS = (1, 2, 12, 15, 18, 21, 25)
-"""Requests from which on everything fails: a token, companions, the first of jobs, probes, job types, the last."""
+"""Requests from which all requests fail: a token, companions, the first one for jobs, probes, job types, the last."""
 
 Property = Callable[[str, object], None]
 
@@ -29,7 +29,7 @@ def timeout_of(kind: str) -> float | None:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a tenant that was loaded, with TLS."""
+    """Load a tenant over TLS, and return its folder."""
     folder = tmp_path_factory.mktemp("loaded") / "case"
     assert undisturbed(folder).requests == REQUESTS
     return folder
@@ -90,11 +90,11 @@ PLACES = {
     "settings": ({"path": "/backup/m365/settings/retention-policy"}, "retention"),
     "token of a companion": ({"scope": "microsoft365backup.settings.read.all"}, "schedule"),
 }
-"""Where a fault stays, and what names it."""
+"""Requests at which a fault stays, and the word in the messages that names their place."""
 
 
 STAYING = [kind for kind in SENT if kind not in (*TIMED, "204", "null instead of jobs")]
-"""The last two say that there is nothing, and are believed where they stay."""
+"""Faults that stay at a place. The last two are left out: a server that always sends them says that it has no jobs."""
 
 
 @pytest.mark.parametrize(

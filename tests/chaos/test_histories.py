@@ -1,5 +1,7 @@
-"""Histories: random changes on the server, loads at random moments with random faults, and after each load the
-warehouse against everything the server has shown, in its newest shown state."""
+"""Test histories: random changes on the server, and loads at random moments with random faults.
+
+After each load the test compares the warehouse with all jobs that the server has shown, in their newest shown state.
+"""
 
 import os
 import tempfile
@@ -29,13 +31,13 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 LAG_HOURS = 24
 EXAMPLES = int(os.environ.get("M365_JOBS_HISTORIES", "4"))
 TYPES = (1, 7, 13)
-"""Object types of jobs; the last is on no list."""
+"""Object types of jobs; the API's list of types does not contain the last."""
 UNLISTED = "DEU"
-"""A location that no load asks for."""
+"""A location for which no load asks."""
 LABELS = slice(0, 3)
-"""Location, object type and job type among what the warehouse says of a job."""
+"""Positions of location, object type and job type in a row of a job."""
 STEPS = {"done": 0}
-"""How many steps ran; docs/reliability.md tells of a long run."""
+"""Number of steps so far; docs/reliability.md reports a long run."""
 FAULTS: dict[str, Answer | None] = {
     "none": None,
     "drop": Answer(0, drop=True),
@@ -47,7 +49,7 @@ FAULTS: dict[str, Answer | None] = {
 
 
 class Histories(RuleBasedStateMachine):
-    """A server that lives, and a user who loads from it now and then."""
+    """Simulate a server whose jobs change, and a user who loads from it at random moments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,9 +63,9 @@ class Histories(RuleBasedStateMachine):
         self.shown: dict[str, Any] = {}
         self.uncertain: set[str] = set()
         self.maybe: dict[str, list[Any]] = {}
-        """How jobs looked during loads that were killed, which may have brought them or not."""
+        """States of jobs during killed loads, which may have committed them or not."""
         self.labels: dict[str, set[tuple[Any, ...]]] = {}
-        """The labels that a job has had: a job that changes keeps those under which it was read first."""
+        """All labels of each job so far. A job keeps the labels under which a load first read it."""
         self.dropped: set[str] = set()
         """Jobs whose rows the warehouse has lost."""
         self.count = 0
@@ -136,7 +138,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.loaded and self.recently_finished())
     @rule(data=st.data())
     def the_warehouse_loses_rows(self, data: st.DataObject) -> None:
-        """Only of jobs that the next load looks at: others take the proof of a day."""
+        """Delete rows of a job that the next load reads; other jobs return only with the next daily proof."""
         job_id = data.draw(st.sampled_from(self.recently_finished()), label="job").id
         with duckdb.connect(str(self.file)) as connection:
             connection.execute("USE m365_jobs")
@@ -208,7 +210,8 @@ class Histories(RuleBasedStateMachine):
                 if vanish and ended:
                     self.world.remove(ended[asked.number % len(ended)].id)
                 if appear:
-                    # The next drift may take it away again: then it was shown, though neither before nor after.
+                    # The next request may remove this job again. A page may show it, although it exists neither
+                    # before nor after the load, so it is uncertain.
                     job = replace(self.new_job(0), visible_from=None)
                     self.uncertain.add(job.id)
                     self.world.put(job)
@@ -281,5 +284,5 @@ TestHistories = Histories.TestCase
 
 
 def teardown_module() -> None:
-    """Says how many steps ran (pytest -s)."""
+    """Print the number of steps; ``pytest -s`` shows it."""
     print(f"{STEPS['done']:,} steps of histories")

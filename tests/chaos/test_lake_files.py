@@ -1,4 +1,4 @@
-"""A lake that is loaded often holds few files, whether loads bring something or not."""
+"""Test that a lake contains few files after many loads, with and without new jobs."""
 
 import os
 from datetime import timedelta
@@ -14,9 +14,9 @@ from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse
 
 LOADS = int(os.environ.get("M365_JOBS_LAKE_LOADS", "12"))
-"""``make crashes`` makes 60."""
+"""Number of loads; 60 with ``make crashes``."""
 MOST = 600
-"""Files of 60 loads at most: 1,224 before they were put together and removed."""
+"""Largest allowed number of files after 60 loads. Without compaction and removal there would be 1,224."""
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    # All loads are made within a minute or so; as if the time that old files stay had passed.
+    # All loads run within about a minute. Without a retention time, each load may remove old files.
     monkeypatch.setenv("SOURCES__AVEPOINT_M365__LAKE_RETENTION_HOURS", "0")
     monkeypatch.setattr(lake, "KEEP_HOURS", 0)
     return Warehouse("filesystem")

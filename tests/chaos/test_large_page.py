@@ -1,4 +1,4 @@
-"""Large pages do not fill the memory."""
+"""Test that loads of large pages need little memory."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""Workers that are cut off, stand still while they write, or whose clocks differ: nothing is lost or taken back."""
+"""Test workers that lose their connection, are suspended while they write, or have wrong clocks.
+
+No row may be lost or be replaced by an older state.
+"""
 
 import os
 import signal
@@ -26,7 +29,7 @@ __all__ = ["address", "fleet", "kind"]
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signals to stop a process with")
 
 LOADED = (1, 7)
-"""The object types that ``Workers`` load."""
+"""Object types that ``Workers`` load."""
 
 SKEWED = """
 import sys
@@ -39,12 +42,12 @@ clock.set(clock.now() + timedelta(minutes=float(sys.argv.pop(1))))
 from m365_jobs.cli.app import main
 main()
 """
-"""The command with a clock that is wrong by some minutes."""
+"""The command ``m365-jobs`` with a clock that is wrong by a number of minutes."""
 
 
 @contextmanager
 def busy_table(address: str) -> Iterator[Callable[[], None]]:
-    """Holds back whoever changes ``jobs``; yields what waits until a worker is held back."""
+    """Lock ``jobs`` against changes; yield a function that waits until a worker waits for the lock."""
     holder = psycopg2.connect(address)
     with holder.cursor() as cursor:
         cursor.execute("LOCK TABLE m365_jobs.jobs IN EXCLUSIVE MODE")
@@ -63,7 +66,7 @@ def busy_table(address: str) -> Iterator[Callable[[], None]]:
 
 
 def change_all(workers: Workers) -> None:
-    """Lets hours pass, in which a job that all know changes."""
+    """Move the servers' clocks forward by two hours, and change a job that all workers have loaded."""
     for simulator in workers.tenants.values():
         simulator.world.advance(timedelta(hours=2))
         world = simulator.world
@@ -74,7 +77,7 @@ def change_all(workers: Workers) -> None:
 
 @pytest.fixture
 def cut_off(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Network, str]]:
-    """A network to the database that can be cut, and the database's address through it."""
+    """Start a network to the database that the test can cut; yield it with the database's address through it."""
     parts = urlsplit(address)
     with network(parts.port or 5432) as first:
         yield first, parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{first.port}").geturl()
@@ -93,7 +96,7 @@ def test_a_worker_that_was_cut_off_while_it_wrote_takes_nothing_back(
             lost = workers.start("one", "--tenant", "tenant0")
         wait()
         line.cut()
-        # The server ends what belongs to a connection that is gone.
+        # A PostgreSQL server ends the session of a lost connection; here the test does.
         administer(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'",
             address=address,
@@ -115,7 +118,7 @@ def test_a_lease_that_expires_between_two_looks_is_waited_for(
 ) -> None:
     workers = fleet(1)
     workers.run("one", "--tenant", "tenant0")
-    # Of a worker that was killed in the first load, by the time that the row is looked at.
+    # The lease belongs to a worker that was killed in a load, and expires before the next worker reads the row.
     administer(
         "UPDATE m365_jobs.load_leases SET holder = 'killed', ended_at = NULL, expires_at = now() - interval '1 second'",
         address=address,
@@ -146,7 +149,7 @@ def test_a_worker_that_stands_still_while_it_writes_keeps_others_from_writing(
         wait()
         os.kill(sleeper.pid, signal.SIGSTOP)
     change_all(workers)
-    # Its lease ends, but not its connection.
+    # The lease of the suspended worker expires, but its connection stays open.
     other = workers.start("two", "--tenant", "tenant0")
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
     give_up = time.monotonic() + 120

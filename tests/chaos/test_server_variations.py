@@ -1,4 +1,4 @@
-"""Variations of the servers of ``tests/integration/test_server_cases.py``."""
+"""Test variations of the servers of ``tests/integration/test_server_cases.py``."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.servers.bench import play
 from tests.support.servers.form import Case
 
 EVERY = int(os.environ.get("M365_JOBS_VARIATIONS_EVERY", "1"))
-"""Which of the variations are tried: each, or every third, for instance."""
+"""Distance between two variations that are tried: 1 tries all, 3 every third."""
 
 
 @pytest.mark.parametrize("case", VARIATIONS[::EVERY], ids=str)

@@ -1,4 +1,4 @@
-"""Workers on several machines that share nothing but a warehouse in PostgreSQL or a lake."""
+"""Test workers on several machines that share only a warehouse in PostgreSQL or a lake."""
 
 import os
 import random
@@ -23,20 +23,20 @@ from tests.support.warehouse import Warehouse, administer, database
 Sit = Callable[[Simulator], Cli]
 OBJECT_TYPES = ("exchange_online", "teams")
 SHORT = "from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.LEASE_SECONDS = 9; main()"
-"""The command with leases that expire soon."""
+"""The command ``m365-jobs`` with leases that expire soon."""
 FEW = ("--parallel-tenants", "2")
-"""Few tenants at once, so that there are some for each worker."""
+"""A worker loads few tenants in parallel, so that some are left for other workers."""
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signals to stop a process with")
 
 
 POSTGRES = pytest.mark.parametrize("kind", ["postgres"], indirect=True)
-"""For what only PostgreSQL has, or what is looked up in its table of leases."""
+"""Marks tests of features of PostgreSQL, and tests that read its table of leases."""
 
 
 @pytest.fixture(params=["postgres", "filesystem"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """A destination that all workers write to, as the environment names it."""
+    """Create an empty warehouse, set it as the destination of all workers, and yield its type."""
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "onlooker"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESTINATION_TYPE", request.param)
@@ -50,12 +50,12 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.fixture
 def address(kind: str) -> str:
-    """Where PostgreSQL is."""
+    """Return the address of the PostgreSQL database."""
     return os.environ["DESTINATION__POSTGRES__CREDENTIALS"]
 
 
 class Workers:
-    """Machines that know the same tenants and the same warehouse."""
+    """Run loads on several machines with the same tenants and the same warehouse."""
 
     def __init__(self, folder: Path, destination: str, tenants: dict[str, Simulator]) -> None:
         self.folder, self.tenants, self.place = folder, tenants, Warehouse(destination)
@@ -71,7 +71,7 @@ class Workers:
             }
 
     def start(self, machine: str, *arguments: str) -> subprocess.Popen[str]:
-        """``load`` on a machine of that name, which has its own working directory."""
+        """Start ``load`` on a machine, which has its own working directory."""
         home = self.folder / machine
         home.mkdir(exist_ok=True)
         return subprocess.Popen(
@@ -80,14 +80,14 @@ class Workers:
         )  # fmt: skip
 
     def run(self, machine: str, *arguments: str, code: int = 0) -> str:
-        """What ``load`` says, once it has ended."""
+        """Run ``load`` on a machine until it ends, and return its messages."""
         worker = self.start(machine, *arguments)
         message = worker.communicate(timeout=600)[1]
         assert worker.returncode == code, message
         return message
 
     def wait_for_requests(self, more: int) -> None:
-        """Waits until the servers have been asked so often, or for ten seconds."""
+        """Wait until the servers have received that many more requests, but at most ten seconds."""
 
         def asked() -> int:
             return sum(len(simulator.asked) for simulator in self.tenants.values())
@@ -97,7 +97,7 @@ class Workers:
             time.sleep(0.01)
 
     def check(self) -> None:
-        """Each tenant's rows are those of its server."""
+        """Check that each tenant has the rows of its server, and that no run is recorded twice."""
         for name, simulator in self.tenants.items():
             truth = {key: row for key, row in on_server(simulator.world, False).items() if row[1] in OBJECT_TYPES}
             assert self.place.contents(name) == truth, name
@@ -212,7 +212,7 @@ def test_a_worker_that_stood_still_until_another_took_over_writes_nothing(fleet:
 def test_a_clock_that_was_set_back_blocks_no_load(fleet: Callable[[int], Workers], address: str) -> None:
     workers = fleet(1)
     workers.run("one", "--tenant", "tenant0")
-    # What the server's clock said before: of a load that ended, and of one whose worker died.
+    # Times from before the clock was set back: of a load that ended, and of a load whose worker died.
     ended, died = "ended_at = now() + interval '1 day'", "holder = 'x', expires_at = now() + interval '1 day'"
     for left in (ended, f"{ended}, {died}"):
         for more in ((), ("--skip-loaded-within", "10m")):
@@ -250,7 +250,7 @@ def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, desk: Sit
 def test_a_load_that_changes_no_table_writes_beside_others(fleet: Callable[[int], Workers], address: str) -> None:
     workers = fleet(2)
     workers.run("one", "--tenant", "tenant0")
-    # As another worker does while it writes.
+    # Another worker holds this shared lock while it writes.
     other = psycopg2.connect(address)
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock_shared(hashtext('m365_jobs m365_jobs'))")
@@ -266,15 +266,15 @@ def test_workers_killed_at_random_lose_nothing(fleet: Callable[[int], Workers]) 
         simulator.world.advance(timedelta(hours=4))
     running = [workers.start(machine, "--all-tenants") for machine in machines]
     for number in range(len(machines)):
-        # Once they have been at work for a while, however fast this computer is.
+        # Kill a worker in the middle of its work, on fast and on slow computers: count requests, not seconds.
         workers.wait_for_requests(dice.randrange(10, 40))
         running[number].kill()
         running[number].communicate()
         running[number] = workers.start(f"new{number}", "--all-tenants")
     for worker in running:
         message = worker.communicate(timeout=600)[1]
-        # A computer that is very busy may keep a worker from renewing its lease.
+        # On a very busy computer a worker may renew its lease too late.
         assert worker.returncode == 0 or "another took its place" in message, message
-    # What the killed ones held is waited for.
+    # This load waits for the leases of the killed workers.
     workers.run("one", *(word for name in workers.tenants for word in ("--tenant", name)))
     workers.check()
