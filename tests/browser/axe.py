@@ -1,4 +1,4 @@
-"""axe-core, which looks for barriers in a page: WCAG 2.1 A and AA."""
+"""Find violations of WCAG 2.1 A and AA in a page with axe-core."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ axe.run(document, only).then(results => done(results.violations.map(found =>
 
 @cache
 def script() -> str:
-    """Return axe-core, installed from the lock file of this folder where it is missing."""
+    """Return the script axe-core; install it from the lock file of this folder if it is missing."""
     npm = shutil.which("npm")
     if not SCRIPT.exists() and npm:
         subprocess.run([npm, "ci", "--silent"], cwd=FOLDER, check=True, timeout=120)
@@ -36,7 +36,7 @@ def script() -> str:
 
 
 def violations(driver: webdriver.Chrome) -> list[Any]:
-    """Return the rules that the page breaks, each with its first places."""
+    """Return the rules that the page breaks, each with the first elements that break it."""
     driver.execute_script(script())
     broken: list[Any] = driver.execute_async_script(RUN)
     return broken

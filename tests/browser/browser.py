@@ -1,4 +1,4 @@
-"""A real browser that tests look through: Chromium without a window, as Debian's packages install it."""
+"""Control the browser of the tests: headless Chromium with chromedriver, such as the packages of Debian."""
 
 import json
 import os
@@ -22,11 +22,11 @@ from tests.browser.axe import violations
 LAPTOP, PHONE = (1366, 900), (390, 844)
 
 PATIENCE = 60
-"""Seconds until a page that does not show what it should has failed; nothing waits that long otherwise."""
+"""Seconds after which a test fails if a page does not show the expected text; a test that passes waits less."""
 
 
 def require_chromium() -> tuple[str, str]:
-    """Browser and driver; skips a test without them, fails it where they are promised."""
+    """Return the paths of browser and driver; if one is missing, skip the test, or fail if it is required."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if browser and driver:
@@ -38,7 +38,7 @@ def require_chromium() -> tuple[str, str]:
 
 
 class Browser:
-    """One window."""
+    """Control a browser window."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
@@ -50,7 +50,7 @@ class Browser:
         return str(self.driver.execute_script("return document.body.innerText"))
 
     def until(self, awaited: str | Callable[[], Any]) -> Any:
-        """Waits for a text on the page, or for something to be true; that."""
+        """Wait until the page contains a text, or a function returns a true value; return that value."""
         question = (lambda: awaited in self.text()) if isinstance(awaited, str) else awaited
         try:
             return WebDriverWait(self.driver, PATIENCE, 0.2, [StaleElementReferenceException]).until(
@@ -60,19 +60,19 @@ class Browser:
             raise AssertionError(f"{awaited} is not there, but:\n{self.text()}") from error
 
     def all(self, selector: str) -> list[WebElement]:
-        """Elements in the order of the page."""
+        """Return the elements of a CSS selector in the order of the page."""
         return self.driver.find_elements("css selector", selector)
 
     def press(self, key: str) -> None:
-        """Strikes a key."""
+        """Send a key to the page."""
         ActionChains(self.driver).send_keys(key).perform()
 
     def focus(self) -> WebElement:
-        """The element that keys reach."""
+        """Return the element that has the focus."""
         return self.driver.switch_to.active_element
 
     def section(self, name: str) -> WebElement | None:
-        """A part of the page by its name; opened, so that its text can be read."""
+        """Return a section of the page by its name, after opening its folded parts so that their text is visible."""
         self.driver.execute_script(
             "document.querySelectorAll(`#${arguments[0]} details`).forEach(part => part.open = true)", name
         )
@@ -80,22 +80,22 @@ class Browser:
         return parts[0] if parts else None
 
     def rows(self, name: str) -> list[dict[str, str]]:
-        """The first table of a section."""
+        """Return the rows of the first table of a section."""
         section = self.section(name)
         assert section, f"There is no {name!r} in:\n{self.text()}"
         return table(section)
 
     def open_all(self) -> None:
-        """Opens every folded part."""
+        """Open all folded parts."""
         self.driver.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
 
     def colours(self, scheme: str) -> None:
-        """light or dark, as the user's system says."""
+        """Set the colour scheme of the user's system, light or dark."""
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
     def barriers(self) -> list[Any]:
-        """What keeps people from using the page, in light and dark, with every part open."""
+        """Return the violations of accessibility rules in both colour schemes, with all parts open."""
         self.open_all()
         broken = []
         for scheme in ("light", "dark"):
@@ -107,14 +107,14 @@ class Browser:
         return int(self.driver.execute_script("return document.documentElement.scrollWidth"))
 
     def smallest_letters(self) -> float:
-        """Of charts, in the page's pixels."""
+        """Return the smallest font size of a text in a chart, in pixels of the page."""
         return min(
             float(self.driver.execute_script("return parseFloat(getComputedStyle(arguments[0]).fontSize)", part))
             for part in self.all("svg text")
         )
 
     def asked(self) -> set[str]:
-        """Hosts that pages have asked for anything so far; not of addresses within the browser itself."""
+        """Return the hosts that received requests since the last call, without addresses inside the browser."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         urls = [
             urlsplit(message["params"].get("request", message["params"]).get("url", ""))
@@ -131,14 +131,14 @@ return [...arguments[0].querySelector("table").querySelectorAll("tr")].map(
 
 
 def table(place: WebElement) -> list[dict[str, str]]:
-    """The first table of a part of a page, read at once: the page may draw itself anew meanwhile."""
+    """Return the rows of the first table of an element, read in one step because the page may refresh itself."""
     head, *lines = place.parent.execute_script(TABLE, place)
     return [dict(zip(head, line, strict=True)) for line in lines]
 
 
 @contextmanager
 def browser(folder: Path, size: tuple[int, int] = LAPTOP) -> Iterator[Browser]:
-    """A window of its own, which knows nothing of earlier ones and asks nobody for anything by itself."""
+    """Open a window with a new profile that sends no requests of its own."""
     chromium, driver = require_chromium()
     options = webdriver.ChromeOptions()
     options.binary_location = chromium

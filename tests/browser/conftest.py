@@ -1,4 +1,4 @@
-"""A dashboard in a process of its own, and a window to look at it."""
+"""Provide fixtures: dashboards that run in their own process, and browser windows."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ Show = Callable[..., str]
 
 @pytest.fixture
 def look(tmp_path: Path) -> Iterator[Look]:
-    """Opens a window of a size."""
+    """Yield a function that opens a window of a given size."""
     with ExitStack() as stack:
 
         def open_window(size: tuple[int, int] = LAPTOP) -> Browser:
@@ -32,14 +32,14 @@ def look(tmp_path: Path) -> Iterator[Look]:
 
 @pytest.fixture
 def show() -> Iterator[Show]:
-    """Starts ``m365-jobs dashboard`` at a desk; its address."""
+    """Yield a function that starts ``m365-jobs dashboard`` for a user, and returns its address."""
     with ExitStack() as stack:
         yield lambda user, *arguments: stack.enter_context(dashboard(user, *arguments))
 
 
 @contextmanager
 def dashboard(user: Cli, *arguments: str) -> Iterator[str]:
-    """``m365-jobs dashboard`` in a process of its own; its address."""
+    """Run ``m365-jobs dashboard`` in its own process, and yield its address."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -66,7 +66,7 @@ def dashboard(user: Cli, *arguments: str) -> Iterator[str]:
 
 @dataclass
 class Shown:
-    """A loaded warehouse and the dashboard of it, in a window."""
+    """Hold a loaded warehouse, and a window with its dashboard."""
 
     user: Cli
     world: World
@@ -76,7 +76,7 @@ class Shown:
 
 @dataclass
 class Provider:
-    """A warehouse of several tenants, each with two locations, and the dashboard of it, in a window."""
+    """Hold a warehouse of several tenants with two locations each, and a window with its dashboard."""
 
     user: Cli
     worlds: dict[str, World]
@@ -86,7 +86,7 @@ class Provider:
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """For tests that only look."""
+    """Create a dashboard of several tenants for tests that only read; they share it."""
     place, locations = tmp_path_factory.mktemp("provider"), ("NAM", "EUR")
     worlds = {
         name: make_world(300, seed=seed, now=NOW, locations=locations)
@@ -106,7 +106,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """For tests that only look."""
+    """Create a dashboard for tests that only read; they share it."""
     place, world = tmp_path_factory.mktemp("shown"), make_world(300, seed=7, now=NOW)
     world.advance(timedelta(hours=9))
     with Simulator(world) as simulator:

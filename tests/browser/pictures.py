@@ -1,6 +1,6 @@
-"""Draws the pictures of the README anew: dashboard and report of the demo, in a real browser.
+"""Draw the pictures of the README again: dashboard and report of the demo, in a real browser.
 
-Wants Chromium and chromedriver, as the tests do that look through them.
+The program requires Chromium and chromedriver, like the browser tests.
 """
 
 import tempfile
@@ -17,13 +17,13 @@ DOCS = ROOT / "docs"
 
 
 def take(window: Browser, name: str) -> None:
-    """Keeps what the window shows."""
+    """Save a picture of the visible page in docs."""
     window.driver.execute_script("document.documentElement.style.scrollbarWidth = 'none'")
     window.driver.save_screenshot(str(DOCS / name))
 
 
 def main() -> None:
-    """Loads, looks, and writes into docs."""
+    """Load the demo, and save pictures of its dashboard and report."""
     with tempfile.TemporaryDirectory() as folder, Simulator(make_world(1)) as simulator:
         user = sit(Path(folder), simulator)
         user.run("demo")

@@ -1,4 +1,4 @@
-"""The dashboard, looked at through a real browser and compared with what the simulator knows."""
+"""Test the dashboard in a real browser: its pages show the data of the simulator."""
 
 import os
 import re
@@ -29,7 +29,7 @@ LAST = "Freshness of this data"
 
 
 def opened(browser: Browser, address: str) -> None:
-    """Opens a page, and waits for its last part."""
+    """Open a page, and wait for its last part."""
     browser.open(address)
     browser.until(LAST)
 
@@ -45,7 +45,7 @@ def as_of(user: Cli, tenant: str = "%") -> datetime:
 
 
 def choose(browser: Browser, **choices: str) -> None:
-    """Chooses in filters, and shows the page of them."""
+    """Select values of filters, and open the page that they lead to."""
     for name, text in choices.items():
         Select(browser.all(f"select[name={name}]")[0]).select_by_visible_text(text)
     button = browser.all(".filters button")[0]
@@ -54,13 +54,13 @@ def choose(browser: Browser, **choices: str) -> None:
 
 
 def tiles(browser: Browser) -> list[str]:
-    """The services of the tiles that are shown."""
+    """Return the services of the tiles on the page."""
     browser.section("protection")
     return sorted(tile.text for tile in browser.all("li.tile b"))
 
 
 def services(user: Cli, condition: str) -> list[str]:
-    """The services of the tiles that there should be."""
+    """Return the services that the page should show as tiles."""
     return sorted(NAMES[name] for (name,) in user.query(f"SELECT object_type FROM protection_status WHERE {condition}"))
 
 
@@ -139,7 +139,7 @@ def test_filters_narrow_every_part_and_stand_in_the_address(provider: Provider) 
     choose(browser, service=service)
     assert shown_night(browser) == {service: truth[service]}
     assert set(tiles(browser)) == {service}
-    # Whoever gets this address sees the same.
+    # Another user with this address sees the same page.
     address = browser.driver.current_url
     browser.open("about:blank")
     opened(browser, address)
@@ -228,7 +228,7 @@ def test_another_load_shows_up_by_itself_and_what_was_opened_stays_open(
     browser.all("#night summary")[0].click()
     simulator.world.advance(timedelta(hours=9))
     user.run("load")
-    # The section is not opened by the test a second time.
+    # The page keeps the section open; the test does not open it again.
     truth = night(simulator.world, until=as_of(user))
     browser.until(lambda: [row["Jobs"] for row in table(browser.all("#night")[0])] and shown_night(browser) == truth)
     assert browser.all("#night details[open]")
@@ -260,13 +260,13 @@ def test_behind_a_proxy_under_a_path_it_works_and_a_page_that_is_cut_off_says_so
             browser.until(LAST)
             assert browser.driver.current_url.startswith(proxied)
         browser.until("Cut off from the dashboard. This page is ")
-        # After a break the page that is open goes on by itself.
+        # The open page recovers without the user when the dashboard starts again.
         stack.enter_context(dashboard(user, "--refresh", "1", "--port", str(urlsplit(address).port)))
         browser.until(lambda: "Cut off" not in browser.text())
 
 
 def documented_location() -> str:
-    """The block of nginx that the documentation shows."""
+    """Return the nginx configuration of the documentation."""
     page = (ROOT / "docs" / "how-to" / "dashboard-and-reports.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```nginx\n(.*?)```", page, re.DOTALL)
     return str(block)
@@ -301,7 +301,7 @@ def test_beside_loopback_a_token_is_needed(simulator: Simulator, desk: Sit, show
     user = desk(simulator)
     user.run("load")
     shown = show(user, "--host", "0.0.0.0")
-    # The name that others know this machine by, which it need not know itself.
+    # Other machines resolve this name; this machine may not be able to, so the test uses 127.0.0.1.
     assert urlsplit(shown).hostname == socket.gethostname().lower()
     address = shown.replace(socket.gethostname(), "127.0.0.1", 1)
     bare, _, token = address.partition("?access_token=")
@@ -330,7 +330,7 @@ def test_it_shows_what_postgresql_holds_and_says_so_while_that_is_down(
         opened(browser, show(user, "--destination", "postgres", "--refresh", "1"))
         until = administer("SELECT max(window_end) FROM m365_jobs.load_audit", address=address)[0][0]
         assert shown_night(browser) == night(simulator.world, until=until)
-    # The database is gone.
+    # The database has been dropped.
     browser.until("The destination has no such database")
     browser.until(" old. Waiting for the dashboard.")
 

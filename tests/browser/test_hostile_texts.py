@@ -1,4 +1,4 @@
-"""Texts of a malicious API in the pages of the dashboard: they are shown, and nothing of them is executed."""
+"""Test that the dashboard shows texts of a malicious API, and that the browser executes none of them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +25,7 @@ return [
 
 
 def check(browser: Browser) -> None:
-    """Fail if a page holds elements of the texts, or has executed one."""
+    """Check that the texts added no element to the page, and that the browser executed none of them."""
     assert browser.driver.execute_script(INTRUDERS) == ["undefined", 0, 0, 0]
 
 

@@ -1,4 +1,4 @@
-"""The analyst's notebook."""
+"""Test the analyst's notebook."""
 
 import subprocess
 import sys

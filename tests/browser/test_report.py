@@ -1,4 +1,4 @@
-"""The report: one file, the same figures, nothing from elsewhere."""
+"""Test the report: a single file with the figures of the server, which needs no other file or host."""
 
 import re
 from collections.abc import Callable
@@ -41,7 +41,7 @@ Sit = Callable[[Simulator], Cli]
 
 
 class Elements(HTMLParser):
-    """What a page is made of."""
+    """Collect the elements of a page with their attributes."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def test_the_report_opens_offline_and_shows_what_the_server_holds(
     assert browser.smallest_letters() >= 11
     assert browser.barriers() == []
     assert browser.asked() == set()
-    # On paper nothing scrolls, so nothing may be wider than a sheet of A4.
+    # A printed page cannot scroll, so no element may be wider than a sheet of A4.
     browser.colours("light")
     sheet = {"width": 717, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", sheet)
@@ -93,7 +93,7 @@ def test_the_report_refers_to_nothing_outside_but_pages_that_explain_errors(show
 
 
 def pages(path: Path) -> list[str]:
-    """The text of each page of a PDF."""
+    """Return the text of each page of a PDF."""
     with pypdfium2.PdfDocument(path) as document:
         return [page.get_textpage().get_text_bounded() for page in document]
 
@@ -185,7 +185,7 @@ def test_a_report_of_one_tenant_names_no_other(simulator: Simulator, desk: Sit) 
 
 def test_what_the_api_sends_is_text_and_never_markup(simulator: Simulator, desk: Sit) -> None:
     user, world = desk(simulator), simulator.world
-    # What XML has no place for among it; to draw that would end the process.
+    # XML does not allow some of these characters; drawing them would end the process.
     turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     hostile = f'\x1b[31m\x00\uffff<img src=x onerror="alert(1)">&lt; {turning}gnp.exe'
     for job in list(world.visible()):
@@ -196,7 +196,7 @@ def test_what_the_api_sends_is_text_and_never_markup(simulator: Simulator, desk:
         user.run("report", f"report.{ending}")
     page = (user.folder / "report.html").read_text(encoding="utf-8")
     for text in (page, "".join(pages(user.folder / "report.pdf"))):
-        # A mark for each character that would turn what stands beside it.
+        # Each character that would reverse the text beside it is shown as a code point.
         assert "[U+202E][U+2066]" in "".join(text.split())
         assert {*"\x1b", *turning} & {*text} == set()
     result = Elements(page).results
@@ -232,7 +232,7 @@ def test_a_report_for_a_customer_has_no_commands_addresses_or_settings(simulator
     with Simulator(make_world(60, seed=9, now=NOW)) as other:
         configure(user, section("contoso", simulator) + section("fabrikam", other, expected_object_types='["teams"]'))
         user.run("load", "--tenant", "contoso")
-        # The server of the other has gone: its load fails and names the address.
+        # The server of the other tenant ends here: its load fails with a message that contains the address.
     user.environment["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0.001"
     user.run("load", "--tenant", "fabrikam", code=1)
     for tenant in ("contoso", "fabrikam"):
@@ -272,14 +272,14 @@ def _figures(pipeline: dlt.Pipeline, until: datetime) -> dict[str, Any]:
             {name: round(value, 9) if isinstance(value, float) else value for name, value in row.items()}
             for row in figures["read_durations"]
         ]
-        # Counted to the end of each load.
+        # The age depends on the end of each load.
         for row in figures["read_restores"]:
             del row["last_restore_age_days"]
         return {**figures, "choices": filter_options(scope)}
 
 
 def _answers(pipeline: dlt.Pipeline) -> dict[str, int]:
-    """How many rows answer each question of the analyst's notebook; not of those about what was never read."""
+    """Count the rows of each question of the analyst's notebook, except of questions whose tables do not exist."""
     answers = {}
     with open_scope(pipeline) as scope:
         for question in questions():

@@ -1,4 +1,4 @@
-"""What the pages should show, from what the simulator knows, computed without the code under test."""
+"""Provide the expected content of pages from the data of the simulator, without the code under test."""
 
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ def ended(world: World, since: datetime, until: datetime) -> list[SimulatedJob]:
 
 
 def night(*worlds: World, until: datetime, location: str | None = None) -> dict[str, dict[str, int]]:
-    """Service to the cells of its row; of all tenants that these are, and of one location or all."""
+    """Return the cells of each service's row for the 24 hours before ``until``, in a location or in all."""
     rows: dict[str, Counter[str]] = defaultdict(Counter)
     for job in (item for world in worlds for item in ended(world, until - timedelta(hours=24), until)):
         if location not in (None, job.location):
@@ -50,7 +50,7 @@ def night(*worlds: World, until: datetime, location: str | None = None) -> dict[
 
 
 def errors(world: World, until: datetime, days: int = 30) -> dict[tuple[str, str], tuple[int, set[str]]]:
-    """Service and message to occurrences and the ids of jobs."""
+    """Return occurrences and job ids of each error, by service and message."""
     results: dict[tuple[str, str], tuple[int, set[str]]] = {}
     for job in ended(world, until - timedelta(days=days), until):
         for error in job.errors:

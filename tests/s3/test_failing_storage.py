@@ -1,4 +1,4 @@
-"""A lake whose storage answers 503: nothing is lost, loads end clearly, and the next one is right."""
+"""Test a lake whose storage answers 503: no row is lost, loads end with a reason, and the next load is correct."""
 
 import json
 import os
@@ -30,45 +30,45 @@ JOBS = (
 ERRORS = "SELECT job_id, value, is_error_code, url, number FROM jobs__job_errors ORDER BY job_id, error_index"
 KEYS = {table.name: table.key for table in TABLES if table.key} | KEYS_OF_LOG_ROWS
 STRIDE = int(os.environ.get("M365_JOBS_FAIL_EVERY", "211"))
-"""Every how many requests the storage begins to fail."""
+"""Distance between two requests at which the storage begins to fail."""
 
 COMMITS = int(os.environ.get("M365_JOBS_COMMITS_EVERY", "5"))
-"""Every how many commits of a load one is answered late."""
+"""Distance between two commits of a load that the storage answers with 503, although it stored them."""
 
 COMMIT = r"PUT .*/_delta_log/\d+\.json$"
 
 
 def twice(table: str) -> str:
-    """Return SQL for the keys of a table that several rows have."""
+    """Return SQL that finds keys of a table with several rows."""
     key = ", ".join(f'"{column}"' for column in KEYS[table])
     return f"SELECT '{table}' AS name, ROW({key})::VARCHAR AS key FROM {table} GROUP BY ALL HAVING count(*) > 1"
 
 
 class Lake:
-    """A tenant whose warehouse is a lake on S3."""
+    """Control a tenant whose warehouse is a lake on S3."""
 
     def __init__(self, simulator: Simulator, user: Cli, store: S3) -> None:
         self.simulator, self.user, self.store = simulator, user, store
 
     def load(self) -> tuple[int, str, Met]:
-        """Load; return the exit code, the messages, and what the storage was asked."""
+        """Load, and return the exit code, the messages, and the requests that the storage received."""
         done = self.user.run("load", code=None)
         return done.returncode, done.stderr, self.store.heal()
 
     def change(self) -> None:
-        """Let hours pass, in which a job that is known changes."""
+        """Move the server's clock forward by two hours, and change a known job."""
         world = self.simulator.world
         world.advance(timedelta(hours=2))
         recent = max((job for job in world.visible() if job.finished(world.now)), key=lambda job: job.start)
         world.change(recent.id, total=recent.total + 1)
 
     def move(self, name: str) -> None:
-        """Use an empty lake of another name from a machine that knows no load."""
+        """Use an empty lake with another name, from a machine without any state of dlt."""
         self.user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = f"s3://{BUCKET}/{name}"
         self.user.environment["DLT_DATA_DIR"] = str(self.user.folder.parent / name)
 
     def check(self) -> None:
-        """Fail unless the lake equals the server, and no row is there twice."""
+        """Check that the lake has the rows of the server, and no row twice."""
         errors = [tuple(row.values()) for row in self._rows(ERRORS)]
         rows = [tuple(row.values()) for row in self._rows(JOBS)]
         loaded = {row[0]: (*row[1:], tuple(error[1:] for error in errors if error[0] == row[0])) for row in rows}
@@ -77,7 +77,7 @@ class Lake:
         assert self._rows(" UNION ALL ".join(map(twice, KEYS))) == []
 
     def recover(self) -> None:
-        """Load where nothing fails, and check the lake."""
+        """Load without failures, and check the lake."""
         code, message, _ = self.load()
         assert code == 0, message
         self.check()
@@ -88,7 +88,7 @@ class Lake:
 
 
 SHORT_PAUSES = {
-    # A first pause that is longer than the longest ends delta-rs with a panic.
+    # delta-rs panics if the first pause is longer than the longest, so both are set.
     "backoff_config.init_backoff": "1ms",
     "backoff_config.max_backoff": "10ms",
 }
@@ -112,7 +112,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
             f"{section}__CREDENTIALS__ENDPOINT_URL": store.url,
             f"{section}__DELTALAKE_STORAGE_OPTIONS": json.dumps(SHORT_PAUSES),
         }
-        # A load that cannot give its lease back is waited for.
+        # A load that cannot release its lease blocks the next one until the lease expires: make that short.
         monkeypatch.setattr(leases, "LEASE_SECONDS", 5.0)
         monkeypatch.setattr(leases, "POLL", 0.05)
         monkeypatch.setattr("botocore.retryhandler.delay_exponential", lambda *given, **more: 0.0)
@@ -121,16 +121,16 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
 
 @pytest.fixture
 def impatient_lake(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """Return a lake whose two clients have three attempts, instead of 11 (delta-rs) and 25 (s3fs)."""
+    """Create a lake whose clients try three times, instead of 11 times (delta-rs) and 25 times (s3fs)."""
     options = json.dumps({**SHORT_PAUSES, "max_retries": "2"})
     lake.user.environment |= {"DESTINATION__FILESYSTEM__DELTALAKE_STORAGE_OPTIONS": options, "AWS_MAX_ATTEMPTS": "3"}
-    # s3fs repeats what botocore gave up.
+    # s3fs repeats requests after botocore has given up.
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     return lake
 
 
 def check_end(code: int, message: str) -> None:
-    """Fail unless a load ended with success, or with a reason that names the storage's refusal."""
+    """Check that a load succeeded, or failed with a message that names the refusal of the storage."""
     assert code in (0, 1), message
     if code:
         assert paragraph(message), message

@@ -1,4 +1,4 @@
-"""A real Airflow 3 in an environment of its own: run these with ``make test-airflow``."""
+"""Provide a real Airflow 3 in its own environment; ``make test-airflow`` runs these tests."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ DOCS = ROOT / "docs" / "orchestrators.md"
 
 
 class Airflow:
-    """An Airflow with a home, a metadata database and DAGs of its own, driven by its command line."""
+    """Control an Airflow with its own home, metadata database and DAGs through its command line."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.dags = home, home / "dags"
@@ -35,7 +35,7 @@ class Airflow:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
-            # A busy machine is no reason to give up.
+            # A busy machine must not make an import or a task time out.
             "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "600",
             "AIRFLOW__CORE__PARALLELISM": "2",
@@ -43,7 +43,7 @@ class Airflow:
             # SQLite gives up a locked database after five seconds, and several processes of Airflow write it.
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=120",
             "AIRFLOW__API_AUTH__JWT_SECRET": "of these tests, and long enough for a signature with SHA-512 to be made",
-            # Runs are those that are asked for.
+            # Only the tests start runs.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "false",
             "SOURCES__AVEPOINT_M365__INCLUDE": "none",
             "DLT_PROJECT_DIR": str(self.dags),
@@ -54,11 +54,11 @@ class Airflow:
         }
 
     def configure(self, *sections: str) -> None:
-        """The tenants, in place of those before."""
+        """Write the configuration of tenants, and replace the previous one."""
         (self.dags / ".dlt" / "secrets.toml").write_text("\n".join(sections))
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """Runs a command, which has to end with ``code``; what it wrote."""
+        """Run a command, check that it ends with ``code``, and return its output."""
         command = [sys.executable, "-m", "airflow", *arguments]
         done = subprocess.run(
             command, cwd=self.home, env=self.environment, capture_output=True, text=True, timeout=600, check=False
@@ -67,20 +67,20 @@ class Airflow:
         return done.stdout
 
     def python(self, code: str) -> str:
-        """Runs some Python in the environment of the DAGs, which has to be fine; what it printed."""
+        """Run Python code in the environment of the DAGs, check that it succeeds, and return its output."""
         command = [sys.executable, "-c", code]
         return subprocess.run(
             command, cwd=self.dags, env=self.environment, capture_output=True, text=True, timeout=600, check=True
         ).stdout
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        """Asks the metadata database."""
+        """Return the rows of a query in the metadata database."""
         with closing(sqlite3.connect(self.home / "airflow.db", timeout=60)) as connection:
             return connection.execute(sql).fetchall()
 
     @contextmanager
     def serving(self, port: int) -> Iterator[None]:
-        """Scheduler with the LocalExecutor, and the API server that its tasks report to."""
+        """Run the scheduler with the LocalExecutor, and the API server that its tasks report to."""
         url = f"http://127.0.0.1:{port}"
         more = {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/", "AIRFLOW__API__PORT": str(port)}
         command, log = [sys.executable, "-m", "airflow"], self.home / "services.log"
@@ -135,13 +135,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
 
 
 def examples() -> list[str]:
-    """The DAG files that the documentation shows."""
+    """Return the DAG files of the documentation."""
     text = DOCS.read_text(encoding="utf-8").split("## Airflow", 1)[1].split("\n## ")[0]
     return [block.split("```")[0] for block in text.split("```python\n")[1:]]
 
 
 def section(name: str, simulator: Simulator, *lines: str) -> str:
-    """The configuration of a tenant."""
+    """Return the configuration of a tenant."""
     table = f"sources.avepoint_m365.tenants.{name}"
     urls = [f'base_url = "{simulator.base_url}"', f'token_url = "{simulator.token_url}"']
     secrets = [f'client_id = "{simulator.client_id}"', f'client_secret = "{simulator.client_secret}"']

@@ -1,4 +1,4 @@
-"""The DAGs of the documentation, in a real Airflow 3: tenants in tasks of their own, and backfills."""
+"""Test the DAGs of the documentation in a real Airflow 3: a task for each tenant, and backfills."""
 
 import socket
 import time
@@ -19,7 +19,7 @@ NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
 
 @pytest.fixture
 def airflow(installed: Airflow, tmp_path: Path) -> Airflow:
-    """With an empty warehouse."""
+    """Return Airflow with an empty warehouse."""
     installed.environment |= {
         "DESTINATION__DUCKDB__CREDENTIALS": str(tmp_path / "warehouse.duckdb"),
         "DESTINATION__WAREHOUSE__CREDENTIALS": str(tmp_path / "warehouse.duckdb"),
@@ -100,7 +100,7 @@ def test_what_another_worker_has_just_loaded_is_skipped_but_a_failure_is_tried_a
             "from m365_jobs.cli.app import app; app(['load', '--tenant', 'contoso', '--destination', 'postgres'])"
         )
         asked = len(first.asked)
-        # Each load asks for a token of its own: the first one finds the API down.
+        # Each load requests its own token: during the first load the API is down.
         second.fault = lambda asked: Answer(503) if second.token_requests < 2 else None
         airflow.run("dags", "test", "rounds")
         assert len(first.asked) == asked
@@ -132,7 +132,7 @@ def test_a_backfill_loads_exactly_its_interval_and_the_next_run_what_is_new(airf
     with Simulator(world) as simulator:
         names = ("contoso", "fabrikam")
         airflow.configure(*(section(name, simulator, 'object_types = ["exchange_online"]') for name in names))
-        # Two intervals: what ended on the sixth and the fifth day before today.
+        # Two intervals: jobs that ended on the sixth and the fifth day before today.
         begin, end = midnight - 6 * day, midnight - 5 * day
         airflow.run(
             *("backfill", "create", "--dag-id", "m365_jobs", "--max-active-runs", "1"),
@@ -142,7 +142,7 @@ def test_a_backfill_loads_exactly_its_interval_and_the_next_run_what_is_new(airf
             wait_for(airflow, "SELECT state FROM dag_run WHERE run_type = 'backfill'", ["success"] * 2)
             for name in names:
                 assert in_warehouse(tmp_path / "warehouse.duckdb", name).keys() == {"job 4", "job 5"}
-            # Airflow refuses another while the first counts as running.
+            # Airflow refuses another backfill until the first is recorded as completed.
             ended = "SELECT CASE WHEN completed_at IS NULL THEN 'running' ELSE 'success' END FROM backfill"
             wait_for(airflow, ended, ["success"])
             earlier = f"{midnight - 9 * day:%Y-%m-%d}"
@@ -166,7 +166,7 @@ def free_port() -> int:
 
 
 def wait_for(airflow: Airflow, sql: str, states: list[str]) -> None:
-    """Until runs have ended; all of them as they should."""
+    """Wait until runs have ended, and check their states."""
     give_up = time.monotonic() + 600
     while any(state in ("queued", "running") for (state,) in airflow.ask(sql)):
         assert time.monotonic() < give_up, airflow.ask("SELECT run_id, task_id, map_index, state FROM task_instance")

@@ -1,4 +1,4 @@
-"""Run by `make test-dagster`, in the environment that has Dagster; the other one passes these tests by."""
+"""Exclude these tests in an environment without Dagster; ``make test-dagster`` runs them."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""Loads as assets of Dagster, with its own executors and its own instance on disk, against simulated tenants."""
+"""Test loads as assets of Dagster, with Dagster's executors and an instance on disk, against simulated tenants."""
 
 import json
 import re
@@ -23,7 +23,7 @@ JOBS, RECORDS, BY_DAY = (dg.AssetKey(["m365_jobs", name]) for name in ("jobs", "
 
 @pytest.fixture
 def user(simulator: Simulator, desk: Callable[[Simulator], Cli], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    """A provider with two tenants in the environment, which this process has as well."""
+    """Create a user with two tenants, and set the same environment variables in this process."""
     user = desk(simulator)
     with Simulator(make_world(80, seed=9, now=NOW)) as second:
         for name in [name for name in user.environment if name.startswith("SOURCES__")]:
@@ -47,14 +47,16 @@ def user(simulator: Simulator, desk: Callable[[Simulator], Cli], monkeypatch: py
 
 @pytest.fixture
 def instance(user: Cli) -> Iterator[dg.DagsterInstance]:
-    """Where Dagster keeps its runs. It is made before anything runs: two processes that find it missing make it both,
-    and one of them fails ("table alembic_version already exists")."""
+    """Create the instance in which Dagster stores its runs, before any run starts.
+
+    Without it, two processes would both create it, and one would fail ("table alembic_version already exists").
+    """
     with dg.DagsterInstance.from_config(str(user.folder)) as instance:
         yield instance
 
 
 def run(instance: dg.DagsterInstance, partition: str, *assets: dg.AssetKey, fine: bool = True, **arguments: Any) -> Any:
-    """One run with the in-process executor, of definitions with these arguments."""
+    """Run assets with the in-process executor, in definitions with these arguments; check and return the result."""
     done = (
         definitions(**arguments)
         .resolve_implicit_global_asset_job_def()
@@ -67,7 +69,7 @@ def run(instance: dg.DagsterInstance, partition: str, *assets: dg.AssetKey, fine
 
 
 def start(user: Cli, tenant: str) -> subprocess.Popen[str]:
-    """One run by Dagster's command line, which has a process for each step."""
+    """Start a run with Dagster's command line, which has a process for each step."""
     tags = json.dumps({"dagster/partition": tenant})
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "m365_jobs.dagster", "-j", "load"]
     return subprocess.Popen(
@@ -81,7 +83,7 @@ def metadata(done: Any, key: dg.AssetKey) -> dict[str, Any]:
 
 
 def checks(done: Any) -> dict[str, tuple[bool, str, list[str]]]:
-    """Name to whether it passed, how grave it is and what was found."""
+    """Return for each check by name: True if it passed, its severity, and its findings."""
     return {
         evaluation.check_name: (
             evaluation.passed,
@@ -106,7 +108,7 @@ def test_a_tenant_is_a_partition_and_its_load_says_what_it_did(
     audit = user.query("SELECT count(*) FROM load_audit")[0][0]
     assert metadata(done, RECORDS)["rows of load_audit"] == audit > 0
     assert instance.get_materialized_partitions(JOBS) == {"contoso"}
-    # The cursors are those of the command line.
+    # Dagster and the command line share the cursors.
     simulator.world.advance(timedelta(hours=8))
     user.run("load", "--tenant", "contoso")
     assert metadata(run(instance, "contoso", JOBS, RECORDS), JOBS)["new"] == 0
@@ -121,7 +123,7 @@ def test_checks_tell_of_each_tenant_what_the_load_and_health_found(
     def wrong(generation: int, path: str, params: dict[str, str]) -> Answer:
         answer = server_page(generation, path, params)
         answer.body.update({key: 10_000 for key in answer.body if key.startswith("total")})
-        # The simulator keeps each job as the bytes that it sends.
+        # The simulator holds each job as the bytes that it sends.
         jobs = [json.loads(job) | {"duration": "999"} for job in answer.body.get("jobs", [])]
         answer.body["jobs"] = [json.dumps(job).encode() for job in jobs]
         return answer
@@ -178,7 +180,7 @@ def test_a_load_is_tried_twice_more_where_the_api_is_down_for_a_while(
     assert (RETRIES.max_retries, RETRIES.delay, RETRIES.backoff) == (2, 60, dg.Backoff.EXPONENTIAL)
     monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("SOURCES__AVEPOINT_M365__INCLUDE", "none")
-    # Each load asks for a token of its own: two of them find the API down.
+    # Each load requests its own token: during the first two loads the API is down.
     simulator.fault = lambda asked: Answer(503) if simulator.token_requests < 3 else None
     done = run(instance, "contoso", JOBS, RECORDS, retries=dg.RetryPolicy(max_retries=2))
     assert len([event for event in done.all_node_events if event.is_step_up_for_retry]) == 2
@@ -292,7 +294,7 @@ def test_a_project_of_ones_own_is_written_as_the_documentation_says(user: Cli) -
 
 
 def test_retries_come_as_late_as_the_documentation_says() -> None:
-    """One and three minutes, and up to a minute more or less, so that many tenants do not come back at once."""
+    """Check for one and three minutes, with up to a minute of jitter, so that many tenants do not retry at once."""
     for attempt, minutes in ((1, 1), (2, 3)):
         for _ in range(20):
             assert abs(RETRIES.calculate_delay(attempt) - 60 * minutes) <= 60
@@ -307,7 +309,7 @@ def test_nothing_that_the_command_line_imports_imports_an_orchestrator() -> None
         "    if not one.name.startswith(tuple('m365_jobs.' + name for name in own)):\n"
         "        try:\n"
         "            importlib.import_module(one.name)\n"
-        # Others want extras that are not installed here.
+        # Other modules need extras that are not installed here.
         "        except (ModuleNotFoundError, MissingDependencyException):\n"
         "            pass\n"
         "assert {'dagster', 'airflow'}.isdisjoint(sys.modules)\n"
