@@ -1,4 +1,4 @@
-"""The whole path over real HTTP: what the simulator holds is what the warehouse holds, row for row."""
+"""Test the whole path over real HTTP: the warehouse holds exactly the rows of the simulator."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
 
 
 def load(simulator: Simulator, folder: Path, **settings: Any) -> Path:
-    """Loads with a pipeline of someone else's; the DuckDB file."""
+    """Load with a pipeline of the user, and return the DuckDB file."""
     file = folder / "warehouse.duckdb"
     pipeline = dlt.pipeline(
         "end_to_end",
@@ -124,5 +124,5 @@ def test_load_audit_has_the_servers_total_of_each_listing(tmp_path: Path) -> Non
     assert sorted(audit, key=str) == sorted(
         [(*item, count, count, running[item], True, "matches", "jobs") for item, count in loaded.items()], key=str
     )
-    # A few requests more detect what a range means and whether long ones are cut.
+    # A few more requests detect what a range means and whether long ranges are cut.
     assert 0 < asked - requests <= 5

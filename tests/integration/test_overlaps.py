@@ -1,4 +1,4 @@
-"""Jobs that two partitions return, and servers that compare the range with other times of a job."""
+"""Test jobs that two partitions return, and servers that compare a range with other times of a job."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_if_the_api_ignores_object_types_jobs_have_no_object_type(
 def test_a_new_job_between_listings_does_not_hide_an_ignored_filter(
     tmp_path: Path, argument: int, column: int, when: list[tuple[str | None, str | None]], settings: dict[str, Any]
 ) -> None:
-    """One comes when the next of some pairs of objectType and jobType is asked for."""
+    """Test with a new job for each pair of objectType and jobType, added when the API receives the pair."""
     world = make_world(300, seed=8, now=NOW)
     ignore(world, argument)
 

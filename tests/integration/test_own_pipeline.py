@@ -1,4 +1,4 @@
-"""docs/how-to/own-pipeline.md: its pipelines work as they stand there."""
+"""Test that the pipelines in docs/how-to/own-pipeline.md work unchanged."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ DATABASE, LAKE = (entry.text for entry in in_language("python") if entry.path.na
 
 
 def run_as_file(code: str, file: Path, simulator: Simulator, *arguments: str) -> str:
-    """Return what a script prints that holds the code; Python's arguments precede its name."""
+    """Return the output of a script with this code; ``arguments`` replace its path in Python's arguments."""
     settings = {
         "BASE_URL": simulator.base_url,
         "TOKEN_URL": simulator.token_url,

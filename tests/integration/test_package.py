@@ -1,4 +1,4 @@
-"""What is published: the description on a package index, and one version everywhere."""
+"""Test the published package: its description on a package index, and one version everywhere."""
 
 import json
 import re
@@ -11,7 +11,7 @@ LINK = re.compile(r"\]\(([^)]*)\)")
 
 
 def test_the_description_on_a_package_index_has_no_link_into_the_repository() -> None:
-    """The index shows the README without the files beside it: such a link would lead nowhere."""
+    """Test the links of the README: a package index shows it without the files beside it."""
     command = [sys.executable, "-m", "hatchling", "metadata"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     readme = json.loads(done.stdout)["readme"]

@@ -1,4 +1,4 @@
-"""What users of PowerShell type: settings as variables, quotes around statements, and exit codes."""
+"""Test commands that users of PowerShell type: settings as variables, quotes around statements, and exit codes."""
 
 import os
 import shutil

@@ -1,6 +1,6 @@
-"""Servers that differ from the documentation: nothing is lost, mislabelled or silently wrong.
+"""Test servers that differ from the documentation: nothing is lost, mislabelled or silently wrong.
 
-Here are the rows that stand for a kind; ``tests/chaos/test_server_variations.py`` has the others.
+These rows represent each kind; ``tests/chaos/test_server_variations.py`` has the others.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The documentation site: built strictly, and readable without a network."""
+"""Test the documentation site: its strict build, and pages that need no network."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.diagrams import draw
 from tests.support.project import ROOT
 
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src"}
-"""Element to the attribute whose address a browser fetches without a click."""
+"""Element to the attribute with the address that a browser fetches without a click."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_pages_fetch_nothing_from_elsewhere(site: Path) -> None:
         (page, address) for page, item in pages(site) for address in item.fetched if re.match(r"(\w+:)?//", address)
     }
     assert outside == set()
-    # The theme fetches a script from elsewhere for elements of this class.
+    # The theme fetches a script from another host for elements of this class.
     assert [page for page, item in pages(site) if "mermaid" in item.classes] == []
 
 

@@ -1,4 +1,4 @@
-"""What the README and the documentation show of the demo and of SQL is what a user sees."""
+"""Test that the output and SQL in the README and the documentation match the demo."""
 
 import os
 import re
@@ -18,12 +18,12 @@ SHOWN = [item for item in in_language("text") if item.path.name in ("README.md",
 """Output of the demo, in the order of the pages."""
 
 FOR_POSTGRES = ("CREATE ROLE", "ALTER ROLE", "DELETE FROM ...")
-"""Statements that a DuckDB file has no use for."""
+"""Statements that do not apply to a DuckDB file."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A folder in which the demo was run, and what the user saw there."""
+    """Hold a folder in which the demo ran, and its output."""
 
     folder: Path
     shown: str
@@ -45,7 +45,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def plain(text: str) -> str:
-    """Return a text without numbers, folders, progress and the way its lines are broken."""
+    """Return a text without numbers, folders, progress and line breaks."""
     text = re.sub(r"^(Reading|Writing): .*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"\S*/(\w[\w.-]*)", r"\1", re.sub(r"http://\S+", "URL", text))
     return " ".join(NUMBER.sub("#", re.sub(r"[─-]{3,}", " ", text)).split())

@@ -26,7 +26,7 @@ LAYERS = {
         ("state",),
         ("api",),
         ("config",),
-        # A client credential is what the configuration makes, and knows no configuration.
+        # The configuration creates client credentials; these do not import the configuration.
         ("api.auth", "api.certificate"),
         ("created", "endpoints", "parse"),
         ("schema",),
@@ -117,7 +117,7 @@ def test_layers_point_down() -> None:
 
 
 def test_imports_have_no_circles() -> None:
-    """Sort all modules by their imports."""
+    """Order all modules by their imports."""
     try:
         TopologicalSorter(IMPORTS).prepare()
     except CycleError as error:

@@ -1,4 +1,4 @@
-"""Each row of docs/operations.md about a set-up, a refusal or a limit names a behaviour that a test shows."""
+"""Test that each row of docs/operations.md about a set-up, a refusal or a limit names a tested behaviour."""
 
 import re
 from collections.abc import Iterator
@@ -71,13 +71,13 @@ TESTS = {
     "`Read-only file system`, `Permission denied`": ["test_a_read_only_folder_is_reported_with_path_and_cure"],
     "`No space left on device`": ["test_a_full_disk_is_reported_with_its_folder"],
 }
-"""First cell of a row to the tests that show it."""
+"""First cell of a row to the tests of its behaviour."""
 
 HEADINGS = ("Supported set-ups", "Characters in paths", "What is refused", "Limits of the operating system")
 
 
 def rows() -> Iterator[str]:
-    """Yield the first cell of each row, except of what the page says was not tried."""
+    """Yield the first cell of each row, except of rows that the page marks as not tried."""
     for heading in HEADINGS:
         section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
         for line in re.findall(r"^\| (.*) \|$", section, re.MULTILINE)[1:]:

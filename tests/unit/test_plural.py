@@ -1,4 +1,4 @@
-"""A number and its noun agree: 1 job, 2 jobs. One function writes both."""
+"""Test that a number and its noun agree: 1 job, 2 jobs. One function writes both."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ NOUNS = (
 )
 PLURAL = re.compile(rf" (?:(?!with )[a-z]+ )?(?:{NOUNS})s\b")
 ABOVE_ONE = re.compile(r"[A-Z]{4}|:g|{count}|max_open.days|longest.days|\* 3600")
-"""Constants and limits of the program, and what is written where it is above 1."""
+"""Constants and limits of the program, and values that are written only if they are above 1."""
 
 TEMPLATES = sorted((ROOT / "pipelines").rglob("*.html"))
 

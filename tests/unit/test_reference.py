@@ -1,4 +1,4 @@
-"""The reference pages and the README are those of the code."""
+"""Test that the reference pages and the README match the code."""
 
 import re
 import shlex

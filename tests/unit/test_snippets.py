@@ -1,4 +1,4 @@
-"""Each command and configuration that the README and the documentation show is valid."""
+"""Test that each command and configuration in the README and the documentation is valid."""
 
 import ast
 import inspect
@@ -27,7 +27,7 @@ TOOLS = frozenset(
     {"airflow", "apt-get", "cd", "copy", "cp", "dagster", "dlt", "docker", "kubectl", "marimo", "pg_dump"}
     | {"pip", "pipx", "py", "python", "uv"}
 )
-"""Programs of others that pages show."""
+"""Other programs that pages show."""
 
 GROUP: Any = typer.main.get_command(app)
 OPTIONS = {
@@ -41,7 +41,7 @@ SECTION = "sources.avepoint_m365"
 
 
 def commands(snippet: Snippet) -> list[list[str]]:
-    """Return the words of each command, without comments, redirections and what precedes a pipe."""
+    """Return the words of each command without comments. A pipe separates commands; a redirection counts as `cd`."""
     results = []
     for line in snippet.text.replace("\\\n", " ").splitlines():
         if snippet.language == "powershell":
@@ -120,14 +120,14 @@ def test_examples_of_configuration_have_known_keys_only(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert unknown_keys(tomllib.loads(text)) == []
     commented = re.sub(r"^# (?=\[[\w.]+\]$|\w+ = )", "", text, flags=re.MULTILINE)
-    # A section or key that the file sets twice shows two ways; each way is parsed alone.
+    # A section or key that the file sets twice shows two alternatives; each is parsed alone.
     for part in re.split(r"^(?=\[)", commented, flags=re.MULTILINE):
         keys = {line.partition(" = ")[0]: line for line in part.splitlines()}
         assert unknown_keys(tomllib.loads("\n".join(keys.values()))) == []
 
 
 def unknown_keys(settings: dict[str, Any]) -> list[str]:
-    """Return the keys of this program that it does not know; destinations have tests of their own."""
+    """Return the keys that this program does not know; destinations have their own tests."""
     source = settings.get("sources", {}).get("avepoint_m365", {})
     wrong = [f"{SECTION}.{key}" for key in source if key not in KNOWN[SECTION]]
     wrong += [f"protection.{key}" for key in source.get("protection", {}) if key not in KNOWN[f"{SECTION}.protection"]]

@@ -1,4 +1,4 @@
-"""Each direct dependency has a reason, each lock has hashes, and the bill of materials names all of a lock."""
+"""Test that each direct dependency has a reason, each lock has hashes, and the bill of materials is complete."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.support.project import ROOT, extras
 PAGE = ROOT / "docs" / "explanation" / "dependencies.md"
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 MODULES = {"PyJWT": "jwt"}
-"""Package to the module that code imports, if that has another name."""
+"""Package to the module that code imports, if their names differ."""
 
 
 def core() -> set[str]:
@@ -29,7 +29,7 @@ def name_of(requirement: str) -> str:
 
 
 def explained() -> list[tuple[str, ...]]:
-    """The rows of the page: package and reason, or package, extra and reason."""
+    """Return the rows of the page: package and reason, or package, extra and reason."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines if line.startswith("| ")]
     return [row for row in rows if row[0] != "package"]

@@ -156,7 +156,7 @@ VERBS = {
     "Write",
     "Yield",
 }
-"""Verbs that begin a docstring; a new one needs an entry, so that a noun does not slip in."""
+"""Verbs that begin a docstring; a new verb needs an entry, so that a noun does not pass."""
 
 FORBIDDEN = re.compile(
     r"\b(nobody|somebody|anybody|whoever|be it|but for|of which|as it is|by and by|goes on|is at"
@@ -225,7 +225,7 @@ def test_messages_are_short_and_plain(path: Path) -> None:
 
 
 def messages(path: Path) -> Iterator[str]:
-    """Yield the texts of a module that are no docstring and end a sentence; values in an f-string count as one word."""
+    """Yield texts of a module that end a sentence and are no docstring; a value in an f-string counts as one word."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     for node in ast.walk(tree):

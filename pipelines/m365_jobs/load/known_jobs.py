@@ -62,7 +62,7 @@ class WarehouseLookup(SqlLookup):
             refuse_newer(reader)
 
             def largest_value(column: str, table: str) -> Any:
-                # All destinations accept this SQL: a translation takes longer than the query.
+                # All destinations accept this SQL, and a translation would be slower than the query.
                 sql = f"SELECT max({column}) AS largest FROM {reader.table(table)} WHERE tenant = %s"
                 return reader.rows(sql, self._label)[0]["largest"]
 

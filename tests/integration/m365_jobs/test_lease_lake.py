@@ -1,4 +1,4 @@
-"""Leases in a lake, taken by several at once and by those that come later; whole loads with them: test_workers.py."""
+"""Test leases in a lake: several workers at once, and later workers; test_workers.py tests whole loads with them."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from m365_jobs.locks.lake import LakeLease
 from tests.support.warehouse import Warehouse
 
 AT_ONCE = timedelta(0)
-"""Raise where the lease is not to be had."""
+"""No wait: raise an error if another worker has the lease."""
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def row(folder: Path) -> dict[str, Any]:
 
 
 def rewrite(folder: Path, **changed: object) -> None:
-    """Changes the row as another worker would."""
+    """Change the row as another worker does."""
     rows = pa.Table.from_pylist([row(folder) | changed], lake.COLUMNS)
     write_deltalake(table(folder), rows, mode="overwrite")
 
@@ -78,7 +78,7 @@ def test_a_held_lease_is_renewed_and_a_released_one_has_its_end(
         loaded.acquire(AT_ONCE, 0, print)
         assert "run run1" in row(tmp_path)["holder"]
         with pytest.raises(TenantLockedError, match="is running"):
-            # Waits four times as long as a lease lasts that nobody renews.
+            # Wait four times as long as a lease lasts that is not renewed.
             lease_of("run2").acquire(None, 1.2, print)
     ended = row(tmp_path)
     assert ended["holder"] is None
@@ -94,7 +94,7 @@ def test_without_waiting_only_a_long_expired_lease_is_acquired(
 ) -> None:
     with lease_of("run1") as loaded:
         loaded.acquire(AT_ONCE, 0, print)
-    # The last is of a clock that was put back since.
+    # The last time lies in the future: the clock was set back since.
     for minutes, free in ((5, False), (7, True), (-7, True)):
         rewrite(tmp_path, holder="killed", renewed_at=datetime.now(UTC) - timedelta(minutes=minutes))
         with lease_of("run2") as asked:
@@ -129,7 +129,7 @@ def test_an_unreachable_storage_is_reported_as_a_destination_failure(
     lease_of: Callable[[str], LakeLease], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object, **more: object) -> None:
-        # As delta-rs has it of a store that nobody answers for.
+        # delta-rs reports an unreachable store in these words.
         raise OSError("Generic S3 error: error sending request: client error (Connect): Connection refused")
 
     monkeypatch.setattr(DeltaTable, "__init__", down)
@@ -146,7 +146,7 @@ def test_a_lease_whose_commit_was_done_although_the_storage_answered_503_is_had_
     refused: list[bool] = []
 
     def commit(*given: Any, **more: Any) -> None:
-        """Commit; the first time end as delta-rs does, which repeats the request and finds its version taken."""
+        """Commit, but fail the first time like delta-rs, which repeats a request and finds its own version."""
         write_deltalake(*given, **more)
         if not refused:
             refused.append(True)
@@ -169,7 +169,7 @@ def test_files_of_old_versions_are_removed_while_the_lease_is_held(
     for number in range(3):
         with lease_of(f"run{number}") as loaded:
             loaded.acquire(AT_ONCE, 0, print)
-    # The row of the last holder, and the one that says that it ended.
+    # One file with the row of the last holder, and one with its end.
     assert len(list((tmp_path / "lake" / "m365_jobs_leases" / "m365_jobs").glob("*.parquet"))) == 2
 
 
@@ -183,7 +183,7 @@ def test_the_files_of_a_lease_do_not_accumulate(
         with lease_of(f"run{number}") as loaded:
             loaded.acquire(AT_ONCE, 0, print)
         counts.append(len([file for file in (tmp_path / "lake").rglob("*") if file.is_file()]))
-    # Two files a commit, four commits a load, log entries with their checkpoint.
+    # Two files per commit, four commits per load, and log entries with their checkpoint.
     assert max(counts) <= 60
     assert min(counts[20:]) <= 12
     assert row(tmp_path)["holder"] is None

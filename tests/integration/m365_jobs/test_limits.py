@@ -1,4 +1,4 @@
-"""What the operating system refuses: each refusal is real, and each message names the path and the cure."""
+"""Test refusals of the operating system: each is real, and each message names the path and the cure."""
 
 import os
 import re
@@ -55,7 +55,7 @@ FCNTL(fcntl64)
 
 
 def run(user: Cli, *arguments: str, before: str = "", code: int = 1, **environment: str) -> str:
-    """Run a command in a shell of its own after some lines of it; what it prints for the user."""
+    """Run a command in a shell after the lines of ``before``, and return its messages to the user."""
     command = f"{before}\nexec {sys.executable} -m m365_jobs {' '.join(arguments)}"
     launch = ["unshare", "--mount", "sh", "-ec", command] if "mount" in before else ["sh", "-ec", command]
     done = subprocess.run(
@@ -75,7 +75,7 @@ def run(user: Cli, *arguments: str, before: str = "", code: int = 1, **environme
 
 @pytest.fixture(scope="module")
 def no_locks(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A library that takes the locks of a folder away; built from the text above."""
+    """Return the path of a library that refuses locks in a folder; it is built from the text above."""
     assert shutil.which("cc"), "a C compiler is missing: apt-get install gcc libc6-dev"
     folder = tmp_path_factory.mktemp("no_locks")
     (folder / "no_locks.c").write_text(NO_LOCKS, encoding="utf-8")
@@ -125,7 +125,7 @@ def test_too_few_open_files_are_reported_with_the_cure_and_the_next_load_succeed
 
 
 def folder_of(user: Cli, which: str) -> Path:
-    """The folder that a case of ``which`` is about, made if it is not there."""
+    """Return the folder that ``which`` names; create it if it does not exist."""
     folder = Path(user.environment["DLT_DATA_DIR"]) if which == "working folder of dlt" else user.folder
     folder.mkdir(exist_ok=True)
     return folder
@@ -154,5 +154,5 @@ def test_a_full_disk_is_reported_with_its_folder(simulator: Simulator, desk: Sit
     assert str(folder) in message
     assert re.search(r"(?:Free|free) space|no disk space left.*Free some", message), message
     if which == "working folder of dlt":
-        # The other disk went away with the warehouse on it.
+        # In the other case the warehouse was on the full disk, which no longer exists.
         run(user, "load", code=0)

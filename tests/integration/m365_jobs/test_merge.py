@@ -1,4 +1,4 @@
-"""Jobs with very many errors: a load replaces them in the time and memory that their number asks for."""
+"""Test jobs with very many errors: time and memory of a load stay in proportion to their number."""
 
 from dataclasses import replace
 from datetime import timedelta

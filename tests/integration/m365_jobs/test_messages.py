@@ -1,4 +1,4 @@
-"""Failures of configuration, files, signals and pipes: each has a message of one paragraph with the cure."""
+"""Test failures of configuration, files, signals and pipes: each message is one paragraph with the cure."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Paths of folders, files, datasets and shares, and readers during a load."""
+"""Test paths of folders, files, datasets and shares, and readers during a load."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def configure(folder: Path, text: str) -> None:
 def test_the_same_relative_path_in_two_folders_means_two_warehouses(
     simulator: Simulator, desk: Sit, section: str, to: str, file: str
 ) -> None:
-    """The second folder loaded into the warehouse of the first, and exited 0."""
+    """Test that each folder has its own warehouse: a load must not write into that of the other folder."""
     user = desk(simulator)
     arguments = ("--destination", to) if to else ()
     first, second = user.folder / "first", user.folder / "second"
@@ -74,7 +74,7 @@ def test_a_relative_path_counts_from_the_folder_of_the_configuration(simulator: 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("name", ["Backup-Prod", "backup.prod", "2024jobs", "Sauvegardes été"])
 def test_a_dataset_that_dlt_renames_is_read_by_every_command(simulator: Simulator, desk: Sit, name: str) -> None:
-    """Loads filled a dataset that status, health and query did not read."""
+    """Test that status, health and query read the dataset that loads fill."""
     user, jobs = desk(simulator), str(len(simulator.world.visible()))
     user.run("load", "--dataset", name)
     assert f"jobs {jobs}" in user.run("status", "--dataset", name).stdout
@@ -146,7 +146,7 @@ def test_a_local_lake_may_lie_in_a_folder_of_any_name_but_those_that_delta_canno
 def test_a_working_folder_that_a_load_cannot_use_is_refused_before_it_starts(
     simulator: Simulator, desk: Sit, name: str
 ) -> None:
-    """Loads read everything and then failed in the middle of their writing."""
+    """Test the refusal at the start: otherwise a load would read everything and fail while it writes."""
     user = desk(simulator)
     user.environment["DLT_DATA_DIR"] = str(user.folder / name)
     message = user.run("load", code=2).stderr
@@ -158,11 +158,11 @@ def test_a_working_folder_that_a_load_cannot_use_is_refused_before_it_starts(
 @pytest.mark.usual(2)
 @pytest.mark.parametrize("command", ["status", "health", "query", "check", "report"])
 def test_readers_leave_the_folder_of_the_loader_alone(simulator: Simulator, desk: Sit, command: str) -> None:
-    """Started while dlt had its state file aside, they wiped the folder, and the load failed."""
+    """Test readers while dlt has moved its state file away: a reader that deletes the folder makes the load fail."""
     user = desk(simulator)
     user.run("load")
     folder = Path(user.environment["DLT_DATA_DIR"]) / "pipelines" / "m365_jobs"
-    # As dlt does for a moment whenever it writes its state.
+    # dlt does this for a moment each time it writes its state.
     (folder / "state.json").rename(folder / "state.json.aside")
     before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
     more = {"query": ["SELECT 1"], "report": ["report.html"]}.get(command, [])
@@ -193,7 +193,7 @@ with duckdb.connect(sys.argv[1]):
 @pytest.mark.skipif(os.name == "nt", reason="the fake load speaks through a pipe")
 @pytest.mark.parametrize("command", [("status",), ("health",), ("query", "SELECT 1"), ("report", "report.html")])
 def test_readers_wait_for_a_load_that_writes(simulator: Simulator, desk: Sit, command: tuple[str, ...]) -> None:
-    """They failed at once: a monitor beside a load reported an outage."""
+    """Test that readers do not fail at once: a monitor beside a load would report an outage."""
     user = desk(simulator)
     user.run("load")
     file = user.folder / "m365_warehouse.duckdb"

@@ -1,4 +1,4 @@
-"""PostgreSQL as a warehouse, against a real server; each test has its own database."""
+"""Test PostgreSQL as a warehouse, on a real server; each test has its own database."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_each_loaded_row_is_in_the_database_once(postgres: Warehouse) -> None:
 def test_a_load_killed_right_after_it_stored_a_file_is_finished_by_the_next(
     postgres: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    # The lease of a worker that was killed is waited for.
+    # The next load waits until the lease of the killed worker expires.
     monkeypatch.setattr(leases, "LEASE_SECONDS", 1.5)
     monkeypatch.setattr(leases, "POLL", 0.05)
     world = make_world(50, seed=1, now=NOW)
@@ -152,7 +152,7 @@ def test_a_reader_that_leaves_its_transaction_open_does_not_hang_a_load_over_a_k
 
 
 def hangs(load: Callable[[], object], address: str) -> bool:
-    """Whether a load is still waiting after a minute; what it waits for is taken away then."""
+    """Return whether a load still waits after a minute; then end the transactions that block it."""
     with ThreadPoolExecutor() as pool:
         loading = pool.submit(load)
         try:
@@ -176,7 +176,7 @@ def test_a_merge_that_breaks_in_the_middle_leaves_its_table_as_it_was_and_is_fin
         errors = "SELECT job_id, error_index, value FROM m365_jobs.jobs__job_errors ORDER BY 1, 2"
         before = administer(errors, address=address)
         lose_errors(world)
-        # The delete of the merge has been done when its insert meets this.
+        # The delete of the merge is done before its insert fails at this trigger.
         administer(
             "CREATE FUNCTION m365_jobs.refuse() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE EXCEPTION 'broken in the middle'; END $$",
@@ -282,7 +282,7 @@ def test_a_table_of_another_program_is_not_changed(address: str, simulator: Simu
     assert administer("SELECT * FROM m365_jobs.jobs", address=address) == [(1, "janitor")]
     user.run("load", *TO, "--dataset", "elsewhere")
     assert administer("SELECT count(*) FROM elsewhere.jobs", address=address) == [(len(simulator.world.visible()),)]
-    # The folder of dlt knows our tables by now, though not those.
+    # By now dlt's folder knows the tables in the other dataset, but not those in this one.
     assert "Nothing was written" in user.run("load", *TO, code=1).stderr
     there = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'm365_jobs'"
     assert administer(there, address=address) == [("jobs",)]

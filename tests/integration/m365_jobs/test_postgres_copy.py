@@ -1,4 +1,4 @@
-"""Rows reach PostgreSQL by COPY only if that keeps every text; each test has its own database."""
+"""Test that rows reach PostgreSQL by COPY only if that keeps each text; each test has its own database."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ def postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wareho
 
 
 def world_with_texts(*texts: str) -> World:
-    """Return a tenant one of whose jobs has these texts in its errors; no other text is empty.
+    """Return a tenant with a job whose errors have these texts; no other text is empty.
 
     Its jobs are so new that each load reads all of them.
     """
@@ -39,7 +39,7 @@ def world_with_texts(*texts: str) -> World:
 
 
 def formats(pipeline: dlt.Pipeline) -> dict[str, str]:
-    """Return the formats of the files of the last load by table."""
+    """Return the file format of each table in the last load."""
     assert pipeline.last_trace is not None
     assert pipeline.last_trace.last_load_info is not None
     jobs = [

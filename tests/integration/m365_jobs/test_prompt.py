@@ -1,4 +1,4 @@
-"""The prompt of ``query``: in a terminal as a user has it, and what it offers while a statement is typed."""
+"""Test the prompt of ``query``: in a user's terminal, and its completions while the user types a statement."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def test_statements_run_one_after_the_other(
     prompt.ask("SELECT count(*) FROM jobs;\r")
     prompt.until("Error (query)")
     prompt.until("The first load makes jobs, ")
-    # A prompt that is left open keeps no load from writing.
+    # An open prompt does not stop a load from writing.
     user.run("load")
     prompt.ask("SELECT count(*) AS held\r")
     prompt.until("...>")
@@ -93,7 +93,7 @@ def test_on_postgresql_it_is_the_same(simulator: Simulator, desk: Callable[[Simu
         prompt = terminal(user, "--destination", "postgres")
         prompt.ask("SELECT count(*) > 0 AS some FROM job_facts WHERE '$;' <> $$;$$;\r")
         prompt.until("some\r\n----\r\ntrue\r\n")
-        # One that takes for ever ends with Ctrl+C, and the prompt goes on.
+        # Ctrl+C ends a statement that runs without an end, and the prompt continues.
         prompt.ask("SELECT pg_sleep(100000);\r")
         running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'FETCH%'"
         while administer(running, address=address) == [(0,)]:
@@ -120,7 +120,7 @@ def test_the_names_are_those_of_the_warehouse(
             result = stored_names(reader)
     assert result.dataset == "m365_jobs"
     described = {item.name: [column.name for column in item.columns] for item in (*tables(), *views())}
-    # A table that no row was ever for is not made.
+    # A table is not created before its first row.
     assert result.columns.keys() & described.keys() >= described.keys() - {"load_check_failures"}
     for name, columns in described.items():
         if name in result.columns:
@@ -131,7 +131,7 @@ NAMES = Names("m365_jobs", {**documented("m365_jobs").columns, "_dlt_loads": ["l
 
 
 def offered(text: str, by: str = "tab") -> list[str]:
-    """What is offered where the bar stands in the text."""
+    """Return the completions at the bar in the text."""
     before, _, after = text.partition("|")
     event = CompleteEvent(completion_requested=by == "tab", text_inserted=by != "tab")
     result = Words(NAMES).get_completions(Document(before + after, len(before)), event)

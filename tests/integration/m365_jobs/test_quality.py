@@ -1,4 +1,4 @@
-"""Data checks of loaded rows: failures are reported and stored, and no row is dropped."""
+"""Test data checks of loaded rows: failures are reported and stored, and no row is dropped."""
 
 import os
 import re
@@ -70,7 +70,7 @@ def test_a_load_without_check_failures_creates_an_empty_table(place: Warehouse) 
 
 def test_data_checks_read_only_the_rows_of_the_load(place: Warehouse) -> None:
     world = World(NOW)
-    # A job that stays: without any that it knows, a load would take the API for another tenant's.
+    # This job stays: if a load finds no known job, it regards the API as that of another tenant.
     world.put(replace(SOUND, id="stays"), replace(SOUND, id="negative", failed=-3))
     with Simulator(world) as simulator:
         place.load(simulator)
@@ -89,7 +89,7 @@ def test_pending_packages_are_checked_once_they_are_loaded(place: Warehouse, mon
         raise OSError("the power went")
 
     with Simulator(world) as simulator:
-        # A first load would be read again.
+        # The next load would read the jobs of an interrupted first load again.
         place.load(simulator)
         world.put(replace(SOUND, id="negative", failed=-3))
         with monkeypatch.context() as broken:

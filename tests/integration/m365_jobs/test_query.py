@@ -1,4 +1,4 @@
-"""SQL of the user: read-only whatever its spelling, on each destination, and printed as asked."""
+"""Test SQL of the user: read-only in any spelling, on each destination, and printed as requested."""
 
 import csv
 import io
@@ -93,7 +93,7 @@ WRITES = (
     "VACUUM",
     "",
     "-- nothing",
-    # The file system, and what can be done with a function.
+    # Access to files, and actions through functions.
     "SELECT * FROM read_csv('secret.csv')",
     "SELECT * FROM 'secret.csv'",
     "SELECT content FROM read_text('secret.csv')",
@@ -251,7 +251,7 @@ def test_columns_with_the_same_name_get_different_json_keys() -> None:
 
 
 class Elsewhere:
-    """A destination that we only translate for."""
+    """Simulate a destination for which SQL is only translated."""
 
     def make_qualified_table_name(self, table_name: str) -> str:
         return f'"DB"."M365_JOBS"."{table_name.upper()}"'

@@ -1,4 +1,4 @@
-"""Reconciliation: the API's totals against the warehouse, daily and on demand, and the repair of what differs."""
+"""Test reconciliation: the API's totals against the warehouse, daily and on demand, and the repair of differences."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,7 +25,7 @@ PERIODS = "SELECT kind, api_total, warehouse_jobs, proof, detail FROM reconcilia
 
 
 def forget(file: Any, condition: str) -> int:
-    """Delete jobs from a warehouse behind the product's back; return how many."""
+    """Delete jobs directly in the warehouse file, and return their number."""
     with duckdb.connect(str(file)) as connection:
         connection.execute("SET TimeZone = 'UTC'; USE m365_jobs")
         ids = [row[0] for row in connection.execute(f"SELECT id FROM jobs WHERE {condition}").fetchall()]
@@ -101,7 +101,7 @@ def test_a_period_and_its_first_half_are_both_stored(tenant: Tenant) -> None:
     tenant.load()
     tenant.simulator.behavior = ServerBehavior(total_error=2)
     source = settings(tenant.simulator, object_types=["exchange_online"], start_date=HISTORY.isoformat())
-    # The first one learns that services are empty. The second one writes without a dlt run.
+    # The first run learns that services are empty. The second run writes without a dlt run.
     for _ in range(2):
         verified = load(LoadOptions(verify_since=HISTORY, source=source), Progress(), lambda _: None)
         compared = [row.period for row in verified.periods]
@@ -118,7 +118,7 @@ def test_verify_before_the_first_load_names_the_cure(simulator: Simulator, desk:
 def test_the_months_of_a_first_load_agree_with_the_api_and_nothing_is_read_again(tenant: Tenant, reading: str) -> None:
     tenant.world.reading = reading
     for number in range(690):
-        # Three of them are in progress at each moment, so also where one month ends and the next begins.
+        # Three jobs are in progress at any time, so also at the border of two months.
         tenant.put(f"job {number}", -2 * number - 7, -2 * number - 1)
     tenant.load(page_size=100)
     assert tenant.agrees()

@@ -1,4 +1,4 @@
-"""Files that dlt loads twice: a load is killed after a file is stored, and the next load finishes its package."""
+"""Test files that dlt loads twice: a load is killed after it stores a file, and the next load finishes its package."""
 
 import os
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ STORED = (
     "load_runs",
     "retention_policies",
 )
-"""Tables of which a load a day later writes rows, one of each way to be written."""
+"""Tables that a load a day later writes, one for each way of writing."""
 
 VARYING = {
     *("run_id", "first_seen_at", "fetched_at", "changed_at", "checked_at", "started_at", "ended_at"),
@@ -97,21 +97,21 @@ def test_a_load_killed_right_after_it_stored_a_file_leaves_no_row_twice(
 
 
 def job(number: int, hours: float, errors: tuple[JobError, ...] = ()) -> SimulatedJob:
-    """A job of one hour that finishes ``hours`` after the start of the test."""
+    """Return a job of one hour that finishes ``hours`` after the start of the test."""
     finish = START + timedelta(hours=hours)
     start = finish - timedelta(hours=1)
     return SimulatedJob(f"JOB{number}", 1 + number % 2 * 6, 1, None, start, finish, total=number, errors=errors)
 
 
 def load(place: Place, options: LoadOptions) -> list[str]:
-    """Load in a child, and return the lines to the user."""
+    """Load in a child process, and return its messages to the user."""
     loaded = load_in_child(place.now, options)
     assert loaded.code == 0, loaded.messages
     return loaded.messages
 
 
 def kill_after(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kill the process once a file of the table is stored, and before dlt notes that."""
+    """End the process after it stores a file of the table, and before dlt records that."""
     managed = RunnableLoadJob.run_managed
 
     def run_managed(loading: RunnableLoadJob, *arguments: Any) -> None:
@@ -119,7 +119,7 @@ def kill_after(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
         def run_and_die() -> None:
             run()
-            # The SQL of merges is no file.
+            # A merge is SQL, not a file of rows.
             if (
                 loading.load_table_name == table
                 and ParsedLoadJobFileName.parse(loading.file_name()).file_format != "sql"
@@ -133,7 +133,7 @@ def kill_after(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def contents(place: Place) -> dict[str, list[str]]:
-    """Return the rows of each table without the columns that vary, read in a child."""
+    """Return the rows of each table without the columns that vary, read in a child process."""
 
     def read(messages: list[str]) -> tuple[int, dict[str, Any]]:
         warehouse, rows = Warehouse(place.kind), {}

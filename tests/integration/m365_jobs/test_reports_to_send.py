@@ -1,4 +1,4 @@
-"""Reports for customers: one for each tenant, of a month, and the licences for billing."""
+"""Test reports for customers: one for each tenant, for a month, and the licences for billing."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ Sit = Callable[[Simulator], Cli]
 
 
 def text_of(page: str) -> str:
-    """What a person reads of a page."""
+    """Return the text that a reader sees on a page."""
     return re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL)
 
 
@@ -124,7 +124,7 @@ def test_a_period_without_an_audit_is_wrong_usage(simulator: Simulator, desk: Si
 
 
 def printed(table: HtmlTable) -> tuple[str, float, float]:
-    """Return the text of a table on A4, where its rightmost character ends, and where the margin begins, in points."""
+    """Return the text of a table on A4, the right end of its text, and the start of the margin (both in points)."""
     page = f"<style>{css()}{paper_css('A4', 'Report')}</style><div class='m365'>{render_table(table)}</div>"
     with pypdfium2.PdfDocument(pdf(page)) as document:
         text = document[0].get_textpage()

@@ -1,4 +1,4 @@
-"""Rows of failed runs, which stay in a file until the warehouse accepts them."""
+"""Test rows of failed runs, which stay in a file until the warehouse accepts them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What must not leave the machine, and what must not stay in the way."""
+"""Test data that must not leave the machine, and texts that must not block later loads."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ socket.getaddrinfo = resolve
 
 
 def watch(user: Cli) -> Path:
-    """From now on the user's processes note each address beyond this machine that they try to reach."""
+    """Make the user's processes refuse each address beyond this machine, and record it in a file."""
     log, hook = user.folder / "reached.txt", user.folder / "hook"
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(WATCH.replace("{log}", str(log)))

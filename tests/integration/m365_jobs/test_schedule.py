@@ -1,4 +1,4 @@
-"""What `schedule` prints is taken by each scheduler as it stands, runs, and holds no secret."""
+"""Test that each scheduler accepts and runs the output of `schedule` unchanged, and that it holds no secret."""
 
 import base64
 import configparser
@@ -21,12 +21,12 @@ from tests.support.truth import in_warehouse, on_server
 Sit = Callable[[Simulator], Cli]
 
 BARE = {"PATH": "/usr/bin:/bin"}
-"""What a scheduler gives a command, more or less."""
+"""The minimal environment that a scheduler gives a command."""
 
 
 @pytest.fixture
 def user(simulator: Simulator, desk: Sit, tmp_path: Path) -> Cli:
-    """Someone whose folder has a name that quoting is for."""
+    """Return a user whose folder has a name that needs quotes."""
     user = desk(simulator)
     user.folder = tmp_path / "50% of $HOME's [work]"
     user.folder.mkdir()
@@ -40,14 +40,14 @@ def printed(user: Cli, scheduler: str, *more: str) -> str:
 
 
 def keep_variables(user: Cli, text: str) -> None:
-    """Does what the text asks for: writes the variables that it names into the file that it names."""
+    """Write the variables that the text names into the file that it names, as the user must do."""
     names = re.findall(r"^#   (\w+)$", text, re.MULTILINE)
     lines = [f"{name}={shlex.quote(user.environment[name])}" for name in names]
     (user.folder / "m365-jobs.env").write_text("\n".join(lines) + "\n")
 
 
 def units(text: str, folder: Path) -> dict[str, Path]:
-    """The unit files that the text consists of, written to a folder."""
+    """Write the unit files of the text to a folder, and return them by kind."""
     parts = re.split(r"^# ---- (.*)$", text, flags=re.MULTILINE)[1:]
     results = {}
     for place, content in zip(parts[::2], parts[1::2], strict=True):
@@ -66,7 +66,7 @@ def unit(file: Path) -> configparser.ConfigParser:
 
 
 def as_systemd_runs(service: configparser.ConfigParser) -> subprocess.CompletedProcess[str]:
-    """Runs a service as systemd would: its own words, folder and variables, and nothing of this process."""
+    """Run a service as systemd does: only with its own command, folder and variables."""
 
     def words(text: str) -> list[str]:
         return [word.replace("%%", "%") for word in shlex.split(text)]
@@ -90,7 +90,7 @@ def test_the_systemd_service_loads_the_same_as_a_manual_load(user: Cli, simulato
     done = as_systemd_runs(service)
     assert done.returncode == 0, done.stderr
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
-    # Cursors are the same: nothing is new to a load by hand.
+    # The cursors are the same, so a manual load finds nothing new.
     assert "0 new, 0 changed" in user.run("load").stderr
 
 
@@ -136,12 +136,12 @@ def test_systemd_accepts_the_units_and_their_times(user: Cli, tmp_path: Path, ev
 
 
 def crontab_line(text: str, command: str = "load") -> tuple[list[str], str]:
-    """Return the five fields of a command's job in a crontab, and what cron hands to the shell."""
+    """Return the five fields of a command's job in a crontab, and the command that cron passes to the shell."""
     jobs = [line for line in text.splitlines() if line and not line.startswith("#") and not re.match(r"\w+=", line)]
     assert len(jobs) == 3
     (job,) = [line for line in jobs if f"-P -m m365_jobs {command} " in line]
     *fields, command = job.split(None, 5)
-    # cron(5): up to the first percent sign that is not escaped; those that are lose their backslash.
+    # cron(5): the command ends at the first unescaped percent sign; escaped signs lose their backslash.
     return fields, re.split(r"(?<!\\)%", command)[0].replace("\\%", "%")
 
 
@@ -231,7 +231,7 @@ def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Cli) -> None:
     spec = job["spec"]
     assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("30 2 * * *", "Etc/UTC", "Forbid")
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
-    # A policy for failed pods wants pods that are not started again in place.
+    # A pod failure policy requires pods that are not restarted in place.
     assert pod["restartPolicy"] == "Never"
     (container,) = pod["containers"]
     assert container["image"] == "registry.example/m365-jobs:1"
@@ -249,7 +249,7 @@ def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Cli) -> None:
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
     by_reference = {item["name"] for item in container["env"] if "secretKeyRef" in item.get("valueFrom", {})}
     assert by_reference == {name for name in user.environment if name.startswith("SOURCES__")}
-    # The commands that make the secrets name all of them, and the shell's variables instead of values.
+    # The commands that create the secrets name all variables, and use shell variables instead of values.
     assert set(re.findall(r'--from-literal=(\w+)="\$\1"', text)) == by_reference
     assert "--from-file=.dlt/secrets.toml" in text
 
@@ -303,7 +303,7 @@ def test_a_scheduled_command_uses_the_folder_of_the_configuration(
     # Relative paths count from the folder that holds .dlt.
     assert in_warehouse(project.folder / "m365_warehouse.duckdb", "contoso") == on_server(simulator.world, False)
     text = printed(user, "kubernetes")
-    # The path says nothing in a container, where the files are mounted in the working directory.
+    # The path has no meaning in a container, which mounts the files in its working directory.
     assert "DLT_PROJECT_DIR" not in text
     match = re.search(r"generic m365-jobs-configuration (.*)", text)
     assert match is not None

@@ -1,4 +1,4 @@
-"""``--tenant``: the output of one tenant contains nothing of another."""
+"""Test ``--tenant``: the output for one tenant contains nothing of another."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ TENANTS = ("contoso", "fab'rikam 100%s", "northwind")
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
 def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """A warehouse of three tenants with jobs of the same ids; the second has 2 of its own."""
+    """Return a warehouse with three tenants whose jobs have the same ids; the second has 2 jobs of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     jobs = [job("teams", 3), job("teams", 30, FAILED), job("onedrive", None), job("power_bi", 4, FAILED)]

@@ -1,4 +1,4 @@
-"""No secret is in anything that the program writes, however much it is asked to say and whatever fails."""
+"""Test that the program writes no secret, at any log level and with any failure."""
 
 import sys
 from pathlib import Path
@@ -49,7 +49,7 @@ recipients = ["admin@backup.example"]
 
 @pytest.fixture
 def user(tmp_path: Path, simulator: Simulator) -> Cli:
-    """A user with all secrets that there are, who lets the program say as much as it can."""
+    """Return a user with all kinds of secrets, and with the most verbose settings."""
     first = sit(tmp_path, simulator)
     for name in ("ID", "SECRET"):
         first.environment.pop(f"SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_{name}")
@@ -84,7 +84,7 @@ def test_nothing_that_is_written_while_everything_fails_holds_a_secret(user: Cli
     message = []
 
     def run(*arguments: str, code: int | None = None) -> None:
-        # Not by ``user.run``: --verbose shows tracebacks.
+        # ``user.run`` cannot be used here: --verbose shows tracebacks.
         done = in_process.run(user.folder, user.environment, arguments)
         assert code in (None, done.returncode), done.stderr
         message.append((" ".join(arguments), (done.stdout + done.stderr).encode()))
@@ -102,7 +102,7 @@ def test_nothing_that_is_written_while_everything_fails_holds_a_secret(user: Cli
     run("query", "SELECT * FROM load_runs", "--format", "csv")
     run("report", "report.html")
     user.environment.pop("SOURCES__AVEPOINT_M365__BASE_URL")
-    # AvePoint's own host, by way of a proxy that is not there.
+    # The real host of AvePoint, through a proxy that does not exist.
     run("load", "--verbose", code=1)
     simulator.client_secret = "another"
     run("load", "--verbose", code=1)

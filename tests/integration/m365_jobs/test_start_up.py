@@ -1,4 +1,4 @@
-"""Start-up: commands that read import nothing that only loads need, and a load nothing because it is installed."""
+"""Test start-up: read commands import no modules for loads, and a load imports only modules that it uses."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ print(json.dumps([name for name in names if name in sys.modules]))
 
 
 def imported(cli: Cli, commands: list[list[str]], codes: tuple[int, ...], names: tuple[str, ...]) -> object:
-    """Return which of some modules commands import that end with one of some exit codes."""
+    """Return which of the modules ``names`` the commands import; they must end with the exit codes ``codes``."""
     done = subprocess.run(
         [sys.executable, "-c", RUN, json.dumps([commands, codes, names])],
         cwd=cli.folder,

@@ -1,4 +1,4 @@
-"""`tenant rename` and `tenant remove` leave nothing behind, and lose no cursor."""
+"""Test that `tenant rename` and `tenant remove` leave no row behind, and lose no cursor."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk:
             f"fabrikam,{rows.splitlines()[1]}"
         ]
         user.set(tenant="fabrikam")
-        # A first load would say how many jobs are new.
+        # A first load would report how many jobs are new.
         message = user.run("load").stderr
         assert "0 new, 0 changed" in message
         assert "Another load" not in message

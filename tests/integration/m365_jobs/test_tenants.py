@@ -1,4 +1,4 @@
-"""Several tenants: sections of the configuration, separate cursors, and no tenant blocks another."""
+"""Test several tenants: sections of the configuration, separate cursors, and no tenant blocks another."""
 
 import json
 import re
@@ -18,7 +18,7 @@ Sit = Callable[[Simulator], Cli]
 
 
 class Once:
-    """A fault that keeps the first request until that of the other tenant is there."""
+    """Pause the first request of a tenant until that of the other tenant arrives."""
 
     def __init__(self, both: threading.Barrier) -> None:
         self._both, self._waits = both, iter([True])
@@ -47,7 +47,7 @@ def configure(user: Cli, text: str) -> None:
 
 def test_each_tenant_holds_what_its_own_server_holds_even_with_the_same_ids(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
-    # The same jobs, so the same ids, in other states and with other counts.
+    # The same jobs, so the same ids, but with other states and counts.
     other = make_world(120, seed=7, now=NOW, error_share=0.9)
     with Simulator(other) as second:
         configure(user, section("contoso", simulator) + section("fabrikam", second))
@@ -93,10 +93,10 @@ def test_all_tenants_with_a_single_tenant_prints_a_single_summary(
     for which in (["--all-tenants"], ["--tenant", "contoso"]):
         (user.folder / "m365_warehouse.duckdb").unlink(missing_ok=True)
         lines = user.run("load", *which, code=1 if fault else 0).stderr.splitlines(keepends=True)
-        # On a machine that is busy a load tells how far it is.
+        # On a busy machine, a load prints its progress.
         text = "".join(line for line in lines if " requests, " not in line)
         assert text.startswith("Error (permission): " if fault else f"Read {len(simulator.world.visible())} jobs in ")
-        # Seconds, times and ids of requests are those of each load.
+        # Seconds, times and request ids differ between loads.
         message.append(re.sub(r"[\da-f]*\d[\da-f.:TZ-]*", "#", text))
     assert message[0] == message[1]
 
@@ -106,7 +106,7 @@ def test_parallel_tenants_limits_concurrent_loads(desk: Sit) -> None:
     with Simulator(worlds[0]) as first, Simulator(worlds[1]) as second:
         user = desk(first)
         configure(user, section("contoso", first) + section("fabrikam", second))
-        # What the other tenant had asked when the later one of the two began.
+        # The number of requests of the first tenant, at each request of the second.
         seen: list[int] = []
 
         def look(asked: Asked) -> None:
@@ -115,7 +115,7 @@ def test_parallel_tenants_limits_concurrent_loads(desk: Sit) -> None:
         second.fault = look
         user.run("load", "--all-tenants", "--parallel-tenants", "1")
         assert seen[0] == len(first.asked)
-        # Neither goes on before both have begun.
+        # Neither load continues before both have begun.
         both = threading.Barrier(2)
         for item in (first, second):
             item.fault = Once(both)
@@ -183,7 +183,7 @@ def test_a_load_without_a_tenant_explains_how_to_name_tenants(simulator: Simulat
     user = desk(simulator)
     configure(user, section("contoso", simulator))
     assert "Add --tenant NAME or --all-tenants" in user.run("load", code=2).stderr
-    # What the section above has of its own is still loaded by itself.
+    # Credentials above the sections still load the tenant `default`.
     shared = section("x", simulator).replace(".tenants.x", "")
     configure(user, shared + section("contoso", simulator))
     user.run("load")
@@ -191,7 +191,7 @@ def test_a_load_without_a_tenant_explains_how_to_name_tenants(simulator: Simulat
 
 
 def shared(simulator: Simulator) -> str:
-    """The provider's own settings, which tenants inherit."""
+    """Return the provider's own settings, which tenants inherit."""
     lines = ["[sources.avepoint_m365]", f'base_url = "{simulator.base_url}"', f'token_url = "{simulator.token_url}"']
     lines += ["[sources.avepoint_m365.credentials]", f'client_id = "{simulator.client_id}"']
     return "\n".join([*lines, f'client_secret = "{simulator.client_secret}"', ""])
@@ -305,7 +305,7 @@ def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
             "FAIL  typo, configuration",
         ]
         assert sum("destination" in line for line in lines) == 1
-        # Nobody else has credentials.
+        # No credentials exist outside the sections, so `check` tests each tenant.
         again = user.run("check", code=2).stdout
         assert [re.sub("request id [0-9a-f]+", "", line) for line in again.splitlines()] == [
             re.sub("request id [0-9a-f]+", "", line) for line in lines
@@ -329,7 +329,7 @@ def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk:
         elif len(simulator.asked) >= 20:
             interrupted.set()
             load.send_signal(signal.SIGINT)
-            # One request at a time: it is under way when the load hears of it.
+            # One request at a time: it is in progress when the load receives the signal.
             assert heard.wait(60) or not many
 
     heard, simulator.fault = threading.Event(), fault
@@ -338,7 +338,7 @@ def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk:
     load = subprocess.Popen(
         [sys.executable, "-m", "m365_jobs", "load", "--all-tenants"], cwd=user.folder, env=user.environment,
         stderr=subprocess.PIPE, text=True,
-        # A shell in the background has its children ignore it.
+        # A shell in the background makes its child processes ignore this signal.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert load.stderr is not None

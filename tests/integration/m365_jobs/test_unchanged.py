@@ -1,4 +1,4 @@
-"""Loads with nothing new: their record is written without a dlt run, together, and only under each tenant's lease."""
+"""Test loads with nothing new: their log rows are written without a dlt run, together, and only under a lease."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -50,7 +50,7 @@ def test_a_load_with_nothing_new_leaves_dlts_folder_alone(place: Warehouse, simu
     place.load(simulator)
     place.load(simulator)
     folder = Path(place.pipeline().working_dir)
-    # Opening a pipeline touches a file of its own.
+    # Opening a pipeline changes this file.
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.json") if file.name != "state.json"}
     simulator.asked.clear()
     summary = place.load(simulator)
@@ -112,7 +112,7 @@ def run_row(tenant: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("place", ["postgres", "filesystem"], indirect=True)
 def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simulator: Simulator) -> None:
-    """The worker that acquired the lease records its own load."""
+    """Test a lost lease: the worker that acquired it records its own load."""
     place.load(simulator)
     failures: list[str] = []
     waiting = []
@@ -126,7 +126,7 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simula
             )
         )
     lease = waiting[0].lease
-    # As another worker sees a lease that was not renewed for too long.
+    # Another worker sees that the lease was not renewed for too long.
     thief = lease_of(place.pipeline("lost"), "lost", "e" * 32, place.messages.append)
     expire(place)
     thief.acquire(None, 1, place.messages.append)
@@ -138,7 +138,7 @@ def test_a_tenant_whose_lease_was_lost_gets_no_log_rows(place: Warehouse, simula
 
 
 def expire(place: Warehouse) -> None:
-    """Have each lease look as if its holder died long ago."""
+    """Make the lease of the tenant `lost` look as if its holder ended long ago."""
     if place.destination == "postgres":
         with place.pipeline().sql_client() as client:
             table = client.make_qualified_table_name("load_leases")

@@ -1,4 +1,4 @@
-"""Older versions' warehouses are loaded on, newer ones' are refused."""
+"""Test that warehouses of older versions accept further loads, and that those of newer versions are refused."""
 
 import json
 import sqlite3
@@ -25,7 +25,7 @@ Sit = Callable[[Simulator], Cli]
 
 VERSIONS = sorted(folder.name for folder in FIXTURES.iterdir())
 FIRST_LOAD = 20
-"""Requests for jobs of a first load of this tenant, at least."""
+"""The fewest requests for jobs in a first load of this tenant."""
 
 
 @pytest.fixture(params=KINDS)
@@ -37,7 +37,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def upgraded(
     request: pytest.FixtureRequest, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Past]:
-    """A machine with what an older version left, five hours after its last load."""
+    """Return a machine with the files of an older version, five hours after its last load."""
     with ExitStack() as stack:
         clock = stack.enter_context(DrivenClock())
         first = stack.enter_context(past(tmp_path / "machine", kind, clock))
@@ -83,7 +83,7 @@ def test_what_an_older_version_could_not_send_is_sent(upgraded: Past) -> None:
 
 @pytest.fixture
 def user(simulator: Simulator, desk: Sit, kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    """A user with a loaded warehouse of any kind."""
+    """Return a user with a loaded warehouse of each kind."""
     user = desk(simulator)
     user.environment |= {"DESTINATION_TYPE": kind, "DESTINATION__FILESYSTEM__BUCKET_URL": "lake"}
     with ExitStack() as stack:
@@ -97,7 +97,7 @@ def user(simulator: Simulator, desk: Sit, kind: str, monkeypatch: pytest.MonkeyP
 
 
 def loaded_by(kind: str, version: str) -> None:
-    """Has the warehouse look as if another version had loaded it."""
+    """Mark the warehouse as loaded by another version."""
     if kind == "duckdb":
         with duckdb.connect("m365_warehouse.duckdb") as connection:
             connection.execute("UPDATE m365_jobs.load_runs SET product_version = ?", [version])

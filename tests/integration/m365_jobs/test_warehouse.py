@@ -1,4 +1,4 @@
-"""Where the DuckDB file is, and what DuckDB may take, in every form in which dlt's configuration can say so."""
+"""Test the path of the DuckDB file and the limits of DuckDB, in each form of dlt's configuration."""
 
 import threading
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def test_the_configuration_sets_the_file_and_the_limits_of_duckdb(
 
 
 def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written by two at once, it fails a tenant: Key "dlthub_telemetry" already exists."""
+    """Test two writers at once: otherwise a tenant fails with 'Key "dlthub_telemetry" already exists'."""
     both = threading.Barrier(2)
 
     class Configuration(dict[str, bool]):
@@ -66,7 +66,7 @@ def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch
         def get(self, key: str) -> bool | None:  # type: ignore[override]
             result = super().get(key)
             with suppress(threading.BrokenBarrierError):
-                both.wait(timeout=0.5)  # for another that looks before this one has written
+                both.wait(timeout=0.5)  # let the other thread read before this thread writes
             return result
 
         def __setitem__(self, key: str, value: bool) -> None:
@@ -103,7 +103,7 @@ def test_each_loaded_row_is_in_the_file_once_unless_staging_tables_are_kept(
 
 
 def storage_of(file: Path) -> str:
-    """Return the oldest DuckDB that reads a file, as DuckDB names it."""
+    """Return the storage version of a file: the oldest DuckDB that reads it."""
     with duckdb.connect(str(file), read_only=True) as connection:
         sql = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = ?"
         return str(connection.execute(sql, [file.stem]).fetchall()[0][0])

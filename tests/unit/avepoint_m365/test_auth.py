@@ -1,4 +1,4 @@
-"""Getting in: secrets, certificates in every form, and one token for all threads."""
+"""Test authentication: secrets, certificates in each form, and one token for all threads."""
 
 import base64
 import logging

@@ -1,4 +1,4 @@
-"""Labels of jobs from the listings that return them, and filters that have no effect."""
+"""Test labels of jobs from the listings that return them, and filters that have no effect."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ TEAMS = ObjectType.teams
 
 
 class InOrder(RequestPool):
-    """Reads one listing after the other, in the order of the classifier: the requests are compared."""
+    """Read listings one after the other, in the order of the classifier, so that tests can compare the requests."""
 
     def run_parallel(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
         return [read() for read in listings]
@@ -54,13 +54,13 @@ class InOrder(RequestPool):
 
 @dataclass
 class Server:
-    """A server that selects by one parameter; ``ignores`` has the values that it takes for all."""
+    """Simulate a server that filters by one parameter; it ignores the filter for the values in ``ignores``."""
 
     parameter: str
     recent: dict[str, set[str]]
-    """Value of the parameter to the jobs of the narrow window."""
+    """Value of the parameter to the jobs in the narrow window."""
     older: dict[str, set[str]] = field(default_factory=dict)
-    """The same, of what only the wide window holds."""
+    """The same, for jobs that only the wide window holds."""
     ignores: set[str] = field(default_factory=set)
     fails: dict[str, SourceError] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -159,7 +159,10 @@ def test_a_value_without_effect_labels_no_job_and_the_others_do() -> None:
 
 
 def test_values_that_return_the_same_jobs_are_listed_over_a_wider_window() -> None:
-    """In the short window both show the same job; only in the long one does the second show that it is not filtered."""
+    """Test two windows: in the short window both values return the same job.
+
+    Only the long window shows that the second value has no effect.
+    """
     server = Server("jobType", {"1": {"a"}}, {"1": {"b"}, "3": {"c"}}, ignores={"2"})
     classification = job_types(server, "a", whole=(), wide="abc")
     assert server.asked == ["1", "2", "1+", "2+"]
@@ -236,22 +239,22 @@ Sets = dict[FilterValue, set[str]]
     [
         ({}, "", {}, set()),
         ({BACKUP: {"a"}, RESTORE: {"b"}}, "ab", {}, set()),
-        # Holds what two others hold, which share nothing.
+        # Its jobs are those of two other values, which share no job.
         ({BACKUP: {"a", "b"}, RESTORE: {"a"}, EXPORT: {"b"}}, "", {}, {BACKUP}),
         ({BACKUP: {"a", "b", "c"}, RESTORE: {"a", "b"}, EXPORT: {"b", "c"}}, "", {}, set()),
         ({BACKUP: {"a"}, RESTORE: {"a"}, EXPORT: {"b"}}, "", {}, set()),
-        # Holds the whole window, and another value some of it.
+        # It holds all jobs of the window, and another value holds some of them.
         ({BACKUP: {"a", "b"}, RESTORE: {"a"}}, "ab", {}, {BACKUP}),
         ({BACKUP: {"a", "b"}, RESTORE: {"a"}}, "abc", {}, set()),
         ({BACKUP: {"a", "b"}, RESTORE: {"c"}}, "ab", {}, set()),
         ({BACKUP: {"a", "b"}, RESTORE: set()}, "ab", {}, set()),
-        # All that were asked for hold the whole window.
+        # All listed values hold all jobs of the window.
         ({BACKUP: {"a"}, RESTORE: {"a"}}, "a", {}, {BACKUP, RESTORE}),
         ({BACKUP: {"a"}, RESTORE: {"a"}, EXPORT: set()}, "a", {}, set()),
         ({BACKUP: {"a"}, RESTORE: {"a"}, EXPORT: {"a"}, DELETION: set()}, "a", {}, {BACKUP, RESTORE, EXPORT}),
         ({BACKUP: {"a"}}, "a", {}, set()),
         ({BACKUP: {"a"}, RESTORE: {"a"}}, "", {}, set()),
-        # What the warehouse knows of another label counts as what that label holds.
+        # Jobs whose label the warehouse knows count as jobs of that label.
         ({BACKUP: {"a", "b"}}, "ab", {"a": "restore"}, {BACKUP}),
         ({BACKUP: {"a", "b"}}, "abc", {"a": "restore", "b": "export"}, {BACKUP}),
         ({BACKUP: {"a", "b"}}, "ab", {"a": "backup"}, set()),
@@ -289,7 +292,7 @@ def test_the_first_value_of_a_dimension_labels_a_job_and_an_ineffective_value_no
 
 
 def test_the_primary_location_yields_to_the_location_that_it_is_an_alias_of() -> None:
-    """It returns the same jobs, which is no reason to ask again over more of the past."""
+    """Test that the alias returns the same jobs: this is no reason to list a longer range."""
     server = Server("location", {"NAM": {"a"}, PRIMARY_LOCATION: {"a", "b"}})
     dimension, whole = location_dimension([PRIMARY_LOCATION, "NAM"]), frozenset("ab")
     classification = server.classifier().classify(dimension, {"a", "b"}, Evidence(NARROW, whole), Evidence(WIDE))

@@ -1,4 +1,4 @@
-"""Start times of a schedule that lists fewer times than it has backups a day."""
+"""Test start times of a schedule that lists fewer times than it has backups a day."""
 
 import pytest
 from avepoint_m365.companions.schedule import _spread

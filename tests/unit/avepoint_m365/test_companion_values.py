@@ -1,4 +1,4 @@
-"""Values of the companion endpoints in every form that the vendor's tables and samples show."""
+"""Test values of the companion endpoints in each form that the vendor's tables and samples show."""
 
 from datetime import UTC, datetime
 from typing import Any

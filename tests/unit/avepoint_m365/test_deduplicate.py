@@ -1,4 +1,4 @@
-"""Jobs of several listings become one table, in which each job is once and in its newest state."""
+"""Test that jobs of several listings become one table, with each job once and in its newest state."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The meaning of a range, which a load detects since the API does not document it."""
+"""Test the meaning of a range, which a load detects because the API does not document it."""
 
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,7 @@ END = datetime.fromisoformat("2026-01-09T00:00:00Z")
 def reader_of(times: tuple[str, str], compared: tuple[int, int], letters: int, refuses_times: bool) -> ListingReader:
     """Return a reader of an API with one job, which compares a range with its start (0) or finish (1).
 
-    It compares as many letters of each time as ``letters``.
+    The API compares only the first ``letters`` letters of each time.
     """
     job = {"id": "a", "state": "Finished", "startTime": times[0], "finishTime": times[1]}
 
@@ -48,7 +48,7 @@ def reader_of(times: tuple[str, str], compared: tuple[int, int], letters: int, r
         ((0, 0), 10, False, RangeFilter.start),
         ((0, 1), 10, False, RangeFilter.contained),
         ((1, 1), 10, True, RangeFilter.finish),
-        # Ranges of whole days have a day to spare, in which the job ends.
+        # A range of whole days is a day longer, and the job ends within it.
         ((0, 0), 10, True, RangeFilter.contained),
         ((0, 1), 10, True, RangeFilter.contained),
     ],
@@ -56,7 +56,7 @@ def reader_of(times: tuple[str, str], compared: tuple[int, int], letters: int, r
 def test_the_range_filter_is_detected_by_a_job_past_midnight(
     compared: tuple[int, int], letters: int, refuses_times: bool, expected: RangeFilter
 ) -> None:
-    """If a load mistook it for a range of finishes, it would miss a long job that is listed late."""
+    """Test each meaning: a load that mistakes it for a range of finishes would miss a long job that is listed late."""
     start, finish = (datetime.fromisoformat(time) for time in PAST_MIDNIGHT)
     reader = reader_of(PAST_MIDNIGHT, compared, letters, refuses_times)
     assert detect_range_filter(reader, "a", start, finish) == expected

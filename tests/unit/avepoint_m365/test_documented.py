@@ -1,4 +1,4 @@
-"""The fast parser gives what the tolerant parser gives, or leaves the page to it."""
+"""Test that the fast parser returns the rows of the tolerant parser, or leaves the page to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RARE_COUNTS = ["7", "", 7.0, 7.5, 2**63, 10**30, True]
 
 
 def mostly(usual: list[Any], rare: list[Any]) -> st.SearchStrategy[Any]:
-    """Draws what is rare seldom enough that whole answers are often without it."""
+    """Draw rare values so seldom that many responses have none."""
     return st.integers(0, 30).flatmap(lambda number: st.sampled_from(rare if number == 30 else usual))
 
 
@@ -60,13 +60,13 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def parse(rows: list[Any]) -> tuple[pa.Table, list[Unreadable]]:
-    """Return the jobs by way of Python's JSON, and what is wrong with them."""
+    """Return the jobs as Python's JSON parser reads them, and their problems."""
     parsed = parse_raw([RawJobs(rows, seen_at=1, now=NOW)])
     return parsed.jobs, sorted(parsed.unreadable)
 
 
 def raw(body: dict[str, Any], **form: Any) -> tuple[RawJobs, dict[str, Any]] | None:
-    """Return the jobs of a body as they stay until they are parsed, and what is around them."""
+    """Return the unparsed jobs of a body, and the fields around them; None if the body has no outline."""
     content = json.dumps(body, **form).encode()
     result = outline(content)
     if result is None:
@@ -231,7 +231,7 @@ def test_jobs_without_an_id_have_an_outline_without_ids() -> None:
 
 
 def test_the_fast_parser_reads_pages_of_many_megabytes() -> None:
-    """Arrow reads a megabyte at a time if it is not told otherwise, and an object must fit in it."""
+    """Test large objects: by default, Arrow reads a megabyte at a time, and an object must fit in it."""
     jobs = [{"id": str(number), "state": "x" * 1000} for number in range(3000)]
     content = json.dumps(jobs).encode()[1:-1]
     lists = read_documented([content, b'{"id": "last"}'])
@@ -253,11 +253,11 @@ def without(job: dict[str, Any], *names: str) -> dict[str, Any]:
     ("pages", "missing"),
     [
         ([[FINISHED]], set()),
-        # A count that is null in all jobs has a field all the same, under either name.
+        # A count that is null in all jobs still has a field, under either name.
         ([[FINISHED | {"backupDetails": {**DETAILS_PRESENT, "totalNumber": None, "skippedCount": None}}]], set()),
         ([[FINISHED | {"backupDetails": without(DETAILS_PRESENT, "totalNumber")}]], {"total_number"}),
         ([[FINISHED | {"backupDetails": without(DETAILS_PRESENT, "skippedCount")}]], {"skipped_number"}),
-        # Pages are judged each by its own jobs, not by those that follow.
+        # Each page is checked by its own jobs, not by those of later pages.
         ([[FINISHED], [without(FINISHED, "jobErrors")], [FAILED]], set()),
         ([[FINISHED], [without(FAILED, "jobErrors")], [FAILED]], {"errors"}),
         ([[FINISHED], [RUNNING], [FINISHED]], set()),
@@ -342,7 +342,7 @@ def nested(depth: int) -> bytes:
         (b'["[", ' + nested(DEEPEST - 1) + b"]", False),
         (b'["a\n' + b"{" * 1000 + b'"]', False),
         (nested(DEEPEST + 1) + b'"', True),
-        # In a text that does not end nothing is open, and each of its quotes would be looked at as a beginning.
+        # Brackets in a text without an end do not count. A search that begins again at each of its quotes is slow.
         (b"[" * (DEEPEST + 1) + b'"' + b'\\"' * 500_000 + b"]", True),
         (b'["' + b"[" * (DEEPEST + 1) + b'\\"' * 500_000, False),
         (b'["' + b"[" * (DEEPEST + 1) + b"\\", False),

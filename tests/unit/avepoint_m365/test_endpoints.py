@@ -1,4 +1,4 @@
-"""Generations of the endpoint: a made-up third one needs no change of the package."""
+"""Test generations of the endpoint: an invented third generation needs no change of the package."""
 
 import json
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def query(request: requests.PreparedRequest) -> dict[str, str]:
 
 
 def serve(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-    """Page by an opaque token, and refuse what is not of this generation."""
+    """Page by an opaque token, and refuse parameters of other generations."""
     asked = query(request)
     if not {"from", "to", "$top"} <= asked.keys() or asked.keys() & {"startTime", "pageSize", "pageIndex"}:
         return 400, {}, json.dumps({"errors": [{"field": "$top", "message": "required"}]})

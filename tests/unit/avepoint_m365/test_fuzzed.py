@@ -1,4 +1,4 @@
-"""What `make fuzz` found, and its properties on a few random inputs, so that they keep working."""
+"""Test the failures that `make fuzz` found, and its properties on a few random inputs."""
 
 import json
 import random

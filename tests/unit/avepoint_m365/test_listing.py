@@ -1,4 +1,4 @@
-"""A listing against servers that spell paging in every way the documentation leaves open, without any network."""
+"""Test a listing against servers with each form of paging that the documentation permits, without a network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -28,25 +28,27 @@ SELECTION = Selection(Window(DAY, DAY, DAY), object_type=ObjectType.teams)
 
 @dataclass
 class Server:
-    """One way to read the documentation. Jobs are numbered."""
+    """Simulate a server by one interpretation of the documentation. Jobs are numbered."""
 
     count: int = 0
     most: int = 500
-    """Jobs on a page at most."""
+    """The most jobs on a page."""
     first: str = "0"
-    """What a missing pageIndex means: 0 or 1 (the number of the first page), "required", "empty" (0, where pages are
-    numbered from 1)."""
+    """The meaning of a missing pageIndex: 0 or 1 (the number of the first page), "required", or "empty" (0, although
+    pages are numbered from 1).
+    """
     stride: str = "given"
-    """Whether pages are divided by the returned size or by the requested one."""
+    """Whether pages are divided by the returned size or by the requested size."""
     total: str = "matches"
     link: str = "index"
     refuses_over: int = 10_000
     dates_only: bool = False
     beyond: str = "empty"
-    """What comes of a page after the last: empty, with a total of 0 ("nothing"), refused, or refused like any after the
-    first ("all refused")."""
+    """The response after the last page: empty, with a total of 0 ("nothing"), refused, or refused for all pages
+    after the first ("all refused").
+    """
     newest_first: bool = False
-    """Whether jobs have a start, each the one before its predecessor's."""
+    """Whether jobs have a start, each earlier than that of the job before it."""
     errors: int = 0
     """The number of first responses that report an error beside their jobs."""
     asked: list[Params] = field(default_factory=list)
@@ -104,7 +106,7 @@ class Server:
 
 
 def reader_of(server: Server, page_size: int = 500) -> ListingReader:
-    """Return a reader that asks a server in this process, one request at a time."""
+    """Return a reader that sends requests to a server in this process, one at a time."""
 
     class Pool(RequestPool):
         def request_all(self, requests: Sequence[Params]) -> list[JobsPage]:
@@ -155,10 +157,10 @@ def assert_all_is_there(listing: Listing, server: Server) -> None:
 @example(Server(137, 20, "0", "given", "absent", "token"), 500)
 @example(Server(137, 20, "0", "given", "absent", "none", dates_only=True), 500)
 def test_every_job_is_listed_with_each_spelling_of_paging(server: Server, page_size: int) -> None:
-    # A link to a page that is refused then is an error, as below.
+    # A promised page that is refused leaves the listing incomplete; another test covers that.
     if server.link == "endless" and server.beyond == "refused":
         server.link = "index"
-    # A total of 0 on an empty page is taken at its word.
+    # A total of 0 on an empty page is accepted, and the listing ends.
     if server.first == "empty" and server.total in ("zero", "page", "first"):
         server.first = "1"
     assert_all_is_there(read(server, page_size), server)
@@ -210,7 +212,7 @@ def test_a_list_that_ends_at_a_refused_page_is_read_once() -> None:
     server = Server(40, 20, total="absent", link="none", beyond="refused")
     listing = read(server, 20)
     assert_all_is_there(listing, server)
-    # Two pages, the refused one, and page one again.
+    # Two pages, the refused page, and page one again.
     assert (len(server.asked), listing.requests) == (4, 4)
 
 
@@ -237,7 +239,7 @@ def test_a_server_that_repeats_its_first_page_is_never_complete(link: str, total
 
 def test_empty_pages_with_a_link_to_another_page_are_followed() -> None:
     class Filtering(Server):
-        """Leaves jobs out after it has cut its pages."""
+        """Leave out jobs after the pages are cut."""
 
         def answer(self, params: Params) -> JobsPage:
             answer = super().answer(params)
@@ -291,9 +293,10 @@ def test_the_accepted_page_size_is_used_for_later_requests() -> None:
 @pytest.mark.parametrize("newest_first", [True, False])
 @given(st.data())
 def test_no_permanent_job_is_missed_while_pages_shift(newest_first: bool, data: st.DataObject) -> None:
-    """Jobs appear at the new end or are removed anywhere, between any two requests: a job that stayed is only missing
-    where the listing is not called complete. (That one appears and another goes between the same two requests cannot
-    be seen from outside, as decision 0012 says.)"""
+    """Test jobs that appear or vanish between requests: a listing that misses a permanent job is not complete.
+
+    If a job appears and another vanishes between the same two requests, no client can detect it (decision 0012).
+    """
 
     class Moving(Server):
         def answer(self, params: Params) -> JobsPage:
@@ -318,7 +321,7 @@ def test_no_permanent_job_is_missed_while_pages_shift(newest_first: bool, data: 
 
 @dataclass
 class Changing(Server):
-    """Changes its list before it answers a numbered request."""
+    """Change the list before the response to a numbered request."""
 
     changes: dict[int, list[int]] = field(default_factory=dict)
 
@@ -337,7 +340,7 @@ def test_a_job_that_moved_to_the_first_page_is_read_without_a_total() -> None:
 
 def test_a_job_that_came_to_a_page_before_is_found_if_an_overlap_alone_tells() -> None:
     server = Changing(most=8, ids=list(range(40)), total="absent", link="index")
-    # The third page begins with the last job of the second; the fourth overlaps none.
+    # The third page begins with the last job of the second page; the fourth page overlaps no other.
     server.changes = {2: [*range(12), 99, *range(12, 40)]}
     listing = read(server, 8)
     assert "99" in listing.ids
@@ -355,7 +358,7 @@ def test_only_pages_that_are_smaller_than_requested_show_the_size_that_the_serve
 
 def test_a_job_that_moved_to_an_earlier_page_is_read_if_only_the_total_differs() -> None:
     server = Changing(most=8, ids=list(range(24)))
-    # One of the second page goes and two come, so that as many are seen as there are.
+    # A job of the second page is removed and two are added, so the number of jobs that were read equals the total.
     server.changes = {2: [*range(8), *range(9, 26)]}
     listing = read(server, 8)
     assert numbers(listing) == list(range(26))
@@ -384,7 +387,7 @@ def test_a_server_that_omits_a_different_job_in_each_read_is_never_complete() ->
             return jobs_page(rows, page.page.total)
 
     reader = reader_of(Forgetful(5))
-    # Else page one is requested twice.
+    # Otherwise the listing requests page one twice.
     reader.paging.page_size_is_known = True
     listing = reader.read(SELECTION)
     assert numbers(listing) == list(range(5))
@@ -397,7 +400,7 @@ def test_a_total_that_is_one_too_high_is_not_accepted_while_pages_move() -> None
             self.ids = self.jobs()[::-1]
             return super().answer(params)
 
-    # Page one is the other half of the jobs each time.
+    # Each request reverses the list, so page one changes each time.
     assert not read(Turning(most=20, ids=list(range(60)), total="too many"), 20).complete
 
 
@@ -510,7 +513,7 @@ def test_jobs_that_fit_on_one_page_cost_one_request(count: int) -> None:
 
 
 def test_a_list_that_ends_at_a_refused_page_is_read_in_halves_of_its_range() -> None:
-    """Some servers page to a depth of some thousand rows and answer 400 beyond."""
+    """Test servers that return pages to a depth of some thousand rows only, and answer 400 beyond it."""
 
     class Shallow(Server):
         def answer(self, params: Params) -> JobsPage:

@@ -1,4 +1,4 @@
-"""Fields under other names: any case, and every name that the vendor documents."""
+"""Test fields under other names: in any case, and with each name that the vendor documents."""
 
 from typing import Any
 

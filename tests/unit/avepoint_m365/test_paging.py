@@ -1,4 +1,4 @@
-"""Paging against servers that number, size and link their pages in every way we know of."""
+"""Test paging against servers that number, size and link their pages in each known way."""
 
 from urllib.parse import urlencode
 
@@ -21,7 +21,7 @@ LINKS = {
 
 
 class Server:
-    """Cuts ``count`` jobs into pages the way one variant of the API would."""
+    """Cut ``count`` jobs into pages as one variant of the API does."""
 
     def __init__(self, count: int, largest: int, base: int, link: str, total: str) -> None:
         self.rows = [str(n) for n in range(count)]
@@ -40,7 +40,7 @@ class Server:
 
 
 def read_all(server: Server, page_size: int) -> tuple[set[str], list[int]]:
-    """What was found, and how many requests were sent side by side in each round."""
+    """Return the ids that were read, and the number of parallel requests of each round."""
     pager, rounds = Pager({"objectType": "1"}, page_size), []
     requests = pager.first()
     while requests:

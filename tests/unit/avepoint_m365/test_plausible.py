@@ -1,4 +1,4 @@
-"""What becomes of values that cannot be true: placeholders for a finish, missing durations, rows that repeat a job."""
+"""Test impossible values: a placeholder as finish, a missing duration, and rows that repeat a job."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a 429 does: a wait as long as was asked for, by all, then fewer requests at once; and an end to it."""
+"""Test a 429: all requests wait as long as the server asks, then fewer run at once; at last the load gives up."""
 
 import threading
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Every form in which the API may send a value, and what becomes of it."""
+"""Test each form in which the API may send a value, and its result."""
 
 import json
 import time
@@ -78,7 +78,7 @@ def test_a_fraction_has_six_decimals_and_is_cut(text: str, microseconds: int) ->
 
 @pytest.fixture
 def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the machine be in a zone of its own, where the system can be told its zone."""
+    """Set the time zone of the machine to Tokyo, if the operating system permits it."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     if hasattr(time, "tzset"):
         time.tzset()
@@ -224,7 +224,7 @@ FLAGS = [None, "", True, False, "TRUE", 0, "yes"]
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_page_parses_to_the_same_rows_as_its_single_values(data: st.DataObject) -> None:
-    """Whole columns are converted at once where their form is the documented one; that must not show."""
+    """Test that whole columns, which are converted at once if their form is documented, give the same rows."""
     jobs: list[dict[str, Any]] = []
     expected: list[dict[str, Any]] = []
     refused = False

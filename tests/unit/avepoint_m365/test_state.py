@@ -1,4 +1,4 @@
-"""What a load remembers: written as JSON, read back unchanged, and what follows from it."""
+"""Test the state between loads: written as JSON, read back unchanged, and its effect."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ BACKFILL = BackfillState("a to b", NOW, NOW - timedelta(days=1), NOW - timedelta
 
 @pytest.mark.parametrize("state", [BEHAVIOR, SCAN, BACKFILL, ApiBehavior(), ScanState(), BackfillState()])
 def test_a_state_is_read_back_from_json_as_it_was(state: Any) -> None:
-    """Even a text that looks like a time stays a text: the id of a run is chosen by its caller."""
+    """Test that a text that looks like a time stays a text: the caller chooses the id of a run."""
     assert type(state).load(json.loads(json.dumps(state.dump()))) == state
 
 

@@ -1,4 +1,4 @@
-"""Windows that are cut hold the same range, and vouch for no moment after the end of the whole."""
+"""Test that the parts of a window hold its range, and prove nothing after its end."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A plain client that knows nothing but HTTP."""
+"""Provide a plain HTTP client."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from avepoint_simulator import JOBS_SCOPE, Simulator
 
 @dataclass
 class Api:
-    """Asks a simulator with a token of its own."""
+    """Send requests to a simulator with a token of its own."""
 
     simulator: Simulator
     generation: int = 1
@@ -26,7 +26,7 @@ class Api:
         return self.session.get(url, params=params, allow_redirects=False, timeout=self.timeout)
 
     def page(self, **params: Any) -> tuple[list[Any], dict[str, Any]]:
-        """Jobs, and what is said of the total and the next page."""
+        """Return the jobs of a page, and its total and next link."""
         answer = self.get(**params)
         if answer.status_code == 204:
             return [], {}

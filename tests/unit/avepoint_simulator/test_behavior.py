@@ -1,4 +1,4 @@
-"""Servers that depart from the documentation, one switch at a time."""
+"""Test servers that differ from the documentation, one switch at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ ERRORS = tuple(JobError(f"Error {number}", False, "", 1) for number in range(4))
 
 
 def job(number: int, hours: float, object_type: int = 1, location: str = "NAM", **more: Any) -> SimulatedJob:
-    """Return a job of an hour that began ``hours`` before now."""
+    """Return a job of one hour that began ``hours`` before now."""
     start = NOW - hours * HOUR
     return SimulatedJob(f"FB{number:019}", object_type, 1, location, start, start + HOUR, **more)
 

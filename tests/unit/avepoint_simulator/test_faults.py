@@ -1,4 +1,4 @@
-"""What a network and a server in trouble do to a client."""
+"""Test how network and server faults affect a client."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime

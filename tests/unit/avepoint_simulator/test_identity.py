@@ -1,4 +1,4 @@
-"""Access tokens: who gets one, for what, and for how long."""
+"""Test access tokens: which clients get one, for which scope, and for how long."""
 
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""The jobs endpoint, as documented and in every form that the documentation leaves open."""
+"""Test the jobs endpoint, as documented and in each form that the documentation leaves open."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -27,7 +27,7 @@ def small_world() -> World:
 
 
 def shown(suffix: str) -> list[dict[str, Any]]:
-    """The two jobs as documented, newest first."""
+    """Return the two jobs in the documented form, newest first."""
     counts = [("total", 9, 0), ("failed", 2, 0), ("successful", 6, 0), ("skipped", 1, 0)]
     error = {"isErrorCode": True, "value": "Access denied.", "url": "https://support.example/kb", "number": 4}
     done = {

@@ -1,4 +1,4 @@
-"""``python -m avepoint_simulator``, as the benchmarks use it."""
+"""Test ``python -m avepoint_simulator``, as the benchmarks use it."""
 
 import json
 import subprocess

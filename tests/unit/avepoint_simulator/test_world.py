@@ -1,4 +1,4 @@
-"""Finding jobs by index gives what looking at each of them gives."""
+"""Test that the index finds the same jobs as a search through all jobs."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 WORLD = make_world(400, seed=1, days=25, locations=("NAM", "EUR"))
-# From minutes to a week, so that many jobs lie across the borders of a range.
+# Durations from minutes to a week, so that many jobs cross the borders of a range.
 WORLD.put(
     *(replace(job, finish=job.start + min((job.finish - job.start) * 100, USUAL)) for job in WORLD.all() if job.finish)
 )

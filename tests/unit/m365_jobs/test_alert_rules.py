@@ -1,4 +1,4 @@
-"""Maintenance windows, back-off and redaction."""
+"""Test maintenance windows, back-off and redaction of alerts."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from m365_jobs.health.channels.redact import redact
     [
         ("2026-12-24T18:00/2026-12-26T06:00", "2026-12-25T00:00", True),
         ("2026-12-24T18:00/2026-12-26T06:00", "2026-12-26T06:00", False),
-        # A Saturday.
+        # This date is a Saturday.
         ("sat 22:00-06:00", "2026-11-28T21:30", True),
         ("sat 22:00-06:00", "2026-11-29T04:30", True),
         ("sat 22:00-06:00", "2026-11-28T04:30", False),

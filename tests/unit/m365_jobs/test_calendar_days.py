@@ -1,4 +1,4 @@
-"""What the calendar calls a day without a backup, by the allowed age of the service."""
+"""Test the result that the calendar shows for a day without a backup, by the allowed age of the service."""
 
 from datetime import UTC, date, datetime
 
@@ -33,11 +33,11 @@ def test_a_day_is_missed_by_the_schedule_and_else_by_the_configuration(
 @pytest.mark.parametrize(
     ("status", "scheduled_from", "asked_from", "results"),
     [
-        # Scheduled since the evening of the 17th, every 24 hours: 36 hours later is the morning of the 19th.
+        # Scheduled every 24 hours since the evening of the 17th: 36 hours later is the morning of the 19th.
         ("missed", datetime(2026, 3, 17, 20, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), "ssmm"),
         ("missed", datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 18, 12, tzinfo=UTC), "nssm"),
         ("onboarding", datetime(2026, 3, 20, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), "nnnn"),
-        # Named in the configuration: due since loads ask for the tenant.
+        # Named in the configuration: due since loads began to request the tenant.
         ("never", None, datetime(2026, 1, 1, tzinfo=UTC), "mmmm"),
         ("never", None, datetime(2026, 3, 18, 12, tzinfo=UTC), "nssm"),
         ("ignored", datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), None),
@@ -46,7 +46,7 @@ def test_a_day_is_missed_by_the_schedule_and_else_by_the_configuration(
 def test_the_days_of_a_service_that_never_ran_are_missed_since_it_is_due(
     status: str, scheduled_from: datetime | None, asked_from: datetime, results: str | None
 ) -> None:
-    """The service has no job, so no partition of its own: the end of its data is that of all services."""
+    """Test a service without jobs, so without a partition: the end of its data is that of all services."""
     place = PLACE if scheduled_from else NO_SERVICE
     rows = calendar_rows(
         [],

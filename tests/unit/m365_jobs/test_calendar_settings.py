@@ -1,4 +1,4 @@
-"""Time zone and backup window of a tenant."""
+"""Test the time zone and the backup window of a tenant."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

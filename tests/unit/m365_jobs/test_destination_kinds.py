@@ -1,4 +1,4 @@
-"""Abilities of destinations are attributes of their classes; no other module compares types by name."""
+"""Test that abilities of destinations are attributes of their classes; no other module compares types by name."""
 
 import re
 

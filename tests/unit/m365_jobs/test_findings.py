@@ -1,4 +1,4 @@
-"""The text of a row of ``load_check_failures``, in the source's log and in the summary of a load."""
+"""Test the text of a row of ``load_check_failures``, in the source's log and in the summary of a load."""
 
 from datetime import UTC, datetime
 

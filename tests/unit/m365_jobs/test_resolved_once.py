@@ -1,4 +1,4 @@
-"""Configuration that is resolved once: of a destination, and of the settings above the tenants' sections."""
+"""Test that configuration is resolved once: that of a destination, and the settings above the tenants' sections."""
 
 from pathlib import Path
 

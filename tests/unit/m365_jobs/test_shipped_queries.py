@@ -1,4 +1,4 @@
-"""Queries that are shipped translated: the files are what sqlglot makes, and literals are spelled as sqlglot does."""
+"""Test queries that are shipped in translation: files and literals equal the output of sqlglot."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path

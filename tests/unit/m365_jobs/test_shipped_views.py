@@ -1,4 +1,4 @@
-"""Views that are shipped rendered: the files are those that the renderer makes, and give the same statements."""
+"""Test views that are shipped rendered: files and statements equal the output of the renderer."""
 
 from pathlib import Path
 
