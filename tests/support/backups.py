@@ -1,4 +1,4 @@
-"""Jobs made by hand, so that a test can say what is to be thought of them, and warehouses that hold them."""
+"""Create single jobs with a known outcome for tests of health, servers with such jobs, and warehouses."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def job(
     total: int = 100,
     failed: int = 0,
 ) -> SimulatedJob:
-    """A job that ``ended`` so many hours ago after so many hours, or has run for so long and goes on (None)."""
+    """Return a job that ended ``ended`` hours ago and lasted ``lasted`` hours; if ``ended`` is None, it still runs."""
     now = datetime.now(UTC).replace(microsecond=0)
     finish = None if ended is None else now - timedelta(hours=ended)
     return SimulatedJob(
@@ -45,7 +45,7 @@ def job(
 
 @contextmanager
 def serving(*jobs: SimulatedJob) -> Iterator[Simulator]:
-    """A server of a tenant that has these jobs."""
+    """Run a server of a tenant with these jobs."""
     world = World(datetime.now(UTC))
     world.put(*jobs)
     with Simulator(world) as running:
@@ -54,7 +54,7 @@ def serving(*jobs: SimulatedJob) -> Iterator[Simulator]:
 
 @contextmanager
 def place(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """An empty warehouse of this kind: duckdb, postgres or filesystem."""
+    """Create an empty warehouse of a type: duckdb, postgres or filesystem."""
     if kind == "postgres":
         with database() as address:
             monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
@@ -65,7 +65,7 @@ def place(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
 
 
 class Templates:
-    """Warehouses that were loaded once and are copied for each test: a copy is made in less time than a load."""
+    """Load a warehouse of each type once, and copy it for each test, because a copy is faster than a load."""
 
     def __init__(self, folder: Path, load: Callable[[Warehouse], None]) -> None:
         self.folder, self._load = folder, load
@@ -80,7 +80,7 @@ class Templates:
 
     @contextmanager
     def copy(self, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-        """Yield a loaded warehouse in a folder, in which ``DLT_DATA_DIR`` is ``dlt``."""
+        """Yield a loaded warehouse in a folder; the caller sets ``DLT_DATA_DIR`` to ``dlt`` in that folder."""
         if kind not in self._names:
             self._names[kind] = self._made(kind)
         shutil.copytree(self.folder / kind, folder, dirs_exist_ok=True)
@@ -92,7 +92,7 @@ class Templates:
             yield Warehouse(kind)
 
     def _made(self, kind: str) -> str:
-        """Load a warehouse and return the name of its database, if it is one of PostgreSQL."""
+        """Load a warehouse, and return the name of its database for PostgreSQL, or an empty text."""
         folder, address = self.folder / kind, ""
         folder.mkdir()
         with pytest.MonkeyPatch.context() as patch:

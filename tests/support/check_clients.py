@@ -1,6 +1,6 @@
-"""Read a warehouse with the DuckDB clients that docs/bi.md names, and a lake with other programs, each in an own venv.
+"""Read a warehouse with the DuckDB clients of docs/bi.md, and a lake with other programs.
 
-Not part of the suite: it installs half a gigabyte.
+Each client has its own virtual environment. The test suite does not run this, because it installs half a gigabyte.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DUCKDB_CLIENTS = {
     "DuckDB 1.4": ["duckdb==1.4.*", "pytz", "duckdb-engine", "sqlalchemy<2"],
     "DuckDB 1.5": ["duckdb==1.5.*", "pytz", "pyarrow", "pandas", "polars"],
 }
-"""Client to what is installed for it. DuckDB needs pytz to return a time with a zone."""
+"""Packages of each client. DuckDB needs pytz to return a time with a zone."""
 
 LAKE_CLIENTS = ["deltalake>=1.6.6", "duckdb==1.5.*", "pyarrow", "pandas", "polars"]
 
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _load(folder: Path) -> int:
-    """Load twice, so that rows were merged, and return how many jobs the server shows."""
+    """Load twice, so that rows are merged, and return the number of jobs on the server."""
     world = make_world(400, seed=31, now=datetime.now(UTC).replace(microsecond=0) - timedelta(hours=12))
     with Simulator(world) as simulator:
         section = "SOURCES__AVEPOINT_M365__"

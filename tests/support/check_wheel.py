@@ -1,4 +1,4 @@
-"""Install the built wheel in a clean environment and use it there, as ``pipx install`` leaves it."""
+"""Test the built wheel in a clean environment, as after ``pipx install``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[2]
 
 MAX_PACKAGES, MAX_MEGABYTES = 45, 380
-"""Of the core, this project included. dlt alone brings 37 packages."""
+"""Limits for the core, including this project. dlt alone installs 37 packages."""
 
 
 def main() -> None:
-    """Check the core, then the extra ``reports``."""
+    """Check the core, then the core with the extra ``reports``."""
     (wheel,) = (ROOT / "dist").glob("*.whl")
     assert list((ROOT / "dist").glob("*.tar.gz")), "no sdist was built"
     with TemporaryDirectory() as place:
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 class Environment:
-    """A virtual environment and the empty folder that commands run in."""
+    """Control a virtual environment; its commands run in an empty folder."""
 
     def __init__(self, environment: Path, folder: Path) -> None:
         self.environment, self.folder = environment, folder
@@ -52,12 +52,12 @@ class Environment:
         self.variables: dict[str, str] = {}
 
     def install(self, lock: str, wheel: Path) -> None:
-        """Install a lock file and the wheel."""
+        """Add the packages of a lock file, and the wheel."""
         self.run("python", "-m", "pip", "install", "-q", "--require-hashes", "-r", str(ROOT / lock))
         self.run("python", "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall", str(wheel))
 
     def run(self, program: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
-        """Run a program of the environment, and return what it printed."""
+        """Run a program of the environment, check its exit code, and return its output."""
         home = str(self.folder.parent)
         outer = {
             name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "PATH", "SYSTEM"))
@@ -88,7 +88,7 @@ def _check_size(user: Environment) -> None:
 
 
 def _check_load(user: Environment) -> None:
-    """Load from a simulator of this process into a warehouse of its own."""
+    """Load from a simulator in this process into another warehouse."""
     from avepoint_simulator import Simulator, make_world
 
     with Simulator(make_world(200, seed=7)) as simulator:

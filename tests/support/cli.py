@@ -1,4 +1,4 @@
-"""A user's machine: an empty directory, an empty home, and a simulated tenant in the environment."""
+"""Simulate a user's machine: an empty directory, an empty home, and a simulated tenant in the environment."""
 
 import os
 import subprocess
@@ -22,24 +22,24 @@ NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=9)
 
 @dataclass
 class Cli:
-    """Run the command as a user does, and look into the warehouse."""
+    """Run the command as a user does, and query the warehouse."""
 
     folder: Path
     environment: dict[str, str]
 
     def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command and check its exit code, unless it is None; in this process where that is possible."""
+        """Run a command, in this process if possible, and check its exit code, unless ``code`` is None."""
         if not in_process.possible(self.environment):
             return self.run_process(*arguments, code=code)
         return _checked(in_process.run(self.folder, self.environment, arguments), code)
 
     def run_process(self, *arguments: str, code: int | None = 0, piped: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command in a process of its own, as a user does."""
+        """Run a command in its own process, as a user does."""
         done = subprocess.run(
             [sys.executable, "-m", "m365_jobs", *arguments],
             cwd=self.folder,
             env=self.environment,
-            # Not the terminal that the tests may run in.
+            # The command must not read from the terminal of the tests.
             input=piped,
             capture_output=True,
             text=True,
@@ -71,13 +71,13 @@ def simulator() -> Iterator[Simulator]:
 
 
 def sit(place: Path, simulator: Simulator) -> Cli:
-    """Return a command line in a folder, with nothing but the simulator in its environment."""
+    """Return a command line in a folder, whose environment configures only the simulator."""
     remaining = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
     environment = {name: os.environ[name] for name in remaining if name in os.environ}
     home, folder = place / "home", place / "work"
     home.mkdir(exist_ok=True)
     folder.mkdir(exist_ok=True)
-    # dlt keeps its state in the home, but for root, whose state is the machine's.
+    # dlt stores its state in the home, except for root, whose state is shared; DLT_DATA_DIR separates the tests.
     places = {"HOME": str(home), "USERPROFILE": str(home), "DLT_DATA_DIR": str(home / ".dlt")}
     first = Cli(folder, environment | places)
     first.set(

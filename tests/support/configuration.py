@@ -1,4 +1,4 @@
-"""The folder whose configuration dlt reads."""
+"""Change the folder whose configuration dlt reads."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 @pytest.fixture
 def configuration_of() -> Iterator[Callable[[Path], PluggableRunContext]]:
-    """Has dlt read the configuration of another folder, until the test is over; returns its context."""
+    """Yield a function that lets dlt read the configuration of another folder until the test ends."""
     context = Container()[PluggableRunContext]
     before = context.context.run_dir
 

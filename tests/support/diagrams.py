@@ -1,6 +1,6 @@
-"""Draw the diagrams of the documentation site as SVG, so that no page fetches a script from elsewhere.
+"""Draw the diagrams of the documentation site as SVG, so that no page loads a script from another host.
 
-mkdocs calls ``on_page_markdown`` for each page. The diagrams are written in Mermaid, which code hosts draw themselves.
+mkdocs calls ``on_page_markdown`` for each page. The diagrams are written in Mermaid, which code hosts can draw.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ ARROW = re.compile(r"(\w+)\S* -->(?:\|([^|]+)\|)? (\w+)")
 RELATION = re.compile(r"(\w+) [|}]\S+ (\w+) : \"([^\"]*)\"")
 
 WIDTH, HEIGHT, GAP_X, GAP_Y = 200, 48, 24, 56
-"""Of a box and between boxes, in pixels."""
+"""Size of a box, and gaps between boxes, in pixels."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Return the text of a page with each diagram drawn."""
+    """Return the text of a page with each diagram replaced by its drawing."""
     return BLOCK.sub(lambda match: draw(match[1]), markdown)
 
 
 def draw(source: str) -> str:
-    """Return a diagram as SVG: its nodes in layers from top to bottom, each below those that lead to it."""
+    """Return a diagram as SVG: its nodes in layers from top to bottom, each node below its predecessors."""
     labels = {name: text.split("\\n") for name, text in NODE.findall(source)}
     plain = NODE.sub(r"\1", source)
     edges = [(first, last, text) for first, text, last in ARROW.findall(plain)] or RELATION.findall(source)
@@ -42,7 +42,7 @@ def draw(source: str) -> str:
 
 
 def _title(edges: list[tuple[str, str, str]], labels: dict[str, list[str]]) -> str:
-    """Return the diagram in words, for readers who do not see it."""
+    """Return the diagram in words, for readers who cannot see it."""
     return "; ".join(f"{' '.join(labels.get(a, [a]))} to {' '.join(labels.get(b, [b]))}" for a, b, _ in edges)
 
 
@@ -76,7 +76,7 @@ def _node(place: tuple[float, float], lines: list[str]) -> str:
 def _edge(first: tuple[float, float], last: tuple[float, float], text: str) -> str:
     (x1, y1), (x2, y2) = first, last
     x1, y1, x2 = x1 + WIDTH / 2, y1 + HEIGHT, x2 + WIDTH / 2
-    # Near the end, where edges from one node lie apart.
+    # Place the label near the end, because edges from the same node are apart there.
     x, y = x1 + 0.7 * (x2 - x1) + 6, y1 + 0.7 * (y2 - y1)
     label = f'<text class="edge" x="{x:g}" y="{y:g}">{escape(text)}</text>' if text else ""
     head = f"M{x2 - 5:g} {y2 - 8:g}L{x2:g} {y2:g}L{x2 + 5:g} {y2 - 8:g}"

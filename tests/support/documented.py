@@ -1,6 +1,6 @@
-"""A server of the second generation, written from the vendor's reference alone and sharing no code with the simulator.
+"""Serve the second generation of the API as the vendor's reference describes it, without code of the simulator.
 
-Its clock, jobs and companions are a test's; each path may answer as the test likes.
+A test sets the clock, the jobs and the companions, and can set the answer of each path.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def moment(text: str) -> datetime:
 
 
 def iso(value: datetime | None) -> str | None:
-    """Return a time as the reference writes it."""
+    """Return a time in the format of the reference."""
     return f"{value:%Y-%m-%dT%H:%M:%SZ}" if value else None
 
 
 @dataclass(frozen=True)
 class Backup:
-    """A job as the tenant knows it."""
+    """Hold a job of the tenant."""
 
     id: str
     start: datetime
@@ -63,7 +63,7 @@ class Backup:
     failed: int = 0
 
     def matches(self, params: Params) -> bool:
-        """Return whether the parameters select this job; the range holds its start."""
+        """Return True if the parameters select this job; the range filters by start."""
         names = {name.lower(): value for name, value in params.items()}
         same = {
             "objecttype": str(self.object_type),
@@ -78,21 +78,21 @@ class Backup:
 
 @dataclass
 class DocumentedServer:
-    """Hold what the server answers, and what it was asked."""
+    """Hold the data of the server, and the requests that it received."""
 
     now: datetime
     jobs: list[Backup] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
-    """Path to a function of the parameters; a companion without one answers 404."""
+    """A function of the parameters for each path; a companion without such a function answers 404."""
     scopes: set[str] = field(default_factory=lambda: set(SCOPE_OF.values()))
     """Scopes that the token endpoint grants."""
     asked: list[tuple[str, Params]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
-    """Scope of each request for a token."""
+    """Scopes of all requests for a token."""
     url: str = ""
 
     def advance(self, **time: float) -> None:
-        """Let time pass."""
+        """Move the clock forward."""
         self.now += timedelta(**time)
 
     def answer(self, path: str, params: Params, scope: str) -> tuple[int, Any]:
@@ -119,7 +119,7 @@ class DocumentedServer:
         return 200, envelope([self.row(job) for job in page], totalNumber=len(matching), nextLink=link)
 
     def row(self, job: Backup) -> dict[str, Any]:
-        """Return a job as the API shows it now."""
+        """Return the present state of a job in the form of the API."""
         done = job.finish <= self.now
         good = job.total - job.failed
         counts = {"totalNumber": job.total, "failedNumber": job.failed, "successfulNumber": good, "skippedNumber": 0}
@@ -135,7 +135,7 @@ class DocumentedServer:
 
 
 def envelope(data: Any, **metadata: Any) -> dict[str, Any]:
-    """Return the body of the second generation."""
+    """Return the body of an answer of the second generation."""
     return {"statusCode": 200, "message": "OK", "errors": [], "data": data, "metadata": metadata, "traceId": "t"}
 
 
@@ -147,14 +147,14 @@ def serving(server: DocumentedServer) -> Iterator[DocumentedServer]:
         protocol_version = "HTTP/1.1"
 
         def date_time_string(self, timestamp: float | None = None) -> str:
-            """Return the server's own clock."""
+            """Return the time of the server's clock."""
             return format_datetime(server.now, usegmt=True)
 
         def log_message(self, *_: Any) -> None:
             """Print nothing."""
 
         def do_POST(self) -> None:
-            """Give a token of one scope, as the vendor's samples ask for it."""
+            """Answer with a token for a single scope, as in the vendor's samples."""
             form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
             scope = form.get("scope", "")
             server.tokens.append(scope)
@@ -164,13 +164,13 @@ def serving(server: DocumentedServer) -> Iterator[DocumentedServer]:
                 self.send(200, {"access_token": f"token of {scope}".replace(" ", "-"), "expires_in": 3600})
 
         def do_GET(self) -> None:
-            """Answer by path, parameters and the scope of the token."""
+            """Answer a request by its path, its parameters and the scope of its token."""
             parts = urlsplit(self.path)
             scope = self.headers.get("Authorization", "").removeprefix("Bearer token-of-")
             self.send(*server.answer(parts.path, dict(parse_qsl(parts.query)), scope))
 
         def send(self, status: int, body: Any) -> None:
-            """Write a body: JSON, or a text as it is."""
+            """Send a body: a text unchanged, any other value as JSON."""
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json")

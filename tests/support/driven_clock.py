@@ -1,4 +1,4 @@
-"""A clock of the product that a test drives: weeks of hourly loads in minutes."""
+"""Set the clock of the product from a test, so that weeks of hourly loads run in minutes."""
 
 import pkgutil
 import sys
@@ -14,11 +14,11 @@ from avepoint_m365.companions import source as companions
 
 PACKAGES = ("avepoint_m365", "m365_jobs")
 ELSEWHERE = ("orchestrators", "airflow", "dagster", "notebook", "__main__")
-"""Modules of environments of their own, and such as run when they are imported."""
+"""Modules that need other environments, and modules that run when Python imports them; the clock skips them."""
 
 
 class DrivenClock:
-    """Replace ``datetime`` in the product's modules by one that says what was set, and how long ago that was."""
+    """Replace ``datetime`` in the product's modules by a class whose time starts at the moment that a test sets."""
 
     def __init__(self) -> None:
         self._moment, self._set_at = datetime.now(UTC), time.monotonic()
@@ -38,11 +38,11 @@ class DrivenClock:
         self._replaced.clear()
 
     def now(self) -> datetime:
-        """The driven time."""
+        """Return the time that was set, plus the seconds since then."""
         return self._moment + timedelta(seconds=time.monotonic() - self._set_at)
 
     def set(self, moment: datetime) -> None:
-        """Go on from a moment."""
+        """Set the clock to a moment, from which it runs on."""
         self._moment, self._set_at = moment, time.monotonic()
         if self._replaced:
             return

@@ -1,4 +1,4 @@
-"""A load that meets faults, and the load after it: how both end, and what is in the warehouse then."""
+"""Run loads with faults and the loads after them; check how both end, and the rows of the warehouse."""
 
 import re
 import shutil
@@ -24,16 +24,16 @@ from tests.support.truth import in_warehouse, on_server
 
 LOCATIONS = ("NAM", "EUR")
 ATTEMPTS = 5
-"""What dlt allows for a request where nothing is configured."""
+"""Default number of attempts that dlt makes for a request."""
 
 LONGEST_WAIT = 300.0
-"""So is this, in seconds."""
+"""Default of the longest wait between two attempts, in seconds."""
 
 WHOLE = 2
-"""Timeouts that a response as a whole may take, where faults end with the client's timeout; 5 otherwise."""
+"""Factor of the client's timeout that limits a whole response, for faults that end with a timeout; 5 by default."""
 
 REQUESTS = 25
-"""Requests of a first load of the tenant, where nothing fails: tokens, companions, jobs."""
+"""Requests of a first load of the tenant without faults: tokens, companions, jobs."""
 
 COMPANION_TABLES = {
     "license_consumption": "SELECT location, purchased_user_seats, protected_size_gb FROM {} "
@@ -43,12 +43,12 @@ COMPANION_TABLES = {
     "backup_schedules__start_times": "SELECT schedule_id, start_time FROM {} ORDER BY ALL",
     "retention_policies": "SELECT id, level, service, retention_period FROM {} WHERE valid_to IS NULL ORDER BY ALL",
 }
-"""What the API still tells a day later, by table."""
+"""Queries for the rows of companions that the API still returns a day later, by table."""
 
 
 @dataclass
 class Ended:
-    """How a load ended."""
+    """Hold the result of a load."""
 
     exit_code: int
     messages: str
@@ -59,14 +59,14 @@ class Ended:
 
 @dataclass
 class Case:
-    """A tenant, its server, and a user in an empty folder."""
+    """Control a tenant, its server, and a user in an empty folder."""
 
     simulator: Simulator
     user: Cli
     waits: Waits
 
     def load(self) -> Ended:
-        """Load with the command line; any exit code will do."""
+        """Load with the command line; any exit code is allowed."""
         self.waits.seconds.clear()
         self.simulator.received, began = 0, clock.monotonic()
         done = self.user.run("load", code=None)
@@ -74,7 +74,7 @@ class Case:
         return Ended(done.returncode, done.stderr, self.simulator.received, list(self.waits.seconds), seconds)
 
     def load_with(self, plan: Plan, network: bool = False, timeout: float | None = None) -> Ended:
-        """Load while requests fail as planned; ``timeout``: of the client, for faults that end with it."""
+        """Load while requests fail as planned; ``timeout`` is the client's, for faults that end with a timeout."""
         with faults(self.simulator, plan, self.user.folder.parent, network), pytest.MonkeyPatch.context() as patch:
             if timeout:
                 self.user.environment["RUNTIME__REQUEST_TIMEOUT"] = str(timeout)
@@ -84,16 +84,16 @@ class Case:
         return ended
 
     def recover(self) -> Ended:
-        """Load a day later, when each companion is due again, and nothing fails."""
+        """Load without faults a day later, when each companion is due again."""
         self.simulator.world.advance(timedelta(days=1))
         return self.load()
 
     def contents(self) -> dict[str, Any]:
-        """Return what the warehouse holds of the jobs."""
+        """Return the jobs of the warehouse."""
         return in_warehouse(self.user.folder / "m365_warehouse.duckdb")
 
     def shown(self) -> dict[str, Any]:
-        """Return what the server holds of them."""
+        """Return the jobs of the server."""
         return on_server(self.simulator.world, self.locations)
 
     @property
@@ -101,23 +101,23 @@ class Case:
         return LOCATIONS if "SOURCES__AVEPOINT_M365__LOCATIONS" in self.user.environment else ()
 
     def companions(self) -> dict[str, list[Any]]:
-        """Return what the warehouse holds of the companions and the API still tells."""
+        """Return the warehouse's rows of companions that the API still returns."""
         return {table: self.user.query(sql.format(table)) for table, sql in COMPANION_TABLES.items()}
 
 
 def paragraph(message: str) -> bool:
-    """Return true if a failed load says why in one line that names the kind of failure."""
+    """Return True if the messages of a failed load have a single error line with the kind of failure and a reason."""
     errors = [line for line in message.splitlines() if line.startswith("Error")]
     return len(errors) == 1 and re.match(r"Error \([a-z_]+\): \S.*[.!?]$", errors[0]) is not None
 
 
 @contextmanager
 def case(folder: Path, *, tls: bool = False, multi_geo: bool = False, copied: Path | None = None) -> Iterator[Case]:
-    """Yield a small tenant, loaded before if ``copied`` is the folder of such a case."""
+    """Yield a small tenant; if ``copied`` is the folder of another case, the tenant is already loaded."""
     folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         world = make_world(24, seed=3, now=START, days=20, locations=LOCATIONS)
-        # Those of all services would need more requests, which differ in nothing but a number.
+        # Jobs of two services only: more services need more requests, which differ only in a number.
         world.put(*(replace(job, object_type=1 if job.object_type % 2 else 7) for job in world.all()))
         context = tls_of(folder, "tls") if tls else None
         with Simulator(world, tls=context, companions=_companions(START)) as simulator:
@@ -138,7 +138,7 @@ def case(folder: Path, *, tls: bool = False, multi_geo: bool = False, copied: Pa
 
 
 def _companions(now: datetime) -> Companions:
-    """Return companions whose settings stay the same."""
+    """Return companions whose settings do not change."""
     first, days = now - timedelta(days=30), [(now - timedelta(days=number)).date() for number in range(30)]
     return Companions(
         licenses=[(first, license_of())],
@@ -149,7 +149,7 @@ def _companions(now: datetime) -> Companions:
 
 
 def undisturbed(folder: Path) -> Ended:
-    """Return how the first load ends where nothing fails; its warehouse stays in the folder."""
+    """Run a first load without faults, and return its result; its warehouse stays in the folder."""
     with case(folder) as calm:
         ended = calm.load()
         assert (ended.exit_code, calm.contents()) == (0, calm.shown()), ended.messages
@@ -157,7 +157,7 @@ def undisturbed(folder: Path) -> Ended:
 
 
 def check_recovery(after: Case) -> None:
-    """Fail unless the next load, of a day later, makes the warehouse equal to the server."""
+    """Load a day later, and check that the warehouse then equals the server."""
     ended = after.recover()
     assert ended.exit_code == 0, ended.messages
     assert after.contents() == after.shown()
@@ -169,7 +169,7 @@ def check_recovery(after: Case) -> None:
 
 
 def check_end(ended: Ended) -> None:
-    """Fail unless a load ended with success, or with a reason, and within its bounds."""
+    """Check that a load succeeded or gave a reason, with a bounded number of requests and waits."""
     assert ended.exit_code in (0, 1, 3), ended.messages
     if ended.exit_code == 1:
         assert paragraph(ended.messages), ended.messages

@@ -1,6 +1,6 @@
-"""What must hold of any bytes that a server sends: rows or an error of ours, and both parsers agree.
+"""Check properties that are true for any bytes from a server: valid rows or an error of ours, and equal parsers.
 
-Each property makes a case out of bytes, so that a fuzzer, hypothesis and a file of a case that failed can all drive it.
+Each property creates a case from bytes. These come from a fuzzer, from hypothesis or from the file of a failed case.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ HEADERS = (
 
 @dataclass
 class Draw:
-    """Turn bytes into choices; when they are used up, every choice is the first."""
+    """Turn bytes into choices; after the last byte, each choice is the first."""
 
     data: bytes
     at: int = 0
@@ -109,12 +109,12 @@ class Draw:
         return self.data[self.at - 1] if self.at <= len(self.data) else 0
 
     def pick(self, choices: Sequence[Any]) -> Any:
-        """Return one of some choices."""
+        """Return an element of a list."""
         number = self.byte() if len(choices) < 256 else self.byte() * 256 + self.byte()
         return choices[number % len(choices)]
 
     def rest(self) -> bytes:
-        """Return what is left, and use it up."""
+        """Return the remaining bytes, and move to their end."""
         left, self.at = self.data[self.at :], max(self.at, len(self.data))
         return left
 
@@ -125,7 +125,7 @@ class Draw:
         return part.decode("utf-8", "surrogateescape" if self.byte() % 2 else "replace")
 
     def value(self, depth: int = 4) -> Any:
-        """Return any JSON value, made of what the API has and what it should not have."""
+        """Return any JSON value, with keys and scalars that the API sends, and with others."""
         kind = self.byte() % 16
         if kind < 9 or depth == 0:
             return self.pick(SCALARS)
@@ -136,7 +136,7 @@ class Draw:
         return {self.pick(KEYS): self.value(depth - 1) for _ in range(self.byte() % 6)}
 
     def job(self) -> Any:
-        """Return a job that is mostly as documented."""
+        """Return a job that mostly follows the documentation."""
         job: dict[str, Any] = {
             "id": self.pick(["a", "b", "c", "d"]), "state": "Finished", "startTime": "2024-12-02T07:52:25Z",
             "finishTime": "2024-12-02T07:53:04Z", "duration": "0.011",
@@ -155,10 +155,10 @@ class Draw:
         return {**around, **body} if self.byte() % 2 else {**body, **around}
 
     def encoded(self) -> bytes:
-        """Return a body as bytes: raw ones, or JSON in one of its forms, perhaps with a few bytes replaced."""
+        """Return a body as bytes: raw bytes, or JSON in several encodings, sometimes with a few bytes replaced."""
         form = self.byte() % 8
         if form == 0:
-            # What takes too long for its length, or memory, shows in long bodies alone.
+            # Only long bodies show an input that needs too much time or memory for its length.
             repeated, middle = int(self.pick([1, 1, 128, 2000])), self.byte()
             raw = self.rest()
             return raw[:middle] * min(repeated, 128) + raw[middle:] * repeated
@@ -172,7 +172,7 @@ class Draw:
         return bytes(content)
 
     def response(self) -> requests.Response:
-        """Return a response whose body has arrived."""
+        """Return a response whose body is complete."""
         response = requests.Response()
         response.status_code = self.pick(STATUSES)
         if kind := self.pick(TYPES):
@@ -183,7 +183,7 @@ class Draw:
 
 
 def check_error(error: SourceError) -> None:
-    """Check that an error can be printed, stored and read."""
+    """Check that the message of an error is short enough to read, and can be printed and stored."""
     text = str(error)
     assert text
     assert len(text) <= LONGEST_MESSAGE, f"a message of {len(text)} characters"
@@ -227,7 +227,7 @@ def _check_against_the_tolerant_parser(
 ) -> None:
     fast = parse_raw([raw])
     if any(problem[:2] == ("", "id") for problem in fast.unreadable):
-        # The page holds other jobs than paging went by, which the load reports.
+        # A job has an id that paging has read differently; the load reports it.
         return
     with patch.object(responses, "outline", lambda content: None):
         slow = read_page(version, where, response)
@@ -256,7 +256,7 @@ def single_jobs(data: bytes) -> None:
 
 
 def links(data: bytes) -> None:
-    """Follow any links and totals: the question stays the same, can be sent, and paging ends."""
+    """Follow any links and totals: the filters stay the same, each request can be sent, and paging ends."""
     draw = Draw(data)
     version = draw.pick(VERSIONS)
     filters = {"startTime": "2026-01-01T00:00:00Z", "objectType": "0"}
@@ -320,7 +320,7 @@ def headers(data: bytes) -> None:
 
 
 def tokens(data: bytes) -> None:
-    """Read any answer as a token: one that fits into a header, or an error of ours."""
+    """Read any answer as a token: a token that fits into a header, or an error of ours."""
     draw = Draw(data)
     response = draw.response()
     if draw.byte() % 2:
@@ -339,7 +339,7 @@ def tokens(data: bytes) -> None:
 
 @dataclass
 class _Client:
-    """Answer each request for a companion with the next of some bodies."""
+    """Answer each request for a companion with a body from the bytes of the case."""
 
     draw: Draw
     asked: int = 0
@@ -356,7 +356,7 @@ class _Client:
 
 
 def companions(data: bytes) -> None:
-    """Read any answer as that of a companion: rows of its tables, or an error of ours."""
+    """Read any answer as data of a companion: rows of its tables, or an error of ours."""
     draw = Draw(data)
     companion = draw.pick(COMPANIONS)
     client, answers = _Client(draw), Answers()
@@ -380,7 +380,7 @@ def companions(data: bytes) -> None:
 
 
 def values(data: bytes) -> None:
-    """Parse any text as a time, duration, count and text: as a whole and by itself it is the same."""
+    """Parse texts as times, durations, counts and texts: a text has the same value in a column and alone."""
     draw = Draw(data)
     texts = [draw.pick([draw.text(60), draw.pick([each for each in SCALARS if isinstance(each, str)])]) for _ in "abc"]
     for parser in (TIMES, HOURS, COUNTS, TEXTS):

@@ -1,4 +1,4 @@
-"""Faults of a network and a server, each at a chosen request, and what a client waits for meanwhile."""
+"""Simulate faults of a network or a server at chosen requests, and record the waits of the client."""
 
 import socket
 import ssl
@@ -55,27 +55,27 @@ ANSWERS = {
 
 DATED = "429 with a date"
 NETWORK = ("connection refused", "DNS failure", "TLS failure")
-"""Faults that keep a request from the server."""
+"""Faults that prevent a request from reaching the server."""
 
 SENT = (*ANSWERS, DATED)
 KINDS = (*SENT, *NETWORK)
 TOO_LONG = ("a body for too long", "headers for too long")
-"""Faults that end with the bound of a response as a whole: each of its pieces comes in time."""
+"""Faults that end with the time limit of a whole response: each single piece arrives in time."""
 
 TIMED = ("slow drip", "slow headers", "Content-Length too high", *TOO_LONG)
 """Faults that end with the client's own timeout."""
 
 FATAL = ("418", "400", "401", "403", "504", "redirect", "204", "null instead of jobs", "decompression bomb")
-"""Faults after which the same request is not simply sent again, so that a load may end with them."""
+"""Faults after which the client does not send the same request again, so that a load may end with them."""
 
 REPEATED = tuple(kind for kind in KINDS if kind not in FATAL)
 
 Plan = Callable[[Asked], str | None]
-"""Names the fault that a request meets; None for none."""
+"""Function that returns the fault of a request, or None."""
 
 
 def at(kind: str, *numbers: int) -> Plan:
-    """Plan a fault at requests by their number, tokens included; a repeated request has the next number."""
+    """Plan a fault at requests with these numbers; requests for tokens and repeated requests count as well."""
     return lambda asked: kind if asked.number in numbers else None
 
 
@@ -95,17 +95,17 @@ def staying_deep(kind: str, **where: str) -> Plan:
 
 
 class EachOnce:
-    """Plan a fault at each request when it is sent first, and none when it is repeated."""
+    """Plan a fault at the first attempt of each request, and none at later attempts."""
 
     def __init__(self, *kinds: str) -> None:
-        """Keep the faults that requests meet in turn."""
+        """Store the faults, which the requests receive in turn."""
         self._kinds = cycle(kinds)
         self._known: set[tuple[str, frozenset[tuple[str, str]]]] = set()
 
     def __call__(self, asked: Asked) -> str | None:
-        """Return the next fault for a request that was not sent before."""
+        """Return the next fault for the first attempt of a request."""
         if not asked.path:
-            # Of a connection that fails, nothing is known but its number.
+            # Of a failing connection only the number is known: odd numbers are first attempts.
             return next(self._kinds) if asked.number % 2 else None
         request = asked.path, frozenset(asked.params.items())
         if request in self._known:
@@ -123,13 +123,13 @@ def answer_of(kind: str | None) -> Answer | None:
 
 @dataclass
 class Waits:
-    """Hold the seconds that a client would have waited; it does not wait."""
+    """Hold the seconds that a client would have waited; the client does not wait."""
 
     seconds: list[float] = field(default_factory=list)
 
     def record(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let retries and the rate limiter record their waits from now on."""
-        # What tenacity, which dlt's client repeats requests with, calls to wait.
+        # dlt's client repeats requests with tenacity, which waits with this function.
         monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=self.seconds.append))
         asked = retry.retry_after
 
@@ -142,7 +142,7 @@ class Waits:
 
 @contextmanager
 def faults(simulator: Simulator, plan: Plan, folder: Path, network: bool = False) -> Iterator[None]:
-    """Let requests to a simulator fail within the block, those of the plan; ``network``: their connections."""
+    """Let the planned requests to a simulator fail within the block, or with ``network`` their connections."""
     simulator.received = 0
     if network:
         with _network(simulator, plan, folder):
@@ -157,7 +157,7 @@ def faults(simulator: Simulator, plan: Plan, folder: Path, network: bool = False
 
 @contextmanager
 def _network(simulator: Simulator, plan: Plan, folder: Path) -> Iterator[None]:
-    """Let connections fail; each request has one of its own, so that the number of both is the same."""
+    """Let connections fail; each request has its own connection, so a connection has the number of its request."""
     simulator.gateway = lambda asked: Answer(0, headers={"Connection": "close"})
     resolve, numbers = socket.getaddrinfo, count(1)
     port = int(simulator.base_url.rpartition(":")[2])
@@ -181,16 +181,16 @@ def _network(simulator: Simulator, plan: Plan, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _other_servers(folder: Path) -> Iterator[dict[str, int]]:
-    """Yield the ports of a server whose certificate is not trusted, and of none."""
+    """Yield a port without a server, and the port of a server whose certificate is not trusted."""
     with socket.socket() as taken, Simulator(World(DEFAULT_NOW), tls=tls_of(folder, "other")) as other:
-        # Bound, but not listening: connections are refused, and no other program gets the port.
+        # The port is bound, but does not listen: connections are refused, and no other program gets the port.
         taken.bind(("127.0.0.1", 0))
         port = int(other.base_url.rpartition(":")[2])
         yield {"connection refused": taken.getsockname()[1], "TLS failure": port}
 
 
 def tls_of(folder: Path, name: str) -> ssl.SSLContext:
-    """Return the server's side of TLS, with a certificate that is made in a folder of this name."""
+    """Return the TLS context of a server, with a new certificate in a folder with this name."""
     place = folder / name
     place.mkdir(exist_ok=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

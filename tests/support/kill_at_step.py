@@ -1,9 +1,10 @@
-"""What the program does, in child processes that are killed at a step of one's choice.
+"""Run the program in child processes, and kill each at a chosen step.
 
-Steps are counted by an audit hook of Python: whatever creates, renames or removes a file or folder, and each message to
-the API or to a receiver, is a step, whoever does it. So is each statement and commit on DuckDB, PostgreSQL and SQLite.
-Delta tables are written by a library that Python does not hear: each of its calls is a step before and after, and so is
-each file that appears in the lake meanwhile. A file that dlt or pyiceberg writes there is a step while it is empty.
+An audit hook of Python counts the steps. Each creation, renaming or removal of a file or folder is a step, and so is
+each message to the API or to a receiver. It does not matter which library does it. Each statement and commit on DuckDB,
+PostgreSQL and SQLite is a step, too. The library that writes Delta tables triggers no audit events: each of its calls
+is a step before and after it. Each file that appears in the lake during a call is a step. A file that dlt or pyiceberg
+writes into the lake is a step while it is empty.
 """
 
 from __future__ import annotations
@@ -43,21 +44,21 @@ DELTA_CALLS = (
     *((deltalake.DeltaTable, name) for name in ("create", "vacuum", "create_checkpoint", "cleanup_metadata")),
     (deltalake.table.TableMerger, "execute"),
 )
-"""What writes to Delta tables, here and in dlt."""
+"""Functions that write to Delta tables, in this project and in dlt."""
 
 Action = Callable[[list[str]], tuple[int, dict[str, Any]]]
-"""What a child does: it gets a list for lines to the user, and returns an exit code and what else is to be known."""
+"""Function that a child runs: it gets a list for messages to the user, and returns an exit code and other results."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a child ended, and what it had to say. ``code`` is None if it was killed."""
+    """Hold the end of a child and its results. ``code`` is None if the child was killed."""
 
     code: int | None
     steps: int = 0
     messages: list[str] = field(default_factory=list)
     cursors: dict[str, Any] = field(default_factory=dict)
-    """For each scope its cursor and the oldest job that it follows."""
+    """Results of the action; for a load, the cursor and the oldest open job of each scope."""
 
 
 class _Steps:
@@ -76,7 +77,7 @@ class _Steps:
         for client in (DuckDbSqlClient, Psycopg2SqlClient):
             for name in ("execute_query", "commit_transaction"):
                 setattr(client, name, self._counted(getattr(client, name)))
-            # dlt hands over the statements of a merge in one text, in which nothing could be killed between two.
+            # dlt sends all statements of a merge in a single text. A kill between two of them needs single statements.
             client.execute_many = _one_by_one  # type: ignore[assignment,method-assign]
         for owner in (LocalFileOpener, PyArrowFile):
             self._count_opened(owner)
@@ -105,7 +106,7 @@ class _Steps:
         return counted
 
     def _count_opened(self, owner: Any) -> None:
-        """Count a step once a file of the lake is opened for writing, when it is empty."""
+        """Count a step after a file of the lake is opened for writing, while it is empty."""
         name = "create" if owner is PyArrowFile else "_open"
         open_file = getattr(owner, name)
 
@@ -170,12 +171,12 @@ def _files(folder: Path) -> set[str]:
 
 
 def die() -> None:
-    """Ends this process as the kernel would: nothing of it runs any more."""
+    """End this process with SIGKILL, so that no handler or cleanup runs."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _one_by_one(client: Any, statements: Sequence[str], *arguments: Any, **named: Any) -> list[Any]:
-    """``execute_many``, with a step for each statement."""
+    """Run the statements of ``execute_many`` one after the other, so that each is a step."""
     return [client.execute_sql(statement, *arguments, **named) for statement in statements]
 
 
@@ -186,7 +187,7 @@ def load_in_child(
     kill_before: str | None = None,
     largest_file: int | None = None,
 ) -> Outcome:
-    """Runs a load in ``folder``; see ``run_in_child``."""
+    """Run a load in ``folder``; see ``run_in_child``."""
 
     def load(messages: list[str]) -> tuple[int, dict[str, Any]]:
         code = loading.load(options, Progress(), messages.append).exit_code
@@ -203,9 +204,11 @@ def run_in_child(
     kill_before: str | None = None,
     largest_file: int | None = None,
 ) -> Outcome:
-    """Runs something in ``folder``, in a process that is killed at its ``kill_at``-th step, if it gets that far, or
-    before the first statement that begins with ``kill_before``, or that can write no file larger than ``largest_file``
-    bytes, which is how a full disk looks to it."""
+    """Run an action in ``folder``, in a child process.
+
+    The child is killed at step ``kill_at``, if it gets that far, or before the first statement that begins with
+    ``kill_before``. It can write no file larger than ``largest_file`` bytes, which simulates a full disk.
+    """
     report, write = os.pipe()
     child = os.fork()
     if not child:

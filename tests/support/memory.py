@@ -8,7 +8,7 @@ from tests.support.cli import Cli
 
 
 def peak_megabytes(user: Cli, *arguments: str) -> tuple[int, str, float]:
-    """Run a command in a process of its own; return its exit code, what it says, and the memory it takes at most."""
+    """Run a command in its own process; return its exit code, its output, and its peak memory."""
     message = user.folder / "said.txt"
     with message.open("wb") as out:
         process = subprocess.Popen(
@@ -21,6 +21,6 @@ def peak_megabytes(user: Cli, *arguments: str) -> tuple[int, str, float]:
         )
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    # Kilobytes, but bytes on macOS.
+    # The unit is kilobytes, but bytes on macOS.
     scale = 1_000_000 if sys.platform == "darwin" else 1_000
     return process.returncode, message.read_text(encoding="utf-8"), usage.ru_maxrss / scale

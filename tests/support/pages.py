@@ -1,4 +1,4 @@
-"""Pages of jobs, as the client returns them, from rows as the API sends them."""
+"""Create pages of jobs in the form of the client from rows in the form of the API."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A network between a worker and its database that can be cut: what is sent goes nowhere, and no one is told."""
+"""Simulate a network between a worker and its database that a test can cut; data is then lost without an error."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 
 class Network:
-    """Forwards connections to a port, until it is cut; after it is healed, new connections get through."""
+    """Connect clients to a port until the test cuts the network; after ``heal``, connect new clients."""
 
     def __init__(self, port: int) -> None:
         self._port, self._open, self._lock = port, True, threading.Lock()
@@ -18,14 +18,14 @@ class Network:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Drops all from now on. The database sees its connections end, as it does after a while; the worker waits."""
+        """Drop all data from now on. The database's connections end, as they do after a time; the worker waits."""
         with self._lock:
             self._open = False
             for row in self._there:
                 _end(row)
 
     def heal(self) -> None:
-        """The worker's old connections break, new ones are forwarded."""
+        """Close the worker's old connections, and forward new ones."""
         with self._lock:
             self._open = True
             for row in self._here:
@@ -65,7 +65,7 @@ def _end(connection: socket.socket) -> None:
 
 @contextmanager
 def network(port: int) -> Iterator[Network]:
-    """A network to a port of this machine."""
+    """Yield a network to a port of this machine."""
     first = Network(port)
     try:
         yield first

@@ -1,4 +1,4 @@
-"""Destinations of loads in child processes, which can be put back to what they were."""
+"""Provide destinations for loads in child processes that a test can reset to a saved state."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from tests.support.warehouse import SERVER, administer, require_postgres
 
 
 class Place:
-    """A destination in a folder, or a database, that can be put back to what it was."""
+    """Control a destination in a folder, or a database, that a test can reset to a saved state."""
 
     def __init__(self, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kind, self.folder, self.database = kind, folder, f"m365_{uuid4().hex[:12]}"
         self.now = folder / "now"
         self.now.mkdir()
-        # The lease of a worker that was killed is waited for.
+        # A load waits until the lease of a killed worker expires, so make leases short.
         monkeypatch.setattr(leases, "LEASE_SECONDS", 1.5)
         monkeypatch.setattr(leases, "POLL", 0.05)
         monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(self.now / "lake"))
@@ -31,7 +31,7 @@ class Place:
     @classmethod
     @contextmanager
     def of(cls, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Place"]:
-        """Yield a place of a kind (duckdb, postgres, filesystem, iceberg); its database is dropped afterwards."""
+        """Yield a destination of a type (duckdb, postgres, filesystem, iceberg), and drop its database afterwards."""
         if kind == "iceberg":
             monkeypatch.setenv("DESTINATION__FILESYSTEM__TABLE_FORMAT", kind)
         place = cls("filesystem" if kind == "iceberg" else kind, folder, monkeypatch)
@@ -41,13 +41,13 @@ class Place:
             place.drop()
 
     def keep(self) -> None:
-        """Remembers what there is now."""
+        """Save the present state."""
         shutil.copytree(self.now, self.folder / "kept")
         if self.kind == "postgres":
             administer(f"CREATE DATABASE {self.database}_kept TEMPLATE {self.database}")
 
     def put_back(self) -> None:
-        """Puts back what ``keep`` remembered."""
+        """Set the destination back to the state that ``keep`` saved."""
         shutil.rmtree(self.now)
         shutil.copytree(self.folder / "kept", self.now)
         if self.kind == "postgres":

@@ -1,4 +1,4 @@
-"""Where the project lies."""
+"""Provide the folder of the project, and its dependencies."""
 
 import tomllib
 from pathlib import Path
@@ -13,10 +13,10 @@ def _project() -> dict[str, Any]:
 
 
 def dependencies() -> list[str]:
-    """Return what the core of pyproject.toml installs."""
+    """Return the dependencies of the core in pyproject.toml."""
     return list(_project()["dependencies"])
 
 
 def extras() -> dict[str, list[str]]:
-    """Return the extras of pyproject.toml and what they install."""
+    """Return the dependencies of each extra in pyproject.toml."""
     return dict(_project()["optional-dependencies"])

@@ -1,4 +1,4 @@
-"""Reverse proxies under a path: nginx itself, and one that does what it does with ``proxy_pass`` and its defaults."""
+"""Run reverse proxies under a path: nginx, and a server that behaves like ``proxy_pass`` of nginx with its defaults."""
 
 import http.client
 import re
@@ -18,10 +18,10 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or "ngi
 
 @contextmanager
 def reverse_proxy(address: str, path: str = "/backup/", port: int = 0) -> Iterator[str]:
-    """Serves ``address`` under a path; the address of that.
+    """Serve ``address`` under a path, and yield the address of that path.
 
-    As nginx does by default: HTTP/1.0 and ``Connection: close`` towards the server, its host and port as ``Host``, no
-    WebSocket, and the path cut off.
+    The proxy behaves as nginx does by default. It sends HTTP/1.0, ``Connection: close``, and the server's host and port
+    as ``Host``. It forwards no WebSocket, and removes the path.
     """
     target = urlsplit(address)
 
@@ -65,9 +65,9 @@ def reverse_proxy(address: str, path: str = "/backup/", port: int = 0) -> Iterat
 
 @contextmanager
 def nginx(address: str, folder: Path, location: str) -> Iterator[str]:
-    """Serves ``address`` by the real nginx with its defaults and one ``location`` block; the address of that.
+    """Serve ``address`` with a real nginx, its defaults and a ``location`` block, and yield the address of that.
 
-    ``location`` is a block of the documentation, whose port becomes that of ``address``.
+    ``location`` is a block of the documentation; its port is replaced by the port of ``address``.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

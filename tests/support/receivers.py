@@ -1,4 +1,4 @@
-"""Local receivers of alerts: an HTTP server and a mail server with STARTTLS, both of which keep what they get."""
+"""Run local receivers of alerts: an HTTP server and a mail server with STARTTLS; both store their messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRET = "T000-very-secret"
 
 @dataclass
 class Request:
-    """A message as the receiver got it."""
+    """Hold a message that a receiver got."""
 
     headers: dict[str, str]
     body: str
@@ -41,23 +41,23 @@ class Request:
 
 @dataclass
 class HttpReceiver:
-    """A webhook on loopback."""
+    """Hold the requests to a webhook on loopback."""
 
     url: str = ""
     status: int = 200
-    """What it answers; 0 is no answer at all."""
+    """Status of its answers; with 0 it does not answer."""
     asked: threading.Event = field(default_factory=threading.Event)
     gone: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
-    """Those that it accepted, or has not answered."""
+    """Requests that it has accepted, or has not answered."""
 
     @property
     def messages(self) -> list[str]:
-        """The texts of Slack messages."""
+        """Return the texts of Slack messages."""
         return [request.document["text"] for request in self.requests]
 
     def lines(self) -> list[str]:
-        """The lines of the last Slack message."""
+        """Return the lines of the last Slack message."""
         return self.messages[-1].splitlines()
 
 
@@ -99,7 +99,7 @@ def http_receiver() -> Iterator[HttpReceiver]:
 
 @dataclass
 class MailServer:
-    """A mail server that wants STARTTLS and a login."""
+    """Store the messages of a mail server that requires STARTTLS and a login."""
 
     port: int
     ca_file: Path
@@ -153,7 +153,7 @@ def _free_port() -> int:
 
 
 def certificate(folder: Path, *, as_rsa: bool = False) -> tuple[Path, Path]:
-    """Write a certificate for 127.0.0.1 that is its own authority, and its key."""
+    """Write a self-signed certificate for 127.0.0.1 and its key; return the paths of both."""
     key = rsa.generate_private_key(65537, 2048) if as_rsa else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Write the reference pages that come from the code; ``make docs`` runs this."""
+"""Write the reference pages that are generated from the code; ``make docs`` runs this."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OTHER_TYPES = {"Any": "text or list of texts", "dict": "section", "TrustedHosts"
 
 
 def commands() -> str:
-    """Return a section for each command: what it does, its arguments and options."""
+    """Return a page with a section for each command: its help, its arguments and options."""
     lines = ["# Commands", GENERATED.format(home="pipelines/m365_jobs/cli"), ""]
     lines += ["`m365-jobs --version` prints the version, and those of dlt, duckdb and Python.", ""]
     group: Any = typer.main.get_command(app)
@@ -52,7 +52,7 @@ def _help(command: Any) -> Iterator[str]:
 
 
 def alerts() -> str:
-    """Return a table for each channel type."""
+    """Return a page with a table for each channel type."""
     lines = ["# Configuration of alerts", GENERATED.format(home="pipelines/m365_jobs/health/channels"), ""]
     lines += ["Keys of a section `alerts.channels.<name>`, by the channel's type.", ""]
     for name, settings in settings_table().items():
@@ -65,7 +65,7 @@ def alerts() -> str:
 
 
 def configuration() -> str:
-    """Return the tables of all keys of ``sources.avepoint_m365``."""
+    """Return a page with the tables of all keys of ``sources.avepoint_m365``."""
     annotations = AvePointCredentials.__annotations__
     credentials = {name: (kind, "") for name, kind in annotations.items() if not name.startswith("__")}
     lines = ["# Configuration", GENERATED.format(home=KEYS), ""]
@@ -107,7 +107,7 @@ def configuration() -> str:
 
 
 def health() -> str:
-    """Return the table of all kinds of findings."""
+    """Return a page with the table of all kinds of findings."""
     lines = ["# Health kinds", GENERATED.format(home="pipelines/m365_jobs/health/checks.py"), ""]
     lines += ["What `m365-jobs health` reports, the most severe first. A problem makes it exit with code 4.", ""]
     lines += ["| kind | severity | meaning | what to do |", "|---|---|---|---|"]
@@ -117,7 +117,7 @@ def health() -> str:
 
 
 def exit_codes() -> str:
-    """Return the table of exit codes."""
+    """Return a page with the table of exit codes."""
     lines = ["# Exit codes", GENERATED.format(home="pipelines/m365_jobs/errors/exceptions.py"), ""]
     lines += ["| code | meaning |", "|---|---|"]
     lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
@@ -125,7 +125,7 @@ def exit_codes() -> str:
 
 
 def metrics() -> str:
-    """Return the table of metrics."""
+    """Return a page with the table of metrics."""
     lines = ["# Metrics", GENERATED.format(home="pipelines/m365_jobs/health/prometheus.py"), ""]
     lines += ["`m365-jobs health --prometheus PATH` writes them (extra `prometheus`).", ""]
     lines += ["| metric | labels | value |", "|---|---|---|"]
@@ -144,7 +144,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def arguments(docstring: str | None, title: str) -> dict[str, str]:
-    """Return name and text of each entry in a section of a docstring, such as Args."""
+    """Return the text of each entry in a section of a docstring, such as Args, by name."""
     lines = inspect.cleandoc(docstring or "").splitlines()
     entries: dict[str, str] = {}
     name = ""
@@ -185,7 +185,7 @@ def _table(rows: Iterable[tuple[str, str, str, str]]) -> list[str]:
 
 
 def _cells(annotation: Any, default: Any) -> tuple[str, str]:
-    """Return type and default of a key, as the page prints them."""
+    """Return type and default of a key in the form of the page."""
     name = str(annotation).split(" | ")[0].partition("[")[0]
     kind = TYPES.get(name) or OTHER_TYPES.get(name, "text")
     shown = (

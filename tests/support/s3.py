@@ -1,4 +1,4 @@
-"""Serve objects as S3 does, as far as delta-rs and s3fs ask, with faults where a test plans them."""
+"""Serve objects like S3, with the requests that delta-rs and s3fs use and the faults that a test plans."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ ANSWERED_LATE = "answered 503 after it was done"
 
 @dataclass
 class Fault:
-    """Describe what happens to requests that match: each n-th of them, after the first few, so many times at most."""
+    """Describe a fault of each ``every``-th matching request after ``skip`` requests, ``times`` times at most."""
 
     kind: str
     pattern: str = ""
-    """Of method and key, for example ``PUT .*_delta_log``."""
+    """Pattern of method and key, for example ``PUT .*_delta_log``."""
     times: int | None = None
-    """None for no end."""
+    """None for no limit."""
     skip: int = 0
     every: int = 1
     seen: int = 0
 
     def meets(self, request: str) -> bool:
-        """Return true for a request that fails, and count it."""
+        """Return True if the fault affects a request, and count the request if it matches."""
         if self.times == 0 or not re.match(self.pattern, request):
             return False
         self.seen += 1
@@ -91,7 +91,7 @@ class Store:
             return Reply(503, SLOW_DOWN) if fault else reply
 
     def _control(self, body: bytes) -> Reply:
-        """Plan a fault, if the body describes one or none, and tell what was asked since the last plan."""
+        """Plan or remove a fault if the body says so, and return the requests since the last plan."""
         with self._lock:
             met = {"asked": self.asked, "failed": self.failed}
             if body:
@@ -140,7 +140,7 @@ class Store:
         return Reply(206, body[first : last + 1], stamps | {"Content-Range": f"bytes {first}-{last}/{size}"})
 
     def _list(self, query: dict[str, str]) -> Reply:
-        """List all that was asked for at once, whatever the number that was allowed."""
+        """List all matching objects in a single answer, and ignore the largest number that the client allows."""
         prefix, delimiter, after = (query.get(name, "") for name in ("prefix", "delimiter", "start-after"))
         objects, folders = [], set()
         for key in sorted(self.objects):
@@ -171,7 +171,7 @@ class Store:
         return Reply(200, f"<DeleteResult>{gone}</DeleteResult>".encode())
 
     def _upload(self, method: str, key: str, query: dict[str, str], body: bytes) -> Reply:
-        """Take an object in parts."""
+        """Receive an object in parts."""
         if method == "POST" and "uploads" in query:
             number = f"upload{len(self._uploads)}"
             self._uploads[number] = {}
@@ -189,7 +189,7 @@ class Store:
 
 
 def etag(body: bytes) -> str:
-    """Return the tag of a content."""
+    """Return the ETag of a content."""
     return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
 
@@ -197,7 +197,7 @@ class Handler(BaseHTTPRequestHandler):
     """Read requests for the store and write its replies."""
 
     protocol_version = "HTTP/1.1"
-    # The body is a packet of its own after the headers, and would wait until the client has confirmed these.
+    # The body is sent as a separate packet, and would wait until the client has confirmed the headers.
     disable_nagle_algorithm = True
     store: Store
 
@@ -211,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(len(reply.body))
         for name, value in headers.items():
             self.send_header(name, value)
-        # A client that has failed reads no answer.
+        # A client that has failed may have closed its connection.
         with suppress(ConnectionError):
             self.end_headers()
             if self.command != "HEAD":
@@ -224,7 +224,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Serve each connection with a thread."""
+    """Serve each connection in a thread."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -232,7 +232,7 @@ class Server(ThreadingHTTPServer):
 
 @dataclass
 class Met:
-    """Tell what a store was asked since a fault was planned."""
+    """Hold the number of requests to a store since a fault was planned, and the failed ones."""
 
     asked: int
     failed: list[str]
@@ -241,7 +241,7 @@ class Met:
 
 @dataclass
 class S3:
-    """A store in a process of its own: calls of delta-rs keep the threads of this one from running."""
+    """Control a store in its own process: calls of delta-rs would block the threads of this process."""
 
     url: str
 
@@ -250,7 +250,7 @@ class S3:
         self._control(asdict(Fault(kind, pattern, **more)))
 
     def heal(self) -> Met:
-        """Let no request fail from now on; return what was asked since the plan, and what failed."""
+        """Let no request fail from now on; return the requests since the plan, and the failed ones."""
         return Met(**self._control(None))
 
     def _control(self, plan: dict[str, Any] | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def load_until_signal(simulator: Simulator, user: Cli, number: signal.Signals) -
         env=user.environment,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell in the background has its children ignore SIGINT.
+        # Children of a shell in the background ignore SIGINT, so this process resets it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as load:
         assert asked.wait(60)

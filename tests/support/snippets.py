@@ -16,7 +16,7 @@ INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 @dataclass(frozen=True)
 class Snippet:
-    """A code block: its page, the number of its first line, its language and its text."""
+    """Hold a code block: its page, the number of its first line, its language and its text."""
 
     path: Path
     line: int
@@ -44,5 +44,5 @@ def in_language(*languages: str) -> list[Snippet]:
 
 
 def inline_code(path: Path) -> list[str]:
-    """Return the code within the text of a page."""
+    """Return the inline code of a page."""
     return INLINE.findall(BLOCK.sub("", path.read_text(encoding="utf-8")).replace("\\|", "|"))

@@ -1,4 +1,4 @@
-"""A tenant whose clock and jobs a test has in its hands."""
+"""Control the clock and jobs of a tenant from a test."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,20 +17,20 @@ HISTORY = START - timedelta(days=60)
 
 
 class Tenant:
-    """A world, its server, and a user who loads from it in an empty directory."""
+    """Control a tenant's world and server, and a user who loads from it in an empty directory."""
 
     def __init__(self, folder: Path, world: World, simulator: Simulator) -> None:
         self.world, self.simulator, self.file = world, simulator, folder / "m365_warehouse.duckdb"
 
     def put(self, job_id: str, start: float, finish: float | None, **more: Any) -> None:
-        """Adds an Exchange job; times in hours from the start of the test."""
+        """Add an Exchange job; times are hours from the start of the test."""
         at = [START + timedelta(hours=hours) if hours is not None else None for hours in (start, finish)]
         self.world.put(SimulatedJob(job_id, 1, 1, None, at[0], at[1], **more))  # type: ignore[arg-type]
 
     def load(
         self, since: datetime | None = None, until: datetime | None = None, exit_code: int | None = 0, **more: Any
     ) -> set[str]:
-        """Loads, with any exit code for None; the starts of the windows whose jobs were asked for."""
+        """Load, check the exit code unless it is None, and return the starts of the requested windows."""
         self.simulator.asked.clear()
         given = {"object_types": ["exchange_online"], "start_date": HISTORY.isoformat(), **more}
         options = loading.LoadOptions(since, until, source=settings(self.simulator, **given))

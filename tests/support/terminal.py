@@ -1,4 +1,4 @@
-"""A process that believes to be at a terminal."""
+"""Run a process in a pseudo-terminal."""
 
 import os
 import re
@@ -13,17 +13,17 @@ import pytest
 from tests.support.cli import Cli
 
 PATIENCE = 60
-"""Seconds until a terminal that does not show what it should has failed."""
+"""Seconds after which a test fails if the terminal does not show the expected text."""
 
 COMMANDS = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
-"""How a process tells its terminal where and in which colour to write."""
+"""Escape sequences for positions and colours that a process sends to its terminal."""
 
 
 CTRL_C, CTRL_D, UP, TAB = "\x03", "\x04", "\x1b[A", "\t"
 
 
 class Terminal:
-    """A process that believes to be at a terminal."""
+    """Control a process that runs in a pseudo-terminal."""
 
     def __init__(self, user: Cli, *arguments: str) -> None:
         pty = pytest.importorskip("pty", reason="only POSIX has terminals that a test can hold")
@@ -31,13 +31,13 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "m365_jobs", *arguments],
             cwd=user.folder,
-            # Nobody here answers where the cursor is.
+            # This terminal does not answer requests for the position of the cursor.
             env={**user.environment, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
             stdin=there,
             stdout=there,
             stderr=there,
             start_new_session=True,
-            # What runs in the background of a shell hands down that it ignores Ctrl+C.
+            # Children of a shell in the background ignore Ctrl+C, so this process resets it.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(there)
@@ -47,7 +47,7 @@ class Terminal:
         os.write(self._here, text.encode())
 
     def ask(self, text: str) -> None:
-        """Waits for the prompt, then types."""
+        """Wait for the prompt, then type a text."""
         self.until("m365-jobs>")
         self.type(text)
 
@@ -56,7 +56,7 @@ class Terminal:
         assert self.process.wait(PATIENCE) == 0
 
     def until(self, awaited: str) -> str:
-        """Waits for a text; what was shown up to it since the last one."""
+        """Wait for a text, and return the output before it since the last wait."""
         until = time.monotonic() + PATIENCE
         while awaited not in (shown := COMMANDS.sub("", self._shown)):
             ready, _, _ = select.select([self._here], [], [], max(0, until - time.monotonic()))

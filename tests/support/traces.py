@@ -1,4 +1,4 @@
-"""Search everything that a program wrote for texts that it must not write."""
+"""Look through all output of a program for texts that it must not write."""
 
 import base64
 import gzip
@@ -12,19 +12,19 @@ import pyarrow.parquet as pq
 
 
 def spellings(secret: str) -> Iterator[bytes]:
-    """Yield the forms in which a secret may be written: plain, as JSON, in a URL, in base64 at any offset."""
+    """Yield the possible forms of a secret: plain, in JSON, in a URL, in UTF-16, in base64 at any offset."""
     plain = secret.encode()
     yield from (plain, json.dumps(secret)[1:-1].encode(), quote(secret, "").encode(), quote_plus(secret).encode())
     yield secret.encode("utf-16-le")
     for offset in range(3):
-        # Three bytes make four signs; those at both ends depend on what lies around.
+        # Three bytes become four characters. Those at both ends depend on the neighbouring bytes, so leave them out.
         whole = base64.b64encode(b"\0" * offset + plain)[4 if offset else 0 : -4]
         yield whole
         yield whole.translate(bytes.maketrans(b"+/", b"-_"))
 
 
 def leaks(secrets: dict[str, str], written: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Return which secret is in which of the texts."""
+    """Return the name of each secret with the place of each text that contains it."""
     forms = {name: set(spellings(secret)) for name, secret in secrets.items()}
     return [
         f"{name} in {where}" for where, text in written for name in forms if any(form in text for form in forms[name])
@@ -32,7 +32,7 @@ def leaks(secrets: dict[str, str], written: Iterable[tuple[str, bytes]]) -> list
 
 
 def files_under(folder: Path, leave_out: Iterable[Path] = ()) -> Iterator[tuple[str, bytes]]:
-    """Yield path and content of each file, and what is inside of those that are packed, and of databases."""
+    """Yield path and content of each file, and the unpacked content of compressed files and databases."""
     for path in folder.rglob("*"):
         if path in leave_out or not path.is_file():
             continue

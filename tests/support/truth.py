@@ -1,4 +1,4 @@
-"""What the warehouse says, and what it should say, in one form that can be compared whole."""
+"""Return the actual and the expected content of a warehouse in the same form, so that a test can compare both."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ JOB_TYPES = {int(known): known.name for known in JobType}
 
 
 def in_warehouse(file: Path, tenant: str = "default", dataset: str = "m365_jobs") -> dict[str, Any]:
-    """Job id to everything the three tables of a DuckDB file say of it."""
+    """Return the rows of each job in the three tables of a DuckDB file, by job id."""
     with duckdb.connect(str(file), read_only=True) as connection:
         connection.execute(f"SET TimeZone = 'UTC'; USE {dataset}")
         jobs = connection.execute(
@@ -33,16 +33,16 @@ def in_warehouse(file: Path, tenant: str = "default", dataset: str = "m365_jobs"
 
 
 def end_of_day(moment: datetime) -> datetime:
-    """The midnight (UTC) to which a range is asked for that ends at ``moment``."""
+    """Return the midnight (UTC) at or after ``moment``, up to which a load asks for a range that ends then."""
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight if midnight == moment else midnight + timedelta(days=1)
 
 
 def on_server(world: World, locations: bool | Collection[str]) -> dict[str, Any]:
-    """Return the same, from what the simulator knows, computed without the code under test.
+    """Return the expected content of the warehouse from the data of the simulator, without the code under test.
 
-    ``locations``: those that are asked for, or whether all are; a job of another has none. Neither has a job of an
-    unknown object type or job type one of these.
+    ``locations`` are the locations that loads ask for; True means all. The label of a job in another location is None,
+    and so is an unknown object type or job type.
     """
     listed = {job.location for job in world.visible()} if locations is True else locations or ()
     truth = {}

@@ -1,7 +1,7 @@
-"""What a version of the program leaves on a user's machine, kept for later versions to load on.
+"""Store the files that a version of the program leaves on a user's machine, for tests of later versions.
 
-``python -m tests.support.upgrades`` (``make upgrade-fixtures``) writes what this version leaves to
-``tests/fixtures/upgrades``. Run it once for each release, and keep those of the releases before.
+``python -m tests.support.upgrades`` (``make upgrade-fixtures``) writes the files of this version to
+``tests/fixtures/upgrades``. Run it once for each release, and keep the files of earlier releases.
 """
 
 import random
@@ -33,7 +33,7 @@ DUMP = "postgres.sql"
 
 
 class Past:
-    """A tenant whose first loads are always the same, and the machine of a user who makes them."""
+    """Control a tenant whose first loads are always the same, and the machine of the user who runs them."""
 
     def __init__(self, folder: Path, simulator: Simulator, clock: DrivenClock, kind: str, address: str) -> None:
         self.simulator, self.world, self.clock, self.kind = simulator, simulator.world, clock, kind
@@ -44,17 +44,17 @@ class Past:
             "DESTINATION_TYPE": kind,
             "DESTINATION__FILESYSTEM__BUCKET_URL": "lake",
             "DESTINATION__POSTGRES__CREDENTIALS": address,
-            # No one listens there.
+            # No program listens at this port, so an alert cannot be delivered.
             "RUNTIME__SLACK_INCOMING_HOOK": "http://127.0.0.1:9/T0",
         }
         self.folders = (self.user.folder, Path(self.user.environment["DLT_DATA_DIR"]))
 
     def wait(self, hours: float) -> None:
-        """Moves the clocks of server and user on."""
+        """Move the clocks of server and user forward."""
         self.clock.set(self.world.advance(timedelta(hours=hours)))
 
     def live(self) -> None:
-        """Loads, a later load, one with nothing new, one that fails, and an alert that could not be sent."""
+        """Run a first load, a later load, a load with nothing new, and a failing load; fail to deliver an alert."""
         self.clock.set(self.world.now)
         for step in range(4):
             self.change(step)
@@ -66,13 +66,13 @@ class Past:
         self.user.run("health", "--slack", code=1)
 
     def relive(self) -> None:
-        """The same for the server alone."""
+        """Make the same changes on the server, without loads."""
         for step in range(4):
             self.change(step)
         self.clock.set(self.world.now)
 
     def change(self, step: int) -> None:
-        """What happens before the load of this number: jobs start and end, one loses its errors."""
+        """Change the server before the load with this number: jobs start and end, and some lose an error."""
         if step == 1:
             self.wait(7)
             dice = random.Random(step)
@@ -84,7 +84,7 @@ class Past:
 
 
 def make_past_world() -> World:
-    """Sixty jobs, of which one is still running, and some of the next hours."""
+    """Return a world with sixty jobs: one still runs, and some start in the next hours."""
     world = make_world(60, seed=25, now=START, days=12)
     running = min(world.all(), key=lambda job: job.start)
     world.put(replace(running, id="RUNNING", start=START - timedelta(hours=5), finish=START + timedelta(hours=9)))
@@ -93,7 +93,7 @@ def make_past_world() -> World:
 
 @contextmanager
 def past(folder: Path, kind: str, clock: DrivenClock) -> Iterator[Past]:
-    """The tenant, its server and an empty machine."""
+    """Yield the tenant with its server and an empty machine."""
     with ExitStack() as stack:
         address = stack.enter_context(database()) if kind == "postgres" else "unused"
         simulator = stack.enter_context(Simulator(make_past_world(), companions=make_companions(START)))
@@ -101,13 +101,13 @@ def past(folder: Path, kind: str, clock: DrivenClock) -> Iterator[Past]:
 
 
 def keep(past: Past, file: Path) -> None:
-    """Writes the user's folders, and a dump of the database, into an archive."""
+    """Write the user's folders and a dump of the database into an archive."""
     if past.kind == "postgres":
         (past.user.folder / DUMP).write_text(_dump(past.user.environment["DESTINATION__POSTGRES__CREDENTIALS"]))
 
     def anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         if entry.name.endswith(".pickle"):
-            return None  # dlt's trace of the last run, which nothing needs
+            return None  # dlt's trace of the last run is not needed.
         entry.uid = entry.gid = entry.mtime = 0
         entry.uname = entry.gname = ""
         return entry
@@ -119,7 +119,7 @@ def keep(past: Past, file: Path) -> None:
 
 
 def restore(past: Past, file: Path) -> None:
-    """Puts what an older version left onto the user's machine."""
+    """Put the files of an older version on the user's machine."""
     with tarfile.open(fileobj=BytesIO(file.read_bytes())) as archive:
         archive.extractall(past.user.folder.parent / "kept", filter="data")
     for number, folder in enumerate(past.folders):
@@ -131,7 +131,7 @@ def restore(past: Past, file: Path) -> None:
 
 
 def move(past: Past, fingerprint: str) -> None:
-    """Says in the user's folders that the warehouse has always been where it is now."""
+    """Replace the fingerprint of the warehouse in the user's folders, as if its address had never changed."""
     pipelines = past.folders[1] / "pipelines"
     old = (pipelines / "m365_jobs" / MARK).read_text().split()[0]
     for file in (pipelines / "m365_jobs" / MARK, pipelines / "m365_jobs.failed_runs.jsonl"):
@@ -144,15 +144,15 @@ def move(past: Past, fingerprint: str) -> None:
 
 
 def _dump(address: str) -> str:
-    """The database as SQL that any client can run."""
+    """Return the database as SQL that any client can run."""
     command = ["pg_dump", "--inserts", "--no-owner", "--no-privileges", "--dbname", address]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    # Newer versions of pg_dump write commands of psql's own.
+    # Newer versions of pg_dump write commands that only psql understands, so they are left out.
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("\\"))
 
 
 def main() -> None:
-    """Writes the archives of this version."""
+    """Write the archives of this version."""
     for kind in sys.argv[1:] or KINDS:
         with tempfile.TemporaryDirectory() as folder, DrivenClock() as clock, past(Path(folder), kind, clock) as first:
             first.live()

@@ -1,4 +1,4 @@
-"""Destinations that tests load into, in-process, and what these then hold, in the form of ``tests.truth``."""
+"""Load into destinations in this process, and read their rows in the form of ``tests.support.truth``."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SERVER = os.environ.get("M365_TEST_POSTGRES", "postgresql://postgres:any@127.0.0
 
 
 class GivenSettings(TypedDict, total=False):
-    """Settings of the source that all loads of a test are given."""
+    """Define the settings of the source that a test passes to all its loads."""
 
     object_types: list[str]
     start_date: str
@@ -31,7 +31,7 @@ class GivenSettings(TypedDict, total=False):
 
 @dataclass
 class Warehouse:
-    """A destination by the name that ``--destination`` takes; configured through the environment."""
+    """Control a destination, named as for ``--destination``; the environment configures it."""
 
     destination: str
     messages: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Warehouse:
             return [tuple(row.values()) for row in reader.rows(sql)]
 
     def contents(self, tenant: str = "default") -> dict[str, Any]:
-        """Job id to everything the three tables say of it."""
+        """Return the rows of each job in the three tables, by job id."""
         jobs = self.rows(
             "SELECT id, location, object_type, job_type, state, start_time, finish_time, total_number, "
             "failed_number, successful_number, skipped_number FROM jobs "
@@ -87,7 +87,7 @@ class Warehouse:
 
 
 def require_postgres() -> None:
-    """Skips a test where no server answers; fails it there where one is promised (``M365_TEST_POSTGRES_REQUIRED``)."""
+    """Check that a server answers; without it, skip the test, or fail it with ``M365_TEST_POSTGRES_REQUIRED``."""
     try:
         psycopg2.connect(f"{SERVER}/postgres", connect_timeout=5).close()
     except psycopg2.OperationalError as error:
@@ -99,7 +99,7 @@ def require_postgres() -> None:
 
 @contextmanager
 def database(made: str = "") -> Iterator[str]:
-    """A PostgreSQL database of its own, gone afterwards: its address. ``made``: options of its making."""
+    """Create a PostgreSQL database, yield its address, and drop it; ``made``: options of ``CREATE DATABASE``."""
     require_postgres()
     name = f"m365_{uuid4().hex[:12]}"
     administer(f"CREATE DATABASE {name} {made}")
@@ -111,7 +111,7 @@ def database(made: str = "") -> Iterator[str]:
 
 @contextmanager
 def database_as_warehouse(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A PostgreSQL database that is the warehouse of this process, which works in ``folder``: its address."""
+    """Create a PostgreSQL database as warehouse of this process, which works in ``folder``; yield its address."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
     with database() as address:
@@ -120,7 +120,7 @@ def database_as_warehouse(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def administer(*statements: str, address: str = f"{SERVER}/postgres") -> list[tuple[Any, ...]]:
-    """Runs statements one by one, each committed; the rows of the last."""
+    """Run statements in order, commit each, and return the rows of the last."""
     connection = psycopg2.connect(address)
     connection.autocommit = True
     try:

@@ -1,4 +1,4 @@
-"""How a source reaches a simulated server, and servers whose API is not what the documentation says."""
+"""Provide settings of the source for a simulator, and servers whose API differs from the documentation."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,7 +8,7 @@ from avepoint_simulator import SimulatedJob, Simulator, World
 
 
 def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
-    """Settings of the source for a simulator."""
+    """Return the settings of the source for a simulator."""
     return {
         "credentials": {"client_id": simulator.client_id, "client_secret": simulator.client_secret},
         "base_url": simulator.base_url,
@@ -19,7 +19,7 @@ def settings(simulator: Simulator, **more: Any) -> dict[str, Any]:
 
 
 class Filters(NamedTuple):
-    """The arguments of ``World.select``, with its defaults."""
+    """Hold the arguments of ``World.select`` with its defaults."""
 
     object_type: int = 0
     job_type: int = 0
@@ -30,7 +30,7 @@ class Filters(NamedTuple):
 
 
 def reinterpret(world: World, change: Callable[[Filters], Filters]) -> None:
-    """Has the server select by what ``change`` makes of the arguments of a selection."""
+    """Let the server select jobs by the arguments that ``change`` returns."""
     select = world.select
 
     def changed(*given: Any, **named: Any) -> list[SimulatedJob]:
@@ -40,5 +40,5 @@ def reinterpret(world: World, change: Callable[[Filters], Filters]) -> None:
 
 
 def ignore(world: World, argument: int) -> None:
-    """Has the server pay no heed to one argument of a selection: 0 is the object type, 1 the job type."""
+    """Let the server ignore an argument of a selection: 0 is the object type, 1 the job type."""
     reinterpret(world, lambda filters: filters._replace(job_type=0) if argument else filters._replace(object_type=0))

@@ -1,4 +1,4 @@
-"""The table: each server that departs from the documentation, what a user asks of it, and what the warehouse holds."""
+"""List the servers that differ from the documentation, with the user's settings and the expected warehouse."""
 
 from tests.support.servers import failures, labelling, reading, words
 from tests.support.servers.form import Case
@@ -48,7 +48,7 @@ OFTEN = {
     "long": ["gone while it ran"],
     "twice": ["two rows of a job, older_first"],
 }
-"""Kinds to the names of the rows that run with every change."""
+"""Names of the rows that run with every change, by kind."""
 USUAL = [case for case in CASES if case.name in OFTEN.get(case.kind, ())]
 VARIATIONS = [case for case in CASES if case not in USUAL]
 assert len({str(case) for case in CASES}) == len(CASES)

@@ -1,4 +1,4 @@
-"""Running the loads of a row against its server, and comparing the warehouse with the server."""
+"""Run the loads of a row against its server, and compare the warehouse with the server."""
 
 import os
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from tests.support.servers.form import HOUR, NOW, Case, Labels, Step, job
 from tests.support.worlds import settings
 
 FIGURES = os.environ.get("M365_JOBS_CASES")
-"""A file that gets the requests of each load of each row; docs/reliability.md has them."""
+"""A file for the number of requests of each load of each row; docs/reliability.md contains them."""
 
 
 @dataclass
 class Found:
-    """What a load did and what the warehouse holds after it."""
+    """Hold the result of a load, and the rows of the warehouse after it."""
 
     exit_code: int
     findings: set[str]
     rows: dict[str, tuple[Any, ...]]
-    """Job id to location, object type, job type, state, start and finish."""
+    """Location, object type, job type, state, start and finish by job id."""
     requests: int
     text: str
 
@@ -37,7 +37,7 @@ class Found:
 
 
 class Bench:
-    """A user who loads from a server whose behavior a test has in its hands."""
+    """Control a user who loads, and the behavior of the server."""
 
     def __init__(self, folder: Path, case: Case, patch: pytest.MonkeyPatch) -> None:
         self.case, self.patch, self.file = case, patch, folder / "m365_warehouse.duckdb"
@@ -98,7 +98,7 @@ class Bench:
 
 
 def judge(case: Case, world: World, result: Found, step: Step) -> tuple[int, int, int]:
-    """Return how many jobs are lost or stale, mislabelled, and so without any sign."""
+    """Return how many jobs are lost or stale, how many have a wrong label, and how many are so without a report."""
     shown = {item.id: item for item in world.visible() if int(item.id[-12:]) not in case.missing}
     lost = {job_id for job_id, item in shown.items() if is_stale(result.rows.get(job_id), item, case, world)}
     truth = {item.id: truth_of(item) for item in (*case.jobs, *world.all())}
@@ -119,12 +119,12 @@ def judge(case: Case, world: World, result: Found, step: Step) -> tuple[int, int
 
 
 def truth_of(job: SimulatedJob) -> Labels:
-    """Return the labels of a job where its location is configured."""
+    """Return the labels of a job if its location is configured."""
     return Case("", "", config={"locations": [job.location]}).label(job)
 
 
 def is_stale(row: tuple[Any, ...] | None, job: SimulatedJob, case: Case, world: World) -> bool:
-    """Return whether a job has no row, or job of another time of its life."""
+    """Return True if a job has no row, or a row with older times."""
     if row is None or int(job.id[-12:]) in case.unread:
         return row is None
     return (row[4], row[5]) != (job.start, job.finish if job.finished(world.now) else None)
@@ -133,8 +133,8 @@ def is_stale(row: tuple[Any, ...] | None, job: SimulatedJob, case: Case, world: 
 def play(folder: Path, case: Case, patch: pytest.MonkeyPatch) -> None:
     """Run the loads of a row.
 
-    After each load a gap must give exit 3 or a finding, and no label may be wrong. After the last the warehouse must
-    hold exactly what the row says.
+    After each load, a gap must lead to exit code 3 or a finding, and no label may be wrong. After the last load, the
+    warehouse must contain exactly the expected rows.
     """
     patch.chdir(folder)
     patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
@@ -149,7 +149,7 @@ def play(folder: Path, case: Case, patch: pytest.MonkeyPatch) -> None:
 
 
 def check(bench: Bench, step: Step, number: int) -> int:
-    """Load and compare; return the requests of the load."""
+    """Compare the warehouse with the server after a load; return the number of requests of the load."""
     case, result = bench.case, bench.load(step)
     context = f"load {number}: exit {result.exit_code}, {sorted(result.findings)}, {result.requests} requests"
     context = f"{context}\n{result.text}"
@@ -172,7 +172,7 @@ def check(bench: Bench, step: Step, number: int) -> int:
 
 
 def allowed(case: Case, labels: Labels, expected: Labels | None) -> Labels:
-    """Return the labels of a row, with those that it may lack as expected."""
+    """Return the labels of a row; a missing label that the case permits is replaced by the expected label."""
     dimensions = ("location", "object_type", "job_type")
     zipped = zip(dimensions, labels, expected or labels, strict=True)
     location, object_type, job_type = (

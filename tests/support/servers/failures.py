@@ -1,4 +1,4 @@
-"""Parameters that are refused, jobs that run for long, rows that come twice."""
+"""Define servers that refuse parameters, run long jobs, or send rows twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONG = job(1, 24, lasts=24 * 20)
 
 
 def failures() -> Iterator[Case]:
-    """Yield parameters that are refused for a while."""
+    """Yield servers that refuse parameters for some time."""
     kind = "refused"
     for status in (400, 403, 404, 500, 503):
         refused = Step(behavior=behaves({"objectType=2": status}), exits=(3,))
@@ -48,7 +48,7 @@ def failures() -> Iterator[Case]:
 
 
 def long_runs() -> Iterator[Case]:
-    """Yield jobs that run for long, and rows that come twice."""
+    """Yield servers with long jobs, and servers that send rows twice."""
     kind = "long"
     stream = tuple(job(number, 24 - 24 * number) for number in range(2, 26))
     for reading in ("start", "finish", "overlap", "whole"):

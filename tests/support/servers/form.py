@@ -1,4 +1,4 @@
-"""The form of a row of the table of servers, and the jobs and steps that rows share."""
+"""Define the form of a row in the table of servers, and the jobs and steps that rows share."""
 
 from __future__ import annotations
 
@@ -52,49 +52,49 @@ CROWD = tuple(job(number, 2 + number / 3, object_type=1 + number % 3, job_type=1
 SPREAD = tuple(job(number, 2 + 24 * number, object_type=1 + number % 3) for number in range(60))
 """A job a day for two months."""
 ALL_LOADS = 10**9
-"""More requests than loads send."""
+"""A number of requests that no test reaches."""
 ERROR = JobError("Access denied.", True, "", 2)
 STATES = tuple(
     job(number, number, final_state=state, failed=number % 2, errors=(ERROR,) * (number % 2))
     for number, state in enumerate((FINISHED, FAILED, EXCEPTION, PARTIAL), 2)
 )
 LATER = job(7, -20, "EUR", 2)
-"""A job between the first load and one a day later."""
+"""A job between the first load and a load a day later."""
 STREAM = tuple(job(number, 48 - 6 * number, object_type=1 + number % 2) for number in range(40))
 """A job each six hours from two days ago to a week from now."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One load, and what goes before it."""
+    """Describe a load, and the changes before it."""
 
     hours: float = 0
-    """How far the clock moves on before the load."""
+    """Hours by which the clock moves forward before the load."""
     behavior: Mapping[str, Any] = field(default_factory=dict)
     dialect: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of this load beside those of the row."""
+    """Settings of this load, in addition to those of the row."""
     change: Callable[[World], object] = lambda world: None
     """A change on the server before the load."""
     other_tenant: bool = False
-    """Whether another tenant's jobs answer."""
+    """True if the server answers with the jobs of another tenant."""
     client_ahead: float = 0
-    """How many hours the client's clock is ahead of the server's."""
+    """Hours by which the client's clock is ahead of the server's."""
     exits: tuple[int, ...] = (0,)
     findings: frozenset[str] = frozenset()
     """Rules that the load must report."""
     no_findings: bool = False
-    """Whether the load must report nothing."""
+    """True if the load must not report anything."""
     most_requests: int | None = None
     answers: Mapping[str, list[tuple[Any, ...]]] = field(default_factory=dict)
-    """Queries on the warehouse and their rows."""
+    """Queries on the warehouse and their expected rows."""
     judged: bool = True
-    """Whether the warehouse is compared with the server; not where the server shows less than it has."""
+    """True if the test compares the warehouse with the server; False if the server shows fewer jobs than it has."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A server, a user's settings, some loads, and what the warehouse holds in the end."""
+    """Describe a server, the user's settings, the loads, and the expected warehouse after the last load."""
 
     kind: str
     name: str
@@ -102,15 +102,15 @@ class Case:
     config: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = (Step(), Step(no_findings=True))
     unlabelled: Mapping[str, tuple[int, ...] | None] = field(default_factory=dict)
-    """``location``, ``object_type`` or ``job_type`` to the numbers of the jobs that have none; None: all jobs."""
+    """Numbers of the jobs without a ``location``, ``object_type`` or ``job_type``, by label; None means all jobs."""
     gone: tuple[int, ...] = ()
-    """Numbers of jobs that the server no longer shows and the warehouse keeps."""
+    """Numbers of jobs that the server no longer shows, but the warehouse keeps."""
     missing: tuple[int, ...] = ()
     """Numbers of jobs that are not loaded."""
     unread: tuple[int, ...] = ()
-    """Numbers of jobs whose times cannot be read."""
+    """Numbers of jobs with unreadable times."""
     may_lack: tuple[str, ...] = ()
-    """Dimensions in which jobs may be without a label."""
+    """Names of labels that jobs may lack."""
     world: Mapping[str, Any] = field(default_factory=dict)
     """Attributes of the server's world, such as reading or order."""
     generations: tuple[int, ...] = (1, 2)
@@ -119,7 +119,7 @@ class Case:
         return f"{self.kind}: {self.name}"
 
     def label(self, job: SimulatedJob, step: Step | None = None) -> Labels:
-        """Return the labels that a job has in the warehouse after a step, the last where none is given."""
+        """Return the labels of a job in the warehouse after a step; the last step is the default."""
         number, config = int(job.id[-12:]), {**self.config, **(step or self.steps[-1]).config}
         configured = config.get("locations") or ()
         labels = {
@@ -134,12 +134,12 @@ class Case:
 
 
 def days(count: int, hours: float = 24, **same: Any) -> tuple[Step, ...]:
-    """Return a load now and job after each of ``count`` times so many hours."""
+    """Return a load now, and ``count`` further loads, each ``hours`` after the one before."""
     return tuple(Step(hours=hours if number else 0, **same) for number in range(count + 1))
 
 
 def remove(job: SimulatedJob) -> Callable[[World], object]:
-    """Return a change by which the server shows a job no longer."""
+    """Return a change after which the server no longer shows a job."""
     return lambda world: world.remove(job.id)
 
 
@@ -149,7 +149,7 @@ def revise(job: SimulatedJob, **changes: Any) -> Callable[[World], object]:
 
 
 def behaves(answers: dict[str, str | int] | None = None, **behavior: Any) -> dict[str, Any]:
-    """Return a behavior; ``answers`` are those to single parameters."""
+    """Return a behavior; ``answers`` are the answers to requests with certain parameters."""
     return behavior | ({"parameter_answers": answers} if answers else {})
 
 

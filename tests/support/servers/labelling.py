@@ -1,4 +1,4 @@
-"""Jobs outside the lists, and servers that filter otherwise."""
+"""Define servers with jobs outside the user's lists, and servers that filter in another way than documented."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AGENTS = (*SIX, job(7, 4, object_type=13), job(8, 28, object_type=13))
 
 
 def outside() -> Iterator[Case]:
-    """Yield jobs outside the lists, and servers that know no value for all."""
+    """Yield servers with jobs outside the user's lists, and servers without a parameter value that means all."""
     kind = "outside"
     unlisted = Step(findings=frozenset({"unlisted_location"}))
     again = replace(unlisted, hours=24)
@@ -56,7 +56,7 @@ def outside() -> Iterator[Case]:
 
 
 def labels() -> Iterator[Case]:
-    """Yield servers that filter otherwise, and settings that change."""
+    """Yield servers that filter in another way than documented, and settings that change."""
     kind = "labels"
     for locations in (["NAM", "EUR"], ["NAM"], ["NAM", "EUR", "DEU"]):
         ignored = behaves({"location": "ignored"})
@@ -68,7 +68,7 @@ def labels() -> Iterator[Case]:
         finding = frozenset({"object_type_ignored"})
         name = f"object type {' and '.join(values)} returns all"
         for jobs in (SIX, CROWD):
-            # With jobs of two types, the rest of a listing may tell as much.
+            # If jobs have only two types, a load can also infer a type from the other listing.
             steps = twice(ignored, findings=finding if values[0] not in "12" or jobs is CROWD else frozenset())
             may_lack = ("object_type",) if values[0] in "12" else ()
             yield Case(kind, f"{name}, {len(jobs)} jobs", jobs, steps=steps, may_lack=may_lack)

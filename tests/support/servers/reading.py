@@ -1,4 +1,4 @@
-"""Servers that read a range, page or answer otherwise."""
+"""Define servers that read a range, page or answer in another way than documented."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HALF_YEAR = tuple(job(number, 480 * number) for number in range(1, 9))
 
 
 def empty_answers() -> Iterator[Case]:
-    """Yield servers that answer at first, or at one time, with nothing."""
+    """Yield servers that answer the first requests, or those of a later load, without jobs."""
     kind = "first answer"
     for answer in ("empty", "no_content", 403):
         once = behaves(first_requests=1, first_answer=answer)
@@ -51,7 +51,7 @@ def empty_answers() -> Iterator[Case]:
 
 
 def ranges() -> Iterator[Case]:
-    """Yield servers that read a range otherwise."""
+    """Yield servers that read a time range in another way than documented."""
     for item in ("last", "first"):
         for length in (90, 30):
             behavior = behaves(range_days=length, longer_ranges=item)
@@ -84,7 +84,7 @@ def ranges() -> Iterator[Case]:
 
 
 def pages() -> Iterator[Case]:
-    """Yield servers that page otherwise."""
+    """Yield servers that page in another way than documented."""
     for limit, answer in ((200, "empty"), (50, "empty"), (10, "empty"), (100, "no_content"), (100, 504), (100, 400)):
         behavior = behaves(page_size_limit=limit, larger_pages=answer)
         yield Case("page size", f"over {limit} gives {answer}", CROWD, steps=twice(behavior))

@@ -1,4 +1,4 @@
-"""Other words for states, other names of fields, values in no known form."""
+"""Define servers with other words for states, other names of fields, or values in an unknown form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ERRORS = "SELECT count(*) FROM jobs__job_errors"
 
 
 def words() -> Iterator[Case]:
-    """Yield other words for states, other names of fields, fields that are missing."""
+    """Yield servers with other words for states, other names of fields, missing fields, or unreadable values."""
     outcomes = [("failure", 1), ("running", 1), ("success", 1), ("warning", 2)]
     after = [("failure", 1), ("success", 2), ("warning", 2)]
     steps: tuple[Step, ...]
