@@ -1,7 +1,9 @@
 """Check the wording of docstrings, messages and pages against the writing rules of CONTRIBUTING.md."""
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,9 @@ DOCUMENTED = sorted(
     for path in ROOT.glob(pattern)
 )
 """Modules whose docstrings follow the writing rules."""
+CODE_FILES = sorted(
+    path for tree in ("sources", "pipelines", "tests", "benchmarks") for path in (ROOT / tree).rglob("*.py")
+)
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 LONGEST_SENTENCE = 25
 
@@ -226,6 +231,14 @@ def test_docstrings_are_short_and_plain(path: Path) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("path", CODE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_comments_are_plain(path: Path) -> None:
+    """Look for forbidden words in comments."""
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    assert [comment for comment in comments if FORBIDDEN.search(CODE.sub("code", comment))] == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_messages_are_short_and_plain(path: Path) -> None:
     """Look for long sentences and forbidden words in texts of the code that read like sentences."""
@@ -265,10 +278,6 @@ def test_pages_are_short_and_plain(path: Path) -> None:
 
 VAGUE = {"one", "found", "held", "told", "kept", "chosen", "said"}
 """Words that say nothing about what they name."""
-
-CODE_FILES = sorted(
-    path for tree in ("sources", "pipelines", "tests", "benchmarks") for path in (ROOT / tree).rglob("*.py")
-)
 
 
 @pytest.mark.parametrize("path", CODE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
