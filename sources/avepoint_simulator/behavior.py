@@ -70,7 +70,7 @@ class ServerBehavior:
     deeper_pages: str | int = "end"
     """The answer beyond the limit: a status, or pages are ``"empty"``, or ``"end"`` with a total of that many."""
     filters_after_paging: bool = False
-    """Whether jobs are filtered after they are divided into pages, some of which are then short or empty."""
+    """Whether jobs are filtered after they are divided into pages; some pages are then short or empty."""
     total_error: int = 0
     """Added to every total."""
 

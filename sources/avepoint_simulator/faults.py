@@ -21,16 +21,16 @@ class Answer:
 
     status: int
     body: Any = None
-    """A JSON value, parts of which may be bytes of JSON already; or text, which is sent as it is."""
+    """A JSON value, whose parts may already be bytes of JSON; or text, which is sent unchanged."""
     headers: dict[str, str] = field(default_factory=dict)
     drop: bool = False
     """Closes the connection: at once, or after what ``keep`` leaves of the body."""
     keep: float | None = None
     """The share of the body that is sent. Without ``drop`` this is a whole answer whose JSON is broken."""
     drip: float = 0.0
-    """Seconds that the body takes, sent in pieces."""
+    """Seconds in which the body is sent, in pieces."""
     drip_head: float = 0.0
-    """Seconds that the status line and the headers take, sent in pieces."""
+    """Seconds in which the status line and the headers are sent, in pieces."""
     reset: bool = False
     """Ends a dropped connection with a TCP reset, as a crashed process does, and not in order."""
     head: float = 1.0

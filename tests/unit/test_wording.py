@@ -5,24 +5,13 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from itertools import count, pairwise, takewhile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for tree in ("sources", "pipelines") for path in (ROOT / tree).rglob("*.py"))
-DOCUMENTED = sorted(
-    path
-    for pattern in (
-        "pipelines/**/*.py",
-        "sources/**/*.py",
-        "tests/conftest.py",
-        "tests/integration/**/*.py",
-        "tests/unit/**/*.py",
-    )
-    for path in ROOT.glob(pattern)
-)
-"""Modules whose docstrings follow the writing rules."""
 CODE_FILES = sorted(
     path for tree in ("sources", "pipelines", "tests", "benchmarks") for path in (ROOT / tree).rglob("*.py")
 )
@@ -212,7 +201,7 @@ def long_sentences(text: str) -> list[str]:
     return [part for part in sentences(text) if len(part.split()) > LONGEST_SENTENCE]
 
 
-@pytest.mark.parametrize("path", DOCUMENTED, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", CODE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_docstrings_begin_with_a_verb(path: Path) -> None:
     """Compare the first word of each docstring with the list of verbs."""
     wrong = [
@@ -223,7 +212,7 @@ def test_docstrings_begin_with_a_verb(path: Path) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("path", DOCUMENTED, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", CODE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_docstrings_are_short_and_plain(path: Path) -> None:
     """Look for long sentences and forbidden words in docstrings."""
     wrong = [f"{place}: {part}" for place, text in docstrings(path) for part in long_sentences(text)]
@@ -232,11 +221,32 @@ def test_docstrings_are_short_and_plain(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CODE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_comments_are_plain(path: Path) -> None:
-    """Look for forbidden words in comments."""
+def test_comments_are_short_and_plain(path: Path) -> None:
+    """Look for long sentences and forbidden words in comments, and in texts below constants and attributes."""
+    wrong = []
+    for line, text in (*comments(path), *attribute_texts(path)):
+        wrong += [f"{line}: {part}" for part in long_sentences(text)]
+        wrong += [f"{line}: {match[0]}" for match in FORBIDDEN.finditer(CODE.sub("code", text))]
+    assert wrong == []
+
+
+def comments(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and text of each comment of a module; comments in consecutive lines belong together."""
     tokens = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
-    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
-    assert [comment for comment in comments if FORBIDDEN.search(CODE.sub("code", comment))] == []
+    lines = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    for line in lines:
+        if line - 1 not in lines:
+            yield line, " ".join(lines[number] for number in takewhile(lines.__contains__, count(line)))
+
+
+def attribute_texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and text of each string below a constant or an attribute of a module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        body = getattr(node, "body", None)
+        for before, line in pairwise(body if isinstance(body, list) else []):
+            text = line.value if isinstance(line, ast.Expr) else None
+            if isinstance(before, ast.Assign | ast.AnnAssign) and isinstance(text, ast.Constant):
+                yield line.lineno, str(text.value)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

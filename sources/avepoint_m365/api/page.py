@@ -21,7 +21,7 @@ class PageInfo:
     next_link: str | None
     """The link to the next page; "" if the API states that there is none, None if it sends no link."""
     errors: str = ""
-    """Errors that the API reports beside these jobs, some of which may be missing."""
+    """Errors that the API reports beside these jobs. If there are any, jobs may be missing."""
     without_list: bool = False
     """Whether the response contains no list of jobs, not even an empty one: 204, or null in its place."""
 
