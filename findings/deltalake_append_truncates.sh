@@ -4,7 +4,7 @@
 # Versions: deltalake 1.6.6, pyarrow 26.0.1
 # Behaviour: write_deltalake in mode append casts a column of floats to the whole numbers of the table. 2.9
 #   becomes 2 and -2.9 becomes -2. A cast of pyarrow refuses the same values.
-# Expected: A schema mismatch, as for a column too many, or the error of pyarrow.
+# Expected: An error: a schema mismatch, as for an additional column, or the error of pyarrow.
 # Why it matters: A size that the API sends as a whole number on one page and with a fraction on another loses
 #   bytes on append.
 set -euo pipefail

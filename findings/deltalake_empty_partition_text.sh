@@ -4,9 +4,9 @@
 # Versions: deltalake 1.6.6, pyarrow 26.0.1
 # Behaviour: A table is partitioned by a text column with the values "" and null. Both come back as null, and
 #   the filter location = '' finds no row. In a table without partitions the two values stay different.
-# Expected: The values that were written, as for a column that is not a partition.
+# Expected: The table returns the values that were written, as it does for a column that is not a partition.
 # Why it matters: Tenants without a location have an empty text. A comparison of loaded with stored rows
-#   reports a change of each of them after each load.
+#   reports a change of each such row after each load.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

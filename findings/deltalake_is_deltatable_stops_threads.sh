@@ -2,11 +2,12 @@
 # Show that no thread of Python runs while DeltaTable.is_deltatable waits for its storage.
 #
 # Versions: deltalake 1.6.6
-# Behaviour: The call keeps Python's global lock until the storage has answered. Another thread that ticks each
-#   10 ms stands still meanwhile, with retries for three minutes by default. DeltaTable(...) itself lets others run.
-# Expected: A call that waits for the network releases the lock, as its constructor does.
-# Why it matters: A thread that renews a lease, answers a health check or serves a page stops with it. A test whose
-#   storage is a thread of the same process waits for itself.
+# Behaviour: The call keeps Python's global lock until the storage has answered. Another thread that works each
+#   10 ms does not run during that time. With the default retries, that can be three minutes. The constructor
+#   DeltaTable(...) lets other threads run.
+# Expected: A call that waits for the network releases the lock, as the constructor does.
+# Why it matters: Threads that renew a lease, answer a health check or serve a page stop during the call. A test
+#   whose storage runs in a thread of the same process blocks itself.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

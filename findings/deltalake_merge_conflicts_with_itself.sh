@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Show that a merge fails as a conflict although it was committed, when the answer to the commit was lost.
+# Show that a merge fails as a conflict although it was committed, if the answer to the commit was lost.
 #
 # Versions: deltalake 1.6.6
-# Behaviour: The storage keeps the commit and answers 503, as S3 may. delta-rs sends it again, is told that the file is
-#   there, takes its own commit for another writer's and raises CommitFailedError. The rows are in the table. An append
-#   in the same place succeeds, and its file is named by two versions.
-# Expected: The commit is recognised as the writer's own, or the error says that the outcome is unknown.
-# Why it matters: "The query must be rerun" is wrong advice for a merge that adds: rows come twice. Who keeps a lease or
-#   a counter in a table by such commits loses what it has.
+# Behaviour: The storage stores the commit and answers 503, as S3 may do. delta-rs sends the commit again, and the
+#   storage answers that the file exists. delta-rs assumes that another writer created the file, and raises
+#   CommitFailedError. The rows are in the table. In the same situation an append succeeds, but creates two versions
+#   with the same data file.
+# Expected: delta-rs recognises its own commit, or the error says that the outcome is unknown.
+# Why it matters: The error advises to run the query again. If the merge adds rows, they are then stored twice. A
+#   program that stores a lease or a counter with such commits believes that it lost them.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -15,7 +16,7 @@ cd "$folder"
 python3 -m venv venv
 venv/bin/pip install -qq 'deltalake==1.6.6' 'pyarrow==26.0.1'
 cat > storage.py <<'PY'
-"""A bucket in memory. The commit of version 1 and that of version 3 are answered late."""
+"""Serve a bucket in memory. It stores the commits of versions 1 and 3, but answers 503."""
 import hashlib
 import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -2,9 +2,9 @@
 # Show that the json_link paginator of dlt requests an empty link.
 #
 # Versions: dlt 1.31.0
-# Behaviour: A last page with nextLink "" makes JSONLinkPaginator ask for the address "". The read fails with
-#   MissingSchema after all pages were delivered. A last page with nextLink null ends the read.
-# Expected: An empty text and null both mean that no page is left.
+# Behaviour: If the last page has nextLink "", JSONLinkPaginator requests the address "". The read fails with
+#   MissingSchema after all pages were delivered. If the last page has nextLink null, the read ends without an error.
+# Expected: An empty text and null both mean that there is no further page.
 # Why it matters: APIs of the OData family write nextLink "" on the last page. A generic REST source then
 #   fails at the end of each load.
 set -euo pipefail

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Show that dlt merges an Arrow table without rows, with a staging table and all statements of a merge.
+# Show that dlt merges an Arrow table without rows: it creates a staging table and runs all statements of a merge.
 #
 # Versions: dlt 1.31.0, duckdb 2.0.1, pyarrow 26.0.1
-# Behaviour: A resource with write_disposition="merge" yields a table of no rows. The load package then has two jobs for
-#   it: a Parquet file of no rows for the staging dataset, and a SQL job with DELETE and INSERT. Both are run, and the
-#   staging dataset has the table afterwards. A resource that yields nothing has no job.
-# Expected: A table without rows changes nothing, so dlt creates the table at most, as for a list without items, whose
-#   resource has no job either.
-# Why it matters: Sources often yield a frame for each table, empty or not. Each empty one costs as much as one with ten
-#   rows: in a load of few changes, half of the tables were empty.
+# Behaviour: A resource with write_disposition="merge" yields an Arrow table without rows. The load package then has two
+#   jobs for it: a Parquet file without rows for the staging dataset, and a SQL job with DELETE and INSERT. dlt runs
+#   both, and the staging dataset contains the table afterwards. A resource with an empty list has no job.
+# Expected: A table without rows changes no data, so dlt needs to create the table at most.
+# Why it matters: Sources often yield an Arrow table for each table of the warehouse, empty or not. An empty table costs
+#   as much as a table with ten rows. In a load of few changes, half of the tables were empty.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -4,9 +4,9 @@
 # Versions: dlt 1.31.0, duckdb 2.0.1
 # Behaviour: The state of a pipeline keeps the working folder of its first run. The same script in another
 #   folder writes to the file in the first folder. The second folder stays empty.
-# Expected: A relative path means the folder of the process, as everywhere in Python and in duckdb.connect.
-# Why it matters: Two customers with a folder each and one script share one warehouse file, unless each has
-#   its own pipeline name or pipelines_dir.
+# Expected: A relative path starts at the working folder of the process, as in Python and in duckdb.connect.
+# Why it matters: Two customers have a folder each and use the same script. Both load into the same warehouse file,
+#   unless each has its own pipeline name or pipelines_dir.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

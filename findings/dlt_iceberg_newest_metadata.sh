@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Show that dlt opens an Iceberg table by the newest metadata file, although no commit named that file.
+# Show that dlt opens an Iceberg table with the newest metadata file, although no commit refers to that file.
 #
 # Versions: dlt 1.31.0, pyiceberg 0.12.0
-# Behaviour: pyiceberg creates the metadata file of a commit under its final name, and then writes it. Without a
-#   configured catalog, dlt registers the table anew in each run, with the metadata file whose name comes last. A file
-#   that a killed writer left empty is that one: each later run fails with a ValidationError of its JSON.
+# Behaviour: pyiceberg creates the metadata file of a commit under its final name, and then writes its content. Without
+#   a configured catalog, dlt registers the table again in each run, with the metadata file whose name is last in order.
+#   If a killed writer left that file empty, each later run fails with a ValidationError for its JSON.
 # Expected: In Iceberg the catalog names the valid metadata file, so a file of an unfinished commit does no harm.
-# Why it matters: The table is intact and its other metadata files name all rows, but no load and no dataset of dlt can
-#   open it until somebody deletes the empty file.
+# Why it matters: The table is intact, and its other metadata files refer to all rows. Yet no load and no dataset of dlt
+#   can open the table until an operator deletes the empty file.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -35,7 +35,7 @@ for number in (1, 2):
     run(number)
 metadata = sorted(Path("lake/jobs/jobs/metadata").glob("*.metadata.json"))
 print("metadata files:", [file.name[:5] for file in metadata])
-# What a writer leaves that was killed after it created the metadata file of its commit.
+# Create the file that remains if a writer is killed after it created the metadata file of its commit.
 begun = metadata[-1].with_name(f"{len(metadata):05d}-0b1f5c0e-1111-4222-8333-444455556666.metadata.json")
 begun.write_text("")
 failures = []

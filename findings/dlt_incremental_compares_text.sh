@@ -5,9 +5,9 @@
 # Behaviour: A cursor from JSON is text, so incremental compares characters. 10:00:00.500Z counts as older
 #   than 10:00:00Z, because a point sorts before Z. 09:30-02:00, which is 11:30 in UTC, counts as older as
 #   well. Both rows are dropped.
-# Expected: Times are compared as times: dlt detects the column as a timestamp and stores it as such.
-# Why it matters: An API that leaves out zero fractions of a second, or uses offsets, loses new jobs at the
-#   border of two loads.
+# Expected: incremental compares times as times, because dlt detects the column as a timestamp and stores it as such.
+# Why it matters: If an API omits zero fractions of a second, or sends offsets, new jobs at the border of two loads
+#   are lost.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,13 +2,13 @@
 # Show that dlt.sources.incremental removes rows that the API delivered late.
 #
 # Versions: dlt 1.31.0, duckdb 2.0.1
-# Behaviour: The second run requests a window that begins two days before the cursor and receives a late row.
-#   incremental filters each row older than the newest one of the run before. The late row never reaches the
-#   table, and nothing is logged.
-# Expected: The rows of the window that the resource asked for are loaded, as the merge makes repeats
+# Behaviour: The second run requests a window that begins two days before the cursor, and receives a late row.
+#   incremental removes each row that is older than the newest row of the run before. The late row never reaches
+#   the table, and dlt logs nothing.
+# Expected: dlt loads all rows of the window that the resource requested, because the merge makes repeated rows
 #   harmless.
-# Why it matters: A long backup job appears in the API after shorter ones that finished later. It stays
-#   missing unless the lag option is set or the cursor is kept by hand.
+# Why it matters: A long backup job appears in the API after shorter jobs that finished later. The long job stays
+#   missing, unless the user sets the lag option or the source stores its own cursor.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

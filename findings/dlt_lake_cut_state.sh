@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Show that dlt's filesystem destination does not fall back from a state file that was cut off to the one before it.
+# Show that dlt's filesystem destination does not use an older state file if the newest one is incomplete.
 #
 # Versions: dlt 1.31.0
-# Behaviour: dlt writes each new version of a pipeline's state to a file of its own, under its final name. If the process
-#   ends between the creation of the file and its content, as a kill or a power failure may do, the newest file is empty.
-#   Each later run with a new working folder fails with JSONDecodeError while it restores the state.
-# Expected: The file gets its name once it is complete, or the newest readable file is used: the older ones are there.
-# Why it matters: Containers have no working folder of an earlier run. After one unlucky end, each load of the lake fails
-#   until somebody deletes that file.
+# Behaviour: dlt writes each new version of a pipeline's state to a separate file, under its final name. A kill or a
+#   power failure may end the process between the creation of the file and the writing of its content. The newest file
+#   is then empty. Each later run with a new working folder fails with JSONDecodeError when it restores the state.
+# Expected: dlt renames the file after it is complete, or uses the newest readable file. The older files still exist.
+# Why it matters: Containers have no working folder of an earlier run. After such an end, each load into the lake
+#   fails until an operator deletes that file.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -39,7 +39,7 @@ for number in (1, 2):
     run(number)
 states = sorted(Path("lake/jobs/_dlt_pipeline_state").glob("history__*"), key=lambda file: file.stat().st_mtime_ns)
 print("state files:", len(states))
-# What is left of a file whose writer was killed after open().
+# Create the file that remains if its writer is killed after open().
 states[-1].write_text("")
 failures = []
 for number in (3, 4):

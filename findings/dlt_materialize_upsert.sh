@@ -5,7 +5,7 @@
 # Behaviour: A resource without rows yields dlt.mark.materialize_table_schema(). With the strategy delete-
 #   insert an empty table appears. With upsert the run fails in normalize with a KeyError that names the key
 #   column.
-# Expected: An empty table in both cases: the mark only asks for the table.
+# Expected: dlt creates an empty table in both cases, because the mark only requests the table.
 # Why it matters: A tenant without jobs should still get its tables. With upsert, which Delta tables need, the
 #   first load of an idle tenant fails and leaves a pending package.
 set -euo pipefail

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Show that rows which dlt copies to PostgreSQL as CSV lose their empty texts.
+# Show that empty texts become null when dlt copies rows to PostgreSQL as CSV.
 #
 # Versions: dlt 1.31.0, psycopg2-binary 2.9.13, pyarrow 26.0.1, pgserver 0.1.4 (PostgreSQL 16)
 # Behaviour: With loader_file_format="csv", empty texts of nullable columns arrive as null. With "insert_values", the
-#   same rows arrive as they are. The file is right: it has "" for an empty text and nothing for null.
-# Expected: PostgreSQL tells a quoted empty text from an unquoted one in CSV, so both formats load the same values. But
-#   dlt's COPY has FORCE_NULL for all nullable columns, which removes that difference.
-# Why it matters: CSV is the fast way to PostgreSQL. An API that sends "" for an error without a link loses the
-#   difference between an empty and a missing link, and comparisons with the source find changed rows.
+#   same rows arrive unchanged. The CSV file is correct: it has "" for an empty text and nothing for null.
+# Expected: In CSV, PostgreSQL distinguishes a quoted empty text from an unquoted one. So both formats should load the
+#   same values. But dlt's COPY sets FORCE_NULL for all nullable columns, which removes that difference.
+# Why it matters: CSV is the fast way to PostgreSQL. If an API sends "" for an error without a link, the warehouse no
+#   longer distinguishes an empty from a missing link. Comparisons with the source then find changed rows.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Show that dlt cannot repeat a file on PostgreSQL whose rows were committed before its job was cut short.
+# Show that dlt cannot load a file again into PostgreSQL if its rows were committed before its job was interrupted.
 #
 # Versions: dlt 1.31.0, psycopg2-binary 2.9.13, pgserver 0.1.4 (PostgreSQL 16)
 # Behaviour: The commit of a file succeeds, and then its job fails as if the connection had been lost. dlt repeats the
-#   job, and PostgreSQL refuses the rows: their _dlt_id is UNIQUE. That counts as terminal, and the load fails. It does
-#   so with write_disposition="append", and with "merge" as well, where the rows lie in a staging table.
-# Expected: A repeated job of a merge begins with an empty staging table, so a file may be loaded twice. In an append,
-#   one would expect rows twice, or that dlt recognises its own rows.
-# Why it matters: A pipeline that is killed at that moment stays broken: each later run resumes the same package and
-#   fails the same way, until somebody drops the package or deletes its rows.
+#   job, and PostgreSQL refuses the rows, because their _dlt_id is UNIQUE. dlt treats this error as terminal, and the
+#   load fails. This happens with write_disposition="append", and also with "merge", where the rows are in a staging
+#   table.
+# Expected: In a merge, a repeated job begins with an empty staging table, so it can load the file twice. In an append,
+#   dlt recognises its own rows, or at least stores them twice.
+# Why it matters: A pipeline that is killed at that moment stays broken. Each later run resumes the same package and
+#   fails in the same way, until an operator drops the package or deletes its rows.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

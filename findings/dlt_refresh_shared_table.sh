@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Show that a refresh of one dlt resource removes all rows of a shared table or none.
+# Show that a refresh of a dlt resource removes all rows of a shared table, or none.
 #
 # Versions: dlt 1.31.0, duckdb 2.0.1
-# Behaviour: Three resources of a source append to one table. dlt counts the table as one of the resource that
+# Behaviour: Three resources of a source append to the same table. For dlt, the table belongs to the resource that
 #   filled it first. A run with refresh="drop_data" for that resource empties the whole table. A refresh of
-#   another resource empties nothing, so its rows are doubled.
-# Expected: The rows of the selected resource are replaced, or the run is refused because the table is shared.
-# Why it matters: Jobs of several data centers fill one table. A refresh meant for one of them deletes the
-#   history of all, or adds its jobs twice.
+#   another resource empties nothing, so its rows are then in the table twice.
+# Expected: dlt replaces the rows of the selected resource, or refuses the run because the table is shared.
+# Why it matters: Jobs of several data centers are in the same table. A refresh of one data center deletes the
+#   history of all, or adds its jobs a second time.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

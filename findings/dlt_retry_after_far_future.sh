@@ -2,11 +2,11 @@
 # Show that the HTTP client of dlt fails on a Retry-After header that it cannot convert.
 #
 # Versions: dlt 1.31.0
-# Behaviour: A 503 with a Retry-After of the year 99999 raises ValueError from the wait of the retry. The request is
-#   not repeated. A Retry-After that is no date at all is ignored, and the request is repeated.
-# Expected: A header that cannot be converted is ignored.
-# Why it matters: One odd header of a gateway ends a load that a repetition would have saved, with an error that is no
-#   error of HTTP.
+# Behaviour: After a 503 with a Retry-After in the year 99999, the calculation of the wait raises ValueError. The client
+#   does not repeat the request. If Retry-After is not a date, the client ignores it and repeats the request.
+# Expected: The client ignores a header that it cannot convert.
+# Why it matters: A single invalid header of a gateway ends a load that a repeated request would have saved. The error
+#   is not an HTTP error, so callers do not expect it.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

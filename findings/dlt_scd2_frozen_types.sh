@@ -2,13 +2,13 @@
 # Show that scd2 of dlt violates a frozen data_type contract with an equal type.
 #
 # Versions: dlt 1.31.0, duckdb 2.0.1
-# Behaviour: A table has validity columns of type timestamp. More rows with the same column hints
-#   are appended without a complaint. A resource then fills it with the strategy scd2 and the same hints. dlt
-#   replaces these hints by its own, so the contract data_type=freeze is violated. The message compares
+# Behaviour: A table has validity columns of type timestamp. dlt appends more rows with the same column hints
+#   without an error. A resource then fills the table with the strategy scd2 and the same hints. dlt replaces
+#   these hints by its own, and reports that the contract data_type=freeze is violated. The message compares
 #   timestamp with timestamp.
-# Expected: The run succeeds, because the types are equal and the hints were given again.
-# Why it matters: Policies and retention rules kept as versions start as a plain table. Adding scd2 later
-#   breaks the contract that guards the types.
+# Expected: The run succeeds, because the types and the hints are the same.
+# Why it matters: A table of policies or retention rules often starts without versions. Adding scd2 later breaks
+#   the contract that protects the types.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

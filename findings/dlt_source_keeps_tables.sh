@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Show that a dlt source that was run once brings the tables of its first pipeline into the schema of the second one.
+# Show that a dlt source that runs in a second pipeline still has the tables of the first pipeline in its schema.
 #
 # Versions: dlt 1.31.0, duckdb 2.0.1
-# Behaviour: The same source object is run in two pipelines with destinations of their own. In the second run, the
-#   resource asks dlt.current.source_schema() which tables there are. It gets the table of the first run, although the
-#   second pipeline has no schema yet and its destination no table.
-# Expected: Within a run, the current schema describes the pipeline that runs. A resource that skips what exists would
-#   then be right; here it creates nothing in the second destination.
-# Why it matters: A load that hands dlt an empty table only once, to create it, has to ask the pipeline for its stored
-#   schemas instead.
+# Behaviour: The same source object runs in two pipelines with different destinations. In the second run, the resource
+#   reads the existing tables from dlt.current.source_schema(). It gets the table of the first run, although the second
+#   pipeline has no schema yet, and its destination has no table.
+# Expected: During a run, the current schema describes the pipeline that runs. A resource could then skip tables that
+#   exist. With the present behaviour, such a resource creates nothing in the second destination.
+# Why it matters: A load that yields an empty table only once, to create it, must read the stored schemas of the
+#   pipeline instead.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Show that the first value decides in dlt that a text field is a time.
+# Show that dlt makes a text field a time if its first value looks like a time.
 #
 # Versions: dlt 1.31.0, duckdb 2.0.1
-# Behaviour: The first name looks like an ISO time, so the column name becomes a timestamp. Later names go to
-#   a new column name__v_text. Names that look like a date still go to the first one.
-# Expected: A field that is text in JSON stays text, or the column widens to text.
-# Why it matters: Backup policies are often named after a day. Without a declared type, the names of one
-#   column are spread over two.
+# Behaviour: The first value of the field "name" looks like an ISO time, so its column becomes a timestamp. dlt
+#   stores later names in a new column name__v_text, except names that look like a date.
+# Expected: A field that is text in JSON stays text, or dlt changes the type of the column to text.
+# Why it matters: Users often name backup policies after a day. Without a declared type, the names are then in two
+#   columns.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Show that arg_max of DuckDB does not return the value of the newest row.
+# Show that arg_max of DuckDB does not return the value of the newest row if this value is NULL.
 #
 # Versions: duckdb 2.0.1
 # Behaviour: The newest row of a job has no error text. arg_max(error, finished) returns the text of an older
 #   row, because rows whose value is NULL are skipped. arg_max over a whole row and last(... ORDER BY ...)
 #   return NULL.
-# Expected: The value of the row with the greatest finish, also when this value is NULL.
-# Why it matters: A job that failed and then succeeded is reported as succeeded with the error of the failed
-#   run: columns of two rows are mixed.
+# Expected: arg_max returns the value of the row with the latest finish, also if this value is NULL.
+# Why it matters: A job failed and then succeeded. A report shows it as succeeded, with the error of the failed run,
+#   because the result mixes columns of two rows.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,12 +2,12 @@
 # Show that date_diff of DuckDB counts whole weeks, but the borders of months and quarters.
 #
 # Versions: duckdb 2.0.1
-# Behaviour: From 31 January to 1 February date_diff counts one month, from Sunday to Monday no week. For
-#   weeks it equals date_sub: seven days have to pass. date_trunc('week') of the same two days differs by one
-#   week.
-# Expected: One week from Sunday to Monday, because date_diff counts the borders that are crossed.
-# Why it matters: Weeks without a successful backup come out lower than the weekly table shows, as its weeks
-#   are made by date_trunc.
+# Behaviour: From 31 January to 1 February, date_diff counts one month. From Sunday to Monday, it counts no week.
+#   For weeks it gives the same result as date_sub, which counts full periods of seven days. date_trunc('week') of
+#   the same two days differs by one week.
+# Expected: One week from Sunday to Monday, because date_diff counts crossed borders.
+# Why it matters: A report counts weeks without a successful backup with date_diff. Its number is lower than in a
+#   weekly table, whose weeks come from date_trunc.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

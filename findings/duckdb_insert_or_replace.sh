@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Show that INSERT OR REPLACE of DuckDB does not replace the row.
+# Show that INSERT OR REPLACE of DuckDB does not replace the whole row.
 #
 # Versions: duckdb 2.0.1, SQLite of Python for comparison
 # Behaviour: INSERT OR REPLACE with some of the columns keeps the old values of the others. In SQLite, where
 #   the statement comes from, the row is deleted first and the other columns become NULL.
-# Expected: A new row, as the name says and as SQLite does it.
-# Why it matters: A job that failed is loaded again after it succeeded, now without an error field. The error
-#   of the failed run stays in the row.
+# Expected: A new row replaces the old row, as the name of the statement says and as in SQLite.
+# Why it matters: A load stores a failed job with its error. A later load stores the same job, which has succeeded,
+#   without an error field. The error of the failed run stays in the row.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

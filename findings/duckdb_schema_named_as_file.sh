@@ -2,11 +2,11 @@
 # Show that DuckDB creates a schema that it cannot address afterwards.
 #
 # Versions: duckdb 2.0.1
-# Behaviour: In the file jobs.duckdb CREATE SCHEMA jobs succeeds. Every statement with jobs.runs then fails as
-#   ambiguous, because jobs is the catalog as well. The three-part name jobs.jobs.runs works.
-# Expected: CREATE SCHEMA is refused, or a schema wins over a catalog in a two-part name.
-# Why it matters: A warehouse file is named after its dataset by habit. Each view and report with two-part
-#   names then fails, after the schema was created.
+# Behaviour: In the file jobs.duckdb, CREATE SCHEMA jobs succeeds. Each statement with jobs.runs then fails as
+#   ambiguous, because jobs is also the name of the catalog. The three-part name jobs.jobs.runs works.
+# Expected: DuckDB refuses CREATE SCHEMA, or a two-part name refers to the schema and not to the catalog.
+# Why it matters: Users often give a warehouse file the name of its dataset. The schema is created, but each view
+#   and report with two-part names then fails.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,11 +2,11 @@
 # Show that an exact sum of whole numbers becomes a rounded one in a data frame.
 #
 # Versions: duckdb 2.0.1, pandas 3.1.1, numpy 2.4.6, pyarrow 26.0.1
-# Behaviour: sum of a BIGINT column has the type HUGEINT. fetchall returns the exact number, df() a float64
-#   that is off by one. The column itself arrives as int64 and is exact.
-# Expected: An integer type in the data frame, or an error, when a whole number does not fit.
-# Why it matters: Bytes protected per tenant pass 2**53 when they are summed. A report made from data frames
-#   then differs from the query it shows.
+# Behaviour: The sum of a BIGINT column has the type HUGEINT. fetchone returns the exact number, df() a float64
+#   that is wrong by one. The column itself becomes int64 in the data frame and is exact.
+# Expected: The data frame has an integer type, or df() raises an error if a whole number does not fit.
+# Why it matters: The sum of protected bytes of all tenants can exceed 2**53. A report from data frames then
+#   differs from the query that it shows.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,12 +2,12 @@
 # Show that time_bucket of DuckDB ignores the time zone that date_trunc follows.
 #
 # Versions: duckdb 2.0.1, pytz 2026.6
-# Behaviour: With TimeZone = 'Asia/Tokyo' date_trunc('day', t) begins at midnight in Tokyo.
-#   time_bucket(INTERVAL 1 DAY, t) begins at midnight in UTC, which is 09:00 there. One session assigns one
-#   time to two days.
-# Expected: The same day from both, as for a TIMESTAMP without time zone.
-# Why it matters: Daily counts of jobs differ between a chart that buckets by an interval and a table that
-#   truncates. Only a zone other than UTC shows it.
+# Behaviour: With TimeZone = 'Asia/Tokyo', a day of date_trunc('day', t) begins at midnight in Tokyo. A day of
+#   time_bucket(INTERVAL 1 DAY, t) begins at midnight in UTC, which is 09:00 in Tokyo. So the same session assigns
+#   a time to two different days.
+# Expected: Both functions return the same day, as they do for a TIMESTAMP without time zone.
+# Why it matters: A chart with time_bucket and a table with date_trunc show different daily counts of jobs. In UTC
+#   the difference does not appear.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,11 +2,11 @@
 # Show that Table.from_pylist of pyarrow drops fields that the first row lacks.
 #
 # Versions: pyarrow 26.0.1
-# Behaviour: Table.from_pylist takes its columns from the first dictionary only. Fields that appear later are
-#   left out without an error. pa.array of the same dictionaries keeps all fields.
-# Expected: The union of all fields, as pa.array makes it from the same rows, or an error.
-# Why it matters: The job API leaves out empty fields. If the first job of a page has no error, the errors of
-#   the whole page disappear.
+# Behaviour: Table.from_pylist creates columns only for the fields of the first dictionary. It drops fields of
+#   later dictionaries without an error. pa.array of the same dictionaries keeps all fields.
+# Expected: The table has the fields of all rows, as with pa.array, or from_pylist raises an error.
+# Why it matters: The job API omits empty fields. If the first job of a page has no error, the errors of the whole
+#   page disappear.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

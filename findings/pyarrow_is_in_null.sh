@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Show that two spellings of the same filter of pyarrow treat missing values differently.
+# Show that two forms of the same filter of pyarrow treat missing values differently.
 #
 # Versions: pyarrow 26.0.1
 # Behaviour: field != "x" removes rows whose value is missing, as SQL does. ~field.isin(["x"]) keeps them,
 #   because isin answers false for a missing value. A missing value in the list even matches.
-# Expected: Equal rows from both: in SQL x <> 'a' and x NOT IN ('a') agree.
-# Why it matters: A filter that leaves out one job type keeps or loses all jobs without a type. A change from
-#   one excluded type to a list changes the result.
+# Expected: Both filters return the same rows, as x <> 'a' and x NOT IN ('a') do in SQL.
+# Why it matters: A filter that excludes a job type keeps or loses all jobs without a type, which depends on its
+#   form. A change from a single excluded type to a list changes the result.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Show that a fraction of a second decides about the type of a JSON column in pyarrow.
+# Show that a single fraction of a second changes the type of a JSON column in pyarrow.
 #
 # Versions: pyarrow 26.0.1
-# Behaviour: read_json turns ISO times into timestamp[s] without time zone, and offsets are converted to UTC.
-#   If one time of the file has a fraction, the whole column stays string. With an explicit schema all values
-#   are read.
-# Expected: A type that does not depend on the fraction of one value, and a time zone when all values name
-#   one.
-# Why it matters: Pages of one API get different types: most pages have times, some have text. Joining them
-#   fails, or the column falls back to text.
+# Behaviour: read_json converts ISO times to timestamp[s] without time zone, and offsets to UTC. If a single time of
+#   the file has a fraction, the whole column stays a string. With an explicit schema, read_json reads all values.
+# Expected: The type does not depend on the fraction of a single value. If all values have a time zone, the type has
+#   a time zone, too.
+# Why it matters: Pages of the same API get different types: most pages have times, some have texts. A program
+#   cannot combine them, or all times become texts.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

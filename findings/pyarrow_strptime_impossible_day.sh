@@ -2,11 +2,12 @@
 # Show that pyarrow's strptime turns an impossible day into a day of the next month.
 #
 # Versions: pyarrow 26.0.1
-# Behaviour: strptime accepts the days 29 to 31 in every month, and counts on: 2026-02-30 becomes 2026-03-02,
-#   also with error_is_null=True. A 13th month is an error, or null. The cast of the same text to a timestamp
-#   fails.
-# Expected: An error, or null with error_is_null=True, as Python's strptime, DuckDB's strptime and the cast.
-# Why it matters: A damaged date of a job lands in another month of a report. Nothing tells that it was damaged.
+# Behaviour: strptime accepts the days 29 to 31 in each month, and continues to count in the next month: 2026-02-30
+#   becomes 2026-03-02, also with error_is_null=True. Month 13 is an error, or null. The cast of the same text to a
+#   timestamp fails.
+# Expected: An error, or null with error_is_null=True. Python's strptime, DuckDB's strptime and the cast do this.
+# Why it matters: A report counts a job with a damaged date in another month, and does not show that the date was
+#   damaged.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Show that sqlglot moves the first day of the week on the way to BigQuery.
+# Show that sqlglot changes the first day of the week when it translates a query for BigQuery.
 #
 # Versions: sqlglot 30.20.0, duckdb 2.0.1
 # Behaviour: date_trunc('week', t) of DuckDB and PostgreSQL begins on Monday. The translation is
-#   TIMESTAMP_TRUNC(t, WEEK), whose week begins on Sunday. sqlglot knows this: translated back, the text has a
-#   shift of one day.
-# Expected: TIMESTAMP_TRUNC(t, ISOWEEK) or WEEK(MONDAY), which sqlglot reads as a plain DuckDB week.
-# Why it matters: The weekly numbers of one mart differ between DuckDB and BigQuery: each Sunday falls into
+#   TIMESTAMP_TRUNC(t, WEEK), whose week begins on Sunday. sqlglot knows this: if it translates the query back, it
+#   adds a shift of one day.
+# Expected: TIMESTAMP_TRUNC(t, ISOWEEK) or WEEK(MONDAY), which sqlglot translates back to a plain week of DuckDB.
+# Why it matters: The weekly numbers of a mart differ between DuckDB and BigQuery, because each Sunday belongs to
 #   another week.
 set -euo pipefail
 folder=$(mktemp -d)

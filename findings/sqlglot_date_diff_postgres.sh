@@ -2,12 +2,12 @@
 # Show that sqlglot turns date_diff into a rounded duration for PostgreSQL.
 #
 # Versions: sqlglot 30.20.0, duckdb 2.0.1
-# Behaviour: date_diff('hour', a, b) of DuckDB counts how often the clock reaches a full hour. For PostgreSQL
-#   it becomes the seconds divided by 3600 and cast to BIGINT, which rounds. 10:59 to 11:01 changes from 1 to
-#   0, 10:00 to 10:40 from 0 to 1.
-# Expected: Equal results, for example from the difference of two date_trunc values.
-# Why it matters: Delays of jobs differ between two warehouses that run the same mart. Some rise and some
-#   fall, so totals hide it.
+# Behaviour: date_diff('hour', a, b) of DuckDB counts how often the clock reaches a full hour. For PostgreSQL, sqlglot
+#   divides the seconds by 3600 and casts to BIGINT, which rounds. The result for 10:59 to 11:01 changes from 1 to 0,
+#   and the result for 10:00 to 10:40 from 0 to 1.
+# Expected: Both queries return the same number, for example with the difference of two date_trunc values.
+# Why it matters: Delays of jobs differ between two warehouses with the same mart. Some are higher and some lower,
+#   so totals do not show it.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

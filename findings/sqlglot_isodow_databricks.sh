@@ -2,11 +2,11 @@
 # Show that sqlglot translates the ISO day of the week to a wrong formula for Databricks.
 #
 # Versions: sqlglot 30.20.0, duckdb 2.0.1
-# Behaviour: isodow(d) becomes ((DAYOFWEEK(d) % 7) + 1) for Databricks and Spark. There DAYOFWEEK is 1 for
-#   Sunday to 7 for Saturday. The formula gives 2 for Sunday and 3 for Monday; no day is right.
-# Expected: ((DAYOFWEEK(d) + 5) % 7) + 1, or WEEKDAY(d) + 1: 1 for Monday to 7 for Sunday.
-# Why it matters: A report of failed jobs by day of the week names the wrong day on one warehouse, with
-#   plausible numbers.
+# Behaviour: isodow(d) becomes ((DAYOFWEEK(d) % 7) + 1) for Databricks and Spark. DAYOFWEEK there returns 1 for
+#   Sunday to 7 for Saturday. The formula returns 2 for Sunday and 3 for Monday; the result is wrong for each day.
+# Expected: ((DAYOFWEEK(d) + 5) % 7) + 1, or WEEKDAY(d) + 1, which return 1 for Monday to 7 for Sunday.
+# Why it matters: On such a warehouse, a report of failed jobs by day of the week shows wrong days, although its
+#   numbers look plausible.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Show that sqlglot changes the base of a logarithm on the way from DuckDB to other warehouses.
+# Show that sqlglot changes the base of a logarithm when it translates a query of DuckDB for other warehouses.
 #
 # Versions: sqlglot 30.20.0, duckdb 2.0.1
-# Behaviour: log(x) of DuckDB is the logarithm to the base 10. For Snowflake it becomes LN(x), the natural one.
-#   For BigQuery, Databricks and T-SQL it stays LOG(x), which is the natural one there. PostgreSQL's LOG(x) is right.
+# Behaviour: log(x) of DuckDB is the logarithm to the base 10. For Snowflake it becomes LN(x), the natural logarithm.
+#   For BigQuery, Databricks and T-SQL it stays LOG(x), which is the natural logarithm there. LOG(x) for PostgreSQL is
+#   correct.
 # Expected: LOG(10, x) for Snowflake and Databricks, and LOG10(x) for BigQuery and T-SQL.
-# Why it matters: Sizes on a logarithmic scale, such as the gigabytes of backups, are 2.3 times as high on the other
-#   warehouse, and no query fails. log10(x) is translated with its base.
+# Why it matters: Values on a logarithmic scale, such as the gigabytes of backups, are 2.3 times as high on these
+#   warehouses, and no query fails. sqlglot translates log10(x) with its base.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

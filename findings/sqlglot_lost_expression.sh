@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Show that sqlglot leaves a column out of a translated query.
+# Show that sqlglot omits a column of a query when it translates the query for T-SQL.
 #
 # Versions: sqlglot 30.20.0
-# Behaviour: split_part has no counterpart in T-SQL. The translation drops the whole expression: a query of
-#   three columns becomes a valid one of two. An error is raised only with unsupported_level=RAISE; by default
-#   there is one line in the log.
-# Expected: The expression stays as it is, so that the server refuses it, or the translation fails.
-# Why it matters: Views for several warehouses are made from one text. A view with a missing column loads, and
-#   readers by position get another column.
+# Behaviour: T-SQL has no function like split_part. The translation drops the whole expression: a query of three
+#   columns becomes a valid query of two. sqlglot raises an error only with unsupported_level=RAISE; by default it
+#   writes a line to the log.
+# Expected: The expression stays unchanged, so that the server refuses it, or the translation fails.
+# Why it matters: A program creates the views of several warehouses from the same text. A view without a column is
+#   created without an error, and a client that reads columns by position gets another column.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

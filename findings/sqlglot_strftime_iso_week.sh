@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Show that sqlglot leaves the ISO week of a format as it is, which PostgreSQL reads as something else.
+# Show that sqlglot does not translate the ISO week of a format, and that PostgreSQL then returns another week.
 #
 # Versions: sqlglot 30.20.0, duckdb 2.0.1
-# Behaviour: strftime(d, '%G-W%V') becomes TO_CHAR(d, '%G-W%V') for PostgreSQL and Snowflake. PostgreSQL knows no
-#   percent signs: it prints them, and takes the W for the week of the month. Other parts are translated: %Y
-#   becomes YYYY. For T-SQL the week becomes the words "iso_week" within the format.
+# Behaviour: strftime(d, '%G-W%V') becomes TO_CHAR(d, '%G-W%V') for PostgreSQL and Snowflake. In a format of
+#   PostgreSQL, a percent sign has no meaning, so it is printed, and W means the week of the month. sqlglot
+#   translates other parts: %Y becomes YYYY. For T-SQL the week becomes the words "iso_week" in the format.
 # Expected: TO_CHAR(d, 'IYYY-"W"IW') for PostgreSQL, or an error with unsupported_level=RAISE.
-# Why it matters: Jobs grouped by that week fall into five groups, one for each week of a month, over all years.
+# Why it matters: A query that groups jobs by that week returns five groups, one for each week of a month, over all
+#   years.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

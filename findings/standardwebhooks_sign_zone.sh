@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Show that standardwebhooks signs another moment than the one it is given.
+# Show that standardwebhooks signs another moment than its caller passes.
 #
 # Versions: standardwebhooks 1.1.0
-# Behaviour: sign() replaces the time zone of its timestamp by UTC instead of converting it. A time in
-#   UTC+02:00 is signed as two hours later. The receiver, which reads the header of the true moment, finds no
-#   matching signature.
-# Expected: Two equal datetime objects give equal signatures.
-# Why it matters: An alert about failed backups that is stamped in local time is rejected by each receiver. On
+# Behaviour: sign() replaces the time zone of its timestamp by UTC instead of converting the time. It signs a time
+#   in UTC+02:00 as a time that is two hours later. The receiver reads the true moment from the header, and finds
+#   no matching signature.
+# Expected: The signatures of two equal datetime objects are equal.
+# Why it matters: If a program signs an alert about failed backups with a local time, each receiver rejects it. On
 #   machines in UTC all tests pass.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Show that requests returns half of a gzip body as if it were whole.
+# Show that requests returns half of a gzip body as if it were complete.
 #
 # Versions: requests 2.34.2, urllib3 2.8.0
-# Behaviour: The server announces the length of a gzip stream that ends in the middle. The client decompresses
-#   what it got and returns the shorter text. No error is raised, raise_for_status passes.
+# Behaviour: The server sends a gzip stream that ends in the middle, with the length of that part in Content-Length.
+#   The client decompresses the part and returns the shorter text. It raises no error, and raise_for_status passes.
 # Expected: An error, as the gzip module of Python raises EOFError for the same bytes.
-# Why it matters: A proxy that cuts a compressed export of jobs leaves rows that look complete. A loader has
-#   to count rows or look for the end of the document.
+# Why it matters: If a proxy cuts off a compressed export of jobs, the remaining rows look complete. A loader must
+#   count rows or check the end of the document.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
