@@ -40,9 +40,10 @@ def read_page(version: EndpointVersion, request: str, response: requests.Respons
     if (
         response_status(response) == 200
         and (shape := outline(response.content))
-        and key_of(shape.around, *version.rows) == shape.container
+        and key_of(shape.frame.around, *version.rows) == shape.frame.container
     ):
-        body, content = shape.around, response.content[shape.begin : shape.end]
+        frame = shape.frame
+        body, content = frame.around, response.content[frame.begin : frame.end]
         rows, ids = list[object](), shape.ids
     else:
         body, content = _object(read_body(version, request, response, JOBS_SCOPE), request), b""

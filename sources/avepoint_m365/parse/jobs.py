@@ -33,8 +33,8 @@ _PAGE = pj.ParseOptions(explicit_schema=pa.schema([("jobs", pa.list_(_JOB))]), u
 def read_documented(lists: Sequence[bytes]) -> pa.ListArray | None:
     """Return the jobs of pages, one list of structs for each page; None if a field or value has another form.
 
-    ``lists`` contains the JSON of the lists of jobs, without their brackets. The caller excludes JSON that is too deep
-    (``is_too_deep``), which would end the process.
+    ``lists`` contains the JSON of the lists of jobs, without their brackets. Arrow's parser recurses for each level of
+    JSON, and thousands of levels would end the process. It stops at the first value that the types do not have.
     """
     content = b"".join(part for jobs in lists for part in (b'{"jobs":[', jobs, b"]}\n"))
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from avepoint_m365.parse.depth import is_too_deep
 
@@ -19,8 +19,8 @@ CONTAINERS = ("jobs", "data")
 _BEGIN = re.compile(rb'"(jobs|data)"\s*:\s*\[(?=\s*\{)')
 _UP_TO_END = re.compile(rb".*\}\s*(?=\])", re.DOTALL)
 """All before the last bracket that ends a list of objects."""
-_ID = re.compile(rb'"id"(?:\s*:\s*"([^"\\]+)")?')
-"""Each mention of an id, with the id if it is a plain text."""
+_ID = re.compile(rb'\s*:\s*"([^"\\]+)"')
+"""What follows the name of an id: the id as a plain text."""
 _KEYS_OF_JOBS = rb"id|state|startTime|finishTime|duration|backupDetails|jobErrors"
 _LIST_THAT_ENDS_EARLIER = re.compile(rb'\]\s*,\s*"(?!(?:' + _KEYS_OF_JOBS + rb')")')
 """The end of a list within the jobs that no field of a job follows: the jobs end there."""
@@ -29,11 +29,9 @@ _AROUND = 65_536
 """Bytes around the jobs at most."""
 
 
-@dataclass(frozen=True)
-class Outline:
-    """Hold what a body shows without parsing its jobs."""
+class Frame(NamedTuple):
+    """Hold what surrounds the jobs of a body in the documented form."""
 
-    ids: list[str]
     container: str
     """The name of the list of jobs."""
     around: Mapping[str, object]
@@ -44,26 +42,52 @@ class Outline:
     """Where they end, before the bracket."""
 
 
+class Outline(NamedTuple):
+    """Hold what a body shows without parsing its jobs."""
+
+    ids: list[str]
+    frame: Frame
+
+
 def outline(content: bytes) -> Outline | None:
     """Return the outline of a body in the documented form; None if it may be in another."""
+    frame = frame_of(content)
+    if frame is None or b"\0" in content or not _is_utf8(content):
+        return None
+    ids = _ids(content[frame.begin : frame.end])
+    if ids is None or _LIST_THAT_ENDS_EARLIER.search(content, frame.begin, frame.end):
+        return None
+    return Outline(ids, frame)
+
+
+def frame_of(content: bytes) -> Frame | None:
+    """Return the frame of a body in the documented form, whose end has arrived; None if it may be in another."""
     begin, up_to_end = _BEGIN.search(content), _UP_TO_END.match(content)
-    if begin is None or up_to_end is None or b"\0" in content or not _is_utf8(content) or is_too_deep(content):
+    if begin is None or up_to_end is None:
         return None
     start, end = begin.end(), up_to_end.end()
     if end <= start or start + len(content) - end > _AROUND:
         return None
+    surrounding = content[:start] + content[end:]
+    if is_too_deep(surrounding):
+        return None
     try:
-        around = json.loads(content[:start] + content[end:])
+        around = json.loads(surrounding)
     except ValueError:
         return None
     if not isinstance(around, dict) or len(around.keys() & {*CONTAINERS}) != 1:
         return None
-    ids = _ID.findall(content, start, end)
-    if b"" in ids or _LIST_THAT_ENDS_EARLIER.search(content, start, end):
+    return Frame(begin[1].decode(), around, start, end)
+
+
+def _ids(jobs: bytes) -> list[str] | None:
+    """Return the ids of a list of jobs; None if the name of an id is not followed by a plain text."""
+    # Splitting finds the names in a third of the instructions of a regular expression.
+    ids = [match and match[1] for match in map(_ID.match, jobs.split(b'"id"')[1:])]
+    if None in ids:
         return None
     # No id holds a quote. One text is decoded in a quarter of the time of 500.
-    names = b'"'.join(ids).decode().split('"') if ids else []
-    return Outline(names, begin[1].decode(), around, start, end)
+    return b'"'.join(filter(None, ids)).decode().split('"') if ids else []
 
 
 def _is_utf8(content: bytes) -> bool:

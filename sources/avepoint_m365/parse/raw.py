@@ -12,6 +12,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from avepoint_m365.parse.depth import is_too_deep
 from avepoint_m365.parse.fields import Unreadable, show
 from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, FRAME, SEEN_AT
 from avepoint_m365.parse.jobs import documented_fields, read_documented
@@ -114,7 +115,9 @@ def _parse_batch(pages: list[RawJobs]) -> Iterator[ParsedJobs]:
 
 
 def _decode(content: bytes) -> Sequence[object]:
-    """Return the rows of a page in any form; none if it is no JSON."""
+    """Return the rows of a page in any form; none if it is no JSON, or nested too deep."""
+    if is_too_deep(content):
+        return []
     try:
         return list(json.loads(b"[" + content + b"]", strict=False))
     except (ValueError, RecursionError):

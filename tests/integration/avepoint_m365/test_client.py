@@ -319,7 +319,7 @@ def test_an_identity_service_that_answers_with_something_else_is_named(
 
 
 @pytest.mark.parametrize("levels", [450, 20_000])
-@pytest.mark.parametrize("form", ['{{"jobs": [], "new": {}}}', '{{"jobs": [{{"id": "1", "new": {}}}]}}'])
+@pytest.mark.parametrize("form", ['{{"jobs": [], "new": {}}}', '{{"new": {}, "jobs": [{{"id": "1"}}]}}'])
 def test_json_that_is_nested_without_end_is_an_error_like_any_other(
     api: responses.RequestsMock, levels: int, form: str
 ) -> None:
@@ -327,6 +327,17 @@ def test_json_that_is_nested_without_end_is_an_error_like_any_other(
     api.get(FIRST, body=form.format('[ {"a":' * levels + "1" + "} ]" * levels))
     with pytest.raises(BadResponseError, match="not a JSON object"):
         client("jobs").request_page({})
+
+
+@pytest.mark.parametrize("levels", [450, 20_000])
+def test_a_page_with_a_job_that_is_nested_without_end_is_unreadable(api: responses.RequestsMock, levels: int) -> None:
+    grant(api)
+    deep = '[ {"a":' * levels + "1" + "} ]" * levels
+    api.get(FIRST, body=f'{{"jobs": [{{"id": "1", "new": {deep}}}, {{"id": "2"}}], "totalCount": 2}}')
+    page = client("jobs").request_page({})
+    parsed = parse_pages([page])
+    assert (page.page.rows, parsed.jobs["id"].to_pylist()) == (["1", "2"], [])
+    assert [(problem.job_id, problem.field) for problem in parsed.unreadable] == [("", "id")]
 
 
 @pytest.mark.parametrize("more", [{}, {"new": 1}])

@@ -71,8 +71,9 @@ def raw(body: dict[str, Any], **form: Any) -> tuple[RawJobs, dict[str, Any]] | N
     result = outline(content)
     if result is None:
         return None
-    jobs = RawJobs(content=content[result.begin : result.end], ids=result.ids, seen_at=1, now=NOW)
-    return jobs, dict(result.around)
+    ids, frame = result
+    jobs = RawJobs(content=content[frame.begin : frame.end], ids=ids, seen_at=1, now=NOW)
+    return jobs, dict(frame.around)
 
 
 FORMS = [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}]
@@ -186,6 +187,33 @@ def test_jobs_in_other_forms_are_left_to_the_tolerant_parser(jobs: bytes) -> Non
     assert read_documented([jobs]) is None
 
 
+@pytest.mark.parametrize("levels", [101, 100_000])
+@pytest.mark.parametrize("level", [(b"[", b"]"), (b'{"a": [', b"]}"), (b'{"backupDetails": [', b"]}")])
+@pytest.mark.parametrize(
+    "job",
+    [
+        b"%s",
+        b'{"id": %s}',
+        b'{"id": "a", "added": %s}',
+        b'{"id": "a", "backupDetails": %s}',
+        b'{"id": "a", "backupDetails": {"added": %s}}',
+        b'{"id": "a", "jobErrors": %s}',
+        b'{"id": "a", "jobErrors": [{"value": %s}]}',
+    ],
+)
+def test_deep_json_neither_ends_the_process_nor_is_a_job(job: bytes, level: tuple[bytes, bytes], levels: int) -> None:
+    deep = job % (level[0] * levels + level[1] * levels)
+    assert read_documented([b'{"id": "b"}', deep]) is None
+    parsed = parse_raw([RawJobs(content=b'{"id": "b"}', ids=["b"]), RawJobs(content=deep, ids=["a"])])
+    assert parsed.jobs["id"].to_pylist() == ["b"]
+    assert [problem.field for problem in parsed.unreadable] == ["id"]
+
+
+def test_deep_json_around_the_jobs_is_left_to_the_tolerant_parser() -> None:
+    body = b'{"errors": %s, "jobs": [{"id": "a"}]}' % (b"[" * 101 + b"]" * 101)
+    assert outline(body) is None
+
+
 def test_a_page_that_holds_other_jobs_than_its_outline_is_reported() -> None:
     content = b'{"id": "a", "owner": {"id": "b"}}, {"id": "c"}'
     parsed = parse_raw([RawJobs(content=content, ids=["a", "b", "c"], now=NOW)])
@@ -219,9 +247,10 @@ def test_an_outline_holds_the_ids_and_where_the_jobs_lie() -> None:
     content = b'{"totalCount": 2, "data" : [ {"id": "a"}, {"id" : "\xc3\xbc"}\r\n ], "request": {"id": "r"}}'
     result = outline(content)
     assert result is not None
-    assert (result.ids, result.container) == (["a", "\u00fc"], "data")
-    assert content[result.begin : result.end] == b' {"id": "a"}, {"id" : "\xc3\xbc"}\r\n '
-    assert result.around == {"totalCount": 2, "data": [], "request": {"id": "r"}}
+    ids, frame = result
+    assert (ids, frame.container) == (["a", "\u00fc"], "data")
+    assert content[frame.begin : frame.end] == b' {"id": "a"}, {"id" : "\xc3\xbc"}\r\n '
+    assert frame.around == {"totalCount": 2, "data": [], "request": {"id": "r"}}
 
 
 def test_jobs_without_an_id_have_an_outline_without_ids() -> None:
