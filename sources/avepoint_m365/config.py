@@ -5,11 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from dlt.common.configuration import configspec
@@ -117,8 +116,7 @@ class AvePointCredentials(CredentialsConfiguration):
         return self.identity().expires_at if self.certificate_path else None
 
 
-@dataclass(frozen=True)
-class ServiceUrls:
+class ServiceUrls(NamedTuple):
     """Hold the URLs that requests go to."""
 
     base_url: str

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dlt
 
@@ -33,8 +33,7 @@ DLT_TYPES: Mapping[str, dict[str, Any]] = MappingProxyType(
 """Type of a column to dlt's hints for it."""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """Describe a column: its type (text, bigint, double, boolean, date, timestamp), unit and meaning."""
 
     name: str

@@ -375,7 +375,7 @@ def companions(data: bytes) -> None:
             for value in row.values():
                 assert not isinstance(value, str) or b"\0" not in value.encode()
     for finding in answers.findings:
-        json.dumps(vars(finding), ensure_ascii=False).encode()
+        json.dumps(finding, ensure_ascii=False).encode()
         assert len(finding.example) <= LONGEST_MESSAGE
 
 

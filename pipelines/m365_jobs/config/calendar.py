@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dlt
@@ -20,8 +20,7 @@ OF_ONE_MACHINE = ("localtime", "posixrules", "Factory", "posix/", "right/")
 """Names and folders of time zones on this machine that a warehouse does not know, or understands differently."""
 
 
-@dataclass(frozen=True)
-class BackupWindow:
+class BackupWindow(NamedTuple):
     """Describe the hours of a day in which backups start, such as 22:00-06:00, in the tenant's time zone."""
 
     start: time
@@ -46,8 +45,7 @@ class BackupWindow:
             day -= DAY
 
 
-@dataclass(frozen=True)
-class TenantCalendar:
+class TenantCalendar(NamedTuple):
     """Hold the time zone of a tenant's days, and the backup window of its nights."""
 
     zone: tzinfo = UTC

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from avepoint_m365.exceptions import InterruptedLoadError, SourceError
 from dlt.common.configuration.exceptions import (
@@ -86,8 +85,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a full disk, or of a file that must not grow."""
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """Hold the explanation of a failure."""
 
     kind: str

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlt
 from avepoint_m365 import Progress, extraction_of
@@ -25,8 +24,7 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.contract import SCHEMA
 
 
-@dataclass(frozen=True)
-class Prefetched:
+class Prefetched(NamedTuple):
     """Hold the first chunk of a load.
 
     Attributes:

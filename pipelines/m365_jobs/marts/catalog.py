@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from m365_jobs import schema
 from m365_jobs.marts.dialects import dialect_of
@@ -47,8 +46,7 @@ PARTS = ("protection_rules", "tolerated_failures", "evaluated_backups", "data_en
 TABLES = tuple(table.name for table in schema.TABLES)
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(NamedTuple):
     """Describe a table or view; ``key`` are the columns that identify a row, none for appended rows."""
 
     name: str
@@ -59,8 +57,7 @@ class Relation:
     """Whether rows are only appended."""
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """Hold a worked question of the documentation, and the query that answers it.
 
     The SQL is valid in DuckDB and PostgreSQL; its names have no dataset.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class SqlDialect:
+class SqlDialect(NamedTuple):
     """Describe a dialect; ``name`` is sqlglot's. A dialect that is not in ``DIALECTS`` has the defaults."""
 
     name: str
@@ -58,7 +57,7 @@ LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 
 DIALECTS = (
     DUCKDB,
-    replace(DUCKDB, name="postgres", is_own_catalog=False, keeps_types=True, lock_timeout=LOCK_TIMEOUT),
+    DUCKDB._replace(name="postgres", is_own_catalog=False, keeps_types=True, lock_timeout=LOCK_TIMEOUT),
     SqlDialect("bigquery", has_time_zones=True, seconds="UNIX_SECONDS(:x)"),
     SqlDialect("clickhouse", seconds="toUnixTimestamp(:x)", zone_function="toTimeZone", has_join_defaults=True),
     SqlDialect("tsql", seconds="DATEDIFF_BIG(SECOND, '1970-01-01', :x)"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlt
 from dlt.common.configuration import with_config
@@ -29,8 +28,7 @@ URL_SETTINGS = ("data_center", "environment", "base_url", "token_url", "trusted_
 """Settings that determine the URLs, in the order of the parameters of ``resolve_service_urls``."""
 
 
-@dataclass(frozen=True)
-class Connection:
+class Connection(NamedTuple):
     """Hold a client, its URLs and its credentials."""
 
     client: JobsClient

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from avepoint_m365.endpoints import EndpointVersion
 from avepoint_m365.parse.raw import ParsedJobs, RawJobs, parse_raw
 
 
-@dataclass(frozen=True)
-class PageInfo:
+class PageInfo(NamedTuple):
     """Describe a page without its jobs, in the same way for all generations of the endpoint."""
 
     rows: Sequence[str]
@@ -26,8 +25,7 @@ class PageInfo:
     """Whether the response contains no list of jobs, not even an empty one: 204, or null in its place."""
 
 
-@dataclass(frozen=True)
-class JobsPage:
+class JobsPage(NamedTuple):
     """Hold a page and its jobs as they arrived; ``parse_pages`` parses many pages together, which is faster."""
 
     page: PageInfo
@@ -40,7 +38,7 @@ class JobsPage:
 
     def without_jobs(self) -> JobsPage:
         """Return the page with its ids alone, once its jobs are parsed or are not needed."""
-        return replace(self, raw=RawJobs())
+        return self._replace(raw=RawJobs())
 
 
 def parse_pages(pages: Sequence[JobsPage]) -> ParsedJobs:

@@ -6,9 +6,9 @@ dlt's client repeats lost responses and 5xx by this policy. A 429 concerns all w
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 import dlt
 import requests
@@ -31,8 +31,7 @@ GATEWAY_TIMEOUT_ATTEMPTS = 2
 """A 504 arrives after a minute or more, and mostly again. More attempts would only delay the smaller page."""
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """Hold the number of attempts of a request, and the waits between them in seconds."""
 
     attempts: int

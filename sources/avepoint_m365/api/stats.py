@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from avepoint_m365.exceptions import InterruptedLoadError
 
@@ -22,8 +22,7 @@ class CancelToken(threading.Event):
             raise InterruptedLoadError
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(NamedTuple):
     """Describe a wait of requests, for messages."""
 
     reason: str

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import ClassVar, Protocol, TypeAlias, TypeVar
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from avepoint_m365.companions.service_types import Service, is_known_service, service_of
 from avepoint_m365.exceptions import (
@@ -56,8 +56,7 @@ class Attempt:
         return f"companion {self.name} skipped: {self.detail}"
 
 
-@dataclass(frozen=True)
-class UnknownValue:
+class UnknownValue(NamedTuple):
     """Record a value of a response that the vendor's reference does not name."""
 
     rule: str
@@ -136,8 +135,7 @@ class Companion(ABC):
         """
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(NamedTuple):
     """Request the endpoints of one companion; use the first generation if the host lacks the second."""
 
     context: Context

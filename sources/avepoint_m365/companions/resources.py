@@ -73,7 +73,7 @@ def _try(companion: Companion, context: Context, memory: Memory, answers: Answer
     memory["tried_at"] = context.now.isoformat()
     memory["status"], memory["detail"], memory["scope"] = attempt.status, attempt.detail, companion.scope
     memory["expected"] = attempt.expected
-    memory["findings"] = [vars(finding) for finding in answers.findings]
+    memory["findings"] = [finding._asdict() for finding in answers.findings]
     if not failures:
         memory["loaded_at"] = context.now.isoformat()
     context.attempts.append(attempt)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import storable
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """Describe a service as the companions name it, with its counterpart among the object types, if any."""
 
     service_type: int | None

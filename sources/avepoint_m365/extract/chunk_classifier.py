@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,7 +74,7 @@ class ChunkClassifier:
                 for cluster in self._clusters(group, times, window):
                     query_window = window if whole_window else _narrow(window, [times[job_id] for job_id in cluster])
                     self._classify_within(
-                        replace(dimension, location=location), cluster, jobs, query_window, window, times
+                        dimension._replace(location=location), cluster, jobs, query_window, window, times
                     )
 
     def _classify_within(

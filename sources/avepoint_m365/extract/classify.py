@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
 from avepoint_m365.exceptions import SourceError
@@ -23,8 +23,7 @@ FilterValue: TypeAlias = str | ObjectType | JobType
 """A location, an object type or a job type."""
 
 
-@dataclass(frozen=True)
-class Dimension:
+class Dimension(NamedTuple):
     """Describe one of the three labels, and the values that its filter accepts.
 
     Attributes:
@@ -42,7 +41,7 @@ class Dimension:
     def select(self, window: Window, value: FilterValue) -> Selection:
         """Return the selection of one value."""
         filters: dict[str, Any] = {self.name: value}
-        return replace(Selection(window, location=self.location), **filters)
+        return Selection(window, location=self.location)._replace(**filters)
 
     def label(self, value: FilterValue) -> str:
         """Return the value as the warehouse stores it."""

@@ -182,7 +182,7 @@ class ChunkReader:
         self.scanner.use(self.options)
         window = window_plan.plan_window(self.options, self.state, self.interval)
         if scan.chunk_end or window.query_end <= scan.window.query_end:
-            return replace(scan, window=replace(scan.window, end=min(scan.window.end, self.options.until)))
+            return replace(scan, window=scan.window._replace(end=min(scan.window.end, self.options.until)))
         return self.scanner.scan(window, others, self._most_is_unknown)
 
     def _is_another_tenant(self, scan: Scan, known: dict[str, KnownJob]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -16,8 +16,7 @@ ErrorRow = tuple[bool | None, str | None, str | None, int | None]
 """is_error_code, value, url and number of one error of a job."""
 
 
-@dataclass(frozen=True)
-class KnownJob:
+class KnownJob(NamedTuple):
     """Describe one job as the warehouse holds it. Times are UTC."""
 
     id: str
@@ -35,8 +34,7 @@ class KnownJob:
     fetched_at: datetime | None
 
 
-@dataclass(frozen=True)
-class OpenJob:
+class OpenJob(NamedTuple):
     """Describe a job that the warehouse holds as in progress. Times are UTC."""
 
     id: str
@@ -80,8 +78,7 @@ class Lookup(Protocol):
         """Return the codes of state words that loads learned, by word."""
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """Describe one row of ``job_changes``: a column of a job, with its old and new value as text."""
 
     id: str

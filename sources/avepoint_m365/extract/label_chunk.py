@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -123,7 +122,7 @@ def _add_jobs_missing_from_scan(
     others = others.filter(pc.invert(pc.is_in(others["id"], pa.array(list(scanned_ids), pa.string()))))
     ids = set(others["id"].to_pylist())
     if not chunk.options.loads_all_types:
-        types = replace(OBJECT_TYPES, values=chunk.options.object_types)
+        types = OBJECT_TYPES._replace(values=chunk.options.object_types)
         classifier.classify(others, scan.window, ids, [types], by_location=True)
         ids &= chunk_labels.labels["object_type"].keys()
         others = filter_ids(others, sorted(ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -109,8 +109,7 @@ def format_finding(rule: str, problem: str, jobs: int, example: str | None) -> s
     return f"{number} {problem} ({rule})" + (f", for instance {example}" if example else "")
 
 
-@dataclass(frozen=True)
-class SourceFinding:
+class SourceFinding(NamedTuple):
     """Describe one row of ``load_check_failures``.
 
     Attributes:
@@ -130,8 +129,7 @@ class SourceFinding:
         return f"{format_finding(self.rule, self.problem, self.jobs, self.example)}."
 
 
-@dataclass(frozen=True)
-class Reconciliation:
+class Reconciliation(NamedTuple):
     """Describe one row of ``reconciliations``. Times are UTC.
 
     Attributes:

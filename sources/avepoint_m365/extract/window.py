@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from avepoint_m365.constants import JobType, ObjectType
 from avepoint_m365.endpoints import Params
@@ -14,8 +14,7 @@ EDGE = timedelta(seconds=1)
 _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """Describe a time range in UTC, ends included, and the wider range that is sent to the API.
 
     Attributes:
@@ -42,11 +41,11 @@ class Window:
 
     def until(self, end: datetime) -> Window:
         """Return the window with ``end`` as the end that is sent; its own end becomes no later by this."""
-        return replace(self, end=min(end, self.end), query_end=end)
+        return self._replace(end=min(end, self.end), query_end=end)
 
     def since(self, start: datetime) -> Window:
         """Return the part of the window that begins at ``start``."""
-        return replace(self, start=start, extended_start=None)
+        return self._replace(start=start, extended_start=None)
 
     def halves(self) -> tuple[Window, Window]:
         """Return the two halves of the range; they share the second in the middle.
@@ -65,8 +64,7 @@ class Window:
         return {"startTime": self.query_start.strftime(_SECONDS), "finishTime": end.strftime(_SECONDS)}
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """Describe the filters of one listing; None leaves a filter out.
 
     "All" is never sent as 0: on some servers 0 selects nothing.
@@ -89,7 +87,7 @@ class Selection:
 
     def over(self, window: Window) -> Selection:
         """Return the same filters over another time range."""
-        return replace(self, window=window)
+        return self._replace(window=window)
 
     def shares_no_job_with(self, other: Selection) -> bool:
         """Return True if the two listings are of different types, so that no job is in both."""

@@ -83,7 +83,7 @@ def _next_chunk_window(
     window = options.window(reached, until)
     if not behavior.holds_contained_jobs_only:
         return window
-    return replace(window, extended_start=max(reached - options.max_open, begin))
+    return window._replace(extended_start=max(reached - options.max_open, begin))
 
 
 def _scan_start(options: ExtractOptions, scan: ScanState, behavior: ApiBehavior) -> datetime:

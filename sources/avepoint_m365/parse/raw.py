@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,8 +31,7 @@ _KEYS = {**COLUMNS, **{name: name for name in DETAIL_NAMES}}
 """Columns of the fields whose absence is reported; details have the names of their columns."""
 
 
-@dataclass(frozen=True)
-class ParsedJobs:
+class ParsedJobs(NamedTuple):
     """Hold the jobs of one or more pages, and what could not be parsed."""
 
     jobs: pa.Table

@@ -1,7 +1,7 @@
 """Test a listing against servers with each form of paging that the documentation permits, without a network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -488,20 +488,20 @@ def test_a_surplus_of_a_listing_that_reports_errors_counts_for_no_other() -> Non
     reader = reader_of(server)
     first = reader.read(SELECTION)
     server.errors = 0
-    second = reader.read(replace(SELECTION, object_type=ObjectType.power_bi))
+    second = reader.read(SELECTION._replace(object_type=ObjectType.power_bi))
     assert [first.complete, second.complete] == [False, False]
 
 
 def test_a_surplus_that_two_listings_have_is_accepted_in_the_third() -> None:
     reader = reader_of(Server(5, total="far too many"))
-    listings = [reader.read(replace(SELECTION, object_type=object_type)) for object_type in list(ObjectType)[:3]]
+    listings = [reader.read(SELECTION._replace(object_type=object_type)) for object_type in list(ObjectType)[:3]]
     assert [listing.complete for listing in listings] == [False, True, True]
     assert [len(listing.pages) for listing in listings] == [11, 8, 4]
 
 
 def test_a_surplus_of_one_that_two_empty_listings_have_is_accepted_in_the_third() -> None:
     reader = reader_of(Server(0, total="too many"))
-    listings = [reader.read(replace(SELECTION, object_type=object_type)) for object_type in list(ObjectType)[:3]]
+    listings = [reader.read(SELECTION._replace(object_type=object_type)) for object_type in list(ObjectType)[:3]]
     assert [listing.complete for listing in listings] == [False, True, True]
 
 

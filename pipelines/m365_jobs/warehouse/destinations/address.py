@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from m365_jobs.warehouse.target import Target
 
 
-@dataclass(frozen=True)
-class DestinationAddress:
+class DestinationAddress(NamedTuple):
     """Hold the host (or URL) and the database of a destination; neither contains a password."""
 
     host: str | None

@@ -6,9 +6,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import dlt
 from dlt.common.destination.exceptions import SqlClientNotAvailable
@@ -84,8 +83,7 @@ def _transaction(client: Any) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-@dataclass(frozen=True)
-class _Stored:
+class _Stored(NamedTuple):
     """Hold the columns of a table, and the keys of its rows of some runs."""
 
     columns: set[str]
