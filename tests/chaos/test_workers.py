@@ -17,6 +17,7 @@ from avepoint_simulator import Simulator, make_world
 
 from tests.chaos.test_concurrency import Gate, hear_interrupts, interrupt, line_with
 from tests.support.cli import NOW, Cli
+from tests.support.network_namespace import IsolatedMachine
 from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse, administer, database
 
@@ -60,6 +61,10 @@ class Workers:
     def __init__(self, folder: Path, destination: str, tenants: dict[str, Simulator]) -> None:
         self.folder, self.tenants, self.place = folder, tenants, Warehouse(destination)
         self.settings: dict[str, str] = {}
+        self.program = SHORT
+        self.isolated: dict[str, IsolatedMachine] = {}
+        """Machines that have a network of their own."""
+        self._started: list[subprocess.Popen[str]] = []
         for name, simulator in tenants.items():
             prefix = f"SOURCES__AVEPOINT_M365__TENANTS__{name.upper()}__"
             self.settings |= {
@@ -74,10 +79,21 @@ class Workers:
         """Start ``load`` on a machine, which has its own working directory."""
         home = self.folder / machine
         home.mkdir(exist_ok=True)
-        return subprocess.Popen(
-            [sys.executable, "-c", SHORT, "load", *FEW, *arguments], cwd=home, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **self.settings, "DLT_DATA_DIR": str(home / "dlt")}, preexec_fn=hear_interrupts,
+        network = self.isolated.get(machine)
+        enter, own = (network.inside, network.settings) if network else ((), {})
+        worker = subprocess.Popen(
+            [*enter, sys.executable, "-c", self.program, "load", *FEW, *arguments], cwd=home, stderr=subprocess.PIPE,
+            env={**os.environ, **self.settings, **own, "DLT_DATA_DIR": str(home / "dlt")}, preexec_fn=hear_interrupts,
+            text=True,
         )  # fmt: skip
+        self._started.append(worker)
+        return worker
+
+    def end(self) -> None:
+        """End the workers that a failed test left."""
+        for worker in self._started:
+            worker.kill()
+            worker.wait()
 
     def run(self, machine: str, *arguments: str, code: int = 0) -> str:
         """Run ``load`` on a machine until it ends, and return its messages."""
@@ -112,7 +128,9 @@ def fleet(tmp_path: Path, kind: str) -> Iterator[Callable[[int], Workers]]:
         def make(tenants: int) -> Workers:
             worlds = [make_world(80, seed=seed, now=NOW) for seed in range(tenants)]
             simulators = [stack.enter_context(Simulator(world)) for world in worlds]
-            return Workers(tmp_path, kind, {f"tenant{number}": item for number, item in enumerate(simulators)})
+            workers = Workers(tmp_path, kind, {f"tenant{number}": item for number, item in enumerate(simulators)})
+            stack.callback(workers.end)
+            return workers
 
         yield make
 

@@ -88,10 +88,6 @@ class PostgresLease(RenewableLease):
 
     @contextmanager
     def _exclude_other_writers(self, client: Any) -> Iterator[None]:
-        # A machine that loses its power closes no connection; without keepalive its locks would stay for hours.
-        client.execute_sql(
-            "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 4"
-        )
         # dlt's staging tables belong to one load at a time, and no second load writes the same tenant.
         self._lock(client, "pg_advisory_lock", client.staging_dataset_name)
         # Loads that create no tables write in parallel.

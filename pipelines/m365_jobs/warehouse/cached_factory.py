@@ -1,4 +1,4 @@
-"""Store the resolved configuration of a destination, and guard the clients of a load that writes.
+"""Complete and store the resolved configuration of a destination, and guard the clients of a load that writes.
 
 dlt resolves the configuration of a destination for each client and each query of its capabilities. That is twenty times
 in a load with nothing new, half of its processor time. A factory belongs to one pipeline, whose configuration stays.
@@ -15,6 +15,8 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.destination import Destination
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
+from m365_jobs.warehouse.destinations.kinds import kind_of_type
+
 PLAIN = (str, bool, int, float, type(None))
 """Types of values that may be part of a cache key."""
 
@@ -25,11 +27,14 @@ class _CachingFactory:
     def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
         """Return the resolved configuration of a client."""
         known, key = self.__dict__.setdefault("_configurations", {}), _key(initial_config, accept_partial)
+        if key in known:
+            return _copy(known[key])
+        config: Any = super().configuration(initial_config, accept_partial)  # type: ignore[misc]
+        kind_of_type(self.destination_type).complete(config)  # type: ignore[attr-defined]
         if key is None:
-            return super().configuration(initial_config, accept_partial)  # type: ignore[misc]
-        if key not in known:
-            known[key] = super().configuration(initial_config, accept_partial)  # type: ignore[misc]
-        return _copy(known[key])
+            return config
+        known[key] = config
+        return _copy(config)
 
     def client(self, schema: Any, initial_config: Any = None) -> Any:
         """Return a client, guarded within ``guard_clients``."""

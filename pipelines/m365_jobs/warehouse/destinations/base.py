@@ -62,6 +62,9 @@ class WarehouseDestination:
                 "cannot read their files there. Name another folder in DLT_DATA_DIR."
             )
 
+    def complete(self, config: Any) -> None:
+        """Add what a resolved configuration of a client lacks."""
+
     def begin_reading(self, client: Any) -> None:
         """Make the session of a connected client read-only, if the destination supports that."""
 

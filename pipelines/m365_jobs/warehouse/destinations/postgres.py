@@ -10,6 +10,24 @@ from dlt.extract import DltResource
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.sql_rows import prune_states
 
+CLIENT_TIMEOUTS: dict[str, Any] = {
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 60_000,
+}
+"""Parameters of libpq: a load notices within 60 s that its packets are lost. By itself Linux waits for two hours, and
+for 15 minutes where it has sent something."""
+
+SERVER_TIMEOUTS = {
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "4",
+    "tcp_user_timeout": "60000",
+}
+"""The same for the server, which keeps the locks of a load until it notices. As startup options they outlast RESET ALL,
+which dlt sends after each error."""
+
 
 class PostgresDestination(WarehouseDestination):
     """Describe a PostgreSQL server."""
@@ -21,6 +39,18 @@ class PostgresDestination(WarehouseDestination):
     staging_datasets = 16
     truncates_staging = True
     changes_tenants = True
+
+    def complete(self, config: Any) -> None:
+        """Let both ends of a connection notice a lost network, unless the connection string says how."""
+        if (credentials := getattr(config, "credentials", None)) is None:
+            return
+        query: dict[str, Any] = dict(credentials.query or {})
+        if not any(name.startswith(("keepalives", "tcp_user_timeout")) for name in query):
+            query |= CLIENT_TIMEOUTS
+        if "tcp_" not in query.get("options", ""):
+            options = [query.get("options", ""), *(f"-c{name}={value}" for name, value in SERVER_TIMEOUTS.items())]
+            query["options"] = " ".join(options).strip()
+        credentials.query = query
 
     def begin_reading(self, client: Any) -> None:
         """Make the session read-only, with times in UTC."""
