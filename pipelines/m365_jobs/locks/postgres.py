@@ -122,10 +122,18 @@ class PostgresLease(RenewableLease):
 
 
 def _has_all_tables(pipeline: dlt.Pipeline, client: Any) -> bool:
-    """Return whether the server has the tables and columns of the pipeline's schemas, so that dlt creates none."""
-    try:
-        rows = client.execute_sql(f"SELECT version_hash FROM {client.make_qualified_table_name('_dlt_version')}")
-    except DatabaseUndefinedRelation:
-        return False
-    known = {row[0] for row in rows}
-    return bool(known) and {pipeline.schemas[name].version_hash for name in pipeline.schema_names} <= known
+    """Return whether the server has the tables and columns of the pipeline's schemas, so that dlt creates none.
+
+    The hash of a schema does not show it: it also covers the file formats of the last load.
+    """
+    rows = client.execute_sql(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s", client.dataset_name
+    )
+    existing = set(rows)
+    # A new pipeline has no schema to compare; dlt's own table shows that another load has created the tables.
+    return ("_dlt_version", "version_hash") in existing and all(
+        (table, column) in existing
+        for schema in map(pipeline.schemas.__getitem__, pipeline.schema_names)
+        for table in schema.tables
+        for column in schema.get_table_columns(table)
+    )

@@ -1,10 +1,13 @@
 """Test that rows reach PostgreSQL by COPY only if that keeps each text; each test has its own database."""
 
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import dlt
+import psycopg2
 import pytest
 from avepoint_simulator import JobError, Simulator, World, make_world
 
@@ -74,3 +77,21 @@ def test_loads_with_and_without_empty_texts_take_turns(postgres: Warehouse) -> N
             postgres.load(simulator)
             assert postgres.contents() == on_server(world, False)
             assert formats(postgres.pipeline())["jobs__job_errors"] == ("csv" if text else "insert_values")
+
+
+def test_a_load_with_another_file_format_writes_beside_others(
+    postgres: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_with_texts("first")
+    address = os.environ["DESTINATION__POSTGRES__CREDENTIALS"]
+    with Simulator(world) as simulator, closing(psycopg2.connect(address)) as other:
+        postgres.load(simulator)
+        for job in [job for job in world.visible() if job.errors]:
+            world.change(job.id, errors=tuple(replace(error, url="") for error in job.errors))
+        # Another worker holds this shared lock while it writes.
+        other.cursor().execute("SELECT pg_advisory_lock_shared(hashtext('m365_jobs m365_jobs'))")
+        # A load that asks for the exclusive lock fails.
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"{address}?options=-clock_timeout%3D3000")
+        postgres.load(simulator)
+    assert formats(postgres.pipeline())["jobs__job_errors"] == "insert_values"
+    assert postgres.contents() == on_server(world, False)
