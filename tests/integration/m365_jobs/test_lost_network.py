@@ -3,11 +3,12 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
+import psycopg2
 import pytest
 from dlt.destinations.exceptions import DatabaseTransientException
 from m365_jobs.warehouse.pipeline import open_pipeline, open_warehouse
@@ -74,3 +75,12 @@ def test_settings_of_the_connection_string_stay(
         assert (of_client(client), of_server(client)) == (client_end, server_end)
         if "statement_timeout" in own:
             assert client.execute_sql("SHOW statement_timeout") == [("9s",)]
+
+
+@LINUX
+def test_other_programs_connect_with_the_address_that_dlt_gives(address: str) -> None:
+    credentials: Any = open_pipeline("default", "postgres").destination_client().config.credentials
+    with closing(psycopg2.connect(credentials.to_native_representation())) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SHOW tcp_user_timeout")
+        assert cursor.fetchall() == [("60000",)]

@@ -49,7 +49,8 @@ class PostgresDestination(WarehouseDestination):
             query |= CLIENT_TIMEOUTS
         if "tcp_" not in query.get("options", ""):
             options = [query.get("options", ""), *(f"-c{name}={value}" for name, value in SERVER_TIMEOUTS.items())]
-            query["options"] = " ".join(options).strip()
+            # dlt writes a space in an address as +, which libpq does not decode: other programs could not connect.
+            query["options"] = "\t".join(options).strip()
         credentials.query = query
 
     def begin_reading(self, client: Any) -> None:
