@@ -40,10 +40,9 @@ def read_page(version: EndpointVersion, request: str, response: requests.Respons
     if (
         response_status(response) == 200
         and (shape := outline(response.content))
-        and key_of(shape.frame.around, *version.rows) == shape.frame.container
+        and key_of(shape.surroundings.around, *version.rows) == shape.surroundings.container
     ):
-        frame = shape.frame
-        body, content = frame.around, response.content[frame.begin : frame.end]
+        body, content = shape.surroundings.around, shape.jobs
         rows, ids = list[object](), shape.ids
     else:
         body, content = _object(read_body(version, request, response, JOBS_SCOPE), request), b""

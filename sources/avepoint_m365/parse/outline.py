@@ -29,7 +29,7 @@ _AROUND = 65_536
 """Bytes around the jobs at most."""
 
 
-class Frame(NamedTuple):
+class Surroundings(NamedTuple):
     """Hold what surrounds the jobs of a body in the documented form."""
 
     container: str
@@ -46,38 +46,41 @@ class Outline(NamedTuple):
     """Hold what a body shows without parsing its jobs."""
 
     ids: list[str]
-    frame: Frame
+    jobs: bytes
+    """The list of jobs as JSON, without its brackets."""
+    surroundings: Surroundings
 
 
 def outline(content: bytes) -> Outline | None:
     """Return the outline of a body in the documented form; None if it may be in another."""
-    frame = frame_of(content)
-    if frame is None or b"\0" in content or not _is_utf8(content):
+    surroundings = surroundings_of(content)
+    if surroundings is None or b"\0" in content or not _is_utf8(content):
         return None
-    ids = _ids(content[frame.begin : frame.end])
-    if ids is None or _LIST_THAT_ENDS_EARLIER.search(content, frame.begin, frame.end):
+    jobs = content[surroundings.begin : surroundings.end]
+    ids = _ids(jobs)
+    if ids is None or _LIST_THAT_ENDS_EARLIER.search(jobs):
         return None
-    return Outline(ids, frame)
+    return Outline(ids, jobs, surroundings)
 
 
-def frame_of(content: bytes) -> Frame | None:
-    """Return the frame of a body in the documented form, whose end has arrived; None if it may be in another."""
+def surroundings_of(content: bytes) -> Surroundings | None:
+    """Return what surrounds the jobs of a body in the documented form, whose end has arrived; None for another form."""
     begin, up_to_end = _BEGIN.search(content), _UP_TO_END.match(content)
     if begin is None or up_to_end is None:
         return None
     start, end = begin.end(), up_to_end.end()
     if end <= start or start + len(content) - end > _AROUND:
         return None
-    surrounding = content[:start] + content[end:]
-    if is_too_deep(surrounding):
+    rest = content[:start] + content[end:]
+    if is_too_deep(rest):
         return None
     try:
-        around = json.loads(surrounding)
+        around = json.loads(rest)
     except ValueError:
         return None
     if not isinstance(around, dict) or len(around.keys() & {*CONTAINERS}) != 1:
         return None
-    return Frame(begin[1].decode(), around, start, end)
+    return Surroundings(begin[1].decode(), around, start, end)
 
 
 def _ids(jobs: bytes) -> list[str] | None:

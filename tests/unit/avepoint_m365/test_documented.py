@@ -71,9 +71,8 @@ def raw(body: dict[str, Any], **form: Any) -> tuple[RawJobs, dict[str, Any]] | N
     result = outline(content)
     if result is None:
         return None
-    ids, frame = result
-    jobs = RawJobs(content=content[frame.begin : frame.end], ids=ids, seen_at=1, now=NOW)
-    return jobs, dict(frame.around)
+    jobs = RawJobs(content=result.jobs, ids=result.ids, seen_at=1, now=NOW)
+    return jobs, dict(result.surroundings.around)
 
 
 FORMS = [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}]
@@ -247,10 +246,10 @@ def test_an_outline_holds_the_ids_and_where_the_jobs_lie() -> None:
     content = b'{"totalCount": 2, "data" : [ {"id": "a"}, {"id" : "\xc3\xbc"}\r\n ], "request": {"id": "r"}}'
     result = outline(content)
     assert result is not None
-    ids, frame = result
-    assert (ids, frame.container) == (["a", "\u00fc"], "data")
-    assert content[frame.begin : frame.end] == b' {"id": "a"}, {"id" : "\xc3\xbc"}\r\n '
-    assert frame.around == {"totalCount": 2, "data": [], "request": {"id": "r"}}
+    assert (result.ids, result.surroundings.container) == (["a", "\u00fc"], "data")
+    assert result.jobs == b' {"id": "a"}, {"id" : "\xc3\xbc"}\r\n '
+    assert content[result.surroundings.begin : result.surroundings.end] == result.jobs
+    assert result.surroundings.around == {"totalCount": 2, "data": [], "request": {"id": "r"}}
 
 
 def test_jobs_without_an_id_have_an_outline_without_ids() -> None:
