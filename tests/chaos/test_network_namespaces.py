@@ -3,14 +3,15 @@
 The worker runs in a network namespace of its own. Other workers reach PostgreSQL at all times.
 """
 
-import time
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
 from tests.chaos.test_concurrency import Gate
-from tests.chaos.test_partitions import busy_table, change_all
+from tests.chaos.test_partitions import busy_table, change_all, wait_until
 from tests.chaos.test_workers import POSTGRES, SHORT, Workers, address, fleet, kind
 from tests.support.network_namespace import IsolatedMachine, forwarded_postgres, isolated_machine, own_postgres
 from tests.support.warehouse import administer
@@ -23,9 +24,7 @@ LOST = "stood still for so long that another took its place"
 
 IMPATIENT = """
 from m365_jobs.warehouse.destinations import postgres
-seconds = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2}
-postgres.CLIENT_TIMEOUTS.update(seconds, tcp_user_timeout=3_000)
-postgres.SERVER_TIMEOUTS.update({f"tcp_{name}": value for name, value in seconds.items()}, tcp_user_timeout=3_000)
+postgres.TIMEOUTS.update(keepalives_idle=1, keepalives_interval=1, keepalives_count=2, tcp_user_timeout=3_000)
 """
 """Code that makes both ends of a connection wait three seconds for a lost network instead of 60."""
 
@@ -55,28 +54,28 @@ def workers(cable: tuple[Workers, IsolatedMachine], address: str) -> Iterator[Wo
         yield workers
 
 
-def wait_until(reached: Callable[[], object], why: str) -> None:
-    """Wait until a condition is true; fail after two minutes."""
-    give_up = time.monotonic() + 120
-    while not reached():
-        assert time.monotonic() < give_up, why
-        time.sleep(0.05)
+@contextmanager
+def cut_off_writer(workers: Workers, link: IsolatedMachine, address: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a load, and cut its link once it waits to write; the table stays busy within the block."""
+    change_all(workers)
+    with busy_table(address) as wait:
+        writer = workers.start("one", "--tenant", "tenant0")
+        wait()
+        link.cut()
+        yield writer
 
 
-def end_sessions() -> None:
+def end_sessions(address: str) -> None:
     """End the sessions of the worker, as a PostgreSQL server does whose keepalive probes get no answer."""
-    administer("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'one'")
+    mine = "datname = current_database() AND application_name = 'one'"
+    administer(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}", address=address)
 
 
 def test_a_worker_whose_packets_are_lost_while_it_writes_takes_nothing_back(
     workers: Workers, link: IsolatedMachine, address: str
 ) -> None:
-    change_all(workers)
-    with busy_table(address) as wait:
-        lost = workers.start("one", "--tenant", "tenant0")
-        wait()
-        link.cut()
-        end_sessions()
+    with cut_off_writer(workers, link, address) as lost:
+        end_sessions(address)
     change_all(workers)
     workers.run("two", "--tenant", "tenant0")
     workers.check()
@@ -91,11 +90,7 @@ def test_a_worker_whose_packets_are_lost_while_it_writes_takes_nothing_back(
 def test_packets_that_are_lost_for_a_moment_are_sent_again_and_the_load_succeeds(
     workers: Workers, link: IsolatedMachine, address: str
 ) -> None:
-    change_all(workers)
-    with busy_table(address) as wait:
-        writer = workers.start("one", "--tenant", "tenant0")
-        wait()
-        link.cut()
+    with cut_off_writer(workers, link, address) as writer:
         before = link.server.retransmissions()
     # The table is free, so PostgreSQL answers, but the answer does not arrive.
     wait_until(lambda: link.server.retransmissions() > before, "PostgreSQL sent nothing again")
@@ -134,16 +129,13 @@ def test_a_worker_that_cannot_renew_its_lease_until_another_took_over_writes_not
 
 
 def test_a_worker_whose_network_stays_cut_ends(workers: Workers, link: IsolatedMachine, address: str) -> None:
-    change_all(workers)
     workers.program = IMPATIENT + SHORT
-    with busy_table(address) as wait:
-        lost = workers.start("one", "--tenant", "tenant0")
-        wait()
-        link.cut()
+    with cut_off_writer(workers, link, address) as lost:
+        pass
     message = lost.communicate(timeout=300)[1]
     assert lost.returncode == 1, message
     assert message.splitlines()[-1].startswith("Error (destination): The destination cannot be reached"), message
-    end_sessions()
+    end_sessions(address)
     link.heal()
     workers.run("one", "--tenant", "tenant0")
     workers.check()
@@ -156,12 +148,9 @@ def test_postgresql_ends_the_sessions_of_a_worker_whose_network_stays_cut_and_an
     with own_postgres(link) as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         workers.run("two", "--tenant", "tenant0")
-        change_all(workers)
         workers.program = IMPATIENT + SHORT
-        with busy_table(address) as wait:
-            lost = workers.start("one", "--tenant", "tenant0")
-            wait()
-            link.cut()
+        with cut_off_writer(workers, link, address) as lost:
+            pass
         change_all(workers)
         # One session of the first worker has sent an answer that does not arrive. The others are idle and hold locks.
         workers.run("two", "--tenant", "tenant0")

@@ -45,6 +45,27 @@ main()
 """The command ``m365-jobs`` with a clock that is wrong by a number of minutes."""
 
 
+def wait_until(reached: Callable[[], object], why: str) -> None:
+    """Wait until a condition is true; fail after two minutes."""
+    give_up = time.monotonic() + 120
+    while not reached():
+        assert time.monotonic() < give_up, why
+        time.sleep(0.05)
+
+
+WAITING = """
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE datname = current_database() AND NOT granted AND locktype = '{}'
+"""
+"""Sessions of the test's own database that wait for a lock of a kind; other tests use the same server."""
+
+
+def wait_until_one_waits(kind: str, address: str) -> None:
+    """Wait until a session waits for a lock of this kind."""
+    waiting = f"SELECT count(*) {WAITING.format(kind)}"
+    wait_until(lambda: administer(waiting, address=address) != [(0,)], f"no worker waits for a lock: {kind}")
+
+
 @contextmanager
 def busy_table(address: str) -> Iterator[Callable[[], None]]:
     """Lock ``jobs`` against changes; yield a function that waits until a worker waits for the lock."""
@@ -53,11 +74,7 @@ def busy_table(address: str) -> Iterator[Callable[[], None]]:
         cursor.execute("LOCK TABLE m365_jobs.jobs IN EXCLUSIVE MODE")
 
     def wait() -> None:
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
-        give_up = time.monotonic() + 120
-        while administer(waiting, address=address) == [(0,)]:
-            assert time.monotonic() < give_up, "no worker came to write"
-            time.sleep(0.05)
+        wait_until_one_waits("relation", address)
 
     try:
         yield wait
@@ -97,10 +114,7 @@ def test_a_worker_that_was_cut_off_while_it_wrote_takes_nothing_back(
         wait()
         line.cut()
         # A PostgreSQL server ends the session of a lost connection; here the test does.
-        administer(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'",
-            address=address,
-        )
+        administer(f"SELECT pg_terminate_backend(pid) {WAITING.format('relation')}", address=address)
     change_all(workers)
     workers.run("two", "--tenant", "tenant0")
     workers.check()
@@ -151,11 +165,7 @@ def test_a_worker_that_stands_still_while_it_writes_keeps_others_from_writing(
     change_all(workers)
     # The lease of the suspended worker expires, but its connection stays open.
     other = workers.start("two", "--tenant", "tenant0")
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
-    give_up = time.monotonic() + 120
-    while administer(waiting, address=address) == [(0,)]:
-        assert time.monotonic() < give_up, "the other does not wait"
-        time.sleep(0.05)
+    wait_until_one_waits("advisory", address)
     os.kill(sleeper.pid, signal.SIGCONT)
     for worker in (sleeper, other):
         message = worker.communicate(timeout=600)[1]

@@ -10,23 +10,14 @@ from dlt.extract import DltResource
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.sql_rows import prune_states
 
-CLIENT_TIMEOUTS: dict[str, Any] = {
+TIMEOUTS: dict[str, Any] = {
     "keepalives_idle": 20,
     "keepalives_interval": 10,
     "keepalives_count": 4,
     "tcp_user_timeout": 60_000,
 }
 """Parameters of libpq: a load notices within 60 s that its packets are lost. By itself Linux waits for two hours, and
-for 15 minutes where it has sent something."""
-
-SERVER_TIMEOUTS = {
-    "tcp_keepalives_idle": "20",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "4",
-    "tcp_user_timeout": "60000",
-}
-"""The same for the server, which keeps the locks of a load until it notices. As startup options they outlast RESET ALL,
-which dlt sends after each error."""
+for 15 minutes where it has sent something. The server has the same ones with ``tcp_`` before their names."""
 
 
 class PostgresDestination(WarehouseDestination):
@@ -46,11 +37,13 @@ class PostgresDestination(WarehouseDestination):
             return
         query: dict[str, Any] = dict(credentials.query or {})
         if not any(name.startswith(("keepalives", "tcp_user_timeout")) for name in query):
-            query |= CLIENT_TIMEOUTS
+            query |= TIMEOUTS
         if "tcp_" not in query.get("options", ""):
-            options = [query.get("options", ""), *(f"-c{name}={value}" for name, value in SERVER_TIMEOUTS.items())]
+            # The server keeps the locks of a load until it notices. Startup options outlast RESET ALL, which dlt sends
+            # after each error.
+            own = [f"-ctcp_{name.removeprefix('tcp_')}={value}" for name, value in TIMEOUTS.items()]
             # dlt writes a space in an address as +, which libpq does not decode: other programs could not connect.
-            query["options"] = "\t".join(options).strip()
+            query["options"] = "\t".join([query.get("options", ""), *own]).strip()
         credentials.query = query
 
     def begin_reading(self, client: Any) -> None:
