@@ -17,6 +17,7 @@ from m365_jobs.locks.base import Notify
 from m365_jobs.locks.pipeline_folder import open_duckdb_file
 from m365_jobs.warehouse.destinations.duckdb_rows import AMONG_IDS
 from m365_jobs.warehouse.reader import Reader, open_in_load
+from m365_jobs.warehouse.target import lacks_file
 from m365_jobs.warehouse.versions import refuse_newer
 
 COUNTS = {
@@ -76,7 +77,7 @@ class WarehouseLookup(SqlLookup):
     def is_empty(self) -> bool:
         """Return whether the warehouse holds no job of the tenant."""
         if self._is_empty is None:
-            self._is_empty = super().is_empty()
+            self._is_empty = lacks_file(self._pipeline) or super().is_empty()
         return self._is_empty
 
     def jobs(self, ids: Sequence[str]) -> list[KnownJob]:

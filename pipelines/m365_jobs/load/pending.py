@@ -37,7 +37,7 @@ MAX_FAILURES = 5
 destination refuses something in it, which would block all services of the tenant."""
 
 
-def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
+def finish_pending(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> datetime | None:
     """Load the pending packages that are ready, drop the others, and read state and schema from the destination.
 
     The destination's cursors match its rows. Those of the working directory may not: it may have been used with
@@ -52,7 +52,6 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
         PipelineStepFailed: if the destination refuses a package for now.
     """
     contract.refuse_newer_series(pipeline)
-    folder = Path(pipeline.working_dir)
     since = None
     ready, read = _packages(pipeline.list_normalized_load_packages), _packages(pipeline.list_extracted_load_packages)
     cut_short = bool(ready) and first_rows.is_appending(pipeline)
@@ -77,19 +76,36 @@ def finish_pending(pipeline: dlt.Pipeline, notify: Notify) -> datetime | None:
                 since = None
         else:
             notify("An earlier load was interrupted while it read; reading that again.")
-    # Without its state file the folder counts as new, also if the process is killed before it is dropped.
-    (folder / pipeline.STATE_FILE).unlink(missing_ok=True)
-    pipeline.drop()
-    pipeline.activate()
+    _empty_folder(pipeline)
     pipeline.sync_destination()
     contract.refuse_foreign_dataset(pipeline)
     mark(pipeline)
     if cut_short:
         first_rows.merge_next(pipeline)
+    _start_over_without_rows(pipeline, tenant, notify)
     return since
 
 
-def start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
+def begin_new_file(pipeline: dlt.Pipeline) -> bool:
+    """Drop what the folder has of another warehouse; return false if the warehouse has to be opened beforehand.
+
+    Each opening of a DuckDB file lasts 12 ms, and one that the first rows will create holds nothing to read.
+    """
+    if not kind_of(pipeline).can_create(pipeline) or has_pending(pipeline):
+        return False
+    _empty_folder(pipeline)
+    mark(pipeline)
+    return True
+
+
+def _empty_folder(pipeline: dlt.Pipeline) -> None:
+    # Without its state file the folder counts as new, also if the process is killed before it is dropped.
+    (Path(pipeline.working_dir) / pipeline.STATE_FILE).unlink(missing_ok=True)
+    pipeline.drop()
+    pipeline.activate()
+
+
+def _start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
     """Drop the cursors of a tenant whose rows are gone.
 
     dlt's ``drop`` of one resource drops the tables of all partitions and tenants, but only its own cursor.
@@ -140,6 +156,8 @@ def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
 
 def stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
     """Return dlt's state from the warehouse, cursors included; None if it has none."""
+    if warehouse.lacks_file(pipeline):
+        return None
     with clients.destination_client(pipeline) as client:
         try:
             return client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None

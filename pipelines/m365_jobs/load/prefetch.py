@@ -70,8 +70,8 @@ def prefetch(
     Raises:
         SourceError: if nothing could be read.
     """
-    file, context = warehouse.duckdb_file(pipeline), get_interval_context() or TimeIntervalContext()
-    if (file and not file.exists()) or (context.allow_external_schedulers and context.interval):
+    context = get_interval_context() or TimeIntervalContext()
+    if warehouse.lacks_file(pipeline) or (context.allow_external_schedulers and context.interval):
         return None
     if pending.has_pending(pipeline):
         return None

@@ -121,7 +121,8 @@ class _Loading:
             self.summary.seconds = time.monotonic() - began
 
     def _load_with_dlt(self, prefetched: Prefetched | None) -> None:
-        self._finish_pending()
+        if not pending.begin_new_file(self.pipeline):
+            self._finish_pending()
         source = self._source()
         self._hand_over(prefetched)
         companions = self._companions()
@@ -160,8 +161,7 @@ class _Loading:
 
     def _finish_pending(self) -> None:
         with write_lock(self.pipeline, self.lease, self.notify):
-            pending_since = pending.finish_pending(self.pipeline, self.notify)
-            pending.start_over_without_rows(self.pipeline, self.summary.tenant, self.notify)
+            pending_since = pending.finish_pending(self.pipeline, self.summary.tenant, self.notify)
             if pending_since:
                 self._check_data(pending_since)
             # Each opening of a DuckDB file lasts 20 ms. Once the file is closed, another program may open it.

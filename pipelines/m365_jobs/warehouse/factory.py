@@ -20,14 +20,10 @@ from m365_jobs.config.default_tenant import DEFAULT_TENANT
 from m365_jobs.config.program_keys import DEFAULT_DESTINATION
 from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse.cached_factory import caching_factory
+from m365_jobs.warehouse.destinations.duckdb import DUCKDB_SETTINGS
 from m365_jobs.warehouse.destinations.kinds import kind_of_type
 
 DUCKDB_FILE = "m365_warehouse.duckdb"
-
-DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
-"""Limits of DuckDB in a load, unless the configuration sets others. Without them DuckDB caches every block that it
-reads: a warehouse of 1,000,000 jobs needs twice the memory of one with 100,000. DuckDB needs 125 MB per thread, and
-spills the rest to disk."""
 
 UNCOMPRESSED: Any = ParquetFormatConfiguration(compression="none")
 """Format of the files that DuckDB reads once and that dlt deletes then: to compress them lasts 0.06 s of the 3.5 s of

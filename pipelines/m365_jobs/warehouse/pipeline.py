@@ -25,6 +25,7 @@ from m365_jobs.warehouse.target import (
     address_of,
     duckdb_file,
     fingerprint,
+    lacks_file,
     open_warehouse,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "destination_type",
     "duckdb_file",
     "fingerprint",
+    "lacks_file",
     "open_warehouse",
 ]
 

@@ -122,6 +122,12 @@ def duckdb_file(target: Target) -> Path | None:
     return kind_of(target).database_file(target)
 
 
+def lacks_file(target: Target) -> bool:
+    """Return whether the warehouse is a DuckDB file that does not exist yet; connecting would create it."""
+    file = duckdb_file(target)
+    return file is not None and not file.exists()
+
+
 def fingerprint(target: Target) -> str:
     """Return a name that identifies a warehouse without revealing its address."""
     return hashlib.sha256(f"{address_of(target)}\n{target.dataset_name}".encode()).hexdigest()[:16]

@@ -141,6 +141,7 @@ def test_a_read_only_folder_is_reported_with_path_and_cure(simulator: Simulator,
     assert "Read-only file system" in message
     assert str(folder) in message
     assert ("DLT_DATA_DIR" in message) == (which == "working folder of dlt")
+    assert simulator.asked == []
 
 
 @ROOT_ONLY
@@ -156,3 +157,12 @@ def test_a_full_disk_is_reported_with_its_folder(simulator: Simulator, desk: Sit
     if which == "working folder of dlt":
         # In the other case the warehouse was on the full disk, which no longer exists.
         run(user, "load", code=0)
+
+
+@ROOT_ONLY
+def test_a_disk_without_room_for_a_new_warehouse_is_reported_before_any_request(
+    simulator: Simulator, desk: Sit
+) -> None:
+    user = desk(simulator)
+    run(user, "load", before=f"mount -t tmpfs -o size=8k tmpfs '{user.folder}'; cd '{user.folder}'")
+    assert simulator.asked == []

@@ -46,6 +46,10 @@ class WarehouseDestination:
         """Return the file of the database; None if the database is no file."""
         return None
 
+    def can_create(self, pipeline: dlt.Pipeline) -> bool:
+        """Return whether the database is a missing file that the first rows can create; false to refuse it earlier."""
+        return False
+
     def local_path(self, target: Target) -> Path | None:
         """Return the file or folder of the warehouse; None if it is not on this machine."""
         return self.database_file(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 from m365_jobs.config.program_keys import WAREHOUSE
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.warehouse import clients
 from m365_jobs.warehouse.destinations.address import configured_address
 from m365_jobs.warehouse.destinations.base import WarehouseDestination
 from m365_jobs.warehouse.destinations.log_rows import Row
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 STORAGE_KEY = "duckdb_storage_version"
 STORAGE_VERSION = str(WAREHOUSE[STORAGE_KEY].default)
 """Storage format of a file that a load creates. DuckDB itself would use its newest format."""
+
+DUCKDB_SETTINGS: Any = {"memory_limit": "250MB", "threads": 2}
+"""Limits of DuckDB in a load, unless the configuration sets others. Without them DuckDB caches every block that it
+reads: a warehouse of 1,000,000 jobs needs twice the memory of one with 100,000. DuckDB needs 125 MB per thread, and
+spills the rest to disk."""
+
+NEW_FILE_SIZE = 16_384
+"""Bytes that must be free for a new file, which has 12,288."""
 
 
 class DuckDBDestination(WarehouseDestination):
@@ -42,6 +52,19 @@ class DuckDBDestination(WarehouseDestination):
         known = isinstance(credentials, DuckDbCredentials)
         database: Any = credentials.database if known else configured_address(target).database
         return Path(database) if isinstance(database, str) and not database.startswith(":") else None
+
+    def can_create(self, pipeline: dlt.Pipeline) -> bool:
+        """Return whether the file is missing, and neither the file system nor a setting prevents creating it.
+
+        Only DuckDB itself checks settings of the user, by opening the file.
+        """
+        file = self.database_file(pipeline)
+        if file is None or file.exists() or file.is_symlink() or not storage_version():
+            return False
+        credentials: DuckDbCredentials = clients.sql_client(pipeline).credentials
+        own = (credentials.extensions, credentials.pragmas, credentials.statements, credentials.local_config)
+        is_usual = credentials.global_config == DUCKDB_SETTINGS and credentials.session_timezone == "UTC"
+        return is_usual and not any(own) and _can_write(file.parent)
 
     def file_format(self, pipeline: dlt.Pipeline) -> Any:
         """Return Parquet, which DuckDB reads without a library."""
@@ -65,6 +88,15 @@ class DuckDBDestination(WarehouseDestination):
         """Append as other destinations do, if the file exists: connecting would create it."""
         file = self.database_file(pipeline)
         return (file is None or file.exists()) and super().append_rows(pipeline, tables)
+
+
+def _can_write(folder: Path) -> bool:
+    """Return whether a new DuckDB file can be written in a folder."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            return file.write(bytes(NEW_FILE_SIZE)) == NEW_FILE_SIZE
+    except OSError:
+        return False
 
 
 def storage_version() -> str:
