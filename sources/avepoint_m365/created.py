@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.pipeline import PipelineContext
 
 from avepoint_m365.schema import Table
 
@@ -18,8 +20,12 @@ def created_tables() -> Mapping[str, Any]:
 
     Call it within a resource. A source that is run again, into another pipeline, still has the tables of the first.
     """
-    pipeline, name = dlt.current.pipeline(), dlt.current.source_schema().name
-    return {} if is_refreshed() or name not in pipeline.schema_names else pipeline.schemas[name].tables
+    # ``dlt.current.pipeline`` returns the same pipeline after it has resolved its configuration again: 2 ms each time.
+    context, name = Container()[PipelineContext], dlt.current.source_schema().name
+    if is_refreshed() or not context.is_active():
+        return {}
+    pipeline: Any = context.pipeline()
+    return pipeline.schemas[name].tables if name in pipeline.schema_names else {}
 
 
 def is_created(table: Table, tables: Mapping[str, Any]) -> bool:

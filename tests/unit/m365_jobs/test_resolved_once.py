@@ -1,9 +1,12 @@
 """Test that configuration is resolved once: that of a destination, and the settings above the tenants' sections."""
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import dlt
 import pytest
+from avepoint_simulator import Simulator, make_world
 from dlt.common.configuration import resolve_configuration
 from dlt.common.destination import reference
 from dlt.common.storages import SchemaStorage
@@ -12,6 +15,9 @@ from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.warehouse import clients
 from m365_jobs.warehouse.factory import destination_factory
 from m365_jobs.warehouse.pipeline import open_pipeline
+
+from tests.support.cli import NOW
+from tests.support.warehouse import Warehouse
 
 PREFIX = "SOURCES__AVEPOINT_M365__"
 
@@ -107,3 +113,17 @@ def test_a_section_of_the_pipelines_name_counts_for_clients_of_a_load(
     monkeypatch.setenv("M365_JOBS__DESTINATION__POSTGRES__CREDENTIALS", "postgresql://one:any@127.0.0.1/own")
     client = clients.sql_client(open_pipeline("default", "postgres"))
     assert client.credentials.database == "own"
+
+
+def test_a_first_load_resolves_its_pipeline_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    resolved = Counter[str]()
+
+    def counting(config: Any, **named: Any) -> Any:
+        resolved[type(config).__name__] += 1
+        return resolve_configuration(config, **named)
+
+    monkeypatch.setattr("dlt.common.configuration.inject.resolve_configuration", counting)
+    with Simulator(make_world(5, seed=1, now=NOW)) as simulator:
+        Warehouse("duckdb").load(simulator)
+    assert resolved["PipelineConfiguration"] == 1
