@@ -6,9 +6,9 @@ A further generation is one ``EndpointVersion`` and one call of ``register``; no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 Params = dict[str, str]
@@ -29,8 +29,7 @@ class ParameterSpelling(StrEnum):
         return name[:1].upper() + name[1:] if self is ParameterSpelling.pascal else name
 
 
-@dataclass(frozen=True)
-class EndpointVersion:
+class EndpointVersion(NamedTuple):
     """Describe one generation of the jobs endpoint."""
 
     name: str
@@ -44,7 +43,7 @@ class EndpointVersion:
     links: tuple[str, ...] = ("nextLink",)
     cursors: tuple[str, ...] = ()
     """Names of an opaque token of the next page, which is sent back as the parameter ``CURSOR``."""
-    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, str] = MappingProxyType({})
     """This generation's names of parameters, by those of the vendor's table, where they differ."""
     job_path: str | None = None
     """The path of a single job, with ``{job_id}`` in place of the id; None without such a path."""

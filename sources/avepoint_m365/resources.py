@@ -147,9 +147,9 @@ class Resources:
         types = tuple(kind for kind in ObjectType if kind in {object_type for _, object_type in run.partitions})
         options = extraction.options
         if types != options.object_types:
-            options = replace(options, object_types=types)
+            options = options._replace(object_types=types)
         if cursor is not None and not cursor.end_value:
-            options = replace(options, start_date=min(options.start_date, _moment(cursor.initial_value)))
+            options = options._replace(start_date=min(options.start_date, _moment(cursor.initial_value)))
         if is_refreshed():
             _drop_progress(stored)
             return extraction.over(options, None)

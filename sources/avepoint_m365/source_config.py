@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
@@ -78,8 +77,7 @@ def extract_options(now: datetime, settings: Mapping[str, object]) -> ExtractOpt
         "locations": tuple(location for location in locations if location is not None),
         "expected_outside": tuple(given["expected_outside"] or ()),
     }
-    names = [field.name for field in fields(ExtractOptions)]
-    options = ExtractOptions(**{name: given[name] for name in names if name in given} | converted)
+    options = ExtractOptions(**{name: given[name] for name in ExtractOptions._fields if name in given} | converted)
     _check_range(options)
     return options
 

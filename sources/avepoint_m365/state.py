@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 DETECTION_TTL = timedelta(days=1)
 """After this long, API behaviour is detected again, and the warehouse is reconciled with the API's totals."""
 
 STORED_SCANS = "looks"
 """Key of dlt's state of the source for the ``ScanState`` of each scope."""
-
-State = TypeVar("State", bound="_State")
 
 
 class RangeFilter(StrEnum):
@@ -31,36 +28,7 @@ class RangeFilter(StrEnum):
         return self in (RangeFilter.start, RangeFilter.contained)
 
 
-@dataclass(frozen=True)
-class _State:
-    @classmethod
-    def load(cls: type[State], stored: Mapping[str, Any] | None) -> State:
-        """Return the state from JSON values; unknown fields, as of a newer version, are ignored."""
-        names = {field.name for field in fields(cls)}
-        values = {name: value for name, value in (stored or {}).items() if name in names}
-        return cls(**{name: cls._read(name, value) for name, value in values.items()})
-
-    @classmethod
-    def _read(cls, name: str, value: Any) -> Any:
-        if isinstance(value, str) and name.endswith(("_at", "_until", "_end", "_start", "cursor", "_open")):
-            return datetime.fromisoformat(value)
-        return tuple(value) if isinstance(value, list) else value
-
-    def dump(self) -> dict[str, Any]:
-        """Return the state as JSON values, without fields that have their default."""
-        default = type(self)()
-        changed = {name: value for name, value in asdict(self).items() if value != getattr(default, name)}
-        return {name: self._write(value) for name, value in changed.items()}
-
-    @staticmethod
-    def _write(value: Any) -> Any:
-        if isinstance(value, datetime):
-            return value.isoformat()
-        return list(value) if isinstance(value, tuple) else value
-
-
-@dataclass(frozen=True)
-class ApiBehavior(_State):
+class ApiBehavior(NamedTuple):
     """Hold what was detected about the API of one tenant. Times are UTC.
 
     Attributes:
@@ -107,7 +75,7 @@ class ApiBehavior(_State):
     def for_endpoint(self, endpoint: str) -> ApiBehavior:
         """Return the behaviour of a generation of the endpoint: all unknown if this one is of another generation."""
         if not endpoint or self.endpoint in ("", endpoint):
-            return replace(self, endpoint=endpoint or self.endpoint)
+            return self._replace(endpoint=endpoint or self.endpoint)
         return ApiBehavior(endpoint=endpoint)
 
 
@@ -119,8 +87,7 @@ def is_due(moment: datetime | None, now: datetime, ttl: timedelta = DETECTION_TT
     return moment is None or abs(now - moment) >= ttl
 
 
-@dataclass(frozen=True)
-class ScanState(_State):
+class ScanState(NamedTuple):
     """Hold where the next load of one scope (object types, locations) begins. Times are UTC.
 
     Attributes:
@@ -148,8 +115,7 @@ class ScanState(_State):
     missing_open: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class BackfillState(_State):
+class BackfillState(NamedTuple):
     """Hold the progress of a backfill in chunks; a later load of the same range continues there. Times are UTC.
 
     Attributes:
@@ -167,8 +133,33 @@ class BackfillState(_State):
     gap_run: str | None = None
 
 
-@dataclass(frozen=True)
-class SourceState:
+State = TypeVar("State", ApiBehavior, ScanState, BackfillState)
+
+
+def load_state(kind: type[State], stored: Mapping[str, Any] | None) -> State:
+    """Return a state from JSON values; unknown fields, as of a newer version, are ignored."""
+    return kind(**{name: _read(name, value) for name, value in (stored or {}).items() if name in kind._fields})
+
+
+def dump_state(state: ApiBehavior | ScanState | BackfillState) -> dict[str, Any]:
+    """Return a state as JSON values, without fields that have their default."""
+    defaults = state._field_defaults
+    return {name: _write(value) for name, value in state._asdict().items() if value != defaults[name]}
+
+
+def _read(name: str, value: Any) -> Any:
+    if isinstance(value, str) and name.endswith(("_at", "_until", "_end", "_start", "cursor", "_open")):
+        return datetime.fromisoformat(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _write(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+class SourceState(NamedTuple):
     """Hold the state of one tenant and scope."""
 
     behavior: ApiBehavior = ApiBehavior()
@@ -180,13 +171,13 @@ class SourceState:
         """Return the state of a scope from dlt's state of the source."""
         scans = stored.get(STORED_SCANS) or {}
         return cls(
-            ApiBehavior.load(stored.get("behavior")),
-            ScanState.load(scans.get(scope)),
-            BackfillState.load(stored.get("backfill")),
+            load_state(ApiBehavior, stored.get("behavior")),
+            load_state(ScanState, scans.get(scope)),
+            load_state(BackfillState, stored.get("backfill")),
         )
 
     def save(self, stored: dict[str, Any], scope: str) -> None:
         """Write the state of a scope into dlt's state of the source."""
-        stored["behavior"] = self.behavior.dump()
-        stored.setdefault(STORED_SCANS, {})[scope] = self.scan.dump()
-        stored["backfill"] = self.backfill.dump()
+        stored["behavior"] = dump_state(self.behavior)
+        stored.setdefault(STORED_SCANS, {})[scope] = dump_state(self.scan)
+        stored["backfill"] = dump_state(self.backfill)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from avepoint_m365.config import SECTION, check_object_types
 from avepoint_m365.exceptions import ConfigurationError
@@ -21,31 +22,29 @@ SERVICES = ("expected_object_types", "ignored_object_types")
 """Keys of ``Services``, which the section of a tenant may have as well."""
 
 
-@dataclass(frozen=True)
-class Services:
+class Services(NamedTuple):
     """Hold the object types that are evaluated even without a job, and those that are not evaluated."""
 
     expected: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Protection:
+class Protection(NamedTuple):
     """Hold the settings of views: the rules of ``protection_status``, and the time zones of days.
 
     The defaults are those of the configuration.
     """
 
     services: Services = Services()
-    of_tenant: Mapping[str, Services] = field(default_factory=dict)
+    of_tenant: Mapping[str, Services] = MappingProxyType({})
     """Services of tenants with settings of their own, by the tenant's label."""
     tolerated_failed_ratio: float = TOLERATED_FAILED_RATIO
     """The ratio of failed to all objects, 0 to 1, up to which a warning counts as a success."""
     allowed_age_hours: float = ALLOWED_AGE_HOURS
     """Hours after which the last success is too old."""
-    allowed_age_of: Mapping[str, float] = field(default_factory=dict)
+    allowed_age_of: Mapping[str, float] = MappingProxyType({})
     """The same hours for single object types."""
-    time_zones: Mapping[str, str] = field(default_factory=lambda: {"": "UTC"})
+    time_zones: Mapping[str, str] = MappingProxyType({"": "UTC"})
     """IANA names of time zones, by the labels of tenants with their own zone; '' is for all others."""
 
     def allowed_age(self, object_type: str) -> float:

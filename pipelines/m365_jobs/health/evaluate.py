@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -153,7 +153,7 @@ def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: TenantS
         unsent = UnsentRuns(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
         last = max(unsent.rows(), key=lambda run: run.started_at, default=None)
         if last and (tenant not in known or known[tenant] < last.started_at):
-            text = check_texts.failed_load(asdict(last))["text"]
+            text = check_texts.failed_load(last._asdict())["text"]
             yield Reason(FAILED_LOAD, tenant, f"{text} The warehouse has no record of it yet.")
 
 

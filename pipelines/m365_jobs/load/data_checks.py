@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlt
 import pyarrow as pa
@@ -91,8 +90,7 @@ ids AS (SELECT DISTINCT id FROM loaded)
 IDS_QUERY = "SELECT DISTINCT id FROM jobs WHERE fetched_at >= CAST(:since AS TIMESTAMPTZ)"
 
 
-@dataclass(frozen=True)
-class CheckFailure:
+class CheckFailure(NamedTuple):
     """Describe one row of ``load_check_failures``; ``found_at`` is in UTC. See ``SourceFinding`` for the others."""
 
     run_id: str
@@ -141,7 +139,7 @@ def store_failures(pipeline: dlt.Pipeline, failures: list[CheckFailure]) -> None
 
     A dlt run for them would be a quarter of the steps of a load. dlt writes only where plain inserts are not possible.
     """
-    if not append_rows(pipeline, {LOAD_CHECK_FAILURES.name: [asdict(failure) for failure in failures]}):
+    if not append_rows(pipeline, {LOAD_CHECK_FAILURES.name: [failure._asdict() for failure in failures]}):
         contract.write_rows(pipeline, failures_resource(failures))
 
 
@@ -150,7 +148,7 @@ def failures_resource(failures: list[CheckFailure]) -> DltResource:
 
     def load_check_failures() -> Iterator[Any]:
         if failures:
-            yield [asdict(failure) for failure in failures]
+            yield [failure._asdict() for failure in failures]
         elif not is_created(LOAD_CHECK_FAILURES, created_tables()):
             yield dlt.mark.materialize_table_schema()
 

@@ -295,6 +295,6 @@ class _Loading:
     def record(self, error: BaseException) -> None:
         """Store the row of a failed run; write it to the warehouse unless that is what failed."""
         failure = explain(error)
-        self.unsent.add(replace(self._run_row(), status="failed", error_kind=failure.kind, detail=failure.text))
+        self.unsent.add(self._run_row()._replace(status="failed", error_kind=failure.kind, detail=failure.text))
         if failure.kind not in ("destination", "config"):
             write_unsent_runs(self.unsent, self.pipeline, self.lease, self.notify)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlt
 from dlt.extract import DltResource
@@ -19,8 +18,7 @@ MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 """A row replaces one with the same key."""
 
 
-@dataclass(frozen=True)
-class LoadRun:
+class LoadRun(NamedTuple):
     """Describe one row of ``load_runs``; times in UTC."""
 
     run_id: str
@@ -43,7 +41,7 @@ def runs_resource(rows: Iterator[LoadRun | None]) -> DltResource:
 
     def load_runs() -> Iterator[Any]:
         for row in rows:
-            yield row and asdict(row)
+            yield row and row._asdict()
 
     return dlt.resource(
         load_runs,
@@ -64,7 +62,7 @@ class UnsentRuns:
 
     def add(self, run: LoadRun) -> None:
         """Add a row to the file."""
-        line = {"warehouse": self._warehouse, **asdict(run)}
+        line = {"warehouse": self._warehouse, **run._asdict()}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             # A process may have been killed while it wrote the line before.

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,8 +66,8 @@ def log_rows(result: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
     return {
         "load_audit": source_rows.audit_rows(result, run.tenant, run.run_id).to_pylist(),
         "reconciliations": source_rows.reconciliation_rows(result, run.tenant, run.run_id).to_pylist(),
-        "load_check_failures": [asdict(failure) for failure in failures],
-        "load_runs": [asdict(run)],
+        "load_check_failures": [failure._asdict() for failure in failures],
+        "load_runs": [run._asdict()],
     }
 
 

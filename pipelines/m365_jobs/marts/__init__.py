@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
@@ -180,7 +179,7 @@ def _digest(value: object) -> str:
 
 def _settings_of(name: str, settings: Protection) -> str:
     """Return the settings whose change replaces a view; time zones matter only to views that use them."""
-    rows = asdict(settings)
+    rows = settings._asdict()
     if name not in VIEWS or "tenant_zones" not in made_from(name):
         del rows["time_zones"]
     return json.dumps(rows, sort_keys=True, default=sorted)

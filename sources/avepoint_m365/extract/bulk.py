@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -68,7 +68,7 @@ class BulkReader:
         bulk = Bulk(self._prove(window, started, types, ids), [], {"object_type": types})
         bulk.rows = [*bulk.all_jobs, *types.listings]
         everything = ids.union(*(listing.ids for listing in bulk.all_jobs))
-        evidence = replace(evidence, scanned_ids=everything)
+        evidence = evidence._replace(scanned_ids=everything)
         for dimension in others:
             bulk.classifications[dimension.name] = self._classify(dimension, evidence, total)
         if self._split:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -75,14 +74,13 @@ def _behavior_after_load(chunk: ChunkReader, chunk_labels: ChunkLabels, scan: Sc
     """Return the API behaviour that is known after this load."""
     now = chunk.options.until
     behavior = upkeep.behavior or chunk.behavior
-    behavior = replace(
-        behavior,
+    behavior = behavior._replace(
         longest_range_days=chunk.limits.days,
         by_location=chunk.scanner.by_location,
         pascal_case=chunk.scanner.pascal_case,
     )
     if chunk_labels.listings or scan.bulk is not None:
-        behavior = replace(behavior, ignored=tuple(sorted(chunk_labels.ignored)), filters_at=now)
+        behavior = behavior._replace(ignored=tuple(sorted(chunk_labels.ignored)), filters_at=now)
     if chunk.scanner.confirms_empty and (not scan.jobs.num_rows or chunk.scanner.confirmed_no_list):
-        behavior = replace(behavior, empty_at=now)
+        behavior = behavior._replace(empty_at=now)
     return behavior

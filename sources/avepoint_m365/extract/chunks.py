@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -52,8 +51,7 @@ def after_chunk(
     if not complete:
         gap = min(gap or window.start, window.start)
     began = state.began_at or (now if chunk_end else None)
-    state = replace(
-        state,
+    state = state._replace(
         gap_start=gap,
         gap_run=run_id if gap else None,
         chunk_end=chunk_end,

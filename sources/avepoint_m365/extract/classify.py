@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from avepoint_m365.constants import LOCATIONS, PRIMARY_LOCATION, JobType, ObjectType
@@ -83,8 +84,7 @@ class Classification:
         return any(not listing.complete for listing in self.listings)
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Hold what is known about the jobs in a window, apart from listings with filters.
 
     Attributes:
@@ -96,7 +96,7 @@ class Evidence:
 
     window: Window
     contained: AbstractSet[str] = frozenset()
-    known: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, str] = MappingProxyType({})
     scanned_ids: AbstractSet[str] = frozenset()
 
     def without_scanned_jobs(self, listings: list[Listing]) -> list[Listing]:

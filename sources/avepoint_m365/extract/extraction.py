@@ -178,7 +178,7 @@ class ChunkReader:
         if not skew or not self.options.open_ended:
             return scan
         self.findings.append(checks.skew_finding(skew))
-        self.options = replace(self.options, until=self.options.until + skew)
+        self.options = self.options._replace(until=self.options.until + skew)
         self.scanner.use(self.options)
         window = window_plan.plan_window(self.options, self.state, self.interval)
         if scan.chunk_end or window.query_end <= scan.window.query_end:

@@ -23,8 +23,7 @@ BACKFILL_TTL = timedelta(days=7)
 """A backfill whose first chunk was read longer ago begins again: its rows would no longer be current."""
 
 
-@dataclass(frozen=True)
-class ExtractOptions:
+class ExtractOptions(NamedTuple):
     """Hold the settings of one load. Times are UTC.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -140,7 +140,7 @@ def _reconcile(chunk: ChunkReader, lookup: Lookup, scan: Scan, new_jobs: pa.Tabl
 
         reconciler = Reconciler(chunk.reader, chunk.limits, count, "daily", location, options.listed_types)
         _take(upkeep, reconciler.compare(start, end))
-    upkeep.behavior = replace(behavior, reconciled_at=options.until)
+    upkeep.behavior = behavior._replace(reconciled_at=options.until)
 
 
 def _daily_period(chunk: ChunkReader, scan: Scan, open_jobs: Sequence[OpenJob]) -> tuple[datetime, datetime]:
@@ -174,7 +174,7 @@ def _reconcile_first_load(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> Non
         types = chunk.options.listed_types
         reconciler = Reconciler(chunk.reader, chunk.limits, count, "first_load", None, types)
         _take(upkeep, reconciler.compare_by_month(history[0], min(history[1], chunk.options.until)))
-    upkeep.behavior = replace(behavior, reconciled_at=chunk.options.until)
+    upkeep.behavior = behavior._replace(reconciled_at=chunk.options.until)
 
 
 def _names(types: Sequence[ObjectType]) -> list[str]:
@@ -195,7 +195,7 @@ def _detect_range_filter(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None
         return
     if (job := longest_overnight_job(scan.jobs, scan.window.query_end)) is not None:
         range_filter = detect_range_filter(chunk.reader, *job)
-        upkeep.behavior = replace(behavior, range_filter=range_filter.value, range_filter_at=now)
+        upkeep.behavior = behavior._replace(range_filter=range_filter.value, range_filter_at=now)
 
 
 def _learn_words(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
@@ -208,7 +208,7 @@ def _learn_words(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
     if all(word in known or is_known_state_word(word) for word in words):
         return
     upkeep.state_words = learn_state_codes(chunk.reader, words, known, scan.window)
-    upkeep.behavior = replace(behavior, words_at=now)
+    upkeep.behavior = behavior._replace(words_at=now)
 
 
 def _time_span(jobs: pa.Table) -> tuple[datetime, datetime] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -109,22 +108,21 @@ def next_state(
     options, state = chunk.options, chunk.state
     now = options.until
     if options.verify_since is not None:
-        return replace(state, behavior=behavior)
+        return state._replace(behavior=behavior)
     if chunk.is_range:
         backfill = backfill_of(options, state, chunk.interval)
         after, _ = after_chunk(backfill, scan.window, result.complete, scan.chunk_end, options.run_id, now)
-        return replace(state, behavior=behavior, backfill=after if scan.chunk_end else BackfillState())
+        return state._replace(behavior=behavior, backfill=after if scan.chunk_end else BackfillState())
     after_scan, known_until = after_chunk(state.scan, scan.window, result.complete, scan.chunk_end, options.run_id, now)
     begin = min(state.scan.history_start or scan.window.query_start, scan.window.query_start)
-    after_scan = replace(after_scan, history_start=begin, retry_labels=_retries_again(state.scan, scan, retry_labels))
+    after_scan = after_scan._replace(history_start=begin, retry_labels=_retries_again(state.scan, scan, retry_labels))
     if after_scan.gap_start is None:
         after_scan = _advance(after_scan, scan, now, known_until)
-        after_scan = replace(
-            after_scan,
+        after_scan = after_scan._replace(
             oldest_open=_oldest_open(options, state.scan, scan, upkeep),
             missing_open=tuple(upkeep.missing_open),
         )
-    return replace(state, behavior=behavior, scan=after_scan)
+    return state._replace(behavior=behavior, scan=after_scan)
 
 
 def _retries_again(before: ScanState, scan: Scan, lacks_labels: bool) -> bool:
@@ -154,7 +152,7 @@ def _advance(state: ScanState, scan: Scan, now: datetime, known_until: datetime)
     until, end = state.complete_until, min(scan.window.end, known_until)
     if until is None or end - until >= DETECTION_TTL or cursor != state.cursor or until > now:
         until = end
-    return replace(state, cursor=cursor, complete_until=until)
+    return state._replace(cursor=cursor, complete_until=until)
 
 
 def _oldest_open(options: ExtractOptions, state: ScanState, scan: Scan, upkeep: Upkeep) -> datetime | None:

@@ -1,6 +1,5 @@
 """Test rows of failed runs, which stay in a file until the warehouse accepts them."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from m365_jobs.load.run_log import LoadRun, UnsentRuns
 
 NOW = datetime(2026, 1, 15, 6, tzinfo=UTC)
 FIRST = LoadRun("first", "default", NOW, NOW, "failed", "api", "It is busy.", 3, 0)
-SECOND = replace(FIRST, run_id="second", detail="ü\u2028\n")
+SECOND = FIRST._replace(run_id="second", detail="ü\u2028\n")
 
 
 @pytest.mark.parametrize("size", [1, 100])

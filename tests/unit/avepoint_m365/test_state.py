@@ -1,7 +1,6 @@
 """Test the state between loads: written as JSON, read back unchanged, and its effect."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,9 @@ from avepoint_m365.state import (
     RangeFilter,
     ScanState,
     SourceState,
+    dump_state,
     is_due,
+    load_state,
 )
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -48,26 +49,26 @@ BACKFILL = BackfillState("a to b", NOW, NOW - timedelta(days=1), NOW - timedelta
 @pytest.mark.parametrize("state", [BEHAVIOR, SCAN, BACKFILL, ApiBehavior(), ScanState(), BackfillState()])
 def test_a_state_is_read_back_from_json_as_it_was(state: Any) -> None:
     """Test that a text that looks like a time stays a text: the caller chooses the id of a run."""
-    assert type(state).load(json.loads(json.dumps(state.dump()))) == state
+    assert load_state(type(state), json.loads(json.dumps(dump_state(state)))) == state
 
 
 def test_only_what_differs_from_the_default_is_written() -> None:
-    assert ScanState().dump() == BackfillState().dump() == ApiBehavior().dump() == {}
-    assert ScanState(cursor=NOW, missing_open=("FB1",)).dump() == {
+    assert dump_state(ScanState()) == dump_state(BackfillState()) == dump_state(ApiBehavior()) == {}
+    assert dump_state(ScanState(cursor=NOW, missing_open=("FB1",))) == {
         "cursor": "2026-01-10T12:00:00+00:00",
         "missing_open": ["FB1"],
     }
 
 
 def test_fields_of_another_version_are_ignored() -> None:
-    assert ScanState.load({"cursor": NOW.isoformat(), "of_later": 1}) == ScanState(cursor=NOW)
-    assert ScanState.load(None) == ScanState.load({}) == ScanState()
+    assert load_state(ScanState, {"cursor": NOW.isoformat(), "of_later": 1}) == ScanState(cursor=NOW)
+    assert load_state(ScanState, None) == load_state(ScanState, {}) == ScanState()
 
 
 def test_all_parts_are_stored_and_each_scope_has_its_own_scan_state() -> None:
     stored: dict[str, Any] = {}
     SourceState(BEHAVIOR, SCAN, BACKFILL).save(stored, "teams")
-    SourceState(BEHAVIOR, replace(SCAN, gap_run="other"), BACKFILL).save(stored, "exchange")
+    SourceState(BEHAVIOR, SCAN._replace(gap_run="other"), BACKFILL).save(stored, "exchange")
     stored = json.loads(json.dumps(stored))
     assert stored.keys() == {"behavior", "looks", "backfill"}
     assert SourceState.load(stored, "teams") == SourceState(BEHAVIOR, SCAN, BACKFILL)
@@ -101,15 +102,15 @@ def test_the_longest_range_is_in_days(days: float | None, longest: timedelta | N
     [
         ("jobs", "jobs", BEHAVIOR),
         ("jobs", "", BEHAVIOR),
-        ("", "cloudbackupjobs", replace(BEHAVIOR, endpoint="cloudbackupjobs")),
-        ("", "", replace(BEHAVIOR, endpoint="")),
+        ("", "cloudbackupjobs", BEHAVIOR._replace(endpoint="cloudbackupjobs")),
+        ("", "", BEHAVIOR._replace(endpoint="")),
         ("jobs", "cloudbackupjobs", ApiBehavior(endpoint="cloudbackupjobs")),
     ],
 )
 def test_detected_behaviour_applies_only_to_its_endpoint_generation(
     known: str, asked: str, expected: ApiBehavior
 ) -> None:
-    assert replace(BEHAVIOR, endpoint=known).for_endpoint(asked) == expected
+    assert BEHAVIOR._replace(endpoint=known).for_endpoint(asked) == expected
 
 
 @pytest.mark.parametrize(
