@@ -10,7 +10,7 @@ from typing import Any
 
 import avepoint_m365
 import m365_jobs
-from avepoint_m365.companions import source as companions
+from avepoint_m365.companions import timing as companions
 
 PACKAGES = ("avepoint_m365", "m365_jobs")
 ELSEWHERE = ("orchestrators", "airflow", "dagster", "notebook", "__main__")

@@ -13,7 +13,7 @@ from typing import Any
 import avepoint_m365
 import pytest
 from avepoint_m365.api import transport
-from avepoint_m365.companions import source as companions
+from avepoint_m365.companions import timing as companions
 from avepoint_simulator import Simulator, make_world
 from avepoint_simulator.companions import Companions, ServiceSchedule, license_of, retention_of
 

@@ -11,17 +11,16 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
+from avepoint_m365.companions.base import STATE_KEY, Attempt
 from avepoint_m365.companions.columns import VALID_FROM, VALID_TO, keeps_history, resource_hints
 from avepoint_m365.companions.resources import DENIED, LOADED, no_rows
-from avepoint_m365.companions.source import STATE_KEY, TABLES, Attempt, companions_source, due
+from avepoint_m365.companions.schema import TABLES
+from avepoint_m365.companions.timing import due
 from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
 from m365_jobs.warehouse.contract import SCHEMA
 from m365_jobs.warehouse.destinations.kinds import kind_of
-
-SETTINGS = frozenset(inspect.signature(companions_source).parameters) - {"stats", "attempts"}
-"""Settings of the source that apply to companions."""
 
 ROW_HASH = "_dlt_id"
 """Column of dlt with the hash of a row's version."""
@@ -47,8 +46,12 @@ class CompanionLoad:
         Raises:
             ConfigurationError: for an unknown name in ``include``.
         """
+        # A load with nothing new needs no dlt source of companions.
+        from avepoint_m365.companions.source import companions_source
+
+        names = inspect.signature(companions_source).parameters
         source = companions_source(
-            **{name: value for name, value in self.settings.items() if name in SETTINGS},
+            **{name: value for name, value in self.settings.items() if name in names},
             stats=self.stats,
             attempts=self.attempts,
             versions=self._versions if kind_of(self.pipeline).is_lake else None,
@@ -59,9 +62,8 @@ class CompanionLoad:
             for resource in resources:
                 _merge_by_key(resource, next(table for table in TABLES if table.name == resource.name))
         self.before = self.statuses()
-        names = due(self._include(), self._state())
-        self.expected = len(names)
-        return resources if names or self._tables_are_missing() else []
+        self.expected = len(due(self._include(), self._state()))
+        return resources if self.expected or self._tables_are_missing() else []
 
     def _versions(self, table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the new versions, and the current ones that ended because they are not among ``rows``."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import dlt
 from avepoint_m365 import Progress, extraction_of
-from avepoint_m365.companions.source import due
+from avepoint_m365.companions.timing import due
 from avepoint_m365.extract.options import ChunkResult
 from avepoint_m365.state import SourceState
 from dlt.common.versioned_state import decompress_state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import dlt
@@ -11,16 +10,11 @@ from dlt.extract import DltResource
 
 from avepoint_m365.companions.base import STATE_KEY, Answers, Ask, Attempt, Companion, Context, Memory, Row
 from avepoint_m365.companions.columns import keeps_history, resource_hints
+from avepoint_m365.companions.timing import is_companion_due
 from avepoint_m365.exceptions import EndpointMissingError, InterruptedLoadError, MissingPermissionError, SourceError
 from avepoint_m365.schema import Table
 
 LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available", "failed"
-
-
-def is_companion_due(memory: Memory, now: datetime) -> bool:
-    """Return whether a companion was not requested yet on the UTC day of ``now``."""
-    tried_at = memory.get("tried_at")
-    return not tried_at or datetime.fromisoformat(str(tried_at)).astimezone(UTC).date() != now.date()
 
 
 def no_rows(table: Table, by_key_alone: bool) -> Any:

@@ -5,8 +5,7 @@ Jobs show what ran; the companions show what should have run. Each needs a permi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import dlt
@@ -16,9 +15,10 @@ from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions.base import STATE_KEY, Attempt, Context, Versions
 from avepoint_m365.companions.columns import keeps_history, resource_hints
 from avepoint_m365.companions.registry import COMPANIONS, included
-from avepoint_m365.companions.resources import is_companion_due, no_rows, resources
+from avepoint_m365.companions.resources import no_rows, resources
 from avepoint_m365.companions.schema import COMPANION_LOADS, SERVICE_TYPES, TABLES
 from avepoint_m365.companions.service_types import service_rows
+from avepoint_m365.companions.timing import request_time
 from avepoint_m365.config import AvePointCredentials, TrustedHosts, check_locations
 from avepoint_m365.created import created_tables, is_created
 from avepoint_m365.schema import Table
@@ -26,13 +26,9 @@ from avepoint_m365.schema import Table
 if TYPE_CHECKING:
     from avepoint_m365.api.client import JobsClient
 
-__all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", "due", "included"]
+__all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", "included"]
 
 SOURCE = "avepoint_m365"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 @dlt.source(name=SOURCE, section=SOURCE)
@@ -92,7 +88,13 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
         )
         recorded = [] if attempts is None else attempts
         context = Context(
-            connection.client, tenant, tuple(checked_locations), _now(), explicit, recorded, versions=versions
+            connection.client,
+            tenant,
+            tuple(checked_locations),
+            request_time(),
+            explicit,
+            recorded,
+            versions=versions,
         )
         for companion in companions:
             yield from resources(companion, context)
@@ -133,12 +135,3 @@ def _no_rows(table: Table, by_key_alone: bool) -> Callable[[], Iterator[Any]]:
             yield no_rows(table, by_key_alone)
 
     return rows
-
-
-def due(include: str | Sequence[str] | None, state: Mapping[str, Any], now: datetime | None = None) -> list[str]:
-    """Return the names of the included companions that were not tried yet today; ``state`` is the source state."""
-    memory = state.get(STATE_KEY, {})
-    companions, _ = included(include)
-    return [
-        companion.name for companion in companions if is_companion_due(memory.get(companion.name, {}), now or _now())
-    ]

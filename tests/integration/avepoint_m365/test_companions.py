@@ -8,9 +8,10 @@ from typing import Any
 import dlt
 import duckdb
 import pytest
-from avepoint_m365.companions import source as companions_module
+from avepoint_m365.companions import timing as companions_module
 from avepoint_m365.companions.registry import included
-from avepoint_m365.companions.source import STATE_KEY, Attempt, companions_source, due
+from avepoint_m365.companions.source import STATE_KEY, Attempt, companions_source
+from avepoint_m365.companions.timing import due
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_simulator import SCOPES, Simulator, World
 from avepoint_simulator.companions import (

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from avepoint_m365.companions import source as companions_module
+from avepoint_m365.companions import timing as companions_module
 from avepoint_m365.companions.schema import TABLES as COMPANION_TABLES
 from avepoint_m365.schema import Table
 from avepoint_simulator import Simulator, World

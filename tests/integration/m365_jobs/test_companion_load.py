@@ -8,7 +8,7 @@ from typing import Any
 import dlt
 import pytest
 from avepoint_m365.api.stats import RequestStats
-from avepoint_m365.companions import source as companions_module
+from avepoint_m365.companions import timing as companions_module
 from avepoint_simulator import SCOPES, Simulator, World
 from avepoint_simulator.companions import Companions, ServiceSchedule, make_companions
 from m365_jobs.load.companions import CompanionLoad

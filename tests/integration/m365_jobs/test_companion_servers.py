@@ -9,7 +9,7 @@ import avepoint_m365
 import duckdb
 import pytest
 from avepoint_m365 import Progress
-from avepoint_m365.companions import source as companions_module
+from avepoint_m365.companions import timing as companions_module
 from m365_jobs.load import run as loading
 
 from tests.support.documented import (

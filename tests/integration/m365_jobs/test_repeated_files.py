@@ -9,7 +9,7 @@ from typing import Any
 
 import avepoint_m365
 import pytest
-from avepoint_m365.companions import source as companions
+from avepoint_m365.companions import timing as companions
 from avepoint_simulator import JobError, SimulatedJob, Simulator, World
 from avepoint_simulator.companions import make_companions
 from dlt.common.destination.client import RunnableLoadJob

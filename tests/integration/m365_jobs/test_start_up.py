@@ -62,3 +62,13 @@ def test_a_scheduled_load_into_duckdb_imports_nothing_for_other_commands_and_ter
     names = ["load.copy", "load.parallel", "warehouse.destinations.lake_merge", "warehouse.destinations.lake_tables"]
     unused = ("sqlalchemy", "rich", *(f"m365_jobs.{name}" for name in names))
     assert imported(desk(simulator), [["load"]], (0,), unused) == []
+
+
+def test_a_load_with_nothing_new_imports_nothing_for_sources_of_dlt(
+    desk: Callable[[Simulator], Cli], simulator: Simulator
+) -> None:
+    cli = desk(simulator)
+    cli.set(include="auto")
+    cli.run("load")
+    unused = ("avepoint_m365.companions.source", "avepoint_m365.resources", "m365_jobs.load.copy")
+    assert imported(cli, [["load"]], (0,), unused) == []
