@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +33,7 @@ def with_causes(scope: TenantScope, reasons: Iterable[Reason], since: datetime) 
     for reason in reasons:
         if reason.check.causes:
             place = (reason.check.causes, reason.tenant, reason.location, reason.object_type)
-            reason = replace(reason, errors=tuple(messages.get(place, ())))
+            reason = reason._replace(errors=tuple(messages.get(place, ())))
         yield reason
 
 

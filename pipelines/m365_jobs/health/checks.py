@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from m365_jobs.health import check_queries as queries
 from m365_jobs.health import check_texts as texts
@@ -21,8 +20,7 @@ STALE, NOTHING, FAILED_LOAD, CREDENTIALS = "stale", "nothing_to_judge", "failed_
 NOT_PROVED = "incomplete"
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """Describe a kind of finding. Without ``query``, other code of ``evaluate`` finds it.
 
     ``describe`` converts a row of the query to the ``text`` of the finding. If a partition can have several findings,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
@@ -31,8 +30,7 @@ DAILY_SCHEDULE_HOURS = 26
 """The ``max_data_age_hours`` for one load a day."""
 
 
-@dataclass(frozen=True)
-class Completeness:
+class Completeness(NamedTuple):
     """Hold what is not proved complete: tenants without a load, tenants whose last load failed, and partitions."""
 
     never_loaded: tuple[str, ...] = ()
@@ -57,8 +55,7 @@ class Completeness:
         return " ".join(f"{title}: {', '.join(names)}." for title, names in parts if names)
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Hold the state of protection at ``evaluated_at`` (UTC).
 
     ``reasons`` and ``protection`` are in order of severity over all tenants and locations. ``protection`` are the rows

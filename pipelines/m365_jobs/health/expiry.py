@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from avepoint_m365.config import AvePointCredentials
 
@@ -16,8 +16,7 @@ from m365_jobs.text import format_count
 SOON = timedelta(days=30)
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """Describe the expiry of credentials; ``fine`` if it is in the future."""
 
     fine: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from rich.box import SIMPLE
@@ -31,7 +30,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "judged_at": evaluation.evaluated_at,
         "warehouse": evaluation.warehouse,
         "max_data_age_hours": evaluation.max_data_age_hours,
-        "completeness": {"proved": evaluation.completeness.proved, **asdict(evaluation.completeness)},
+        "completeness": {"proved": evaluation.completeness.proved, **evaluation.completeness._asdict()},
         "reasons": [
             {
                 "kind": finding.kind,

@@ -8,10 +8,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlt
 from avepoint_m365 import avepoint_m365
@@ -40,8 +39,7 @@ CONNECTION_SETTINGS = frozenset(inspect.signature(connect).parameters)
 """Settings of the source that apply to a connection."""
 
 
-@dataclass(frozen=True)
-class PreflightResult:
+class PreflightResult(NamedTuple):
     """Describe one line of ``check``."""
 
     what: str
@@ -78,7 +76,7 @@ def run_preflight(
     several = len(asked) > 1
     with ThreadPoolExecutor(PARALLEL_TENANTS) as pool:
         for tenant, checks in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
-            yield from (replace(check, what=f"{tenant.name}, {check.what}") if several else check for check in checks)
+            yield from (check._replace(what=f"{tenant.name}, {check.what}") if several else check for check in checks)
     try:
         pipeline = warehouse.open_warehouse(destination, dataset)
         with pipeline.destination_client() as target:

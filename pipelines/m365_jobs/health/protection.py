@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from m365_jobs.text import format_count
 
 
-@dataclass(frozen=True)
-class Colour:
+class Colour(NamedTuple):
     """Hold the shades of a colour: name on a terminal, accent and background of a tile, and its text."""
 
     terminal: str
@@ -25,8 +24,7 @@ GREEN = Colour("green", "#2e8b63", "#eef8f2", "#14603f")
 GREY = Colour("", "#6b7280", "#f3f4f6", "#374151")
 
 
-@dataclass(frozen=True)
-class Appearance:
+class Appearance(NamedTuple):
     """Hold the label, sign and colour of a status, and its severity: problem, warning, or empty."""
 
     label: str

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from m365_jobs.health.checks import CHECKS, Check
 
 RANKS = {check.kind: rank for rank, check in enumerate(CHECKS)}
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """Describe a finding. ``about`` identifies it among those of its kind in its partition."""
 
     kind: str
