@@ -120,7 +120,11 @@ def test_a_killed_load_continues_after_the_last_chunk(
         options = loading.LoadOptions(since, source=settings(simulator))
         assert load_in_child(tmp_path, options, kill_at=step).code is None
         with duckdb.connect(str(file), read_only=True) as connection:
-            ends = connection.execute("SELECT max(epoch(window_end)) FROM m365_jobs.load_audit").fetchall()
+            # The audit of a chunk may be written when the load is killed before the end of its package.
+            ends = connection.execute(
+                "SELECT max(epoch(window_end)) FROM m365_jobs.load_audit "
+                "WHERE started_at < (SELECT max(inserted_at) FROM m365_jobs._dlt_loads)"
+            ).fetchall()
         loaded_until = datetime.fromtimestamp(ends[0][0], UTC)
         assert loaded_until < NOW - timedelta(days=30), "more chunks were left"
         simulator.asked.clear()
