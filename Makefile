@@ -7,7 +7,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-h
 EXTRAS := certificate reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
-.PHONY: run test test-all test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients test-variants
+.PHONY: run test test-all test-destinations test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients test-variants
 .PHONY: bench fuzz mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean test-s3
 
 # ---- use
@@ -22,11 +22,15 @@ setup: .venv/.setup
 FORKING := tests/integration/m365_jobs/test_repeated_files.py
 
 # pytest keeps modules with rewritten assertions only where Python writes bytecode; each process of xdist rewrites all.
-test test-variants test-browser chaos: export PYTHONDONTWRITEBYTECODE :=
+test test-destinations test-variants test-browser chaos: export PYTHONDONTWRITEBYTECODE :=
 
 test: .venv/.tested lint
-	$(PY) -m pytest -n 3 --dist worksteal -m 'not variant' tests/unit tests/integration
-	@echo "Not run: variants, tests/browser, tests/chaos, tests/orchestrators (make test-all)."
+	$(PY) -m pytest -n 3 --dist worksteal -m 'not variant and not destinations' tests/unit tests/integration
+	@echo "Not run: destinations, variants, tests/browser, tests/chaos, tests/orchestrators (make test-all)."
+
+# PostgreSQL, a lake on this machine, and copies to them.
+test-destinations: .venv/.tested
+	$(PY) -m pytest -n 3 --dist worksteal -m 'destinations and not variant' tests/integration
 
 # Further cases of the same kinds, and tests of several destinations on Delta and Iceberg lakes.
 # Tests that fork come last, in processes of their own: deltalake works in no fork of a process that used it.
@@ -34,7 +38,7 @@ test-variants: .venv/.tested
 	$(PY) -m pytest -n 3 --dist worksteal -m variant tests/unit tests/integration --ignore $(FORKING)
 	$(PY) -m pytest -n 3 --dist worksteal -m variant $(FORKING)
 
-test-all: test test-variants test-browser chaos test-dagster test-airflow
+test-all: test test-destinations test-variants test-browser chaos test-dagster test-airflow
 	@echo "Not run: make crashes, make test-s3, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
 
 test-browser: .venv/.tested

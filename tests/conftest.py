@@ -1,4 +1,4 @@
-"""Set up all tests: profiles of Hypothesis, the order of the test files, the variants, and garbage collection."""
+"""Set up all tests: profiles of Hypothesis, the order of files, markers of slow tests, and garbage collection."""
 
 import gc
 import os
@@ -32,24 +32,29 @@ LONGEST = (
 LAKES = {"filesystem", "iceberg"}
 """Parameters of tests that run on several destinations. On a lake, a load lasts four times as long as on DuckDB."""
 
+OTHERS = {*LAKES, "delta", "postgres"}
+"""Parameters that name a destination other than DuckDB."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first; all others stay in order. Mark the variants, which ``make test`` leaves out."""
+    """Put the longest tests first; all others stay in order. Mark what ``make test`` leaves out."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
     cases: Counter[str] = Counter()
     for item in items:
         test = item.nodeid.partition("[")[0]
         cases[test] += 1
         usual = item.get_closest_marker("usual")
-        if (usual and cases[test] > usual.args[0]) or _is_on_a_lake(item):
+        if (usual and cases[test] > usual.args[0]) or _parameters(item) & LAKES:
             item.add_marker(pytest.mark.variant)
+        if _parameters(item) & OTHERS:
+            item.add_marker(pytest.mark.destinations)
 
 
-def _is_on_a_lake(item: pytest.Item) -> bool:
-    """Return whether a test of several destinations runs on a lake."""
+def _parameters(item: pytest.Item) -> set[str]:
+    """Return the texts among the parameters of a test."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
-        return False
-    return any(isinstance(value, str) and value in LAKES for value in item.callspec.params.values())
+        return set()
+    return {value for value in item.callspec.params.values() if isinstance(value, str)}
 
 
 def pytest_collection_finish() -> None:

@@ -16,6 +16,8 @@ from m365_jobs.tenant_change import remove_tenant, rename_tenant
 
 from tests.support.warehouse import Warehouse, database
 
+pytestmark = pytest.mark.destinations
+
 START = datetime(2026, 3, 10, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
 BEFORE, AFTER = (time(1),), (time(1), time(13))

@@ -23,6 +23,8 @@ from tests.support.cli import NOW, Cli, sit
 from tests.support.truth import on_server
 from tests.support.warehouse import GivenSettings, Warehouse, administer, database
 
+pytestmark = pytest.mark.destinations
+
 TABLES = {
     "jobs": "*",
     "jobs__backup_details": "*",
@@ -139,16 +141,16 @@ def test_a_copy_that_breaks_off_is_run_again(here: Warehouse, address: str) -> N
         )
 
 
-def test_a_destination_with_loads_of_its_own_keeps_them(here: Warehouse) -> None:
-    there, world = Warehouse("filesystem"), make_world(60, seed=44, now=NOW, days=10)
+def test_a_destination_with_loads_of_its_own_keeps_them(here: Warehouse, address: str) -> None:
+    there, world = Warehouse("postgres"), make_world(60, seed=44, now=NOW, days=10)
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
-        copy_tenants("filesystem", None, here.messages.append)
+        copy_tenants("postgres", None, here.messages.append)
         world.advance(timedelta(hours=8))
         there.load(simulator, **SETTINGS)
         before = contents(there)
         with pytest.raises(WarehouseError, match="has 1 load of tenant default that this warehouse knows nothing of"):
-            copy_tenants("filesystem", None, here.messages.append)
+            copy_tenants("postgres", None, here.messages.append)
         assert contents(there) == before
 
 

@@ -28,6 +28,8 @@ from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse
 from tests.support.worlds import Filters, reinterpret
 
+pytestmark = pytest.mark.destinations
+
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
@@ -196,15 +198,22 @@ def test_a_table_without_tenants_is_written_and_tidied_like_the_others(
     assert not [line for line in lake.messages if "could not" in line]
 
 
-@pytest.mark.parametrize("content", ["", '{"version": {"a": 1}'], ids=["empty", "cut off"])
+CUT_OFF = '{"version": {"a": 1}'
+STATE_FILES, SCHEMA_FILES = "_dlt_pipeline_state/m365_jobs__*.jsonl", "_dlt_version/avepoint_m365__*.jsonl"
+ICEBERG_FILES = "jobs/metadata/*.metadata.json"
+
+
+@pytest.mark.usual(2)
 @pytest.mark.parametrize(
-    ("table_format", "files"),
+    ("table_format", "files", "content"),
     [
-        ("delta", "_dlt_pipeline_state/m365_jobs__*.jsonl"),
-        ("delta", "_dlt_version/avepoint_m365__*.jsonl"),
-        ("iceberg", "jobs/metadata/*.metadata.json"),
+        pytest.param("delta", STATE_FILES, CUT_OFF, id="state-cut off"),
+        pytest.param("delta", SCHEMA_FILES, "", id="schema-empty"),
+        pytest.param("delta", STATE_FILES, "", id="state-empty"),
+        pytest.param("delta", SCHEMA_FILES, CUT_OFF, id="schema-cut off"),
+        pytest.param("iceberg", ICEBERG_FILES, CUT_OFF, id="iceberg-cut off"),
+        pytest.param("iceberg", ICEBERG_FILES, "", id="iceberg-empty"),
     ],
-    ids=["state", "schema", "iceberg"],
 )
 def test_a_file_that_a_killed_load_left_cut_off_does_not_stop_later_loads(
     lake: Warehouse, monkeypatch: pytest.MonkeyPatch, table_format: str, files: str, content: str

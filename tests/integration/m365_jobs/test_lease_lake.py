@@ -21,6 +21,8 @@ from m365_jobs.locks.lake import LakeLease
 
 from tests.support.warehouse import Warehouse
 
+pytestmark = pytest.mark.destinations
+
 AT_ONCE = timedelta(0)
 """No wait: raise an error if another worker has the lease."""
 

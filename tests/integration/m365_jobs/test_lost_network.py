@@ -15,6 +15,8 @@ from m365_jobs.warehouse.pipeline import open_pipeline, open_warehouse
 
 from tests.support.warehouse import database_as_warehouse
 
+pytestmark = pytest.mark.destinations
+
 ON_SERVER = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
 
 LINUX = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has all settings of TCP")

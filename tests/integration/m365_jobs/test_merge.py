@@ -52,12 +52,12 @@ def test_jobs_with_very_many_errors_are_loaded_again_and_again(
 def test_a_package_that_is_too_large_for_the_destination_is_read_again_in_smaller_chunks(
     duckdb_place: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, since = make_world(60, seed=7, now=NOW, days=20), NOW - timedelta(days=21)
+    world, since = make_world(30, seed=7, now=NOW, days=20), NOW - timedelta(days=21)
     with Simulator(world) as simulator:
         duckdb_place.load(simulator)
     for job in list(world.visible()):
-        world.change(job.id, errors=tuple(JobError(f"{job.id} {n} ".ljust(80_000, "x"), True, "", 1) for n in range(8)))
-    monkeypatch.setattr(loading, "CHUNK_JOBS", 60)
+        world.change(job.id, errors=tuple(JobError(f"{job.id} {n} ".ljust(160_000, "x"), True, "", 1) for n in range(8)))
+    monkeypatch.setattr(loading, "CHUNK_JOBS", 80)
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG", '{"memory_limit": "90MB", "threads": 1}')
     with Simulator(world) as simulator:
         with pytest.raises(PipelineStepFailed) as failure:

@@ -28,6 +28,8 @@ from tests.support.truth import on_server
 from tests.support.warehouse import SERVER, Warehouse, administer, database, database_as_warehouse, require_postgres
 from tests.support.worlds import settings
 
+pytestmark = pytest.mark.destinations
+
 TO = ("--destination", "postgres")
 Sit = Callable[[Simulator], Cli]
 

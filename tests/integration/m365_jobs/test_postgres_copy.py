@@ -15,6 +15,8 @@ from tests.support.cli import NOW
 from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse, database_as_warehouse
 
+pytestmark = pytest.mark.destinations
+
 TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors")
 TEXTS = (
     *("a, b", 'a "quoted" text', "two\nlines", "two\r\nlines", "\\N", "\\", "NULL", " ", "ü\t☂"),

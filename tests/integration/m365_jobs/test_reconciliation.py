@@ -79,7 +79,7 @@ def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tena
 
 
 def test_verify_loads_differences_and_reports_unproved_periods(desk: Sit) -> None:
-    world = make_world(400, seed=7, now=NOW)
+    world = make_world(150, seed=7, now=NOW)
     with Simulator(world) as simulator:
         user = desk(simulator)
         file = user.folder / "m365_warehouse.duckdb"

@@ -170,11 +170,11 @@ def test_tenants_that_cannot_be_are_wrong_usage(
 def test_tenants_of_one_host_share_its_limit_of_requests(desk: Sit, simulator: Simulator) -> None:
     user = desk(simulator)
     simulator.latency = 0.01
-    names = [f"tenant{number}" for number in range(6)]
+    names = [f"tenant{number}" for number in range(4)]
     configure(user, "".join(section(name, simulator, concurrency="3") for name in names))
     user.run("load", "--all-tenants")
     assert simulator.most_in_flight == 3
-    assert json.loads(user.run("status", "--format", "json").stdout)["tables"]["jobs"] == 6 * len(
+    assert json.loads(user.run("status", "--format", "json").stdout)["tables"]["jobs"] == 4 * len(
         simulator.world.visible()
     )
 
@@ -319,7 +319,7 @@ def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
 @pytest.mark.parametrize("which", [["--all-tenants"], ["--tenant", "tenant0"]])
 def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk: Sit, which: list[str]) -> None:
     user, many = desk(simulator), len(which) == 1
-    configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(6)))
+    configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(4)))
     interrupted = threading.Event()
     late: list[str] = []
 
@@ -353,7 +353,7 @@ def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk:
     assert late == [] or not many
     simulator.fault = None
     user.run("load", "--all-tenants")
-    for number in range(6):
+    for number in range(4):
         assert in_warehouse(user.folder / "m365_warehouse.duckdb", f"tenant{number}") == on_server(
             simulator.world, False
         )
