@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -107,6 +107,13 @@ def database(made: str = "") -> Iterator[str]:
         yield f"{SERVER}/{name}"
     finally:
         administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def database_for(destination: str) -> Iterator[str]:
+    """Yield the address of a new PostgreSQL database; of none, without a server, for another destination."""
+    with database() if destination == "postgres" else nullcontext("postgresql://not-used.invalid/none") as address:
+        yield address
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from m365_jobs.errors.explain import explain
 
 from tests.support.cli import NOW
 from tests.support.truth import on_server
-from tests.support.warehouse import Warehouse, database
+from tests.support.warehouse import Warehouse, database_for
 
 PROMISE = {
     "jobs": {
@@ -63,7 +62,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["duckdb", "postgres", "filesystem"])
 def place(request: pytest.FixtureRequest, home: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    with database() if request.param == "postgres" else nullcontext("unused") as address:
+    with database_for(request.param) as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         yield Warehouse(request.param)
 

@@ -393,6 +393,7 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
     assert shown["public_folder"]["complete_until"] is None
 
 
+@pytest.mark.destinations
 def test_a_load_that_failed_because_the_warehouse_was_down_is_named(
     duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,9 @@ def test_a_package_that_is_too_large_for_the_destination_is_read_again_in_smalle
     with Simulator(world) as simulator:
         duckdb_place.load(simulator)
     for job in list(world.visible()):
-        world.change(job.id, errors=tuple(JobError(f"{job.id} {n} ".ljust(160_000, "x"), True, "", 1) for n in range(8)))
+        world.change(
+            job.id, errors=tuple(JobError(f"{job.id} {n} ".ljust(160_000, "x"), True, "", 1) for n in range(8))
+        )
     monkeypatch.setattr(loading, "CHUNK_JOBS", 80)
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG", '{"memory_limit": "90MB", "threads": 1}')
     with Simulator(world) as simulator:

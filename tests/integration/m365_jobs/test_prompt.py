@@ -15,7 +15,7 @@ from prompt_toolkit.document import Document
 
 from tests.support.cli import Cli
 from tests.support.terminal import CTRL_C, TAB, UP, Terminal
-from tests.support.warehouse import Warehouse, administer, database
+from tests.support.warehouse import Warehouse, administer, database, database_for
 
 Open = Callable[..., Terminal]
 
@@ -85,6 +85,7 @@ def test_the_tab_key_completes(simulator: Simulator, desk: Callable[[Simulator],
     prompt.until(f"one\r\n---\r\n{expected:>3}\r\n")
 
 
+@pytest.mark.destinations
 def test_on_postgresql_it_is_the_same(simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open) -> None:
     user = desk(simulator)
     with database() as address:
@@ -110,7 +111,7 @@ def test_the_names_are_those_of_the_warehouse(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    with database() as address:
+    with database_for(destination) as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         place = Warehouse(destination)
         with open_reader(place.pipeline()) as reader:

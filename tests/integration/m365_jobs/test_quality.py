@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ from m365_jobs.warehouse.reader import Reader
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 from tests.support.cli import NOW, Cli
-from tests.support.warehouse import Warehouse, administer, database
+from tests.support.warehouse import Warehouse, administer, database_for
 
 START = NOW - timedelta(hours=3)
 SOUND = SimulatedJob("sound", 1, 1, None, START, START + timedelta(hours=1), total=5, failed=1)
@@ -30,7 +29,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    with database() if request.param == "postgres" else nullcontext("unused") as address:
+    with database_for(request.param) as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         yield Warehouse(request.param)
 

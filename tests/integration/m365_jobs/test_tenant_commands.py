@@ -6,7 +6,7 @@ import pytest
 from avepoint_simulator import Simulator
 
 from tests.support.cli import Cli
-from tests.support.warehouse import database
+from tests.support.warehouse import database_for
 
 Sit = Callable[[Simulator], Cli]
 
@@ -14,7 +14,7 @@ Sit = Callable[[Simulator], Cli]
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk: Sit, kind: str) -> None:
     user = desk(simulator)
-    with database() as address:
+    with database_for(kind) as address:
         if kind == "postgres":
             user.environment |= {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
         user.set(tenant="contoso")
@@ -37,7 +37,7 @@ def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk:
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, desk: Sit, kind: str) -> None:
     user = desk(simulator)
-    with database() as address:
+    with database_for(kind) as address:
         if kind == "postgres":
             user.environment |= {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
         for name in ("contoso", "fabrikam"):

@@ -78,6 +78,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield first
 
 
+@pytest.mark.destinations
 def test_without_the_right_to_create_views_jobs_are_loaded_and_the_user_is_notified(
     simulator: Simulator, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_without_the_right_to_create_views_jobs_are_loaded_and_the_user_is_notif
         administer(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
+@pytest.mark.destinations
 def test_a_view_of_the_users_own_is_never_dropped_with_the_one_it_is_made_from(
     simulator: Simulator, address: str
 ) -> None:

@@ -130,6 +130,7 @@ def turkish(tmp_path: Path) -> Iterator[dlt.Pipeline]:
         )
 
 
+@pytest.mark.destinations
 def test_marts_are_equal_in_a_database_with_another_locale(turkish: dlt.Pipeline) -> None:
     jobs = [
         Job("FBb", ago(2), "FINISHED"),
