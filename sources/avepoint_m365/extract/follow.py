@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.exceptions import SourceError
@@ -21,8 +21,7 @@ JobById = Callable[[str, str | None], JobsPage | None]
 """Returns the page of one job, by its id and location; None if the API does not have it."""
 
 
-@dataclass
-class Followed:
+class Followed(NamedTuple):
     """Hold the result of requesting jobs one by one.
 
     Attributes:
@@ -30,8 +29,8 @@ class Followed:
         missing: Jobs that the API does not return.
     """
 
-    listings: list[Listing] = field(default_factory=list)
-    missing: list[OpenJob] = field(default_factory=list)
+    listings: list[Listing]
+    missing: list[OpenJob]
 
 
 def follow_open_jobs(
@@ -48,7 +47,7 @@ def follow_open_jobs(
     Raises:
         SourceError: if no further request can succeed.
     """
-    followed = Followed()
+    followed = Followed([], [])
     for job in jobs[:MAX_FOLLOWED]:
         listing = _read_job(reader, job, job_by_id, window)
         followed.listings.append(listing)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
+from typing import NamedTuple
 
 from avepoint_m365.api.page import JobsPage, parse_pages
 from avepoint_m365.api.pagination import Pager
@@ -110,8 +111,7 @@ class Listing:
             self.elapsed_seconds += time.monotonic() - began
 
 
-@dataclass
-class StartedListing:
+class StartedListing(NamedTuple):
     """Hold a listing after its first page; ``failure`` is the error if that page could not be read."""
 
     listing: Listing
