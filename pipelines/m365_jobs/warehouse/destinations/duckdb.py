@@ -57,10 +57,14 @@ class DuckDBDestination(WarehouseDestination):
         """Return whether the file is missing, and neither the file system nor a setting prevents creating it.
 
         Only DuckDB itself checks settings of the user, by opening the file.
+
+        Raises:
+            UsageError: for a wrong storage version.
         """
         file = self.database_file(pipeline)
-        if file is None or file.exists() or file.is_symlink() or not storage_version():
+        if file is None or file.exists() or file.is_symlink():
             return False
+        storage_version()  # A wrong version is refused before anything is requested.
         credentials: DuckDbCredentials = clients.sql_client(pipeline).credentials
         own = (credentials.extensions, credentials.pragmas, credentials.statements, credentials.local_config)
         is_usual = credentials.global_config == DUCKDB_SETTINGS and credentials.session_timezone == "UTC"
