@@ -188,7 +188,9 @@ def _settings_of(name: str, settings: Protection) -> str:
     rows = settings._asdict()
     if name not in VIEWS or "tenant_zones" not in made_from(name):
         del rows["time_zones"]
-    return json.dumps(rows, sort_keys=True, default=sorted)
+    return json.dumps(
+        rows, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else sorted(value)
+    )
 
 
 def _statements(client: SqlJobClientBase, settings: Protection, existing: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import dlt
 import duckdb
 import pytest
 from avepoint_simulator import Simulator
@@ -17,6 +18,11 @@ from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse, administer, database_as_warehouse
 
 Sit = Callable[[Simulator], Cli]
+
+
+def test_the_configured_defaults_replace_no_view_of_the_defaults(pipeline: dlt.Pipeline) -> None:
+    assert set(marts.update_views(pipeline, marts.Protection())) == set(VIEWS)
+    assert marts.update_views(pipeline, marts.protection()) == []
 
 
 def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
