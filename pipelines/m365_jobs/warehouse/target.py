@@ -124,8 +124,7 @@ def duckdb_file(target: Target) -> Path | None:
 
 def lacks_file(target: Target) -> bool:
     """Return whether the warehouse is a DuckDB file that does not exist yet; connecting would create it."""
-    file = duckdb_file(target)
-    return file is not None and not file.exists()
+    return kind_of(target).lacks_file(target)
 
 
 def fingerprint(target: Target) -> str:

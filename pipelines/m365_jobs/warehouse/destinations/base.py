@@ -46,6 +46,11 @@ class WarehouseDestination:
         """Return the file of the database; None if the database is no file."""
         return None
 
+    def lacks_file(self, target: Target) -> bool:
+        """Return whether the database is a file that does not exist yet; connecting would create it."""
+        file = self.database_file(target)
+        return file is not None and not file.exists()
+
     def can_create(self, pipeline: dlt.Pipeline) -> bool:
         """Return whether the database is a missing file that the first rows can create; false to refuse it earlier."""
         return False

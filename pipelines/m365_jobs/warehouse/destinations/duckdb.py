@@ -90,8 +90,7 @@ class DuckDBDestination(WarehouseDestination):
 
     def append_rows(self, pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
         """Append as other destinations do, if the file exists: connecting would create it."""
-        file = self.database_file(pipeline)
-        return (file is None or file.exists()) and super().append_rows(pipeline, tables)
+        return not self.lacks_file(pipeline) and super().append_rows(pipeline, tables)
 
 
 def _can_write(folder: Path) -> bool:
