@@ -43,10 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         test = item.nodeid.partition("[")[0]
         cases[test] += 1
-        usual = item.get_closest_marker("usual")
-        if (usual and cases[test] > usual.args[0]) or _parameters(item) & LAKES:
+        usual, parameters = item.get_closest_marker("usual"), _parameters(item)
+        if (usual and cases[test] > usual.args[0]) or parameters & LAKES:
             item.add_marker(pytest.mark.variant)
-        if _parameters(item) & OTHERS:
+        if parameters & OTHERS:
             item.add_marker(pytest.mark.destinations)
 
 

@@ -21,7 +21,7 @@ from m365_jobs.load import run as loading
 
 from tests.support.kill_at_step import load_in_child
 from tests.support.truth import in_warehouse, on_server
-from tests.support.warehouse import GivenSettings, Warehouse, administer, database, require_postgres
+from tests.support.warehouse import GivenSettings, Warehouse, administer, database, database_for, require_postgres
 from tests.support.worlds import settings
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes, which Windows does not have")
@@ -181,7 +181,7 @@ def test_what_was_read_for_a_warehouse_that_is_gone_does_not_take_its_place(
         return load(pipeline, *arguments, **named)
 
     most = 1 if after == "a chunk" else 1_000
-    with database() if destination == "postgres" else contextlib.nullcontext("unused") as address:
+    with database_for(destination) as address:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         with monkeypatch.context() as broken:
             broken.setattr(dlt.Pipeline, "load", breaks_off)

@@ -87,6 +87,7 @@ def _fresh_dlt() -> Iterator[None]:
         _forget_loggers()
         # An open connection to a DuckDB file blocks connections with other settings, so unused ones are collected.
         gc.collect()
+        # What survives outlives the command; later collections would visit it after each command.
         gc.freeze()
 
 

@@ -24,7 +24,7 @@ from m365_jobs.load.pending import MARK
 
 from tests.support.cli import Cli, sit
 from tests.support.driven_clock import DrivenClock
-from tests.support.warehouse import administer, database
+from tests.support.warehouse import administer, database_for
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "upgrades"
 KINDS = ("duckdb", "postgres", "filesystem")
@@ -95,7 +95,7 @@ def make_past_world() -> World:
 def past(folder: Path, kind: str, clock: DrivenClock) -> Iterator[Past]:
     """Yield the tenant with its server and an empty machine."""
     with ExitStack() as stack:
-        address = stack.enter_context(database()) if kind == "postgres" else "unused"
+        address = stack.enter_context(database_for(kind))
         simulator = stack.enter_context(Simulator(make_past_world(), companions=make_companions(START)))
         yield Past(folder, simulator, clock, kind, address)
 

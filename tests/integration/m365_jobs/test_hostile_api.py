@@ -6,7 +6,6 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tests.support.memory import peak_megabytes
 from tests.support.receivers import http_receiver, mail_server
 from tests.support.tenant import START, Tenant
 from tests.support.truth import in_warehouse, on_server
-from tests.support.warehouse import Warehouse, database
+from tests.support.warehouse import Warehouse, database_for
 
 Sit = Callable[[Simulator], Cli]
 
@@ -156,7 +155,7 @@ def test_hostile_texts_are_stored_unchanged(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     with (
         Simulator(World(START)) as simulator,
-        database() if destination == "postgres" else nullcontext("unused") as address,
+        database_for(destination) as address,
     ):
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         simulator.world.put(*hostile_jobs(START))

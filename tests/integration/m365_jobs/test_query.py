@@ -18,7 +18,7 @@ from m365_jobs.warehouse.reader import Reader, open_reader
 from typer.testing import CliRunner
 
 from tests.support.cli import Cli
-from tests.support.warehouse import Warehouse, administer, database
+from tests.support.warehouse import Warehouse, administer, database_for
 
 EVERYTHING = "SELECT * FROM jobs ORDER BY tenant, id"
 
@@ -28,11 +28,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
-    if request.param == "postgres":
-        with database() as address:
-            monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
-            yield Warehouse("postgres")
-    else:
+    with database_for(request.param) as address:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", address)
         yield Warehouse(request.param)
 
 

@@ -10,7 +10,7 @@ import dlt
 import pytest
 
 from tests.integration.m365_jobs.marts.rows import make_tables
-from tests.support.warehouse import SERVER, database
+from tests.support.warehouse import SERVER, database, database_for
 
 FILE = "warehouse.duckdb"
 
@@ -32,7 +32,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
         @cache
         def template(kind: str) -> tuple[Path, str]:
             folder = tmp_path_factory.mktemp(f"template_{kind}")
-            address = stack.enter_context(database()) if kind == "postgres" else ""
+            address = stack.enter_context(database_for(kind))
             made = _pipeline(folder, kind, address)
             make_tables(made)
             made.deactivate()
@@ -44,8 +44,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
 @pytest.fixture(params=["duckdb", "postgres"])
 def empty_pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dlt.Pipeline]:
     """Return a pipeline into a warehouse without tables."""
-    with ExitStack() as stack:
-        address = stack.enter_context(database()) if request.param == "postgres" else ""
+    with database_for(request.param) as address:
         yield _pipeline(tmp_path, request.param, address)
 
 
