@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dlt
 from dlt.extract import DltResource
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "avepoint_m365", "extraction_of"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import ``Progress`` on demand: its package needs half the import time of dlt, and many programs never load."""
     if name == "Progress":
         from avepoint_m365.extract.progress import Progress
@@ -72,7 +72,7 @@ def avepoint_m365(  # noqa: PLR0913 - a parameter for each configuration key
     expected_object_types: list[str] | None = None,
     ignored_object_types: list[str] | None = None,
     max_page_mb: int = MAX_PAGE_MB,
-    include: Any = None,
+    include: str | list[str] | None = None,
     trusted_hosts: TrustedHosts = None,
     since: str | datetime | None = None,
     until: str | datetime | None = None,

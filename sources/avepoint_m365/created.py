@@ -6,7 +6,7 @@ dlt needs 10 to 20 ms for each table of a package, even without rows: it writes 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.configuration.container import Container
@@ -14,8 +14,11 @@ from dlt.common.pipeline import PipelineContext
 
 from avepoint_m365.schema import Table
 
+if TYPE_CHECKING:
+    from dlt.common.schema.typing import TTableSchema
 
-def created_tables() -> Mapping[str, Any]:
+
+def created_tables() -> Mapping[str, TTableSchema]:
     """Return the tables of the pipeline that runs the source, by name; none in a run that drops tables (``refresh``).
 
     Call it within a resource. A source that is run again, into another pipeline, still has the tables of the first.
@@ -28,7 +31,7 @@ def created_tables() -> Mapping[str, Any]:
     return pipeline.schemas[name].tables if name in pipeline.schema_names else {}
 
 
-def is_created(table: Table, tables: Mapping[str, Any]) -> bool:
+def is_created(table: Table, tables: Mapping[str, TTableSchema]) -> bool:
     """Return whether the tables of a dlt schema, by name, include a table with all its columns."""
     columns = tables.get(table.name, {}).get("columns", {})
     return all(name in columns for name in (*table.names, *(name for name, _ in table.internal)))

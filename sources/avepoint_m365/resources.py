@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import dlt
 import pyarrow as pa
@@ -15,7 +15,7 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.extract import DltResource
 
 from avepoint_m365 import rows, schema
-from avepoint_m365.config import parse_moment
+from avepoint_m365.config import EARLIEST, parse_moment
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.created import created_tables, is_created, is_refreshed
 from avepoint_m365.extract.extraction import Extraction, Interval
@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 Partition = tuple[str | None, ObjectType]
 """A location (None if none is configured) and an object type."""
+
+Cursor: TypeAlias = "dlt.sources.incremental[Any]"
+"""dlt's cursor of a partition. A user's hint may give its values as texts, or give none."""
 
 FindLookup = Callable[[ExtractOptions], Lookup | None]
 """Function that returns the lookup of a load; None without access to the warehouse."""
@@ -63,7 +66,7 @@ class Resources:
         self._jobs = schema.JOBS_WITH_UNKNOWN if keep_unknown_fields else schema.JOBS
         self._run = SourceRun()
         # Shared, since each incremental parses its path (1.4 ms); dlt copies it for each resource.
-        self._cursor: Any = dlt.sources.incremental(
+        self._cursor: Cursor = dlt.sources.incremental(
             schema.CURSOR,
             initial_value=extraction.options.start_date,
             primary_key=(),
@@ -77,14 +80,14 @@ class Resources:
         if self._extraction.options.since is not None:
             return dlt.resource(self._yield_rows(partition, None), name=name, write_disposition="merge")
 
-        def jobs(finish_time: Any = self._cursor) -> Iterator[Any]:
+        def jobs(finish_time: Cursor = self._cursor) -> Iterator[object]:
             return self._yield_rows(partition, finish_time)
 
         # A specification without fields: otherwise dlt resolves each field of each cursor in all configuration
         # sections, which is 8 % of a small load.
         return dlt.resource(jobs, name=name, write_disposition="merge", spec=BaseConfiguration)
 
-    def _yield_rows(self, partition: Partition, cursor: Any) -> Iterator[Any]:
+    def _yield_rows(self, partition: Partition, cursor: Cursor | None) -> Iterator[object]:
         """Yield the rows of all partitions in the first resource that continues, and none in the others.
 
         dlt needs as long for a table of ten rows as for thousands. The cursor moves after the last row, so a run that
@@ -110,7 +113,7 @@ class Resources:
         self._run.partitions.append(partition)
         return self._run
 
-    def _read_and_yield(self, run: SourceRun, cursor: Any) -> Iterator[Any]:
+    def _read_and_yield(self, run: SourceRun, cursor: Cursor | None) -> Iterator[object]:
         stored = dlt.current.source_state()
         extraction = self._extraction_of(run, cursor, stored)
         scope = extraction.options.scope
@@ -138,7 +141,7 @@ class Resources:
         finally:
             run.is_over = True
 
-    def _extraction_of(self, run: SourceRun, cursor: Any, stored: dict[str, Any]) -> Extraction:
+    def _extraction_of(self, run: SourceRun, cursor: Cursor | None, stored: dict[str, object]) -> Extraction:
         """Return the extraction for the resources that take part, over the warehouse of the pipeline that runs them.
 
         The stored state is dropped if this run or an earlier command has dropped its rows.
@@ -149,7 +152,9 @@ class Resources:
         if types != options.object_types:
             options = options._replace(object_types=types)
         if cursor is not None and not cursor.end_value:
-            options = options._replace(start_date=min(options.start_date, _moment(cursor.initial_value)))
+            options = options._replace(
+                start_date=min(options.start_date, _moment(cursor.initial_value, options.start_date))
+            )
         if is_refreshed():
             _drop_progress(stored)
             return extraction.over(options, None)
@@ -187,19 +192,19 @@ class Resources:
         yield schema.RECONCILIATIONS, rows.reconciliation_rows(result, tenant, run_id)
 
 
-def _interval(cursor: Any) -> Interval | None:
+def _interval(cursor: Cursor | None) -> Interval | None:
     """Return the range (UTC) of an external scheduler or of the user's hint; None without one."""
     if cursor is None or not cursor.end_value:
         return None
     return _moment(cursor.start_value), _moment(cursor.end_value)
 
 
-def _moment(value: str | datetime) -> datetime:
-    """Return a time of a cursor in UTC; the user's hints may be texts."""
-    return parse_moment("initial_value or end_value of the incremental", value)
+def _moment(value: str | datetime | None, missing: datetime = EARLIEST) -> datetime:
+    """Return a time of a cursor in UTC, or ``missing`` if the user's hint gives none; a hint may give texts."""
+    return missing if value is None else parse_moment("initial_value or end_value of the incremental", value)
 
 
-def _drop_progress(stored: dict[str, Any]) -> None:
+def _drop_progress(stored: dict[str, object]) -> None:
     """Remove all scan and backfill states, so that the next load of each scope reads its history again."""
     for key in (STORED_SCANS, "backfill"):
         stored.pop(key, None)

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import dlt
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from dlt.common.schema.typing import TColumnSchema, TDeleteInsertStrategyDict, TTableSchemaColumns
+    from dlt.extract.hints import TResourceHints
 
 CURSOR = "finish_time"
 REMOVED = "_dlt_removed"
@@ -20,7 +22,7 @@ REMOVED = "_dlt_removed"
 UNKNOWN_FIELDS = "unknown_fields"
 """Optional column of ``jobs``: the fields of a job that the reference does not name, as JSON; null without any."""
 
-DLT_TYPES: Mapping[str, dict[str, Any]] = MappingProxyType(
+DLT_TYPES: Mapping[str, TColumnSchema] = MappingProxyType(
     {
         "text": {"data_type": "text"},
         "bigint": {"data_type": "bigint"},
@@ -59,7 +61,7 @@ class Table:
     merge_key: tuple[str, ...] = ()
     internal: tuple[tuple[str, str], ...] = ()
     """Names and types of columns for dlt, which are not part of the contract."""
-    hints: Mapping[str, Any] = field(default_factory=dict)
+    hints: Mapping[str, TColumnSchema] = field(default_factory=dict)
     """dlt's hints for single columns."""
 
     @cached_property
@@ -85,20 +87,20 @@ class Table:
         return pa.schema([*fields, *(pa.field(name, types[kind]) for name, kind in self.internal)])
 
     @cached_property
-    def dlt_columns(self) -> Any:
+    def dlt_columns(self) -> TTableSchemaColumns:
         """Return dlt's column hints, for rows that are objects instead of Arrow tables."""
         return {column.name: {**DLT_TYPES[column.type], "nullable": column.nullable} for column in self.columns}
 
     @cached_property
-    def append_hints(self) -> Any:
+    def append_hints(self) -> TResourceHints:
         """Return the hints that make dlt append an Arrow table to this table."""
         key, columns = list(self.key) or None, dict(self.hints) or None
         return dlt.mark.make_hints(table_name=self.name, write_disposition="append", primary_key=key, columns=columns)
 
     @cached_property
-    def resource_hints(self) -> Any:
+    def resource_hints(self) -> TResourceHints:
         """Return the hints that make dlt merge an Arrow table into this table: rows replace those with the same key."""
-        merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
+        merge: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
         if self.merge_key:
             merge["destination_scope"] = _rows_of_same(self.merge_key)
         return {**self.append_hints, "write_disposition": merge}
@@ -296,4 +298,3 @@ RECONCILIATIONS = Table(
 )
 
 TABLES = (JOBS, BACKUP_DETAILS, JOB_ERRORS, LOAD_AUDIT, JOB_CHANGES, STATE_WORDS, RECONCILIATIONS)
-"""The tables of the source."""

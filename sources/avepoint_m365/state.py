@@ -136,15 +136,20 @@ class BackfillState(NamedTuple):
 State = TypeVar("State", ApiBehavior, ScanState, BackfillState)
 
 
-def load_state(kind: type[State], stored: Mapping[str, Any] | None) -> State:
+def load_state(kind: type[State], stored: object) -> State:
     """Return a state from JSON values; unknown fields, as of a newer version, are ignored."""
-    return kind(**{name: _read(name, value) for name, value in (stored or {}).items() if name in kind._fields})
+    return kind(**{name: _read(name, value) for name, value in _fields(stored).items() if name in kind._fields})
 
 
-def dump_state(state: ApiBehavior | ScanState | BackfillState) -> dict[str, Any]:
+def dump_state(state: ApiBehavior | ScanState | BackfillState) -> dict[str, object]:
     """Return a state as JSON values, without fields that have their default."""
     defaults = state._field_defaults
     return {name: _write(value) for name, value in state._asdict().items() if value != defaults[name]}
+
+
+def _fields(stored: object) -> dict[str, object]:
+    """Return an object of dlt's state; an empty one if the state lacks it."""
+    return stored if isinstance(stored, dict) else {}
 
 
 def _read(name: str, value: Any) -> Any:
@@ -167,17 +172,16 @@ class SourceState(NamedTuple):
     backfill: BackfillState = BackfillState()
 
     @classmethod
-    def load(cls, stored: Mapping[str, Any], scope: str) -> SourceState:
+    def load(cls, stored: Mapping[str, object], scope: str) -> SourceState:
         """Return the state of a scope from dlt's state of the source."""
-        scans = stored.get(STORED_SCANS) or {}
         return cls(
             load_state(ApiBehavior, stored.get("behavior")),
-            load_state(ScanState, scans.get(scope)),
+            load_state(ScanState, _fields(stored.get(STORED_SCANS)).get(scope)),
             load_state(BackfillState, stored.get("backfill")),
         )
 
-    def save(self, stored: dict[str, Any], scope: str) -> None:
+    def save(self, stored: dict[str, object], scope: str) -> None:
         """Write the state of a scope into dlt's state of the source."""
         stored["behavior"] = dump_state(self.behavior)
-        stored.setdefault(STORED_SCANS, {})[scope] = dump_state(self.scan)
+        stored[STORED_SCANS] = {**_fields(stored.get(STORED_SCANS)), scope: dump_state(self.scan)}
         stored["backfill"] = dump_state(self.backfill)

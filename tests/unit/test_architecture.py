@@ -163,3 +163,28 @@ def test_public_names_are_used_once() -> None:
             ):
                 homes[node.name].append(name)
     assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
+
+
+def test_public_functions_of_the_source_are_typed_without_any() -> None:
+    """Read the signatures of public functions and methods; those of functions within functions are private."""
+    wrong = []
+    for name, path in MODULES.items():
+        if name.split(".")[0] != "avepoint_m365":
+            continue
+        for node in _public(ast.parse(path.read_text(encoding="utf-8"))):
+            annotations = [argument.annotation for argument in ast.walk(node.args) if isinstance(argument, ast.arg)]
+            if any(used == "Any" for used in _names([*annotations, node.returns])):
+                wrong.append(f"{name}.{node.name}")
+    assert wrong == []
+
+
+def _public(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    for node in (*tree.body, *(member for owner in classes for member in owner.body)):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+def _names(annotations: list[ast.expr | None]) -> Iterator[str]:
+    for annotation in filter(None, annotations):
+        yield from (node.id for node in ast.walk(annotation) if isinstance(node, ast.Name))

@@ -12,7 +12,7 @@ import dlt
 import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions.base import STATE_KEY, Attempt
-from avepoint_m365.companions.columns import VALID_FROM, VALID_TO, keeps_history, resource_hints
+from avepoint_m365.companions.columns import DELETE_INSERT, VALID_FROM, VALID_TO, keeps_history, resource_hints
 from avepoint_m365.companions.resources import DENIED, LOADED, no_rows
 from avepoint_m365.companions.schema import TABLES
 from avepoint_m365.companions.timing import due
@@ -137,14 +137,20 @@ def companion_rows(table: Table, rows: Sequence[Mapping[str, Any]], is_lake: boo
     hints = resource_hints(table)
     if keeps_history(table) and not is_lake:
         # Versions keep their hash, so that the next load finds the current ones unchanged.
-        version = {"data_type": "text", "nullable": False, "unique": False, "row_key": False, "x-row-version": True}
+        version: Any = {
+            "data_type": "text",
+            "nullable": False,
+            "unique": False,
+            "row_key": False,
+            "x-row-version": True,
+        }
         # These are dlt's marks for scd2, with the time zone that its own hints lack: a column cannot change its type.
-        moments = {
+        moments: dict[str, Any] = {
             name: {"data_type": "timestamp", "nullable": True, mark: True}
             for name, mark in ((VALID_FROM.name, "x-valid-from"), (VALID_TO.name, "x-valid-to"))
         }
         hints["columns"] = {**table.dlt_columns, **moments, ROW_HASH: version}
-        hints["write_disposition"] = {"disposition": "merge", "strategy": "delete-insert"}
+        hints["write_disposition"] = DELETE_INSERT
     resource = dlt.resource(stored, **hints)
     if is_lake:
         _merge_by_key(resource, table)

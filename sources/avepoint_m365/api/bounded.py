@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from http.client import HTTPResponse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from avepoint_m365.exceptions import PageTooLargeError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from urllib3._base_connection import BaseHTTPConnection
+    from urllib3.connectionpool import ConnectionPool
 
 MEGABYTE = 1_000_000
 
@@ -34,7 +39,7 @@ class TimedStream(io.RawIOBase):
         """Return true."""
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
         """Read the bytes that have arrived.
 
         Raises:
@@ -51,7 +56,7 @@ class TimedStream(io.RawIOBase):
 
 
 @cache
-def timed_connection_class(connection: Any, seconds: float) -> Any:
+def timed_connection_class(connection: type[BaseHTTPConnection], seconds: float) -> type[BaseHTTPConnection]:
     """Return a class of connections whose responses take so many seconds at most, headers included.
 
     A timeout of the socket begins anew with each byte. A server could send one byte now and then, headers without
@@ -73,9 +78,16 @@ class TimedAdapter(HTTPAdapter):
         super().__init__(pool_maxsize=connections)
         self._seconds = seconds
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str | None,
+        proxies: Mapping[str, str] | None = None,
+        cert: tuple[str, str] | str | None = None,
+    ) -> ConnectionPool:
         """Return the pool of connections to a host, or to a proxy before it."""
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        assert isinstance(pool, urllib3.HTTPConnectionPool)
         # A pool is reused, so its class may be a timed one already; the cache returns one class for each.
         pool.ConnectionCls = timed_connection_class(type(pool).ConnectionCls, self._seconds)
         return pool

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from avepoint_m365.schema import Table, count, required, text, time
+
+if TYPE_CHECKING:
+    from dlt.common.schema.typing import (
+        TDeleteInsertStrategyDict,
+        TScd2StrategyDict,
+        TTableSchemaColumns,
+        TWriteDispositionConfig,
+    )
 
 LOCATION = text("location", "Location that was asked for; null where none was: see the table.")
 SERVICE_TYPE = count("service_type", "Code of the companions' serviceType; null for a word that is unknown.", "")
@@ -14,24 +22,37 @@ SETTING_SCOPE = required(text("setting_scope", "Tenant and location as one text,
 VALID_FROM = time("valid_from", "The load that read this version first; it may have been in force before.")
 VALID_TO = time("valid_to", "The load that no longer read it; null for the version in force.")
 
+DELETE_INSERT: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
+HISTORY: TScd2StrategyDict = {
+    "disposition": "merge",
+    "strategy": "scd2",
+    "validity_column_names": [VALID_FROM.name, VALID_TO.name],
+}
+"""How dlt writes a table of current rows, and one whose earlier versions are kept."""
+
+
+class ResourceArguments(TypedDict):
+    """Define the arguments of ``dlt.resource`` that depend on the table."""
+
+    name: str
+    columns: TTableSchemaColumns
+    write_disposition: TWriteDispositionConfig
+    primary_key: list[str]
+    merge_key: list[str]
+
 
 def keeps_history(table: Table) -> bool:
     """Return whether dlt keeps the earlier versions of a table's rows (scd2)."""
     return VALID_FROM in table.columns
 
 
-def resource_hints(table: Table) -> dict[str, Any]:
+def resource_hints(table: Table) -> ResourceArguments:
     """Return the arguments of ``dlt.resource`` for rows of a table."""
-    if keeps_history(table):
-        strategy: Any = {"strategy": "scd2", "validity_column_names": [VALID_FROM.name, VALID_TO.name]}
-        # dlt tells versions by the content of the row, not by a key.
-        key: tuple[str, ...] = ()
-    else:
-        strategy, key = {"strategy": "delete-insert"}, table.key
     return {
         "name": table.name,
         "columns": table.dlt_columns,
-        "write_disposition": {"disposition": "merge", **strategy},
-        "primary_key": list(key) or None,
-        "merge_key": list(table.merge_key) or None,
+        "write_disposition": HISTORY if keeps_history(table) else DELETE_INSERT,
+        # dlt tells versions by the content of the row, not by a key.
+        "primary_key": [] if keeps_history(table) else list(table.key),
+        "merge_key": list(table.merge_key),
     }

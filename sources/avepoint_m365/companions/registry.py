@@ -28,7 +28,7 @@ def included(include: str | Sequence[str] | None) -> tuple[tuple[Companion, ...]
         ConfigurationError: for a name that is unknown.
     """
     names = [include] if isinstance(include, str) else list(include or [AUTO])
-    # In the environment a list is a text such as ["schedule"].
+    # dlt gives a list of the configuration or the environment as a text such as ["schedule"].
     names = [part.strip(" []\"'") for name in names for part in str(name).split(",") if part.strip(" []\"'")]
     known = (AUTO, NONE, CONTEXT, *NAMES)
     for name in names:

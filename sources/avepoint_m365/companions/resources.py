@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import dlt
 from dlt.extract import DltResource
@@ -17,7 +16,7 @@ from avepoint_m365.schema import Table
 LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available", "failed"
 
 
-def no_rows(table: Table, by_key_alone: bool) -> Any:
+def no_rows(table: Table, by_key_alone: bool) -> object:
     """Return an item that lets dlt create a table without rows."""
     # For rows that are merged by key alone, dlt reads the key from each item. Its own marker has none.
     return table.arrow.empty_table() if by_key_alone else dlt.mark.materialize_table_schema()
@@ -27,7 +26,7 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
     """Yield a resource per table of a companion; the first one sends the requests for all."""
     answers = Answers()
 
-    def rows(position: int, table: Table) -> Iterator[Any]:
+    def rows(position: int, table: Table) -> Iterator[object]:
         if position == 0:
             memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
             _try(companion, context, memory, answers)

@@ -6,7 +6,7 @@ Jobs show what ran; the companions show what should have run. Each needs a permi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dlt
 from dlt.extract import DltResource
@@ -40,7 +40,7 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
     token_url: str | None = None,
     tenant: str = "default",
     locations: list[str] | None = None,
-    include: Any = "auto",
+    include: str | list[str] | None = "auto",
     concurrency: int = 8,
     trusted_hosts: TrustedHosts = None,
     stats: RequestStats | None = None,
@@ -108,7 +108,7 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
 def _loads(context: Context, companions: int, client: JobsClient) -> DltResource:
     """Return the resource of ``companion_loads``, which waits for all companions, and then closes their connections."""
 
-    def rows() -> Iterator[Any]:
+    def rows() -> Iterator[object]:
         while len(context.done) < companions:
             yield None
         client.close()
@@ -129,8 +129,8 @@ def _empty(filled: set[str], logged: bool, by_key_alone: bool) -> Iterator[DltRe
             yield dlt.resource(_no_rows(table, by_key_alone), **hints)
 
 
-def _no_rows(table: Table, by_key_alone: bool) -> Callable[[], Iterator[Any]]:
-    def rows() -> Iterator[Any]:
+def _no_rows(table: Table, by_key_alone: bool) -> Callable[[], Iterator[object]]:
+    def rows() -> Iterator[object]:
         if not is_created(table, created_tables()):
             yield no_rows(table, by_key_alone)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from avepoint_m365.companions.base import STATE_KEY, Memory
 from avepoint_m365.companions.registry import included
@@ -25,8 +24,9 @@ def is_companion_due(memory: Memory, now: datetime) -> bool:
     return not tried_at or datetime.fromisoformat(str(tried_at)).astimezone(UTC).date() != now.date()
 
 
-def due(include: str | Sequence[str] | None, state: Mapping[str, Any]) -> list[str]:
+def due(include: str | Sequence[str] | None, state: Mapping[str, object]) -> list[str]:
     """Return the names of the included companions that were not tried yet today; ``state`` is the source state."""
-    memory, now = state.get(STATE_KEY, {}), request_time()
+    stored, now = state.get(STATE_KEY), request_time()
+    memory: dict[str, Memory] = stored if isinstance(stored, dict) else {}
     companions, _ = included(include)
     return [companion.name for companion in companions if is_companion_due(memory.get(companion.name, {}), now)]

@@ -122,6 +122,21 @@ def test_an_initial_value_may_be_text(make: Make, truth: dict[str, Any], tmp_pat
     assert loaded(tmp_path) == truth
 
 
+@pytest.mark.parametrize(
+    "values", [{}, {"primary_key": (), "on_cursor_value_missing": "include"}], ids=["bare", "like ours"]
+)
+def test_an_incremental_without_a_value_loads_from_the_usual_start(
+    make: Make, truth: dict[str, Any], tmp_path: Path, values: dict[str, Any]
+) -> None:
+    pipeline = pipeline_in(tmp_path)
+    for _ in range(2):
+        source = make()
+        for resource in source.resources.values():
+            resource.apply_hints(incremental=dlt.sources.incremental("finish_time", **values))
+        pipeline.run(source)
+        assert loaded(tmp_path) == truth
+
+
 def test_an_end_value_may_be_text(make: Make, truth: dict[str, Any], tmp_path: Path) -> None:
     days = sorted(datetime.fromtimestamp(row[5], UTC) for row in truth.values() if row[5])
     day = days[len(days) // 2].date()
