@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from avepoint_m365.extract.listing import Listing
+from avepoint_m365.extract.listing import Listing, StartedListing
 from avepoint_m365.extract.options import CLOCK_TOLERANCE
 from avepoint_m365.extract.window import EDGE, Window
 from avepoint_m365.state import BackfillState, ScanState
@@ -107,3 +107,33 @@ def count_by_first_page(listing: Listing) -> int | None:
         return len(listing.ids)
     total = listing.reported_total or 0
     return total if total > len(listing.ids) else None
+
+
+def count_by_first_pages(started: Sequence[StartedListing]) -> int | None:
+    """Return how many jobs a window holds by the first pages of its listings; None if a total does not tell."""
+    read = [started_listing for started_listing in started if not started_listing.failure]
+    counts = [
+        len(started_listing.listing.ids)
+        if _fits_first_page(started_listing)
+        else count_by_first_page(started_listing.listing)
+        for started_listing in read
+    ]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def _fits_first_page(started: StartedListing) -> bool:
+    """Return whether the first page holds all jobs: it is not full, and neither a link nor a total promises more."""
+    listing = started.listing
+    link = listing.pages[-1].page.next_link
+    return (
+        not link
+        and (listing.reported_total is None or listing.reported_total <= len(listing.ids))
+        and (len(listing.ids) < listing.page_size)
+    )
+
+
+def jobs_that_fit(started: Sequence[StartedListing], most_bytes: int) -> int:
+    """Return how many jobs fit into ``most_bytes`` of responses, by the size of the first pages."""
+    size = sum(len(page.raw.content) for started_listing in started for page in started_listing.listing.pages)
+    jobs = sum(len(started_listing.listing.ids) for started_listing in started)
+    return max(most_bytes * jobs // size, 1) if size and jobs else most_bytes

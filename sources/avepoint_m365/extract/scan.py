@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -12,9 +13,16 @@ import pyarrow as pa
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.endpoints import ParameterSpelling
-from avepoint_m365.exceptions import SourceError
+from avepoint_m365.exceptions import (
+    BadResponseError,
+    EndpointMissingError,
+    MissingPermissionError,
+    RefusedParametersError,
+    RefusedTokenError,
+    SourceError,
+)
 from avepoint_m365.extract.bulk import Bulk, BulkReader
-from avepoint_m365.extract.chunks import count_by_first_page, find_chunk_end
+from avepoint_m365.extract.chunks import count_by_first_pages, find_chunk_end, jobs_that_fit
 from avepoint_m365.extract.classify import Dimension
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
@@ -29,6 +37,15 @@ from avepoint_m365.extract.window import EDGE, Selection, Window
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
+
+NOT_IN_USE = (
+    EndpointMissingError,
+    MissingPermissionError,
+    RefusedTokenError,
+    RefusedParametersError,
+    BadResponseError,
+)
+"""Errors of a generation of the endpoint that a host lacks, or that the credentials may not use."""
 
 LONG_RANGE = timedelta(days=31)
 """A server may silently shorten a longer range, so its listing is checked."""
@@ -153,11 +170,14 @@ class WindowScanner:
     def _read(self, window: Window, others: Sequence[Dimension], most_is_unknown: Callable[[set[str]], bool]) -> Scan:
         started, chunk_end = self._begin(window), None
         if self._options.chunk_jobs:
-            most = min(self._options.chunk_jobs, _jobs_that_fit(started, self._options.chunk_bytes))
+            most = min(self._options.chunk_jobs, jobs_that_fit(started, self._options.chunk_bytes))
             reaches_back = window.query_start != window.start
             own = self._begin_all(window.since(window.start), MIN_PAGE_SIZE) if reaches_back else started
             end = find_chunk_end(
-                window, _count_jobs(own), most, lambda part: _count_jobs(self._begin(part, MIN_PAGE_SIZE))
+                window,
+                count_by_first_pages(own),
+                most,
+                lambda part: count_by_first_pages(self._begin(part, MIN_PAGE_SIZE)),
             )
             if end:
                 window, chunk_end = window.until(end), end
@@ -208,11 +228,24 @@ class WindowScanner:
             else:
                 logger.warning("Empty response: the API returned jobs when the request was repeated.")
             return again
-        if self._client.switch_generation():
-            if self._reader.probe(selection).ids:
-                return self._begin(window)
+        return self._begin(window) if self._other_generation_has_jobs(selection) else started
+
+    def _other_generation_has_jobs(self, selection: Selection) -> bool:
+        """Return whether the other generation of the endpoint has jobs; later requests then go to it.
+
+        A host may lack that generation or refuse it, which must not end a load that the first one answered.
+
+        Raises:
+            SourceError: if the other generation fails in any other way.
+        """
+        if not self._client.switch_generation():
+            return False
+        has_jobs = False
+        with suppress(*NOT_IN_USE):
+            has_jobs = bool(self._reader.probe(selection).ids)
+        if not has_jobs:
             self._client.switch_generation()
-        return started
+        return has_jobs
 
     def use(self, options: ExtractOptions) -> None:
         """Use other options from now on."""
@@ -259,33 +292,3 @@ class WindowScanner:
             "read in ranges of that length."
         )
         return True
-
-
-def _count_jobs(started: Sequence[StartedListing]) -> int | None:
-    """Return how many jobs a window holds by the first pages of its listings; None if a total does not tell."""
-    read = [started_listing for started_listing in started if not started_listing.failure]
-    counts = [
-        len(started_listing.listing.ids)
-        if _fits_first_page(started_listing)
-        else count_by_first_page(started_listing.listing)
-        for started_listing in read
-    ]
-    return None if None in counts else sum(count for count in counts if count is not None)
-
-
-def _fits_first_page(started: StartedListing) -> bool:
-    """Return whether the first page holds all jobs: it is not full, and neither a link nor a total promises more."""
-    listing = started.listing
-    link = listing.pages[-1].page.next_link
-    return (
-        not link
-        and (listing.reported_total is None or listing.reported_total <= len(listing.ids))
-        and (len(listing.ids) < listing.page_size)
-    )
-
-
-def _jobs_that_fit(started: Sequence[StartedListing], most_bytes: int) -> int:
-    """Return how many jobs fit into ``most_bytes`` of responses, by the size of the first pages."""
-    size = sum(len(page.raw.content) for started_listing in started for page in started_listing.listing.pages)
-    jobs = sum(len(started_listing.listing.ids) for started_listing in started)
-    return max(most_bytes * jobs // size, 1) if size and jobs else most_bytes

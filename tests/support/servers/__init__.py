@@ -16,7 +16,7 @@ CASES: list[Case] = [
 OFTEN = {
     "first answer": ["empty once", "empty for a whole load"],
     "other answer": ["empty for the second load", "another tenant"],
-    "generation": ["generation 1 is empty"],
+    "generation": ["generation 1 is empty", "only 2, no job at first"],
     "range": [
         "cut to the last 90 days",
         "over 90 days refused",

@@ -22,6 +22,7 @@ from tests.support.servers.form import (
     behaves,
     days,
     job,
+    remove,
     twice,
 )
 
@@ -48,6 +49,16 @@ def empty_answers() -> Iterator[Case]:
         yield Case("generation", f"generation {generation} is empty", steps=twice(empty))
     empty = behaves(empty_generations=(1,))
     yield Case("generation", "the first is 204", steps=twice(empty, {"status_without_jobs": 204}))
+    removals = [remove(item) for item in SIX]
+    emptied = Step(hours=24, change=lambda world: [change(world) for change in removals], exits=(3,))
+    gone = tuple(range(1, 7))
+    absent = twice({}, {"total_basis": "absent"})
+    for generation in (1, 2):
+        only = (generation,)
+        yield Case("generation", f"only {generation}, no job at first", (LATER,), steps=days(1), generations=only)
+        yield Case("generation", f"only {generation}, no totals", SIX, YEARS, absent, generations=only)
+        steps = (Step(), emptied)
+        yield Case("generation", f"only {generation}, all jobs removed", steps=steps, gone=gone, generations=only)
 
 
 def ranges() -> Iterator[Case]:
