@@ -52,13 +52,16 @@ class Outline(NamedTuple):
 
 
 def outline(content: bytes) -> Outline | None:
-    """Return the outline of a body in the documented form; None if it may be in another."""
+    """Return the outline of a body in the documented form; None if it may be in another.
+
+    With more ids than states, an object within a job has an id of its own, such as an error.
+    """
     surroundings = surroundings_of(content)
     if surroundings is None or b"\0" in content or not _is_utf8(content):
         return None
     jobs = content[surroundings.begin : surroundings.end]
     ids = _ids(jobs)
-    if ids is None or _LIST_THAT_ENDS_EARLIER.search(jobs):
+    if ids is None or len(ids) > jobs.count(b'"state"') > 0 or _LIST_THAT_ENDS_EARLIER.search(jobs):
         return None
     return Outline(ids, jobs, surroundings)
 

@@ -68,5 +68,8 @@ def words() -> Iterator[Case]:
     for name in ("startTime", "finishTime"):
         steps = twice(behaves(values={SIX[0].id: {name: "--"}}), exits=(0, 3))
         yield Case("values", f"unreadable {name}", steps=steps, unread=(1,))
+    within = {"jobErrors": [{"id": "E1", "value": "Denied."}], "backupDetails": {"id": "D1", "totalCount": 7}}
+    steps = twice(behaves(values={SIX[0].id: within}), answers={"SELECT value FROM jobs__job_errors": [("Denied.",)]})
+    yield Case("values", "ids within a job", steps=steps)
     steps = twice(behaves(values={SIX[0].id: {"id": None}}), exits=(3,))
     yield Case("values", "no id", steps=steps, missing=(1,))

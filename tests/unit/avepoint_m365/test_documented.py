@@ -161,6 +161,8 @@ LIST_AFTER = b'{"jobs": [{"id": "a"}], "totalCount": 5, "links": [{"rel": "next"
         b'{"jobs": [{"id": "a"}], "totalCount": }',
         b'[{"jobs": [{"id": "a"}]}]',
         b'[0, "jobs": [{"id": "a"}]]',
+        b'{"jobs": [{"id": "a", "state": "Failed", "jobErrors": [{"id": "x"}]}, {"id": "b", "state": "Finished"}]}',
+        b'{"jobs": [{"id": "a", "state": "Failed", "backupDetails": {"id": "x", "totalNumber": 1}}]}',
     ],
 )
 def test_a_body_in_any_other_form_is_parsed_at_once(body: bytes) -> None:
