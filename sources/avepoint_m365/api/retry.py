@@ -69,10 +69,11 @@ def configured_policy(config: RuntimeConfiguration = dlt.config.value) -> RetryP
 
 
 def may_succeed_again(response: requests.Response | None, error: BaseException | None) -> bool:
-    """Return whether another attempt may succeed: no response arrived, a 5xx, or a 200 with a truncated body."""
+    """Return whether another attempt may succeed: no response arrived, a 408 or 5xx, or a 200 with a truncated body."""
     if response is None:
         return isinstance(error, LOST_RESPONSE_ERRORS)
-    return 500 <= response_status(response) < 600 or (response.status_code == 200 and is_truncated(response))
+    status = response_status(response)
+    return status == 408 or 500 <= status < 600 or (response.status_code == 200 and is_truncated(response))
 
 
 def retry_after(header: str | None, attempt: int, factor: float, longest: float) -> float:

@@ -160,6 +160,7 @@ def test_a_200_with_a_transient_error_is_retried(
     "fault",
     [
         {"status": 503},
+        {"status": 408},
         {"body": requests.exceptions.ConnectionError("reset")},
         {"body": requests.exceptions.ChunkedEncodingError("cut")},
         {"body": requests.exceptions.ContentDecodingError("no gzip")},
@@ -167,7 +168,7 @@ def test_a_200_with_a_transient_error_is_retried(
         {"body": '{"jobs": [{"id": "1"}'},
         {"status": 429, "headers": {"Retry-After": "0.001"}},
     ],
-    ids=["503", "reset", "cut", "no gzip", "html", "cut after a job", "429"],
+    ids=["503", "408", "reset", "cut", "no gzip", "html", "cut after a job", "429"],
 )
 def test_transient_errors_are_retried_and_each_attempt_is_counted(
     api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
