@@ -114,7 +114,7 @@ def verify(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Compare the history with the API's totals and read again what differs.
+    """Read the history again, compare each job with the warehouse and load what differs.
 
     Exits 3 if something stays unproved.
 

@@ -1,4 +1,4 @@
-"""Run the command ``verify``: compare the history of the warehouse with the API's totals."""
+"""Run the command ``verify``: compare the history of the warehouse with the API."""
 
 from __future__ import annotations
 

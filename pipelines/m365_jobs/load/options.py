@@ -26,7 +26,7 @@ class LoadOptions:
     tenant: Tenant | None = None
     """The tenant; its settings override those of the main section. The configured one if unset."""
     verify_since: datetime | None = None
-    """Compare the history from this time on with the API's totals, instead of loading new jobs."""
+    """Compare the history from this time on with the API, instead of loading new jobs."""
     source: dict[str, Any] = field(default_factory=dict)
     """Settings of the source that override all others; set by the demo."""
     min_age: timedelta | None = None

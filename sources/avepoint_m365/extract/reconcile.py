@@ -1,10 +1,12 @@
-"""Reconcile the API's totals with the warehouse: count periods, halve those that differ, and read them again."""
+"""Reconcile the API with the warehouse: count periods, read them, and halve those whose counts differ."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import SourceError
@@ -29,8 +31,26 @@ SMALLEST_PERIOD = timedelta(hours=6)
 MAX_UNPROVED = 3
 """After this many parts whose total exceeds their jobs, the API's totals prove nothing and reading stops."""
 
+PAGES_READ = {"verify": math.inf, "daily": 20, "first_load": 0}
+"""The most pages of a period that are read although its counts agree, by kind of reconciliation.
+
+Equal counts do not prove equal jobs: a removed job hides one that came late, and no count shows a changed state.
+"""
+
 CountJobs = Callable[[datetime, datetime], int | None]
 """Returns how many jobs the warehouse holds in a range, as the API would count them."""
+
+
+class Stored(NamedTuple):
+    """Hold the access of a reconciliation to the warehouse.
+
+    Attributes:
+        count_jobs: Returns how many jobs it holds in a range.
+        lacks_any: Returns whether it lacks a job of some listings, or holds another state of one.
+    """
+
+    count_jobs: CountJobs
+    lacks_any: Callable[[Sequence[Listing]], bool] = lambda listings: True
 
 
 @dataclass
@@ -60,14 +80,15 @@ class Reconciler:
         self,
         reader: ListingReader,
         limits: RangeLimits,
-        count_jobs: CountJobs,
+        stored: Stored,
         kind: str,
         location: str | None = None,
         object_types: Sequence[ObjectType] = (),
     ) -> None:
         """Keep ``kind`` for the rows, and the ``location`` and ``object_types`` to compare; all if None, or empty."""
-        self._reader, self._limits, self._count_jobs, self._kind = reader, limits, count_jobs, kind
+        self._reader, self._limits, self._stored, self._kind = reader, limits, stored, kind
         self._location, self._object_types = location, tuple(object_types) or (None,)
+        self._pages_read = PAGES_READ[kind]
         self._unproved = 0
 
     def compare(self, start: datetime, end: datetime) -> Reconciled:
@@ -89,7 +110,7 @@ class Reconciler:
         Raises:
             SourceError: if no further request can succeed.
         """
-        stored = self._count_jobs(start, end)
+        stored = self._stored.count_jobs(start, end)
         if stored is None:
             return result.add(self._row(start, end, None, None, None, "the destination cannot count jobs"))
         try:
@@ -101,13 +122,16 @@ class Reconciler:
             return result.add(self._row(start, end, None, None, None, str(error)))
         result.requests += sum(probe.requests for probe in probes)
         api_total = _total(probes)
-        if api_total is None and is_part:
+        # A short page may still be the largest that the server returns: reading on is cheap, and tells.
+        is_short = all(len(probe.ids) < page_size for probe in probes)
+        if api_total is None and (is_part or is_short or math.isinf(self._pages_read)):
             return self._read_part(start, end, stored, result)
         if api_total is None:
             detail = "the API's total does not count matches"
             return result.add(self._row(start, end, None, stored, None, detail))
         if api_total <= stored:
-            return result.add(self._row(start, end, api_total, stored, True, _surplus_detail(stored - api_total)))
+            proof = self._read_agreeing(start, end, probes, api_total, result)
+            return result.add(self._row(start, end, api_total, stored, proof, _surplus_detail(stored - api_total)))
         if self._unproved >= MAX_UNPROVED:
             detail = "the API counts more jobs than it returns"
             return result.add(self._row(start, end, api_total, stored, False, detail))
@@ -116,6 +140,22 @@ class Reconciler:
         if not proof:
             detail += "; the API does not return all of them"
         return result.add(self._row(start, end, api_total, stored, proof, detail))
+
+    def _read_agreeing(
+        self, start: datetime, end: datetime, probes: Sequence[Listing], api_total: int, result: Reconciled
+    ) -> bool:
+        """Read a period whose counts agree; return False if some of its jobs could not be read.
+
+        The jobs of listings that the warehouse holds as they are get dropped: a whole history would fill the memory.
+        """
+        if api_total > self._pages_read * self._reader.paging.page_size:
+            return True
+        listings = list(probes) if all(probe.holds_all for probe in probes) else self._read(start, end)
+        if not self._stored.lacks_any(listings):
+            for listing in listings:
+                listing.drop_jobs()
+        result.listings += listings
+        return all(listing.complete for listing in listings)
 
     def _read_differing_parts(
         self, start: datetime, end: datetime, probes: Sequence[Listing], api_total: int, result: Reconciled

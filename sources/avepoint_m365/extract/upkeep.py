@@ -14,10 +14,10 @@ from avepoint_m365.constants import ObjectType
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.detect import detect_range_filter, longest_overnight_job
 from avepoint_m365.extract.follow import follow_open_jobs, unfollowed_findings
-from avepoint_m365.extract.known import KnownJob, Lookup, OpenJob
+from avepoint_m365.extract.known import KnownJob, Lookup, OpenJob, compare
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.options import Reconciliation, SourceFinding
-from avepoint_m365.extract.reconcile import DAILY_PERIOD, Reconciled, Reconciler
+from avepoint_m365.extract.reconcile import DAILY_PERIOD, CountJobs, Reconciled, Reconciler, Stored
 from avepoint_m365.extract.scan import LONG_RANGE, Scan
 from avepoint_m365.extract.state_words import is_known_state_word, learn_state_codes
 from avepoint_m365.extract.window import EDGE
@@ -91,7 +91,7 @@ def verify_history(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkee
         return lookup.count(start, end, chunk.behavior.range_filter, None, _names(types))
 
     types = chunk.options.listed_types
-    reconciler = Reconciler(chunk.reader, chunk.limits, count, "verify", None, types)
+    reconciler = Reconciler(chunk.reader, chunk.limits, _stored(chunk, count), "verify", None, types)
     _take(upkeep, reconciler.compare_by_month(since, until))
     return upkeep
 
@@ -138,7 +138,8 @@ def _reconcile(chunk: ChunkReader, lookup: Lookup, scan: Scan, new_jobs: pa.Tabl
             stored = lookup.count(first, last, behavior.range_filter, location, _names(options.listed_types))
             return None if stored is None else stored + count_jobs(new_jobs, first, last, behavior.range_filter)
 
-        reconciler = Reconciler(chunk.reader, chunk.limits, count, "daily", location, options.listed_types)
+        stored = _stored(chunk, count)
+        reconciler = Reconciler(chunk.reader, chunk.limits, stored, "daily", location, options.listed_types)
         _take(upkeep, reconciler.compare(start, end))
     upkeep.behavior = behavior._replace(reconciled_at=options.until)
 
@@ -172,9 +173,20 @@ def _reconcile_first_load(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> Non
             return count_jobs(scan.jobs, start, end, behavior.range_filter)
 
         types = chunk.options.listed_types
-        reconciler = Reconciler(chunk.reader, chunk.limits, count, "first_load", None, types)
+        reconciler = Reconciler(chunk.reader, chunk.limits, Stored(count), "first_load", None, types)
         _take(upkeep, reconciler.compare_by_month(history[0], min(history[1], chunk.options.until)))
     upkeep.behavior = behavior._replace(reconciled_at=chunk.options.until)
+
+
+def _stored(chunk: ChunkReader, count: CountJobs) -> Stored:
+    """Return the access to the warehouse, with a function that counts its jobs in a range."""
+
+    def lacks_any(listings: Sequence[Listing]) -> bool:
+        jobs = deduplicate_latest(listings)
+        comparison = compare(jobs, chunk.known_jobs(jobs["id"].to_pylist()))
+        return bool(comparison.new or comparison.changed)
+
+    return Stored(count, lacks_any)
 
 
 def _names(types: Sequence[ObjectType]) -> list[str]:

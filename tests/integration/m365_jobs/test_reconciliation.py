@@ -7,7 +7,8 @@ from typing import Any
 import duckdb
 import pytest
 from avepoint_m365 import Progress
-from avepoint_simulator import Dialect, ServerBehavior, Simulator, make_world
+from avepoint_simulator import Dialect, JobError, ServerBehavior, Simulator, make_world
+from avepoint_simulator.tenant import FAILED
 from m365_jobs.health.run_checks import history_begins, run_checks
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.load.run import load
@@ -34,17 +35,20 @@ def forget(file: Any, condition: str) -> int:
     return len(ids)
 
 
-def test_a_daily_reconciliation_counts_new_jobs_and_costs_one_request(tenant: Tenant) -> None:
+@pytest.mark.parametrize(("page_size", "pages"), [(500, 2), (100, 7), (30, 0)])
+def test_a_daily_reconciliation_counts_new_jobs_and_reads_the_period_unless_it_is_large(
+    tenant: Tenant, page_size: int, pages: int
+) -> None:
     for number in range(700):
         tenant.put(f"job {number}", -number - 0.9, -number - 0.1)
-    tenant.load(page_size=100)
+    tenant.load(page_size=page_size)
     tenant.world.advance(timedelta(hours=25))
     tenant.put("new", 1, 2)
-    tenant.load(page_size=100)
+    tenant.load(page_size=page_size)
     thirty_days = [
         request for request in tenant.simulator.asked if request.params["starttime"] == "2026-01-31T00:00:00Z"
     ]
-    assert len(thirty_days) == 1
+    assert len(thirty_days) == 1 + pages
     assert tenant.select(PERIODS) == [("daily", 697, 697, True, None)]
     assert tenant.agrees()
 
@@ -90,9 +94,46 @@ def test_verify_loads_differences_and_reports_unproved_periods(desk: Sit) -> Non
         message = user.run("verify").stderr
         assert f"{lost} jobs were missing and 0 differed; both are loaded." in message
         assert in_warehouse(file) == on_server(world, False)
-        simulator.dialect = Dialect(total_basis="absent")
-        user.set(page_size="10")
-        assert "the API's total does not count matches" in user.run("verify", code=3).stderr
+        simulator.behavior = ServerBehavior(total_error=2)
+        assert "the API does not return all of them" in user.run("verify", code=3).stderr
+
+
+def change_what_no_count_shows(tenant: Tenant) -> None:
+    """Remove a job, add one that came late, and fail one that had finished: the number of jobs stays."""
+    tenant.world.remove("job 100")
+    tenant.put("late", -100.9, -100.1)
+    tenant.put("job 200", -200.9, -200.1, final_state=FAILED, failed=1, errors=(JobError("Denied.", True, "", 2),))
+
+
+def holds_what_no_count_shows(tenant: Tenant) -> bool:
+    """Return whether the warehouse has the changes, and still the removed job."""
+    stored = in_warehouse(tenant.file)
+    return stored.pop("job 100") is not None and stored == on_server(tenant.world, False)
+
+
+@pytest.mark.parametrize("reading", ["start", "finish", "overlap", "whole"])
+def test_changes_that_leave_the_number_of_jobs_are_loaded_after_a_day(tenant: Tenant, reading: str) -> None:
+    tenant.world.reading = reading
+    for number in range(700):
+        tenant.put(f"job {number}", -number - 0.9, -number - 0.1)
+    tenant.load()
+    change_what_no_count_shows(tenant)
+    tenant.world.advance(timedelta(hours=25))
+    tenant.load()
+    assert holds_what_no_count_shows(tenant)
+
+
+@pytest.mark.parametrize("total", ["matches", "absent", "page"])
+def test_verify_loads_changes_that_leave_the_number_of_jobs(tenant: Tenant, total: str) -> None:
+    tenant.simulator.dialect = Dialect(total_basis=total)
+    for number in range(700):
+        tenant.put(f"job {number}", -number - 0.9, -number - 0.1)
+    tenant.load(page_size=50)
+    change_what_no_count_shows(tenant)
+    source = settings(tenant.simulator, object_types=["exchange_online"], start_date=HISTORY.isoformat(), page_size=50)
+    summary = load(LoadOptions(verify_since=HISTORY, source=source), Progress(), lambda _: None)
+    assert (summary.new, summary.changed, summary.exit_code) == (1, 1, 0)
+    assert holds_what_no_count_shows(tenant)
 
 
 def test_a_period_and_its_first_half_are_both_stored(tenant: Tenant) -> None:
