@@ -63,6 +63,7 @@ LINK_FORMS = {
     "foreign": "https://elsewhere.example{path}?{query}",
     "opaque": "Q29udGludWF0aW9uVG9rZW4=",
     "circle": "{path}?{first_query}",
+    "no_more": "",
     "none": None,
 }
 CHOICES = {

@@ -23,6 +23,11 @@ MAX_JOBS = 1_000_000
 FIRST_PAGES_AHEAD = 8
 """Pages that are requested in parallel at first; the number doubles each time, since a total may be wrong."""
 
+USUAL_PAGE_SIZES = frozenset(
+    (10, 15, 20, 25, 30, 40, 50, 60, 64, 75, 80, 100, 120, 125, 128, 150, 200, 250, 256, 300, 400)
+)
+"""Sizes at which servers cut pages; a page of one may be full, even if no link and no total promises another page."""
+
 MAX_PAGES_AHEAD = 64
 """The most pages of one listing that are requested in parallel, which bounds the memory for them."""
 
@@ -195,9 +200,9 @@ class Pager:
             # With a link to another page, the total may count something else.
             return True
         if page.next_link == "":
-            # Documented as "no further page". Only a full page is doubted, by another request.
+            # Documented as "no further page". Only a page that may be full is doubted, by another request.
             self._end_was_announced = True
-            return len(page.rows) < self.page_size
+            return len(page.rows) < self.page_size and len(page.rows) not in USUAL_PAGE_SIZES
         return not page.next_link and len(page.rows) < self._largest_page
 
     def _request(self, extra: Params) -> Params:
