@@ -83,12 +83,11 @@ def unreadable_findings(problems: Collection[Unreadable]) -> list[SourceFinding]
 
 
 def missing_findings(fields: Collection[str], known: Collection[str]) -> list[SourceFinding]:
-    """Return the finding of fields that no job of a page has, although the warehouse holds jobs of that page."""
-    if not fields or not known:
+    """Return the finding of fields that no job of a page has; ``known`` are ids of its jobs in the warehouse."""
+    if not fields:
         return []
-    return [
-        SourceFinding("missing_fields", f"no {', '.join(sorted(fields))}: the API no longer returns the field", 0, None)
-    ]
+    change = "no longer returns" if known else "does not return"
+    return [SourceFinding("missing_fields", f"no {', '.join(sorted(fields))}: the API {change} the field", 0, None)]
 
 
 def keep_known_values(

@@ -58,6 +58,10 @@ def words() -> Iterator[Case]:
         )
         healthy = Step(hours=1, answers={COUNTS: [(450, 4)], ERRORS: [(2,)]})
         yield Case("fields", f"{field} missing", STATES, steps=(Step(), lacking, healthy))
+    for field in ("startTime", "finishTime", "state", "backupDetails"):
+        behavior, missing = behaves(missing_fields=(field,)), frozenset({"missing_fields"})
+        first = Step(behavior=behavior, exits=(0, 3), findings=missing, judged=False)
+        yield Case("fields", f"{field} missing at first", STATES, steps=(first, Step(hours=1)))
     for name, values in (
         ("comma", {"duration": "0,011"}),
         ("clock", {"duration": "1.02:03:04"}),
