@@ -52,10 +52,11 @@ def _array(values: Values, kind: pa.DataType | None = None) -> pa.Array:
 
 def _whole_times(values: Values) -> pa.Array:
     times = _array(values, TEXT).cast(TIME)
-    # ``as_py`` raises an error for years that Python does not have. Arrow's own ``year`` searches for time zones.
+    # Year 1 means no time. ``as_py`` raises an error for years that Python does not have. Arrow's own ``year`` searches
+    # for time zones.
     first = pc.min_max(times).as_py()["min"]
     if first is not None and first.year < 2:
-        raise InvalidValueError("year 1 means no time")
+        raise InvalidValueError
     return times
 
 
@@ -63,21 +64,21 @@ def _whole_counts(values: Values) -> pa.Array:
     # With a type, Arrow would truncate 1.5 to 1. Without one, it infers a type with fractions, which is refused here.
     counts = _array(values)
     if counts.type not in (COUNT, pa.null()):
-        raise InvalidValueError("not only whole numbers")
+        raise InvalidValueError
     return counts.cast(COUNT)
 
 
 def _whole_hours(values: Values) -> pa.Array:
     hours = _array(values, TEXT).cast(REAL)
     if not pc.all(pc.is_finite(hours)).as_py():
-        raise InvalidValueError("not only finite numbers")
+        raise InvalidValueError
     return hours
 
 
 def _whole_texts(values: Values) -> pa.Array:
     texts = _array(values, TEXT)
     if pc.any(pc.match_substring(texts, "\0")).as_py():
-        raise InvalidValueError("NUL")
+        raise InvalidValueError
     return texts
 
 
