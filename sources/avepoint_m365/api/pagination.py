@@ -26,7 +26,7 @@ FIRST_PAGES_AHEAD = 8
 USUAL_PAGE_SIZES = frozenset(
     (10, 15, 20, 25, 30, 40, 50, 60, 64, 75, 80, 100, 120, 125, 128, 150, 200, 250, 256, 300, 400)
 )
-"""Sizes at which servers cut pages; a page of one may be full, even if no link and no total promises another page."""
+"""Usual limits of servers; a page of such a size may be cut, although no link and no total promises another page."""
 
 MAX_PAGES_AHEAD = 64
 """The most pages of one listing that are requested in parallel, which bounds the memory for them."""
@@ -66,6 +66,8 @@ class Pager:
 
     filters: Params
     page_size: int
+    uncut_size: int = 0
+    """A page with fewer jobs was not cut to a limit: the server has sent a page of this size."""
     seen_ids: set[str] = field(default_factory=set)
     pages: int = 0
     total_counts_matches: bool = False
@@ -202,7 +204,8 @@ class Pager:
         if page.next_link == "":
             # Documented as "no further page". Only a page that may be full is doubted, by another request.
             self._end_was_announced = True
-            return len(page.rows) < self.page_size and len(page.rows) not in USUAL_PAGE_SIZES
+            may_be_cut = len(page.rows) in USUAL_PAGE_SIZES and len(page.rows) >= self.uncut_size
+            return len(page.rows) < self.page_size and not may_be_cut
         return not page.next_link and len(page.rows) < self._largest_page
 
     def _request(self, extra: Params) -> Params:

@@ -95,7 +95,9 @@ class ChunkReader:
         self.client.prefer_generation(self.behavior.endpoint)
         if self.behavior.pascal_case:
             self.client.spelling = ParameterSpelling.pascal
-        self.reader = ListingReader(self.pool, PagingBehavior(self.options.page_size))
+        self.reader = ListingReader(
+            self.pool, PagingBehavior(self.options.page_size, largest_page=self.behavior.largest_page)
+        )
         self.limits = RangeLimits(self.behavior.longest_range)
         self.scanner = WindowScanner(self.client, self.reader, self.limits, self.options)
         self.scanner.confirms_empty = is_due(self.behavior.empty_at, self.options.until)

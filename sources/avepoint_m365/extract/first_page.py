@@ -37,6 +37,8 @@ class PagingBehavior:
     first_index_is_known: bool = False
     whole_days: bool = False
     """Whether the server refuses times, so that requests contain dates alone."""
+    largest_page: int = 0
+    """The most jobs that the server sent on one page, in this load or an earlier one."""
     surpluses: list[tuple[int, Selection]] = field(default_factory=list)
     """Listings whose total counts more jobs than any read returned: the difference, and the selection."""
     total_surplus: int = 0

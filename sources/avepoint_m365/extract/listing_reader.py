@@ -85,7 +85,8 @@ class ListingReader:
 
     def _pager(self, selection: Selection) -> Pager:
         filters = selection.parameters()
-        return Pager(in_whole_days(filters) if self.paging.whole_days else filters, self.paging.page_size)
+        filters = in_whole_days(filters) if self.paging.whole_days else filters
+        return Pager(filters, self.paging.page_size, self.paging.largest_page)
 
     def _first_page(self, pager: Pager, listing: Listing) -> None:
         first = read_first_page(pager, self.pool.request_all, self.paging)
@@ -106,7 +107,7 @@ class ListingReader:
             jobs_before = len(listing.ids)
             if reads:
                 listing.error_kind = listing.detail = None
-                pager = Pager(pager.filters, self._page_size_of_reread(pager, reads))
+                pager = Pager(pager.filters, self._page_size_of_reread(pager, reads), self.paging.largest_page)
                 self._first_page(pager, listing)
             moved = self._read_further_pages(pager, listing)
             if listing.complete and not moved:
@@ -206,6 +207,7 @@ class ListingReader:
             overlaps |= 0 < new_ids < len(ids)
             pager.seen_ids |= ids
             pager.add(page.page, new_ids)
+            self.paging.largest_page = max(self.paging.largest_page, len(page.page.rows))
             listing.add([page])
         return overlaps
 

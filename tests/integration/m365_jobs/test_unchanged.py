@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 from avepoint_m365 import Progress
-from avepoint_simulator import Simulator, make_world
+from avepoint_simulator import Dialect, Simulator, make_world
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.load.run import load
@@ -19,6 +19,7 @@ from m365_jobs.warehouse.pipeline import pipeline_name
 
 from tests.support import backups
 from tests.support.cli import NOW
+from tests.support.tenant import Tenant as ControlledTenant
 from tests.support.warehouse import Warehouse
 from tests.support.worlds import settings
 
@@ -71,6 +72,23 @@ def test_a_load_of_a_tenant_without_jobs_leaves_dlts_folder_alone(place: Warehou
         place.load(empty)
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert place.rows(RUNS) == [("default", "complete")] * 2
+
+
+@pytest.mark.parametrize("before", [0, 30])
+def test_a_list_of_20_jobs_is_doubted_only_where_the_server_never_sent_a_larger_page(
+    tenant: ControlledTenant, before: int
+) -> None:
+    tenant.simulator.dialect = Dialect(total_basis="page", link="no_more")
+    for number in range(before):
+        tenant.put(f"old {number}", -500 - number, -499.5 - number)
+    for number in range(20):
+        tenant.put(f"new {number}", -10 - number / 10, -9 - number / 10)
+    tenant.load()
+    tenant.load()
+    tenant.load()
+    requests = [asked for asked in tenant.simulator.asked if "jobs" in asked.path]
+    assert (len(requests) == 1) == bool(before)
+    assert tenant.agrees()
 
 
 @pytest.mark.usual(1)

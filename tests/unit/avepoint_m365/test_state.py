@@ -26,6 +26,7 @@ BEHAVIOR = ApiBehavior(
     filters_at=NOW - timedelta(hours=1),
     longest_range_days=30.5,
     pascal_case=True,
+    largest_page=500,
     by_location=True,
     reconciled_at=NOW - timedelta(hours=2),
     words_at=NOW - timedelta(hours=3),
