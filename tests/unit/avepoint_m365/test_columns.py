@@ -36,7 +36,7 @@ OTHERS: dict[str, tuple[FieldParser, pa.DataType, list[Any], list[Any], list[tup
     "a number for a text": (columns.TEXTS, TEXT, ["a", 7], ["a", "7"], []),
     "a word for a flag": (columns.FLAGS, FLAG, [True, "False"], [True, False], []),
 }
-"""Parser, type, values of which one is in another form, what they mean, and what is reported."""
+"""Parser, type, values with one in another form, what they mean, and what is reported."""
 
 
 def fail(*values: object) -> None:
