@@ -15,6 +15,9 @@ MEMORY = r"out of memory|outofmemory|memory[_ ]limit"
 NO_LOCKS = r"no locks available|(lock|locking).{0,40}not (supported|implemented)|operation not supported"
 """Messages about a file system without locks; DuckDB appends them to its message about a file in use."""
 
+NO_RIGHT = r"permission denied|insufficient privilege|must be owner|access ?denied|not authorized|forbidden"
+"""Messages about a right that the user of the destination lacks."""
+
 CURES = (
     (
         NO_LOCKS,
@@ -92,7 +95,7 @@ CURES = (
         "Set user and password in destination.<name>.credentials, in .dlt/secrets.toml or in the environment.",
     ),
     (
-        r"permission denied|insufficient privilege|must be owner|access ?denied|not authorized|forbidden",
+        NO_RIGHT,
         "The destination's user lacks a right",
         "To load, it must be able to create the dataset and, beside it, others with _staging in their names, or own "
         f"them with their tables; in a lake, to write files. To read, it needs no more than to read them. {STAYS}",
@@ -133,6 +136,12 @@ def of_driver(error: BaseException) -> bool:
 def needs_smaller_chunks(message: str) -> bool:
     """Return whether a destination failed for lack of memory, so that smaller chunks may succeed."""
     return bool(re.search(MEMORY, message, re.IGNORECASE))
+
+
+def may_concern_rights(message: str) -> bool:
+    """Return whether a right of the user is the reason of a refusal, or the reason is unknown."""
+    known = (pattern for pattern, _, _ in CURES if re.search(pattern, message, re.IGNORECASE))
+    return next(known, NO_RIGHT) == NO_RIGHT
 
 
 def in_use(error: BaseException) -> bool:

@@ -117,16 +117,14 @@ def _stale(client: SqlJobClientBase, versions: Mapping[str, str], existing: Mapp
 def _refused(error: DatabaseException, dataset: str) -> str:
     """Return the destination's message and the cure. PostgreSQL's hint is left out: it would drop views of the user."""
     words = re.sub(r"\s+", " ", str(error).partition("HINT:")[0]).strip().rstrip(".")
-    if "lock timeout" in words:
-        return driver_messages.explain_driver_message(words)
     if "depend on it" in words:
-        cure = "Drop those that are yours and make them again after the next load."
-    else:
-        cure = (
-            f"The user needs the right to create and replace {', '.join(VIEWS)} in dataset {dataset}, where no table "
-            "may have their names. The next load tries again."
-        )
-    return f"{words}. {cure}"
+        return f"{words}. Drop those that are yours and make them again after the next load."
+    if not driver_messages.may_concern_rights(words):
+        return driver_messages.explain_driver_message(words)
+    return (
+        f"{words}. The user needs the right to create and replace {', '.join(VIEWS)} in dataset {dataset}, where no "
+        "table may have their names. The next load tries again."
+    )
 
 
 def create_views(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:

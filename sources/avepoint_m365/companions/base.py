@@ -103,7 +103,7 @@ class Answers:
         """Return a service by its code or name; an unknown one is kept and reported as a finding."""
         service = service_of(value)
         if not is_known_service(service):
-            self.note("unknown_service_type", "a service type that is not in the vendor's reference", str(value))
+            self.note("unknown_service_type", "a service type that is not in the vendor's reference", service.service)
         return service
 
     def note(self, rule: str, problem: str, example: str) -> None:

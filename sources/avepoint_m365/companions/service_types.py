@@ -58,8 +58,8 @@ _BY_NAME = {_letters(service.service): service for service in SERVICES} | {
 
 
 def service_of(value: object) -> Service:
-    """Return the service of a code or name; an unknown value is kept, without an object type."""
-    text = storable(str(value)).strip()[:200]
+    """Return the service of a code or name; an unknown value is kept, without an object type. Null has no name."""
+    text = "" if value is None else storable(str(value)).strip()[:200]
     if text.isascii() and text.isdigit():
         code = int(text)
         return _BY_CODE.get(code, Service(code if code < 2**63 else None, text, None))

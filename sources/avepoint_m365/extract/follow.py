@@ -85,7 +85,7 @@ def unfollowed_findings(
     old = [job.id for job in jobs if job.start_time and job.start_time < now - max_open]
     gone = [job.id for job in jobs if job.id in missing]
     problems = [
-        (f"been in progress for more than {max_open.days} days and are asked for only once a day", old),
-        ("not ended in the warehouse and are no longer returned by the API", gone),
+        (f"been in progress for more than {max_open.days} days, after which a load asks only once a day", old),
+        ("disappeared from the API while in progress, so no load can read an end", gone),
     ]
     return [SourceFinding("job_given_up", problem, len(ids), ids[0]) for problem, ids in problems if ids]

@@ -82,6 +82,7 @@ def test_a_service_is_known_by_code_and_by_name(value: Any) -> None:
 
 def test_an_unknown_service_is_stored_as_its_number_or_text() -> None:
     assert service_of(42).columns == {"service_type": 42, "service": "42", "object_type": None}
+    assert service_of(None).columns == {"service_type": None, "service": "", "object_type": None}
     assert service_of("Copilot").columns == {"service_type": None, "service": "Copilot", "object_type": None}
 
 
