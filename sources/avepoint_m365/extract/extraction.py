@@ -138,7 +138,7 @@ class ChunkReader:
             known |= self.known_jobs(set(jobs["id"].to_pylist()) - known.keys())
             jobs = self._without_other_types(jobs, upkeep.listings, scan.ids | known.keys())
         jobs = self._keep_known_values(jobs, known, scan.listings)
-        comparison, chunk_labels = compare(jobs, known), ChunkLabels(known_labels(known))
+        comparison, chunk_labels = compare(jobs, known, self.options.until), ChunkLabels(known_labels(known))
         typed = [listing for listing in upkeep.listings if listing.selection.object_type is not None]
         jobs = label_chunk(self, scan, jobs, comparison, chunk_labels, typed)
         return build_result(self, scan, upkeep, jobs, comparison, chunk_labels)
@@ -163,7 +163,7 @@ class ChunkReader:
         scan = Scan(self.options.window(since), upkeep.listings)
         known = self.known_jobs(scan.ids)
         jobs = self._keep_known_values(scan.jobs, known, scan.listings)
-        comparison, chunk_labels = compare(jobs, known), ChunkLabels(known_labels(known))
+        comparison, chunk_labels = compare(jobs, known, self.options.until), ChunkLabels(known_labels(known))
         jobs = label_chunk(self, scan, jobs, comparison, chunk_labels)
         return build_result(self, scan, upkeep, jobs, comparison, chunk_labels)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import pyarrow as pa
@@ -113,18 +113,22 @@ class Comparison:
 
 _COUNTS = tuple(DETAIL_NAMES)
 
+REPLICA_LAG = timedelta(days=1)
+"""The most that a replica of the API may lag behind."""
 
-def compare(jobs: pa.Table, known: dict[str, KnownJob]) -> Comparison:
-    """Return which jobs of ``jobs`` (``FRAME``) are new, changed and unchanged.
 
-    A job in progress does not replace the same job finished: a replica of the API may lag behind. The duration of a
-    job in progress is no change, since it grows until the job ends.
+def compare(jobs: pa.Table, known: dict[str, KnownJob], now: datetime) -> Comparison:
+    """Return which jobs of ``jobs`` (``FRAME``) are new, changed and unchanged at ``now`` (UTC).
+
+    A job in progress does not replace the same job finished: a replica of the API may lag behind. If its end was read
+    more than ``REPLICA_LAG`` ago, the job runs again. The duration of a job in progress is no change, since it grows
+    until the job ends.
     """
     comparison = Comparison([job_id for job_id in jobs["id"].to_pylist() if job_id not in known], known=known)
     # A first load has no known jobs. Its jobs need not become Python objects.
     for job in filter_ids(jobs, known).to_pylist() if known else ():
         job_id, stored = job["id"], known[job["id"]]
-        if _is_stale(job, stored) or (changes := _changes(job, stored)) is None:
+        if _is_stale(job, stored, now) or (changes := _changes(job, stored)) is None:
             comparison.unchanged.append(job_id)
         else:
             comparison.changed.append(job_id)
@@ -132,8 +136,10 @@ def compare(jobs: pa.Table, known: dict[str, KnownJob]) -> Comparison:
     return comparison
 
 
-def _is_stale(job: dict[str, object], stored: KnownJob) -> bool:
-    return stored.finish_time is not None and job["finish_time"] is None
+def _is_stale(job: dict[str, object], stored: KnownJob, now: datetime) -> bool:
+    if stored.finish_time is None or job["finish_time"] is not None:
+        return False
+    return stored.fetched_at is None or now - stored.fetched_at <= REPLICA_LAG
 
 
 def _changes(job: dict[str, object], stored: KnownJob) -> list[Change] | None:

@@ -127,7 +127,7 @@ def _add_jobs_missing_from_scan(
         ids &= chunk_labels.labels["object_type"].keys()
         others = filter_ids(others, sorted(ids))
     known = chunk.known_jobs(ids)
-    added = compare(others, known)
+    added = compare(others, known, chunk.options.until)
     comparison.new += added.new
     comparison.changed += added.changed
     comparison.unchanged += added.unchanged

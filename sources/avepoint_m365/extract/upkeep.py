@@ -183,7 +183,7 @@ def _stored(chunk: ChunkReader, count: CountJobs) -> Stored:
 
     def lacks_any(listings: Sequence[Listing]) -> bool:
         jobs = deduplicate_latest(listings)
-        comparison = compare(jobs, chunk.known_jobs(jobs["id"].to_pylist()))
+        comparison = compare(jobs, chunk.known_jobs(jobs["id"].to_pylist()), chunk.options.until)
         return bool(comparison.new or comparison.changed)
 
     return Stored(count, lacks_any)

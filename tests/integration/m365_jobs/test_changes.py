@@ -12,6 +12,7 @@ from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs.load import run as loading
 
+from tests.support.driven_clock import DrivenClock
 from tests.support.tenant import START, Tenant
 from tests.support.truth import in_warehouse, on_server
 from tests.support.worlds import ignore
@@ -66,6 +67,19 @@ def test_an_api_that_begins_to_ignore_the_job_type_is_detected(tenant: Tenant) -
     tenant.world.advance(timedelta(hours=30))
     tenant.load()
     assert in_warehouse(tenant.file)["restore"][2] is None
+
+
+def test_a_job_that_runs_again_is_in_progress_a_day_after_its_end_was_read(tenant: Tenant) -> None:
+    tenant.put("restarted", -2, -1)
+    with DrivenClock() as clock:
+        for hours, agrees in ((0, True), (1, False), (22, False), (2, True)):
+            clock.set(tenant.world.advance(timedelta(hours=hours)))
+            tenant.load()
+            assert tenant.agrees() == agrees, f"{hours} hours later"
+            tenant.put("restarted", -2, 60)
+        clock.set(tenant.world.advance(timedelta(hours=48)))
+        tenant.load()
+    assert tenant.agrees()
 
 
 def test_an_added_alias_location_relabels_no_job(tenant: Tenant) -> None:
