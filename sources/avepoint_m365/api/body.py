@@ -13,12 +13,13 @@ import requests
 
 from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.depth import is_too_deep
+from avepoint_m365.parse.names import field_of
 from avepoint_m365.parse.outline import surroundings_of
 from avepoint_m365.parse.times import in_utc
 
 REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-ms-request-id")
 
-_ERROR_STATUS = re.compile(rb'"statusCode"\s*:\s*"?[4-9]\d\d')
+_ERROR_STATUS = re.compile(rb'"statusCode"\s*:\s*"?[4-9]\d\d', re.IGNORECASE)
 """The status of an error in a body. A body without it is no error, and is not decoded to find out."""
 
 _SEARCHED_BYTES = 4096
@@ -38,7 +39,7 @@ def response_status(response: requests.Response) -> int:
 def error_status(body: object) -> int | None:
     """Return the status of an error in a body; None without one."""
     # Python refuses to parse numbers of thousands of digits.
-    text = str(body.get("statusCode", ""))[:9] if isinstance(body, Mapping) else ""
+    text = str(field_of(body, "statusCode") or "")[:9] if isinstance(body, Mapping) else ""
     return int(text) if text.isdecimal() and int(text) >= 400 else None
 
 

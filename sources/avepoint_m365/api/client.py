@@ -11,7 +11,7 @@ import requests
 from avepoint_m365.api.auth import Bearer, ClientCredential, TokenCache
 from avepoint_m365.api.body import describe, response_status, server_time
 from avepoint_m365.api.page import JobsPage, PageInfo
-from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page
+from avepoint_m365.api.responses import JsonBody, PageContent, read_body, read_job, read_page, refuse_reported_errors
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import Transport
 from avepoint_m365.config import ServiceUrls
@@ -121,7 +121,10 @@ class JobsClient:
         """
         with self._redacted_errors():
             response, _ = self._send(path, JOBS.query(params, self.spelling), scope)
-            return read_body(None, describe(path, params, response), response, scope)
+            request = describe(path, params, response)
+            body = read_body(None, request, response, scope)
+            refuse_reported_errors(body, request)
+            return body
 
     def _probe(self, params: Params) -> JobsPage:
         """Return a page from the first generation of the endpoint that the host has and the credentials may use.

@@ -88,6 +88,16 @@ def check_status(version: EndpointVersion | None, body: object, request: str, sc
         raise failure(status, body, f"{request}, but says {status}", scope, version)
 
 
+def refuse_reported_errors(body: JsonBody, request: str) -> None:
+    """Do nothing unless a body reports errors, although its status is 200.
+
+    Raises:
+        ApiError: if it has. Its data may be missing or cut, and settings that it lacks would count as switched off.
+    """
+    if isinstance(body, Mapping) and (errors := _reported_errors(body)):
+        raise ApiError(f"{request}, but the response contains errors: {errors}")
+
+
 _NO_CONTENT: Mapping[str, object] = {"jobs": [], "data": []}
 """The body in place of a 204."""
 
@@ -162,12 +172,11 @@ def _refuse_errors(version: EndpointVersion, body: Mapping[str, object], request
     if texts and "statusCode" not in body and _total(version, paging)[0] is None:
         # The documented envelope always has a message beside its statusCode, and a total of 0 proves an empty list.
         raise ApiError(f"{request}, but holds no list of jobs and says: {message(texts)}. Try again later.")
-    if errors := _reported_errors(body):
-        raise ApiError(f"{request}, but the response contains errors: {errors}")
+    refuse_reported_errors(body, request)
 
 
 def _reported_errors(body: Mapping[str, object]) -> str:
     """Return the errors that an envelope reports beside its data."""
-    if not body.get("errors"):
+    if not field_of(body, "errors"):
         return ""
-    return message({name: body.get(name) for name in ("message", "errors")}) or "errors without a text"
+    return message({name: field_of(body, name) for name in ("message", "errors")}) or "errors without a text"

@@ -15,6 +15,7 @@ from avepoint_m365.exceptions import (
     EndpointMissingError,
     storable,
 )
+from avepoint_m365.parse.names import key_of
 from avepoint_m365.schema import Table
 
 STATE_KEY = "companions"
@@ -182,9 +183,10 @@ def get_any(client: CompanionClient, companion: Companion, params: Mapping[str, 
 def unwrap(body: object) -> object:
     """Return the data of a response, which is the body itself, its ``data``, or its ``data.data``."""
     for _ in range(2):
-        if not isinstance(body, Mapping) or "data" not in body:
+        key = key_of(body, "data") if isinstance(body, Mapping) else None
+        if key is None or not isinstance(body, Mapping):
             break
-        body = body["data"]
+        body = body[key]
     return body
 
 
@@ -201,16 +203,21 @@ def rows_of(data: object, path: str) -> list[Mapping[str, object]]:
     return list(data)
 
 
-def object_of(data: object, path: str) -> Mapping[str, object] | None:
+def object_of(data: object, path: str, fields: Sequence[str]) -> Mapping[str, object] | None:
     """Return one object, also from a list of one; None for null and for an empty object or list.
 
     Raises:
-        BadResponseError: for anything else.
+        BadResponseError: for anything else, and for an object with none of the documented ``fields``: an error
+            message in place of the data would otherwise replace it.
     """
     if isinstance(data, list) and len(data) <= 1:
         data = data[0] if data else None
     if data is not None and not isinstance(data, Mapping):
         raise BadResponseError(f"GET {path}: the response contains no object.")
+    if data and not key_of(data, *fields):
+        raise BadResponseError(
+            f"GET {path}: the response contains none of the fields {', '.join(fields)}; its fields are {sorted(data)}."
+        )
     return data or None
 
 

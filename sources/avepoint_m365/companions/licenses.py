@@ -9,6 +9,9 @@ from avepoint_m365.companions.columns import LOCATION
 from avepoint_m365.companions.values import field, parse_any_time, parse_number, parse_whole
 from avepoint_m365.schema import TENANT, Column, Table, count, number, required, text, time
 
+FIELDS = ("outOfPolicyTime", "purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize")
+"""The documented fields of a response."""
+
 LICENSE_CONSUMPTION = Table(
     "license_consumption",
     "Licence consumption (GET /backup/m365/cloudbackuplicenseconsumption): a snapshot per UTC day and location, the "
@@ -49,7 +52,7 @@ class Licenses(Companion):
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the snapshot of one location."""
-        data = object_of(ask(location), self.paths[0])
+        data = object_of(ask(location), self.paths[0], FIELDS)
         if data is None:
             return
         now, tenant = ask.context.now, ask.context.tenant

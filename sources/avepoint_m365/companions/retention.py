@@ -31,6 +31,9 @@ from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.values import parse_flag
 from avepoint_m365.schema import TENANT, Table, count, flag, required, text
 
+FIELDS = ("enableDailyRetentionPolicy", "enableCustomizedRetentionPolicy", "retentionPeriod", "servicePolicies")
+"""The documented fields of a response."""
+
 NO_SERVICE = Service(None, "", None)
 
 RETENTION_POLICIES = Table(
@@ -74,7 +77,7 @@ class Retention(Companion):
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the policy of one location."""
-        policy = object_of(ask(location), self.paths[0])
+        policy = object_of(ask(location), self.paths[0], FIELDS)
         if policy is None:
             return
         make = _Rows(ask.context.tenant, location, answers)

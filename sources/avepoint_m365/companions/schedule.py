@@ -91,7 +91,10 @@ class Schedule(Companion):
             return sorted({parse_minute_of_day(value) for value in times}), parse_number(field(item, "frequency"))
 
         listed, frequency = ask.of(values, "a backup schedule")
-        frequency = frequency or float(len(listed)) or None
+        frequency = float(len(listed)) or None if frequency is None else frequency
+        if frequency is not None and frequency < 0:
+            answers.note("unknown_frequency", "a negative number of backups a day", f"{service.service}: {frequency:g}")
+            frequency = None
         schedule_id = content_id(location, service.columns, frequency, listed)
         minutes = _spread(listed, frequency or 0)
         answers.add(START_TIMES.name, *_start_times(tenant, schedule_id, minutes, listed))

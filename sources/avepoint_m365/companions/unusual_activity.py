@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from typing import Any
 
-from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, rows_of
+from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Context, Memory, Row, rows_of
 from avepoint_m365.companions.columns import LOCATION, OBJECT_TYPE, SERVICE, SERVICE_TYPE
 from avepoint_m365.companions.values import field, parse_whole
 from avepoint_m365.exceptions import storable
@@ -19,10 +19,16 @@ FIRST_DAYS = 7
 MAX_DAYS = 31
 """The most days before today that one load requests after a long pause, with a request for each."""
 
+IDENTITY = ("id", "m365_tenant_id", "tenant_owner", "service_type", "service", "object_type")
+"""Columns that a load remembers of the rows of the running day."""
+
+COUNTS = ("potential_ransomware_attack_count", "unusual_activities_count")
+
 UNUSUAL_ACTIVITY = Table(
     "unusual_activity",
     "Unusual activity (GET /backup/m365/cloudbackupunusualactivitydata): a row per UTC day, location and service with "
-    "any; a day that was still running is replaced. Both counts are sites; the vendor's table swaps their meanings.",
+    "any; a day that was still running is replaced, with 0 where the API lists no more. Both counts are sites; the "
+    "vendor's table swaps their meanings.",
     ("tenant", "id"),
     (
         required(TENANT),
@@ -61,6 +67,7 @@ class UnusualActivity(Companion):
         """Add the days of one location from the last that was still running to today."""
         today = ask.context.now.date()
         running: Any = memory.setdefault("running_day", {})
+        running_rows: Any = memory.setdefault("running_rows", {})
         place = location or ""
         for day in _days(running.get(place), today):
             data = ask(location, **self.day_parameters(day))
@@ -68,11 +75,17 @@ class UnusualActivity(Companion):
             for item in rows_of(data, self.paths[0]):
                 row = self._row(ask, item, day, location, answers)
                 _add_counts(rows.setdefault(str(row["id"]), row), row)
+            listed = [{name: row[name] for name in IDENTITY} for row in rows.values()]
+            for row in running_rows.get(place, ()):
+                if str(row["id"]).startswith(f"{day}/") and row["id"] not in rows:
+                    # A load deletes no row, so an attack that the API withdrew would stay.
+                    rows[row["id"]] = _row_of(ask.context, day, location, row | dict.fromkeys(COUNTS, 0))
+            running_rows[place] = listed
             answers.add(UNUSUAL_ACTIVITY.name, *rows.values())
             running[place] = min(day, today).isoformat()
 
     def _row(self, ask: Ask, item: Mapping[str, object], day: date, location: str | None, answers: Answers) -> Row:
-        context, service = ask.context, answers.service(field(item, "serviceType"))
+        service = answers.service(field(item, "serviceType"))
         owner = _owner(field(item, "tenantId")) or ""
 
         def counts() -> Row:
@@ -81,18 +94,25 @@ class UnusualActivity(Companion):
                 "unusual_activities_count": parse_whole(field(item, "unusualActivitiesCount")),
             }
 
-        return {
-            "tenant": context.tenant,
+        identity = {
             "id": f"{day}/{location or ''}/{service.service}/{owner}",
-            "day": day,
-            "location": location,
             "m365_tenant_id": owner or None,
             "tenant_owner": _owner(field(item, "tenantOwner")),
             **service.columns,
-            **ask.of(counts, "unusual activity"),
-            "day_complete": day < context.now.date(),
-            "fetched_at": context.now,
         }
+        return _row_of(ask.context, day, location, identity | ask.of(counts, "unusual activity"))
+
+
+def _row_of(context: Context, day: date, location: str | None, columns: Mapping[str, object]) -> Row:
+    """Return a row: ``columns`` are its identity and its counts."""
+    return {
+        "tenant": context.tenant,
+        "day": day,
+        "location": location,
+        **columns,
+        "day_complete": day < context.now.date(),
+        "fetched_at": context.now,
+    }
 
 
 def _days(running: str | None, today: date) -> Iterator[date]:
@@ -107,7 +127,7 @@ def _add_counts(row: dict[str, Any], other: Mapping[str, Any]) -> None:
     """Add the counts of a second item of the same service, where the API lists one."""
     if row is other:
         return
-    for name in ("potential_ransomware_attack_count", "unusual_activities_count"):
+    for name in COUNTS:
         row[name] = (row[name] or 0) + (other[name] or 0)
 
 

@@ -71,7 +71,9 @@ def parse_whole(value: object) -> int | None:
 
 
 def parse_any_time(value: object) -> datetime | None:
-    """Return a time in UTC from ISO 8601, epoch seconds, epoch milliseconds or .NET ticks; None for 0, null and "".
+    """Return a time in UTC from ISO 8601, epoch seconds, epoch milliseconds or .NET ticks; None for null and "".
+
+    0 and negative numbers are None as well: .NET's ``DateTime.MinValue`` lies 62,135,596,800 seconds before the epoch.
 
     The vendor does not document the unit of its numbers, so their size determines it.
 
@@ -85,7 +87,7 @@ def parse_any_time(value: object) -> datetime | None:
 
 
 def _of_epoch(number: float) -> datetime | None:
-    if number == 0:
+    if number <= 0:
         return None
     try:
         if number >= TICKS_FROM:

@@ -96,3 +96,8 @@ def test_numbers_are_read_from_texts_with_thousands_separators() -> None:
     assert [parse_number(value) for value in ("1,024.5", 3, "", None)] == [1024.5, 3.0, None, None]
     with pytest.raises(ValueError, match="not a number"):
         parse_number("many")
+
+
+@pytest.mark.parametrize("value", [-62_135_596_800, "-62135596800000", -1])
+def test_a_time_before_the_epoch_stands_for_no_time(value: Any) -> None:
+    assert parse_any_time(value) is None
