@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 
 from avepoint_m365.schema import Table
 
@@ -38,5 +39,9 @@ def is_created(table: Table, tables: Mapping[str, TTableSchema]) -> bool:
 
 
 def is_refreshed() -> bool:
-    """Return whether this run drops or truncates tables (``refresh``)."""
-    return bool(dlt.current.load_package_state()["state"].get("refresh"))
+    """Return whether this run drops or truncates tables (``refresh``); False for a source that no pipeline runs."""
+    try:
+        return bool(dlt.current.load_package_state()["state"].get("refresh"))
+    except CurrentLoadPackageStateNotAvailable:
+        # A user may look at rows without a pipeline: ``for table in source``.
+        return False

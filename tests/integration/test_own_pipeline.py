@@ -98,3 +98,12 @@ def test_a_pipeline_of_the_user_merges_despite_run_arguments_and_accepts_added_c
         with pipeline.sql_client() as client:
             results = [tuple(row) for row in client.execute_sql("SELECT id, team FROM jobs") or []]
     assert sorted(results) == sorted(wanted)
+
+
+def test_rows_can_be_read_without_a_pipeline() -> None:
+    world = make_world(200, seed=11, now=NOW)
+    with Simulator(world) as simulator:
+        source = avepoint_m365(**settings(simulator, object_types=["teams"]))
+        jobs = [table for table in source if "finish_time" in table.column_names and "id" in table.column_names]
+    ids = {id_ for table in jobs for id_ in table["id"].to_pylist()}
+    assert ids == {job.id for job in world.visible() if job.object_type == ObjectType.teams}
