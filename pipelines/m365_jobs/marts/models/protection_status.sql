@@ -130,12 +130,13 @@ multi_geo AS (
     SELECT DISTINCT a.tenant FROM asked AS a WHERE a.location IS NOT NULL
 ),
 expected AS (
-    -- In each known location. The listing of all services of all locations stands for no location beside those.
+    -- In each known location. A listing of all locations stands for no location beside those: loads send it to prove
+    -- completeness and to learn services.
     SELECT a.tenant, a.location, s.object_type
     FROM asked AS a
     JOIN rules_of AS s ON s.tenant = a.tenant
     LEFT JOIN multi_geo AS g ON g.tenant = a.tenant
-    WHERE s.expected = 1 AND (a.location IS NOT NULL OR a.object_type IS NOT NULL OR g.tenant IS NULL)
+    WHERE s.expected = 1 AND (a.location IS NOT NULL OR g.tenant IS NULL)
     UNION
     SELECT c.tenant, c.location, c.object_type
     FROM schedules AS c
@@ -146,7 +147,7 @@ expected AS (
     FROM asked AS a
     JOIN schedules AS c ON c.tenant = a.tenant AND c.location IS NULL
     LEFT JOIN multi_geo AS g ON g.tenant = a.tenant
-    WHERE a.location IS NULL AND (a.object_type IS NOT NULL OR g.tenant IS NULL)
+    WHERE a.location IS NULL AND g.tenant IS NULL
     UNION
     SELECT h.tenant, h.location, h.object_type
     FROM recently_held AS h

@@ -172,13 +172,11 @@ def expected(rows: Rows, settings: Protection) -> set[Partition]:
     recent = [read for read in rows.reads if newest[read.tenant] - read.until <= MONTH]
     with_locations = {read.tenant for read in recent if read.location}
     with_locations |= {job.tenant for job in rows.jobs if job.location}
-    without = {
-        read.tenant for read in recent if not read.location and (read.object_type or read.tenant not in with_locations)
-    }
+    without = {read.tenant for read in recent if not read.location and read.tenant not in with_locations}
     results = {partition for partition in schedules(rows) if partition[1] or partition[0] in without}
     for read in rows.reads:
         services = settings.of_tenant.get(read.tenant, settings.services)
-        if newest[read.tenant] - read.until <= MONTH:
+        if newest[read.tenant] - read.until <= MONTH and (read.location or read.tenant in without):
             results |= {(read.tenant, read.location, item) for item in services.expected}
     for partition, jobs in by_partition(rows.jobs).items():
         kind = {"backup"} if any(job.job_type for job in jobs) else {None}

@@ -263,9 +263,8 @@ WITH newest AS (
   LEFT JOIN multi_geo AS g
     ON g.tenant = a.tenant
   WHERE
-    s.expected = 1
-    AND (
-      NOT a.location IS NULL OR NOT a.object_type IS NULL OR g.tenant IS NULL
+    s.expected = 1 AND (
+      NOT a.location IS NULL OR g.tenant IS NULL
     )
   UNION
   SELECT
@@ -286,9 +285,7 @@ WITH newest AS (
   LEFT JOIN multi_geo AS g
     ON g.tenant = a.tenant
   WHERE
-    a.location IS NULL AND (
-      NOT a.object_type IS NULL OR g.tenant IS NULL
-    )
+    a.location IS NULL AND g.tenant IS NULL
   UNION
   SELECT
     h.tenant AS tenant,
