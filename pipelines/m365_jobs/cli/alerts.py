@@ -96,8 +96,10 @@ def alerts(
     with failures(verbose):
         from m365_jobs.health.alerts import notify, show
         from m365_jobs.warehouse import pipeline as warehouse
+        from m365_jobs.warehouse.tenant_scope import refuse_unknown_names
 
         pipeline = warehouse.open_warehouse(destination, dataset)
+        refuse_unknown_names(pipeline, tenant or ())
         if resend:
             count = notify.resend(pipeline)
             typer.echo(f"Due again: {count}. The next m365-jobs health --notify sends them.", err=True)

@@ -12,7 +12,7 @@ import dlt
 from avepoint_m365.config import SECTION
 from avepoint_m365.exceptions import ConfigurationError
 
-from m365_jobs.config.tenants import configured_with, setting
+from m365_jobs.config.tenants import TENANTS, configured_with, setting
 
 WINDOW = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*(?:-|–|to)\s*([01]?\d|2[0-3]):([0-5]\d)")
 DAY = timedelta(days=1)
@@ -100,7 +100,8 @@ def tenant_calendar(tenant: str) -> TenantCalendar:
         ConfigurationError: for an unknown time zone or an invalid backup window.
     """
     window = _text(tenant, "backup_window")
-    return TenantCalendar(_zone(tenant), parse_backup_window(window, f"{SECTION}.backup_window") if window else None)
+    window_key = _key_of(tenant, "backup_window")
+    return TenantCalendar(_zone(tenant), parse_backup_window(window, window_key) if window else None)
 
 
 def tenant_zones() -> Mapping[str, str]:
@@ -124,16 +125,29 @@ def _zone_name_of(tenant: str, otherwise: str) -> str:
 def common_calendar(tenants: Sequence[str]) -> TenantCalendar:
     """Return the calendar that all these tenants share; UTC without a window if they differ.
 
+    An invalid setting of one among several tenants counts as different, so that a report of all is written.
+
     Raises:
-        ConfigurationError: for an unknown time zone or an invalid backup window.
+        ConfigurationError: for an unknown time zone or an invalid backup window of a single tenant.
     """
-    calendars = {tenant_calendar(tenant) for tenant in tenants}
+    try:
+        calendars = {tenant_calendar(tenant) for tenant in tenants}
+    except ConfigurationError:
+        if len(tenants) == 1:
+            raise
+        return TenantCalendar()
     return calendars.pop() if len(calendars) == 1 else TenantCalendar()
 
 
 def _zone(tenant: str) -> tzinfo:
     zone = _text(tenant, "timezone")
-    return parse_zone(zone, f"{SECTION}.timezone") if zone else UTC
+    return parse_zone(zone, _key_of(tenant, "timezone")) if zone else UTC
+
+
+def _key_of(tenant: str, key: str) -> str:
+    """Return the full name of a key in the section that sets it: that of the tenant, or the one above."""
+    is_own = tenant and setting(tenant, key, str) is not None
+    return f"{TENANTS}.{tenant}.{key}" if is_own else f"{SECTION}.{key}"
 
 
 def _text(tenant: str, key: str) -> str | None:

@@ -102,9 +102,10 @@ def write_tenant_reports(folder: Path, extension: str, pipeline: Target, options
 
     Raises:
         UsageError: if a file cannot be written.
+        ConfigurationError: for invalid settings of a tenant, after the reports of all others were written.
         DatabaseException: if the warehouse cannot be read.
     """
-    written = []
+    written, failures = [], []
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -116,8 +117,15 @@ def write_tenant_reports(folder: Path, extension: str, pipeline: Target, options
             tenant_scope = TenantScope(scope.reader, (name,))
             tenant_options = replace(options, filters=replace(options.filters, tenants=(name,)))
             path = folder / f"{files[name]}{extension}"
-            write_file(path, _render(tenant_scope, pipeline, extension, tenant_options))
+            try:
+                content = _render(tenant_scope, pipeline, extension, tenant_options)
+            except ConfigurationError as error:
+                failures.append(f"No report of {name}: {error}")
+                continue
+            write_file(path, content)
             written.append(path)
+    if failures:
+        raise ConfigurationError(" ".join([*failures, f"Other reports that were written: {len(written)}."]))
     return written
 
 

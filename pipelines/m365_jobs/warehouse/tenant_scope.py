@@ -116,6 +116,17 @@ def open_scope(target: Target, tenants: Sequence[str] = ()) -> Iterator[TenantSc
         yield TenantScope(reader, tuple(dict.fromkeys(tenants)))
 
 
+def refuse_unknown_names(target: Target, tenants: Sequence[str]) -> None:
+    """Refuse a tenant that is neither configured nor loaded; open the warehouse only if the configuration lacks it.
+
+    Raises:
+        UsageError: naming the tenant.
+    """
+    if {*tenants} - {*configured(), configured_tenant()}:
+        with open_reader(target) as reader:
+            refuse_unknown(reader, tenants)
+
+
 def refuse_unknown(reader: Reader, tenants: Sequence[str]) -> None:
     """Refuse a tenant that is neither configured nor loaded.
 

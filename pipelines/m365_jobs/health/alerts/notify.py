@@ -5,15 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import UTC, datetime
 
-import dlt
 from avepoint_m365.config import SECTION
-from avepoint_m365.exceptions import ConfigurationError
 
 from m365_jobs.config.alerts import AlertRules, alert_rules
-from m365_jobs.config.tenants import configured, setting
+from m365_jobs.config.calendar import parse_zone, tenant_zones
 from m365_jobs.errors.explain import NotificationError, UsageError
 from m365_jobs.health.alerts import lifecycle, outbox
 from m365_jobs.health.alerts.findings import findings_of
@@ -37,20 +34,22 @@ class NotifyRun:
     healthy: bool
     now: datetime
     """UTC."""
+    zones: Mapping[str, str]
+    """Time zones of recurring maintenance windows (``tenant_zones``): an unknown one must not stop all alerts."""
 
 
 def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], channels: Sequence[Channel]) -> None:
     """Record the alerts of an evaluation of some tenants, or of all if empty, and send the changes.
 
     Raises:
-        ConfigurationError: for an invalid rule, maintenance window or time zone.
+        ConfigurationError: for an invalid rule or maintenance window.
         NotificationError: if a receiver does not accept a message. A later run sends it.
     """
     rules = alert_rules()
     scope = lifecycle.AlertScope(frozenset(tenants))
     healthy = not evaluation.problems
     findings = {finding.alert_id: finding for finding in findings_of(evaluation)}
-    run = NotifyRun(findings, scope, rules, _maintenance(rules), healthy, datetime.now(UTC))
+    run = NotifyRun(findings, scope, rules, _maintenance(rules), healthy, datetime.now(UTC), tenant_zones())
     with open_store(pipeline) as store:
         outbox.recover(store, {channel.name: channel for channel in channels})
         with store.transaction():
@@ -103,7 +102,8 @@ def _channel_events(
         finding = alert.finding
         if not run.scope.covers(finding):
             continue
-        if run.maintenance.is_active(finding.tenant, run.now, _tenant_zone(finding.tenant)):
+        zone = run.zones.get(finding.tenant or "", run.zones[""])
+        if run.maintenance.is_active(finding.tenant, run.now, parse_zone(zone, f"{SECTION}.timezone")):
             continue
         if alert.id not in announced and lifecycle.SEVERITY_RANK.get(finding.severity, 0) < min_rank:
             continue
@@ -156,17 +156,3 @@ def _maintenance(rules: AlertRules) -> Maintenance:
         for name, texts in rules.maintenance_of.items()
     }
     return Maintenance(of_all, by_tenant)
-
-
-def _tenant_zone(tenant: str | None) -> tzinfo:
-    """Return the time zone of a tenant, in which recurring maintenance windows are.
-
-    Raises:
-        ConfigurationError: for an unknown time zone.
-    """
-    own = setting(tenant, "timezone", str) if tenant in configured() and tenant else None
-    name = own or dlt.config.get(f"{SECTION}.timezone") or "UTC"
-    try:
-        return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigurationError(f"timezone = {name!r} is unknown. Write a name such as Europe/Berlin.") from None

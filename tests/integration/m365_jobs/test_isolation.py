@@ -1,0 +1,68 @@
+"""Test that a wrong setting or name of one tenant is reported and does no harm to the others."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from avepoint_simulator import Simulator
+
+from tests.support.backups import job, serving
+from tests.support.cli import Cli
+from tests.support.receivers import http_receiver
+
+Sit = Callable[[Simulator], Cli]
+WRONG_ZONE = "sources.avepoint_m365.tenants.fabrikam.timezone: time zone 'Mars/Phobos' is unknown"
+
+
+def load_three_tenants(user: Cli) -> None:
+    """Load three tenants, then misspell the time zone of the second."""
+    for tenant in ("contoso", "fabrikam", "northwind"):
+        user.set(tenant=tenant)
+        user.run("load")
+    user.set(tenants__fabrikam__timezone="Mars/Phobos")
+
+
+def test_a_wrong_time_zone_of_one_tenant_stops_no_alert(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as slack:
+        user = desk(simulator)
+        load_three_tenants(user)
+        user.environment["ALERTS__MAINTENANCE"] = '["2020-01-01T00:00/2020-01-02T00:00"]'
+        user.environment["ALERTS__CHANNELS__SLACK__URL"] = slack.url
+        user.run("health", "--notify", code=4)
+        for tenant in ("contoso", "fabrikam", "northwind"):
+            assert f"{tenant}/teams" in slack.messages[-1]
+
+
+def test_a_wrong_time_zone_of_one_tenant_stops_no_report_of_others(desk: Sit) -> None:
+    with serving(job("teams", 3)) as simulator:
+        user = desk(simulator)
+        load_three_tenants(user)
+        user.run("report", "all.html")
+        message = user.run("report", "--each-tenant", "out", "--format", "html", code=2).stderr
+        assert f"No report of fabrikam: Unknown time zone: {WRONG_ZONE}" in " ".join(message.split())
+        assert sorted(file.name for file in (user.folder / "out").iterdir()) == ["contoso.html", "northwind.html"]
+
+
+def test_alerts_of_an_unknown_tenant_are_refused(desk: Sit) -> None:
+    with serving(job("teams", 40)) as simulator:
+        user = desk(simulator)
+        user.set(tenant="contoso")
+        user.run("load")
+        user.run("alerts", "--tenant", "contoso")
+        message = user.run("alerts", "--tenant", "contsoo", code=2)
+        assert "Tenant 'contsoo' is neither in the configuration nor in the warehouse" in message.stderr
+        assert message.stdout == ""
+
+
+def test_a_service_of_a_multi_geo_tenant_is_expected_in_its_locations_alone(desk: Sit) -> None:
+    jobs = [replace(job("onedrive", hours), location=place) for place, hours in (("NAM", 3), ("EUR", 5))]
+    with serving(*jobs) as simulator:
+        user = desk(simulator)
+        user.set(locations='["NAM", "EUR"]', expected_object_types='["onedrive", "teams"]')
+        user.run("load")
+        status = set(user.query("SELECT location, object_type, status FROM protection_status"))
+        assert status == {
+            ("EUR", "onedrive", "protected"),
+            ("NAM", "onedrive", "protected"),
+            ("EUR", "teams", "never"),
+            ("NAM", "teams", "never"),
+        }
