@@ -9,6 +9,7 @@ import dlt
 import pyarrow as pa
 import pytest
 from avepoint_m365 import avepoint_m365
+from avepoint_m365.companions.source import companions_source
 from avepoint_m365.constants import ObjectType
 from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
@@ -107,3 +108,15 @@ def test_rows_can_be_read_without_a_pipeline() -> None:
         jobs = [table for table in source if "finish_time" in table.column_names and "id" in table.column_names]
     ids = {id_ for table in jobs for id_ in table["id"].to_pylist()}
     assert ids == {job.id for job in world.visible() if job.object_type == ObjectType.teams}
+
+
+def test_the_log_of_companions_does_not_wait_for_those_left_out(tmp_path: Path) -> None:
+    database = dlt.destinations.duckdb(str(tmp_path / "w.duckdb"))
+    with Simulator(make_world(20, seed=11, now=NOW)) as simulator:
+        pipeline = dlt.pipeline("selected", destination=database, dataset_name="own", pipelines_dir=str(tmp_path))
+        source = companions_source(**settings(simulator, include="auto")).with_resources(
+            "retention_policies", "companion_loads"
+        )
+        pipeline.run(source)
+    with pipeline.sql_client() as client:
+        assert client.execute_sql("SELECT companion FROM companion_loads") == [("retention",)]

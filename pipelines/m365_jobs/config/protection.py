@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -78,7 +79,8 @@ def protection(
             "and 1."
         )
     ages = {"allowed_age_hours": allowed_age_hours}
-    for object_type, hours in (allowed_age_hours_of or {}).items():
+    ages_of = {**(allowed_age_hours_of or {}), **_ages_of_variables()}
+    for object_type, hours in ages_of.items():
         check_object_types([object_type], "protection.allowed_age_hours_of")
         ages[f"allowed_age_hours_of.{object_type}"] = hours
     for key, hours in ages.items():
@@ -94,9 +96,27 @@ def protection(
         {name: services for name, services in tenants.items() if services != shared},
         tolerated_failed_ratio,
         allowed_age_hours,
-        allowed_age_hours_of or {},
+        ages_of,
         tenant_zones(),
     )
+
+
+def _ages_of_variables() -> dict[str, float]:
+    """Return the hours of variables such as ``..._ALLOWED_AGE_HOURS_OF__TEAMS``, which dlt reads for no dictionary.
+
+    Raises:
+        ConfigurationError: for a value that is not a number.
+    """
+    ages = {}
+    for section in (SECTION, f"{SECTION}.protection"):
+        prefix = f"{section}.allowed_age_hours_of.".replace(".", "__").upper()
+        for name in sorted(os.environ):
+            if name.startswith(prefix) and os.environ[name].strip():
+                try:
+                    ages[name.removeprefix(prefix).lower()] = float(os.environ[name])
+                except ValueError:
+                    raise ConfigurationError(f"Invalid value: {name} = {os.environ[name]!r} is not a number.") from None
+    return ages
 
 
 @with_config(sections=("sources", "avepoint_m365", "protection"))

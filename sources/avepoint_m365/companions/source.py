@@ -30,6 +30,9 @@ __all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", 
 
 SOURCE = "avepoint_m365"
 
+MAX_IDLE_TURNS = 1_000
+"""Turns without a finished companion after which no further one is expected. Each requests within its first turn."""
+
 
 @dlt.source(name=SOURCE, section=SOURCE)
 def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
@@ -106,10 +109,16 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
 
 
 def _loads(context: Context, companions: int, client: JobsClient) -> DltResource:
-    """Return the resource of ``companion_loads``, which waits for all companions, and then closes their connections."""
+    """Return the resource of ``companion_loads``, which waits for all companions, and then closes their connections.
+
+    It does not wait for companions that ``with_resources`` left out: dlt gives each resource its turn.
+    """
 
     def rows() -> Iterator[object]:
-        while len(context.done) < companions:
+        idle_turns, done = 0, 0
+        while len(context.done) < companions and idle_turns < MAX_IDLE_TURNS:
+            idle_turns = idle_turns + 1 if len(context.done) == done else 0
+            done = len(context.done)
             yield None
         client.close()
         yield context.loads or no_rows(COMPANION_LOADS, context.versions is not None)

@@ -66,3 +66,16 @@ def test_a_service_of_a_multi_geo_tenant_is_expected_in_its_locations_alone(desk
             ("EUR", "teams", "never"),
             ("NAM", "teams", "never"),
         }
+
+
+def test_the_allowed_age_of_a_service_is_read_from_a_variable_of_its_own(desk: Sit) -> None:
+    with serving(job("teams", 3), job("onedrive", 3)) as simulator:
+        user = desk(simulator)
+        user.set(allowed_age_hours_of__teams="2")
+        user.run("load")
+        assert user.query("SELECT object_type, status FROM protection_status ORDER BY 1") == [
+            ("onedrive", "protected"),
+            ("teams", "late"),
+        ]
+        user.set(allowed_age_hours_of__mail="2")
+        assert "allowed_age_hours_of = 'mail'" in user.run("health", code=2).stderr
