@@ -107,7 +107,7 @@ def read_status(
             rows, runs, about["clocks_ahead"] = _all_partitions(scope), scope.rows(RUNS), everything.rows(AHEAD)
             about["findings"] = check_failures(scope)
         except DestinationUndefinedEntity:
-            return {**about, "partitions": [], "runs": [], "tables": {}}
+            return {**about, "partitions": [], "runs": scope.rows(RUNS) if loaded else [], "tables": {}}
         about["companions"] = failed_companions(scope)
         about["unknown_services"] = [row for row in rows if row["object_type"] is None and row["rows_held"]]
         partitions = _shown_partitions(rows)
@@ -187,6 +187,8 @@ def status_tables(status: dict[str, Any]) -> Iterator[Any]:
     yield from show.undelivered_lines(status["undelivered"])
     if not status["tables"]:
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
+        if status["runs"]:
+            yield from _runs(status["runs"])
         return
     if status["never_loaded"]:
         yield Text(sanitize(f"Never loaded: {', '.join(status['never_loaded'])}"))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
 from m365_jobs.config.calendar import common_calendar
 from m365_jobs.config.protection import protection
 from m365_jobs.reports import billing, calendar, html, labels, metrics
@@ -87,7 +89,12 @@ def service_report_html(scope: TenantScope, filters: Filter, zone: tzinfo | None
     title = " · ".join([f"{TITLE}, service report {month.name}", *filters.tenants])
     created_at = datetime.now(UTC)
     values: dict[str, Any] = {"missing": True}
-    if month.first <= created_at.astimezone(filters.zone).date() and (until := metrics.as_of(scope)):
+    try:
+        until = metrics.as_of(scope)
+    except DestinationUndefinedEntity:
+        # Before the first load, or after first loads that failed, which create the tables of logs only.
+        until = None
+    if until and month.first <= created_at.astimezone(filters.zone).date():
         values = {"missing": False, **_template_values(scope, filters, month, until)}
     return html.render_template(
         "service_report.html",

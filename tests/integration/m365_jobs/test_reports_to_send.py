@@ -147,3 +147,16 @@ def test_the_widest_tables_fit_on_paper_and_break_no_word() -> None:
     assert [text.count(word) for word in (job_id, "backup", "State", "Objects")] == [5, 5, 1, 1]
     long = HtmlTable("Jobs", ["Tenant", *columns], [["x" * 64, *job]], "jobs")
     assert printed(long)[1] <= margin
+
+
+def test_a_first_load_that_failed_is_in_status_and_stops_no_service_report(desk: Sit) -> None:
+    with Simulator(make_world(20, seed=9, now=NOW)) as simulator:
+        user = desk(simulator)
+        user.set(credentials__client_secret="wrong")
+        user.run("load", code=1)
+        user.run("report", "month.html", "--month", f"{datetime.now(UTC):%Y-%m}")
+        assert (user.folder / "month.html").read_text(encoding="utf-8")
+        status = user.run("status").stdout
+        assert "Nothing is loaded yet" in status
+        assert "failed" in status
+        assert "client_secret" in status
