@@ -216,8 +216,9 @@ def check_locations(locations: Sequence[str] | None) -> tuple[list[str | None], 
     ``[None]`` means requests without a location.
 
     Raises:
-        ConfigurationError: for a value that does not look like a location.
+        ConfigurationError: for a value that does not look like a location, and for a text in place of a list.
     """
+    _refuse_text("locations", locations)
     if not locations:
         return [None], []
     warnings = []
@@ -240,13 +241,24 @@ def check_object_types(names: Sequence[str] | None, key: str = "object_types") -
     """Return the services with these names, in the order of their codes; all without names.
 
     Raises:
-        ConfigurationError: for an unknown name.
+        ConfigurationError: for an unknown name, and for a text in place of a list.
     """
+    _refuse_text(key, names)
     known = [kind.name for kind in ObjectType]
     for name in names or ():
         if name not in known:
             raise unknown_value_error(f"{SECTION}.{key}", name, known)
     return [kind for kind in ObjectType if not names or kind.name in names]
+
+
+def _refuse_text(key: str, values: object) -> None:
+    """Refuse a text in place of a list: its letters would count as the values.
+
+    Raises:
+        ConfigurationError: with the list that was probably meant.
+    """
+    if isinstance(values, str):
+        raise ConfigurationError(f"Invalid value: {SECTION}.{key} = {values!r} is not a list. Write [{values!r}].")
 
 
 def parse_moment(key: str, value: str | datetime) -> datetime:

@@ -11,6 +11,7 @@ import pytest
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.companions.source import companions_source
 from avepoint_m365.constants import ObjectType
+from avepoint_m365.exceptions import ConfigurationError
 from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
 from m365_jobs.warehouse.contract import prepare
@@ -120,3 +121,10 @@ def test_the_log_of_companions_does_not_wait_for_those_left_out(tmp_path: Path) 
         pipeline.run(source)
     with pipeline.sql_client() as client:
         assert client.execute_sql("SELECT companion FROM companion_loads") == [("retention",)]
+
+
+@pytest.mark.parametrize(("key", "text"), [("locations", "NAM"), ("object_types", "teams")])
+def test_a_text_in_place_of_a_list_is_named_as_a_whole(key: str, text: str) -> None:
+    message = rf"{key} = '{text}' is not a list\. Write \['{text}'\]"
+    with Simulator(make_world(2, seed=11, now=NOW)) as simulator, pytest.raises(ConfigurationError, match=message):
+        avepoint_m365(**settings(simulator, **{key: text}))
