@@ -14,6 +14,8 @@ from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import ConfigurationError
 from avepoint_simulator import Simulator, make_world
 from deltalake import DeltaTable
+from dlt.common.configuration.container import Container
+from dlt.common.pipeline import PipelineContext
 from m365_jobs.warehouse.contract import prepare
 
 from tests.integration.test_end_to_end import NOW
@@ -103,6 +105,8 @@ def test_a_pipeline_of_the_user_merges_despite_run_arguments_and_accepts_added_c
 
 
 def test_rows_can_be_read_without_a_pipeline() -> None:
+    # That of an earlier test would be the current one.
+    Container()[PipelineContext].deactivate()
     world = make_world(200, seed=11, now=NOW)
     with Simulator(world) as simulator:
         source = avepoint_m365(**settings(simulator, object_types=["teams"]))

@@ -294,9 +294,8 @@ def test_services_are_evaluated_by_configuration_and_loads(pipeline: dlt.Pipelin
         ("contoso", None, "power_bi"): (None, "ignored", NOW),
         # No load proved it complete.
         ("contoso", None, "viva_engage"): (None, "unknown", None),
-        # Expected, but no backup ever ran; the newest load does not list NAM any more.
-        ("contoso", None, "teams"): (None, "never", NOW),
-        # Expected in EUR too, but not loaded there.
+        # Expected in EUR, but not loaded there; the newest load does not list NAM any more. The tenant has locations,
+        # so Teams is not expected without one.
         ("contoso", "EUR", "teams"): (None, "unknown", None),
         # Evaluated at the end of its data, not now.
         ("contoso", "EUR", "public_folder"): (29 * 24 - 12.0, "late", ago(12)),
