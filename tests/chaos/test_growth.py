@@ -50,7 +50,7 @@ def test_loads_leave_no_connection_to_the_api_open(place: Warehouse) -> None:
         # The server closes its sockets after it learns that the client closed.
         while connections() > before and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert connections() == before
+        assert connections() <= before
 
 
 STATES = "SELECT pipeline_name, count(*) FROM _dlt_pipeline_state GROUP BY 1 ORDER BY 1"

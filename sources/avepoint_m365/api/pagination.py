@@ -26,7 +26,7 @@ FIRST_PAGES_AHEAD = 8
 USUAL_PAGE_SIZES = frozenset(
     (10, 15, 20, 25, 30, 40, 50, 60, 64, 75, 80, 100, 120, 125, 128, 150, 200, 250, 256, 300, 400)
 )
-"""Usual limits of servers; a page of such a size may be cut, although no link and no total promises another page."""
+"""Usual limits of servers; without a total, a page of such a size may be cut although no link follows."""
 
 MAX_PAGES_AHEAD = 64
 """The most pages of one listing that are requested in parallel, which bounds the memory for them."""
@@ -204,7 +204,7 @@ class Pager:
         if page.next_link == "":
             # Documented as "no further page". Only a page that may be full is doubted, by another request.
             self._end_was_announced = True
-            may_be_cut = len(page.rows) in USUAL_PAGE_SIZES and len(page.rows) >= self.uncut_size
+            may_be_cut = len(page.rows) in USUAL_PAGE_SIZES and len(page.rows) >= self.uncut_size and page.total is None
             return len(page.rows) < self.page_size and not may_be_cut
         return not page.next_link and len(page.rows) < self._largest_page
 

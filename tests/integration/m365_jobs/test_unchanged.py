@@ -78,7 +78,7 @@ def test_a_load_of_a_tenant_without_jobs_leaves_dlts_folder_alone(place: Warehou
 def test_a_list_of_20_jobs_is_doubted_only_where_the_server_never_sent_a_larger_page(
     tenant: ControlledTenant, before: int
 ) -> None:
-    tenant.simulator.dialect = Dialect(total_basis="page", link="no_more")
+    tenant.simulator.dialect = Dialect(total_basis="absent", link="no_more")
     for number in range(before):
         tenant.put(f"old {number}", -500 - number, -499.5 - number)
     for number in range(20):

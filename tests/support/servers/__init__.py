@@ -24,7 +24,7 @@ OFTEN = {
     ],
     "clock": ["client -72 hours ahead"],
     "index": ["three days late for half of the jobs"],
-    "page size": ["over 200 gives empty", "20 at most, total page, no links"],
+    "page size": ["over 200 gives empty", "20 at most, no totals, no links"],
     "depth": ["beyond 40 rows end, jobs of a day"],
     "filter": ["after paging, total matches"],
     "total": ["+1 off"],

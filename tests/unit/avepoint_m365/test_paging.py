@@ -115,15 +115,22 @@ def test_a_page_without_a_list_is_no_end_while_a_total_promised_more(without_lis
 
 
 @pytest.mark.parametrize(
-    ("jobs", "uncut_size", "doubted"),
-    [(20, 0, True), (20, 20, True), (20, 21, False), (21, 0, False), (500, 600, True)],
+    ("jobs", "uncut_size", "total", "doubted"),
+    [
+        (20, 0, None, True),
+        (20, 20, None, True),
+        (20, 21, None, False),
+        (20, 0, 20, False),
+        (21, 0, None, False),
+        (500, 600, None, True),
+    ],
 )
 def test_a_page_of_a_usual_size_is_doubted_unless_the_server_has_sent_larger_ones(
-    jobs: int, uncut_size: int, doubted: bool
+    jobs: int, uncut_size: int, total: int | None, doubted: bool
 ) -> None:
     pager = Pager({"objectType": "1"}, 500, uncut_size)
     pager.first()
-    page = PageInfo([str(number) for number in range(jobs)], None, "")
+    page = PageInfo([str(number) for number in range(jobs)], total, "")
     pager.seen_ids |= set(page.rows)
     pager.add(page, jobs)
     assert (bool(pager.next()), pager.ended) == (doubted, not doubted)
