@@ -57,10 +57,15 @@ def detail_rows(jobs: pa.Table, tenant: str) -> pa.Table:
 def error_rows(jobs: pa.Table, tenant: str, removing: bool = True) -> pa.Table:
     """Return rows of ``jobs__job_errors``.
 
-    If ``removing``, a job without errors has a marker that deletes its stored errors.
+    If ``removing``, a job without errors has a marker that deletes its stored errors. Each batch is converted by
+    itself: errors may fill 100 MB, and to combine them would copy all.
     """
-    jobs = jobs.combine_chunks()
-    errors = jobs["errors"].combine_chunks()
+    empty = JOB_ERRORS.arrow.empty_table()
+    return pa.concat_tables([empty, *(_error_rows_of(batch, tenant, removing) for batch in jobs.to_batches())])
+
+
+def _error_rows_of(jobs: pa.RecordBatch, tenant: str, removing: bool) -> pa.Table:
+    errors = jobs["errors"]
     parents = pc.list_parent_indices(errors)
     fields = errors.flatten()
     # The index within the job is the index among all errors less that of the job's first error.

@@ -19,8 +19,8 @@ CONTAINERS = ("jobs", "data")
 _BEGIN = re.compile(rb'"(jobs|data)"\s*:\s*\[(?=\s*\{)')
 _UP_TO_END = re.compile(rb".*\}\s*(?=\])", re.DOTALL)
 """All before the last bracket that ends a list of objects."""
-_ID = re.compile(rb'\s*:\s*"([^"\\]+)"')
-"""What follows the name of an id: the id as a plain text."""
+_ID = re.compile(rb'"id"\s*:\s*"([^"\\]+)"')
+"""The name of an id, and the id as a plain text."""
 _KEYS_OF_JOBS = rb"id|state|startTime|finishTime|duration|backupDetails|jobErrors"
 _LIST_THAT_ENDS_EARLIER = re.compile(rb'\]\s*,\s*"(?!(?:' + _KEYS_OF_JOBS + rb')")')
 """The end of a list within the jobs that no field of a job follows: the jobs end there."""
@@ -88,12 +88,16 @@ def surroundings_of(content: bytes) -> Surroundings | None:
 
 def _ids(jobs: bytes) -> list[str] | None:
     """Return the ids of a list of jobs; None if the name of an id is not followed by a plain text."""
-    # Splitting finds the names in a third of the instructions of a regular expression.
-    ids = [match and match[1] for match in map(_ID.match, jobs.split(b'"id"')[1:])]
-    if None in ids:
-        return None
+    # bytes.find finds the names in a third of the instructions of a regular expression, and copies nothing.
+    ids, name = list[bytes](), jobs.find(b'"id"')
+    while name >= 0:
+        match = _ID.match(jobs, name)
+        if match is None:
+            return None
+        ids.append(match[1])
+        name = jobs.find(b'"id"', match.end())
     # No id holds a quote. One text is decoded in a quarter of the time of 500.
-    return b'"'.join(filter(None, ids)).decode().split('"') if ids else []
+    return b'"'.join(ids).decode().split('"') if ids else []
 
 
 def _is_utf8(content: bytes) -> bool:
