@@ -16,6 +16,8 @@ from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedExcept
 from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.common.configuration.utils import deserialize_value
 
+from m365_jobs.config.environment import variables_below
+
 ALERTS = "alerts"
 CHANNELS = f"{ALERTS}.channels"
 
@@ -76,7 +78,7 @@ def channel_keys(name: str) -> Iterator[str]:
         value, _ = provider.get_value(name, dict, "", *CHANNELS.split("."))
         yield from value if isinstance(value, Mapping) else ()
     prefix = f"{_VARIABLES}{name.upper()}__"
-    yield from (key.removeprefix(prefix).lower() for key in os.environ if key.startswith(prefix))
+    yield from map(str.lower, variables_below(prefix))
 
 
 def channel_value(name: str, key: str, kind: type, *, secret: bool = False) -> Any:

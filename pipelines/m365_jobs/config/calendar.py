@@ -99,9 +99,7 @@ def tenant_calendar(tenant: str) -> TenantCalendar:
     Raises:
         ConfigurationError: for an unknown time zone or an invalid backup window.
     """
-    window = _text(tenant, "backup_window")
-    window_key = _key_of(tenant, "backup_window")
-    return TenantCalendar(_zone(tenant), parse_backup_window(window, window_key) if window else None)
+    return TenantCalendar(_zone(tenant), _window(tenant))
 
 
 def tenant_zones() -> Mapping[str, str]:
@@ -142,6 +140,11 @@ def common_calendar(tenants: Sequence[str]) -> TenantCalendar:
 def _zone(tenant: str) -> tzinfo:
     zone = _text(tenant, "timezone")
     return parse_zone(zone, _key_of(tenant, "timezone")) if zone else UTC
+
+
+def _window(tenant: str) -> BackupWindow | None:
+    window = _text(tenant, "backup_window")
+    return parse_backup_window(window, _key_of(tenant, "backup_window")) if window else None
 
 
 def _key_of(tenant: str, key: str) -> str:

@@ -27,6 +27,11 @@ def clean(notify: Notify) -> None:
     convert_files(notify)
 
 
+def variables_below(prefix: str) -> dict[str, str]:
+    """Return the variables of the environment that begin with ``prefix``, by their names without the prefix."""
+    return {name.removeprefix(prefix): value for name, value in os.environ.items() if name.startswith(prefix)}
+
+
 def strip_variables(notify: Notify) -> None:
     """Remove blanks, line ends and quotes around the values of this program's variables.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
 
 from m365_jobs.config.calendar import tenant_zones
+from m365_jobs.config.environment import variables_below
 from m365_jobs.config.tenants import configured_with, setting
 
 ALLOWED_AGE_HOURS = 26.0
@@ -110,12 +110,12 @@ def _ages_of_variables() -> dict[str, float]:
     ages = {}
     for section in (SECTION, f"{SECTION}.protection"):
         prefix = f"{section}.allowed_age_hours_of.".replace(".", "__").upper()
-        for name in sorted(os.environ):
-            if name.startswith(prefix) and os.environ[name].strip():
+        for name, value in variables_below(prefix).items():
+            if value.strip():
                 try:
-                    ages[name.removeprefix(prefix).lower()] = float(os.environ[name])
+                    ages[name.lower()] = float(value)
                 except ValueError:
-                    raise ConfigurationError(f"Invalid value: {name} = {os.environ[name]!r} is not a number.") from None
+                    raise ConfigurationError(f"Invalid value: {prefix}{name} = {value!r} is not a number.") from None
     return ages
 
 

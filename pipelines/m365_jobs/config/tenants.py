@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
@@ -21,6 +20,7 @@ from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
 
 from m365_jobs.config.default_tenant import configured_tenant
+from m365_jobs.config.environment import variables_below
 from m365_jobs.config.program_keys import CALENDAR
 from m365_jobs.errors.exceptions import UsageError
 
@@ -180,7 +180,7 @@ def configured_with(*keys: str) -> list[str]:
     To ask dlt for each key of each tenant costs 20 ms for 400 tenants, in each load of one of them.
     """
     endings = tuple(f"__{key}".upper() for key in keys)
-    in_variables = any(name.upper().endswith(endings) for name in _variables(_VARIABLES))
+    in_variables = any(name.upper().endswith(endings) for name in variables_below(_VARIABLES))
     if in_variables or not all(isinstance(provider, _ENUMERABLE) for provider in dlt.config.config_providers):
         return configured()
     return sorted({name for name, section in _sections() if isinstance(section, Mapping) and section.keys() & {*keys}})
@@ -195,7 +195,7 @@ def configured() -> list[str]:
     """
     names = {name for name, _ in _sections()}
     in_files = {name.upper() for name in names}
-    for key in _variables(_VARIABLES):
+    for key in variables_below(_VARIABLES):
         parts = key.split("__")
         if not any("__".join(parts[:length]) in in_files for length in range(1, len(parts) + 1)) and parts[0]:
             names.add(parts[0].lower())
@@ -208,11 +208,6 @@ def _sections() -> Iterator[tuple[str, object]]:
         sections, _ = provider.get_value("tenants", dict, "", *SECTION.split("."))
         if isinstance(sections, Mapping):
             yield from sections.items()
-
-
-def _variables(prefix: str) -> Iterator[str]:
-    """Return the names of variables of the environment that begin with ``prefix``, without the prefix."""
-    return (key.removeprefix(prefix) for key in os.environ if key.startswith(prefix))
 
 
 def setting(tenant: str, key: str, kind: Any, *inner: str, secret: bool = False) -> Any:
@@ -276,7 +271,7 @@ def _refuse_unknown_keys(name: str) -> None:
             raise ConfigurationError(f"Invalid section: {TENANTS}.{name} is a value, not a section with keys.")
         in_files = [key for section in sections if isinstance(section, Mapping) for key in section]
         prefix = "__".join((name, *inner, "")).upper()
-        in_environment = [key.split("__")[0].lower() for key in _variables(_VARIABLES + prefix)]
+        in_environment = [key.split("__")[0].lower() for key in variables_below(_VARIABLES + prefix)]
         for key in (*in_files, *in_environment):
             if key not in keys:
                 raise unknown_value_error(".".join((TENANTS, name, *inner)), key, keys)

@@ -140,8 +140,13 @@ def needs_smaller_chunks(message: str) -> bool:
 
 def may_concern_rights(message: str) -> bool:
     """Return whether a right of the user is the reason of a refusal, or the reason is unknown."""
-    known = (pattern for pattern, _, _ in CURES if re.search(pattern, message, re.IGNORECASE))
-    return next(known, NO_RIGHT) == NO_RIGHT
+    entry = _cure_of(message)
+    return entry is None or entry[0] == NO_RIGHT
+
+
+def _cure_of(message: str) -> tuple[str, str, str] | None:
+    """Return the first entry of ``CURES`` whose pattern is in a driver's message; None without one."""
+    return next((entry for entry in CURES if re.search(entry[0], message, re.IGNORECASE)), None)
 
 
 def in_use(error: BaseException) -> bool:
@@ -161,7 +166,7 @@ def explain_driver_message(message: str) -> str:
     # RUST_BACKTRACE is set.
     message = re.sub(r"\x1b\[\d*m|\s*LINE \d+: .*|\s+0: \S+.*\s1: .*", "", message)
     sentence = message if message.endswith((".", "?", "!")) else f"{message}."
-    for pattern, meaning, cure in CURES:
-        if re.search(pattern, message, re.IGNORECASE):
-            return f"{meaning}: {sentence} {cure}"
-    return f"The destination refused: {sentence} Check its address, credentials and rights. {STAYS}"
+    if (entry := _cure_of(message)) is None:
+        return f"The destination refused: {sentence} Check its address, credentials and rights. {STAYS}"
+    _, meaning, cure = entry
+    return f"{meaning}: {sentence} {cure}"

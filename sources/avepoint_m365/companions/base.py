@@ -183,8 +183,7 @@ def get_any(client: CompanionClient, companion: Companion, params: Mapping[str, 
 def unwrap(body: object) -> object:
     """Return the data of a response, which is the body itself, its ``data``, or its ``data.data``."""
     for _ in range(2):
-        key = key_of(body, "data") if isinstance(body, Mapping) else None
-        if key is None or not isinstance(body, Mapping):
+        if not isinstance(body, Mapping) or (key := key_of(body, "data")) is None:
             break
         body = body[key]
     return body
