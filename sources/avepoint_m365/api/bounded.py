@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from functools import cache
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,11 @@ TIMEOUT_FACTOR = 5
 
 READ_SIZE = 65_536
 """The least number of bytes that one read of a body requests."""
+
+LARGE_MEGABYTES = 16
+"""Size from which a body is read while no other large one is. Eight bodies of 128 MB at once would need a gigabyte."""
+
+_large_body = threading.Lock()
 
 
 class TimedStream(io.RawIOBase):
@@ -105,22 +112,28 @@ class BoundedBody:
         return getattr(self._raw, name)
 
     def stream(self, amount: int, decode_content: bool = True) -> Iterator[bytes]:
-        """Yield the content, after decompression.
+        """Yield the content, after decompression; of all large bodies of this process, one is read at a time.
 
         Raises:
             PageTooLargeError: once the body exceeds its bound.
         """
         size = 0
-        # urllib3's own stream() waits for ``amount`` bytes; read1() returns those that have arrived.
-        while chunk := self._raw.read1(max(amount, READ_SIZE), decode_content=decode_content):
-            size += len(chunk)
-            if size > self._megabytes * MEGABYTE:
-                self._raw.close()
-                raise PageTooLargeError(
-                    f"Page too large: {self._host} sent a page of more than {self._megabytes} MB, which might not fit "
-                    "into memory. Lower page_size, or raise max_page_mb."
-                )
-            yield chunk
+        with ExitStack() as alone:
+            # urllib3's own stream() waits for ``amount`` bytes; read1() returns those that have arrived.
+            while chunk := self._raw.read1(max(amount, READ_SIZE), decode_content=decode_content):
+                if size <= LARGE_MEGABYTES * MEGABYTE < size + len(chunk):
+                    alone.enter_context(_large_body)
+                size += len(chunk)
+                if size > self._megabytes * MEGABYTE:
+                    self._raw.close()
+                    raise self._too_large()
+                yield chunk
+
+    def _too_large(self) -> PageTooLargeError:
+        return PageTooLargeError(
+            f"Page too large: {self._host} sent a page of more than {self._megabytes} MB, which might not fit into "
+            "memory. Lower page_size, or raise max_page_mb."
+        )
 
 
 def bound(response: requests.Response, megabytes: int) -> None:
