@@ -50,7 +50,8 @@ chaos: .venv/.tested
 # The part of chaos that is short and the same each time; every eighth variation of a server is.
 chaos-in-ci: .venv/.tested
 	M365_JOBS_VARIATIONS_EVERY=8 $(PY) -m pytest -n 2 --dist worksteal -m 'not variant' $(addprefix tests/chaos/, \
-	  test_server_variations.py test_fault_diagonal.py test_limits.py test_many_errors.py test_growth.py)
+	  test_server_cases.py test_server_variations.py test_hostile_api.py test_fault_diagonal.py test_limits.py \
+  test_many_errors.py test_growth.py)
 
 # Dagster and what it needs of versions lives in an environment of its own.
 test-dagster: .venv-dagster/.installed

@@ -1,4 +1,4 @@
-"""Test variations of the servers of ``tests/integration/test_server_cases.py``."""
+"""Test variations of the servers of ``tests/chaos/test_server_cases.py``."""
 
 import os
 from pathlib import Path

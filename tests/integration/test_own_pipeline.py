@@ -115,13 +115,16 @@ def test_rows_can_be_read_without_a_pipeline() -> None:
     assert ids == {job.id for job in world.visible() if job.object_type == ObjectType.teams}
 
 
-def test_the_log_of_companions_does_not_wait_for_those_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [False, True])
+def test_the_log_of_companions_has_those_that_are_read_and_waits_for_no_others(tmp_path: Path, threads: bool) -> None:
     database = dlt.destinations.duckdb(str(tmp_path / "w.duckdb"))
     with Simulator(make_world(20, seed=11, now=NOW)) as simulator:
         pipeline = dlt.pipeline("selected", destination=database, dataset_name="own", pipelines_dir=str(tmp_path))
         source = companions_source(**settings(simulator, include="auto")).with_resources(
             "retention_policies", "companion_loads"
         )
+        if threads:
+            source.retention_policies.parallelize()
         pipeline.run(source)
     with pipeline.sql_client() as client:
         assert client.execute_sql("SELECT companion FROM companion_loads") == [("retention",)]

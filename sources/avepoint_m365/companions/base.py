@@ -80,6 +80,8 @@ class Context:
     """Rows of ``companion_loads``."""
     versions: Versions | None = None
     """Turns current settings into versions, for a destination whose merges keep no history."""
+    begun: list[str] = field(default_factory=list)
+    """Names of the companions whose turn has begun."""
     done: list[str] = field(default_factory=list)
     """Names of the companions that were requested, or not due."""
 

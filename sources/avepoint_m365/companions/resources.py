@@ -28,6 +28,7 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
 
     def rows(position: int, table: Table) -> Iterator[object]:
         if position == 0:
+            context.begun.append(companion.name)
             memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
             _try(companion, context, memory, answers)
             context.done.append(companion.name)

@@ -30,8 +30,8 @@ __all__ = ["COMPANIONS", "STATE_KEY", "TABLES", "Attempt", "companions_source", 
 
 SOURCE = "avepoint_m365"
 
-MAX_IDLE_TURNS = 1_000
-"""Turns without a finished companion after which no further one is expected. Each requests within its first turn."""
+MAX_IDLE_TURNS = 20
+"""Turns without a companion at work after which no further one is expected. dlt waits 0.01 s after such a turn."""
 
 
 @dlt.source(name=SOURCE, section=SOURCE)
@@ -115,10 +115,10 @@ def _loads(context: Context, companions: int, client: JobsClient) -> DltResource
     """
 
     def rows() -> Iterator[object]:
-        idle_turns, done = 0, 0
+        idle_turns = 0
         while len(context.done) < companions and idle_turns < MAX_IDLE_TURNS:
-            idle_turns = idle_turns + 1 if len(context.done) == done else 0
-            done = len(context.done)
+            # In threads (`parallelize`), a companion may be at work for many turns.
+            idle_turns = idle_turns + 1 if len(context.begun) == len(context.done) else 0
             yield None
         client.close()
         yield context.loads or no_rows(COMPANION_LOADS, context.versions is not None)

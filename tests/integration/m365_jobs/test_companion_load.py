@@ -68,6 +68,7 @@ def test_companions_are_asked_once_a_day_and_their_requests_are_counted(simulato
     assert load(simulator)[0].stats.attempts == 5 + 3
 
 
+@pytest.mark.destinations
 def test_a_lake_keeps_the_history_of_settings_as_well(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "lake")
     pipeline = warehouse.open_pipeline("default", "filesystem")

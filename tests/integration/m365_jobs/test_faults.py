@@ -66,6 +66,7 @@ def test_a_missing_folder_and_a_folder_in_place_of_the_file_are_reported(
     assert in_warehouse(file) == on_server(simulator.world, False)
 
 
+@pytest.mark.destinations
 def test_a_lake_path_with_foreign_files_is_reported(simulator: Simulator, desk: Sit) -> None:
     user, lake, to = desk(simulator), "lake", ("--destination", "filesystem")
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = lake

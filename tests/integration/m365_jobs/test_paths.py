@@ -124,6 +124,7 @@ def test_the_warehouse_may_lie_in_a_folder_of_any_name(simulator: Simulator, des
     assert message.split() == ["jobs", str(len(jobs))]
 
 
+@pytest.mark.destinations
 def test_a_local_lake_may_lie_in_a_folder_of_any_name_but_those_that_delta_cannot_have(
     simulator: Simulator, desk: Sit
 ) -> None:
