@@ -84,17 +84,8 @@ class Schedule(Companion):
 
     def _row(self, ask: Ask, item: Mapping[str, object], location: str | None, answers: Answers) -> Row:
         tenant, service = ask.context.tenant, answers.service(field(item, "serviceType"))
-        times: Any = field(item, "backupStartTime") or []
-        times = [times] if isinstance(times, str | int | float) else times
-
-        def values() -> tuple[list[int], float | None]:
-            return sorted({parse_minute_of_day(value) for value in times}), parse_number(field(item, "frequency"))
-
-        listed, frequency = ask.of(values, "a backup schedule")
-        frequency = float(len(listed)) or None if frequency is None else frequency
-        if frequency is not None and frequency < 0:
-            answers.note("unknown_frequency", "a negative number of backups a day", f"{service.service}: {frequency:g}")
-            frequency = None
+        listed = _listed(field(item, "backupStartTime"), service.service, answers)
+        frequency = _frequency(field(item, "frequency"), listed, service.service, answers)
         schedule_id = content_id(location, service.columns, frequency, listed)
         minutes = _spread(listed, frequency or 0)
         answers.add(START_TIMES.name, *_start_times(tenant, schedule_id, minutes, listed))
@@ -107,6 +98,32 @@ class Schedule(Companion):
             "backups_per_day": frequency,
             "interval_hours": 24 / frequency if frequency else None,
         }
+
+
+def _listed(times: Any, service: str | None, answers: Answers) -> list[int]:
+    """Return the minutes of the day that the API lists; a start time in an unknown form is a finding."""
+    minutes = set()
+    for time in [times] if isinstance(times, str | int | float) else times or []:
+        try:
+            minutes.add(parse_minute_of_day(time))
+        except ValueError:
+            answers.note("unknown_start_time", "a start time in a form that is not known", f"{service}: {time}")
+    return sorted(minutes)
+
+
+def _frequency(value: object, listed: list[int], service: str | None, answers: Answers) -> float | None:
+    """Return the backups a day; without a number, those listed. One that is negative or no number is a finding."""
+    try:
+        frequency = parse_number(value)
+    except ValueError:
+        frequency = -1.0
+    if frequency is None:
+        return float(len(listed)) or None
+    if frequency < 0:
+        problem = "a number of backups a day that is negative or no number"
+        answers.note("unknown_frequency", problem, f"{service}: {value}")
+        return None
+    return frequency
 
 
 def _spread(minutes: list[int], frequency: float) -> list[int]:

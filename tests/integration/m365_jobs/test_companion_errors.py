@@ -79,3 +79,21 @@ def test_a_frequency_of_zero_or_less_schedules_no_backup(admin: Administrator) -
     assert admin.rows("SELECT example FROM load_check_failures WHERE rule = 'unknown_frequency'") == [
         ("SharePoint Online: -1",)
     ]
+
+
+def test_one_start_time_in_an_unknown_form_hides_no_other_setting(admin: Administrator) -> None:
+    items = [(0, 2, ["2026-03-02T01:00:00Z", "at night", None]), (2, "daily", ["9:00 PM"])]
+    admin.server.answers[FREQUENCY] = lambda _: (
+        200,
+        envelope([{"serviceType": s, "frequency": f, "backupStartTime": t} for s, f, t in items]),
+    )
+    admin.load()
+    assert admin.rows(
+        "SELECT s.object_type, s.backups_per_day, list(t.start_time ORDER BY t.start_index) FROM backup_schedules AS s "
+        "JOIN backup_schedules__start_times AS t ON t.schedule_id = s.id GROUP BY ALL ORDER BY ALL"
+    ) == [("exchange_online", 2, ["01:00", "13:00"]), ("onedrive", None, ["21:00"])]
+    assert admin.rows("SELECT rule, example FROM load_check_failures ORDER BY ALL") == [
+        ("unknown_frequency", "OneDrive: daily"),
+        ("unknown_start_time", "Exchange Online: None"),
+        ("unknown_start_time", "Exchange Online: at night"),
+    ]
