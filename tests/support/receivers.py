@@ -106,6 +106,17 @@ class MailServer:
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[list[str]] = field(default_factory=list)
 
+    def channel(self, password: str) -> dict[str, Any]:
+        """Return the settings of an e-mail channel that uses this server, without its certificate authority."""
+        return {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": "robot",
+            "password": password,
+            "sender": "jobs@contoso.com",
+            "recipients": ["ada@contoso.com", "noc@contoso.com"],
+        }
+
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         assert session.ssl is not None
         assert session.authenticated

@@ -97,13 +97,15 @@ def report(
             )
             pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
             if each_tenant:
-                written = report.write_tenant_reports(each_tenant, f".{format.value}", pipeline, options)
+                written, invalid = report.write_tenant_reports(each_tenant, f".{format.value}", pipeline, options)
             else:
-                written = [report.write_report(path or Path(), pipeline, options)]
+                written, invalid = [report.write_report(path or Path(), pipeline, options)], None
         for file in written if each_tenant else ():
             typer.echo(str(file))
         for file in written if mail else ():
             alerts.mail_file(file)
+        if invalid:
+            raise invalid
 
 
 def dashboard(

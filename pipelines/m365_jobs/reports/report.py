@@ -97,12 +97,15 @@ def write_report(path: Path, pipeline: Target, options: ReportOptions) -> Path:
     return path
 
 
-def write_tenant_reports(folder: Path, extension: str, pipeline: Target, options: ReportOptions) -> list[Path]:
-    """Write a report for each tenant of ``options``, or of the warehouse, into a folder; return the paths.
+def write_tenant_reports(
+    folder: Path, extension: str, pipeline: Target, options: ReportOptions
+) -> tuple[list[Path], ConfigurationError | None]:
+    """Write a report for each tenant of ``options``, or of the warehouse, into a folder.
+
+    Return the paths, and an error that names each tenant whose settings are invalid; None without such a tenant.
 
     Raises:
         UsageError: if a file cannot be written.
-        ConfigurationError: for invalid settings of a tenant, after the reports of all others were written.
         DatabaseException: if the warehouse cannot be read.
     """
     written, failures = [], []
@@ -124,9 +127,9 @@ def write_tenant_reports(folder: Path, extension: str, pipeline: Target, options
                 continue
             write_file(path, content)
             written.append(path)
-    if failures:
-        raise ConfigurationError(" ".join([*failures, f"Other reports that were written: {len(written)}."]))
-    return written
+    if not failures:
+        return written, None
+    return written, ConfigurationError(" ".join([*failures, f"Other reports that were written: {len(written)}."]))
 
 
 def report_file_names(tenants: Sequence[str]) -> dict[str, str]:

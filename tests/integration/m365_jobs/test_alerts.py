@@ -184,15 +184,7 @@ def test_teams_gets_a_card_in_which_nothing_of_a_text_is_markup(desk: Sit) -> No
 def test_mail_is_sent_over_starttls_with_a_login(desk: Sit, tmp_path: Path) -> None:
     with serving(job("teams", 40)) as simulator, mail_server(tmp_path, "pass word") as server:
         user = desk(simulator)
-        mail = {
-            "host": "127.0.0.1",
-            "port": server.port,
-            "user": "robot",
-            "password": "pass word",
-            "sender": "jobs@contoso.com",
-            "recipients": ["ada@contoso.com", "noc@contoso.com"],
-        }
-        configure(user, email=mail)
+        configure(user, email=server.channel("pass word"))
         user.run("load")
         # Without the certificate authority of the server, nothing is sent.
         result = user.run("health", "--notify", code=1)

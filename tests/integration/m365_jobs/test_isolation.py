@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from avepoint_simulator import Simulator
 
+from tests.integration.m365_jobs.test_alerts import configure
 from tests.support.backups import job, serving
 from tests.support.cli import Cli
-from tests.support.receivers import http_receiver
+from tests.support.receivers import http_receiver, mail_server
 
 Sit = Callable[[Simulator], Cli]
 WRONG_ZONE = "sources.avepoint_m365.tenants.fabrikam.timezone: time zone 'Mars/Phobos' is unknown"
@@ -32,14 +34,19 @@ def test_a_wrong_time_zone_of_one_tenant_stops_no_alert(desk: Sit) -> None:
             assert f"{tenant}/teams" in slack.messages[-1]
 
 
-def test_a_wrong_time_zone_of_one_tenant_stops_no_report_of_others(desk: Sit) -> None:
+def test_a_wrong_time_zone_of_one_tenant_stops_no_report_of_others(desk: Sit, tmp_path: Path) -> None:
     with serving(job("teams", 3)) as simulator:
         user = desk(simulator)
         load_three_tenants(user)
         user.run("report", "all.html")
-        message = user.run("report", "--each-tenant", "out", "--format", "html", code=2).stderr
-        assert f"No report of fabrikam: Unknown time zone: {WRONG_ZONE}" in " ".join(message.split())
-        assert sorted(file.name for file in (user.folder / "out").iterdir()) == ["contoso.html", "northwind.html"]
+        with mail_server(tmp_path, "pass word") as server:
+            configure(user, email={**server.channel("pass word"), "ca_file": str(server.ca_file)})
+            done = user.run("report", "--each-tenant", "out", "--format", "html", "--mail", code=2)
+        assert f"No report of fabrikam: Unknown time zone: {WRONG_ZONE}" in " ".join(done.stderr.split())
+        files = ["contoso.html", "northwind.html"]
+        assert sorted(file.name for file in (user.folder / "out").iterdir()) == files
+        assert [Path(line).name for line in done.stdout.split()] == files
+        assert [part.get_filename() for message in server.messages for part in message.iter_attachments()] == files
 
 
 def test_alerts_of_an_unknown_tenant_are_refused(desk: Sit) -> None:
