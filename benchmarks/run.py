@@ -219,6 +219,12 @@ def many_tenants(count: int) -> Iterator[str]:
     yield f"\nPeak memory of the largest process so far: {peak:.0f} MB."
 
 
+def completeness() -> Iterator[str]:
+    """Compare what is in the warehouse after two weeks with what users write instead."""
+    command = [sys.executable, "-m", "benchmarks.completeness"]
+    yield subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.rstrip()
+
+
 def marts() -> Iterator[str]:
     """Measure the views and worked questions on a large warehouse."""
     script = str(ROOT / "benchmarks" / "marts.py")
@@ -242,6 +248,7 @@ def start() -> Iterator[str]:
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
+    "completeness": completeness,
     "throughput": lambda: throughput(100_000),
     "latency": latency,
     "throttling": throttling,
