@@ -58,7 +58,7 @@ CURES = (
         "Install that version, or a newer one.",
     ),
     (
-        r"read-only transaction",
+        r"read-only transaction|during recovery|recovery is in progress",
         "The destination can only be read",
         f"Load into the primary server, not a standby, or unset default_transaction_read_only. {STAYS}",
     ),
@@ -72,6 +72,17 @@ CURES = (
         "Another session holds a lock on a table or view",
         "End the transaction that has read it and is still open (in pg_stat_activity it is idle in transaction, or "
         f"active), or raise lock_timeout where it is set for this user. The next load tries again. {STAYS}",
+    ),
+    (
+        r"conflict with recovery",
+        "A standby ended a statement that held up its changes",
+        "Run this again. If that happens often, raise max_standby_streaming_delay or set hot_standby_feedback = on at "
+        f"the standby, or read from the primary server. {STAYS}",
+    ),
+    (
+        r"canceling statement due to user request",
+        "An administrator or a program cancelled the statement",
+        f"Ask who did (pg_cancel_backend, a tool that ends long statements), and run this again. {STAYS}",
     ),
     (
         r"canceling statement due to",
@@ -106,9 +117,15 @@ CURES = (
         f"Wait, and run this again. If it persists, ask its administrator. {STAYS}",
     ),
     (
+        r"terminating connection|ssl (syscall error: eof|connection has been closed)|broken pipe|"
+        r"^(?!.*connection to server).*(server closed the connection|connection already closed)",
+        "The connection to the destination was lost",
+        f"Check that the server runs and that nothing between ends long connections, and run this again. {STAYS}",
+    ),
+    (
         r"connection refused|could not translate host|name or service not known|timeout expired|timed out|"
-        r"server closed the connection|could not connect|unreachable|terminating connection|shutting down|starting up|"
-        r"connection (reset|already closed)|is the server running",
+        r"server closed the connection|could not connect|unreachable|shutting down|starting up|"
+        r"connection reset|is the server running",
         "The destination cannot be reached",
         f"Start it, or correct host and port in destination.<name>.credentials, and run this again. {STAYS}",
     ),
