@@ -105,7 +105,7 @@ def _records(names: Sequence[str], rows: list[list[str]]) -> Iterator[str]:
 
 def _text(value: Any) -> str:
     """Return a value in one line, fractions to six digits, without characters that control a terminal."""
-    value = float(value) if isinstance(value, Decimal) else value
+    value = _plain(value) if isinstance(value, Decimal) else value
     if isinstance(value, float) and abs(value) < 1e6:
         return format(value, ".6g")
     if isinstance(value, datetime):
@@ -120,7 +120,9 @@ def _plain(value: Any) -> Any:
     if type(value) in NATIVE_TYPES:
         return value
     if isinstance(value, Decimal):
-        value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+        if value.is_finite() and value == value.to_integral_value():
+            return int(value)
+        value = float(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime | date | time):

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,17 @@ def test_rows_too_wide_for_the_terminal_are_shown_one_under_the_other() -> None:
 
 def test_a_message_of_the_api_cannot_command_the_terminal() -> None:
     assert printed([("\x1b[31mred\r\nnext",)], ["m"], None) == "m\n--------------\n [31mred  next\n"
+
+
+def test_sums_of_postgresql_are_numbers_as_those_of_duckdb() -> None:
+    # PostgreSQL sums whole numbers to decimals.
+    rows = [(Decimal(14), Decimal(2**63 + 1), Decimal("0.25"), Decimal("NaN"))]
+    out = io.StringIO()
+    tables.write_json(QueryResult(["a", "b", "c", "d"], iter([rows])), out)
+    assert json.loads(out.getvalue()) == [{"a": 14, "b": 2**63 + 1, "c": 0.25, "d": None}]
+    assert printed([(Decimal(1_234_567), Decimal(2**53 + 1), Decimal("0.25"))], ["a", "b", "c"], None) == (
+        "      a                 b     c\n-------  ----------------  ----\n1234567  9007199254740993  0.25\n"
+    )
 
 
 def test_columns_with_the_same_name_get_different_json_keys() -> None:
