@@ -10,6 +10,7 @@ from avepoint_m365.plural import format_count
 __all__ = [
     "format_count",
     "format_duration",
+    "format_percent",
     "format_time",
     "sanitize",
     "shorten",
@@ -60,6 +61,14 @@ def format_duration(hours: float) -> str:
     if hours < 100:
         return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h"
     return format_count(round(hours / 24), "day")
+
+
+def format_percent(share: float, decimals: int = 0) -> str:
+    """Return a share in per cent. Only 0 and 1 become 0% and 100%: rounding must not hide the last failure."""
+    rounded, step = round(share, decimals + 2), 10 ** -(decimals + 2)
+    if 0 < share < 1:
+        rounded = min(max(rounded, step), 1 - step)
+    return f"{rounded:.{decimals}%}"
 
 
 def singular_period(period: str) -> str:

@@ -236,7 +236,9 @@ counted AS (
 ),
 ranked AS (
     SELECT c.*,
-        row_number() OVER (PARTITION BY c.tenant, c.location, c.object_type ORDER BY c.jobs DESC, c.message) AS place
+        row_number() OVER (
+            PARTITION BY c.tenant, c.location, c.object_type ORDER BY c.jobs DESC, c.message COLLATE "C"
+        ) AS place
     FROM counted AS c
 )
 SELECT k.tenant, k.location, k.object_type, k.message, k.jobs

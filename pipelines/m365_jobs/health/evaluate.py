@@ -122,9 +122,7 @@ def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequen
     reasons += [reason for reason in results if reason.kind != FAILED_LOAD or reason.tenant not in newer]
     reasons += [*unrecorded, *_credentials(expected)]
     reasons = list(with_causes(scope, reasons, since))
-    reasons.sort(
-        key=lambda reason: (reason.severity_rank, reason.tenant or "", reason.location or "", reason.object_type or "")
-    )
+    reasons.sort(key=_reason_order)
     completeness = _completeness(expected, loaded, reasons)
     return Evaluation(warehouse.address_of(pipeline), now, limit, reasons, rows, completeness)
 
@@ -166,6 +164,12 @@ def _protection(scope: TenantScope, now: datetime, limit: float) -> list[Row]:
         if row["status"] != ProtectionStatus.ignored and as_of and row["data_age_hours"] > limit:
             row["status"] = str(ProtectionStatus.unknown)
     return sorted(rows, key=by_severity)
+
+
+def _reason_order(reason: Reason) -> tuple[int, str, str, str, str, str]:
+    """Return the sort key of a finding: the most severe kind first, and no tie for a destination to decide."""
+    place = (reason.tenant or "", reason.location or "", reason.object_type or "")
+    return reason.severity_rank, *place, reason.about, reason.text
 
 
 def by_severity(row: Row) -> tuple[int, str, str, str]:

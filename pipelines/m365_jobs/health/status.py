@@ -34,10 +34,13 @@ FROM partition_loads AS p
 """
 
 STORED = """
-SELECT j.tenant, j.location, j.object_type, count(*) AS rows_held, max(j.finish_time) AS newest_finish,
-    sum(CASE WHEN j.finish_time IS NULL THEN 1 ELSE 0 END) AS open_jobs,
-    min(CASE WHEN j.finish_time IS NULL THEN j.start_time END) AS oldest_open_start
+SELECT j.tenant, j.location, j.object_type, count(*) AS rows_held, max(j.finish_time) AS newest_finish
 FROM jobs AS j GROUP BY j.tenant, j.location, j.object_type
+"""
+
+OPEN = """
+SELECT o.tenant, o.location, o.object_type, count(*) AS open_jobs, min(o.start_time) AS oldest_open_start
+FROM open_jobs AS o GROUP BY o.tenant, o.location, o.object_type
 """
 
 WITHOUT_LOAD = {"complete": False, "complete_until": None, "last_complete_load_at": None, "last_load_at": None}
@@ -120,7 +123,7 @@ def read_status(
 def _all_partitions(scope: TenantScope) -> list[Row]:
     """Return the loads and stored jobs of each partition that has either, in alphabetical order."""
     partitions: dict[tuple[str, str, str], Row] = {}
-    for query in (LOADS, STORED):
+    for query in (LOADS, STORED, OPEN):
         for row in scope.rows(query):
             key = row["tenant"], row["location"] or "", row["object_type"] or ""
             partitions[key] = partitions.get(key, WITHOUT_LOAD | WITHOUT_JOBS) | row

@@ -21,6 +21,7 @@ QUERIES = (
     LOADED_TENANTS,
     status.LOADS,
     status.STORED,
+    status.OPEN,
     status.RUNS,
     status.AHEAD,
     *status.COUNTS.values(),

@@ -40,16 +40,17 @@ ORDER BY c.tenant, c.location, c.object_type
 
 FAILURES = f"""
 WITH failed AS (
-    SELECT f.tenant, f.location, f.object_type, f.id, f.finish_time, f.outcome, f.failed_number
+    SELECT f.tenant, f.location, f.object_type, f.id, f.finish_time, f.outcome,
+        coalesce(nullif(e.value, ''), 'no reason given') AS reason
     FROM job_facts AS f
+    LEFT JOIN jobs__job_errors AS e ON e.tenant = f.tenant AND e.job_id = f.id
     WHERE f.job_type = 'backup' AND f.outcome IN ('failure', 'warning') AND {IN_PERIOD.format(time="f.finish_time")}
 )
-SELECT d.tenant, d.location, d.object_type, d.outcome, coalesce(e.value, 'no reason given') AS reason,
-    count(DISTINCT d.id) AS backups, max(d.finish_time) AS last_at
+SELECT d.tenant, d.location, d.object_type, d.outcome, d.reason, count(DISTINCT d.id) AS backups,
+    max(d.finish_time) AS last_at
 FROM failed AS d
-LEFT JOIN jobs__job_errors AS e ON e.tenant = d.tenant AND e.job_id = d.id
-GROUP BY d.tenant, d.location, d.object_type, d.outcome, coalesce(e.value, 'no reason given')
-ORDER BY d.tenant, d.location, d.object_type, d.outcome, backups DESC, reason
+GROUP BY d.tenant, d.location, d.object_type, d.outcome, d.reason
+ORDER BY d.tenant, d.location, d.object_type, d.outcome, backups DESC, d.reason COLLATE "C"
 """
 
 RESTORES = f"""
@@ -68,7 +69,7 @@ restores AS (
 ranked AS (
     SELECT r.tenant, r.location, r.object_type, r.id, r.start_time, r.finish_time, r.successful_number,
         row_number() OVER (
-            PARTITION BY r.tenant, r.location, r.object_type ORDER BY r.finish_time DESC, r.id
+            PARTITION BY r.tenant, r.location, r.object_type ORDER BY r.finish_time DESC, r.id COLLATE "C" DESC
         ) AS place
     FROM restores AS r
     WHERE r.proves = 1

@@ -87,15 +87,16 @@ def read_outcome_changes(scope: TenantScope, query_range: QueryRange) -> list[Ro
     """Return, per partition, if its last backup succeeded, today and 24 hours before: 1, 0, or null without one."""
     return scope.rows(
         f"""WITH backups AS (
-            SELECT f.tenant, f.location, f.object_type, {SUCCEEDED_SQL} AS succeeded, f.finish_time, f.id,
-                CASE WHEN f.finish_time <= :yesterday THEN 1 ELSE 0 END AS earlier
+            SELECT f.tenant, f.location, f.object_type, {SUCCEEDED_SQL} AS succeeded, f.start_time, f.finish_time,
+                f.id, CASE WHEN f.finish_time <= :yesterday THEN 1 ELSE 0 END AS earlier
             FROM job_facts AS f
             WHERE {query_range.filters.condition("f")} AND f.job_type = 'backup'
                 AND f.finish_time > :first AND f.finish_time <= :until
         ),
         ranked AS (
             SELECT b.*, row_number() OVER (
-                PARTITION BY b.tenant, b.location, b.object_type, b.earlier ORDER BY b.finish_time DESC, b.id DESC
+                PARTITION BY b.tenant, b.location, b.object_type, b.earlier
+                ORDER BY b.finish_time DESC, b.start_time DESC NULLS LAST, b.id COLLATE "C" DESC
             ) AS place
             FROM backups AS b
         )

@@ -59,7 +59,8 @@ def _read_jobs(scope: TenantScope, page: Page, parameters: Mapping[str, str]) ->
         values["message"] = parameters["error"]
     return scope.rows(
         f"""SELECT {JOB_FIELDS}, count(*) OVER () AS in_all FROM job_facts AS f
-        WHERE {" AND ".join(conditions)} ORDER BY {job_time} DESC, f.id LIMIT {MAX_LISTED_JOBS}""",
+        WHERE {" AND ".join(conditions)}
+        ORDER BY {job_time} DESC, f.tenant, f.id COLLATE "C" LIMIT {MAX_LISTED_JOBS}""",
         **values,
     )
 
@@ -67,8 +68,8 @@ def _read_jobs(scope: TenantScope, page: Page, parameters: Mapping[str, str]) ->
 def _period(page: Page, day: str) -> tuple[datetime, datetime]:
     """Return the period of a list without its start: a day in the time zone, or the period of errors if invalid."""
     try:
-        begin = datetime.combine(date.fromisoformat(day), time(), page.zone)
-        return begin - timedelta(microseconds=1), begin + timedelta(days=1)
+        last_moment = datetime.combine(date.fromisoformat(day), time(), page.zone) - timedelta(microseconds=1)
+        return last_moment, last_moment + timedelta(days=1)
     except ValueError:
         return page.metrics.as_of - timedelta(days=page.filters.days), page.metrics.as_of
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from avepoint_m365.constants import ObjectType
 
 from m365_jobs.health.protection import AMBER, BLUE, GREEN, GREY, RED, ProtectionStatus
+from m365_jobs.reports.view import UNKNOWN_SERVICE
 from m365_jobs.text import format_count
 
 SERVICES = {kind.name: kind.label for kind in ObjectType}
@@ -51,8 +52,8 @@ def status_rank(status: str) -> int:
 
 
 def service_label(object_type: str | None) -> str:
-    """Return Microsoft's name of an object type; Unknown service for None."""
-    return SERVICES.get(object_type, object_type) if object_type else "Unknown service"
+    """Return Microsoft's name of an object type; Unknown service for None, and for the filter's value."""
+    return "Unknown service" if object_type in (None, "", UNKNOWN_SERVICE) else SERVICES.get(object_type, object_type)
 
 
 def services_label(object_type: str | None) -> str:

@@ -14,7 +14,7 @@ from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.health.reasons import Reason
 from m365_jobs.reports import labels
 from m365_jobs.reports.metrics import Metrics, Query, Row, read_completeness, read_loads
-from m365_jobs.reports.view import PERIODS, Filter
+from m365_jobs.reports.view import PERIODS, UNKNOWN_SERVICE, Filter
 from m365_jobs.text import format_count
 
 PAGE_QUERIES: tuple[Query, ...] = (read_loads, read_completeness)
@@ -85,7 +85,7 @@ class Page:
         return (
             (reason.tenant is None or not self.filters.tenants or reason.tenant in self.filters.tenants)
             and (reason.object_type is None or object_type in (None, reason.object_type))
-            and (reason.object_type is None or location is None or location == (reason.location or ""))
+            and (location in (None, reason.location or "") or (reason.location is None and reason.object_type is None))
         )
 
     @cached_property
@@ -171,7 +171,8 @@ class Page:
         """Return the URL of the jobs with an error; None in a report."""
         if not self.linked:
             return None
-        return f"jobs?{self.filters.query(service=row['object_type'], error=row['error_message'] or '')}"
+        service, message = row["object_type"] or UNKNOWN_SERVICE, row["error_message"] or ""
+        return f"jobs?{self.filters.query(service=service, error=message)}"
 
     def tenant_link(self, tenant: str, **changes: Any) -> str | None:
         """Return the URL of a tenant's page; None in a report."""

@@ -16,6 +16,7 @@ from m365_jobs.reports.metrics import Row
 from m365_jobs.reports.paper import TITLE, page_tenants, paper_css
 from m365_jobs.reports.sections.calendar import CALENDAR_LOOKS
 from m365_jobs.reports.view import Filter
+from m365_jobs.text import format_percent
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 
@@ -68,7 +69,8 @@ REASONS = f"""SELECT j.object_type, e.value AS error_message, count(DISTINCT con
     CAST(sum(coalesce(e.number, 1)) AS BIGINT) AS occurrences
 FROM jobs__job_errors AS e JOIN jobs AS j ON j.tenant = e.tenant AND j.id = e.job_id
 WHERE j.finish_time >= :month_begin AND j.finish_time < :month_end
-GROUP BY j.object_type, e.value ORDER BY jobs DESC, occurrences DESC, j.object_type, e.value LIMIT {MAX_REASONS}"""
+GROUP BY j.object_type, e.value ORDER BY jobs DESC, occurrences DESC, j.object_type, e.value COLLATE "C"
+LIMIT {MAX_REASONS}"""
 
 RESTORES = """SELECT f.object_type, count(*) AS restores,
     CAST(sum(CASE WHEN f.outcome IN ('success', 'warning') THEN 1 ELSE 0 END) AS BIGINT) AS succeeded,
@@ -121,6 +123,7 @@ def _template_values(scope: TenantScope, filters: Filter, month: Month, until: d
     return {
         "rate": _success_rate(current),
         "rate_before": _success_rate(previous),
+        "percent": _percent,
         "totals": metrics.sum_columns(current),
         "totals_before": metrics.sum_columns(previous),
         "services": _service_table(current, previous, rows),
@@ -166,7 +169,7 @@ def _success_rate(rows: list[Row]) -> float | None:
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.1%}"
+    return "–" if share is None else format_percent(share, 1)
 
 
 def _service_table(current: list[Row], previous: list[Row], calendar_rows: list[calendar.CalendarRow]) -> HtmlTable:

@@ -15,6 +15,9 @@ from m365_jobs.config.calendar import BackupWindow, parse_zone, zone_name
 NO_LOCATION = ""
 """Value of the location filter for jobs without a location."""
 
+UNKNOWN_SERVICE = "unknown"
+"""Value of the service filter for jobs of an unknown service."""
+
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
 """Number of days to the name of the period."""
 
@@ -59,7 +62,7 @@ class Filter:
     location: str | None = None
     """None for all locations, ``NO_LOCATION`` for jobs without one."""
     object_type: str | None = None
-    """None for all services."""
+    """None for all services, ``UNKNOWN_SERVICE`` for jobs whose service is not known."""
     days: int = 30
     """Days before the end of the data that trends and errors cover."""
     zone: tzinfo = UTC
@@ -72,14 +75,25 @@ class Filter:
         # Translating SQL is slower than many queries. This text is the same for all filters, so it is translated once.
         return (
             f"(:everywhere = 1 OR coalesce({alias}.location, '') = :location) "
-            f"AND (:all_types = 1 OR {alias}.object_type = :object_type)"
+            f"AND (:all_types = 1 OR {alias}.object_type = :object_type "
+            f"OR (:object_type = '{UNKNOWN_SERVICE}' AND {alias}.object_type IS NULL))"
         )
+
+    def shared_location_condition(self, alias: str) -> str:
+        """Return an SQL condition on the location alone; rows without one concern all locations and pass."""
+        return f"(:everywhere = 1 OR {alias}.location IS NULL OR {alias}.location = :location)"
+
+    def shared_condition(self, alias: str) -> str:
+        """Return the condition for settings: rows without a location or service concern all of them and pass."""
+        service = f"(:all_types = 1 OR {alias}.object_type IS NULL OR {alias}.object_type = :object_type)"
+        return f"{self.shared_location_condition(alias)} AND {service}"
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         """Return True if a row passes the filters of tenant, location and object type whose columns it has."""
-        expected = {"object_type": self.object_type, "location": self.location}
+        expected = {"object_type": (self.object_type, UNKNOWN_SERVICE), "location": (self.location, NO_LOCATION)}
         return (not self.tenants or row["tenant"] in self.tenants) and all(
-            value is None or name not in row or (row[name] or NO_LOCATION) == value for name, value in expected.items()
+            value is None or name not in row or (row[name] or missing) == value
+            for name, (value, missing) in expected.items()
         )
 
     @property

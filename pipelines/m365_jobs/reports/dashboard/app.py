@@ -23,7 +23,7 @@ from m365_jobs.reports import drilldown, html, labels, sections
 from m365_jobs.reports.dashboard.access import LoopbackOriginOnly, SecurityHeaders, TokenAuthentication
 from m365_jobs.reports.dashboard.cache import CachedPage, PageCache
 from m365_jobs.reports.dashboard.connection import WarehouseUnavailableError
-from m365_jobs.reports.view import PERIODS, Filter, parse_filter, parse_url_zone
+from m365_jobs.reports.view import PERIODS, UNKNOWN_SERVICE, Filter, parse_filter, parse_url_zone
 from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
 TITLE = "Microsoft 365 backup"
@@ -176,7 +176,8 @@ def _selects(cached: CachedPage, parameters: Mapping[str, str], visible: Filter)
     if len(choices.locations) > 1:
         options = [(name, labels.location_label(name)) for name in choices.locations]
         selects.append(FilterSelect("location", "Location", ("*", "Everywhere"), options, filters.location))
-    options = [(name, labels.service_label(name)) for name in choices.object_types]
+    unknown = [UNKNOWN_SERVICE] if filters.object_type == UNKNOWN_SERVICE else []
+    options = [(name, labels.service_label(name)) for name in (*choices.object_types, *unknown)]
     selects.append(FilterSelect("service", "Service", ("", "All services"), options, filters.object_type))
     options = [(str(days), name) for days, name in PERIODS.items() if days != DEFAULT_DAYS]
     default = (str(DEFAULT_DAYS), PERIODS[DEFAULT_DAYS])

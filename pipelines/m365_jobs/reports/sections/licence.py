@@ -10,6 +10,7 @@ from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section, rows_if_exists
+from m365_jobs.text import format_percent
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 
@@ -17,10 +18,10 @@ def read_licenses(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     """Return the newest snapshot of each tenant and location."""
     return rows_if_exists(
         scope,
-        """WITH ranked AS (
+        f"""WITH ranked AS (
             SELECT l.tenant, l.location, l.day, l.out_of_policy_at, l.snapshot_at,
                 row_number() OVER (PARTITION BY l.tenant, l.location ORDER BY l.day DESC) AS place
-            FROM license_consumption AS l
+            FROM license_consumption AS l WHERE {query_range.filters.shared_location_condition("l")}
         )
         SELECT t.tenant, t.location, t.day, t.assigned_user_seats, t.purchased_user_seats, t.seats_used_ratio,
             t.seats_run_out_on, t.protected_size_gb, t.purchased_storage_gb, t.storage_used_ratio,
@@ -30,6 +31,8 @@ def read_licenses(scope: TenantScope, query_range: QueryRange) -> list[Row]:
         JOIN license_trend AS t
             ON t.tenant = k.tenant AND t.day = k.day AND coalesce(t.location, '') = coalesce(k.location, '')
         WHERE k.place = 1 ORDER BY t.tenant, t.location""",
+        everywhere=query_range.filters.values["everywhere"],
+        location=query_range.filters.values["location"],
     )
 
 
@@ -56,7 +59,7 @@ def _license_lines(row: Row, page: Page) -> Iterator[list[Any]]:
     ):
         unit = "" if resource == "Seats" else " GB"
         amounts = ("unknown" if value is None else f"{value:,.0f}{unit}" for value in (used, bought))
-        share = "unknown" if row[ratio] is None else f"{row[ratio]:.0%}"
+        share = "unknown" if row[ratio] is None else format_percent(row[ratio])
         location = labels.location_label(row["location"])
         yield [location, resource, *amounts, share, f"{row[run_out] or 'not foreseen'}", state]
 
@@ -67,7 +70,7 @@ def license_summary(row: Row) -> str:
         return "out of policy"
     shares = {"seats": row["seats_used_ratio"] or 0, "storage": row["storage_used_ratio"] or 0}
     resource = max(shares, key=lambda name: shares[name])
-    return f"{shares[resource]:.0%} of {resource}" if shares[resource] else ""
+    return f"{format_percent(shares[resource])} of {resource}" if shares[resource] else ""
 
 
 def license_share(rows: Iterable[Row]) -> float:

@@ -21,7 +21,7 @@ def read_failed_jobs(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     return scope.rows(
         f"""SELECT {JOB_FIELDS} FROM job_facts AS f
         WHERE {query_range.filters.condition("f")} AND {query_range.night.condition} AND f.outcome = 'failure'
-        ORDER BY f.finish_time DESC, f.id LIMIT {MAX_FAILED_JOBS}""",
+        ORDER BY f.finish_time DESC, f.tenant, f.id COLLATE "C" LIMIT {MAX_FAILED_JOBS}""",
         **query_range.filters.values,
         **query_range.night.values,
     )

@@ -20,7 +20,7 @@ def read_open_jobs(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     """Return jobs in progress, those that run longest first, at most ``MAX_OPEN_JOBS``; ``in_all`` is their number."""
     return scope.rows(
         f"""SELECT o.*, count(*) OVER () AS in_all FROM open_jobs AS o WHERE {query_range.filters.condition("o")}
-        ORDER BY o.hours_open DESC, o.id LIMIT {MAX_OPEN_JOBS}""",
+        ORDER BY o.hours_open DESC NULLS LAST, o.tenant, o.id COLLATE "C" LIMIT {MAX_OPEN_JOBS}""",
         **query_range.filters.values,
     )
 

@@ -22,8 +22,9 @@ def read_retention(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     return rows_if_exists(
         scope,
         f"""SELECT r.tenant, r.location, r.level, r.service, r.container_name, r.retention_period, r.valid_from
-        FROM current_retention_policies AS r
-        ORDER BY r.tenant, r.location, r.level, r.service, r.container_name LIMIT {MAX_ROWS}""",
+        FROM current_retention_policies AS r WHERE {query_range.filters.shared_condition("r")}
+        ORDER BY r.tenant, r.location, r.level, r.service, r.container_name, r.container_id LIMIT {MAX_ROWS}""",
+        **query_range.filters.values,
     )
 
 
@@ -33,8 +34,10 @@ def read_settings_changes(scope: TenantScope, query_range: QueryRange) -> list[R
         scope,
         f"""SELECT s.tenant, s.location, s.setting, s.level, s.service, s.container_name, s.change, s.old_value,
             s.new_value, s.changed_before
-        FROM settings_changes AS s WHERE s.changed_before > :since
-        ORDER BY s.changed_before DESC, s.tenant, s.setting, s.service LIMIT {MAX_ROWS}""",
+        FROM settings_changes AS s WHERE {query_range.filters.shared_condition("s")} AND s.changed_before > :since
+        ORDER BY s.changed_before DESC, s.tenant, s.location, s.setting, s.level, s.service, s.container_name
+        LIMIT {MAX_ROWS}""",
+        **query_range.filters.values,
         since=query_range.until - timedelta(days=query_range.filters.days),
     )
 

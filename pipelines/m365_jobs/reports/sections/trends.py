@@ -9,6 +9,7 @@ from m365_jobs.reports import labels, svg
 from m365_jobs.reports.metrics import QueryRange, Row, job_counts_query, sum_columns
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
+from m365_jobs.text import format_percent
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 
@@ -32,7 +33,7 @@ def trends(page: Page) -> dict[str, Any]:
     rows, last = page.rows(read_trend), page.metrics.as_of.astimezone(page.zone).date()
     days = svg.last_days(last, page.filters.days)
     sums = sum_columns(rows)
-    share = f", {sums['succeeded_jobs'] / sums['jobs']:.0%} succeeded" if sums["jobs"] else ""
+    share = f", {format_percent(sums['succeeded_jobs'] / sums['jobs'])} succeeded" if sums["jobs"] else ""
     return {
         "rows": rows,
         "outcomes": svg.outcome_bars(rows, days),

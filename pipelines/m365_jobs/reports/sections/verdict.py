@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 from m365_jobs.reports import labels
@@ -12,7 +11,7 @@ from m365_jobs.reports.calendar import read_outcome_changes
 from m365_jobs.reports.metrics import read_night, read_night_before, sum_columns
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.base import Section
-from m365_jobs.reports.sections.errors import read_errors
+from m365_jobs.reports.sections.errors import read_new_errors
 from m365_jobs.text import format_count
 
 
@@ -40,8 +39,7 @@ def _changes(page: Page) -> Iterator[tuple[str, str]]:
         if (rest := len(rows) - limit) > 0:
             words = verb.format("succeeds" if rest == 1 else "succeed")
             yield tone, f"{format_count(rest, 'more service')} {words}"
-    yesterday = page.metrics.as_of - timedelta(days=1)
-    for error in [row for row in page.rows(read_errors) if page.filters.days > 1 and row["first_seen"] > yesterday][:3]:
+    for error in page.rows(read_new_errors):
         name, message = labels.service_label(error["object_type"]), error["error_message"] or "no message"
         yield "poor", f"New error of {name}: {message}"
     before, after = sum_columns(page.rows(read_night_before)), sum_columns(page.rows(read_night))
@@ -58,7 +56,7 @@ VERDICT = Section(
     "verdict",
     "Verdict",
     verdict,
-    reads=(read_outcome_changes, read_errors, read_night_before, read_night),
+    reads=(read_outcome_changes, read_new_errors, read_night_before, read_night),
     has_heading=False,
     is_collapsed=False,
 )

@@ -58,3 +58,15 @@ def pipeline(request: pytest.FixtureRequest, tmp_path: Path, templates: Template
     else:
         with database(f"TEMPLATE {name}") as address:
             yield _pipeline(tmp_path, request.param, address)
+
+
+@pytest.fixture
+def turkish(tmp_path: Path) -> Iterator[dlt.Pipeline]:
+    """Return a pipeline into a Turkish database: lower-case I has no dot, and b sorts before C."""
+    with database("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'") as address:
+        yield dlt.pipeline(
+            "marts",
+            pipelines_dir=str(tmp_path / "state"),
+            destination=dlt.destinations.postgres(address),
+            dataset_name="m365_jobs",
+        )

@@ -115,6 +115,27 @@ def test_the_digest_is_that_of_the_rows_wherever_they_are(pipeline: dlt.Pipeline
     assert changed.jobs_digest != first.jobs_digest
 
 
+def test_an_error_without_a_text_is_a_failure_without_a_reason(pipeline: dlt.Pipeline) -> None:
+    failed = [
+        Job(f"F{number}", ago(20), "Failed", errors=errors)
+        for number, errors in enumerate(((Error(""),), (Error(None),), (), (Error(""), Error("Throttled"))))
+    ]
+    Rows(failed, [Read()]).load(pipeline)
+    marts.update_views(pipeline, marts.Protection())
+    failures = audit(pipeline).sections["failures"]
+    assert [(row["reason"], row["backups"]) for row in failures] == [("no reason given", 4), ("Throttled", 1)]
+
+
+def test_of_restores_that_ended_at_once_the_audit_names_the_one_of_the_view(pipeline: dlt.Pipeline) -> None:
+    restores = [Job(name, ago(20), job_type="restore", start=ago(21)) for name in ("R1", "R2", "r0")]
+    Rows(restores, [Read()]).load(pipeline)
+    marts.update_views(pipeline, marts.Protection())
+    with open_scope(pipeline) as scope:
+        evidence = scope.rows("SELECT r.last_restore_id FROM restore_evidence AS r")
+    assert [row["last_restore_id"] for row in audit(pipeline).sections["restores"]] == ["r0"]
+    assert evidence == [{"last_restore_id": "r0"}]
+
+
 def test_the_period_is_the_last_whole_days() -> None:
     assert audit_period(30, datetime(2026, 3, 20, 6, 30, tzinfo=UTC)) == Period(
         datetime(2026, 2, 18, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC)

@@ -1,9 +1,7 @@
 """Test that the numbers in the marts equal those computed from the definitions, on each destination."""
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dlt
@@ -13,7 +11,6 @@ from m365_jobs.marts import Protection, Services
 
 from tests.integration.m365_jobs.marts import truth
 from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
-from tests.support.warehouse import database
 
 SETTINGS = Protection(
     Services(expected=frozenset({"teams"}), ignored=frozenset({"power_bi"})),
@@ -116,18 +113,6 @@ def test_the_outcome_is_recognised_in_each_spelling_of_a_state(pipeline: dlt.Pip
     assert {state: results[f"FB{number}"] for number, (_, state) in enumerate(spelled)} == {
         state: outcome for outcome, state in spelled
     }
-
-
-@pytest.fixture
-def turkish(tmp_path: Path) -> Iterator[dlt.Pipeline]:
-    """Return a pipeline into a Turkish database: lower-case I has no dot, and b sorts before C."""
-    with database("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'") as address:
-        yield dlt.pipeline(
-            "marts",
-            pipelines_dir=str(tmp_path / "state"),
-            destination=dlt.destinations.postgres(address),
-            dataset_name="m365_jobs",
-        )
 
 
 @pytest.mark.destinations
