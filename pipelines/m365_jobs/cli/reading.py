@@ -119,7 +119,8 @@ def check(
 
         # Without shared credentials, only sections of tenants can be checked.
         every = all_tenants or (not tenant and only_sections())
-        for finding in run_preflight(destination, dataset, selected(tenant or (), every=every), strict=strict):
+        asked, names = selected(tenant or (), every=every), tenant or ()
+        for finding in run_preflight(destination, dataset, asked, names, strict=strict):
             typer.echo(f"{finding.mark:4}  {finding.what}: {sanitize(finding.text)}")
             worst = max(worst, finding.exit_code)
     raise typer.Exit(worst)

@@ -205,7 +205,8 @@ WHERE f.place = 1
 
 UNKNOWN_STATES = """
 SELECT f.tenant, f.state, count(*) AS jobs, max(f.start_time) AS last_at
-FROM job_facts AS f WHERE f.outcome = 'other' GROUP BY f.tenant, f.state ORDER BY f.state
+FROM job_facts AS f WHERE f.outcome = 'other' GROUP BY f.tenant, f.state
+ORDER BY f.tenant, f.state
 """
 
 MAX_MESSAGES = 3

@@ -59,12 +59,17 @@ def _failed(what: str, why: Failure) -> PreflightResult:
 
 
 def run_preflight(
-    destination: str | None = None, dataset: str | None = None, asked: Sequence[Tenant] = (), *, strict: bool = False
+    destination: str | None = None,
+    dataset: str | None = None,
+    asked: Sequence[Tenant] = (),
+    names: Sequence[str] = (),
+    *,
+    strict: bool = False,
 ) -> Iterator[PreflightResult]:
     """Yield the results for configuration, token, permission with API, and destination, in this order.
 
     A check runs only if the one before it allows it. The first three run for each requested tenant, several tenants in
-    parallel, since a host that is down costs a timeout.
+    parallel, since a host that is down costs a timeout. ``names`` limits what loads found to these tenants.
     """
     warehouse.telemetry_off()
     for text in (*unknown_settings(), *shared_credentials()):
@@ -88,7 +93,7 @@ def run_preflight(
         state = "has the dataset" if ready else "can be reached; the dataset comes with the first load"
         yield PreflightResult("destination", True, f"{where}: {state}")
         yield from _files([], kind_of(pipeline).local_path(pipeline))
-        yield from _findings_of_loads(pipeline)
+        yield from _findings_of_loads(pipeline, names)
 
 
 def _files(secrets: Sequence[Path], warehouse: Path | None = None) -> Iterator[PreflightResult]:
@@ -162,15 +167,17 @@ def _first_page(client: JobsClient) -> JobsPage:
         return client.request_page({"pageSize": "10", "pageIndex": "1"})
 
 
-def _findings_of_loads(pipeline: warehouse.Target) -> Iterator[PreflightResult]:
+def _findings_of_loads(pipeline: warehouse.Target, names: Sequence[str]) -> Iterator[PreflightResult]:
     """Yield a result for each unknown state, and for each finding of each tenant's newest load."""
     try:
-        with open_scope(pipeline) as scope:
-            for text in run_checks.unknown_states(scope):
-                yield PreflightResult("states", True, text, warning=True)
-            for row in run_checks.check_failures(scope):
-                tenant = "" if row["tenant"] in warehouse.DEFAULT_LABELS else f"{row['tenant']}: "
-                yield PreflightResult("findings", True, f"{tenant}{row['text']}", warning=True)
+        with open_scope(pipeline, names) as scope:
+            for what, rows in (
+                ("states", run_checks.unknown_states(scope)),
+                ("findings", run_checks.check_failures(scope)),
+            ):
+                for row in rows:
+                    tenant = "" if row["tenant"] in warehouse.DEFAULT_LABELS else f"{row['tenant']}: "
+                    yield PreflightResult(what, True, f"{tenant}{row['text']}", warning=True)
     except DestinationUndefinedEntity:
         return
     except Exception as error:

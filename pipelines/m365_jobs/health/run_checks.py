@@ -69,10 +69,9 @@ def tenants_with_unknown_services(scope: TenantScope) -> dict[str, str]:
     return {tenant: unknown_service_reason(*count) for tenant, count in counts.items() if count[0]}
 
 
-def unknown_states(scope: TenantScope) -> Iterator[str]:
-    """Yield a message for each unknown state."""
-    for row in scope.rows(queries.UNKNOWN_STATES):
-        yield str(texts.unknown_state(row)["text"])
+def unknown_states(scope: TenantScope) -> list[Row]:
+    """Return the unknown states of each tenant, each with its ``text``."""
+    return [row | texts.unknown_state(row) for row in scope.rows(queries.UNKNOWN_STATES)]
 
 
 def check_failures(scope: TenantScope) -> list[Row]:

@@ -118,3 +118,16 @@ def test_check_names_unknown_states(desk: Sit) -> None:
         user = desk(simulator)
         user.run("load")
         assert "warn  states: state 'Paused' (2 jobs, the last started " in user.run("check").stdout
+
+
+def test_check_of_a_tenant_names_no_state_of_another(desk: Sit) -> None:
+    with serving(job("teams", 3), job("teams", 4, "Paused")) as simulator:
+        user = desk(simulator)
+        for name in ("contoso", "fabrikam"):
+            user.set(tenant=name)
+            user.run("load")
+        both = user.run("check").stdout
+        assert [f"states: {name}: state 'Paused' (1 job" in both for name in ("contoso", "fabrikam")] == [True, True]
+        alone = user.run("check", "--tenant", "fabrikam").stdout
+        assert "states: fabrikam: state 'Paused' (1 job" in alone
+        assert "contoso" not in alone
