@@ -319,3 +319,21 @@ def test_a_channel_with_a_wrong_setting_is_named(desk: Sit, settings: dict[str, 
         configure(user, webhook=settings)
         assert problem in user.run("health", "--notify", code=2).stderr
         assert "No alert channel is configured" in desk(simulator).run("health", "--notify", code=2).stderr
+
+
+def test_open_alerts_are_listed_as_health_lists_findings(desk: Sit) -> None:
+    failures = [job("teams", hours, FAILED) for hours in (3, 5)]
+    restores = [job(service, 5, FAILED, kind="restore") for service in ("exchange_online", "onedrive", "power_bi")]
+    with serving(*failures, *restores, job("viva_engage", 40)) as simulator, http_receiver() as receiver:
+        user = desk(simulator)
+        configure(user, noc={"type": "webhook", "url": receiver.url, "secret": KEY})
+        user.run("load")
+        notified(user, receiver)
+        findings = json.loads(user.run("health", "--format", "json", code=4).stdout)["reasons"]
+        alerts = json.loads(user.run("alerts", "--format", "json").stdout)["alerts"]
+        table = user.run("alerts").stdout
+    assert [(alert["kind"], alert["object_type"]) for alert in alerts] == [
+        (finding["kind"], finding["object_type"]) for finding in findings
+    ]
+    assert len(alerts) == 5
+    assert "default" not in table

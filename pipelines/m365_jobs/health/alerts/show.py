@@ -12,13 +12,19 @@ from rich.text import Text
 
 from m365_jobs.health.alerts.models import Alert, Delivery, DeliveryState, iso_time
 from m365_jobs.health.alerts.store import read_open_alerts
+from m365_jobs.health.evaluate import partition_label
+from m365_jobs.health.reasons import RANKS
 from m365_jobs.text import format_count, sanitize
 from m365_jobs.warehouse.target import Target
 
 
 def alerts_document(pipeline: Target, tenants: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the open alerts and the undelivered messages as JSON values. Times are ISO 8601 in UTC."""
+    """Return the open alerts, the most severe first, and the undelivered messages as JSON values.
+
+    Times are ISO 8601 in UTC.
+    """
     alerts, undelivered = read_open_alerts(pipeline, tenants)
+    alerts.sort(key=_by_severity)
     now = datetime.now(UTC)
     return {
         "alerts": [_alert_values(alert, now) for alert in alerts],
@@ -33,7 +39,7 @@ def alert_tables(document: Mapping[str, Any]) -> Iterator[Table | Text]:
     else:
         table = Table("Alert", "Kind", "Where and what", "Owner", box=SIMPLE, padding=(0, 1, 0, 0))
         for alert in document["alerts"]:
-            partition = "/".join(filter(None, (alert["tenant"], alert["location"], alert["object_type"])))
+            partition = partition_label(alert["tenant"], alert["location"], alert["object_type"])
             text = Text(sanitize(f"{partition}: {alert['text']}" if partition else alert["text"]))
             owner = Text(sanitize(alert["owner"] or "-")) if alert["acknowledged"] else Text("-")
             table.add_row(alert["id"], alert["kind"].replace("_", " "), text, owner)
@@ -57,6 +63,13 @@ def undelivered_lines(deliveries: Sequence[Mapping[str, Any]]) -> Iterator[Text]
             reason = f" Last error: {last['error']}" if last["error"] else ""
             count = f"{format_count(len(of_state), 'alert message')} of {channels}"
             yield Text(sanitize(f"{count}: {text.format(attempts=last['attempts'])}.{reason}"))
+
+
+def _by_severity(alert: Alert) -> tuple[int, str, str, str]:
+    """Return the sort key of an alert, in the order of health; a kind that only another version has comes last."""
+    finding = alert.finding
+    rank = RANKS.get(finding.kind, len(RANKS))
+    return rank, finding.tenant or "", finding.location or "", finding.object_type or ""
 
 
 def _alert_values(alert: Alert, now: datetime) -> dict[str, Any]:
