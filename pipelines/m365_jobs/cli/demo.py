@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -67,10 +68,13 @@ def run_demo(jobs: int) -> Simulator:
         console.print_line("\nEight hours later: jobs have ended, others have started. Second load:")
         _load(options)
     _print_state(options)
+    pages = "or, as a file: m365-jobs report report.html"
+    if not find_spec("starlette"):
+        pages = "needs the extra reports; in a clone: make setup"
     console.print_line(
         f"\nNow ask it something. The command is {Path(sys.executable).with_name('m365-jobs')}; for instance:\n"
         "  m365-jobs health\n"
-        "  m365-jobs dashboard    (or, as a file: m365-jobs report report.html)\n"
+        f"  m365-jobs dashboard    ({pages})\n"
         "  m365-jobs status\n"
         '  m365-jobs query "SELECT object_type, status, hours_since_success FROM protection_status"'
     )

@@ -25,5 +25,5 @@ def needs_extra() -> Iterator[None]:
             raise
         raise UsageError(
             f"Package {error.name} not found: dashboard and reports need the extra reports. "
-            "Install it: pip install 'avepoint-m365-jobs[reports]'."
+            "Install it: pip install 'avepoint-m365-jobs[reports]', in a clone make setup."
         ) from error

@@ -25,6 +25,18 @@ def test_the_demo_leaves_what_the_simulator_holds(
     assert _tells_the_story(tmp_path / "m365_warehouse.duckdb", message)
 
 
+def test_the_demo_names_the_extra_that_the_dashboard_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    demo.run_demo(20)
+    message = capsys.readouterr().err
+    assert "m365-jobs dashboard    (needs the extra reports; in a clone: make setup)" in message
+    assert "report.html" not in message
+
+
 def _tells_the_story(file: Path, message: str) -> bool:
     """Check what the first screen must show: services that are failing, missed, late and running long."""
     with duckdb.connect(str(file), read_only=True) as connection:
