@@ -46,32 +46,41 @@ class ServiceAudit:
 
 
 def services_of(audit: Audit) -> dict[PartitionKey, ServiceAudit]:
-    """Return the rows of each service, in the order of tenant, location and object type."""
+    """Return the rows of each service that is scheduled or has backups or restores, in alphabetical order of its key.
+
+    Loads also ask for services and, to prove completeness, for locations without any job: those are no services here.
+    """
     services: dict[PartitionKey, ServiceAudit] = {}
-    for name in ("schedule", "backups", "restores", "completeness"):
+    for name in ("schedule", "backups", "restores"):
         for row in audit.sections[name]:
             if row["object_type"]:
                 setattr(services.setdefault(partition_key(row), ServiceAudit()), name, row)
+    completeness = {partition_key(row): row for row in audit.sections["completeness"]}
     for row in audit.sections["failures"]:
         if row["object_type"]:
             services.setdefault(partition_key(row), ServiceAudit()).failures.append(row)
+    scheduled = {partition_key(row)[:2] for row in audit.sections["schedule"]}
     for (tenant, location, object_type), service in services.items():
+        if (tenant, location) in scheduled:
+            service.schedule = service.schedule or dict.fromkeys(SCHEDULE_COLUMNS, 0)
         policies = [
             row for row in audit.sections["retention"] if (row["tenant"], row["location"] or "") == (tenant, location)
         ]
+        service.completeness = completeness.get((tenant, location, object_type), {})
         service.retention = _service_retention(policies, object_type)
         service.changes = [
             row
             for row in audit.sections["changes"]
             if (row["tenant"], row["location"] or "") == (tenant, location)
-            and row["object_type"] in (object_type, None)
+            and (row["service"] is None or row["object_type"] == object_type)
         ]
     return dict(sorted(services.items()))
 
 
 def _service_retention(policies: Iterable[Row], object_type: str) -> Row:
     """Return the retention policy of a service: its own, else the default, else an empty row."""
-    levels = {row["level"]: row for row in policies if row["object_type"] in (object_type, None)}
+    # A service without an object type, such as private channels, has a level of its own as well.
+    levels = {row["level"]: row for row in policies if row["service"] is None or row["object_type"] == object_type}
     return levels.get("service") or levels.get("default") or {}
 
 
@@ -201,7 +210,7 @@ def _template_values(audit: Audit, zone: tzinfo) -> dict[str, Any]:
         "has_schedule": bool(sections["schedule"]),
         "failed": sum(row["failed"] for row in sections["backups"]),
         "unproved": sum(not row["covers_period"] for row in sections["completeness"]),
-        "untested": sum(not service.restores.get("last_restore_at") for service in services.values()),
+        "untested": sum(not row["last_restore_at"] for row in sections["restores"]),
         **{name: HtmlTable(*TABLES[name], list(cells)) for name, cells in rows.items()},
     }
 
@@ -255,16 +264,15 @@ def _failure_cells(services: dict[PartitionKey, ServiceAudit], zone: tzinfo) -> 
 
 def _restore_cells(services: dict[PartitionKey, ServiceAudit], zone: tzinfo) -> Iterator[list[Any]]:
     for key, service in services.items():
-        row = service.restores
-        last_at = row.get("last_restore_at")
-        yield [
-            *_partition_cells(key),
-            labels.time_label(last_at, zone),
-            row.get("last_restore_id") or "",
-            row.get("last_restore_objects") if last_at else 0,
-            row.get("restores_tried", 0),
-            row.get("restores_failed", 0),
-        ]
+        if row := service.restores:
+            yield [
+                *_partition_cells(key),
+                labels.time_label(row["last_restore_at"], zone),
+                row["last_restore_id"] or "",
+                row["last_restore_objects"] or 0,
+                row["restores_tried"],
+                row["restores_failed"],
+            ]
 
 
 def _completeness_cells(rows: Iterable[Row], zone: tzinfo) -> Iterator[list[Any]]:

@@ -85,7 +85,7 @@ class Filter:
 
     def shared_condition(self, alias: str) -> str:
         """Return the condition for settings: rows without a location or service concern all of them and pass."""
-        service = f"(:all_types = 1 OR {alias}.object_type IS NULL OR {alias}.object_type = :object_type)"
+        service = f"(:all_types = 1 OR {alias}.service IS NULL OR {alias}.object_type = :object_type)"
         return f"{self.shared_location_condition(alias)} AND {service}"
 
     def matches(self, row: Mapping[str, Any]) -> bool:

@@ -136,6 +136,45 @@ def test_of_restores_that_ended_at_once_the_audit_names_the_one_of_the_view(pipe
     assert evidence == [{"last_restore_id": "r0"}]
 
 
+def test_an_audit_has_no_services_that_loads_only_asked_for(pipeline: dlt.Pipeline) -> None:
+    jobs = [Job(f"B{place}", ago(20), location=place) for place in ("NAM", "EUR")]
+    restored = Job("R1", ago(20), object_type="teams", job_type="restore", location="EUR")
+    scheduled = companions(schedule("exchange_online", [0, 720], datetime(2026, 3, 15, tzinfo=UTC), location="EUR"))
+    reads = [Read(name, location=place) for name in ("exchange_online", "teams") for place in (None, "NAM", "EUR")]
+    Rows([*jobs, restored], reads, scheduled).load(pipeline)
+    marts.update_views(pipeline, marts.Protection())
+    report = audit(pipeline)
+    rows = {(row["location"], row["object_type"]): row for row in csv.DictReader(io.StringIO(audit_csv(report)))}
+    assert {key: (row["scheduled"], row["backups"], row["covers_period"]) for key, row in rows.items()} == {
+        ("EUR", "exchange_online"): ("10", "1", "True"),
+        ("EUR", "teams"): ("0", "0", "True"),
+        ("NAM", "exchange_online"): ("", "1", "True"),
+    }
+    page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", audit_html(report, (), UTC, "A4")))
+    assert "2 services without a proved restore" in page
+    assert "NAM Exchange Online unknown unknown unknown unknown 1" in page
+    assert "EUR Teams 0 0 0 0 0 0 0" in page
+
+
+def test_the_retention_of_a_service_without_an_object_type_is_that_of_no_other(pipeline: dlt.Pipeline) -> None:
+    channels = {"service": "Private Channel", "object_type": None}
+    policies = [
+        policy("default", "7 years", 2555, 300, None),
+        policy("service", "1 years", 365, 300, None, service="Teams", object_type="teams"),
+        policy("service", "90 days", 90, 300, 48, **channels),
+        policy("service", "30 days", 30, 48, None, **channels),
+    ]
+    jobs = [Job("B1", ago(20)), Job("B2", ago(20), object_type="teams")]
+    Rows(jobs, [Read(), Read("teams")], companions(retention_policies=policies)).load(pipeline)
+    marts.update_views(pipeline, marts.Protection())
+    rows = {row["object_type"]: row for row in csv.DictReader(io.StringIO(audit_csv(audit(pipeline))))}
+    assert {name: (row["retention_period"], row["settings_changes"]) for name, row in rows.items()} == {
+        "exchange_online": ("7 years", ""),
+        "teams": ("1 years", ""),
+    }
+    assert [row["service"] for row in audit(pipeline).sections["changes"]] == ["Private Channel"]
+
+
 def test_the_period_is_the_last_whole_days() -> None:
     assert audit_period(30, datetime(2026, 3, 20, 6, 30, tzinfo=UTC)) == Period(
         datetime(2026, 2, 18, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC)
