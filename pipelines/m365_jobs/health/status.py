@@ -131,7 +131,20 @@ def _all_partitions(scope: TenantScope) -> list[Row]:
 
 
 def _shown_partitions(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of services; for a location without any, its row of all services."""
+    """Return the rows of services; for a location without any, its row of all services.
+
+    Loads of a tenant with locations also read the listing of all locations. Unless its services have jobs or are not
+    complete, they are left out: their row would say that the service has no job.
+    """
+    with_locations = {row["tenant"] for row in rows if row["location"] is not None}
+    rows = [
+        row
+        for row in rows
+        if row["location"] is not None
+        or row["tenant"] not in with_locations
+        or row["rows_held"]
+        or not (row["object_type"] and row["complete"])
+    ]
     with_services = {(row["tenant"], row["location"]) for row in rows if row["object_type"]}
     tenants = {tenant for tenant, _ in with_services}
     return [

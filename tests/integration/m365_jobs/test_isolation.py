@@ -1,9 +1,11 @@
 """Test that a wrong setting or name of one tenant is reported and does no harm to the others."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 from avepoint_simulator import Simulator
 
 from tests.integration.m365_jobs.test_alerts import configure
@@ -73,6 +75,24 @@ def test_a_service_of_a_multi_geo_tenant_is_expected_in_its_locations_alone(desk
             ("EUR", "teams", "never"),
             ("NAM", "teams", "never"),
         }
+
+
+def test_status_of_a_multi_geo_tenant_has_no_services_of_all_locations_without_jobs(desk: Sit) -> None:
+    jobs = [replace(job("onedrive", hours), location=place) for place, hours in (("NAM", 3), ("EUR", 5))]
+    with serving(*jobs) as simulator:
+        user = desk(simulator)
+        user.set(locations='["NAM", "EUR"]')
+        user.run("load")
+        shown = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
+        assert {(row["location"], row["object_type"]): row["rows_held"] for row in shown if row["object_type"]} == {
+            ("EUR", "onedrive"): 1,
+            ("NAM", "onedrive"): 1,
+        }
+        # Jobs that an earlier load read without a location stay in the list.
+        with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
+            connection.execute("UPDATE m365_jobs.jobs SET location = NULL WHERE location = 'EUR'")
+        shown = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
+        assert (None, "onedrive", 1) in {(row["location"], row["object_type"], row["rows_held"]) for row in shown}
 
 
 def test_the_allowed_age_of_a_service_is_read_from_a_variable_of_its_own(desk: Sit) -> None:
