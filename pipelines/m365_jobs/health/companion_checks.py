@@ -27,13 +27,14 @@ MISSED_BACKUP = f"""
 WITH {NEWEST},
 recent AS (
     SELECT c.tenant, c.location, c.object_type, CAST(sum(c.scheduled) AS BIGINT) AS scheduled,
-        CAST(sum(c.missed) AS BIGINT) AS missed, max(CASE WHEN c.missed > 0 THEN c.day END) AS last_day
+        CAST(sum(c.missed) AS BIGINT) AS missed, min(c.day) AS first_day,
+        max(CASE WHEN c.missed > 0 THEN c.day END) AS last_day
     FROM schedule_compliance AS c
     JOIN newest AS n ON n.tenant = c.tenant
     WHERE epoch(n.loaded_until) - epoch(c.day) < 4 * 86400
     GROUP BY c.tenant, c.location, c.object_type
 )
-SELECT r.tenant, r.location, r.object_type, r.scheduled, r.missed, r.last_day
+SELECT r.tenant, r.location, r.object_type, r.scheduled, r.missed, r.first_day, r.last_day
 FROM recent AS r
 WHERE r.missed > 0
 """
@@ -98,7 +99,7 @@ def restore_values() -> Row | None:
 def missed_backup(row: Row) -> Row:
     """Return the message about scheduled backups that did not start."""
     backups = f"{row['missed']:,} of {format_count(row['scheduled'], 'scheduled backup')}"
-    return {"text": f"{backups} of the last 3 days did not start in time, the last on {row['last_day']}"}
+    return {"text": f"{backups} since {row['first_day']} did not start in time, the last on {row['last_day']}"}
 
 
 def out_of_policy(row: Row) -> Row:

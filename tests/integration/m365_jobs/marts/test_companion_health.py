@@ -134,10 +134,10 @@ def missed(pipeline: dlt.Pipeline, without: tuple[int, ...], jobs: tuple[Job, ..
 def test_a_missed_backup_is_a_warning_although_the_next_backup_ran(pipeline: dlt.Pipeline) -> None:
     assert missed(pipeline, without=()) == []
     assert missed(pipeline, without=(3,)) == [
-        ("warning", "1 of 13 scheduled backups of the last 3 days did not start in time, the last on 2026-03-19")
+        ("warning", "1 of 13 scheduled backups since 2026-03-17 did not start in time, the last on 2026-03-19")
     ]
     assert missed(pipeline, without=(3, 9)) == [
-        ("warning", "2 of 13 scheduled backups of the last 3 days did not start in time, the last on 2026-03-19")
+        ("warning", "2 of 13 scheduled backups since 2026-03-17 did not start in time, the last on 2026-03-19")
     ]
 
 
