@@ -22,7 +22,7 @@ def job_cells(page: Page, row: Row) -> list[object]:
     return [
         Cell(row["id"], page.job_link(row)),
         row["tenant"],
-        labels.location_label(row["location"]),
+        row["location"],
         labels.service_label(row["object_type"]),
         row["job_type"] or "unknown",
     ]

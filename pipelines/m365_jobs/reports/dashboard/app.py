@@ -174,7 +174,7 @@ def _selects(cached: CachedPage, parameters: Mapping[str, str], visible: Filter)
         tenant = filters.tenants[0] if filters.tenants else ""
         selects.append(FilterSelect("tenant", "Tenant", ("", "All tenants"), options, tenant))
     if len(choices.locations) > 1:
-        options = [(name, labels.location_label(name)) for name in choices.locations]
+        options = [(name, name or "Without a location") for name in choices.locations]
         selects.append(FilterSelect("location", "Location", ("*", "Everywhere"), options, filters.location))
     unknown = [UNKNOWN_SERVICE] if filters.object_type == UNKNOWN_SERVICE else []
     options = [(name, labels.service_label(name)) for name in (*choices.object_types, *unknown)]

@@ -14,6 +14,9 @@ from m365_jobs import marts
 from m365_jobs.health import check_queries
 from m365_jobs.health.status import OPEN
 from m365_jobs.reports import drilldown, report, sections
+from m365_jobs.reports.dashboard.app import overview_html
+from m365_jobs.reports.dashboard.cache import CachedPage
+from m365_jobs.reports.metrics import filter_options
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.errors import read_errors
 from m365_jobs.reports.service_report import service_report_html
@@ -118,6 +121,19 @@ def test_an_error_leads_to_as_many_jobs_as_its_row_counts_even_of_an_unknown_ser
     assert lists == {None: (2, 2), "teams": (1, 1), "exchange_online": (1, 1)}
     unknown = page_of(pipeline, Filter(("contoso",), object_type=UNKNOWN_SERVICE))
     assert "Unknown Service 2" in built(unknown)["night"][1].replace("service", "Service")
+
+
+def test_a_job_without_a_location_is_not_said_to_be_in_all_of_them(pipeline: dlt.Pipeline) -> None:
+    stored(pipeline, [Job("PLAIN", ago(3)), Job("PLACED", ago(3), location="NAM")])
+    page = page_of(pipeline, Filter(("contoso",)))
+    with open_scope(pipeline) as scope:
+        table = drilldown.list_jobs(scope, page, {})["table"]
+        options = filter_options(scope)
+    assert {str(getattr(row[0], "text", row[0])): row[2] for row in table.rows} == {"PLAIN": None, "PLACED": "NAM"}
+    cached = CachedPage((1, NOW), 0, NOW, page, options)
+    document = overview_html(cached, "", {"location": ""}, Filter())
+    assert '<option value="*">Everywhere</option>' in document
+    assert '<option value="" selected>Without a location</option>' in document
 
 
 def test_status_counts_as_open_what_the_view_of_open_jobs_holds(pipeline: dlt.Pipeline) -> None:
