@@ -207,10 +207,9 @@ def _locations_with_jobs() -> list[str]:
 def _check() -> int:
     from m365_jobs.config.tenants import selected
     from m365_jobs.health.preflight import run_preflight
-    from m365_jobs.text import sanitize
 
     worst = 0
     for finding in run_preflight(asked=selected((), every=False)):
-        typer.echo(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.what}: {sanitize(finding.text)}")
+        typer.echo(finding.line)
         worst = max(worst, finding.exit_code)
     return worst

@@ -115,13 +115,12 @@ def check(
     with failures(verbose):
         from m365_jobs.config.tenants import only_sections, selected
         from m365_jobs.health.preflight import run_preflight
-        from m365_jobs.text import sanitize
 
         # Without shared credentials, only sections of tenants can be checked.
         every = all_tenants or (not tenant and only_sections())
         asked, names = selected(tenant or (), every=every), tenant or ()
         for finding in run_preflight(destination, dataset, asked, names, strict=strict):
-            typer.echo(f"{finding.mark:4}  {finding.what}: {sanitize(finding.text)}")
+            typer.echo(finding.line)
             worst = max(worst, finding.exit_code)
     raise typer.Exit(worst)
 

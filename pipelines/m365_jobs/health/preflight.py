@@ -29,6 +29,7 @@ from m365_jobs.errors.explain import WRONG_USAGE, Failure, explain
 from m365_jobs.health import run_checks
 from m365_jobs.health.expiry import ending_of
 from m365_jobs.health.file_permissions import open_files
+from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.tenant_scope import open_scope
@@ -52,6 +53,11 @@ class PreflightResult(NamedTuple):
     def mark(self) -> str:
         """Return ok, warn or FAIL."""
         return "FAIL" if not self.fine else "warn" if self.warning else "ok"
+
+    @property
+    def line(self) -> str:
+        """Return the line for a terminal."""
+        return f"{self.mark:4}  {self.what}: {sanitize(self.text)}"
 
 
 def _failed(what: str, why: Failure) -> PreflightResult:

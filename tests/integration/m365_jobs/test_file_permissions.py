@@ -67,3 +67,13 @@ def test_the_permissions_of_a_certificate_and_a_lake_are_checked(user: Cli) -> N
     done = user.run("check", "--destination", "filesystem", code=None).stdout
     assert f"warn  files: Open to other users: {both} has the mode 640 and holds secrets." in done
     assert f"warn  files: Open to other users: {lake} has the mode 755 and holds names" in done
+
+
+def test_init_marks_what_is_open_as_check_does(user: Cli, simulator: Simulator) -> None:
+    user.run("load")
+    warehouse = user.folder / "m365_warehouse.duckdb"
+    warehouse.chmod(0o664)
+    user.environment["M365_JOBS_CLIENT_SECRET"] = simulator.client_secret
+    places = ("--base-url", simulator.base_url, "--token-url", simulator.token_url)
+    done = user.run("init", "--tenant", "contoso", "--client-id", simulator.client_id, *places).stdout
+    assert f"warn  files: Open to other users: {warehouse} has the mode 664" in done
