@@ -122,7 +122,8 @@ def _refuse_without_sql(pipeline: dlt.Pipeline) -> None:
         raise UsageError(
             "Not supported: tenants can be changed in DuckDB and PostgreSQL, and this warehouse is "
             f"{pipeline.destination.destination_type}. "
-            "Copy it to one of these, change the tenant there, and copy it back."
+            "Load the tenants that stay, each under its new name, into another dataset with --dataset. Then delete the "
+            "folder of this one."
         )
 
 

@@ -28,9 +28,9 @@ def remove(
 
         pipeline = _pipeline(destination, dataset)
         preview = tenant_change.preview(pipeline, tenant)
-        _print(pipeline, preview, tenant, "removed" if yes else "would be removed")
         if yes:
             tenant_change.remove_tenant(pipeline, tenant, print_line)
+        _print(pipeline, preview, tenant, "removed" if yes else "would be removed")
         _print_next_steps(preview, tenant, yes)
 
 
@@ -53,9 +53,9 @@ def rename(
 
         pipeline = _pipeline(destination, dataset)
         preview = tenant_change.preview(pipeline, tenant)
-        _print(pipeline, preview, tenant, f"renamed to {new}" if yes else f"would be renamed to {new}")
         if yes:
             tenant_change.rename_tenant(pipeline, tenant, new, print_line)
+        _print(pipeline, preview, tenant, f"renamed to {new}" if yes else f"would be renamed to {new}")
         _print_next_steps(preview, tenant, yes)
 
 

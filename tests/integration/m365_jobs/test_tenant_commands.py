@@ -6,7 +6,7 @@ import pytest
 from avepoint_simulator import Simulator
 
 from tests.support.cli import Cli
-from tests.support.warehouse import database_for
+from tests.support.warehouse import administer, database, database_for
 
 Sit = Callable[[Simulator], Cli]
 
@@ -52,3 +52,28 @@ def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, desk
             assert answer[1:] == ["fabrikam"]
         assert "Tenant not found: contoso" in user.run("tenant", "remove", "contoso", code=2).stderr
         assert "0 new, 0 changed" in user.run("load").stderr
+
+
+@pytest.mark.parametrize("change", [("remove", "contoso"), ("rename", "contoso", "fabrikam")])
+def test_a_change_that_the_server_refuses_is_not_reported_as_made(
+    simulator: Simulator, desk: Sit, change: tuple[str, ...]
+) -> None:
+    user = desk(simulator)
+    with database() as address:
+        user.environment |= {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
+        user.set(tenant="contoso")
+        user.run("load")
+        name = address.rsplit("/", 1)[1]
+        administer(f"ALTER DATABASE {name} SET default_transaction_read_only = on", address=address)
+        refused = user.run("tenant", *change, "--yes", code=1)
+        assert refused.stdout == ""
+        assert "The destination can only be read" in refused.stderr
+
+
+def test_a_lake_names_what_can_be_done_instead(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.environment |= {"DESTINATION_TYPE": "filesystem", "DESTINATION__FILESYSTEM__BUCKET_URL": "lake"}
+    user.set(tenant="contoso")
+    user.run("load")
+    message = user.run("tenant", "remove", "contoso", code=2).stderr
+    assert "Load the tenants that stay, each under its new name, into another dataset" in " ".join(message.split())
