@@ -76,6 +76,10 @@ def read_query_file(path: Path) -> str:
     return decode_text(path.read_bytes(), str(path))
 
 
+SERVER_CODES = ("53", "57", "55P03", "40001")
+"""Beginnings of PostgreSQL's codes for errors of the server: its resources, cancelled statements, locks, standbys."""
+
+
 @contextmanager
 def run_query(reader: Reader, sql: str) -> Iterator[QueryResult]:
     """Run one query and yield its result, whose rows must be read inside the block.
@@ -213,8 +217,9 @@ def _explained(error: DatabaseException) -> QueryError:
         return QueryError(f"Not run: {rule}. {text}", WRONG_USAGE)
     if isinstance(error, DatabaseUndefinedRelation):
         text += f" The first load makes {', '.join((*TABLES, *VIEWS))}."
-    if getattr(error.dbapi_exception, "pgcode", "") is None:
-        # PostgreSQL has a code for each error of a query; without a code the driver raised the error.
+    code = getattr(error.dbapi_exception, "pgcode", "")
+    # PostgreSQL has a code for each error of a query; without a code the driver raised the error.
+    if code is None or code.startswith(SERVER_CODES):
         text = explain_driver_message(text)
     return QueryError(text, FAILED)
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
@@ -163,6 +164,17 @@ def test_csv_and_json_hold_what_the_warehouse_holds(place: Warehouse, simulator:
     assert in_csv == [{name: "" if value is None else str(value) for name, value in row.items()} for row in printed]
     Path("mine.sql").write_text(f"\ufeff{EVERYTHING};\n", encoding="utf-8")
     assert json.loads(run(place, "--file", "mine.sql", "--format", "json").stdout) == printed
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_a_query_that_the_server_cancels_names_the_setting(place: Warehouse, simulator: Simulator) -> None:
+    place.load(simulator)
+    address = os.environ["DESTINATION__POSTGRES__CREDENTIALS"]
+    administer(f"ALTER DATABASE {address.rsplit('/', 1)[1]} SET statement_timeout = '200ms'", address=address)
+    done = run(place, "SELECT count(*) FROM jobs AS a, jobs AS b, jobs AS c, jobs AS d, jobs AS e")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error (query): The destination cancelled a statement: canceling statement due to")
+    assert "Raise statement_timeout" in done.stderr
 
 
 @pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
