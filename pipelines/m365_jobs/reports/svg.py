@@ -123,7 +123,7 @@ def _axis_maximum(largest: float) -> float:
 
 def short_number(number: float) -> str:
     """Return a number with an SI prefix: 1.2k for 1,200."""
-    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for limit, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= limit:
             return f"{number / limit:g}{letter}"
     return f"{number:g}"
