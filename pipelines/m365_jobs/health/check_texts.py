@@ -75,5 +75,7 @@ def unknown_state(row: Row) -> Row:
     """Return the message about an unrecognised state."""
     jobs = format_count(row["jobs"], "job")
     started = f"the last started {format_time(row['last_at'])}"
+    if row["state"] is None:
+        return {"text": f"{jobs} without a state ({started}) count as other", "about": "no state"}
     text = f"state {shorten(row['state'], 100)!r} ({jobs}, {started}) is unrecognised and counts as other"
-    return {"text": text, "about": str(row["state"])}
+    return {"text": text, "about": row["state"]}

@@ -61,6 +61,10 @@ def _pieces(window: Window, limits: RangeLimits) -> Iterator[Window]:
 
 
 def _ended_early(listing: Listing) -> bool:
-    """Return whether a page is missing, or a listing of several pages holds fewer jobs than its total."""
-    has_surplus = listing.counts_matches and listing.surplus > 0
-    return listing.is_truncated or (has_surplus and len(listing.pages) > 1)
+    """Return whether a page is missing, or a listing of several pages holds fewer jobs than its total.
+
+    Jobs without a readable id count in the total and in no listing. Halves would lack them as well, down to the shortest
+    window.
+    """
+    has_surplus = listing.counts_matches and listing.surplus > 0 and len(listing.pages) > 1
+    return listing.is_truncated or (has_surplus and all(problem.job_id for problem in listing.parsed.unreadable))

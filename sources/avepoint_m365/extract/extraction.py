@@ -137,7 +137,7 @@ class ChunkReader:
             jobs = deduplicate_latest([*scan.listings, *upkeep.listings])
             known |= self.known_jobs(set(jobs["id"].to_pylist()) - known.keys())
             jobs = self._without_other_types(jobs, upkeep.listings, scan.ids | known.keys())
-        jobs = self._keep_known_values(jobs, known, scan.listings)
+        jobs = self._keep_known_values(jobs, known, [*scan.listings, *upkeep.listings])
         comparison, chunk_labels = compare(jobs, known, self.options.until), ChunkLabels(known_labels(known))
         typed = [listing for listing in upkeep.listings if listing.selection.object_type is not None]
         jobs = label_chunk(self, scan, jobs, comparison, chunk_labels, typed)
