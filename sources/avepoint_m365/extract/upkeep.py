@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.constants import ObjectType
+from avepoint_m365.extract.chunk_classifier import dimensions
+from avepoint_m365.extract.chunk_labels import ids_without_labels, known_labels
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.detect import detect_range_filter, longest_overnight_job
 from avepoint_m365.extract.follow import follow_open_jobs, unfollowed_findings
@@ -91,7 +93,8 @@ def verify_history(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkee
         return lookup.count(start, end, chunk.behavior.range_filter, None, _names(types))
 
     types = chunk.options.listed_types
-    reconciler = Reconciler(chunk.reader, chunk.limits, _stored(chunk, count), "verify", None, types)
+    stored = Stored(count, lambda listings: _lacks_any(chunk, listings, labels=True))
+    reconciler = Reconciler(chunk.reader, chunk.limits, stored, "verify", None, types)
     _take(upkeep, reconciler.compare_by_month(since, until))
     return upkeep
 
@@ -180,13 +183,16 @@ def _reconcile_first_load(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> Non
 
 def _stored(chunk: ChunkReader, count: CountJobs) -> Stored:
     """Return the access to the warehouse, with a function that counts its jobs in a range."""
+    return Stored(count, lambda listings: _lacks_any(chunk, listings))
 
-    def lacks_any(listings: Sequence[Listing]) -> bool:
-        jobs = deduplicate_latest(listings)
-        comparison = compare(jobs, chunk.known_jobs(jobs["id"].to_pylist()), chunk.options.until)
-        return bool(comparison.new or comparison.changed)
 
-    return Stored(count, lacks_any)
+def _lacks_any(chunk: ChunkReader, listings: Sequence[Listing], labels: bool = False) -> bool:
+    """Return whether the warehouse lacks a job of some listings, holds another state, or with ``labels`` lacks one."""
+    jobs = deduplicate_latest(listings)
+    comparison = compare(jobs, chunk.known_jobs(jobs["id"].to_pylist()), chunk.options.until)
+    wanted = [dimension.name for dimension in dimensions(chunk.options)] if labels else []
+    unlabelled = ids_without_labels(comparison.ids, known_labels(comparison.known), wanted)
+    return bool(comparison.new or comparison.changed or any(unlabelled.values()))
 
 
 def _names(types: Sequence[ObjectType]) -> list[str]:

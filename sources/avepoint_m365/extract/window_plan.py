@@ -115,7 +115,9 @@ def next_state(
         return state._replace(behavior=behavior, backfill=after if scan.chunk_end else BackfillState())
     after_scan, known_until = after_chunk(state.scan, scan.window, result.complete, scan.chunk_end, options.run_id, now)
     begin = min(state.scan.history_start or scan.window.query_start, scan.window.query_start)
-    after_scan = after_scan._replace(history_start=begin, retry_labels=_retries_again(state.scan, scan, retry_labels))
+    after_scan = after_scan._replace(
+        history_start=begin, retry_labels=_retries_again(state.scan, scan, result, retry_labels)
+    )
     if after_scan.gap_start is None:
         after_scan = _advance(after_scan, scan, now, known_until)
         after_scan = after_scan._replace(
@@ -125,12 +127,13 @@ def next_state(
     return state._replace(behavior=behavior, scan=after_scan)
 
 
-def _retries_again(before: ScanState, scan: Scan, lacks_labels: bool) -> bool:
-    """Return whether the next chunk or load classifies jobs without a label again: once, unless a load has chunks.
+def _retries_again(before: ScanState, scan: Scan, result: ChunkResult, lacks_labels: bool) -> bool:
+    """Return whether the next chunk or load classifies jobs without a label again: once after a complete load.
 
-    Each chunk classifies its own jobs alone, so that the chunk of the job may come later, or in the next load.
+    While a listing for labels fails, each load tries again. Each chunk classifies its own jobs alone, so that the chunk
+    of the job may come later, or in the next load.
     """
-    if scan.chunk_end is not None or before.chunk_end is not None:
+    if not result.complete or scan.chunk_end is not None or before.chunk_end is not None:
         return lacks_labels or before.retry_labels
     return lacks_labels and not before.retry_labels
 

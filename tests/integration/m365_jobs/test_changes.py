@@ -7,15 +7,16 @@ from typing import Any
 import dlt
 import duckdb
 import pytest
+from avepoint_m365 import Progress
 from avepoint_simulator import Answer, Asked
 from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs.load import run as loading
 
 from tests.support.driven_clock import DrivenClock
-from tests.support.tenant import START, Tenant
+from tests.support.tenant import HISTORY, START, Tenant
 from tests.support.truth import in_warehouse, on_server
-from tests.support.worlds import ignore
+from tests.support.worlds import ignore, settings
 
 
 def a_day_of(tenant: Tenant, number: int, **more: Any) -> None:
@@ -191,3 +192,37 @@ def test_an_api_that_begins_to_ignore_the_object_type_is_detected_at_once(tenant
     assert {job_id: row[1] for job_id, row in loaded.items()} == {
         job_id: known.get(job_id, "exchange_online") for job_id in loaded
     }
+
+
+def fail_teams(tenant: Tenant) -> None:
+    tenant.simulator.fault = lambda asked: Answer(403) if asked.params.get("objecttype") == "7" else None
+
+
+@pytest.mark.parametrize("failed_loads", [1, 2, 3])
+def test_jobs_get_their_labels_after_any_number_of_loads_in_which_a_list_failed(
+    tenant: Tenant, failed_loads: int
+) -> None:
+    tenant.put("old", -3, -2)
+    tenant.load(object_types=None)
+    fail_teams(tenant)
+    for number in range(failed_loads):
+        tenant.put(f"new {number}", 5 * number + 1, 5 * number + 2)
+        tenant.world.change(f"new {number}", object_type=7)
+        tenant.world.advance(timedelta(hours=5))
+        tenant.load(object_types=None, exit_code=3)
+    tenant.simulator.fault = None
+    tenant.load(object_types=None)
+    assert tenant.agrees()
+
+
+def test_verify_finds_labels_that_the_warehouse_lacks(tenant: Tenant) -> None:
+    for number in range(60):
+        tenant.put(f"job {number}", -24 * number - 3, -24 * number - 2)
+    tenant.load(object_types=None)
+    with duckdb.connect(str(tenant.file)) as connection:
+        connection.execute(
+            "UPDATE m365_jobs.jobs SET object_type = NULL, job_type = NULL WHERE id IN ('job 5', 'job 50')"
+        )
+    source = settings(tenant.simulator)
+    loading.load(loading.LoadOptions(verify_since=HISTORY, source=source), Progress(), lambda _: None)
+    assert tenant.agrees()
