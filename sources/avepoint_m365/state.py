@@ -40,6 +40,7 @@ class ApiBehavior(NamedTuple):
         longest_range_days: The longest range that the API answers in full; None if no limit is known.
         pascal_case: Whether the server reads the parameter ``StartTime`` and ignores ``startTime``.
         largest_page: The most jobs that the API sent on one page.
+        longest_list: The most jobs that the API returns in one list; None if no such limit is known.
         by_location: Whether the API returns some jobs only to requests with their location.
         reconciled_at: When the warehouse was last compared with the API's totals.
         words_at: When unknown state words were last learned.
@@ -54,6 +55,7 @@ class ApiBehavior(NamedTuple):
     longest_range_days: float | None = None
     pascal_case: bool = False
     largest_page: int = 0
+    longest_list: int | None = None
     by_location: bool = False
     reconciled_at: datetime | None = None
     words_at: datetime | None = None

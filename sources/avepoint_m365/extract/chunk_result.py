@@ -79,6 +79,7 @@ def _behavior_after_load(chunk: ChunkReader, chunk_labels: ChunkLabels, scan: Sc
         by_location=chunk.scanner.by_location,
         pascal_case=chunk.scanner.pascal_case,
         largest_page=chunk.reader.paging.largest_page,
+        longest_list=chunk.reader.paging.longest_list,
     )
     if chunk_labels.listings or scan.bulk is not None:
         behavior = behavior._replace(ignored=tuple(sorted(chunk_labels.ignored)), filters_at=now)

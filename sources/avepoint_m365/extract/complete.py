@@ -35,7 +35,7 @@ def finish_completely(reader: ListingReader, listing: Listing) -> list[Listing]:
         parts = [reader.read(listing.selection.over(half)) for half in listing.selection.window.halves()[::-1]]
     except SourceError:
         return [listing]
-    if all(not part.complete and _size(part) >= _size(listing) for part in parts):
+    if all(not part.complete and _size(part) >= _size(listing) and part.ids <= listing.ids for part in parts):
         # The API ignores the range: the halves would be halved again until the shortest window.
         return [listing]
     if not listing.is_truncated and all(part.surplus == listing.surplus > 0 for part in parts):
@@ -63,8 +63,8 @@ def _pieces(window: Window, limits: RangeLimits) -> Iterator[Window]:
 def _ended_early(listing: Listing) -> bool:
     """Return whether a page is missing, or a listing of several pages holds fewer jobs than its total.
 
-    Jobs without a readable id count in the total and in no listing. Halves would lack them as well, down to the shortest
-    window.
+    Jobs without a readable id count in the total and in no listing. Halves would lack them as well, down to the
+    shortest window.
     """
     has_surplus = listing.counts_matches and listing.surplus > 0 and len(listing.pages) > 1
     return listing.is_truncated or (has_surplus and all(problem.job_id for problem in listing.parsed.unreadable))

@@ -57,6 +57,14 @@ def finished_job(jobs: pa.Table, row: int) -> FinishedJob:
     return FinishedJob(*(jobs[name][row].as_py() for name in FinishedJob._fields))
 
 
+def oldest_finished(jobs: pa.Table) -> FinishedJob | None:
+    """Return the finished job that started first; None without one."""
+    finished = jobs.filter(pc.and_(pc.is_valid(jobs["finish_time"]), pc.is_valid(jobs["start_time"])))
+    if not finished.num_rows:
+        return None
+    return finished_job(finished, pc.index(finished["start_time"], pc.min(finished["start_time"])).as_py())
+
+
 def filter_ids(jobs: pa.Table, ids: Iterable[str]) -> pa.Table:
     """Return the rows of ``jobs`` whose id is in ``ids``."""
     return jobs.filter(pc.is_in(jobs["id"], pa.array(list(ids), pa.string())))

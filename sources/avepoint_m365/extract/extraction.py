@@ -22,6 +22,7 @@ from avepoint_m365.extract.chunk_classifier import dimensions
 from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
 from avepoint_m365.extract.chunk_result import build_result
 from avepoint_m365.extract.classify import Dimension
+from avepoint_m365.extract.cut_lists import learn_longest_list
 from avepoint_m365.extract.deduplicate import deduplicate_latest, filter_ids
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.follow import JobById
@@ -95,9 +96,11 @@ class ChunkReader:
         self.client.prefer_generation(self.behavior.endpoint)
         if self.behavior.pascal_case:
             self.client.spelling = ParameterSpelling.pascal
-        self.reader = ListingReader(
-            self.pool, PagingBehavior(self.options.page_size, largest_page=self.behavior.largest_page)
+        behavior = self.behavior
+        paging = PagingBehavior(
+            self.options.page_size, largest_page=behavior.largest_page, longest_list=behavior.longest_list
         )
+        self.reader = ListingReader(self.pool, paging)
         self.limits = RangeLimits(self.behavior.longest_range)
         self.scanner = WindowScanner(self.client, self.reader, self.limits, self.options)
         self.scanner.confirms_empty = is_due(self.behavior.empty_at, self.options.until)
@@ -200,12 +203,21 @@ class ChunkReader:
             # The first chunk may end before all known jobs. The API may exclude those at its borders.
             return False
         finding = checks.another_tenant(known, scan.ids, self.lookup, scan.window, cursor)
-        if finding is None:
+        if finding is None or self._is_cut(scan):
             return False
         self.findings.append(finding)
         for listing in scan.audited:
             listing.complete, listing.detail = False, finding.problem
         return bool(cursor and cursor > self.options.until - checks.RETENTION) or not scan.ids
+
+    def _is_cut(self, scan: Scan) -> bool:
+        """Return whether the server cut a list of the scan. Its jobs are loaded; the next load reads the others."""
+        listings, start = scan.listings, scan.window.query_start
+        if not any(learn_longest_list(self.reader, listing, start) for listing in listings):
+            return False
+        for listing in listings:
+            self.reader.reject_cut_list(listing)
+        return True
 
     def _empty_result(self, scan: Scan) -> ChunkResult:
         """Return a result without rows, which leaves the state unchanged."""

@@ -39,6 +39,8 @@ class PagingBehavior:
     """Whether the server refuses times, so that requests contain dates alone."""
     largest_page: int = 0
     """The most jobs that the server sent on one page, in this load or an earlier one."""
+    longest_list: int | None = None
+    """The most jobs that the server returns in one list, although more match; None if no such limit is known."""
     surpluses: list[tuple[int, Selection]] = field(default_factory=list)
     """Listings whose total counts more jobs than any read returned: the difference, and the selection."""
     total_surplus: int = 0

@@ -16,6 +16,7 @@ from avepoint_m365.extract.first_page import MIN_PAGE_SIZE, PagingBehavior, in_w
 from avepoint_m365.extract.listing import Listing, StartedListing
 from avepoint_m365.extract.pool import RequestPool
 from avepoint_m365.extract.window import Selection
+from avepoint_m365.plural import format_count
 
 MAX_READS = 3
 """How often a listing is read, the first time included, before it counts as incomplete."""
@@ -61,6 +62,7 @@ class ListingReader:
                 self._record_truncation(started.listing, error)
                 # Shorter ranges would not end either.
                 started.listing.is_truncated = not isinstance(error, EndlessListError)
+        self.reject_cut_list(started.listing)
         return started.listing
 
     def failed(self, selection: Selection, error: SourceError) -> StartedListing:
@@ -80,8 +82,19 @@ class ListingReader:
             pager.page_size = min(pager.page_size, page_size)
             self._first_page(pager, listing)
             listing.holds_all = not pager.next() and pager.ended and not pager.more_is_promised
+            listing.holds_all &= not self._may_be_cut(listing)
             listing.complete = listing.holds_all and listing.detail is None
         return listing
+
+    def _may_be_cut(self, listing: Listing) -> bool:
+        longest = self.paging.longest_list
+        return longest is not None and len(listing.ids) >= longest
+
+    def reject_cut_list(self, listing: Listing) -> None:
+        """Mark a listing as truncated if it has as many jobs as the longest list that the server returns."""
+        if self._may_be_cut(listing) and listing.detail is None:
+            listing.complete, listing.is_truncated, listing.error_kind = False, True, "bad_response"
+            listing.detail = f"Cut list: the API returns at most {format_count(len(listing.ids), 'job')} in one list."
 
     def _pager(self, selection: Selection) -> Pager:
         filters = selection.parameters()

@@ -12,6 +12,8 @@ from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.chunks import count_by_first_page
 from avepoint_m365.extract.complete import read_completely
+from avepoint_m365.extract.cut_lists import learn_longest_list
+from avepoint_m365.extract.deduplicate import oldest_finished
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing, unique_now
 from avepoint_m365.extract.listing_reader import ListingReader
@@ -151,11 +153,29 @@ class Reconciler:
         if api_total > self._pages_read * self._reader.paging.page_size:
             return True
         listings = list(probes) if all(probe.holds_all for probe in probes) else self._read(start, end)
+        if self._finds_cut_list(start, end, listings):
+            listings = self._read(start, end)
         if not self._stored.lacks_any(listings):
             for listing in listings:
                 listing.drop_jobs()
         result.listings += listings
         return all(listing.complete for listing in listings)
+
+    def _finds_cut_list(self, start: datetime, end: datetime, listings: Sequence[Listing]) -> bool:
+        """Return whether the server cut a list of a period without a word.
+
+        A daily comparison sends a request for this only if all jobs older than those of a list are no longer returned.
+        """
+        if self._limits.longest is not None and end - start > self._limits.longest:
+            return False
+
+        def is_suspicious(listing: Listing) -> bool:
+            if math.isinf(self._pages_read):
+                return True
+            oldest = oldest_finished(listing.parsed.jobs)
+            return oldest is not None and bool(self._stored.count_jobs(start, oldest.start_time - EDGE))
+
+        return any(learn_longest_list(self._reader, listing, start) for listing in listings if is_suspicious(listing))
 
     def _read_differing_parts(
         self, start: datetime, end: datetime, probes: Sequence[Listing], api_total: int, result: Reconciled

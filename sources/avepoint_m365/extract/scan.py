@@ -24,14 +24,14 @@ from avepoint_m365.exceptions import (
 from avepoint_m365.extract.bulk import Bulk, BulkReader
 from avepoint_m365.extract.chunks import count_by_first_pages, find_chunk_end, jobs_that_fit
 from avepoint_m365.extract.classify import Dimension
-from avepoint_m365.extract.deduplicate import deduplicate_latest
+from avepoint_m365.extract.deduplicate import deduplicate_latest, oldest_finished
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
 from avepoint_m365.extract.first_pages import FirstPages
 from avepoint_m365.extract.limits import REFUSALS, RangeLimits, find_earliest_start, find_longest_range
 from avepoint_m365.extract.listing import Listing, StartedListing
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.options import ExtractOptions
-from avepoint_m365.extract.truncation import find_untruncated_range, oldest_finished
+from avepoint_m365.extract.truncation import find_untruncated_range
 from avepoint_m365.extract.window import EDGE, Selection, Window
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.config import EARLIEST
-from avepoint_m365.extract.deduplicate import FinishedJob, deduplicate_latest, filter_ids, finished_job
+from avepoint_m365.extract.deduplicate import FinishedJob, deduplicate_latest, filter_ids, oldest_finished
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.reconcile import months
@@ -47,9 +47,15 @@ def find_untruncated_range(
         selection, job = hidden
     else:
         return None
-    if jobs.num_rows and not _hides_history(reader, selection, job, jobs):
-        return None
-    return _longest_untruncated_range(reader, selection, job)
+    if jobs.num_rows:
+        if (shown := _find_hidden_history(reader, selection, job, jobs)) is None:
+            return None
+        job = shown
+    length, cut_sizes = _longest_untruncated_range(reader, selection, job)
+    if cut_sizes & {len(listing.ids) for listing in listings if listing.ids}:
+        # Ranges of different lengths ended after as many jobs: the server counts jobs, not days.
+        reader.paging.longest_list = max(cut_sizes)
+    return length
 
 
 def _selection_of(job: FinishedJob, selections: Sequence[Selection], listings: Sequence[Listing]) -> Selection:
@@ -59,14 +65,6 @@ def _selection_of(job: FinishedJob, selections: Sequence[Selection], listings: S
     }
     matching = [selection for selection in selections if (selection.object_type, selection.location) in filters]
     return (matching or selections)[0]
-
-
-def oldest_finished(jobs: pa.Table) -> FinishedJob | None:
-    """Return the finished job that started first; None without one."""
-    finished = jobs.filter(pc.and_(pc.is_valid(jobs["finish_time"]), pc.is_valid(jobs["start_time"])))
-    if not finished.num_rows:
-        return None
-    return finished_job(finished, pc.index(finished["start_time"], pc.min(finished["start_time"])).as_py())
 
 
 def _find_hidden_job(reader: ListingReader, selections: Sequence[Selection]) -> tuple[Selection, FinishedJob] | None:
@@ -84,28 +82,38 @@ def _probe(reader: ListingReader, selection: Selection) -> Callable[[], Listing]
     return lambda: reader.probe(selection)
 
 
-def _hides_history(reader: ListingReader, selection: Selection, oldest: FinishedJob, jobs: pa.Table) -> bool:
-    """Return whether the API shortened a long range, by a range of the same length that ends with the oldest job.
+def _find_hidden_history(
+    reader: ListingReader, selection: Selection, oldest: FinishedJob, jobs: pa.Table
+) -> FinishedJob | None:
+    """Return a job that the API hid from a long range; None if it hid none.
 
-    An API that answers only the first days of a range does not return that job. One that answers only the last days
-    returns older jobs, which the long range did not return.
+    A range of the same length that ends with the oldest job tells. An API that answers only the first days of a range
+    does not return that job. One that answers only the last days, or the newest jobs, returns older jobs.
     """
     window, end = selection.window, oldest.finish_time + EDGE
     listing = reader.probe(selection.over(Window(max(end - window.length, EARLIEST), end, end)))
     probed = deduplicate_latest([listing])
-    within = probed.filter(pc.greater_equal(probed["start_time"], pa.scalar(window.query_start, TIME)))["id"]
-    hides_some = filter_ids(jobs, within.to_pylist()).num_rows < len(within)
-    return hides_some or (listing.holds_all and oldest.id not in listing.ids)
+    within = probed.filter(pc.greater_equal(probed["start_time"], pa.scalar(window.query_start, TIME)))
+    hidden = filter_ids(within, set(within["id"].to_pylist()) - set(jobs["id"].to_pylist()))
+    if hidden.num_rows:
+        return oldest_finished(hidden) or oldest
+    return oldest if listing.holds_all and oldest.id not in listing.ids else None
 
 
-def _longest_untruncated_range(reader: ListingReader, selection: Selection, job: FinishedJob) -> timedelta | None:
-    """Return the longest range that returns a job at its beginning as well as at its end; None if none does."""
-    job_id, start, finish = job
+def _longest_untruncated_range(
+    reader: ListingReader, selection: Selection, job: FinishedJob
+) -> tuple[timedelta | None, set[int]]:
+    """Return the longest range that returns a job at its beginning as well as at its end; None if none does.
+
+    The set holds the number of jobs of each longer range that did not return the job.
+    """
+    (job_id, start, finish), sizes = job, set[int]()
     for length in TESTED_LENGTHS:
         first = Window(start - EDGE, start - EDGE + length, start - EDGE + length)
         last = Window(finish + EDGE - length, finish + EDGE, finish + EDGE)
-        if all(
-            job_id in reader.read(selection.over(part)).ids for part in (first, last) if part.length > finish - start
-        ):
-            return length
-    return None
+        parts = [part for part in (first, last) if part.length > finish - start]
+        cut = (listing for listing in map(reader.read, map(selection.over, parts)) if job_id not in listing.ids)
+        if (listing := next(cut, None)) is None:
+            return length, sizes
+        sizes.add(len(listing.ids))
+    return None, sizes
