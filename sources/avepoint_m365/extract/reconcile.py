@@ -164,18 +164,16 @@ class Reconciler:
     def _finds_cut_list(self, start: datetime, end: datetime, listings: Sequence[Listing]) -> bool:
         """Return whether the server cut a list of a period without a word.
 
-        A daily comparison sends a request for this only if all jobs older than those of a list are no longer returned.
+        A daily comparison sends a request for this only if all jobs that are older than those returned are gone.
         """
         if self._limits.longest is not None and end - start > self._limits.longest:
             return False
 
-        def is_suspicious(listing: Listing) -> bool:
-            if math.isinf(self._pages_read):
-                return True
-            oldest = oldest_finished(listing.parsed.jobs)
-            return oldest is not None and bool(self._stored.count_jobs(start, oldest.start_time - EDGE))
-
-        return any(learn_longest_list(self._reader, listing, start) for listing in listings if is_suspicious(listing))
+        oldest = [job.start_time for listing in listings if (job := oldest_finished(listing.parsed.jobs))]
+        is_suspicious = oldest and self._stored.count_jobs(start, min(oldest) - EDGE)
+        if not is_suspicious and not math.isinf(self._pages_read):
+            return False
+        return any(learn_longest_list(self._reader, listing, start) for listing in listings)
 
     def _read_differing_parts(
         self, start: datetime, end: datetime, probes: Sequence[Listing], api_total: int, result: Reconciled
