@@ -1,10 +1,13 @@
-"""Follow jobs in progress that a scan does not contain: request each by itself."""
+"""Follow jobs in progress that a scan does not contain: request each by itself. Notice servers that hide them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.exceptions import SourceError
@@ -13,9 +16,13 @@ from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.options import SourceFinding
 from avepoint_m365.extract.window import Selection, Window
+from avepoint_m365.parse.frame import TIME
 
 MAX_FOLLOWED = 10
 """The most jobs that one load requests one by one."""
+
+APPEARANCE = timedelta(hours=1)
+"""Time after its start at which an API shows a job; one that it shows later is no sign that jobs are hidden."""
 
 JobById = Callable[[str, str | None], JobsPage | None]
 """Returns the page of one job, by its id and location; None if the API does not have it."""
@@ -89,3 +96,16 @@ def unfollowed_findings(
         ("disappeared from the API while in progress, so no load can read an end", gone),
     ]
     return [SourceFinding("job_given_up", problem, len(ids), ids[0]) for problem, ids in problems if ids]
+
+
+def hidden_job_findings(new_jobs: pa.Table, loaded_until: datetime | None) -> list[SourceFinding]:
+    """Return the finding of new jobs (``FRAME``) that were in progress in the last load, which ended at that time.
+
+    Call it if the API shows no job in progress, and none is known: a range may leave jobs without an end out.
+    """
+    if loaded_until is None:
+        return []
+    begun = pc.less(new_jobs["start_time"], pa.scalar(loaded_until - APPEARANCE, TIME))
+    ids = new_jobs.filter(pc.and_(begun, pc.greater(new_jobs["finish_time"], pa.scalar(loaded_until, TIME))))["id"]
+    problem = "been in no list until they ended: the API may leave jobs in progress out of its lists"
+    return [SourceFinding("hidden_in_progress", problem, len(ids), ids[0].as_py())] if len(ids) else []

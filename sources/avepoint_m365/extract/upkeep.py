@@ -15,7 +15,7 @@ from avepoint_m365.extract.chunk_classifier import dimensions
 from avepoint_m365.extract.chunk_labels import ids_without_labels, known_labels
 from avepoint_m365.extract.deduplicate import deduplicate_latest
 from avepoint_m365.extract.detect import detect_range_filter, longest_overnight_job
-from avepoint_m365.extract.follow import follow_open_jobs, unfollowed_findings
+from avepoint_m365.extract.follow import follow_open_jobs, hidden_job_findings, unfollowed_findings
 from avepoint_m365.extract.known import KnownJob, Lookup, OpenJob, compare
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.options import Reconciliation, SourceFinding
@@ -69,9 +69,12 @@ def run_upkeep(chunk: ChunkReader, scan: Scan, known: dict[str, KnownJob]) -> Up
     upkeep = Upkeep(behavior=chunk.behavior)
     if chunk.lookup is not None and not chunk.is_range:
         _follow_open_jobs(chunk, chunk.lookup, scan, upkeep)
+        new_jobs = _new_jobs(scan, known)
+        if not upkeep.open_jobs and not scan.jobs["finish_time"].null_count:
+            upkeep.findings += hidden_job_findings(new_jobs, chunk.state.scan.complete_until)
         if scan.chunk_end is None and chunk.state.scan.chunk_end is None:
             # Before the last chunk of a long range the warehouse lacks the later ones, which is no difference.
-            _reconcile(chunk, chunk.lookup, scan, _new_jobs(scan, known), upkeep)
+            _reconcile(chunk, chunk.lookup, scan, new_jobs, upkeep)
     elif chunk.lookup is None and not chunk.is_range and scan.chunk_end is None:
         # The comparison by month needs the meaning of a range: otherwise jobs at the borders of months seem to differ.
         _detect_range_filter(chunk, scan, upkeep)

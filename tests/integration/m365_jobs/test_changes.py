@@ -226,3 +226,27 @@ def test_verify_finds_labels_that_the_warehouse_lacks(tenant: Tenant) -> None:
     source = settings(tenant.simulator)
     loading.load(loading.LoadOptions(verify_since=HISTORY, source=source), Progress(), lambda _: None)
     assert tenant.agrees()
+
+
+def test_a_server_that_hides_jobs_in_progress_is_noticed_once_they_end(tenant: Tenant) -> None:
+    tenant.put("old", -30, -29)
+    tenant.load()
+    ended = START + timedelta(hours=3)
+    tenant.put("hidden", -2, 3, visible_from=ended)
+    tenant.put("short", 2, 2.5)
+    tenant.world.advance(timedelta(hours=5))
+    tenant.load()
+    assert tenant.agrees()
+    assert tenant.select("SELECT rule, jobs, example FROM load_check_failures") == [
+        ("hidden_in_progress", 1, "hidden")
+    ]
+
+
+def test_a_job_that_shows_up_late_beside_one_in_progress_is_no_sign_of_hidden_jobs(tenant: Tenant) -> None:
+    tenant.put("open", -3, 40)
+    tenant.load()
+    tenant.put("late", -2, 3, visible_from=START + timedelta(hours=3))
+    tenant.world.advance(timedelta(hours=5))
+    tenant.load()
+    assert tenant.agrees()
+    assert tenant.select("SELECT rule FROM load_check_failures") == []
