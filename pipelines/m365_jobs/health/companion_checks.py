@@ -65,8 +65,8 @@ WHERE k.place = 1 AND (
 
 UNUSUAL_ACTIVITY = f"""
 WITH {NEWEST}
-SELECT s.tenant, s.location, s.object_type, s.day, s.potential_ransomware_attacks, s.unusual_activities,
-    s.failed_objects, s.signals
+SELECT s.tenant, s.location, s.object_type, s.service, s.day, s.potential_ransomware_attacks,
+    s.unusual_activities, s.failed_objects, s.signals
 FROM suspicious_days AS s
 JOIN newest AS n ON n.tenant = s.tenant
 WHERE (s.potential_ransomware_attacks > 0 OR s.signals = 'both')

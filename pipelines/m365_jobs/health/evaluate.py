@@ -168,7 +168,7 @@ def _protection(scope: TenantScope, now: datetime, limit: float) -> list[Row]:
 
 def _reason_order(reason: Reason) -> tuple[int, str, str, str, str, str]:
     """Return the sort key of a finding: the most severe kind first, and no tie for a destination to decide."""
-    place = (reason.tenant or "", reason.location or "", reason.object_type or "")
+    place = (reason.tenant or "", reason.location or "", reason.service_name or "")
     return reason.severity_rank, *place, reason.about, reason.text
 
 

@@ -38,7 +38,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
                 "tenant": finding.tenant,
                 "location": finding.location,
                 "object_type": finding.object_type,
-                "text": finding.text,
+                "text": finding.with_service(finding.text),
                 "errors": list(finding.errors),
                 "action": finding.action,
             }
@@ -70,7 +70,7 @@ def _reasons(title: str, reasons: list[Reason]) -> Table:
     table = Table(title, "What", box=SIMPLE, padding=(0, 1, 0, 0))
     for number, finding in enumerate(reasons, 1):
         word = Text(finding.kind.replace("_", " "), SEVERITY_COLOURS[title.lower()])
-        partition = partition_label(finding.tenant, finding.location, finding.object_type)
+        partition = partition_label(finding.tenant, finding.location, finding.service_name)
         text = Text(sanitize(f"{partition}: {finding.explained}" if partition else finding.explained))
         # The action follows the last finding of a kind.
         if number == len(reasons) or reasons[number].kind != finding.kind:

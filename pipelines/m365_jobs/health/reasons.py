@@ -20,6 +20,17 @@ class Reason(NamedTuple):
     about: str = ""
     errors: tuple[str, ...] = ()
     """The most frequent error messages of its jobs."""
+    service: str | None = None
+    """A service that is no object type, in the vendor's words; None where ``object_type`` names it, and for all."""
+
+    @property
+    def service_name(self) -> str | None:
+        """Return the object type, or the name of a service that is none; None for all services."""
+        return self.object_type or self.service
+
+    def with_service(self, text: str) -> str:
+        """Return a text after the name of a service that is no object type, for documents with ``object_type`` only."""
+        return f"{self.service}: {text}" if self.service else text
 
     @property
     def explained(self) -> str:

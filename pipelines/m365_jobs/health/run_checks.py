@@ -48,7 +48,14 @@ def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -
         for row in check.select(rows):
             partition: dict[str, Any] = {key: row.get(key) for key in ("tenant", "location", "object_type")}
             if not check.beside or statuses.get(tuple(partition.values())) in check.beside:
-                yield Reason(check.kind, **partition, **check.describe(row))
+                yield Reason(check.kind, **partition, **check.describe(row), service=_other_service(row))
+
+
+def _other_service(row: Row) -> str | None:
+    """Return the name of a row's service that is no object type; None for all services."""
+    if row.get("object_type") or row.get("service") is None:
+        return None
+    return row["service"] or "unknown service"
 
 
 def last_loads(scope: TenantScope) -> dict[str, datetime]:

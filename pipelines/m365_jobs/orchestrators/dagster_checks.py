@@ -51,5 +51,5 @@ def check_results(place: DagsterWarehouse, summary: Summary) -> list[dg.AssetChe
 
 def _health_message(problem: Reason) -> str:
     """Return a problem as one line: kind, partition and explanation."""
-    partition = partition_label(problem.tenant, problem.location, problem.object_type)
+    partition = partition_label(problem.tenant, problem.location, problem.service_name)
     return ": ".join(filter(None, (problem.kind, partition, problem.explained)))

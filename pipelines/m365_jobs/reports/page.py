@@ -84,7 +84,7 @@ class Page:
         location, object_type = self.filters.location, self.filters.object_type
         return (
             (reason.tenant is None or not self.filters.tenants or reason.tenant in self.filters.tenants)
-            and (reason.object_type is None or object_type in (None, reason.object_type))
+            and (reason.service_name is None or object_type in (None, reason.object_type))
             and (location in (None, reason.location or "") or (reason.location is None and reason.object_type is None))
         )
 

@@ -36,7 +36,7 @@ def _alert_findings(reasons: list[Reason], protection: dict[PartitionKey, dict[s
             reason.tenant,
             reason.location,
             reason.object_type,
-            reason.explained,
+            reason.with_service(reason.explained),
             float(measure),
         )
 

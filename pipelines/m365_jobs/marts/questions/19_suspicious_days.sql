@@ -6,6 +6,7 @@ SELECT
     tenant,
     location,
     object_type,
+    service,
     day,
     signals,
     potential_ransomware_attacks,
@@ -13,4 +14,5 @@ SELECT
     failed_objects,
     usual_failed_objects
 FROM suspicious_days
-ORDER BY CASE signals WHEN 'both' THEN 0 WHEN 'activity' THEN 1 ELSE 2 END, day DESC, tenant, location, object_type
+ORDER BY CASE signals WHEN 'both' THEN 0 WHEN 'activity' THEN 1 ELSE 2 END, day DESC, tenant, location, object_type,
+    service

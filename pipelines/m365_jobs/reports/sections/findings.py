@@ -35,7 +35,7 @@ def _findings(page: Page, severity: str) -> list[ShownFinding]:
 def _finding(page: Page, reason: Reason) -> ShownFinding:
     kind = reason.kind
     status = labels.finding_label(kind, reason.severity)
-    place = {"tenant": reason.tenant, "location": reason.location, "object_type": reason.object_type}
+    place = {"tenant": reason.tenant, "location": reason.location, "object_type": reason.service_name}
     link = page.jobs_link(reason.tenant, reason.location, reason.object_type) if reason.object_type else None
     return ShownFinding(reason, status.tone, status.sign, status.text, page.partition(place), link)
 

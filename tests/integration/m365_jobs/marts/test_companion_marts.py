@@ -335,12 +335,20 @@ def test_unusual_activity_is_shown_beside_jumps_of_failed_objects(pipeline: dlt.
         }
         for kind, day, attacks, unusual in (("exchange_online", 0, 2, 30), ("onedrive", 5, 0, 1), ("power_bi", 1, 0, 0))
     ]
+    activity += [
+        activity[0] | {"id": str(name), "object_type": None, "service": name}
+        for name in ("Private Channel", "99", None)
+    ]
     Rows(jobs, [Read()], {"unusual_activity": activity}).load(pipeline)
     marts.update_views(pipeline, marts.Protection())
     today = NOW.date()
     for zone in ZONES:
         assert content(pipeline, "suspicious_days", zone) == [
-            ("contoso", None, "exchange_online", today, 2, 30, 40, 4.0, "both"),
-            ("contoso", None, "onedrive", today - timedelta(days=5), 0, 1, 4, None, "activity"),
-            ("contoso", None, "onedrive", today, 0, 0, 40, 4.0, "failed_objects"),
+            ("contoso", None, "exchange_online", None, today, 2, 30, 40, 4.0, "both"),
+            ("contoso", None, "onedrive", None, today - timedelta(days=5), 0, 1, 4, None, "activity"),
+            ("contoso", None, "onedrive", None, today, 0, 0, 40, 4.0, "failed_objects"),
+            *(
+                ("contoso", None, None, name, today, 2, 30, 0, None, "activity")
+                for name in ("", "99", "Private Channel")
+            ),
         ]

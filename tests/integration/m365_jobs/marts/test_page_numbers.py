@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, timedelta
+from io import StringIO
 from typing import Any
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -12,6 +13,8 @@ import dlt
 import pytest
 from m365_jobs import marts
 from m365_jobs.health import check_queries
+from m365_jobs.health.alerts.findings import findings_of
+from m365_jobs.health.output import as_json, health_tables
 from m365_jobs.health.status import OPEN
 from m365_jobs.reports import drilldown, report, sections
 from m365_jobs.reports.dashboard.app import overview_html
@@ -19,9 +22,11 @@ from m365_jobs.reports.dashboard.cache import CachedPage
 from m365_jobs.reports.metrics import filter_options
 from m365_jobs.reports.page import Page
 from m365_jobs.reports.sections.errors import read_errors
+from m365_jobs.reports.sections.findings import warnings
 from m365_jobs.reports.service_report import service_report_html
 from m365_jobs.reports.view import UNKNOWN_SERVICE, Filter, parse_filter
 from m365_jobs.warehouse.tenant_scope import open_scope
+from rich.console import Console
 
 from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
 from tests.integration.m365_jobs.marts.test_companion_marts import companions, licenses, policy
@@ -94,6 +99,39 @@ def test_a_location_narrows_settings_licences_and_their_findings(pipeline: dlt.P
     for name in ("retention", "licence", "warnings"):
         assert "NAM" in whole[name][1]
         assert "NAM" not in narrow[name][1]
+
+
+def test_findings_of_a_service_that_is_no_object_type_name_it(pipeline: dlt.Pipeline) -> None:
+    attack = {"tenant": "contoso", "day": NOW.date(), "potential_ransomware_attack_count": 2}
+    names = ("Private Channel", "Public Folder Metadata", None)
+    Rows(
+        [Job("B1", ago(3))],
+        [Read()],
+        companions(
+            unusual_activity=[{**attack, "id": str(name), "service": name} for name in names],
+            retention_policies=[
+                policy("service", "7 years", 2555, 48, 24, service="Shared Channel"),
+                policy("service", "1 years", 365, 24, None, service="Shared Channel"),
+            ],
+        ),
+    ).load(pipeline)
+    marts.update_views(pipeline, marts.Protection())
+    page = page_of(pipeline, Filter(("contoso",)))
+    shown = [(item.title, item.reason.kind) for group in (warnings(page) or {})["groups"] for item in group]
+    places = ["Private Channel", "Public Folder Metadata", "unknown service"]
+    expected = [*((name, "unusual_activity") for name in places), ("Shared Channel", "retention_shortened")]
+    assert shown == expected
+    printed = StringIO()
+    console = Console(file=printed, width=200)
+    for part in health_tables(page.evaluation):
+        console.print(part)
+    documents = {(item["kind"], item["text"].partition(": ")[0]) for item in as_json(page.evaluation)["reasons"]}
+    alerts = {finding.kind: finding.text for finding in findings_of(page.evaluation)}
+    for name, kind in expected:
+        assert f"contoso/{name}: " in printed.getvalue()
+        assert (kind, name) in documents
+        assert f"{name}: " in alerts[kind]
+    assert not page_of(pipeline, Filter(("contoso",), object_type="exchange_online")).warnings
 
 
 def test_a_job_that_ends_at_midnight_is_listed_on_one_day(pipeline: dlt.Pipeline) -> None:

@@ -144,7 +144,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "18_recovery_points": [(CONTOSO, NAM, "onedrive", 24.0, 12.0, ago(125), 6)],
     "19_suspicious_days": [
-        (CONTOSO, None, "sharepoint_online", date(2026, 3, 19), "activity", 3, 5, 0, None),
+        (CONTOSO, None, "sharepoint_online", None, date(2026, 3, 19), "activity", 3, 5, 0, None),
     ],
 }
 

@@ -83,6 +83,7 @@ WITH days AS (
     u.tenant AS tenant,
     u.location AS location,
     u.object_type AS object_type,
+    CASE WHEN u.object_type IS NULL THEN COALESCE(u.service, '') END AS service,
     u.day AS day,
     CAST(LEAST(
       GREATEST(SUM(COALESCE(u.potential_ransomware_attack_count, 0)), -9223372036854775807),
@@ -99,12 +100,14 @@ WITH days AS (
     u.tenant,
     u.location,
     u.object_type,
+    CASE WHEN u.object_type IS NULL THEN COALESCE(u.service, '') END,
     u.day
 ), both_sides AS (
   SELECT
     a.tenant AS tenant,
     a.location AS location,
     a.object_type AS object_type,
+    a.service AS service,
     a.day AS day
   FROM activity AS a
   UNION
@@ -112,6 +115,7 @@ WITH days AS (
     j.tenant AS tenant,
     j.location AS location,
     j.object_type AS object_type,
+    CAST(NULL AS TEXT) AS service,
     j.day AS day
   FROM jobs_of_day AS j
   WHERE
@@ -121,6 +125,7 @@ SELECT
   b.tenant AS tenant,
   b.location AS location,
   b.object_type AS object_type,
+  b.service AS service,
   b.day AS day,
   COALESCE(a.attacks, 0) AS potential_ransomware_attacks,
   COALESCE(a.activities, 0) AS unusual_activities,
@@ -138,6 +143,7 @@ LEFT JOIN activity AS a
   ON a.tenant = b.tenant
   AND a.day = b.day
   AND COALESCE(a.object_type, '') = COALESCE(b.object_type, '')
+  AND COALESCE(a.service, '') = COALESCE(b.service, '')
   AND COALESCE(a.location, '') = COALESCE(b.location, '')
 LEFT JOIN jobs_of_day AS j
   ON j.tenant = b.tenant
