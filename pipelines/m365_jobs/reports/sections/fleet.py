@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,12 +93,17 @@ def tenant_rows(page: Page) -> list[TenantRow]:
                 load["ended_at"] if load else None,
                 load["status"] if load else "never",
                 min(ends, default=None),
-                license_summary(max(licenses[name], key=lambda row: license_share([row]))) if licenses[name] else "",
+                _worst_licence(licenses[name]) if licenses[name] else "",
                 license_share(licenses[name]) if licenses[name] else 0,
             )
         )
     tenants.sort(key=lambda row: (-row.problems, -row.failed, -row.missed, -row.warnings, row.name))
     return sorted(tenants, key=SORTS[page.sort][1]) if page.sort in SORTS else tenants
+
+
+def _worst_licence(rows: Sequence[Row]) -> str:
+    """Return the state of the licence with the largest share in use."""
+    return license_summary(max(rows, key=lambda row: license_share([row])), rows)
 
 
 def tenant_table(page: Page) -> HtmlTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from m365_jobs.reports import labels
@@ -43,7 +43,7 @@ def license_section(page: Page) -> dict[str, Any] | None:
         return None
     columns = ["Location", "What", "In use", "Bought", "Share", "Runs out", "State"]
     cells = [line for row in rows for line in _license_lines(row, page)]
-    summaries = [text for row in rows if (text := license_summary(row))]
+    summaries = [text for row in rows if (text := license_summary(row, rows))]
     note = f"As of {rows[0]['day']}. A forecast needs 14 days."
     return {"table": HtmlTable("Licence", columns, cells), "summary": "; ".join(summaries), "note": note}
 
@@ -64,8 +64,14 @@ def _license_lines(row: Row, page: Page) -> Iterator[list[Any]]:
         yield [location, resource, *amounts, share, f"{row[run_out] or 'not foreseen'}", state]
 
 
-def license_summary(row: Row) -> str:
-    """Return the state of a licence: out of policy, or the larger share in use; empty if unknown."""
+def license_summary(row: Row, rows: Sequence[Row]) -> str:
+    """Return the state of a licence, with its location if the licences of its tenant, ``rows``, have several."""
+    state = _license_state(row)
+    return f"{labels.location_label(row['location'])}: {state}" if state and len(rows) > 1 else state
+
+
+def _license_state(row: Row) -> str:
+    """Return out of policy, or the larger share in use; empty if unknown."""
     if row["out_of_policy_at"]:
         return "out of policy"
     shares = {"seats": row["seats_used_ratio"] or 0, "storage": row["storage_used_ratio"] or 0}

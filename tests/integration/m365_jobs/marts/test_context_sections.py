@@ -72,7 +72,8 @@ def test_a_fleet_shows_the_licence_of_each_tenant_and_can_be_sorted_by_it(pipeli
         [Read(tenant=name) for name in tenants],
         companions(
             license_consumption=[
-                snapshot(tenant="contoso", assigned_user_seats=460),
+                snapshot(tenant="contoso", location="EUR"),
+                snapshot(tenant="contoso", location="NAM", assigned_user_seats=460),
                 snapshot(tenant="fabrikam", out_of_policy_at=NOW - timedelta(days=1)),
                 snapshot(tenant="tailspin", protected_size_gb=1900.0),
             ]
@@ -85,7 +86,7 @@ def test_a_fleet_shows_the_licence_of_each_tenant_and_can_be_sorted_by_it(pipeli
     assert [(line.name, line.licence) for line in lines] == [
         ("fabrikam", "out of policy"),
         ("tailspin", "95% of storage"),
-        ("contoso", "92% of seats"),
+        ("contoso", "NAM: 92% of seats"),
         ("adatum", ""),
     ]
     assert "Licence" in fleet.tenant_table(page).columns

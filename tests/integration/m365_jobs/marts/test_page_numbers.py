@@ -95,7 +95,7 @@ def test_a_location_narrows_settings_licences_and_their_findings(pipeline: dlt.P
     marts.update_views(pipeline, marts.Protection())
     whole, narrow = (built(page_of(pipeline, Filter(("contoso",), location))) for location in (None, "EUR"))
     assert (whole["retention"][0], narrow["retention"][0]) == ("2 changes", "1 change")
-    assert (whole["licence"][0], narrow["licence"][0]) == ("94% of seats; 96% of seats", "94% of seats")
+    assert (whole["licence"][0], narrow["licence"][0]) == ("EUR: 94% of seats; NAM: 96% of seats", "94% of seats")
     for name in ("retention", "licence", "warnings"):
         assert "NAM" in whole[name][1]
         assert "NAM" not in narrow[name][1]
