@@ -12,6 +12,7 @@ __all__ = [
     "format_duration",
     "format_percent",
     "format_time",
+    "lies_ahead",
     "sanitize",
     "shorten",
     "singular_period",
@@ -61,6 +62,15 @@ def format_duration(hours: float) -> str:
     if hours < 100:
         return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h"
     return format_count(round(hours / 24), "day")
+
+
+CLOCK_ERROR_HOURS = 0.05
+"""How far the clocks of two machines may differ; what lies ahead by less is now."""
+
+
+def lies_ahead(hours: float) -> bool:
+    """Return whether an age in hours is that of a time in the future."""
+    return hours < -CLOCK_ERROR_HOURS
 
 
 def format_percent(share: float, decimals: int = 0) -> str:

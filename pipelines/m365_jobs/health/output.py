@@ -12,7 +12,7 @@ from rich.text import Text
 from m365_jobs.health.evaluate import Evaluation, partition_label
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.health.reasons import Reason
-from m365_jobs.text import format_count, format_duration, format_time, sanitize
+from m365_jobs.text import format_count, format_duration, format_time, lies_ahead, sanitize
 
 FOLDED = ("protected", "ignored")
 """Statuses of partitions that the terminal counts and does not list."""
@@ -99,7 +99,7 @@ def _partitions(evaluation: Evaluation) -> Iterator[Any]:
             Text(row["status"].replace("_", " "), _colour(row["status"])),
             wrap_partition(partition_label(row["tenant"], row["location"], row["object_type"]), NAME),
             f"{last:%m-%d %H:%M}" if last else "-",
-            format_duration(age) if age is not None else "-",
+            _age(age),
             f"{row['consecutive_failures']:,}",
             f"{row['open_jobs']:,}",
         )
@@ -114,6 +114,13 @@ def _partitions(evaluation: Evaluation) -> Iterator[Any]:
     if hidden := len(rows) - len(shown):
         more = "more partition" if shown else "partition"
         yield Text(f"{format_count(hidden, more)} protected or ignored; --format json names them.")
+
+
+def _age(hours: float | None) -> str:
+    """Return an age; of a success after the end of the data, how far it lies ahead."""
+    if hours is None:
+        return "-"
+    return f"in {format_duration(-hours)}" if lies_ahead(hours) else format_duration(max(hours, 0))
 
 
 def _colour(status: str) -> str:

@@ -21,7 +21,7 @@ from m365_jobs.health.failed_companions import failed_companions, failure_lines
 from m365_jobs.health.output import wrap_partition
 from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.run_checks import check_failures
-from m365_jobs.text import sanitize
+from m365_jobs.text import lies_ahead, sanitize
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import Reader
@@ -275,11 +275,14 @@ def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
 
 
 def _open(partition: dict[str, Any]) -> str:
-    """Return the number of open jobs, and the days since the oldest started; a waiting job may have no start."""
+    """Return the number of open jobs, and the days since the oldest started; a waiting job may start later or never."""
     if not partition["open_jobs"]:
         return "0"
     oldest = partition["oldest_open_start"]
-    age = f"{(datetime.now(UTC) - oldest) / timedelta(days=1):.0f} d" if oldest else "?"
+    age = "?"
+    if oldest:
+        hours = (datetime.now(UTC) - oldest) / timedelta(hours=1)
+        age = "ahead" if lies_ahead(hours) else f"{max(hours, 0) / 24:.0f} d"
     return f"{partition['open_jobs']:,} ({age})"
 
 

@@ -9,7 +9,7 @@ from avepoint_m365.constants import ObjectType
 
 from m365_jobs.health.protection import AMBER, BLUE, GREEN, GREY, RED, ProtectionStatus
 from m365_jobs.reports.view import UNKNOWN_SERVICE
-from m365_jobs.text import format_count
+from m365_jobs.text import format_count, lies_ahead
 
 SERVICES = {kind.name: kind.label for kind in ObjectType}
 """Object type to Microsoft's name of the service."""
@@ -72,8 +72,11 @@ def time_label(value: datetime | None, zone: tzinfo, missing: str = "never") -> 
 
 
 def elapsed_label(value: datetime | None, now: datetime, missing: str = "never") -> str:
-    """Return the time that has passed since a time: 45 h ago."""
-    return f"{duration_label(max((now - value).total_seconds(), 0) / 3600)} ago" if value else missing
+    """Return the time that has passed since a time: 45 h ago; for one in the future: in 3.0 h."""
+    if value is None:
+        return missing
+    hours = (now - value).total_seconds() / 3600
+    return f"in {duration_label(-hours)}" if lies_ahead(hours) else f"{duration_label(max(hours, 0))} ago"
 
 
 def time_and_age_label(
@@ -94,6 +97,13 @@ def duration_label(hours: float | None) -> str:
     if hours < 10:
         return f"{hours:.1f} h"
     return f"{hours:.0f} h" if hours < 72 else format_count(round(hours / 24), "day")
+
+
+def open_label(hours: float | None) -> str:
+    """Return how long a job has been open: 45 h; of one that starts in the future: starts in 3.0 h."""
+    if hours is None:
+        return duration_label(None)
+    return f"starts in {duration_label(-hours)}" if lies_ahead(hours) else duration_label(max(hours, 0))
 
 
 def backups_label(number: int | None) -> str:

@@ -1,8 +1,15 @@
 """Test how numbers are written for people."""
 
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
 import pytest
+from m365_jobs.health.status import status_tables
+from m365_jobs.reports import labels
 from m365_jobs.reports.svg import short_number
 from m365_jobs.text import format_percent
+from rich.console import Console
 
 
 @pytest.mark.parametrize(
@@ -31,3 +38,43 @@ def test_labels_of_an_axis_are_short_for_any_number(number: float, text: str) ->
 )
 def test_only_nothing_and_all_are_0_and_100_per_cent(share: float, decimals: int, text: str) -> None:
     assert format_percent(share, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("ago", "age", "open_for"),
+    [
+        (timedelta(hours=45), "45 h ago", "45 h"),
+        (timedelta(0), "0 s ago", "0 s"),
+        # Clocks of two machines differ by seconds.
+        (timedelta(seconds=-20), "0 s ago", "0 s"),
+        (timedelta(hours=-3), "in 3.0 h", "starts in 3.0 h"),
+        (timedelta(days=-4), "in 4 days", "starts in 4 days"),
+    ],
+)
+def test_a_time_in_the_future_is_said_to_lie_ahead(ago: timedelta, age: str, open_for: str) -> None:
+    now = datetime(2026, 3, 20, 12, tzinfo=UTC)
+    assert labels.elapsed_label(now - ago, now) == age
+    assert labels.time_and_age_label(now - ago, UTC, now).endswith(f"({age})")
+    assert labels.open_label(ago / timedelta(hours=1)) == open_for
+
+
+@pytest.mark.parametrize(("days", "shown"), [(2, "1 (2 d)"), (-0.1, "1 (ahead)"), (-9, "1 (ahead)")])
+def test_status_says_that_the_start_of_an_open_job_lies_ahead(days: float, shown: str) -> None:
+    partition = {
+        "tenant": "contoso",
+        "location": None,
+        "object_type": "teams",
+        "rows_held": 1,
+        "open_jobs": 1,
+        "oldest_open_start": datetime.now(UTC) - timedelta(days=days),
+        "newest_finish": None,
+        "complete_until": None,
+        "complete": True,
+    }
+    lists = dict.fromkeys(("undelivered", "never_loaded", "clocks_ahead", "unknown_services", "findings"), ())
+    about: dict[str, Any] = {"warehouse": "w", "credentials": None, "tables": {"jobs": 1}, "companions": (), "runs": []}
+    printed = StringIO()
+    console = Console(file=printed, width=120)
+    for part in status_tables({**lists, **about, "partitions": [partition]}):
+        console.print(part)
+    assert shown in printed.getvalue()

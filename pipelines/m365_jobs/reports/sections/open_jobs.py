@@ -33,7 +33,7 @@ def open_jobs(page: Page) -> dict[str, Any]:
         [
             *job_cells(page, row),
             labels.time_label(row["start_time"], page.zone),
-            labels.duration_label(row["hours_open"]),
+            labels.open_label(row["hours_open"]),
         ]
         for row in rows
     ]

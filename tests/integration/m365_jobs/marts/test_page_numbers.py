@@ -55,6 +55,15 @@ def listed(pipeline: dlt.Pipeline, page: Page, parameters: dict[str, str]) -> tu
     return values["in_all"], {str(getattr(row[0], "text", row[0])) for row in values["table"].rows}
 
 
+def printed_health(page: Page) -> str:
+    """Return what health prints on a wide terminal."""
+    printed = StringIO()
+    console = Console(file=printed, width=200)
+    for part in health_tables(page.evaluation):
+        console.print(part)
+    return printed.getvalue()
+
+
 def stored(pipeline: dlt.Pipeline, jobs: Sequence[Job], **more: Any) -> None:
     Rows([*jobs], [Read(None)], **more).load(pipeline)
     marts.update_views(pipeline, marts.Protection())
@@ -121,14 +130,11 @@ def test_findings_of_a_service_that_is_no_object_type_name_it(pipeline: dlt.Pipe
     places = ["Private Channel", "Public Folder Metadata", "unknown service"]
     expected = [*((name, "unusual_activity") for name in places), ("Shared Channel", "retention_shortened")]
     assert shown == expected
-    printed = StringIO()
-    console = Console(file=printed, width=200)
-    for part in health_tables(page.evaluation):
-        console.print(part)
+    printed = printed_health(page)
     documents = {(item["kind"], item["text"].partition(": ")[0]) for item in as_json(page.evaluation)["reasons"]}
     alerts = {finding.kind: finding.text for finding in findings_of(page.evaluation)}
     for name, kind in expected:
-        assert f"contoso/{name}: " in printed.getvalue()
+        assert f"contoso/{name}: " in printed
         assert (kind, name) in documents
         assert f"{name}: " in alerts[kind]
     assert not page_of(pipeline, Filter(("contoso",), object_type="exchange_online")).warnings
@@ -179,6 +185,14 @@ def test_status_counts_as_open_what_the_view_of_open_jobs_holds(pipeline: dlt.Pi
     stored(pipeline, [Job(name, None, state, start=ago(5)) for name, state in without_finish.items()])
     with open_scope(pipeline) as scope:
         assert [(row["open_jobs"], row["oldest_open_start"]) for row in scope.rows(OPEN)] == [(2, ago(5))]
+
+
+def test_a_success_after_the_end_of_the_data_has_no_negative_age(pipeline: dlt.Pipeline) -> None:
+    for ahead, age in ((3, "in 3.0 h"), (0.01, "0.0 h")):
+        stored(pipeline, [Job("B1", ago(-ahead), start=ago(1))])
+        lines = printed_health(page_of(pipeline, Filter())).splitlines()
+        (row,) = (line for line in lines if line.startswith(" unknown"))
+        assert f" {age} " in row
 
 
 def test_one_failure_among_many_successes_is_not_rounded_away(pipeline: dlt.Pipeline) -> None:
