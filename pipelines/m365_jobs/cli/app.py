@@ -31,6 +31,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "alerts": alerts.alerts,
 }
 
+CLASSES = {"query": reading.QueryCommand}
+"""Name of a command to the class that parses its arguments, for those with one of their own."""
+
 
 def _print_version(is_set: bool) -> None:
     if is_set:
@@ -64,7 +67,7 @@ def make_app(only: str | None = None) -> typer.Typer:
     application.callback()(before_any_command)
     for name, command in COMMANDS.items():
         if only is None or name == only:
-            application.command(name)(command)
+            application.command(name, cls=CLASSES.get(name))(command)
     if only is None:
         application.add_typer(tenant_commands.app, name="tenant")
     return application

@@ -10,7 +10,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
+from typer.core import TyperCommand
 
 from m365_jobs.cli import alerts
 from m365_jobs.cli.options import (
@@ -123,6 +125,25 @@ def check(
             typer.echo(finding.line)
             worst = max(worst, finding.exit_code)
     raise typer.Exit(worst)
+
+
+class QueryCommand(TyperCommand):
+    """Parse the command line of ``query``, whose SQL may begin with a comment."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments.
+
+        Raises:
+            UsageError: if an argument is an unknown option; for SQL, it says how to give it.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            # No option contains a space or a line break.
+            if not any(map(str.isspace, error.option_name)):
+                raise
+            message = "SQL that begins with -- is taken for an option. Put -- before it, or pipe it into the command."
+            raise click.UsageError(message, ctx) from None
 
 
 def query(

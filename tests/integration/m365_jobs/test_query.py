@@ -205,6 +205,12 @@ def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, des
     ]
     assert "There is no query" in user.run("query", code=2).stderr
     assert "not both" in user.run("query", "SELECT 1", "--file", __file__, code=2).stderr
+    for comment in ("-- one", "--one = 1", "--one"):
+        sql = f"{comment}\nSELECT 41 + 1"
+        assert "Put -- before it, or pipe it" in user.run("query", sql, code=2).stderr
+        assert "42" in user.run("query", "--", sql).stdout
+        assert "42" in user.run_process("query", piped=sql).stdout
+    assert "No such option" in user.run("query", "--one", "SELECT 1", code=2).stderr
     assert "first 1,000 rows" in user.run("query", "SELECT * FROM range(1001)").stderr
     assert user.run("query", "SELECT * FROM range(1000)").stderr == ""
 
