@@ -38,8 +38,8 @@ def send(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], *, ev
     notify(evaluation, pipeline, tenants, channels)
 
 
-def mail_file(path: Path) -> None:
-    """Send a report to the recipients of the e-mail channel.
+def mail_file(path: Path, tenants: str = "") -> None:
+    """Send a report to the recipients of the e-mail channel; subject and text name ``tenants``, if given.
 
     Raises:
         ConfigurationError: if no e-mail channel is configured.
@@ -47,11 +47,14 @@ def mail_file(path: Path) -> None:
     """
     from m365_jobs.health.channels.configured import channel_of_type
     from m365_jobs.health.channels.email import Email
+    from m365_jobs.text import sanitize, shorten
+    from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
     channel = channel_of_type("email")
     assert isinstance(channel, Email)
-    subject = f"Microsoft 365 backup report, {datetime.now(UTC):%Y-%m-%d}"
-    channel.send_file(str(uuid.uuid4()), subject, "The report is attached.", path)
+    of_tenants = f" of {shorten(sanitize(tenants), 100)}" if tenants and tenants not in DEFAULT_LABELS else ""
+    subject = f"Microsoft 365 backup report{of_tenants}, {datetime.now(UTC):%Y-%m-%d}"
+    channel.send_file(str(uuid.uuid4()), subject, f"The report{of_tenants} is attached.", path)
 
 
 def acknowledge(

@@ -99,16 +99,18 @@ def write_report(path: Path, pipeline: Target, options: ReportOptions) -> Path:
 
 def write_tenant_reports(
     folder: Path, extension: str, pipeline: Target, options: ReportOptions
-) -> tuple[list[Path], ConfigurationError | None]:
+) -> tuple[dict[Path, str], ConfigurationError | None]:
     """Write a report for each tenant of ``options``, or of the warehouse, into a folder.
 
-    Return the paths, and an error that names each tenant whose settings are invalid; None without such a tenant.
+    Return the tenant of each path, and an error that names each tenant whose settings are invalid; None without such
+    a tenant.
 
     Raises:
         UsageError: if a file cannot be written.
         DatabaseException: if the warehouse cannot be read.
     """
-    written, failures = [], []
+    written: dict[Path, str] = {}
+    failures = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -126,7 +128,7 @@ def write_tenant_reports(
                 failures.append(f"No report of {name}: {error}")
                 continue
             write_file(path, content)
-            written.append(path)
+            written[path] = name
     if not failures:
         return written, None
     return written, ConfigurationError(" ".join([*failures, f"Other reports that were written: {len(written)}."]))

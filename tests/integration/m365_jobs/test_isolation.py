@@ -44,11 +44,22 @@ def test_a_wrong_time_zone_of_one_tenant_stops_no_report_of_others(desk: Sit, tm
         with mail_server(tmp_path, "pass word") as server:
             configure(user, email={**server.channel("pass word"), "ca_file": str(server.ca_file)})
             done = user.run("report", "--each-tenant", "out", "--format", "html", "--mail", code=2)
+            user.run("report", "one.html", "--tenant", "contoso", "--mail")
+            user.run("report", "some.html", "--tenant", "contoso", "--tenant", "northwind", "--mail")
+            user.run("report", "all.html", "--mail")
         assert f"No report of fabrikam: Unknown time zone: {WRONG_ZONE}" in " ".join(done.stderr.split())
         files = ["contoso.html", "northwind.html"]
         assert sorted(file.name for file in (user.folder / "out").iterdir()) == files
         assert [Path(line).name for line in done.stdout.split()] == files
-        assert [part.get_filename() for message in server.messages for part in message.iter_attachments()] == files
+        attached = [part.get_filename() for message in server.messages for part in message.iter_attachments()]
+        assert attached == [*files, "one.html", "some.html", "all.html"]
+        named = [" of contoso", " of northwind", " of contoso", " of contoso, northwind", ""]
+        subjects = [message["Subject"].rpartition(", ")[0] for message in server.messages]
+        assert subjects == [f"Microsoft 365 backup report{name}" for name in named]
+        bodies = [message.get_body() for message in server.messages]
+        assert [body and body.get_content().strip() for body in bodies] == [
+            f"The report{name} is attached." for name in named
+        ]
 
 
 def test_alerts_of_an_unknown_tenant_are_refused(desk: Sit) -> None:
