@@ -55,6 +55,15 @@ def test_the_help_of_a_command_ends_with_an_example_that_it_accepts(name: str) -
         assert not context.args
 
 
+def test_help_explains_each_option_and_argument() -> None:
+    texts = {
+        f"{name} {parameter.name}": getattr(parameter, "help", None)
+        for name, command in COMMANDS.items()
+        for parameter in command.params
+    }
+    assert [name for name, text in texts.items() if not text] == []
+
+
 def test_help_shows_no_types_of_flags() -> None:
     for name, command in COMMANDS.items():
         assert "<bool>" not in click.utils.make_str(command.get_help(click.Context(command, info_name=name)))

@@ -237,9 +237,7 @@ def test_a_server_that_hides_jobs_in_progress_is_noticed_once_they_end(tenant: T
     tenant.world.advance(timedelta(hours=5))
     tenant.load()
     assert tenant.agrees()
-    assert tenant.select("SELECT rule, jobs, example FROM load_check_failures") == [
-        ("hidden_in_progress", 1, "hidden")
-    ]
+    assert tenant.select("SELECT rule, jobs, example FROM load_check_failures") == [("hidden_in_progress", 1, "hidden")]
 
 
 def test_a_job_that_shows_up_late_beside_one_in_progress_is_no_sign_of_hidden_jobs(tenant: Tenant) -> None:
