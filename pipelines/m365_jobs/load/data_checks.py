@@ -58,6 +58,14 @@ RULES = {
         "a finish before the start",
         "SELECT l.id FROM loaded l WHERE l.finish_time < l.start_time",
     ),
+    "known_start": (
+        "an end but no start",
+        "SELECT l.id FROM loaded l WHERE l.start_time IS NULL AND l.finish_time IS NOT NULL",
+    ),
+    "known_finish": (
+        "the state Finished but no finish",
+        "SELECT l.id FROM loaded l WHERE l.state = 'Finished' AND l.finish_time IS NULL",
+    ),
     "valid_duration": (
         "a duration more than a minute off finish less start",
         f"""SELECT l.id FROM loaded l

@@ -126,6 +126,8 @@ BROKEN = {
     "non_negative_counts": "UPDATE jobs__backup_details SET skipped_number = -1 WHERE job_id = 'one'",
     "non_negative_occurrences": "UPDATE jobs__job_errors SET number = -1 WHERE job_id = 'one'",
     "valid_finish": "UPDATE jobs SET start_time = finish_time + INTERVAL 1 SECOND, duration_hours = 0 WHERE id = 'one'",
+    "known_start": "UPDATE jobs SET start_time = NULL WHERE id = 'one'",
+    "known_finish": "UPDATE jobs SET finish_time = NULL WHERE id = 'one'",
     "valid_duration": "UPDATE jobs SET duration_hours = duration_hours + 0.0175 WHERE id = 'one'",
 }
 
