@@ -81,8 +81,9 @@ CURES = (
     ),
     (
         r"canceling statement due to user request",
-        "An administrator or a program cancelled the statement",
-        f"Ask who did (pg_cancel_backend, a tool that ends long statements), and run this again. {STAYS}",
+        "A request cancelled the statement",
+        "Run this again. If you did not cancel it, an administrator did (pg_cancel_backend), or a tool that ends long "
+        f"statements. {STAYS}",
     ),
     (
         r"canceling statement due to",

@@ -100,7 +100,7 @@ def test_on_postgresql_it_is_the_same(simulator: Simulator, desk: Callable[[Simu
         while administer(running, address=address) == [(0,)]:
             assert prompt.process.poll() is None
         prompt.process.send_signal(signal.SIGINT)
-        prompt.until("canceling statement due to user request")
+        prompt.until("A request cancelled the statement")
         prompt.leave()
 
 

@@ -32,7 +32,7 @@ def test_only_some_refusals_may_concern_rights(message: str, expected: bool) -> 
             "A standby ended a statement that held up its changes",
             "hot_standby_feedback",
         ),
-        ("canceling statement due to user request", "An administrator or a program cancelled", "pg_cancel_backend"),
+        ("canceling statement due to user request", "A request cancelled the statement", "pg_cancel_backend"),
         ("canceling statement due to statement timeout", "The destination cancelled a statement", "statement_timeout"),
         ("cannot execute LOCK TABLE during recovery", "The destination can only be read", "primary server"),
         ("server closed the connection unexpectedly", "The connection to the destination was lost", "run this again"),
