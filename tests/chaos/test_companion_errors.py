@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.integration.m365_jobs import test_companion_servers as servers
-from tests.integration.m365_jobs.test_companion_servers import Administrator
+from tests.chaos import test_companion_servers as servers
+from tests.chaos.test_companion_servers import Administrator
 from tests.support.documented import ACTIVITY, FREQUENCY, LICENSES, RETENTION, envelope
 
 admin = servers.admin
