@@ -16,13 +16,15 @@ from typing import Any
 import requests
 
 
-def rest_api(where: dict[str, str], folder: Path, file_format: Any = None) -> None:
-    """Load the first generation of the endpoint with a rest_api source and default settings."""
-    import dlt
+def jobs_source(where: dict[str, str], **parameters: Any) -> Any:
+    """Return a rest_api source of the first generation of the endpoint, which merges on the id.
+
+    ``parameters`` are further parameters of its query.
+    """
     from dlt.sources.rest_api import rest_api_source
 
-    os.chdir(folder)
-    source = rest_api_source(
+    jobs: Any = {"path": "backup/m365/jobs", "params": {"pageSize": 500, **parameters}, "data_selector": "jobs"}
+    return rest_api_source(
         {
             "client": {
                 "base_url": where["base_url"],
@@ -36,16 +38,18 @@ def rest_api(where: dict[str, str], folder: Path, file_format: Any = None) -> No
                 },
             },
             "resource_defaults": {"primary_key": "id", "write_disposition": "merge"},
-            "resources": [
-                {
-                    "name": "jobs",
-                    "endpoint": {"path": "backup/m365/jobs", "params": {"pageSize": 500}, "data_selector": "jobs"},
-                }
-            ],
+            "resources": [{"name": "jobs", "endpoint": jobs}],
         }
     )
+
+
+def rest_api(where: dict[str, str], folder: Path, file_format: Any = None) -> None:
+    """Load with a rest_api source and default settings."""
+    import dlt
+
+    os.chdir(folder)
     pipeline = dlt.pipeline("plain", destination="duckdb", dataset_name="plain_jobs")
-    pipeline.run(source, loader_file_format=file_format)
+    pipeline.run(jobs_source(where), loader_file_format=file_format)
 
 
 def raw_duckdb(folder: Path) -> None:

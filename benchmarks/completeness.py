@@ -19,11 +19,10 @@ import duckdb
 import requests
 from avepoint_m365 import Progress
 from avepoint_simulator import Simulator, World, make_world
-from dlt.sources.rest_api import rest_api_source
 from m365_jobs.load import run as loading
 from m365_jobs.load.options import LoadOptions
 
-from benchmarks.alternatives import token
+from benchmarks.alternatives import jobs_source, token
 from tests.support.driven_clock import DrivenClock
 from tests.support.truth import on_server
 from tests.support.worlds import settings
@@ -34,8 +33,6 @@ DAYS = 14
 EVERY = timedelta(hours=6)
 OFF = (START + timedelta(days=4, hours=12), START + timedelta(days=7, hours=6))
 PAGE = 500
-
-Load = Callable[[], None]
 
 
 def server() -> World:
@@ -56,27 +53,10 @@ def where(simulator: Simulator) -> dict[str, str]:
     return {name: getattr(simulator, name) for name in ("base_url", "token_url", "client_id", "client_secret")}
 
 
-def plain_dlt(simulator: Simulator, name: str, parameters: dict[str, Any]) -> None:
-    """Load with a rest_api source that merges on the id; ``parameters`` are those of its query."""
-    jobs: Any = {"path": "backup/m365/jobs", "params": {"pageSize": PAGE, **parameters}, "data_selector": "jobs"}
-    source = rest_api_source(
-        {
-            "client": {
-                "base_url": simulator.base_url,
-                "auth": {"type": "bearer", "token": token(where(simulator))},
-                "paginator": {
-                    "type": "page_number",
-                    "page_param": "pageIndex",
-                    "base_page": 1,
-                    "total_path": None,
-                    "stop_after_empty_page": True,
-                },
-            },
-            "resource_defaults": {"primary_key": "id", "write_disposition": "merge"},
-            "resources": [{"name": "jobs", "endpoint": jobs}],
-        }
-    )
-    dlt.pipeline(name, destination=dlt.destinations.duckdb(f"{name}.duckdb"), dataset_name="m365_jobs").run(source)
+def plain_dlt(simulator: Simulator, name: str, **parameters: Any) -> None:
+    """Load with a rest_api source that merges on the id; ``parameters`` are further ones of its query."""
+    pipeline = dlt.pipeline(name, destination=dlt.destinations.duckdb(f"{name}.duckdb"), dataset_name="m365_jobs")
+    pipeline.run(jobs_source(where(simulator), **parameters))
 
 
 def script(simulator: Simulator) -> None:
@@ -105,9 +85,9 @@ CONTENDERS: dict[str, tuple[str, Callable[[Simulator], None]]] = {
     "`m365-jobs load`": ("m365_warehouse", product),
     "dlt rest_api, incremental on startTime": (
         "incremental",
-        partial(plain_dlt, name="incremental", parameters={"startTime": INCREMENTAL}),
+        partial(plain_dlt, name="incremental", startTime=INCREMENTAL),
     ),
-    "dlt rest_api, all jobs each time": ("whole", partial(plain_dlt, name="whole", parameters={})),
+    "dlt rest_api, all jobs each time": ("whole", partial(plain_dlt, name="whole")),
     "script: jobs of the last day, by id": ("script", script),
 }
 """What loads, by its name in the table: the DuckDB file without its extension, and the function."""
