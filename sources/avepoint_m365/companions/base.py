@@ -109,6 +109,16 @@ class Answers:
             self.note("unknown_service_type", "a service type that is not in the vendor's reference", service.service)
         return service
 
+    def parsed(
+        self, parse: Callable[[object], Values | None], value: object, rule: str, problem: str, example: str
+    ) -> Values | None:
+        """Return the result of ``parse``; None, and a finding as in ``note``, if the value has an unknown form."""
+        try:
+            return parse(value)
+        except ValueError:
+            self.note(rule, problem, example)
+            return None
+
     def note(self, rule: str, problem: str, example: str) -> None:
         """Add a finding about an unknown value, once."""
         finding = UnknownValue(rule, problem, storable(example)[:EXAMPLE])

@@ -131,12 +131,8 @@ class _Rows:
     def _days(self, period: object) -> int | None:
         if period is None or period == "":
             return None
-        try:
-            return parse_period(period)
-        except ValueError:
-            problem = "a retention period in a form that is not known"
-            self._answers.note("unknown_retention_period", problem, str(period))
-            return None
+        problem = "a retention period in a form that is not known"
+        return self._answers.parsed(parse_period, period, "unknown_retention_period", problem, str(period))
 
 
 def _switches(policy: Mapping[str, object]) -> Row:

@@ -102,28 +102,27 @@ class Schedule(Companion):
 
 def _listed(times: Any, service: str | None, answers: Answers) -> list[int]:
     """Return the minutes of the day that the API lists; a start time in an unknown form is a finding."""
-    minutes = set()
-    for time in [times] if isinstance(times, str | int | float) else times or []:
-        try:
-            minutes.add(parse_minute_of_day(time))
-        except ValueError:
-            answers.note("unknown_start_time", "a start time in a form that is not known", f"{service}: {time}")
-    return sorted(minutes)
+    rule, problem = "unknown_start_time", "a start time in a form that is not known"
+    minutes = {
+        answers.parsed(parse_minute_of_day, time, rule, problem, f"{service}: {time}")
+        for time in ([times] if isinstance(times, str | int | float) else times or [])
+    }
+    return sorted(minute for minute in minutes if minute is not None)
 
 
 def _frequency(value: object, listed: list[int], service: str | None, answers: Answers) -> float | None:
     """Return the backups a day; without a number, those listed. One that is negative or no number is a finding."""
-    try:
-        frequency = parse_number(value)
-    except ValueError:
-        frequency = -1.0
-    if frequency is None:
+    if value is None or value == "":
         return float(len(listed)) or None
-    if frequency < 0:
-        problem = "a number of backups a day that is negative or no number"
-        answers.note("unknown_frequency", problem, f"{service}: {value}")
-        return None
-    return frequency
+    rule, problem = "unknown_frequency", "a number of backups a day that is negative or no number"
+    return answers.parsed(_parse_frequency, value, rule, problem, f"{service}: {value}")
+
+
+def _parse_frequency(value: object) -> float | None:
+    number = parse_number(value)
+    if number is not None and number < 0:
+        raise ValueError("negative")
+    return number
 
 
 def _spread(minutes: list[int], frequency: float) -> list[int]:

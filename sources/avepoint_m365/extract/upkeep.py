@@ -96,8 +96,7 @@ def verify_history(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkee
         return lookup.count(start, end, chunk.behavior.range_filter, None, _names(types))
 
     types = chunk.options.listed_types
-    stored = Stored(count, lambda listings: _lacks_any(chunk, listings, labels=True))
-    reconciler = Reconciler(chunk.reader, chunk.limits, stored, "verify", None, types)
+    reconciler = Reconciler(chunk.reader, chunk.limits, _stored(chunk, count, labels=True), "verify", None, types)
     _take(upkeep, reconciler.compare_by_month(since, until))
     return upkeep
 
@@ -184,18 +183,20 @@ def _reconcile_first_load(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> Non
     upkeep.behavior = behavior._replace(reconciled_at=chunk.options.until)
 
 
-def _stored(chunk: ChunkReader, count: CountJobs) -> Stored:
-    """Return the access to the warehouse, with a function that counts its jobs in a range."""
-    return Stored(count, lambda listings: _lacks_any(chunk, listings))
+def _stored(chunk: ChunkReader, count: CountJobs, labels: bool = False) -> Stored:
+    """Return the access to the warehouse, with a function that counts its jobs in a range.
 
-
-def _lacks_any(chunk: ChunkReader, listings: Sequence[Listing], labels: bool = False) -> bool:
-    """Return whether the warehouse lacks a job of some listings, holds another state, or with ``labels`` lacks one."""
-    jobs = deduplicate_latest(listings)
-    comparison = compare(jobs, chunk.known_jobs(jobs["id"].to_pylist()), chunk.options.until)
+    ``labels``: a job without a label counts as lacking, as one in another state does.
+    """
     wanted = [dimension.name for dimension in dimensions(chunk.options)] if labels else []
-    unlabelled = ids_without_labels(comparison.ids, known_labels(comparison.known), wanted)
-    return bool(comparison.new or comparison.changed or any(unlabelled.values()))
+
+    def lacks_any(listings: Sequence[Listing]) -> bool:
+        jobs = deduplicate_latest(listings)
+        comparison = compare(jobs, chunk.known_jobs(jobs["id"].to_pylist()), chunk.options.until)
+        unlabelled = ids_without_labels(comparison.ids, known_labels(comparison.known), wanted)
+        return bool(comparison.new or comparison.changed or any(unlabelled.values()))
+
+    return Stored(count, lacks_any)
 
 
 def _names(types: Sequence[ObjectType]) -> list[str]:
