@@ -20,7 +20,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 LONGEST = (
     "test_fault_matrix.py",
-    "test_server_variations.py",
+    "test_server_cases.py",
     "test_histories.py",
     "test_crashes.py",
     "test_crashes_elsewhere.py",

@@ -10,16 +10,12 @@ from avepoint_simulator.tenant import READINGS, SimulatedJob
 
 from tests.integration.test_end_to_end import NOW, load
 from tests.support.truth import in_warehouse, on_server
-from tests.support.worlds import Filters, ignore, reinterpret
+from tests.support.worlds import ignore
 
 
 def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path) -> None:
     world = make_world(60, seed=5, now=NOW, locations=("NAM",))
-
-    def aliased(filters: Filters) -> Filters:
-        return filters._replace(location="NAM") if filters.location == "PrimaryGeoLocation" else filters
-
-    reinterpret(world, aliased)
+    world.primary_location = "NAM"
     with Simulator(world) as simulator:
         for _ in range(2):
             file = load(simulator, tmp_path, locations=["PrimaryGeoLocation", "NAM"])

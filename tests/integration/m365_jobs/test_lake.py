@@ -26,7 +26,6 @@ from m365_jobs.warehouse.destinations.cut_files import remove_cut_files
 from tests.support.cli import NOW, Cli
 from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse
-from tests.support.worlds import Filters, reinterpret
 
 pytestmark = pytest.mark.destinations
 
@@ -100,11 +99,7 @@ def test_other_programs_can_filter_texts_after_merges(lake: Warehouse) -> None:
 
 def test_a_job_that_two_partitions_return_does_not_stop_a_lake(lake: Warehouse) -> None:
     world = make_world(60, seed=5, now=NOW, locations=("NAM",))
-
-    def aliased(filters: Filters) -> Filters:
-        return filters._replace(location="NAM") if filters.location == "PrimaryGeoLocation" else filters
-
-    reinterpret(world, aliased)
+    world.primary_location = "NAM"
     with Simulator(world) as simulator:
         for _ in range(2):
             lake.load(simulator, locations=["PrimaryGeoLocation", "NAM"])
