@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -97,7 +97,8 @@ def alerts(
     Example: m365-jobs alerts --resend
     """
     with failures(verbose):
-        from m365_jobs.health.alerts import notify, show
+        from m365_jobs.health.alerts import notify
+        from m365_jobs.health.alerts.document import alerts_document
         from m365_jobs.warehouse import pipeline as warehouse
         from m365_jobs.warehouse.tenant_scope import refuse_unknown_names
 
@@ -106,11 +107,14 @@ def alerts(
         if resend:
             count = notify.resend(pipeline)
             typer.echo(f"Due again: {count}. The next m365-jobs health --notify sends them.", err=True)
-        document = show.alerts_document(pipeline, tenant or ())
+        document = alerts_document(pipeline, tenant or ())
         if format is Format.json:
             typer.echo(json.dumps(document, indent=2))
         else:
-            _print(list(show.alert_tables(document)))
+            from m365_jobs.cli.tables import print_parts
+            from m365_jobs.cli.tables.alerts import alert_tables
+
+            print_parts(alert_tables(document))
 
 
 def _duration(text: str) -> timedelta:
@@ -126,11 +130,3 @@ def _duration(text: str) -> timedelta:
         raise UsageError(f"--for {text!r} is not a duration. Write 30m, 8h or 3d.")
     unit = {"m": "minutes", "h": "hours", "d": "days"}[match[2]]
     return timedelta(**{unit: int(match[1])})
-
-
-def _print(renderables: list[Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    for renderable in renderables:
-        console.print(renderable)

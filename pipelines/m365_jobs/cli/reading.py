@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -44,14 +43,17 @@ def status(
     Example: m365-jobs status --tenant contoso
     """
     with failures(verbose):
-        from m365_jobs.health.status import read_status, status_tables
+        from m365_jobs.health.status import read_status
         from m365_jobs.terminal import print_line
 
         status = read_status(destination, dataset, tenant or (), wait, print_line)
         if format is Format.json:
             typer.echo(json.dumps(status, default=_iso, indent=2))
         else:
-            _print(status_tables(status))
+            from m365_jobs.cli.tables import print_parts
+            from m365_jobs.cli.tables.status import status_tables
+
+            print_parts(status_tables(status))
 
 
 def health(
@@ -78,7 +80,6 @@ def health(
     """
     with failures(verbose):
         check_settings(strict=strict)
-        from m365_jobs.health import output
         from m365_jobs.health.evaluate import evaluate
         from m365_jobs.terminal import print_line
         from m365_jobs.warehouse import pipeline as warehouse
@@ -95,9 +96,14 @@ def health(
                 alerts.send(evaluation, pipeline, tenant or (), every_channel=notify, slack=slack)
         finally:
             if format is Format.json:
-                typer.echo(json.dumps(output.as_json(evaluation), default=_iso, indent=2))
+                from m365_jobs.health.document import evaluation_document
+
+                typer.echo(json.dumps(evaluation_document(evaluation), default=_iso, indent=2))
             else:
-                _print(output.health_tables(evaluation))
+                from m365_jobs.cli.tables import print_parts
+                from m365_jobs.cli.tables.health import health_tables
+
+                print_parts(health_tables(evaluation))
     raise typer.Exit(evaluation.exit_code)
 
 
@@ -200,23 +206,15 @@ def _query_text(sql: str | None, file: Path | None) -> str:
 
 def _print_rows(rows: Any, format: RowFormat) -> None:
     from m365_jobs import terminal as console
-    from m365_jobs.cli import tables
+    from m365_jobs.cli.tables import query_result
 
     if format is RowFormat.csv:
-        tables.write_csv(rows, sys.stdout)
+        query_result.write_csv(rows, sys.stdout)
     elif format is RowFormat.json:
-        tables.write_json(rows, sys.stdout)
-    elif tables.write_table(rows, sys.stdout, console.width(sys.stdout)):
-        console.print_line(f"These are the first {tables.SHOWN:,} rows; --format csv or json gives all.")
+        query_result.write_json(rows, sys.stdout)
+    elif query_result.write_table(rows, sys.stdout, console.width(sys.stdout)):
+        console.print_line(f"These are the first {query_result.SHOWN:,} rows; --format csv or json gives all.")
 
 
 def _iso(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _print(renderables: Iterator[Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    for renderable in renderables:
-        console.print(renderable)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.versioned_state import decompress_state
-from rich.box import SIMPLE
-from rich.table import Table
-from rich.text import Text
 
 from m365_jobs.config.tenants import configured
-from m365_jobs.health.alerts import show
-from m365_jobs.health.evaluate import partition_label
+from m365_jobs.health.alerts.document import alerts_document
 from m365_jobs.health.expiry import expiries
-from m365_jobs.health.failed_companions import failed_companions, failure_lines
-from m365_jobs.health.output import wrap_partition
-from m365_jobs.health.protection import unknown_service_reason
+from m365_jobs.health.failed_companions import failed_companions
 from m365_jobs.health.run_checks import check_failures
-from m365_jobs.text import lies_ahead, sanitize
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import Reader
@@ -64,9 +57,6 @@ SELECT a.tenant, max(a.window_end) AS window_end FROM load_audit AS a
 WHERE a.window_end > :latest OR a.started_at > :latest GROUP BY a.tenant ORDER BY a.tenant
 """
 
-NAME = 24
-"""Width of the column of partitions on a terminal of 80 columns."""
-
 Row = dict[str, Any]
 
 TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs")
@@ -99,7 +89,7 @@ def read_status(
             "credentials": _expiry(tenants or loaded),
             "never_loaded": sorted({*(tenants or configured())} - {*loaded}),
             "clocks_ahead": [],
-            "undelivered": show.alerts_document(pipeline, tenants)["undelivered"],
+            "undelivered": alerts_document(pipeline, tenants)["undelivered"],
             "unknown_services": [],
             "findings": [],
             "companions": [],
@@ -193,105 +183,3 @@ def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
 
 def _location(lower: str) -> str:
     return "PrimaryGeoLocation" if lower == "primarygeolocation" else lower.upper()
-
-
-def status_tables(status: dict[str, Any]) -> Iterator[Any]:
-    """Yield the status for a terminal of 80 columns."""
-    yield Text(f"Warehouse: {status['warehouse']}", overflow="fold")
-    if status["credentials"]:
-        yield Text(f"Credentials: {status['credentials']}")
-    yield from show.undelivered_lines(status["undelivered"])
-    if not status["tables"]:
-        yield Text("Nothing is loaded yet. Run: m365-jobs load")
-        if status["runs"]:
-            yield from _runs(status["runs"])
-        return
-    if status["never_loaded"]:
-        yield Text(sanitize(f"Never loaded: {', '.join(status['never_loaded'])}"))
-    for run in status["clocks_ahead"]:
-        text = f"{run['tenant']}: loads whose clock was ahead, at {_minute(run['window_end'])} UTC, are left out below."
-        yield Text(sanitize(text))
-    yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in status["tables"].items()))
-    yield _partitions(status["partitions"], status["unknown_services"])
-    # A line below the table, since a caption is wrapped to the width of the table.
-    yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
-    if status["unknown_services"]:
-        jobs, unknown = status["tables"]["jobs"], sum(row["rows_held"] for row in status["unknown_services"])
-        yield Text(f"Jobs of an unknown service: {unknown_service_reason(unknown, jobs - unknown)}.")
-    for row in status["findings"]:
-        tenant = partition_label(row["tenant"], None, None)
-        yield Text(sanitize(f"Finding: {tenant + ': ' if tenant else ''}{row['text']}."))
-    for text in failure_lines(status["companions"]):
-        yield Text(sanitize(text))
-    yield from _runs(status["runs"])
-
-
-def _partitions(rows: list[Row], unknown_services: list[Row]) -> Table:
-    table = Table(
-        *("Partition", "Jobs", "Open\n(oldest)", "Newest\nfinish", "Complete\nuntil"),
-        box=SIMPLE,
-        padding=(0, 1, 0, 0),
-    )
-    for row in rows:
-        table.add_row(
-            wrap_partition(partition_label(row["tenant"], row["location"], row["object_type"] or "all services"), NAME),
-            f"{row['rows_held']:,}",
-            _open(row),
-            _short(row["newest_finish"]),
-            _short(row["complete_until"]) + ("" if row["complete"] else "\nnot complete"),
-        )
-    for row in unknown_services:
-        name = wrap_partition(partition_label(row["tenant"], row["location"], "unknown service"), NAME)
-        table.add_row(name, f"{row['rows_held']:,}", _open(row), _short(row["newest_finish"]), "-")
-    table.columns[0].overflow = "fold"
-    for column in table.columns[1:]:
-        column.no_wrap = True
-    for column in table.columns[1:3]:
-        column.justify = "right"
-    return table
-
-
-def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
-    """Yield the last loads of one tenant, or the last load of each of several, and their details."""
-    last = {run["tenant"]: run for run in reversed(runs)}
-    several = len(last) > 1
-    first = ("Tenant", "Last load (UTC)") if several else ("Last loads (UTC)",)
-    table = Table(*first, "Status", "Jobs", "Requests", box=SIMPLE, padding=(0, 1, 0, 0))
-    shown = sorted(last.values(), key=lambda run: str(run["tenant"])) if several else runs
-    for run in shown:
-        names = [Text(run["tenant"])] if several else []
-        table.add_row(*names, _minute(run["started_at"]), run["status"], f"{run['jobs']:,}", f"{run['requests']:,}")
-    if several:
-        table.columns[0].overflow = "fold"
-    for column in table.columns[several:]:
-        column.no_wrap = True
-    for column in table.columns[-2:]:
-        column.justify = "right"
-    yield table
-    for run in shown:
-        if run["detail"]:
-            about = run["tenant"] if several else _minute(run["started_at"])
-            yield Text(sanitize(f"{about}: {run['detail']}"))
-
-
-def _open(partition: dict[str, Any]) -> str:
-    """Return the number of open jobs, and the days since the oldest started; a waiting job may start later or never."""
-    if not partition["open_jobs"]:
-        return "0"
-    oldest = partition["oldest_open_start"]
-    age = "?"
-    if oldest:
-        hours = (datetime.now(UTC) - oldest) / timedelta(hours=1)
-        age = "ahead" if lies_ahead(hours) else f"{max(hours, 0) / 24:.0f} d"
-    return f"{partition['open_jobs']:,} ({age})"
-
-
-def _short(moment: datetime | None) -> str:
-    """Return a time to the minute, or only its day if it is 300 days ago."""
-    if moment and datetime.now(UTC) - moment < timedelta(days=300):
-        return f"{moment:%m-%d %H:%M}"
-    return f"{moment:%Y-%m-%d}" if moment else "-"
-
-
-def _minute(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else "-"

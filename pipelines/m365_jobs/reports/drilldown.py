@@ -9,8 +9,9 @@ from typing import Any
 from m365_jobs.reports import html, labels
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.jobs import JOB_FIELDS, jobs_table
-from m365_jobs.reports.metrics import ERROR_TIME, Row
+from m365_jobs.reports.metrics import Row
 from m365_jobs.reports.page import Page
+from m365_jobs.reports.section_queries import ERROR_TIME
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 MAX_LISTED_JOBS = 200

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from avepoint_simulator import Simulator
-from m365_jobs.cli import tables
 from m365_jobs.cli.app import app
+from m365_jobs.cli.tables import query_result
 from m365_jobs.errors.explain import QueryError
 from m365_jobs.warehouse.query import BATCH, QueryResult, checked_sql, run_query
 from m365_jobs.warehouse.reader import Reader, open_reader
@@ -231,7 +231,7 @@ def test_a_file_is_read_as_windows_writes_it_and_refused_where_its_signs_mean_no
 
 def printed(rows: list[tuple[Any, ...]], columns: list[str], width: int | None) -> str:
     out = io.StringIO()
-    tables.write_table(QueryResult(columns, iter([rows])), out, width)
+    query_result.write_table(QueryResult(columns, iter([rows])), out, width)
     return out.getvalue()
 
 
@@ -264,7 +264,7 @@ def test_sums_of_postgresql_are_numbers_as_those_of_duckdb() -> None:
     # PostgreSQL sums whole numbers to decimals.
     rows = [(Decimal(14), Decimal(2**63 + 1), Decimal("0.25"), Decimal("NaN"))]
     out = io.StringIO()
-    tables.write_json(QueryResult(["a", "b", "c", "d"], iter([rows])), out)
+    query_result.write_json(QueryResult(["a", "b", "c", "d"], iter([rows])), out)
     assert json.loads(out.getvalue()) == [{"a": 14, "b": 2**63 + 1, "c": 0.25, "d": None}]
     assert printed([(Decimal(1_234_567), Decimal(2**53 + 1), Decimal("0.25"))], ["a", "b", "c"], None) == (
         "      a                 b     c\n-------  ----------------  ----\n1234567  9007199254740993  0.25\n"
@@ -273,7 +273,7 @@ def test_sums_of_postgresql_are_numbers_as_those_of_duckdb() -> None:
 
 def test_columns_with_the_same_name_get_different_json_keys() -> None:
     out = io.StringIO()
-    tables.write_json(QueryResult(["id", "id", "id_2"], iter([[(1, 2, float("nan"))]])), out)
+    query_result.write_json(QueryResult(["id", "id", "id_2"], iter([[(1, 2, float("nan"))]])), out)
     assert json.loads(out.getvalue()) == [{"id": 1, "id_2": 2, "id_2_2": None}]
 
 

@@ -5,7 +5,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from m365_jobs.health.status import status_tables
+from m365_jobs.cli.tables.status import status_tables
 from m365_jobs.reports import labels
 from m365_jobs.reports.svg import short_number
 from m365_jobs.text import format_percent

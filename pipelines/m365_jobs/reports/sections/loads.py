@@ -6,8 +6,8 @@ from typing import Any
 
 from m365_jobs.reports import labels
 from m365_jobs.reports.html import HtmlTable
-from m365_jobs.reports.metrics import read_completeness, read_loads
 from m365_jobs.reports.page import Page
+from m365_jobs.reports.section_queries import read_completeness, read_loads
 from m365_jobs.reports.sections.base import Section
 
 MAX_GAPS = 50

@@ -7,8 +7,9 @@ from typing import Any
 from m365_jobs.reports import labels
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.jobs import JOB_FIELDS, jobs_table
-from m365_jobs.reports.metrics import QueryRange, Row, read_night, sum_columns
+from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
+from m365_jobs.reports.section_queries import read_night, sum_columns
 from m365_jobs.reports.sections.base import Section
 from m365_jobs.warehouse.tenant_scope import TenantScope
 

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import dlt
 import pytest
 from m365_jobs import marts
+from m365_jobs.cli.tables.health import health_tables
 from m365_jobs.health import check_queries
 from m365_jobs.health.alerts.findings import findings_of
-from m365_jobs.health.output import as_json, health_tables
+from m365_jobs.health.document import evaluation_document
 from m365_jobs.health.status import OPEN
 from m365_jobs.reports import drilldown, report, sections
 from m365_jobs.reports.dashboard.app import overview_html
@@ -131,7 +132,9 @@ def test_findings_of_a_service_that_is_no_object_type_name_it(pipeline: dlt.Pipe
     expected = [*((name, "unusual_activity") for name in places), ("Shared Channel", "retention_shortened")]
     assert shown == expected
     printed = printed_health(page)
-    documents = {(item["kind"], item["text"].partition(": ")[0]) for item in as_json(page.evaluation)["reasons"]}
+    documents = {
+        (item["kind"], item["text"].partition(": ")[0]) for item in evaluation_document(page.evaluation)["reasons"]
+    }
     alerts = {finding.kind: finding.text for finding in findings_of(page.evaluation)}
     for name, kind in expected:
         assert f"contoso/{name}: " in printed

@@ -1,4 +1,4 @@
-"""Write an evaluation: tables for the terminal, JSON for monitors."""
+"""Draw an evaluation for the terminal."""
 
 from __future__ import annotations
 
@@ -9,43 +9,19 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from m365_jobs.cli.tables.partition import wrap_partition
 from m365_jobs.health.evaluate import Evaluation, partition_label
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.health.reasons import Reason
 from m365_jobs.text import format_count, format_duration, format_time, lies_ahead, sanitize
 
+LABEL_WIDTH = 29
+"""Width of the column of partitions on a terminal of 80 columns."""
+
 FOLDED = ("protected", "ignored")
 """Statuses of partitions that the terminal counts and does not list."""
 
-NAME = 29
-"""Width of the column of partitions on a terminal of 80 columns."""
-
 SEVERITY_COLOURS = {"problem": "red", "warning": "yellow", "": "green"}
-
-
-def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as JSON values for monitoring; docs/how-to/health.md describes the keys."""
-    return {
-        "healthy": not evaluation.problems,
-        "judged_at": evaluation.evaluated_at,
-        "warehouse": evaluation.warehouse,
-        "max_data_age_hours": evaluation.max_data_age_hours,
-        "completeness": {"proved": evaluation.completeness.proved, **evaluation.completeness._asdict()},
-        "reasons": [
-            {
-                "kind": finding.kind,
-                "severity": finding.severity,
-                "tenant": finding.tenant,
-                "location": finding.location,
-                "object_type": finding.object_type,
-                "text": finding.with_service(finding.text),
-                "errors": list(finding.errors),
-                "action": finding.action,
-            }
-            for finding in evaluation.reasons
-        ],
-        "protection": [{key: row[key] for key in row if key != "was"} for row in evaluation.protection],
-    }
 
 
 def health_tables(evaluation: Evaluation) -> Iterator[Any]:
@@ -80,15 +56,6 @@ def _reasons(title: str, reasons: list[Reason]) -> Table:
     return table
 
 
-def wrap_partition(name: str, width: int) -> Text:
-    """Return a partition's label, with one part per line if it is wider than ``width``."""
-    head, slash, service = name.rpartition("/")
-    if len(name) <= width or not slash:
-        return Text(name)
-    lines = [f"{head}/"] if len(head) < width else [f"{part}/" for part in head.split("/")]
-    return Text("\n".join([*lines, f"  {service}"]))
-
-
 def _partitions(evaluation: Evaluation) -> Iterator[Any]:
     rows = evaluation.protection
     shown = [row for row in rows if row["status"] not in FOLDED]
@@ -97,7 +64,7 @@ def _partitions(evaluation: Evaluation) -> Iterator[Any]:
         last, age = row["last_success_at"], row["hours_since_success"]
         table.add_row(
             Text(row["status"].replace("_", " "), _colour(row["status"])),
-            wrap_partition(partition_label(row["tenant"], row["location"], row["object_type"]), NAME),
+            wrap_partition(partition_label(row["tenant"], row["location"], row["object_type"]), LABEL_WIDTH),
             f"{last:%m-%d %H:%M}" if last else "-",
             _age(age),
             f"{row['consecutive_failures']:,}",

@@ -1,35 +1,17 @@
-"""Show open alerts and the outbox, as JSON and for a terminal."""
+"""Draw open alerts and undelivered messages for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from m365_jobs.health.alerts.models import Alert, Delivery, DeliveryState, iso_time
-from m365_jobs.health.alerts.store import read_open_alerts
+from m365_jobs.health.alerts.models import DeliveryState
 from m365_jobs.health.evaluate import partition_label
-from m365_jobs.health.reasons import RANKS
 from m365_jobs.text import format_count, sanitize
-from m365_jobs.warehouse.target import Target
-
-
-def alerts_document(pipeline: Target, tenants: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the open alerts, the most severe first, and the undelivered messages as JSON values.
-
-    Times are ISO 8601 in UTC.
-    """
-    alerts, undelivered = read_open_alerts(pipeline, tenants)
-    alerts.sort(key=_by_severity)
-    now = datetime.now(UTC)
-    return {
-        "alerts": [_alert_values(alert, now) for alert in alerts],
-        "undelivered": [_delivery_values(delivery) for delivery in undelivered],
-    }
 
 
 def alert_tables(document: Mapping[str, Any]) -> Iterator[Table | Text]:
@@ -63,34 +45,3 @@ def undelivered_lines(deliveries: Sequence[Mapping[str, Any]]) -> Iterator[Text]
             reason = f" Last error: {last['error']}" if last["error"] else ""
             count = f"{format_count(len(of_state), 'alert message')} of {channels}"
             yield Text(sanitize(f"{count}: {text.format(attempts=last['attempts'])}.{reason}"))
-
-
-def _by_severity(alert: Alert) -> tuple[int, str, str, str]:
-    """Return the sort key of an alert, in the order of health; a kind that only another version has comes last."""
-    finding = alert.finding
-    rank = RANKS.get(finding.kind, len(RANKS))
-    return rank, finding.tenant or "", finding.location or "", finding.object_type or ""
-
-
-def _alert_values(alert: Alert, now: datetime) -> dict[str, Any]:
-    return {
-        "id": alert.id,
-        **alert.finding.columns,
-        "opened_at": iso_time(alert.opened_at),
-        "acknowledged": alert.is_acknowledged(now),
-        "owner": alert.owner,
-        "acknowledged_until": iso_time(alert.acknowledged_until),
-        "note": alert.note,
-    }
-
-
-def _delivery_values(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "id": delivery.id,
-        "channel": delivery.channel,
-        "state": delivery.state.value,
-        "attempts": delivery.attempts,
-        "created_at": iso_time(delivery.created_at),
-        "next_attempt_at": iso_time(delivery.next_attempt_at),
-        "error": delivery.error,
-    }
