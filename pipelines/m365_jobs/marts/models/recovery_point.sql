@@ -1,7 +1,7 @@
 -- about = """\
 --   How much work could be lost? One row per tenant, location and service with a successful backup in the 30 days \
---   before the data ends: the longest gap between successful backups, the last gap reaching to the end of the data, \
---   beside the gap that the schedule promises."""
+--   before the data ends: the longest gap between successful backups, beside the gap that the schedule promises. The \
+--   first gap may begin before the 30 days, and the last one reaches to the end of the data."""
 -- key = ["tenant", "location", "object_type"]
 --
 -- [columns]
@@ -25,10 +25,7 @@ good AS (
         ON a.tenant = f.tenant
         AND a.object_type = f.object_type
         AND coalesce(a.location, '') = coalesce(f.location, '')
-    WHERE
-        f.succeeded = 1
-        AND f.finish_time <= a.data_as_of
-        AND epoch(a.data_as_of) - epoch(f.finish_time) <= 30 * 86400
+    WHERE f.succeeded = 1 AND f.finish_time <= a.data_as_of
 ),
 gaps AS (
     SELECT
@@ -42,7 +39,8 @@ gaps AS (
                 lead(g.finish_time) OVER (PARTITION BY g.tenant, g.location, g.object_type ORDER BY g.finish_time),
                 g.data_as_of
             )
-        ) - epoch(g.finish_time) AS gap_seconds
+        ) - epoch(g.finish_time) AS gap_seconds,
+        CASE WHEN epoch(g.data_as_of) - epoch(g.finish_time) <= 30 * 86400 THEN 1 ELSE 0 END AS is_recent
     FROM good AS g
 ),
 ranked AS (
@@ -56,8 +54,9 @@ ranked AS (
         row_number() OVER (
             PARTITION BY g.tenant, g.location, g.object_type ORDER BY g.gap_seconds DESC, g.finish_time
         ) AS place,
-        count(*) OVER (PARTITION BY g.tenant, g.location, g.object_type) AS good_backups
+        sum(g.is_recent) OVER (PARTITION BY g.tenant, g.location, g.object_type) AS good_backups
     FROM gaps AS g
+    WHERE epoch(g.data_as_of) - epoch(g.finish_time) - g.gap_seconds <= 30 * 86400
 ),
 promised AS (
     SELECT s.tenant, s.location, s.object_type, max(s.longest_interval_hours) AS interval_hours
@@ -68,7 +67,7 @@ SELECT
     r.tenant,
     r.location,
     r.object_type,
-    r.good_backups,
+    CAST(r.good_backups AS BIGINT) AS good_backups,
     r.gap_seconds / 3600 AS longest_gap_hours,
     r.finish_time AS longest_gap_from,
     p.interval_hours AS promised_gap_hours,
@@ -78,4 +77,4 @@ LEFT JOIN promised AS p
     ON p.tenant = r.tenant
     AND p.object_type = r.object_type
     AND coalesce(p.location, '') = coalesce(r.location, '')
-WHERE r.place = 1
+WHERE r.place = 1 AND r.good_backups > 0

@@ -87,16 +87,18 @@ def recovery_point(rows: Rows, promised: dict[Key, float]) -> list[tuple[Any, ..
         end = data_as_of(rows, key)
         if end is None:
             continue
-        good = sorted(
-            job.finish
-            for job in backups(rows, key)
-            if job.finish and succeeded(job) and end - MONTH <= job.finish <= end
-        )
-        if good:
-            gaps = [(after - before, before) for before, after in zip(good, [*good[1:], end], strict=True)]
+        good = sorted(job.finish for job in backups(rows, key) if job.finish and succeeded(job) and job.finish <= end)
+        count = sum(end - MONTH <= finish for finish in good)
+        if count:
+            # The gap that began before the 30 days counts whole.
+            gaps = [
+                (after - before, before)
+                for before, after in zip(good, [*good[1:], end], strict=True)
+                if end - MONTH <= after
+            ]
             longest = max(gap for gap, _ in gaps)
             since = next(before for gap, before in gaps if gap == longest)
-            results.append((*key, len(good), hours(longest), since, promised.get(key), end))
+            results.append((*key, count, hours(longest), since, promised.get(key), end))
     return results
 
 

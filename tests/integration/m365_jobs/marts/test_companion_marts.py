@@ -123,6 +123,22 @@ def test_schedule_recovery_point_and_restores_are_those_of_the_definitions(pipel
         assert {view: content(pipeline, view, zone) for view in expected} == expected
 
 
+def test_three_weeks_without_a_good_backup_that_began_before_the_30_days_are_the_longest_gap(
+    pipeline: dlt.Pipeline,
+) -> None:
+    bad = [Job(f"BAD{day}", ago(24 * day), "Failed") for day in range(9, 31)]
+    good = [Job("OLD", ago(24 * 31)), *(Job(f"GOOD{day}", ago(24 * day)) for day in range(9))]
+    # Long ago, and a gap that ends before the 30 days.
+    others = [Job("LONG_AGO", ago(24 * 90)), Job("FAILED", ago(24 * 60), "Failed")]
+    # Without a good backup in the 30 days a service has no row.
+    others.append(Job("TEAMS", ago(24 * 31), object_type="teams"))
+    Rows([*bad, *good, *others], [Read(), Read("teams")]).load(pipeline)
+    marts.update_views(pipeline, marts.Protection())
+    assert content(pipeline, "recovery_point") == [
+        ("contoso", None, "exchange_online", 9, 23 * 24.0, ago(24 * 31), None, NOW)
+    ]
+
+
 def test_a_backup_is_missed_skipped_or_not_due_yet(pipeline: dlt.Pipeline) -> None:
     """Test four backups a day at 0, 6, 12 and 18 o'clock; NOW is 06:00, so that of 06:00 may still start."""
     rows = Rows(

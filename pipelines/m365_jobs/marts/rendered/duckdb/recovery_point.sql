@@ -240,9 +240,7 @@ WITH as_of AS (
     AND a.object_type = f.object_type
     AND COALESCE(a.location, '') = COALESCE(f.location, '')
   WHERE
-    f.succeeded = 1
-    AND f.finish_time <= a.data_as_of
-    AND EPOCH(a.data_as_of) - EPOCH(f.finish_time) <= 30 * 86400
+    f.succeeded = 1 AND f.finish_time <= a.data_as_of
 ), gaps AS (
   SELECT
     g.tenant AS tenant,
@@ -255,7 +253,8 @@ WITH as_of AS (
         LEAD(g.finish_time) OVER (PARTITION BY g.tenant, g.location, g.object_type ORDER BY g.finish_time),
         g.data_as_of
       )
-    ) - EPOCH(g.finish_time) AS gap_seconds
+    ) - EPOCH(g.finish_time) AS gap_seconds,
+    CASE WHEN EPOCH(g.data_as_of) - EPOCH(g.finish_time) <= 30 * 86400 THEN 1 ELSE 0 END AS is_recent
   FROM good AS g
 ), ranked AS (
   SELECT
@@ -269,8 +268,10 @@ WITH as_of AS (
       PARTITION BY g.tenant, g.location, g.object_type
       ORDER BY g.gap_seconds DESC, g.finish_time
     ) AS place,
-    COUNT(*) OVER (PARTITION BY g.tenant, g.location, g.object_type) AS good_backups
+    SUM(g.is_recent) OVER (PARTITION BY g.tenant, g.location, g.object_type) AS good_backups
   FROM gaps AS g
+  WHERE
+    EPOCH(g.data_as_of) - EPOCH(g.finish_time) - g.gap_seconds <= 30 * 86400
 ), promised AS (
   SELECT
     s.tenant AS tenant,
@@ -317,7 +318,7 @@ SELECT
   r.tenant AS tenant,
   r.location AS location,
   r.object_type AS object_type,
-  r.good_backups AS good_backups,
+  CAST(r.good_backups AS BIGINT) AS good_backups,
   r.gap_seconds / 3600 AS longest_gap_hours,
   r.finish_time AS longest_gap_from,
   p.interval_hours AS promised_gap_hours,
@@ -328,4 +329,4 @@ LEFT JOIN promised AS p
   AND p.object_type = r.object_type
   AND COALESCE(p.location, '') = COALESCE(r.location, '')
 WHERE
-  r.place = 1
+  r.place = 1 AND r.good_backups > 0
