@@ -10,7 +10,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.health import check_queries as queries
 from m365_jobs.health import check_texts as texts
-from m365_jobs.health.checks import CHECKS
+from m365_jobs.health.checks import CHECKS, NOT_PROVED
 from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.reasons import Reason
 from m365_jobs.warehouse.tenant_scope import TenantScope
@@ -47,6 +47,9 @@ def run_checks(scope: TenantScope, since: datetime, protection: Iterable[Row]) -
             continue
         for row in check.select(rows):
             partition: dict[str, Any] = {key: row.get(key) for key in ("tenant", "location", "object_type")}
+            # Completeness is about the data of all services.
+            if check.kind != NOT_PROVED and scope.ignores(row.get("tenant"), row.get("object_type")):
+                continue
             if not check.beside or statuses.get(tuple(partition.values())) in check.beside:
                 yield Reason(check.kind, **partition, **check.describe(row), service=_other_service(row))
 

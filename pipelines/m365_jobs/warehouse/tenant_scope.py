@@ -61,6 +61,11 @@ class TenantScope:
         """Return the same scope with the loads whose clock was ahead."""
         return TenantScope(self.reader, self.tenants, self._protection, clocks_ahead=True)
 
+    def ignores(self, tenant: str | None, object_type: str | None) -> bool:
+        """Return whether the configuration leaves out a service of a tenant (``ignored_object_types``)."""
+        services = self._protection.of_tenant.get(tenant or "", self._protection.services)
+        return object_type in services.ignored
+
     def sql(self, query: str, **values: Any) -> str:
         """Return a query in the destination's dialect; ``:name`` in it is replaced by the value of that name."""
         dialect = self.reader.dialect

@@ -217,6 +217,15 @@ def test_what_else_is_worth_knowing_is_listed_and_does_not_make_it_unhealthy(
     assert texts["empty_backups"].startswith("1 backup ended with 0 objects")
     assert "state 'Paused by <admin>' (1 job" in texts["unknown_state"]
     assert health.exit_code == 0
+    monkeypatch.setenv(f"{CONFIGURATION}RESTORE_TEST_DAYS", "30")
+    ignored = ["teams", "exchange_online", "sharepoint_online", "onedrive", "power_apps", "power_bi"]
+    monkeypatch.setenv(f"{CONFIGURATION}IGNORED_OBJECT_TYPES", json.dumps(ignored[:-1]))
+    assert reasons(evaluate(anywhere.pipeline())) == [
+        ("credentials", None),
+        ("empty_backups", "power_bi"),
+        ("restore_untested", "power_bi"),
+        ("unknown_state", None),
+    ]
 
 
 def test_absurd_counts_of_a_service_do_not_prevent_the_evaluation(anywhere: Warehouse) -> None:
