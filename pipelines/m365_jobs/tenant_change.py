@@ -67,6 +67,22 @@ def preview(pipeline: dlt.Pipeline, tenant: str) -> Preview:
     return Preview({name: count for name, count in counts.items() if count}, tenant in tenants.configured())
 
 
+def check_new_name(pipeline: dlt.Pipeline, tenant: str, new: str) -> None:
+    """Refuse a name that loads refuse, or that the warehouse has.
+
+    Raises:
+        ConfigurationError: for a name with stray white space.
+        UsageError: for an empty name, and if the warehouse has rows of the name.
+    """
+    if not new.strip():
+        raise UsageError("Empty label: the new name of the tenant is empty. Give a name.")
+    tenants.refuse_white_space(new, "the new name")
+    with open_reader(pipeline) as reader:
+        taken = reader.rows(f"SELECT 1 FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1", new)
+    if taken or warehouse.pipeline_name(new) == warehouse.pipeline_name(tenant):
+        raise UsageError(f"Tenant exists: {new}. Choose a name that the warehouse does not have.")
+
+
 def remove_tenant(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
     """Delete all rows of a tenant, its cursors, lease and alerts, and its folders on this machine."""
     with _exclusive(pipeline, tenant, notify) as client:
@@ -81,15 +97,7 @@ def remove_tenant(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
 
 
 def rename_tenant(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify) -> None:
-    """Give all rows of a tenant, its cursors, lease and alerts another name.
-
-    Raises:
-        UsageError: if the warehouse has rows of the new name.
-    """
-    with open_reader(pipeline) as reader:
-        taken = reader.rows(f"SELECT 1 FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1", new)
-    if taken or warehouse.pipeline_name(new) == warehouse.pipeline_name(tenant):
-        raise UsageError(f"Tenant exists: {new}. Choose a name that the warehouse does not have.")
+    """Give all rows of a tenant, its cursors, lease and alerts another name, which ``check_new_name`` accepted."""
     with folder_lock(warehouse.pipeline_name(new), None, notify), _exclusive(pipeline, tenant, notify) as client:
         with client.begin_transaction():
             for name in _tables_of(client):

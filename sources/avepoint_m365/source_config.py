@@ -104,9 +104,10 @@ def _check_values(given: Mapping[str, Any]) -> None:
 
 
 def _check_range(options: ExtractOptions) -> None:
-    begin = options.since or options.start_date
+    asked = options.since or options.verify_since
+    begin = asked or options.start_date
     if begin >= options.until:
-        key = "since" if options.since else f"{SECTION}.start_date"
+        key = "since" if asked else f"{SECTION}.start_date"
         raise ConfigurationError(
             f"Empty range: {key} = {begin:%Y-%m-%d %H:%M} UTC leaves nothing to load, since the range ends "
             f"{options.until:%Y-%m-%d %H:%M} UTC. Set an earlier start."

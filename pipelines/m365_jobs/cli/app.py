@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import click
 import typer
 
 from m365_jobs.cli import alerts, init, lifetime, loading, reading, reports, tenant_commands
@@ -61,6 +62,8 @@ def make_app(only: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        # Click 8.4 and newer suggest a command by themselves: the user would read two suggestions.
+        suggest_commands=not hasattr(click.exceptions, "NoSuchCommand"),
         # Plain help, without types beside flags, needs no import of rich.
         rich_markup_mode=None,
     )

@@ -116,7 +116,10 @@ def _make_room(file: Path) -> None:
         if not (others and others[0]):
             try:
                 others = connection.execute(
-                    f"SELECT count(*) FROM {warehouse.DATASET}.jobs WHERE NOT regexp_full_match(id, ?)", [ID_PATTERN]
+                    f"SELECT count(*) FROM (SELECT tenant FROM {warehouse.DATASET}.jobs WHERE NOT "
+                    f"regexp_full_match(id, ?) UNION ALL SELECT tenant FROM {warehouse.DATASET}.load_runs "
+                    "WHERE tenant <> ?)",
+                    [ID_PATTERN, warehouse.DEMO_TENANT],
                 ).fetchone()
             except duckdb.CatalogException:
                 others = (0,)

@@ -53,6 +53,7 @@ def rename(
 
         pipeline = _pipeline(destination, dataset)
         preview = tenant_change.preview(pipeline, tenant)
+        tenant_change.check_new_name(pipeline, tenant, new)
         if yes:
             tenant_change.rename_tenant(pipeline, tenant, new, print_line)
         _print(pipeline, preview, tenant, f"renamed to {new}" if yes else f"would be renamed to {new}")

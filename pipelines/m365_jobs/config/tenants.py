@@ -19,7 +19,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
 
-from m365_jobs.config.default_tenant import configured_tenant
+from m365_jobs.config.default_tenant import DEFAULT_TENANT, configured_tenant
 from m365_jobs.config.environment import variables_below
 from m365_jobs.config.program_keys import CALENDAR
 from m365_jobs.errors.exceptions import UsageError
@@ -156,10 +156,11 @@ def selected(names: Sequence[str], *, every: bool) -> list[Tenant]:
             )
         return [Tenant(configured_tenant())]
     missing = [name for name in names if name not in known and name != configured_tenant()]
+    named = known or [name for name in (configured_tenant(),) if name != DEFAULT_TENANT]
+    if missing and named:
+        raise unknown_value_error(TENANTS, missing[0], named)
     if not known and (every or missing):
         raise UsageError(f"No tenants are configured. Add sections [{TENANTS}.<name>] to .dlt/secrets.toml.")
-    for name in missing:
-        raise unknown_value_error(TENANTS, name, known)
     return [Tenant(name, name in known) for name in dict.fromkeys(names or known)]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from avepoint_m365 import avepoint_m365
@@ -13,11 +15,14 @@ from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigValueCannotBeCoercedException,
     FieldLookupTraces,
+    LookupTrace,
     LookupTraces,
     ValueNotSecretException,
 )
 from dlt.common.configuration.providers.toml import TomlProviderReadException
 from dlt.common.exceptions import MissingDependencyException
+
+from m365_jobs.text import format_time
 
 TYPES = {
     "int": "a whole number",
@@ -54,17 +59,35 @@ def value_not_secret(error: ValueNotSecretException) -> str:
 
 def invalid_toml(error: TomlProviderReadException) -> str:
     """Return the text for a configuration file that cannot be parsed."""
-    text = first_paragraph(error)
-    if any(_has_backslash(Path(path)) for path in error.full_paths):
+    texts = {Path(path).absolute(): _text_of(Path(path)) for path in error.full_paths}
+    path = next((path for path, text in texts.items() if not _is_toml(text)), Path(error.file_name))
+    # dlt puts the parser's message below a line of its own.
+    detail = " ".join(str(error).split("\n", 1)[-1].split())[:500].rstrip(".")
+    text = f"Invalid TOML: {path}: {detail}. Correct that line."
+    if re.search(r'"[^"\n]*\\[^"\n]*"', texts.get(path, "")):
         text += " Write Windows paths in single quotes: 'C:\\backup\\warehouse.duckdb'."
     return text
 
 
-def _has_backslash(path: Path) -> bool:
+def _text_of(path: Path) -> str:
     try:
-        return re.search(r'"[^"\n]*\\[^"\n]*"', path.read_text(encoding="utf-8", errors="replace")) is not None
+        return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
+        return ""
+
+
+def _is_toml(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
         return False
+    return True
+
+
+def empty_range(since: datetime, until: datetime) -> str:
+    """Return the text for a range of --since and --until that holds no moment."""
+    begin, end = format_time(since), format_time(until)
+    return f"Empty range: --since {begin} must lie before its end, {end}. Set an earlier start."
 
 
 def extra_missing(module: str) -> str:
@@ -85,13 +108,13 @@ def fields_missing(error: ConfigFieldMissingException) -> str:
     """Return the text for settings without a value."""
     names = ", ".join(_lacking(error.traces))
     return (
-        f"The configuration of {error.spec_name} lacks {names}. Set it in .dlt/secrets.toml, in .dlt/config.toml or in "
-        "the environment; --verbose lists the names that were tried."
+        f"Missing settings: {names}. Set them in .dlt/secrets.toml, in .dlt/config.toml or in the environment; "
+        "--verbose lists the names that were tried."
     )
 
 
 def _lacking(traces: FieldLookupTraces) -> Iterator[str]:
-    """Yield the fields without a value.
+    """Yield the fields without a value, each with the section that dlt looks into first.
 
     For a field with inner fields, these are yielded. A field of several forms is yielded as a whole, since its forms
     lack different fields.
@@ -99,9 +122,12 @@ def _lacking(traces: FieldLookupTraces) -> Iterator[str]:
     for field, lookups in traces.items():
         match lookups:
             case [LookupTraces(traces=inner)]:
-                yield from (f"{field}.{lacking}" for lacking in _lacking(inner))
+                yield from _lacking(inner)
+            case [LookupTraces(traces=inner), *_]:
+                yield next(_lacking(inner), field).rpartition(".")[0] or field
             case _:
-                yield field
+                sections = (lookup.sections for lookup in lookups if isinstance(lookup, LookupTrace))
+                yield ".".join([*max(sections, key=len, default=()), field])
 
 
 def value_of_another_type(error: ConfigValueCannotBeCoercedException) -> str:

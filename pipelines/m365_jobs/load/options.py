@@ -10,6 +10,7 @@ from typing import Any
 
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.settings_messages import empty_range
 from m365_jobs.load.unchanged import LogRowBuffer
 
 
@@ -45,4 +46,4 @@ class LoadOptions:
         if self.until is not None and self.since is None:
             raise UsageError("--until goes with --since: together they are the range of a backfill.")
         if self.since is not None and self.until is not None and self.since >= self.until:
-            raise UsageError(f"--since {self.since.isoformat()} must lie before --until {self.until.isoformat()}.")
+            raise UsageError(empty_range(self.since, self.until))

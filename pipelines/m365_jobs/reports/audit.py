@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.settings_messages import empty_range
 from m365_jobs.reports.metrics import Row
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
@@ -219,7 +220,7 @@ def select_period(days: int, month: date | None, since: datetime | None, until: 
     if since:
         end = until or audit_period(1).until
         if since >= end:
-            raise UsageError(f"--since {since.isoformat()} must lie before the end of the period, {end.isoformat()}.")
+            raise UsageError(empty_range(since, end))
         return Period(since, end)
     return audit_period(days)
 

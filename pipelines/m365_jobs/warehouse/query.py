@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 import sqlglot
+from avepoint_m365.config import suggestion
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -216,12 +217,26 @@ def _explained(error: DatabaseException) -> QueryError:
         rule = "queries are read-only here, and reach nothing but the warehouse"
         return QueryError(f"Not run: {rule}. {text}", WRONG_USAGE)
     if isinstance(error, DatabaseUndefinedRelation):
-        text += f" The first load makes {', '.join((*TABLES, *VIEWS))}."
+        text = _missing_table(text)
     code = getattr(error.dbapi_exception, "pgcode", "")
     # PostgreSQL has a code for each error of a query; without a code the driver raised the error.
     if code is None or code.startswith(SERVER_CODES):
         text = explain_driver_message(text)
     return QueryError(text, FAILED)
+
+
+def _missing_table(text: str) -> str:
+    """Return the text for a table that the destination does not find, in place of the destination's ``text``."""
+    known = (*TABLES, *VIEWS)
+    named = re.search(r"with name (.+?) does not exist|relation \"([^\"]+)\" does not exist", text)
+    if not named:
+        return f"{text} The first load makes {', '.join(known)}."
+    # DuckDB leaves out the schema of the query.
+    name = (named[1] or named[2]).rpartition(".")[2].strip('"')
+    if name.lower() in known:
+        return f"Table not found: {name}. The first load (m365-jobs load) makes it in the dataset."
+    hint = suggestion(name, known) or f" Known are: {', '.join(known)}."
+    return f"Table not found: {name}.{hint}"
 
 
 def _is_refusal(cause: Exception) -> bool:

@@ -142,4 +142,7 @@ def refuse_unknown(reader: Reader, tenants: Sequence[str]) -> None:
     for name in tenants:
         if name not in known:
             # The message lists no tenants: a query about one customer must not name the others.
-            raise UsageError(f"Tenant {name!r} is neither in the configuration nor in the warehouse.")
+            raise UsageError(
+                f"Tenant {name!r} is neither in the configuration nor in the warehouse. m365-jobs status lists all "
+                "tenants."
+            )

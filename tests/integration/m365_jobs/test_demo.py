@@ -1,12 +1,15 @@
 """Test that the warehouse of the demo holds exactly the rows of its simulator."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
+from avepoint_simulator import Simulator
 from m365_jobs.cli import demo
 
+from tests.support.cli import Cli
 from tests.support.truth import in_warehouse, on_server
 
 
@@ -35,6 +38,22 @@ def test_the_demo_names_the_extra_that_the_dashboard_needs(
     message = capsys.readouterr().err
     assert "m365-jobs dashboard    (needs the extra reports; in a clone: make setup)" in message
     assert "report.html" not in message
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_demo_keeps_a_warehouse_of_another_tenant_whatever_its_jobs_are_called(
+    simulator: Simulator, desk: Callable[[Simulator], Cli], empty: bool
+) -> None:
+    user = desk(simulator)
+    user.set(tenant="contoso")
+    if empty:
+        for item in simulator.world.all():
+            simulator.world.remove(item.id)
+    user.run("load")
+    loaded = user.query("SELECT * FROM load_runs")
+    message = " ".join(user.run("demo", "--jobs", "20", code=2).stderr.split())
+    assert "m365_warehouse.duckdb is in use" in message
+    assert user.query("SELECT * FROM load_runs") == loaded
 
 
 def _tells_the_story(file: Path, message: str) -> bool:

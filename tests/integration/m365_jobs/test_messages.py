@@ -23,7 +23,8 @@ def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: 
     for command in ("load", "status", "check"):
         # dlt reads the file while it starts.
         message = user.run_process(command, code=2).stderr
-        assert re.fullmatch(r"Error \(config\): .*config\.toml.* line 2 .*\n", message)
+        file = re.escape(str(user.folder / ".dlt" / "config.toml"))
+        assert re.fullmatch(rf"Error \(config\): Invalid TOML: {file}: .* line 2 .*\. Correct that line\.\n", message)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,36 @@ def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
 def test_missing_parts_of_a_connection_string_are_named(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://loader@127.0.0.1:5432/backup"
-    assert " lacks credentials.password. Set it " in user.run("load", "--destination", "postgres", code=2).stderr
+    missing = "Missing settings: destination.postgres.credentials.password. Set them in .dlt/secrets.toml"
+    assert missing in user.run("load", "--destination", "postgres", code=2).stderr
+    del user.environment["DESTINATION__POSTGRES__CREDENTIALS"]
+    message = user.run("load", "--destination", "postgres", code=2).stderr
+    assert "destination.postgres.credentials.database, destination.postgres.credentials.password, " in message
+    # A destination under a name of its own has its own section.
+    user.environment["DESTINATION__ARCHIVE__DESTINATION_TYPE"] = "postgres"
+    assert "destination.archive.credentials.host. Set" in user.run("load", "--destination", "archive", code=2).stderr
+
+
+def test_a_range_that_is_empty_or_lies_ahead_is_refused(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    user.run("load")
+    turned = ("--since", "2026-02-01", "--until", "2026-01-01")
+    for command in (("load",), ("report", "audit.csv", "--audit")):
+        assert re.fullmatch(
+            r"Error \(config\): Empty range: --since 2026-02-01 00:00 UTC must lie before its end, "
+            r"2026-01-01 00:00 UTC\. Set an earlier start\.\n",
+            user.run(*command, *turned, code=2).stderr,
+        )
+    for name in ("load", "verify"):
+        message = user.run(name, "--since", "2999-01-01", code=2).stderr
+        assert "Empty range: since = 2999-01-01 00:00 UTC leaves nothing to load" in message
+    assert user.query("SELECT count(*) FROM reconciliations WHERE period_start > period_end") == [(0,)]
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("lod", "load"), ("tenants", "tenant")])
+def test_a_misspelt_command_gets_one_suggestion(simulator: Simulator, desk: Sit, typed: str, meant: str) -> None:
+    message = desk(simulator).run_process(typed, code=2).stderr
+    assert (message.count("Did you mean"), message.count(f"'{meant}'")) == (1, 1)
 
 
 def test_an_interval_without_an_end_is_refused(simulator: Simulator, desk: Sit) -> None:
@@ -78,7 +108,16 @@ def test_a_file_with_the_name_of_the_dataset_is_refused(simulator: Simulator, de
 
 
 def test_a_tenant_that_is_named_where_none_is_configured(simulator: Simulator, desk: Sit) -> None:
-    assert "No tenants are configured." in desk(simulator).run("load", "--tenant", "contoso", code=2).stderr
+    user = desk(simulator)
+    assert "No tenants are configured." in user.run("load", "--tenant", "contoso", code=2).stderr
+    user.set(tenant="contoso")
+    message = user.run("load", "--tenant", "contsoo", code=2).stderr
+    assert (
+        "Unknown value: sources.avepoint_m365.tenants = 'contsoo'. Did you mean 'contoso'? Known are: contoso."
+        in message
+    )
+    message = " ".join(user.run("health", "--tenant", "contsoo", code=2).stderr.split())
+    assert "neither in the configuration nor in the warehouse. m365-jobs status lists all tenants." in message
 
 
 def test_unknown_settings_are_warned_of_by_load_health_and_check_and_refused_with_strict(

@@ -180,8 +180,18 @@ def test_a_query_that_the_server_cancels_names_the_setting(place: Warehouse, sim
 @pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
 def test_an_invalid_query_is_reported_in_one_line(place: Warehouse, simulator: Simulator) -> None:
     before = run(place, "SELECT * FROM jobs")
-    assert (before.exit_code, "The first load makes jobs, " in before.stderr) == (1, True)
+    assert before.exit_code == 1
+    assert (
+        before.stderr
+        == "Error (query): Table not found: jobs. The first load (m365-jobs load) makes it in the dataset.\n"
+    )
     place.load(simulator)
+    unknown = [run(place, f"SELECT * FROM {name}").stderr for name in ("job", "m365_jobs.jbos", "customers")]
+    assert unknown[:2] == [
+        "Error (query): Table not found: job. Did you mean 'jobs'?\n",
+        "Error (query): Table not found: jbos. Did you mean 'jobs'?\n",
+    ]
+    assert unknown[2].startswith("Error (query): Table not found: customers. Known are: jobs, jobs__backup_details, ")
     messages = {sql: run(place, sql) for sql in ("SELECT jobid FROM jobs", "SELEC 1", "DELETE FROM jobs")}
     assert [item.exit_code for item in messages.values()] == [1, 1, 2]
     assert "jobid" in messages["SELECT jobid FROM jobs"].stderr

@@ -34,6 +34,29 @@ def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk:
         assert "Another load" not in message
 
 
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        ("two  blanks", "Stray white space: the label 'two  blanks'"),
+        (" contoso", "Stray white space: the label ' contoso'"),
+        (" ", "Empty label"),
+        ("contoso", "Tenant exists: contoso. Choose a name that the warehouse does not have."),
+        ("fabrikam", "Tenant exists: fabrikam."),
+    ],
+)
+def test_a_name_that_no_load_could_use_is_refused_by_the_preview_as_well(
+    simulator: Simulator, desk: Sit, new: str, message: str
+) -> None:
+    user = desk(simulator)
+    for name in ("contoso", "fabrikam"):
+        user.set(tenant=name)
+        user.run("load")
+    for options in ((), ("--yes",)):
+        result = user.run("tenant", "rename", "contoso", new, *options, code=2)
+        assert (message in result.stderr, result.stdout) == (True, "")
+    assert user.query("SELECT DISTINCT tenant FROM jobs ORDER BY 1") == [("contoso",), ("fabrikam",)]
+
+
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, desk: Sit, kind: str) -> None:
     user = desk(simulator)
