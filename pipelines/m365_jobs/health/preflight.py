@@ -90,8 +90,7 @@ def run_preflight(
             yield from (check._replace(what=f"{tenant.name}, {check.what}") if several else check for check in checks)
     try:
         pipeline = warehouse.open_warehouse(destination, dataset)
-        with pipeline.destination_client() as target:
-            ready = target.is_storage_initialized()
+        ready = _has_dataset(pipeline)
         where = warehouse.address_of(pipeline)
     except Exception as error:
         yield _failed("destination", explain(error))
@@ -100,6 +99,16 @@ def run_preflight(
         yield PreflightResult("destination", True, f"{where}: {state}")
         yield from _files([], kind_of(pipeline).local_path(pipeline))
         yield from _findings_of_loads(pipeline, names)
+
+
+def _has_dataset(pipeline: warehouse.Target) -> bool:
+    """Return whether the destination has the dataset; connect only if that leaves a new file to the first load."""
+    kind = kind_of(pipeline)
+    if kind.can_create(pipeline):
+        return False
+    kind.before_writing(pipeline)
+    with pipeline.destination_client() as target:
+        return bool(target.is_storage_initialized())
 
 
 def _files(secrets: Sequence[Path], warehouse: Path | None = None) -> Iterator[PreflightResult]:

@@ -1,5 +1,7 @@
 """Test the path of the DuckDB file and the limits of DuckDB, in each form of dlt's configuration."""
 
+import os
+import stat
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -123,6 +125,29 @@ def test_a_new_file_has_the_configured_storage_version_after_loads(
             Warehouse("duckdb").load(simulator)
             world.advance(timedelta(hours=3))
     assert storage_of(tmp_path / "m365_warehouse.duckdb") == format
+
+
+COMMANDS = ("check", "verify", "status", "health", "alerts", "query SELECT", "tenant remove x", "tenant rename x y")
+
+
+@pytest.mark.parametrize("setting", [None, '{"threads": 1}'], ids=["usual", "own"])
+def test_commands_before_the_first_load_create_no_file_in_another_format(
+    simulator: Simulator, desk: Callable[[Simulator], Cli], setting: str | None
+) -> None:
+    user = desk(simulator)
+    file = user.folder / "m365_warehouse.duckdb"
+    if setting:
+        # DuckDB checks such settings only when it opens the file.
+        user.environment["DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG"] = setting
+    for command in ("check",) if setting else COMMANDS:
+        user.run(*command.split(), code=None)
+        assert file.exists() == bool(setting)
+    checked = user.run("check").stdout
+    assert "m365_warehouse.duckdb: can be reached; the dataset comes with the first load" in checked
+    user.run("load")
+    assert storage_of(file) == "v1.4.0+"
+    if os.name != "nt":
+        assert file.stat().st_mode & stat.S_IRWXO == 0
 
 
 @pytest.mark.parametrize("setting", ["v1.0.0", "v1.3.2", "1.4", "newest", "v99.0.0"])

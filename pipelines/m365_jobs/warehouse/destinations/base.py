@@ -51,7 +51,7 @@ class WarehouseDestination:
         file = self.database_file(target)
         return file is not None and not file.exists()
 
-    def can_create(self, pipeline: dlt.Pipeline) -> bool:
+    def can_create(self, pipeline: Target) -> bool:
         """Return whether the database is a missing file that the first rows can create; false to refuse it earlier."""
         return False
 
@@ -100,7 +100,7 @@ class WarehouseDestination:
         """
         sql_rows.delete_package(pipeline, load_id, tables)
 
-    def before_writing(self, pipeline: dlt.Pipeline) -> None:
+    def before_writing(self, pipeline: Target) -> None:
         """Prepare the destination before a load connects to write."""
 
     def before_checks(self, pipeline: dlt.Pipeline) -> None:

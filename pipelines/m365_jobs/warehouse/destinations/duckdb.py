@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -53,7 +54,7 @@ class DuckDBDestination(WarehouseDestination):
         database: Any = credentials.database if known else configured_address(target).database
         return Path(database) if isinstance(database, str) and not database.startswith(":") else None
 
-    def can_create(self, pipeline: dlt.Pipeline) -> bool:
+    def can_create(self, pipeline: Target) -> bool:
         """Return whether the file is missing, and neither the file system nor a setting prevents creating it.
 
         Only DuckDB itself checks settings of the user, by opening the file.
@@ -74,8 +75,8 @@ class DuckDBDestination(WarehouseDestination):
         """Return Parquet, which DuckDB reads without a library."""
         return "parquet"
 
-    def before_writing(self, pipeline: dlt.Pipeline) -> None:
-        """Create the file in the configured storage format; dlt has no setting for it."""
+    def before_writing(self, pipeline: Target) -> None:
+        """Create the file in the configured storage format, for which dlt has no setting, and closed to other users."""
         import duckdb
 
         file, version = self.database_file(pipeline), storage_version()
@@ -83,6 +84,7 @@ class DuckDBDestination(WarehouseDestination):
             # Another process may create it first.
             with suppress(duckdb.Error):
                 duckdb.connect(str(file), config={"storage_compatibility_version": version}).close()
+                file.chmod(file.stat().st_mode & ~stat.S_IRWXO)
 
     def after_load(self, pipeline: dlt.Pipeline, tenant: str) -> None:
         """Delete old copies of the state."""
