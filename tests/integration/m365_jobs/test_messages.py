@@ -76,7 +76,7 @@ def test_a_range_that_is_empty_or_lies_ahead_is_refused(simulator: Simulator, de
     assert user.query("SELECT count(*) FROM reconciliations WHERE period_start > period_end") == [(0,)]
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("lod", "load"), ("tenants", "tenant")])
+@pytest.mark.parametrize(("typed", "meant"), [("verif", "verify"), ("tenants", "tenant")])
 def test_a_misspelt_command_gets_one_suggestion(simulator: Simulator, desk: Sit, typed: str, meant: str) -> None:
     message = desk(simulator).run_process(typed, code=2).stderr
     assert (message.count("Did you mean"), message.count(f"'{meant}'")) == (1, 1)
