@@ -13,6 +13,7 @@ import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions.base import STATE_KEY, Attempt
 from avepoint_m365.companions.columns import DELETE_INSERT, VALID_FROM, VALID_TO, keeps_history, resource_hints
+from avepoint_m365.companions.registry import COMPANIONS
 from avepoint_m365.companions.resources import DENIED, LOADED, no_rows
 from avepoint_m365.companions.schema import TABLES
 from avepoint_m365.companions.timing import due
@@ -24,6 +25,9 @@ from m365_jobs.warehouse.destinations.kinds import kind_of
 
 ROW_HASH = "_dlt_id"
 """Column of dlt with the hash of a row's version."""
+
+RANKS = {companion.name: rank for rank, companion in enumerate(COMPANIONS)}
+"""Order of companions in messages; their requests end in any order."""
 
 
 @dataclass
@@ -166,7 +170,7 @@ def _merge_by_key(resource: DltResource, table: Table) -> None:
 def _messages(attempts: Iterable[Attempt]) -> list[str]:
     """Return a line for each failure; companions that lack the same permission share one."""
     groups: dict[str, list[Attempt]] = {}
-    for attempt in attempts:
+    for attempt in sorted(attempts, key=lambda attempt: RANKS[attempt.name]):
         groups.setdefault(attempt.scope if attempt.status == DENIED else attempt.name, []).append(attempt)
     return [
         group[0].message

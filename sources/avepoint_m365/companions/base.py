@@ -75,6 +75,8 @@ class Context:
     now: datetime
     explicit: bool
     """Whether the user named the companions; otherwise each is tried, and a missing one is no failure."""
+    concurrency: int = 1
+    """The most locations that a companion requests at once; with 1, dlt waits for each companion."""
     attempts: list[Attempt] = field(default_factory=list)
     loads: list[Row] = field(default_factory=list)
     """Rows of ``companion_loads``."""
@@ -101,6 +103,12 @@ class Answers:
         """Add a row unless the table has one with its id: a history would keep repeated rows."""
         if all(row["id"] != other["id"] for other in self.rows.get(table, ())):
             self.add(table, row)
+
+    def add_all(self, other: Answers) -> None:
+        """Add the rows and findings of another location."""
+        for table, rows in other.rows.items():
+            self.add(table, *rows)
+        self.findings += [finding for finding in other.findings if finding not in self.findings]
 
     def service(self, value: object) -> Service:
         """Return a service by its code or name; an unknown one is kept and reported as a finding."""

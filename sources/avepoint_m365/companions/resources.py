@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import NamedTuple
 
 import dlt
 from dlt.extract import DltResource
@@ -16,6 +18,14 @@ from avepoint_m365.schema import Table
 LOADED, DENIED, ABSENT, FAILED = "loaded", "permission_missing", "not_available", "failed"
 
 
+class _Reading(NamedTuple):
+    """Hold what one location returned; after a failure, what came before it."""
+
+    location: str | None
+    answers: Answers
+    failure: SourceError | None
+
+
 def no_rows(table: Table, by_key_alone: bool) -> object:
     """Return an item that lets dlt create a table without rows."""
     # For rows that are merged by key alone, dlt reads the key from each item. Its own marker has none.
@@ -26,12 +36,27 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
     """Yield a resource per table of a companion; the first one sends the requests for all."""
     answers = Answers()
 
+    def request() -> Iterator[object]:
+        """Send the requests, and yield None meanwhile, so that dlt reads other resources."""
+        context.begun.append(companion.name)
+        memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
+        if is_companion_due(memory, context.now):
+            with ThreadPoolExecutor(min(context.concurrency, len(context.locations)), "avepoint-companion") as threads:
+                readings = [
+                    threads.submit(_read, companion, context, location, memory) for location in context.locations
+                ]
+                if context.concurrency == 1:
+                    wait(readings)
+                while not all(reading.done() for reading in readings):
+                    yield None
+            _record(companion, context, memory, answers, [reading.result() for reading in readings])
+        context.done.append(companion.name)
+
     def rows(position: int, table: Table) -> Iterator[object]:
         if position == 0:
-            context.begun.append(companion.name)
-            memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
-            _try(companion, context, memory, answers)
-            context.done.append(companion.name)
+            yield from request()
+        while companion.name in context.begun and companion.name not in context.done:
+            yield None
         table_rows = answers.rows.get(table.name)
         if table_rows and context.versions and keeps_history(table):
             table_rows = context.versions(table, table_rows)
@@ -41,27 +66,31 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
         yield dlt.resource(rows, **resource_hints(table))(position, table)
 
 
-def _try(companion: Companion, context: Context, memory: Memory, answers: Answers) -> None:
-    """Request each location, and record the time and the result in ``memory``.
+def _read(companion: Companion, context: Context, location: str | None, memory: Memory) -> _Reading:
+    """Request one location.
 
     Raises:
         InterruptedLoadError: if the load was cancelled.
     """
-    if not is_companion_due(memory, context.now):
-        return
+    answers = Answers()
+    try:
+        companion.read(Ask(context, companion), location, memory, answers)
+    except InterruptedLoadError:
+        raise
+    except SourceError as error:
+        return _Reading(location, answers, error)
+    return _Reading(location, answers, None)
+
+
+def _record(
+    companion: Companion, context: Context, memory: Memory, answers: Answers, readings: Sequence[_Reading]
+) -> None:
+    """Add the results of all locations to ``answers``, and their time and status to ``memory``."""
     attempt = Attempt(companion.name, LOADED, companion.scope, expected=context.explicit or "loaded_at" in memory)
-    ask = Ask(context, companion)
-    failures: list[SourceError] = []
-    for location in context.locations:
-        try:
-            companion.read(ask, location, memory, answers)
-        except InterruptedLoadError:
-            raise
-        except SourceError as error:
-            failures.append(error)
-            context.loads.append(attempt_row(companion, context, location, error))
-        else:
-            context.loads.append(attempt_row(companion, context, location))
+    for reading in readings:
+        answers.add_all(reading.answers)
+        context.loads.append(attempt_row(companion, context, reading.location, reading.failure))
+    failures = [reading.failure for reading in readings if reading.failure]
     if failures:
         attempt.status, attempt.detail = _status(failures[0]), _detail(failures[0])
     memory["tried_at"] = context.now.isoformat()

@@ -96,6 +96,7 @@ def companions_source(  # noqa: PLR0913 - a parameter for each configuration key
             tuple(checked_locations),
             request_time(),
             explicit,
+            concurrency,
             recorded,
             versions=versions,
         )

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
 from avepoint_simulator import SCOPES, Simulator, make_world
 from avepoint_simulator.companions import PATHS, make_companions
+from avepoint_simulator.faults import Answer, Asked
 
 from tests.support.cli import NOW, Cli, sit
 
@@ -49,6 +51,38 @@ def test_include_context_asks_all_companions_and_the_next_load_of_the_day_one_re
     assert [row[0] for row in user.query("SELECT requests FROM load_runs ORDER BY started_at")][1] == 1 + 1, (
         "a request, and one for the token"
     )
+
+
+def test_companions_of_each_location_and_jobs_are_in_flight_at_once(simulator: Simulator, user: Cli) -> None:
+    user.set(include="context", locations='["NAM", "EUR"]')
+    together = Barrier(2 * len(ALL) + 1, timeout=60)
+    met: set[tuple[str, str | None]] = set()
+
+    def hold(asked: Asked) -> Answer | None:
+        """Hold the first request for each companion and location, and the first one for jobs, until all are there."""
+        key = (asked.path, asked.params.get("location")) if asked.path in PATHS else ("jobs", None)
+        if key not in met:
+            met.add(key)
+            try:
+                together.wait()
+            except BrokenBarrierError:
+                return Answer(500)
+        return None
+
+    simulator.fault = hold
+    user.set(concurrency="16")
+    user.run("load")
+    assert not together.broken
+    assert rows_of(user, LOADED) == ALL
+
+
+def test_a_concurrency_of_one_sends_one_request_at_a_time(simulator: Simulator, user: Cli) -> None:
+    user.set(include="context", concurrency="1")
+    user.run("load")
+    assert rows_of(user, LOADED) == ALL
+    assert simulator.most_in_flight == 1
+    companions = [asked.path for asked in simulator.asked if asked.path in PATHS]
+    assert simulator.asked[: len(companions)] == [asked for asked in simulator.asked if asked.path in PATHS]
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
