@@ -12,11 +12,15 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 from m365_jobs.orchestrators.schedule import ENVIRONMENT_FILE, MACHINE_PATHS, Plan, Task
+
+REPORTS_CURE = "pip install 'avepoint-m365-jobs[reports]'"
 
 
 class _Text(Template):
@@ -28,6 +32,11 @@ class _Text(Template):
 def render_template_of(plan: Plan, scheduler: str) -> str:
     """Return the text for ``systemd``, ``cron``, ``kubernetes`` or ``windows``."""
     before, of_task, after = SCHEDULERS[scheduler]
+    if scheduler != "kubernetes" and not find_spec("weasyprint"):
+        # The image has the extra; this machine lacks it.
+        note = f"No report is scheduled: the extra reports is not installed. Run: {REPORTS_CURE}"
+        tasks_left = [task for task in plan.tasks if task.arguments[0] != "report"]
+        plan = replace(plan, tasks=tasks_left, notes=[*plan.notes, note])
     notes = "".join(f"# {note}\n" for note in plan.notes)
     tasks = "".join(_filled(scheduler, task, of_task(plan, task)) for task in plan.tasks)
     return notes + before(plan) + tasks + after(plan)

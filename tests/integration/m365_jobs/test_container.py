@@ -51,6 +51,18 @@ def test_the_image_runs_as_a_user_without_a_name_and_installs_by_hash_only() -> 
         assert "--require-hashes" in line or "--no-index" in line, line
 
 
+def test_the_image_has_what_each_command_of_the_schedule_needs() -> None:
+    whole = (ROOT / "Dockerfile").read_text()
+    (extras,) = re.findall(r"avepoint-m365-jobs\[(.*?)\]", whole)
+    assert {*extras.split(",")} == {"certificate", "lake", "postgres", "reports"}
+    # Each extra comes from the hashes of its lock file.
+    for extra in ("core", *extras.split(",")):
+        assert f"requirements-{extra}.lock" in re.findall(r"^COPY (?!--from)(.*) \S+$", whole, re.MULTILINE)[0].split()
+        assert re.search(rf"for lock in [a-z ]*\b{extra}\b", whole)
+    # PDF needs Pango and a font, as docs/how-to/dashboard-and-reports.md says.
+    assert "libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core" in dict(instructions())["RUN"]
+
+
 def test_only_the_files_of_the_image_are_sent_to_the_builder() -> None:
     remaining = [
         line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")

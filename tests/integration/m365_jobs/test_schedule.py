@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from avepoint_simulator import Answer, Simulator
+from m365_jobs.orchestrators import scheduler_templates
 
 from tests.integration.m365_jobs.test_tenants import configure, section
 from tests.support.cli import Cli
@@ -209,6 +210,20 @@ def test_the_scheduled_health_sends_alerts_and_the_report_is_mailed_where_channe
     assert "report m365-report.pdf --mail" in crontab_line(printed(user, "cron"), "report")[1]
 
 
+def test_without_the_extra_of_reports_none_is_scheduled_on_this_machine(
+    user: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "m365-jobs-report.timer" in printed(user, "systemd")
+    monkeypatch.setattr(scheduler_templates, "find_spec", lambda name: None)
+    for scheduler in ("cron", "systemd", "windows"):
+        text = printed(user, scheduler)
+        assert "# No report is scheduled: the extra reports is not installed. Run: pip install" in text
+        assert "m365-report.pdf" not in text
+        assert "m365-jobs-report" not in text
+    # The image has the extra.
+    assert "m365-report.pdf" in printed(user, "kubernetes")
+
+
 def test_a_module_in_the_working_folder_is_not_run(user: Cli) -> None:
     (user.folder / "dlt.py").write_text("raise SystemExit('a file of the working folder was imported')")
     text = printed(user, "cron")
@@ -238,7 +253,7 @@ def test_the_kubernetes_cronjob_is_what_kubernetes_requires(user: Cli) -> None:
     failed, disrupted = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
     assert failed == {
         "action": "FailJob",
-        "onExitCodes": {"containerName": container["name"], "operator": "In", "values": [2]},
+        "onExitCodes": {"containerName": container["name"], "operator": "In", "values": [2, 4]},
     }
     assert disrupted["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
     assert pod["securityContext"]["runAsNonRoot"] is True
