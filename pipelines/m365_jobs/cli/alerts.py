@@ -45,6 +45,8 @@ def mail_file(path: Path, tenants: str = "") -> None:
         ConfigurationError: if no e-mail channel is configured.
         NotificationError: if the mail server does not accept the message.
     """
+    from m365_jobs.errors.exceptions import NotificationError
+    from m365_jobs.health.channels.base import DeliveryError
     from m365_jobs.health.channels.configured import channel_of_type
     from m365_jobs.health.channels.email import Email
     from m365_jobs.text import sanitize, shorten
@@ -54,7 +56,11 @@ def mail_file(path: Path, tenants: str = "") -> None:
     assert isinstance(channel, Email)
     of_tenants = f" of {shorten(sanitize(tenants), 100)}" if tenants and tenants not in DEFAULT_LABELS else ""
     subject = f"Microsoft 365 backup report{of_tenants}, {datetime.now(UTC):%Y-%m-%d}"
-    channel.send_file(str(uuid.uuid4()), subject, f"The report{of_tenants} is attached.", path)
+    try:
+        channel.send_file(str(uuid.uuid4()), subject, f"The report{of_tenants} is attached.", path)
+    except DeliveryError as error:
+        message = f"{error} The report is written: {path}. Run the command again to send it."
+        raise NotificationError(message) from error
 
 
 def acknowledge(

@@ -269,7 +269,7 @@ def _restore_cells(services: dict[PartitionKey, ServiceAudit], zone: tzinfo) -> 
                 *_partition_cells(key),
                 labels.time_label(row["last_restore_at"], zone),
                 row["last_restore_id"] or "",
-                row["last_restore_objects"] or 0,
+                (row["last_restore_objects"] or 0) if row["last_restore_at"] else "",
                 row["restores_tried"],
                 row["restores_failed"],
             ]

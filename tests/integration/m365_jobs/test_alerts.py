@@ -189,6 +189,12 @@ def test_mail_is_sent_over_starttls_with_a_login(desk: Sit, tmp_path: Path) -> N
         # Without the certificate authority of the server, nothing is sent.
         result = user.run("health", "--notify", code=1)
         assert "its certificate is not trusted" in result.stderr
+        assert result.stderr.endswith("account and certificate. A later run sends it.\n")
+        # No later run sends a report.
+        result = user.run("report", "report.html", "--mail", code=1)
+        assert result.stderr.endswith(
+            "account and certificate. The report is written: report.html. Run the command again to send it.\n"
+        )
         configure(user, email={"ca_file": str(server.ca_file)})
         user.run("health", "--notify", code=4)
         (message,) = server.messages

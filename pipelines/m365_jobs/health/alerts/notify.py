@@ -60,7 +60,8 @@ def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], cha
             store.delete_sent(run.now - outbox.SENT_RETENTION)
         failures = outbox.deliver(store, channels, lambda: datetime.now(UTC))
     if failures:
-        raise NotificationError(" ".join(dict.fromkeys(failures)))
+        later = "A later run sends it." if len(failures) == 1 else "A later run sends them."
+        raise NotificationError(" ".join([*dict.fromkeys(failures), later]))
 
 
 def _update_alerts(store: AlertStore, run: NotifyRun) -> None:

@@ -95,7 +95,7 @@ class Email(Channel):
         except (OSError, smtplib.SMTPException) as error:
             raise DeliveryError(
                 f"The mail server of channel {self.name} did not accept the message ({_reason(error)}). "
-                "Check host, port, account and certificate; a later run sends it."
+                "Check host, port, account and certificate."
             ) from None
 
     def _connect(self, host: str, port: int, context: ssl.SSLContext) -> smtplib.SMTP:

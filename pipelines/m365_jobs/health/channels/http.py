@@ -65,5 +65,5 @@ def _retry_after(response: requests.Response) -> float:
 
 
 def _delivery_error(receiver: str, reason: str, retry_after: float = 0.0) -> DeliveryError:
-    text = f"{receiver} did not accept the message ({reason}). Check its URL and the network; a later run sends it."
+    text = f"{receiver} did not accept the message ({reason}). Check its URL and the network."
     return DeliveryError(text, retry_after)

@@ -37,7 +37,7 @@ def restore_section(page: Page) -> dict[str, Any] | None:
             labels.service_label(row["object_type"]),
             labels.location_label(row["location"]),
             labels.time_and_age_label(row["last_restore_at"], page.zone, page.drawn_at),
-            row["last_restore_objects"] or 0,
+            (row["last_restore_objects"] or 0) if row["last_restore_at"] else "",
             labels.duration_label(row["last_restore_hours"]) if row["last_restore_at"] else "",
             row["restores_tried"],
             row["restores_failed"],

@@ -63,6 +63,8 @@ def test_a_page_without_companions_shows_restores_alone(pipeline: dlt.Pipeline) 
     marts.update_views(pipeline, marts.Protection())
     _, result = shown(pipeline, "contoso")
     assert {name: summary for name, (summary, _) in result.items()} == {"restores": "1 without a proved restore"}
+    # A restore that never was has no number of objects.
+    assert re.search(r"Exchange Online never 0 0(?! 0)", result["restores"][1])
 
 
 def test_a_fleet_shows_the_licence_of_each_tenant_and_can_be_sorted_by_it(pipeline: dlt.Pipeline) -> None:
