@@ -94,12 +94,26 @@ drops new columns: dlt's contract would let them into a new table."""
 
 def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
     """Apply the contract and the hints of the destination to a source or a resource; return the same object."""
+    _require_columns(pipeline)
     resources = source.resources.values() if hasattr(source, "resources") else [source]
     for resource in resources:
         resource.apply_hints(schema_contract=SCHEMA_CONTRACT)
         resource.add_map(_drop_new_columns)
         kind_of(pipeline).adapt(resource, pipeline)
     return source
+
+
+def _require_columns(pipeline: dlt.Pipeline) -> None:
+    """Mark columns as required in dlt's record of the tables, if an older version created them as nullable.
+
+    dlt takes that for another type, which the contract refuses. Columns of the destination stay nullable.
+    """
+    stored = pipeline.schemas[SCHEMA].tables if SCHEMA in pipeline.schema_names else {}
+    for table in TABLES:
+        columns = stored[table.name]["columns"] if table.name in stored else {}
+        for column in table.columns:
+            if not column.nullable and columns.get(column.name, {}).get("nullable"):
+                columns[column.name]["nullable"] = False
 
 
 def _drop_new_columns(item: Any, meta: Any) -> Any:

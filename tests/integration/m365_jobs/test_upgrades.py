@@ -67,6 +67,18 @@ def test_a_warehouse_of_an_older_version_is_loaded_on_without_reading_all_again(
     assert states == {row[0] for row in place.rows("SELECT DISTINCT object_type FROM protection_status")} | {"teams"}
 
 
+def test_every_table_of_an_older_version_is_written(upgraded: Past, kind: str) -> None:
+    """Test a load with the comparison of each day, and ``verify``, which write rows of the tables that changed."""
+    place, user = Warehouse(kind), upgraded.user
+    user.run("load")
+    upgraded.wait(24)
+    user.run("load")
+    user.run("verify")
+    assert place.contents() == on_server(upgraded.world, False)
+    kinds = [row[0] for row in place.rows("SELECT DISTINCT kind FROM reconciliations ORDER BY 1")]
+    assert kinds == ["daily", "verify"]
+
+
 @pytest.mark.parametrize("kind", ["duckdb"], indirect=True)
 def test_what_an_older_version_could_not_send_is_sent(upgraded: Past) -> None:
     with http_receiver() as slack:
