@@ -99,6 +99,17 @@ CLOUD_BACKUP_JOBS = EndpointVersion(
     job_path="/backup/m365/cloudbackupjobs/{job_id}",
 )
 
+
+def link_parameters(link: str | None) -> Params:
+    """Return the query of a nextLink of any host and path; empty for an opaque link without a query."""
+    if not link:
+        return {}
+    try:
+        return dict(parse_qsl(urlsplit(link).query))
+    except ValueError:
+        return {}
+
+
 _versions: dict[str, EndpointVersion] = {}
 
 

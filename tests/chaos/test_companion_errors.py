@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from tests.chaos import test_companion_servers as servers
 from tests.chaos.test_companion_servers import Administrator
-from tests.support.documented import ACTIVITY, FREQUENCY, LICENSES, RETENTION, envelope
+from tests.support.documented import ACTIVITY, FREQUENCY, LICENSES, RETENTION, Params, envelope
 
 admin = servers.admin
 ERROR = {"code": "E1", "message": "The settings cannot be read."}
@@ -15,6 +17,7 @@ ERRORS: dict[str, Any] = {
     "a status in other casing": {"StatusCode": 500, "Message": "The settings cannot be read.", "Data": None},
     "a message alone": {"message": "The settings cannot be read."},
     "an unknown object": envelope({"detail": "The settings cannot be read."}),
+    "null": envelope(None),
 }
 
 
@@ -96,4 +99,97 @@ def test_one_start_time_in_an_unknown_form_hides_no_other_setting(admin: Adminis
         ("unknown_frequency", "OneDrive: daily"),
         ("unknown_start_time", "Exchange Online: None"),
         ("unknown_start_time", "Exchange Online: at night"),
+    ]
+
+
+SERVICES = {0: "exchange_online", 1: "sharepoint_online", 2: "onedrive", 6: "teams"}
+LINKS = {
+    "a path": "/backup/m365/settings/backup/frequency?pageIndex={}",
+    "an address in other casing": "https://elsewhere.example/x?PageIndex={}&PageSize=2",
+    "a token": "?skiptoken={}",
+}
+
+
+@pytest.mark.usual(1)
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+def test_a_list_of_settings_is_read_to_its_last_page(admin: Administrator, link: str) -> None:
+    """Test a list that is divided into pages from the second day on; its last page links to itself."""
+    items = [{"serviceType": s, "frequency": 1, "backupStartTime": ["2026-03-02T01:00:00Z"]} for s in SERVICES]
+    paged = False
+
+    def answer(params: Params) -> tuple[int, Any]:
+        index = int(params.get("pageIndex") or params.get("skiptoken") or 0)
+        page = items[2 * index : 2 * index + 2] if paged else items
+        return 200, envelope(page, nextLink=link.format(1) if paged else "")
+
+    admin.server.answers[FREQUENCY] = answer
+    assert admin.load() == 0
+    assert admin.asked.count(FREQUENCY) == 1
+    paged = True
+    admin.server.advance(days=1)
+    assert admin.load() == 0
+    assert admin.asked.count(FREQUENCY) == 2
+    assert admin.rows("SELECT object_type FROM current_backup_schedules ORDER BY service_type") == [
+        (name,) for name in SERVICES.values()
+    ]
+    assert admin.rows("SELECT count(*) FROM settings_changes") == [(0,)]
+
+
+@pytest.mark.parametrize("link", ["another-page", "?pageIndex={}"], ids=["opaque", "endless"])
+def test_a_page_of_settings_that_cannot_be_read_changes_none(admin: Administrator, link: str) -> None:
+    assert admin.load() == 0
+
+    def answer(params: Params) -> tuple[int, Any]:
+        number = int(params.get("pageIndex", "0")) + 1
+        return 200, envelope([{"serviceType": f"{number}th", "frequency": 1}], nextLink=link.format(number))
+
+    admin.server.answers[FREQUENCY] = answer
+    admin.server.advance(days=1)
+    assert admin.load() == 3
+    assert any("cannot be read" in message for message in admin.messages)
+    assert admin.rows("SELECT object_type FROM current_backup_schedules") == [("exchange_online",)]
+
+
+def test_a_response_without_content_changes_no_setting(admin: Administrator) -> None:
+    assert admin.load() == 0
+    for path in (LICENSES, FREQUENCY, RETENTION):
+        admin.server.answers[path] = lambda _: (204, "")
+    admin.server.advance(days=1)
+    assert admin.load() == 3
+    assert [row[0] for row in admin.outcomes() if row[2] == "failed"] == ["licenses", "retention", "schedule"]
+    assert admin.rows("SELECT count(*) FROM settings_changes") == [(0,)]
+
+
+def test_values_that_a_retention_policy_lacks_for_some_days_did_not_change(admin: Administrator) -> None:
+    """Test a policy that lacks a value, names its period in other words, and then is shortened."""
+    service = {"serviceType": 0, "retentionPeriod": "Forever"}
+    whole = {
+        "enableDailyRetentionPolicy": True,
+        "enableCustomizedRetentionPolicy": True,
+        "retentionPeriod": "1 years",
+        "servicePolicies": [service],
+    }
+    days: list[tuple[dict[str, Any], int]] = [
+        (whole, 0),
+        ({**whole, "enableDailyRetentionPolicy": None, "retentionPeriod": None}, 0),
+        ({name: value for name, value in whole.items() if name != "servicePolicies"}, 3),
+        ({**whole, "retentionPeriod": "12 months", "servicePolicies": [service | {"retentionPeriod": "Unlimited"}]}, 0),
+        ({**whole, "retentionPeriod": 365}, 0),
+    ]
+    served: dict[str, Any] = {}
+    admin.server.answers[RETENTION] = lambda _: (200, envelope(served))
+    for served, code in days:  # noqa: B007 - the server reads it
+        assert admin.load() == code
+        assert admin.rows("SELECT setting, old_value, new_value FROM settings_changes") == []
+        admin.server.advance(days=1)
+    off: dict[str, Any] = {"enableDailyRetentionPolicy": False, "enableCustomizedRetentionPolicy": None}
+    shorter = {"retentionPeriod": "30 days", "servicePolicies": [service | {"retentionPeriod": "7 years"}]}
+    admin.server.answers[RETENTION] = lambda _: (200, envelope(off | shorter))
+    assert admin.load() == 0
+    assert admin.rows(
+        "SELECT setting, level, change, old_value, new_value FROM settings_changes ORDER BY setting, level"
+    ) == [
+        ("daily_retention", "default", "switched_off", "on", "off"),
+        ("retention", "default", "shortened", "365", "30 days"),
+        ("retention", "service", "shortened", "Forever", "7 years"),
     ]

@@ -39,10 +39,16 @@ FROM recent AS r
 WHERE r.missed > 0
 """
 
-OUT_OF_POLICY = f"""
-WITH {SNAPSHOTS}
+OUT_OF_POLICY = """
+WITH told AS (
+    -- A response without outOfPolicyTime does not end what an earlier one said.
+    SELECT l.tenant, l.location, l.out_of_policy_at, l.snapshot_at,
+        row_number() OVER (PARTITION BY l.tenant, l.location ORDER BY l.day DESC) AS place
+    FROM license_consumption AS l
+    WHERE l.out_of_policy_at IS NOT NULL OR l.out_of_policy_time_raw IS NOT NULL
+)
 SELECT k.tenant, k.location, k.out_of_policy_at, k.snapshot_at
-FROM ranked AS k
+FROM told AS k
 WHERE k.place = 1 AND k.out_of_policy_at IS NOT NULL AND epoch(k.out_of_policy_at) <= epoch(k.snapshot_at)
 """
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
-from urllib.parse import parse_qsl, urlsplit
 
 from avepoint_m365.api.page import PageInfo
-from avepoint_m365.endpoints import Params
+from avepoint_m365.endpoints import Params, link_parameters
 from avepoint_m365.exceptions import EndlessListError
 
 MAX_STALE_PAGES = 3
@@ -30,16 +29,6 @@ USUAL_PAGE_SIZES = frozenset(
 
 MAX_PAGES_AHEAD = 64
 """The most pages of one listing that are requested in parallel, which bounds the memory for them."""
-
-
-def link_parameters(link: str | None) -> Params:
-    """Return the query of a nextLink of any host and path; empty for an opaque link without a query."""
-    if not link:
-        return {}
-    try:
-        return dict(parse_qsl(urlsplit(link).query))
-    except ValueError:
-        return {}
 
 
 def _is_number(index: str) -> bool:

@@ -10,18 +10,22 @@ from datetime import date, datetime
 from typing import ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from avepoint_m365.companions.service_types import Service, is_known_service, service_of
+from avepoint_m365.endpoints import JOBS, Params, link_parameters
 from avepoint_m365.exceptions import (
     BadResponseError,
     EndpointMissingError,
     storable,
 )
-from avepoint_m365.parse.names import key_of
+from avepoint_m365.parse.names import field_of, key_of
 from avepoint_m365.schema import Table
 
 STATE_KEY = "companions"
 """Key of the source state for the memory of each companion between loads."""
 
 PERMISSION = "microsoft365backup."
+
+MAX_PAGES = 100
+"""The most pages of one list; only a server that invents pages without end has more."""
 
 Row: TypeAlias = dict[str, object]
 Memory: TypeAlias = dict[str, object]
@@ -163,14 +167,29 @@ class Ask(NamedTuple):
     companion: Companion
 
     def __call__(self, location: str | None, **params: str) -> object:
-        """Return the data of a response without its envelopes.
+        """Return the data of a response without its envelopes; of a list, the rows of all its pages.
 
         Raises:
-            SourceError: if the API refuses.
+            SourceError: if the API refuses, or announces a page that no parameter names.
         """
         # Some of the vendor's samples begin the query with & in place of ?, which servers do not read.
         filters = {**params, **({"location": location} if location else {})}
-        return unwrap(get_any(self.context.client, self.companion, filters))
+        body, asked = get_any(self.context.client, self.companion, filters), [filters]
+        data = unwrap(body)
+        # A row on a page that is not read would count as switched off.
+        while isinstance(data, list) and (link := next_link(body)):
+            page = _page_parameters(link, filters)
+            if page is None or len(asked) == MAX_PAGES:
+                raise BadResponseError(f"GET {self.companion.paths[0]}: the further page {link!r} cannot be read.")
+            if page in asked:
+                break
+            asked.append(page)
+            body = get_any(self.context.client, self.companion, page)
+            new = [row for row in rows_of(unwrap(body), self.companion.paths[0]) if row not in data]
+            if not new:
+                break
+            data += new
+        return data
 
     def of(self, values: Callable[[], Values], where: str) -> Values:
         """Return the result of ``values``, which parses fields; ``where`` names their object in errors.
@@ -209,6 +228,23 @@ def unwrap(body: object) -> object:
     return body
 
 
+def next_link(body: object) -> str:
+    """Return the link to the next page; empty without one. It is in the body, its ``metadata``, or its ``data``."""
+    if not isinstance(body, Mapping):
+        return ""
+    parts = (body, *(field_of(body, name) for name in (*JOBS.paging, "data")))
+    links = (field_of(part, *JOBS.links) for part in parts if isinstance(part, Mapping))
+    return next((link for link in links if link and isinstance(link, str)), "")
+
+
+def _page_parameters(link: str, filters: Mapping[str, str]) -> Params | None:
+    """Return the parameters of a further page; None if the link has none. It never changes the ``filters``."""
+    own = {name.lower() for name in filters}
+    page = {JOBS.parameter(name) or name: value for name, value in link_parameters(link).items()}
+    named = {name: value for name, value in page.items() if name.lower() not in own}
+    return {**filters, **named} if named else None
+
+
 def rows_of(data: object, path: str) -> list[Mapping[str, object]]:
     """Return a list of objects; an empty one for null.
 
@@ -222,22 +258,22 @@ def rows_of(data: object, path: str) -> list[Mapping[str, object]]:
     return list(data)
 
 
-def object_of(data: object, path: str, fields: Sequence[str]) -> Mapping[str, object] | None:
-    """Return one object, also from a list of one; None for null and for an empty object or list.
+def object_of(data: object, path: str, fields: Sequence[str]) -> Mapping[str, object]:
+    """Return one object, also from a list of one.
 
     Raises:
-        BadResponseError: for anything else, and for an object with none of the documented ``fields``: an error
-            message in place of the data would otherwise replace it.
+        BadResponseError: for anything else, such as null, which says nothing about the settings; and for an object
+            with none of the documented ``fields``: an error message in place of the data would otherwise replace it.
     """
-    if isinstance(data, list) and len(data) <= 1:
-        data = data[0] if data else None
-    if data is not None and not isinstance(data, Mapping):
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if not data or not isinstance(data, Mapping):
         raise BadResponseError(f"GET {path}: the response contains no object.")
-    if data and not key_of(data, *fields):
+    if not key_of(data, *fields):
         raise BadResponseError(
             f"GET {path}: the response contains none of the fields {', '.join(fields)}; its fields are {sorted(data)}."
         )
-    return data or None
+    return data
 
 
 def content_id(*parts: object) -> str:

@@ -53,8 +53,6 @@ class Licenses(Companion):
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the snapshot of one location."""
         data = object_of(ask(location), self.paths[0], FIELDS)
-        if data is None:
-            return
         now, tenant = ask.context.now, ask.context.tenant
 
         def columns() -> Row:

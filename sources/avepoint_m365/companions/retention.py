@@ -27,7 +27,7 @@ from avepoint_m365.companions.columns import (
 )
 from avepoint_m365.companions.service_types import Service
 from avepoint_m365.companions.values import field, parse_period
-from avepoint_m365.exceptions import storable
+from avepoint_m365.exceptions import BadResponseError, storable
 from avepoint_m365.parse.values import parse_flag
 from avepoint_m365.schema import TENANT, Table, count, flag, required, text
 
@@ -76,14 +76,20 @@ class Retention(Companion):
     tables = (RETENTION_POLICIES,)
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
-        """Add the policy of one location."""
+        """Add the policy of one location.
+
+        Raises:
+            BadResponseError: if policies of services are switched on, but missing.
+        """
         policy = object_of(ask(location), self.paths[0], FIELDS)
-        if policy is None:
-            return
         make = _Rows(ask.context.tenant, location, answers)
         switches = ask.of(lambda: _switches(policy), "the retention policy")
+        services = field(policy, "servicePolicies")
+        if services is None and switches["custom_retention_enabled"]:
+            # Without them, each policy of a service would count as switched off.
+            raise BadResponseError(f"GET {self.paths[0]}: the response contains no servicePolicies.")
         make.add("default", NO_SERVICE, field(policy, "retentionPeriod"), **switches)
-        for item in rows_of(field(policy, "servicePolicies"), self.paths[0]):
+        for item in rows_of(services, self.paths[0]):
             service = answers.service(field(item, "serviceType"))
             make.add("service", service, field(item, "retentionPeriod"))
             unassigned = field(item, "unassignedObjectRetentionPeriod")

@@ -26,6 +26,7 @@ from avepoint_m365.companions.columns import (
     VALID_TO,
 )
 from avepoint_m365.companions.values import field, parse_minute_of_day, parse_number
+from avepoint_m365.exceptions import BadResponseError
 from avepoint_m365.schema import TENANT, Column, Table, count, flag, number, required, text
 
 MINUTES_OF_DAY = 24 * 60
@@ -76,8 +77,15 @@ class Schedule(Companion):
     tables = (BACKUP_SCHEDULES, START_TIMES)
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
-        """Add the schedule of one location."""
-        rows = [self._row(ask, item, location, answers) for item in rows_of(ask(location), self.paths[0])]
+        """Add the schedule of one location.
+
+        Raises:
+            BadResponseError: if the response contains no list. Only an empty list says that no service is scheduled.
+        """
+        data = ask(location)
+        if data is None:
+            raise BadResponseError(f"GET {self.paths[0]}: the response contains no list.")
+        rows = [self._row(ask, item, location, answers) for item in rows_of(data, self.paths[0])]
         # Without a row nothing would show that the last service was switched off.
         for row in rows or [_nothing_scheduled(ask.context.tenant, location)]:
             answers.add_once(BACKUP_SCHEDULES.name, row)

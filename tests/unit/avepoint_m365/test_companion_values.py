@@ -1,6 +1,8 @@
 """Test values of the companion endpoints in each form that the vendor's tables and samples show."""
 
+import re
 from datetime import UTC, datetime
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from avepoint_m365.companions.base import unwrap
 from avepoint_m365.companions.service_types import SERVICES, service_of
 from avepoint_m365.companions.values import field, parse_any_time, parse_minute_of_day, parse_number, parse_period
 from avepoint_m365.constants import ObjectType
+from m365_jobs import marts
 
 NINE = datetime(2026, 1, 15, 9, tzinfo=UTC)
 
@@ -60,6 +63,14 @@ def test_invalid_start_times_are_refused(value: Any) -> None:
 )  # fmt: skip
 def test_a_retention_period_is_read_in_days_and_unlimited_has_none(text: str, days: int | None) -> None:
     assert parse_period(text) == days
+
+
+def test_the_view_of_changes_knows_each_word_for_unlimited() -> None:
+    """Test that the words in SQL are those of ``parse_period``, or a period shortened from them raises no alert."""
+    view = (files(marts) / "models" / "settings_changes.sql").read_text(encoding="utf-8")
+    words = ["unlimited", "forever", "indefinite", "indefinitely", "never", "never expire", "never expires"]
+    assert re.findall(r"'([a-z ]+)'", view.split("lower(trim(r.retention_period)) IN (")[1].split(")")[0]) == words
+    assert [parse_period(f" {word.title()} ") for word in words] == [None] * len(words)
 
 
 @pytest.mark.parametrize("text", ["some time", "3 blue moons", "-1 days", "1." + "9" * 1_000_000])

@@ -15,11 +15,11 @@
 -- change = """\
 --   text: shortened or lengthened (a retention period), less_often or more_often (a schedule), switched_off, \
 --   switched_on, or changed (other start times, or a period in unknown words)."""
--- old_value = "text: Value before; null where there was none."
+-- old_value = "text: Value before; null where there was none. A value that a response lacks is that of the one before."
 -- new_value = "text: Value after; null where there is none."
 -- changed_after = "timestamp, UTC: The last load that read the old value; null where none is on record."
 -- changed_before = "timestamp, UTC: The load that read the new value first."
-WITH versions AS (
+WITH stored AS (
     SELECT
         s.tenant,
         s.location,
@@ -51,7 +51,17 @@ WITH versions AS (
         r.retention_period AS value,
         CASE
             WHEN r.retention_days IS NOT NULL THEN CAST(r.retention_days AS DOUBLE)
-            WHEN lower(r.retention_period) = 'unlimited' THEN 1e9
+            WHEN
+                lower(trim(r.retention_period)) IN (
+                    'unlimited',
+                    'forever',
+                    'indefinite',
+                    'indefinitely',
+                    'never',
+                    'never expire',
+                    'never expires'
+                )
+                THEN 1e9
         END AS amount,
         r.retention_period AS content,
         r.valid_from,
@@ -70,20 +80,72 @@ WITH versions AS (
         r.container_name,
         CASE
             WHEN w.setting = 'daily_retention' AND r.daily_retention_enabled = TRUE THEN 'on'
+            WHEN w.setting = 'daily_retention' AND r.daily_retention_enabled = FALSE THEN 'off'
             WHEN w.setting = 'custom_retention' AND r.custom_retention_enabled = TRUE THEN 'on'
-            ELSE 'off'
+            WHEN w.setting = 'custom_retention' AND r.custom_retention_enabled = FALSE THEN 'off'
         END AS value,
         CAST(NULL AS DOUBLE) AS amount,
         CASE
             WHEN w.setting = 'daily_retention' AND r.daily_retention_enabled = TRUE THEN 'on'
+            WHEN w.setting = 'daily_retention' AND r.daily_retention_enabled = FALSE THEN 'off'
             WHEN w.setting = 'custom_retention' AND r.custom_retention_enabled = TRUE THEN 'on'
-            ELSE 'off'
+            WHEN w.setting = 'custom_retention' AND r.custom_retention_enabled = FALSE THEN 'off'
         END AS content,
         r.valid_from,
         r.valid_to
     FROM retention_policies AS r
     CROSS JOIN (SELECT 'daily_retention' AS setting UNION ALL SELECT 'custom_retention') AS w
     WHERE r.level = 'default'
+),
+compared AS (
+    SELECT
+        s.tenant,
+        s.location,
+        s.companion,
+        s.setting,
+        s.level,
+        s.service,
+        s.object_type,
+        s.container_id,
+        s.container_name,
+        s.value,
+        s.amount,
+        -- Other words for the same period are no change.
+        CASE WHEN s.setting = 'retention' AND s.amount IS NOT NULL THEN CAST(s.amount AS VARCHAR) ELSE s.content END
+            AS content,
+        count(s.content) OVER (
+            PARTITION BY s.tenant, s.location, s.setting, s.level, s.service, s.container_id
+            ORDER BY s.valid_from
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS known,
+        s.valid_from,
+        s.valid_to
+    FROM stored AS s
+),
+versions AS (
+    -- A value that a response lacks is that of the version before: it was not read, so it did not change.
+    SELECT
+        c.tenant,
+        c.location,
+        c.companion,
+        c.setting,
+        c.level,
+        c.service,
+        c.object_type,
+        c.container_id,
+        c.container_name,
+        max(c.value) OVER (
+            PARTITION BY c.tenant, c.location, c.setting, c.level, c.service, c.container_id, c.known
+        ) AS value,
+        max(c.amount) OVER (
+            PARTITION BY c.tenant, c.location, c.setting, c.level, c.service, c.container_id, c.known
+        ) AS amount,
+        max(c.content) OVER (
+            PARTITION BY c.tenant, c.location, c.setting, c.level, c.service, c.container_id, c.known
+        ) AS content,
+        c.valid_from,
+        c.valid_to
+    FROM compared AS c
 ),
 firsts AS (
     SELECT s.tenant, s.location, 'schedule' AS companion, min(s.valid_from) AS first_known

@@ -10,6 +10,7 @@ SELECT
     l.location,
     l.day,
     CASE
+        WHEN l.out_of_policy_time_raw IS NULL AND l.out_of_policy_at IS NULL THEN 'unknown'
         WHEN l.out_of_policy_at IS NULL THEN 'in policy'
         WHEN l.out_of_policy_at <= l.snapshot_at THEN 'out of policy'
         ELSE 'expires'

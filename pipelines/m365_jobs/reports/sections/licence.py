@@ -19,14 +19,15 @@ def read_licenses(scope: TenantScope, query_range: QueryRange) -> list[Row]:
     return rows_if_exists(
         scope,
         f"""WITH ranked AS (
-            SELECT l.tenant, l.location, l.day, l.out_of_policy_at, l.snapshot_at,
+            SELECT l.tenant, l.location, l.day, l.out_of_policy_at, l.out_of_policy_time_raw, l.snapshot_at,
                 row_number() OVER (PARTITION BY l.tenant, l.location ORDER BY l.day DESC) AS place
             FROM license_consumption AS l WHERE {query_range.filters.shared_location_condition("l")}
         )
         SELECT t.tenant, t.location, t.day, t.assigned_user_seats, t.purchased_user_seats, t.seats_used_ratio,
             t.seats_run_out_on, t.protected_size_gb, t.purchased_storage_gb, t.storage_used_ratio,
             t.storage_run_out_on, t.month_peak_seats,
-            CASE WHEN epoch(k.out_of_policy_at) <= epoch(k.snapshot_at) THEN k.out_of_policy_at END AS out_of_policy_at
+            CASE WHEN epoch(k.out_of_policy_at) <= epoch(k.snapshot_at) THEN k.out_of_policy_at END AS out_of_policy_at,
+            CASE WHEN k.out_of_policy_at IS NULL AND k.out_of_policy_time_raw IS NULL THEN 0 ELSE 1 END AS policy_known
         FROM ranked AS k
         JOIN license_trend AS t
             ON t.tenant = k.tenant AND t.day = k.day AND coalesce(t.location, '') = coalesce(k.location, '')
@@ -50,7 +51,7 @@ def license_section(page: Page) -> dict[str, Any] | None:
 
 def _license_lines(row: Row, page: Page) -> Iterator[list[Any]]:
     """Yield the lines of a location: seats and storage."""
-    state = "in policy"
+    state = "in policy" if row["policy_known"] else "unknown"
     if row["out_of_policy_at"]:
         state = f"out of policy since {labels.time_label(row['out_of_policy_at'], page.zone)}"
     for resource, used, bought, ratio, run_out in (

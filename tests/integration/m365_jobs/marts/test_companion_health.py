@@ -111,6 +111,14 @@ def test_a_policy_that_ends_soon_is_a_warning_and_untested_restores_are_off_by_d
     }
 
 
+def test_a_response_without_the_policy_does_not_end_what_an_earlier_one_said(pipeline: dlt.Pipeline) -> None:
+    yesterday = {"id": "yesterday", "day": (NOW - timedelta(days=1)).date(), "snapshot_at": ago(24)}
+    load(pipeline, license_consumption=[snapshot(), snapshot(out_of_policy_at=ago(30), **yesterday)])
+    assert set(reasons_by_kind(pipeline)) == {"out_of_policy"}
+    load(pipeline, license_consumption=[snapshot(out_of_policy_time_raw=0)])
+    assert reasons_by_kind(pipeline) == {}
+
+
 FOUR = [0, 360, 720, 1080]
 
 

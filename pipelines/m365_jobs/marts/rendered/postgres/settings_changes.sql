@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW "m365_shipped_dataset"."settings_changes" AS
-WITH versions AS (
+WITH stored AS (
   SELECT
     s.tenant,
     s.location,
@@ -33,7 +33,15 @@ WITH versions AS (
     CASE
       WHEN NOT r.retention_days IS NULL
       THEN CAST(r.retention_days AS DOUBLE PRECISION)
-      WHEN LOWER(r.retention_period) = 'unlimited'
+      WHEN LOWER(TRIM(r.retention_period)) IN (
+        'unlimited',
+        'forever',
+        'indefinite',
+        'indefinitely',
+        'never',
+        'never expire',
+        'never expires'
+      )
       THEN 1e9
     END AS amount,
     r.retention_period AS content,
@@ -54,17 +62,23 @@ WITH versions AS (
     CASE
       WHEN w.setting = 'daily_retention' AND r.daily_retention_enabled = TRUE
       THEN 'on'
+      WHEN w.setting = 'daily_retention' AND r.daily_retention_enabled = FALSE
+      THEN 'off'
       WHEN w.setting = 'custom_retention' AND r.custom_retention_enabled = TRUE
       THEN 'on'
-      ELSE 'off'
+      WHEN w.setting = 'custom_retention' AND r.custom_retention_enabled = FALSE
+      THEN 'off'
     END AS value,
     CAST(NULL AS DOUBLE PRECISION) AS amount,
     CASE
       WHEN w.setting = 'daily_retention' AND r.daily_retention_enabled = TRUE
       THEN 'on'
+      WHEN w.setting = 'daily_retention' AND r.daily_retention_enabled = FALSE
+      THEN 'off'
       WHEN w.setting = 'custom_retention' AND r.custom_retention_enabled = TRUE
       THEN 'on'
-      ELSE 'off'
+      WHEN w.setting = 'custom_retention' AND r.custom_retention_enabled = FALSE
+      THEN 'off'
     END AS content,
     r.valid_from,
     r.valid_to
@@ -78,6 +92,55 @@ WITH versions AS (
   ) AS w
   WHERE
     r.level = 'default'
+), compared AS (
+  SELECT
+    s.tenant,
+    s.location,
+    s.companion,
+    s.setting,
+    s.level,
+    s.service,
+    s.object_type,
+    s.container_id,
+    s.container_name,
+    s.value,
+    s.amount,
+    CASE
+      WHEN s.setting = 'retention' AND NOT s.amount IS NULL
+      THEN CAST(s.amount AS TEXT)
+      ELSE s.content
+    END AS content,
+    COUNT(s.content) OVER (
+      PARTITION BY s.tenant, s.location, s.setting, s.level, s.service, s.container_id
+      ORDER BY s.valid_from
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS known,
+    s.valid_from,
+    s.valid_to
+  FROM stored AS s
+), versions AS (
+  SELECT
+    c.tenant,
+    c.location,
+    c.companion,
+    c.setting,
+    c.level,
+    c.service,
+    c.object_type,
+    c.container_id,
+    c.container_name,
+    MAX(c.value) OVER (
+      PARTITION BY c.tenant, c.location, c.setting, c.level, c.service, c.container_id, c.known
+    ) AS value,
+    MAX(c.amount) OVER (
+      PARTITION BY c.tenant, c.location, c.setting, c.level, c.service, c.container_id, c.known
+    ) AS amount,
+    MAX(c.content) OVER (
+      PARTITION BY c.tenant, c.location, c.setting, c.level, c.service, c.container_id, c.known
+    ) AS content,
+    c.valid_from,
+    c.valid_to
+  FROM compared AS c
 ), firsts AS (
   SELECT
     s.tenant,
