@@ -106,7 +106,7 @@ def prepare(source: Any, pipeline: dlt.Pipeline) -> Any:
 def _require_columns(pipeline: dlt.Pipeline) -> None:
     """Mark columns as required in dlt's record of the tables, if an older version created them as nullable.
 
-    dlt takes that for another type, which the contract refuses. Columns of the destination stay nullable.
+    To dlt that is another type, which the contract refuses. Columns of the destination stay nullable.
     """
     stored = pipeline.schemas[SCHEMA].tables if SCHEMA in pipeline.schema_names else {}
     for table in TABLES:
