@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import duckdb
@@ -288,6 +289,24 @@ def test_a_phone_shows_the_state_in_its_first_screen_and_no_wider_than_itself(sh
     browser.open_all()
     assert browser.width() == PHONE[0]
     assert browser.smallest_letters() >= 11
+
+
+@pytest.mark.parametrize("size", [PHONE, (1280, 900)], ids=["phone", "desk"])
+def test_long_names_of_tenants_cover_no_filter_and_leave_room_for_their_services(
+    simulator: Simulator, desk: Sit, show: Show, look: Look, size: tuple[int, int]
+) -> None:
+    user, browser = desk(simulator), look(size)
+    for name in ("A customer with a long name, blanks and brackets (subsidiary of the group) of 2026", "contoso"):
+        user.set(tenant=name)
+        user.run("load")
+    opened(browser, show(user))
+    places = [part.rect for part in browser.all(".filters select")]
+    for place, after in pairwise(places):
+        is_below = after["y"] >= place["y"] + place["height"]
+        assert is_below or after["x"] >= place["x"] + place["width"]
+    assert max(place["width"] for place in places) <= size[0] / 2
+    assert max(part.rect["width"] for part in browser.all("#matrix th[scope=row]")) <= size[0] / 2
+    assert browser.width() <= size[0]
 
 
 def test_other_sites_cannot_look_in(shown: Shown) -> None:
