@@ -128,8 +128,8 @@ def _exclusive(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> Iterator[
 def _refuse_without_sql(pipeline: dlt.Pipeline) -> None:
     if not kind_of(pipeline).changes_tenants:
         raise UsageError(
-            "Not supported: tenants can be changed in DuckDB and PostgreSQL, and this warehouse is "
-            f"{pipeline.destination.destination_type}. "
+            "Not supported: tenants can be changed in DuckDB and PostgreSQL, and this destination is "
+            f"{warehouse.address_of(pipeline)}. "
             "Load the tenants that stay, each under its new name, into another dataset with --dataset. Then delete the "
             "folder of this one."
         )

@@ -13,7 +13,6 @@ from avepoint_m365.config import unknown_value_error
 from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.configuration import with_config
 from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
-from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.common.configuration.utils import deserialize_value
 
 from m365_jobs.config.environment import variables_below
@@ -112,7 +111,9 @@ def check_channel_keys(name: str, known: Sequence[str]) -> None:
 
 def request_timeout() -> float:
     """Return the seconds to wait for a response: dlt's setting ``runtime.request_timeout``."""
-    return float(dlt.config.get("runtime.request_timeout", float) or RuntimeConfiguration.request_timeout)
+    from avepoint_m365.api.retry import configured_policy
+
+    return configured_policy().timeout
 
 
 def _is_variable(key: str) -> bool:

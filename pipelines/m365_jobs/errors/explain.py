@@ -112,8 +112,10 @@ def explain(error: BaseException) -> Failure:
     for explained in (_of_known_type(chain), _of_destination(chain), _of_disk(chain)):
         if explained is not None:
             return explained
-    cause = chain[-1]
-    return Failure("internal", f"{type(cause).__name__}: {first_paragraph(cause)} Run again with --verbose.", FAILED)
+    # A library may have handled an error without a text, such as StopIteration, when the cause was raised.
+    cause = next((link for link in reversed(chain) if str(link)), chain[-1])
+    text = f"{type(cause).__name__}: {first_paragraph(cause)}".rstrip(".: ")
+    return Failure("internal", f"{text}. Run again with --verbose.", FAILED)
 
 
 def _of_known_type(chain: Sequence[BaseException]) -> Failure | None:

@@ -31,6 +31,10 @@ GATEWAY_TIMEOUT_ATTEMPTS = 2
 """A 504 arrives after a minute or more, and mostly again. More attempts would only delay the smaller page."""
 
 
+MAX_TIMEOUT = 86_400
+"""The most seconds of a timeout: a day. The clocks of some systems cannot hold much longer ones."""
+
+
 class RetryPolicy(NamedTuple):
     """Hold the number of attempts of a request, and the waits between them in seconds."""
 
@@ -54,17 +58,22 @@ def configured_policy(config: RuntimeConfiguration = dlt.config.value) -> RetryP
     """Return the policy by dlt's settings of timeouts and retries.
 
     Raises:
-        ConfigurationError: for values below their minimum, with which no request would be sent.
+        ConfigurationError: for values out of range, with which no request would be sent.
     """
+    timeout = float(config.request_timeout)
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise ConfigurationError(
+            f"Out of range: runtime.request_timeout = {timeout:g} must be above 0, and at most {MAX_TIMEOUT} seconds."
+        )
     for key, least in {"request_max_attempts": 1, "request_backoff_factor": 0, "request_max_retry_delay": 0}.items():
         value = getattr(config, key)
-        if isinstance(value, int | float) and value < least:
+        if isinstance(value, int | float) and not value >= least:
             raise ConfigurationError(f"Out of range: runtime.{key} = {value} must be {least} or more.")
     return RetryPolicy(
         int(config.request_max_attempts),
         float(config.request_backoff_factor),
         float(config.request_max_retry_delay),
-        float(config.request_timeout),
+        timeout,
     )
 
 

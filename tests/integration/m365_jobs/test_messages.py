@@ -47,6 +47,28 @@ def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
     assert "sources.avepoint_m365" not in result
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("request_timeout", "0", "above 0, and at most 86400 seconds"),
+        ("request_timeout", "-1", "above 0, and at most 86400 seconds"),
+        ("request_timeout", "nan", "above 0, and at most 86400 seconds"),
+        ("request_timeout", "1e+30", "above 0, and at most 86400 seconds"),
+        ("request_backoff_factor", "nan", "0 or more"),
+        ("request_max_attempts", "0", "1 or more"),
+    ],
+)
+def test_a_policy_of_requests_that_cannot_be_is_refused_before_any_request(
+    simulator: Simulator, desk: Sit, key: str, value: str, allowed: str
+) -> None:
+    user = desk(simulator)
+    user.environment[f"RUNTIME__{key.upper()}"] = value
+    for command in ("load", "check"):
+        done = user.run(command, code=2)
+        assert f"Out of range: runtime.{key} = {value} must be {allowed}." in done.stdout + done.stderr
+    assert simulator.token_requests == 0
+
+
 def test_missing_parts_of_a_connection_string_are_named(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://loader@127.0.0.1:5432/backup"

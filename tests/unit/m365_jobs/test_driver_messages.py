@@ -2,6 +2,18 @@
 
 import pytest
 from m365_jobs.errors.driver_messages import explain_driver_message, may_concern_rights
+from m365_jobs.errors.explain import explain
+
+
+def test_an_error_that_a_library_handled_and_that_has_no_text_is_not_named_as_the_cause() -> None:
+    try:
+        try:
+            next(iter(()))
+        except StopIteration:
+            raise ValueError("the cause")  # noqa: B904 - the context of the error is what is tested
+    except ValueError as error:
+        failure = explain(error)
+    assert failure.text == "ValueError: the cause. Run again with --verbose."
 
 
 @pytest.mark.parametrize(
