@@ -1,0 +1,32 @@
+"""Test that the page on troubleshooting names each rule that a load can report: `health` sends users there."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from avepoint_m365.constants import LABELS
+from avepoint_m365.extract.findings import OUTSIDE
+from m365_jobs.load.data_checks import PROBLEMS
+
+from tests.support.project import ROOT
+
+PAGE = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text(encoding="utf-8")
+
+
+def rules_of_the_source() -> Iterator[str]:
+    """Yield the rules that the code of the source writes as texts."""
+    for path in (ROOT / "sources" / "avepoint_m365").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "SourceFinding":
+                rule = node.args[0]
+                if isinstance(rule, ast.Constant):
+                    yield str(rule.value)
+
+
+def test_each_rule_has_one_row_with_its_meaning_and_what_to_do() -> None:
+    table = PAGE.partition("| rule | meaning | do |")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| (`.*?) \| (.+?) \| (.+?) \|$", table, re.MULTILINE)
+    named = [rule for names, _, _ in cells for rule in re.findall(r"`(\w+)`", names)]
+    outside = [rule for rule, _ in OUTSIDE.values()]
+    ignored = [f"{label}_ignored" for label in LABELS]
+    assert sorted(named) == sorted([*PROBLEMS, *outside, *ignored, *set(rules_of_the_source())])
