@@ -300,10 +300,10 @@ def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) 
         lines = user.run("status").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
-    assert "Times are UTC. Open: jobs that run, and for how many days the oldest has." in lines
+    assert "Times are UTC. Open: jobs that run, and for how long the oldest has." in lines
     (place,) = [number - 1 for number, line in enumerate(lines) if line.strip() == "microsoft_365_groups"]
     moment = r"\d\d-\d\d \d\d:\d\d"
-    assert re.fullmatch(rf" contoso/ +2 +1 \(12 d\) +{moment} +{moment} *", lines[place])
+    assert re.fullmatch(rf" contoso/ +2 +1 \(12 days\) +{moment} +{moment} *", lines[place])
 
 
 def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(desk: Sit) -> None:

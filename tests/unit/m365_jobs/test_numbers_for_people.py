@@ -58,8 +58,10 @@ def test_a_time_in_the_future_is_said_to_lie_ahead(ago: timedelta, age: str, ope
     assert labels.open_label(ago / timedelta(hours=1)) == open_for
 
 
-@pytest.mark.parametrize(("days", "shown"), [(2, "1 (2 d)"), (-0.1, "1 (ahead)"), (-9, "1 (ahead)")])
-def test_status_says_that_the_start_of_an_open_job_lies_ahead(days: float, shown: str) -> None:
+@pytest.mark.parametrize(
+    ("days", "shown"), [(0.25, "1 (6.0 h)"), (2, "1 (48 h)"), (9, "1 (9 days)"), (-0.1, "1 (ahead)"), (-9, "1 (ahead)")]
+)
+def test_status_says_for_how_long_a_job_is_open_or_that_its_start_lies_ahead(days: float, shown: str) -> None:
     partition = {
         "tenant": "contoso",
         "location": None,

@@ -16,7 +16,7 @@ from m365_jobs.health.evaluate import partition_label
 from m365_jobs.health.failed_companions import failure_lines
 from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.status import Row
-from m365_jobs.text import lies_ahead, sanitize
+from m365_jobs.text import format_duration, lies_ahead, sanitize
 
 LABEL_WIDTH = 24
 """Width of the column of partitions on a terminal of 80 columns."""
@@ -41,7 +41,7 @@ def status_tables(status: dict[str, Any]) -> Iterator[Any]:
     yield Text("Rows: " + ", ".join(f"{name} {count:,}" for name, count in status["tables"].items()))
     yield _partitions(status["partitions"], status["unknown_services"])
     # A line below the table, since a caption is wrapped to the width of the table.
-    yield Text("Times are UTC. Open: jobs that run, and for how many days the oldest has.", "dim")
+    yield Text("Times are UTC. Open: jobs that run, and for how long the oldest has.", "dim")
     if status["unknown_services"]:
         jobs, unknown = status["tables"]["jobs"], sum(row["rows_held"] for row in status["unknown_services"])
         yield Text(f"Jobs of an unknown service: {unknown_service_reason(unknown, jobs - unknown)}.")
@@ -103,14 +103,14 @@ def _runs(runs: list[dict[str, Any]]) -> Iterator[Any]:
 
 
 def _open(partition: dict[str, Any]) -> str:
-    """Return the number of open jobs, and the days since the oldest started; a waiting job may start later or never."""
+    """Return the number of open jobs, and the time since the oldest started; a waiting job may start later or never."""
     if not partition["open_jobs"]:
         return "0"
     oldest = partition["oldest_open_start"]
     age = "?"
     if oldest:
         hours = (datetime.now(UTC) - oldest) / timedelta(hours=1)
-        age = "ahead" if lies_ahead(hours) else f"{max(hours, 0) / 24:.0f} d"
+        age = "ahead" if lies_ahead(hours) else format_duration(max(hours, 0))
     return f"{partition['open_jobs']:,} ({age})"
 
 
