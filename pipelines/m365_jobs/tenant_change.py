@@ -41,10 +41,10 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Preview:
-    """Hold the rows of a tenant by table, and whether it has a section in the configuration."""
+    """Hold the rows of a tenant by table, and whether the configuration names it."""
 
     rows: dict[str, int]
-    has_section: bool
+    is_configured: bool
 
 
 def preview(pipeline: dlt.Pipeline, tenant: str) -> Preview:
@@ -64,7 +64,10 @@ def preview(pipeline: dlt.Pipeline, tenant: str) -> Preview:
             counts[name] = int(row["n"])
     if not any(counts.values()):
         raise UsageError(f"Tenant not found: {tenant}. The warehouse has no row of it.")
-    return Preview({name: count for name, count in counts.items() if count}, tenant in tenants.configured())
+    return Preview(
+        {name: count for name, count in counts.items() if count},
+        tenant in {*tenants.configured(), warehouse.configured_tenant()},
+    )
 
 
 def check_new_name(pipeline: dlt.Pipeline, tenant: str, new: str) -> None:

@@ -79,5 +79,5 @@ def _print(pipeline: Any, preview: Any, tenant: str, change: str) -> None:
 def _print_next_steps(preview: Any, tenant: str, done: bool) -> None:
     if not done:
         typer.echo("Nothing was changed. To make the change, add --yes.")
-    if preview.has_section:
-        typer.echo(f"The configuration still has a section of {tenant}: change or delete it before the next load.")
+    if preview.is_configured:
+        typer.echo(f"The configuration still names {tenant}: change or delete it before the next load.")

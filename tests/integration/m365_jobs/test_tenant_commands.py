@@ -22,6 +22,9 @@ def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk:
         rows = user.run("query", "SELECT count(*) FROM jobs", "--format", "csv").stdout
         shown = user.run("tenant", "rename", "contoso", "fabrikam").stdout
         assert "Nothing was changed" in shown
+        # The label of `init` stands in the main section, and not in one of the tenant's own.
+        hint = "The configuration still names contoso: change or delete it before the next load.\n"
+        assert shown.endswith(hint)
         user.run("tenant", "rename", "contoso", "fabrikam", "--yes")
         counted = "SELECT tenant, count(*) FROM jobs GROUP BY 1"
         assert user.run("query", counted, "--format", "csv").stdout.splitlines()[1:] == [
@@ -69,12 +72,15 @@ def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, desk
         user.run("tenant", "remove", "contoso")
         distinct = "SELECT count(DISTINCT tenant) AS n FROM jobs"
         assert user.run("query", distinct, "--format", "csv").stdout.split() == ["n", "2"]
-        user.run("tenant", "remove", "contoso", "--yes")
+        done = user.run("tenant", "remove", "contoso", "--yes").stdout
+        assert "The configuration still names" not in done
         for table in ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs"):
             answer = user.run("query", f"SELECT DISTINCT tenant FROM {table}", "--format", "csv").stdout.split()
             assert answer[1:] == ["fabrikam"]
         assert "Tenant not found: contoso" in user.run("tenant", "remove", "contoso", code=2).stderr
-        assert "0 new, 0 changed" in user.run("load").stderr
+        user.run("tenant", "remove", "fabrikam", "--yes")
+        assert "Nothing is loaded yet. Run: m365-jobs load" in user.run("status").stdout
+        assert " new, 0 changed, 0 as before" in user.run("load").stderr
 
 
 @pytest.mark.parametrize("change", [("remove", "contoso"), ("rename", "contoso", "fabrikam")])

@@ -28,7 +28,7 @@ def status_tables(status: dict[str, Any]) -> Iterator[Any]:
     if status["credentials"]:
         yield Text(f"Credentials: {status['credentials']}")
     yield from undelivered_lines(status["undelivered"])
-    if not status["tables"]:
+    if not any(status["tables"].values()):
         yield Text("Nothing is loaded yet. Run: m365-jobs load")
         if status["runs"]:
             yield from _runs(status["runs"])
