@@ -158,17 +158,25 @@ def test_small_files_are_compacted_above_a_number(lake: Warehouse, monkeypatch: 
     assert lake.contents() == on_server(world, False)
 
 
-def test_status_and_check_of_a_lake_from_the_command_line(
-    simulator: Simulator, desk: Callable[[Simulator], Cli]
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_a_lake_is_read_from_the_command_line(
+    simulator: Simulator, desk: Callable[[Simulator], Cli], table_format: str
 ) -> None:
+    """Test readers that have no pipeline: what they know of the lake is its address."""
     user = desk(simulator)
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
+    user.environment["DESTINATION__FILESYSTEM__TABLE_FORMAT"] = table_format
     to = ("--destination", "filesystem")
     assert "Nothing is loaded yet" in user.run("status", *to).stdout
     user.run("load", *to)
     loaded = json.loads(user.run("status", "--format", "json", *to).stdout)
     assert loaded["tables"]["jobs"] == len(simulator.world.visible())
     assert {partition["complete"] for partition in loaded["partitions"]} == {True}
+    ids = json.loads(user.run("query", "SELECT id FROM job_facts ORDER BY id", "--format", "json", *to).stdout)
+    assert [row["id"] for row in ids] == sorted(job.id for job in simulator.world.visible())
+    health = json.loads(user.run("health", "--format", "json", "--max-age-hours", "24", *to, code=None).stdout)
+    assert health["completeness"]["proved"] is True
+    assert health["protection"]
     assert "ok    destination: filesystem" in user.run("check", *to).stdout
     user.environment["DESTINATION__FILESYSTEM__TABLE_FORMAT"] = "hudi"
     assert "table_format = 'hudi' is not known. Known are: delta, iceberg" in user.run("load", *to, code=2).stderr

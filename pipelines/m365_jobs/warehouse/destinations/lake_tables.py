@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import dlt
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365.schema import REMOVED
 from dlt.common.destination.client import SupportsOpenTables
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.schema import TABLES
@@ -69,23 +67,35 @@ def _as_view(field: pa.Field) -> pa.Field:
 
 def _iceberg_rows(client: SupportsOpenTables, name: str) -> pa.Table | None:
     """Return all rows except deletion markers: Iceberg's upsert cannot delete, so these stay in the table."""
-    try:
-        rows = client.load_open_table(ICEBERG, name).scan().to_arrow()
-    except DestinationUndefinedEntity:
+    if (table := _iceberg_table(client, name)) is None:
         return None
+    rows: pa.Table = table.scan().to_arrow()
     if REMOVED not in rows.schema.names:
         return rows
     return rows.filter(pc.invert(pc.fill_null(rows.column(REMOVED), False)))
 
 
+def _iceberg_table(client: Any, name: str) -> Any:
+    """Return an Iceberg table of the lake; None if it does not exist.
+
+    dlt's ``load_open_table`` looks for the table in dlt's schema, which is empty for readers.
+    """
+    from dlt.common.libs.pyiceberg import evolve_table
+    from pyiceberg.exceptions import NoSuchTableError
+
+    place = f"{client.dataset_name}.{name}", client.get_open_table_location(ICEBERG, name)
+    try:
+        return evolve_table(client.get_open_table_catalog(ICEBERG), client.fs_client, client.config, *place)
+    except (NoSuchTableError, FileNotFoundError):
+        return None
+
+
 def delete_stored(pipeline: Target, name: str, load_id: str) -> None:
     """Delete the rows that a package of dlt has stored in a table, if it exists."""
     client: Any = pipeline.destination_client()
-    with suppress(DestinationUndefinedEntity):
-        is_delta = table_format(pipeline) == DELTA
-        table = delta_table(client, name) if is_delta else client.load_open_table(ICEBERG, name)
-        if table is not None:
-            table.delete(f"_dlt_load_id = '{load_id}'")
+    table = delta_table(client, name) if table_format(pipeline) == DELTA else _iceberg_table(client, name)
+    if table is not None:
+        table.delete(f"_dlt_load_id = '{load_id}'")
 
 
 def delta_table(client: Any, name: str) -> Any:
