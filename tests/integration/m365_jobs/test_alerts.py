@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +310,19 @@ def test_messages_wait_while_a_receiver_is_down_and_end_as_dead_letters(desk: Si
         (waiting,) = json.loads(user.run("status", "--format", "json").stdout)["undelivered"]
         assert (waiting["state"], waiting["attempts"]) == ("pending", 2)
         assert SECRET not in waiting["error"]
+        # After the last attempt no run sends it by itself.
+        (file,) = Path(user.environment["DLT_DATA_DIR"]).rglob("*.alerts.sqlite")
+        with closing(sqlite3.connect(file)) as store, store:
+            store.execute("UPDATE deliveries SET attempts = 11, next_attempt_at = created_at")
+        result = user.run("health", "--notify", code=1)
+        assert result.stderr.endswith("No later run sends the message of webhook. Run: m365-jobs alerts --resend.\n")
+        assert "A later run" not in result.stderr
+        assert json.loads(user.run("status", "--format", "json").stdout)["undelivered"][0]["state"] == "dead"
+        user.run("health", "--notify", code=4)
+        receiver.status = 200
+        user.run("alerts", "--resend")
+        user.run("health", "--notify", code=4)
+        assert json.loads(user.run("status", "--format", "json").stdout)["undelivered"] == []
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], cha
 
     Raises:
         ConfigurationError: for an invalid rule or maintenance window.
-        NotificationError: if a receiver does not accept a message. A later run sends it.
+        NotificationError: if a receiver does not accept a message; the text says whether a later run sends it.
     """
     rules = alert_rules()
     scope = lifecycle.AlertScope(frozenset(tenants))
@@ -58,10 +58,19 @@ def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], cha
                 _queue_messages(store, channel, run)
             _delete_closed(store, channels)
             store.delete_sent(run.now - outbox.SENT_RETENTION)
-        failures = outbox.deliver(store, channels, lambda: datetime.now(UTC))
-    if failures:
-        later = "A later run sends it." if len(failures) == 1 else "A later run sends them."
-        raise NotificationError(" ".join([*dict.fromkeys(failures), later]))
+        failed = outbox.deliver(store, channels, lambda: datetime.now(UTC))
+    if failed:
+        raise NotificationError(_failure_text(failed))
+
+
+def _failure_text(failed: Sequence[Delivery]) -> str:
+    """Return the errors of messages, and what becomes of the messages."""
+    errors = dict.fromkeys(delivery.error or "" for delivery in failed)
+    waiting = sum(delivery.state is DeliveryState.pending for delivery in failed)
+    later = [f"A later run sends {'it' if waiting == 1 else 'them'}."] if waiting else []
+    dead = ", ".join(delivery.channel for delivery in failed if delivery.state is DeliveryState.dead)
+    given_up = [f"No later run sends the message of {dead}. Run: m365-jobs alerts --resend."] if dead else []
+    return " ".join([*errors, *later, *given_up])
 
 
 def _update_alerts(store: AlertStore, run: NotifyRun) -> None:

@@ -38,15 +38,15 @@ def recover(store: AlertStore, channels: Mapping[str, Channel]) -> None:
         store.save_delivery(replace(delivery, state=state, error="the process ended while it sent the message"))
 
 
-def deliver(store: AlertStore, channels: Sequence[Channel], clock: Callable[[], datetime]) -> list[str]:
-    """Send the due messages of each channel, and return one text for each message that was not accepted.
+def deliver(store: AlertStore, channels: Sequence[Channel], clock: Callable[[], datetime]) -> list[Delivery]:
+    """Send the due messages of each channel, and return those that were not accepted, with the error.
 
     Each channel keeps its order: after a failure its later messages wait. ``clock`` returns the time in UTC.
     """
     return [failure for channel in channels for failure in _deliver_to(channel, store, clock)]
 
 
-def _deliver_to(channel: Channel, store: AlertStore, clock: Callable[[], datetime]) -> list[str]:
+def _deliver_to(channel: Channel, store: AlertStore, clock: Callable[[], datetime]) -> list[Delivery]:
     pending = [delivery for delivery in store.deliveries(DeliveryState.pending) if delivery.channel == channel.name]
     for delivery in pending:
         if delivery.next_attempt_at > clock():
@@ -56,8 +56,9 @@ def _deliver_to(channel: Channel, store: AlertStore, clock: Callable[[], datetim
         try:
             channel.send(delivery.id, delivery.body)
         except DeliveryError as error:
-            store.save_delivery(_after_failure(delivery, error, clock()))
-            return [str(error)]
+            failed = _after_failure(delivery, error, clock())
+            store.save_delivery(failed)
+            return [failed]
         store.save_delivery(replace(delivery, state=DeliveryState.sent, attempts=delivery.attempts + 1, error=None))
     return []
 
