@@ -86,26 +86,45 @@ class ChunkClassifier:
         window: Window,
         times: Mapping[str, Any],
     ) -> None:
-        chunk_labels = self._labels
-        known = chunk_labels.labels[dimension.name]
+        unread = self._read_labels(dimension, missing, jobs, query_window, window)
+        if len(missing) > 1:
+            self._classify_halves(dimension, unread, jobs, window, times)
+
+    def _classify_halves(
+        self, dimension: Dimension, missing: set[str], jobs: pa.Table, window: Window, times: Mapping[str, Any]
+    ) -> None:
+        """Classify the earlier and the later half of some jobs, and halves of these while a job gets a label.
+
+        If neither half labels a job, their type is in no list. All further halves would be requested in vain.
+        """
+        halves = [half for half in _halves(missing, times, window) if half]
+        unread = [
+            self._read_labels(dimension, half, jobs, _narrow(window, [times[job_id] for job_id in half]), window)
+            for half in halves
+        ]
+        if missing.isdisjoint(self._labels.labels[dimension.name]):
+            return
+        for half, rest in zip(halves, unread, strict=True):
+            if len(half) > 1:
+                self._classify_halves(dimension, rest, jobs, window, times)
+
+    def _read_labels(
+        self, dimension: Dimension, missing: set[str], jobs: pa.Table, query_window: Window, window: Window
+    ) -> set[str]:
+        """Fill labels from the listings of a range; return the jobs that shorter ranges may label.
+
+        Some servers end a list of several pages early and report it as complete. Shorter ranges return its jobs.
+        """
+        known = self._labels.labels[dimension.name]
         wide_window = window if self._limits.longest is None or window.length <= self._limits.longest else query_window
         classification = self._classifier.classify(
             dimension, missing, _evidence(query_window, jobs, known), _evidence(wide_window, jobs, known)
         )
-        chunk_labels.add(dimension.name, classification)
-        remaining = missing - classification.by_id.keys()
+        self._labels.add(dimension.name, classification)
         has_effect = not {dimension.key(value) for value in dimension.values} <= classification.ignored
-        if (
-            remaining
-            and has_effect
-            and len(missing) > 1
-            and any(len(listing.pages) > 1 for listing in classification.listings)
-        ):
-            # Some servers end a list early and report it as complete. Shorter ranges return the missing jobs.
-            for half in _halves(remaining, times, window):
-                if half and half != missing:
-                    narrow = _narrow(window, [times[job_id] for job_id in half])
-                    self._classify_within(dimension, half, jobs, narrow, window, times)
+        if not has_effect or all(len(listing.pages) < 2 for listing in classification.listings):
+            return set()
+        return missing - classification.by_id.keys()
 
     def _clusters(self, missing: set[str], times: Mapping[str, Any], window: Window) -> list[set[str]]:
         """Return the jobs in groups, each within a range that the server answers in full."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from tests.support.servers.form import (
     CROWD,
@@ -36,6 +37,11 @@ def outside() -> Iterator[Case]:
     yield Case(kind, "unknown object type, locations", AGENTS, TWO, (unknown, replace(unknown, hours=24)))
     unknown = Step(findings=frozenset({"unknown_job_type"}))
     yield Case(kind, "unknown job type", (*SIX, job(7, 4, job_type=6)), steps=(unknown, replace(unknown, hours=24)))
+    changes: dict[str, dict[str, Any]] = {"object_type": {"object_type": 13}, "job_type": {"job_type": 6}}
+    for name, changed in changes.items():
+        crowd = tuple(replace(item, **changed) if number % 3 == 0 else item for number, item in enumerate(CROWD))
+        few = Step(dialect={"max_page_size": 10}, findings=frozenset({f"unknown_{name}"}), most_requests=120)
+        yield Case(kind, f"unknown {name} of every third job", crowd, steps=(few, replace(few, hours=1)))
     mixed = (*DEU, job(9, 4, "XYZ", 13, 6))
     rules = frozenset({"unlisted_location", "unknown_object_type", "unknown_job_type"})
     yield Case(kind, "all three unknown", mixed, TWO, (Step(findings=rules), Step(hours=24, findings=rules)))
