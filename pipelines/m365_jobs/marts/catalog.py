@@ -40,7 +40,14 @@ VIEWS = (
     "open_jobs",
     *COMPANION_VIEWS,
 )
-PARTS = ("protection_rules", "tolerated_failures", "evaluated_backups", "data_ends", "tenant_zones")
+PARTS = (
+    "protection_rules",
+    "tolerated_failures",
+    "evaluated_backups",
+    "data_ends",
+    "schedule_versions",
+    "tenant_zones",
+)
 """Queries that several views use, each in one file. They become part of the views, and are no views themselves."""
 
 TABLES = tuple(table.name for table in schema.TABLES)

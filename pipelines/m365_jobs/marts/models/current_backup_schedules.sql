@@ -12,21 +12,7 @@
 -- longest_interval_hours = "double, hours: Longest time between two start times, at least interval_hours."
 -- valid_from = "timestamp, UTC: The load that read this version first."
 -- id = "text: Leads to backup_schedules__start_times.schedule_id."
-WITH gaps AS (
-    SELECT
-        t.tenant,
-        t.schedule_id,
-        coalesce(
-            lead(t.minute_of_day) OVER (PARTITION BY t.tenant, t.schedule_id ORDER BY t.minute_of_day),
-            min(t.minute_of_day) OVER (PARTITION BY t.tenant, t.schedule_id) + 24 * 60
-        ) - t.minute_of_day AS minutes
-    FROM backup_schedules__start_times AS t
-),
-longest AS (
-    SELECT g.tenant, g.schedule_id, CAST(max(g.minutes) AS DOUBLE) / 60 AS hours
-    FROM gaps AS g
-    GROUP BY g.tenant, g.schedule_id
-)
+-- last_read_at = "timestamp, UTC: The last load that read this version. It counts as the schedule for 30 days from then."
 SELECT
     s.tenant,
     s.location,
@@ -35,9 +21,9 @@ SELECT
     s.object_type,
     s.backups_per_day,
     s.interval_hours,
-    CASE WHEN k.hours > s.interval_hours THEN k.hours ELSE s.interval_hours END AS longest_interval_hours,
+    s.longest_interval_hours,
     s.valid_from,
-    s.id
-FROM backup_schedules AS s
-LEFT JOIN longest AS k ON k.tenant = s.tenant AND k.schedule_id = s.id
+    s.id,
+    s.last_read_at
+FROM schedule_versions AS s
 WHERE s.valid_to IS NULL AND s.service IS NOT NULL

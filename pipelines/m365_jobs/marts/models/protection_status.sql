@@ -72,14 +72,6 @@ rules_of AS (
     LEFT JOIN named AS n ON n.tenant = t.tenant
     JOIN rules AS r ON r.tenant = coalesce(n.tenant, '')
 ),
-read_schedules AS (
-    SELECT DISTINCT c.tenant, c.location
-    FROM companion_loads AS c
-    JOIN newest AS n ON n.tenant = c.tenant
-    WHERE c.companion = 'schedule'
-        AND c.status = 'loaded'
-        AND epoch(n.loaded_until) - epoch(c.asked_at) <= 30 * 86400
-),
 first_schedules AS (
     SELECT s.tenant, s.location, min(s.valid_from) AS known_from
     FROM backup_schedules AS s
@@ -100,14 +92,14 @@ schedules AS (
         min(v.scheduled_from) AS scheduled_from,
         -- Null for what the first load of the schedule read: it was in force before, for an unknown time.
         max(CASE WHEN s.valid_from > f.known_from THEN s.valid_from END) AS changed_at
-    FROM current_backup_schedules AS s
-    JOIN read_schedules AS c ON c.tenant = s.tenant AND coalesce(c.location, '') = coalesce(s.location, '')
+    FROM schedule_versions AS s
+    JOIN newest AS n ON n.tenant = s.tenant AND epoch(n.loaded_until) <= s.known_until
     JOIN first_schedules AS f ON f.tenant = s.tenant AND coalesce(f.location, '') = coalesce(s.location, '')
     JOIN first_versions AS v
         ON v.tenant = s.tenant
         AND v.object_type = s.object_type
         AND coalesce(v.location, '') = coalesce(s.location, '')
-    WHERE s.longest_interval_hours IS NOT NULL
+    WHERE s.valid_to IS NULL AND s.longest_interval_hours IS NOT NULL
     GROUP BY s.tenant, s.location, s.object_type
 ),
 recently_held AS (

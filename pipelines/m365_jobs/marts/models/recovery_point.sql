@@ -11,7 +11,9 @@
 -- good_backups = "bigint, backups: Successful backups in the 30 days, as in protection_status."
 -- longest_gap_hours = "double, hours: From the finish of a successful backup to that of the next."
 -- longest_gap_from = "timestamp, UTC: The backup after which the longest gap began."
--- promised_gap_hours = "double, hours: Longest time between two scheduled backups; null where the schedule is unknown."
+-- promised_gap_hours = """\
+--   double, hours: Longest time between two scheduled backups; null where the schedule is unknown, or no load of the 30 \
+--   days before data_as_of read it."""
 -- data_as_of = "timestamp, UTC: End of the data."
 WITH as_of AS (
     SELECT p.tenant, p.location, p.object_type, p.complete_until AS data_as_of
@@ -59,8 +61,14 @@ ranked AS (
     WHERE epoch(g.data_as_of) - epoch(g.finish_time) - g.gap_seconds <= 30 * 86400
 ),
 promised AS (
-    SELECT s.tenant, s.location, s.object_type, max(s.longest_interval_hours) AS interval_hours
-    FROM current_backup_schedules AS s
+    SELECT
+        s.tenant,
+        s.location,
+        s.object_type,
+        max(s.longest_interval_hours) AS interval_hours,
+        max(s.known_until) AS known_until
+    FROM schedule_versions AS s
+    WHERE s.valid_to IS NULL
     GROUP BY s.tenant, s.location, s.object_type
 )
 SELECT
@@ -77,4 +85,5 @@ LEFT JOIN promised AS p
     ON p.tenant = r.tenant
     AND p.object_type = r.object_type
     AND coalesce(p.location, '') = coalesce(r.location, '')
+    AND p.known_until >= epoch(r.data_as_of)
 WHERE r.place = 1 AND r.good_backups > 0

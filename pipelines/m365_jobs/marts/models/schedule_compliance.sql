@@ -1,9 +1,11 @@
 -- about = """\
 --   Did every scheduled backup run? One row per tenant, location, service and UTC day, of the 400 days before the data \
---   ends, since the schedule is known. A scheduled backup ran if a backup starts from 70 minutes before its time \
---   to half an interval after it. Where a quarter of the interval is less than 70 minutes, that counts. The start \
---   must be before the next scheduled time. Otherwise it is skipped when the backup before still ran at its time, \
---   and else missed: nothing started for an interval and a half. One that may still start is left out."""
+--   ends, while the schedule is known. That is from the load that read a version first until 30 days after the last load \
+--   that read it. Other days have no row: what was scheduled then is unknown, not missed. A scheduled \
+--   backup ran if a backup starts from 70 minutes before its time to half an interval after it. Where a quarter of the \
+--   interval is less than 70 minutes, that counts. The start must be before the next scheduled time. Otherwise it is \
+--   skipped when the backup before still ran at its time, and else missed: nothing started for an interval and a half. \
+--   One that may still start is left out."""
 -- key = ["tenant", "location", "object_type", "day"]
 --
 -- [columns]
@@ -27,8 +29,8 @@ WITH versions AS (
         -- A schedule in local time starts an hour early in the night in which clocks go forward.
         CASE WHEN s.interval_hours < 4.7 THEN s.interval_hours * 900 ELSE 4200 END AS early,
         epoch(s.valid_from) AS valid_from,
-        epoch(s.valid_to) AS valid_to
-    FROM backup_schedules AS s
+        CASE WHEN epoch(s.valid_to) < s.known_until THEN epoch(s.valid_to) ELSE s.known_until END AS valid_until
+    FROM schedule_versions AS s
     WHERE s.object_type IS NOT NULL AND s.interval_hours IS NOT NULL
 ),
 scheduled_services AS (
@@ -69,7 +71,7 @@ candidates AS (
         v.interval_seconds,
         v.early,
         v.valid_from,
-        v.valid_to,
+        v.valid_until,
         a.data_as_of,
         (floor(a.data_as_of / 86400) - d.days_back) * 86400 + t.minute_of_day * 60 AS due
     FROM versions AS v
@@ -96,7 +98,7 @@ events AS (
         CAST(NULL AS DOUBLE) AS started_well,
         CAST(NULL AS DOUBLE) AS runs_until
     FROM candidates AS c
-    WHERE c.due >= c.valid_from AND c.due <= c.data_as_of AND (c.valid_to IS NULL OR c.due < c.valid_to)
+    WHERE c.due >= c.valid_from AND c.due < c.valid_until AND c.due <= c.data_as_of
     UNION ALL
     SELECT
         f.tenant,

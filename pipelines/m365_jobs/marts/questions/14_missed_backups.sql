@@ -1,9 +1,9 @@
 -- question = "Which scheduled backups did not run in the last 7 days?"
 -- note = """\
---   The 7 days end with the newest day of the tenant. Skipped backups, before which another still ran, are no miss. \
---   Needs the companion schedule."""
+--   The 7 days end with the tenant's newest load (UTC). Skipped backups, before which another still ran, are no miss. \
+--   Needs the companion schedule. From 30 days after its last read, the schedule counts as unknown."""
 WITH newest AS (
-    SELECT tenant, max(day) AS day FROM schedule_compliance GROUP BY tenant
+    SELECT tenant, CAST(max(window_end) AT TIME ZONE 'UTC' AS DATE) AS day FROM load_audit GROUP BY tenant
 )
 SELECT
     c.tenant,

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Rows
-from tests.integration.m365_jobs.marts.truth import failed_ratio, hours, outcome
+from tests.integration.m365_jobs.marts.truth import failed_ratio, hours, known_until, outcome
 
 Key = tuple[str, str | None, str | None]
 MONTH, YEAR = timedelta(days=30), timedelta(days=365)
@@ -31,7 +31,7 @@ def data_as_of(rows: Rows, key: Key) -> datetime | None:
 
 
 def slots(rows: Rows, key: Key, end: datetime) -> Iterator[tuple[datetime, timedelta]]:
-    """Yield each scheduled time up to the end of the data, with its interval."""
+    """Yield each scheduled time that is known, up to the end of the data, with its interval."""
     for schedule in rows.companions["backup_schedules"]:
         if (schedule["tenant"], schedule.get("location"), schedule["object_type"]) != key:
             continue
@@ -40,11 +40,12 @@ def slots(rows: Rows, key: Key, end: datetime) -> Iterator[tuple[datetime, timed
             for row in rows.companions["backup_schedules__start_times"]
             if (row["tenant"], row["schedule_id"]) == (schedule["tenant"], schedule["id"])
         ]
+        until = min(known_until(rows, schedule), schedule.get("valid_to") or NOW + YEAR)
         for number in range(400):
             midnight = datetime.combine(end.date() - timedelta(days=number), time(), UTC)
             for minute in minutes:
                 due = midnight + timedelta(minutes=minute)
-                if schedule["valid_from"] <= due <= end and due < (schedule.get("valid_to") or NOW + YEAR):
+                if schedule["valid_from"] <= due < until and due <= end:
                     yield due, timedelta(hours=schedule["interval_hours"])
 
 

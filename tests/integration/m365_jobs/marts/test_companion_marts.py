@@ -47,6 +47,12 @@ def schedule(
     return row, times
 
 
+def read_schedule(hours: float, status: str = "loaded", **more: Any) -> dict[str, Any]:
+    """Return the record of a load that asked for the schedule."""
+    known = {"tenant": "contoso", "id": f"{hours}{status}{more}", "companion": "schedule", "status": status}
+    return {**known, "asked_at": ago(hours), **more}
+
+
 def companions(*schedules: tuple[dict[str, Any], list[dict[str, Any]]], **more: Any) -> dict[str, Any]:
     """Return the rows of the companions' tables."""
     unique = {(row["tenant"], row["schedule_id"], row["start_index"]): row for _, times in schedules for row in times}
@@ -68,7 +74,14 @@ def random_rows(seed: int) -> Rows:
             schedule("onedrive", once, ago(500 * DAY)),
             schedule("onedrive", [480, 720, 1200], ago(9 * DAY), location="EUR"),
             schedule("power_bi", once, ago(3 * DAY)),
-            schedule("exchange_online", four, ago(4 * DAY), tenant="fabrikam"),
+            schedule("exchange_online", four, ago(40 * DAY), tenant="fabrikam"),
+            companion_loads=[
+                *(read_schedule(days * DAY + 0.01) for days in (500, 100, 12, 9, 6, 3)),
+                *(read_schedule(days * DAY + 0.01, location="EUR") for days in (9, 1)),
+                # Its schedule is known until 3 days ago, and its jobs go on.
+                *(read_schedule(days * DAY + 0.01, tenant="fabrikam") for days in (40, 33)),
+                read_schedule(DAY, "permission_missing", tenant="fabrikam"),
+            ],
         )
     )
     partitions = [("contoso", None, "exchange_online"), ("contoso", None, "onedrive"), ("contoso", "EUR", "onedrive")]
@@ -111,7 +124,6 @@ def test_schedule_recovery_point_and_restores_are_those_of_the_definitions(pipel
         ("contoso", None, "exchange_online"): 12.0,
         ("contoso", None, "onedrive"): 24.0,
         ("contoso", "EUR", "onedrive"): 12.0,
-        ("fabrikam", None, "exchange_online"): 6.0,
     }
     expected = {
         "schedule_compliance": plain(truth.schedule_compliance(rows)),
@@ -173,6 +185,7 @@ def test_a_schedule_in_local_time_is_met_in_the_nights_in_which_clocks_change(pi
         companions(
             schedule("exchange_online", [120], ago(24 * 60), forward),
             renamed(schedule("exchange_online", [60], forward), "summer"),
+            companion_loads=[read_schedule(24 * days) for days in (60, 2, -9)],
         ),
     )
     rows.load(pipeline)

@@ -196,18 +196,28 @@ class Plan:
     changed: datetime | None
 
 
+def known_until(rows: Rows, version: dict[str, Any]) -> datetime:
+    """Return the time until which a version of a schedule counts: 30 days after the last load that read it."""
+    place = version["tenant"], version.get("location")
+    reads = sorted(
+        load["asked_at"]
+        for load in rows.companions.get("companion_loads", [])
+        if (load["tenant"], load.get("location")) == place and (load["companion"], load["status"]) == READ
+    )
+    if version.get("valid_to"):
+        # The last one read the next version, or that the service is no longer scheduled.
+        reads = [asked_at for asked_at in reads if asked_at <= version["valid_to"]][:-1]
+    read_at: datetime = max([version["valid_from"], *reads])
+    return read_at + MONTH
+
+
 def schedules(rows: Rows) -> dict[Partition, Plan]:
     """Return the schedules in force that a load read within 30 days of the newest load."""
     newest, result = newest_loads(rows), {}
     for companion in rows.companions.get("backup_schedules", []):
         place = companion["tenant"], companion.get("location")
         same_place = [row for row in rows.companions["backup_schedules"] if (row["tenant"], row["location"]) == place]
-        reads = [
-            load["asked_at"]
-            for load in rows.companions.get("companion_loads", [])
-            if (load["tenant"], load.get("location")) == place and (load["companion"], load["status"]) == READ
-        ]
-        if companion["valid_to"] is not None or not reads or newest[place[0]] - max(reads) > MONTH:
+        if companion["valid_to"] is not None or newest[place[0]] > known_until(rows, companion):
             continue
         minutes = sorted(
             start["minute_of_day"]

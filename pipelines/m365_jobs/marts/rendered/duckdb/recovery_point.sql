@@ -277,7 +277,8 @@ WITH as_of AS (
     s.tenant AS tenant,
     s.location AS location,
     s.object_type AS object_type,
-    MAX(s.longest_interval_hours) AS interval_hours
+    MAX(s.longest_interval_hours) AS interval_hours,
+    MAX(s.known_until) AS known_until
   FROM (
     WITH gaps AS (
       SELECT
@@ -297,18 +298,60 @@ WITH as_of AS (
       GROUP BY
         g.tenant,
         g.schedule_id
+    ), reads AS (
+      SELECT
+        c.tenant AS tenant,
+        c.location AS location,
+        c.asked_at AS asked_at,
+        LAG(c.asked_at) OVER (PARTITION BY c.tenant, c.location ORDER BY c.asked_at) AS asked_before,
+        LEAD(c.asked_at) OVER (PARTITION BY c.tenant, c.location ORDER BY c.asked_at) AS asked_after
+      FROM "m365_shipped_dataset"."companion_loads" AS c
+      WHERE
+        c.companion = 'schedule' AND c.status = 'loaded'
+    ), versions AS (
+      SELECT
+        s.tenant AS tenant,
+        s.location AS location,
+        s.object_type AS object_type,
+        s.interval_hours AS interval_hours,
+        s.valid_from AS valid_from,
+        s.valid_to AS valid_to,
+        s.id AS id,
+        CASE WHEN s.valid_to IS NULL THEN r.asked_at ELSE r.asked_before END AS read_again_at
+      FROM "m365_shipped_dataset"."backup_schedules" AS s
+      LEFT JOIN reads AS r
+        ON r.tenant = s.tenant
+        AND COALESCE(r.location, '') = COALESCE(s.location, '')
+        AND (
+          s.valid_to IS NULL OR r.asked_at <= s.valid_to
+        )
+        AND (
+          r.asked_after IS NULL OR r.asked_after > s.valid_to
+        )
+    ), dated AS (
+      SELECT
+        v.tenant AS tenant,
+        v.location AS location,
+        v.object_type AS object_type,
+        v.interval_hours AS interval_hours,
+        v.valid_to AS valid_to,
+        v.id AS id,
+        CASE WHEN v.read_again_at > v.valid_from THEN v.read_again_at ELSE v.valid_from END AS last_read_at
+      FROM versions AS v
     )
     SELECT
-      s.tenant AS tenant,
-      s.location AS location,
-      s.object_type AS object_type,
-      CASE WHEN k.hours > s.interval_hours THEN k.hours ELSE s.interval_hours END AS longest_interval_hours
-    FROM "m365_shipped_dataset"."backup_schedules" AS s
+      d.tenant AS tenant,
+      d.location AS location,
+      d.object_type AS object_type,
+      CASE WHEN k.hours > d.interval_hours THEN k.hours ELSE d.interval_hours END AS longest_interval_hours,
+      d.valid_to AS valid_to,
+      EPOCH(d.last_read_at) + 30 * 86400 AS known_until
+    FROM dated AS d
     LEFT JOIN longest AS k
-      ON k.tenant = s.tenant AND k.schedule_id = s.id
-    WHERE
-      s.valid_to IS NULL AND NOT s.service IS NULL
+      ON k.tenant = d.tenant AND k.schedule_id = d.id
   ) AS s
+  WHERE
+    s.valid_to IS NULL
   GROUP BY
     s.tenant,
     s.location,
@@ -328,5 +371,6 @@ LEFT JOIN promised AS p
   ON p.tenant = r.tenant
   AND p.object_type = r.object_type
   AND COALESCE(p.location, '') = COALESCE(r.location, '')
+  AND p.known_until >= EPOCH(r.data_as_of)
 WHERE
   r.place = 1 AND r.good_backups > 0

@@ -131,17 +131,6 @@ WITH newest AS (
     ON n.tenant = t.tenant
   JOIN rules AS r
     ON r.tenant = COALESCE(n.tenant, '')
-), read_schedules AS (
-  SELECT DISTINCT
-    c.tenant AS tenant,
-    c.location AS location
-  FROM "m365_shipped_dataset"."companion_loads" AS c
-  JOIN newest AS n
-    ON n.tenant = c.tenant
-  WHERE
-    c.companion = 'schedule'
-    AND c.status = 'loaded'
-    AND DATE_PART('epoch', n.loaded_until) - DATE_PART('epoch', c.asked_at) <= 30 * 86400
 ), first_schedules AS (
   SELECT
     s.tenant AS tenant,
@@ -191,21 +180,62 @@ WITH newest AS (
       GROUP BY
         g.tenant,
         g.schedule_id
+    ), reads AS (
+      SELECT
+        c.tenant AS tenant,
+        c.location AS location,
+        c.asked_at AS asked_at,
+        LAG(c.asked_at) OVER (PARTITION BY c.tenant, c.location ORDER BY c.asked_at) AS asked_before,
+        LEAD(c.asked_at) OVER (PARTITION BY c.tenant, c.location ORDER BY c.asked_at) AS asked_after
+      FROM "m365_shipped_dataset"."companion_loads" AS c
+      WHERE
+        c.companion = 'schedule' AND c.status = 'loaded'
+    ), versions AS (
+      SELECT
+        s.tenant AS tenant,
+        s.location AS location,
+        s.object_type AS object_type,
+        s.interval_hours AS interval_hours,
+        s.valid_from AS valid_from,
+        s.valid_to AS valid_to,
+        s.id AS id,
+        CASE WHEN s.valid_to IS NULL THEN r.asked_at ELSE r.asked_before END AS read_again_at
+      FROM "m365_shipped_dataset"."backup_schedules" AS s
+      LEFT JOIN reads AS r
+        ON r.tenant = s.tenant
+        AND COALESCE(r.location, '') = COALESCE(s.location, '')
+        AND (
+          s.valid_to IS NULL OR r.asked_at <= s.valid_to
+        )
+        AND (
+          r.asked_after IS NULL OR r.asked_after > s.valid_to
+        )
+    ), dated AS (
+      SELECT
+        v.tenant AS tenant,
+        v.location AS location,
+        v.object_type AS object_type,
+        v.interval_hours AS interval_hours,
+        v.valid_from AS valid_from,
+        v.valid_to AS valid_to,
+        v.id AS id,
+        CASE WHEN v.read_again_at > v.valid_from THEN v.read_again_at ELSE v.valid_from END AS last_read_at
+      FROM versions AS v
     )
     SELECT
-      s.tenant AS tenant,
-      s.location AS location,
-      s.object_type AS object_type,
-      CASE WHEN k.hours > s.interval_hours THEN k.hours ELSE s.interval_hours END AS longest_interval_hours,
-      s.valid_from AS valid_from
-    FROM "m365_shipped_dataset"."backup_schedules" AS s
+      d.tenant AS tenant,
+      d.location AS location,
+      d.object_type AS object_type,
+      CASE WHEN k.hours > d.interval_hours THEN k.hours ELSE d.interval_hours END AS longest_interval_hours,
+      d.valid_from AS valid_from,
+      d.valid_to AS valid_to,
+      DATE_PART('epoch', d.last_read_at) + 30 * 86400 AS known_until
+    FROM dated AS d
     LEFT JOIN longest AS k
-      ON k.tenant = s.tenant AND k.schedule_id = s.id
-    WHERE
-      s.valid_to IS NULL AND NOT s.service IS NULL
+      ON k.tenant = d.tenant AND k.schedule_id = d.id
   ) AS s
-  JOIN read_schedules AS c
-    ON c.tenant = s.tenant AND COALESCE(c.location, '') = COALESCE(s.location, '')
+  JOIN newest AS n
+    ON n.tenant = s.tenant AND DATE_PART('epoch', n.loaded_until) <= s.known_until
   JOIN first_schedules AS f
     ON f.tenant = s.tenant AND COALESCE(f.location, '') = COALESCE(s.location, '')
   JOIN first_versions AS v
@@ -213,7 +243,7 @@ WITH newest AS (
     AND v.object_type = s.object_type
     AND COALESCE(v.location, '') = COALESCE(s.location, '')
   WHERE
-    NOT s.longest_interval_hours IS NULL
+    s.valid_to IS NULL AND NOT s.longest_interval_hours IS NULL
   GROUP BY
     s.tenant,
     s.location,

@@ -8,8 +8,65 @@ WITH versions AS (
     s.interval_hours * 3600 AS interval_seconds,
     CASE WHEN s.interval_hours < 4.7 THEN s.interval_hours * 900 ELSE 4200 END AS early,
     DATE_PART('epoch', s.valid_from) AS valid_from,
-    DATE_PART('epoch', s.valid_to) AS valid_to
-  FROM "m365_shipped_dataset"."backup_schedules" AS s
+    CASE
+      WHEN DATE_PART('epoch', s.valid_to) < s.known_until
+      THEN DATE_PART('epoch', s.valid_to)
+      ELSE s.known_until
+    END AS valid_until
+  FROM (
+    WITH reads AS (
+      SELECT
+        c.tenant AS tenant,
+        c.location AS location,
+        c.asked_at AS asked_at,
+        LAG(c.asked_at) OVER (PARTITION BY c.tenant, c.location ORDER BY c.asked_at) AS asked_before,
+        LEAD(c.asked_at) OVER (PARTITION BY c.tenant, c.location ORDER BY c.asked_at) AS asked_after
+      FROM "m365_shipped_dataset"."companion_loads" AS c
+      WHERE
+        c.companion = 'schedule' AND c.status = 'loaded'
+    ), versions AS (
+      SELECT
+        s.tenant AS tenant,
+        s.location AS location,
+        s.object_type AS object_type,
+        s.interval_hours AS interval_hours,
+        s.valid_from AS valid_from,
+        s.valid_to AS valid_to,
+        s.id AS id,
+        CASE WHEN s.valid_to IS NULL THEN r.asked_at ELSE r.asked_before END AS read_again_at
+      FROM "m365_shipped_dataset"."backup_schedules" AS s
+      LEFT JOIN reads AS r
+        ON r.tenant = s.tenant
+        AND COALESCE(r.location, '') = COALESCE(s.location, '')
+        AND (
+          s.valid_to IS NULL OR r.asked_at <= s.valid_to
+        )
+        AND (
+          r.asked_after IS NULL OR r.asked_after > s.valid_to
+        )
+    ), dated AS (
+      SELECT
+        v.tenant AS tenant,
+        v.location AS location,
+        v.object_type AS object_type,
+        v.interval_hours AS interval_hours,
+        v.valid_from AS valid_from,
+        v.valid_to AS valid_to,
+        v.id AS id,
+        CASE WHEN v.read_again_at > v.valid_from THEN v.read_again_at ELSE v.valid_from END AS last_read_at
+      FROM versions AS v
+    )
+    SELECT
+      d.tenant AS tenant,
+      d.location AS location,
+      d.object_type AS object_type,
+      d.interval_hours AS interval_hours,
+      d.valid_from AS valid_from,
+      d.valid_to AS valid_to,
+      d.id AS id,
+      DATE_PART('epoch', d.last_read_at) + 30 * 86400 AS known_until
+    FROM dated AS d
+  ) AS s
   WHERE
     NOT s.object_type IS NULL AND NOT s.interval_hours IS NULL
 ), scheduled_services AS (
@@ -244,7 +301,7 @@ WITH versions AS (
     v.interval_seconds AS interval_seconds,
     v.early AS early,
     v.valid_from AS valid_from,
-    v.valid_to AS valid_to,
+    v.valid_until AS valid_until,
     a.data_as_of AS data_as_of,
     (
       FLOOR(CAST(a.data_as_of AS DOUBLE PRECISION) / 86400) - d.days_back
@@ -274,11 +331,7 @@ WITH versions AS (
     CAST(NULL AS DOUBLE PRECISION) AS runs_until
   FROM candidates AS c
   WHERE
-    c.due >= c.valid_from
-    AND c.due <= c.data_as_of
-    AND (
-      c.valid_to IS NULL OR c.due < c.valid_to
-    )
+    c.due >= c.valid_from AND c.due < c.valid_until AND c.due <= c.data_as_of
   UNION ALL
   SELECT
     f.tenant AS tenant,
