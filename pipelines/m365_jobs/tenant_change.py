@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
 from m365_jobs.schema import TABLES, Table
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_reader
@@ -35,8 +36,6 @@ STATE_TABLE = "_dlt_pipeline_state"
 
 OF_TENANTS = [table.name for table in TABLES if "tenant" in table.arrow.names]
 """Tables whose rows belong to a tenant."""
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from typing import TextIO
+from collections.abc import Callable
+from typing import TextIO, TypeAlias
 
 from m365_jobs.text import sanitize
+
+Notify: TypeAlias = Callable[[str], None]
+"""Receives a line for the user."""
 
 
 def print_line(text: str) -> None:

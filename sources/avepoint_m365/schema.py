@@ -49,7 +49,7 @@ class Column(NamedTuple):
 class Table:
     """Describe a table of the warehouse.
 
-    ``key`` are the columns that identify a row. A row replaces one with the same key, unless ``append`` is set.
+    ``key`` are the columns that identify a row; a row replaces one with the same key.
     ``merge_key`` are the columns of the parent whose rows are replaced together.
     """
 
@@ -285,7 +285,7 @@ RECONCILIATIONS = Table(
         RUN_ID,
         TENANT,
         text("location", "Multi-Geo location that was compared; null where all were."),
-        text("kind", "load, daily, first_load or verify."),
+        text("kind", "daily, first_load or verify."),
         time("period_start", "Start of the period that was compared."),
         time("period_end", "End of that period."),
         count("api_total", "Jobs that the API counts for the period.", "jobs"),

@@ -19,7 +19,6 @@ class RangeFilter(StrEnum):
 
     start = "start"
     finish = "finish"
-    overlap = "overlap"
     contained = "contained"
 
     @property

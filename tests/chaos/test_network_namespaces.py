@@ -20,7 +20,7 @@ __all__ = ["address", "fleet", "kind"]
 
 pytestmark = POSTGRES
 
-LOST = "stood still for so long that another took its place"
+LOST = "was suspended, and another worker loads the tenant now"
 
 IMPATIENT = """
 from m365_jobs.warehouse.destinations import postgres

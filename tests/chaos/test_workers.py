@@ -221,7 +221,7 @@ def test_a_worker_that_stood_still_until_another_took_over_writes_nothing(fleet:
     os.kill(sleeper.pid, signal.SIGCONT)
     message = sleeper.communicate(timeout=600)[1]
     assert sleeper.returncode == 1, message
-    assert "stood still for so long that another took its place" in message
+    assert "was suspended, and another worker loads the tenant now" in message
     workers.check()
     assert workers.place.rows("SELECT count(*) FROM load_runs") == [(1,)]
 

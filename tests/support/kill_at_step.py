@@ -160,6 +160,12 @@ class _Steps:
                 step()
                 return result
 
+            def executescript(self, *arguments: Any) -> sqlite3.Cursor:
+                step()
+                result = super().executescript(*arguments)
+                step()
+                return result
+
         return Counted
 
 

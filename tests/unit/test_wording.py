@@ -108,6 +108,7 @@ VERBS = {
     "Print",
     "Provide",
     "Put",
+    "Raise",
     "Read",
     "Receive",
     "Reconcile",

@@ -8,10 +8,11 @@ from __future__ import annotations
 import codecs
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-Notify = Callable[[str], None]
+if TYPE_CHECKING:
+    from m365_jobs.terminal import Notify
 
 PREFIXES = ("SOURCES__", "DESTINATION__", "RUNTIME__", "DESTINATION_TYPE", "DESTINATION_NAME")
 """Prefixes of the variables that configure this program through dlt."""

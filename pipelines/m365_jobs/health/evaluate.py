@@ -16,7 +16,7 @@ from m365_jobs.health.causes import with_causes
 from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOT_PROVED, NOTHING, PROBLEM, STALE, WARNING
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.protection import ProtectionStatus
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.reasons import Reason, partition_label
 from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.text import format_count, format_duration, format_time
 from m365_jobs.warehouse import pipeline as warehouse
@@ -263,8 +263,3 @@ def _not_evaluated(
 def _credentials(names: Iterable[str]) -> Iterator[Reason]:
     for tenant, ending in expiries(names):
         yield Reason(CREDENTIALS, tenant, ending.replace("they", "the credentials", 1))
-
-
-def partition_label(tenant: str | None, location: str | None, object_type: str | None) -> str:
-    """Return the label of a partition, such as contoso/NAM/teams, without labels at their default."""
-    return "/".join(part for part in (tenant, location, object_type) if part and part not in warehouse.DEFAULT_LABELS)

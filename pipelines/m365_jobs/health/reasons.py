@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from m365_jobs.health.checks import CHECKS, Check
+from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
 RANKS = {check.kind: rank for rank, check in enumerate(CHECKS)}
 
@@ -62,3 +63,8 @@ class Reason(NamedTuple):
 def action_of(kind: str) -> str:
     """Return what the operator can do about a kind of finding; empty for a kind that only another version has."""
     return CHECKS[RANKS[kind]].action if kind in RANKS else ""
+
+
+def partition_label(tenant: str | None, location: str | None, object_type: str | None) -> str:
+    """Return the label of a partition, such as contoso/NAM/teams, without labels at their default."""
+    return "/".join(part for part in (tenant, location, object_type) if part and part not in DEFAULT_LABELS)

@@ -15,10 +15,11 @@ from m365_jobs.health.alerts.document import alerts_document
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.failed_companions import failed_companions
 from m365_jobs.health.run_checks import check_failures
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import Reader
-from m365_jobs.warehouse.target import READER_WAIT, Notify
+from m365_jobs.warehouse.target import READER_WAIT
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 LOADS = """

@@ -141,7 +141,7 @@ def _ensure_no_loads_of_its_own(ours: set[str], tenant: str, stored: StoredRows,
     # load_runs is no proof: it has loads that failed before they wrote, and lacks loads killed between chunks.
     if others := set(stored.keys["load_audit"]["run_id"].to_pylist()) - ours:
         raise WarehouseError(
-            f"{address} has {format_count(len(others), 'load')} of tenant {tenant} that this warehouse knows nothing "
-            "of: loads go on there already. Copying again would take its jobs and cursors back; nothing was copied. "
-            "Load there, or copy into another dataset with --dataset."
+            f"Not copied: {address} has {format_count(len(others), 'load')} of tenant {tenant} that this warehouse "
+            "lacks, so loads write there already. A copy would replace newer jobs and cursors by older ones. Load "
+            "there, or copy into another dataset with --dataset."
         )

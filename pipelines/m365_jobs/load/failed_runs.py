@@ -6,8 +6,9 @@ import dlt
 
 from m365_jobs.errors.explain import explain
 from m365_jobs.load.run_log import UnsentRuns, runs_resource
-from m365_jobs.locks.base import Lease, Notify
+from m365_jobs.locks.base import Lease
 from m365_jobs.locks.pipeline_folder import write_lock
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import contract
 
 

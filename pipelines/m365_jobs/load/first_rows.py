@@ -21,14 +21,14 @@ APPENDS, MERGES = "first_rows_append", "first_rows_merge"
 before each load."""
 
 
-def begin(pipeline: dlt.Pipeline, extraction: Extraction | None, is_first_load: bool) -> bool:
+def begin(pipeline: dlt.Pipeline, extraction: Extraction | None, *, appended: bool) -> bool:
     """Return whether the next package appends jobs, details and errors; if it does, mark the folder beforehand.
 
-    ``is_first_load`` is true if an earlier chunk of the same load appended.
+    ``appended`` is true if an earlier chunk of the same load appended.
     """
     folder, lookup = Path(pipeline.working_dir), extraction.lookup if extraction else None
     may_append = kind_of(pipeline).appends_first_load and not (folder / MERGES).exists()
-    appends = may_append and lookup is not None and (is_first_load or lookup.is_empty())
+    appends = may_append and lookup is not None and (appended or lookup.is_empty())
     if appends:
         (folder / APPENDS).touch()
     return appends

@@ -13,8 +13,8 @@ from avepoint_m365.extract.known import KnownJob, OpenJob
 from avepoint_m365.lookup import BATCH, SqlLookup
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs.locks.base import Notify
 from m365_jobs.locks.pipeline_folder import open_duckdb_file
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse.destinations.duckdb_rows import AMONG_IDS
 from m365_jobs.warehouse.reader import Reader, open_in_load
 from m365_jobs.warehouse.target import lacks_file
@@ -25,8 +25,11 @@ COUNTS = {
     "finish": "finish_time BETWEEN %s AND %s",
     "contained": "start_time >= %s AND finish_time <= %s",
 }
-"""Value of ``RangeFilter`` to the condition for the jobs in a range. Jobs in progress are left out: the API may count
-them in any range. A count that is too low costs requests; one that is too high would hide a missing job."""
+"""Value of ``RangeFilter`` to the condition for the jobs in a range, as in ``upkeep.count_jobs``.
+
+Jobs in progress are left out: the API may count them in any range. A count that is too low costs requests; one that is
+too high would hide a missing job.
+"""
 
 QUERIED_TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit", "load_runs", "state_words")
 """Tables that a lookup queries."""
@@ -135,7 +138,7 @@ class WarehouseLookup(SqlLookup):
         object_types: Sequence[str] = (),
     ) -> int | None:
         """Return the number of jobs in a range (UTC); the lowest of all filters if ``range_filter`` is unknown."""
-        conditions = [COUNTS.get(range_filter, COUNTS["finish"])] if range_filter else list(COUNTS.values())
+        conditions = [COUNTS[range_filter]] if range_filter else list(COUNTS.values())
         with self.connected() as reader:
             counts = [
                 reader.rows(

@@ -29,7 +29,7 @@ class LoadOptions:
     verify_since: datetime | None = None
     """Compare the history from this time on with the API, instead of loading new jobs."""
     source: dict[str, Any] = field(default_factory=dict)
-    """Settings of the source that override all others; set by the demo."""
+    """Settings of the source that override all others."""
     min_age: timedelta | None = None
     """Raise ``TenantLockedError`` if another worker loads the tenant, or did so within this time; if unset, wait."""
     log_buffer: LogRowBuffer | None = None

@@ -19,8 +19,9 @@ from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import LogRowBuffer
-from m365_jobs.locks.base import Notify, TenantLockedError, refuse_min_age
+from m365_jobs.locks.base import TenantLockedError, refuse_min_age
 from m365_jobs.locks.wait import unless
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
 
 THREAD_PREFIX = "tenant"

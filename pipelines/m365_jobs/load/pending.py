@@ -18,7 +18,7 @@ from m365_jobs.errors.driver_messages import needs_smaller_chunks
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import first_rows
 from m365_jobs.load.known_jobs import WarehouseLookup
-from m365_jobs.locks.base import Notify
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import clients, contract
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of

@@ -34,9 +34,10 @@ from m365_jobs.load.prefetch import Prefetched, prefetch
 from m365_jobs.load.run_log import LoadRun, UnsentRuns, runs_resource
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import TenantLogRows, log_rows, write_log_rows
-from m365_jobs.locks.base import Lease, Notify, TenantLockedError, lease_of
+from m365_jobs.locks.base import Lease, TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, open_duckdb_file, process_lock, write_lock
-from m365_jobs.text import format_count
+from m365_jobs.terminal import Notify
+from m365_jobs.text import format_count, format_time
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 
@@ -94,11 +95,11 @@ class _Loading:
     lease: Lease
     unsent: UnsentRuns
     writing: ExitStack
-    """Holds the write lock, or a DuckDB file open, while nothing is requested. At the end, it still does."""
+    """Holds the write lock, or a DuckDB file open, except while requests are sent; the caller closes it."""
     started_at: datetime
     summary: Summary
     companions: CompanionLoad = field(init=False)
-    is_first_load: bool = field(default=False, init=False)
+    appends: bool = field(default=False, init=False)
 
     def load(self) -> TenantLogRows | None:
         """Load chunk by chunk; return log rows that the caller has to collect, if there is nothing new."""
@@ -130,8 +131,8 @@ class _Loading:
         while self.progress.chunk_end is not None:
             pending.mark(self.pipeline)
             self.writing.close()
-            until = f"{self.progress.chunk_end:%Y-%m-%d %H:%M} UTC"
-            self.notify(f"Loaded up to {until}, {format_count(self.progress.jobs, 'job')} so far. Continuing.")
+            until, jobs = format_time(self.progress.chunk_end), format_count(self.progress.jobs, "job")
+            self.notify(f"Loaded up to {until}, {jobs} so far. Continuing.")
             # The garbage collector starts by the number of objects, not by their size: all rows of the chunk.
             del source
             self.progress.begin_chunk()
@@ -141,9 +142,8 @@ class _Loading:
 
     def _source(self) -> Any:
         lookup = WarehouseLookup(self.pipeline, self.summary.tenant, self.notify)
-        source = avepoint_m365(
-            **{**self.options.tenant_settings, **self._load_settings()}, progress=self.progress, lookup=lookup
-        )
+        settings = {**self.options.tenant_settings, **self._load_settings()}
+        source = avepoint_m365(**settings, progress=self.progress, lookup=lookup)
         # Making the resources makes the extraction.
         _ = source.resources
         return source
@@ -180,8 +180,8 @@ class _Loading:
         since = datetime.now(UTC)
         source.resources.add(*companions, runs_resource(self._run_rows()), data_checks.failures_resource([]))
         contract.prepare(source, self.pipeline)
-        self.is_first_load = first_rows.begin(self.pipeline, self.progress.extraction, self.is_first_load)
-        self.progress.appends = self.is_first_load
+        self.appends = first_rows.begin(self.pipeline, self.progress.extraction, appended=self.appends)
+        self.progress.appends = self.appends
         if self.progress.prefetched is None:
             self.writing.close()
         self.pipeline.extract(source, loader_file_format=contract.file_format(self.pipeline))
@@ -206,7 +206,7 @@ class _Loading:
         self.notify("Another load has written the first jobs of the tenant meanwhile; reading again.")
         self.writing.close()
         self.pipeline.drop()
-        self.progress.jobs, self.is_first_load = 0, False
+        self.progress.jobs, self.appends = 0, False
         self.progress.begin_chunk()
         self._load_with_dlt(None)
 

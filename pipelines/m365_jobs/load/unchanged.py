@@ -19,9 +19,10 @@ from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.load.data_checks import CheckFailure, failures_resource
 from m365_jobs.load.run_log import LoadRun, runs_resource
 from m365_jobs.load.summary import Summary
-from m365_jobs.locks.base import Lease, Notify
+from m365_jobs.locks.base import Lease
 from m365_jobs.locks.pipeline_folder import append_lock, write_lock
 from m365_jobs.schema import table
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse.append import append_rows
 

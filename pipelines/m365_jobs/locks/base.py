@@ -23,6 +23,7 @@ from dlt.common.destination.exceptions import DestinationTerminalException
 
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
 from m365_jobs.locks.wait import pause
+from m365_jobs.terminal import Notify
 from m365_jobs.text import format_count
 from m365_jobs.warehouse.cached_factory import guard_clients
 from m365_jobs.warehouse.destinations.kinds import kind_of, kind_of_type
@@ -34,9 +35,6 @@ LEASE_SECONDS = 60.0
 
 POLL = 1.0
 """Seconds between two attempts to acquire a lease."""
-
-Notify = Callable[[str], None]
-"""Receives a line for the user."""
 
 
 class TenantLockedError(WarehouseError):
@@ -158,8 +156,8 @@ class RenewableLease(Lease, ABC):
 
     def _lost(self) -> NoReturn:
         raise LeaseLostError(
-            f"This load of tenant {self._tenant} stood still for so long that another took its place, so it wrote no "
-            "more. Nothing is lost: the other, or the next, loads the same jobs."
+            f"Lease lost: this load of tenant {self._tenant} was suspended, and another worker loads the tenant now. "
+            "It wrote nothing afterwards, and nothing is lost: the other load, or the next one, reads the same jobs."
         )
 
     def guard(self, client: Any) -> Any:

@@ -23,11 +23,12 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseTransientException
 
 from m365_jobs.locks import base as leases
-from m365_jobs.locks.base import Notify, RenewableLease
+from m365_jobs.locks.base import RenewableLease
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse.destinations import lake_tables
 from m365_jobs.warehouse.destinations.cut_files import remove_cut_files
-from m365_jobs.warehouse.destinations.delta_files import remove_older
+from m365_jobs.warehouse.destinations.delta_files import remove_expired
 from m365_jobs.warehouse.pipeline import pipeline_name
 
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -167,7 +168,7 @@ class LakeLease(RenewableLease):
             try:
                 # It comes before the release: its commits would make the next holder's commit fail.
                 if self._table.version() // TIDY_VERSIONS > self._version_before // TIDY_VERSIONS:
-                    remove_older(self._table, KEEP_HOURS)
+                    remove_expired(self._table, KEEP_HOURS)
             finally:
                 self._commit_as_holder(None, datetime.now(UTC))
 

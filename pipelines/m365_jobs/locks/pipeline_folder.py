@@ -17,8 +17,9 @@ from filelock import FileLock, Timeout
 
 from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.errors.explain import WarehouseError
-from m365_jobs.locks.base import Lease, Notify, TenantLockedError
+from m365_jobs.locks.base import Lease, TenantLockedError
 from m365_jobs.locks.wait import pause
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import clients
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of

@@ -4,8 +4,8 @@ import warnings
 
 import dagster as dg
 
-from m365_jobs.health.evaluate import evaluate, partition_label
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.evaluate import evaluate
+from m365_jobs.health.reasons import Reason, partition_label
 from m365_jobs.load.summary import Summary
 from m365_jobs.orchestrators.dagster_warehouse import DagsterWarehouse
 

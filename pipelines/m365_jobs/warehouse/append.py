@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import dlt
-import pyarrow as pa
 
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.destinations.log_rows import KEYS, Row
 
-__all__ = ["KEYS", "append_rows"]
 
-
-def append_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row] | pa.Table]) -> bool:
+def append_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row]]) -> bool:
     """Append rows of the log tables, of one or several tenants; return whether the warehouse has them afterwards.
 
     The caller holds the write lock. Rows whose key is stored are left out, so a repeated call adds nothing. SQL
@@ -25,10 +22,6 @@ def append_rows(pipeline: dlt.Pipeline, tables: Mapping[str, list[Row] | pa.Tabl
     Nothing is created: if a table or a column is missing, or the destination supports no appends, nothing is written
     and the result is false. The caller then writes the rows in a dlt run.
     """
-    rows = {name: _as_rows(tables[name]) for name in sorted(tables, key=[*KEYS].index)}
+    rows = {name: tables[name] for name in sorted(tables, key=[*KEYS].index)}
     rows = {name: table_rows for name, table_rows in rows.items() if table_rows}
     return kind_of(pipeline).append_rows(pipeline, rows)
-
-
-def _as_rows(rows: list[Row] | pa.Table) -> list[Row]:
-    return rows.to_pylist() if isinstance(rows, pa.Table) else rows

@@ -161,8 +161,8 @@ def finish_load(
         if wrote:
             kind_of(pipeline).after_load(pipeline, tenant)
     except Exception as error:
-        notify(f"Loaded, but keys and indexes could not be looked after. {explain(error).text}")
+        notify(f"Loaded, but missing keys and indexes could not be created. {explain(error).text}")
     try:
         marts.update_views(pipeline, protection, clients.destination_client(pipeline))
     except Exception as error:
-        notify(f"Loaded, but the views could not be made or brought up to date: {explain(error).text}")
+        notify(f"Loaded, but the views could not be created or updated: {explain(error).text}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ import dlt
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.terminal import Notify
 from m365_jobs.warehouse.destinations.address import configured_address
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.factory import dataset_name, destination_factory, destination_name
@@ -20,9 +20,6 @@ DATASET = "m365_jobs"
 
 READER_WAIT = 30.0
 """Seconds for which a reader waits while a load writes into a DuckDB file."""
-
-
-Notify = Callable[[str], None]
 
 
 class Target(Protocol):

@@ -79,7 +79,7 @@ def read_body(version: EndpointVersion | None, request: str, response: requests.
 
 
 def check_status(version: EndpointVersion | None, body: object, request: str, scope: str) -> None:
-    """Do nothing unless a body contains the status of an error, although that of HTTP is 200.
+    """Raise the error of a body that contains the status of an error, although that of HTTP is 200.
 
     Raises:
         SourceError: by the status in the body.
@@ -89,7 +89,7 @@ def check_status(version: EndpointVersion | None, body: object, request: str, sc
 
 
 def refuse_reported_errors(body: JsonBody, request: str) -> None:
-    """Do nothing unless a body reports errors, although its status is 200.
+    """Raise an error if a body reports errors, although its status is 200.
 
     Raises:
         ApiError: if it has. Its data may be missing or cut, and settings that it lacks would count as switched off.
@@ -161,7 +161,7 @@ def _total(version: EndpointVersion, paging: Sequence[Mapping[str, object]]) -> 
 
 
 def _refuse_errors(version: EndpointVersion, body: Mapping[str, object], request: str) -> None:
-    """Do nothing unless a body has errors in place of jobs.
+    """Raise an error if a body has errors in place of jobs.
 
     Raises:
         ApiError: if it has.

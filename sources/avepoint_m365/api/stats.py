@@ -13,7 +13,7 @@ class CancelToken(threading.Event):
     """Stop requests: once any thread has set the token, no further request is sent and callers get an error."""
 
     def raise_if_set(self) -> None:
-        """Do nothing unless the token is set.
+        """Raise an error if the token is set.
 
         Raises:
             InterruptedLoadError: if it is set.

@@ -185,11 +185,11 @@ def _unfinished(started: StartedListing | Listing) -> Callable[[], list[Listing]
 
 
 def _hold_everything(totals: dict[Any, int], total: int) -> set[Any]:
-    """Return the values whose total is that of all jobs although other values have jobs as well.
+    """Return the values whose total is that of all jobs although two other values have jobs, or another has all.
 
     The primary location does not count: it is an alias of another one.
     """
     totals = {value: count for value, count in totals.items() if value != PRIMARY_LOCATION}
     everything = {value for value, count in totals.items() if count >= total > 0}
     others = [count for value, count in totals.items() if value not in everything and count]
-    return everything if len(everything) + len(others) > 1 and (len(everything) > 1 or len(others) > 1) else set()
+    return everything if len(everything) > 1 or len(others) > 1 else set()

@@ -89,7 +89,7 @@ class Evidence(NamedTuple):
 
     Attributes:
         window: The window.
-        contained: Ids of jobs whose start and finish lie in the window, whichever time the API compares.
+        contained: Ids of jobs that a listing of the window without filters certainly contains.
         known: Labels of the dimension that the warehouse holds, by job id.
         scanned_ids: Ids of the jobs whose rows another listing holds.
     """

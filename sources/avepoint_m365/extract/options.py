@@ -132,7 +132,7 @@ class Reconciliation(NamedTuple):
     """Describe one row of ``reconciliations``. Times are UTC.
 
     Attributes:
-        kind: load, daily, first_load or verify.
+        kind: daily, first_load or verify.
         period: Start and end of the range that was compared.
         api_total: Jobs in the range by the API; None if it is unknown.
         warehouse_jobs: Jobs in the range in the warehouse before the comparison; None if it cannot count them.

@@ -47,7 +47,7 @@ class RequestPool:
         return _results([self._pages.submit(self._request_page, params) for params in requests])
 
     def run_parallel(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
-        """Return the results of functions that read listings, in their order; each runs in a thread of its own.
+        """Return the results of functions that read listings, in their order; several run in threads.
 
         Raises:
             SourceError: the first failure; functions that have not begun are cancelled.

@@ -106,11 +106,13 @@ def _is_daily(chunk: ChunkReader) -> bool:
 
 
 def _follow_open_jobs(chunk: ChunkReader, lookup: Lookup, scan: Scan, upkeep: Upkeep) -> None:
-    """Request jobs in progress that the scan lacks; those that the API did not return before only once a day."""
+    """Request jobs in progress that the scan lacks: those that are too old or were missing before only once a day."""
     upkeep.open_jobs = lookup.open_jobs()
     scanned_ids, missing_before = scan.ids, set(chunk.state.scan.missing_open)
     not_scanned = [job for job in upkeep.open_jobs if job.id not in scanned_ids]
-    to_follow = not_scanned if _is_daily(chunk) else [job for job in not_scanned if job.id not in missing_before]
+    oldest = chunk.options.until - chunk.options.max_open
+    given_up = missing_before | {job.id for job in not_scanned if job.start_time and job.start_time < oldest}
+    to_follow = [job for job in not_scanned if _is_daily(chunk) or job.id not in given_up]
     missing = missing_before & {job.id for job in not_scanned}
     if to_follow and all(listing.complete for listing in scan.listings):
         followed = follow_open_jobs(chunk.reader, to_follow, chunk.job_by_id, scan.window)
@@ -250,6 +252,6 @@ def count_jobs(jobs: pa.Table, start: datetime, end: datetime, range_filter: str
     starts, finishes = count_within("start_time"), count_within("finish_time")
     if range_filter == RangeFilter.start:
         return starts
-    if range_filter in (RangeFilter.finish, RangeFilter.overlap):
+    if range_filter == RangeFilter.finish:
         return finishes
     return min(starts, finishes)

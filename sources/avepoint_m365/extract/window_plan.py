@@ -39,7 +39,7 @@ def plan_window(options: ExtractOptions, state: SourceState, interval: Interval 
 
 
 def check_interval(options: ExtractOptions, interval: Interval) -> None:
-    """Do nothing unless the interval of an external scheduler is empty or lies in the future.
+    """Raise an error if the interval of an external scheduler is empty or lies in the future.
 
     Raises:
         ConfigurationError: if it is; with the interval and the variables that set it.

@@ -149,7 +149,7 @@ def test_a_destination_with_loads_of_its_own_keeps_them(here: Warehouse, address
         world.advance(timedelta(hours=8))
         there.load(simulator, **SETTINGS)
         before = contents(there)
-        with pytest.raises(WarehouseError, match="has 1 load of tenant default that this warehouse knows nothing of"):
+        with pytest.raises(WarehouseError, match="has 1 load of tenant default that this warehouse lacks"):
             copy_tenants("postgres", None, here.messages.append)
         assert contents(there) == before
 
@@ -223,7 +223,7 @@ def test_a_copy_waits_for_a_load_into_its_destination_on_another_machine(
     assert load.communicate(timeout=120)
     message = copying.communicate(timeout=120)[1]
     assert (load.returncode, copying.returncode) == (0, 1)
-    assert "has 1 load of tenant default that this warehouse knows nothing of" in message
+    assert "has 1 load of tenant default that this warehouse lacks" in message
 
 
 def test_a_load_waits_for_a_copy_into_its_warehouse(

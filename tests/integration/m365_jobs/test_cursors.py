@@ -325,3 +325,24 @@ def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk
         for name in ("complete", "complete_until", "last_complete_load_at", "last_load_at", "rows_held", "cursor"):
             assert partition[name] is not None, (name, partition)
         assert partition["open_jobs"] == 0 or partition["oldest_open_start"] is not None
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_job_that_was_given_up_is_requested_once_a_day(tenant: Tenant, reading: str) -> None:
+    tenant.world.reading = reading
+    tenant.put("before", -6, -5)
+    tenant.put("stuck", -4, 10_000)
+    tenant.load()
+    tenant.world.advance(timedelta(days=40))
+    tenant.put("latest", 40 * 24 - 2, 40 * 24 - 1)
+    tenant.load()
+    assert tenant.select("SELECT rule, example FROM load_check_failures") == [("job_given_up", "stuck")]
+    for _ in range(2):
+        tenant.world.advance(timedelta(hours=1))
+        tenant.load()
+        assert len(tenant.simulator.asked) == 1
+    tenant.world.change("stuck", finish=tenant.world.now, final_state="Failed")
+    tenant.world.advance(timedelta(days=1))
+    tenant.load()
+    # The second in which the job started contains no job as a whole.
+    assert tenant.agrees() == (reading != "whole")

@@ -15,7 +15,6 @@ from tests.support.truth import JOB_TYPES, OBJECT_TYPES
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 YEARS = {"start_date": (NOW - timedelta(days=400)).isoformat()}
-MONTHS = {"start_date": (NOW - timedelta(days=60)).isoformat()}
 TWO = {"locations": ["NAM", "EUR"]}
 Labels = tuple[str | None, str | None, str | None]
 

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.cli.tables.partition import wrap_partition
-from m365_jobs.health.evaluate import Evaluation, partition_label
+from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.health.protection import ProtectionStatus
-from m365_jobs.health.reasons import Reason
+from m365_jobs.health.reasons import Reason, partition_label
 from m365_jobs.text import format_count, format_duration, format_time, lies_ahead, sanitize
 
 LABEL_WIDTH = 29

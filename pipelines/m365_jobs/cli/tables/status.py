@@ -12,9 +12,9 @@ from rich.text import Text
 
 from m365_jobs.cli.tables.alerts import undelivered_lines
 from m365_jobs.cli.tables.partition import wrap_partition
-from m365_jobs.health.evaluate import partition_label
 from m365_jobs.health.failed_companions import failure_lines
 from m365_jobs.health.protection import unknown_service_reason
+from m365_jobs.health.reasons import partition_label
 from m365_jobs.health.status import Row
 from m365_jobs.text import format_duration, lies_ahead, sanitize
 

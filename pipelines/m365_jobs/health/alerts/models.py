@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from m365_jobs.health.reasons import partition_label
+
 
 class EventKind(StrEnum):
     """List the changes of an alert."""
@@ -38,8 +40,7 @@ class AlertFinding:
     @property
     def partition_label(self) -> str:
         """Return tenant, location and object type for people; empty for the whole warehouse."""
-        parts = (self.tenant, self.location, self.object_type)
-        return "/".join(part for part in parts if part and part != "default")
+        return partition_label(self.tenant, self.location, self.object_type)
 
     @property
     def columns(self) -> dict[str, str | None]:

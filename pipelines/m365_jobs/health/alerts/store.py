@@ -70,7 +70,7 @@ class AlertStore:
         self._connection.execute("COMMIT")
 
     def alerts(self) -> list[Alert]:
-        """Return alerts that are not closed, and closed ones that a channel must still announce; oldest first."""
+        """Return all stored alerts, oldest first."""
         rows = self._connection.execute(
             f"SELECT {ALERT_COLUMNS} FROM alerts WHERE warehouse = ? ORDER BY first_seen_at, id", (self._warehouse,)
         )

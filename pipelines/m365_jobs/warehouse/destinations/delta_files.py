@@ -45,14 +45,14 @@ def tidy(pipeline: dlt.Pipeline, tenant: str) -> None:
         # A table without tenants has few rows, and other loads may be writing to it.
         if stored is not None and [*PARTITION] == stored.metadata().partition_columns:
             _rewrite(stored, table, tenant)
-            remove_old(stored)
+            remove_expired_if_due(stored)
 
 
 def tidy_appended(stored: DeltaTable, tenants: set[str]) -> None:
     """Compact and clean up some tenants' parts of a table after an append. The caller holds the tenants' leases."""
     for tenant in tenants:
         _compact(stored, tenant)
-    remove_old(stored)
+    remove_expired_if_due(stored)
 
 
 def _rewrite(stored: DeltaTable, table: Table, tenant: str) -> None:
@@ -78,14 +78,14 @@ def _compact(stored: DeltaTable, tenant: str) -> None:
         stored.optimize.compact(_of(tenant))
 
 
-def remove_old(stored: DeltaTable) -> None:
+def remove_expired_if_due(stored: DeltaTable) -> None:
     """Remove files and log entries older than the configured retention, every ``CLEANUP_COMMITS`` commits."""
     keep = retention_hours()
     if stored.version() % CLEANUP_COMMITS < COMMITS_OF_A_LOAD or _log_retention(stored) != _interval(keep):
-        remove_older(stored, keep)
+        remove_expired(stored, keep)
 
 
-def remove_older(stored: DeltaTable, hours: int) -> None:
+def remove_expired(stored: DeltaTable, hours: int) -> None:
     """Remove replaced files and log entries that are older than a number of hours."""
     if _log_retention(stored) != _interval(hours):
         stored.alter.set_table_properties({LOG_RETENTION: _interval(hours)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from avepoint_m365.exceptions import storable
 from dlt.common.utils import uniq_id
 
 Row = dict[str, Any]
@@ -45,11 +46,5 @@ def with_dlt_columns(rows: Iterable[Row], columns: set[str], load_id: str) -> It
     """Yield the rows with dlt's own columns, if the table has them."""
     for row in rows:
         added = {"_dlt_load_id": load_id, "_dlt_id": uniq_id(DLT_ID_LENGTH_BYTES)}
-        yield {name: _storable(value) for name, value in {**row, **added}.items() if name in columns}
-
-
-def _storable(value: Any) -> Any:
-    """Return a text without NUL characters and lone surrogates, which databases refuse."""
-    if not isinstance(value, str):
-        return value
-    return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+        values = {name: value for name, value in {**row, **added}.items() if name in columns}
+        yield {name: storable(value) if isinstance(value, str) else value for name, value in values.items()}

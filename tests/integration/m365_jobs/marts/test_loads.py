@@ -101,7 +101,7 @@ def test_without_the_right_to_create_views_jobs_are_loaded_and_the_user_is_notif
         assert place.load(simulator).exit_code == 0
         assert place.contents() == on_server(world, False)
         assert re.search(
-            r"^Loaded, but the views could not be made or brought up to date: permission denied for schema m365_jobs.* "
+            r"^Loaded, but the views could not be created or updated: permission denied for schema m365_jobs.* "
             r"The user needs the right to create and replace job_facts, .*\. The next load tries again\.$",
             place.messages[-1],
         )
