@@ -8,6 +8,9 @@ from avepoint_m365.schema import TABLES as SOURCE_TABLES
 
 __all__ = ["LOAD_CHECK_FAILURES", "LOAD_RUNS", "TABLES", "Column", "Table", "table"]
 
+SCHEMA = "avepoint_m365"
+"""Name of dlt's schema of the tables, which is the name of the source."""
+
 LOAD_RUNS = Table(
     "load_runs",
     "How loads went, failed ones included: one row per load, never changed.",

@@ -20,7 +20,7 @@ from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.postgres import PostgresLease
 
 from tests.chaos.test_workers import FEW, POSTGRES, Workers, address, fleet, kind
-from tests.support.partition import Network, network
+from tests.support.cut_network import Network, network
 from tests.support.project import ROOT
 from tests.support.warehouse import administer
 

@@ -21,6 +21,7 @@ from avepoint_simulator.tenant import SimulatedJob
 from dlt.common.normalizers.json.helpers import get_row_hash
 
 from m365_jobs.load.companions import ROW_HASH, companion_rows
+from m365_jobs.schema import SCHEMA
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 
@@ -117,7 +118,7 @@ def load_settings_of_a_month(pipeline: dlt.Pipeline, companions: Companions, eve
             _keep(rows, answers, moment)
     rows[SERVICE_TYPES.name] = dict(enumerate(service_rows()))
 
-    @dlt.source(name=contract.SCHEMA)
+    @dlt.source(name=SCHEMA)
     def avepoint_m365() -> Any:
         return [companion_rows(table, list(rows[table.name].values()), is_lake=False) for table in TABLES]
 

@@ -15,6 +15,7 @@ from m365_jobs.health.alerts.document import alerts_document
 from m365_jobs.health.expiry import expiries
 from m365_jobs.health.failed_companions import failed_companions
 from m365_jobs.health.run_checks import check_failures
+from m365_jobs.schema import SCHEMA
 from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
@@ -162,7 +163,7 @@ def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tu
     stored = _state(pipeline, reader, warehouse.pipeline_name(tenant))
     state: Any = decompress_state(stored) if stored else {}
     cursors = {}
-    for name, resource in state.get("sources", {}).get("avepoint_m365", {}).get("resources", {}).items():
+    for name, resource in state.get("sources", {}).get(SCHEMA, {}).get("resources", {}).items():
         cursor = resource.get("incremental", {}).get("finish_time", {})
         if name.startswith("jobs_") and cursor.get("last_value") not in (None, cursor.get("initial_value")):
             location, object_type = name.removeprefix("jobs_").split("_", 1)

@@ -20,7 +20,7 @@ from avepoint_m365.companions.timing import due
 from avepoint_m365.schema import Table
 from dlt.extract import DltResource
 
-from m365_jobs.warehouse.contract import SCHEMA
+from m365_jobs.schema import SCHEMA
 from m365_jobs.warehouse.destinations.kinds import kind_of
 
 ROW_HASH = "_dlt_id"

@@ -16,6 +16,7 @@ from m365_jobs.errors.explain import UsageError, WarehouseError
 from m365_jobs.load.copy_rows import StoredRows, TenantRows, read_only, run_ids, stored_rows, table_names
 from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
+from m365_jobs.schema import SCHEMA
 from m365_jobs.text import format_count
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
@@ -102,7 +103,7 @@ def _state(tenant: str, file: Path, dataset: str) -> dict[str, Any]:
     )
     pipeline.drop()
     pipeline.sync_destination()
-    state = deepcopy(dict(pipeline.state.get("sources", {}).get(contract.SCHEMA, {})))
+    state = deepcopy(dict(pipeline.state.get("sources", {}).get(SCHEMA, {})))
     pipeline.drop()
     return state
 

@@ -21,7 +21,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs import schema
 from m365_jobs.load import data_checks, run_log
 from m365_jobs.load.companions import ROW_HASH, companion_rows
-from m365_jobs.warehouse import contract
+from m365_jobs.schema import SCHEMA
 from m365_jobs.warehouse.reader import open_reader
 
 Row = TypeVar("Row")
@@ -119,7 +119,7 @@ class TenantRows:
             for table in (tables.LOAD_AUDIT, tables.RECONCILIATIONS):
                 yield from self._counted(table, self._appended(table.name))
 
-        @dlt.source(name=contract.SCHEMA)
+        @dlt.source(name=SCHEMA)
         def avepoint_m365() -> Any:
             # Runs and failures are objects, as in a load: dlt gives columns of Arrow tables other types.
             runs = self._objects(schema.LOAD_RUNS, run_log.LoadRun)

@@ -18,6 +18,7 @@ from m365_jobs.errors.driver_messages import needs_smaller_chunks
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import first_rows
 from m365_jobs.load.known_jobs import WarehouseLookup
+from m365_jobs.schema import SCHEMA
 from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import clients, contract
 from m365_jobs.warehouse import pipeline as warehouse
@@ -111,11 +112,11 @@ def _start_over_without_rows(pipeline: dlt.Pipeline, tenant: str, notify: Notify
     dlt's ``drop`` of one resource drops the tables of all partitions and tenants, but only its own cursor.
     """
     sources = pipeline.state.get("sources", {})
-    if not sources.get(contract.SCHEMA) or WarehouseLookup(pipeline, tenant, notify).was_loaded():
+    if not sources.get(SCHEMA) or WarehouseLookup(pipeline, tenant, notify).was_loaded():
         return
     notify(f"The warehouse no longer holds what was loaded before of {tenant}; reading everything again.")
     with pipeline.managed_state() as state:
-        del state["sources"][contract.SCHEMA]
+        del state["sources"][SCHEMA]
 
 
 def has_pending(pipeline: dlt.Pipeline) -> bool:

@@ -19,9 +19,9 @@ from dlt.extract.incremental.context import TimeIntervalContext, get_interval_co
 
 from m365_jobs.load import pending
 from m365_jobs.load.known_jobs import WarehouseLookup
+from m365_jobs.schema import SCHEMA
 from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import pipeline as warehouse
-from m365_jobs.warehouse.contract import SCHEMA
 
 
 class Prefetched(NamedTuple):

@@ -36,6 +36,7 @@ from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import TenantLogRows, log_rows, write_log_rows
 from m365_jobs.locks.base import Lease, TenantLockedError, lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, open_duckdb_file, process_lock, write_lock
+from m365_jobs.schema import SCHEMA
 from m365_jobs.terminal import Notify
 from m365_jobs.text import format_count, format_time
 from m365_jobs.warehouse import contract
@@ -161,8 +162,7 @@ class _Loading:
 
     def _finish_pending(self) -> None:
         with write_lock(self.pipeline, self.lease, self.notify):
-            pending_since = pending.finish_pending(self.pipeline, self.summary.tenant, self.notify)
-            if pending_since:
+            if pending_since := pending.finish_pending(self.pipeline, self.summary.tenant, self.notify):
                 self._check_data(pending_since)
             # Each opening of a DuckDB file lasts 12 ms. Once the file is closed, another program may open it.
             self.writing.enter_context(open_duckdb_file(self.pipeline, self.notify))
@@ -221,7 +221,7 @@ class _Loading:
         extraction = self.progress.extraction
         if prefetched is None or extraction is None:
             return
-        stored = self.pipeline.state.get("sources", {}).get(contract.SCHEMA, {})
+        stored = self.pipeline.state.get("sources", {}).get(SCHEMA, {})
         if prefetched.continues(SourceState.load(stored, extraction.options.scope)):
             self.progress.prefetched = prefetched.result
         else:

@@ -11,14 +11,11 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import marts
 from m365_jobs.errors.explain import UsageError, WarehouseError, explain
-from m365_jobs.schema import TABLES
+from m365_jobs.schema import SCHEMA, TABLES
 from m365_jobs.warehouse import clients, versions
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_in_load
-
-SCHEMA = "avepoint_m365"
-"""Name of dlt's schema of the tables, which is the name of the source."""
 
 CONTRACT_COLUMNS = {table.name: table.arrow.names for table in TABLES}
 """Table to its columns. A table of the same name that lacks some belongs to another program."""

@@ -19,6 +19,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from m365_jobs.config.default_tenant import DEFAULT_TENANT
 from m365_jobs.config.program_keys import DEFAULT_DESTINATION
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.schema import SCHEMA
 from m365_jobs.warehouse.cached_factory import caching_factory
 from m365_jobs.warehouse.destinations.duckdb import DUCKDB_SETTINGS
 from m365_jobs.warehouse.destinations.kinds import kind_of_type
@@ -169,6 +170,6 @@ def dataset_name(factory: Any, name: str) -> str:
     key = "enable_dataset_name_normalization"
     if dlt.config.get(f"destination.{factory.destination_name}.{key}") is False:
         return name
-    naming = dlt.Schema("avepoint_m365").naming
+    naming = dlt.Schema(SCHEMA).naming
     naming.max_length = factory.capabilities().max_identifier_length
     return str(naming.normalize_table_identifier(name))

@@ -11,6 +11,7 @@ import dlt
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from m365_jobs.errors.exceptions import UsageError
+from m365_jobs.schema import SCHEMA
 from m365_jobs.terminal import Notify
 from m365_jobs.warehouse.destinations.address import configured_address
 from m365_jobs.warehouse.destinations.kinds import kind_of
@@ -62,7 +63,7 @@ class Warehouse:
 
     def _dataset(self) -> dlt.Dataset:
         # A new dataset for each client: dlt's datasets are not thread-safe.
-        return dlt.dataset(self.destination, self.dataset_name, schema=dlt.Schema("avepoint_m365"))
+        return dlt.dataset(self.destination, self.dataset_name, schema=dlt.Schema(SCHEMA))
 
 
 def open_warehouse(

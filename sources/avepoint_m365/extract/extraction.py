@@ -133,7 +133,7 @@ class ChunkReader:
         scan = self._correct_for_server_clock(scan, others)
         self.behavior = self.behavior.for_endpoint(scan.listings[0].endpoint)
         jobs, known = scan.jobs, self.known_jobs(scan.ids)
-        if self._is_another_tenant(scan, known):
+        if self._refuse_other_tenant(scan, known):
             return self._empty_result(scan)
         upkeep = run_upkeep(self, scan, known)
         if upkeep.listings:
@@ -190,8 +190,8 @@ class ChunkReader:
             return replace(scan, window=scan.window._replace(end=min(scan.window.end, self.options.until)))
         return self.scanner.scan(window, others, self._most_is_unknown)
 
-    def _is_another_tenant(self, scan: Scan, known: dict[str, KnownJob]) -> bool:
-        """Return whether the scan must not be loaded, since it contains none of the warehouse's recent jobs."""
+    def _refuse_other_tenant(self, scan: Scan, known: dict[str, KnownJob]) -> bool:
+        """Report a scan without any of the warehouse's recent jobs; return whether it must not be loaded."""
         cursor = self.state.scan.cursor
         if self.is_range or self.lookup is None or not all(listing.complete for listing in scan.listings):
             return False
@@ -203,15 +203,15 @@ class ChunkReader:
             # The first chunk may end before all known jobs. The API may exclude those at its borders.
             return False
         finding = checks.another_tenant(known, scan.ids, self.lookup, scan.window, cursor)
-        if finding is None or self._is_cut(scan):
+        if finding is None or self._reject_cut_lists(scan):
             return False
         self.findings.append(finding)
         for listing in scan.audited:
             listing.complete, listing.detail = False, finding.problem
         return bool(cursor and cursor > self.options.until - checks.RETENTION) or not scan.ids
 
-    def _is_cut(self, scan: Scan) -> bool:
-        """Return whether the server cut a list of the scan. Its jobs are loaded; the next load reads the others."""
+    def _reject_cut_lists(self, scan: Scan) -> bool:
+        """Mark the lists that the server cut; return whether it did. The next load reads the jobs that they lack."""
         listings, start = scan.listings, scan.window.query_start
         if not any(learn_longest_list(self.reader, listing, start) for listing in listings):
             return False
@@ -227,6 +227,7 @@ class ChunkReader:
         )
 
     def _keep_known_values(self, jobs: pa.Table, known: dict[str, KnownJob], listings: list[Listing]) -> pa.Table:
+        """Return the jobs with known values in place of missing and unreadable ones, which are reported."""
         missing = frozenset().union(*(listing.parsed.missing_fields for listing in listings))
         unreadable = [problem for listing in listings for problem in listing.parsed.unreadable]
         self.findings += checks.missing_findings(missing, known)

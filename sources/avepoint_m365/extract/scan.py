@@ -128,9 +128,9 @@ class WindowScanner:
                 self._learn_limits(window, refusal)
                 continue
             if scan.window.length > LONG_RANGE:
-                if not self.pascal_case and self._reads_pascal_case(scan):
+                if not self.pascal_case and self._detect_pascal_case(scan):
                     continue
-                if self._limits.longest is None and self._is_truncated(scan):
+                if self._limits.longest is None and self._detect_longest_range(scan):
                     continue
             return scan
 
@@ -259,8 +259,8 @@ class WindowScanner:
                 return started
             paging.page_size = max(paging.page_size // 2, MIN_PAGE_SIZE)
 
-    def _reads_pascal_case(self, scan: Scan) -> bool:
-        """Return whether the server ignores ``startTime`` and reads ``StartTime``; later requests then use that name.
+    def _detect_pascal_case(self, scan: Scan) -> bool:
+        """Detect whether the server ignores ``startTime`` and reads ``StartTime``; later requests then use that name.
 
         A server that ignores the range returns jobs which start after its end.
         """
@@ -279,8 +279,8 @@ class WindowScanner:
         starts = deduplicate_latest([self._reader.probe(Selection(Window(end - DAY, end, end)))])["start_time"]
         return any(start is not None and start > moment - DAY for start in starts.to_pylist())
 
-    def _is_truncated(self, scan: Scan) -> bool:
-        """Return whether the server silently shortened a long range; record the longest range that it does not."""
+    def _detect_longest_range(self, scan: Scan) -> bool:
+        """Detect the longest range that the server does not shorten; return whether it shortened this one."""
         selections = self._first_pages.readable(self._selections(scan.window))
         self._limits.longest = find_untruncated_range(
             self._reader, selections, scan.jobs, scan.listings, self.confirms_empty

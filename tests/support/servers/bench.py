@@ -93,7 +93,7 @@ class Bench:
             try:
                 connection.execute("USE m365_jobs")
                 return connection.execute(sql).fetchall()
-            except (duckdb.CatalogException, duckdb.BinderException):
+            except duckdb.CatalogException:
                 return []
 
 

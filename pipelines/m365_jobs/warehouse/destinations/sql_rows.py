@@ -13,13 +13,11 @@ import dlt
 from dlt.common.destination.exceptions import SqlClientNotAvailable
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from m365_jobs.schema import SCHEMA
 from m365_jobs.warehouse import clients
 from m365_jobs.warehouse.destinations.log_rows import Row, known_columns, new_rows, row_key, with_dlt_columns
 
 T = TypeVar("T")
-
-SCHEMA = "avepoint_m365"
-"""Name of dlt's schema of the tables, which is the name of the source."""
 
 PARAMETERS = 1_000
 """The most values of one statement; SQL Server accepts 2,100."""
