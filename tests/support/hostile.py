@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, cycle
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from avepoint_m365.api import retry
+from avepoint_m365.api.stats import CancelToken
 from avepoint_simulator import FAULTS, Answer, Asked, Simulator, World, bomb, throttled_until
 from avepoint_simulator.generator import DEFAULT_NOW
 
@@ -129,8 +129,7 @@ class Waits:
 
     def record(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let retries and the rate limiter record their waits from now on."""
-        # dlt's client repeats requests with tenacity, which waits with this function.
-        monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=self.seconds.append))
+        monkeypatch.setattr(CancelToken, "pause", lambda token, seconds: self.seconds.append(seconds))
         asked = retry.retry_after
 
         def retry_after(*given: Any) -> float:

@@ -109,7 +109,7 @@ def load_all(
             except KeyboardInterrupt:
                 for progress in tenant_loads.progress.values():
                     progress.stats.interrupted.set()
-                notify("Interrupted: each tenant ends after its present request or write.")
+                notify("Interrupted: each tenant ends after its present write.")
                 raise InterruptedLoadError from None
     finally:
         assert options.log_buffer is not None

@@ -60,7 +60,7 @@ def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     tenant_calendar(tenant)  # A wrong time zone is reported before anything is read.
     protection = marts.protection()
-    with ExitStack() as stack:
+    with progress.stats.cancelled_on_failure(), ExitStack() as stack:
         stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, notify))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, notify))

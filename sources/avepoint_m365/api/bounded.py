@@ -15,6 +15,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from avepoint_m365.api.stats import CancelToken
 from avepoint_m365.exceptions import PageTooLargeError
 
 if TYPE_CHECKING:
@@ -62,28 +63,31 @@ class TimedStream(io.RawIOBase):
         super().close()
 
 
-@cache
-def timed_connection_class(connection: type[BaseHTTPConnection], seconds: float) -> type[BaseHTTPConnection]:
+def timed_connection_class(
+    connection: type[BaseHTTPConnection], seconds: float, cancelled: CancelToken
+) -> type[BaseHTTPConnection]:
     """Return a class of connections whose responses take so many seconds at most, headers included.
 
-    A timeout of the socket begins anew with each byte. A server could send one byte now and then, headers without
-    end, or ``100 Continue`` without end.
+    They end once the token is set. A timeout of the socket begins anew with each byte. A server could send one byte
+    now and then, headers without end, or ``100 Continue`` without end.
     """
 
     class TimedResponse(HTTPResponse):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
+        def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            # TLS through a proxy with TLS is no socket, but has one.
+            cancelled.end_when_set(getattr(sock, "socket", sock))
             self.fp = io.BufferedReader(TimedStream(self.fp.detach(), seconds))
 
     return type(f"Timed{connection.__name__}", (connection,), {"response_class": TimedResponse})
 
 
 class TimedAdapter(HTTPAdapter):
-    """Send requests whose responses take so many seconds at most."""
+    """Send requests whose responses take so many seconds at most, and end once a token is set."""
 
-    def __init__(self, connections: int, seconds: float) -> None:
+    def __init__(self, connections: int, seconds: float, cancelled: CancelToken) -> None:
         super().__init__(pool_maxsize=connections)
-        self._seconds = seconds
+        self._timed_class = cache(lambda connection: timed_connection_class(connection, seconds, cancelled))
 
     def get_connection_with_tls_context(
         self,
@@ -96,7 +100,7 @@ class TimedAdapter(HTTPAdapter):
         pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
         assert isinstance(pool, urllib3.HTTPConnectionPool)
         # A pool is reused, so its class may be a timed one already; the cache returns one class for each.
-        pool.ConnectionCls = timed_connection_class(type(pool).ConnectionCls, self._seconds)
+        pool.ConnectionCls = self._timed_class(type(pool).ConnectionCls)
         return pool
 
 

@@ -62,7 +62,7 @@ class RateLimiter:
         with self._changed:
             while (wait := self.paused_until - time.monotonic()) > 0 or self._in_flight >= self.limit:
                 check()
-                self._changed.wait(min(wait, 1) if wait > 0 else None)
+                self._changed.wait(min(wait, 1) if wait > 0 else 1)
             check()
             self._in_flight += 1
             number = self._current_round

@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
+from weakref import WeakSet
 
 from avepoint_m365.exceptions import InterruptedLoadError
 
 
 class CancelToken(threading.Event):
-    """Stop requests: once any thread has set the token, no further request is sent and callers get an error."""
+    """Stop requests: once any thread has set the token, no further request is sent and callers get an error.
+
+    Requests in flight end as well, and so do waits: Python interrupts neither in threads other than the main one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connections: WeakSet[socket.socket] = WeakSet()
+        # Reentrant: the handler of a signal, which sets the token, may interrupt the thread that holds the lock.
+        self._lock = threading.RLock()
+
+    def set(self) -> None:
+        """Set the token, and end the responses that threads are reading."""
+        super().set()
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            with suppress(OSError):  # The server has closed the connection.
+                # The method of TLS sockets would change them while another thread reads.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def end_when_set(self, connection: socket.socket) -> None:
+        """Close a connection once the token is set.
+
+        Raises:
+            InterruptedLoadError: if it is set already.
+        """
+        with self._lock:
+            self._connections.add(connection)
+        self.raise_if_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait for a number of seconds.
+
+        Raises:
+            InterruptedLoadError: once the token is set.
+        """
+        if self.wait(seconds):
+            raise InterruptedLoadError
 
     def raise_if_set(self) -> None:
         """Raise an error if the token is set.
@@ -68,6 +110,15 @@ class RequestStats:
         with self._lock:
             self.attempts += 1
             self.throttled += throttled
+
+    @contextmanager
+    def cancelled_on_failure(self) -> Iterator[None]:
+        """End all requests if the block fails; otherwise the process waits for companions in threads."""
+        try:
+            yield
+        except BaseException:
+            self.interrupted.set()
+            raise
 
     def wait_for(self, wait: Wait | None) -> None:
         """Record the current wait of requests; None for its end."""

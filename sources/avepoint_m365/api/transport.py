@@ -32,7 +32,7 @@ class Transport:
     def __init__(self, base_url: str, concurrency: int, stats: RequestStats, max_page_mb: int = MAX_PAGE_MB) -> None:
         self.stats, self._max_page_mb = stats, max_page_mb
         self._policy = policy = configured_policy()
-        self._adapter = TimedAdapter(concurrency, TIMEOUT_FACTOR * policy.timeout)
+        self._adapter = TimedAdapter(concurrency, TIMEOUT_FACTOR * policy.timeout, stats.interrupted)
         # dlt's client repeats lost responses and 5xx. A 429 concerns all workers, so the rate limiter handles it.
         self._http = Client(
             request_timeout=policy.timeout,
@@ -96,11 +96,13 @@ class Transport:
         )
 
     def _session(self) -> requests.Session:
-        """Return dlt's session of this thread, with the adapter that bounds the time of responses."""
+        """Return dlt's session of this thread, with the adapter that bounds responses, and waits that can end early."""
         session = self._http.session
         if session.adapters["https://"] is not self._adapter:
             session.mount("https://", self._adapter)
             session.mount("http://", self._adapter)
+            send: Any = session.send
+            session.send = send.retry_with(sleep=self.stats.interrupted.pause)  # type: ignore[method-assign]
         return session
 
     def _prepare(self, response: requests.Response) -> None:

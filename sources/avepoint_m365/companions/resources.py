@@ -41,7 +41,8 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
         context.begun.append(companion.name)
         memory = dlt.current.source_state().setdefault(STATE_KEY, {}).setdefault(companion.name, {})
         if is_companion_due(memory, context.now):
-            with ThreadPoolExecutor(min(context.concurrency, len(context.locations)), "avepoint-companion") as threads:
+            threads = ThreadPoolExecutor(min(context.concurrency, len(context.locations)), "avepoint-companion")
+            try:
                 readings = [
                     threads.submit(_read, companion, context, location, memory) for location in context.locations
                 ]
@@ -49,6 +50,10 @@ def resources(companion: Companion, context: Context) -> Iterator[DltResource]:
                     wait(readings)
                 while not all(reading.done() for reading in readings):
                     yield None
+            finally:
+                # If the jobs fail, dlt closes this generator; the failure must not wait for a slow companion. Ctrl+C
+                # may interrupt ``submit`` before it has registered its thread, which would then never end.
+                threads.shutdown(wait=False, cancel_futures=True)
             _record(companion, context, memory, answers, [reading.result() for reading in readings])
         context.done.append(companion.name)
 

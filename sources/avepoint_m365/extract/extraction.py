@@ -67,7 +67,12 @@ class Extraction:
             self._client.before_request = self.lookup.release
         # Sessions of requests hold each other, so connections would stay open until Python breaks up such circles.
         with closing(self._client), RequestPool(self._request_page, self._client.concurrency) as pool:
-            return ChunkReader(self._client, self.options, self.lookup, state, interval, pool).run()
+            try:
+                return ChunkReader(self._client, self.options, self.lookup, state, interval, pool).run()
+            except KeyboardInterrupt:
+                # Python interrupts the main thread only; the pool waits for its own.
+                self._client.stats.interrupted.set()
+                raise
 
     def over(self, options: ExtractOptions, lookup: Lookup | None) -> Extraction:
         """Return an extraction with the same client, and with these options and this lookup."""

@@ -4,7 +4,6 @@ import codecs
 import json
 import uuid
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +13,7 @@ import responses
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.page import PageInfo, parse_pages
+from avepoint_m365.api.stats import CancelToken
 from avepoint_m365.config import ServiceUrls, resolve_service_urls
 from avepoint_m365.constants import BASE_URLS, JOBS_SCOPE, TOKEN_URLS
 from avepoint_m365.endpoints import CLOUD_BACKUP_JOBS, JOBS
@@ -200,7 +200,7 @@ def test_the_wait_for_a_retry_is_bounded_for_each_retry_after(
 ) -> None:
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.25")
     waited: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr(CancelToken, "pause", lambda token, seconds: waited.append(seconds))
     grant(api)
     api.get(SECOND, status=status, json=envelope(503), headers={"Retry-After": header})
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})

@@ -3,6 +3,7 @@
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.api.transport import Transport
 from avepoint_m365.config import ServiceUrls
-from avepoint_m365.exceptions import UnreachableError
+from avepoint_m365.exceptions import InterruptedLoadError, UnreachableError
 from avepoint_simulator import FAULTS, Answer, Simulator, make_world
 
 
@@ -100,3 +101,15 @@ def test_a_response_of_a_proxy_is_bounded_as_well(clock: Clock, monkeypatch: pyt
         for url in ("https://api.example/", "http://api.example/"):
             with pytest.raises(UnreachableError):
                 Transport(url, 1, RequestStats()).get(url, {}, Bearer("token"))
+
+
+def test_a_cancel_ends_the_wait_for_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    stats, waiting = RequestStats(), threading.Event()
+    monkeypatch.setattr(stats, "wait_for", lambda wait: waiting.set())
+    with Simulator(make_world(10)) as simulator, ThreadPoolExecutor() as threads:
+        simulator.gateway = lambda asked: Answer(503, headers={"Retry-After": "300"})
+        transport = Transport(simulator.base_url, 1, stats)
+        response = threads.submit(transport.get, simulator.base_url + "/backup/m365/jobs", {}, Bearer("token"))
+        assert waiting.wait(30)
+        stats.interrupted.set()
+        assert isinstance(response.exception(30), InterruptedLoadError)

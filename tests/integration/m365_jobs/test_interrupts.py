@@ -1,0 +1,73 @@
+"""Test that a signal ends a load at once, whatever its threads wait for; the next load reads all."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+from avepoint_simulator import Answer, Asked, Simulator
+from avepoint_simulator.companions import PATHS
+
+from tests.integration.m365_jobs.test_tenants import Sit, configure, section
+from tests.support.signals import load_until_signal
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
+
+
+def of_companions(asked: Asked) -> bool:
+    return asked.path in PATHS
+
+
+def later_ones(asked: Asked) -> bool:
+    """Return whether a request is one of those that listings send in parallel."""
+    return "objecttype" in asked.params
+
+
+@pytest.mark.parametrize("withheld", [of_companions, later_ones])
+def test_a_signal_ends_a_load_whose_threads_wait(
+    simulator: Simulator, desk: Sit, withheld: Callable[[Asked], bool]
+) -> None:
+    user = desk(simulator)
+    user.set(include="context")
+    code, message = load_until_signal(simulator, user, signal.SIGINT, withheld=withheld)
+    assert (code, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
+    user.set(include="none")
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
+
+
+def test_a_signal_ends_the_loads_of_all_tenants(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    configure(user, "".join(section(f"tenant{number}", simulator) for number in range(3)))
+    code, message = load_until_signal(simulator, user, signal.SIGINT, "--all-tenants")
+    assert (code, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
+    user.run("load", "--all-tenants")
+    assert user.query("SELECT tenant, count(*) FROM jobs GROUP BY tenant ORDER BY tenant") == [
+        (f"tenant{number}", len(simulator.world.visible())) for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize("status", [401, 400])
+def test_a_failure_of_the_jobs_does_not_wait_for_companions(simulator: Simulator, desk: Sit, status: int) -> None:
+    user, begun, ended = desk(simulator), threading.Event(), threading.Event()
+    user.set(include="context")
+
+    def fault(asked: Asked) -> Answer | None:
+        if of_companions(asked):
+            begun.set()
+            ended.wait(150)
+            return None
+        begun.wait(60)
+        return Answer(status)
+
+    simulator.fault = fault
+    try:
+        message = user.run_process("load", code=1).stderr
+    finally:
+        ended.set()
+    assert message.splitlines()[-1].startswith("Error (")
+    simulator.fault = None
+    user.set(include="none")
+    user.run("load")
+    assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
