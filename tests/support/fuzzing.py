@@ -201,10 +201,10 @@ def pages(data: bytes) -> None:
     except SourceError as error:
         check_error(error)
         return
-    raw = RawJobs(content.rows, content.content, content.page.rows, seen_at=1, now=NOW)
+    raw = RawJobs(content.rows, content.content, content.info.ids, seen_at=1, now=NOW)
     _check_jobs(raw)
-    assert len(content.page.errors) <= LONGEST_MESSAGE
-    content.page.errors.encode()
+    assert len(content.info.errors) <= LONGEST_MESSAGE
+    content.info.errors.encode()
     if content.content:
         _check_against_the_tolerant_parser(version, where, response, content, raw)
 
@@ -231,9 +231,9 @@ def _check_against_the_tolerant_parser(
         return
     with patch.object(responses, "outline", lambda content: None):
         slow = read_page(version, where, response)
-    tolerant = parse_raw([RawJobs(slow.rows, slow.content, slow.page.rows, seen_at=1, now=NOW)])
-    assert (list(content.page.rows), content.page.total, content.page.next_link, content.page.errors) == (
-        *(list(slow.page.rows), slow.page.total, slow.page.next_link, slow.page.errors),
+    tolerant = parse_raw([RawJobs(slow.rows, slow.content, slow.info.ids, seen_at=1, now=NOW)])
+    assert (list(content.info.ids), content.info.total, content.info.next_link, content.info.errors) == (
+        *(list(slow.info.ids), slow.info.total, slow.info.next_link, slow.info.errors),
     )
     assert fast.jobs == tolerant.jobs, "the parsers differ"
     assert sorted(fast.unreadable) == sorted(tolerant.unreadable), "the reports differ"
@@ -269,7 +269,7 @@ def links(data: bytes) -> None:
             if sent <= MOST_CHECKED:
                 _check_request(version, filters, params)
             page = _page(draw, version)
-            new = set(page.rows) - pager.seen_ids
+            new = set(page.ids) - pager.seen_ids
             pager.seen_ids |= new
             pager.add(page, len(new))
         waiting = pager.next()
@@ -285,7 +285,7 @@ def _page(draw: Draw, version: EndpointVersion) -> PageInfo:
         body[version.cursors[0]] = draw.pick([None, "", draw.text()])
     response = requests.Response()
     response.status_code, response._content = 200, json.dumps(body).encode()
-    return read_page(version, "GET /jobs", response).page
+    return read_page(version, "GET /jobs", response).info
 
 
 def _check_request(version: EndpointVersion, filters: Mapping[str, str], params: Mapping[str, str]) -> None:

@@ -196,7 +196,7 @@ def _locations_with_jobs() -> list[str]:
 
     def has_jobs(name: str) -> bool:
         try:
-            return bool(client.request_page({"pageSize": "10", "location": name}).page.rows)
+            return bool(client.request_page({"pageSize": "10", "location": name}).info.ids)
         except RefusedParametersError:
             return False
 

@@ -151,7 +151,7 @@ class JobsClient:
     ) -> JobsPage:
         time_of_server, now = server_time(response), datetime.now(UTC)
         page, rows, jobs = content
-        raw = RawJobs(rows, jobs, page.rows, now=max(now, time_of_server or now), redact=self._tokens.redact)
+        raw = RawJobs(rows, jobs, page.ids, now=max(now, time_of_server or now), redact=self._tokens.redact)
         return JobsPage(page, raw, version, attempts, time_of_server)
 
     def _send(self, path: str, query: Params, scope: str) -> tuple[requests.Response, int]:

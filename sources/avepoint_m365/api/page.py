@@ -13,7 +13,7 @@ from avepoint_m365.parse.raw import ParsedJobs, RawJobs, parse_raw
 class PageInfo(NamedTuple):
     """Describe a page without its jobs, in the same way for all generations of the endpoint."""
 
-    rows: Sequence[str]
+    ids: Sequence[str]
     """The ids of its jobs, in order."""
     total: int | None
     """The API's total, which may count all jobs of the selection or those of the page; None without one."""
@@ -28,7 +28,7 @@ class PageInfo(NamedTuple):
 class JobsPage(NamedTuple):
     """Hold a page and its jobs as they arrived; ``parse_pages`` parses many pages together, which is faster."""
 
-    page: PageInfo
+    info: PageInfo
     raw: RawJobs
     endpoint: EndpointVersion
     attempts: int = 1

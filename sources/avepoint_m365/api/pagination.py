@@ -85,8 +85,8 @@ class Pager:
         """Record a page, in the order of requests, and how many of its ids are new."""
         self.pages += 1
         self._last = page
-        self._largest_page = max(self._largest_page, len(page.rows))
-        if page.total is not None and page.total > len(page.rows):
+        self._largest_page = max(self._largest_page, len(page.ids))
+        if page.total is not None and page.total > len(page.ids):
             self.total_counts_matches = True
             self._promised = max(self._promised, page.total)
         self._stale_pages = 0 if new_ids else self._stale_pages + 1
@@ -103,7 +103,7 @@ class Pager:
                 "that base_url is the API's host."
             )
         page = self._last
-        if not page.rows:
+        if not page.ids:
             return self._after_an_empty_page(page)
         if self._stale_pages > self._stale_pages_allowed():
             # A full page announced that it is the last one, and the page after it had no new jobs.
@@ -149,7 +149,7 @@ class Pager:
         If the server numbers pages from 1, page 1 repeats the first page, as a circular link does. If many jobs are
         added meanwhile, a whole page may move to the next number.
         """
-        if self.more_is_promised or not self._last.rows:
+        if self.more_is_promised or not self._last.ids:
             return MAX_STALE_PAGES
         return 1 if self.pages == 2 else 0
 
@@ -193,9 +193,9 @@ class Pager:
         if page.next_link == "":
             # Documented as "no further page". Only a page that may be full is doubted, by another request.
             self._end_was_announced = True
-            may_be_cut = len(page.rows) in USUAL_PAGE_SIZES and len(page.rows) >= self.uncut_size and page.total is None
-            return len(page.rows) < self.page_size and not may_be_cut
-        return not page.next_link and len(page.rows) < self._largest_page
+            may_be_cut = len(page.ids) in USUAL_PAGE_SIZES and len(page.ids) >= self.uncut_size and page.total is None
+            return len(page.ids) < self.page_size and not may_be_cut
+        return not page.next_link and len(page.ids) < self._largest_page
 
     def _request(self, extra: Params) -> Params:
         params = {**self.filters, **extra}

@@ -25,7 +25,7 @@ JsonBody: TypeAlias = Mapping[str, object] | list[object] | None
 class PageContent(NamedTuple):
     """Hold a page and its jobs before they are parsed."""
 
-    page: PageInfo
+    info: PageInfo
     rows: Sequence[object] = ()
     content: bytes = b""
     """The list of jobs as JSON, without its brackets, in place of ``rows``; for bodies in the documented form."""

@@ -90,11 +90,11 @@ def read_first_page(pager: Pager, request_all: RequestAll, paging: PagingBehavio
                 raise
             refusal = refusal or error
             continue
-        if page.page.rows:
+        if page.info.ids:
             paging.first_index, paging.first_index_is_known = index, True
-        if accepted is None or page.page.rows:
+        if accepted is None or page.info.ids:
             accepted = page
-        if page.page.rows or page.page.next_link or (page.page.total == 0 and index is None):
+        if page.info.ids or page.info.next_link or (page.info.total == 0 and index is None):
             break
     if accepted is not None:
         first.pages = _fit_page_size(accepted, pager, request_all, paging)
@@ -165,8 +165,8 @@ def _fit_page_size(page: JobsPage, pager: Pager, request_all: RequestAll, paging
     A server may number its pages by the requested size and return fewer jobs on each: every page would skip some. The
     page shows the server's size only if another one follows, as a link or a total says.
     """
-    jobs = len(page.page.rows)
-    more_follow = bool(page.page.next_link) or (page.page.total or 0) > jobs
+    jobs = len(page.info.ids)
+    more_follow = bool(page.info.next_link) or (page.info.total or 0) > jobs
     fits = paging.page_size_is_known and pager.page_size <= paging.page_size
     if fits or not more_follow or not 0 < jobs < pager.page_size:
         return [page]

@@ -65,7 +65,7 @@ class Listing:
     @property
     def has_no_list(self) -> bool:
         """Return whether pages were read and none had a list of jobs: 204, or null."""
-        return bool(self.pages) and all(page.page.without_list for page in self.pages)
+        return bool(self.pages) and all(page.info.without_list for page in self.pages)
 
     @property
     def parsed(self) -> ParsedJobs:
@@ -87,15 +87,15 @@ class Listing:
         """Add pages, with the total and the errors that they report."""
         for page in pages:
             self.pages.append(page)
-            self.ids.update(page.page.rows)
+            self.ids.update(page.info.ids)
             self.requests += 1
             self.retries += page.attempts - 1
             self.endpoint = page.endpoint.name
             self.server_time = page.server_time or self.server_time
-            if page.page.total is not None:
-                self.reported_total = page.page.total
-            if page.page.errors:
-                self.error_kind, self.detail = "api", page.page.errors
+            if page.info.total is not None:
+                self.reported_total = page.info.total
+            if page.info.errors:
+                self.error_kind, self.detail = "api", page.info.errors
 
     def fail(self, error: SourceError) -> None:
         """Record why the listing could not be read to its end."""

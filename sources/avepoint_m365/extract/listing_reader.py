@@ -175,7 +175,7 @@ class ListingReader:
             if is_smaller and len(pager.seen_ids) > ids_before:
                 self.paging.page_size_is_known, self.paging.page_size = True, pager.page_size
             # A page after the last may count only its own jobs, and some servers count on page one alone.
-            totals += [page.page.total for page in pages if page.page.total]
+            totals += [page.info.total for page in pages if page.info.total]
         moved |= self._first_page_moved(pager, listing, first_page_ids, totals)
         _set_completeness(pager, listing, totals, moved)
         return moved
@@ -205,22 +205,22 @@ class ListingReader:
         if matches and len({total for total in totals if total}) == 1 and listing.parsed.is_newest_first:
             return False
         (page,) = self.pool.request_all(pager.first(self.paging.first_index))
-        ids = set(page.page.rows)
+        ids = set(page.info.ids)
         pager.seen_ids |= ids
         listing.add([page])
-        totals.append(page.page.total)
+        totals.append(page.info.total)
         return ids != first_page_ids or (matches and len(set(totals)) > 1)
 
     def _add_pages(self, pages: Iterable[JobsPage], pager: Pager, listing: Listing) -> bool:
         """Add pages; return whether one overlaps an earlier one in part, which happens only when pages move."""
         overlaps = False
         for page in pages:
-            ids = set(page.page.rows)
+            ids = set(page.info.ids)
             new_ids = len(ids - pager.seen_ids)
             overlaps |= 0 < new_ids < len(ids)
             pager.seen_ids |= ids
-            pager.add(page.page, new_ids)
-            self.paging.largest_page = max(self.paging.largest_page, len(page.page.rows))
+            pager.add(page.info, new_ids)
+            self.paging.largest_page = max(self.paging.largest_page, len(page.info.ids))
             listing.add([page])
         return overlaps
 

@@ -47,9 +47,9 @@ class Progress:
     def add_page(self, page: JobsPage) -> None:
         """Count the jobs of a page, each once."""
         with self._lock:
-            if self.expected is None and page.page.total is not None:
-                self.expected = self._jobs_before + page.page.total
-            self._seen.update(page.page.rows)
+            if self.expected is None and page.info.total is not None:
+                self.expected = self._jobs_before + page.info.total
+            self._seen.update(page.info.ids)
             self.jobs = self._jobs_before + len(self._seen)
 
     def begin_chunk(self) -> None:

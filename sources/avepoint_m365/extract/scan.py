@@ -206,7 +206,7 @@ class WindowScanner:
     def _begin(self, window: Window, page_size: int | None = None) -> list[StartedListing]:
         started = self._begin_all(window, page_size)
         read = [started_listing.listing for started_listing in started if not started_listing.failure]
-        shows_any = len(read) < len(started) or any(listing.ids or listing.pages[-1].page.next_link for listing in read)
+        shows_any = len(read) < len(started) or any(listing.ids or listing.pages[-1].info.next_link for listing in read)
         if page_size is None and not shows_any:
             return self._confirm_empty(window, started)
         return started

@@ -54,7 +54,7 @@ def test_the_first_generation_is_asked_first(api: responses.RequestsMock) -> Non
     grant(api)
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
     answer = client().request_page({"objectType": "1"})
-    assert (answer.page, answer.endpoint) == (PageInfo(["1"], 1, ""), JOBS)
+    assert (answer.info, answer.endpoint) == (PageInfo(["1"], 1, ""), JOBS)
 
 
 @pytest.mark.parametrize("job", [{"id": "1"}, {"id": 1}])
@@ -62,7 +62,7 @@ def test_a_byte_order_mark_before_the_answer_is_passed_over(api: responses.Reque
     grant(api)
     body = codecs.BOM_UTF8 + json.dumps({"jobs": [job], "totalCount": 1, "nextLink": ""}).encode()
     api.get(FIRST, body=body, content_type="application/json; charset=utf-8")
-    assert client().request_page({}).page == PageInfo(["1"], 1, "")
+    assert client().request_page({}).info == PageInfo(["1"], 1, "")
 
 
 @pytest.mark.parametrize("status", [404, 405, 410, 401, 403])
@@ -72,7 +72,7 @@ def test_auto_uses_the_second_generation_if_the_first_is_refused(api: responses.
     api.get(SECOND, json={"data": [{"id": "1"}], "metadata": {"totalNumber": 1, "nextLink": ""}})
     jobs = client()
     answer = jobs.request_page({})
-    assert (answer.page, answer.endpoint) == (PageInfo(["1"], 1, ""), CLOUD_BACKUP_JOBS)
+    assert (answer.info, answer.endpoint) == (PageInfo(["1"], 1, ""), CLOUD_BACKUP_JOBS)
     asked = len(api.calls)
     jobs.request_page({})
     assert len(api.calls) == asked + 1, "the answer is remembered"
@@ -140,7 +140,7 @@ def test_a_message_where_jobs_should_be_is_no_empty_list(
 def test_no_list_without_a_message_is_an_empty_one(api: responses.RequestsMock, lists: dict[str, Any]) -> None:
     grant(api)
     api.get(FIRST, json=lists)
-    assert client("jobs").request_page({}).page.rows == []
+    assert client("jobs").request_page({}).info.ids == []
 
 
 @pytest.mark.parametrize("status", [429, 503, "500"])
@@ -153,7 +153,7 @@ def test_a_200_with_a_transient_error_is_retried(
     api.get(SECOND, json=envelope(status))
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
     answer = client("cloudbackupjobs").request_page({})
-    assert (answer.page.rows, answer.attempts) == (["1"], 3)
+    assert (answer.info.ids, answer.attempts) == (["1"], 3)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_transient_errors_are_retried_and_each_attempt_is_counted(
     api.get(FIRST, **fault)
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
     answer = client("jobs").request_page({})
-    assert (answer.page.rows, answer.attempts) == (["1"], 2)
+    assert (answer.info.ids, answer.attempts) == (["1"], 2)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_the_wait_for_a_retry_is_bounded_for_each_retry_after(
     grant(api)
     api.get(SECOND, status=status, json=envelope(503), headers={"Retry-After": header})
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
-    assert client("cloudbackupjobs").request_page({}).page.rows == ["1"]
+    assert client("cloudbackupjobs").request_page({}).info.ids == ["1"]
     assert waited == waits
 
 
@@ -213,7 +213,7 @@ def test_a_200_with_a_refused_token_is_retried_with_a_new_token(api: responses.R
     grant(api, "fresh")
     api.get(SECOND, json=envelope(401))
     api.get(SECOND, json={"statusCode": 200, "data": [{"id": "1"}], "metadata": {"totalNumber": 1}})
-    assert client("cloudbackupjobs").request_page({}).page.rows == ["1"]
+    assert client("cloudbackupjobs").request_page({}).info.ids == ["1"]
     sent = [call.request.headers["Authorization"] for call in api.calls if call.request.method == "GET"]
     assert sent == ["Bearer stale", "Bearer fresh"]
 
@@ -254,7 +254,7 @@ def test_errors_beside_a_list_of_jobs_are_kept_with_the_page(
     grant(api)
     jobs = [{"id": job_id} for job_id in ids]
     api.get(SECOND, json={"statusCode": 200, "data": jobs, "metadata": {"totalNumber": 1}, "errors": errors})
-    assert client("cloudbackupjobs").request_page({}).page == PageInfo(ids, 1, None, message)
+    assert client("cloudbackupjobs").request_page({}).info == PageInfo(ids, 1, None, message)
 
 
 def test_errors_without_a_list_of_jobs_are_an_error(api: responses.RequestsMock) -> None:
@@ -306,7 +306,7 @@ def test_a_line_break_that_is_not_escaped_in_a_text_is_read(api: responses.Reque
 def test_a_token_of_any_lifetime_is_used(api: responses.RequestsMock, lifetime: str) -> None:
     api.post(ADDRESSES.token_url, body=f'{{"access_token": "fresh", "expires_in": {lifetime}}}')
     api.get(FIRST, json={"jobs": [{"id": "1"}], "totalCount": 1, "nextLink": ""})
-    assert client("jobs").request_page({}).page.rows == ["1"]
+    assert client("jobs").request_page({}).info.ids == ["1"]
 
 
 @pytest.mark.parametrize("body", ["<html>", "[]", "[" * 100_000], ids=["html", "list", "deep"])
@@ -337,7 +337,7 @@ def test_a_page_with_a_job_that_is_nested_without_end_is_unreadable(api: respons
     api.get(FIRST, body=f'{{"jobs": [{{"id": "1", "new": {deep}}}, {{"id": "2"}}], "totalCount": 2}}')
     page = client("jobs").request_page({})
     parsed = parse_pages([page])
-    assert (page.page.rows, parsed.jobs["id"].to_pylist()) == (["1", "2"], [])
+    assert (page.info.ids, parsed.jobs["id"].to_pylist()) == (["1", "2"], [])
     assert [(problem.job_id, problem.field) for problem in parsed.unreadable] == [("", "id")]
 
 
@@ -351,7 +351,7 @@ def test_brackets_in_texts_are_not_taken_for_levels(api: responses.RequestsMock,
     assert {item["value"] for errors in parse_pages([answer]).jobs["errors"].to_pylist() for item in errors} == {
         error["value"]
     }
-    assert answer.page.rows == [str(number) for number in range(300)]
+    assert answer.info.ids == [str(number) for number in range(300)]
 
 
 def test_a_status_of_more_digits_than_python_reads_is_an_error_like_any_other(
@@ -424,7 +424,7 @@ def test_a_scope_that_is_not_granted_does_not_affect_the_others(api: responses.R
     for _ in range(2):
         with pytest.raises(MissingPermissionError, match=LICENCE_SCOPE):
             jobs.get(LICENCES, {}, LICENCE_SCOPE)
-        assert jobs.request_page({}).page.rows == ["1"]
+        assert jobs.request_page({}).info.ids == ["1"]
     scopes = [parse_qsl(str(call.request.body))[1][1] for call in api.calls if call.request.method == "POST"]
     assert scopes == [LICENCE_SCOPE, JOBS_SCOPE, LICENCE_SCOPE]
 
@@ -535,11 +535,11 @@ def test_a_page_larger_than_allowed_is_refused_in_one_paragraph(api: responses.R
     api.get(FIRST, json={"jobs": rows, "totalCount": jobs, "nextLink": ""})
     small = JobsClient(ADDRESSES, Secret("client", SECRET), "jobs", 2, max_page_mb=1)
     if not jobs:
-        assert small.request_page({}).page.rows == []
+        assert small.request_page({}).info.ids == []
         return
     with pytest.raises(PageTooLargeError, match=r"page of more than 1 MB.* Lower page_size, or raise max_page_mb\.$"):
         small.request_page({})
-    assert len(client("jobs").request_page({}).page.rows) == jobs
+    assert len(client("jobs").request_page({}).info.ids) == jobs
 
 
 @pytest.mark.parametrize(
@@ -561,7 +561,7 @@ def test_names_around_the_jobs_are_matched_in_any_case_and_of_either_generation(
     grant(api)
     for url in (FIRST, SECOND):
         api.get(url, json=body)
-    assert client(endpoint).request_page({}).page == page
+    assert client(endpoint).request_page({}).info == page
 
 
 def test_a_value_in_an_unknown_form_keeps_its_page_and_is_named(api: responses.RequestsMock) -> None:
@@ -569,7 +569,7 @@ def test_a_value_in_an_unknown_form_keeps_its_page_and_is_named(api: responses.R
     jobs = [{"id": "1", "state": "Finished", "duration": "0,011"}, {"id": "2", "state": "Finished"}, {"state": "lost"}]
     api.get(FIRST, json={"jobs": jobs, "totalCount": 3, "nextLink": ""})
     answer = client("jobs").request_page({})
-    assert parse_pages([answer]).jobs["id"].to_pylist() == answer.page.rows == ["1", "2"]
+    assert parse_pages([answer]).jobs["id"].to_pylist() == answer.info.ids == ["1", "2"]
     assert [(problem.job_id, problem.field) for problem in parse_pages([answer]).unreadable] == [
         ("", "id"),
         ("1", "duration"),

@@ -55,7 +55,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 def test_the_token_and_jobs_are_requested_through_the_proxy(proxy: Proxy) -> None:
     client = JobsClient(NOWHERE, Secret("client", uuid.uuid4().hex), "auto", 2)
     for _ in range(2):
-        assert client.request_page({}).page.total == 0
+        assert client.request_page({}).info.total == 0
     assert proxy.asked == {NOWHERE.token_url, NOWHERE.base_url + "/backup/m365/jobs"}
 
 
@@ -73,5 +73,5 @@ def test_loopback_is_requested_without_the_proxy(proxy: Proxy) -> None:
     with Simulator(make_world(3)) as simulator:
         addresses = ServiceUrls(simulator.base_url, simulator.token_url)
         client = JobsClient(addresses, Secret(simulator.client_id, simulator.client_secret), "auto", 2)
-        assert len(client.request_page({}).page.rows) == 3
+        assert len(client.request_page({}).info.ids) == 3
     assert not proxy.asked

@@ -49,7 +49,7 @@ def test_a_slow_response_is_abandoned_and_retried(clock: Clock, fault: Answer) -
         clock.step = lambda: 100.0 if len(simulator.asked) < 3 else 0.0
         simulator.fault = lambda asked: fault if asked.number < 3 else None
         answer = jobs.request_page({"pageSize": "300"})
-        assert (len(answer.page.rows), answer.attempts) == (len(simulator.world.visible()), 3)
+        assert (len(answer.info.ids), answer.attempts) == (len(simulator.world.visible()), 3)
     assert len(simulator.asked) == 3
 
 

@@ -69,7 +69,7 @@ def test_a_certificate_authenticates_over_http(tmp_path: Path, made: Made, form:
     with Simulator(make_world(3), public_key=made.key.public_key()) as simulator:
         identity = load_certificate(simulator.client_id, write(tmp_path, made, form, password), password)
         client = JobsClient(ServiceUrls(simulator.base_url, simulator.token_url), identity, "jobs", 2)
-        assert len(client.request_page({}).page.rows) == 3
+        assert len(client.request_page({}).info.ids) == 3
         assert identity.expires_at == made.certificate.not_valid_after_utc
 
 
@@ -167,7 +167,7 @@ def test_a_netrc_does_not_replace_the_token(tmp_path: Path, monkeypatch: pytest.
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with Simulator(make_world(3)) as simulator:
-        assert len(connect(simulator).request_page({}).page.rows) == 3
+        assert len(connect(simulator).request_page({}).info.ids) == 3
 
 
 def test_no_secret_or_token_shows_in_logs_or_texts(caplog: pytest.LogCaptureFixture, made: Made) -> None:

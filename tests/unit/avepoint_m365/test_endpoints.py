@@ -86,11 +86,11 @@ def test_a_third_generation_is_paged_by_its_opaque_cursor(api: responses.Request
     while requests_to_send:
         for params in requests_to_send:
             answer = jobs.request_page(params)
-            pager.seen_ids |= set(answer.page.rows)
-            pager.add(answer.page, len(answer.page.rows))
-            seen += answer.page.rows
+            pager.seen_ids |= set(answer.info.ids)
+            pager.add(answer.info, len(answer.info.ids))
+            seen += answer.info.ids
             assert answer.endpoint is third
-            assert parse_pages([answer]).jobs["id"].to_pylist() == answer.page.rows
+            assert parse_pages([answer]).jobs["id"].to_pylist() == answer.info.ids
         requests_to_send = pager.next()
     assert seen == IDS
     assert pager.ended
@@ -138,7 +138,7 @@ def test_a_single_job_is_requested_by_its_id(api: responses.RequestsMock, body: 
     api.get(ADDRESSES.base_url + "/backup/m365/cloudbackupjobs/FB%2F1", json={"statusCode": 200, **body})
     page = client("cloudbackupjobs").job_by_id("FB/1", "EUR")
     assert page is not None
-    assert parse_pages([page]).jobs["id"].to_pylist() == page.page.rows == ["FB/1"]
+    assert parse_pages([page]).jobs["id"].to_pylist() == page.info.ids == ["FB/1"]
     assert query(api.calls[-1].request) == {"location": "EUR"}
 
 

@@ -52,7 +52,7 @@ def test_a_link_that_was_cut_within_an_emoji_can_be_followed() -> None:
     body = {"jobs": [{"id": "a"}], "nextLink": "/jobs?pageIndex=2\ud83d"}
     pager = Pager({"objectType": "0"}, 500)
     pager.first()
-    pager.add(read_page(JOBS, "GET /jobs", answer(body)).page, 1)
+    pager.add(read_page(JOBS, "GET /jobs", answer(body)).info, 1)
     (following,) = pager.next()
     assert requests.Request("GET", "https://host/jobs", params=following).prepare().url
     assert following["pageIndex"] == "2\ufffd"
@@ -60,15 +60,15 @@ def test_a_link_that_was_cut_within_an_emoji_can_be_followed() -> None:
 
 def test_a_cursor_that_was_cut_within_an_emoji_becomes_a_link() -> None:
     body = {"items": [], "page": {"token": "next\ud83d"}}
-    assert read_page(THIRD, "GET /jobs", answer(body)).page.next_link == "?cursor=next%EF%BF%BD"
+    assert read_page(THIRD, "GET /jobs", answer(body)).info.next_link == "?cursor=next%EF%BF%BD"
 
 
 def test_a_list_under_the_name_of_another_generation_is_not_taken_for_the_jobs() -> None:
     with pytest.raises(BadResponseError, match="no list of jobs"):
         read_page(THIRD, "GET /jobs", answer({"jobs": [{"id": "a"}], "items": 7}))
-    page = read_page(JOBS, "GET /jobs", answer({"Jobs": [{"id": "a"}], "data": [{"id": "b"}]})).page
-    assert page.rows == ["a"]
-    assert read_page(CLOUD_BACKUP_JOBS, "GET /jobs", answer({"jobs": [{"id": "a"}]})).page.rows == ["a"]
+    page = read_page(JOBS, "GET /jobs", answer({"Jobs": [{"id": "a"}], "data": [{"id": "b"}]})).info
+    assert page.ids == ["a"]
+    assert read_page(CLOUD_BACKUP_JOBS, "GET /jobs", answer({"jobs": [{"id": "a"}]})).info.ids == ["a"]
 
 
 @pytest.mark.parametrize(

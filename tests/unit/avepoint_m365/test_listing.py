@@ -243,9 +243,9 @@ def test_empty_pages_with_a_link_to_another_page_are_followed() -> None:
 
         def answer(self, params: Params) -> JobsPage:
             answer = super().answer(params)
-            if not 20 <= int((answer.page.rows or ["0"])[0]) < 60:
+            if not 20 <= int((answer.info.ids or ["0"])[0]) < 60:
                 return answer
-            return jobs_page([], None, answer.page.next_link)
+            return jobs_page([], None, answer.info.next_link)
 
     listing = read(Filtering(137, 20, total="absent"))
     assert numbers(listing) == [*range(20), *range(60, 137)]
@@ -383,8 +383,8 @@ def test_a_server_that_omits_a_different_job_in_each_read_is_never_complete() ->
         def answer(self, params: Params) -> JobsPage:
             page = super().answer(params)
             read_before = sum("pageIndex" not in asked for asked in self.asked) - 1
-            rows = [{"id": job, "state": "Finished"} for job in page.page.rows if job != str(read_before)]
-            return jobs_page(rows, page.page.total)
+            rows = [{"id": job, "state": "Finished"} for job in page.info.ids if job != str(read_before)]
+            return jobs_page(rows, page.info.total)
 
     reader = reader_of(Forgetful(5))
     # Otherwise the listing requests page one twice.

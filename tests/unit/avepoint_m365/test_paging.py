@@ -47,7 +47,7 @@ def read_all(server: Server, page_size: int) -> tuple[set[str], list[int]]:
         rounds.append(len(requests))
         for params in requests:
             page = server.answer(params)
-            new = {str(row) for row in page.rows} - pager.seen_ids
+            new = {str(row) for row in page.ids} - pager.seen_ids
             pager.seen_ids |= new
             pager.add(page, len(new))
         requests = pager.next()
@@ -97,7 +97,7 @@ def test_a_total_of_jobs_that_do_not_exist_costs_few_requests() -> None:
     class Boasting(Server):
         def answer(self, params: Params) -> PageInfo:
             page = super().answer(params)
-            return PageInfo(page.rows, 10**18, page.next_link)
+            return PageInfo(page.ids, 10**18, page.next_link)
 
     result, rounds = read_all(Boasting(12, 5, 1, "none", "matches"), 5)
     assert (len(result), sum(rounds)) == (12, 11)
@@ -108,8 +108,8 @@ def test_a_page_without_a_list_is_no_end_while_a_total_promised_more(without_lis
     pager = Pager({"objectType": "1"}, 10)
     pager.first()
     for page in (PageInfo(["1", "2"], 5, None), PageInfo([], 0, "", without_list=without_list)):
-        pager.seen_ids |= set(page.rows)
-        pager.add(page, len(page.rows))
+        pager.seen_ids |= set(page.ids)
+        pager.add(page, len(page.ids))
         following = pager.next()
     assert (following, pager.ended) == ([], ended)
 
@@ -131,7 +131,7 @@ def test_a_page_of_a_usual_size_is_doubted_unless_the_server_has_sent_larger_one
     pager = Pager({"objectType": "1"}, 500, uncut_size)
     pager.first()
     page = PageInfo([str(number) for number in range(jobs)], total, "")
-    pager.seen_ids |= set(page.rows)
+    pager.seen_ids |= set(page.ids)
     pager.add(page, jobs)
     assert (bool(pager.next()), pager.ended) == (doubted, not doubted)
 
@@ -140,7 +140,7 @@ def test_a_link_that_leads_in_a_circle_is_left_for_counting() -> None:
     class Circle(Server):
         def answer(self, params: Params) -> PageInfo:
             page = super().answer(params)
-            return PageInfo(page.rows, page.total, "/jobs?pageIndex=1")
+            return PageInfo(page.ids, page.total, "/jobs?pageIndex=1")
 
     server = Circle(30, 10, 0, "relative", "absent")
     assert read_all(server, 10)[0] == set(server.rows)
