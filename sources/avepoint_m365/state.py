@@ -35,6 +35,7 @@ class ApiBehavior(NamedTuple):
         range_filter: A value of ``RangeFilter``; None while it is unknown.
         range_filter_at: When ``range_filter`` was detected.
         ignored: Values whose filter has no effect, such as ``object_type=teams``.
+        included: Values whose jobs another value returns as well, such as ``object_type=teams``.
         filters_at: When the effect of the filters was last detected.
         longest_range_days: The longest range that the API answers in full; None if no limit is known.
         pascal_case: Whether the server reads the parameter ``StartTime`` and ignores ``startTime``.
@@ -50,6 +51,7 @@ class ApiBehavior(NamedTuple):
     range_filter: str | None = None
     range_filter_at: datetime | None = None
     ignored: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()
     filters_at: datetime | None = None
     longest_range_days: float | None = None
     pascal_case: bool = False

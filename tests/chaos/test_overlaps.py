@@ -9,8 +9,8 @@ from avepoint_simulator import Asked, ServerBehavior, Simulator, World, make_wor
 from avepoint_simulator.tenant import READINGS, SimulatedJob
 
 from tests.integration.test_end_to_end import NOW, load
-from tests.support.truth import in_warehouse, on_server
-from tests.support.worlds import ignore
+from tests.support.truth import OBJECT_TYPES, in_warehouse, on_server
+from tests.support.worlds import Filters, ignore, include_sibling
 
 
 def test_the_primary_location_is_an_alias_and_the_named_one_wins(tmp_path: Path) -> None:
@@ -109,6 +109,51 @@ def test_a_tenant_with_backups_only_has_its_job_type_filter_checked_once(tmp_pat
             before = len(simulator.asked)
             assert in_warehouse(load(simulator, tmp_path)) == on_server(world, False)
             assert [request.params.get("jobtype") for request in simulator.asked[before:]].count("2") == restores
+
+
+SIBLINGS = (("object_type", 4, 7), ("object_type", 7, 9), ("object_type", 9, 7), ("job_type", 2, 3), ("job_type", 5, 4))
+
+
+@pytest.mark.usual(1)
+@pytest.mark.parametrize(
+    "settings", [{}, {"page_size": 10}, {"object_types": ["microsoft_365_groups", "teams"]}], ids=str
+)
+@pytest.mark.parametrize("sibling", SIBLINGS, ids=str)
+def test_a_filter_that_includes_a_sibling_takes_no_label_from_it(
+    tmp_path: Path, sibling: tuple[str, int, int], settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(300, seed=8, now=NOW)
+    include_sibling(world, *sibling)
+    listed = settings.get("object_types") or OBJECT_TYPES.values()
+    with Simulator(world) as simulator:
+        for _ in range(3):
+            loaded = in_warehouse(load(simulator, tmp_path, **settings))
+            truth = {job_id: job for job_id, job in on_server(world, False).items() if job[1] in listed}
+            assert {job_id: loaded[job_id] for job_id in truth} == truth
+            world.advance(timedelta(hours=8))
+    if sibling == ("object_type", 4, 7):
+        assert (
+            "several object_types, of which the narrowest or the first is stored (several_object_types)" in caplog.text
+        )
+
+
+def test_a_job_that_two_services_return_has_the_first_one_and_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(120, seed=8, now=NOW)
+    job = next(job for job in world.visible() if job.object_type == 7)
+    select = world.select
+
+    def with_the_job(*given: Any, **named: Any) -> list[SimulatedJob]:
+        jobs = select(*given, **named)
+        return [*jobs, job] if Filters(*given, **named).object_type == 4 and job not in jobs else jobs
+
+    world.select = with_the_job  # type: ignore[method-assign]
+    with Simulator(world) as simulator:
+        loaded = in_warehouse(load(simulator, tmp_path))
+    truth = on_server(world, False)
+    assert loaded == truth | {job.id: (truth[job.id][0], "microsoft_365_groups", *truth[job.id][2:])}
+    assert "1 job has several object_types, of which the narrowest or the first is stored" in caplog.text
 
 
 def test_jobs_of_an_unknown_service_are_loaded_without_object_type_and_reported(

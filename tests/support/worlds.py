@@ -42,3 +42,18 @@ def reinterpret(world: World, change: Callable[[Filters], Filters]) -> None:
 def ignore(world: World, argument: int) -> None:
     """Let the server ignore an argument of a selection: 0 is the object type, 1 the job type."""
     reinterpret(world, lambda filters: filters._replace(job_type=0) if argument else filters._replace(object_type=0))
+
+
+def include_sibling(world: World, argument: str, value: int, sibling: int) -> None:
+    """Let the server return the jobs of a sibling as well if it receives a value of a filter."""
+    select = world.select
+
+    def both(*given: Any, **named: Any) -> list[SimulatedJob]:
+        filters = Filters(*given, **named)
+        wanted = {getattr(filters, argument), *([sibling] if getattr(filters, argument) == value else [])}
+        everything = select(
+            *(filters._replace(object_type=0) if argument == "object_type" else filters._replace(job_type=0))
+        )
+        return [job for job in everything if 0 in wanted or getattr(job, argument) in wanted]
+
+    world.select = both  # type: ignore[method-assign]

@@ -117,9 +117,11 @@ class ChunkClassifier:
         """
         known = self._labels.labels[dimension.name]
         wide_window = window if self._limits.longest is None or window.length <= self._limits.longest else query_window
-        classification = self._classifier.classify(
-            dimension, missing, _evidence(query_window, jobs, known), _evidence(wide_window, jobs, known)
+        narrow, wide = (
+            _evidence(each, jobs, known)._replace(included=self._labels.included)
+            for each in (query_window, wide_window)
         )
+        classification = self._classifier.classify(dimension, missing, narrow, wide)
         self._labels.add(dimension.name, classification)
         has_effect = not {dimension.key(value) for value in dimension.values} <= classification.ignored
         if not has_effect or all(len(listing.pages) < 2 for listing in classification.listings):

@@ -12,6 +12,7 @@ from avepoint_m365.extract.classify import OBJECT_TYPES, Classification
 from avepoint_m365.extract.known import KnownJob
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.options import Labels, no_labels
+from avepoint_m365.extract.precedence import included_values, shared_ids
 
 
 @dataclass
@@ -22,17 +23,27 @@ class ChunkLabels:
         labels: Those of the warehouse, and where one is missing that of a listing.
         listings: The listings that classified jobs.
         ignored: Keys of filters without effect (``Dimension.key``).
+        shared: Ids of jobs that several values of a dimension returned, by dimension.
+        included: Keys of values that are known to be included in others.
     """
 
     labels: Labels = field(default_factory=no_labels)
     listings: list[Listing] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
+    shared: dict[str, set[str]] = field(default_factory=dict)
+    included: set[str] = field(default_factory=set)
 
     def add(self, dimension: str, classification: Classification) -> None:
         """Fill the labels that are missing in one dimension."""
         self.listings += classification.listings
         self.ignored |= classification.ignored
+        self.included |= classification.included
+        self._add_shared(dimension, classification.shared)
         self.fill(dimension, classification.by_id)
+
+    def _add_shared(self, dimension: str, ids: Collection[str]) -> None:
+        if ids:
+            self.shared.setdefault(dimension, set()).update(ids)
 
     def fill(self, dimension: str, label_by_id: Mapping[str, str]) -> None:
         """Give each job that has no label in a dimension that of ``label_by_id``."""
@@ -52,8 +63,10 @@ class ChunkLabels:
         if len(filled) > 1 and all(ids == filled[0] for ids in filled):
             self.ignored |= {OBJECT_TYPES.key(value) for value in ids_by_type}
             return
-        for value in sorted(ids_by_type):
-            self.fill("object_type", dict.fromkeys(ids_by_type[value], value.name))
+        self._add_shared("object_type", shared_ids(ids_by_type))
+        self.included |= {OBJECT_TYPES.key(value) for value in included_values(ids_by_type)}
+        for value in OBJECT_TYPES.precedence(ids_by_type, self.included):
+            self.fill("object_type", dict.fromkeys(ids_by_type.get(value, ()), OBJECT_TYPES.label(value)))
 
 
 def known_labels(known: Mapping[str, KnownJob]) -> Labels:

@@ -55,6 +55,7 @@ def build_result(
         *chunk.findings,
         *upkeep.findings,
         *findings.ignored_filter_findings(chunk_labels.ignored),
+        *findings.shared_job_findings(chunk_labels.shared),
         *findings.unlisted_job_findings(
             result, comparison, chunk.lookup, chunk.options, chunk_labels.ignored, unlabelled
         ),
@@ -80,6 +81,7 @@ def _behavior_after_load(chunk: ChunkReader, chunk_labels: ChunkLabels, scan: Sc
         pascal_case=chunk.scanner.pascal_case,
         largest_page=chunk.reader.paging.largest_page,
         longest_list=chunk.reader.paging.longest_list,
+        included=tuple(sorted({*behavior.included, *chunk_labels.included})),
     )
     if chunk_labels.listings or scan.bulk is not None:
         behavior = behavior._replace(ignored=tuple(sorted(chunk_labels.ignored)), filters_at=now)

@@ -18,6 +18,7 @@ from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
+from avepoint_m365.extract.precedence import included_values, narrowest_first, shared_ids
 from avepoint_m365.extract.window import Selection, Window
 
 FilterValue: TypeAlias = str | ObjectType | JobType
@@ -52,6 +53,14 @@ class Dimension(NamedTuple):
         """Return the key of a value in ``ignored``, such as ``object_type=teams``."""
         return f"{self.name}={self.label(value)}"
 
+    def precedence(
+        self, ids_by_value: Mapping[FilterValue, AbstractSet[str]], included: AbstractSet[str]
+    ) -> list[FilterValue]:
+        """Return the values by precedence (``narrowest_first``); ``included`` are keys."""
+        return narrowest_first(
+            self.values, ids_by_value, [value for value in self.values if self.key(value) in included]
+        )
+
 
 def location_dimension(locations: Sequence[str]) -> Dimension:
     """Return the dimension of the configured locations; the primary location comes last, since it is an alias."""
@@ -72,11 +81,15 @@ class Classification:
         by_id: Labels by job id.
         listings: The listings that were read, failed ones included.
         ignored: Keys of filters without effect (``Dimension.key``).
+        shared: Ids of jobs that several values returned.
+        included: Keys of values whose jobs another value returns as well.
     """
 
     by_id: dict[str, str] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
+    included: set[str] = field(default_factory=set)
 
     @property
     def failed(self) -> bool:
@@ -92,12 +105,14 @@ class Evidence(NamedTuple):
         contained: Ids of jobs that a listing of the window without filters certainly contains.
         known: Labels of the dimension that the warehouse holds, by job id.
         scanned_ids: Ids of the jobs whose rows another listing holds.
+        included: Keys of values that are known to be included in others.
     """
 
     window: Window
     contained: AbstractSet[str] = frozenset()
     known: Mapping[str, str] = MappingProxyType({})
     scanned_ids: AbstractSet[str] = frozenset()
+    included: AbstractSet[str] = frozenset()
 
     def without_scanned_jobs(self, listings: list[Listing]) -> list[Listing]:
         """Return listings after each whose jobs are all scanned has dropped them: its ids are the labels."""
@@ -139,7 +154,8 @@ class DimensionClassifier:
             wide_ids_by_value: dict[Any, set[str]] = {}
             self._read_values(dimension, suspects, wide_evidence, classification, wide_ids_by_value)
             ineffective = ineffective_values(dimension, wide_ids_by_value, wide_evidence)
-            apply_labels(dimension, ids_by_value, wide_evidence, classification, ineffective)
+            precedence = dimension.precedence(wide_ids_by_value, evidence.included)
+            apply_labels(dimension, ids_by_value, wide_evidence, classification, ineffective, precedence)
         return classification
 
     def _retry_empty_values(
@@ -159,10 +175,16 @@ class DimensionClassifier:
         apply_labels(dimension, ids_by_value, evidence, classification)
 
     def _by_frequency(self, dimension: Dimension, evidence: Evidence) -> list[Any]:
-        """Return the values whose filter is not ignored, those with most known jobs first."""
+        """Return the values whose filter is not ignored, those with most known jobs first.
+
+        A value that another one includes precedes them: the other one alone would label its jobs.
+        """
         job_counts = Counter(evidence.known.values())
         values = [value for value in dimension.values if dimension.key(value) not in self._ignored]
-        return sorted(values, key=lambda value: -job_counts[dimension.label(value)])
+        return sorted(
+            values,
+            key=lambda value: (dimension.key(value) not in evidence.included, -job_counts[dimension.label(value)]),
+        )
 
     def _read_values(
         self,
@@ -205,14 +227,21 @@ def apply_labels(
     evidence: Evidence,
     classification: Classification,
     ineffective: AbstractSet[FilterValue] = frozenset(),
+    precedence: Sequence[FilterValue] = (),
 ) -> None:
-    """Set the labels of the jobs that each value returned; values whose filter has no effect label nothing."""
+    """Set the labels of the jobs that each value returned; values whose filter has no effect label nothing.
+
+    If several values returned a job, the first of ``precedence`` labels it; by default the narrowest value.
+    """
     ineffective = ineffective_values(dimension, ids_by_value, evidence) | ineffective
     classification.ignored = {dimension.key(value) for value in ineffective}
     classification.by_id = {}
-    for value in reversed(dimension.values):
+    for value in reversed(precedence or dimension.precedence(ids_by_value, evidence.included)):
         if value in ids_by_value and value not in ineffective:
             classification.by_id |= dict.fromkeys(ids_by_value[value], dimension.label(value))
+    effective = {value: ids for value, ids in ids_by_value.items() if value not in ineffective}
+    classification.shared = shared_ids(effective)
+    classification.included |= {dimension.key(value) for value in included_values(effective)}
 
 
 def ineffective_values(
@@ -232,12 +261,14 @@ def ineffective_values(
         by_label.setdefault(label, set()).add(job_id)
     ineffective = set()
     for value, ids in filled.items():
-        others = [other for key, other in filled.items() if key != value and other != ids]
+        others = [(dimension.label(key), other) for key, other in filled.items() if key != value and other != ids]
         others += [
-            labelled & ids for label, labelled in by_label.items() if label != dimension.label(value) and labelled & ids
+            (label, labelled & ids)
+            for label, labelled in by_label.items()
+            if label != dimension.label(value) and labelled & ids
         ]
         holds_all = bool(evidence.contained) and evidence.contained <= ids and value != PRIMARY_LOCATION
-        if _holds_several(ids, others) or (holds_all and any(other < ids for other in others)):
+        if _holds_several(ids, others) or (holds_all and any(other < ids for _, other in others)):
             ineffective.add(value)
     named = {value: ids for value, ids in ids_by_value.items() if value != PRIMARY_LOCATION}
     holding_all = {value for value, ids in named.items() if evidence.contained and evidence.contained <= ids}
@@ -248,15 +279,14 @@ def ineffective_values(
 
 def _overlapping(ids_by_value: Mapping[FilterValue, set[str]]) -> list[Any]:
     """Return the values that share a job with another value, without the primary location, which is an alias."""
-    counts = Counter(job_id for value, ids in ids_by_value.items() if value != PRIMARY_LOCATION for job_id in ids)
-    shared = {job_id for job_id, count in counts.items() if count > 1}
+    shared = shared_ids(ids_by_value)
     return [value for value, ids in ids_by_value.items() if value != PRIMARY_LOCATION and shared & ids]
 
 
-def _holds_several(ids: AbstractSet[str], others: Sequence[AbstractSet[str]]) -> bool:
-    """Return whether a set contains at least two sets that have nothing in common."""
-    contained = [other for other in others if other <= ids]
-    for index, first in enumerate(contained):
-        if any(first.isdisjoint(second) for second in contained[index + 1 :]):
+def _holds_several(ids: AbstractSet[str], others: Sequence[tuple[str, AbstractSet[str]]]) -> bool:
+    """Return whether a set contains at least two sets of different labels that have nothing in common."""
+    contained = [(label, other) for label, other in others if other <= ids]
+    for index, (label, first) in enumerate(contained):
+        if any(label != another and first.isdisjoint(second) for another, second in contained[index + 1 :]):
             return True
     return False

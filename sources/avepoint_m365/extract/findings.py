@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from avepoint_m365.extract.chunk_classifier import dimensions
 from avepoint_m365.extract.chunk_labels import ids_without_labels
@@ -64,4 +64,17 @@ def ignored_filter_findings(ignored: Iterable[str]) -> list[SourceFinding]:
             None,
         )
         for dimension, values in by_dimension.items()
+    ]
+
+
+def shared_job_findings(shared: Mapping[str, Collection[str]]) -> list[SourceFinding]:
+    """Return the findings of jobs that several values of a dimension returned, ``shared`` by dimension."""
+    return [
+        SourceFinding(
+            f"several_{dimension}s",
+            f"several {dimension}s, of which the narrowest or the first is stored",
+            len(ids),
+            min(ids),
+        )
+        for dimension, ids in shared.items()
     ]

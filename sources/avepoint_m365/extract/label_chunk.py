@@ -34,6 +34,7 @@ def label_chunk(
     ``typed`` are listings outside the scan that name an object type.
     """
     ignored = () if is_due(chunk.behavior.filters_at, chunk.options.until) else chunk.behavior.ignored
+    chunk_labels.included |= {*chunk.behavior.included}
     classifier = ChunkClassifier(chunk.reader, chunk.limits, ignored, chunk_labels)
     selected = dimensions(chunk.options)
     if scan.bulk is not None:
