@@ -106,6 +106,13 @@ class Browser:
     def width(self) -> int:
         return int(self.driver.execute_script("return document.documentElement.scrollWidth"))
 
+    def hidden_width(self, selector: str) -> int:
+        """Return by how many pixels an element is wider than the box in which it scrolls."""
+        script = (
+            "const box = document.querySelector(arguments[0]).parentElement; return box.scrollWidth - box.clientWidth"
+        )
+        return int(self.driver.execute_script(script, selector))
+
     def smallest_letters(self) -> float:
         """Return the smallest font size of a text in a chart, in pixels of the page."""
         return min(

@@ -128,6 +128,12 @@ def test_several_tenants_are_rows_and_a_matrix_that_lead_to_their_pages(provider
     assert [row["Tenant"] for row in browser.rows("fleet")] == sorted(provider.worlds)
 
 
+def test_the_table_of_tenants_fits_a_small_window(provider: Provider, look: Look) -> None:
+    browser = look((1024, 900))
+    opened(browser, provider.address)
+    assert browser.hidden_width("#fleet table") <= 0
+
+
 def test_filters_narrow_every_part_and_stand_in_the_address(provider: Provider) -> None:
     browser, until = provider.browser, as_of(provider.user, "contoso")
     opened(browser, provider.address)
