@@ -133,7 +133,7 @@ def test_a_filter_that_includes_a_sibling_takes_no_label_from_it(
             world.advance(timedelta(hours=8))
     if sibling == ("object_type", 4, 7):
         assert (
-            "several object_types, of which the narrowest or the first is stored (several_object_types)" in caplog.text
+            "several object_types; the narrowest or the first is stored (several_object_types)" in caplog.text
         )
 
 
@@ -153,7 +153,7 @@ def test_a_job_that_two_services_return_has_the_first_one_and_is_reported(
         loaded = in_warehouse(load(simulator, tmp_path))
     truth = on_server(world, False)
     assert loaded == truth | {job.id: (truth[job.id][0], "microsoft_365_groups", *truth[job.id][2:])}
-    assert "1 job has several object_types, of which the narrowest or the first is stored" in caplog.text
+    assert "1 job has several object_types; the narrowest or the first is stored" in caplog.text
 
 
 def test_jobs_of_an_unknown_service_are_loaded_without_object_type_and_reported(

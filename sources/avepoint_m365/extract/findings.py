@@ -72,7 +72,7 @@ def shared_job_findings(shared: Mapping[str, Collection[str]]) -> list[SourceFin
     return [
         SourceFinding(
             f"several_{dimension}s",
-            f"several {dimension}s, of which the narrowest or the first is stored",
+            f"several {dimension}s; the narrowest or the first is stored",
             len(ids),
             min(ids),
         )
