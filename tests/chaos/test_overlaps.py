@@ -132,9 +132,7 @@ def test_a_filter_that_includes_a_sibling_takes_no_label_from_it(
             assert {job_id: loaded[job_id] for job_id in truth} == truth
             world.advance(timedelta(hours=8))
     if sibling == ("object_type", 4, 7):
-        assert (
-            "several object_types; the narrowest or the first is stored (several_object_types)" in caplog.text
-        )
+        assert "several object_types; the narrowest or the first is stored (several_object_types)" in caplog.text
 
 
 def test_a_job_that_two_services_return_has_the_first_one_and_is_reported(
