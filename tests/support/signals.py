@@ -1,10 +1,12 @@
-"""Send a signal to a load while it waits for the API."""
+"""Send a signal to a load while it waits for the API, and to a query while it runs."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from avepoint_simulator import Asked, Simulator
 
@@ -49,3 +51,34 @@ def load_until_signal(
             ended.set()
     simulator.fault = None
     return load.returncode, message
+
+
+BUSY = 4.0
+"""Seconds of the processor after which a command no longer starts but runs its query."""
+
+
+def query_until_signal(user: Cli, sql: str, number: signal.Signals) -> tuple[int, str]:
+    """Start a query without an end, and send it the signal once it runs; return its exit code and its messages."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "m365_jobs", "query", sql],
+        cwd=user.folder,
+        env=user.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as query:
+        try:
+            while _processor_seconds(query.pid) < BUSY:
+                assert query.poll() is None
+            query.send_signal(number)
+            _, message = query.communicate(timeout=50)
+        finally:
+            query.kill()
+    return query.returncode, message
+
+
+def _processor_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    user_ticks, system_ticks = fields[11:13]
+    return (int(user_ticks) + int(system_ticks)) / os.sysconf("SC_CLK_TCK")

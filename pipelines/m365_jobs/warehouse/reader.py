@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import duckdb
 from dlt.destinations.exceptions import (
@@ -23,6 +25,8 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.target import Target, Warehouse
 from m365_jobs.warehouse.versions import refuse_newer
+
+T = TypeVar("T")
 
 POLL = 0.1
 """Seconds between two attempts to open a DuckDB file that a load has open."""
@@ -214,7 +218,8 @@ class _DuckDB:
     @contextmanager
     def execute_query(self, query: str, *args: Any) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
-            yield self._connection.execute(query.replace("%s", "?") if args else query, args or None)
+            text = query.replace("%s", "?") if args else query
+            yield _interruptible(self._connection, lambda: self._connection.execute(text, args or None))
         except duckdb.CatalogException as error:
             raise DatabaseUndefinedRelation(error) from error
         except duckdb.Error as error:
@@ -223,3 +228,26 @@ class _DuckDB:
             if "interrupted" not in str(error):
                 raise
             raise KeyboardInterrupt from error  # DuckDB reports Ctrl+C as a RuntimeError.
+
+
+def _interruptible(connection: duckdb.DuckDBPyConnection, execute: Callable[[], T]) -> T:
+    """Return the result of ``execute``, which runs in a thread: a query of DuckDB overlooks many signals."""
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(execute())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        while not answer.done():
+            # Windows interrupts no wait without an end.
+            wait([answer], 1)
+        return answer.result()
+    finally:
+        # A query that has not begun yet overlooks the first interruption. Python must not end before the thread.
+        while not answer.done():
+            connection.interrupt()
+            wait([answer], POLL)

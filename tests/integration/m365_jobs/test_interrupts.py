@@ -4,13 +4,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from avepoint_simulator import Answer, Asked, Simulator
 from avepoint_simulator.companions import PATHS
 
 from tests.integration.m365_jobs.test_tenants import Sit, configure, section
-from tests.support.signals import load_until_signal
+from tests.support.signals import load_until_signal, query_until_signal
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
 
@@ -71,3 +72,13 @@ def test_a_failure_of_the_jobs_does_not_wait_for_companions(simulator: Simulator
     user.set(include="none")
     user.run("load")
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at the process in /proc")
+def test_a_signal_ends_a_query_without_an_end(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    endless = "SELECT count(*) FROM range(10000000) AS a, range(10000000) AS b WHERE a.range * 7 + b.range < 0"
+    # DuckDB alone overlooks about half of the signals.
+    for _ in range(2):
+        assert query_until_signal(user, endless, signal.SIGINT) == (130, "Interrupted.\n")
+        assert query_until_signal(user, endless, signal.SIGTERM) == (143, "Terminated (SIGTERM).\n")
