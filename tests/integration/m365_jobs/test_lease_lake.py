@@ -122,7 +122,7 @@ def test_a_lost_lease_is_not_released(
         lost.acquire(AT_ONCE, 0, print)
         rewrite(tmp_path, holder="another")
         for _ in range(2):
-            with pytest.raises(WarehouseError, match="another took its place"), lost.writing(None):
+            with pytest.raises(WarehouseError, match="another worker loads the tenant now"), lost.writing(None):
                 pytest.fail("wrote")
     assert row(tmp_path)["holder"] == "another"
 
