@@ -21,10 +21,10 @@ from m365_jobs.marts.catalog import questions
 from m365_jobs.reports import report
 from m365_jobs.reports.calendar import read_due_times
 from m365_jobs.reports.metrics import QueryRange, filter_options
-from m365_jobs.reports.section_queries import read_completeness, read_loads
 from m365_jobs.reports.sections import SECTIONS
 from m365_jobs.reports.sections.durations import read_durations
 from m365_jobs.reports.sections.errors import read_errors
+from m365_jobs.reports.shared_queries import read_completeness, read_loads
 from m365_jobs.reports.view import NO_LOCATION, Filter
 from m365_jobs.warehouse.tenant_scope import open_scope
 from PIL import Image

@@ -11,7 +11,7 @@ from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.jobs import JOB_FIELDS, jobs_table
 from m365_jobs.reports.metrics import Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.section_queries import ERROR_TIME
+from m365_jobs.reports.shared_queries import ERROR_TIME
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 MAX_LISTED_JOBS = 200

@@ -14,7 +14,7 @@ from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.health.reasons import Reason
 from m365_jobs.reports import labels
 from m365_jobs.reports.metrics import Metrics, Query, Row
-from m365_jobs.reports.section_queries import read_completeness, read_loads
+from m365_jobs.reports.shared_queries import read_completeness, read_loads
 from m365_jobs.reports.view import PERIODS, UNKNOWN_SERVICE, Filter
 from m365_jobs.text import format_count
 

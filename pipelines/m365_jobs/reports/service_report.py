@@ -10,7 +10,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config.calendar import common_calendar
 from m365_jobs.config.protection import protection
-from m365_jobs.reports import billing, calendar, html, labels, metrics, section_queries
+from m365_jobs.reports import billing, calendar, html, labels, metrics, shared_queries
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.metrics import Row
 from m365_jobs.reports.paper import TITLE, page_tenants, paper_css
@@ -124,8 +124,8 @@ def _template_values(scope: TenantScope, filters: Filter, month: Month, until: d
         "rate": _success_rate(current),
         "rate_before": _success_rate(previous),
         "percent": _percent,
-        "totals": section_queries.sum_columns(current),
-        "totals_before": section_queries.sum_columns(previous),
+        "totals": shared_queries.sum_columns(current),
+        "totals_before": shared_queries.sum_columns(previous),
         "services": _service_table(current, previous, rows),
         "calendar": [(_partition_label(row, len({row.tenant for row in rows}) > 1), row) for row in rows],
         "looks": CALENDAR_LOOKS,
@@ -148,7 +148,7 @@ def _calendar_rows(scope: TenantScope, filters: Filter, month: Month, until: dat
     rows = calendar.calendar_rows(
         calendar.read_backup_days(scope, query_range),
         scope.rows("SELECT * FROM protection_status AS p"),
-        section_queries.read_completeness(scope, query_range),
+        shared_queries.read_completeness(scope, query_range),
         calendar.read_due_times(scope, query_range),
         query_range,
     )

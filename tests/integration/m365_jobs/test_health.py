@@ -19,7 +19,7 @@ from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.evaluate import Evaluation, evaluate
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.health.status import read_status
-from m365_jobs.reports import metrics, section_queries
+from m365_jobs.reports import metrics, shared_queries
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse.tenant_scope import open_scope
 from prometheus_client.parser import text_string_to_metric_families
@@ -398,7 +398,7 @@ def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_late
         assert end <= now()
         shown = {
             item["object_type"]: item
-            for item in section_queries.read_completeness(scope, metrics.QueryRange(Filter(), now()))
+            for item in shared_queries.read_completeness(scope, metrics.QueryRange(Filter(), now()))
         }
     assert shown["public_folder"]["complete_until"] is None
 

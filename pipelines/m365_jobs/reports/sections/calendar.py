@@ -7,8 +7,8 @@ from typing import Any
 from m365_jobs.reports import calendar as backup_calendar
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.section_queries import read_completeness
 from m365_jobs.reports.sections.base import Section
+from m365_jobs.reports.shared_queries import read_completeness
 from m365_jobs.text import format_count
 
 

@@ -9,8 +9,8 @@ from m365_jobs.reports import html, labels, svg
 from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.section_queries import ERROR_TIME
 from m365_jobs.reports.sections.base import Section
+from m365_jobs.reports.shared_queries import ERROR_TIME
 from m365_jobs.reports.view import DAY
 from m365_jobs.text import format_count
 from m365_jobs.warehouse.tenant_scope import TenantScope

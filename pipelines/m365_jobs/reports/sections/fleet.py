@@ -14,9 +14,9 @@ from m365_jobs.reports import labels, svg
 from m365_jobs.reports.html import Cell, HtmlTable
 from m365_jobs.reports.metrics import Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.section_queries import read_loads
 from m365_jobs.reports.sections.base import Section
 from m365_jobs.reports.sections.licence import license_share, license_summary, read_licenses
+from m365_jobs.reports.shared_queries import read_loads
 from m365_jobs.text import format_count
 
 

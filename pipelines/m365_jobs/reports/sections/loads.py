@@ -7,8 +7,8 @@ from typing import Any
 from m365_jobs.reports import labels
 from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.section_queries import read_completeness, read_loads
 from m365_jobs.reports.sections.base import Section
+from m365_jobs.reports.shared_queries import read_completeness, read_loads
 
 MAX_GAPS = 50
 """Rows of the table of gaps at most."""

@@ -9,8 +9,8 @@ from m365_jobs.reports.html import HtmlTable
 from m365_jobs.reports.jobs import JOB_FIELDS, jobs_table
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.section_queries import read_night, sum_columns
 from m365_jobs.reports.sections.base import Section
+from m365_jobs.reports.shared_queries import read_night, sum_columns
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 MAX_FAILED_JOBS = 20

@@ -8,8 +8,8 @@ from typing import Any
 from m365_jobs.reports import labels, svg
 from m365_jobs.reports.metrics import QueryRange, Row
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.section_queries import job_counts_query, sum_columns
 from m365_jobs.reports.sections.base import Section
+from m365_jobs.reports.shared_queries import job_counts_query, sum_columns
 from m365_jobs.text import format_percent
 from m365_jobs.warehouse.tenant_scope import TenantScope
 

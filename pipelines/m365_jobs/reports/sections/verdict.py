@@ -9,9 +9,9 @@ from typing import Any
 from m365_jobs.reports import labels
 from m365_jobs.reports.calendar import read_outcome_changes
 from m365_jobs.reports.page import Page
-from m365_jobs.reports.section_queries import read_night, read_night_before, sum_columns
 from m365_jobs.reports.sections.base import Section
 from m365_jobs.reports.sections.errors import read_new_errors
+from m365_jobs.reports.shared_queries import read_night, read_night_before, sum_columns
 from m365_jobs.text import format_count
 
 
