@@ -117,10 +117,8 @@ class ChunkClassifier:
         """
         known = self._labels.labels[dimension.name]
         wide_window = window if self._limits.longest is None or window.length <= self._limits.longest else query_window
-        narrow, wide = (
-            _evidence(each, jobs, known)._replace(included=self._labels.included)
-            for each in (query_window, wide_window)
-        )
+        narrow = _evidence(query_window, jobs, known, self._labels.included)
+        wide = narrow._replace(window=wide_window, contained=_contained(wide_window, jobs))
         classification = self._classifier.classify(dimension, missing, narrow, wide)
         self._labels.add(dimension.name, classification)
         has_effect = not {dimension.key(value) for value in dimension.values} <= classification.ignored
@@ -184,8 +182,11 @@ def _narrow(window: Window, jobs: list[Mapping[str, Any]]) -> Window:
     return Window(start - EDGE, min(end, window.end), end)
 
 
-def _evidence(window: Window, jobs: pa.Table, known: Mapping[str, str]) -> Evidence:
-    contained = certainly_within(jobs, pa.scalar(window.query_start, TIME), pa.scalar(window.query_end, TIME))
+def _evidence(window: Window, jobs: pa.Table, known: Mapping[str, str], included: AbstractSet[str]) -> Evidence:
     ids = set(jobs["id"].to_pylist())
     labels = {job_id: label for job_id, label in known.items() if job_id in ids}
-    return Evidence(window, contained, labels, scanned_ids=ids)
+    return Evidence(window, _contained(window, jobs), labels, ids, included)
+
+
+def _contained(window: Window, jobs: pa.Table) -> set[str]:
+    return certainly_within(jobs, pa.scalar(window.query_start, TIME), pa.scalar(window.query_end, TIME))
