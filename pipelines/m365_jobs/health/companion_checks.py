@@ -16,13 +16,6 @@ NEARLY_USED = 0.9
 AHEAD_DAYS = 30
 """Days before the end of the policy, or of seats and storage, from which there is a warning."""
 
-SNAPSHOTS = """
-ranked AS (
-    SELECT l.tenant, l.location, l.day, l.out_of_policy_at, l.snapshot_at,
-        row_number() OVER (PARTITION BY l.tenant, l.location ORDER BY l.day DESC) AS place
-    FROM license_consumption AS l
-)"""
-
 MISSED_BACKUP = f"""
 WITH {NEWEST},
 recent AS (
@@ -53,7 +46,11 @@ WHERE k.place = 1 AND k.out_of_policy_at IS NOT NULL AND epoch(k.out_of_policy_a
 """
 
 LICENSE_NEARLY_USED = f"""
-WITH {SNAPSHOTS}
+WITH ranked AS (
+    SELECT l.tenant, l.location, l.day, l.out_of_policy_at, l.snapshot_at,
+        row_number() OVER (PARTITION BY l.tenant, l.location ORDER BY l.day DESC) AS place
+    FROM license_consumption AS l
+)
 SELECT t.tenant, t.location, t.assigned_user_seats, t.purchased_user_seats, t.seats_used_ratio, t.seats_run_out_on,
     t.protected_size_gb, t.purchased_storage_gb, t.storage_used_ratio, t.storage_run_out_on,
     CASE WHEN epoch(k.out_of_policy_at) > epoch(k.snapshot_at) THEN k.out_of_policy_at END AS ends_at
