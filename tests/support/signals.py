@@ -13,6 +13,20 @@ from avepoint_simulator import Asked, Simulator
 from tests.support.cli import Cli
 
 
+def start_command(user: Cli, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command in a process that SIGINT interrupts; its messages can be read, and its output is dropped."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "m365_jobs", *arguments],
+        cwd=user.folder,
+        env=user.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Children of a shell in the background ignore SIGINT, so this process resets it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
 def load_until_signal(
     simulator: Simulator,
     user: Cli,
@@ -32,15 +46,7 @@ def load_until_signal(
             ended.wait(120)
 
     simulator.fault = hold
-    with subprocess.Popen(
-        [sys.executable, "-m", "m365_jobs", "load", *options],
-        cwd=user.folder,
-        env=user.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Children of a shell in the background ignore SIGINT, so this process resets it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as load:
+    with start_command(user, "load", *options) as load:
         try:
             assert asked.wait(60)
             load.send_signal(number)
@@ -59,15 +65,7 @@ BUSY = 4.0
 
 def query_until_signal(user: Cli, sql: str, number: signal.Signals) -> tuple[int, str]:
     """Start a query without an end, and send it the signal once it runs; return its exit code and its messages."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "m365_jobs", "query", sql],
-        cwd=user.folder,
-        env=user.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as query:
+    with start_command(user, "query", sql) as query:
         try:
             while _processor_seconds(query.pid) < BUSY:
                 assert query.poll() is None

@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 
@@ -12,6 +10,7 @@ import pytest
 from avepoint_simulator import Answer, Asked, Simulator, make_world
 
 from tests.support.cli import NOW, Cli
+from tests.support.signals import start_command
 from tests.support.truth import in_warehouse, on_server
 
 Sit = Callable[[Simulator], Cli]
@@ -335,12 +334,7 @@ def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk:
     heard, simulator.fault = threading.Event(), fault
     if not many:
         heard.set()
-    load = subprocess.Popen(
-        [sys.executable, "-m", "m365_jobs", "load", "--all-tenants"], cwd=user.folder, env=user.environment,
-        stderr=subprocess.PIPE, text=True,
-        # A shell in the background makes its child processes ignore this signal.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    load = start_command(user, "load", "--all-tenants")
     assert load.stderr is not None
     message = load.stderr.readline()
     while "Interrupted" not in message:
