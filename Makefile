@@ -32,7 +32,7 @@ test: .venv/.tested lint
 test-destinations: .venv/.tested
 	$(PY) -m pytest -n 3 --dist worksteal -m 'destinations and not variant' tests/integration
 
-# Further cases of the same kinds, and tests of several destinations on Delta and Iceberg lakes.
+# Further cases of the same kinds, long tests, and tests of several destinations on Delta and Iceberg lakes.
 # Tests that fork come last, in processes of their own: deltalake works in no fork of a process that used it.
 test-variants: .venv/.tested
 	$(PY) -m pytest -n 3 --dist worksteal -m variant tests/unit tests/integration --ignore $(FORKING)

@@ -11,7 +11,8 @@ from avepoint_simulator import Answer, Asked, Simulator
 from avepoint_simulator.companions import PATHS
 
 from tests.integration.m365_jobs.test_tenants import Sit, configure, section
-from tests.support.signals import load_until_signal, query_until_signal
+from tests.support.signals import load_until_signal, query_until_signal, start_command
+from tests.support.truth import in_warehouse, on_server
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
 
@@ -47,6 +48,39 @@ def test_a_signal_ends_the_loads_of_all_tenants(simulator: Simulator, desk: Sit)
     assert user.query("SELECT tenant, count(*) FROM jobs GROUP BY tenant ORDER BY tenant") == [
         (f"tenant{number}", len(simulator.world.visible())) for number in range(3)
     ]
+
+
+def test_no_request_is_sent_after_a_signal(simulator: Simulator, desk: Sit) -> None:
+    user = desk(simulator)
+    configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(4)))
+    interrupted, acknowledged = threading.Event(), threading.Event()
+    late: list[str] = []
+
+    def fault(asked: Asked) -> None:
+        if interrupted.is_set():
+            late.append(asked.path)
+        elif len(simulator.asked) >= 20:
+            interrupted.set()
+            load.send_signal(signal.SIGINT)
+            # One request at a time: it is in progress when the load receives the signal.
+            assert acknowledged.wait(60)
+
+    simulator.fault = fault
+    load = start_command(user, "load", "--all-tenants")
+    assert load.stderr is not None
+    message = load.stderr.readline()
+    while "Interrupted" not in message:
+        message = load.stderr.readline()
+        assert message, "it ended without a word"
+    acknowledged.set()
+    message += load.communicate(timeout=60)[1]
+    assert message.endswith("Interrupted; the next load continues from there.\n")
+    assert (load.returncode, late) == (130, [])
+    simulator.fault = None
+    user.run("load", "--all-tenants")
+    truth = on_server(simulator.world, False)
+    for number in range(4):
+        assert in_warehouse(user.folder / "m365_warehouse.duckdb", f"tenant{number}") == truth
 
 
 @pytest.mark.parametrize("status", [401, 400])

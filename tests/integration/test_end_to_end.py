@@ -48,7 +48,7 @@ DIALECTS = {
 }
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("locations", [(), ("NAM", "EUR")])
 @pytest.mark.parametrize("generation", [1, 2])
 def test_the_warehouse_holds_what_the_server_holds(tmp_path: Path, generation: int, locations: tuple[str, ...]) -> None:
@@ -62,7 +62,7 @@ def test_the_warehouse_holds_what_the_server_holds(tmp_path: Path, generation: i
         assert simulator.most_in_flight <= 8
 
 
-@pytest.mark.usual(4)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("generation", [1, 2])
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS.keys())
 def test_the_warehouse_is_the_same_however_the_api_spells_its_answers(

@@ -116,6 +116,7 @@ def test_rows_can_be_read_without_a_pipeline() -> None:
 
 
 @pytest.mark.parametrize("threads", [False, True])
+@pytest.mark.usual(1)
 def test_the_log_of_companions_has_those_that_are_read_and_waits_for_no_others(tmp_path: Path, threads: bool) -> None:
     database = dlt.destinations.duckdb(str(tmp_path / "w.duckdb"))
     with Simulator(make_world(20, seed=11, now=NOW)) as simulator:

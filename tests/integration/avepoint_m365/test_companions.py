@@ -127,6 +127,7 @@ def check_tables(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("form", ["iso", "seconds", "milliseconds", "clock"])
+@pytest.mark.usual(1)
 def test_all_four_land_in_their_tables_in_each_form_of_the_api(machine: Machine, form: str) -> None:
     machine.simulator.companions.time_form = form
     machine.simulator.companions.nested = machine.simulator.companions.service_names = form == "clock"

@@ -125,6 +125,7 @@ def test_an_initial_value_may_be_text(make: Make, truth: dict[str, Any], tmp_pat
 @pytest.mark.parametrize(
     "values", [{}, {"primary_key": (), "on_cursor_value_missing": "include"}], ids=["bare", "like ours"]
 )
+@pytest.mark.usual(1)
 def test_an_incremental_without_a_value_loads_from_the_usual_start(
     make: Make, truth: dict[str, Any], tmp_path: Path, values: dict[str, Any]
 ) -> None:
@@ -155,7 +156,7 @@ def test_an_initial_value_that_is_no_time_is_refused(make: Make, tmp_path: Path)
         pipeline_in(tmp_path).run(source.with_resources(OTHER))
 
 
-@pytest.mark.usual(3)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("mode", ["drop_sources", "drop_resources", "drop_data"])
 @pytest.mark.parametrize("names", [(), (OWNER,), (OTHER,)], ids=["all", "owner", "other"])
 def test_a_refresh_then_a_full_run_lose_nothing(
@@ -225,6 +226,7 @@ def test_the_disposition_of_a_resource_is_that_of_its_tables(make: Make, tmp_pat
 
 
 @pytest.mark.parametrize("disposition", ["append", "replace"])
+@pytest.mark.usual(1)
 def test_tables_are_merged_despite_hints_of_a_resource(
     make: Make, truth: dict[str, Any], tmp_path: Path, disposition: Any
 ) -> None:

@@ -199,6 +199,7 @@ def fail_teams(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize("failed_loads", [1, 2, 3])
+@pytest.mark.usual(1)
 def test_jobs_get_their_labels_after_any_number_of_loads_in_which_a_list_failed(
     tenant: Tenant, failed_loads: int
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_concurrency_of_one_sends_one_request_at_a_time(simulator: Simulator, 
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
+@pytest.mark.usual(1)
 def test_companions_are_chosen_by_name(simulator: Simulator, user: Cli, how: str) -> None:
     arguments: tuple[str, ...] = ()
     if how == "option":

@@ -126,7 +126,7 @@ def test_a_range_of_hours_loads_its_jobs_from_an_api_that_compares_days(tenant: 
         assert tenant.agrees()
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize(("bounds", "reading"), RANGES)
 def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, bounds: str, reading: str) -> None:
     tenant.world.bounds, tenant.world.reading = bounds, reading
@@ -141,7 +141,7 @@ def test_a_job_that_ends_in_the_second_of_the_cursor_is_loaded(tenant: Tenant, b
     assert tenant.agrees()
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize(("bounds", "reading"), RANGES)
 def test_jobs_at_the_edges_of_slices_are_loaded(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch, bounds: str, reading: str
@@ -170,7 +170,7 @@ def test_jobs_at_the_edges_of_slices_are_loaded(
     assert tenant.agrees()
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize(
     ("skews", "reading"),
     [((-1,), "start"), ((-1,), "finish"), ((1,), "start"), ((1,), "finish"), ((1, -1), "overlap"), ((1, -1), "whole")],
@@ -284,6 +284,7 @@ def test_a_backfill_holds_the_fraction_of_a_second_it_ends_in(tenant: Tenant) ->
 
 
 @pytest.mark.parametrize("who_says_so", ["the user", "a scheduler"])
+@pytest.mark.usual(1)
 def test_a_range_that_ends_in_the_future_is_complete_until_now(tenant: Tenant, who_says_so: str) -> None:
     tenant.put("job", -5, -4)
     tenant.put("open", -2, 1)
@@ -305,6 +306,7 @@ def test_a_range_that_ends_in_the_future_is_complete_until_now(tenant: Tenant, w
     ("since", "begins"),
     [("2026-02-01", "2026-02-01T00:00:00Z"), ("2026-02-01T06:00:00+02:00", "2026-02-01T04:00:00Z")],
 )
+@pytest.mark.usual(1)
 def test_since_without_a_zone_is_utc(
     simulator: Simulator, desk: Callable[[Simulator], Cli], since: str, begins: str
 ) -> None:
@@ -328,6 +330,7 @@ def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk
 
 
 @pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.usual(1)
 def test_a_job_that_was_given_up_is_requested_once_a_day(tenant: Tenant, reading: str) -> None:
     tenant.world.reading = reading
     tenant.put("before", -6, -5)

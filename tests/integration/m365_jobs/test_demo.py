@@ -41,6 +41,7 @@ def test_the_demo_names_the_extra_that_the_dashboard_needs(
 
 
 @pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.usual(1)
 def test_the_demo_keeps_a_warehouse_of_another_tenant_whatever_its_jobs_are_called(
     simulator: Simulator, desk: Callable[[Simulator], Cli], empty: bool
 ) -> None:

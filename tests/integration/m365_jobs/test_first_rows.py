@@ -34,7 +34,7 @@ def options(simulator: Simulator, **more: Any) -> LoadOptions:
     return LoadOptions(source=settings(simulator, include="none"), **more)
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("machine", ["same", "another"])
 @pytest.mark.parametrize("table", ["jobs", "jobs__backup_details", "jobs__job_errors"])
 def test_a_first_load_that_is_killed_while_it_writes_leaves_nothing_twice(

@@ -150,7 +150,7 @@ def test_each_status_is_evaluated_as_defined_on_every_destination(
     assert project.text.endswith("is not known: the API lists 1 job under no objectType")
 
 
-@pytest.mark.usual(3)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("status", [known.value for known in ProtectionStatus])
 def test_the_exit_code_is_4_where_one_service_is_not_protected(
     duckdb: Warehouse, monkeypatch: pytest.MonkeyPatch, status: str
@@ -366,7 +366,7 @@ def test_an_incomplete_partition_is_reported_until_a_load_proves_it_complete(duc
         assert reasons(evaluate(duckdb.pipeline())) == [("incomplete", "public_folder"), ("check_failure", None)]
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("tenants", [[], ["default"]], ids=["all", "one"])
 def test_a_clock_that_was_weeks_ahead_once_makes_nothing_fresh_and_hides_no_later_load(
     anywhere: Warehouse, monkeypatch: pytest.MonkeyPatch, tenants: list[str]

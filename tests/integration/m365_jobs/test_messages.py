@@ -179,7 +179,7 @@ def test_an_unwritable_report_is_reported_with_its_path(simulator: Simulator, de
     )
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize(
     "command",
     [

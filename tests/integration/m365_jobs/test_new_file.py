@@ -61,6 +61,7 @@ def test_what_prevents_creating_or_opening_the_file_is_refused_before_any_reques
 
 
 @pytest.mark.parametrize("next_file", ["same", "another"])
+@pytest.mark.usual(1)
 def test_a_first_load_that_ends_before_it_creates_the_file_is_repeated(
     world: World, monkeypatch: pytest.MonkeyPatch, next_file: str
 ) -> None:

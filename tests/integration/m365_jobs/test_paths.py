@@ -110,7 +110,7 @@ def test_a_path_that_would_lose_the_warehouse_is_refused_with_the_cure(
     assert simulator.asked == []
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("name", ["o'brien", "50% done", "a b", "a#b", "a;b", "a{b}", "Büro", "100%s"])
 def test_the_warehouse_may_lie_in_a_folder_of_any_name(simulator: Simulator, desk: Sit, name: str) -> None:
     user = desk(simulator)
@@ -156,7 +156,7 @@ def test_a_working_folder_that_a_load_cannot_use_is_refused_before_it_starts(
     assert "Nothing is loaded yet" in user.run("status").stdout
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("command", ["status", "health", "query", "check", "report"])
 def test_readers_leave_the_folder_of_the_loader_alone(simulator: Simulator, desk: Sit, command: str) -> None:
     """Test readers while dlt has moved its state file away: a reader that deletes the folder makes the load fail."""

@@ -132,7 +132,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.usual(4)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("rule", data_checks.PROBLEMS)
 def test_each_rule_finds_its_problem_only(rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

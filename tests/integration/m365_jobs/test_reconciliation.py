@@ -36,6 +36,7 @@ def forget(file: Any, condition: str) -> int:
 
 
 @pytest.mark.parametrize(("page_size", "pages"), [(500, 2), (100, 7), (30, 0)])
+@pytest.mark.usual(1)
 def test_a_daily_reconciliation_counts_new_jobs_and_reads_the_period_unless_it_is_large(
     tenant: Tenant, page_size: int, pages: int
 ) -> None:
@@ -112,6 +113,7 @@ def holds_what_no_count_shows(tenant: Tenant) -> bool:
 
 
 @pytest.mark.parametrize("reading", ["start", "finish", "overlap", "whole"])
+@pytest.mark.usual(1)
 def test_changes_that_leave_the_number_of_jobs_are_loaded_after_a_day(tenant: Tenant, reading: str) -> None:
     tenant.world.reading = reading
     for number in range(700):
@@ -124,6 +126,7 @@ def test_changes_that_leave_the_number_of_jobs_are_loaded_after_a_day(tenant: Te
 
 
 @pytest.mark.parametrize("total", ["matches", "absent", "page"])
+@pytest.mark.usual(1)
 def test_verify_loads_changes_that_leave_the_number_of_jobs(tenant: Tenant, total: str) -> None:
     tenant.simulator.dialect = Dialect(total_basis=total)
     for number in range(700):
@@ -156,6 +159,7 @@ def test_verify_before_the_first_load_names_the_cure(simulator: Simulator, desk:
 
 
 @pytest.mark.parametrize("reading", ["start", "finish"])
+@pytest.mark.usual(1)
 def test_the_months_of_a_first_load_agree_with_the_api_and_nothing_is_read_again(tenant: Tenant, reading: str) -> None:
     tenant.world.reading = reading
     for number in range(690):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from avepoint_simulator import Answer, Asked, Simulator
 
 from tests.support.cli import Cli
@@ -39,6 +40,7 @@ def watch(user: Cli) -> Path:
     return log
 
 
+@pytest.mark.variant
 def test_nothing_but_the_configured_hosts_is_reached_from_an_empty_directory(simulator: Simulator, desk: Sit) -> None:
     user = desk(simulator)
     reached = watch(user)

@@ -47,6 +47,7 @@ def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk:
         ("fabrikam", "Tenant exists: fabrikam."),
     ],
 )
+@pytest.mark.usual(1)
 def test_a_name_that_no_load_could_use_is_refused_by_the_preview_as_well(
     simulator: Simulator, desk: Sit, new: str, message: str
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, desk
 
 
 @pytest.mark.parametrize("change", [("remove", "contoso"), ("rename", "contoso", "fabrikam")])
+@pytest.mark.usual(1)
 def test_a_change_that_the_server_refuses_is_not_reported_as_made(
     simulator: Simulator, desk: Sit, change: tuple[str, ...]
 ) -> None:

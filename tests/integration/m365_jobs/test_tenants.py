@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import threading
 from collections.abc import Callable
 
@@ -10,7 +9,6 @@ import pytest
 from avepoint_simulator import Answer, Asked, Simulator, make_world
 
 from tests.support.cli import NOW, Cli
-from tests.support.signals import start_command
 from tests.support.truth import in_warehouse, on_server
 
 Sit = Callable[[Simulator], Cli]
@@ -208,7 +206,7 @@ def test_long_names_that_differ_at_their_ends_have_separate_cursors(simulator: S
     assert user.query("SELECT count(DISTINCT pipeline_name) FROM _dlt_pipeline_state") == [(3,)]
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("name", ["contoso.onmicrosoft.com", "Con Toso", "日本", "../x", "a'b|c%", "__"])
 def test_a_tenant_with_any_name_uses_its_own_section(simulator: Simulator, desk: Sit, name: str) -> None:
     user = desk(simulator)
@@ -257,7 +255,7 @@ WRONG = {
 }
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
     simulator: Simulator, desk: Sit, wrong: str
@@ -314,46 +312,6 @@ def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
 
 
 @pytest.mark.usual(1)
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows sends no signals to a process")
-@pytest.mark.parametrize("which", [["--all-tenants"], ["--tenant", "tenant0"]])
-def test_an_interrupt_ends_loads_soon_with_a_message(simulator: Simulator, desk: Sit, which: list[str]) -> None:
-    user, many = desk(simulator), len(which) == 1
-    configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(4)))
-    interrupted = threading.Event()
-    late: list[str] = []
-
-    def fault(asked: Asked) -> None:
-        if interrupted.is_set():
-            late.append(asked.path)
-        elif len(simulator.asked) >= 20:
-            interrupted.set()
-            load.send_signal(signal.SIGINT)
-            # One request at a time: it is in progress when the load receives the signal.
-            assert heard.wait(60) or not many
-
-    heard, simulator.fault = threading.Event(), fault
-    if not many:
-        heard.set()
-    load = start_command(user, "load", "--all-tenants")
-    assert load.stderr is not None
-    message = load.stderr.readline()
-    while "Interrupted" not in message:
-        message = load.stderr.readline()
-        assert message, "it ended without a word"
-    heard.set()
-    message += load.communicate(timeout=60)[1]
-    assert message.endswith("Interrupted; the next load continues from there.\n")
-    assert load.returncode == 130
-    assert late == [] or not many
-    simulator.fault = None
-    user.run("load", "--all-tenants")
-    for number in range(4):
-        assert in_warehouse(user.folder / "m365_warehouse.duckdb", f"tenant{number}") == on_server(
-            simulator.world, False
-        )
-
-
-@pytest.mark.usual(1)
 @pytest.mark.parametrize("option", [True, False])
 def test_the_lowest_limit_of_a_host_holds(simulator: Simulator, desk: Sit, option: bool) -> None:
     user = desk(simulator)
@@ -374,7 +332,7 @@ def test_the_lowest_limit_of_a_host_holds_before_the_tenant_that_sets_it_is_read
     assert simulator.most_in_flight == 2
 
 
-@pytest.mark.usual(2)
+@pytest.mark.usual(1)
 @pytest.mark.parametrize(("locations", "warned"), [(("NAM", "NAM"), True), (("NAM", "EUR"), False), (None, True)])
 def test_credentials_that_two_tenants_share_are_warned_of(
     simulator: Simulator, desk: Sit, locations: tuple[str, str] | None, warned: bool

@@ -75,6 +75,7 @@ def test_a_load_of_a_tenant_without_jobs_leaves_dlts_folder_alone(place: Warehou
 
 
 @pytest.mark.parametrize("before", [0, 30])
+@pytest.mark.usual(1)
 def test_a_list_of_20_jobs_is_doubted_only_where_the_server_never_sent_a_larger_page(
     tenant: ControlledTenant, before: int
 ) -> None:

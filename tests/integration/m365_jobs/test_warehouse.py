@@ -112,6 +112,7 @@ def storage_of(file: Path) -> str:
 
 
 @pytest.mark.parametrize(("setting", "format"), [(None, "v1.4.0+"), ("v1.5.0", "v1.5.0+")])
+@pytest.mark.usual(1)
 def test_a_new_file_has_the_configured_storage_version_after_loads(
     setting: str | None, format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +132,7 @@ COMMANDS = ("check", "verify", "status", "health", "alerts", "query SELECT", "te
 
 
 @pytest.mark.parametrize("setting", [None, '{"threads": 1}'], ids=["usual", "own"])
+@pytest.mark.usual(1)
 def test_commands_before_the_first_load_create_no_file_in_another_format(
     simulator: Simulator, desk: Callable[[Simulator], Cli], setting: str | None
 ) -> None:

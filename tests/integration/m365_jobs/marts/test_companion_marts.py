@@ -116,6 +116,7 @@ def random_rows(seed: int) -> Rows:
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.usual(1)
 def test_schedule_recovery_point_and_restores_are_those_of_the_definitions(pipeline: dlt.Pipeline, seed: int) -> None:
     rows = random_rows(seed)
     rows.load(pipeline)

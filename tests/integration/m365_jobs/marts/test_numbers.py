@@ -80,6 +80,7 @@ def random_rows(seed: int) -> Rows:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.usual(1)
 def test_every_mart_holds_what_plain_python_computes_from_the_rows(pipeline: dlt.Pipeline, seed: int) -> None:
     rows = random_rows(seed)
     rows.load(pipeline)
