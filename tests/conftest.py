@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 
-from tests.support.cli import desk, simulator, tenant
+from tests.support.cli import new_user, simulator, tenant
 from tests.support.configuration import configuration_of
 
-__all__ = ["configuration_of", "desk", "simulator", "tenant"]
+__all__ = ["configuration_of", "new_user", "simulator", "tenant"]
 
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)

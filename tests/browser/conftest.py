@@ -13,7 +13,7 @@ from avepoint_simulator import Simulator, World, make_world
 
 from tests.browser.browser import LAPTOP, Browser, browser
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import NOW, Cli, sit
+from tests.support.cli import NOW, Cli, make_user
 
 Look = Callable[..., Browser]
 Show = Callable[..., str]
@@ -97,7 +97,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
         for name, world in worlds.items():
             world.advance(timedelta(hours=9))
             text += section(name, stack.enter_context(Simulator(world)), locations='["NAM", "EUR"]')
-        user = sit(place, stack.enter_context(Simulator(make_world(1, now=NOW))))
+        user = make_user(place, stack.enter_context(Simulator(make_world(1, now=NOW))))
         configure(user, text)
         user.run("load", "--all-tenants")
     with dashboard(user) as address, browser(place / "window") as window:
@@ -110,7 +110,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     place, world = tmp_path_factory.mktemp("shown"), make_world(300, seed=7, now=NOW)
     world.advance(timedelta(hours=9))
     with Simulator(world) as simulator:
-        user = sit(place, simulator)
+        user = make_user(place, simulator)
         user.run("load")
     with dashboard(user) as address, browser(place / "window") as window:
         yield Shown(user, world, address, window)

@@ -10,7 +10,7 @@ from avepoint_simulator import Simulator, make_world
 
 from tests.browser.browser import Browser, browser
 from tests.browser.conftest import dashboard
-from tests.support.cli import sit
+from tests.support.cli import make_user
 from tests.support.project import ROOT
 
 DOCS = ROOT / "docs"
@@ -25,7 +25,7 @@ def take(window: Browser, name: str) -> None:
 def main() -> None:
     """Load the demo, and save pictures of its dashboard and report."""
     with tempfile.TemporaryDirectory() as folder, Simulator(make_world(1)) as simulator:
-        user = sit(Path(folder), simulator)
+        user = make_user(Path(folder), simulator)
         user.run("demo")
         user.run("report", "report.html")
         with dashboard(user) as address, browser(Path(folder)) as window:

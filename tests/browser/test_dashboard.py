@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -20,12 +19,11 @@ from selenium.webdriver.support.ui import Select
 from tests.browser.browser import PHONE, Browser, table
 from tests.browser.conftest import Look, Provider, Show, Shown, dashboard
 from tests.browser.truth import NAMES, ended, errors, night
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.project import ROOT
 from tests.support.proxy import NGINX, nginx, reverse_proxy
 from tests.support.warehouse import administer, database
 
-Sit = Callable[[Simulator], Cli]
 LAST = "Freshness of this data"
 
 
@@ -213,9 +211,9 @@ def test_an_error_leads_to_its_jobs_with_the_keyboard_alone(shown: Shown) -> Non
 
 
 def test_it_says_so_while_a_load_writes_and_goes_on_afterwards(
-    simulator: Simulator, desk: Sit, show: Show, look: Look
+    simulator: Simulator, new_user: NewUser, show: Show, look: Look
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("load")
     browser = look()
     with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")):
@@ -226,9 +224,9 @@ def test_it_says_so_while_a_load_writes_and_goes_on_afterwards(
 
 
 def test_another_load_shows_up_by_itself_and_what_was_opened_stays_open(
-    simulator: Simulator, desk: Sit, show: Show, look: Look
+    simulator: Simulator, new_user: NewUser, show: Show, look: Look
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("load")
     browser = look()
     opened(browser, show(user, "--refresh", "1"))
@@ -243,12 +241,12 @@ def test_another_load_shows_up_by_itself_and_what_was_opened_stays_open(
 
 @pytest.mark.parametrize("proxy", ["nginx", "one like it"])
 def test_behind_a_proxy_under_a_path_it_works_and_a_page_that_is_cut_off_says_so(
-    simulator: Simulator, desk: Sit, look: Look, proxy: str
+    simulator: Simulator, new_user: NewUser, look: Look, proxy: str
 ) -> None:
     if proxy == "nginx" and not shutil.which(NGINX):
         assert "M365_TEST_BROWSER_REQUIRED" not in os.environ, "nginx is missing: apt-get install nginx-light"
         pytest.skip("nginx is not installed")
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("load")
     browser = look()
     with ExitStack() as stack:
@@ -279,8 +277,8 @@ def documented_location() -> str:
     return str(block)
 
 
-def test_an_empty_warehouse_says_what_to_do(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
-    user, browser = desk(simulator), look(PHONE)
+def test_an_empty_warehouse_says_what_to_do(simulator: Simulator, new_user: NewUser, show: Show, look: Look) -> None:
+    user, browser = new_user(simulator), look(PHONE)
     browser.open(show(user, "--refresh", "1"))
     browser.until("Nothing is loaded yet. Run: m365-jobs load")
     user.run("load")
@@ -299,9 +297,9 @@ def test_a_phone_shows_the_state_in_its_first_screen_and_no_wider_than_itself(sh
 
 @pytest.mark.parametrize("size", [PHONE, (1280, 900)], ids=["phone", "desk"])
 def test_long_names_of_tenants_cover_no_filter_and_leave_room_for_their_services(
-    simulator: Simulator, desk: Sit, show: Show, look: Look, size: tuple[int, int]
+    simulator: Simulator, new_user: NewUser, show: Show, look: Look, size: tuple[int, int]
 ) -> None:
-    user, browser = desk(simulator), look(size)
+    user, browser = new_user(simulator), look(size)
     for name in ("A customer with a long name, blanks and brackets (subsidiary of the group) of 2026", "contoso"):
         user.set(tenant=name)
         user.run("load")
@@ -322,8 +320,8 @@ def test_other_sites_cannot_look_in(shown: Shown) -> None:
         assert requests.get(address, headers=headers, timeout=30).status_code == 403
 
 
-def test_beside_loopback_a_token_is_needed(simulator: Simulator, desk: Sit, show: Show, look: Look) -> None:
-    user = desk(simulator)
+def test_beside_loopback_a_token_is_needed(simulator: Simulator, new_user: NewUser, show: Show, look: Look) -> None:
+    user = new_user(simulator)
     user.run("load")
     shown = show(user, "--host", "0.0.0.0")
     # Other machines resolve this name; this machine may not be able to, so the test uses 127.0.0.1.
@@ -346,9 +344,9 @@ def test_beside_loopback_a_token_is_needed(simulator: Simulator, desk: Sit, show
 
 
 def test_it_shows_what_postgresql_holds_and_says_so_while_that_is_down(
-    simulator: Simulator, desk: Sit, show: Show, look: Look
+    simulator: Simulator, new_user: NewUser, show: Show, look: Look
 ) -> None:
-    user, browser = desk(simulator), look()
+    user, browser = new_user(simulator), look()
     with database() as address:
         user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
         user.run("load", "--destination", "postgres")
@@ -364,6 +362,6 @@ def test_it_shows_what_postgresql_holds_and_says_so_while_that_is_down(
     ("arguments", "message"), [(("--host", "192.0.2.1"), "Cannot listen"), (("--tenant", "x"), "'x'")]
 )
 def test_what_cannot_be_shown_is_wrong_usage(
-    simulator: Simulator, desk: Sit, arguments: tuple[str, str], message: str
+    simulator: Simulator, new_user: NewUser, arguments: tuple[str, str], message: str
 ) -> None:
-    assert message in desk(simulator).run("dashboard", *arguments, code=2).stderr
+    assert message in new_user(simulator).run("dashboard", *arguments, code=2).stderr

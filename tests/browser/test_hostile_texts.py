@@ -1,6 +1,5 @@
 """Test that the dashboard shows texts of a malicious API, and that the browser executes none of them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import quote, urljoin
 
@@ -8,9 +7,7 @@ from avepoint_simulator import JobError, Simulator
 
 from tests.browser.browser import Browser
 from tests.browser.conftest import Look, Show
-from tests.support.cli import Cli
-
-Sit = Callable[[Simulator], Cli]
+from tests.support.cli import NewUser
 
 MARKUP = '"><img src=x onerror="window.owned=1"><script>window.owned=1</script>{{7*7}}'
 LINK = "javascript:window.owned=1"
@@ -30,9 +27,9 @@ def check(browser: Browser) -> None:
 
 
 def test_what_the_api_sends_executes_nothing_on_any_page(
-    simulator: Simulator, desk: Sit, show: Show, look: Look
+    simulator: Simulator, new_user: NewUser, show: Show, look: Look
 ) -> None:
-    user, world = desk(simulator), simulator.world
+    user, world = new_user(simulator), simulator.world
     for job in list(world.visible()):
         error = JobError(f"Denied: {MARKUP}", False, LINK, 5)
         world.remove(job.id)

@@ -2,16 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 
 from avepoint_simulator import Simulator
 from m365_jobs import notebook
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 
 
-def test_the_notebook_runs_over_a_warehouse(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
-    user = desk(simulator)
+def test_the_notebook_runs_over_a_warehouse(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
 
     done = subprocess.run(

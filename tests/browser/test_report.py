@@ -1,7 +1,6 @@
 """Test the report: a single file with the figures of the server, which needs no other file or host."""
 
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,11 +33,9 @@ from tests.browser.conftest import Look, Shown
 from tests.browser.test_dashboard import as_of, shown_night
 from tests.browser.truth import errors, night
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, NewUser
 from tests.support.warehouse import Warehouse, database
 from tests.support.worlds import ignore
-
-Sit = Callable[[Simulator], Cli]
 
 
 class Elements(HTMLParser):
@@ -153,16 +150,16 @@ def test_a_report_that_cannot_be_is_wrong_usage(shown: Shown, arguments: tuple[s
     assert message in shown.user.run("report", *arguments, code=2).stderr
 
 
-def test_before_the_first_load_it_says_what_to_do(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_before_the_first_load_it_says_what_to_do(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     for name in ("report.html", "report.png", "report.pdf"):
         user.run("report", name)
         assert (user.folder / name).stat().st_size > 0
     assert "Nothing is loaded yet. Run: m365-jobs load" in (user.folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_old_data_is_not_shown_as_protection_now(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_old_data_is_not_shown_as_protection_now(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.set(protection__max_data_age_hours="0.0000001")
     user.run("load")
     user.run("report", "report.html")
@@ -172,8 +169,8 @@ def test_old_data_is_not_shown_as_protection_now(simulator: Simulator, desk: Sit
     assert 'data-status="protected"' not in page
 
 
-def test_a_report_of_one_tenant_names_no_other(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_report_of_one_tenant_names_no_other(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     with Simulator(make_world(60, seed=9, now=NOW)) as other:
         configure(user, section("contoso", simulator) + section("fabrikam", other))
         user.run("load", "--all-tenants")
@@ -184,8 +181,8 @@ def test_a_report_of_one_tenant_names_no_other(simulator: Simulator, desk: Sit) 
     assert not [job.id for job in other.world.visible() if job.id in page]
 
 
-def test_what_the_api_sends_is_text_and_never_markup(simulator: Simulator, desk: Sit) -> None:
-    user, world = desk(simulator), simulator.world
+def test_what_the_api_sends_is_text_and_never_markup(simulator: Simulator, new_user: NewUser) -> None:
+    user, world = new_user(simulator), simulator.world
     # XML does not allow some of these characters; drawing them would end the process.
     turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     hostile = f'\x1b[31m\x00\uffff<img src=x onerror="alert(1)">&lt; {turning}gnp.exe'
@@ -228,8 +225,8 @@ def test_jobs_whose_service_is_unknown_are_shown_as_such(
     assert "No service had a backup in the last 30 days, and none is expected" in shown
 
 
-def test_a_report_for_a_customer_has_no_commands_addresses_or_settings(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_report_for_a_customer_has_no_commands_addresses_or_settings(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     with Simulator(make_world(60, seed=9, now=NOW)) as other:
         configure(user, section("contoso", simulator) + section("fabrikam", other, expected_object_types='["teams"]'))
         user.run("load", "--tenant", "contoso")

@@ -23,10 +23,8 @@ from m365_jobs.errors.driver_messages import in_use
 from m365_jobs.load import parallel
 
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.truth import in_warehouse, on_server
-
-Sit = Callable[[Simulator], Cli]
 
 INTERRUPTS = pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
 
@@ -93,8 +91,8 @@ class Gate:
         return None
 
 
-def test_a_second_load_in_one_directory_waits_for_the_first(simulator: Simulator, desk: Sit) -> None:
-    user, gate = desk(simulator), Gate()
+def test_a_second_load_in_one_directory_waits_for_the_first(simulator: Simulator, new_user: NewUser) -> None:
+    user, gate = new_user(simulator), Gate()
     simulator.fault = gate
     first = start(user, "load")
     assert gate.reached.wait(60)
@@ -110,8 +108,10 @@ def test_a_second_load_in_one_directory_waits_for_the_first(simulator: Simulator
 
 @INTERRUPTS
 @pytest.mark.parametrize("names", [["contoso"], ["contoso", "fabrikam"]])
-def test_an_interrupt_reaches_a_load_that_waits_for_another(simulator: Simulator, desk: Sit, names: list[str]) -> None:
-    user, gate = desk(simulator), Gate()
+def test_an_interrupt_reaches_a_load_that_waits_for_another(
+    simulator: Simulator, new_user: NewUser, names: list[str]
+) -> None:
+    user, gate = new_user(simulator), Gate()
     configure(user, section("contoso", simulator) + section("fabrikam", simulator))
     simulator.fault = gate
     first = start(user, "load", "--tenant", "contoso")
@@ -156,9 +156,9 @@ def test_an_interrupt_the_moment_that_a_tenants_thread_starts_waits_for_it(
 @INTERRUPTS
 @pytest.mark.parametrize("names", [["contoso"], ["contoso", "fabrikam"]])
 def test_an_interrupt_reaches_a_load_that_waits_for_a_program(
-    simulator: Simulator, desk: Sit, names: list[str]
+    simulator: Simulator, new_user: NewUser, names: list[str]
 ) -> None:
-    user, tenants = desk(simulator), [word for name in names for word in ("--tenant", name)]
+    user, tenants = new_user(simulator), [word for name in names for word in ("--tenant", name)]
     configure(user, section("contoso", simulator) + section("fabrikam", simulator))
     user.run("load", *tenants)
     with reader(user.folder / "m365_warehouse.duckdb"):
@@ -174,8 +174,10 @@ def test_an_interrupt_reaches_a_load_that_waits_for_a_program(
     ]
 
 
-def test_loads_from_two_machines_into_one_file_end_well(simulator: Simulator, desk: Sit, tmp_path: Path) -> None:
-    user, gate = desk(simulator), Gate()
+def test_loads_from_two_machines_into_one_file_end_well(
+    simulator: Simulator, new_user: NewUser, tmp_path: Path
+) -> None:
+    user, gate = new_user(simulator), Gate()
     simulator.fault = gate
     elsewhere = Cli(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
     loads = [start(user, "load"), start(elsewhere, "load", "--since", "2020-01-01")]
@@ -189,8 +191,8 @@ def test_loads_from_two_machines_into_one_file_end_well(simulator: Simulator, de
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 
-def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
     simulator.world.advance(timedelta(hours=8))
     with reader(user.folder / "m365_warehouse.duckdb") as program:
@@ -202,9 +204,11 @@ def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator,
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 
-def test_a_load_waits_for_a_program_that_takes_the_file_while_the_api_is_read(simulator: Simulator, desk: Sit) -> None:
+def test_a_load_waits_for_a_program_that_takes_the_file_while_the_api_is_read(
+    simulator: Simulator, new_user: NewUser
+) -> None:
     """Open the file before the load asks the warehouse about known jobs; that query must wait as well."""
-    user, gate = desk(simulator), Gate()
+    user, gate = new_user(simulator), Gate()
     user.run("load")
     simulator.world.advance(timedelta(hours=8))
     simulator.fault = gate
@@ -220,9 +224,9 @@ def test_a_load_waits_for_a_program_that_takes_the_file_while_the_api_is_read(si
 
 
 def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_write(
-    simulator: Simulator, desk: Sit, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, new_user: NewUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user, write, others = desk(simulator), dlt.Pipeline.load, []
+    user, write, others = new_user(simulator), dlt.Pipeline.load, []
 
     def write_while_another_tries(*arguments: Any, **named: Any) -> Any:
         file = str(user.folder / "m365_warehouse.duckdb")
@@ -239,8 +243,8 @@ def test_nobody_else_gets_the_file_between_the_wait_for_it_and_the_write(
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 
-def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulator, desk: Sit) -> None:
-    user, gate = desk(simulator), Gate()
+def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulator, new_user: NewUser) -> None:
+    user, gate = new_user(simulator), Gate()
     user.run("load")
     simulator.fault = gate
     load = start(user, "load")
@@ -252,8 +256,8 @@ def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulat
     assert load.returncode == 0, message
 
 
-def test_the_warehouse_can_be_read_during_each_request_of_a_load(simulator: Simulator, desk: Sit) -> None:
-    user, runs = desk(simulator), list[int]()
+def test_the_warehouse_can_be_read_during_each_request_of_a_load(simulator: Simulator, new_user: NewUser) -> None:
+    user, runs = new_user(simulator), list[int]()
     user.run("load")
     # A load looks up known jobs first, then classifies new jobs with further requests.
     simulator.world.advance(timedelta(days=1))
@@ -270,15 +274,15 @@ def test_the_warehouse_can_be_read_during_each_request_of_a_load(simulator: Simu
     assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
 
 
-def test_status_during_a_write_says_that_the_file_is_in_use(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_status_during_a_write_says_that_the_file_is_in_use(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
     with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")):
         assert "Another program has the warehouse open" in user.run("status", code=1).stderr
 
 
-def test_the_lock_of_a_killed_load_does_not_hold_up_the_next(simulator: Simulator, desk: Sit) -> None:
-    user, gate = desk(simulator), Gate()
+def test_the_lock_of_a_killed_load_does_not_hold_up_the_next(simulator: Simulator, new_user: NewUser) -> None:
+    user, gate = new_user(simulator), Gate()
     simulator.fault = gate
     load = start(user, "load")
     assert gate.reached.wait(60)

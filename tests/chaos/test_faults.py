@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Cli]
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "other bytes": lambda item: b"this is no database" * 1000,
     "half of it": lambda item: item[: len(item) // 2],
@@ -21,9 +20,11 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_duckdb_file_is_reported_and_not_changed(simulator: Simulator, desk: Sit, damage: str) -> None:
+def test_a_damaged_duckdb_file_is_reported_and_not_changed(
+    simulator: Simulator, new_user: NewUser, damage: str
+) -> None:
     user, messages = (
-        desk(simulator),
+        new_user(simulator),
         r"file of the warehouse is damaged, or of another program: (?!Connection with).* Restore",
     )
     file = user.folder / "m365_warehouse.duckdb"
@@ -39,8 +40,10 @@ def test_a_damaged_duckdb_file_is_reported_and_not_changed(simulator: Simulator,
     assert in_warehouse(file) == on_server(simulator.world, False)
 
 
-def test_a_damaged_file_that_is_moved_away_is_replaced_by_all_that_the_api_has(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_damaged_file_that_is_moved_away_is_replaced_by_all_that_the_api_has(
+    simulator: Simulator, new_user: NewUser
+) -> None:
+    user = new_user(simulator)
     user.run("load")
     file = user.folder / "m365_warehouse.duckdb"
     file.write_bytes(DAMAGES["half of it"](file.read_bytes()))
@@ -52,9 +55,9 @@ def test_a_damaged_file_that_is_moved_away_is_replaced_by_all_that_the_api_has(s
 
 @pytest.mark.parametrize("wrong", ["missing", "a folder"])
 def test_a_missing_folder_and_a_folder_in_place_of_the_file_are_reported(
-    simulator: Simulator, desk: Sit, wrong: str
+    simulator: Simulator, new_user: NewUser, wrong: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     file = user.folder / "no" / "such" / "folder" / "w.duckdb" if wrong == "missing" else user.folder / "w.duckdb"
     if wrong == "a folder":
         file.mkdir()
@@ -67,8 +70,8 @@ def test_a_missing_folder_and_a_folder_in_place_of_the_file_are_reported(
 
 
 @pytest.mark.destinations
-def test_a_lake_path_with_foreign_files_is_reported(simulator: Simulator, desk: Sit) -> None:
-    user, lake, to = desk(simulator), "lake", ("--destination", "filesystem")
+def test_a_lake_path_with_foreign_files_is_reported(simulator: Simulator, new_user: NewUser) -> None:
+    user, lake, to = new_user(simulator), "lake", ("--destination", "filesystem")
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = lake
     (user.folder / lake).write_text("a file", encoding="utf-8")
     assert re.search(r"of the wrong kind: .* \.bucket_url", user.run("load", *to, code=1).stderr)
@@ -91,8 +94,8 @@ def test_a_lake_path_with_foreign_files_is_reported(simulator: Simulator, desk: 
     ).stdout.replace("\r", "")
 
 
-def test_an_unusable_dlt_folder_is_reported(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_an_unusable_dlt_folder_is_reported(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     good, bad = user.environment["DLT_DATA_DIR"], user.folder / "a file"
     bad.write_text("in the way", encoding="utf-8")
     user.environment["DLT_DATA_DIR"] = str(bad)

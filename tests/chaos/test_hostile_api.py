@@ -5,7 +5,7 @@ import io
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,12 @@ import pytest
 from avepoint_m365.exceptions import storable
 from avepoint_simulator import Answer, Asked, JobError, SimulatedJob, Simulator, World, bomb
 
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.memory import peak_megabytes
 from tests.support.receivers import http_receiver, mail_server
 from tests.support.tenant import START, Tenant
 from tests.support.truth import in_warehouse, on_server
 from tests.support.warehouse import Warehouse, database_for
-
-Sit = Callable[[Simulator], Cli]
 
 ELSEWHERE = (
     "https://elsewhere.example/backup/m365/jobs?pageIndex=1",
@@ -79,14 +77,14 @@ def test_a_link_to_elsewhere_is_not_followed(tenant: Tenant, reached: set[tuple[
 @pytest.mark.usual(2)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_does_not_forward_the_token(
-    desk: Sit, simulator: Simulator, reached: set[tuple[Any, Any]], status: int
+    new_user: NewUser, simulator: Simulator, reached: set[tuple[Any, Any]], status: int
 ) -> None:
     with http_receiver() as receiver:
         simulator.gateway = lambda asked: Answer(status, headers={"Location": receiver.url})
-        assert "Error (" in desk(simulator).run("load", code=1).stderr
+        assert "Error (" in new_user(simulator).run("load", code=1).stderr
         simulator.gateway = None
         simulator.fault = lambda asked: Answer(status, headers={"Location": receiver.url})
-        assert "Redirects are not followed" in desk(simulator).run("load", code=1).stderr
+        assert "Redirects are not followed" in new_user(simulator).run("load", code=1).stderr
         assert not receiver.asked.is_set()
     assert {port for _, port in reached} == {int(simulator.base_url.rpartition(":")[2])}
 
@@ -175,9 +173,9 @@ def commands(text: str) -> set[str]:
 
 
 @pytest.fixture
-def hostile_desk(simulator: Simulator, desk: Sit) -> Cli:
+def hostile_desk(simulator: Simulator, new_user: NewUser) -> Cli:
     simulator.world.put(*hostile_jobs(simulator.world.now))
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("load")
     return user
 
@@ -245,9 +243,9 @@ def texts_of(value: Any) -> Iterator[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows counts memory in another way")
-def test_a_page_that_is_too_large_is_not_read_to_its_end(desk: Sit, simulator: Simulator) -> None:
+def test_a_page_that_is_too_large_is_not_read_to_its_end(new_user: NewUser, simulator: Simulator) -> None:
     """Test the limit only; ``tests/chaos/test_large_page.py`` measures the memory for a page of a gigabyte."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.set(max_page_mb="8")
     simulator.fault = lambda asked: bomb(400)
     code, message, _ = peak_megabytes(user, "load")

@@ -10,7 +10,8 @@ import pytest
 from avepoint_simulator import Answer, Asked, Simulator
 from avepoint_simulator.companions import PATHS
 
-from tests.integration.m365_jobs.test_tenants import Sit, configure, section
+from tests.integration.m365_jobs.test_tenants import configure, section
+from tests.support.cli import NewUser
 from tests.support.signals import load_until_signal, query_until_signal, start_command
 from tests.support.truth import in_warehouse, on_server
 
@@ -28,9 +29,9 @@ def later_ones(asked: Asked) -> bool:
 
 @pytest.mark.parametrize("withheld", [of_companions, later_ones])
 def test_a_signal_ends_a_load_whose_threads_wait(
-    simulator: Simulator, desk: Sit, withheld: Callable[[Asked], bool]
+    simulator: Simulator, new_user: NewUser, withheld: Callable[[Asked], bool]
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.set(include="context")
     code, message = load_until_signal(simulator, user, signal.SIGINT, withheld=withheld)
     assert (code, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
@@ -39,8 +40,8 @@ def test_a_signal_ends_a_load_whose_threads_wait(
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
 
 
-def test_a_signal_ends_the_loads_of_all_tenants(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_signal_ends_the_loads_of_all_tenants(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     configure(user, "".join(section(f"tenant{number}", simulator) for number in range(3)))
     code, message = load_until_signal(simulator, user, signal.SIGINT, "--all-tenants")
     assert (code, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
@@ -50,8 +51,8 @@ def test_a_signal_ends_the_loads_of_all_tenants(simulator: Simulator, desk: Sit)
     ]
 
 
-def test_no_request_is_sent_after_a_signal(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_no_request_is_sent_after_a_signal(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     configure(user, "".join(section(f"tenant{number}", simulator, concurrency="1") for number in range(4)))
     interrupted, acknowledged = threading.Event(), threading.Event()
     late: list[str] = []
@@ -84,8 +85,10 @@ def test_no_request_is_sent_after_a_signal(simulator: Simulator, desk: Sit) -> N
 
 
 @pytest.mark.parametrize("status", [401, 400])
-def test_a_failure_of_the_jobs_does_not_wait_for_companions(simulator: Simulator, desk: Sit, status: int) -> None:
-    user, begun, ended = desk(simulator), threading.Event(), threading.Event()
+def test_a_failure_of_the_jobs_does_not_wait_for_companions(
+    simulator: Simulator, new_user: NewUser, status: int
+) -> None:
+    user, begun, ended = new_user(simulator), threading.Event(), threading.Event()
     user.set(include="context")
 
     def fault(asked: Asked) -> Answer | None:
@@ -109,8 +112,8 @@ def test_a_failure_of_the_jobs_does_not_wait_for_companions(simulator: Simulator
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at the process in /proc")
-def test_a_signal_ends_a_query_without_an_end(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_signal_ends_a_query_without_an_end(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     endless = "SELECT count(*) FROM range(10000000) AS a, range(10000000) AS b WHERE a.range * 7 + b.range < 0"
     # DuckDB alone overlooks about half of the signals.
     for _ in range(2):

@@ -5,15 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli
-
-Sit = Callable[[Simulator], Cli]
+from tests.support.cli import Cli, NewUser
 
 NO_LOCKS = r"""
 #define _GNU_SOURCE
@@ -91,9 +88,9 @@ ROOT_ONLY = pytest.mark.skipif(
 
 
 def test_a_warehouse_on_a_share_without_locks_is_reported_with_path_and_cure(
-    simulator: Simulator, desk: Sit, no_locks: str
+    simulator: Simulator, new_user: NewUser, no_locks: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     file = str(user.folder / "m365_warehouse.duckdb")
     message = run(user, "load", LD_PRELOAD=no_locks, NO_LOCKS_AT=file)
     assert re.search(r"Error \(destination\): The file system of the warehouse supports no locks", message), message
@@ -102,9 +99,9 @@ def test_a_warehouse_on_a_share_without_locks_is_reported_with_path_and_cure(
 
 
 def test_a_working_folder_on_a_share_without_locks_is_reported_with_path_and_cure(
-    simulator: Simulator, desk: Sit, no_locks: str
+    simulator: Simulator, new_user: NewUser, no_locks: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     folder = user.environment["DLT_DATA_DIR"]
     message = run(user, "load", LD_PRELOAD=no_locks, NO_LOCKS_AT=folder)
     assert "No locks available" in message
@@ -115,9 +112,9 @@ def test_a_working_folder_on_a_share_without_locks_is_reported_with_path_and_cur
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("limit", [7, 8])
 def test_too_few_open_files_are_reported_with_the_cure_and_the_next_load_succeeds(
-    simulator: Simulator, desk: Sit, limit: int
+    simulator: Simulator, new_user: NewUser, limit: int
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     message = run(user, "load", before=f"ulimit -n {limit}")
     assert re.search(r"[Tt]oo many open files", message), message
     assert "ulimit -n" in message
@@ -133,8 +130,8 @@ def folder_of(user: Cli, which: str) -> Path:
 
 @ROOT_ONLY
 @pytest.mark.parametrize("which", ["project folder", "working folder of dlt"])
-def test_a_read_only_folder_is_reported_with_path_and_cure(simulator: Simulator, desk: Sit, which: str) -> None:
-    user = desk(simulator)
+def test_a_read_only_folder_is_reported_with_path_and_cure(simulator: Simulator, new_user: NewUser, which: str) -> None:
+    user = new_user(simulator)
     folder = folder_of(user, which)
     before = f"mount --bind '{folder}' '{folder}'; mount -o remount,ro,bind '{folder}'; cd '{user.folder}'"
     message = run(user, "load", before=before)
@@ -146,8 +143,8 @@ def test_a_read_only_folder_is_reported_with_path_and_cure(simulator: Simulator,
 
 @ROOT_ONLY
 @pytest.mark.parametrize("which", ["project folder", "working folder of dlt"])
-def test_a_full_disk_is_reported_with_its_folder(simulator: Simulator, desk: Sit, which: str) -> None:
-    user = desk(simulator)
+def test_a_full_disk_is_reported_with_its_folder(simulator: Simulator, new_user: NewUser, which: str) -> None:
+    user = new_user(simulator)
     folder = folder_of(user, which)
     before = f"mount -t tmpfs -o size=64k tmpfs '{folder}'; cd '{user.folder}'"
     message = run(user, "load", before=before)
@@ -161,8 +158,8 @@ def test_a_full_disk_is_reported_with_its_folder(simulator: Simulator, desk: Sit
 
 @ROOT_ONLY
 def test_a_disk_without_room_for_a_new_warehouse_is_reported_before_any_request(
-    simulator: Simulator, desk: Sit
+    simulator: Simulator, new_user: NewUser
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     run(user, "load", before=f"mount -t tmpfs -o size=8k tmpfs '{user.folder}'; cd '{user.folder}'")
     assert simulator.asked == []

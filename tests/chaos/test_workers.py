@@ -16,12 +16,11 @@ import pytest
 from avepoint_simulator import Simulator, make_world
 
 from tests.chaos.test_concurrency import Gate, hear_interrupts, interrupt, line_with
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, NewUser
 from tests.support.network_namespace import IsolatedMachine
 from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse, administer, database
 
-Sit = Callable[[Simulator], Cli]
 OBJECT_TYPES = ("exchange_online", "teams")
 SHORT = "from m365_jobs.cli.app import main; from m365_jobs.locks import base; base.LEASE_SECONDS = 9; main()"
 """The command ``m365-jobs`` with leases that expire soon."""
@@ -254,8 +253,8 @@ def test_workers_of_one_round_load_each_tenant_once(fleet: Callable[[int], Worke
     assert workers.place.rows(loads) == [("tenant0", 2), ("tenant1", 2), ("tenant2", 2)]
 
 
-def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_rounds_need_a_warehouse_that_has_leases(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.set(tenants__contoso__page_size="50", tenants__fabrikam__page_size="50")
     message = user.run("load", "--all-tenants", "--skip-loaded-within", "5m", code=2).stderr
     error = "Error (config): --skip-loaded-within is for workers that share a warehouse in PostgreSQL or a lake."

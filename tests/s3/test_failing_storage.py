@@ -16,7 +16,7 @@ from m365_jobs.locks import base as leases
 from m365_jobs.schema import TABLES
 from m365_jobs.warehouse.destinations.log_rows import KEYS as KEYS_OF_LOG_ROWS
 
-from tests.support.cli import Cli, sit
+from tests.support.cli import Cli, make_user
 from tests.support.fault_cases import paragraph
 from tests.support.s3 import ANSWERED_LATE, BUCKET, REFUSED, S3, Met, s3
 from tests.support.tenant import START
@@ -100,7 +100,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     world.put(*(replace(job, object_type=1 if job.object_type % 2 else 7) for job in world.all()))
     monkeypatch.setattr(avepoint_m365, "_now", lambda: world.now)
     with Simulator(world) as simulator, s3() as store:
-        user = sit(tmp_path, simulator)
+        user = make_user(tmp_path, simulator)
         user.set(object_types='["exchange_online", "teams"]')
         section = "DESTINATION__FILESYSTEM"
         user.environment |= {

@@ -58,6 +58,10 @@ class Cli:
             self.environment[f"SOURCES__AVEPOINT_M365__{key.upper()}"] = value
 
 
+NewUser = Callable[[Simulator], Cli]
+"""Makes a user whose environment configures a simulator only."""
+
+
 def _checked(done: subprocess.CompletedProcess[str], code: int | None) -> subprocess.CompletedProcess[str]:
     assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
@@ -70,7 +74,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-def sit(place: Path, simulator: Simulator) -> Cli:
+def make_user(place: Path, simulator: Simulator) -> Cli:
     """Return a command line in a folder, whose environment configures only the simulator."""
     remaining = ("PATH", "SYSTEMROOT", "LANG", "TEMP", "TMP")
     environment = {name: os.environ[name] for name in remaining if name in os.environ}
@@ -91,8 +95,8 @@ def sit(place: Path, simulator: Simulator) -> Cli:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Callable[[Simulator], Cli]:
-    return lambda simulator: sit(tmp_path, simulator)
+def new_user(tmp_path: Path) -> NewUser:
+    return lambda simulator: make_user(tmp_path, simulator)
 
 
 @pytest.fixture

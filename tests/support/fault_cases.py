@@ -17,7 +17,7 @@ from avepoint_m365.companions import timing as companions
 from avepoint_simulator import Simulator, make_world
 from avepoint_simulator.companions import Companions, ServiceSchedule, license_of, retention_of
 
-from tests.support.cli import Cli, sit
+from tests.support.cli import Cli, make_user
 from tests.support.hostile import Plan, Waits, faults, tls_of
 from tests.support.tenant import START
 from tests.support.truth import in_warehouse, on_server
@@ -128,7 +128,7 @@ def case(folder: Path, *, tls: bool = False, multi_geo: bool = False, copied: Pa
             if copied:
                 shutil.copytree(copied, folder, dirs_exist_ok=True)
                 world.advance(timedelta(days=1))
-            user = sit(folder, simulator)
+            user = make_user(folder, simulator)
             user.set(include="context", concurrency="1", object_types='["exchange_online", "teams"]')
             if multi_geo:
                 user.set(locations='["NAM", "EUR"]')

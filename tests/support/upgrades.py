@@ -22,7 +22,7 @@ from avepoint_simulator import Simulator, World, make_world
 from avepoint_simulator.companions import make_companions
 from m365_jobs.load.pending import MARK
 
-from tests.support.cli import Cli, sit
+from tests.support.cli import Cli, make_user
 from tests.support.driven_clock import DrivenClock
 from tests.support.warehouse import administer, database_for
 
@@ -38,7 +38,7 @@ class Past:
     def __init__(self, folder: Path, simulator: Simulator, clock: DrivenClock, kind: str, address: str) -> None:
         self.simulator, self.world, self.clock, self.kind = simulator, simulator.world, clock, kind
         folder.mkdir(exist_ok=True)
-        self.user: Cli = sit(folder, simulator)
+        self.user: Cli = make_user(folder, simulator)
         del self.user.environment["SOURCES__AVEPOINT_M365__INCLUDE"]
         self.user.environment |= {
             "DESTINATION_TYPE": kind,

@@ -6,28 +6,24 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from avepoint_simulator import Simulator
 from avepoint_simulator.tenant import FAILED, FINISHED
 from standardwebhooks import Webhook
 
 from tests.support.backups import job, serving
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.receivers import SECRET, HttpReceiver, http_receiver, mail_server
 
-Sit = Callable[[Simulator], Cli]
 
-
-def test_slack_gets_each_change_once(desk: Sit) -> None:
+def test_slack_gets_each_change_once(new_user: NewUser) -> None:
     restore = job("onedrive", 5, FAILED, kind="restore")
     late = job("teams", 40)
     with serving(late, restore, job("onedrive", 3)) as simulator, http_receiver() as slack:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.environment["RUNTIME__SLACK_INCOMING_HOOK"] = slack.url
         user.run("load")
         user.run("health", "--slack", code=4)
@@ -56,9 +52,9 @@ def test_slack_gets_each_change_once(desk: Sit) -> None:
         assert len(slack.messages) == 2
 
 
-def test_health_of_a_tenant_neither_sends_nor_closes_alerts_of_others(desk: Sit) -> None:
+def test_health_of_a_tenant_neither_sends_nor_closes_alerts_of_others(new_user: NewUser) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as slack:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.environment["RUNTIME__SLACK_INCOMING_HOOK"] = slack.url
         for tenant in ("contoso", "fabrikam"):
             user.set(tenant=tenant)
@@ -73,9 +69,9 @@ def test_health_of_a_tenant_neither_sends_nor_closes_alerts_of_others(desk: Sit)
         assert len(slack.messages) == 2
 
 
-def test_an_unreachable_or_unconfigured_slack_is_reported_in_one_paragraph(desk: Sit) -> None:
+def test_an_unreachable_or_unconfigured_slack_is_reported_in_one_paragraph(new_user: NewUser) -> None:
     with serving(job("teams", 3, FINISHED)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         assert "runtime.slack_incoming_hook" in user.run("health", "--slack", code=2).stderr
         with http_receiver() as slack:
             user.environment["RUNTIME__SLACK_INCOMING_HOOK"] = slack.url
@@ -84,9 +80,9 @@ def test_an_unreachable_or_unconfigured_slack_is_reported_in_one_paragraph(desk:
         assert SECRET not in message.stderr
 
 
-def test_a_slack_that_never_responds_does_not_block(desk: Sit) -> None:
+def test_a_slack_that_never_responds_does_not_block(new_user: NewUser) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as slack:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.environment |= {"RUNTIME__SLACK_INCOMING_HOOK": slack.url, "RUNTIME__REQUEST_TIMEOUT": "2"}
         user.run("load")
         slack.status = 0
@@ -117,10 +113,10 @@ def notified(user: Cli, receiver: HttpReceiver, code: int = 4) -> list[dict[str,
     return [request.document for request in receiver.requests[before:]]
 
 
-def test_an_alert_opens_once_worsens_and_closes_automatically(desk: Sit) -> None:
+def test_an_alert_opens_once_worsens_and_closes_automatically(new_user: NewUser) -> None:
     failures = [job("teams", hours, FAILED) for hours in (5, 4)]
     with serving(job("teams", 9), *failures) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, noc={"type": "webhook", "url": receiver.url, "secret": KEY})
         user.run("load")
         (opened,) = notified(user, receiver)
@@ -144,9 +140,9 @@ def test_an_alert_opens_once_worsens_and_closes_automatically(desk: Sit) -> None
         assert user.run("alerts").stdout.strip() == "No alert is open."
 
 
-def test_the_signature_of_a_webhook_is_that_of_standard_webhooks(desk: Sit) -> None:
+def test_the_signature_of_a_webhook_is_that_of_standard_webhooks(new_user: NewUser) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, webhook={"url": receiver.url, "secret": KEY})
         user.run("load")
         user.run("health", "--notify", code=4)
@@ -155,10 +151,10 @@ def test_the_signature_of_a_webhook_is_that_of_standard_webhooks(desk: Sit) -> N
         assert document["delivery_id"] == request.headers["webhook-id"]
 
 
-def test_a_ticket_is_created_and_resolved_under_one_external_id(desk: Sit) -> None:
+def test_a_ticket_is_created_and_resolved_under_one_external_id(new_user: NewUser) -> None:
     late = job("teams", 40)
     with serving(late) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(tenant="contoso")
         configure(user, psa={"type": "ticket", "url": receiver.url, "secret": "any text"})
         user.run("load")
@@ -170,9 +166,9 @@ def test_a_ticket_is_created_and_resolved_under_one_external_id(desk: Sit) -> No
         assert (resolved["action"], resolved["external_id"]) == ("resolve", created["external_id"])
 
 
-def test_teams_gets_a_card_in_which_nothing_of_a_text_is_markup(desk: Sit) -> None:
+def test_teams_gets_a_card_in_which_nothing_of_a_text_is_markup(new_user: NewUser) -> None:
     with serving(job("power_bi", 2, "Stuck [here](x)")) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, teams={"url": receiver.url})
         user.run("load")
         user.run("health", "--notify", code=4)
@@ -183,9 +179,9 @@ def test_teams_gets_a_card_in_which_nothing_of_a_text_is_markup(desk: Sit) -> No
         assert any("\\[here\\](x)" in text for text in texts)
 
 
-def test_mail_is_sent_over_starttls_with_a_login(desk: Sit, tmp_path: Path) -> None:
+def test_mail_is_sent_over_starttls_with_a_login(new_user: NewUser, tmp_path: Path) -> None:
     with serving(job("teams", 40)) as simulator, mail_server(tmp_path, "pass word") as server:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, email=server.channel("pass word"))
         user.run("load")
         # Without the certificate authority of the server, nothing is sent.
@@ -207,10 +203,10 @@ def test_mail_is_sent_over_starttls_with_a_login(desk: Sit, tmp_path: Path) -> N
         assert len(server.messages) == 1
 
 
-def test_mailbox_names_and_urls_are_sent_only_if_configured(desk: Sit) -> None:
+def test_mailbox_names_and_urls_are_sent_only_if_configured(new_user: NewUser) -> None:
     state = "Stuck at ada@contoso.com, see https://contoso.sharepoint.com/sites/x"
     with serving(job("power_bi", 2, state)) as simulator, http_receiver() as outside, http_receiver() as inside:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(
             user,
             slack={"url": outside.url},
@@ -222,10 +218,10 @@ def test_mailbox_names_and_urls_are_sent_only_if_configured(desk: Sit) -> None:
         assert "ada@contoso.com" in inside.messages[0]
 
 
-def test_an_acknowledged_alert_is_silent_and_has_an_owner(desk: Sit) -> None:
+def test_an_acknowledged_alert_is_silent_and_has_an_owner(new_user: NewUser) -> None:
     failures = [job("teams", hours, FAILED) for hours in (5, 4)]
     with serving(*failures) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, webhook={"url": receiver.url, "secret": KEY})
         user.run("load")
         (opened,) = notified(user, receiver)
@@ -239,9 +235,9 @@ def test_an_acknowledged_alert_is_silent_and_has_an_owner(desk: Sit) -> None:
         assert notified(user, receiver) == []
 
 
-def test_an_alert_waits_for_findings_in_a_row_and_for_the_end_of_a_maintenance_window(desk: Sit) -> None:
+def test_an_alert_waits_for_findings_in_a_row_and_for_the_end_of_a_maintenance_window(new_user: NewUser) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, webhook={"url": receiver.url, "secret": KEY})
         user.environment["ALERTS__AFTER_RUNS"] = "2"
         user.run("load")
@@ -253,9 +249,9 @@ def test_an_alert_waits_for_findings_in_a_row_and_for_the_end_of_a_maintenance_w
         assert opened["event"] == "opened"
 
 
-def test_an_alert_does_not_close_because_the_data_is_missing(desk: Sit) -> None:
+def test_an_alert_does_not_close_because_the_data_is_missing(new_user: NewUser) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, webhook={"url": receiver.url, "secret": KEY})
         user.run("load")
         notified(user, receiver)
@@ -278,9 +274,9 @@ def kill_while_sending(user: Cli, receiver: HttpReceiver) -> None:
 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("kind", ["slack", "webhook"])
-def test_after_a_crash_no_message_arrives_twice(desk: Sit, kind: str) -> None:
+def test_after_a_crash_no_message_arrives_twice(new_user: NewUser, kind: str) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         settings = {"url": receiver.url} | ({"secret": KEY} if kind == "webhook" else {})
         configure(user, noc={"type": kind, **settings})
         user.run("load")
@@ -298,9 +294,9 @@ def test_after_a_crash_no_message_arrives_twice(desk: Sit, kind: str) -> None:
             assert len(receiver.requests) == 2
 
 
-def test_messages_wait_while_a_receiver_is_down_and_end_as_dead_letters(desk: Sit) -> None:
+def test_messages_wait_while_a_receiver_is_down_and_end_as_dead_letters(new_user: NewUser) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, webhook={"url": receiver.url, "secret": KEY})
         user.run("load")
         receiver.status = 503
@@ -334,19 +330,19 @@ def test_messages_wait_while_a_receiver_is_down_and_end_as_dead_letters(desk: Si
         ({"type": "webhok", "url": "https://hooks.example/x"}, "Did you mean 'webhook'?"),
     ],
 )
-def test_a_channel_with_a_wrong_setting_is_named(desk: Sit, settings: dict[str, object], problem: str) -> None:
+def test_a_channel_with_a_wrong_setting_is_named(new_user: NewUser, settings: dict[str, object], problem: str) -> None:
     with serving(job("teams", 3)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, webhook=settings)
         assert problem in user.run("health", "--notify", code=2).stderr
-        assert "No alert channel is configured" in desk(simulator).run("health", "--notify", code=2).stderr
+        assert "No alert channel is configured" in new_user(simulator).run("health", "--notify", code=2).stderr
 
 
-def test_open_alerts_are_listed_as_health_lists_findings(desk: Sit) -> None:
+def test_open_alerts_are_listed_as_health_lists_findings(new_user: NewUser) -> None:
     failures = [job("teams", hours, FAILED) for hours in (3, 5)]
     restores = [job(service, 5, FAILED, kind="restore") for service in ("exchange_online", "onedrive", "power_bi")]
     with serving(*failures, *restores, job("viva_engage", 40)) as simulator, http_receiver() as receiver:
-        user = desk(simulator)
+        user = new_user(simulator)
         configure(user, noc={"type": "webhook", "url": receiver.url, "secret": KEY})
         user.run("load")
         notified(user, receiver)

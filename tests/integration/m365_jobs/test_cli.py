@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
@@ -11,22 +10,20 @@ import pytest
 from avepoint_simulator import Answer, Dialect, SimulatedJob, Simulator, make_world
 
 from tests.support.backups import job, serving
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.truth import end_of_day
 
-Sit = Callable[[Simulator], Cli]
 
-
-def test_the_version_is_the_one_that_runs_are_recorded_with(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_the_version_is_the_one_that_runs_are_recorded_with(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     versions = f"m365-jobs {version('avepoint-m365-jobs')} (dlt {version('dlt')}, duckdb {version('duckdb')}, Python "
     assert user.run("--version").stdout.startswith(versions)
     user.run("load")
     assert user.query("SELECT product_version FROM load_runs") == [(version("avepoint-m365-jobs"),)]
 
 
-def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_load_then_status_from_an_empty_directory(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     assert "Nothing is loaded yet" in user.run("status").stdout
     loaded = {job.id for job in simulator.world.visible()}
     assert f"{len(loaded)} new, 0 changed" in user.run("load").stderr
@@ -45,9 +42,9 @@ def test_load_then_status_from_an_empty_directory(simulator: Simulator, desk: Si
     assert [run["status"] for run in answer["runs"]] == ["complete"]
 
 
-def test_an_empty_tenant_costs_one_request_once_it_was_confirmed(desk: Sit) -> None:
+def test_an_empty_tenant_costs_one_request_once_it_was_confirmed(new_user: NewUser) -> None:
     with Simulator(make_world(0)) as empty:
-        user = desk(empty)
+        user = new_user(empty)
         user.run("load")
         first = len(empty.asked)
         user.run("load")
@@ -55,8 +52,8 @@ def test_an_empty_tenant_costs_one_request_once_it_was_confirmed(desk: Sit) -> N
     assert user.query("SELECT object_type, complete, reported_total FROM load_audit") == [(None, True, 0)] * 2
 
 
-def test_a_second_load_counts_new_changed_and_unchanged_jobs(simulator: Simulator, desk: Sit) -> None:
-    user, world = desk(simulator), simulator.world
+def test_a_second_load_counts_new_changed_and_unchanged_jobs(simulator: Simulator, new_user: NewUser) -> None:
+    user, world = new_user(simulator), simulator.world
     before = {job.id: job.state(world.now) for job in world.visible()}
     user.run("load")
     world.advance(timedelta(hours=8))
@@ -67,8 +64,8 @@ def test_a_second_load_counts_new_changed_and_unchanged_jobs(simulator: Simulato
     assert dict(user.query("SELECT id, state FROM jobs")) == after
 
 
-def test_a_partition_that_stays_incomplete_exits_3_and_is_named(simulator: Simulator, desk: Sit) -> None:
-    user, server_page = desk(simulator), simulator._page
+def test_a_partition_that_stays_incomplete_exits_3_and_is_named(simulator: Simulator, new_user: NewUser) -> None:
+    user, server_page = new_user(simulator), simulator._page
 
     def short(generation: int, path: str, params: dict[str, str]) -> Answer:
         answer = server_page(generation, path, params)
@@ -85,8 +82,8 @@ def test_a_partition_that_stays_incomplete_exits_3_and_is_named(simulator: Simul
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
 
 
-def test_status_calls_a_load_short_by_whichever_of_its_listings_is(simulator: Simulator, desk: Sit) -> None:
-    user, server_page = desk(simulator), simulator._page
+def test_status_calls_a_load_short_by_whichever_of_its_listings_is(simulator: Simulator, new_user: NewUser) -> None:
+    user, server_page = new_user(simulator), simulator._page
 
     def unsure(generation: int, path: str, params: dict[str, str]) -> Answer:
         answer = server_page(generation, path, params)
@@ -102,8 +99,8 @@ def test_status_calls_a_load_short_by_whichever_of_its_listings_is(simulator: Si
     assert "EUR is down" in user.run("status").stdout
 
 
-def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simulator, desk: Sit) -> None:
-    user, world = desk(simulator), simulator.world
+def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simulator, new_user: NewUser) -> None:
+    user, world = new_user(simulator), simulator.world
     start = world.now - timedelta(days=5)
     user.set(start_date=start.isoformat())
     user.run("load")
@@ -121,8 +118,8 @@ def test_a_backfill_loads_its_range_and_leaves_the_cursors_alone(simulator: Simu
         assert [item[name] for item in again] == [item[name] for item in before]
 
 
-def test_an_external_scheduler_sets_the_range_of_a_process(simulator: Simulator, desk: Sit) -> None:
-    user, world = desk(simulator), simulator.world
+def test_an_external_scheduler_sets_the_range_of_a_process(simulator: Simulator, new_user: NewUser) -> None:
+    user, world = new_user(simulator), simulator.world
     start, end = world.now - timedelta(days=9), world.now - timedelta(days=6)
     interval = {"DLT_INTERVAL_START": start.isoformat(), "DLT_INTERVAL_END": end.isoformat()}
     user.environment |= interval | {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true"}
@@ -163,16 +160,16 @@ def test_an_external_scheduler_sets_the_range_of_a_process(simulator: Simulator,
     ],
 )
 def test_a_wrong_setting_is_refused_before_any_request(
-    simulator: Simulator, desk: Sit, setting: str, value: str, message: str
+    simulator: Simulator, new_user: NewUser, setting: str, value: str, message: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.set(**{setting: value})
     assert re.search(message, user.run("load", code=2).stderr)
     assert (simulator.asked, simulator.token_requests) == ([], 0)
 
 
-def test_trusted_hosts_come_from_the_environment_or_secrets_only(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_trusted_hosts_come_from_the_environment_or_secrets_only(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["RUNTIME__REQUEST_MAX_ATTEMPTS"] = "1"
     user.set(base_url="https://elsewhere.example")
     (user.folder / ".dlt").mkdir()
@@ -189,8 +186,8 @@ def test_trusted_hosts_come_from_the_environment_or_secrets_only(simulator: Simu
     assert "ok    configuration: https://elsewhere.example" in user.run("check", code=1).stdout
 
 
-def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     simulator.fault = lambda asked: Answer(403)
     message = user.run("load", code=1).stderr
     assert "microsoft365backup.jobInfo.read.all" in message
@@ -203,8 +200,8 @@ def test_a_failed_load_is_recorded_and_names_the_permission(simulator: Simulator
     ]
 
 
-def test_credentials_that_expire_soon_are_reported(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_credentials_that_expire_soon_are_reported(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
     for days, item in ((40, False), (20, True)):
         ends = f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
@@ -215,17 +212,17 @@ def test_credentials_that_expire_soon_are_reported(simulator: Simulator, desk: S
     assert "FAIL  credentials: they ended on 2020-01-01" in user.run("check", code=1).stdout
 
 
-def test_check_passes_if_the_api_requires_page_numbers(desk: Sit) -> None:
+def test_check_passes_if_the_api_requires_page_numbers(new_user: NewUser) -> None:
     with Simulator(make_world(0), dialect=Dialect(page_index_required=True)) as simulator:
-        assert "ok    permission and API" in desk(simulator).run("check").stdout
+        assert "ok    permission and API" in new_user(simulator).run("check").stdout
 
 
 def test_check_tries_each_permission_and_only_a_named_companion_must_have_its_own(
-    simulator: Simulator, desk: Sit
+    simulator: Simulator, new_user: NewUser
 ) -> None:
     scope = "microsoft365backup.settings.read.all"
     simulator.scopes = tuple(item for item in simulator.scopes if item != scope)
-    user = desk(simulator)
+    user = new_user(simulator)
     user.set(include="auto")
     lines = user.run("check").stdout
     assert re.search(rf"ok    companions schedule, retention: skipped by loads: .*{scope}", lines)
@@ -234,8 +231,8 @@ def test_check_tries_each_permission_and_only_a_named_companion_must_have_its_ow
     assert re.search(rf"FAIL  companion schedule: .*{scope}", user.run("check", code=1).stdout)
 
 
-def test_check_names_the_cure_for_each_failure(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_check_names_the_cure_for_each_failure(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.set(include="auto")
     lines = user.run("check").stdout.splitlines()
     assert [line[:4].strip() for line in lines] == ["ok"] * 8
@@ -243,8 +240,8 @@ def test_check_names_the_cure_for_each_failure(simulator: Simulator, desk: Sit) 
     assert re.search(r"FAIL  token: .*invalid_client.*expired", user.run("check", code=1).stdout)
 
 
-def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("demo", "--jobs", "200")
     rows = user.query("SELECT count(*) FROM jobs")
     assert "Starting over" in user.run("demo", "--jobs", "200").stderr
@@ -256,18 +253,18 @@ def test_the_demo_starts_over_but_leaves_other_warehouses_alone(simulator: Simul
     assert "holds jobs that are not the demo's" in user.run("demo", code=2).stderr
 
 
-def test_the_demo_leaves_other_datasets_of_its_file_alone(simulator: Simulator, desk: Sit) -> None:
+def test_the_demo_leaves_other_datasets_of_its_file_alone(simulator: Simulator, new_user: NewUser) -> None:
     """Test that the demo does not delete a file that holds another dataset."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("load", "--dataset", "backups")
     assert "or other tables" in user.run("demo", code=2).stderr
     with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
         assert len(connection.execute("FROM backups.jobs").fetchall()) == len(simulator.world.visible())
 
 
-def test_a_first_real_load_never_goes_into_the_demos_warehouse(simulator: Simulator, desk: Sit) -> None:
+def test_a_first_real_load_never_goes_into_the_demos_warehouse(simulator: Simulator, new_user: NewUser) -> None:
     """Test that a real load refuses the demo's warehouse: its cursors would skip all jobs older than the demo."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("demo", "--jobs", "200")
     rows = user.query("SELECT * FROM jobs ORDER BY id")
     message = user.run("load", code=2).stderr
@@ -287,14 +284,16 @@ def test_a_first_real_load_never_goes_into_the_demos_warehouse(simulator: Simula
         ("load", "--since", "2026-01-01", "--until", "9999-12-31T23:59:59-05:00"),
     ],
 )
-def test_an_impossible_range_is_wrong_usage(simulator: Simulator, desk: Sit, arguments: tuple[str, ...]) -> None:
-    desk(simulator).run(*arguments, code=2)
+def test_an_impossible_range_is_wrong_usage(
+    simulator: Simulator, new_user: NewUser, arguments: tuple[str, ...]
+) -> None:
+    new_user(simulator).run(*arguments, code=2)
     assert simulator.asked == []
 
 
-def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) -> None:
+def test_the_table_of_status_fits_80_columns_with_every_name_in_full(new_user: NewUser) -> None:
     with serving(job("microsoft_365_groups", 3), job("microsoft_365_groups", None, lasted=12 * 24)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(tenant="contoso")
         user.run("load")
         lines = user.run("status").stdout.splitlines()
@@ -306,9 +305,9 @@ def test_the_table_of_status_fits_80_columns_with_every_name_in_full(desk: Sit) 
     assert re.fullmatch(rf" contoso/ +2 +1 \(12 days\) +{moment} +{moment} *", lines[place])
 
 
-def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(desk: Sit) -> None:
+def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(new_user: NewUser) -> None:
     with serving(job("teams", None), job("teams", 3)) as simulator:
-        user, shown = desk(simulator), simulator._shown
+        user, shown = new_user(simulator), simulator._shown
 
         def without_start(job: SimulatedJob) -> bytes:
             return re.sub(rb'"startTime":"[^"]+"', b'"startTime":""' if job.finish is None else rb"\g<0>", shown(job))
@@ -324,10 +323,10 @@ def test_a_job_that_runs_without_a_start_is_shown_by_all_that_show_jobs(desk: Si
         user.run("report", "report.pdf")
 
 
-def test_no_text_of_the_api_commands_the_terminal_or_fills_it(desk: Sit) -> None:
+def test_no_text_of_the_api_commands_the_terminal_or_fills_it(new_user: NewUser) -> None:
     state = "\x1b[31mred\r\x9b" + "x" * 1000
     with serving(job("teams", 3), job("teams", 4), job("teams", 5, state)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         message = user.run("load").stderr
         assert f"By state: Finished 2,  [31mred  {'x' * 27}... 1.\n" in message
         simulator.fault = lambda asked: Answer(400, {"message": "\x1b[31mred\x9b [bold] 1:on:1"})

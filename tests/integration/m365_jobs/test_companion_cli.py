@@ -13,7 +13,7 @@ from avepoint_simulator import SCOPES, Simulator, make_world
 from avepoint_simulator.companions import PATHS, make_companions
 from avepoint_simulator.faults import Answer, Asked
 
-from tests.support.cli import NOW, Cli, sit
+from tests.support.cli import NOW, Cli, make_user
 
 SETTINGS = "microsoft365backup.settings.read.all"
 ALL = {"licenses", "unusual_activity", "schedule", "retention"}
@@ -28,7 +28,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def user(simulator: Simulator, tmp_path: Path) -> Cli:
-    return sit(tmp_path, simulator)
+    return make_user(tmp_path, simulator)
 
 
 def companion_requests(simulator: Simulator) -> Counter[str]:

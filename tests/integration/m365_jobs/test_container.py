@@ -8,14 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.project import ROOT
 from tests.support.truth import in_warehouse, on_server
 
@@ -87,9 +87,9 @@ def open_folder() -> Iterator[Path]:
     reason="needs root on Linux, as CI has it",
 )
 def test_loads_run_with_a_read_only_root_and_write_to_the_volume_and_tmp_only(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], open_folder: Path
+    simulator: Simulator, new_user: NewUser, open_folder: Path
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     places = {"/data": open_folder / "data", "/tmp": open_folder / "tmp"}
     for folder in places.values():
         folder.mkdir()

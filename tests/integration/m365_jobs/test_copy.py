@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from m365_jobs.load.copy import copy_tenants
 
 from tests.chaos.test_concurrency import Gate, line_with, start
 from tests.integration.m365_jobs.test_lake import lose_errors
-from tests.support.cli import NOW, Cli, sit
+from tests.support.cli import NOW, Cli, NewUser, make_user
 from tests.support.truth import on_server
 from tests.support.warehouse import GivenSettings, Warehouse, administer, database
 
@@ -65,9 +65,9 @@ def asked_from(simulator: Simulator) -> datetime:
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("more", [(), ("--dataset", "kept")])
 def test_the_printed_command_continues_at_the_destination(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], address: str, more: tuple[str, ...]
+    simulator: Simulator, new_user: NewUser, address: str, more: tuple[str, ...]
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load")
     match = re.search(
@@ -175,10 +175,8 @@ def test_a_copy_to_itself_or_of_nothing_is_refused(here: Warehouse) -> None:
         copy_tenants("duckdb", None, here.messages.append)
 
 
-def test_the_command_prints_the_copied_rows_and_the_next_command(
-    simulator: Simulator, desk: Callable[[Simulator], Cli]
-) -> None:
-    user = desk(simulator)
+def test_the_command_prints_the_copied_rows_and_the_next_command(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     user.run("load")
     message = user.run("copy", "--destination", "filesystem").stderr
@@ -190,8 +188,8 @@ def test_the_command_prints_the_copied_rows_and_the_next_command(
     assert "0 new" in user.run("load", "--destination", "filesystem").stderr
 
 
-def test_a_copy_waits_for_a_load_into_its_origin(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
-    user, gate = desk(simulator), Gate()
+def test_a_copy_waits_for_a_load_into_its_origin(simulator: Simulator, new_user: NewUser) -> None:
+    user, gate = new_user(simulator), Gate()
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     user.run("load")
     simulator.world.advance(timedelta(hours=8))
@@ -206,9 +204,9 @@ def test_a_copy_waits_for_a_load_into_its_origin(simulator: Simulator, desk: Cal
 
 
 def test_a_copy_waits_for_a_load_into_its_destination_on_another_machine(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], address: str, tmp_path: Path
+    simulator: Simulator, new_user: NewUser, address: str, tmp_path: Path
 ) -> None:
-    user, gate = desk(simulator), Gate()
+    user, gate = new_user(simulator), Gate()
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load")
     simulator.fault = gate
@@ -233,7 +231,7 @@ def test_a_load_waits_for_a_copy_into_its_warehouse(
     with Simulator(world) as simulator:
         here.load(simulator, **SETTINGS)
         source, loads = copy_rows.TenantRows.source, []
-        user = sit(tmp_path, simulator)
+        user = make_user(tmp_path, simulator)
         user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
         user.set(object_types='["exchange_online", "teams"]')
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from dlt.common.configuration.container import Container
 from dlt.extract.incremental.context import TimeIntervalContext
 from m365_jobs.load import run as loading
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.tenant import HISTORY, START, Tenant
 from tests.support.truth import end_of_day, in_warehouse
 from tests.support.worlds import Filters, reinterpret
@@ -53,14 +52,14 @@ def test_a_new_machine_continues_from_the_cursors_of_the_warehouse(tenant: Tenan
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("what", ["--drop-all", "jobs_all_exchange_online"])
 def test_dlt_shows_the_pipeline_and_what_it_drops_is_read_again(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], what: str
+    simulator: Simulator, new_user: NewUser, what: str
 ) -> None:
     """Test that a drop of one resource is repaired: all partitions and tenants share the tables.
 
     dlt regards the partition that returned the tables as their owner. A drop of that resource deletes the rows of all
     partitions and tenants, but only the cursor of that partition.
     """
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_warehouse.duckdb"
 
     def dlt(*arguments: str) -> str:
@@ -307,10 +306,8 @@ def test_a_range_that_ends_in_the_future_is_complete_until_now(tenant: Tenant, w
     [("2026-02-01", "2026-02-01T00:00:00Z"), ("2026-02-01T06:00:00+02:00", "2026-02-01T04:00:00Z")],
 )
 @pytest.mark.usual(1)
-def test_since_without_a_zone_is_utc(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], since: str, begins: str
-) -> None:
-    user = desk(simulator)
+def test_since_without_a_zone_is_utc(simulator: Simulator, new_user: NewUser, since: str, begins: str) -> None:
+    user = new_user(simulator)
     user.environment["TZ"] = "America/New_York"
     user.run("load", "--since", since)
     assert simulator.asked[0].params["starttime"] == begins
@@ -319,8 +316,8 @@ def test_since_without_a_zone_is_utc(
     assert "UTC without a zone" in " ".join(user.run("load", "--help").stdout.replace("│", " ").split())
 
 
-def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
-    user = desk(simulator)
+def test_status_shows_what_each_partition_is_known_by(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
     shutil.rmtree(user.environment["DLT_DATA_DIR"])
     for partition in json.loads(user.run("status", "--format", "json").stdout)["partitions"]:

@@ -1,7 +1,6 @@
 """Test that the warehouse of the demo holds exactly the rows of its simulator."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -9,7 +8,7 @@ import pytest
 from avepoint_simulator import Simulator
 from m365_jobs.cli import demo
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.truth import in_warehouse, on_server
 
 
@@ -43,9 +42,9 @@ def test_the_demo_names_the_extra_that_the_dashboard_needs(
 @pytest.mark.parametrize("empty", [False, True])
 @pytest.mark.usual(1)
 def test_the_demo_keeps_a_warehouse_of_another_tenant_whatever_its_jobs_are_called(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], empty: bool
+    simulator: Simulator, new_user: NewUser, empty: bool
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.set(tenant="contoso")
     if empty:
         for item in simulator.world.all():

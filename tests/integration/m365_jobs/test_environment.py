@@ -4,17 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.signals import load_until_signal
 from tests.support.truth import in_warehouse, on_server
 
-Sit = Callable[[Simulator], Cli]
 PREFIX = "SOURCES__AVEPOINT_M365__"
 
 
@@ -29,9 +27,11 @@ def write(user: Cli, text: str, encoding: str = "utf-8", file: str = "secrets.to
     (user.folder / ".dlt" / file).write_text(text, encoding=encoding)
 
 
-def test_blanks_line_ends_and_quotes_around_variables_are_ignored_with_a_line(simulator: Simulator, desk: Sit) -> None:
+def test_blanks_line_ends_and_quotes_around_variables_are_ignored_with_a_line(
+    simulator: Simulator, new_user: NewUser
+) -> None:
     """Test secrets of Kubernetes that end with a line end: the identity service would refuse them."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.set(credentials__client_secret=f"{simulator.client_secret}\n", tenant=' "contoso" ')
     message = user.run("load").stderr
     for name in ("CREDENTIALS__CLIENT_SECRET", "TENANT"):
@@ -41,16 +41,18 @@ def test_blanks_line_ends_and_quotes_around_variables_are_ignored_with_a_line(si
 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_configuration_saved_by_windows_is_read(simulator: Simulator, desk: Sit, encoding: str) -> None:
-    user = desk(simulator)
+def test_configuration_saved_by_windows_is_read(simulator: Simulator, new_user: NewUser, encoding: str) -> None:
+    user = new_user(simulator)
     settings = "\n".join(f"{key} = '{value}'" for key, value in take_variables(user).items())
     write(user, f"[sources.avepoint_m365]\n{settings}\n[destination.duckdb]\ncredentials = 'Büro.duckdb'\n", encoding)
     assert "byte-order mark or is UTF-16" in user.run_process("load").stderr
     assert in_warehouse(user.folder / "Büro.duckdb") == on_server(simulator.world, False)
 
 
-def test_unescaped_backslashes_of_a_windows_path_are_reported_with_the_cure(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_unescaped_backslashes_of_a_windows_path_are_reported_with_the_cure(
+    simulator: Simulator, new_user: NewUser
+) -> None:
+    user = new_user(simulator)
     write(user, '[destination.duckdb]\ncredentials = "C:\\Users\\ada\\warehouse.duckdb"\n')
     message = user.run_process("load", code=2).stderr
     assert "secrets.toml" in message
@@ -59,9 +61,9 @@ def test_unescaped_backslashes_of_a_windows_path_are_reported_with_the_cure(simu
 
 @pytest.mark.parametrize("setting", ["RESTORE_FROM_DESTINATION=false", "DEV_MODE=true"])
 def test_settings_that_keep_cursors_out_of_the_warehouse_are_refused(
-    simulator: Simulator, desk: Sit, setting: str
+    simulator: Simulator, new_user: NewUser, setting: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     name, value = setting.split("=")
     user.environment[name] = value
     message = user.run("load", code=2).stderr
@@ -69,17 +71,17 @@ def test_settings_that_keep_cursors_out_of_the_warehouse_are_refused(
     assert simulator.asked == []
 
 
-def test_a_refresh_of_all_tenants_is_refused(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_refresh_of_all_tenants_is_refused(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["REFRESH"] = "drop_data"
     message = user.run("load", code=2).stderr
     assert "refresh = drop_data drops the rows of all tenants in each load. Remove it." in message
     assert simulator.asked == []
 
 
-def test_dates_numbers_and_booleans_of_a_tenants_section_are_texts(simulator: Simulator, desk: Sit) -> None:
+def test_dates_numbers_and_booleans_of_a_tenants_section_are_texts(simulator: Simulator, new_user: NewUser) -> None:
     """Test that values of other types do not stop health and status of all tenants."""
-    user = desk(simulator)
+    user = new_user(simulator)
     shared = take_variables(user)
     lines = [f"{key} = '{value}'" for key, value in shared.items() if not key.startswith("credentials")]
     good = [f"client_id = '{simulator.client_id}'", f"client_secret = '{simulator.client_secret}'"]
@@ -96,8 +98,8 @@ def test_dates_numbers_and_booleans_of_a_tenants_section_are_texts(simulator: Si
     assert "ended on 2020-06-30" in user.run("health", code=4).stdout
 
 
-def test_letters_that_the_terminal_lacks_are_replaced(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_letters_that_the_terminal_lacks_are_replaced(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.set(tenant="Büro 東京")
     user.environment |= {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     for command, code in (("load", 0), ("status", 0), ("health", 4)):
@@ -114,9 +116,9 @@ def test_letters_that_the_terminal_lacks_are_replaced(simulator: Simulator, desk
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
-def test_sigterm_ends_a_load_with_a_message_and_a_record(simulator: Simulator, desk: Sit) -> None:
+def test_sigterm_ends_a_load_with_a_message_and_a_record(simulator: Simulator, new_user: NewUser) -> None:
     """Test the signal that docker stop, Kubernetes and systemd send."""
-    user = desk(simulator)
+    user = new_user(simulator)
     code, message = load_until_signal(simulator, user, signal.SIGTERM)
     assert (code, message.splitlines()[-1]) == (
         143,
@@ -126,8 +128,8 @@ def test_sigterm_ends_a_load_with_a_message_and_a_record(simulator: Simulator, d
     assert user.query("SELECT status FROM load_runs ORDER BY started_at") == [("failed",), ("complete",)]
 
 
-def test_metrics_are_written_before_a_terminal_whose_reader_has_gone(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_metrics_are_written_before_a_terminal_whose_reader_has_gone(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
     metrics = user.folder / "m365.prom"
     reader, out = os.pipe()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli, sit
+from tests.support.cli import Cli, make_user
 from tests.support.receivers import certificate
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
@@ -19,7 +19,7 @@ def user(simulator: Simulator) -> Iterator[Cli]:
     """Return a user with folders that all users of the machine can enter."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        first = sit(Path(folder), simulator)
+        first = make_user(Path(folder), simulator)
         (first.folder / ".dlt").mkdir(mode=0o755)
         yield first
 

@@ -1,7 +1,7 @@
 """Test health: its findings, their order and the exit code."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,11 +25,9 @@ from m365_jobs.warehouse.tenant_scope import open_scope
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.backups import job, place, serving
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.warehouse import Warehouse, database
 from tests.support.worlds import ignore
-
-Sit = Callable[[Simulator], Cli]
 
 CONFIGURATION = "SOURCES__AVEPOINT_M365__"
 NAMES = {item.value: item.name for item in ObjectType}
@@ -458,10 +456,10 @@ def test_the_most_severe_finding_of_all_tenants_comes_first(duckdb: Warehouse) -
     ]
 
 
-def test_json_keys_are_stable_and_metrics_agree_with_them(desk: Sit, tmp_path: Path) -> None:
+def test_json_keys_are_stable_and_metrics_agree_with_them(new_user: NewUser, tmp_path: Path) -> None:
     jobs, _ = broken()
     with serving(*jobs) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(tenant='con"to\\so')
         user.run("load")
     metrics = user.folder / "m365.prom"
@@ -530,10 +528,10 @@ def test_a_service_of_which_a_large_part_of_the_backups_fails_gives_a_warning_wi
 
 
 def test_findings_of_the_newest_load_are_named_by_health_status_and_check_until_a_load_no_longer_has_them(
-    desk: Sit,
+    new_user: NewUser,
 ) -> None:
     with serving(*protected("teams"), replace(job("teams", 4), id="negative", failed=-3)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(tenant="contoso", max_data_age_hours="26")
         user.run("load")
         failed = "non_negative_counts: a negative number of objects (1 job, for instance negative)"
@@ -578,12 +576,12 @@ def test_a_failed_or_never_loaded_tenant_prevents_the_text_proved_complete(
     assert text == "Never loaded: new. Not proved complete: contoso/teams."
 
 
-def test_the_table_fits_80_columns_without_relying_on_colour(desk: Sit) -> None:
+def test_the_table_fits_80_columns_without_relying_on_colour(new_user: NewUser) -> None:
     jobs, _ = broken()
     for number, item in enumerate(jobs):
         jobs[number] = replace(item, location="NAM")
     with serving(*jobs) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(tenant="a-tenant-with-a-long-name", locations='["NAM"]')
         user.run("load")
     lines = user.run("health", code=4).stdout.splitlines()

@@ -3,22 +3,19 @@
 import os
 import stat
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.terminal import PATIENCE, Terminal
-
-Sit = Callable[[Simulator], Cli]
 
 
 @pytest.fixture
-def user(simulator: Simulator, desk: Sit) -> Cli:
+def user(simulator: Simulator, new_user: NewUser) -> Cli:
     """Return a user without any configuration."""
-    user = desk(simulator)
+    user = new_user(simulator)
     for name in [name for name in user.environment if name.startswith("SOURCES__")]:
         del user.environment[name]
     user.environment["M365_JOBS_CLIENT_SECRET"] = simulator.client_secret

@@ -1,19 +1,16 @@
 """Test that a wrong setting or name of one tenant is reported and does no harm to the others."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
-from avepoint_simulator import Simulator
 
 from tests.integration.m365_jobs.test_alerts import configure
 from tests.support.backups import job, serving
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.receivers import http_receiver, mail_server
 
-Sit = Callable[[Simulator], Cli]
 WRONG_ZONE = "sources.avepoint_m365.tenants.fabrikam.timezone: time zone 'Mars/Phobos' is unknown"
 
 
@@ -25,9 +22,9 @@ def load_three_tenants(user: Cli) -> None:
     user.set(tenants__fabrikam__timezone="Mars/Phobos")
 
 
-def test_a_wrong_time_zone_of_one_tenant_stops_no_alert(desk: Sit) -> None:
+def test_a_wrong_time_zone_of_one_tenant_stops_no_alert(new_user: NewUser) -> None:
     with serving(job("teams", 40)) as simulator, http_receiver() as slack:
-        user = desk(simulator)
+        user = new_user(simulator)
         load_three_tenants(user)
         user.environment["ALERTS__MAINTENANCE"] = '["2020-01-01T00:00/2020-01-02T00:00"]'
         user.environment["ALERTS__CHANNELS__SLACK__URL"] = slack.url
@@ -36,9 +33,9 @@ def test_a_wrong_time_zone_of_one_tenant_stops_no_alert(desk: Sit) -> None:
             assert f"{tenant}/teams" in slack.messages[-1]
 
 
-def test_a_wrong_time_zone_of_one_tenant_stops_no_report_of_others(desk: Sit, tmp_path: Path) -> None:
+def test_a_wrong_time_zone_of_one_tenant_stops_no_report_of_others(new_user: NewUser, tmp_path: Path) -> None:
     with serving(job("teams", 3)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         load_three_tenants(user)
         user.run("report", "all.html")
         with mail_server(tmp_path, "pass word") as server:
@@ -62,9 +59,9 @@ def test_a_wrong_time_zone_of_one_tenant_stops_no_report_of_others(desk: Sit, tm
         ]
 
 
-def test_alerts_of_an_unknown_tenant_are_refused(desk: Sit) -> None:
+def test_alerts_of_an_unknown_tenant_are_refused(new_user: NewUser) -> None:
     with serving(job("teams", 40)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(tenant="contoso")
         user.run("load")
         user.run("alerts", "--tenant", "contoso")
@@ -73,10 +70,10 @@ def test_alerts_of_an_unknown_tenant_are_refused(desk: Sit) -> None:
         assert message.stdout == ""
 
 
-def test_a_service_of_a_multi_geo_tenant_is_expected_in_its_locations_alone(desk: Sit) -> None:
+def test_a_service_of_a_multi_geo_tenant_is_expected_in_its_locations_alone(new_user: NewUser) -> None:
     jobs = [replace(job("onedrive", hours), location=place) for place, hours in (("NAM", 3), ("EUR", 5))]
     with serving(*jobs) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(locations='["NAM", "EUR"]', expected_object_types='["onedrive", "teams"]')
         user.run("load")
         status = set(user.query("SELECT location, object_type, status FROM protection_status"))
@@ -88,10 +85,10 @@ def test_a_service_of_a_multi_geo_tenant_is_expected_in_its_locations_alone(desk
         }
 
 
-def test_status_of_a_multi_geo_tenant_has_no_services_of_all_locations_without_jobs(desk: Sit) -> None:
+def test_status_of_a_multi_geo_tenant_has_no_services_of_all_locations_without_jobs(new_user: NewUser) -> None:
     jobs = [replace(job("onedrive", hours), location=place) for place, hours in (("NAM", 3), ("EUR", 5))]
     with serving(*jobs) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(locations='["NAM", "EUR"]')
         user.run("load")
         shown = json.loads(user.run("status", "--format", "json").stdout)["partitions"]
@@ -106,9 +103,9 @@ def test_status_of_a_multi_geo_tenant_has_no_services_of_all_locations_without_j
         assert (None, "onedrive", 1) in {(row["location"], row["object_type"], row["rows_held"]) for row in shown}
 
 
-def test_the_allowed_age_of_a_service_is_read_from_a_variable_of_its_own(desk: Sit) -> None:
+def test_the_allowed_age_of_a_service_is_read_from_a_variable_of_its_own(new_user: NewUser) -> None:
     with serving(job("teams", 3), job("onedrive", 3)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(allowed_age_hours_of__teams="2")
         user.run("load")
         assert user.query("SELECT object_type, status FROM protection_status ORDER BY 1") == [

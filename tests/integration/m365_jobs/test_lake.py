@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from m365_jobs.warehouse.contract import prepare
 from m365_jobs.warehouse.destinations import delta_files
 from m365_jobs.warehouse.destinations.cut_files import remove_cut_files
 
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, NewUser
 from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse
 
@@ -52,10 +51,8 @@ def lose_errors(world: World) -> None:
 WITHOUT_DELTA = "import sys; sys.modules['deltalake'] = None; from m365_jobs.cli.app import main; main()"
 
 
-def test_a_missing_lake_extra_is_reported_before_any_request(
-    simulator: Simulator, desk: Callable[[Simulator], Cli]
-) -> None:
-    user = desk(simulator)
+def test_a_missing_lake_extra_is_reported_before_any_request(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     variables = user.environment | {"DESTINATION_TYPE": "filesystem", "DESTINATION__FILESYSTEM__BUCKET_URL": "lake"}
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_DELTA, "load"],
@@ -159,11 +156,9 @@ def test_small_files_are_compacted_above_a_number(lake: Warehouse, monkeypatch: 
 
 
 @pytest.mark.parametrize("table_format", ["delta", "iceberg"])
-def test_a_lake_is_read_from_the_command_line(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], table_format: str
-) -> None:
+def test_a_lake_is_read_from_the_command_line(simulator: Simulator, new_user: NewUser, table_format: str) -> None:
     """Test readers that have no pipeline: what they know of the lake is its address."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = "lake"
     user.environment["DESTINATION__FILESYSTEM__TABLE_FORMAT"] = table_format
     to = ("--destination", "filesystem")

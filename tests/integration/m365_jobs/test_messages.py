@@ -5,19 +5,16 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.signals import load_until_signal
 
-Sit = Callable[[Simulator], Cli]
 
-
-def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     (user.folder / ".dlt").mkdir()
     (user.folder / ".dlt" / "config.toml").write_text("# mine\n[sources.avepoint_m365\n")
     for command in ("load", "status", "check"):
@@ -37,9 +34,9 @@ def test_a_configuration_file_that_is_no_toml_is_named_with_the_line(simulator: 
     ],
 )
 def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
-    simulator: Simulator, desk: Sit, variable: str, value: str, message: str
+    simulator: Simulator, new_user: NewUser, variable: str, value: str, message: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment[variable] = value
     # dlt reads some of them while it starts.
     result = user.run_process("load", "--destination", "postgres", code=2).stderr
@@ -59,9 +56,9 @@ def test_a_wrong_setting_that_is_not_the_sources_is_not_called_so(
     ],
 )
 def test_a_policy_of_requests_that_cannot_be_is_refused_before_any_request(
-    simulator: Simulator, desk: Sit, key: str, value: str, allowed: str
+    simulator: Simulator, new_user: NewUser, key: str, value: str, allowed: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment[f"RUNTIME__{key.upper()}"] = value
     for command in ("load", "check"):
         done = user.run(command, code=2)
@@ -69,8 +66,8 @@ def test_a_policy_of_requests_that_cannot_be_is_refused_before_any_request(
     assert simulator.token_requests == 0
 
 
-def test_missing_parts_of_a_connection_string_are_named(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_missing_parts_of_a_connection_string_are_named(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://loader@127.0.0.1:5432/backup"
     missing = "Missing settings: destination.postgres.credentials.password. Set them in .dlt/secrets.toml"
     assert missing in user.run("load", "--destination", "postgres", code=2).stderr
@@ -82,8 +79,8 @@ def test_missing_parts_of_a_connection_string_are_named(simulator: Simulator, de
     assert "destination.archive.credentials.host. Set" in user.run("load", "--destination", "archive", code=2).stderr
 
 
-def test_a_range_that_is_empty_or_lies_ahead_is_refused(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_range_that_is_empty_or_lies_ahead_is_refused(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
     turned = ("--since", "2026-02-01", "--until", "2026-01-01")
     for command in (("load",), ("report", "audit.csv", "--audit")):
@@ -99,20 +96,22 @@ def test_a_range_that_is_empty_or_lies_ahead_is_refused(simulator: Simulator, de
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("verif", "verify"), ("tenants", "tenant")])
-def test_a_misspelt_command_gets_one_suggestion(simulator: Simulator, desk: Sit, typed: str, meant: str) -> None:
-    message = desk(simulator).run_process(typed, code=2).stderr
+def test_a_misspelt_command_gets_one_suggestion(
+    simulator: Simulator, new_user: NewUser, typed: str, meant: str
+) -> None:
+    message = new_user(simulator).run_process(typed, code=2).stderr
     assert (message.count("Did you mean"), message.count(f"'{meant}'")) == (1, 1)
 
 
-def test_an_interval_without_an_end_is_refused(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_an_interval_without_an_end_is_refused(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment |= {"DLT_ALLOW_EXTERNAL_SCHEDULERS": "true", "DLT_INTERVAL_START": "2026-11-01T00:00:00Z"}
     message = user.run("load", code=2).stderr
     assert re.search(r"Error \(config\): .* Set both DLT_INTERVAL_START and DLT_INTERVAL_END, or unset", message)
 
 
-def test_a_secret_in_the_wrong_file_is_reported_with_the_right_file(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_secret_in_the_wrong_file_is_reported_with_the_right_file(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     (user.folder / ".dlt").mkdir()
     (user.folder / ".dlt" / "config.toml").write_text('[sources.avepoint_m365]\ntrusted_hosts = ["one.example"]\n')
     message = user.run("load", code=2).stderr
@@ -121,16 +120,16 @@ def test_a_secret_in_the_wrong_file_is_reported_with_the_right_file(simulator: S
 
 
 @pytest.mark.parametrize("command", ["check", "load", "status"])
-def test_a_file_with_the_name_of_the_dataset_is_refused(simulator: Simulator, desk: Sit, command: str) -> None:
-    user = desk(simulator)
+def test_a_file_with_the_name_of_the_dataset_is_refused(simulator: Simulator, new_user: NewUser, command: str) -> None:
+    user = new_user(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "m365_jobs.duckdb"
     done = user.run(command, code=2)
     assert "has the name of the dataset m365_jobs" in done.stdout + done.stderr
     assert not (user.folder / "m365_jobs.duckdb").exists()
 
 
-def test_a_tenant_that_is_named_where_none_is_configured(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_tenant_that_is_named_where_none_is_configured(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     assert "No tenants are configured." in user.run("load", "--tenant", "contoso", code=2).stderr
     user.set(tenant="contoso")
     message = user.run("load", "--tenant", "contsoo", code=2).stderr
@@ -143,9 +142,9 @@ def test_a_tenant_that_is_named_where_none_is_configured(simulator: Simulator, d
 
 
 def test_unknown_settings_are_warned_of_by_load_health_and_check_and_refused_with_strict(
-    simulator: Simulator, desk: Sit
+    simulator: Simulator, new_user: NewUser
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     (user.folder / ".dlt").mkdir()
     mine = "[sources.avepoint_m365]\ntenant = 'contoso'\nexpected_object_type = ['teams']\nmax_data_age_hours = 9\n"
     mine += "[sources.avepoint_m365.protection]\nallowed_age = 8\nallowed_age_hours_of = {teams = 8}\n"
@@ -172,8 +171,8 @@ def test_unknown_settings_are_warned_of_by_load_health_and_check_and_refused_wit
 
 
 @pytest.mark.parametrize("ending", ["html", "png", "pdf"])
-def test_an_unwritable_report_is_reported_with_its_path(simulator: Simulator, desk: Sit, ending: str) -> None:
-    message = desk(simulator).run("report", f"no-folder/backup.{ending}", code=2).stderr
+def test_an_unwritable_report_is_reported_with_its_path(simulator: Simulator, new_user: NewUser, ending: str) -> None:
+    message = new_user(simulator).run("report", f"no-folder/backup.{ending}", code=2).stderr
     assert re.fullmatch(
         rf"Error \(config\): \S*backup\.{ending} cannot be written: No such file or directory\.\n", message
     )
@@ -190,8 +189,8 @@ def test_an_unwritable_report_is_reported_with_its_path(simulator: Simulator, de
         ("query", "SELECT * FROM range(99999)", "--format", "csv"),
     ],
 )
-def test_a_closed_output_pipe_is_no_failure(simulator: Simulator, desk: Sit, command: tuple[str, ...]) -> None:
-    user = desk(simulator)
+def test_a_closed_output_pipe_is_no_failure(simulator: Simulator, new_user: NewUser, command: tuple[str, ...]) -> None:
+    user = new_user(simulator)
     user.run("load")
     nobody, out = os.pipe()
     os.close(nobody)
@@ -210,8 +209,8 @@ def test_a_closed_output_pipe_is_no_failure(simulator: Simulator, desk: Sit, com
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
-def test_an_interrupted_load_reports_that_no_job_is_lost(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_an_interrupted_load_reports_that_no_job_is_lost(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     code, message = load_until_signal(simulator, user, signal.SIGINT)
     assert (code, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
     assert "Error" not in message

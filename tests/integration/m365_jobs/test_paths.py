@@ -4,16 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from avepoint_simulator import Simulator, make_world
 
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, NewUser
 from tests.support.truth import in_warehouse, on_server
-
-Sit = Callable[[Simulator], Cli]
 
 
 def configure(folder: Path, text: str) -> None:
@@ -35,10 +32,10 @@ def configure(folder: Path, text: str) -> None:
     ],
 )
 def test_the_same_relative_path_in_two_folders_means_two_warehouses(
-    simulator: Simulator, desk: Sit, section: str, to: str, file: str
+    simulator: Simulator, new_user: NewUser, section: str, to: str, file: str
 ) -> None:
     """Test that each folder has its own warehouse: a load must not write into that of the other folder."""
-    user = desk(simulator)
+    user = new_user(simulator)
     arguments = ("--destination", to) if to else ()
     first, second = user.folder / "first", user.folder / "second"
     for folder in (first, second):
@@ -58,8 +55,8 @@ def test_the_same_relative_path_in_two_folders_means_two_warehouses(
             assert message.split() == ["jobs", str(len(server.world.visible()))]
 
 
-def test_a_relative_path_counts_from_the_folder_of_the_configuration(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_relative_path_counts_from_the_folder_of_the_configuration(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     project, elsewhere = user.folder / "project", user.folder / "elsewhere"
     configure(project, '[destination.duckdb]\ncredentials = "data/store.duckdb"\n')
     (project / "data").mkdir()
@@ -73,9 +70,11 @@ def test_a_relative_path_counts_from_the_folder_of_the_configuration(simulator: 
 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("name", ["Backup-Prod", "backup.prod", "2024jobs", "Sauvegardes été"])
-def test_a_dataset_that_dlt_renames_is_read_by_every_command(simulator: Simulator, desk: Sit, name: str) -> None:
+def test_a_dataset_that_dlt_renames_is_read_by_every_command(
+    simulator: Simulator, new_user: NewUser, name: str
+) -> None:
     """Test that status, health and query read the dataset that loads fill."""
-    user, jobs = desk(simulator), str(len(simulator.world.visible()))
+    user, jobs = new_user(simulator), str(len(simulator.world.visible()))
     user.run("load", "--dataset", name)
     assert f"jobs {jobs}" in user.run("status", "--dataset", name).stdout
     assert "no load has been made" not in user.run("health", "--dataset", name, code=4).stdout
@@ -84,8 +83,8 @@ def test_a_dataset_that_dlt_renames_is_read_by_every_command(simulator: Simulato
     user.run("load", "--dataset", name)
 
 
-def test_a_file_with_the_name_that_dlt_gives_the_dataset_is_refused(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_file_with_the_name_that_dlt_gives_the_dataset_is_refused(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = "backup_prod.duckdb"
     assert "has the name of the dataset backup_prod" in user.run("load", "--dataset", "Backup-Prod", code=2).stderr
     assert simulator.asked == []
@@ -101,9 +100,9 @@ def test_a_file_with_the_name_that_dlt_gives_the_dataset_is_refused(simulator: S
     ],
 )
 def test_a_path_that_would_lose_the_warehouse_is_refused_with_the_cure(
-    simulator: Simulator, desk: Sit, path: str, message: str
+    simulator: Simulator, new_user: NewUser, path: str, message: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment["DESTINATION__DUCKDB__CREDENTIALS"] = path
     for command in ("load", "status"):
         assert message in user.run(command, code=2).stderr
@@ -112,8 +111,8 @@ def test_a_path_that_would_lose_the_warehouse_is_refused_with_the_cure(
 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("name", ["o'brien", "50% done", "a b", "a#b", "a;b", "a{b}", "Büro", "100%s"])
-def test_the_warehouse_may_lie_in_a_folder_of_any_name(simulator: Simulator, desk: Sit, name: str) -> None:
-    user = desk(simulator)
+def test_the_warehouse_may_lie_in_a_folder_of_any_name(simulator: Simulator, new_user: NewUser, name: str) -> None:
+    user = new_user(simulator)
     user.folder = user.folder / name
     user.folder.mkdir()
     user.set(object_types='["teams"]')
@@ -126,9 +125,9 @@ def test_the_warehouse_may_lie_in_a_folder_of_any_name(simulator: Simulator, des
 
 @pytest.mark.destinations
 def test_a_local_lake_may_lie_in_a_folder_of_any_name_but_those_that_delta_cannot_have(
-    simulator: Simulator, desk: Sit
+    simulator: Simulator, new_user: NewUser
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     for name in ("100%25", "a[b", "a]b"):
         user.environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = str(user.folder / name)
         message = user.run("load", "--destination", "filesystem", code=2).stderr
@@ -145,10 +144,10 @@ def test_a_local_lake_may_lie_in_a_folder_of_any_name_but_those_that_delta_canno
 
 @pytest.mark.parametrize("name", ["o'brien", "50% done"])
 def test_a_working_folder_that_a_load_cannot_use_is_refused_before_it_starts(
-    simulator: Simulator, desk: Sit, name: str
+    simulator: Simulator, new_user: NewUser, name: str
 ) -> None:
     """Test the refusal at the start: otherwise a load would read everything and fail while it writes."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment["DLT_DATA_DIR"] = str(user.folder / name)
     message = user.run("load", code=2).stderr
     assert "Name another folder in DLT_DATA_DIR" in message
@@ -158,9 +157,9 @@ def test_a_working_folder_that_a_load_cannot_use_is_refused_before_it_starts(
 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("command", ["status", "health", "query", "check", "report"])
-def test_readers_leave_the_folder_of_the_loader_alone(simulator: Simulator, desk: Sit, command: str) -> None:
+def test_readers_leave_the_folder_of_the_loader_alone(simulator: Simulator, new_user: NewUser, command: str) -> None:
     """Test readers while dlt has moved its state file away: a reader that deletes the folder makes the load fail."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("load")
     folder = Path(user.environment["DLT_DATA_DIR"]) / "pipelines" / "m365_jobs"
     # dlt does this for a moment each time it writes its state.
@@ -171,8 +170,8 @@ def test_readers_leave_the_folder_of_the_loader_alone(simulator: Simulator, desk
     assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
 
 
-def test_readers_need_no_folder_that_they_can_write(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_readers_need_no_folder_that_they_can_write(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
     shutil.rmtree(user.environment["DLT_DATA_DIR"])
     Path(user.environment["DLT_DATA_DIR"]).write_text("a file in the way", encoding="utf-8")
@@ -193,9 +192,9 @@ with duckdb.connect(sys.argv[1]):
 @pytest.mark.usual(1)
 @pytest.mark.skipif(os.name == "nt", reason="the fake load speaks through a pipe")
 @pytest.mark.parametrize("command", [("status",), ("health",), ("query", "SELECT 1"), ("report", "report.html")])
-def test_readers_wait_for_a_load_that_writes(simulator: Simulator, desk: Sit, command: tuple[str, ...]) -> None:
+def test_readers_wait_for_a_load_that_writes(simulator: Simulator, new_user: NewUser, command: tuple[str, ...]) -> None:
     """Test that readers do not fail at once: a monitor beside a load would report an outage."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("load")
     file = user.folder / "m365_warehouse.duckdb"
     with subprocess.Popen(

@@ -22,7 +22,7 @@ from m365_jobs.warehouse.query import run_query
 from m365_jobs.warehouse.reader import open_reader
 
 from tests.integration.m365_jobs.test_lake import lose_errors
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, NewUser
 from tests.support.kill_at_step import die, load_in_child
 from tests.support.truth import on_server
 from tests.support.warehouse import SERVER, Warehouse, administer, database, database_as_warehouse, require_postgres
@@ -31,7 +31,6 @@ from tests.support.worlds import settings
 pytestmark = pytest.mark.destinations
 
 TO = ("--destination", "postgres")
-Sit = Callable[[Simulator], Cli]
 
 
 @pytest.fixture
@@ -196,8 +195,8 @@ def test_a_merge_that_breaks_in_the_middle_leaves_its_table_as_it_was_and_is_fin
         assert postgres.contents() == on_server(world, False)
 
 
-def test_load_status_and_check_from_the_command_line(address: str, simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_load_status_and_check_from_the_command_line(address: str, simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     assert "Nothing is loaded yet" in user.run("status", *TO).stdout
     assert "the dataset comes with the first load" in user.run("check", *TO).stdout
@@ -216,8 +215,8 @@ def test_load_status_and_check_from_the_command_line(address: str, simulator: Si
     assert min(asked) > (NOW - timedelta(days=60)).isoformat(), "another machine goes on from the cursors"
 
 
-def test_every_command_reports_an_unreachable_server(address: str, simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_every_command_reports_an_unreachable_server(address: str, simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace(":5432", ":1")
     messages = r"cannot be reached: .*refused.* Start it, or correct host and port"
     assert re.search(messages, user.run("load", *TO, code=1).stderr)
@@ -225,8 +224,8 @@ def test_every_command_reports_an_unreachable_server(address: str, simulator: Si
     assert re.search(r"FAIL  destination: .*" + messages, user.run("check", *TO, code=1).stdout)
 
 
-def test_a_restarted_database_has_all_rows(address: str, simulator: Simulator, desk: Sit) -> None:
-    user, name = desk(simulator), address.rpartition("/")[2]
+def test_a_restarted_database_has_all_rows(address: str, simulator: Simulator, new_user: NewUser) -> None:
+    user, name = new_user(simulator), address.rpartition("/")[2]
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load", *TO)
     administer(f"ALTER DATABASE {name} RENAME TO {name}_away")
@@ -239,16 +238,18 @@ def test_a_restarted_database_has_all_rows(address: str, simulator: Simulator, d
     assert administer("SELECT count(*) FROM m365_jobs.jobs", address=address) == [(len(simulator.world.visible()),)]
 
 
-def test_an_unknown_database_user_is_reported(address: str, simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_an_unknown_database_user_is_reported(address: str, simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace("postgres:any", "stranger:their-password")
     message = user.run("load", *TO, code=1).stderr
     assert re.search(r"does not accept the credentials: .*stranger.* Set user and password", message)
     assert "their-password" not in message
 
 
-def test_missing_privileges_are_reported_and_loaded_rows_stay(address: str, simulator: Simulator, desk: Sit) -> None:
-    user, role, name = desk(simulator), f"clerk_{uuid4().hex[:8]}", address.rpartition("/")[2]
+def test_missing_privileges_are_reported_and_loaded_rows_stay(
+    address: str, simulator: Simulator, new_user: NewUser
+) -> None:
+    user, role, name = new_user(simulator), f"clerk_{uuid4().hex[:8]}", address.rpartition("/")[2]
     administer(f"CREATE ROLE {role} LOGIN")
     try:
         user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address.replace("postgres:any", f"{role}:any")
@@ -270,8 +271,8 @@ def test_missing_privileges_are_reported_and_loaded_rows_stay(address: str, simu
         administer(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
-def test_a_table_of_another_program_is_not_changed(address: str, simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_table_of_another_program_is_not_changed(address: str, simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     administer(
         "CREATE SCHEMA m365_jobs",

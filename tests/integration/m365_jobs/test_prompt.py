@@ -13,7 +13,7 @@ from m365_jobs.warehouse.reader import open_reader
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.terminal import CTRL_C, TAB, UP, Terminal
 from tests.support.warehouse import Warehouse, administer, database, database_for
 
@@ -38,10 +38,8 @@ def count(user: Cli) -> int:
     return rows
 
 
-def test_statements_run_one_after_the_other(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open
-) -> None:
-    user = desk(simulator)
+def test_statements_run_one_after_the_other(simulator: Simulator, new_user: NewUser, terminal: Open) -> None:
+    user = new_user(simulator)
     prompt = terminal(user)
     prompt.ask("SELECT count(*) FROM jobs;\r")
     prompt.until("Error (query)")
@@ -59,10 +57,8 @@ def test_statements_run_one_after_the_other(
     prompt.leave()
 
 
-def test_earlier_statements_come_back_in_the_next_run(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open
-) -> None:
-    user = desk(simulator)
+def test_earlier_statements_come_back_in_the_next_run(simulator: Simulator, new_user: NewUser, terminal: Open) -> None:
+    user = new_user(simulator)
     first = terminal(user)
     first.ask("SELECT 6 * 7\rAS answer;\r")
     first.until("    42\r\n")
@@ -72,8 +68,8 @@ def test_earlier_statements_come_back_in_the_next_run(
     second.until("answer\r\n42\r\n")
 
 
-def test_the_tab_key_completes(simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open) -> None:
-    user = desk(simulator)
+def test_the_tab_key_completes(simulator: Simulator, new_user: NewUser, terminal: Open) -> None:
+    user = new_user(simulator)
     user.run("load")
     prompt = terminal(user)
     prompt.ask("SELECT count(*) AS one FROM protec")
@@ -86,8 +82,8 @@ def test_the_tab_key_completes(simulator: Simulator, desk: Callable[[Simulator],
 
 
 @pytest.mark.destinations
-def test_on_postgresql_it_is_the_same(simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open) -> None:
-    user = desk(simulator)
+def test_on_postgresql_it_is_the_same(simulator: Simulator, new_user: NewUser, terminal: Open) -> None:
+    user = new_user(simulator)
     with database() as address:
         user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
         user.run("load", "--destination", "postgres")
@@ -183,9 +179,9 @@ def test_completion_distinguishes_views_from_tables() -> None:
 
 
 def test_an_unreachable_warehouse_is_reported_and_the_prompt_continues(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], terminal: Open
+    simulator: Simulator, new_user: NewUser, terminal: Open
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
     prompt = terminal(user, "--destination", "postgres")
     prompt.ask("SELECT 1;\r")

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from m365_jobs.load import data_checks
 from m365_jobs.warehouse.reader import Reader
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, NewUser
 from tests.support.warehouse import Warehouse, administer, database_for
 
 START = NOW - timedelta(hours=3)
@@ -148,9 +148,9 @@ def test_each_rule_finds_its_problem_only(rule: str, tmp_path: Path, monkeypatch
     assert [(result.rule, result.jobs, result.example) for result in result] == [(rule, 1, "one")]
 
 
-def test_the_command_prints_check_failures(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
+def test_the_command_prints_check_failures(simulator: Simulator, new_user: NewUser) -> None:
     simulator.world.put(replace(SOUND, id="negative", failed=-3))
-    message = desk(simulator).run("load").stderr
+    message = new_user(simulator).run("load").stderr
     assert re.search(
         r"1 job has a negative number of objects \(non_negative_counts\), for instance negative\. ", message
     )

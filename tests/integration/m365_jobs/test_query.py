@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from m365_jobs.warehouse.query import BATCH, QueryResult, checked_sql, run_query
 from m365_jobs.warehouse.reader import Reader, open_reader
 from typer.testing import CliRunner
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.warehouse import Warehouse, administer, database_for
 
 EVERYTHING = "SELECT * FROM jobs ORDER BY tenant, id"
@@ -202,8 +202,8 @@ def test_an_invalid_query_is_reported_in_one_line(place: Warehouse, simulator: S
         assert item.stdout == ""
 
 
-def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, desk: Callable[[Simulator], Cli]) -> None:
-    user = desk(simulator)
+def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.run("load")
     shown = user.run("query", "SELECT object_type, count(*) AS jobs FROM jobs GROUP BY 1 ORDER BY 1").stdout
     counts = user.query("SELECT object_type, count(*) FROM jobs GROUP BY 1 ORDER BY 1")
@@ -226,9 +226,9 @@ def test_a_query_works_from_the_command_line_of_a_user(simulator: Simulator, des
 
 
 def test_a_file_is_read_as_windows_writes_it_and_refused_where_its_signs_mean_nothing(
-    simulator: Simulator, desk: Callable[[Simulator], Cli]
+    simulator: Simulator, new_user: NewUser
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.run("load")
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         (user.folder / "mine.sql").write_text("SELECT 'Zürich' AS place", encoding=encoding)

@@ -1,6 +1,5 @@
 """Test reconciliation: the API's totals against the warehouse, daily and on demand, and the repair of differences."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,12 +14,10 @@ from m365_jobs.load.run import load
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, NewUser
 from tests.support.tenant import HISTORY, Tenant
 from tests.support.truth import in_warehouse, on_server
 from tests.support.worlds import settings
-
-Sit = Callable[[Simulator], Cli]
 
 PERIODS = "SELECT kind, api_total, warehouse_jobs, proof, detail FROM reconciliations ORDER BY checked_at"
 
@@ -83,10 +80,10 @@ def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tena
     ]
 
 
-def test_verify_loads_differences_and_reports_unproved_periods(desk: Sit) -> None:
+def test_verify_loads_differences_and_reports_unproved_periods(new_user: NewUser) -> None:
     world = make_world(150, seed=7, now=NOW)
     with Simulator(world) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         file = user.folder / "m365_warehouse.duckdb"
         user.run("load")
         assert "agree with the API, 0 jobs were missing and 0 differed" in user.run("verify").stderr
@@ -154,8 +151,8 @@ def test_a_period_and_its_first_half_are_both_stored(tenant: Tenant) -> None:
         assert tenant.select(query.format(verified.run_id)) == compared
 
 
-def test_verify_before_the_first_load_names_the_cure(simulator: Simulator, desk: Sit) -> None:
-    assert "Load it first." in desk(simulator).run("verify", code=2).stderr
+def test_verify_before_the_first_load_names_the_cure(simulator: Simulator, new_user: NewUser) -> None:
+    assert "Load it first." in new_user(simulator).run("verify", code=2).stderr
 
 
 @pytest.mark.parametrize("reading", ["start", "finish"])

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -16,9 +15,7 @@ from m365_jobs.reports.paper import paper_css
 from m365_jobs.reports.sections.fleet import SORTS
 
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import NOW, Cli
-
-Sit = Callable[[Simulator], Cli]
+from tests.support.cli import NOW, Cli, NewUser
 
 
 def text_of(page: str) -> str:
@@ -27,8 +24,8 @@ def text_of(page: str) -> str:
 
 
 @pytest.fixture
-def provider(simulator: Simulator, desk: Sit) -> Cli:
-    user = desk(simulator)
+def provider(simulator: Simulator, new_user: NewUser) -> Cli:
+    user = new_user(simulator)
     with Simulator(make_world(60, seed=9, now=NOW)) as other:
         configure(user, section("contoso", simulator) + section("fabrikam", other))
         user.run("load", "--all-tenants")
@@ -69,8 +66,10 @@ def test_the_service_report_counts_the_backups_of_a_month(provider: Cli) -> None
 
 
 @pytest.mark.parametrize("arguments", [("x.html", "--month", "2026-13"), (), ("x.html", "--each-tenant", "out")])
-def test_what_cannot_be_written_is_wrong_usage(simulator: Simulator, desk: Sit, arguments: tuple[str, ...]) -> None:
-    desk(simulator).run("report", *arguments, code=2)
+def test_what_cannot_be_written_is_wrong_usage(
+    simulator: Simulator, new_user: NewUser, arguments: tuple[str, ...]
+) -> None:
+    new_user(simulator).run("report", *arguments, code=2)
 
 
 def test_billing_has_the_peaks_of_each_tenant_and_month(provider: Cli) -> None:
@@ -119,8 +118,8 @@ def test_the_audit_report_is_a_page_a_pdf_and_a_table_of_one_period(provider: Cl
     assert {row["object_type"]: int(row["backups"]) for row in rows if row["backups"] != "0"} == dict(counted)
 
 
-def test_a_period_without_an_audit_is_wrong_usage(simulator: Simulator, desk: Sit) -> None:
-    desk(simulator).run("report", "x.html", "--since", "2026-01-01", code=2)
+def test_a_period_without_an_audit_is_wrong_usage(simulator: Simulator, new_user: NewUser) -> None:
+    new_user(simulator).run("report", "x.html", "--since", "2026-01-01", code=2)
 
 
 def printed(table: HtmlTable) -> tuple[str, float, float]:
@@ -149,9 +148,9 @@ def test_the_widest_tables_fit_on_paper_and_break_no_word() -> None:
     assert printed(long)[1] <= margin
 
 
-def test_a_first_load_that_failed_is_in_status_and_stops_no_service_report(desk: Sit) -> None:
+def test_a_first_load_that_failed_is_in_status_and_stops_no_service_report(new_user: NewUser) -> None:
     with Simulator(make_world(20, seed=9, now=NOW)) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(credentials__client_secret="wrong")
         user.run("load", code=1)
         user.run("report", "month.html", "--month", f"{datetime.now(UTC):%Y-%m}")

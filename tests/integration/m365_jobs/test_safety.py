@@ -1,15 +1,12 @@
 """Test data that must not leave the machine, and texts that must not block later loads."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from avepoint_simulator import Answer, Asked, Simulator
 
-from tests.support.cli import Cli
-
-Sit = Callable[[Simulator], Cli]
+from tests.support.cli import Cli, NewUser
 
 WATCH = """
 import socket, pathlib
@@ -41,8 +38,10 @@ def watch(user: Cli) -> Path:
 
 
 @pytest.mark.variant
-def test_nothing_but_the_configured_hosts_is_reached_from_an_empty_directory(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_nothing_but_the_configured_hosts_is_reached_from_an_empty_directory(
+    simulator: Simulator, new_user: NewUser
+) -> None:
+    user = new_user(simulator)
     reached = watch(user)
     for command in ("load", "status", "check", "demo"):
         folder, user.folder = user.folder, user.folder / command
@@ -52,16 +51,16 @@ def test_nothing_but_the_configured_hosts_is_reached_from_an_empty_directory(sim
     assert not reached.exists(), reached.read_text()
 
 
-def test_telemetry_is_on_where_the_user_asks_for_it(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_telemetry_is_on_where_the_user_asks_for_it(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     reached = watch(user)
     user.environment["RUNTIME__DLTHUB_TELEMETRY"] = "true"
     user.run("load")
     assert "telemetry" in reached.read_text()
 
 
-def test_a_secret_or_token_that_a_server_echoes_is_not_shown_or_stored(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_secret_or_token_that_a_server_echoes_is_not_shown_or_stored(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     tokens: list[str] = []
 
     def echo(asked: Asked) -> Answer:
@@ -87,8 +86,8 @@ def test_a_secret_or_token_that_a_server_echoes_is_not_shown_or_stored(simulator
     assert not any(secret in message for secret in secrets)
 
 
-def test_a_text_that_no_warehouse_can_hold_does_not_block_later_loads(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_text_that_no_warehouse_can_hold_does_not_block_later_loads(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     simulator.fault = lambda asked: Answer(403, '{"message": "no \\ud800 right\\u0000"}')
     user.run("load", code=1)
     simulator.fault = None

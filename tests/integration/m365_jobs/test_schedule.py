@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,17 @@ from avepoint_simulator import Answer, Simulator
 from m365_jobs.orchestrators import scheduler_templates
 
 from tests.integration.m365_jobs.test_tenants import configure, section
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.truth import in_warehouse, on_server
-
-Sit = Callable[[Simulator], Cli]
 
 BARE = {"PATH": "/usr/bin:/bin"}
 """The minimal environment that a scheduler gives a command."""
 
 
 @pytest.fixture
-def user(simulator: Simulator, desk: Sit, tmp_path: Path) -> Cli:
+def user(simulator: Simulator, new_user: NewUser, tmp_path: Path) -> Cli:
     """Return a user whose folder has a name that needs quotes."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.folder = tmp_path / "50% of $HOME's [work]"
     user.folder.mkdir()
     return user

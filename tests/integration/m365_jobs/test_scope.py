@@ -1,20 +1,17 @@
 """Test ``--tenant``: the output for one tenant contains nothing of another."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from avepoint_simulator import Simulator
 from avepoint_simulator.tenant import FAILED
 from m365_jobs.health.status import read_status
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.support.backups import job, place, serving
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.warehouse import Warehouse
-
-Sit = Callable[[Simulator], Cli]
 
 TENANTS = ("contoso", "fab'rikam 100%s", "northwind")
 
@@ -83,10 +80,10 @@ def test_status_has_the_cursors_of_every_tenant_and_only_of_those_named(three: W
     assert [run["tenant"] for run in mine["runs"]] == ["contoso"]
 
 
-def test_commands_for_one_tenant_do_not_name_or_count_another(desk: Sit) -> None:
+def test_commands_for_one_tenant_do_not_name_or_count_another(new_user: NewUser) -> None:
     jobs = [job("teams", 3), job("onedrive", 40), job("onedrive", 5, "Odd", kind="restore")]
     with serving(*jobs) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.set(tenant="contoso")
         user.run("load")
         alone = {
@@ -113,16 +110,16 @@ def test_commands_for_one_tenant_do_not_name_or_count_another(desk: Sit) -> None
     assert "fabrikam" not in message
 
 
-def test_check_names_unknown_states(desk: Sit) -> None:
+def test_check_names_unknown_states(new_user: NewUser) -> None:
     with serving(job("teams", 3), job("teams", 4, "Paused"), job("onedrive", 9, "Paused")) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         user.run("load")
         assert "warn  states: state 'Paused' (2 jobs, the last started " in user.run("check").stdout
 
 
-def test_check_of_a_tenant_names_no_state_of_another(desk: Sit) -> None:
+def test_check_of_a_tenant_names_no_state_of_another(new_user: NewUser) -> None:
     with serving(job("teams", 3), job("teams", 4, "Paused")) as simulator:
-        user = desk(simulator)
+        user = new_user(simulator)
         for name in ("contoso", "fabrikam"):
             user.set(tenant=name)
             user.run("load")

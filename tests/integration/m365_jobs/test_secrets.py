@@ -7,7 +7,7 @@ import pytest
 from avepoint_simulator import Answer, Asked, Simulator
 
 from tests.support import in_process
-from tests.support.cli import Cli, sit
+from tests.support.cli import Cli, make_user
 from tests.support.receivers import http_receiver
 from tests.support.traces import files_under, leaks, spellings
 
@@ -50,7 +50,7 @@ recipients = ["admin@backup.example"]
 @pytest.fixture
 def user(tmp_path: Path, simulator: Simulator) -> Cli:
     """Return a user with all kinds of secrets, and with the most verbose settings."""
-    first = sit(tmp_path, simulator)
+    first = make_user(tmp_path, simulator)
     for name in ("ID", "SECRET"):
         first.environment.pop(f"SOURCES__AVEPOINT_M365__CREDENTIALS__CLIENT_{name}")
     simulator.client_secret = SECRETS["client secret"]

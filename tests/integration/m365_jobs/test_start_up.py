@@ -3,11 +3,10 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 
 UNUSED = (
     "pyarrow",
@@ -47,27 +46,23 @@ def imported(cli: Cli, commands: list[list[str]], codes: tuple[int, ...], names:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_status_health_and_query_import_only_what_they_need(
-    desk: Callable[[Simulator], Cli], simulator: Simulator
-) -> None:
-    cli = desk(simulator)
+def test_status_health_and_query_import_only_what_they_need(new_user: NewUser, simulator: Simulator) -> None:
+    cli = new_user(simulator)
     cli.run("load")
     commands = [["status", "--format", "json"], ["health", "--format", "json"], ["query", "SELECT 1"]]
     assert imported(cli, commands, (0, 4), UNUSED) == []
 
 
 def test_a_scheduled_load_into_duckdb_imports_nothing_for_other_commands_and_terminals(
-    desk: Callable[[Simulator], Cli], simulator: Simulator
+    new_user: NewUser, simulator: Simulator
 ) -> None:
     names = ["load.copy", "load.parallel", "warehouse.destinations.lake_merge", "warehouse.destinations.lake_tables"]
     unused = ("sqlalchemy", "rich", "sqlglot.generators", *(f"m365_jobs.{name}" for name in names))
-    assert imported(desk(simulator), [["load"]], (0,), unused) == []
+    assert imported(new_user(simulator), [["load"]], (0,), unused) == []
 
 
-def test_a_load_with_nothing_new_imports_nothing_for_sources_of_dlt(
-    desk: Callable[[Simulator], Cli], simulator: Simulator
-) -> None:
-    cli = desk(simulator)
+def test_a_load_with_nothing_new_imports_nothing_for_sources_of_dlt(new_user: NewUser, simulator: Simulator) -> None:
+    cli = new_user(simulator)
     cli.set(include="auto")
     cli.run("load")
     unused = ("avepoint_m365.companions.source", "avepoint_m365.resources", "m365_jobs.load.copy")

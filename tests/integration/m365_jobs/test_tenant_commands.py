@@ -1,19 +1,15 @@
 """Test that `tenant rename` and `tenant remove` leave no row behind, and lose no cursor."""
 
-from collections.abc import Callable
-
 import pytest
 from avepoint_simulator import Simulator
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.warehouse import administer, database, database_for
-
-Sit = Callable[[Simulator], Cli]
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
-def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk: Sit, kind: str) -> None:
-    user = desk(simulator)
+def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, new_user: NewUser, kind: str) -> None:
+    user = new_user(simulator)
     with database_for(kind) as address:
         if kind == "postgres":
             user.environment |= {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
@@ -49,9 +45,9 @@ def test_a_renamed_tenant_keeps_its_rows_and_cursors(simulator: Simulator, desk:
 )
 @pytest.mark.usual(1)
 def test_a_name_that_no_load_could_use_is_refused_by_the_preview_as_well(
-    simulator: Simulator, desk: Sit, new: str, message: str
+    simulator: Simulator, new_user: NewUser, new: str, message: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     for name in ("contoso", "fabrikam"):
         user.set(tenant=name)
         user.run("load")
@@ -62,8 +58,8 @@ def test_a_name_that_no_load_could_use_is_refused_by_the_preview_as_well(
 
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
-def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, desk: Sit, kind: str) -> None:
-    user = desk(simulator)
+def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, new_user: NewUser, kind: str) -> None:
+    user = new_user(simulator)
     with database_for(kind) as address:
         if kind == "postgres":
             user.environment |= {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
@@ -87,9 +83,9 @@ def test_a_removed_tenant_has_no_rows_and_others_stay(simulator: Simulator, desk
 @pytest.mark.parametrize("change", [("remove", "contoso"), ("rename", "contoso", "fabrikam")])
 @pytest.mark.usual(1)
 def test_a_change_that_the_server_refuses_is_not_reported_as_made(
-    simulator: Simulator, desk: Sit, change: tuple[str, ...]
+    simulator: Simulator, new_user: NewUser, change: tuple[str, ...]
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     with database() as address:
         user.environment |= {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": address}
         user.set(tenant="contoso")
@@ -101,8 +97,8 @@ def test_a_change_that_the_server_refuses_is_not_reported_as_made(
         assert "The destination can only be read" in refused.stderr
 
 
-def test_a_lake_names_what_can_be_done_instead(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_lake_names_what_can_be_done_instead(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.environment |= {"DESTINATION_TYPE": "filesystem", "DESTINATION__FILESYSTEM__BUCKET_URL": "lake"}
     user.set(tenant="contoso")
     user.run("load")

@@ -3,15 +3,12 @@
 import json
 import re
 import threading
-from collections.abc import Callable
 
 import pytest
 from avepoint_simulator import Answer, Asked, Simulator, make_world
 
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, Cli, NewUser
 from tests.support.truth import in_warehouse, on_server
-
-Sit = Callable[[Simulator], Cli]
 
 
 class Once:
@@ -42,8 +39,10 @@ def configure(user: Cli, text: str) -> None:
     user.set(include="none")
 
 
-def test_each_tenant_holds_what_its_own_server_holds_even_with_the_same_ids(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_each_tenant_holds_what_its_own_server_holds_even_with_the_same_ids(
+    simulator: Simulator, new_user: NewUser
+) -> None:
+    user = new_user(simulator)
     # The same jobs, so the same ids, but with other states and counts.
     other = make_world(120, seed=7, now=NOW, error_share=0.9)
     with Simulator(other) as second:
@@ -62,8 +61,8 @@ def test_each_tenant_holds_what_its_own_server_holds_even_with_the_same_ids(simu
         ]
 
 
-def test_a_broken_tenant_is_named_and_the_others_load(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_broken_tenant_is_named_and_the_others_load(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     with Simulator(make_world(50, seed=8, now=NOW), fault=lambda asked: Answer(403)) as broken:
         configure(user, section("contoso", simulator) + section("fabrikam", broken) + section("northwind", simulator))
         message = user.run("load", "--all-tenants", code=1).stderr
@@ -81,9 +80,9 @@ def test_a_broken_tenant_is_named_and_the_others_load(simulator: Simulator, desk
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("fault", [None, Answer(403)])
 def test_all_tenants_with_a_single_tenant_prints_a_single_summary(
-    simulator: Simulator, desk: Sit, fault: Answer | None
+    simulator: Simulator, new_user: NewUser, fault: Answer | None
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     configure(user, section("contoso", simulator))
     simulator.fault = lambda asked: fault
     message = []
@@ -98,10 +97,10 @@ def test_all_tenants_with_a_single_tenant_prints_a_single_summary(
     assert message[0] == message[1]
 
 
-def test_parallel_tenants_limits_concurrent_loads(desk: Sit) -> None:
+def test_parallel_tenants_limits_concurrent_loads(new_user: NewUser) -> None:
     worlds = [make_world(20, seed=seed, now=NOW) for seed in (1, 2)]
     with Simulator(worlds[0]) as first, Simulator(worlds[1]) as second:
-        user = desk(first)
+        user = new_user(first)
         configure(user, section("contoso", first) + section("fabrikam", second))
         # The number of requests of the first tenant, at each request of the second.
         seen: list[int] = []
@@ -121,9 +120,9 @@ def test_parallel_tenants_limits_concurrent_loads(desk: Sit) -> None:
 
 
 def test_tenants_inherit_what_they_do_not_set_but_not_half_of_their_credentials(
-    simulator: Simulator, desk: Sit
+    simulator: Simulator, new_user: NewUser
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     shared = f'[sources.avepoint_m365]\nobject_types = ["teams"]\nbase_url = "{simulator.base_url}"\n'
     shared += f'token_url = "{simulator.token_url}"\n[sources.avepoint_m365.credentials]\nclient_id = "nobody"\n'
     shared += 'certificate_path = "of-the-provider.pfx"\n'
@@ -137,8 +136,8 @@ def test_tenants_inherit_what_they_do_not_set_but_not_half_of_their_credentials(
     assert dict(user.query("SELECT DISTINCT tenant, page_size FROM load_audit")) == {"contoso": 500, "fabrikam": 50}
 
 
-def test_a_tenant_can_be_configured_by_environment_variables_alone(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_tenant_can_be_configured_by_environment_variables_alone(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     for name in [name for name in user.environment if name.startswith("SOURCES__")]:
         value = user.environment.pop(name)
         user.environment[name.replace("AVEPOINT_M365__", "AVEPOINT_M365__TENANTS__CONTOSO__")] = value
@@ -157,15 +156,15 @@ def test_a_tenant_can_be_configured_by_environment_variables_alone(simulator: Si
     ],
 )
 def test_tenants_that_cannot_be_are_wrong_usage(
-    simulator: Simulator, desk: Sit, text: str | None, arguments: tuple[str, ...], message: str
+    simulator: Simulator, new_user: NewUser, text: str | None, arguments: tuple[str, ...], message: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     configure(user, f"[sources.avepoint_m365.tenants.contoso]\n{text}\n" if text else "")
     assert message in user.run("load", *arguments, code=2).stderr
 
 
-def test_tenants_of_one_host_share_its_limit_of_requests(desk: Sit, simulator: Simulator) -> None:
-    user = desk(simulator)
+def test_tenants_of_one_host_share_its_limit_of_requests(new_user: NewUser, simulator: Simulator) -> None:
+    user = new_user(simulator)
     simulator.latency = 0.01
     names = [f"tenant{number}" for number in range(4)]
     configure(user, "".join(section(name, simulator, concurrency="3") for name in names))
@@ -176,8 +175,8 @@ def test_tenants_of_one_host_share_its_limit_of_requests(desk: Sit, simulator: S
     )
 
 
-def test_a_load_without_a_tenant_explains_how_to_name_tenants(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_load_without_a_tenant_explains_how_to_name_tenants(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     configure(user, section("contoso", simulator))
     assert "Add --tenant NAME or --all-tenants" in user.run("load", code=2).stderr
     # Credentials above the sections still load the tenant `default`.
@@ -194,8 +193,8 @@ def shared(simulator: Simulator) -> str:
     return "\n".join([*lines, f'client_secret = "{simulator.client_secret}"', ""])
 
 
-def test_long_names_that_differ_at_their_ends_have_separate_cursors(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_long_names_that_differ_at_their_ends_have_separate_cursors(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     names = [f"contoso_international_holding_{'of_many_parts_' * 20}{end}" for end in ("one", "two")]
     names += ["contoso-international-holding.onmicrosoft.com"]
     configure(user, "".join(section(json.dumps(name), simulator) for name in names))
@@ -208,8 +207,8 @@ def test_long_names_that_differ_at_their_ends_have_separate_cursors(simulator: S
 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("name", ["contoso.onmicrosoft.com", "Con Toso", "日本", "../x", "a'b|c%", "__"])
-def test_a_tenant_with_any_name_uses_its_own_section(simulator: Simulator, desk: Sit, name: str) -> None:
-    user = desk(simulator)
+def test_a_tenant_with_any_name_uses_its_own_section(simulator: Simulator, new_user: NewUser, name: str) -> None:
+    user = new_user(simulator)
     with Simulator(make_world(30, seed=9, now=NOW)) as own:
         configure(user, shared(simulator) + section(json.dumps(name, ensure_ascii=False), own, page_size="50"))
         user.run("load", "--all-tenants")
@@ -218,8 +217,8 @@ def test_a_tenant_with_any_name_uses_its_own_section(simulator: Simulator, desk:
         assert not simulator.asked
 
 
-def test_environment_variables_match_sections_case_insensitively(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_environment_variables_match_sections_case_insensitively(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     configure(user, "")
     settings = section("Contoso__EU", simulator).replace(f'client_secret = "{simulator.client_secret}"', "")
     (user.folder / ".dlt" / "config.toml").write_text(settings)
@@ -236,8 +235,10 @@ def test_environment_variables_match_sections_case_insensitively(simulator: Simu
         'credentials = \'{"client_id": "own", "client_secret": "no"}\'',
     ],
 )
-def test_credentials_of_a_tenant_are_never_replaced_by_those_above(simulator: Simulator, desk: Sit, own: str) -> None:
-    user = desk(simulator)
+def test_credentials_of_a_tenant_are_never_replaced_by_those_above(
+    simulator: Simulator, new_user: NewUser, own: str
+) -> None:
+    user = new_user(simulator)
     configure(user, shared(simulator))
     (user.folder / ".dlt" / "config.toml").write_text(f"[sources.avepoint_m365.tenants.contoso]\n{own}\n")
     message = user.run("load", "--all-tenants", code=2).stderr
@@ -258,9 +259,9 @@ WRONG = {
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
-    simulator: Simulator, desk: Sit, wrong: str
+    simulator: Simulator, new_user: NewUser, wrong: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     configure(user, section("contoso", simulator) + f"[sources.avepoint_m365.tenants.typo]\n{wrong}\n")
     message = user.run("load", "--all-tenants", code=1).stderr
     assert re.search(rf"typo: failed \(config\): .*{re.escape(WRONG[wrong])}", message)
@@ -277,8 +278,8 @@ def test_a_section_that_cannot_be_is_the_failure_of_its_tenant_alone(
 
 
 @pytest.mark.parametrize("way", ["file", "environment"])
-def test_an_unknown_section_or_key_is_refused(simulator: Simulator, desk: Sit, way: str) -> None:
-    user = desk(simulator)
+def test_an_unknown_section_or_key_is_refused(simulator: Simulator, new_user: NewUser, way: str) -> None:
+    user = new_user(simulator)
     configure(user, shared(simulator) + ('[sources.avepoint_m365.tenants]\ncontoso = "we"\n' if way == "file" else ""))
     if way == "environment":
         user.set(tenants__contoso__data_centre="we")
@@ -286,8 +287,8 @@ def test_an_unknown_section_or_key_is_refused(simulator: Simulator, desk: Sit, w
     assert not simulator.asked
 
 
-def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_check_tries_each_tenant(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     with Simulator(make_world(50, seed=8, now=NOW), fault=lambda asked: Answer(403)) as broken:
         text = section("contoso", simulator) + section("fabrikam", broken)
         configure(user, text + '[sources.avepoint_m365.tenants.typo]\nobject_types = ["tims"]\n')
@@ -313,8 +314,8 @@ def test_check_tries_each_tenant(simulator: Simulator, desk: Sit) -> None:
 
 @pytest.mark.usual(1)
 @pytest.mark.parametrize("option", [True, False])
-def test_the_lowest_limit_of_a_host_holds(simulator: Simulator, desk: Sit, option: bool) -> None:
-    user = desk(simulator)
+def test_the_lowest_limit_of_a_host_holds(simulator: Simulator, new_user: NewUser, option: bool) -> None:
+    user = new_user(simulator)
     simulator.latency = 0.01
     limits = ("9", "9") if option else ("9", "2")
     configure(user, "".join(section(f"t{limit}{n}", simulator, concurrency=limit) for n, limit in enumerate(limits)))
@@ -323,9 +324,9 @@ def test_the_lowest_limit_of_a_host_holds(simulator: Simulator, desk: Sit, optio
 
 
 def test_the_lowest_limit_of_a_host_holds_before_the_tenant_that_sets_it_is_read(
-    simulator: Simulator, desk: Sit
+    simulator: Simulator, new_user: NewUser
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     simulator.latency = 0.01
     configure(user, section("a", simulator, concurrency="9") + section("b", simulator, concurrency="2"))
     user.run("load", "--all-tenants", "--parallel-tenants", "1")
@@ -335,9 +336,9 @@ def test_the_lowest_limit_of_a_host_holds_before_the_tenant_that_sets_it_is_read
 @pytest.mark.usual(1)
 @pytest.mark.parametrize(("locations", "warned"), [(("NAM", "NAM"), True), (("NAM", "EUR"), False), (None, True)])
 def test_credentials_that_two_tenants_share_are_warned_of(
-    simulator: Simulator, desk: Sit, locations: tuple[str, str] | None, warned: bool
+    simulator: Simulator, new_user: NewUser, locations: tuple[str, str] | None, warned: bool
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     own = [{"locations": f'["{location}"]'} for location in locations] if locations else [{}, {}]
     configure(user, section("contoso", simulator, **own[0]) + section("fabrikam", simulator, **own[1]))
     message = (

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,12 @@ from deltalake import DeltaTable
 from m365_jobs.health.alerts.store import alert_file
 from m365_jobs.warehouse import pipeline as warehouse
 
-from tests.support.cli import Cli
+from tests.support.cli import Cli, NewUser
 from tests.support.driven_clock import DrivenClock
 from tests.support.receivers import http_receiver
 from tests.support.truth import on_server
 from tests.support.upgrades import FIXTURES, KINDS, Past, move, past, restore
 from tests.support.warehouse import Warehouse, database
-
-Sit = Callable[[Simulator], Cli]
 
 VERSIONS = sorted(folder.name for folder in FIXTURES.iterdir())
 FIRST_LOAD = 20
@@ -94,9 +92,9 @@ def test_what_an_older_version_could_not_send_is_sent(upgraded: Past) -> None:
 
 
 @pytest.fixture
-def user(simulator: Simulator, desk: Sit, kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+def user(simulator: Simulator, new_user: NewUser, kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     """Return a user with a loaded warehouse of each kind."""
-    user = desk(simulator)
+    user = new_user(simulator)
     user.environment |= {"DESTINATION_TYPE": kind, "DESTINATION__FILESYSTEM__BUCKET_URL": "lake"}
     with ExitStack() as stack:
         if kind == "postgres":

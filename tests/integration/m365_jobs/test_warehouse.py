@@ -17,7 +17,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.warehouse import pipeline as warehouse
 
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, NewUser
 from tests.support.warehouse import Warehouse
 
 
@@ -87,9 +87,9 @@ def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch
 
 
 def test_each_loaded_row_is_in_the_file_once_unless_staging_tables_are_kept(
-    desk: Callable[[Simulator], Cli], simulator: Simulator
+    new_user: NewUser, simulator: Simulator
 ) -> None:
-    mine = desk(simulator)
+    mine = new_user(simulator)
     staged = "SELECT count(*) FROM m365_jobs_staging."
     names = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audit")
     mine.run("load")
@@ -134,9 +134,9 @@ COMMANDS = ("check", "verify", "status", "health", "alerts", "query SELECT", "te
 @pytest.mark.parametrize("setting", [None, '{"threads": 1}'], ids=["usual", "own"])
 @pytest.mark.usual(1)
 def test_commands_before_the_first_load_create_no_file_in_another_format(
-    simulator: Simulator, desk: Callable[[Simulator], Cli], setting: str | None
+    simulator: Simulator, new_user: NewUser, setting: str | None
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     file = user.folder / "m365_warehouse.duckdb"
     if setting:
         # DuckDB checks such settings only when it opens the file.

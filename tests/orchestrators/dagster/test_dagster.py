@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from avepoint_simulator import Answer, Simulator, make_world
 from dagster_dlt import DagsterDltTranslator
 from m365_jobs.orchestrators.dagster import RETRIES, definitions
 
-from tests.support.cli import NOW, Cli
+from tests.support.cli import NOW, Cli, NewUser
 from tests.support.project import ROOT
 from tests.support.truth import in_warehouse, on_server
 
@@ -22,9 +22,9 @@ JOBS, RECORDS, BY_DAY = (dg.AssetKey(["m365_jobs", name]) for name in ("jobs", "
 
 
 @pytest.fixture
-def user(simulator: Simulator, desk: Callable[[Simulator], Cli], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+def user(simulator: Simulator, new_user: NewUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     """Create a user with two tenants, and set the same environment variables in this process."""
-    user = desk(simulator)
+    user = new_user(simulator)
     with Simulator(make_world(80, seed=9, now=NOW)) as second:
         for name in [name for name in user.environment if name.startswith("SOURCES__")]:
             del user.environment[name]

@@ -1,7 +1,7 @@
 """Test the marts that loads from the command line create."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -13,11 +13,9 @@ from avepoint_simulator import Simulator
 from m365_jobs import marts
 from m365_jobs.marts import VIEWS
 
-from tests.support.cli import Cli
+from tests.support.cli import NewUser
 from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse, administer, database_as_warehouse
-
-Sit = Callable[[Simulator], Cli]
 
 
 def test_the_configured_defaults_replace_no_view_of_the_defaults(pipeline: dlt.Pipeline) -> None:
@@ -26,9 +24,9 @@ def test_the_configured_defaults_replace_no_view_of_the_defaults(pipeline: dlt.P
 
 
 def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
-    simulator: Simulator, desk: Sit
+    simulator: Simulator, new_user: NewUser
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.set(object_types='["exchange_online", "onedrive", "power_apps"]')
     user.run("load")
     for view in VIEWS:
@@ -143,8 +141,8 @@ def test_a_view_of_the_users_own_is_never_dropped_with_the_one_it_is_made_from(
     )
 
 
-def test_a_table_with_the_name_of_a_view_is_not_changed(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_a_table_with_the_name_of_a_view_is_not_changed(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     with duckdb.connect(str(user.folder / "m365_warehouse.duckdb")) as connection:
         connection.execute("CREATE SCHEMA m365_jobs; CREATE TABLE m365_jobs.open_jobs AS SELECT 'ours' AS whose")
     message = " ".join(user.run("load").stderr.split())
@@ -157,8 +155,8 @@ def test_a_table_with_the_name_of_a_view_is_not_changed(simulator: Simulator, de
     assert user.query("SELECT count(*) FROM job_facts") == user.query("SELECT count(*) FROM jobs")
 
 
-def test_each_configured_tenant_has_its_own_services(simulator: Simulator, desk: Sit) -> None:
-    user = desk(simulator)
+def test_each_configured_tenant_has_its_own_services(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
     user.set(
         object_types='["teams", "onedrive"]',
         expected_object_types='["power_apps"]',
@@ -184,9 +182,9 @@ def test_each_configured_tenant_has_its_own_services(simulator: Simulator, desk:
     ],
 )
 def test_a_wrong_setting_of_protection_is_refused_before_any_request(
-    simulator: Simulator, desk: Sit, setting: str, value: str, message: str
+    simulator: Simulator, new_user: NewUser, setting: str, value: str, message: str
 ) -> None:
-    user = desk(simulator)
+    user = new_user(simulator)
     user.set(**{setting: value})
     assert re.search(message, user.run("load", code=2).stderr)
     assert (simulator.asked, simulator.token_requests) == ([], 0)
