@@ -18,10 +18,11 @@ from avepoint_m365 import rows, schema
 from avepoint_m365.config import EARLIEST, parse_moment
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.created import created_tables, is_created, is_refreshed
-from avepoint_m365.extract.extraction import Extraction, Interval
+from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.extract.known import Lookup
 from avepoint_m365.extract.options import ChunkResult, ExtractOptions
 from avepoint_m365.extract.progress import Progress
+from avepoint_m365.extract.window import Interval
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.parse.times import in_utc
 from avepoint_m365.state import STORED_SCANS, SourceState

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.constants import LABELS
 from avepoint_m365.extract import findings, window_plan
+from avepoint_m365.extract.chunk import Chunk
 from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
 from avepoint_m365.extract.deduplicate import filter_ids
 from avepoint_m365.extract.known import Comparison
@@ -17,12 +16,9 @@ from avepoint_m365.extract.scan import Scan
 from avepoint_m365.extract.upkeep import Upkeep
 from avepoint_m365.state import ApiBehavior
 
-if TYPE_CHECKING:
-    from avepoint_m365.extract.extraction import ChunkReader
-
 
 def build_result(
-    chunk: ChunkReader, scan: Scan, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, chunk_labels: ChunkLabels
+    chunk: Chunk, scan: Scan, upkeep: Upkeep, jobs: pa.Table, comparison: Comparison, chunk_labels: ChunkLabels
 ) -> ChunkResult:
     """Return the result of a chunk: the rows to write, its findings and the next state."""
     relabelled = _relabelled_ids(comparison, chunk_labels).intersection(comparison.unchanged)
@@ -71,7 +67,7 @@ def _relabelled_ids(comparison: Comparison, chunk_labels: ChunkLabels) -> set[st
     return set().union(*(chunk_labels.labels[name].keys() & known - stored[name].keys() for name in LABELS))
 
 
-def _behavior_after_load(chunk: ChunkReader, chunk_labels: ChunkLabels, scan: Scan, upkeep: Upkeep) -> ApiBehavior:
+def _behavior_after_load(chunk: Chunk, chunk_labels: ChunkLabels, scan: Scan, upkeep: Upkeep) -> ApiBehavior:
     """Return the API behaviour that is known after this load."""
     now = chunk.options.until
     behavior = upkeep.behavior or chunk.behavior

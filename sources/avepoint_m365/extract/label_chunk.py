@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from avepoint_m365.extract.chunk import Chunk
 from avepoint_m365.extract.chunk_classifier import ChunkClassifier, dimensions
 from avepoint_m365.extract.chunk_labels import ChunkLabels, ids_without_labels, known_labels
 from avepoint_m365.extract.classify import OBJECT_TYPES
@@ -17,12 +17,9 @@ from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.scan import Scan
 from avepoint_m365.state import is_due
 
-if TYPE_CHECKING:
-    from avepoint_m365.extract.extraction import ChunkReader
-
 
 def label_chunk(
-    chunk: ChunkReader,
+    chunk: Chunk,
     scan: Scan,
     jobs: pa.Table,
     comparison: Comparison,
@@ -101,7 +98,7 @@ def _reject_surplus_totals(chunk_labels: ChunkLabels, dimension: str) -> None:
 
 
 def _add_jobs_missing_from_scan(
-    chunk: ChunkReader,
+    chunk: Chunk,
     scan: Scan,
     classifier: ChunkClassifier,
     jobs: pa.Table,
@@ -141,7 +138,7 @@ def _add_jobs_missing_from_scan(
     return pa.concat_tables([jobs, others]), ids
 
 
-def _retries_labels(chunk: ChunkReader) -> bool:
+def _retries_labels(chunk: Chunk) -> bool:
     """Return whether jobs that the warehouse holds without a label are classified again.
 
     The load after the one that left them does so, and then one load a day.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.constants import ObjectType
+from avepoint_m365.extract.chunk import Chunk
 from avepoint_m365.extract.chunk_classifier import dimensions
 from avepoint_m365.extract.chunk_labels import ids_without_labels, known_labels
 from avepoint_m365.extract.deduplicate import deduplicate_latest
@@ -25,9 +25,6 @@ from avepoint_m365.extract.state_words import is_known_state_word, learn_state_c
 from avepoint_m365.extract.window import EDGE
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.state import ApiBehavior, RangeFilter, is_due
-
-if TYPE_CHECKING:
-    from avepoint_m365.extract.extraction import ChunkReader
 
 RANGE_FILTER_TTL = timedelta(days=7)
 """``RangeFilter`` is detected again after this long, or if a reconciliation fails."""
@@ -60,7 +57,7 @@ class Upkeep:
     behavior: ApiBehavior | None = None
 
 
-def run_upkeep(chunk: ChunkReader, scan: Scan, known: dict[str, KnownJob]) -> Upkeep:
+def run_upkeep(chunk: Chunk, scan: Scan, known: dict[str, KnownJob]) -> Upkeep:
     """Do the upkeep after a scan, and return its results.
 
     Raises:
@@ -84,7 +81,7 @@ def run_upkeep(chunk: ChunkReader, scan: Scan, known: dict[str, KnownJob]) -> Up
     return upkeep
 
 
-def verify_history(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkeep:
+def verify_history(chunk: Chunk, lookup: Lookup, since: datetime) -> Upkeep:
     """Return the comparison of a history with the API's totals, and the listings of the periods that differ.
 
     Raises:
@@ -101,11 +98,11 @@ def verify_history(chunk: ChunkReader, lookup: Lookup, since: datetime) -> Upkee
     return upkeep
 
 
-def _is_daily(chunk: ChunkReader) -> bool:
+def _is_daily(chunk: Chunk) -> bool:
     return is_due(chunk.behavior.reconciled_at, chunk.options.until)
 
 
-def _follow_open_jobs(chunk: ChunkReader, lookup: Lookup, scan: Scan, upkeep: Upkeep) -> None:
+def _follow_open_jobs(chunk: Chunk, lookup: Lookup, scan: Scan, upkeep: Upkeep) -> None:
     """Request jobs in progress that the scan lacks: those that are too old or were missing before only once a day."""
     upkeep.open_jobs = lookup.open_jobs()
     scanned_ids, missing_before = scan.ids, set(chunk.state.scan.missing_open)
@@ -130,7 +127,7 @@ def _new_jobs(scan: Scan, known: Mapping[str, KnownJob]) -> pa.Table:
     return scan.jobs.filter(pc.invert(pc.is_in(scan.jobs["id"], pa.array(list(known), pa.string()))))
 
 
-def _reconcile(chunk: ChunkReader, lookup: Lookup, scan: Scan, new_jobs: pa.Table, upkeep: Upkeep) -> None:
+def _reconcile(chunk: Chunk, lookup: Lookup, scan: Scan, new_jobs: pa.Table, upkeep: Upkeep) -> None:
     """Compare the last days with the API's total, once a day and for each location.
 
     ``new_jobs`` count as stored, since this load writes them. They count for each location: theirs is still unknown.
@@ -151,7 +148,7 @@ def _reconcile(chunk: ChunkReader, lookup: Lookup, scan: Scan, new_jobs: pa.Tabl
     upkeep.behavior = behavior._replace(reconciled_at=options.until)
 
 
-def _daily_period(chunk: ChunkReader, scan: Scan, open_jobs: Sequence[OpenJob]) -> tuple[datetime, datetime]:
+def _daily_period(chunk: Chunk, scan: Scan, open_jobs: Sequence[OpenJob]) -> tuple[datetime, datetime]:
     """Return the last days (UTC) up to the oldest job in progress, which an API may count in any range.
 
     While ``RangeFilter`` is unknown, no job is known that continued past midnight. Then all its values count the same
@@ -167,7 +164,7 @@ def _daily_period(chunk: ChunkReader, scan: Scan, open_jobs: Sequence[OpenJob]) 
     return min(start, end), end
 
 
-def _reconcile_first_load(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
+def _reconcile_first_load(chunk: Chunk, scan: Scan, upkeep: Upkeep) -> None:
     """Compare the months of a first load with the API's totals, if its history is longer than ``LONG_RANGE``."""
     if not scan.jobs.num_rows:
         # Each load of a tenant without jobs is a first load. A change of its state would be written each time.
@@ -185,7 +182,7 @@ def _reconcile_first_load(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> Non
     upkeep.behavior = behavior._replace(reconciled_at=chunk.options.until)
 
 
-def _stored(chunk: ChunkReader, count: CountJobs, labels: bool = False) -> Stored:
+def _stored(chunk: Chunk, count: CountJobs, labels: bool = False) -> Stored:
     """Return the access to the warehouse, with a function that counts its jobs in a range.
 
     ``labels``: a job without a label counts as lacking, as one in another state does.
@@ -210,7 +207,7 @@ def _take(upkeep: Upkeep, reconciled: Reconciled) -> None:
     upkeep.listings += reconciled.listings
 
 
-def _detect_range_filter(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
+def _detect_range_filter(chunk: Chunk, scan: Scan, upkeep: Upkeep) -> None:
     """Detect ``RangeFilter`` if it is due and the scan holds a job that continued past midnight."""
     behavior, now = upkeep.behavior or chunk.behavior, chunk.options.until
     failed = any(row.proof is False for row in upkeep.reconciliations)
@@ -222,7 +219,7 @@ def _detect_range_filter(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None
         upkeep.behavior = behavior._replace(range_filter=range_filter.value, range_filter_at=now)
 
 
-def _learn_words(chunk: ChunkReader, scan: Scan, upkeep: Upkeep) -> None:
+def _learn_words(chunk: Chunk, scan: Scan, upkeep: Upkeep) -> None:
     """Learn the codes of undocumented state words, with at most five requests a day."""
     behavior, now = upkeep.behavior or chunk.behavior, chunk.options.until
     if not is_due(behavior.words_at, now):

@@ -11,6 +11,9 @@ from avepoint_m365.endpoints import Params
 EDGE = timedelta(seconds=1)
 """Overlap of ranges that touch: the vendor does not say whether bounds are inclusive."""
 
+Interval = tuple[datetime, datetime]
+"""Start and end (UTC) of the range that an external scheduler asks for."""
+
 _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 
 

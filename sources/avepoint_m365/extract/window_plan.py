@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.extract.chunk import Chunk
 from avepoint_m365.extract.chunks import after_chunk, resume_at
 from avepoint_m365.extract.options import BACKFILL_TTL, ChunkResult, ExtractOptions
-from avepoint_m365.extract.window import EDGE, Window
+from avepoint_m365.extract.scan import Scan
+from avepoint_m365.extract.upkeep import Upkeep
+from avepoint_m365.extract.window import EDGE, Interval, Window
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.state import DETECTION_TTL, ApiBehavior, BackfillState, ScanState, SourceState
-
-if TYPE_CHECKING:
-    from avepoint_m365.extract.extraction import ChunkReader, Interval
-    from avepoint_m365.extract.scan import Scan
-    from avepoint_m365.extract.upkeep import Upkeep
 
 
 def plan_window(options: ExtractOptions, state: SourceState, interval: Interval | None) -> Window:
@@ -102,7 +99,7 @@ def _scan_start(options: ExtractOptions, scan: ScanState, behavior: ApiBehavior)
 
 
 def next_state(
-    chunk: ChunkReader, scan: Scan, result: ChunkResult, behavior: ApiBehavior, upkeep: Upkeep, retry_labels: bool
+    chunk: Chunk, scan: Scan, result: ChunkResult, behavior: ApiBehavior, upkeep: Upkeep, retry_labels: bool
 ) -> SourceState:
     """Return the state to keep once the rows of a chunk are written."""
     options, state = chunk.options, chunk.state
