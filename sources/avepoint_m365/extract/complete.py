@@ -38,7 +38,7 @@ def finish_completely(reader: ListingReader, listing: Listing) -> list[Listing]:
     if all(not part.complete and _size(part) >= _size(listing) and part.ids <= listing.ids for part in parts):
         # The API ignores the range: the halves would be halved again until the shortest window.
         return [listing]
-    if not listing.is_truncated and all(part.surplus == listing.surplus > 0 for part in parts):
+    if not listing.needs_shorter_ranges and all(part.surplus == listing.surplus > 0 for part in parts):
         # Every total is too high by the same number, so shorter ranges have that surplus as well.
         return [listing]
     halves = [half for part in parts for half in finish_completely(reader, part)]
@@ -67,4 +67,6 @@ def _ended_early(listing: Listing) -> bool:
     shortest window.
     """
     has_surplus = listing.counts_matches and listing.surplus > 0 and len(listing.pages) > 1
-    return listing.is_truncated or (has_surplus and all(problem.job_id for problem in listing.parsed.unreadable))
+    return listing.needs_shorter_ranges or (
+        has_surplus and all(problem.job_id for problem in listing.parsed.unreadable)
+    )

@@ -9,11 +9,9 @@ import pyarrow.compute as pc
 
 from avepoint_m365.extract.deduplicate import FinishedJob, finished_job
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.window import EDGE, Selection, Window
+from avepoint_m365.extract.window import DAY, EDGE, Selection, Window
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.state import RangeFilter
-
-DAY = timedelta(days=1)
 
 
 def longest_overnight_job(jobs: pa.Table, latest: datetime) -> FinishedJob | None:

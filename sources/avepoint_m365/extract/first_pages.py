@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from avepoint_m365.exceptions import SourceError
 from avepoint_m365.extract.complete import finish_completely
-from avepoint_m365.extract.limits import DAY, REFUSALS
+from avepoint_m365.extract.limits import REFUSALS
 from avepoint_m365.extract.listing import Listing, StartedListing
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.window import Selection
+from avepoint_m365.extract.window import DAY, Selection
 
 
 @dataclass

@@ -9,12 +9,10 @@ from datetime import datetime, timedelta
 
 from avepoint_m365.exceptions import GatewayTimeoutError, RefusedParametersError, SourceError
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.window import Selection, Window
+from avepoint_m365.extract.window import DAY, Selection, Window
 from avepoint_m365.plural import format_count
 
 logger = logging.getLogger(__name__)
-
-DAY = timedelta(days=1)
 
 RANGE_LENGTHS = tuple(timedelta(days=days) for days in (366, 183, 92, 31, 28, 7, 1))
 """Lengths of a range that are tried if the server refuses a longer one and names no limit."""

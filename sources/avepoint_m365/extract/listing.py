@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from avepoint_m365.api.page import JobsPage, parse_pages
 from avepoint_m365.api.pagination import Pager
@@ -27,6 +27,10 @@ def unique_now() -> datetime:
         return _last_now
 
 
+TotalScope = Literal["matches", "page", "absent"]
+"""What the API's total counts: all jobs of a selection, or those of a page; absent where it gave none."""
+
+
 @dataclass
 class Listing:
     """Hold the jobs of one selection, and the values of its row of ``load_audit``. Times are UTC."""
@@ -36,7 +40,7 @@ class Listing:
     pages: list[JobsPage] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     reported_total: int | None = None
-    total_scope: str = "absent"
+    total_scope: TotalScope = "absent"
     endpoint: str = ""
     page_size: int = 0
     requests: int = 0
@@ -46,8 +50,8 @@ class Listing:
     detail: str | None = None
     elapsed_seconds: float = 0.0
     server_time: datetime | None = None
-    is_truncated: bool = False
-    """Whether a page that the API promised could not be read."""
+    needs_shorter_ranges: bool = False
+    """Whether shorter ranges may return jobs that this listing lacks: a page failed, or the server cut the list."""
     holds_all: bool = False
     """Whether the page of a probe holds all jobs that the API lists, even if it reports an error beside them."""
     _parsed: ParsedJobs = field(default_factory=lambda: concat_parsed([]))

@@ -61,7 +61,7 @@ class ListingReader:
             except SourceError as error:
                 self._record_truncation(started.listing, error)
                 # Shorter ranges would not end either.
-                started.listing.is_truncated = not isinstance(error, EndlessListError)
+                started.listing.needs_shorter_ranges = not isinstance(error, EndlessListError)
         self.reject_cut_list(started.listing)
         return started.listing
 
@@ -93,7 +93,7 @@ class ListingReader:
     def reject_cut_list(self, listing: Listing) -> None:
         """Mark a listing as truncated if it has as many jobs as the longest list that the server returns."""
         if self._may_be_cut(listing) and listing.detail is None:
-            listing.complete, listing.is_truncated, listing.error_kind = False, True, "bad_response"
+            listing.complete, listing.needs_shorter_ranges, listing.error_kind = False, True, "bad_response"
             listing.detail = f"Cut list: the API returns at most {format_count(len(listing.ids), 'job')} in one list."
 
     def _pager(self, selection: Selection) -> Pager:
@@ -187,7 +187,7 @@ class ListingReader:
             SourceError: the error, if no further request can succeed.
         """
         listing.fail(error)
-        listing.is_truncated = True
+        listing.needs_shorter_ranges = True
         if error.ends_load:
             raise error
 

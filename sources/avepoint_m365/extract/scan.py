@@ -32,11 +32,9 @@ from avepoint_m365.extract.listing import Listing, StartedListing
 from avepoint_m365.extract.listing_reader import ListingReader
 from avepoint_m365.extract.options import ExtractOptions
 from avepoint_m365.extract.truncation import find_untruncated_range
-from avepoint_m365.extract.window import EDGE, Selection, Window
+from avepoint_m365.extract.window import DAY, EDGE, Selection, Window
 
 logger = logging.getLogger(__name__)
-
-DAY = timedelta(days=1)
 
 NOT_IN_USE = (
     EndpointMissingError,

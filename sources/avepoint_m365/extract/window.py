@@ -8,6 +8,7 @@ from typing import NamedTuple
 from avepoint_m365.constants import JobType, ObjectType
 from avepoint_m365.endpoints import Params
 
+DAY = timedelta(days=1)
 EDGE = timedelta(seconds=1)
 """Overlap of ranges that touch: the vendor does not say whether bounds are inclusive."""
 

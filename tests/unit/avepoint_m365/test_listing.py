@@ -224,7 +224,7 @@ def test_a_page_that_cannot_be_read_is_not_taken_for_the_end() -> None:
             return super().answer(params)
 
     listing = read(Broken(20, 20, total="absent", link="none"), 20)
-    assert (listing.complete, listing.is_truncated, listing.detail) == (False, True, "502")
+    assert (listing.complete, listing.needs_shorter_ranges, listing.detail) == (False, True, "502")
 
 
 @pytest.mark.parametrize("total", ["matches", "absent"])
@@ -407,7 +407,7 @@ def test_a_total_that_is_one_too_high_is_not_accepted_while_pages_move() -> None
 def test_a_list_without_an_end_is_no_list_that_was_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_JOBS", 50)
     listing = read(Server(137, 20), 20)
-    assert (listing.complete, listing.is_truncated) == (False, False)
+    assert (listing.complete, listing.needs_shorter_ranges) == (False, False)
     assert listing.detail is not None
     assert listing.detail.startswith("Endless list")
 
@@ -421,7 +421,7 @@ def test_a_second_read_that_fails_at_once_leaves_the_jobs_of_the_first() -> None
 
     listing = read(Failing(40, 20, total="too many"), 20)
     assert numbers(listing) == list(range(40))
-    assert (listing.complete, listing.is_truncated, listing.detail) == (False, True, "not again")
+    assert (listing.complete, listing.needs_shorter_ranges, listing.detail) == (False, True, "not again")
 
 
 @pytest.mark.parametrize(("size", "smaller"), [(20, 13), (1, 1)])
