@@ -84,6 +84,17 @@ def test_no_request_is_sent_after_a_signal(simulator: Simulator, new_user: NewUs
         assert in_warehouse(user.folder / "m365_warehouse.duckdb", f"tenant{number}") == truth
 
 
+def test_a_signal_does_not_hide_the_tenants_that_had_failed(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
+    refused = section("first", simulator).replace(simulator.client_secret, "wrong")
+    configure(user, refused + section("second", simulator) + section("third", simulator))
+    code, message = load_until_signal(simulator, user, signal.SIGTERM, "--all-tenants", "--parallel-tenants", "1")
+    assert code == 143
+    assert "first: failed (auth): " in message
+    assert "0 of 3 tenants loaded, 0 of them incomplete, 1 failed, 2 interrupted: 0 jobs new" in message
+    assert message.splitlines()[-1] == "Terminated (SIGTERM); the next load continues from there."
+
+
 @pytest.mark.parametrize("status", [401, 400])
 def test_a_failure_of_the_jobs_does_not_wait_for_companions(
     simulator: Simulator, new_user: NewUser, status: int

@@ -90,6 +90,7 @@ def _load_one(options: Any, tenant: Any) -> int:
 
 def _load_tenants(options: Any, tenants: list[Any], parallel_tenants: int, verbose: bool) -> int:
     from avepoint_m365 import Progress
+    from avepoint_m365.exceptions import InterruptedLoadError
 
     from m365_jobs.cli import progress as console
     from m365_jobs.load.parallel import TenantLoads, load_all
@@ -99,8 +100,13 @@ def _load_tenants(options: Any, tenants: list[Any], parallel_tenants: int, verbo
             logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
 
     tenant_loads = TenantLoads({tenant.name: Progress() for tenant in tenants})
-    with console.watch(lambda seconds: console.progress_of_tenants(tenant_loads, seconds)):
-        load_all(tenants, options, tenant_loads, console.print_line, log_failure, parallel_tenants)
+    try:
+        with console.watch(lambda seconds: console.progress_of_tenants(tenant_loads, seconds)):
+            load_all(tenants, options, tenant_loads, console.print_line, log_failure, parallel_tenants)
+    except InterruptedLoadError:
+        # The tenants that had failed before are named here alone.
+        console.report_tenants(tenant_loads)
+        raise
     console.report_tenants(tenant_loads)
     return tenant_loads.exit_code
 

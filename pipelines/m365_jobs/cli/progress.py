@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from m365_jobs.text import format_count, shorten
 
 if TYPE_CHECKING:
     from m365_jobs.load.copy import CopyResult
-    from m365_jobs.load.parallel import TenantLoads
+    from m365_jobs.load.parallel import TenantLoads, TenantResult
     from m365_jobs.load.summary import Summary
 
 __all__ = [
@@ -68,8 +68,11 @@ def progress_of_tenants(tenant_loads: TenantLoads, seconds: float) -> str:
         f"{len(tenant_loads.results)} of {format_count(len(loads), 'tenant')}, {format_count(jobs, 'job')}, "
         f"{format_count(requests, 'request')}, {seconds:.0f} s"
     )
-    waits = [wait for load in loads if (wait := load.stats.waiting)]
-    return f"{line}; {waits[0]}" if waits else line
+    waits = [(name, wait) for name, load in tenant_loads.progress.items() if (wait := load.stats.waiting)]
+    if not waits:
+        return line
+    name, wait = waits[0]
+    return f"{line}; {name}: {wait}" + (f", and {len(waits) - 1} more" if waits[1:] else "")
 
 
 @contextmanager
@@ -114,29 +117,38 @@ def report_tenants(tenant_loads: TenantLoads) -> None:
     For a single tenant, print the summary of its load, or the cause of its failure.
     """
     results = sorted(tenant_loads.results, key=lambda result: result.tenant)
-    if len(results) == 1:
-        (result,) = results
-        if result.summary:
-            report_load(result.summary)
-        elif result.failure:
-            print_line(f"Error ({result.failure.kind}): {result.failure.text}")
+    ended = [result for result in results if not result.interrupted]
+    tenants = len(tenant_loads.progress)
+    if tenants == 1:
+        for result in ended:
+            if result.summary:
+                report_load(result.summary)
+            elif result.failure:
+                print_line(f"Error ({result.failure.kind}): {result.failure.text}")
         return
-    summaries = [result.summary for result in results if result.summary]
-    for result in results:
+    summaries = [result.summary for result in ended if result.summary]
+    for result in ended:
         if result.failure:
             print_line(f"{result.tenant}: failed ({result.failure.kind}): {result.failure.text}")
         elif result.summary and result.summary.incomplete:
             print_line(f"{result.tenant}: not proved complete: {'; '.join(result.summary.incomplete[:3])}.")
-    skipped = sum(not result.summary and not result.failure for result in results)
     incomplete, new = sum(bool(summary.incomplete) for summary in summaries), sum(summary.new for summary in summaries)
     changed, requests = sum(summary.changed for summary in summaries), sum(summary.requests for summary in summaries)
     print_line(
-        f"{len(summaries)} of {format_count(len(results), 'tenant')} loaded, {incomplete} of them incomplete"
-        f"{f', {skipped} left to other workers' if skipped else ''}: {format_count(new, 'job')} new, "
-        f"{changed:,} changed, {format_count(requests, 'request')}."
+        f"{len(summaries)} of {format_count(tenants, 'tenant')} loaded, {incomplete} of them incomplete"
+        f"{_others(ended, tenants - len(ended))}: {format_count(new, 'job')} new, {changed:,} changed, "
+        f"{format_count(requests, 'request')}."
     )
     for warehouse in sorted({f"{summary.warehouse}, dataset {summary.dataset}" for summary in summaries}):
         print_line(f"Warehouse: {warehouse}.")
+
+
+def _others(ended: Sequence[TenantResult], interrupted: int) -> str:
+    """Return how many tenants were not loaded, by reason."""
+    failed = sum(bool(result.failure) for result in ended)
+    skipped = sum(not result.summary and not result.failure for result in ended)
+    counts = {"failed": failed, "interrupted": interrupted, "left to other workers": skipped}
+    return "".join(f", {number} {reason}" for reason, number in counts.items() if number)
 
 
 def report_load(summary: Summary) -> None:

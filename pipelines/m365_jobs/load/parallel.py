@@ -15,6 +15,7 @@ from avepoint_m365.exceptions import ConfigurationError, InterruptedLoadError
 from dlt.common.configuration.exceptions import ConfigurationException
 
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
+from m365_jobs.errors.exceptions import INTERRUPTED
 from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
@@ -42,6 +43,11 @@ class TenantResult:
         if self.failure:
             return self.failure.exit_code
         return self.summary.exit_code if self.summary else FINE
+
+    @property
+    def interrupted(self) -> bool:
+        """Return whether a signal ended the load."""
+        return self.exit_code == INTERRUPTED
 
 
 @dataclass

@@ -46,7 +46,9 @@ class Transport:
             exceptions=(),
             retry_condition=[self._observe],
         )
-        self._limiter = limiter_of(base_url, concurrency)
+        self._host_limiter = limiter_of(base_url, concurrency)
+        # The jobs and the companions of a load share their statistics, and so their limiter.
+        self._limiter = self._host_limiter.client_limiter(stats)
         self._environment_settings: dict[str, dict[str, Any]] = {}
         self._sending = threading.local()
 
@@ -136,25 +138,29 @@ class Transport:
     def _send(self, url: str, send: Callable[[], requests.Response]) -> requests.Response:
         """Send once the rate limiter permits it, and again after a pause for each 429.
 
-        Return the 429 after as many pauses as the policy allows attempts, if no request succeeded in between.
+        Return the 429 after as many pauses as the policy allows attempts, without a success in between. The pauses and
+        successes are those of the client, or of the host if it pauses.
 
         Raises:
             UnreachableError: if no response arrives.
         """
+        check = self.stats.interrupted.raise_if_set
         while True:
-            with self._limiter.acquire(self.stats.interrupted.raise_if_set) as number:
+            with self._limiter.acquire(check) as own_round, self._host_limiter.acquire(check) as host_round:
                 try:
                     response = send()
                 except requests.RequestException as error:
                     raise _unreachable(url, error) from error
                 if response_status(response) != 429:
                     self._limiter.succeeded()
+                    self._host_limiter.succeeded()
                     self.stats.wait_for(None)
                     return response
-                wait = self._policy.wait_after(response.headers.get("Retry-After"), self._limiter.pauses + 1)
-                self._limiter.pause(wait, number)
-                self.stats.wait_for(Wait("throttled", until=self._limiter.paused_until))
-            if self._limiter.pauses >= self._policy.attempts:
+                pauses = max(self._limiter.pauses, self._host_limiter.pauses)
+                wait = self._policy.wait_after(response.headers.get("Retry-After"), pauses + 1)
+                paused = self._host_limiter.throttle(self._limiter, wait, (own_round, host_round))
+                self.stats.wait_for(Wait("throttled", until=paused.paused_until))
+            if paused.pauses >= self._policy.attempts:
                 return response
 
 

@@ -51,7 +51,15 @@ def test_the_progress_line_has_the_reason_of_a_wait_instead_of_an_estimate(
         f"Reading: 1,000 of 4,000 jobs (25%), 0 requests, 20 s; {shown}"
     )  # fmt: skip
     tenant_loads = TenantLoads({"contoso": Progress(jobs=1), "fabrikam": waiting})
-    assert progress_of_tenants(tenant_loads, 20).startswith(f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; {shown}")
+    assert progress_of_tenants(tenant_loads, 20).startswith(
+        f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; fabrikam: {shown}"
+    )
+    tenant_loads.progress["contoso"].stats.wait_for(wait())
+    assert progress_of_tenants(tenant_loads, 20).startswith(
+        f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; contoso: {shown}"
+    )
+    assert progress_of_tenants(tenant_loads, 20).endswith(", and 1 more")
+    tenant_loads.progress["contoso"].stats.wait_for(None)
     waiting.stats.wait_for(None)
     assert progress_of_tenants(tenant_loads, 20) == "0 of 2 tenants, 1,001 jobs, 0 requests, 20 s"
 

@@ -1,15 +1,21 @@
 """Test a 429: all requests wait as long as the server asks, then fewer run at once; at last the load gives up."""
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from avepoint_m365.api import rate_limit
 from avepoint_m365.api.auth import Secret
 from avepoint_m365.api.client import JobsClient
-from avepoint_m365.api.rate_limit import RateLimiter
+from avepoint_m365.api.page import JobsPage
+from avepoint_m365.api.rate_limit import HostLimiter, RateLimiter
 from avepoint_m365.api.retry import retry_after
+from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.config import ServiceUrls
+from avepoint_m365.exceptions import InterruptedLoadError
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
@@ -85,6 +91,81 @@ def test_no_request_exceeds_the_limit() -> None:
     assert entered.acquire(timeout=10)
     for thread in threads:
         thread.join()
+
+
+def test_a_429_pauses_its_client_and_a_second_clients_429_pauses_the_host() -> None:
+    host = HostLimiter(8)
+    first, second = host.client_limiter(RequestStats()), host.client_limiter(RequestStats())
+    assert host.throttle(first, 0, (0, 0)) is first
+    assert host.throttle(first, 0, (1, 0)) is first
+    assert (first.pauses, second.pauses, host.pauses, host.limit) == (2, 0, 0, 8)
+    host.succeeded()
+    assert host.throttle(second, 0, (0, 0)) is second
+    assert host.throttle(first, 0, (2, 0)) is host
+    assert (first.pauses, second.pauses, host.pauses, host.limit) == (2, 1, 1, 4)
+
+
+class Blocked(Exception):
+    """Report that a request has to wait."""
+
+
+def check_of_a_wait() -> Callable[[], None]:
+    """Return a function that raises when it is called again, as for a request that waits."""
+    calls = iter([None])
+
+    def check() -> None:
+        if next(calls, Blocked) is Blocked:
+            raise Blocked
+
+    return check
+
+
+def test_if_all_requests_are_slow_one_more_finds_out_whether_the_host_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = HostLimiter(1)
+    monkeypatch.setattr(rate_limit, "SLOW_SECONDS", -1)
+    with host.acquire():
+        with host.acquire(), pytest.raises(Blocked), host.acquire(check_of_a_wait()):
+            pass
+        # The slow request was overtaken, so the limit counts the others alone.
+        with host.acquire():
+            monkeypatch.setattr(rate_limit, "SLOW_SECONDS", 100)
+            with pytest.raises(Blocked), host.acquire(check_of_a_wait()):
+                pass
+
+
+def requester(simulator: Simulator, object_type: str) -> tuple[JobsClient, Callable[[], JobsPage]]:
+    """Return a client of a tenant of its own, and a function that requests its jobs of one object type."""
+    jobs = client(simulator, concurrency=1)
+    return jobs, lambda: jobs.request_page({"objectType": object_type})
+
+
+@pytest.mark.parametrize("kind", ["throttled", "hangs"])
+def test_a_client_whose_requests_get_no_answer_does_not_stop_another(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(rate_limit, "SLOW_SECONDS", 0)
+    asked_first, released = threading.Event(), threading.Event()
+
+    def for_the_first_client(asked: Asked) -> Answer | None:
+        if asked.params.get("objecttype") != "1":
+            return None
+        asked_first.set()
+        if kind == "hangs":
+            released.wait(60)
+        return Answer(429, headers={"Retry-After": "300"})
+
+    with Simulator(make_world(30), fault=for_the_first_client) as simulator:
+        (first, fails), (_, succeeds) = (requester(simulator, number) for number in ("1", "2"))
+        with ThreadPoolExecutor(1) as pool:
+            failing = pool.submit(fails)
+            assert asked_first.wait(60)
+            for _ in range(3):
+                succeeds()
+            assert not failing.done()
+            first.stats.interrupted.set()
+            released.set()
+            with pytest.raises(InterruptedLoadError):
+                failing.result()
 
 
 def client(simulator: Simulator, concurrency: int = 8) -> JobsClient:
