@@ -41,6 +41,7 @@ class ApiBehavior(NamedTuple):
         pascal_case: Whether the server reads the parameter ``StartTime`` and ignores ``startTime``.
         largest_page: The most jobs that the API sent on one page.
         longest_list: The most jobs that the API returns in one list; None if no such limit is known.
+        total_surplus: How many more jobs each total of the API counts than exist; 0 if totals are right.
         by_location: Whether the API returns some jobs only to requests with their location.
         reconciled_at: When the warehouse was last compared with the API's totals.
         words_at: When unknown state words were last learned.
@@ -57,6 +58,7 @@ class ApiBehavior(NamedTuple):
     pascal_case: bool = False
     largest_page: int = 0
     longest_list: int | None = None
+    total_surplus: int = 0
     by_location: bool = False
     reconciled_at: datetime | None = None
     words_at: datetime | None = None

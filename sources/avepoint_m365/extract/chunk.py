@@ -38,7 +38,10 @@ class Chunk:
             self.client.spelling = ParameterSpelling.pascal
         behavior = self.behavior
         paging = PagingBehavior(
-            self.options.page_size, largest_page=behavior.largest_page, longest_list=behavior.longest_list
+            self.options.page_size,
+            largest_page=behavior.largest_page,
+            longest_list=behavior.longest_list,
+            total_surplus=behavior.total_surplus,
         )
         self.reader = ListingReader(self.pool, paging)
         self.limits = RangeLimits(self.behavior.longest_range)

@@ -77,6 +77,7 @@ def _behavior_after_load(chunk: Chunk, chunk_labels: ChunkLabels, scan: Scan, up
         pascal_case=chunk.scanner.pascal_case,
         largest_page=chunk.reader.paging.largest_page,
         longest_list=chunk.reader.paging.longest_list,
+        total_surplus=chunk.reader.paging.total_surplus,
         included=tuple(sorted({*behavior.included, *chunk_labels.included})),
     )
     if chunk_labels.listings or scan.bulk is not None:

@@ -44,7 +44,7 @@ class PagingBehavior:
     surpluses: list[tuple[int, Selection]] = field(default_factory=list)
     """Listings whose total counts more jobs than any read returned: the difference, and the selection."""
     total_surplus: int = 0
-    """How many more jobs each total counts than exist; 0 if totals are right or unknown."""
+    """How many more jobs each total counts than exist, in this load or an earlier one; 0 if totals are right."""
 
 
 @dataclass

@@ -124,6 +124,8 @@ class ListingReader:
                 self._first_page(pager, listing)
             moved = self._read_further_pages(pager, listing)
             if listing.complete and not moved:
+                if listing.counts_matches and listing.ids:
+                    self.paging.total_surplus = 0
                 return
             ended = not moved and pager.ended and not listing.detail
             same_jobs_twice = bool(reads) and len(listing.ids) == jobs_before

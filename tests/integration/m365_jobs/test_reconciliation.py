@@ -166,3 +166,21 @@ def test_the_months_of_a_first_load_agree_with_the_api_and_nothing_is_read_again
     assert tenant.agrees()
     periods = tenant.select("SELECT kind, proof, detail FROM reconciliations")
     assert periods == [("first_load", True, None)] * 3
+
+
+def test_a_surplus_of_every_total_is_learned_once_and_hides_no_other(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
+    file = user.folder / "m365_warehouse.duckdb"
+    simulator.behavior = ServerBehavior(total_error=7)
+    user.run("load")
+    before = len(simulator.asked)
+    simulator.world.advance(timedelta(hours=2))
+    assert "Proved complete" in user.run("load").stderr
+    assert len(simulator.asked) - before < 20, "halves of the window are read"
+    assert in_warehouse(file) == on_server(simulator.world, False)
+    simulator.behavior = ServerBehavior(total_error=8)
+    assert "reported" in user.run("load", code=3).stderr
+    simulator.behavior = ServerBehavior()
+    user.run("load")
+    simulator.behavior = ServerBehavior(total_error=7)
+    assert "reported" in user.run("load", code=3).stderr
