@@ -175,10 +175,10 @@ def _narrow(window: Window, jobs: list[Mapping[str, Any]]) -> Window:
 
     It ends at a midnight (UTC), since the API may compare days instead of times.
     """
-    ends = [job["finish_time"] for job in jobs]
+    starts, ends = [_start(job, window) for job in jobs], [job["finish_time"] for job in jobs]
     # The API may report a finish before the start.
-    start = min([*(_start(job, window) for job in jobs), *filter(None, ends)])
-    end = window.query_end if None in ends else next_midnight(max(ends) + EDGE)
+    start = min([*starts, *filter(None, ends)])
+    end = window.query_end if None in ends else next_midnight(max([*starts, *ends]) + EDGE)
     return Window(start - EDGE, min(end, window.end), end)
 
 
