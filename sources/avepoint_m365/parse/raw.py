@@ -192,13 +192,13 @@ def _spellings(key: str) -> list[str]:
 def _missing(jobs: pa.Table, names: set[str]) -> frozenset[str]:
     """Return the columns whose field is missing in a page although its jobs should have it; ``names`` are present.
 
-    A job in progress may lack all fields but state and start. A job without failed objects may lack its errors.
+    A job in progress may lack all fields but its start. A job without failed objects may lack its errors.
     """
     missing = {_KEYS[key] for key in _KEYS.keys() - names}
     if not jobs.num_rows or not missing:
         return frozenset()
     if all(map(is_in_progress, pc.unique(jobs["state"]).to_pylist())):
-        return frozenset(missing & {"state", "start_time"})
+        return frozenset(missing & {"start_time"})
     if not pc.any(pc.greater(jobs["failed_number"], 0)).as_py():
         missing -= {"errors"}
     return frozenset(missing)

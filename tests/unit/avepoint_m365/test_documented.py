@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from avepoint_m365.parse import raw as raw_module
 from avepoint_m365.parse.depth import DEEPEST, is_too_deep
 from avepoint_m365.parse.jobs import read_documented
 from avepoint_m365.parse.outline import outline
@@ -352,6 +353,28 @@ def test_a_job_that_is_twice_on_a_page_is_once_in_it_and_on_two_pages_twice() ->
     table = parse_raw(results).jobs
     assert [moment.second for moment in table["finish_time"].to_pylist()] == [40, 30]
     assert table["seen_at"].to_pylist() == [1, 1]
+
+
+def test_a_job_that_is_twice_on_a_page_leaves_the_jobs_of_later_pages_alone() -> None:
+    ids = [["a", "b"], ["c", "c"], ["d", "e"]]
+    results = [outlined[0] for page in ids if (outlined := raw({"jobs": [FINISHED | {"id": name} for name in page]}))]
+    assert parse_raw(results).jobs["id"].to_pylist() == ["a", "b", "c", "d", "e"]
+
+
+def test_pages_of_json_are_parsed_together_up_to_a_number_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = []
+
+    def read_batch(pages: list[bytes]) -> pa.ListArray | None:
+        batches.append([json.loads(page)["id"] for page in pages])
+        return read_documented(pages)
+
+    pages = [RawJobs(content=json.dumps(FINISHED | {"id": name}).encode(), ids=[name], now=NOW) for name in "abcdefgh"]
+    monkeypatch.setattr(raw_module, "read_documented", read_batch)
+    monkeypatch.setattr(raw_module, "BATCH", 3 * len(pages[0].content))
+    objects = RawJobs([FINISHED | {"id": "object"}], now=NOW)
+    parsed = parse_raw([*pages[:7], objects, pages[7]])
+    assert batches == [["a", "b", "c"], ["d", "e", "f"], ["g"], ["h"]]
+    assert parsed.jobs["id"].to_pylist() == ["a", "b", "c", "d", "e", "f", "g", "object", "h"]
 
 
 def nested(depth: int) -> bytes:
