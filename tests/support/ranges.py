@@ -39,7 +39,7 @@ def every_twelve_hours(first: datetime, days: int, **filters: str) -> list[Timed
 
 @dataclass
 class RangeServer:
-    """Return the jobs that overlap a range, newest start first; their total is that of the page.
+    """Return the jobs of a range, usually with the newest start first.
 
     Attributes:
         jobs: All jobs.
@@ -47,6 +47,9 @@ class RangeServer:
         shorten: Returns the range that the server really answers.
         longest_list: The most jobs of a list; older ones are missing.
         ignores: Filters without effect, such as ("jobType", "2").
+        matches: Compares a job with the start and the end of a range.
+        counts_all: Whether the total of each page is that of its list.
+        oldest_first: Whether lists begin with the oldest start.
         asked: The parameters of all requests.
     """
 
@@ -55,6 +58,9 @@ class RangeServer:
     shorten: Callable[[datetime, datetime], Range] = field(default=lambda start, end: (start, end))
     longest_list: int | None = None
     ignores: Iterable[tuple[str, str]] = ()
+    matches: Callable[[TimedJob, datetime, datetime], bool] = TimedJob.overlaps
+    counts_all: bool = False
+    oldest_first: bool = False
     asked: list[Params] = field(default_factory=list)
 
     def matching(self, params: Params) -> list[TimedJob]:
@@ -62,8 +68,9 @@ class RangeServer:
         start, end = self.shorten(*range_of(params))
         names = ("location", "objectType", "jobType")
         wanted = {(name, params[name]) for name in names if name in params} - set(self.ignores)
-        jobs = [job for job in self.jobs if job.overlaps(start, end) and wanted <= set(job.filters)]
-        return sorted(jobs, key=lambda job: job.start, reverse=True)[: self.longest_list]
+        jobs = [job for job in self.jobs if self.matches(job, start, end) and wanted <= set(job.filters)]
+        newest = sorted(jobs, key=lambda job: job.start, reverse=True)[: self.longest_list]
+        return newest[::-1] if self.oldest_first else newest
 
     def row(self, job: TimedJob) -> dict[str, str | None]:
         """Return a job as the API sends it."""
@@ -79,7 +86,9 @@ class RangeServer:
         index = int(params.get("pageIndex", 0))
         rows = [self.row(job) for job in jobs[index * size :][:size]]
         more = (index + 1) * size < len(jobs)
-        return jobs_page(rows, len(rows), f"?pageIndex={index + 1}&pageSize={size}" if more else "")
+        return jobs_page(
+            rows, len(jobs if self.counts_all else rows), f"?pageIndex={index + 1}&pageSize={size}" if more else ""
+        )
 
     def reader(self, page_size: int = 500) -> ListingReader:
         """Return a reader that sends its requests to this server, one at a time."""

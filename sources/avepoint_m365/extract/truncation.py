@@ -52,9 +52,9 @@ def find_untruncated_range(
             return None
         job = shown
     length, cut_sizes = _longest_untruncated_range(reader, selection, job)
-    if cut_sizes & {len(listing.ids) for listing in listings if listing.ids}:
-        # Ranges of different lengths ended after as many jobs: the server counts jobs, not days.
-        reader.paging.longest_list = max(cut_sizes)
+    if len(cut_sizes) == 1 and cut_sizes <= {len(listing.ids) for listing in listings if listing.ids}:
+        # Ranges of all lengths ended after as many jobs: the server counts jobs, not days.
+        (reader.paging.longest_list,) = cut_sizes
     return length
 
 
@@ -112,6 +112,9 @@ def _longest_untruncated_range(
         first = Window(start - EDGE, start - EDGE + length, start - EDGE + length)
         last = Window(finish + EDGE - length, finish + EDGE, finish + EDGE)
         parts = [part for part in (first, last) if part.length > finish - start]
+        if not parts:
+            # The job is longer than the range, so that it tells nothing about this range and shorter ones.
+            return TESTED_LENGTHS[-1], sizes
         cut = (listing for listing in map(reader.read, map(selection.over, parts)) if job_id not in listing.ids)
         if (listing := next(cut, None)) is None:
             return length, sizes
