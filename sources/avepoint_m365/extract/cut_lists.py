@@ -8,7 +8,7 @@ from avepoint_m365.extract.deduplicate import oldest_finished
 from avepoint_m365.extract.first_page import MIN_PAGE_SIZE
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.window import EDGE, Window
+from avepoint_m365.extract.window import EDGE
 
 
 def learn_longest_list(reader: ListingReader, listing: Listing, start: datetime) -> bool:
@@ -22,8 +22,8 @@ def learn_longest_list(reader: ListingReader, listing: Listing, start: datetime)
     """
     if len(listing.ids) < MIN_PAGE_SIZE or (oldest := oldest_finished(listing.parsed.jobs)) is None:
         return False
-    end = oldest.finish_time + EDGE
-    probe = reader.probe(listing.selection.over(Window(start, end, end)))
+    window = listing.selection.window.since(start).until(oldest.finish_time + EDGE)
+    probe = reader.probe(listing.selection.over(window))
     if 2 * len(probe.ids - listing.ids) <= len(probe.ids):
         return False
     reader.paging.longest_list = min(reader.paging.longest_list or len(listing.ids), len(listing.ids))

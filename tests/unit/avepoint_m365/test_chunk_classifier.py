@@ -36,17 +36,14 @@ def classify(
     wanted: str | None = None,
     limits: RangeLimits | None = None,
     ignored: Sequence[str] = (),
-    by_location: bool = False,
-    whole_window: bool = False,
+    **how: bool,
 ) -> ChunkLabels:
     """Return the labels of the jobs of a scan over the window; then ``server.asked`` has the requests for labels."""
     reader, chunk_labels = server.reader(), chunk_labels or ChunkLabels()
     jobs = deduplicate_latest([reader.read(Selection(WINDOW))])
     server.asked.clear()
     ids = set(jobs["id"].to_pylist()) if wanted is None else set(wanted)
-    ChunkClassifier(reader, limits or RangeLimits(), ignored, chunk_labels).classify(
-        jobs, WINDOW, ids, selected, by_location, whole_window
-    )
+    ChunkClassifier(reader, limits or RangeLimits(), ignored, chunk_labels).classify(jobs, WINDOW, ids, selected, **how)
     return chunk_labels
 
 
@@ -129,19 +126,29 @@ def test_no_request_is_sent_if_each_job_has_a_label() -> None:
 )
 def test_types_are_listed_over_the_shortest_range_that_holds_the_jobs(jobs: list[TimedJob], expected: Range) -> None:
     server = RangeServer(jobs)
-    assert classify(server).labels["job_type"] == {item.id: "backup" for item in jobs}
+    chunk_labels = classify(server)
+    assert chunk_labels.labels["job_type"] == {item.id: "backup" for item in jobs}
     assert ranges(server) == [("1", expected), ("2", expected)]
+    start, end = expected
+    assert {listing.selection.window for listing in chunk_labels.listings} == {Window(start, min(end, END), end)}
+
+
+class WithoutStarts(RangeServer):
+    """Send no start of any job."""
+
+    def row(self, job: TimedJob) -> dict[str, str | None]:
+        return {**super().row(job), "startTime": None}
 
 
 def test_jobs_without_a_start_may_have_begun_with_the_window() -> None:
-    class WithoutStarts(RangeServer):
-        """Send no start of any job."""
-
-        def row(self, item: TimedJob) -> dict[str, str | None]:
-            return {**super().row(item), "startTime": None}
-
     server = WithoutStarts([job("a", 3.5, BACKUP)])
     classify(server)
+    assert ranges(server)[0] == ("1", (START - SECOND, START + 4 * DAY))
+
+
+def test_jobs_without_a_start_are_in_the_first_of_several_ranges() -> None:
+    server = WithoutStarts([job("a", 3, BACKUP), job("b", 2, BACKUP)])
+    assert classify(server, limits=RangeLimits(10 * DAY)).labels["job_type"] == {"a": "backup", "b": "backup"}
     assert ranges(server)[0] == ("1", (START - SECOND, START + 4 * DAY))
 
 
@@ -177,20 +184,20 @@ def test_filters_that_are_known_to_have_no_effect_are_not_asked_for() -> None:
 
 
 def test_jobs_that_are_far_apart_are_listed_in_ranges_that_the_server_answers_in_full() -> None:
-    """Test the longest range of 7 days: each range is at most 5 days long, since both its ends are rounded."""
-    jobs = [job("a", 1, BACKUP), job("b", 5.5, BACKUP), job("c", 6, BACKUP), job("d", 20, BACKUP)]
+    """Test the longest range of 7 days: the jobs of a range take at most 5, since both its ends are rounded."""
+    jobs = [job("d", 1, BACKUP), job("c", 5.5, BACKUP, hours=12), job("b", 6, BACKUP), job("a", 20, BACKUP)]
     server = RangeServer(jobs)
     chunk_labels = classify(server, limits=RangeLimits(7 * DAY))
     assert chunk_labels.labels["job_type"] == dict.fromkeys("abcd", "backup")
     assert [range_of(params) for params in server.asked if params["jobType"] == "1"] == [
-        (START + DAY - SECOND, START + 6 * DAY),
+        (START + DAY - SECOND, START + 7 * DAY),
         (START + 6 * DAY - SECOND, START + 7 * DAY),
         (START + 20 * DAY - SECOND, START + 21 * DAY),
     ]
 
 
 def test_jobs_of_a_window_that_the_server_answers_in_full_are_listed_at_once() -> None:
-    server = RangeServer([job("a", 1, BACKUP), job("b", 20, BACKUP)])
+    server = RangeServer([job("a", 0, BACKUP), job("b", 29.5, BACKUP)])
     classify(server, limits=RangeLimits(WINDOW.length))
     assert [value for value, _ in ranges(server)] == ["1", "2"]
 
@@ -209,10 +216,50 @@ def label_of(jobs: Sequence[TimedJob]) -> dict[str, str]:
     return {item.id: names[item.filters[0]] for item in jobs}
 
 
-def test_jobs_that_a_long_list_lacks_are_classified_in_halves() -> None:
+@pytest.mark.parametrize("counts_all", [True, False])
+def test_jobs_that_a_long_list_lacks_are_classified_in_halves(counts_all: bool) -> None:
     jobs = [job(f"{name}{day}", day, kind) for day in range(1, 17) for name, kind in (("b", BACKUP), ("r", RESTORE))]
-    server = Forgetful(jobs, most=2)
+    server = Forgetful(jobs, most=2, counts_all=counts_all)
     assert classify(server).labels["job_type"] == label_of(jobs)
+
+
+def test_jobs_without_a_start_are_classified_in_halves() -> None:
+    class ForgetfulWithoutStarts(Forgetful, WithoutStarts):
+        """Combine both servers."""
+
+    jobs = [job(str(day), day, BACKUP) for day in range(1, 7)]
+    assert classify(ForgetfulWithoutStarts(jobs, most=2)).labels["job_type"] == label_of(jobs)
+
+
+def backups_asked(server: RangeServer) -> list[Range]:
+    """Return the ranges over which backups were listed."""
+    return [range_of(params) for params in server.asked if params["jobType"] == "1" and "pageIndex" not in params]
+
+
+def test_halves_are_halved_again_while_a_job_gets_a_label() -> None:
+    """Test lists of the newest three backups: on the day of job y, three others follow it."""
+    others = [job(str(day), day, BACKUP) for day in (2.5, 2.6, 2.7, 12.5, 12.6)]
+    wanted = [job(name, day, BACKUP) for name, day in zip("zyxwv", (1.25, 2.25, 10.25, 11.25, 12.25), strict=True)]
+    server = Forgetful([*others, *wanted], most=2, counts_all=True)
+    labels = {**no_labels(), "job_type": {item.id: "backup" for item in others}}
+    chunk_labels = classify(server, chunk_labels=ChunkLabels(labels), wanted="zyxwv")
+    assert chunk_labels.labels["job_type"].keys() & set("zyxwv") == set("zxwv")
+    assert backups_asked(server) == [
+        (START + first * DAY - SECOND, START + end * DAY)
+        for first, end in ((1.25, 13), (1.25, 3), (10.25, 12), (1.25, 2), (2.25, 3))
+    ]
+
+
+def test_the_two_jobs_of_a_long_list_are_classified_one_by_one() -> None:
+    server = Forgetful([job(str(day), day, BACKUP) for day in range(1, 7)], most=2, counts_all=True)
+    assert classify(server, wanted="16").labels["job_type"].keys() >= {"1", "6"}
+
+
+def test_a_single_job_is_asked_for_once() -> None:
+    backups = [job(str(hours), 1 + hours / 24, BACKUP) for hours in (3, 6, 9)]
+    server = Forgetful([*backups, job("x", 1)], most=2, counts_all=True)
+    assert "x" not in classify(server, wanted="x").labels["job_type"]
+    assert backups_asked(server) == [(START + DAY - SECOND, START + 2 * DAY)]
 
 
 def test_halves_are_not_halved_again_if_neither_labels_a_job() -> None:
@@ -266,6 +313,19 @@ def test_the_window_shows_which_of_two_values_with_the_same_job_has_no_effect(
     assert chunk_labels.ignored == ignored
     narrow = (START + 3 * DAY - SECOND, START + 4 * DAY)
     assert {range_of(params) for params in server.asked} == {narrow, wide or narrow}
+
+
+def test_a_job_that_ends_after_a_range_need_not_be_in_its_lists() -> None:
+    """Test a server that compares finishes, and whose filters have no effect."""
+    kinds = [("jobType", str(code)) for code in range(1, 6)]
+
+    def ends_within(item: TimedJob, start: datetime, end: datetime) -> bool:
+        return item.finish is not None and start <= item.finish <= end
+
+    server = RangeServer([job("a", 3, BACKUP), job("b", 3.5, BACKUP, hours=150)], ignores=kinds, matches=ends_within)
+    labels = {**no_labels(), "job_type": {"b": "backup"}}
+    chunk_labels = classify(server, chunk_labels=ChunkLabels(labels), wanted="a", limits=RangeLimits(20 * DAY))
+    assert chunk_labels.labels["job_type"] == {"b": "backup"}
 
 
 def test_the_types_of_the_jobs_of_the_scan_come_first() -> None:

@@ -16,6 +16,7 @@ VALUES = ["groups", "teams", "chat"]
         # The jobs of chat are in two other lists, those of teams in one.
         ({"groups": set("abcd"), "teams": set("abc"), "chat": set("ab")}, [], ["chat", "teams", "groups"]),
         ({"groups": {"a", "b"}, "teams": {"c", "d"}}, [], ["groups", "teams", "chat"]),
+        ({"groups": {"a", "b"}, "teams": {"c", "d"}}, ["teams"], ["groups", "teams", "chat"]),
         ({"groups": {"a", "b"}, "teams": {"b", "c"}}, [], ["groups", "teams", "chat"]),
         ({"groups": {"a", "b"}, "teams": set()}, [], ["groups", "teams", "chat"]),
         ({"groups": {"a", "b"}, "teams": set()}, ["teams"], ["groups", "teams", "chat"]),
