@@ -43,10 +43,10 @@ def detect_range_filter(reader: ListingReader, job_id: str, start: datetime, fin
     """
     midnight = (start + DAY).replace(hour=0, minute=0, second=0, microsecond=0)
     end = finish + EDGE
-    if _shows(reader, Window(max(finish - EDGE, midnight), end, end), job_id):
+    if _shows(reader, Window.exact(max(finish - EDGE, midnight), end), job_id):
         return RangeFilter.finish
     end = min(start + EDGE, midnight - EDGE)
-    seen = not reader.paging.whole_days and _shows(reader, Window(start - EDGE, end, end), job_id)
+    seen = not reader.paging.whole_days and _shows(reader, Window.exact(start - EDGE, end), job_id)
     return RangeFilter.start if seen else RangeFilter.contained
 
 

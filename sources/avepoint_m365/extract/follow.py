@@ -66,7 +66,7 @@ def follow_open_jobs(
 def _read_job(reader: ListingReader, job: OpenJob, job_by_id: JobById | None, window: Window) -> Listing:
     """Return the listing of one job; a failed one if it cannot be read."""
     start = job.start_time or window.query_start
-    selection = Selection(Window(start, start, start))
+    selection = Selection(Window.exact(start, start))
     try:
         if job_by_id is None:
             return reader.read(selection)

@@ -206,7 +206,7 @@ class Reconciler:
         return [part for selection in selections for part in read_completely(self._reader, selection, self._limits)]
 
     def _selections(self, start: datetime, end: datetime) -> list[Selection]:
-        window = Window(start, end, end)
+        window = Window.exact(start, end)
         return [Selection(window, self._location, object_type) for object_type in self._object_types]
 
     def _row(

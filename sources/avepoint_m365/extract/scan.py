@@ -274,7 +274,7 @@ class WindowScanner:
     def _ignores_range_before(self, moment: datetime) -> bool:
         """Return whether a range that ends two days before ``moment`` returns jobs from around it."""
         end = moment - 2 * DAY
-        starts = deduplicate_latest([self._reader.probe(Selection(Window(end - DAY, end, end)))])["start_time"]
+        starts = deduplicate_latest([self._reader.probe(Selection(Window.exact(end - DAY, end)))])["start_time"]
         return any(start is not None and start > moment - DAY for start in starts.to_pylist())
 
     def _detect_longest_range(self, scan: Scan) -> bool:

@@ -71,7 +71,7 @@ def _find_hidden_job(reader: ListingReader, selections: Sequence[Selection]) -> 
     """Return a finished job of a range that returned none, found month by month, and the selection that returned it."""
     for selection in selections:
         window = selection.window
-        parts = [selection.over(Window(*period, period[1])) for period in months(window.query_start, window.query_end)]
+        parts = [selection.over(Window.exact(*period)) for period in months(window.query_start, window.query_end)]
         listings = reader.pool.run_parallel([_probe(reader, part) for part in parts])
         if job := oldest_finished(deduplicate_latest(listings)):
             return selection, job
@@ -91,7 +91,7 @@ def _find_hidden_history(
     does not return that job. One that answers only the last days, or the newest jobs, returns older jobs.
     """
     window, end = selection.window, oldest.finish_time + EDGE
-    listing = reader.probe(selection.over(Window(max(end - window.length, EARLIEST), end, end)))
+    listing = reader.probe(selection.over(Window.exact(max(end - window.length, EARLIEST), end)))
     probed = deduplicate_latest([listing])
     within = probed.filter(pc.greater_equal(probed["start_time"], pa.scalar(window.query_start, TIME)))
     hidden = filter_ids(within, set(within["id"].to_pylist()) - set(jobs["id"].to_pylist()))
@@ -109,8 +109,8 @@ def _longest_untruncated_range(
     """
     (job_id, start, finish), sizes = job, set[int]()
     for length in TESTED_LENGTHS:
-        first = Window(start - EDGE, start - EDGE + length, start - EDGE + length)
-        last = Window(finish + EDGE - length, finish + EDGE, finish + EDGE)
+        first = Window.exact(start - EDGE, start - EDGE + length)
+        last = Window.exact(finish + EDGE - length, finish + EDGE)
         parts = [part for part in (first, last) if part.length > finish - start]
         if not parts:
             # The job is longer than the range, so that it tells nothing about this range and shorter ones.

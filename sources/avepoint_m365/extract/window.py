@@ -33,6 +33,11 @@ class Window(NamedTuple):
     query_end: datetime
     extended_start: datetime | None = None
 
+    @classmethod
+    def exact(cls, start: datetime, end: datetime) -> Window:
+        """Return the window of a range that ends where its query ends."""
+        return cls(start, end, end)
+
     @property
     def query_start(self) -> datetime:
         """Return the start that is sent to the API."""
