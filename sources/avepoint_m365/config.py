@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
@@ -261,15 +261,17 @@ def _refuse_text(key: str, values: object) -> None:
         raise ConfigurationError(f"Invalid value: {SECTION}.{key} = {values!r} is not a list. Write [{values!r}].")
 
 
-def parse_moment(key: str, value: str | datetime) -> datetime:
-    """Return a date or time of the configuration in UTC; without a zone it counts as UTC.
+def parse_moment(key: str, value: str | date) -> datetime:
+    """Return a date or time of the configuration in UTC; without a zone it counts as UTC, and a date as its midnight.
 
     Raises:
         ConfigurationError: with key and value, if it is no time or before ``EARLIEST``.
     """
     try:
-        moment = in_utc(datetime.fromisoformat(value) if isinstance(value, str) else value)
-    except (ValueError, OverflowError) as error:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        moment = in_utc(value if isinstance(value, datetime) else datetime.combine(value, time.min))
+    except (ValueError, OverflowError, TypeError) as error:
         raise ConfigurationError(
             f"Invalid time: {key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "
             "without a zone it is UTC."

@@ -10,10 +10,12 @@ from typing import Any
 import dlt
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from avepoint_m365.config import EARLIEST
 from avepoint_m365.constants import LABELS
 from avepoint_m365.extract.known import ErrorRow, KnownJob, Lookup, OpenJob
 from avepoint_m365.extract.options import ExtractOptions
 from avepoint_m365.parse.times import in_utc
+from avepoint_m365.schema import REMOVED
 
 BATCH = 1_000
 """Ids in one query."""
@@ -26,6 +28,9 @@ _TABLE = re.compile(r"\{(\w+)\}")
 
 class SqlLookup:
     """Look up jobs through any connection that runs SQL; the queries are standard SQL with text literals."""
+
+    only_errors = ""
+    """Condition that leaves out rows of ``jobs__job_errors`` that are only markers; empty if none stays."""
 
     def __init__(self, query: Query, tenant: str) -> None:
         self._query, self._tenant = query, _literal(tenant)
@@ -54,7 +59,7 @@ class SqlLookup:
         errors: dict[str, list[ErrorRow]] = {}
         for job_id, *error in self._query(
             "SELECT job_id, is_error_code, value, url, number FROM {jobs__job_errors} "
-            f"WHERE tenant = {self._tenant} AND job_id IN ({wanted}) ORDER BY job_id, error_index"
+            f"WHERE tenant = {self._tenant} AND job_id IN ({wanted}){self.only_errors} ORDER BY job_id, error_index"
         ):
             errors.setdefault(job_id, []).append((error[0], error[1], error[2], error[3]))
         for row in self._query(
@@ -92,7 +97,7 @@ class SqlLookup:
             f"SELECT id, finish_time FROM {{jobs}} WHERE tenant = {self._tenant} AND finish_time IS NOT NULL "
             f"ORDER BY finish_time DESC LIMIT {limit}"
         )
-        return [row[0] for row in rows if in_utc(row[1]) >= since]
+        return [row[0] for row in rows if (finish := _utc(row[1])) and finish >= since]
 
     def unlabelled(self) -> dict[str, tuple[int, str | None]]:
         """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
@@ -122,7 +127,9 @@ class SqlLookup:
 
 
 class PipelineLookup(SqlLookup):
-    """Look up jobs through the dataset of a dlt pipeline."""
+    """Look up jobs through the dataset of a dlt pipeline. Plain files keep earlier rows of a job, and markers."""
+
+    only_errors = f" AND ({REMOVED} IS NULL OR {REMOVED} = FALSE)"
 
     def __init__(self, dataset: dlt.Dataset, tenant: str) -> None:
         super().__init__(lambda sql: dataset(_TABLE.sub(r"\1", sql)).fetchall(), tenant)
@@ -134,6 +141,17 @@ class PipelineLookup(SqlLookup):
         except DestinationUndefinedEntity:
             return True
 
+    def jobs(self, ids: Sequence[str]) -> list[KnownJob]:
+        """Return the newest row of each job of the tenant that the warehouse holds among ``ids``."""
+        rows = sorted(super().jobs(ids), key=lambda job: job.fetched_at or EARLIEST)
+        return list({job.id: job for job in rows}.values())
+
+    def open_jobs(self) -> list[OpenJob]:
+        """Return the jobs of the tenant whose newest row is in progress, oldest start first."""
+        jobs = {job.id: job for job in super().open_jobs()}
+        ended = {job.id for job in self.jobs(list(jobs)) if job.finish_time is not None}
+        return [job for job in jobs.values() if job.id not in ended]
+
 
 def lookup_of_current_pipeline(options: ExtractOptions) -> Lookup | None:
     """Return a lookup in the warehouse of the pipeline that runs the source; None if it cannot be read.
@@ -141,11 +159,20 @@ def lookup_of_current_pipeline(options: ExtractOptions) -> Lookup | None:
     Without a lookup the source treats every job as new.
     """
     try:
-        lookup = PipelineLookup(dlt.current.pipeline().dataset(), options.tenant)
+        lookup = PipelineLookup(_current_dataset(), options.tenant)
         lookup.is_empty()
     except Exception:  # A destination without SQL, or without a connection, raises errors of its own driver.
         return None
     return lookup
+
+
+def _current_dataset() -> dlt.Dataset:
+    """Return the dataset with the tables of the source that runs."""
+    pipeline, schema = dlt.current.pipeline(), dlt.current.source_schema().name
+    if pipeline.config.use_single_dataset or schema not in pipeline.schema_names:
+        return pipeline.dataset()
+    # dlt gives each schema a dataset of its own, and ``pipeline.dataset`` knows that of the default schema only.
+    return dlt.dataset(pipeline.destination, pipeline.sql_client(schema).dataset_name, schema=pipeline.schemas[schema])
 
 
 def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -158,5 +185,8 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _utc(moment: datetime | None) -> datetime | None:
+def _utc(moment: datetime | str | None) -> datetime | None:
+    """Return a time in UTC. SQLite has no type for times and returns texts."""
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
     return in_utc(moment) if moment is not None else None

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
 
 import dlt
 import pyarrow as pa
@@ -15,14 +14,13 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.extract import DltResource
 
 from avepoint_m365 import rows, schema
-from avepoint_m365.config import EARLIEST, parse_moment
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.created import created_tables, is_created, is_refreshed
+from avepoint_m365.cursor_hints import Cursor, cursor_moment, earliest_start, refuse_unsupported, shared_interval
 from avepoint_m365.extract.extraction import Extraction
 from avepoint_m365.extract.known import Lookup
 from avepoint_m365.extract.options import ChunkResult, ExtractOptions
 from avepoint_m365.extract.progress import Progress
-from avepoint_m365.extract.window import Interval
 from avepoint_m365.parse.frame import TIME
 from avepoint_m365.parse.times import in_utc
 from avepoint_m365.state import STORED_SCANS, SourceState
@@ -31,9 +29,6 @@ logger = logging.getLogger(__name__)
 
 Partition = tuple[str | None, ObjectType]
 """A location (None if none is configured) and an object type."""
-
-Cursor: TypeAlias = "dlt.sources.incremental[Any]"
-"""dlt's cursor of a partition. A user's hint may give its values as texts, or give none."""
 
 FindLookup = Callable[[ExtractOptions], Lookup | None]
 """Function that returns the lookup of a load; None without access to the warehouse."""
@@ -44,13 +39,13 @@ class SourceRun:
     """Hold one run of the source in a pipeline.
 
     Attributes:
-        partitions: The resources that take part.
+        cursors: The resources that take part, each with its cursor; None in a backfill.
         result: The chunk that was read for them; None until it is read.
         newest: The newest finish of each partition, once all rows were handed on.
         is_over: Whether all rows were handed on, or the run was cut short.
     """
 
-    partitions: list[Partition] = field(default_factory=list)
+    cursors: dict[Partition, Cursor | None] = field(default_factory=dict)
     result: ChunkResult | None = None
     newest: dict[tuple[str | None, str | None], datetime] = field(default_factory=dict)
     is_over: bool = False
@@ -94,31 +89,33 @@ class Resources:
         dlt needs as long for a table of ten rows as for thousands. The cursor moves after the last row, so a run that
         is cut short, for example by ``add_limit``, moves none.
         """
-        run = self._join(partition)
+        run = self._join(partition, cursor)
         if cursor is not None:
+            refuse_unsupported(cursor)
             # Keep dlt from dropping rows behind the cursor: late and changed jobs lie there.
             cursor.advance(None)
         # dlt iterates over the resources in turn: all have joined before the first continues here.
         yield None
         if run.result is None:
-            yield from self._read_and_yield(run, cursor)
+            yield from self._read_and_yield(run)
         while not run.is_over:
             yield None
         newest = run.newest.get((partition[0], partition[1].name))
         if cursor is not None and not cursor.end_value and newest is not None:
-            cursor.advance(max(_moment(cursor.start_value), in_utc(newest)))
+            cursor.advance(max(cursor_moment(cursor.start_value), in_utc(newest)))
 
-    def _join(self, partition: Partition) -> SourceRun:
-        if self._run.result is not None or self._run.is_over or partition in self._run.partitions:
+    def _join(self, partition: Partition, cursor: Cursor | None) -> SourceRun:
+        if self._run.result is not None or self._run.is_over or partition in self._run.cursors:
             self._run = SourceRun()
-        self._run.partitions.append(partition)
+        self._run.cursors[partition] = cursor
         return self._run
 
-    def _read_and_yield(self, run: SourceRun, cursor: Cursor | None) -> Iterator[object]:
+    def _read_and_yield(self, run: SourceRun) -> Iterator[object]:
         stored = dlt.current.source_state()
-        extraction = self._extraction_of(run, cursor, stored)
+        cursors = [cursor for cursor in run.cursors.values() if cursor is not None]
+        interval = shared_interval(cursors)
+        extraction = self._extraction_of(run, [] if interval else cursors, stored)
         scope = extraction.options.scope
-        interval = _interval(cursor)
         try:
             run.result = self._progress.take_prefetched()
             if run.result is None:
@@ -142,27 +139,27 @@ class Resources:
         finally:
             run.is_over = True
 
-    def _extraction_of(self, run: SourceRun, cursor: Cursor | None, stored: dict[str, object]) -> Extraction:
+    def _extraction_of(self, run: SourceRun, cursors: list[Cursor], stored: dict[str, object]) -> Extraction:
         """Return the extraction for the resources that take part, over the warehouse of the pipeline that runs them.
 
-        The stored state is dropped if this run or an earlier command has dropped its rows.
+        The stored state is dropped if this run or an earlier command has dropped its rows. ``cursors`` determine where
+        a first load begins.
         """
         extraction = self._extraction
-        types = tuple(kind for kind in ObjectType if kind in {object_type for _, object_type in run.partitions})
+        types = tuple(kind for kind in ObjectType if kind in {object_type for _, object_type in run.cursors})
         options = extraction.options
         if types != options.object_types:
             options = options._replace(object_types=types)
-        if cursor is not None and not cursor.end_value:
-            options = options._replace(
-                start_date=min(options.start_date, _moment(cursor.initial_value, options.start_date))
-            )
+        options = options._replace(start_date=earliest_start(cursors, options.start_date))
         if is_refreshed():
             _drop_progress(stored)
             return extraction.over(options, None)
         if extraction.lookup is not None:
             return extraction.over(options, extraction.lookup)
         lookup = self._find_lookup(options)
-        if lookup is not None and SourceState.load(stored, options.scope).scan.cursor and lookup.is_empty():
+        # Without its table in dlt's schema, a lookup fails or is missing: dlt's command ``drop`` removes both.
+        is_empty = self._jobs.name not in created_tables() or (lookup is not None and lookup.is_empty())
+        if is_empty and SourceState.load(stored, options.scope).scan.cursor:
             _drop_progress(stored)
         return extraction.over(options, lookup)
 
@@ -181,7 +178,7 @@ class Resources:
         """Yield each table with its rows."""
         result, options, now = run.result, self._extraction.options, datetime.now(UTC)
         assert result is not None
-        result = _without_other_locations(result, run.partitions, options)
+        result = _without_other_locations(result, list(run.cursors), options)
         tenant, run_id = options.tenant, options.run_id
         yield schema.STATE_WORDS, rows.state_word_rows(result, now)
         yield schema.JOB_CHANGES, rows.change_rows(result, tenant, now)
@@ -191,18 +188,6 @@ class Resources:
         # Last, so that a run that add_limit cuts short proves nothing.
         yield schema.LOAD_AUDIT, rows.audit_rows(result, tenant, run_id)
         yield schema.RECONCILIATIONS, rows.reconciliation_rows(result, tenant, run_id)
-
-
-def _interval(cursor: Cursor | None) -> Interval | None:
-    """Return the range (UTC) of an external scheduler or of the user's hint; None without one."""
-    if cursor is None or not cursor.end_value:
-        return None
-    return _moment(cursor.start_value), _moment(cursor.end_value)
-
-
-def _moment(value: str | datetime | None, missing: datetime = EARLIEST) -> datetime:
-    """Return a time of a cursor in UTC, or ``missing`` if the user's hint gives none; a hint may give texts."""
-    return missing if value is None else parse_moment("initial_value or end_value of the incremental", value)
 
 
 def _drop_progress(stored: dict[str, object]) -> None:

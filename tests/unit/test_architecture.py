@@ -19,7 +19,7 @@ LONGEST_FUNCTION = 40
 LAYERS = {
     "avepoint_m365": (
         ("avepoint_m365",),
-        ("lookup", "source_config", "resources"),
+        ("cursor_hints", "lookup", "source_config", "resources"),
         ("rows",),
         ("companions",),
         ("extract",),

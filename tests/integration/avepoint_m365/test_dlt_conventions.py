@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dlt
+import duckdb
 import pytest
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.constants import ObjectType
@@ -149,11 +150,68 @@ def test_an_end_value_may_be_text(make: Make, truth: dict[str, Any], tmp_path: P
     assert set(loaded(tmp_path)) == {job for job, row in truth.items() if row[5] and row[5] <= midnight}
 
 
-def test_an_initial_value_that_is_no_time_is_refused(make: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", ["soon", 20260131])
+def test_an_initial_value_that_is_no_time_is_refused(make: Make, tmp_path: Path, value: object) -> None:
     source = make()
-    source.resources[OTHER].apply_hints(incremental=incremental(initial_value="soon"))
-    with pytest.raises(PipelineStepFailed, match=r"initial_value.* = 'soon' is not a date or time. Write 2026-01-31"):
+    source.resources[OTHER].apply_hints(incremental=incremental(initial_value=value))
+    with pytest.raises(
+        PipelineStepFailed, match=rf"initial_value.* = {value!r} is not a date or time. Write 2026-01-31"
+    ):
         pipeline_in(tmp_path).run(source.with_resources(OTHER))
+
+
+def first_window(folder: Path) -> datetime:
+    """Return where the earliest range begins that loads asked for."""
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        ((start,),) = connection.execute("SELECT min(window_start) FROM m365_jobs.load_audit").fetchall()
+    return cast("datetime", start)
+
+
+@pytest.mark.parametrize("convert", [date.isoformat, lambda day: day], ids=["text", "date"])
+def test_a_first_load_begins_at_a_later_initial_value(
+    make: Make, tmp_path: Path, convert: Callable[[date], object]
+) -> None:
+    day = (NOW - timedelta(days=10)).date()
+    source = make()
+    for resource in source.resources.values():
+        resource.apply_hints(incremental=incremental(initial_value=convert(day)))
+    pipeline_in(tmp_path).run(source)
+    assert first_window(tmp_path) == datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", [OWNER, OTHER])
+@pytest.mark.parametrize("days", [10, 900], ids=["later", "earlier"])
+def test_the_earliest_start_of_all_resources_counts(make: Make, tmp_path: Path, name: str, days: int) -> None:
+    start = NOW - timedelta(days=days)
+    source = make()
+    source.resources[name].apply_hints(incremental=incremental(initial_value=start))
+    pipeline_in(tmp_path).run(source.with_resources(OWNER, OTHER))
+    assert (first_window(tmp_path) == start) == (days == 900)
+    assert first_window(tmp_path) < NOW - timedelta(days=700)
+
+
+@pytest.mark.parametrize("name", [OWNER, OTHER])
+def test_resources_with_different_ranges_are_refused(make: Make, tmp_path: Path, name: str) -> None:
+    source = make()
+    hint = incremental(initial_value=NOW - timedelta(days=4), end_value=NOW - timedelta(days=2))
+    source.resources[name].apply_hints(incremental=hint)
+    with pytest.raises(PipelineStepFailed, match=r"Different ranges: apply_hints\(incremental=...\) gives jobs_all"):
+        pipeline_in(tmp_path).run(source.with_resources(OWNER, OTHER))
+
+
+@pytest.mark.parametrize(
+    ("hint", "message"),
+    [
+        (dlt.sources.incremental("start_time"), r"names 'start_time'\. Name 'finish_time'\."),
+        (incremental(initial_value="2026-01-01", lag=3600.0), r"sets lag\. Set lag_hours of the source\."),
+    ],
+    ids=["column", "lag"],
+)
+def test_hints_that_the_source_cannot_follow_are_refused(make: Make, tmp_path: Path, hint: Any, message: str) -> None:
+    source = make()
+    source.resources[OTHER].apply_hints(incremental=hint)
+    with pytest.raises(PipelineStepFailed, match=message):
+        pipeline_in(tmp_path).run(source)
 
 
 @pytest.mark.usual(1)
@@ -178,8 +236,12 @@ def test_a_refresh_then_a_full_run_lose_nothing(
 
 def run_dlt(folder: Path, *arguments: str) -> str:
     """Return what dlt's own command prints about a pipeline."""
-    command = [str(Path(sys.executable).with_name("dlt")), "--non-interactive", "pipeline", *arguments]
-    environment = os.environ | {"DLT_DATA_DIR": str(folder)}
+    command = [str(Path(sys.executable).with_name("dlt")), "-y", "pipeline", *arguments]
+    # dlt keeps no credentials in its state; without them it would drop tables in a file of its own.
+    environment = os.environ | {
+        "DLT_DATA_DIR": str(folder),
+        "DESTINATION__DUCKDB__CREDENTIALS": str(folder / "warehouse.duckdb"),
+    }
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
 
 
@@ -192,12 +254,44 @@ def test_rows_that_were_deleted_outside_are_read_again(
     assert loaded(tmp_path) == truth
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+@pytest.mark.parametrize("what", [OWNER, "--drop-all"])
 def test_tables_that_dlts_command_dropped_are_read_again(
-    make: Make, truth: dict[str, Any], loaded_pipeline: dlt.Pipeline, tmp_path: Path
+    make: Make, truth: dict[str, Any], loaded_pipeline: dlt.Pipeline, tmp_path: Path, what: str, reopened: bool
 ) -> None:
-    run_dlt(tmp_path, "own", "drop", OWNER)
-    loaded_pipeline.run(make())
+    run_dlt(tmp_path, "own", "drop", what)
+    with pytest.raises(duckdb.CatalogException):
+        loaded(tmp_path)
+    pipeline = pipeline_in(tmp_path) if reopened else loaded_pipeline
+    pipeline.run(make())
     assert loaded(tmp_path) == truth
+
+
+def times(pipeline: dlt.Pipeline, prefix: str = "") -> tuple[int, int, int]:
+    """Return the number of rows of jobs, of their first and of their newest times of reading."""
+    query = f"SELECT count(*), count(DISTINCT first_seen_at), count(DISTINCT fetched_at) FROM {prefix}jobs"
+    with pipeline.sql_client() as client:
+        ((rows, first, newest),) = client.execute_sql(query) or []
+    return rows, first, newest
+
+
+def test_known_jobs_are_recognised_in_a_dataset_for_each_schema(
+    make: Make, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USE_SINGLE_DATASET", "false")
+    pipeline = pipeline_in(tmp_path)
+    pipeline.run([{"id": 1}], table_name="other", schema=dlt.Schema("first"))
+    for _ in range(2):
+        pipeline.run(make())
+    assert times(pipeline, "m365_jobs_avepoint_m365.") == (len(simulator.world.visible()), 1, 1)
+
+
+def test_plain_files_get_unchanged_jobs_once(make: Make, simulator: Simulator, tmp_path: Path) -> None:
+    files = dlt.destinations.filesystem(str(tmp_path / "files"))
+    pipeline = dlt.pipeline("files", pipelines_dir=str(tmp_path), destination=files, dataset_name="backups")
+    for _ in range(2):
+        pipeline.run(make(), loader_file_format="parquet")
+    assert times(pipeline) == (len(simulator.world.visible()), 1, 1)
 
 
 def test_dev_mode_fills_a_new_dataset_each_time(make: Make, simulator: Simulator, tmp_path: Path) -> None:
