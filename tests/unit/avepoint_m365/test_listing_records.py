@@ -118,6 +118,18 @@ def test_the_error_of_a_list_precedes_its_length() -> None:
     assert (listing.complete, listing.needs_shorter_ranges, listing.detail) == (False, False, "EUR is down")
 
 
+@pytest.mark.parametrize(
+    ("count", "total", "surplus"), [(5, "matches", 0), (0, "matches", 3), (5, "absent", 3), (5, "far too many", 3)]
+)
+def test_the_surplus_of_all_totals_is_forgotten_after_a_total_of_a_list_with_jobs_was_right(
+    count: int, total: str, surplus: int
+) -> None:
+    reader = reader_of(Server(count, total=total))
+    reader.paging.total_surplus = 3
+    assert reader.read(SELECTION).complete
+    assert reader.paging.total_surplus == surplus
+
+
 def test_a_list_without_a_total_is_not_complete_while_pages_move() -> None:
     class Growing(Server):
         """Add a job to the beginning of the list before each response."""
