@@ -19,8 +19,11 @@ CONTAINERS = ("jobs", "data")
 _BEGIN = re.compile(rb'"(jobs|data)"\s*:\s*\[(?=\s*\{)')
 _UP_TO_END = re.compile(rb".*\}\s*(?=\])", re.DOTALL)
 """All before the last bracket that ends a list of objects."""
-_ID = re.compile(rb'"id"\s*:\s*"([^"\\]+)"')
-"""The name of an id, and the id as a plain text."""
+_ID = re.compile(rb'"id"\s*:\s*"')
+"""The name of an id, up to the quote before the id."""
+_PIECE = 1_000_000
+"""Bytes that are split into ids together, since the parts are copies; the search ends before the next id. To search for
+each id by itself copies nothing, and costs 3 % more instructions of a first load of 100,000 jobs."""
 _KEYS_OF_JOBS = rb"id|state|startTime|finishTime|duration|backupDetails|jobErrors"
 _LIST_THAT_ENDS_EARLIER = re.compile(rb'\]\s*,\s*"(?!(?:' + _KEYS_OF_JOBS + rb')")')
 """The end of a list within the jobs that no field of a job follows: the jobs end there."""
@@ -54,15 +57,19 @@ class Outline(NamedTuple):
 def outline(content: bytes) -> Outline | None:
     """Return the outline of a body in the documented form; None if it may be in another.
 
-    With more ids than states, an object within a job has an id of its own, such as an error.
+    With more ids than states, an object within a job has an id of its own, such as an error. With fewer, a job has no
+    id, or the name of an id is written in another way than the first.
     """
     surroundings = surroundings_of(content)
     if surroundings is None or b"\0" in content or not _is_utf8(content):
         return None
     jobs = content[surroundings.begin : surroundings.end]
-    ids = _ids(jobs)
-    if ids is None or len(ids) > jobs.count(b'"state"') > 0 or _LIST_THAT_ENDS_EARLIER.search(jobs):
+    ids, states = _ids(jobs), jobs.count(b'"state"')
+    if ids is None or len(ids) > states > 0 or _LIST_THAT_ENDS_EARLIER.search(jobs):
         return None
+    if len(ids) < states or not states:
+        # With as many, no name is left out. To count names costs 0.7 % of a first load of 100,000 jobs.
+        return Outline(ids, jobs, surroundings) if len(ids) == jobs.count(b'"id"') else None
     return Outline(ids, jobs, surroundings)
 
 
@@ -87,17 +94,17 @@ def surroundings_of(content: bytes) -> Surroundings | None:
 
 
 def _ids(jobs: bytes) -> list[str] | None:
-    """Return the ids of a list of jobs; None if the name of an id is not followed by a plain text."""
-    # bytes.find finds the names in a third of the instructions of a regular expression, and copies nothing.
-    ids, name = list[bytes](), jobs.find(b'"id"')
-    while name >= 0:
-        match = _ID.match(jobs, name)
-        if match is None:
-            return None
-        ids.append(match[1])
-        name = jobs.find(b'"id"', match.end())
+    """Return the ids of a list of jobs whose names are all written like the first; None for one that is not plain."""
+    first = _ID.search(jobs)
+    ids, start = list[bytes](), first.start() if first else -1
+    while first and start >= 0:
+        end = jobs.find(first[0], start + _PIECE)
+        piece = jobs[start : end if end >= 0 else len(jobs)]
+        ids += [after.partition(b'"')[0] for after in piece.split(first[0])[1:]]
+        start = end
     # No id holds a quote. One text is decoded in a quarter of the time of 500.
-    return b'"'.join(ids).decode().split('"') if ids else []
+    joined = b'"'.join(ids)
+    return None if b"" in ids or b"\\" in joined else joined.decode().split('"') if ids else []
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -152,7 +152,11 @@ LIST_AFTER = b'{"jobs": [{"id": "a"}], "totalCount": 5, "links": [{"rel": "next"
         b'{"jobs": [{"id": "a", "state": "\xff"}]}',
         b'{"jobs": [{"id": 5}]}',
         b'{"jobs": [{"id": "a\\u0062"}]}',
-        b'{"jobs": [{"id": "a", "state": "id"}]}',
+        b'{"jobs": [{"id": ""}]}',
+        b'{"jobs": [{"id": "a"}, {"id":"b"}]}',
+        b'{"jobs": [{"id": "a", "state": "Failed"}, {"id":"b", "state": "Failed"}]}',
+        b'{"jobs": [{"id": "a", "state": "Failed"}, {"id": null, "state": "Failed"}]}',
+        b'{"jobs": [{"id": "a", "url": "id"}]}',
         b'{"jobs": [{"id": "a"}], "data": []}',
         b'{"jobs": [{"id": "a"}], "data": [{"id": "b"}]}',
         LIST_AFTER,
@@ -246,13 +250,30 @@ def test_a_body_with_more_than_64_kb_around_its_jobs_is_parsed_at_once(
 
 
 def test_an_outline_holds_the_ids_and_where_the_jobs_lie() -> None:
-    content = b'{"totalCount": 2, "data" : [ {"id": "a"}, {"id" : "\xc3\xbc"}\r\n ], "request": {"id": "r"}}'
+    content = b'{"totalCount": 2, "data" : [ {"id" : "a"}, {"id" : "\xc3\xbc"}\r\n ], "request": {"id": "r"}}'
     result = outline(content)
     assert result is not None
     assert (result.ids, result.surroundings.container) == (["a", "\u00fc"], "data")
-    assert result.jobs == b' {"id": "a"}, {"id" : "\xc3\xbc"}\r\n '
+    assert result.jobs == b' {"id" : "a"}, {"id" : "\xc3\xbc"}\r\n '
     assert content[result.surroundings.begin : result.surroundings.end] == result.jobs
     assert result.surroundings.around == {"totalCount": 2, "data": [], "request": {"id": "r"}}
+
+
+def test_ids_are_found_in_pages_of_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut a page anywhere: within an id, within a job, and between jobs."""
+    jobs = [{"id": f"job{number}", "state": "Failed", "jobErrors": [{"value": "x" * number}]} for number in range(9)]
+    content = json.dumps({"jobs": jobs}).encode()
+    for size in range(1, len(content)):
+        monkeypatch.setattr("avepoint_m365.parse.outline._PIECE", size)
+        result = outline(content)
+        assert result is not None
+        assert result.ids == [f"job{number}" for number in range(9)]
+
+
+def test_the_text_id_is_no_id() -> None:
+    result = outline(b'{"jobs": [{"id": "id", "state": "id"}]}')
+    assert result is not None
+    assert result.ids == ["id"]
 
 
 def test_jobs_without_an_id_have_an_outline_without_ids() -> None:
