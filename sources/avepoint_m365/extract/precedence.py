@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
@@ -44,8 +43,11 @@ def included_values(ids_by_value: Mapping[Value, AbstractSet[str]]) -> set[Value
 
 def shared_ids(ids_by_value: Mapping[Value, AbstractSet[str]]) -> set[str]:
     """Return the ids of jobs that several values returned."""
-    counts = Counter(job_id for ids in _named(ids_by_value).values() for job_id in ids)
-    return {job_id for job_id, count in counts.items() if count > 1}
+    shared, returned = set[str](), set[str]()
+    for ids in _named(ids_by_value).values():
+        shared |= returned & ids
+        returned |= ids
+    return shared
 
 
 def _named(ids_by_value: Mapping[Value, AbstractSet[str]]) -> dict[Value, AbstractSet[str]]:
