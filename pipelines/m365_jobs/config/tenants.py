@@ -20,6 +20,7 @@ from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
 
 from m365_jobs.config.default_tenant import DEFAULT_TENANT, configured_tenant
+from m365_jobs.config.dlt_defaults import DltDefaults
 from m365_jobs.config.environment import variables_below
 from m365_jobs.config.program_keys import CALENDAR
 from m365_jobs.errors.exceptions import UsageError
@@ -54,7 +55,7 @@ _CREDENTIALS = {
 
 _VARIABLES = TENANTS.replace(".", "__").upper() + "__"
 
-_ENUMERABLE = (EnvironProvider, SettingsTomlProvider)
+_ENUMERABLE = (EnvironProvider, SettingsTomlProvider, DltDefaults)
 """Kinds of dlt's providers that can list their keys; a vault returns single values alone."""
 
 

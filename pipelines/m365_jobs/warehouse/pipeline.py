@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from dlt.common.configuration.utils import get_resolved_traces
 from dlt.common.runtime.telemetry import stop_telemetry
 
 from m365_jobs.config.default_tenant import DEFAULT_TENANT, configured_tenant
+from m365_jobs.config.dlt_defaults import set_default
 from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse import factory, target
 from m365_jobs.warehouse.destinations.kinds import kind_of
@@ -53,18 +53,13 @@ DEFAULT_LABELS = (DEFAULT_TENANT, DEMO_TENANT)
 MAX_NAME_LENGTH = 64
 """Longest name of a pipeline: dlt names a schema after it, whose name may not be longer."""
 
-_config_lock = threading.Lock()
-"""Held while dlt's configuration is changed: loads of several tenants do so, and dlt is not thread-safe there."""
-
 
 def telemetry_off() -> None:
     """Turn dlt's anonymous telemetry off, unless the user's configuration sets it."""
-    with _config_lock:
-        if dlt.config.get("runtime.dlthub_telemetry") is None:
-            dlt.config["runtime.dlthub_telemetry"] = False
-            # The first read of the configuration has started it.
-            stop_telemetry()
-            dlt.current.run_context().initialize_runtime()
+    if set_default("runtime.dlthub_telemetry", False):
+        # The first read of the configuration has started it.
+        stop_telemetry()
+        dlt.current.run_context().initialize_runtime()
 
 
 def clear_config_traces() -> None:
@@ -82,10 +77,8 @@ def _truncate_staging(pipeline: dlt.Pipeline) -> None:
     Otherwise the rows of the last load stay there as well: half of a DuckDB file after a first load.
     """
     key = "load.truncate_staging_dataset"
-    if kind_of(pipeline).truncates_staging:
-        with _config_lock:
-            if dlt.config.get(key) is None:
-                dlt.config[f"{pipeline.pipeline_name}.{key}"] = True
+    if kind_of(pipeline).truncates_staging and dlt.config.get(key) is None:
+        set_default(f"{pipeline.pipeline_name}.{key}", True)
 
 
 def set_log_level(level: str) -> None:
@@ -98,8 +91,7 @@ def set_log_level(level: str) -> None:
         ConfigurationException: if dlt cannot read the configuration.
     """
     try:
-        if dlt.config.get("runtime.log_level") is None:
-            dlt.config["runtime.log_level"] = level
+        if set_default("runtime.log_level", level):
             dlt.current.run_context().initialize_runtime()
     except ConfigurationException:
         raise

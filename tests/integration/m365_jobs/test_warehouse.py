@@ -2,13 +2,9 @@
 
 import os
 import stat
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -56,34 +52,6 @@ def test_the_configuration_sets_the_file_and_the_limits_of_duckdb(
             rows = client.execute_sql("SELECT current_setting('threads'), current_setting('memory_limit')")
         assert rows is not None
         assert rows == [(threads, "238.4 MiB" if threads == 2 else rows[0][1])]
-
-
-def test_tenants_side_by_side_write_to_the_configuration_of_dlt_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Test two writers at once: otherwise a tenant fails with 'Key "dlthub_telemetry" already exists'."""
-    both = threading.Barrier(2)
-
-    class Configuration(dict[str, bool]):
-        written = 0
-
-        def get(self, key: str) -> bool | None:  # type: ignore[override]
-            result = super().get(key)
-            with suppress(threading.BrokenBarrierError):
-                both.wait(timeout=0.5)  # let the other thread read before this thread writes
-            return result
-
-        def __setitem__(self, key: str, value: bool) -> None:
-            self.written += 1
-            super().__setitem__(key, value)
-
-    configuration = Configuration()
-    runtime = SimpleNamespace(initialize_runtime=lambda: None)
-    fake = SimpleNamespace(config=configuration, current=SimpleNamespace(run_context=lambda: runtime))
-    monkeypatch.setattr(warehouse, "dlt", fake)
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(warehouse.telemetry_off) for _ in range(2)]:
-            done.result()
-    assert configuration == {"runtime.dlthub_telemetry": False}
-    assert configuration.written == 1
 
 
 def test_each_loaded_row_is_in_the_file_once_unless_staging_tables_are_kept(
