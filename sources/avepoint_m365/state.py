@@ -42,6 +42,7 @@ class ApiBehavior(NamedTuple):
         largest_page: The most jobs that the API sent on one page.
         longest_list: The most jobs that the API returns in one list; None if no such limit is known.
         total_surplus: How many more jobs each total of the API counts than exist; 0 if totals are right.
+        other_totals_at: When totals were last detected to count other jobs than those listed; None if they do not.
         by_location: Whether the API returns some jobs only to requests with their location.
         reconciled_at: When the warehouse was last compared with the API's totals.
         words_at: When unknown state words were last learned.
@@ -59,6 +60,7 @@ class ApiBehavior(NamedTuple):
     largest_page: int = 0
     longest_list: int | None = None
     total_surplus: int = 0
+    other_totals_at: datetime | None = None
     by_location: bool = False
     reconciled_at: datetime | None = None
     words_at: datetime | None = None

@@ -71,6 +71,8 @@ class ServerBehavior:
     """The answer beyond the limit: a status, or pages are ``"empty"``, or ``"end"`` with a total of that many."""
     filters_after_paging: bool = False
     """Whether jobs are filtered after they are divided into pages; some pages are then short or empty."""
+    total_factor: int = 1
+    """How many times a total counts the jobs, as one of all tenants does."""
     total_error: int = 0
     """Added to every total."""
 

@@ -130,7 +130,7 @@ class JobsApi:
         """Return a page in the envelope of its generation."""
         if not rows and not link and self.dialect.status_without_jobs == 204:
             return Answer(204)
-        total = max(total + self.behavior.total_error, 0)
+        total = max(total * self.behavior.total_factor + self.behavior.total_error, 0)
         paging = {**self.dialect.total(total, len(rows)), "nextLink": link}
         if self.dialect.link == "none":
             del paging["nextLink"]

@@ -14,7 +14,7 @@ from avepoint_m365.extract.known import Comparison
 from avepoint_m365.extract.options import ChunkResult
 from avepoint_m365.extract.scan import Scan
 from avepoint_m365.extract.upkeep import Upkeep
-from avepoint_m365.state import ApiBehavior
+from avepoint_m365.state import ApiBehavior, is_due
 
 
 def build_result(
@@ -80,6 +80,8 @@ def _behavior_after_load(chunk: Chunk, chunk_labels: ChunkLabels, scan: Scan, up
         total_surplus=chunk.reader.paging.total_surplus,
         included=tuple(sorted({*behavior.included, *chunk_labels.included})),
     )
+    if is_due(behavior.other_totals_at, now):
+        behavior = behavior._replace(other_totals_at=now if chunk.reader.paging.totals_count_others else None)
     if chunk_labels.listings or scan.bulk is not None:
         behavior = behavior._replace(ignored=tuple(sorted(chunk_labels.ignored)), filters_at=now)
     if chunk.scanner.confirms_empty and (not scan.jobs.num_rows or chunk.scanner.confirmed_no_list):

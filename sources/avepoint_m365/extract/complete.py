@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from avepoint_m365.exceptions import SourceError
+from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.listing_reader import ListingReader
@@ -29,12 +30,18 @@ def read_completely(reader: ListingReader, selection: Selection, limits: RangeLi
 
 def finish_completely(reader: ListingReader, listing: Listing) -> list[Listing]:
     """Return a listing; if the server ended it early, return the listings of the halves of its window instead."""
-    if listing.complete or not _ended_early(listing) or listing.selection.window.length <= SHORTEST_WINDOW:
+    if listing.complete or not _ended_early(listing, reader.paging):
+        return [listing]
+    if listing.selection.window.length <= SHORTEST_WINDOW:
         return [listing]
     try:
         parts = [reader.read(listing.selection.over(half)) for half in listing.selection.window.halves()[::-1]]
     except SourceError:
         return [listing]
+    if any(part.ids and (part.complete or part.ids - listing.ids) for part in parts):
+        reader.paging.halvings_without_effect = 0
+    elif not listing.needs_shorter_ranges:
+        reader.paging.halvings_without_effect += 1
     if all(not part.complete and _size(part) >= _size(listing) and part.ids <= listing.ids for part in parts):
         # The API ignores the range: the halves would be halved again until the shortest window.
         return [listing]
@@ -60,13 +67,14 @@ def _pieces(window: Window, limits: RangeLimits) -> Iterator[Window]:
     yield window
 
 
-def _ended_early(listing: Listing) -> bool:
+def _ended_early(listing: Listing, paging: PagingBehavior) -> bool:
     """Return whether a page is missing, or a listing of several pages holds fewer jobs than its total.
 
     Jobs without a readable id count in the total and in no listing. Halves would lack them as well, down to the
     shortest window.
     """
     has_surplus = listing.counts_matches and listing.surplus > 0 and len(listing.pages) > 1
+    may_lack_jobs = has_surplus and not paging.totals_count_others
     return listing.needs_shorter_ranges or (
-        has_surplus and all(problem.job_id for problem in listing.parsed.unreadable)
+        may_lack_jobs and all(problem.job_id for problem in listing.parsed.unreadable)
     )

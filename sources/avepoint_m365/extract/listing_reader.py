@@ -132,6 +132,8 @@ class ListingReader:
             if ended and self._total_is_too_high(listing, same_jobs_twice):
                 listing.complete, listing.total_scope = True, "absent"
                 return
+            if ended and self.paging.totals_count_others:
+                break
         if ended and listing.surplus:
             self.paging.surpluses.append((listing.surplus, listing.selection))
 

@@ -184,3 +184,18 @@ def test_a_surplus_of_every_total_is_learned_once_and_hides_no_other(simulator: 
     user.run("load")
     simulator.behavior = ServerBehavior(total_error=7)
     assert "reported" in user.run("load", code=3).stderr
+
+
+def test_totals_of_all_tenants_prove_nothing_and_cost_few_requests(simulator: Simulator, new_user: NewUser) -> None:
+    user, requests = new_user(simulator), []
+    simulator.behavior = ServerBehavior(total_factor=4)
+    for _ in range(4):
+        before = len(simulator.asked)
+        assert "Not proved complete: all jobs" in user.run("load", code=3).stderr
+        assert in_warehouse(user.folder / "m365_warehouse.duckdb") == on_server(simulator.world, False)
+        requests.append(len(simulator.asked) - before)
+        simulator.world.advance(timedelta(hours=2))
+    assert requests[0] < 600, requests
+    assert max(requests[1:]) < 40, requests
+    simulator.behavior = ServerBehavior()
+    assert "Proved complete" in user.run("load").stderr

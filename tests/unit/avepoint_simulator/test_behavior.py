@@ -151,6 +151,11 @@ def test_a_total_may_be_wrong(error: int) -> None:
         assert server.page()[1]["totalCount"] == 4 + error
 
 
+def test_a_total_may_count_the_jobs_of_all_tenants() -> None:
+    with api(total_factor=3) as server:
+        assert server.page()[1]["totalCount"] == 12
+
+
 @pytest.mark.parametrize(("order", "states"), [("older_first", ["In Progress", "Finished"]), ("older_last", None)])
 def test_a_job_may_have_two_rows_on_a_page(order: str, states: list[str] | None) -> None:
     with api(repeated_row=order) as server:
