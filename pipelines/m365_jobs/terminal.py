@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable
 from typing import TextIO, TypeAlias
 
+from m365_jobs.stderr import write_stderr
 from m365_jobs.text import sanitize
 
 Notify: TypeAlias = Callable[[str], None]
@@ -21,8 +22,7 @@ def print_line(text: str) -> None:
         if columns:
             # An address or a command stays whole: it is there to be copied.
             line = textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False, drop_whitespace=True)
-        sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+        write_stderr(f"{line}\n")
 
 
 def width(out: TextIO) -> int | None:

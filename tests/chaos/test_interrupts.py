@@ -40,11 +40,17 @@ def test_a_signal_ends_a_load_whose_threads_wait(
     assert {row[0] for row in user.query("SELECT id FROM jobs")} == {job.id for job in simulator.world.visible()}
 
 
-def test_a_signal_ends_the_loads_of_all_tenants(simulator: Simulator, new_user: NewUser) -> None:
+@pytest.mark.parametrize(
+    ("number", "exit_code", "word"),
+    [(signal.SIGINT, 130, "Interrupted"), (getattr(signal, "SIGHUP", None), 129, "Terminated (SIGHUP)")],
+)
+def test_a_signal_ends_the_loads_of_all_tenants(
+    simulator: Simulator, new_user: NewUser, number: signal.Signals, exit_code: int, word: str
+) -> None:
     user = new_user(simulator)
     configure(user, "".join(section(f"tenant{number}", simulator) for number in range(3)))
-    code, message = load_until_signal(simulator, user, signal.SIGINT, "--all-tenants")
-    assert (code, message.splitlines()[-1]) == (130, "Interrupted; the next load continues from there.")
+    code, message = load_until_signal(simulator, user, number, "--all-tenants")
+    assert (code, message.splitlines()[-1]) == (exit_code, f"{word}; the next load continues from there.")
     user.run("load", "--all-tenants")
     assert user.query("SELECT tenant, count(*) FROM jobs GROUP BY tenant ORDER BY tenant") == [
         (f"tenant{number}", len(simulator.world.visible())) for number in range(3)

@@ -47,6 +47,7 @@ LAYERS = {
         ("errors",),
         ("terminal",),
         ("text",),
+        ("stderr",),
     ),
 }
 """Layers of a package, from top to bottom; a module may import its own layer and those below."""

@@ -9,13 +9,26 @@ import sys
 from io import TextIOWrapper
 from types import FrameType
 
-from m365_jobs.errors.exceptions import INTERRUPTED, TERMINATED
+from m365_jobs.errors.exceptions import HUNG_UP, INTERRUPTED, TERMINATED
 
-_terminated = False
+EXIT_CODES_OF_SIGNALS = {"SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
+"""Signals that end the process as Ctrl+C does. Windows lacks SIGHUP."""
+
+_signal_name: str | None = None
 
 
 def prepare_streams() -> None:
-    """Let output replace characters that the terminal's encoding lacks, such as a code page of Windows."""
+    """Let output replace characters that the terminal's encoding lacks, such as a code page of Windows.
+
+    Standard streams that are closed drop what is written: Python has None for them, and the next file that is opened
+    would get their number.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -32,17 +45,20 @@ def prepare_memory() -> None:
 
 
 def prepare_signals() -> None:
-    """Let SIGTERM end the process as Ctrl+C does: the run is recorded, and a message printed.
+    """Let SIGTERM and SIGHUP end the process as Ctrl+C does: the run is recorded, and a message printed.
 
-    Docker, Kubernetes and systemd send it. Without a handler, the first process of a container ignores it.
+    Docker, Kubernetes and systemd send the first, a terminal that closes the second. Without a handler, the first
+    process of a container ignores SIGTERM. A signal that the caller lets the process ignore, as nohup does, stays so.
     """
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    for name in EXIT_CODES_OF_SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    global _terminated
-    _terminated = True
+    global _signal_name
+    _signal_name = signal.Signals(number).name
     interrupt = signal.getsignal(signal.SIGINT)
     if callable(interrupt):
         interrupt(number, frame)
@@ -50,9 +66,10 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def interruption(message: str) -> tuple[str, int]:
-    """Return the message and the exit code of an interrupted process: by Ctrl+C or by SIGTERM."""
-    if _terminated:
-        return message.replace("Interrupted", "Terminated (SIGTERM)", 1), TERMINATED
+    """Return the message and the exit code of an interrupted process: by Ctrl+C or by a signal."""
+    if _signal_name:
+        exit_code = EXIT_CODES_OF_SIGNALS[_signal_name]
+        return message.replace("Interrupted", f"Terminated ({_signal_name})", 1), exit_code
     return message, INTERRUPTED
 
 

@@ -156,11 +156,19 @@ def failures(verbose: bool, interrupted: str = "") -> Iterator[None]:
 def print_failure(error: BaseException, verbose: bool, interrupted: str = "") -> int:
     """Print a failure as one paragraph on stderr, and return the exit code of its kind."""
     from m365_jobs.cli import lifetime
-    from m365_jobs.errors.explain import INTERRUPTED, explain
-    from m365_jobs.terminal import print_line
+    from m365_jobs.stderr import write_stderr
 
     if verbose:
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
+    if isinstance(error, KeyboardInterrupt):
+        # It may have ended an import of dlt halfway, and the modules below import dlt as well.
+        message, exit_code = lifetime.interruption(interrupted or "Interrupted.")
+        write_stderr(f"{message}\n")
+        return exit_code
+
+    from m365_jobs.errors.explain import INTERRUPTED, explain
+    from m365_jobs.terminal import print_line
+
     failure = explain(error)
     if failure.exit_code != INTERRUPTED:
         print_line(f"Error ({failure.kind}): {failure.text}")

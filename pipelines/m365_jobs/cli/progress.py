@@ -15,6 +15,7 @@ from m365_jobs.terminal import print_line, width
 from m365_jobs.text import format_count, shorten
 
 if TYPE_CHECKING:
+    from m365_jobs.errors.explain import Failure
     from m365_jobs.load.copy import CopyResult
     from m365_jobs.load.parallel import TenantLoads, TenantResult
     from m365_jobs.load.summary import Summary
@@ -127,10 +128,10 @@ def report_tenants(tenant_loads: TenantLoads) -> None:
                 print_line(f"Error ({result.failure.kind}): {result.failure.text}")
         return
     summaries = [result.summary for result in ended if result.summary]
+    for names, failure in _by_failure(ended).items():
+        print_line(f"{names}: failed ({failure.kind}): {failure.text}")
     for result in ended:
-        if result.failure:
-            print_line(f"{result.tenant}: failed ({result.failure.kind}): {result.failure.text}")
-        elif result.summary and result.summary.incomplete:
+        if result.summary and result.summary.incomplete:
             print_line(f"{result.tenant}: not proved complete: {'; '.join(result.summary.incomplete[:3])}.")
     incomplete, new = sum(bool(summary.incomplete) for summary in summaries), sum(summary.new for summary in summaries)
     changed, requests = sum(summary.changed for summary in summaries), sum(summary.requests for summary in summaries)
@@ -141,6 +142,15 @@ def report_tenants(tenant_loads: TenantLoads) -> None:
     )
     for warehouse in sorted({f"{summary.warehouse}, dataset {summary.dataset}" for summary in summaries}):
         print_line(f"Warehouse: {warehouse}.")
+
+
+def _by_failure(ended: Sequence[TenantResult]) -> dict[str, Failure]:
+    """Return each failure by the names of the tenants that share it, such as a warehouse that is unreachable."""
+    names: dict[Failure, list[str]] = {}
+    for result in ended:
+        if result.failure:
+            names.setdefault(result.failure, []).append(result.tenant)
+    return {", ".join(tenants): failure for failure, tenants in names.items()}
 
 
 def _others(ended: Sequence[TenantResult], interrupted: int) -> str:

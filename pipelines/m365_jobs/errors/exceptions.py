@@ -14,8 +14,8 @@ from collections.abc import Mapping
 FINE, FAILED, WRONG_USAGE, INCOMPLETE, UNHEALTHY = 0, 1, 2, 3, 4
 """Exit codes of the command line; only ``health`` has the last one."""
 
-INTERRUPTED, TERMINATED = 130, 143
-"""The exit codes after Ctrl+C and after SIGTERM, as in shells: 128 plus the number of the signal."""
+HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
+"""The exit codes after SIGHUP, after Ctrl+C and after SIGTERM, as in shells: 128 plus the number of the signal."""
 
 EXIT_CODES: Mapping[int, str] = {
     FINE: "Fine.",
@@ -23,6 +23,7 @@ EXIT_CODES: Mapping[int, str] = {
     WRONG_USAGE: "Wrong usage or configuration. Another try gives the same result.",
     INCOMPLETE: "Loaded, but some partition could not be proved complete. The next load reads it again.",
     UNHEALTHY: "`health` found a problem.",
+    HUNG_UP: "Ended by SIGHUP, as a terminal or a connection that closes sends it.",
     INTERRUPTED: "Interrupted by Ctrl+C.",
     TERMINATED: "Ended by SIGTERM, as systemd, Docker and Kubernetes send it.",
 }

@@ -8,9 +8,13 @@ from typing import Any
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.health.reasons import partition_label
+from m365_jobs.text import format_count
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 Row = dict[str, Any]
+
+MOST_NAMES = 10
+"""The most tenants that a line names."""
 
 FAILED = """
 WITH newest AS (
@@ -41,12 +45,19 @@ def failed_companions(scope: TenantScope) -> list[Row]:
 
 
 def failure_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a line for each tenant and cause, with all companions that failed for it."""
+    """Yield a line for each cause, with all companions that failed for it, and its tenants.
+
+    Of more than ``MOST_NAMES`` tenants, only their number is shown: hundreds may lack the same permission.
+    """
     causes: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         denied = row["status"] == "permission_missing"
         cause = f"permission {row['permission']} is missing" if denied else str(row["detail"])
         causes.setdefault((row["tenant"], cause), []).append(row)
+    tenants: dict[str, list[str]] = {}
     for (tenant, cause), failures in causes.items():
-        name = partition_label(tenant, None, None)
-        yield f"Skipped: {name + ': ' if name else ''}{', '.join(row['companion'] for row in failures)}: {cause}."
+        line = f"{', '.join(row['companion'] for row in failures)}: {cause}."
+        tenants.setdefault(line, []).append(partition_label(tenant, None, None))
+    for line, names in tenants.items():
+        shown = ", ".join(filter(None, names)) if len(names) <= MOST_NAMES else format_count(len(names), "tenant")
+        yield f"Skipped: {shown}: {line}" if shown else f"Skipped: {line}"

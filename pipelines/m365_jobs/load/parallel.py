@@ -29,6 +29,33 @@ THREAD_PREFIX = "tenant"
 """Prefix of the names of the threads that load tenants."""
 
 
+SHOWN_AT_ONCE = 3
+"""A line that more tenants share is printed for these at once, and for all others together at the end."""
+
+
+class TenantNotes:
+    """Print lines of tenants, without repeating for hundreds of tenants what they share. Safe to share."""
+
+    def __init__(self, notify: Notify) -> None:
+        self._notify, self._lock = notify, threading.Lock()
+        self._tenants: dict[str, dict[str, None]] = {}
+
+    def add(self, tenant: str, text: str) -> None:
+        """Print a line of a tenant, or keep it for the end."""
+        with self._lock:
+            tenants = self._tenants.setdefault(text, {})
+            shown = tenant in tenants or len(tenants) < SHOWN_AT_ONCE
+            tenants[tenant] = None
+        if shown:
+            self._notify(f"{tenant}: {text}")
+
+    def flush(self) -> None:
+        """Print the lines that were kept, with the names of their tenants."""
+        for text, tenants in self._tenants.items():
+            if names := list(tenants)[SHOWN_AT_ONCE:]:
+                self._notify(f"{', '.join(names)}: {text}")
+
+
 @dataclass
 class TenantResult:
     """Hold the result of the load of one tenant: a summary, a failure, or neither if another worker loads it."""
@@ -102,11 +129,11 @@ def load_all(
         log_failures[name] = explain(error)
 
     options = replace(options, log_buffer=LogRowBuffer(), on_log_failure=on_log_failure)
-    tenants = resolve_all(tenants)
+    tenants, notes = resolve_all(tenants), TenantNotes(notify)
     tenant_loads.limiters = list(_limiters(tenants, options))
 
     def load_tenant(tenant: Tenant) -> TenantResult:
-        return _load_tenant(replace(options, tenant=tenant), tenant_loads, notify, on_failure)
+        return _load_tenant(replace(options, tenant=tenant), tenant_loads, notes, on_failure)
 
     try:
         with ThreadPoolExecutor(parallel_tenants, thread_name_prefix=THREAD_PREFIX) as pool:
@@ -120,6 +147,7 @@ def load_all(
     finally:
         assert options.log_buffer is not None
         options.log_buffer.flush()
+        notes.flush()
         tenant_loads.results[:] = [
             TenantResult(result.tenant, failure=log_failures[result.tenant])
             if result.tenant in log_failures
@@ -149,14 +177,14 @@ def _limiters(tenants: Sequence[Tenant], options: LoadOptions) -> Iterator[RateL
 
 
 def _load_tenant(
-    options: LoadOptions, tenant_loads: TenantLoads, notify: Notify, on_failure: Callable[[BaseException], None]
+    options: LoadOptions, tenant_loads: TenantLoads, notes: TenantNotes, on_failure: Callable[[BaseException], None]
 ) -> TenantResult:
     """Load the tenant of ``options``; return its result and add it to ``tenant_loads``."""
     assert options.tenant is not None
     name = options.tenant.name
 
     def notify_tenant(text: str) -> None:
-        notify(f"{name}: {text}")
+        notes.add(name, text)
 
     try:
         with unless(tenant_loads.progress[name].stats.interrupted):

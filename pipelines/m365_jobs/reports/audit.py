@@ -12,6 +12,7 @@ from typing import Any
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.errors.settings_messages import empty_range
 from m365_jobs.reports.metrics import Row
+from m365_jobs.text import format_time
 from m365_jobs.warehouse.tenant_scope import TenantScope
 
 IN_PERIOD = "epoch(CAST(:since AS TIMESTAMPTZ)) <= epoch({time}) AND epoch({time}) < epoch(CAST(:until AS TIMESTAMPTZ))"
@@ -208,7 +209,7 @@ def select_period(days: int, month: date | None, since: datetime | None, until: 
     """Return the period from ``since`` to ``until``, of a calendar month, or else of the last whole UTC days.
 
     Raises:
-        UsageError: if the period is empty or is given in two ways.
+        UsageError: if the period is empty, has not begun, or is given in two ways.
     """
     if month and (since or until):
         raise UsageError("--month does not go with --since and --until: give the period in one way.")
@@ -221,6 +222,8 @@ def select_period(days: int, month: date | None, since: datetime | None, until: 
         end = until or audit_period(1).until
         if since >= end:
             raise UsageError(empty_range(since, end))
+        if since > datetime.now(UTC):
+            raise UsageError(f"--since {format_time(since)} lies in the future. Set an earlier start.")
         return Period(since, end)
     return audit_period(days)
 

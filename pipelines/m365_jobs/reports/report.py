@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +70,25 @@ class ReportOptions:
     """Period of an audit report."""
 
 
+EASTERNMOST = timedelta(hours=14)
+"""How far the clocks of the easternmost time zone are ahead of UTC."""
+
+
 def parse_month(text: str | None) -> date | None:
     """Return the first day of a month such as 2026-11; None for None.
 
     Raises:
-        UsageError: for any other text.
+        UsageError: for any other text, and for a month that has begun in no time zone.
     """
     if text is None:
         return None
     if not re.fullmatch(r"[1-9]\d{3}-(0[1-9]|1[0-2])", text):
         raise UsageError(f"--month {text!r} is not a month. Write it as 2026-11.")
-    return date.fromisoformat(f"{text}-01")
+    first = date.fromisoformat(f"{text}-01")
+    newest = (datetime.now(UTC) + EASTERNMOST).date()
+    if first > newest:
+        raise UsageError(f"--month {text} has not begun. Name a month up to {newest:%Y-%m}.")
+    return first
 
 
 def write_report(path: Path, pipeline: Target, options: ReportOptions) -> Path:

@@ -62,6 +62,15 @@ def telemetry_off() -> None:
         dlt.current.run_context().initialize_runtime()
 
 
+def _signals_interrupt_steps() -> None:
+    """Let Ctrl+C and SIGTERM interrupt dlt's steps, unless the user's configuration sets it.
+
+    dlt records the first signal of a step in the main thread, and forgets it once the step ends well. So a copy of many
+    tenants or a load in chunks would continue after Ctrl+C.
+    """
+    set_default("runtime.intercept_signals", False)
+
+
 def clear_config_traces() -> None:
     """Clear dlt's traces of the settings that this thread has resolved.
 
@@ -133,6 +142,7 @@ def open_pipeline(
         UsageError: for an unknown destination, a DuckDB file with the name of the dataset, or unsafe settings of dlt.
     """
     telemetry_off()
+    _signals_interrupt_steps()
     folders: Any = {"pipelines_dir": str(folder)} if folder else {}
     destination_factory = factory.destination_factory(factory.destination_name(destination), tenant, file)
     pipeline: dlt.Pipeline = dlt.pipeline(

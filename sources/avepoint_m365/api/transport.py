@@ -150,6 +150,7 @@ class Transport:
                 try:
                     response = send()
                 except requests.RequestException as error:
+                    self.stats.wait_for(None)
                     raise _unreachable(url, error) from error
                 if response_status(response) != 429:
                     self._limiter.succeeded()

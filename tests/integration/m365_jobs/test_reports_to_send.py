@@ -65,7 +65,10 @@ def test_the_service_report_counts_the_backups_of_a_month(provider: Cli) -> None
     assert "No backup ended in this month." in early
 
 
-@pytest.mark.parametrize("arguments", [("x.html", "--month", "2026-13"), (), ("x.html", "--each-tenant", "out")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("x.html", "--month", "2026-13"), ("x.csv", "--month", "2999-01"), (), ("x.html", "--each-tenant", "out")],
+)
 def test_what_cannot_be_written_is_wrong_usage(
     simulator: Simulator, new_user: NewUser, arguments: tuple[str, ...]
 ) -> None:

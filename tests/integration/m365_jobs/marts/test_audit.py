@@ -252,3 +252,9 @@ def test_the_options_of_the_period_exclude_each_other() -> None:
     for month, since, until in ((date(2026, 2, 1), day, None), (None, None, day), (None, day, day)):
         with pytest.raises(UsageError):
             select_period(7, month, since, until)
+
+
+def test_a_period_that_has_not_begun_is_refused() -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    with pytest.raises(UsageError, match="lies in the future"):
+        select_period(7, None, tomorrow, tomorrow + timedelta(days=1))
