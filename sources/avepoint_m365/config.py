@@ -24,6 +24,7 @@ from avepoint_m365.constants import (
     environment_of,
 )
 from avepoint_m365.exceptions import ConfigurationError
+from avepoint_m365.json_credentials import read_credentials
 from avepoint_m365.parse.times import in_utc
 
 if TYPE_CHECKING:
@@ -62,6 +63,17 @@ class AvePointCredentials(CredentialsConfiguration):
     certificate_path: str | None = None
     certificate_password: TSecretStrValue | None = None
     expires_at: str | None = None
+
+    def parse_native_representation(self, native_value: object) -> None:
+        """Read the credentials from a JSON object, as vaults store them. dlt completes them from single keys.
+
+        Raises:
+            ConfigurationError: for any other text, and for unknown keys; without the text, which may be a secret.
+        """
+        for key, value in read_credentials(
+            native_value, f"{SECTION}.credentials", self.get_resolvable_fields()
+        ).items():
+            setattr(self, key, value)
 
     def identity(self, section: str = SECTION) -> ClientCredential:
         """Return the client credential; errors name ``section`` as its place in the configuration.

@@ -84,7 +84,13 @@ def configuration() -> str:
         "",
     ]
     lines += _table(_source_keys())
-    lines += ["", "## Credentials", "", "Keys of `credentials`. They belong in `.dlt/secrets.toml`.", ""]
+    lines += [
+        "",
+        "## Credentials",
+        "",
+        "Keys of `credentials`. They belong in `.dlt/secrets.toml`. A vault may give them as one JSON object.",
+        "",
+    ]
     lines += _table((f"credentials.{key}", *_cells(kind, None), text) for key, kind, text in _documented(credentials))
     lines += ["", "## Protection and health", ""]
     lines += ["They can also stand in the section `sources.avepoint_m365.protection`.", ""]

@@ -28,7 +28,7 @@ LAYERS = {
         ("config",),
         # The configuration creates client credentials; these do not import the configuration.
         ("api.auth", "api.certificate"),
-        ("created", "endpoints", "parse"),
+        ("created", "endpoints", "json_credentials", "parse"),
         ("schema",),
         ("constants", "exceptions", "plural"),
     ),

@@ -12,6 +12,7 @@ from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigurationException,
     ConfigValueCannotBeCoercedException,
+    InvalidNativeValue,
     ValueNotSecretException,
 )
 from dlt.common.configuration.providers.toml import TomlProviderReadException
@@ -44,6 +45,7 @@ from m365_jobs.errors.settings_messages import (
     first_paragraph,
     invalid_toml,
     package_missing,
+    value_not_parsed,
     value_not_secret,
     value_of_another_type,
 )
@@ -218,6 +220,7 @@ EXPLANATIONS: tuple[tuple[type[BaseException], Callable[[Any], Failure]], ...] =
     (ConfigFieldMissingException, _usage(fields_missing)),
     (ConfigValueCannotBeCoercedException, _usage(value_of_another_type)),
     (ValueNotSecretException, _usage(value_not_secret)),
+    (InvalidNativeValue, _usage(value_not_parsed)),
     (ConfigurationException, _usage(first_paragraph)),
     (ExternalSchedulerNotAvailable, _usage(lambda _: NO_INTERVAL)),
 )

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from avepoint_m365 import avepoint_m365
 from avepoint_m365.config import SECTION
+from avepoint_m365.exceptions import SourceError
 from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigValueCannotBeCoercedException,
     FieldLookupTraces,
+    InvalidNativeValue,
     LookupTrace,
     LookupTraces,
     ValueNotSecretException,
@@ -139,6 +141,12 @@ def value_of_another_type(error: ConfigValueCannotBeCoercedException) -> str:
     is_of_source = error.field_name.startswith("tenants.") or error.field_name in parameters
     key = f"{SECTION}.{error.field_name}" if is_of_source else error.field_name
     return f"Invalid value: {key} = {value} is not {TYPES.get(type_name, type_name)}."
+
+
+def value_not_parsed(error: InvalidNativeValue) -> str:
+    """Return the problem with credentials that are one text."""
+    inner = error.inner_exception
+    return str(inner) if isinstance(inner, SourceError) else first_paragraph(error)
 
 
 def first_paragraph(error: BaseException) -> str:
