@@ -149,7 +149,7 @@ class Pager:
         If the server numbers pages from 1, page 1 repeats the first page, as a circular link does. If many jobs are
         added meanwhile, a whole page may move to the next number.
         """
-        if self.more_is_promised or not self._last.ids:
+        if self.more_is_promised:
             return MAX_STALE_PAGES
         return 1 if self.pages == 2 else 0
 
@@ -175,7 +175,7 @@ class Pager:
         In parallel, 200 pages take a fraction of the time.
         """
         by_number = step.keys() - self.filters.keys() == {"pageIndex", "pageSize"} and _is_number(step["pageIndex"])
-        if not by_number or not self.more_is_promised or self._last.total is None or not self._largest_page:
+        if not by_number or not self.more_is_promised or self._last.total is None:
             return []
         first = int(step["pageIndex"])
         count = min(ceil((self._last.total - len(self.seen_ids)) / self._largest_page), self._pages_ahead)

@@ -3,9 +3,11 @@
 from urllib.parse import urlencode
 
 import pytest
+from avepoint_m365.api import pagination
 from avepoint_m365.api.page import PageInfo
 from avepoint_m365.api.pagination import Pager
 from avepoint_m365.endpoints import Params
+from avepoint_m365.exceptions import EndlessListError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,3 +160,78 @@ def test_a_link_to_a_page_of_more_digits_than_python_reads_is_followed_as_it_is(
     pager.first()
     pager.add(PageInfo(["1"], 20, f"/jobs?pageIndex={number}"), 1)
     assert [params["pageIndex"] for params in pager.next()] == [number]
+
+
+def pager_after(*pages: PageInfo, first: str | None = None) -> tuple[Pager, list[Params]]:
+    """Return a pager that has read pages of ten jobs at most, and the requests that it sends next."""
+    pager = Pager({"objectType": "1"}, 10)
+    following = pager.first(first)
+    for page in pages:
+        new_ids = set(page.ids) - pager.seen_ids
+        pager.seen_ids |= new_ids
+        pager.add(page, len(new_ids))
+        following = pager.next()
+    return pager, following
+
+
+def ten(first: int) -> list[str]:
+    return [str(number) for number in range(first, first + 10)]
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "rounds"),
+    [(300, "matches", [1, 1, 8, 16, 4]), (23, "absent", [1, 1, 1]), (20, "absent", [1] * 3)],
+)
+def test_pages_without_links_are_requested_by_number(count: int, total: str, rounds: list[int]) -> None:
+    server = Server(count, 10, 0, "none", total)
+    assert read_all(server, 10) == (set(server.rows), rounds)
+
+
+@pytest.mark.parametrize(("digits", "requests"), [(18, 8), (19, 1)])
+def test_pages_after_a_number_of_up_to_18_digits_are_requested_in_parallel(digits: int, requests: int) -> None:
+    _, following = pager_after(PageInfo(["1"], 20, f"?pageIndex={'9' * digits}"))
+    assert len(following) == requests
+
+
+@pytest.mark.parametrize("link", ["?pageIndex=1&pageSize=11", "?PAGEINDEX=1&PageSize=5", "?pageSize=10"])
+def test_a_link_that_differs_from_the_request_by_its_page_size_alone_is_not_followed(link: str) -> None:
+    _, following = pager_after(PageInfo(ten(0), None, link), first="1")
+    assert following == [{"objectType": "1", "pageSize": "10", "pageIndex": "2"}]
+
+
+def test_a_list_has_at_most_a_million_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagination, "MAX_JOBS", 10)
+    pages = PageInfo(ten(0), None, "?pageIndex=1"), PageInfo(["10"], None, "?pageIndex=2")
+    _, following = pager_after(pages[0])
+    assert [params["pageIndex"] for params in following] == ["1"]
+    with pytest.raises(EndlessListError) as raised:
+        pager_after(*pages)
+    assert str(raised.value) == (
+        "Endless list: the API returned more than 10 jobs in one list, and a further page. Check that base_url is the "
+        "API's host."
+    )
+
+
+def test_links_of_empty_pages_are_followed_a_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagination, "MAX_EMPTY_PAGES", 3)
+    pages = [PageInfo([], None, f"?pageIndex={number}") for number in range(1, 5)]
+    assert [params["pageIndex"] for params in pager_after(*pages[:3])[1]] == ["3"]
+    assert pager_after(*pages)[1] == []
+
+
+@pytest.mark.parametrize(("link", "ended"), [("", True), (None, False)])
+def test_a_full_page_that_comes_again_and_again_is_the_end_if_it_was_announced(link: str | None, ended: bool) -> None:
+    pager, following = pager_after(*[PageInfo(ten(0), None, link)] * 3)
+    assert (following, pager.ended) == ([], ended)
+    assert pager_after(*[PageInfo(ten(0), None, link)] * 2)[1] != []
+
+
+def test_a_later_page_that_repeats_another_is_the_last_one() -> None:
+    first, second = PageInfo(ten(0), None, None), PageInfo(ten(10), None, None)
+    assert pager_after(first, second, second)[1] == []
+
+
+def test_a_page_without_a_list_is_the_end_if_all_promised_jobs_were_read() -> None:
+    pages = PageInfo(["1", "2"], 3, None), PageInfo(["3"], None, None), PageInfo([], 0, "", without_list=True)
+    pager, following = pager_after(*pages)
+    assert (following, pager.ended) == ([], True)
