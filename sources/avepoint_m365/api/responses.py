@@ -73,7 +73,7 @@ def read_body(version: EndpointVersion | None, request: str, response: requests.
         raise failure(status, parse_body(response), request, scope, version)
     body = parse_body(response)
     if not isinstance(body, Mapping | list):
-        raise BadResponseError(f"{request}: the answer is not a JSON object. Is base_url the API's host?")
+        raise _unreadable(request, response.content)
     check_status(version, body, request, scope)
     return body
 
@@ -96,6 +96,16 @@ def refuse_reported_errors(body: JsonBody, request: str) -> None:
     """
     if isinstance(body, Mapping) and (errors := _reported_errors(body)):
         raise ApiError(f"{request}, but the response contains errors: {errors}")
+
+
+def _unreadable(request: str, content: bytes) -> BadResponseError:
+    """Return the error of a body that is no JSON, or that begins as JSON and cannot be read."""
+    if content.lstrip()[:1] in (b"{", b"["):
+        problem = (
+            "the answer is JSON that is cut, damaged or nested too deep. Load again: a proxy may have shortened it."
+        )
+        return BadResponseError(f"{request}: {problem}")
+    return BadResponseError(f"{request}: the answer is not a JSON object. Is base_url the API's host?")
 
 
 _NO_CONTENT: Mapping[str, object] = {"jobs": [], "data": []}

@@ -326,7 +326,25 @@ def test_json_that_is_nested_without_end_is_an_error_like_any_other(
 ) -> None:
     grant(api)
     api.get(FIRST, body=form.format('[ {"a":' * levels + "1" + "} ]" * levels))
-    with pytest.raises(BadResponseError, match="not a JSON object"):
+    with pytest.raises(BadResponseError, match="cut, damaged or nested too deep"):
+        client("jobs").request_page({})
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('{"jobs": [{"id": "1"}, {"id": "2', "is JSON that is cut"),
+        ("<html>", "Is base_url the API's host"),
+        ("", "host"),
+    ],
+)
+def test_a_cut_answer_is_distinguished_from_that_of_another_host(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, body: str, problem: str
+) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0.001")
+    grant(api)
+    api.get(FIRST, body=body)
+    with pytest.raises(BadResponseError, match=problem):
         client("jobs").request_page({})
 
 
