@@ -280,9 +280,8 @@ def parse_moment(key: str, value: str | date) -> datetime:
         ConfigurationError: with key and value, if it is no time or before ``EARLIEST``.
     """
     try:
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value)
-        moment = in_utc(value if isinstance(value, datetime) else datetime.combine(value, time.min))
+        day = datetime.fromisoformat(value) if isinstance(value, str) else value
+        moment = in_utc(day if isinstance(day, datetime) else datetime.combine(day, time.min))
     except (ValueError, OverflowError, TypeError) as error:
         raise ConfigurationError(
             f"Invalid time: {key} = {value!r} is not a date or time. Write 2026-01-31 or 2026-01-31T06:00:00Z; "

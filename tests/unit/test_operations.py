@@ -32,6 +32,10 @@ TESTS = {
         "test_readers_need_no_folder_that_they_can_write",
     ],
     "`docker stop`, systemd, Kubernetes": ["test_sigterm_ends_a_load_with_a_message_and_a_record"],
+    "closed terminal, lost SSH connection": ["test_a_signal_ends_the_loads_of_all_tenants"],
+    "a pipe to a program that ended, such as a log collector": [
+        "test_messages_are_dropped_once_their_reader_has_ended"
+    ],
     "secrets of Docker and Kubernetes in variables": [
         "test_blanks_line_ends_and_quotes_around_variables_are_ignored_with_a_line"
     ],
