@@ -174,6 +174,7 @@ def schedule(
 def copy(
     destination: Annotated[str, typer.Option(help="Name of the dlt destination to copy the DuckDB warehouse to.")],
     dataset: Dataset = None,
+    from_dataset: Annotated[str | None, typer.Option(help="Dataset in the DuckDB file; m365_jobs where unset.")] = None,
     tenant: OnlyTenants = None,
     verbose: Verbose = False,
 ) -> None:
@@ -185,4 +186,5 @@ def copy(
         from m365_jobs.cli import progress as console
         from m365_jobs.load.copy import copy_tenants
 
-        console.report_copy(copy_tenants(destination, dataset, console.print_line, tenant or ()), destination, dataset)
+        result = copy_tenants(destination, dataset, console.print_line, tenant or (), from_dataset)
+        console.report_copy(result, destination, dataset)

@@ -33,9 +33,13 @@ class CopyResult:
 
 
 def copy_tenants(
-    destination: str, dataset: str | None, notify: Callable[[str], None], tenants: Sequence[str] = ()
+    destination: str,
+    dataset: str | None,
+    notify: Callable[[str], None],
+    tenants: Sequence[str] = (),
+    from_dataset: str | None = None,
 ) -> CopyResult:
-    """Copy the configured DuckDB warehouse, tenant by tenant; all tenants if ``tenants`` is empty.
+    """Copy a dataset of the configured DuckDB file, tenant by tenant; all tenants if ``tenants`` is empty.
 
     Rows and cursors of a tenant are one load package: they arrive together or not at all. A copy may be repeated.
 
@@ -43,7 +47,7 @@ def copy_tenants(
         UsageError: if there is no DuckDB warehouse, if it is the destination, or if it does not hold a tenant.
         WarehouseError: if the destination has loads of its own, whose cursors a copy would move back.
     """
-    origin = warehouse.open_warehouse(DEFAULT_DESTINATION)
+    origin = warehouse.open_warehouse(DEFAULT_DESTINATION, from_dataset)
     target = warehouse.open_warehouse(destination, dataset)
     file = warehouse.duckdb_file(origin)
     if file is None or not file.exists():
@@ -82,7 +86,7 @@ def _tenants(file: Path, dataset: str) -> list[str]:
         # A first load in chunks writes jobs before its run; a load that failed at once has a run and no jobs.
         asked = [name for name in ("jobs", "load_runs") if name in table_names(connection, dataset)]
         if not asked:
-            raise UsageError(f"{file} holds no dataset {dataset} of this program; there is nothing to copy.")
+            raise UsageError(f"{file} holds no dataset {dataset} of this program. Name another with --from-dataset.")
         query = " UNION ".join(f"SELECT DISTINCT tenant FROM {name}" for name in asked)
         return [row[0] for row in connection.execute(f"{query} ORDER BY tenant").fetchall()]
 

@@ -77,6 +77,16 @@ def test_the_printed_command_continues_at_the_destination(
     assert ": 0 new, 0 changed" in user.run(*match[1].split()).stderr
 
 
+def test_a_dataset_with_another_name_is_copied(simulator: Simulator, new_user: NewUser, address: str) -> None:
+    user = new_user(simulator)
+    user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
+    user.run("load", "--dataset", "first")
+    message = user.run("copy", "--destination", "postgres", code=2).stderr
+    assert "holds no dataset m365_jobs of this program. Name another with --from-dataset." in " ".join(message.split())
+    user.run("copy", "--destination", "postgres", "--from-dataset", "first")
+    assert ": 0 new, 0 changed" in user.run("load", "--destination", "postgres").stderr
+
+
 @pytest.mark.parametrize("destination", ["postgres", "filesystem"])
 def test_all_rows_and_cursors_are_copied_and_the_next_load_continues_there(
     here: Warehouse, address: str, destination: str
