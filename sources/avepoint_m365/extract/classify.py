@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import combinations
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -261,7 +262,7 @@ def ineffective_values(
         by_label.setdefault(label, set()).add(job_id)
     ineffective = set()
     for value, ids in filled.items():
-        others = [(dimension.label(key), other) for key, other in filled.items() if key != value and other != ids]
+        others = [(dimension.label(key), other) for key, other in filled.items()]
         others += [
             (label, labelled & ids)
             for label, labelled in by_label.items()
@@ -273,7 +274,7 @@ def ineffective_values(
     named = {value: ids for value, ids in ids_by_value.items() if value != PRIMARY_LOCATION}
     holding_all = {value for value, ids in named.items() if evidence.contained and evidence.contained <= ids}
     if len(holding_all) > 1 and (len(holding_all) == len(named) or len(holding_all) > 2):
-        ineffective |= set(filled)
+        return set(filled)
     return ineffective
 
 
@@ -286,7 +287,7 @@ def _overlapping(ids_by_value: Mapping[FilterValue, set[str]]) -> list[Any]:
 def _holds_several(ids: AbstractSet[str], others: Sequence[tuple[str, AbstractSet[str]]]) -> bool:
     """Return whether a set contains at least two sets of different labels that have nothing in common."""
     contained = [(label, other) for label, other in others if other <= ids]
-    for index, (label, first) in enumerate(contained):
-        if any(label != another and first.isdisjoint(second) for another, second in contained[index + 1 :]):
-            return True
-    return False
+    return any(
+        label != another and first.isdisjoint(second)
+        for (label, first), (another, second) in combinations(contained, 2)
+    )

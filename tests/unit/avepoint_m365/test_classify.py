@@ -228,6 +228,7 @@ def test_a_named_location_precedes_the_primary_location_and_the_control_is_uncon
     dimension = location_dimension([PRIMARY_LOCATION, "NAM", "EUR"])
     assert (dimension.name, dimension.values) == ("location", ("NAM", "EUR", PRIMARY_LOCATION))
     assert location_dimension(["NAM", LOCATIONS[-1]]).controls == (LOCATIONS[-2],)
+    assert location_dimension(LOCATIONS[2:]).controls == (LOCATIONS[1],)
     assert location_dimension(LOCATIONS).controls == ()
 
 
@@ -298,3 +299,43 @@ def test_the_primary_location_yields_to_the_location_that_it_is_an_alias_of() ->
     classification = server.classifier().classify(dimension, {"a", "b"}, Evidence(NARROW, whole), Evidence(WIDE))
     assert classification.by_id == {"a": "NAM", "b": PRIMARY_LOCATION}
     assert server.asked == ["NAM", PRIMARY_LOCATION]
+
+
+def test_jobs_of_several_values_are_shared_and_a_narrower_value_is_included() -> None:
+    classification = Classification(included={"job_type=deletion"})
+    sets: Sets = {BACKUP: {"a", "b", "c"}, EXPORT: {"a", "b"}}
+    apply_labels(JOB_TYPES, sets, Evidence(NARROW), classification)
+    assert classification.by_id == {"a": "export", "b": "export", "c": "backup"}
+    assert classification.shared == {"a", "b"}
+    assert classification.included == {"job_type=deletion", "job_type=export"}
+    apply_labels(JOB_TYPES, sets, Evidence(NARROW), classification, {BACKUP})
+    assert classification.shared == set()
+
+
+def test_the_wider_window_shows_which_value_is_included_in_another() -> None:
+    server = Server("jobType", {"1": {"a"}, "2": {"a"}}, {"1": {"b", "c"}, "2": {"b"}})
+    classification = job_types(server, "a", whole=(), wide="abcd")
+    assert server.asked == ["1", "2", "1+", "2+"]
+    assert classification.by_id == {"a": "restore"}
+
+
+def test_a_third_value_is_listed_if_one_of_the_first_two_cannot_be_read() -> None:
+    server = Server("jobType", {"1": {"a"}}, fails={"2": ThrottledError("slow")})
+    assert job_types(server, "a").by_id == {"a": "backup"}
+    assert server.asked == ["1", "2", "3", "4"]
+
+
+def test_a_value_that_is_read_again_has_one_listing() -> None:
+    server = Server("jobType", {"1": {"a"}, "6": {"b"}})
+    classification = job_types(server, "a", "b")
+    assert server.asked == ["1", "2", "3", "4", "5", "2", "3", "4", "5"]
+    assert [str(listing.selection.job_type) for listing in classification.listings] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize(("scanned", "rows"), [("ab", 0), ("abc", 0), ("a", 2)])
+def test_listings_drop_their_jobs_if_a_scan_holds_all_of_them(scanned: str, rows: int) -> None:
+    listings = read_or_fail(
+        Server("jobType", {"1": {"a", "b"}}).reader(), JOB_TYPES.select(NARROW, BACKUP), RangeLimits()
+    )
+    (listing,) = Evidence(NARROW, scanned_ids=frozenset(scanned)).without_scanned_jobs(listings)
+    assert (listing.ids, listing.parsed.jobs.num_rows) == ({"a", "b"}, rows)
