@@ -19,7 +19,7 @@ setup: .venv/.setup
 
 # ---- test
 
-FORKING := tests/integration/m365_jobs/test_repeated_files.py
+FORKING := tests/chaos/test_repeated_files.py
 
 # pytest keeps modules with rewritten assertions only where Python writes bytecode; each process of xdist rewrites all.
 test test-destinations test-variants test-browser chaos chaos-in-ci: export PYTHONDONTWRITEBYTECODE :=
@@ -32,11 +32,9 @@ test: .venv/.tested lint
 test-destinations: .venv/.tested
 	$(PY) -m pytest -n 3 --dist worksteal -m 'destinations and not variant' tests/integration
 
-# Further cases of the same kinds, long tests, and tests of several destinations on Delta and Iceberg lakes.
-# Tests that fork come last, in processes of their own: deltalake works in no fork of a process that used it.
+# Further cases of the same kinds, and tests of several destinations on Delta and Iceberg lakes.
 test-variants: .venv/.tested
-	$(PY) -m pytest -n 3 --dist worksteal -m variant tests/unit tests/integration --ignore $(FORKING)
-	$(PY) -m pytest -n 3 --dist worksteal -m variant $(FORKING)
+	$(PY) -m pytest -n 3 --dist worksteal -m variant tests/unit tests/integration
 
 test-all: test test-destinations test-variants test-browser chaos test-dagster test-airflow
 	@echo "Not run: make crashes, make test-s3, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
@@ -44,8 +42,10 @@ test-all: test test-destinations test-variants test-browser chaos test-dagster t
 test-browser: .venv/.tested
 	$(PY) -m pytest -n 2 --dist worksteal tests/browser
 
+# Tests that fork come last, in processes of their own: deltalake works in no fork of a process that used it.
 chaos: .venv/.tested
-	$(PY) -m pytest -n 2 --dist worksteal tests/chaos
+	$(PY) -m pytest -n 2 --dist worksteal tests/chaos --ignore $(FORKING)
+	$(PY) -m pytest -n 2 --dist worksteal $(FORKING)
 
 # What is short and the same each time; every eighth variation of a server is.
 LONG_CHAOS := concurrency crashes crashes_elsewhere fault_matrix histories lake_files network_namespaces partitions workers

@@ -61,7 +61,7 @@ def simulator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
         yield running
 
 
-@pytest.mark.variant
+@pytest.mark.usual(2)
 @pytest.mark.parametrize(
     ("table", "kind"),
     [
