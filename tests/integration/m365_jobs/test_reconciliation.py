@@ -81,19 +81,20 @@ def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tena
 
 
 def test_verify_loads_differences_and_reports_unproved_periods(new_user: NewUser) -> None:
-    world = make_world(150, seed=7, now=NOW)
+    world = make_world(150, seed=7, now=NOW, days=100)
+    since = ("--since", f"{NOW - timedelta(days=110):%Y-%m-%d}")
     with Simulator(world) as simulator:
         user = new_user(simulator)
         file = user.folder / "m365_warehouse.duckdb"
         user.run("load")
-        assert "agree with the API, 0 jobs were missing and 0 differed" in user.run("verify").stderr
-        lost = forget(file, "finish_time < TIMESTAMPTZ '2026-01-01' OR object_type = 'teams'")
+        assert "agree with the API, 0 jobs were missing and 0 differed" in user.run("verify", *since).stderr
+        lost = forget(file, f"finish_time < TIMESTAMPTZ '{NOW - timedelta(days=50)}' OR object_type = 'teams'")
         assert lost
-        message = user.run("verify").stderr
+        message = user.run("verify", *since).stderr
         assert f"{lost} jobs were missing and 0 differed; both are loaded." in message
         assert in_warehouse(file) == on_server(world, False)
         simulator.behavior = ServerBehavior(total_error=2)
-        assert "the API does not return all of them" in user.run("verify", code=3).stderr
+        assert "the API does not return all of them" in user.run("verify", *since, code=3).stderr
 
 
 def change_what_no_count_shows(tenant: Tenant) -> None:
