@@ -113,6 +113,8 @@ def pages() -> Iterator[Case]:
         dialect = five | {"total_basis": total}
         yield Case("filter", f"after paging, total {total}", CROWD, steps=twice(after, dialect))
     yield Case("filter", "after paging, with locations", config=TWO, steps=twice(after, {"max_page_size": 2}))
+    others = Step(behavior=behaves(total_factor=4), exits=(3,), most_requests=300)
+    yield Case("total", "of all tenants", CROWD, steps=(others, replace(others, hours=1, most_requests=20)))
     for error in (1, -1, 3):
         off = Step(behavior=behaves(total_error=error), exits=(0, 3))
         yield Case(
