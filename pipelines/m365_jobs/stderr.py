@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import TextIO
 
 
 def write_stderr(text: str) -> None:
@@ -13,6 +14,11 @@ def write_stderr(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        discard(sys.stderr)
         # What is still in the buffer goes there as well.
         sys.stderr.flush()
+
+
+def discard(stream: TextIO) -> None:
+    """Drop what is written to a standard stream from now on."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -10,6 +10,7 @@ from io import TextIOWrapper
 from types import FrameType
 
 from m365_jobs.errors.exceptions import HUNG_UP, INTERRUPTED, TERMINATED
+from m365_jobs.stderr import discard
 
 EXIT_CODES_OF_SIGNALS = {"SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
 """Signals that end the process as Ctrl+C does. Windows lacks SIGHUP."""
@@ -23,12 +24,9 @@ def prepare_streams() -> None:
     Standard streams that are closed drop what is written: Python has None for them, and the next file that is opened
     would get their number.
     """
-    if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -75,4 +73,4 @@ def interruption(message: str) -> tuple[str, int]:
 
 def close_stdout() -> None:
     """Drop further output after its reader, such as ``head``, has ended."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard(sys.stdout)

@@ -32,11 +32,11 @@ class Chunk:
     findings: list[SourceFinding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.behavior = self.state.behavior
-        self.client.prefer_generation(self.behavior.endpoint)
-        if self.behavior.pascal_case:
+        self.behavior = behavior = self.state.behavior
+        until = self.options.until
+        self.client.prefer_generation(behavior.endpoint)
+        if behavior.pascal_case:
             self.client.spelling = ParameterSpelling.pascal
-        behavior, until = self.behavior, self.options.until
         paging = PagingBehavior(
             self.options.page_size,
             largest_page=behavior.largest_page,
@@ -45,11 +45,11 @@ class Chunk:
             halvings_without_effect=0 if is_due(behavior.other_totals_at, until) else MAX_HALVINGS_WITHOUT_EFFECT,
         )
         self.reader = ListingReader(self.pool, paging)
-        self.limits = RangeLimits(self.behavior.longest_range)
+        self.limits = RangeLimits(behavior.longest_range)
         self.scanner = WindowScanner(self.client, self.reader, self.limits, self.options)
-        self.scanner.confirms_empty = is_due(self.behavior.empty_at, self.options.until)
-        self.scanner.pascal_case = self.behavior.pascal_case
-        self.scanner.by_location = self.behavior.by_location and bool(self.options.locations)
+        self.scanner.confirms_empty = is_due(behavior.empty_at, until)
+        self.scanner.pascal_case = behavior.pascal_case
+        self.scanner.by_location = behavior.by_location and bool(self.options.locations)
         if self.lookup is not None and self.lookup.is_empty():
             self.lookup = None
 
