@@ -24,6 +24,7 @@ from m365_jobs.load import parallel
 
 from tests.integration.m365_jobs.test_tenants import configure, section
 from tests.support.cli import Cli, NewUser
+from tests.support.signals import start_command
 from tests.support.truth import in_warehouse, on_server
 
 INTERRUPTS = pytest.mark.skipif(os.name == "nt", reason="Windows has another way to interrupt")
@@ -44,22 +45,6 @@ def reader(file: Path) -> Iterator[subprocess.Popen[str]]:
         assert program.stdout.readline() == "open\n"
         yield program
         program.kill()
-
-
-def _hear_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-hear_interrupts = None if os.name == "nt" else _hear_interrupts
-"""Makes a child process react to Ctrl+C, which children of a shell in the background ignore."""
-
-
-def start(user: Cli, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "m365_jobs", *arguments],
-        cwd=user.folder, env=user.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        preexec_fn=hear_interrupts,
-    )  # fmt: skip
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
@@ -94,9 +79,9 @@ class Gate:
 def test_a_second_load_in_one_directory_waits_for_the_first(simulator: Simulator, new_user: NewUser) -> None:
     user, gate = new_user(simulator), Gate()
     simulator.fault = gate
-    first = start(user, "load")
+    first = start_command(user, "load")
     assert gate.reached.wait(60)
-    second = start(user, "load")
+    second = start_command(user, "load")
     assert "Another load of m365_jobs is running; waiting" in line_with(second, "Another load")
     gate.open.set()
     assert [item.communicate(timeout=120) and item.returncode for item in (first, second)] == [0, 0]
@@ -114,10 +99,10 @@ def test_an_interrupt_reaches_a_load_that_waits_for_another(
     user, gate = new_user(simulator), Gate()
     configure(user, section("contoso", simulator) + section("fabrikam", simulator))
     simulator.fault = gate
-    first = start(user, "load", "--tenant", "contoso")
+    first = start_command(user, "load", "--tenant", "contoso")
     assert gate.reached.wait(60)
     simulator.fault = None
-    second = start(user, "load", *(word for name in names for word in ("--tenant", name)))
+    second = start_command(user, "load", *(word for name in names for word in ("--tenant", name)))
     line_with(second, "Another load of m365_jobs__contoso is running; waiting")
     interrupt(second)
     gate.open.set()
@@ -162,7 +147,7 @@ def test_an_interrupt_reaches_a_load_that_waits_for_a_program(
     configure(user, section("contoso", simulator) + section("fabrikam", simulator))
     user.run("load", *tenants)
     with reader(user.folder / "m365_warehouse.duckdb"):
-        load = start(user, "load", *tenants)
+        load = start_command(user, "load", *tenants)
         for _ in names:
             line_with(load, "Another program has the warehouse open; waiting")
         interrupt(load)
@@ -180,7 +165,7 @@ def test_loads_from_two_machines_into_one_file_end_well(
     user, gate = new_user(simulator), Gate()
     simulator.fault = gate
     elsewhere = Cli(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
-    loads = [start(user, "load"), start(elsewhere, "load", "--since", "2020-01-01")]
+    loads = [start_command(user, "load"), start_command(elsewhere, "load", "--since", "2020-01-01")]
     assert gate.reached.wait(60)
     gate.open.set()
     message = [process.communicate(timeout=120)[1] for process in loads]
@@ -196,7 +181,7 @@ def test_a_load_waits_for_a_program_that_has_the_file_open(simulator: Simulator,
     user.run("load")
     simulator.world.advance(timedelta(hours=8))
     with reader(user.folder / "m365_warehouse.duckdb") as program:
-        load = start(user, "load")
+        load = start_command(user, "load")
         line_with(load, "Another program has the warehouse open; waiting")
         program.kill()
         message = load.communicate(timeout=120)
@@ -212,7 +197,7 @@ def test_a_load_waits_for_a_program_that_takes_the_file_while_the_api_is_read(
     user.run("load")
     simulator.world.advance(timedelta(hours=8))
     simulator.fault = gate
-    load = start(user, "load")
+    load = start_command(user, "load")
     assert gate.reached.wait(60)
     with reader(user.folder / "m365_warehouse.duckdb") as program:
         gate.open.set()
@@ -247,7 +232,7 @@ def test_the_warehouse_can_be_read_while_a_load_reads_the_api(simulator: Simulat
     user, gate = new_user(simulator), Gate()
     user.run("load")
     simulator.fault = gate
-    load = start(user, "load")
+    load = start_command(user, "load")
     assert gate.reached.wait(60)
     assert "exchange_online" in user.run("status").stdout
     assert user.query("SELECT count(*) FROM load_runs") == [(1,)]
@@ -284,7 +269,7 @@ def test_status_during_a_write_says_that_the_file_is_in_use(simulator: Simulator
 def test_the_lock_of_a_killed_load_does_not_hold_up_the_next(simulator: Simulator, new_user: NewUser) -> None:
     user, gate = new_user(simulator), Gate()
     simulator.fault = gate
-    load = start(user, "load")
+    load = start_command(user, "load")
     assert gate.reached.wait(60)
     load.kill()
     load.communicate()

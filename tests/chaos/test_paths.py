@@ -10,6 +10,7 @@ import pytest
 from avepoint_simulator import Simulator, make_world
 
 from tests.support.cli import NOW, NewUser
+from tests.support.signals import start_command
 from tests.support.truth import in_warehouse, on_server
 
 
@@ -204,14 +205,7 @@ def test_readers_wait_for_a_load_that_writes(simulator: Simulator, new_user: New
         assert load.stdout.readline() == "open\n"
         message = user.run(*command, "--wait", "0", code=1).stderr
         assert "Another program has the warehouse open" in message
-        with subprocess.Popen(
-            [sys.executable, "-m", "m365_jobs", *command],
-            cwd=user.folder,
-            env=user.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as reader:
+        with start_command(user, *command) as reader:
             assert reader.stderr is not None
             first = reader.stderr.readline()
             load.communicate("done\n", timeout=60)

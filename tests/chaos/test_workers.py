@@ -15,9 +15,10 @@ import psycopg2
 import pytest
 from avepoint_simulator import Simulator, make_world
 
-from tests.chaos.test_concurrency import Gate, hear_interrupts, interrupt, line_with
+from tests.chaos.test_concurrency import Gate, interrupt, line_with
 from tests.support.cli import NOW, NewUser
 from tests.support.network_namespace import IsolatedMachine
+from tests.support.signals import hear_interrupts
 from tests.support.truth import on_server
 from tests.support.warehouse import Warehouse, administer, database
 

@@ -37,6 +37,16 @@ def every_twelve_hours(first: datetime, days: int, **filters: str) -> list[Timed
     ]
 
 
+class InTurn(RequestPool):
+    """Send requests and read listings one after the other, so that tests can compare the requests."""
+
+    def request_all(self, requests: Sequence[Params]) -> list[JobsPage]:
+        return [self._request_page(params) for params in requests]
+
+    def run_parallel(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
+        return [read() for read in listings]
+
+
 @dataclass
 class RangeServer:
     """Return the jobs of a range, usually with the newest start first.
@@ -92,13 +102,6 @@ class RangeServer:
 
     def reader(self, page_size: int = 500) -> ListingReader:
         """Return a reader that sends its requests to this server, one at a time."""
-
-        class InTurn(RequestPool):
-            def request_all(self, requests: Sequence[Params]) -> list[JobsPage]:
-                return [self._request_page(params) for params in requests]
-
-            def run_parallel(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
-                return [read() for read in listings]
 
         return ListingReader(InTurn(self.answer, 2), PagingBehavior(page_size))
 

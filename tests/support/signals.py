@@ -13,6 +13,14 @@ from avepoint_simulator import Asked, Simulator
 from tests.support.cli import Cli
 
 
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+hear_interrupts = None if os.name == "nt" else _hear_interrupts
+"""Makes a child process react to Ctrl+C, which children of a shell in the background ignore."""
+
+
 def start_command(user: Cli, *arguments: str) -> subprocess.Popen[str]:
     """Start a command in a process that SIGINT interrupts; its messages can be read, and its output is dropped."""
     return subprocess.Popen(
@@ -22,8 +30,7 @@ def start_command(user: Cli, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # Children of a shell in the background ignore SIGINT, so this process resets it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hear_interrupts,
     )
 
 

@@ -17,9 +17,10 @@ from m365_jobs.load import copy_rows
 from m365_jobs.load import run as loading
 from m365_jobs.load.copy import copy_tenants
 
-from tests.chaos.test_concurrency import Gate, line_with, start
+from tests.chaos.test_concurrency import Gate, line_with
 from tests.integration.m365_jobs.test_lake import lose_errors
 from tests.support.cli import NOW, Cli, NewUser, make_user
+from tests.support.signals import start_command
 from tests.support.truth import on_server
 from tests.support.warehouse import GivenSettings, Warehouse, administer, database
 
@@ -204,9 +205,9 @@ def test_a_copy_waits_for_a_load_into_its_origin(simulator: Simulator, new_user:
     user.run("load")
     simulator.world.advance(timedelta(hours=8))
     simulator.fault = gate
-    load = start(user, "load")
+    load = start_command(user, "load")
     assert gate.reached.wait(60)
-    copying = start(user, "copy", "--destination", "filesystem")
+    copying = start_command(user, "copy", "--destination", "filesystem")
     assert "Another load of m365_jobs is running; waiting" in line_with(copying, "Another load")
     gate.open.set()
     assert [item.communicate(timeout=120) and item.returncode for item in (load, copying)] == [0, 0]
@@ -221,9 +222,9 @@ def test_a_copy_waits_for_a_load_into_its_destination_on_another_machine(
     user.run("load")
     simulator.fault = gate
     elsewhere = Cli(user.folder, {**user.environment, "DLT_DATA_DIR": str(tmp_path / "elsewhere")})
-    load = start(elsewhere, "load", "--destination", "postgres")
+    load = start_command(elsewhere, "load", "--destination", "postgres")
     assert gate.reached.wait(60)
-    copying = start(user, "copy", "--destination", "postgres")
+    copying = start_command(user, "copy", "--destination", "postgres")
     assert f"Another load of tenant default is running ({socket.gethostname()}, process {load.pid}" in line_with(
         copying, "Waiting for it"
     )
@@ -246,7 +247,7 @@ def test_a_load_waits_for_a_copy_into_its_warehouse(
         user.set(object_types='["exchange_online", "teams"]')
 
         def while_a_load_begins(*arguments: Any) -> Any:
-            loads.append(start(user, "load", "--destination", "postgres"))
+            loads.append(start_command(user, "load", "--destination", "postgres"))
             assert "Another load of tenant default is running" in line_with(loads[0], "Waiting for it")
             return source(*arguments)
 

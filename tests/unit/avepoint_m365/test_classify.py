@@ -1,6 +1,6 @@
 """Test labels of jobs from the listings that return them, and filters that have no effect."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -31,10 +31,10 @@ from avepoint_m365.extract.classify import (
 from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.limits import RangeLimits
 from avepoint_m365.extract.listing_reader import ListingReader
-from avepoint_m365.extract.pool import RequestPool, Result
 from avepoint_m365.extract.window import Selection, Window
 
 from tests.support.pages import jobs_page
+from tests.support.ranges import InTurn
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -43,13 +43,6 @@ WIDE = Window(NOW - 7 * DAY, NOW, NOW)
 
 BACKUP, RESTORE, EXPORT, DELETION, RETENTION = JobType
 TEAMS = ObjectType.teams
-
-
-class InOrder(RequestPool):
-    """Read listings one after the other, in the order of the classifier, so that tests can compare the requests."""
-
-    def run_parallel(self, listings: Sequence[Callable[[], Result]]) -> list[Result]:
-        return [read() for read in listings]
 
 
 @dataclass
@@ -82,7 +75,7 @@ class Server:
         return jobs_page([{"id": job_id, "state": "Finished"} for job_id in sorted(ids)], len(ids), "")
 
     def reader(self, concurrency: int = 2) -> ListingReader:
-        return ListingReader(InOrder(self.answer, concurrency), PagingBehavior(500))
+        return ListingReader(InTurn(self.answer, concurrency), PagingBehavior(500))
 
     def classifier(self, concurrency: int = 2, ignored: tuple[str, ...] = ()) -> DimensionClassifier:
         return DimensionClassifier(self.reader(concurrency), RangeLimits(), ignored)
