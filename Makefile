@@ -7,7 +7,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-annotate --no-h
 EXTRAS := certificate reports notebook prompt prometheus postgres lake docs release
 UV ?= uv
 
-.PHONY: run test test-all test-destinations test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients test-variants chaos-in-ci
+.PHONY: run test test-all test-one-by-one test-orchestrators test-destinations test-browser chaos setup lint lint-text costs crashes endurance test-workers test-dagster test-airflow test-lowest test-clients test-variants chaos-in-ci
 .PHONY: bench fuzz mutants views docs site pictures wheel check-wheel upgrade-fixtures sbom audit lock lock-dagster lock-airflow lock-extras clean test-s3
 
 # ---- use
@@ -22,11 +22,11 @@ setup: .venv/.setup
 FORKING := tests/chaos/test_repeated_files.py
 
 # pytest keeps modules with rewritten assertions only where Python writes bytecode; each process of xdist rewrites all.
-test test-destinations test-variants test-browser chaos chaos-in-ci: export PYTHONDONTWRITEBYTECODE :=
+test test-all test-destinations test-variants test-browser chaos chaos-in-ci: export PYTHONDONTWRITEBYTECODE :=
 
 test: .venv/.tested lint
 	$(PY) -m pytest -n 3 --dist worksteal -m 'not variant and not destinations' tests/unit tests/integration
-	@echo "Not run: destinations, variants, tests/browser, tests/chaos, tests/orchestrators (make test-all)."
+	@echo "Not run: make test-destinations, tests/browser, tests/chaos, tests/orchestrators (make test-all runs them); make test-variants."
 
 # PostgreSQL, a lake on this machine, and copies to them.
 test-destinations: .venv/.tested
@@ -36,8 +36,21 @@ test-destinations: .venv/.tested
 test-variants: .venv/.tested
 	$(PY) -m pytest -n 3 --dist worksteal -m variant tests/unit tests/integration
 
-test-all: test test-destinations test-variants test-browser chaos test-dagster test-airflow
-	@echo "Not run: make crashes, make test-s3, make test-workers, make endurance, make fuzz, make costs, make bench, make test-lowest, make test-clients."
+# With -j2, the orchestrators are installed and tested beside the rest: they keep a processor free for half of their time.
+test-all: test .venv-dagster/.installed .venv-airflow/.installed
+	$(MAKE) test-one-by-one test-orchestrators
+	$(MAKE) check-wheel
+	@echo "Not run: the rest of make chaos; make test-variants, test-s3, test-workers, test-lowest, test-clients, crashes, endurance, fuzz, mutants, costs, bench."
+
+# They share PostgreSQL and the ports of browsers, and each uses both processors.
+test-one-by-one:
+	$(MAKE) test-destinations
+	$(MAKE) test-browser
+	$(MAKE) chaos-in-ci
+
+test-orchestrators:
+	$(MAKE) test-dagster
+	$(MAKE) test-airflow
 
 test-browser: .venv/.tested
 	$(PY) -m pytest -n 2 --dist worksteal tests/browser
