@@ -31,6 +31,10 @@ class PageContent(NamedTuple):
     """The list of jobs as JSON, without its brackets, in place of ``rows``; for bodies in the documented form."""
 
 
+NO_CONTENT = PageContent(PageInfo((), 0, "", without_list=True))
+"""The page of a 204."""
+
+
 def read_page(version: EndpointVersion, request: str, response: requests.Response) -> PageContent:
     """Return a page, and its jobs before they are parsed; ``request`` is the request in words (``describe``).
 
@@ -44,20 +48,22 @@ def read_page(version: EndpointVersion, request: str, response: requests.Respons
     ):
         body, content = shape.surroundings.around, shape.jobs
         rows, ids = list[object](), shape.ids
+        _refuse_error_status(version, body, request, JOBS_SCOPE)
     else:
-        body, content = _object(read_body(version, request, response, JOBS_SCOPE), request), b""
+        parsed = _read_object(version, request, response)
+        if parsed is None:
+            return NO_CONTENT
+        body, content = parsed, b""
         rows = _rows(version, body, request)
         ids = read_ids(rows)
-    check_status(version, body, request, JOBS_SCOPE)
-    container = field_of(body, *version.paging) if version.paging else body
-    paging = [fields for fields in (container, body) if isinstance(fields, Mapping)]
+    paging = _paging_fields(version, body)
     total, problem = _total(version, paging)
     problems = filter(None, (_reported_errors(body), problem))
     link, cursor = (_text(paging, names) for names in (version.links, version.cursors))
-    if body is _NO_CONTENT:
-        total, link = 0, ""
-    absent = body is _NO_CONTENT or (not content and field_of(body, *version.rows) is None)
-    return PageContent(PageInfo(ids, total, version.link(link, cursor), " ".join(problems), absent), rows, content)
+    without_list = not content and field_of(body, *version.rows) is None
+    return PageContent(
+        PageInfo(ids, total, version.link(link, cursor), " ".join(problems), without_list), rows, content
+    )
 
 
 def read_body(version: EndpointVersion | None, request: str, response: requests.Response, scope: str) -> JsonBody:
@@ -74,11 +80,23 @@ def read_body(version: EndpointVersion | None, request: str, response: requests.
     body = parse_body(response)
     if not isinstance(body, Mapping | list):
         raise _unreadable(request, response.content)
-    check_status(version, body, request, scope)
+    _refuse_error_status(version, body, request, scope)
     return body
 
 
-def check_status(version: EndpointVersion | None, body: object, request: str, scope: str) -> None:
+def _read_object(version: EndpointVersion, request: str, response: requests.Response) -> Mapping[str, object] | None:
+    """Return the JSON object of a response about jobs, None for 204.
+
+    Raises:
+        SourceError: by cause, for any other response.
+    """
+    body = read_body(version, request, response, JOBS_SCOPE)
+    if isinstance(body, list):
+        raise _not_an_object(request)
+    return body
+
+
+def _refuse_error_status(version: EndpointVersion | None, body: object, request: str, scope: str) -> None:
     """Raise the error of a body that contains the status of an error, although that of HTTP is 200.
 
     Raises:
@@ -105,19 +123,11 @@ def _unreadable(request: str, content: bytes) -> BadResponseError:
             "the answer is JSON that is cut, damaged or nested too deep. Load again: a proxy may have shortened it."
         )
         return BadResponseError(f"{request}: {problem}")
+    return _not_an_object(request)
+
+
+def _not_an_object(request: str) -> BadResponseError:
     return BadResponseError(f"{request}: the answer is not a JSON object. Is base_url the API's host?")
-
-
-_NO_CONTENT: Mapping[str, object] = {"jobs": [], "data": []}
-"""The body in place of a 204."""
-
-
-def _object(body: JsonBody, request: str) -> Mapping[str, object]:
-    if body is None:
-        return _NO_CONTENT
-    if not isinstance(body, Mapping):
-        raise BadResponseError(f"{request}: the answer is not a JSON object. Is base_url the API's host?")
-    return body
 
 
 def _rows(version: EndpointVersion, body: Mapping[str, object], request: str) -> list[object]:
@@ -128,11 +138,9 @@ def _rows(version: EndpointVersion, body: Mapping[str, object], request: str) ->
     """
     key = key_of(body, *version.rows)
     rows = body[key] if key else None
-    if rows is None and body is not _NO_CONTENT:
+    if rows is None:
         _refuse_errors(version, body, request)
         rows = [] if key else None
-    if body is _NO_CONTENT:
-        rows = []
     if not isinstance(rows, list):
         raise BadResponseError(
             f"{request}: the response contains no list of jobs; its fields are {sorted(body)}. Check base_url."
@@ -146,13 +154,18 @@ def read_job(version: EndpointVersion, request: str, response: requests.Response
     Raises:
         SourceError: by cause, for any other response.
     """
-    body = read_body(version, request, response, JOBS_SCOPE)
+    body = _read_object(version, request, response)
     if body is None:
         return []
-    body = _object(body, request)
     key = key_of(body, *version.rows, "job")
     job = body[key] if key else body
     return [row for row in (job if isinstance(job, list) else [job]) if isinstance(row, Mapping)]
+
+
+def _paging_fields(version: EndpointVersion, body: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Return the objects that may contain total and link, by precedence."""
+    container = field_of(body, *version.paging) if version.paging else body
+    return [fields for fields in (container, body) if isinstance(fields, Mapping)]
 
 
 def _text(paging: Sequence[Mapping[str, object]], names: Sequence[str]) -> str | None:
@@ -176,10 +189,8 @@ def _refuse_errors(version: EndpointVersion, body: Mapping[str, object], request
     Raises:
         ApiError: if it has.
     """
-    container = field_of(body, *version.paging) if version.paging else body
-    paging = [fields for fields in (container, body) if isinstance(fields, Mapping)]
     texts = {name: body[name] for name in ("message", "error") if body.get(name)}
-    if texts and "statusCode" not in body and _total(version, paging)[0] is None:
+    if texts and "statusCode" not in body and _total(version, _paging_fields(version, body))[0] is None:
         # The documented envelope always has a message beside its statusCode, and a total of 0 proves an empty list.
         raise ApiError(f"{request}, but holds no list of jobs and says: {message(texts)}. Try again later.")
     refuse_reported_errors(body, request)
