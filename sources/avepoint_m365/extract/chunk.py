@@ -48,7 +48,6 @@ class Chunk:
         self.limits = RangeLimits(behavior.longest_range)
         self.scanner = WindowScanner(self.client, self.reader, self.limits, self.options)
         self.scanner.confirms_empty = is_due(behavior.empty_at, until)
-        self.scanner.pascal_case = behavior.pascal_case
         self.scanner.by_location = behavior.by_location and bool(self.options.locations)
         if self.lookup is not None and self.lookup.is_empty():
             self.lookup = None

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from avepoint_m365.constants import LABELS
+from avepoint_m365.endpoints import ParameterSpelling
 from avepoint_m365.extract import findings, window_plan
 from avepoint_m365.extract.chunk import Chunk
 from avepoint_m365.extract.chunk_labels import ChunkLabels, known_labels
@@ -74,7 +75,7 @@ def _behavior_after_load(chunk: Chunk, chunk_labels: ChunkLabels, scan: Scan, up
     behavior = behavior._replace(
         longest_range_days=chunk.limits.days,
         by_location=chunk.scanner.by_location,
-        pascal_case=chunk.scanner.pascal_case,
+        pascal_case=chunk.client.spelling is ParameterSpelling.pascal,
         largest_page=chunk.reader.paging.largest_page,
         longest_list=chunk.reader.paging.longest_list,
         total_surplus=chunk.reader.paging.total_surplus,

@@ -90,9 +90,6 @@ class WindowScanner:
     confirms_empty = True
     """Whether an empty response is confirmed by further requests; at most once a day for a tenant without jobs."""
 
-    pascal_case = False
-    """Whether the server reads the parameter ``StartTime`` and ignores ``startTime``."""
-
     def __init__(self, client: JobsClient, reader: ListingReader, limits: RangeLimits, options: ExtractOptions) -> None:
         self._client, self._reader, self._limits, self._options = client, reader, limits, options
         self._first_pages = FirstPages(reader)
@@ -126,7 +123,7 @@ class WindowScanner:
                 self._learn_limits(window, refusal)
                 continue
             if scan.window.length > LONG_RANGE:
-                if not self.pascal_case and self._detect_pascal_case(scan):
+                if self._client.spelling is ParameterSpelling.camel and self._detect_pascal_case(scan):
                     continue
                 if self._limits.longest is None and self._detect_longest_range(scan):
                     continue
@@ -266,10 +263,10 @@ class WindowScanner:
         if job is None or not self._ignores_range_before(job.start_time):
             return False
         self._client.spelling = ParameterSpelling.pascal
-        self.pascal_case = not self._ignores_range_before(job.start_time)
-        if not self.pascal_case:
+        if self._ignores_range_before(job.start_time):
             self._client.spelling = ParameterSpelling.camel
-        return self.pascal_case
+            return False
+        return True
 
     def _ignores_range_before(self, moment: datetime) -> bool:
         """Return whether a range that ends two days before ``moment`` returns jobs from around it."""
