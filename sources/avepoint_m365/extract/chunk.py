@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.endpoints import ParameterSpelling
-from avepoint_m365.extract.first_page import MAX_HALVINGS_WITHOUT_EFFECT, PagingBehavior
+from avepoint_m365.extract.first_page import PagingBehavior
 from avepoint_m365.extract.follow import JobById
 from avepoint_m365.extract.known import KnownJob, Lookup
 from avepoint_m365.extract.limits import RangeLimits
@@ -42,7 +42,7 @@ class Chunk:
             largest_page=behavior.largest_page,
             longest_list=behavior.longest_list,
             total_surplus=behavior.total_surplus,
-            halvings_without_effect=0 if is_due(behavior.other_totals_at, until) else MAX_HALVINGS_WITHOUT_EFFECT,
+            totals_count_others=not is_due(behavior.other_totals_at, until),
         )
         self.reader = ListingReader(self.pool, paging)
         self.limits = RangeLimits(behavior.longest_range)

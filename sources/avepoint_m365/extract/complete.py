@@ -38,10 +38,9 @@ def finish_completely(reader: ListingReader, listing: Listing) -> list[Listing]:
         parts = [reader.read(listing.selection.over(half)) for half in listing.selection.window.halves()[::-1]]
     except SourceError:
         return [listing]
-    if any(part.ids and (part.complete or part.ids - listing.ids) for part in parts):
-        reader.paging.halvings_without_effect = 0
-    elif not listing.needs_shorter_ranges:
-        reader.paging.halvings_without_effect += 1
+    has_effect = any(part.ids and (part.complete or part.ids - listing.ids) for part in parts)
+    if has_effect or not listing.needs_shorter_ranges:
+        reader.paging.record_halving(has_effect)
     if all(not part.complete and _size(part) >= _size(listing) and part.ids <= listing.ids for part in parts):
         # The API ignores the range: the halves would be halved again until the shortest window.
         return [listing]

@@ -46,15 +46,18 @@ class PagingBehavior:
     """The most jobs that the server returns in one list, although more match; None if no such limit is known."""
     surpluses: list[tuple[int, Selection]] = field(default_factory=list)
     """Listings whose total counts more jobs than any read returned: the difference, and the selection."""
-    halvings_without_effect: int = 0
-    """How many windows in a row were halved for their totals without a further job or a total that is right."""
+    totals_count_others: bool = False
+    """Whether totals count other jobs than those listed, such as the jobs of all tenants."""
     total_surplus: int = 0
     """How many more jobs each total counts than exist, in this load or an earlier one; 0 if totals are right."""
+    _halvings_without_effect: int = 0
+    """How many windows in a row were halved for their totals without a further job or a total that is right."""
 
-    @property
-    def totals_count_others(self) -> bool:
-        """Return whether totals count other jobs than those listed, such as the jobs of all tenants."""
-        return self.halvings_without_effect >= MAX_HALVINGS_WITHOUT_EFFECT
+    def record_halving(self, has_effect: bool) -> None:
+        """Record whether halving a window for its total returned a further job, or a total that is right."""
+        self._halvings_without_effect = 0 if has_effect else self._halvings_without_effect + 1
+        exhausted = self._halvings_without_effect >= MAX_HALVINGS_WITHOUT_EFFECT
+        self.totals_count_others = not has_effect and (self.totals_count_others or exhausted)
 
 
 @dataclass

@@ -7,7 +7,6 @@ from avepoint_m365.api.page import JobsPage
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.endpoints import Params
 from avepoint_m365.extract import listing as listing_module
-from avepoint_m365.extract.first_page import MAX_HALVINGS_WITHOUT_EFFECT
 from avepoint_m365.extract.listing import Listing, unique_now
 from avepoint_m365.extract.window import Selection, Window
 
@@ -134,7 +133,7 @@ def test_the_surplus_of_all_totals_is_forgotten_after_a_total_of_a_list_with_job
 def test_a_list_is_read_once_after_totals_were_shown_to_count_other_jobs() -> None:
     server = Server(5, total="far too many")
     reader = reader_of(server, 5)
-    reader.paging.halvings_without_effect = MAX_HALVINGS_WITHOUT_EFFECT
+    reader.paging.totals_count_others = True
     assert not reader.read(SELECTION).complete
     # A second read would have smaller pages.
     assert {params["pageSize"] for params in server.asked} == {"5"}
