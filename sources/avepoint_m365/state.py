@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 DETECTION_TTL = timedelta(days=1)
 """After this long, API behaviour is detected again, and the warehouse is reconciled with the API's totals."""
@@ -144,10 +144,17 @@ class BackfillState(NamedTuple):
 
 State = TypeVar("State", ApiBehavior, ScanState, BackfillState)
 
+TIMES: dict[type, frozenset[str]] = {
+    kind: frozenset(name for name, hint in get_type_hints(kind).items() if hint == datetime | None)
+    for kind in (ApiBehavior, ScanState, BackfillState)
+}
+"""The fields of each state that are times, which JSON holds as texts."""
+
 
 def load_state(kind: type[State], stored: object) -> State:
     """Return a state from JSON values; unknown fields, as of a newer version, are ignored."""
-    return kind(**{name: _read(name, value) for name, value in _fields(stored).items() if name in kind._fields})
+    values = {name: value for name, value in _fields(stored).items() if name in kind._fields}
+    return kind(**{name: _read(value, is_time=name in TIMES[kind]) for name, value in values.items()})
 
 
 def dump_state(state: ApiBehavior | ScanState | BackfillState) -> dict[str, object]:
@@ -161,8 +168,8 @@ def _fields(stored: object) -> dict[str, object]:
     return stored if isinstance(stored, dict) else {}
 
 
-def _read(name: str, value: Any) -> Any:
-    if isinstance(value, str) and name.endswith(("_at", "_until", "_end", "_start", "cursor", "_open")):
+def _read(value: Any, is_time: bool) -> Any:
+    if isinstance(value, str) and is_time:
         return datetime.fromisoformat(value)
     return tuple(value) if isinstance(value, list) else value
 
