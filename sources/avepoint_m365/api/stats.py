@@ -120,6 +120,6 @@ class RequestStats:
             self.interrupted.set()
             raise
 
-    def wait_for(self, wait: Wait | None) -> None:
+    def record_wait(self, wait: Wait | None) -> None:
         """Record the current wait of requests; None for its end."""
         self._wait = wait

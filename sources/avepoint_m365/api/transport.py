@@ -132,7 +132,7 @@ class Transport:
         again = may_succeed_again(response, error) and bool(self._sending.attempt < attempts)
         if again:
             reason = "host unreachable" if response is None else f"server error {status}"
-            self.stats.wait_for(Wait(reason, self._sending.attempt + 1, attempts))
+            self.stats.record_wait(Wait(reason, self._sending.attempt + 1, attempts))
         return again
 
     def _send(self, url: str, send: Callable[[], requests.Response]) -> requests.Response:
@@ -150,17 +150,17 @@ class Transport:
                 try:
                     response = send()
                 except requests.RequestException as error:
-                    self.stats.wait_for(None)
+                    self.stats.record_wait(None)
                     raise _unreachable(url, error) from error
                 if response_status(response) != 429:
                     self._limiter.succeeded()
                     self._host_limiter.succeeded()
-                    self.stats.wait_for(None)
+                    self.stats.record_wait(None)
                     return response
                 pauses = max(self._limiter.pauses, self._host_limiter.pauses)
                 wait = self._policy.wait_after(response.headers.get("Retry-After"), pauses + 1)
                 paused = self._host_limiter.throttle(self._limiter, wait, (own_round, host_round))
-                self.stats.wait_for(Wait("throttled", until=paused.paused_until))
+                self.stats.record_wait(Wait("throttled", until=paused.paused_until))
             if paused.pauses >= self._policy.attempts:
                 return response
 

@@ -46,7 +46,7 @@ def test_the_progress_line_has_the_reason_of_a_wait_instead_of_an_estimate(
     wait: Callable[[], Wait], shown: str
 ) -> None:
     waiting = Progress(jobs=1_000, expected=4_000)
-    waiting.stats.wait_for(wait())
+    waiting.stats.record_wait(wait())
     assert progress_of_one(waiting, 20).startswith(
         f"Reading: 1,000 of 4,000 jobs (25%), 0 requests, 20 s; {shown}"
     )  # fmt: skip
@@ -54,13 +54,13 @@ def test_the_progress_line_has_the_reason_of_a_wait_instead_of_an_estimate(
     assert progress_of_tenants(tenant_loads, 20).startswith(
         f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; fabrikam: {shown}"
     )
-    tenant_loads.progress["contoso"].stats.wait_for(wait())
+    tenant_loads.progress["contoso"].stats.record_wait(wait())
     assert progress_of_tenants(tenant_loads, 20).startswith(
         f"0 of 2 tenants, 1,001 jobs, 0 requests, 20 s; contoso: {shown}"
     )
     assert progress_of_tenants(tenant_loads, 20).endswith(", and 1 more")
-    tenant_loads.progress["contoso"].stats.wait_for(None)
-    waiting.stats.wait_for(None)
+    tenant_loads.progress["contoso"].stats.record_wait(None)
+    waiting.stats.record_wait(None)
     assert progress_of_tenants(tenant_loads, 20) == "0 of 2 tenants, 1,001 jobs, 0 requests, 20 s"
 
 
