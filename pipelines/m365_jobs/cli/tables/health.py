@@ -9,8 +9,17 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from m365_jobs.cli.tables.many_tenants import (
+    MANY_TENANTS,
+    MAX_IN_FULL,
+    affected_text,
+    completeness_text,
+    evaluated_tenants,
+    group_kinds,
+    kind_text,
+)
 from m365_jobs.cli.tables.partition import wrap_partition
-from m365_jobs.health.evaluate import Evaluation
+from m365_jobs.health.evaluate import Evaluation, Row
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.health.reasons import Reason, partition_label
 from m365_jobs.text import format_count, format_duration, format_time, lies_ahead, sanitize
@@ -25,40 +34,56 @@ SEVERITY_COLOURS = {"problem": "red", "warning": "yellow", "": "green"}
 
 
 def health_tables(evaluation: Evaluation) -> Iterator[Any]:
-    """Yield verdict, findings and partitions for a terminal of 80 columns, the most severe first."""
+    """Yield verdict and findings for a terminal of 80 columns, the most severe first.
+
+    Of many tenants, a row stands for all findings of a kind.
+    """
+    names = evaluated_tenants(evaluation)
+    tenants = len(names) if len(names) >= MANY_TENANTS else 0
     problems, warnings = evaluation.problems, evaluation.warnings
     verdict = Text(evaluation.verdict, "bold red" if problems else "bold green")
     counts = f": {format_count(len(problems), 'problem')}, {format_count(len(warnings), 'warning')}"
     verdict.append(f"{counts}. Evaluated {format_time(evaluation.evaluated_at)}.", "default")
     yield verdict
+    if tenants:
+        yield Text(affected_text(evaluation))
     if problems:
-        yield _reasons("Problem", problems)
+        yield _reasons("Problem", problems, tenants)
     if warnings:
-        yield _reasons("Warning", warnings)
-    yield Text(sanitize(evaluation.completeness.text))
+        yield _reasons("Warning", warnings, tenants)
+    yield Text(sanitize(completeness_text(evaluation) if tenants else evaluation.completeness.text))
     if evaluation.protection:
-        yield from _partitions(evaluation)
+        yield from _partitions(evaluation, listed=not tenants)
     # Repeated: the first line may have scrolled off the screen.
     yield verdict
 
 
-def _reasons(title: str, reasons: list[Reason]) -> Table:
+def _reasons(title: str, reasons: list[Reason], tenants: int) -> Table:
+    """Return a table of findings; ``tenants`` is the number of many tenants, else 0."""
     table = Table(title, "What", box=SIMPLE, padding=(0, 1, 0, 0))
-    for number, finding in enumerate(reasons, 1):
-        word = Text(finding.kind.replace("_", " "), SEVERITY_COLOURS[title.lower()])
-        partition = partition_label(finding.tenant, finding.location, finding.service_name)
-        text = Text(sanitize(f"{partition}: {finding.explained}" if partition else finding.explained))
+    for kind, findings in group_kinds(reasons):
+        grouped = tenants and len(findings) > MAX_IN_FULL
+        texts = [Text(sanitize(text)) for text in ([kind_text(findings, tenants)] if grouped else map(_line, findings))]
         # The action follows the last finding of a kind.
-        if number == len(reasons) or reasons[number].kind != finding.kind:
-            text.append(f"\n> {finding.action}", "dim")
-        table.add_row(word, text)
+        texts[-1].append(f"\n> {findings[0].action}", "dim")
+        for text in texts:
+            table.add_row(Text(kind.replace("_", " "), SEVERITY_COLOURS[title.lower()]), text)
     table.columns[0].no_wrap = True
+    table.columns[1].overflow = "fold"
     return table
 
 
-def _partitions(evaluation: Evaluation) -> Iterator[Any]:
+def _line(finding: Reason) -> str:
+    partition = partition_label(finding.tenant, finding.location, finding.service_name)
+    return f"{partition}: {finding.explained}" if partition else finding.explained
+
+
+def _partitions(evaluation: Evaluation, *, listed: bool) -> Iterator[Any]:
+    """Yield a table of the partitions without a finding of their own, if ``listed``, and the number of the rest."""
     rows = evaluation.protection
-    shown = [row for row in rows if row["status"] not in FOLDED]
+    explained = {(reason.kind, reason.tenant, reason.location, reason.object_type) for reason in evaluation.reasons}
+    unlisted = [row for row in rows if row["status"] not in FOLDED]
+    shown = [row for row in unlisted if listed and _key(row) not in explained]
     table = Table("Status", "Partition", "Last success", "Age", "Failed", "Open", box=SIMPLE, padding=(0, 1, 0, 0))
     for row in shown:
         last, age = row["last_success_at"], row["hours_since_success"]
@@ -78,9 +103,13 @@ def _partitions(evaluation: Evaluation) -> Iterator[Any]:
     if shown:
         yield table
         yield Text("Times are UTC. Age: from the last success to the end of the data. Failed: backups in a row.", "dim")
-    if hidden := len(rows) - len(shown):
-        more = "more partition" if shown else "partition"
+    if hidden := len(rows) - len(unlisted):
+        more = "more partition" if unlisted else "partition"
         yield Text(f"{format_count(hidden, more)} protected or ignored; --format json names them.")
+
+
+def _key(row: Row) -> tuple[str, str, str | None, str]:
+    return row["status"], row["tenant"], row["location"], row["object_type"]
 
 
 def _age(hours: float | None) -> str:

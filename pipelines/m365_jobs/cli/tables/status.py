@@ -11,15 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.cli.tables.alerts import undelivered_lines
+from m365_jobs.cli.tables.many_tenants import MANY_TENANTS
 from m365_jobs.cli.tables.partition import wrap_partition
 from m365_jobs.health.failed_companions import failure_lines
 from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.reasons import partition_label
 from m365_jobs.health.status import Row
 from m365_jobs.text import format_count, format_duration, lies_ahead, sanitize
-
-MANY_TENANTS = 20
-"""From this number of tenants on, a row stands for a tenant, not for a partition or a complete load."""
 
 LABEL_WIDTH = 24
 """Width of the column of partitions on a terminal of 80 columns."""
