@@ -68,8 +68,8 @@ def timed_connection_class(
 ) -> type[BaseHTTPConnection]:
     """Return a class of connections whose responses take so many seconds at most, headers included.
 
-    They end once the token is set. A timeout of the socket begins anew with each byte. A server could send one byte
-    now and then, headers without end, or ``100 Continue`` without end.
+    Connecting and responses end once the token is set. A timeout of the socket begins anew with each byte. A server
+    could send one byte now and then, headers without end, or ``100 Continue`` without end.
     """
 
     class TimedResponse(HTTPResponse):
@@ -79,7 +79,10 @@ def timed_connection_class(
             cancelled.end_when_set(getattr(sock, "socket", sock))
             self.fp = io.BufferedReader(TimedStream(self.fp.detach(), seconds))
 
-    return type(f"Timed{connection.__name__}", (connection,), {"response_class": TimedResponse})
+    def connect(self: BaseHTTPConnection) -> None:
+        cancelled.run(lambda: connection.connect(self))
+
+    return type(f"Timed{connection.__name__}", (connection,), {"response_class": TimedResponse, "connect": connect})
 
 
 class TimedAdapter(HTTPAdapter):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from weakref import WeakSet
@@ -22,14 +23,17 @@ class CancelToken(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self._connections: WeakSet[socket.socket] = WeakSet()
+        self._abandonable: WeakSet[Future[None]] = WeakSet()
         # Reentrant: the handler of a signal, which sets the token, may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
 
     def set(self) -> None:
-        """Set the token, and end the responses that threads are reading."""
+        """Set the token, and end the responses that threads are reading and what :meth:`run` waits for."""
         super().set()
         with self._lock:
-            connections = list(self._connections)
+            connections, abandonable = list(self._connections), list(self._abandonable)
+        for future in abandonable:
+            future.cancel()
         for connection in connections:
             with suppress(OSError):  # The server has closed the connection.
                 # The method of TLS sockets would change them while another thread reads.
@@ -44,6 +48,35 @@ class CancelToken(threading.Event):
         with self._lock:
             self._connections.add(connection)
         self.raise_if_set()
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Run ``work`` in another thread, which is abandoned once the token is set.
+
+        A search for a host's address, a connection and a handshake cannot be ended from outside.
+
+        Raises:
+            InterruptedLoadError: once the token is set.
+        """
+        future: Future[None] = Future()
+
+        def run() -> None:
+            # An abandoned result cannot be set.
+            with suppress(InvalidStateError):
+                try:
+                    work()
+                except Exception as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(None)
+
+        with self._lock:
+            self._abandonable.add(future)
+        self.raise_if_set()
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            future.result()
+        except CancelledError:
+            raise InterruptedLoadError from None
 
     def pause(self, seconds: float) -> None:
         """Wait for a number of seconds.

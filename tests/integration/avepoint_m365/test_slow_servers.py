@@ -1,14 +1,18 @@
 """Test that the client stops reading a response without an end, or one whose bytes arrive too slowly."""
 
+import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import urllib3
 from avepoint_m365.api.auth import Bearer, Secret
 from avepoint_m365.api.client import JobsClient
 from avepoint_m365.api.stats import RequestStats
@@ -111,5 +115,39 @@ def test_a_cancel_ends_the_wait_for_the_next_attempt(monkeypatch: pytest.MonkeyP
         transport = Transport(simulator.base_url, 1, stats)
         response = threads.submit(transport.get, simulator.base_url + "/backup/m365/jobs", {}, Bearer("token"))
         assert waiting.wait(30)
+        stats.interrupted.set()
+        assert isinstance(response.exception(30), InterruptedLoadError)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems accept more connections than a program does")
+def test_a_cancel_ends_a_connection_that_no_server_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    stats, connecting, connect = RequestStats(), threading.Event(), urllib3.util.connection.create_connection
+
+    def create_connection(*arguments: Any, **more: Any) -> socket.socket:
+        connecting.set()
+        return connect(*arguments, **more)
+
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", create_connection)
+    with ExitStack() as sockets:
+        address = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0)).getsockname()
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        assert_a_cancel_ends(stats, f"http://127.0.0.1:{address[1]}", connecting.wait)
+
+
+def test_a_cancel_ends_a_handshake_without_an_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as accepted:
+        server.settimeout(30)
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        assert_a_cancel_ends(RequestStats(), url, lambda _: accepted.enter_context(server.accept()[0]) is not None)
+
+
+def assert_a_cancel_ends(stats: RequestStats, url: str, wait: Callable[[float], bool]) -> None:
+    """Send a request, cancel it after ``wait``, and assert that it ends well before its timeout of a minute."""
+    with ThreadPoolExecutor() as threads:
+        response = threads.submit(Transport(url, 1, stats).get, url + "/backup/m365/jobs", {}, Bearer("token"))
+        assert wait(30)
         stats.interrupted.set()
         assert isinstance(response.exception(30), InterruptedLoadError)
