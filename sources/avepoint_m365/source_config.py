@@ -33,7 +33,7 @@ def make_extraction(settings: Mapping[str, object], progress: Progress, now: dat
 
     Args:
         settings: Every parameter of the source by name.
-        progress: The progress of the load, which the extraction updates; it gets the extraction as well.
+        progress: The progress of the load, which the extraction updates.
         now: The time at which the load begins (UTC).
 
     Raises:
@@ -41,8 +41,7 @@ def make_extraction(settings: Mapping[str, object], progress: Progress, now: dat
     """
     options = extract_options(now, settings)
     client = client_of(settings, progress.stats).client
-    progress.extraction = Extraction(client, options, progress, cast("Lookup | None", settings["lookup"]))
-    return progress.extraction
+    return Extraction(client, options, progress, cast("Lookup | None", settings["lookup"]))
 
 
 def extract_options(now: datetime, settings: Mapping[str, object]) -> ExtractOptions:

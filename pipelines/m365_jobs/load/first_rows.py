@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dlt
 import pyarrow as pa
-from avepoint_m365.extract.extraction import Extraction
+from avepoint_m365.extract.known import Lookup
 from avepoint_m365.schema import BACKUP_DETAILS, JOB_ERRORS, JOBS
 
 from m365_jobs.warehouse.destinations.duckdb_rows import delete_child_rows, has_jobs
@@ -21,14 +21,14 @@ APPENDS, MERGES = "first_rows_append", "first_rows_merge"
 before each load."""
 
 
-def begin(pipeline: dlt.Pipeline, extraction: Extraction | None, *, appended: bool) -> bool:
+def begin(pipeline: dlt.Pipeline, lookup: Lookup, *, appended: bool) -> bool:
     """Return whether the next package appends jobs, details and errors; if it does, mark the folder beforehand.
 
     ``appended`` is true if an earlier chunk of the same load appended.
     """
-    folder, lookup = Path(pipeline.working_dir), extraction.lookup if extraction else None
+    folder = Path(pipeline.working_dir)
     may_append = kind_of(pipeline).appends_first_load and not (folder / MERGES).exists()
-    appends = may_append and lookup is not None and (appended or lookup.is_empty())
+    appends = may_append and (appended or lookup.is_empty())
     if appends:
         (folder / APPENDS).touch()
     return appends

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,8 +34,6 @@ class LoadOptions:
     """Raise ``TenantLockedError`` if another worker loads the tenant, or did so within this time; if unset, wait."""
     log_buffer: LogRowBuffer | None = None
     """Collects the log rows of tenants with nothing new; if unset, each load writes its own at once."""
-    on_log_failure: Callable[[str, BaseException], None] = lambda _, __: None
-    """Called with the tenant and the error if collected log rows could not be written."""
 
     @property
     def tenant_settings(self) -> Mapping[str, Any]:

@@ -128,7 +128,8 @@ def load_all(
         on_failure(error)
         log_failures[name] = explain(error)
 
-    options = replace(options, log_buffer=LogRowBuffer(), on_log_failure=on_log_failure)
+    log_buffer = LogRowBuffer(on_log_failure)
+    options = replace(options, log_buffer=log_buffer)
     tenants, notes = resolve_all(tenants), TenantNotes(notify)
     tenant_loads.limiters = list(_limiters(tenants, options))
 
@@ -145,8 +146,7 @@ def load_all(
                 notify("Interrupted: each tenant ends after its present write.")
                 raise InterruptedLoadError from None
     finally:
-        assert options.log_buffer is not None
-        options.log_buffer.flush()
+        log_buffer.flush()
         notes.flush()
         tenant_loads.results[:] = [
             TenantResult(result.tenant, failure=log_failures[result.tenant])

@@ -28,10 +28,12 @@ class Prefetched(NamedTuple):
     """Hold the first chunk of a load.
 
     Attributes:
+        scope: The scope of the load (``ExtractOptions.scope``).
         before: The state of the warehouse from which the chunk continues.
         result: The result of the chunk.
     """
 
+    scope: str
     before: SourceState
     result: ChunkResult
 
@@ -41,9 +43,9 @@ class Prefetched(NamedTuple):
         result = self.result
         return not result.has_rows and result.state == self.before and not result.chunk_end
 
-    def continues(self, state: SourceState) -> bool:
-        """Return whether the chunk continues from a state; false if another load has changed it."""
-        return state == self.before
+    def continues(self, stored: Mapping[str, object]) -> bool:
+        """Return whether the chunk continues from dlt's state of the source; false if another load has changed it."""
+        return SourceState.load(stored, self.scope) == self.before
 
 
 def prefetch(
@@ -85,7 +87,8 @@ def prefetch(
     if not state or (not is_range and due(settings["include"] or "auto", state)):
         return None
     extraction = extraction_of({**settings, "lookup": lookup}, progress)
-    before = SourceState.load(state, extraction.options.scope)
+    scope = extraction.options.scope
+    before = SourceState.load(state, scope)
     result = extraction.read(before)
     progress.end_chunk(result)
-    return Prefetched(before, result)
+    return Prefetched(scope, before, result)

@@ -15,7 +15,6 @@ import dlt
 import pyarrow as pa
 from avepoint_m365 import Progress, avepoint_m365
 from avepoint_m365.extract.options import ChunkResult
-from avepoint_m365.state import SourceState
 from dlt.destinations.exceptions import DatabaseException
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -99,6 +98,7 @@ class _Loading:
     """Holds the write lock, or a DuckDB file open, except while requests are sent; the caller closes it."""
     started_at: datetime
     summary: Summary
+    lookup: WarehouseLookup = field(init=False)
     companions: CompanionLoad = field(init=False)
     appends: bool = field(default=False, init=False)
 
@@ -123,13 +123,22 @@ class _Loading:
             self.summary.seconds = time.monotonic() - began
 
     def _load_with_dlt(self, prefetched: Prefetched | None) -> None:
+        while not self._load_chunks(prefetched):
+            self.notify("Another load has written the first jobs of the tenant meanwhile; reading again.")
+            self.writing.close()
+            self.pipeline.drop()
+            self.progress.jobs, self.appends = 0, False
+            self.progress.begin_chunk()
+            prefetched = None
+
+    def _load_chunks(self, prefetched: Prefetched | None) -> bool:
+        """Load all chunks; return false if another load has written jobs of the tenant in the meantime."""
         if not pending.begin_new_file(self.pipeline):
             self._finish_pending()
         source = self._source()
         self._hand_over(prefetched)
-        companions = self._companions()
-        self._load_chunk(source, companions)
-        while self.progress.chunk_end is not None:
+        loaded = self._load_chunk(source, self._companions())
+        while loaded and self.progress.chunk_end is not None:
             pending.mark(self.pipeline)
             self.writing.close()
             until, jobs = format_time(self.progress.chunk_end), format_count(self.progress.jobs, "job")
@@ -139,15 +148,14 @@ class _Loading:
             self.progress.begin_chunk()
             gc.collect()
             source = self._source()
-            self._load_chunk(source)
+            loaded = self._load_chunk(source)
+        return loaded
 
     def _source(self) -> Any:
-        lookup = WarehouseLookup(self.pipeline, self.summary.tenant, self.notify)
+        """Return the source of the next chunk, with a lookup of its own."""
+        self.lookup = WarehouseLookup(self.pipeline, self.summary.tenant, self.notify)
         settings = {**self.options.tenant_settings, **self._load_settings()}
-        source = avepoint_m365(**settings, progress=self.progress, lookup=lookup)
-        # Making the resources makes the extraction.
-        _ = source.resources
-        return source
+        return avepoint_m365(**settings, progress=self.progress, lookup=self.lookup)
 
     def _load_settings(self) -> dict[str, Any]:
         """Return the settings of the source that the load or its caller sets."""
@@ -175,12 +183,13 @@ class _Loading:
         self.companions = CompanionLoad(self.pipeline, self.summary.tenant, settings, self.progress.stats)
         return self.companions.resources()
 
-    def _load_chunk(self, source: Any, companions: Sequence[DltResource] = ()) -> None:
+    def _load_chunk(self, source: Any, companions: Sequence[DltResource] = ()) -> bool:
+        """Load one chunk; return false, and load nothing, if another load has written some of its jobs meanwhile."""
         self.summary.wrote = True
         since = datetime.now(UTC)
         source.resources.add(*companions, runs_resource(self._run_rows()), data_checks.failures_resource([]))
         contract.prepare(source, self.pipeline)
-        self.appends = first_rows.begin(self.pipeline, self.progress.extraction, appended=self.appends)
+        self.appends = first_rows.begin(self.pipeline, self.lookup, appended=self.appends)
         self.progress.appends = self.appends
         if self.progress.prefetched is None:
             self.writing.close()
@@ -194,21 +203,12 @@ class _Loading:
         assert self.progress.result is not None
         ids = self.progress.result.jobs["id"]
         if first_rows.is_overtaken(self.pipeline, self.summary.tenant, ids):
-            self._read_again()
-            return
+            return False
         self.summary.add(self.progress)
         first_rows.load_package(self.pipeline, self.summary.tenant, ids)
         self.unsent.clear()
         self._check_data(since, ids)
-
-    def _read_again(self) -> None:
-        """Read the chunk again and merge it: another load has written jobs of the tenant in the meantime."""
-        self.notify("Another load has written the first jobs of the tenant meanwhile; reading again.")
-        self.writing.close()
-        self.pipeline.drop()
-        self.progress.jobs, self.appends = 0, False
-        self.progress.begin_chunk()
-        self._load_with_dlt(None)
+        return True
 
     def _complete_settings(self) -> dict[str, Any] | None:
         tenant = self.options.tenant or Tenant(self.summary.tenant)
@@ -218,11 +218,9 @@ class _Loading:
 
     def _hand_over(self, prefetched: Prefetched | None) -> None:
         """Give the source the prefetched chunk; drop it if the state has changed since."""
-        extraction = self.progress.extraction
-        if prefetched is None or extraction is None:
+        if prefetched is None:
             return
-        stored = self.pipeline.state.get("sources", {}).get(SCHEMA, {})
-        if prefetched.continues(SourceState.load(stored, extraction.options.scope)):
+        if prefetched.continues(self.pipeline.state.get("sources", {}).get(SCHEMA, {})):
             self.progress.prefetched = prefetched.result
         else:
             self.progress.jobs = 0
@@ -245,7 +243,7 @@ class _Loading:
         if self.options.log_buffer is None:
             raise error
         self.record(error)
-        self.options.on_log_failure(self.summary.tenant, error)
+        self.options.log_buffer.on_failure(self.summary.tenant, error)
 
     def _run_rows(self) -> Iterator[LoadRun | None]:
         """Yield the unsent rows of failed runs and, in the last chunk, the row of this run once all is read."""

@@ -124,6 +124,8 @@ def _write_with_dlt(pipeline: dlt.Pipeline, rows: Rows) -> None:
 class LogRowBuffer:
     """Collect the log rows of tenants with nothing new, and write them together. Safe to use from several threads."""
 
+    on_failure: Callable[[str, BaseException], None]
+    """Called with the tenant and the error after the failure of a tenant's rows was recorded."""
     _waiting: list[TenantLogRows] = field(default_factory=list)
     _since: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from avepoint_m365.api.page import JobsPage
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.extract.options import ChunkResult
-
-if TYPE_CHECKING:
-    from avepoint_m365.extract.extraction import Extraction
 
 
 @dataclass
@@ -26,7 +22,6 @@ class Progress:
         stats: Attempts of requests, and the reason of the current wait.
         result: The result of the last chunk, once it is read.
         chunk_end: The end of that chunk (UTC), if further chunks follow.
-        extraction: The extraction that reads the load.
         prefetched: A chunk that was read before dlt was set up, and is still to be handed to dlt.
         appends: Whether jobs, details and errors are appended: it is the tenant's first load, and all are new.
     """
@@ -39,7 +34,6 @@ class Progress:
     chunk_end: datetime | None = None
     prefetched: ChunkResult | None = None
     appends: bool = False
-    extraction: Extraction | None = None
     _seen: set[str] = field(default_factory=set)
     _jobs_before: int = 0
     _lock: Lock = field(default_factory=Lock)
