@@ -14,10 +14,10 @@ def _():
     import marimo as mo
 
     from m365_jobs.marts.catalog import questions
-    from m365_jobs.warehouse import pipeline as warehouse
+    from m365_jobs.warehouse.target import open_warehouse
     from m365_jobs.warehouse.tenant_scope import open_scope
 
-    pipeline = warehouse.open_warehouse()
+    pipeline = open_warehouse()
 
     def ask(sql):
         """Return the rows of a query in DuckDB's dialect, with bare names of tables and views."""

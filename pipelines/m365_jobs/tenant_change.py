@@ -20,6 +20,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.state_sync import bump_pipeline_state_version_if_modified
 
 from m365_jobs.config import tenants
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.alerts.store import change_tenant
 from m365_jobs.load.companions import ROW_HASH
@@ -28,9 +29,10 @@ from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock
 from m365_jobs.schema import TABLES, Table
 from m365_jobs.terminal import Notify
-from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
+from m365_jobs.warehouse.pipeline import pipeline_name
 from m365_jobs.warehouse.reader import open_reader
+from m365_jobs.warehouse.target import address_of, fingerprint
 
 STATE_TABLE = "_dlt_pipeline_state"
 
@@ -65,7 +67,7 @@ def preview(pipeline: dlt.Pipeline, tenant: str) -> Preview:
         raise UsageError(f"Tenant not found: {tenant}. The warehouse has no row of it.")
     return Preview(
         {name: count for name, count in counts.items() if count},
-        tenant in {*tenants.configured(), warehouse.configured_tenant()},
+        tenant in {*tenants.configured(), configured_tenant()},
     )
 
 
@@ -81,7 +83,7 @@ def check_new_name(pipeline: dlt.Pipeline, tenant: str, new: str) -> None:
     tenants.refuse_white_space(new, "the new name")
     with open_reader(pipeline) as reader:
         taken = reader.rows(f"SELECT 1 FROM {reader.table('load_runs')} WHERE tenant = %s LIMIT 1", new)
-    if taken or warehouse.pipeline_name(new) == warehouse.pipeline_name(tenant):
+    if taken or pipeline_name(new) == pipeline_name(tenant):
         raise UsageError(f"Tenant exists: {new}. Choose a name that the warehouse does not have.")
 
 
@@ -92,7 +94,7 @@ def remove_tenant(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
             for name in _tables_of(client):
                 client.execute_sql(f"DELETE FROM {client.make_qualified_table_name(name)} WHERE tenant = %s", tenant)
             states = client.make_qualified_table_name(STATE_TABLE)
-            client.execute_sql(f"DELETE FROM {states} WHERE pipeline_name = %s", warehouse.pipeline_name(tenant))
+            client.execute_sql(f"DELETE FROM {states} WHERE pipeline_name = %s", pipeline_name(tenant))
         change_tenant(pipeline, tenant, None)
         _delete_folders(pipeline, tenant)
     _delete_lease(pipeline, tenant)
@@ -100,7 +102,7 @@ def remove_tenant(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> None:
 
 def rename_tenant(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify) -> None:
     """Give all rows of a tenant, its cursors, lease and alerts another name, which ``check_new_name`` accepted."""
-    with folder_lock(warehouse.pipeline_name(new), None, notify), _exclusive(pipeline, tenant, notify) as client:
+    with folder_lock(pipeline_name(new), None, notify), _exclusive(pipeline, tenant, notify) as client:
         with client.begin_transaction():
             for name in _tables_of(client):
                 table = client.make_qualified_table_name(name)
@@ -108,7 +110,7 @@ def rename_tenant(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify)
             for history in HISTORY:
                 if history.name in _tables_of(client):
                     _rename_versions(client, history, new)
-            _rename_state(client, warehouse.pipeline_name(tenant), warehouse.pipeline_name(new))
+            _rename_state(client, pipeline_name(tenant), pipeline_name(new))
         change_tenant(pipeline, tenant, new)
         # Loads take their cursors from the warehouse.
         _delete_folders(pipeline, tenant)
@@ -119,7 +121,7 @@ def rename_tenant(pipeline: dlt.Pipeline, tenant: str, new: str, notify: Notify)
 def _exclusive(pipeline: dlt.Pipeline, tenant: str, notify: Notify) -> Iterator[Any]:
     """Keep loads of the tenant out, and yield a connection that may write."""
     with (
-        folder_lock(warehouse.pipeline_name(tenant), None, notify),
+        folder_lock(pipeline_name(tenant), None, notify),
         lease_of(pipeline, tenant, "tenant change", notify) as lease,
     ):
         lease.acquire(None, LOCK_WAIT, notify)
@@ -131,7 +133,7 @@ def _refuse_without_sql(pipeline: dlt.Pipeline) -> None:
     if not kind_of(pipeline).changes_tenants:
         raise UsageError(
             "Not supported: tenants can be changed in DuckDB and PostgreSQL, and this destination is "
-            f"{warehouse.address_of(pipeline)}. "
+            f"{address_of(pipeline)}. "
             "Load the tenants that stay, each under its new name, into another dataset with --dataset. Then delete the "
             "folder of this one."
         )
@@ -187,6 +189,6 @@ def _rename_state(client: Any, old: str, new: str) -> None:
 
 
 def _delete_folders(pipeline: dlt.Pipeline, tenant: str) -> None:
-    name = warehouse.pipeline_name(tenant)
-    UnsentRuns(pipeline.pipelines_dir, name, warehouse.fingerprint(pipeline)).clear()
+    name = pipeline_name(tenant)
+    UnsentRuns(pipeline.pipelines_dir, name, fingerprint(pipeline)).clear()
     shutil.rmtree(Path(pipeline.pipelines_dir) / name, ignore_errors=True)

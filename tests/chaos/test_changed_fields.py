@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from avepoint_simulator import Answer, Asked, JobError
 from m365_jobs.health.evaluate import evaluate
-from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import open_warehouse
 
 from tests.support.tenant import Tenant
 from tests.support.truth import in_warehouse
@@ -75,5 +75,5 @@ def test_health_reports_jobs_without_a_state(tenant: Tenant) -> None:
     put_jobs(tenant)
     change_rows(tenant, lambda _: {"state": None})
     tenant.load()
-    (text,) = [reason.text for reason in evaluate(warehouse.open_warehouse()).reasons if reason.kind == "unknown_state"]
+    (text,) = [reason.text for reason in evaluate(open_warehouse()).reasons if reason.kind == "unknown_state"]
     assert text.startswith(f"{JOBS} jobs without a state (the last started ")

@@ -137,7 +137,7 @@ def notify(messages: list[str]) -> tuple[int, dict[str, Any]]:
     from m365_jobs.health.alerts.store import read_open_alerts
     from m365_jobs.health.channels.configured import configured_channels
     from m365_jobs.health.evaluate import evaluate
-    from m365_jobs.warehouse.pipeline import open_warehouse
+    from m365_jobs.warehouse.target import open_warehouse
 
     target = open_warehouse("duckdb")
     notify(evaluate(target), target, (), configured_channels())

@@ -12,7 +12,7 @@ import pytest
 from avepoint_simulator import Simulator
 from deltalake import DeltaTable
 from m365_jobs.health.alerts.store import alert_file
-from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import fingerprint
 
 from tests.support.cli import Cli, NewUser
 from tests.support.driven_clock import DrivenClock
@@ -44,7 +44,7 @@ def upgraded(
         for name, value in first.user.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(first.user.folder)
-        move(first, warehouse.fingerprint(Warehouse(kind).pipeline()))
+        move(first, fingerprint(Warehouse(kind).pipeline()))
         first.wait(5)
         yield first
 

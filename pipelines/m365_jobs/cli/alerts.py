@@ -80,9 +80,9 @@ def acknowledge(
     """
     with failures(verbose):
         from m365_jobs.health.alerts.notify import acknowledge_alert as record
-        from m365_jobs.warehouse import pipeline as warehouse
+        from m365_jobs.warehouse.target import open_warehouse
 
-        pipeline = warehouse.open_warehouse(destination, dataset)
+        pipeline = open_warehouse(destination, dataset)
         until = datetime.now(UTC) + _duration(silent_for)
         acknowledged = record(pipeline, alert, owner, until, note)
         typer.echo(
@@ -105,10 +105,10 @@ def alerts(
     with failures(verbose):
         from m365_jobs.health.alerts import notify
         from m365_jobs.health.alerts.document import alerts_document
-        from m365_jobs.warehouse import pipeline as warehouse
+        from m365_jobs.warehouse.target import open_warehouse
         from m365_jobs.warehouse.tenant_scope import refuse_unknown_names
 
-        pipeline = warehouse.open_warehouse(destination, dataset)
+        pipeline = open_warehouse(destination, dataset)
         refuse_unknown_names(pipeline, tenant or ())
         if resend:
             count = notify.resend(pipeline)

@@ -19,6 +19,8 @@ from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.text import format_count
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.factory import default_file
+from m365_jobs.warehouse.target import DATASET
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 NIGHT = timedelta(hours=8)
@@ -42,7 +44,7 @@ FROM license_consumption AS l
 
 def run_demo(jobs: int) -> Simulator:
     """Load twice from a simulator on loopback; return the stopped simulator, which still knows its jobs."""
-    file = warehouse.default_file()
+    file = default_file()
     _make_room(file)
     evening = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - NIGHT
     companions = make_companions(evening, DAYS)
@@ -111,13 +113,13 @@ def _make_room(file: Path) -> None:
             "SELECT count(*) FROM (SELECT schema_name, internal FROM duckdb_tables() UNION ALL "
             "SELECT schema_name, internal FROM duckdb_views()) "
             "WHERE NOT internal AND schema_name <> ? AND NOT starts_with(schema_name, ?)",
-            [warehouse.DATASET, f"{warehouse.DATASET}_staging"],
+            [DATASET, f"{DATASET}_staging"],
         ).fetchone()
         if not (others and others[0]):
             try:
                 others = connection.execute(
-                    f"SELECT count(*) FROM (SELECT tenant FROM {warehouse.DATASET}.jobs WHERE NOT "
-                    f"regexp_full_match(id, ?) UNION ALL SELECT tenant FROM {warehouse.DATASET}.load_runs "
+                    f"SELECT count(*) FROM (SELECT tenant FROM {DATASET}.jobs WHERE NOT "
+                    f"regexp_full_match(id, ?) UNION ALL SELECT tenant FROM {DATASET}.load_runs "
                     "WHERE tenant <> ?)",
                     [ID_PATTERN, warehouse.DEMO_TENANT],
                 ).fetchone()

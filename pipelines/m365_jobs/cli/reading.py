@@ -82,9 +82,9 @@ def health(
         check_settings(strict=strict)
         from m365_jobs.health.evaluate import evaluate
         from m365_jobs.terminal import print_line
-        from m365_jobs.warehouse import pipeline as warehouse
+        from m365_jobs.warehouse.target import open_warehouse
 
-        pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
+        pipeline = open_warehouse(destination, dataset, wait, print_line)
         evaluation = evaluate(pipeline, tenant or (), max_age_hours)
         # Monitors first: a terminal may fail, or its reader may stop.
         if prometheus:
@@ -175,11 +175,11 @@ def query(
         raise typer.BadParameter("Give the SQL or --file, not both.")
     with failures(verbose):
         from m365_jobs.terminal import print_line
-        from m365_jobs.warehouse import pipeline as warehouse
+        from m365_jobs.warehouse.target import open_warehouse
 
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="replace")
-        pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
+        pipeline = open_warehouse(destination, dataset, wait, print_line)
         if sql is None and file is None and sys.stdin.isatty():
             from m365_jobs.cli import shell
 

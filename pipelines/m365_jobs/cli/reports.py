@@ -86,7 +86,7 @@ def report(
             from m365_jobs.reports import report
             from m365_jobs.reports.audit import select_period
             from m365_jobs.reports.view import Filter
-            from m365_jobs.warehouse import pipeline as warehouse
+            from m365_jobs.warehouse.target import open_warehouse
 
             first, period = report.parse_month(month), None
             if audit:
@@ -95,7 +95,7 @@ def report(
             options = report.ReportOptions(
                 Filter(tuple(tenant or ()), days=days), report.parse_timezone(timezone), paper.value, first, period
             )
-            pipeline = warehouse.open_warehouse(destination, dataset, wait, print_line)
+            pipeline = open_warehouse(destination, dataset, wait, print_line)
             if each_tenant:
                 written, invalid = report.write_tenant_reports(each_tenant, f".{format.value}", pipeline, options)
             else:
@@ -129,8 +129,8 @@ def dashboard(
 
         with needs_extra():
             from m365_jobs.reports.dashboard import serve
-            from m365_jobs.warehouse import pipeline as warehouse
+            from m365_jobs.warehouse.target import open_warehouse
 
             # The dashboard shows what it has until a load is done.
-            pipeline = warehouse.open_warehouse(destination, dataset, wait=0)
+            pipeline = open_warehouse(destination, dataset, wait=0)
             serve(pipeline, tuple(tenant or ()), host, port, refresh)

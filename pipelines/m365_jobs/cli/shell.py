@@ -21,6 +21,7 @@ from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.query import QueryResult, run_query
 from m365_jobs.warehouse.reader import dialect, open_reader
+from m365_jobs.warehouse.target import Target, address_of
 
 PROMPT, CONTINUATION = "m365-jobs> ", "      ...> "
 LEAVE = ("exit", "quit", "\\q")
@@ -29,12 +30,12 @@ Show = Callable[[QueryResult], None]
 PrintFailure = Callable[[BaseException], object]
 
 
-def run_prompt(pipeline: warehouse.Target, show: Show, print_failure: PrintFailure) -> None:
+def run_prompt(pipeline: Target, show: Show, print_failure: PrintFailure) -> None:
     """Ask for statements until the user leaves. ``show`` prints a result, ``print_failure`` an error.
 
     The warehouse is open only while a statement runs, so a load does not wait for an open prompt.
     """
-    print_line(f"SQL on {warehouse.address_of(pipeline)}, read-only. A statement ends with ; and may span lines.")
+    print_line(f"SQL on {address_of(pipeline)}, read-only. A statement ends with ; and may span lines.")
     print_line("Tab completes, the arrow keys bring back earlier ones. Ctrl+C empties the line, Ctrl+D leaves.")
     kind_of(pipeline).make_queries_interruptible()
     words = Words(documented(pipeline.dataset_name))
@@ -53,9 +54,7 @@ def run_prompt(pipeline: warehouse.Target, show: Show, print_failure: PrintFailu
             _run_statement(pipeline, text, words, show, print_failure)
 
 
-def _run_statement(
-    pipeline: warehouse.Target, text: str, words: Words, show: Show, print_failure: PrintFailure
-) -> None:
+def _run_statement(pipeline: Target, text: str, words: Words, show: Show, print_failure: PrintFailure) -> None:
     try:
         with open_reader(pipeline) as reader:
             with run_query(reader, text) as result:
@@ -68,7 +67,7 @@ def _run_statement(
         print_failure(error)
 
 
-def _read_names(pipeline: warehouse.Target, words: Words) -> None:
+def _read_names(pipeline: Target, words: Words) -> None:
     """Set the offered names to those of the warehouse; keep the documented ones if it cannot be read."""
     try:
         with open_reader(pipeline) as reader:

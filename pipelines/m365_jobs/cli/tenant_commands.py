@@ -61,16 +61,17 @@ def rename(
 
 
 def _pipeline(destination: str | None, dataset: str | None) -> Any:
+    from m365_jobs.config.default_tenant import configured_tenant
     from m365_jobs.warehouse import pipeline as warehouse
 
-    return warehouse.open_pipeline(warehouse.configured_tenant(), destination, dataset)
+    return warehouse.open_pipeline(configured_tenant(), destination, dataset)
 
 
 def _print(pipeline: Any, preview: Any, tenant: str, change: str) -> None:
     from m365_jobs.text import format_count
-    from m365_jobs.warehouse import pipeline as warehouse
+    from m365_jobs.warehouse.target import address_of
 
-    typer.echo(f"Warehouse: {warehouse.address_of(pipeline)}")
+    typer.echo(f"Warehouse: {address_of(pipeline)}")
     for name, count in preview.rows.items():
         typer.echo(f"  {name}: {format_count(count, 'row')} of {tenant}, {change}")
     typer.echo(f"  cursors, lease and alerts of {tenant}: {change}")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config import tenants
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import FINE, UNHEALTHY, UsageError
 from m365_jobs.health import check_texts, run_checks
@@ -19,7 +20,8 @@ from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.health.reasons import Reason, partition_label
 from m365_jobs.load.run_log import UnsentRuns
 from m365_jobs.text import format_count, format_duration, format_time
-from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.pipeline import pipeline_name
+from m365_jobs.warehouse.target import Target, address_of, fingerprint
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 Row = dict[str, Any]
@@ -91,7 +93,7 @@ class Evaluation(NamedTuple):
         return UNHEALTHY if self.problems else FINE
 
 
-def evaluate(pipeline: warehouse.Target, names: Sequence[str] = (), max_age_hours: float | None = None) -> Evaluation:
+def evaluate(pipeline: Target, names: Sequence[str] = (), max_age_hours: float | None = None) -> Evaluation:
     """Evaluate the named tenants, or all that are configured or loaded.
 
     ``max_age_hours`` is the allowed age of data in hours; the configured one if unset.
@@ -107,7 +109,7 @@ def evaluate(pipeline: warehouse.Target, names: Sequence[str] = (), max_age_hour
         return evaluate_scope(scope, pipeline, names, limit)
 
 
-def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequence[str], limit: float) -> Evaluation:
+def evaluate_scope(scope: TenantScope, pipeline: Target, names: Sequence[str], limit: float) -> Evaluation:
     """Evaluate in an open scope; ``limit`` is the allowed age of data in hours."""
     now = datetime.now(UTC)
     loaded = scope.loaded_tenants()
@@ -116,7 +118,7 @@ def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequen
     unknown_services = run_checks.tenants_with_unknown_services(scope)
     reasons = [*_unprotected(rows, limit, unknown_services), *_not_evaluated(expected, loaded, rows, unknown_services)]
     since = run_checks.history_begins(scope)
-    unrecorded = list(_unrecorded(pipeline, names or [*expected, warehouse.configured_tenant()], scope))
+    unrecorded = list(_unrecorded(pipeline, names or [*expected, configured_tenant()], scope))
     newer = {load.tenant for load in unrecorded}
     results = run_checks.run_checks(scope, since, rows)
     reasons += [reason for reason in results if reason.kind != FAILED_LOAD or reason.tenant not in newer]
@@ -124,7 +126,7 @@ def evaluate_scope(scope: TenantScope, pipeline: warehouse.Target, names: Sequen
     reasons = list(with_causes(scope, reasons, since))
     reasons.sort(key=_reason_order)
     completeness = _completeness(expected, loaded, reasons)
-    return Evaluation(warehouse.address_of(pipeline), now, limit, reasons, rows, completeness)
+    return Evaluation(address_of(pipeline), now, limit, reasons, rows, completeness)
 
 
 def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Iterable[Reason]) -> Completeness:
@@ -138,14 +140,14 @@ def _completeness(expected: Sequence[str], loaded: Collection[str], reasons: Ite
     return Completeness(never or (() if expected else ("this warehouse",)), tuple(failed), tuple(incomplete))
 
 
-def _unrecorded(pipeline: warehouse.Target, names: Iterable[str], scope: TenantScope) -> Iterator[Reason]:
+def _unrecorded(pipeline: Target, names: Iterable[str], scope: TenantScope) -> Iterator[Reason]:
     """Yield failed last loads that the warehouse has no row of.
 
     Mostly the warehouse itself was the cause. Their rows are on the machine that loads.
     """
     known = run_checks.last_loads(scope)
     for tenant in sorted(set(names)):
-        unsent = UnsentRuns(pipeline.pipelines_dir, warehouse.pipeline_name(tenant), warehouse.fingerprint(pipeline))
+        unsent = UnsentRuns(pipeline.pipelines_dir, pipeline_name(tenant), fingerprint(pipeline))
         last = max(unsent.rows(), key=lambda run: run.started_at, default=None)
         if last and (tenant not in known or known[tenant] < last.started_at):
             text = check_texts.failed_load(last._asdict())["text"]

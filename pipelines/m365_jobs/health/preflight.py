@@ -22,6 +22,7 @@ from avepoint_m365.companions.source import included
 from avepoint_m365.exceptions import RefusedParametersError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.shared_credentials import shared_credentials
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.config.unknown_settings import unknown_settings
@@ -32,6 +33,7 @@ from m365_jobs.health.file_permissions import open_files
 from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
+from m365_jobs.warehouse.target import Target, address_of, open_warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 PARALLEL_TENANTS = 8
@@ -86,12 +88,12 @@ def run_preflight(
     )
     several = len(asked) > 1
     with ThreadPoolExecutor(PARALLEL_TENANTS) as pool:
-        for tenant, checks in pool.map(_of_api, asked or [Tenant(warehouse.configured_tenant())]):
+        for tenant, checks in pool.map(_of_api, asked or [Tenant(configured_tenant())]):
             yield from (check._replace(what=f"{tenant.name}, {check.what}") if several else check for check in checks)
     try:
-        pipeline = warehouse.open_warehouse(destination, dataset)
+        pipeline = open_warehouse(destination, dataset)
         ready = _has_dataset(pipeline)
-        where = warehouse.address_of(pipeline)
+        where = address_of(pipeline)
     except Exception as error:
         yield _failed("destination", explain(error))
     else:
@@ -101,7 +103,7 @@ def run_preflight(
         yield from _findings_of_loads(pipeline, names)
 
 
-def _has_dataset(pipeline: warehouse.Target) -> bool:
+def _has_dataset(pipeline: Target) -> bool:
     """Return whether the destination has the dataset; connect only if that leaves a new file to the first load."""
     kind = kind_of(pipeline)
     if kind.can_create(pipeline):
@@ -182,7 +184,7 @@ def _first_page(client: JobsClient) -> JobsPage:
         return client.request_page({"pageSize": "10", "pageIndex": "1"})
 
 
-def _findings_of_loads(pipeline: warehouse.Target, names: Sequence[str]) -> Iterator[PreflightResult]:
+def _findings_of_loads(pipeline: Target, names: Sequence[str]) -> Iterator[PreflightResult]:
     """Yield a result for each unknown state, and for each finding of each tenant's newest load."""
     try:
         with open_scope(pipeline, names) as scope:

@@ -10,6 +10,7 @@ from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.versioned_state import decompress_state
 
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.tenants import configured
 from m365_jobs.health.alerts.document import alerts_document
 from m365_jobs.health.expiry import expiries
@@ -17,10 +18,10 @@ from m365_jobs.health.failed_companions import failed_companions
 from m365_jobs.health.run_checks import check_failures
 from m365_jobs.schema import SCHEMA
 from m365_jobs.terminal import Notify
-from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
+from m365_jobs.warehouse.pipeline import pipeline_name
 from m365_jobs.warehouse.reader import Reader
-from m365_jobs.warehouse.target import READER_WAIT
+from m365_jobs.warehouse.target import READER_WAIT, Target, address_of, open_warehouse
 from m365_jobs.warehouse.tenant_scope import TenantScope, open_scope
 
 LOADS = """
@@ -83,11 +84,11 @@ def read_status(
     Raises:
         UsageError: for an unknown tenant.
     """
-    pipeline = warehouse.open_warehouse(destination, dataset, wait, notify)
+    pipeline = open_warehouse(destination, dataset, wait, notify)
     with open_scope(pipeline, tenants) as scope:
         loaded = scope.loaded_tenants()
         about: dict[str, Any] = {
-            "warehouse": warehouse.address_of(pipeline),
+            "warehouse": address_of(pipeline),
             "credentials": _expiry(tenants or loaded),
             "never_loaded": sorted({*(tenants or configured())} - {*loaded}),
             "clocks_ahead": [],
@@ -153,14 +154,14 @@ def _shown_partitions(rows: Sequence[Row]) -> list[Row]:
 
 def _expiry(tenants: Iterable[str]) -> str | None:
     """Return a message about credentials that end soon, if any are configured."""
-    default = warehouse.configured_tenant()
+    default = configured_tenant()
     endings = dict(expiries(sorted({*tenants} or {default, *configured()})))
     return "; ".join(text if name == default else f"{name}: {text}" for name, text in endings.items()) or None
 
 
-def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
+def _cursors(pipeline: Target, reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
     """Return the cursor of each location and object type of a tenant, from dlt's state in the warehouse."""
-    stored = _state(pipeline, reader, warehouse.pipeline_name(tenant))
+    stored = _state(pipeline, reader, pipeline_name(tenant))
     state: Any = decompress_state(stored) if stored else {}
     cursors = {}
     for name, resource in state.get("sources", {}).get(SCHEMA, {}).get("resources", {}).items():
@@ -172,7 +173,7 @@ def _cursors(pipeline: warehouse.Target, reader: Reader, tenant: str) -> dict[tu
     return cursors
 
 
-def _state(pipeline: warehouse.Target, reader: Reader, name: str) -> str | None:
+def _state(pipeline: Target, reader: Reader, name: str) -> str | None:
     """Return dlt's compressed state of a pipeline from the warehouse; None without one."""
     if kind_of(pipeline).is_lake:
         with pipeline.destination_client() as client:

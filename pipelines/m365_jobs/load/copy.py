@@ -22,6 +22,7 @@ from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_reader
+from m365_jobs.warehouse.target import address_of, duckdb_file, fingerprint, open_warehouse
 
 
 @dataclass
@@ -47,16 +48,16 @@ def copy_tenants(
         UsageError: if there is no DuckDB warehouse, if it is the destination, or if it does not hold a tenant.
         WarehouseError: if the destination has loads of its own, whose cursors a copy would move back.
     """
-    origin = warehouse.open_warehouse(DEFAULT_DESTINATION, from_dataset)
-    target = warehouse.open_warehouse(destination, dataset)
-    file = warehouse.duckdb_file(origin)
+    origin = open_warehouse(DEFAULT_DESTINATION, from_dataset)
+    target = open_warehouse(destination, dataset)
+    file = duckdb_file(origin)
     if file is None or not file.exists():
         raise UsageError(f"There is no DuckDB warehouse to copy: {file or 'the configured one'} is not a file.")
-    if warehouse.fingerprint(origin) == warehouse.fingerprint(target):
-        raise UsageError(f"The warehouse is already there: {warehouse.address_of(target)}. Name another destination.")
+    if fingerprint(origin) == fingerprint(target):
+        raise UsageError(f"The warehouse is already there: {address_of(target)}. Name another destination.")
     with open_reader(origin):
         pass  # It refuses a file that a newer version has loaded into.
-    result = CopyResult(warehouse.address_of(target))
+    result = CopyResult(address_of(target))
     present = _tenants(file, origin.dataset_name)
     for tenant in tenants:
         if tenant not in present:
@@ -130,7 +131,7 @@ def _copy(
         with read_only(file, dataset) as connection:
             tables_here = table_names(connection, dataset)
             ours = run_ids(connection, tenant) if "load_audit" in tables_here else set()
-            _ensure_no_loads_of_its_own(ours, tenant, stored, warehouse.address_of(pipeline))
+            _ensure_no_loads_of_its_own(ours, tenant, stored, address_of(pipeline))
             rows = TenantRows(file, dataset, tenant, tables_here, stored, kind_of(pipeline).is_lake)
             source = contract.prepare(rows.source(state), pipeline)
             pipeline.extract(source, loader_file_format=contract.file_format(pipeline))

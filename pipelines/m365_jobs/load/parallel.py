@@ -23,7 +23,8 @@ from m365_jobs.load.unchanged import LogRowBuffer
 from m365_jobs.locks.base import TenantLockedError, refuse_min_age
 from m365_jobs.locks.wait import unless
 from m365_jobs.terminal import Notify
-from m365_jobs.warehouse.pipeline import destination_type, telemetry_off
+from m365_jobs.warehouse.factory import destination_type
+from m365_jobs.warehouse.pipeline import telemetry_off
 
 THREAD_PREFIX = "tenant"
 """Prefix of the names of the threads that load tenants."""

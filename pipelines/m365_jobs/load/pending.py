@@ -21,8 +21,8 @@ from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.schema import SCHEMA
 from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import clients, contract
-from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
+from m365_jobs.warehouse.target import fingerprint, lacks_file
 
 MARK = "warehouse"
 """Name of the file that ``mark`` writes into a pipeline's folder."""
@@ -126,7 +126,7 @@ def has_pending(pipeline: dlt.Pipeline) -> bool:
 
 def mark(pipeline: dlt.Pipeline) -> None:
     """Store the warehouse of the packages, and the version of its cursors from which they continue."""
-    text = f"{warehouse.fingerprint(pipeline)} {_version(stored_state(pipeline))}"
+    text = f"{fingerprint(pipeline)} {_version(stored_state(pipeline))}"
     (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
 
 
@@ -143,7 +143,7 @@ def _is_marked(pipeline: dlt.Pipeline) -> bool:
     A new warehouse, or an older copy of it, lacks rows that lie before the packages' cursors.
     """
     name, version = _marked(pipeline)
-    return name == warehouse.fingerprint(pipeline) and version <= _version(stored_state(pipeline))
+    return name == fingerprint(pipeline) and version <= _version(stored_state(pipeline))
 
 
 def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
@@ -157,7 +157,7 @@ def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
 
 def stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
     """Return dlt's state from the warehouse, cursors included; None if it has none."""
-    if warehouse.lacks_file(pipeline):
+    if lacks_file(pipeline):
         return None
     with clients.destination_client(pipeline) as client:
         try:

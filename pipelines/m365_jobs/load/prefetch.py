@@ -21,7 +21,7 @@ from m365_jobs.load import pending
 from m365_jobs.load.known_jobs import WarehouseLookup
 from m365_jobs.schema import SCHEMA
 from m365_jobs.terminal import Notify
-from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import lacks_file
 
 
 class Prefetched(NamedTuple):
@@ -73,7 +73,7 @@ def prefetch(
         SourceError: if nothing could be read.
     """
     context = get_interval_context() or TimeIntervalContext()
-    if warehouse.lacks_file(pipeline) or (context.allow_external_schedulers and context.interval):
+    if lacks_file(pipeline) or (context.allow_external_schedulers and context.interval):
         return None
     if pending.has_pending(pipeline):
         return None

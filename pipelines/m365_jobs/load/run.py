@@ -21,6 +21,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from m365_jobs import marts
 from m365_jobs.config.calendar import tenant_calendar
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import data_checks, first_rows, pending
@@ -40,6 +41,7 @@ from m365_jobs.terminal import Notify
 from m365_jobs.text import format_count, format_time
 from m365_jobs.warehouse import contract
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import address_of, fingerprint
 
 __all__ = ["LoadOptions", "load"]
 
@@ -55,7 +57,7 @@ def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
         Exception: any other failure, after it was recorded; see ``errors.explain``.
     """
     return_freed_memory()
-    tenant = str(options.source.get("tenant") or (options.tenant or Tenant(warehouse.configured_tenant())).name)
+    tenant = str(options.source.get("tenant") or (options.tenant or Tenant(configured_tenant())).name)
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     tenant_calendar(tenant)  # A wrong time zone is reported before anything is read.
     protection = marts.protection()
@@ -63,9 +65,9 @@ def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
         stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, notify))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)
         lease = stack.enter_context(lease_of(pipeline, tenant, run_id, notify))
-        unsent = UnsentRuns(pipeline.pipelines_dir, pipeline.pipeline_name, warehouse.fingerprint(pipeline))
+        unsent = UnsentRuns(pipeline.pipelines_dir, pipeline.pipeline_name, fingerprint(pipeline))
         writing = stack.enter_context(ExitStack())
-        summary = Summary(run_id, tenant, warehouse.address_of(pipeline), pipeline.dataset_name)
+        summary = Summary(run_id, tenant, address_of(pipeline), pipeline.dataset_name)
         loading = _Loading(options, progress, notify, pipeline, lease, unsent, writing, started_at, summary)
         try:
             waiting = loading.load()

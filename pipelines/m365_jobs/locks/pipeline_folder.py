@@ -21,8 +21,8 @@ from m365_jobs.locks.base import Lease, TenantLockedError
 from m365_jobs.locks.wait import pause
 from m365_jobs.terminal import Notify
 from m365_jobs.warehouse import clients
-from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
+from m365_jobs.warehouse.target import duckdb_file
 
 LOCK_WAIT = 600.0
 """The most seconds for which a load waits for another."""
@@ -113,7 +113,7 @@ def open_duckdb_file(pipeline: dlt.Pipeline, notify: Notify) -> Iterator[Any]:
     Yield the connection; None for another destination.
     """
     with ExitStack() as stack:
-        yield stack.enter_context(_connected(pipeline, notify)) if warehouse.duckdb_file(pipeline) else None
+        yield stack.enter_context(_connected(pipeline, notify)) if duckdb_file(pipeline) else None
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from m365_jobs.config import tenants
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.load.summary import Summary
 from m365_jobs.orchestrators.dagster_checks import check_results, check_specs
 from m365_jobs.orchestrators.dagster_specs import FAMILIES, AssetSpecs
 from m365_jobs.orchestrators.dagster_warehouse import DagsterWarehouse
-from m365_jobs.warehouse import pipeline as warehouse
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
@@ -62,7 +62,7 @@ def definitions(  # noqa: PLR0913 - a project names what it changes
     Raises:
         UsageError: for an unknown destination.
     """
-    names = list(map(partition_of, tenants.configured() or [warehouse.configured_tenant()]))
+    names = list(map(partition_of, tenants.configured() or [configured_tenant()]))
     by_tenant = dg.StaticPartitionsDefinition(names)
     place = DagsterWarehouse(destination, dataset)
     specs = AssetSpecs(place, translator or Translator())

@@ -11,6 +11,7 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from m365_jobs import marts
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.orchestrators.dagster_warehouse import DagsterWarehouse
 from m365_jobs.warehouse import pipeline as warehouse
 
@@ -27,7 +28,7 @@ class AssetSpecs:
     def __init__(self, place: DagsterWarehouse, translator: DagsterDltTranslator) -> None:
         with TemporaryDirectory() as folder:
             self._pipeline = warehouse.open_pipeline(
-                warehouse.configured_tenant(), place.destination, place.dataset, folder=Path(folder)
+                configured_tenant(), place.destination, place.dataset, folder=Path(folder)
             )
         self._translator = translator
 

@@ -16,7 +16,7 @@ from avepoint_m365.config import SECTION
 from m365_jobs.config import alerts, tenants
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.orchestrators.intervals import Every, parse_every
-from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import open_warehouse
 
 REPORT_FILE, REPORT_AT = "m365-report.pdf", "daily 08:00"
 
@@ -88,7 +88,7 @@ def plan_tasks(request: ScheduleOptions) -> Plan:
     every, names = parse_every(request.every), request.tenants
     all_tenants = request.all_tenants or (not names and bool(tenants.configured()))
     tenants.selected(names, every=all_tenants)
-    warehouse.open_warehouse(request.destination, request.dataset)
+    open_warehouse(request.destination, request.dataset)
     tasks, notes = _tasks(request, every, all_tenants)
     variables = [
         name

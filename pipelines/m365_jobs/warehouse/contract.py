@@ -16,6 +16,7 @@ from m365_jobs.warehouse import clients, versions
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.reader import open_in_load
+from m365_jobs.warehouse.target import duckdb_file
 
 CONTRACT_COLUMNS = {table.name: table.arrow.names for table in TABLES}
 """Table to its columns. A table of the same name that lacks some belongs to another program."""
@@ -45,7 +46,7 @@ def refuse_foreign_dataset(pipeline: dlt.Pipeline) -> None:
 
 def _refuse_demo_warehouse(pipeline: dlt.Pipeline) -> None:
     """Refuse to load real jobs into the demo's warehouse."""
-    file = warehouse.duckdb_file(pipeline)
+    file = duckdb_file(pipeline)
     if not file or pipeline.pipeline_name == warehouse.pipeline_name(warehouse.DEMO_TENANT):
         return
     with open_in_load(pipeline) as reader:

@@ -12,38 +12,11 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.utils import get_resolved_traces
 from dlt.common.runtime.telemetry import stop_telemetry
 
-from m365_jobs.config.default_tenant import DEFAULT_TENANT, configured_tenant
+from m365_jobs.config.default_tenant import DEFAULT_TENANT
 from m365_jobs.config.dlt_defaults import set_default
 from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse import factory, target
 from m365_jobs.warehouse.destinations.kinds import kind_of
-from m365_jobs.warehouse.factory import DUCKDB_FILE, default_file, destination_type
-from m365_jobs.warehouse.target import (
-    DATASET,
-    Target,
-    Warehouse,
-    address_of,
-    duckdb_file,
-    fingerprint,
-    lacks_file,
-    open_warehouse,
-)
-
-__all__ = [
-    "DATASET",
-    "DEFAULT_TENANT",
-    "DUCKDB_FILE",
-    "Target",
-    "Warehouse",
-    "address_of",
-    "configured_tenant",
-    "default_file",
-    "destination_type",
-    "duckdb_file",
-    "fingerprint",
-    "lacks_file",
-    "open_warehouse",
-]
 
 PIPELINE = "m365_jobs"
 DEMO_TENANT = "simulated"
@@ -148,7 +121,7 @@ def open_pipeline(
     pipeline: dlt.Pipeline = dlt.pipeline(
         pipeline_name(tenant),
         destination=destination_factory,
-        dataset_name=factory.dataset_name(destination_factory, dataset or DATASET),
+        dataset_name=factory.dataset_name(destination_factory, dataset or target.DATASET),
         **folders,
     )
     if not pipeline.config.restore_from_destination or pipeline.dev_mode:

@@ -21,9 +21,8 @@ from dlt.destinations.exceptions import (
 from m365_jobs import marts
 from m365_jobs.errors.driver_messages import in_use, of_driver
 from m365_jobs.warehouse import clients
-from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
-from m365_jobs.warehouse.target import Target, Warehouse
+from m365_jobs.warehouse.target import Target, Warehouse, duckdb_file
 from m365_jobs.warehouse.versions import refuse_newer
 
 T = TypeVar("T")
@@ -81,7 +80,7 @@ def value_in_utc(value: Any) -> Any:
 
 def dialect(target: Target) -> str:
     """Return sqlglot's name of the dialect of a warehouse's readers, without connecting."""
-    if kind_of(target).is_lake or warehouse.duckdb_file(target):
+    if kind_of(target).is_lake or duckdb_file(target):
         return "duckdb"
     return str(target.destination.capabilities().sqlglot_dialect or "")
 
@@ -108,7 +107,7 @@ def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
     """
     if kind_of(target).is_lake:
         return lambda: _lake(target)
-    if file := warehouse.duckdb_file(target):
+    if file := duckdb_file(target):
         return lambda: _of_file(file, target)
     return lambda: _of_server(target)
 

@@ -11,6 +11,7 @@ from dlt.common.destination.client import DestinationClientDwhConfiguration
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import address_of
 
 from tests.support.project import ROOT
 
@@ -71,5 +72,5 @@ def test_a_destination_may_have_a_name_of_its_own(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("DESTINATION__ARCHIVE__DESTINATION_TYPE", "filesystem")
     monkeypatch.setenv("DESTINATION__ARCHIVE__BUCKET_URL", "shelf")
-    where = warehouse.address_of(warehouse.open_pipeline("default", "archive"))
+    where = address_of(warehouse.open_pipeline("default", "archive"))
     assert where == f"archive {(tmp_path / 'shelf').as_uri()}"

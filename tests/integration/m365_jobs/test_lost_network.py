@@ -11,7 +11,8 @@ from unittest.mock import ANY
 import psycopg2
 import pytest
 from dlt.destinations.exceptions import DatabaseTransientException
-from m365_jobs.warehouse.pipeline import open_pipeline, open_warehouse
+from m365_jobs.warehouse.pipeline import open_pipeline
+from m365_jobs.warehouse.target import open_warehouse
 
 from tests.support.warehouse import database_as_warehouse
 

@@ -11,7 +11,7 @@ from avepoint_simulator.tenant import FAILED
 from m365_jobs.health.run_checks import history_begins, run_checks
 from m365_jobs.load.options import LoadOptions
 from m365_jobs.load.run import load
-from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import open_warehouse
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.support.cli import NOW, NewUser
@@ -70,7 +70,7 @@ def test_jobs_that_the_api_counts_and_does_not_show_are_a_warning_of_health(tena
     tenant.world.advance(timedelta(hours=25))
     tenant.simulator.behavior = ServerBehavior(total_error=2)
     tenant.load(exit_code=3)
-    with open_scope(warehouse.open_warehouse()) as scope:
+    with open_scope(open_warehouse()) as scope:
         results = [
             reason.text for reason in run_checks(scope, history_begins(scope), []) if reason.kind == "unreconciled"
         ]

@@ -12,6 +12,7 @@ from avepoint_simulator import SimulatedJob, Simulator, make_world
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import duckdb_file
 
 from tests.support.cli import NOW, NewUser
 from tests.support.warehouse import Warehouse
@@ -47,7 +48,7 @@ def test_the_configuration_sets_the_file_and_the_limits_of_duckdb(
     configuration_of(tmp_path)
     for _ in range(2):
         pipeline = warehouse.open_pipeline("default")
-        assert warehouse.duckdb_file(pipeline) == tmp_path / file
+        assert duckdb_file(pipeline) == tmp_path / file
         with pipeline.sql_client() as client:
             rows = client.execute_sql("SELECT current_setting('threads'), current_setting('memory_limit')")
         assert rows is not None

@@ -15,6 +15,7 @@ from pathlib import Path
 from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, Delivery, DeliveryState, iso_time
 from m365_jobs.warehouse import pipeline as warehouse
+from m365_jobs.warehouse.target import Target, fingerprint
 
 SCHEMA_VERSION = 1
 """Version of the tables below, as SQLite's ``user_version``; 0 is an empty file or one without a version."""
@@ -151,7 +152,7 @@ class AlertStore:
 
 
 @contextmanager
-def open_store(pipeline: warehouse.Target, wait_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[AlertStore]:
+def open_store(pipeline: Target, wait_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[AlertStore]:
     """Yield the store of a warehouse's alerts, locked for other processes that write or send.
 
     Raises:
@@ -167,7 +168,7 @@ def open_store(pipeline: warehouse.Target, wait_seconds: float = LOCK_TIMEOUT_SE
         closing(sqlite3.connect(path, isolation_level=None)) as connection,
     ):
         _prepare(connection, path)
-        yield AlertStore(connection, warehouse.fingerprint(pipeline))
+        yield AlertStore(connection, fingerprint(pipeline))
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -186,12 +187,12 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(TABLES)
 
 
-def alert_file(pipeline: warehouse.Target) -> Path:
+def alert_file(pipeline: Target) -> Path:
     """Return the path of the alert file. It lies beside the pipelines' folders, which dlt may clear."""
     return Path(pipeline.pipelines_dir) / f"{warehouse.PIPELINE}.alerts.sqlite"
 
 
-def read_open_alerts(pipeline: warehouse.Target, tenants: Sequence[str] = ()) -> tuple[list[Alert], list[Delivery]]:
+def read_open_alerts(pipeline: Target, tenants: Sequence[str] = ()) -> tuple[list[Alert], list[Delivery]]:
     """Return the open alerts, and the undelivered messages, without waiting for a process that sends.
 
     For some ``tenants`` it returns no messages, because a message may name others as well.
@@ -201,7 +202,7 @@ def read_open_alerts(pipeline: warehouse.Target, tenants: Sequence[str] = ()) ->
         return [], []
     with closing(sqlite3.connect(path, isolation_level=None, timeout=READ_TIMEOUT_SECONDS)) as connection:
         _prepare(connection, path)
-        store = AlertStore(connection, warehouse.fingerprint(pipeline))
+        store = AlertStore(connection, fingerprint(pipeline))
         alerts = [alert for alert in store.alerts() if alert.opened_at and not alert.closed_at]
         undelivered = store.deliveries(DeliveryState.pending, DeliveryState.uncertain, DeliveryState.dead)
     if tenants:
@@ -242,7 +243,7 @@ def _delivery(row: Sequence[str]) -> Delivery:
     )
 
 
-def change_tenant(pipeline: warehouse.Target, tenant: str, new_tenant: str | None) -> None:
+def change_tenant(pipeline: Target, tenant: str, new_tenant: str | None) -> None:
     """Move the alerts of a tenant to its new label, or delete them if it is None. Channels get them again."""
     if not alert_file(pipeline).exists():
         return

@@ -17,6 +17,7 @@ from dlt.destinations.exceptions import DatabaseException
 
 from m365_jobs import marts
 from m365_jobs.config.calendar import TenantCalendar, common_calendar
+from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.protection import max_data_age
 from m365_jobs.errors.explain import explain
 from m365_jobs.health.evaluate import Evaluation, evaluate_scope
@@ -28,7 +29,7 @@ from m365_jobs.reports.paper import page_tenants
 from m365_jobs.reports.view import Filter
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.reader import POLL, opener
-from m365_jobs.warehouse.target import Target
+from m365_jobs.warehouse.target import Target, duckdb_file
 from m365_jobs.warehouse.tenant_scope import TenantScope, refuse_unknown
 
 LOCK_TIMEOUT_SECONDS = 3.0
@@ -76,7 +77,7 @@ class PageCache:
         self._pipeline = pipeline
         self._protection = marts.protection()
         self._tenants_are_checked = False
-        self._is_file = warehouse.duckdb_file(pipeline) is not None
+        self._is_file = duckdb_file(pipeline) is not None
         self._connection = WarehouseConnection(opener(pipeline), is_shared=self._is_file)
         self._pages: OrderedDict[Filter, CachedPage] = OrderedDict()
         self._evaluations: OrderedDict[tuple[LoadVersion, Tenants], tuple[float, Evaluation]] = OrderedDict()
@@ -118,7 +119,7 @@ class PageCache:
         last = next((cached.page for cached in reversed(self._pages.values()) if cached.page), None)
         names = filters.tenants or (last.tenants if last and not last.filters.tenants else ())
         try:
-            return common_calendar(names or [warehouse.configured_tenant()]), ""
+            return common_calendar(names or [configured_tenant()]), ""
         except ConfigurationError as error:
             return TenantCalendar(), f"{error} Until then times are UTC."
 
