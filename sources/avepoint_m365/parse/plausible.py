@@ -1,4 +1,4 @@
-"""Apply rules to whole rows: impossible finishes, missing durations, and rows that repeat a job."""
+"""Apply rules to whole rows: impossible starts and finishes, missing durations, and rows that repeat a job."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ def _matches(states: pa.Array, condition: Callable[[str | None], bool]) -> pa.Ar
     """Return for each row whether its state fulfils a condition, which is evaluated once for each word."""
     words = [word for word in pc.unique(states).to_pylist() if condition(word)]
     return pc.is_in(states, pa.array(words, states.type))
+
+
+def drop_impossible_starts(jobs: pa.Table, now: datetime, report: Callable[[int, object], None]) -> pa.Table:
+    """Return the jobs with null for each start more than ``SLACK`` after ``now`` (UTC), such as a placeholder.
+
+    ``report`` receives the row and the start of each such job.
+    """
+    start = jobs["start_time"]
+    ahead = pc.fill_null(pc.greater(start, pa.scalar(_shift(now, SLACK), TIME)), False)
+    for row in pc.indices_nonzero(ahead.combine_chunks()).to_pylist():
+        report(row, start[row].cast(pa.string()).as_py())
+    return _set(jobs, "start_time", pc.if_else(ahead, pa.scalar(None, TIME), start))
 
 
 def drop_impossible_finishes(jobs: pa.Table, now: datetime, report: Callable[[int, object], None]) -> pa.Table:
@@ -57,7 +69,8 @@ def _shift(moment: datetime, by: timedelta) -> datetime:
 def fill_durations(jobs: pa.Table) -> pa.Table:
     """Return the jobs with each missing duration computed from start and finish, if a job has both."""
     elapsed = pc.subtract(jobs["finish_time"].cast(pa.int64()), jobs["start_time"].cast(pa.int64()))
-    hours = pc.divide(elapsed.cast(REAL), float(_HOUR))
+    # A safe cast refuses more than 285 years, which lie between a placeholder and a time.
+    hours = pc.divide(elapsed.cast(REAL, safe=False), float(_HOUR))
     return _set(jobs, "duration_hours", pc.coalesce(jobs["duration_hours"], hours))
 
 

@@ -18,7 +18,12 @@ from avepoint_m365.parse.fields import Unreadable, show
 from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, FRAME, SEEN_AT
 from avepoint_m365.parse.jobs import documented_fields, read_documented
 from avepoint_m365.parse.objects import ObjectParser
-from avepoint_m365.parse.plausible import drop_impossible_finishes, fill_durations, keep_newer_rows
+from avepoint_m365.parse.plausible import (
+    drop_impossible_finishes,
+    drop_impossible_starts,
+    fill_durations,
+    keep_newer_rows,
+)
 from avepoint_m365.parse.states import is_in_progress
 from avepoint_m365.plural import format_count
 
@@ -153,10 +158,11 @@ def _parse_documented(pages: Sequence[RawJobs], lists: pa.ListArray) -> ParsedJo
 
 
 def _plausible(jobs: pa.Table, now: datetime, unreadable: list[Unreadable]) -> pa.Table:
-    def report(row: int, value: object) -> None:
-        unreadable.append(Unreadable(jobs["id"][row].as_py(), "finishTime", str(value)))
+    def reporter(field: str) -> Callable[[int, object], None]:
+        return lambda row, value: unreadable.append(Unreadable(jobs["id"][row].as_py(), field, str(value)))
 
-    return fill_durations(drop_impossible_finishes(jobs, now, report))
+    jobs = drop_impossible_finishes(jobs, now, reporter("finishTime"))
+    return fill_durations(drop_impossible_starts(jobs, now, reporter("startTime")))
 
 
 def _not_as_outlined(page: RawJobs, ids: Sequence[str]) -> Unreadable:

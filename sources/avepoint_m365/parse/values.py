@@ -11,6 +11,8 @@ from avepoint_m365.parse.times import in_utc
 
 _FRACTION = re.compile(r"\.(\d+)")
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE_AND_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[Tt ]\d.*", re.ASCII)
+"""A date and a time of ISO 8601. Python accepts any character between both, such as the ninth digit of an epoch."""
 _INT64 = 2**63
 
 
@@ -39,6 +41,8 @@ def parse_time(value: object) -> datetime | None:
         if _DATE_ONLY.fullmatch(text):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        if not _DATE_AND_TIME.fullmatch(text):
+            raise InvalidValueError("not a time")
         return in_utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:
         raise InvalidValueError("not a time") from error

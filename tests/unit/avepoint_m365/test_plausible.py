@@ -1,4 +1,4 @@
-"""Test impossible values: a placeholder as finish, a missing duration, and rows that repeat a job."""
+"""Test impossible values: a placeholder as start or finish, a missing duration, and rows that repeat a job."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,6 +51,23 @@ def test_of_an_ended_job_a_finish_in_the_far_future_is_none_and_reported(state: 
 def test_of_an_ended_job_a_finish_before_its_start_stays_for_the_data_checks() -> None:
     parsed = parse({"finishTime": "1970-01-01T00:00:00Z"})
     assert parsed.jobs["finish_time"].to_pylist() == [datetime(1970, 1, 1, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("state", ["In Progress", "Finished", "Failed", "Waiting", None])
+@pytest.mark.parametrize("start", ["9999-12-31T23:59:59Z", "2262-01-01", "2026-01-12T00:00:00Z"])
+def test_a_start_in_the_far_future_is_none_and_reported(state: str | None, start: str) -> None:
+    parsed = parse({"state": state, "startTime": start})
+    assert parsed.jobs["start_time"].to_pylist() == [None]
+    assert [(problem.job_id, problem.field) for problem in parsed.unreadable] == [("a", "startTime")]
+    assert start[:10] in parsed.unreadable[0].value
+
+
+@pytest.mark.parametrize("start", ["1600-01-01T00:00:00Z", "0002-01-01"])
+def test_a_start_centuries_before_the_finish_stays_for_the_data_checks(start: str) -> None:
+    parsed = parse({"startTime": start})
+    assert [moment.isoformat()[:10] for moment in parsed.jobs["start_time"].to_pylist()] == [start[:10]]
+    assert parsed.jobs["duration_hours"].to_pylist()[0] > 400 * 365 * 24
+    assert parsed.unreadable == ()
 
 
 @pytest.mark.parametrize(("duration", "reported"), [("0,011", 1), ("1.02:03:04", 1), ("--", 1), (None, 0), ("", 0)])
