@@ -23,6 +23,12 @@ from m365_jobs.warehouse.tenant_scope import TenantScope
 TOLERANCE = 60
 """Seconds by which a duration may differ from finish less start: the API rounds it to thousandths of an hour."""
 
+ENDED_STATES = (
+    *("finished", "failed", "finished with exception", "finishedwithexception", "finishedexception"),
+    *("partially finished", "partiallyfinished", "2", "3", "4", "5"),
+)
+"""The documented states of jobs that have ended, in lower case. Without a finish, such a job counts in no summary."""
+
 RULES = {
     "unique_jobs": (
         "the same job twice in jobs",
@@ -49,10 +55,25 @@ RULES = {
         """SELECT l.id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id
         WHERE d.total_number < 0 OR d.failed_number < 0 OR d.successful_number < 0 OR d.skipped_number < 0""",
     ),
+    "valid_counts": (
+        "fewer objects in all than failed, succeeded or were skipped",
+        """SELECT l.id FROM ids l JOIN jobs__backup_details d ON d.job_id = l.id
+        WHERE (d.failed_number > d.total_number OR d.successful_number > d.total_number
+        OR d.skipped_number > d.total_number) AND coalesce(d.failed_number, 0) >= 0
+        AND coalesce(d.successful_number, 0) >= 0 AND coalesce(d.skipped_number, 0) >= 0""",
+    ),
     "non_negative_occurrences": (
         "an error with a negative number of occurrences",
         """SELECT l.id FROM ids l JOIN jobs__job_errors e ON e.job_id = l.id
         WHERE e.number < 0""",
+    ),
+    "known_state": (
+        "no state",
+        "SELECT l.id FROM loaded l WHERE l.state IS NULL OR trim(l.state) = ''",
+    ),
+    "valid_start": (
+        "a start before the year 2000",
+        "SELECT l.id FROM loaded l WHERE l.start_time < CAST('2000-01-01 00:00:00+00:00' AS TIMESTAMPTZ)",
     ),
     "valid_finish": (
         "a finish before the start",
@@ -63,8 +84,9 @@ RULES = {
         "SELECT l.id FROM loaded l WHERE l.start_time IS NULL AND l.finish_time IS NOT NULL",
     ),
     "known_finish": (
-        "the state Finished but no finish",
-        "SELECT l.id FROM loaded l WHERE l.state = 'Finished' AND l.finish_time IS NULL",
+        "the state of a job that has ended but no finish",
+        f"""SELECT l.id FROM loaded l
+        WHERE lower(l.state) IN ({", ".join(f"'{word}'" for word in ENDED_STATES)}) AND l.finish_time IS NULL""",
     ),
     "valid_duration": (
         "a duration more than a minute off finish less start",

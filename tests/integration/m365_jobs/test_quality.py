@@ -124,7 +124,11 @@ BROKEN = {
     "relationship_jobs": "DELETE FROM jobs WHERE id = 'one'",
     "relationship_backup_details": "DELETE FROM jobs__backup_details WHERE job_id = 'one'",
     "non_negative_counts": "UPDATE jobs__backup_details SET skipped_number = -1 WHERE job_id = 'one'",
+    "valid_counts": "UPDATE jobs__backup_details SET failed_number = total_number + 1 WHERE job_id = 'one'",
     "non_negative_occurrences": "UPDATE jobs__job_errors SET number = -1 WHERE job_id = 'one'",
+    "known_state": "UPDATE jobs SET state = ' ' WHERE id = 'one'",
+    "valid_start": "UPDATE jobs SET start_time = TIMESTAMPTZ '1970-01-01 00:00:00+00', duration_hours = NULL "
+    "WHERE id = 'one'",
     "valid_finish": "UPDATE jobs SET start_time = finish_time + INTERVAL 1 SECOND, duration_hours = 0 WHERE id = 'one'",
     "known_start": "UPDATE jobs SET start_time = NULL WHERE id = 'one'",
     "known_finish": "UPDATE jobs SET finish_time = NULL WHERE id = 'one'",
@@ -146,6 +150,22 @@ def test_each_rule_finds_its_problem_only(rule: str, tmp_path: Path, monkeypatch
         connection.execute(BROKEN[rule])
     result = data_checks.check_jobs(place.pipeline(), "default", "run", NOW, pa.chunked_array([["one"], [SOUND.id]]))
     assert [(result.rule, result.jobs, result.example) for result in result] == [(rule, 1, "one")]
+
+
+@pytest.mark.parametrize("state", ["Failed", "FinishedException", "partially finished", "Finished with Exception", "3"])
+def test_a_job_that_ended_in_any_way_needs_a_finish(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    place, world = Warehouse("duckdb"), World(NOW)
+    world.put(SOUND)
+    with Simulator(world) as simulator:
+        place.load(simulator)
+    with duckdb.connect("m365_warehouse.duckdb") as connection:
+        connection.execute("UPDATE m365_jobs.jobs SET state = ?, finish_time = NULL", [state])
+    (failure,) = data_checks.check_jobs(place.pipeline(), "default", "run", NOW)
+    assert (failure.rule, failure.jobs) == ("known_finish", 1)
 
 
 def test_the_command_prints_check_failures(simulator: Simulator, new_user: NewUser) -> None:
