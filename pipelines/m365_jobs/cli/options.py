@@ -160,19 +160,15 @@ def print_failure(error: BaseException, verbose: bool, interrupted: str = "") ->
 
     if verbose:
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
-    if isinstance(error, KeyboardInterrupt):
-        # It may have ended an import of dlt halfway, and the modules below import dlt as well.
-        message, exit_code = lifetime.interruption(interrupted or "Interrupted.")
-        write_stderr(f"{message}\n")
-        return exit_code
+    # Ctrl+C may have ended an import of dlt halfway, and these modules import dlt as well.
+    if not isinstance(error, KeyboardInterrupt):
+        from m365_jobs.errors.explain import INTERRUPTED, explain
+        from m365_jobs.terminal import print_line
 
-    from m365_jobs.errors.explain import INTERRUPTED, explain
-    from m365_jobs.terminal import print_line
-
-    failure = explain(error)
-    if failure.exit_code != INTERRUPTED:
-        print_line(f"Error ({failure.kind}): {failure.text}")
-        return failure.exit_code
-    message, exit_code = lifetime.interruption(interrupted or failure.text)
-    print_line(message)
+        failure = explain(error)
+        if failure.exit_code != INTERRUPTED:
+            print_line(f"Error ({failure.kind}): {failure.text}")
+            return failure.exit_code
+    message, exit_code = lifetime.interruption(interrupted or "Interrupted.")
+    write_stderr(f"{message}\n")
     return exit_code
