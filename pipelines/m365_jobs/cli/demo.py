@@ -17,6 +17,7 @@ from m365_jobs.cli.demo_story import DAYS, demo_world, load_settings_of_a_month
 from m365_jobs.errors.explain import UsageError
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.load.run import LoadOptions, load
+from m365_jobs.terminal import print_line
 from m365_jobs.text import format_count
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.factory import default_file
@@ -62,18 +63,18 @@ def run_demo(jobs: int) -> Simulator:
         )
         # Some of its jobs start later.
         history = format_count(len(world.visible()), "job")
-        console.print_line(f"A simulated tenant with {history} is at {simulator.base_url}. First load:")
+        print_line(f"A simulated tenant with {history} is at {simulator.base_url}. First load:")
         _load(options)
         pipeline = warehouse.open_pipeline(warehouse.DEMO_TENANT, None, None, file)
         load_settings_of_a_month(pipeline, companions, evening)
         world.advance(NIGHT)
-        console.print_line("\nEight hours later: jobs have ended, others have started. Second load:")
+        print_line("\nEight hours later: jobs have ended, others have started. Second load:")
         _load(options)
     _print_state(options)
     pages = "or, as a file: m365-jobs report report.html"
     if not find_spec("starlette"):
         pages = "needs the extra reports; in a clone: make setup"
-    console.print_line(
+    print_line(
         f"\nNow ask it something. The command is {Path(sys.executable).with_name('m365-jobs')}; for instance:\n"
         "  m365-jobs health\n"
         f"  m365-jobs dashboard    ({pages})\n"
@@ -90,7 +91,7 @@ def _print_state(options: LoadOptions) -> None:
         rows = [scope.rows(query)[0] for query in (STATUSES, SCHEDULED, LICENCE)]
     statuses, scheduled, licence = rows
     services = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in statuses.items() if count)
-    console.print_line(
+    print_line(
         f"\nServices: {services}.\n"
         f"Backups scheduled in a month: {scheduled['scheduled']}; {scheduled['succeeded']} succeeded, "
         f"{scheduled['missed']} were missed, {scheduled['skipped']} skipped.\n"
@@ -130,12 +131,12 @@ def _make_room(file: Path) -> None:
             f"{file} is in use: it holds jobs that are not the demo's, or other tables. "
             "Run the demo in another directory."
         )
-    console.print_line(f"Starting over: {file.name} holds an earlier demo.")
+    print_line(f"Starting over: {file.name} holds an earlier demo.")
     file.unlink()
 
 
 def _load(options: LoadOptions) -> None:
     progress = Progress()
     with console.watch(lambda seconds: console.progress_of_one(progress, seconds)):
-        summary = load(options, progress, console.print_line)
+        summary = load(options, progress, print_line)
     console.report_load(summary)

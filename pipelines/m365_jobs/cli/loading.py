@@ -75,6 +75,7 @@ def _load_one(options: Any, tenant: Any) -> int:
     from m365_jobs.cli import progress as console
     from m365_jobs.load.run import load as run
     from m365_jobs.locks import wait as waiting
+    from m365_jobs.terminal import print_line
 
     progress = Progress()
     options.tenant, interrupted = tenant, progress.stats.interrupted
@@ -83,7 +84,7 @@ def _load_one(options: Any, tenant: Any) -> int:
         waiting.unless(interrupted),
         console.watch(lambda seconds: console.progress_of_one(progress, seconds)),
     ):
-        summary = run(options, progress, console.print_line)
+        summary = run(options, progress, print_line)
     console.report_load(summary)
     return summary.exit_code
 
@@ -94,6 +95,7 @@ def _load_tenants(options: Any, tenants: list[Any], parallel_tenants: int, verbo
 
     from m365_jobs.cli import progress as console
     from m365_jobs.load.parallel import TenantLoads, load_all
+    from m365_jobs.terminal import print_line
 
     def log_failure(error: BaseException) -> None:
         if verbose:
@@ -102,7 +104,7 @@ def _load_tenants(options: Any, tenants: list[Any], parallel_tenants: int, verbo
     tenant_loads = TenantLoads({tenant.name: Progress() for tenant in tenants})
     try:
         with console.watch(lambda seconds: console.progress_of_tenants(tenant_loads, seconds)):
-            load_all(tenants, options, tenant_loads, console.print_line, log_failure, parallel_tenants)
+            load_all(tenants, options, tenant_loads, print_line, log_failure, parallel_tenants)
     except InterruptedLoadError:
         # The tenants that had failed before are named here alone.
         console.report_tenants(tenant_loads)
@@ -185,6 +187,7 @@ def copy(
     with failures(verbose):
         from m365_jobs.cli import progress as console
         from m365_jobs.load.copy import copy_tenants
+        from m365_jobs.terminal import print_line
 
-        result = copy_tenants(destination, dataset, console.print_line, tenant or (), from_dataset)
+        result = copy_tenants(destination, dataset, print_line, tenant or (), from_dataset)
         console.report_copy(result, destination, dataset)

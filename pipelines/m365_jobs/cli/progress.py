@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from avepoint_m365 import Progress
 
-from m365_jobs.terminal import print_line, width
+from m365_jobs.terminal import print_line
 from m365_jobs.text import format_count, shorten
 
 if TYPE_CHECKING:
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from m365_jobs.load.copy import CopyResult
     from m365_jobs.load.parallel import TenantLoads, TenantResult
     from m365_jobs.load.summary import Summary
-
-__all__ = [
-    "print_line",
-    "progress_of_one",
-    "progress_of_tenants",
-    "report_copy",
-    "report_load",
-    "report_tenants",
-    "watch",
-    "width",
-]
 
 PLAIN_INTERVAL = 5.0
 """Seconds between two lines of progress without a terminal."""

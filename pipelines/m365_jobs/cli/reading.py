@@ -1,4 +1,4 @@
-"""Define the commands that read: status, health, check, query, report, dashboard."""
+"""Define the commands that read: status, health, check and query."""
 
 from __future__ import annotations
 

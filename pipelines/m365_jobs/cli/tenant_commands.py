@@ -24,7 +24,7 @@ def remove(
     """
     with failures(verbose):
         from m365_jobs import tenant_change
-        from m365_jobs.cli.progress import print_line
+        from m365_jobs.terminal import print_line
 
         pipeline = _pipeline(destination, dataset)
         preview = tenant_change.preview(pipeline, tenant)
@@ -49,7 +49,7 @@ def rename(
     """
     with failures(verbose):
         from m365_jobs import tenant_change
-        from m365_jobs.cli.progress import print_line
+        from m365_jobs.terminal import print_line
 
         pipeline = _pipeline(destination, dataset)
         preview = tenant_change.preview(pipeline, tenant)

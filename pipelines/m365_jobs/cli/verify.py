@@ -12,6 +12,7 @@ from m365_jobs.cli import progress as console
 from m365_jobs.config.tenants import Tenant, selected
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
+from m365_jobs.terminal import print_line
 from m365_jobs.text import format_count
 
 
@@ -33,13 +34,13 @@ def _verify(tenant: Tenant, since: datetime, destination: str | None, dataset: s
 def _pass(options: LoadOptions) -> Summary:
     progress = Progress()
     with console.watch(lambda seconds: console.progress_of_one(progress, seconds)):
-        summary = load(options, progress, console.print_line)
+        summary = load(options, progress, print_line)
     agree = sum(period.proof is True for period in summary.periods)
-    console.print_line(
+    print_line(
         f"{summary.tenant}: {agree} of {format_count(len(summary.periods), 'period')} agree with the API, "
         f"{format_count(summary.new, 'job was', 'jobs were')} missing and {summary.changed:,} differed; "
         "both are loaded."
     )
     for line in summary.incomplete:
-        console.print_line(f"Differs: {line}")
+        print_line(f"Differs: {line}")
     return summary
