@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,6 +33,9 @@ DLT_TYPES: Mapping[str, TColumnSchema] = MappingProxyType(
     }
 )
 """Type of a column to dlt's hints for it."""
+
+DELETE_INSERT: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
+"""How dlt writes a table of current rows: a row replaces one with the same key."""
 
 
 class Column(NamedTuple):
@@ -100,7 +103,7 @@ class Table:
     @cached_property
     def resource_hints(self) -> TResourceHints:
         """Return the hints that make dlt merge an Arrow table into this table: rows replace those with the same key."""
-        merge: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
+        merge = DELETE_INSERT.copy()
         if self.merge_key:
             merge["destination_scope"] = _rows_of_same(self.merge_key)
         return {**self.append_hints, "write_disposition": merge}
@@ -172,11 +175,8 @@ JOBS = Table(
     ),
 )
 
-JOBS_WITH_UNKNOWN = Table(
-    JOBS.name,
-    JOBS.about,
-    JOBS.key,
-    JOBS.columns,
+JOBS_WITH_UNKNOWN = replace(
+    JOBS,
     internal=((UNKNOWN_FIELDS, "text"),),
     hints={UNKNOWN_FIELDS: {"name": UNKNOWN_FIELDS, "data_type": "json", "nullable": True}},
 )
@@ -228,14 +228,14 @@ LOAD_AUDIT = Table(
         text("object_type", "Service, such as exchange_online; null where all were asked for."),
         text("job_type", "Job type that was asked for; null where all were."),
         time("window_start", "Start of the time range that was asked for."),
-        time("window_end", "End of the time range for which the load vouches."),
+        time("window_end", "End of the time range whose jobs the listing holds if it is complete."),
         text("endpoint", "Generation of the endpoint: jobs or cloudbackupjobs."),
         count("page_size", "Jobs asked for on a page.", "jobs"),
         count("requests", "Pages asked for.", "requests"),
         count("retries", "Requests that had to be repeated.", "requests"),
         count("reported_total", "The total that the API gave last.", "jobs"),
         text("total_scope", "What that total counts: matches, page, or absent where the API gave none."),
-        count("distinct_jobs", "Different jobs found.", "jobs"),
+        count("distinct_jobs", "Different jobs that were read.", "jobs"),
         count("in_progress", "Those of them that had not ended.", "jobs"),
         flag("complete", "Whether it is proved that no job is missing."),
         text("error_kind", "Why the listing failed, as in load_runs; null unless it failed."),
@@ -263,7 +263,7 @@ JOB_CHANGES = Table(
 
 STATE_WORDS = Table(
     "state_words",
-    "What unusual words for a state mean, as the API told: one row per word.",
+    "What unusual words for a state mean: one row per word.",
     ("word",),
     (
         required(text("word", "The API's word, as in jobs.state.")),

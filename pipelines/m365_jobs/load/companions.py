@@ -12,12 +12,12 @@ import dlt
 import pyarrow as pa
 from avepoint_m365.api.stats import RequestStats
 from avepoint_m365.companions.base import STATE_KEY, Attempt
-from avepoint_m365.companions.columns import DELETE_INSERT, VALID_FROM, VALID_TO, keeps_history, resource_hints
+from avepoint_m365.companions.columns import VALID_FROM, VALID_TO, keeps_history, resource_hints
 from avepoint_m365.companions.registry import COMPANIONS
 from avepoint_m365.companions.resources import DENIED, LOADED, no_rows
 from avepoint_m365.companions.schema import TABLES
 from avepoint_m365.companions.timing import due
-from avepoint_m365.schema import Table
+from avepoint_m365.schema import DELETE_INSERT, Table
 from dlt.extract import DltResource
 
 from m365_jobs.schema import SCHEMA

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dlt
+from avepoint_m365.schema import DELETE_INSERT
 from dlt.extract import DltResource
 
 from m365_jobs.schema import LOAD_RUNS
 from m365_jobs.warehouse.versions import PRODUCT_VERSION
-
-MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
-"""A row replaces one with the same key."""
 
 
 class LoadRun(NamedTuple):
@@ -46,7 +44,7 @@ def runs_resource(rows: Iterator[LoadRun | None]) -> DltResource:
     return dlt.resource(
         load_runs,
         name="load_runs",
-        write_disposition=MERGE,
+        write_disposition=DELETE_INSERT,
         primary_key=list(LOAD_RUNS.key),
         columns=LOAD_RUNS.dlt_columns,
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from avepoint_m365.schema import Table, count, required, text, time
+from avepoint_m365.schema import DELETE_INSERT, Table, count, required, text, time
 
 if TYPE_CHECKING:
     from dlt.common.schema.typing import (
-        TDeleteInsertStrategyDict,
         TScd2StrategyDict,
         TTableSchemaColumns,
         TWriteDispositionConfig,
@@ -22,13 +21,12 @@ SETTING_SCOPE = required(text("setting_scope", "Tenant and location as one text,
 VALID_FROM = time("valid_from", "The load that read this version first; it may have been in force before.")
 VALID_TO = time("valid_to", "The load that no longer read it; null for the version in force.")
 
-DELETE_INSERT: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
 HISTORY: TScd2StrategyDict = {
     "disposition": "merge",
     "strategy": "scd2",
     "validity_column_names": [VALID_FROM.name, VALID_TO.name],
 }
-"""How dlt writes a table of current rows, and one whose earlier versions are kept."""
+"""How dlt writes a table whose earlier versions are kept."""
 
 
 class ResourceArguments(TypedDict):
