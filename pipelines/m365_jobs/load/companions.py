@@ -17,6 +17,7 @@ from avepoint_m365.companions.registry import COMPANIONS
 from avepoint_m365.companions.resources import DENIED, LOADED, no_rows
 from avepoint_m365.companions.schema import TABLES
 from avepoint_m365.companions.timing import due
+from avepoint_m365.extract.options import SourceFinding
 from avepoint_m365.schema import DELETE_INSERT, Table
 from dlt.extract import DltResource
 
@@ -90,7 +91,7 @@ class CompanionLoad:
     def _include(self) -> Any:
         if "include" in self.settings:
             return self.settings["include"]
-        return dlt.config.get(f"sources.{SCHEMA}.include") or "auto"
+        return dlt.config.get(f"sources.{SCHEMA}.include")
 
     def _state(self) -> dict[str, Any]:
         state: dict[str, Any] = self.pipeline.state.get("sources", {}).get(SCHEMA, {})
@@ -123,10 +124,10 @@ class CompanionLoad:
         """Return the status of each companion after its last request."""
         return {name: memory.get("status", "") for name, memory in self._state().get(STATE_KEY, {}).items()}
 
-    def findings(self) -> list[tuple[str, str, str]]:
-        """Return rule, problem and example of each unknown value in the companions' last responses."""
+    def findings(self) -> list[SourceFinding]:
+        """Return a finding for each unknown value in the companions' last responses."""
         return [
-            (finding["rule"], f"{finding['problem']} (companion {name})", finding["example"])
+            SourceFinding(finding["rule"], f"{finding['problem']} (companion {name})", 1, finding["example"])
             for name, memory in self._state().get(STATE_KEY, {}).items()
             for finding in memory.get("findings", ())
         ]

@@ -84,7 +84,7 @@ def prefetch(
             return None
     state: dict[str, Any] = decompress_state(stored.state).get("sources", {}).get(SCHEMA, {})
     is_range = settings["since"] is not None or settings["verify_since"] is not None
-    if not state or (not is_range and due(settings["include"] or "auto", state)):
+    if not state or (not is_range and due(settings["include"], state)):
         return None
     extraction = extraction_of({**settings, "lookup": lookup}, progress)
     scope = extraction.options.scope

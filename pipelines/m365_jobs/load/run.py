@@ -279,10 +279,8 @@ class _Loading:
         """
         try:
             failures = data_checks.check_jobs(self.pipeline, self.summary.tenant, self.summary.run_id, since, read_ids)
-            failures += self.summary.source_failures(datetime.now(UTC))
-            if read_ids is not None:
-                # The companions are not read yet when pending packages are checked.
-                failures += [self.summary.companion_failure(*finding) for finding in self.companions.findings()]
+            # The companions are not read yet when pending packages are checked.
+            failures += self.summary.source_failures(() if read_ids is None else self.companions.findings())
             if failures:
                 # The rows are in the warehouse now, and so are their cursors.
                 pending.mark(self.pipeline)

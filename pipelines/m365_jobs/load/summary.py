@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -93,17 +94,12 @@ class Summary:
         lines = [_line(listing) for listing in result.listings if not listing.complete]
         self.incomplete += [line for line in lines if line not in self.incomplete]
 
-    def companion_failure(self, rule: str, problem: str, example: str) -> CheckFailure:
-        """Return a finding of a companion as a row of ``load_check_failures``."""
-        return CheckFailure(self.run_id, self.tenant, rule, problem, 1, example, datetime.now(UTC))
-
-    def source_failures(self, found_at: datetime) -> list[CheckFailure]:
-        """Return the findings of the source as rows of ``load_check_failures``; ``found_at`` is in UTC."""
+    def source_failures(self, companion_findings: Iterable[SourceFinding] = ()) -> list[CheckFailure]:
+        """Return the findings of the source, and those of companions, as rows of ``load_check_failures``."""
+        now = datetime.now(UTC)
         return [
-            CheckFailure(
-                self.run_id, self.tenant, finding.rule, finding.problem, finding.jobs, finding.example, found_at
-            )
-            for finding in self.source_findings.values()
+            CheckFailure(self.run_id, self.tenant, finding.rule, finding.problem, finding.jobs, finding.example, now)
+            for finding in (*self.source_findings.values(), *companion_findings)
         ]
 
 

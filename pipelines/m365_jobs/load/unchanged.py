@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import dlt
@@ -62,7 +61,7 @@ class TenantLogRows:
 
 def log_rows(result: ChunkResult, run: LoadRun, summary: Summary) -> Rows:
     """Return the rows that record a load with nothing new."""
-    failures = summary.source_failures(datetime.now(UTC))
+    failures = summary.source_failures()
     summary.findings += map(str, failures)
     return {
         "load_audit": source_rows.audit_rows(result, run.tenant, run.run_id).to_pylist(),

@@ -6,7 +6,8 @@ from typing import Any
 
 from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Memory, Row, object_of
 from avepoint_m365.companions.columns import LOCATION
-from avepoint_m365.companions.values import field, parse_any_time, parse_number, parse_whole
+from avepoint_m365.companions.values import parse_any_time, parse_number, parse_whole
+from avepoint_m365.parse.names import field_of
 from avepoint_m365.schema import TENANT, Column, Table, count, number, required, text, time
 
 FIELDS = ("outOfPolicyTime", "purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize")
@@ -58,12 +59,12 @@ class Licenses(Companion):
         def columns() -> Row:
             # The vendor's table says since when the subscription is out of policy, its sample when it expires. The
             # unit of the number is undocumented as well, hence the number beside the time.
-            raw: Any = field(data, "outOfPolicyTime")
+            raw: Any = field_of(data, "outOfPolicyTime")
             return {
-                "purchased_user_seats": parse_whole(field(data, "purchasedUserSeats")),
-                "assigned_user_seats": parse_whole(field(data, "assignedUserSeats")),
-                "purchased_storage_gb": parse_number(field(data, "purchasedStorageSize")),
-                "protected_size_gb": parse_number(field(data, "protectedSize")),
+                "purchased_user_seats": parse_whole(field_of(data, "purchasedUserSeats")),
+                "assigned_user_seats": parse_whole(field_of(data, "assignedUserSeats")),
+                "purchased_storage_gb": parse_number(field_of(data, "purchasedStorageSize")),
+                "protected_size_gb": parse_number(field_of(data, "protectedSize")),
                 "out_of_policy_at": parse_any_time(raw),
                 "out_of_policy_time_raw": _raw(raw),
             }

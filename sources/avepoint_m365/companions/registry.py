@@ -22,7 +22,7 @@ AUTO, NONE, CONTEXT = "auto", "none", "context"
 def included(include: str | Sequence[str] | None) -> tuple[tuple[Companion, ...], bool]:
     """Return the companions that the key ``include`` names, and whether the user named them.
 
-    ``auto`` tries all of them, ``context`` names all of them, ``none`` is none of them.
+    ``auto``, the default, tries all of them, ``context`` names all of them, ``none`` is none of them.
 
     Raises:
         ConfigurationError: for a name that is unknown.

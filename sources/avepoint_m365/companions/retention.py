@@ -26,8 +26,9 @@ from avepoint_m365.companions.columns import (
     VALID_TO,
 )
 from avepoint_m365.companions.service_types import Service
-from avepoint_m365.companions.values import field, parse_period
-from avepoint_m365.exceptions import BadResponseError, storable
+from avepoint_m365.companions.values import parse_period, to_text
+from avepoint_m365.exceptions import BadResponseError
+from avepoint_m365.parse.names import field_of
 from avepoint_m365.parse.values import parse_flag
 from avepoint_m365.schema import TENANT, Table, count, flag, required, text
 
@@ -84,18 +85,18 @@ class Retention(Companion):
         policy = object_of(ask(location), self.paths[0], FIELDS)
         make = _Rows(ask.context.tenant, location, answers)
         switches = ask.of(lambda: _switches(policy), "the retention policy")
-        services = field(policy, "servicePolicies")
+        services = field_of(policy, "servicePolicies")
         if services is None and switches["custom_retention_enabled"]:
             # Without them, each policy of a service would count as switched off.
             raise BadResponseError(f"GET {self.paths[0]}: the response contains no servicePolicies.")
-        make.add("default", NO_SERVICE, field(policy, "retentionPeriod"), **switches)
+        make.add("default", NO_SERVICE, field_of(policy, "retentionPeriod"), **switches)
         for item in rows_of(services, self.paths[0]):
-            service = answers.service(field(item, "serviceType"))
-            make.add("service", service, field(item, "retentionPeriod"))
-            unassigned = field(item, "unassignedObjectRetentionPeriod")
+            service = answers.service(field_of(item, "serviceType"))
+            make.add("service", service, field_of(item, "retentionPeriod"))
+            unassigned = field_of(item, "unassignedObjectRetentionPeriod")
             if unassigned not in (None, ""):
                 make.add("unassigned", service, unassigned)
-            for container in rows_of(field(item, "containerPolicies"), self.paths[0]):
+            for container in rows_of(field_of(item, "containerPolicies"), self.paths[0]):
                 make.container(service, container)
 
 
@@ -108,10 +109,10 @@ class _Rows:
     def container(self, service: Service, container: Mapping[str, object]) -> None:
         """Add the row of a container."""
         identity = {
-            "container_id": _text(field(container, "containerId")),
-            "container_name": _text(field(container, "containerName")),
+            "container_id": to_text(field_of(container, "containerId")),
+            "container_name": to_text(field_of(container, "containerName")),
         }
-        self.add("container", service, field(container, "retentionPeriod"), **identity)
+        self.add("container", service, field_of(container, "retentionPeriod"), **identity)
 
     def add(self, level: str, service: Service, period: object, **more: object) -> None:
         """Add a row; a period in no form that is known is kept as text and noted."""
@@ -124,7 +125,7 @@ class _Rows:
             "service": service.service or None,
             "container_id": None,
             "container_name": None,
-            "retention_period": _text(period),
+            "retention_period": to_text(period),
             "retention_days": self._days(period),
             "daily_retention_enabled": None,
             "custom_retention_enabled": None,
@@ -143,10 +144,6 @@ class _Rows:
 
 def _switches(policy: Mapping[str, object]) -> Row:
     return {
-        "daily_retention_enabled": parse_flag(field(policy, "enableDailyRetentionPolicy")),
-        "custom_retention_enabled": parse_flag(field(policy, "enableCustomizedRetentionPolicy")),
+        "daily_retention_enabled": parse_flag(field_of(policy, "enableDailyRetentionPolicy")),
+        "custom_retention_enabled": parse_flag(field_of(policy, "enableCustomizedRetentionPolicy")),
     }
-
-
-def _text(value: object) -> str | None:
-    return None if value is None or value == "" else storable(str(value))

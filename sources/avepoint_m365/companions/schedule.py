@@ -25,8 +25,9 @@ from avepoint_m365.companions.columns import (
     VALID_FROM,
     VALID_TO,
 )
-from avepoint_m365.companions.values import field, parse_minute_of_day, parse_number
+from avepoint_m365.companions.values import parse_minute_of_day, parse_number
 from avepoint_m365.exceptions import BadResponseError
+from avepoint_m365.parse.names import field_of
 from avepoint_m365.schema import TENANT, Column, Table, count, flag, number, required, text
 
 MINUTES_OF_DAY = 24 * 60
@@ -91,9 +92,9 @@ class Schedule(Companion):
             answers.add_once(BACKUP_SCHEDULES.name, row)
 
     def _row(self, ask: Ask, item: Mapping[str, object], location: str | None, answers: Answers) -> Row:
-        tenant, service = ask.context.tenant, answers.service(field(item, "serviceType"))
-        listed = _listed(field(item, "backupStartTime"), service.service, answers)
-        frequency = _frequency(field(item, "frequency"), listed, service.service, answers)
+        tenant, service = ask.context.tenant, answers.service(field_of(item, "serviceType"))
+        listed = _listed(field_of(item, "backupStartTime"), service.service, answers)
+        frequency = _frequency(field_of(item, "frequency"), listed, service.service, answers)
         schedule_id = content_id(location, service.columns, frequency, listed)
         minutes = _spread(listed, frequency or 0)
         answers.add(START_TIMES.name, *_start_times(tenant, schedule_id, minutes, listed))

@@ -9,8 +9,8 @@ from typing import Any
 
 from avepoint_m365.companions.base import PERMISSION, Answers, Ask, Companion, Context, Memory, Row, rows_of
 from avepoint_m365.companions.columns import LOCATION, OBJECT_TYPE, SERVICE, SERVICE_TYPE
-from avepoint_m365.companions.values import field, parse_whole
-from avepoint_m365.exceptions import storable
+from avepoint_m365.companions.values import parse_whole, to_text
+from avepoint_m365.parse.names import field_of
 from avepoint_m365.schema import TENANT, Column, Table, count, flag, required, text, time
 
 FIRST_DAYS = 7
@@ -61,7 +61,7 @@ class UnusualActivity(Companion):
         start = datetime.combine(day, clock_time(), UTC)
         end = start + timedelta(days=1)
         # The first generation calls the end EndTime; a server ignores the name that it does not know.
-        return {"startTime": _text(start), "finishTime": _text(end), "EndTime": _text(end)}
+        return {"startTime": _bound(start), "finishTime": _bound(end), "EndTime": _bound(end)}
 
     def read(self, ask: Ask, location: str | None, memory: Memory, answers: Answers) -> None:
         """Add the days of one location from the last that was still running to today."""
@@ -85,19 +85,19 @@ class UnusualActivity(Companion):
             running[place] = min(day, today).isoformat()
 
     def _row(self, ask: Ask, item: Mapping[str, object], day: date, location: str | None, answers: Answers) -> Row:
-        service = answers.service(field(item, "serviceType"))
-        owner = _owner(field(item, "tenantId")) or ""
+        service = answers.service(field_of(item, "serviceType"))
+        owner = to_text(field_of(item, "tenantId")) or ""
 
         def counts() -> Row:
             return {
-                "potential_ransomware_attack_count": parse_whole(field(item, "potentialRansomwareAttackCount")),
-                "unusual_activities_count": parse_whole(field(item, "unusualActivitiesCount")),
+                "potential_ransomware_attack_count": parse_whole(field_of(item, "potentialRansomwareAttackCount")),
+                "unusual_activities_count": parse_whole(field_of(item, "unusualActivitiesCount")),
             }
 
         identity = {
             "id": f"{day}/{location or ''}/{service.service}/{owner}",
             "m365_tenant_id": owner or None,
-            "tenant_owner": _owner(field(item, "tenantOwner")),
+            "tenant_owner": to_text(field_of(item, "tenantOwner")),
             **service.columns,
         }
         return _row_of(ask.context, day, location, identity | ask.of(counts, "unusual activity"))
@@ -131,9 +131,5 @@ def _add_counts(row: dict[str, Any], other: Mapping[str, Any]) -> None:
         row[name] = (row[name] or 0) + (other[name] or 0)
 
 
-def _owner(value: object) -> str | None:
-    return storable(str(value)) if value else None
-
-
-def _text(moment: datetime) -> str:
+def _bound(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.values import parse_time
 
 MILLISECONDS_FROM = 100_000_000_000
@@ -33,11 +33,9 @@ _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(day|week|month|year)s?", re.IGNORECASE
 _UNLIMITED = re.compile(r"\s*(unlimited|forever|indefinite(ly)?|never( expires?)?)\s*", re.IGNORECASE)
 
 
-def field(row: Mapping[str, object], name: str) -> object:
-    """Return a field of an answer by its name in any case; None if it is missing."""
-    if name in row:
-        return row[name]
-    return next((value for key, value in row.items() if key.lower() == name.lower()), None)
+def to_text(value: object) -> str | None:
+    """Return any value as a text that a warehouse can store; None for null and ""."""
+    return None if value is None or value == "" else storable(str(value))
 
 
 def parse_number(value: object) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from avepoint_m365.companions.base import unwrap
 from avepoint_m365.companions.service_types import SERVICES, service_of
-from avepoint_m365.companions.values import field, parse_any_time, parse_minute_of_day, parse_number, parse_period
+from avepoint_m365.companions.values import parse_any_time, parse_minute_of_day, parse_number, parse_period
 from avepoint_m365.constants import ObjectType
 from m365_jobs import marts
 
@@ -100,7 +100,6 @@ def test_an_unknown_service_is_stored_as_its_number_or_text() -> None:
 def test_rows_are_read_from_the_body_from_data_and_from_data_data() -> None:
     rows = [{"serviceType": 1}]
     assert unwrap(rows) == unwrap({"data": rows}) == unwrap({"data": {"data": rows}, "statusCode": 200}) == rows
-    assert field({"ServiceType": 1}, "serviceType") == 1
 
 
 def test_numbers_are_read_from_texts_with_thousands_separators() -> None:
