@@ -21,7 +21,7 @@ from dlt.pipeline.state_sync import bump_pipeline_state_version_if_modified
 
 from m365_jobs.config import tenants
 from m365_jobs.config.default_tenant import configured_tenant
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.health.alerts.store import change_tenant
 from m365_jobs.load.companions import ROW_HASH
 from m365_jobs.load.run_log import UnsentRuns

@@ -26,7 +26,7 @@ def send(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], *, ev
         UsageError: if no channel is configured.
         NotificationError: if a receiver does not accept a message.
     """
-    from m365_jobs.errors.explain import UsageError
+    from m365_jobs.errors.exceptions import UsageError
     from m365_jobs.health.alerts.notify import notify
     from m365_jobs.health.channels.configured import configured_channels, make_channel
 
@@ -129,7 +129,7 @@ def _duration(text: str) -> timedelta:
     Raises:
         UsageError: for any other text.
     """
-    from m365_jobs.errors.explain import UsageError
+    from m365_jobs.errors.exceptions import UsageError
 
     match = re.fullmatch(r"([1-9]\d{0,3})([mhd])", text)
     if not match:

@@ -14,7 +14,7 @@ from avepoint_simulator.companions import make_companions
 
 from m365_jobs.cli import progress as console
 from m365_jobs.cli.demo_story import DAYS, demo_world, load_settings_of_a_month
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.terminal import print_line

@@ -88,7 +88,7 @@ def _secret(context: typer.Context, name: str, given: str | None) -> str | None:
     Raises:
         UsageError: if the command line contains the secret itself, or stdin is empty.
     """
-    from m365_jobs.errors.explain import UsageError
+    from m365_jobs.errors.exceptions import UsageError
 
     option, variable = f"--{name.replace('_', '-')}", f"M365_JOBS_{name.upper()}"
     if given == "-":
@@ -114,7 +114,7 @@ def _value(given: str | None, question: str, option: str, default: str | None = 
     Raises:
         UsageError: if there is neither an option, a terminal nor a default.
     """
-    from m365_jobs.errors.explain import UsageError
+    from m365_jobs.errors.exceptions import UsageError
 
     value = given or _answer(question, default, hide=hide)
     if value is None:

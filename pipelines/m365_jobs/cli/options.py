@@ -162,7 +162,8 @@ def print_failure(error: BaseException, verbose: bool, interrupted: str = "") ->
         logging.getLogger("m365_jobs").error("The traceback of the failure:", exc_info=error)
     # Ctrl+C may have ended an import of dlt halfway, and these modules import dlt as well.
     if not isinstance(error, KeyboardInterrupt):
-        from m365_jobs.errors.explain import INTERRUPTED, explain
+        from m365_jobs.errors.exceptions import INTERRUPTED
+        from m365_jobs.errors.explain import explain
         from m365_jobs.terminal import print_line
 
         failure = explain(error)

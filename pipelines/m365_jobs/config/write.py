@@ -11,7 +11,7 @@ from typing import Any
 
 import tomlkit
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 
 CONFIG_COMMENT = """Settings of m365-jobs. Secrets belong in secrets.toml or in the environment.
 Every key can also be an environment variable, such as SOURCES__AVEPOINT_M365__DATA_CENTER."""

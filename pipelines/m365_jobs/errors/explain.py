@@ -28,10 +28,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from m365_jobs.errors import driver_messages
 from m365_jobs.errors.exceptions import (
     FAILED,
-    FINE,
-    INCOMPLETE,
     INTERRUPTED,
-    UNHEALTHY,
     WRONG_USAGE,
     NotificationError,
     QueryError,
@@ -49,22 +46,6 @@ from m365_jobs.errors.settings_messages import (
     value_not_secret,
     value_of_another_type,
 )
-
-__all__ = [
-    "FAILED",
-    "FINE",
-    "INCOMPLETE",
-    "INTERRUPTED",
-    "UNHEALTHY",
-    "WRONG_USAGE",
-    "Failure",
-    "NotificationError",
-    "QueryError",
-    "UsageError",
-    "WarehouseError",
-    "explain",
-]
-
 
 NO_INTERVAL = (
     "No interval: DLT_ALLOW_EXTERNAL_SCHEDULERS expects an interval from a scheduler, which set none. Set both "

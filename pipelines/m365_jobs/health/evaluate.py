@@ -11,7 +11,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs.config import tenants
 from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.protection import max_data_age
-from m365_jobs.errors.explain import FINE, UNHEALTHY, UsageError
+from m365_jobs.errors.exceptions import FINE, UNHEALTHY, UsageError
 from m365_jobs.health import check_texts, run_checks
 from m365_jobs.health.causes import with_causes
 from m365_jobs.health.checks import CREDENTIALS, FAILED_LOAD, NOT_PROVED, NOTHING, PROBLEM, STALE, WARNING

@@ -26,7 +26,8 @@ from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.shared_credentials import shared_credentials
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.config.unknown_settings import unknown_settings
-from m365_jobs.errors.explain import WRONG_USAGE, Failure, explain
+from m365_jobs.errors.exceptions import WRONG_USAGE
+from m365_jobs.errors.explain import Failure, explain
 from m365_jobs.health import run_checks
 from m365_jobs.health.expiry import ending_of
 from m365_jobs.health.file_permissions import open_files

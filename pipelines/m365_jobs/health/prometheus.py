@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Enum, Gauge, write_to_textfile
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.health.protection import ProtectionStatus
 

@@ -12,7 +12,7 @@ from typing import Any
 import dlt
 
 from m365_jobs.config.program_keys import DEFAULT_DESTINATION
-from m365_jobs.errors.explain import UsageError, WarehouseError
+from m365_jobs.errors.exceptions import UsageError, WarehouseError
 from m365_jobs.load.copy_rows import StoredRows, TenantRows, read_only, run_ids, stored_rows, table_names
 from m365_jobs.locks.base import lease_of
 from m365_jobs.locks.pipeline_folder import LOCK_WAIT, folder_lock, write_lock

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from m365_jobs.config.tenants import Tenant
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.errors.settings_messages import empty_range
 from m365_jobs.load.unchanged import LogRowBuffer
 

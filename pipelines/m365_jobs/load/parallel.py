@@ -15,8 +15,8 @@ from avepoint_m365.exceptions import ConfigurationError, InterruptedLoadError
 from dlt.common.configuration.exceptions import ConfigurationException
 
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
-from m365_jobs.errors.exceptions import INTERRUPTED
-from m365_jobs.errors.explain import FAILED, FINE, Failure, explain
+from m365_jobs.errors.exceptions import FAILED, FINE, INTERRUPTED
+from m365_jobs.errors.explain import Failure, explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.load.summary import Summary
 from m365_jobs.load.unchanged import LogRowBuffer

@@ -12,7 +12,7 @@ from avepoint_m365.extract.listing import Listing
 from avepoint_m365.extract.options import ChunkResult, Reconciliation, SourceFinding
 from avepoint_m365.rows import MAX_DETAIL_LENGTH
 
-from m365_jobs.errors.explain import INCOMPLETE
+from m365_jobs.errors.exceptions import INCOMPLETE
 from m365_jobs.load.data_checks import CheckFailure
 from m365_jobs.text import format_count
 

@@ -21,7 +21,8 @@ from typing import Any, NoReturn, TypeVar
 import dlt
 from dlt.common.destination.exceptions import DestinationTerminalException
 
-from m365_jobs.errors.explain import UsageError, WarehouseError, explain
+from m365_jobs.errors.exceptions import UsageError, WarehouseError
+from m365_jobs.errors.explain import explain
 from m365_jobs.locks.wait import pause
 from m365_jobs.terminal import Notify
 from m365_jobs.text import format_count

@@ -16,7 +16,7 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from filelock import FileLock, Timeout
 
 from m365_jobs.errors.driver_messages import in_use
-from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.locks.base import Lease, TenantLockedError
 from m365_jobs.locks.wait import pause
 from m365_jobs.terminal import Notify

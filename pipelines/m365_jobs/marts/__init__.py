@@ -19,7 +19,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from m365_jobs.config.protection import Protection, Services, protection
 from m365_jobs.errors import driver_messages
-from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.marts.catalog import (
     PARTS,
     TABLES,

@@ -18,7 +18,8 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.extract.incremental.context import TimeIntervalContext
 
 from m365_jobs.config.tenants import configured, selected
-from m365_jobs.errors.explain import WRONG_USAGE, explain
+from m365_jobs.errors.exceptions import WRONG_USAGE
+from m365_jobs.errors.explain import explain
 from m365_jobs.load.run import LoadOptions, load
 from m365_jobs.locks.base import TenantLockedError
 from m365_jobs.warehouse.pipeline import telemetry_off

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 
 
 @dataclass(frozen=True)

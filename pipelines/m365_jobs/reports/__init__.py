@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 
 PACKAGES = ("starlette", "jinja2", "markupsafe", "uvicorn", "weasyprint", "pypdfium2", "PIL")
 """Packages of the extra ``reports``."""

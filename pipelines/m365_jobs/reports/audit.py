@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.errors.settings_messages import empty_range
 from m365_jobs.reports.metrics import Row
 from m365_jobs.text import format_time

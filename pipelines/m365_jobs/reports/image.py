@@ -6,7 +6,7 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -15,7 +15,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config.calendar import common_calendar, parse_zone
 from m365_jobs.config.protection import max_data_age
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.health.evaluate import evaluate_scope
 from m365_jobs.reports import html, labels, sections
 from m365_jobs.reports.audit import Period, read_audit

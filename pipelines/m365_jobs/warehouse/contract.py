@@ -10,7 +10,8 @@ from avepoint_m365.schema import UNKNOWN_FIELDS
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import marts
-from m365_jobs.errors.explain import UsageError, WarehouseError, explain
+from m365_jobs.errors.exceptions import UsageError, WarehouseError
+from m365_jobs.errors.explain import explain
 from m365_jobs.schema import SCHEMA, TABLES
 from m365_jobs.warehouse import clients, versions
 from m365_jobs.warehouse import pipeline as warehouse

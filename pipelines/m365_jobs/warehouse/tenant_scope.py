@@ -12,7 +12,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from m365_jobs import marts
 from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.tenants import configured
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.marts.literals import literal
 from m365_jobs.marts.render import configured_rows
 from m365_jobs.marts.translate import ROWS, TABLE, translate

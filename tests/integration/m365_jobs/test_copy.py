@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from avepoint_simulator import SimulatedJob, Simulator, make_world
 from dlt.pipeline.exceptions import PipelineStepFailed
-from m365_jobs.errors.explain import UsageError, WarehouseError
+from m365_jobs.errors.exceptions import UsageError, WarehouseError
 from m365_jobs.load import copy_rows
 from m365_jobs.load import run as loading
 from m365_jobs.load.copy import copy_tenants

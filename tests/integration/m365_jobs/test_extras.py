@@ -1,7 +1,8 @@
 """Test that an installation without extras names the missing extra, and the command that installs it."""
 
 import pytest
-from m365_jobs.errors.explain import WRONG_USAGE, explain
+from m365_jobs.errors.exceptions import WRONG_USAGE
+from m365_jobs.errors.explain import explain
 from m365_jobs.errors.settings_messages import EXTRA_OF_MODULE
 
 from tests.support.project import ROOT, extras

@@ -15,7 +15,7 @@ from avepoint_m365.exceptions import MissingPermissionError, SourceError
 from avepoint_m365.extract import listing
 from avepoint_simulator import Answer, Simulator
 from avepoint_simulator.tenant import EXCEPTION, FAILED, FINISHED, SimulatedJob
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.health.evaluate import Evaluation, evaluate
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.health.status import read_status

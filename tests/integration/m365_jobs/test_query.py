@@ -14,7 +14,7 @@ import pytest
 from avepoint_simulator import Simulator
 from m365_jobs.cli.app import app
 from m365_jobs.cli.tables import query_result
-from m365_jobs.errors.explain import QueryError
+from m365_jobs.errors.exceptions import QueryError
 from m365_jobs.warehouse.query import BATCH, QueryResult, checked_sql, run_query
 from m365_jobs.warehouse.reader import Reader, open_reader
 from typer.testing import CliRunner

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from avepoint_simulator import SimulatedJob, Simulator, make_world
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.target import duckdb_file
 

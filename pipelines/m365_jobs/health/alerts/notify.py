@@ -11,7 +11,7 @@ from avepoint_m365.config import SECTION
 
 from m365_jobs.config.alerts import AlertRules, alert_rules
 from m365_jobs.config.calendar import parse_zone, tenant_zones
-from m365_jobs.errors.explain import NotificationError, UsageError
+from m365_jobs.errors.exceptions import NotificationError, UsageError
 from m365_jobs.health.alerts import lifecycle, outbox
 from m365_jobs.health.alerts.findings import findings_of
 from m365_jobs.health.alerts.maintenance import Maintenance, parse_maintenance_window

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from m365_jobs.errors.explain import NotificationError
+from m365_jobs.errors.exceptions import NotificationError
 from m365_jobs.health.alerts.models import Event
 from m365_jobs.health.channels.redact import redact
 from m365_jobs.text import sanitize

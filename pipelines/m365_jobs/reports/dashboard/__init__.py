@@ -7,7 +7,7 @@ import socket
 
 from avepoint_m365.config import is_loopback
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.warehouse.target import Target
 
 WILDCARD_HOSTS = ("", "0.0.0.0", "::")

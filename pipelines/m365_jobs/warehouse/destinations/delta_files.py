@@ -10,7 +10,7 @@ from avepoint_m365.config import SECTION
 from deltalake import DeltaTable
 
 from m365_jobs.config.program_keys import WAREHOUSE
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.schema import TABLES, Table
 from m365_jobs.warehouse.destinations.lake_tables import PARTITION, delta_table
 

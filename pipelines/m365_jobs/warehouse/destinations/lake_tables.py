@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from avepoint_m365.schema import REMOVED
 from dlt.common.destination.client import SupportsOpenTables
 
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.schema import TABLES
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dlt
 
-from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.marts.dialects import LOCK_TIMEOUT
 from m365_jobs.warehouse import clients
 

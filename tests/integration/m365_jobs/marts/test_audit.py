@@ -10,7 +10,7 @@ from typing import Any
 import dlt
 import pytest
 from m365_jobs import marts
-from m365_jobs.errors.explain import UsageError
+from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.reports.audit import Audit, Period, audit_period, read_audit, select_period
 from m365_jobs.reports.audit_report import audit_csv, audit_html
 from m365_jobs.warehouse.tenant_scope import open_scope

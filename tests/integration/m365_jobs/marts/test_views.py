@@ -13,7 +13,7 @@ import duckdb
 import pytest
 import sqlglot
 from m365_jobs import marts
-from m365_jobs.errors.explain import WarehouseError
+from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.marts import PARTS, VIEWS, Protection, Services, render_view, update_views
 from m365_jobs.marts.catalog import COMPANION_VIEWS
 
