@@ -46,6 +46,11 @@ class HttpReceiver:
     url: str = ""
     status: int = 200
     """Status of its answers; with 0 it does not answer."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Part of a body to the status of the answer to it."""
+    retry_after: str = ""
+    """The header ``Retry-After`` of answers that are no success; none if empty."""
+    attempts: int = 0
     asked: threading.Event = field(default_factory=threading.Event)
     gone: threading.Event = field(default_factory=threading.Event)
     requests: list[Request] = field(default_factory=list)
@@ -72,14 +77,18 @@ def http_receiver() -> Iterator[HttpReceiver]:
             if len(content) < length:
                 return  # The sender was killed while it sent, so no receiver accepts the message.
             body = content.decode()
-            if receiver.status in (0, 200):
+            receiver.attempts += 1
+            status = next((code for part, code in receiver.refused.items() if part in body), receiver.status)
+            if status in (0, 200):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.requests.append(Request(headers, body))
             receiver.asked.set()
-            if not receiver.status:
+            if not status:
                 receiver.gone.wait()
                 return
-            self.send_response(receiver.status)
+            self.send_response(status)
+            if receiver.retry_after and status != 200:
+                self.send_header("Retry-After", receiver.retry_after)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:

@@ -1,6 +1,10 @@
 """Test alerts: each change is sent once, and no secret is shown."""
 
 import json
+import sqlite3
+import time
+from contextlib import closing
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +265,99 @@ def test_open_alerts_are_listed_as_health_lists_findings(new_user: NewUser) -> N
     ]
     assert len(alerts) == 5
     assert "default" not in table
+
+
+SERVICES = ("exchange_online", "onedrive", "power_bi", "sharepoint_online", "teams")
+
+
+def test_a_receiver_that_refuses_one_alert_gets_the_others_and_that_one_in_order_later(new_user: NewUser) -> None:
+    with serving(*(job(service, 40) for service in SERVICES)) as simulator, http_receiver() as receiver:
+        user = new_user(simulator)
+        configure(user, psa={"type": "ticket", "url": receiver.url, "secret": "any text"})
+        user.run("load")
+        receiver.refused = {"exchange_online": 410}
+        created = notified(user, receiver, code=1)
+        assert [document["service"] for document in created] == [*SERVICES[1:]]
+        simulator.world.put(job("exchange_online", 1), job("teams", 1))
+        user.run("load")
+        (resolved,) = notified(user, receiver, code=1)
+        assert (resolved["action"], resolved["service"]) == ("resolve", "teams")
+        receiver.refused = {}
+        user.run("alerts", "--resend")
+        make_due(user)
+        late = notified(user, receiver)
+        assert [(document["action"], document["service"]) for document in late] == [
+            ("create", "exchange_online"),
+            ("resolve", "exchange_online"),
+        ]
+
+
+def make_due(user: Cli) -> None:
+    (file,) = Path(user.environment["DLT_DATA_DIR"]).rglob("*.alerts.sqlite")
+    with closing(sqlite3.connect(file)) as store, store:
+        store.execute("UPDATE deliveries SET next_attempt_at = created_at")
+
+
+def test_a_receiver_that_is_down_is_asked_three_times_in_a_run(new_user: NewUser) -> None:
+    with serving(*(job(service, 40) for service in SERVICES)) as simulator, http_receiver() as receiver:
+        user = new_user(simulator)
+        configure(user, webhook={"url": receiver.url, "secret": KEY})
+        user.run("load")
+        receiver.status = 500
+        message = user.run("health", "--notify", code=1).stderr
+        assert message.count("did not accept") == 1
+        assert receiver.attempts == 3
+        receiver.status = 200
+        assert len(notified(user, receiver)) == len(SERVICES)
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_receiver_that_asks_to_wait_gets_no_message_until_then(new_user: NewUser, form: str) -> None:
+    with serving(*(job(service, 40) for service in SERVICES)) as simulator, http_receiver() as receiver:
+        user = new_user(simulator)
+        configure(user, webhook={"url": receiver.url, "secret": KEY})
+        user.run("load")
+        receiver.status = 429
+        receiver.retry_after = "3600" if form == "seconds" else formatdate(time.time() + 3600, usegmt=True)
+        user.run("health", "--notify", code=1)
+        user.run("health", "--notify", code=4)
+        assert receiver.attempts == 1
+
+
+def test_a_refused_message_of_a_run_holds_up_no_later_one(new_user: NewUser) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
+        user = new_user(simulator)
+        configure(user, teams={"url": receiver.url})
+        user.run("load")
+        receiver.status = 413
+        message = user.run("health", "--notify", code=1).stderr
+        assert "No later run sends the message of teams. Run: m365-jobs alerts --resend." in " ".join(message.split())
+        receiver.status = 200
+        simulator.world.put(job("teams", 1))
+        user.run("load")
+        (card,) = notified(user, receiver, code=0)
+        assert "Over" in json.dumps(card)
+
+
+def test_tickets_of_a_removed_or_renamed_tenant_are_resolved(new_user: NewUser) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as receiver:
+        user = new_user(simulator)
+        configure(user, psa={"type": "ticket", "url": receiver.url, "secret": "any text"})
+        user.set(tenant="contoso")
+        user.run("load")
+        (created,) = notified(user, receiver)
+        user.set(tenant="fabrikam")
+        user.run("tenant", "rename", "contoso", "fabrikam", "--yes")
+        tickets = notified(user, receiver)
+        assert [(ticket["action"], ticket["company"]) for ticket in tickets] == [
+            ("create", "fabrikam"),
+            ("resolve", "contoso"),
+        ]
+        assert tickets[1]["external_id"] == created["external_id"]
+        user.run("load")
+        user.set(tenant="northwind")
+        user.run("load")
+        user.run("tenant", "remove", "fabrikam", "--yes")
+        actions = [(ticket["action"], ticket["company"]) for ticket in notified(user, receiver)]
+        assert actions == [("create", "northwind"), ("resolve", "fabrikam")]
+        assert notified(user, receiver) == []

@@ -68,7 +68,7 @@ def _failure_text(failed: Sequence[Delivery]) -> str:
     errors = dict.fromkeys(delivery.error or "" for delivery in failed)
     waiting = sum(delivery.state is DeliveryState.pending for delivery in failed)
     later = [f"A later run sends {'it' if waiting == 1 else 'them'}."] if waiting else []
-    dead = ", ".join(delivery.channel for delivery in failed if delivery.state is DeliveryState.dead)
+    dead = ", ".join(dict.fromkeys(delivery.channel for delivery in failed if delivery.state is DeliveryState.dead))
     given_up = [f"No later run sends the message of {dead}. Run: m365-jobs alerts --resend."] if dead else []
     return " ".join([*errors, *later, *given_up])
 

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from m365_jobs.errors.exceptions import WarehouseError
@@ -17,7 +17,7 @@ from m365_jobs.health.alerts.models import Alert, AlertFinding, Announcement, De
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.target import Target, fingerprint
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the tables below, as SQLite's ``user_version``; 0 is an empty file or one without a version."""
 
 LOCK_TIMEOUT_SECONDS = 600.0
@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS announcements (
 CREATE TABLE IF NOT EXISTS deliveries (
     warehouse TEXT NOT NULL, id TEXT PRIMARY KEY, channel TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL,
     attempts INTEGER NOT NULL, created_at TEXT NOT NULL, next_attempt_at TEXT NOT NULL, error TEXT
+);
+CREATE TABLE IF NOT EXISTS pauses (
+    warehouse TEXT NOT NULL, channel TEXT NOT NULL, until TEXT NOT NULL, PRIMARY KEY (warehouse, channel)
 );
 """
 
@@ -106,6 +109,11 @@ class AlertStore:
         )
         return {row[0]: Announcement(row[1], row[2], datetime.fromisoformat(row[3])) for row in rows}
 
+    def announced_alerts(self) -> frozenset[str]:
+        """Return the ids of the alerts that a channel has announced as open."""
+        rows = self._connection.execute("SELECT alert_id FROM announcements WHERE warehouse = ?", (self._warehouse,))
+        return frozenset(row[0] for row in rows)
+
     def save_announcement(self, channel: str, alert_id: str, announcement: Announcement) -> None:
         """Insert or replace what a channel announced of an alert."""
         self._connection.execute(
@@ -142,6 +150,19 @@ class AlertStore:
                 *(iso_time(delivery.created_at), iso_time(delivery.next_attempt_at), delivery.error),
             ),
         )
+
+    def save_pause(self, channel: str, until: datetime) -> None:
+        """Store the time until which a receiver wants no message."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?)", (self._warehouse, channel, iso_time(until))
+        )
+
+    def is_paused(self, channel: str, now: datetime) -> bool:
+        """Return whether the receiver of a channel wants no message yet."""
+        rows = self._connection.execute(
+            "SELECT until FROM pauses WHERE warehouse = ? AND channel = ?", (self._warehouse, channel)
+        )
+        return any(now < datetime.fromisoformat(until) for (until,) in rows)
 
     def delete_sent(self, before: datetime) -> None:
         """Remove sent deliveries that were created before a time."""
@@ -244,14 +265,23 @@ def _delivery(row: Sequence[str]) -> Delivery:
 
 
 def change_tenant(pipeline: Target, tenant: str, new_tenant: str | None) -> None:
-    """Move the alerts of a tenant to its new label, or delete them if it is None. Channels get them again."""
+    """Move the alerts of a tenant to its new label, or remove them if it is None.
+
+    Those that a channel announced close, so that no ticket stays open. Channels get those of the new label again.
+    """
     if not alert_file(pipeline).exists():
         return
     with open_store(pipeline) as store, store.transaction():
+        announced = store.announced_alerts()
         for alert in store.alerts():
             if alert.finding.tenant != tenant:
                 continue
-            store.delete_alert(alert.id)
+            if alert.id in announced:
+                store.save_alert(replace(alert, closed_at=alert.closed_at or datetime.now(UTC)))
+            else:
+                store.delete_alert(alert.id)
+            if alert.closed_at:
+                continue
             if new_tenant is not None:
                 finding = replace(alert.finding, tenant=new_tenant)
                 store.save_alert(replace(alert, id=finding.alert_id, finding=finding))

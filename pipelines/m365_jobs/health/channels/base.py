@@ -19,10 +19,14 @@ MAX_TEXT_CHARACTERS = 1_000
 class DeliveryError(NotificationError):
     """Report a receiver that did not accept a message."""
 
-    def __init__(self, text: str, retry_after: float = 0.0) -> None:
-        """Report ``text``; ``retry_after`` is the wait in seconds that the receiver requests."""
+    def __init__(self, text: str, retry_after: float = 0.0, *, is_refused: bool = False) -> None:
+        """Report ``text``; ``retry_after`` is the wait in seconds that the receiver requests.
+
+        ``is_refused`` is true if the receiver refuses this message for good, for instance since it is too long.
+        """
         super().__init__(text)
         self.retry_after = retry_after
+        self.is_refused = is_refused
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,10 @@ class Channel(ABC):
         """Return the events with sanitized, shortened and, if configured, redacted texts."""
         redact_text = redact if self.config.values.get("redact", True) else str
         return [_with_texts(event, lambda text: sanitize(redact_text(text))[:MAX_TEXT_CHARACTERS]) for event in events]
+
+    def subject(self, body: str) -> str:
+        """Return what a stored message is about; messages about the same keep their order."""
+        return self.name
 
     @abstractmethod
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from m365_jobs.health.alerts.models import Event, EventKind
 from m365_jobs.health.reasons import action_of
+from m365_jobs.text import format_count, shorten
+from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
 MAX_EVENTS = 30
-"""Events of each group, one a line. Chat systems cut a long message anywhere."""
+"""Events of each group, one a line."""
+
+MAX_TENANTS = 30
+"""Tenants that the line of the other events names."""
+
+MAX_NAME_CHARACTERS = 40
+"""Characters after which the name of a tenant in that line is cut."""
 
 TITLES = {EventKind.opened: "New", EventKind.worse: "Worse", EventKind.closed: "Over"}
 """Kind of event to the title of its group, in the order of the message."""
@@ -21,7 +30,19 @@ class EventGroup:
 
     title: str
     events: Sequence[Event]
-    omitted: int
+    others: Sequence[Event] = ()
+    """Events without a line."""
+
+    @property
+    def others_text(self) -> str:
+        """Return the number of the other events and their tenants, the most affected first; empty without any."""
+        if not self.others:
+            return ""
+        counts = Counter(event.alert.finding.tenant for event in self.others if event.alert.finding.tenant)
+        names = [_name(tenant, count) for tenant, count in counts.most_common() if tenant not in DEFAULT_LABELS]
+        more = f", and {format_count(len(names) - MAX_TENANTS, 'more tenant')}" if len(names) > MAX_TENANTS else ""
+        of_tenants = f" of {', '.join(names[:MAX_TENANTS])}{more}" if names else ""
+        return f"and {len(self.others):,} more{of_tenants}: run m365-jobs health"
 
 
 def headline(healthy: bool) -> str:
@@ -29,12 +50,30 @@ def headline(healthy: bool) -> str:
     return f"Microsoft 365 backups: {'healthy' if healthy else 'UNHEALTHY'}"
 
 
-def group_events(events: Sequence[Event]) -> Iterator[EventGroup]:
-    """Yield the events by kind, new alerts first, without empty groups."""
+def _name(tenant: str, count: int) -> str:
+    name = shorten(tenant, MAX_NAME_CHARACTERS, "…")
+    return f"{name} ({count})" if count > 1 else name
+
+
+def longest_fitting(make: Callable[[int], str], max_bytes: int) -> str:
+    """Return the longest message that a receiver accepts; ``make`` returns one with at most so many events a group.
+
+    Receivers refuse a message that is too long, or cut it anywhere.
+    """
+    message = ""
+    for limit in range(MAX_EVENTS, -1, -1):
+        message = make(limit)
+        if len(message.encode()) <= max_bytes:
+            break
+    return message
+
+
+def group_events(events: Sequence[Event], limit: int = MAX_EVENTS) -> Iterator[EventGroup]:
+    """Yield the events by kind, new alerts first, without empty groups; at most ``limit`` of each have a line."""
     for kind, title in TITLES.items():
         matching = [event for event in events if event.kind is kind]
         if matching:
-            yield EventGroup(title, matching[:MAX_EVENTS], max(0, len(matching) - MAX_EVENTS))
+            yield EventGroup(title, matching[:limit], matching[limit:])
 
 
 def event_line(event: Event) -> str:
@@ -53,6 +92,6 @@ def plain_text(events: Sequence[Event], healthy: bool) -> str:
     for group in group_events(events):
         lines += ["", f"{group.title}:"]
         lines += [f"- {event.alert.finding.kind_label}: {event_line(event)}" for event in group.events]
-        if group.omitted:
-            lines.append(f"... and {group.omitted} more: run m365-jobs health")
+        if group.others:
+            lines.append(f"... {group.others_text}")
     return "\n".join([*lines, "", "To acknowledge an alert: m365-jobs acknowledge ALERT --owner NAME"])

@@ -47,7 +47,9 @@ class Email(Channel):
 
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
         """Return subject and text as JSON."""
-        counts = [f"{len(group.events) + group.omitted} {group.title.lower()}" for group in digest.group_events(events)]
+        counts = [
+            f"{len(group.events) + len(group.others)} {group.title.lower()}" for group in digest.group_events(events)
+        ]
         subject = f"{digest.headline(healthy)} ({', '.join(counts)})"
         return json.dumps({"subject": subject, "text": digest.plain_text(events, healthy)})
 
@@ -95,7 +97,8 @@ class Email(Channel):
         except (OSError, smtplib.SMTPException) as error:
             raise DeliveryError(
                 f"The mail server of channel {self.name} did not accept the message ({_reason(error)}). "
-                "Check host, port, account and certificate."
+                "Check host, port, account and certificate.",
+                is_refused=isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500,
             ) from None
 
     def _connect(self, host: str, port: int, context: ssl.SSLContext) -> smtplib.SMTP:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import requests
@@ -10,6 +12,9 @@ from avepoint_m365.config import is_loopback
 from avepoint_m365.exceptions import ConfigurationError
 
 from m365_jobs.health.channels.base import DeliveryError
+
+REFUSALS = (400, 413, 422)
+"""Statuses of a receiver that cannot process a message, now or later."""
 
 MAX_RETRY_AFTER_SECONDS = 86_400.0
 """Longest wait in seconds that a receiver can request."""
@@ -55,15 +60,23 @@ def post(receiver: str, url: str, body: str, headers: Mapping[str, str], timeout
         # The text of the error contains the URL, which is the credential of a chat webhook.
         raise _delivery_error(receiver, type(error).__name__) from None
     if not 200 <= response.status_code < 300:
-        raise _delivery_error(receiver, f"it answered {response.status_code}", _retry_after(response))
+        refused = response.status_code in REFUSALS
+        raise _delivery_error(receiver, f"it answered {response.status_code}", _retry_after(response), refused)
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Return the header ``Retry-After`` in seconds; 0 if it is missing or a date."""
-    value = response.headers.get("Retry-After", "")
-    return min(float(value), MAX_RETRY_AFTER_SECONDS) if value.isdigit() else 0.0
+    """Return the header ``Retry-After`` in seconds, from now for a date; 0 if it is missing or invalid."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        seconds = float(value)
+    else:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
-def _delivery_error(receiver: str, reason: str, retry_after: float = 0.0) -> DeliveryError:
+def _delivery_error(receiver: str, reason: str, retry_after: float = 0.0, is_refused: bool = False) -> DeliveryError:
     text = f"{receiver} did not accept the message ({reason}). Check its URL and the network."
-    return DeliveryError(text, retry_after)
+    return DeliveryError(text, retry_after, is_refused=is_refused)

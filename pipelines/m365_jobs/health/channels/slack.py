@@ -18,6 +18,9 @@ from m365_jobs.health.channels.http import check_url, post
 DLT_SETTING = "runtime.slack_incoming_hook"
 """Setting of dlt with the URL of an incoming webhook."""
 
+MAX_BYTES = 38_000
+"""Length of a message. Slack cuts a text after 40,000 characters."""
+
 
 class Slack(Channel):
     """Send a message to a Slack channel."""
@@ -39,17 +42,21 @@ class Slack(Channel):
 
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
         """Return the message in Slack's markup, mrkdwn."""
-        lines = [f"*{digest.headline(healthy)}*"]
-        for group in digest.group_events(events):
-            lines.append(f"{group.title}:")
-            lines += [_event_line(event) for event in group.events]
-            if group.omitted:
-                lines.append(f"… and {group.omitted} more: run m365-jobs health")
-        return json.dumps({"text": "\n".join(lines), "mrkdwn": True})
+        return digest.longest_fitting(lambda limit: _message(events, healthy, limit), MAX_BYTES)
 
     def send(self, delivery_id: str, body: str) -> None:
         """Send the message with POST."""
         post("Slack", self._url, body, {}, self.config.timeout_seconds)
+
+
+def _message(events: Sequence[Event], healthy: bool, limit: int) -> str:
+    lines = [f"*{digest.headline(healthy)}*"]
+    for group in digest.group_events(events, limit):
+        lines.append(f"{group.title}:")
+        lines += [_event_line(event) for event in group.events]
+        if group.others:
+            lines.append(f"… {_escape(group.others_text)}")
+    return json.dumps({"text": "\n".join(lines), "mrkdwn": True})
 
 
 def _event_line(event: Event) -> str:

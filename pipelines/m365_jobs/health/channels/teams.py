@@ -14,7 +14,10 @@ from m365_jobs.health.channels.http import check_url, post
 CARD_CONTENT_TYPE = "application/vnd.microsoft.card.adaptive"
 
 MAX_LINE_CHARACTERS = 400
-"""Characters after which a line is cut. A workflow refuses a card of more than 28 KB."""
+"""Characters after which a line is cut."""
+
+MAX_BYTES = 27_000
+"""Length of a message. A workflow refuses one of more than 28 KB."""
 
 
 class Teams(Channel):
@@ -31,24 +34,28 @@ class Teams(Channel):
 
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
         """Return the message that a workflow's "post card" action expects."""
-        blocks = [_text_block(digest.headline(healthy), weight="Bolder", color="Good" if healthy else "Attention")]
-        for group in digest.group_events(events):
-            blocks.append(_text_block(group.title, weight="Bolder", separator=True))
-            blocks += [_text_block(_event_line(event)) for event in group.events]
-            if group.omitted:
-                blocks.append(_text_block(f"… and {group.omitted} more: run m365-jobs health", isSubtle=True))
-        card = {
-            "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
-            "type": "AdaptiveCard",
-            "version": "1.4",
-            "body": blocks,
-        }
-        attachment = {"contentType": CARD_CONTENT_TYPE, "contentUrl": None, "content": card}
-        return json.dumps({"type": "message", "attachments": [attachment]})
+        return digest.longest_fitting(lambda limit: _message(events, healthy, limit), MAX_BYTES)
 
     def send(self, delivery_id: str, body: str) -> None:
         """Send the card with POST."""
         post("Microsoft Teams", self._url, body, {}, self.config.timeout_seconds)
+
+
+def _message(events: Sequence[Event], healthy: bool, limit: int) -> str:
+    blocks = [_text_block(digest.headline(healthy), weight="Bolder", color="Good" if healthy else "Attention")]
+    for group in digest.group_events(events, limit):
+        blocks.append(_text_block(group.title, weight="Bolder", separator=True))
+        blocks += [_text_block(_event_line(event)) for event in group.events]
+        if group.others:
+            blocks.append(_text_block(f"… {group.others_text}", isSubtle=True))
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": blocks,
+    }
+    attachment = {"contentType": CARD_CONTENT_TYPE, "contentUrl": None, "content": card}
+    return json.dumps({"type": "message", "attachments": [attachment]})
 
 
 def _text_block(text: str, **properties: str | bool) -> dict[str, Any]:

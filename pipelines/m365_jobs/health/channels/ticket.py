@@ -21,6 +21,10 @@ class Ticket(Webhook):
 
     type = "ticket"
 
+    def subject(self, body: str) -> str:
+        """Return the id of the alert."""
+        return str(json.loads(body)["external_id"])
+
     def body(self, delivery_id: str, events: Sequence[Event], healthy: bool) -> str:
         """Return the ticket of one event. Times are ISO 8601 in UTC."""
         (event,) = events

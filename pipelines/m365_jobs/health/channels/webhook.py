@@ -58,6 +58,10 @@ class Webhook(Channel):
             }
         )
 
+    def subject(self, body: str) -> str:
+        """Return the id of the alert."""
+        return str(json.loads(body)["alert"]["id"])
+
     def send(self, delivery_id: str, body: str) -> None:
         """Sign the document, and send it with POST."""
         timestamp = str(int(time.time()))
