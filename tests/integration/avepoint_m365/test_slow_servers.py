@@ -109,7 +109,7 @@ def test_a_response_of_a_proxy_is_bounded_as_well(clock: Clock, monkeypatch: pyt
 
 def test_a_cancel_ends_the_wait_for_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     stats, waiting = RequestStats(), threading.Event()
-    monkeypatch.setattr(stats, "wait_for", lambda wait: waiting.set())
+    monkeypatch.setattr(stats, "record_wait", lambda wait: waiting.set())
     with Simulator(make_world(10)) as simulator, ThreadPoolExecutor() as threads:
         simulator.gateway = lambda asked: Answer(503, headers={"Retry-After": "300"})
         transport = Transport(simulator.base_url, 1, stats)
