@@ -263,5 +263,5 @@ def _not_evaluated(
 
 
 def _credentials(names: Iterable[str]) -> Iterator[Reason]:
-    for tenant, ending in expiries(names):
-        yield Reason(CREDENTIALS, tenant, ending.replace("they", "the credentials", 1))
+    for tenant, expiry in expiries(names):
+        yield Reason(CREDENTIALS, tenant, f"the credentials {expiry.text}")

@@ -16,35 +16,37 @@ from m365_jobs.text import format_count
 SOON = timedelta(days=30)
 
 
-class Ending(NamedTuple):
-    """Describe the expiry of credentials; ``fine`` if it is in the future."""
+class Expiry(NamedTuple):
+    """Describe the expiry of credentials."""
 
-    fine: bool
+    is_ahead: bool
+    """Whether it is in the future, so that the credentials still work."""
     text: str
+    """The predicate of a sentence about the credentials: ended on 2026-01-31 UTC; renew them."""
 
 
-def ending_of(credentials: AvePointCredentials) -> Ending | None:
+def expiry_of(credentials: AvePointCredentials) -> Expiry | None:
     """Return the expiry of credentials within 30 days or in the past; None for others."""
     ends = credentials.ends_at()
     left = ends - datetime.now(UTC) if ends else timedelta.max
     if left < timedelta(0):
-        return Ending(False, f"they ended on {ends:%Y-%m-%d} UTC; renew them.")
+        return Expiry(False, f"ended on {ends:%Y-%m-%d} UTC; renew them.")
     if left < SOON:
-        return Ending(True, f"they end on {ends:%Y-%m-%d} UTC, in {format_count(left.days, 'day')}; renew them soon.")
+        return Expiry(True, f"end on {ends:%Y-%m-%d} UTC, in {format_count(left.days, 'day')}; renew them soon.")
     return None
 
 
-def expiries(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the named tenants whose credentials have expired or expire soon, each with a message."""
+def expiries(names: Iterable[str]) -> Iterator[tuple[str, Expiry]]:
+    """Yield the named tenants whose credentials have expired or expire soon, each with the expiry."""
     sections, shared = tenants.configured(), configured_tenant()
     for name in names:
         if name not in sections and name != shared:
             continue
         try:
             own = Tenant(name, name in sections).settings.get("credentials")
-            ending = ending_of(own or tenants.credentials_above())
+            expiry = expiry_of(own or tenants.credentials_above())
         except Exception:
             # Readers need no API credentials, and one invalid section must not stop health or status of all tenants.
             continue
-        if ending:
-            yield name, ending.text
+        if expiry:
+            yield name, expiry

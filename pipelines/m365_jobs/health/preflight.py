@@ -26,10 +26,10 @@ from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.shared_credentials import shared_credentials
 from m365_jobs.config.tenants import Tenant
 from m365_jobs.config.unknown_settings import unknown_settings
-from m365_jobs.errors.exceptions import WRONG_USAGE
+from m365_jobs.errors.exceptions import FAILED, FINE, WRONG_USAGE
 from m365_jobs.errors.explain import Failure, explain
 from m365_jobs.health import run_checks
-from m365_jobs.health.expiry import ending_of
+from m365_jobs.health.expiry import expiry_of
 from m365_jobs.health.file_permissions import open_files
 from m365_jobs.text import sanitize
 from m365_jobs.warehouse import pipeline as warehouse
@@ -87,10 +87,12 @@ def run_preflight(
     yield from _files(
         [Path(folder).absolute() / "secrets.toml" for folder in (context.settings_dir, context.global_dir)]
     )
-    several = len(asked) > 1
+    tenants = asked or [Tenant(configured_tenant())]
     with ThreadPoolExecutor(PARALLEL_TENANTS) as pool:
-        for tenant, checks in pool.map(_of_api, asked or [Tenant(configured_tenant())]):
-            yield from (check._replace(what=f"{tenant.name}, {check.what}") if several else check for check in checks)
+        results = pool.map(lambda tenant: list(_check_tenant(tenant)), tenants)
+        for tenant, checks in zip(tenants, results, strict=True):
+            for check in checks:
+                yield check._replace(what=f"{tenant.name}, {check.what}") if len(tenants) > 1 else check
     try:
         pipeline = open_warehouse(destination, dataset)
         ready = _has_dataset(pipeline)
@@ -118,11 +120,7 @@ def _files(secrets: Sequence[Path], warehouse: Path | None = None) -> Iterator[P
     return (PreflightResult("files", True, text, warning=True) for text in open_files(secrets, warehouse))
 
 
-def _of_api(tenant: Tenant) -> tuple[Tenant, list[PreflightResult]]:
-    return tenant, list(_steps(tenant))
-
-
-def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
+def _check_tenant(tenant: Tenant) -> Iterator[PreflightResult]:
     try:
         own: dict[str, Any] = dict(tenant.settings)
         # The source validates all settings, and sends no request.
@@ -135,8 +133,10 @@ def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
     yield PreflightResult("configuration", True, f"{urls.base_url}, tokens from {urls.token_url}")
     if certificate := connection.credentials.certificate_path:
         yield from _files([Path(certificate).absolute()])
-    if ending := ending_of(connection.credentials):
-        yield PreflightResult("credentials", ending.fine, ending.text, 0 if ending.fine else 1)
+    if expiry := expiry_of(connection.credentials):
+        yield PreflightResult(
+            "credentials", expiry.is_ahead, f"they {expiry.text}", FINE if expiry.is_ahead else FAILED
+        )
     try:
         connection.client.authenticate()
     except Exception as error:
@@ -154,7 +154,7 @@ def _steps(tenant: Tenant) -> Iterator[PreflightResult]:
 
 def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[PreflightResult]:
     """Check the permission of each included companion; a missing one fails only if the configuration names it."""
-    include = own.get("include") or dlt.config.get("sources.avepoint_m365.include") or "auto"
+    include = own.get("include") or dlt.config.get("sources.avepoint_m365.include")
     try:
         companions, explicit = included(include)
     except Exception as error:

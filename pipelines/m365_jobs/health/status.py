@@ -155,8 +155,11 @@ def _shown_partitions(rows: Sequence[Row]) -> list[Row]:
 def _expiry(tenants: Iterable[str]) -> str | None:
     """Return a message about credentials that end soon, if any are configured."""
     default = configured_tenant()
-    endings = dict(expiries(sorted({*tenants} or {default, *configured()})))
-    return "; ".join(text if name == default else f"{name}: {text}" for name, text in endings.items()) or None
+    texts = [
+        f"they {expiry.text}" if name == default else f"{name}: they {expiry.text}"
+        for name, expiry in expiries(sorted({*tenants} or {default, *configured()}))
+    ]
+    return "; ".join(texts) or None
 
 
 def _cursors(pipeline: Target, reader: Reader, tenant: str) -> dict[tuple[str | None, str], datetime]:
