@@ -150,8 +150,10 @@ class JobsClient:
         self, version: EndpointVersion, content: PageContent, response: requests.Response, attempts: int
     ) -> JobsPage:
         time_of_server, now = server_time(response), datetime.now(UTC)
+        redact = self._tokens.redact
         page, rows, jobs = content
-        raw = RawJobs(rows, jobs, page.ids, now=max(now, time_of_server or now), redact=self._tokens.redact)
+        page = page._replace(errors=redact(page.errors), warnings=redact(page.warnings))
+        raw = RawJobs(rows, jobs, page.ids, now=max(now, time_of_server or now), redact=redact)
         return JobsPage(page, raw, version, attempts, time_of_server)
 
     def _send(self, path: str, query: Params, scope: str) -> tuple[requests.Response, int]:

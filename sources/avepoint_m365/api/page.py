@@ -23,6 +23,10 @@ class PageInfo(NamedTuple):
     """Errors that the API reports beside these jobs. If there are any, jobs may be missing."""
     without_list: bool = False
     """Whether the response contains no list of jobs, not even an empty one: 204, or null in its place."""
+    announces_more: bool = False
+    """Whether a field of an unknown name announces a further page."""
+    warnings: str = ""
+    """Warnings of the API beside these jobs."""
 
 
 class JobsPage(NamedTuple):

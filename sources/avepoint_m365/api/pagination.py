@@ -127,7 +127,8 @@ class Pager:
         It does not end if the API counted more jobs and now sends no list at all: its search index may have failed.
         """
         if not page.next_link or (self.total_counts_matches and not self.more_is_promised):
-            self.ended = not page.without_list or len(self.seen_ids) >= self._promised
+            has_end = not page.without_list or len(self.seen_ids) >= self._promised
+            self.ended = has_end and not page.announces_more
             return []
         following = self._follow(page.next_link) if self._stale_pages <= MAX_EMPTY_PAGES else None
         return [following] if following else []
@@ -141,7 +142,7 @@ class Pager:
     @property
     def more_is_announced(self) -> bool:
         """Return whether a total or a link announces a further page."""
-        return self.more_is_promised or bool(self._last.next_link)
+        return self.more_is_promised or bool(self._last.next_link) or self._last.announces_more
 
     def _stale_pages_allowed(self) -> int:
         """Return how many pages in a row may have no new id.
@@ -190,6 +191,8 @@ class Pager:
         if self.total_counts_matches and page.total == len(self.seen_ids) and not page.next_link:
             # With a link to another page, the total may count something else.
             return True
+        if page.announces_more:
+            return False
         if page.next_link == "":
             # Documented as "no further page". Only a page that may be full is doubted, by another request.
             self._end_was_announced = True

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 import requests
 
 from avepoint_m365.api.body import error_status, message, parse_body, response_status
+from avepoint_m365.api.envelope import announces_more, looks_like_job, partial_result, unlisted_jobs, warnings_of
 from avepoint_m365.api.failures import failure
 from avepoint_m365.api.page import PageInfo
 from avepoint_m365.constants import JOBS_SCOPE
@@ -58,12 +59,19 @@ def read_page(version: EndpointVersion, request: str, response: requests.Respons
         ids = read_ids(rows)
     paging = _paging_fields(version, body)
     total, problem = _total(version, paging)
-    problems = filter(None, (_reported_errors(body), problem))
+    unlisted = unlisted_jobs(body, version.rows)
+    problems = filter(None, (*map(_reported_errors, paging), problem, partial_result(body, paging), unlisted))
     link, cursor = (_text(paging, names) for names in (version.links, version.cursors))
-    without_list = not content and field_of(body, *version.rows) is None
-    return PageContent(
-        PageInfo(ids, total, version.link(link, cursor), " ".join(problems), without_list), rows, content
+    info = PageInfo(
+        ids,
+        total,
+        version.link(link, cursor),
+        errors=" ".join(dict.fromkeys(problems)),
+        without_list=not content and field_of(body, *version.rows) is None,
+        announces_more=announces_more(paging, len(ids)),
+        warnings=warnings_of(body, paging),
     )
+    return PageContent(info, rows, content)
 
 
 def read_body(version: EndpointVersion | None, request: str, response: requests.Response, scope: str) -> JsonBody:
@@ -133,9 +141,15 @@ def _not_an_object(request: str) -> BadResponseError:
 def _rows(version: EndpointVersion, body: Mapping[str, object], request: str) -> list[object]:
     """Return the list of jobs; an empty one if it is null.
 
+    The lists of both generations may be there, one of them null, empty or with other jobs.
+
     Raises:
         SourceError: if the body has no list, or errors in its place.
     """
+    values = [body[key] for name in version.rows if (key := key_of(body, name))]
+    lists = [value for value in values if isinstance(value, list) and value]
+    if lists:
+        return [*lists[0], *(row for value in lists[1:] for row in value if looks_like_job(row))]
     key = key_of(body, *version.rows)
     rows = body[key] if key else None
     if rows is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -80,6 +80,12 @@ def unreadable_findings(problems: Collection[Unreadable]) -> list[SourceFinding]
         )
         for name, problems_of_field in by_field.items()
     ]
+
+
+def warning_findings(warnings: Iterable[str]) -> list[SourceFinding]:
+    """Return the finding of warnings that the API returned beside jobs; it shows the first one."""
+    texts = [text for text in warnings if text]
+    return [SourceFinding("api_warning", f"a warning of the API beside them: {texts[0]!r}", 0, None)] if texts else []
 
 
 def missing_findings(fields: Collection[str], known: Collection[str]) -> list[SourceFinding]:

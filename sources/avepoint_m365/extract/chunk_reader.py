@@ -139,6 +139,7 @@ def _keep_known_values(chunk: Chunk, jobs: pa.Table, known: dict[str, KnownJob],
     """Return the jobs with known values in place of missing and unreadable ones, which are reported."""
     missing = frozenset().union(*(listing.parsed.missing_fields for listing in listings))
     unreadable = [problem for listing in listings for problem in listing.parsed.unreadable]
+    chunk.findings += checks.warning_findings(page.info.warnings for listing in listings for page in listing.pages)
     chunk.findings += checks.missing_findings(missing, known)
     chunk.findings += checks.unreadable_findings(unreadable)
     for listing in listings:

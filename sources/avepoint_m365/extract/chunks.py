@@ -124,9 +124,10 @@ def count_by_first_pages(started: Sequence[StartedListing]) -> int | None:
 def _fits_first_page(started: StartedListing) -> bool:
     """Return whether the first page holds all jobs: it is not full, and neither a link nor a total promises more."""
     listing = started.listing
-    link = listing.pages[-1].info.next_link
+    last = listing.pages[-1].info
     return (
-        not link
+        not last.next_link
+        and not last.announces_more
         and (listing.reported_total is None or listing.reported_total <= len(listing.ids))
         and (len(listing.ids) < listing.page_size)
     )

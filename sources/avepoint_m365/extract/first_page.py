@@ -179,7 +179,7 @@ def _fit_page_size(page: JobsPage, pager: Pager, request_all: RequestAll, paging
     page shows the server's size only if another one follows, as a link or a total says.
     """
     jobs = len(page.info.ids)
-    more_follow = bool(page.info.next_link) or (page.info.total or 0) > jobs
+    more_follow = bool(page.info.next_link) or page.info.announces_more or (page.info.total or 0) > jobs
     fits = paging.page_size_is_known and pager.page_size <= paging.page_size
     if fits or not more_follow or not 0 < jobs < pager.page_size:
         return [page]
