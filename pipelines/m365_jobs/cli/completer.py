@@ -10,7 +10,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from sqlglot import exp
 
-from m365_jobs.marts import VIEWS, tables, views
+from m365_jobs.marts.catalog import VIEWS, tables, views
 from m365_jobs.marts.dialects import dialect_of
 from m365_jobs.warehouse.reader import Reader
 

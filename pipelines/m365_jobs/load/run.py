@@ -19,9 +19,9 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from m365_jobs import marts
 from m365_jobs.config.calendar import tenant_calendar
 from m365_jobs.config.default_tenant import configured_tenant
+from m365_jobs.config.protection import protection as configured_protection
 from m365_jobs.config.tenants import Tenant, complete_settings, resolve_all
 from m365_jobs.errors.explain import explain
 from m365_jobs.load import data_checks, first_rows, pending
@@ -60,7 +60,7 @@ def load(options: LoadOptions, progress: Progress, notify: Notify) -> Summary:
     tenant = str(options.source.get("tenant") or (options.tenant or Tenant(configured_tenant())).name)
     run_id, started_at = uuid4().hex, datetime.now(UTC)
     tenant_calendar(tenant)  # A wrong time zone is reported before anything is read.
-    protection = marts.protection()
+    protection = configured_protection()
     with progress.stats.cancelled_on_failure(), ExitStack() as stack:
         stack.enter_context(folder_lock(warehouse.pipeline_name(tenant), options.min_age, notify))
         pipeline = warehouse.open_pipeline(tenant, options.destination, options.dataset, options.file)

@@ -17,18 +17,16 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
-from m365_jobs.config.protection import Protection, Services, protection
+from m365_jobs.config.protection import Protection, protection
 from m365_jobs.errors import driver_messages
 from m365_jobs.errors.exceptions import WarehouseError
 from m365_jobs.marts.catalog import (
     PARTS,
     TABLES,
     VIEWS,
-    Question,
     Relation,
     base_tables,
     made_from,
-    questions,
     source,
     tables,
     views,
@@ -36,28 +34,8 @@ from m365_jobs.marts.catalog import (
 )
 from m365_jobs.marts.dialects import SqlDialect, dialect_of
 from m365_jobs.marts.literals import constants
-from m365_jobs.marts.render import NameParts, configured_rows, create_view, render_view
+from m365_jobs.marts.render import NameParts, configured_rows, create_view
 from m365_jobs.marts.shipped import shipped_view
-from m365_jobs.schema import Column
-
-__all__ = [
-    "PARTS",
-    "TABLES",
-    "VIEWS",
-    "Column",
-    "Protection",
-    "Question",
-    "Relation",
-    "Services",
-    "create_views",
-    "protection",
-    "questions",
-    "render_view",
-    "source",
-    "tables",
-    "update_views",
-    "views",
-]
 
 VERSIONS_VIEW = "_mart_versions"
 """View that stores the version of each view in the warehouse."""

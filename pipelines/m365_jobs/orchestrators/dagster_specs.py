@@ -10,8 +10,8 @@ import dlt
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
-from m365_jobs import marts
 from m365_jobs.config.default_tenant import configured_tenant
+from m365_jobs.marts.catalog import Relation, tables, views
 from m365_jobs.orchestrators.dagster_warehouse import DagsterWarehouse
 from m365_jobs.warehouse import pipeline as warehouse
 
@@ -32,7 +32,7 @@ class AssetSpecs:
             )
         self._translator = translator
 
-    def table(self, name: str, relations: tuple[marts.Relation, ...], **more: Any) -> dg.AssetSpec:
+    def table(self, name: str, relations: tuple[Relation, ...], **more: Any) -> dg.AssetSpec:
         """Return the spec of an asset, with the columns of its tables or its view."""
         resource: Any = dlt.resource([], name=name)
         spec = self._translator.get_asset_spec(DltResourceTranslatorData(resource=resource, pipeline=self._pipeline))
@@ -44,15 +44,15 @@ class AssetSpecs:
 
     def family(self, name: str, **more: Any) -> dg.AssetSpec:
         """Return the spec of the asset for a family of tables (``FAMILIES``)."""
-        by_name = {table.name: table for table in marts.tables()}
+        by_name = {table.name: table for table in tables()}
         return self.table(name, tuple(by_name[table] for table in FAMILIES[name.removesuffix("_by_day")]), **more)
 
     def views(self) -> Iterator[dg.AssetSpec]:
         """Yield the specs of the views, which Dagster shows and never materialises."""
         sources = [self.family(name).key for name in FAMILIES]
-        for view in marts.views():
+        for view in views():
             yield self.table(view.name, (view,), deps=sources)
 
 
-def _columns(relation: marts.Relation) -> dg.TableSchema:
+def _columns(relation: Relation) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(column.name, column.type, column.description) for column in relation.columns])

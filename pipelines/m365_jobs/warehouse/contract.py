@@ -10,6 +10,7 @@ from avepoint_m365.schema import UNKNOWN_FIELDS
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import marts
+from m365_jobs.config.protection import Protection
 from m365_jobs.errors.exceptions import UsageError, WarehouseError
 from m365_jobs.errors.explain import explain
 from m365_jobs.schema import SCHEMA, TABLES
@@ -142,7 +143,7 @@ def finish_load(
     pipeline: dlt.Pipeline,
     tenant: str,
     notify: Callable[[str], None],
-    protection: marts.Protection | None = None,
+    protection: Protection | None = None,
     wrote: bool = True,
 ) -> None:
     """Create indexes and update the views after a load.

@@ -23,7 +23,7 @@ from sqlglot.errors import SqlglotError
 from m365_jobs.config.environment import decode_text
 from m365_jobs.errors.driver_messages import explain_driver_message
 from m365_jobs.errors.exceptions import FAILED, WRONG_USAGE, QueryError
-from m365_jobs.marts import TABLES, VIEWS
+from m365_jobs.marts.catalog import TABLES, VIEWS
 from m365_jobs.warehouse.reader import Reader, value_in_utc
 
 BATCH = 10_000

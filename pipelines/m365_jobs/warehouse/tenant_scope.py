@@ -9,8 +9,9 @@ from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from m365_jobs import marts
 from m365_jobs.config.default_tenant import configured_tenant
+from m365_jobs.config.protection import Protection
+from m365_jobs.config.protection import protection as configured_protection
 from m365_jobs.config.tenants import configured
 from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.marts.literals import literal
@@ -45,7 +46,7 @@ class TenantScope:
         self,
         reader: Reader,
         tenants: Sequence[str] = (),
-        protection: marts.Protection | None = None,
+        protection: Protection | None = None,
         clocks_ahead: bool = False,
     ) -> None:
         """Limit ``reader`` to ``tenants``; all are visible if empty.
@@ -54,7 +55,7 @@ class TenantScope:
         """
         self.reader = reader
         self.tenants = tuple(tenants)
-        self._protection = protection or marts.protection()
+        self._protection = protection or configured_protection()
         self._clocks_ahead = clocks_ahead
 
     def with_clocks_ahead(self) -> TenantScope:

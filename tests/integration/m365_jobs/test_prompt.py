@@ -8,7 +8,7 @@ import pytest
 from avepoint_simulator import Simulator
 from m365_jobs.cli.completer import Names, Words, documented, stored_names
 from m365_jobs.cli.shell import is_whole
-from m365_jobs.marts import VIEWS, tables, views
+from m365_jobs.marts.catalog import VIEWS, tables, views
 from m365_jobs.warehouse.reader import open_reader
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document

@@ -15,10 +15,9 @@ from avepoint_m365.exceptions import ConfigurationError
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.destinations.exceptions import DatabaseException
 
-from m365_jobs import marts
 from m365_jobs.config.calendar import TenantCalendar, common_calendar
 from m365_jobs.config.default_tenant import configured_tenant
-from m365_jobs.config.protection import max_data_age
+from m365_jobs.config.protection import max_data_age, protection
 from m365_jobs.errors.explain import explain
 from m365_jobs.health.evaluate import Evaluation, evaluate_scope
 from m365_jobs.reports import metrics, sections
@@ -75,7 +74,7 @@ class PageCache:
         self._ttl_seconds = min(CACHE_TTL_SECONDS, refresh_seconds / 2)
         self.visible = Filter(tenants)
         self._pipeline = pipeline
-        self._protection = marts.protection()
+        self._protection = protection()
         self._tenants_are_checked = False
         self._is_file = duckdb_file(pipeline) is not None
         self._connection = WarehouseConnection(opener(pipeline), is_shared=self._is_file)

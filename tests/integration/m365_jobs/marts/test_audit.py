@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 import pytest
 from m365_jobs import marts
+from m365_jobs.config.protection import Protection
 from m365_jobs.errors.exceptions import UsageError
 from m365_jobs.reports.audit import Audit, Period, audit_period, read_audit, select_period
 from m365_jobs.reports.audit_report import audit_csv, audit_html
@@ -69,7 +70,7 @@ def values(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 def test_an_audit_has_met_and_failed_backups_with_reasons_and_completeness(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     report = audit(pipeline)
     sections = report.sections
     # Ten slots from 15 to 19 March. The slot of the 17th at 00:00 has no backup, and that of the 16th at 00:00 failed.
@@ -95,7 +96,7 @@ def test_an_audit_has_met_and_failed_backups_with_reasons_and_completeness(pipel
 
 def test_the_retention_is_that_of_the_end_of_the_period(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     before = audit(pipeline, replace(PERIOD, until=datetime(2026, 3, 17, tzinfo=UTC)))
     assert [row["retention_period"] for row in before.sections["retention"]] == ["7 years"]
     assert before.sections["changes"] == []
@@ -104,7 +105,7 @@ def test_the_retention_is_that_of_the_end_of_the_period(pipeline: dlt.Pipeline) 
 def test_the_digest_is_that_of_the_rows_wherever_they_are(pipeline: dlt.Pipeline) -> None:
     rows = story()
     rows.load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     first = audit(pipeline)
     assert (first.digest, first.jobs_digest) == (audit(pipeline).digest, audit(pipeline).jobs_digest)
     assert first.jobs_digest == "0fa9f07b690cd242296ee558ee89294a17c83ec21a0d739fc034377e1577f863"
@@ -121,7 +122,7 @@ def test_an_error_without_a_text_is_a_failure_without_a_reason(pipeline: dlt.Pip
         for number, errors in enumerate(((Error(""),), (Error(None),), (), (Error(""), Error("Throttled"))))
     ]
     Rows(failed, [Read()]).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     failures = audit(pipeline).sections["failures"]
     assert [(row["reason"], row["backups"]) for row in failures] == [("no reason given", 4), ("Throttled", 1)]
 
@@ -129,7 +130,7 @@ def test_an_error_without_a_text_is_a_failure_without_a_reason(pipeline: dlt.Pip
 def test_of_restores_that_ended_at_once_the_audit_names_the_one_of_the_view(pipeline: dlt.Pipeline) -> None:
     restores = [Job(name, ago(20), job_type="restore", start=ago(21)) for name in ("R1", "R2", "r0")]
     Rows(restores, [Read()]).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     with open_scope(pipeline) as scope:
         evidence = scope.rows("SELECT r.last_restore_id FROM restore_evidence AS r")
     assert [row["last_restore_id"] for row in audit(pipeline).sections["restores"]] == ["r0"]
@@ -142,7 +143,7 @@ def test_an_audit_has_no_services_that_loads_only_asked_for(pipeline: dlt.Pipeli
     scheduled = companions(schedule("exchange_online", [0, 720], datetime(2026, 3, 15, tzinfo=UTC), location="EUR"))
     reads = [Read(name, location=place) for name in ("exchange_online", "teams") for place in (None, "NAM", "EUR")]
     Rows([*jobs, restored], reads, scheduled).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     report = audit(pipeline)
     rows = {(row["location"], row["object_type"]): row for row in csv.DictReader(io.StringIO(audit_csv(report)))}
     assert {key: (row["scheduled"], row["backups"], row["covers_period"]) for key, row in rows.items()} == {
@@ -166,7 +167,7 @@ def test_the_retention_of_a_service_without_an_object_type_is_that_of_no_other(p
     ]
     jobs = [Job("B1", ago(20)), Job("B2", ago(20), object_type="teams")]
     Rows(jobs, [Read(), Read("teams")], companions(retention_policies=policies)).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     rows = {row["object_type"]: row for row in csv.DictReader(io.StringIO(audit_csv(audit(pipeline))))}
     assert {name: (row["retention_period"], row["settings_changes"]) for name, row in rows.items()} == {
         "exchange_online": ("7 years", ""),
@@ -185,7 +186,7 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
     pipeline: dlt.Pipeline,
 ) -> None:
     story().load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     report = audit(pipeline)
     (row,) = csv.DictReader(io.StringIO(audit_csv(report)))
     assert row == {
@@ -226,7 +227,7 @@ def test_the_csv_has_a_row_for_each_service_with_reasons_evidence_retention_and_
 
 def test_the_audit_page_has_met_backups_and_its_digests(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     report = audit(pipeline)
     page = audit_html(report, ["contoso"], UTC, "A4")
     words = " ".join(re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL).split())

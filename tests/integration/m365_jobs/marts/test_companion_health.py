@@ -6,6 +6,7 @@ from typing import Any
 import dlt
 import pytest
 from m365_jobs import marts
+from m365_jobs.config.protection import Protection
 from m365_jobs.health.checks import CHECKS
 from m365_jobs.health.reasons import Reason
 from m365_jobs.health.run_checks import history_begins, run_checks
@@ -40,7 +41,7 @@ def snapshot(**values: Any) -> dict[str, Any]:
 
 def load(pipeline: dlt.Pipeline, jobs: tuple[Job, ...] = (), **tables: Any) -> None:
     Rows([Job("B1", ago(3), start=ago(4)), *jobs], [Read()], companions(**tables)).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
 
 
 def test_there_is_no_finding_if_all_is_well_or_unknown(pipeline: dlt.Pipeline) -> None:
@@ -135,7 +136,7 @@ def missed(pipeline: dlt.Pipeline, without: tuple[int, ...], jobs: tuple[Job, ..
     ran = tuple(Job(f"J{number}", ago(6 * number - 1), start=ago(6 * number - 0.1)) for number in due if number)
     rows = companions(schedule("exchange_online", FOUR, ago(24 * 10)), companion_loads=[loaded_schedule()])
     Rows([*ran, *jobs], [Read()], rows).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     return [(result.severity, result.text) for result in reasons_by_kind(pipeline).get("missed_backup", [])]
 
 

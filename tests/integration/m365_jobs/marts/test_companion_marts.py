@@ -7,6 +7,7 @@ from typing import Any
 import dlt
 import pytest
 from m365_jobs import marts
+from m365_jobs.config.protection import Protection
 
 from tests.integration.m365_jobs.marts import companion_truth as truth
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows, ago
@@ -120,7 +121,7 @@ def random_rows(seed: int) -> Rows:
 def test_schedule_recovery_point_and_restores_are_those_of_the_definitions(pipeline: dlt.Pipeline, seed: int) -> None:
     rows = random_rows(seed)
     rows.load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     promised: dict[truth.Key, float] = {
         ("contoso", None, "exchange_online"): 12.0,
         ("contoso", None, "onedrive"): 24.0,
@@ -146,7 +147,7 @@ def test_three_weeks_without_a_good_backup_that_began_before_the_30_days_are_the
     # Without a good backup in the 30 days a service has no row.
     others.append(Job("TEAMS", ago(24 * 31), object_type="teams"))
     Rows([*bad, *good, *others], [Read(), Read("teams")]).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     assert content(pipeline, "recovery_point") == [
         ("contoso", None, "exchange_online", 9, 23 * 24.0, ago(24 * 31), None, NOW)
     ]
@@ -165,7 +166,7 @@ def test_a_backup_is_missed_skipped_or_not_due_yet(pipeline: dlt.Pipeline) -> No
         companions(schedule("exchange_online", [0, 360, 720, 1080], ago(30))),
     )
     rows.load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     yesterday, today = date(2026, 3, 19), date(2026, 3, 20)
     assert content(pipeline, "schedule_compliance") == [
         ("contoso", None, "exchange_online", yesterday, 4, 2, 2, 1, 1, round(2 / 3, 9)),
@@ -190,7 +191,7 @@ def test_a_schedule_in_local_time_is_met_in_the_nights_in_which_clocks_change(pi
         ),
     )
     rows.load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     answer = content(pipeline, "schedule_compliance")
     assert answer == plain(truth.schedule_compliance(rows))
     ran = {row[3]: row[4:8] for row in answer if row[3] >= date(2026, 3, 26)}
@@ -248,7 +249,7 @@ def newest_forecast(pipeline: dlt.Pipeline) -> tuple[Any, ...]:
 def test_the_day_on_which_seats_run_out_is_that_of_a_straight_line(pipeline: dlt.Pipeline) -> None:
     snapshots = licenses(60, 2.0, noise=12)
     Rows([], [Read()], {"license_consumption": snapshots}).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     points = [(-float(number), float(row["assigned_user_seats"])) for number, row in enumerate(snapshots)]
     slope, level, margin = least_squares(points)
 
@@ -278,7 +279,7 @@ def test_a_forecast_needs_14_days_and_growth(
     pipeline: dlt.Pipeline, days: int, per_day: float, purchased: int, runs_out: int | None
 ) -> None:
     Rows([], [Read()], {"license_consumption": licenses(days, per_day, purchased=purchased)}).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     expected = None if runs_out is None else NOW.date() + timedelta(days=runs_out)
     assert newest_forecast(pipeline)[2] == expected
 
@@ -323,7 +324,7 @@ def test_changes_of_settings_name_the_loads_before_and_after(pipeline: dlt.Pipel
         companion_loads=loads,
     )
     Rows([], [Read()], rows).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     after, before = ago(48.01), ago(24)
     name, kind = "Exchange Online", "exchange_online"
     for zone in ZONES:
@@ -370,7 +371,7 @@ def test_unusual_activity_is_shown_beside_jumps_of_failed_objects(pipeline: dlt.
         for name in ("Private Channel", "99", None)
     ]
     Rows(jobs, [Read()], {"unusual_activity": activity}).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     today = NOW.date()
     for zone in ZONES:
         assert content(pipeline, "suspicious_days", zone) == [

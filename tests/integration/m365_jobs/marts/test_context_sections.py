@@ -7,6 +7,7 @@ from typing import Any
 
 import dlt
 from m365_jobs import marts
+from m365_jobs.config.protection import Protection
 from m365_jobs.reports import report, sections
 from m365_jobs.reports.sections import fleet
 from m365_jobs.reports.view import Filter
@@ -38,7 +39,7 @@ def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: 
     rows = story()
     rows.companions["license_consumption"] = [snapshot(out_of_policy_at=ago(30))]
     rows.load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     _, result = shown(pipeline, "contoso")
     assert set(result) == NAMES
     # Five days: nine slots from the 16th to the 20th at 00:00. The 16th failed, and the 17th was missed.
@@ -60,7 +61,7 @@ def test_a_tenants_page_shows_schedule_licence_retention_and_restores(pipeline: 
 
 def test_a_page_without_companions_shows_restores_alone(pipeline: dlt.Pipeline) -> None:
     Rows([Job("B1", ago(3), start=ago(4))], [Read()]).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     _, result = shown(pipeline, "contoso")
     assert {name: summary for name, (summary, _) in result.items()} == {"restores": "1 without a proved restore"}
     # A restore that never was has no number of objects.
@@ -81,7 +82,7 @@ def test_a_fleet_shows_the_licence_of_each_tenant_and_can_be_sorted_by_it(pipeli
             ]
         ),
     ).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     page, result = shown(pipeline, *tenants)
     assert result == {}
     lines = fleet.tenant_rows(replace(page, sort="licence"))

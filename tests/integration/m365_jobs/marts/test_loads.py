@@ -11,7 +11,8 @@ import duckdb
 import pytest
 from avepoint_simulator import Simulator
 from m365_jobs import marts
-from m365_jobs.marts import VIEWS
+from m365_jobs.config.protection import Protection, protection
+from m365_jobs.marts.catalog import VIEWS, views
 
 from tests.support.cli import NewUser
 from tests.support.truth import on_server
@@ -19,8 +20,8 @@ from tests.support.warehouse import Warehouse, administer, database_as_warehouse
 
 
 def test_the_configured_defaults_replace_no_view_of_the_defaults(pipeline: dlt.Pipeline) -> None:
-    assert set(marts.update_views(pipeline, marts.Protection())) == set(VIEWS)
-    assert marts.update_views(pipeline, marts.protection()) == []
+    assert set(marts.update_views(pipeline, Protection())) == set(VIEWS)
+    assert marts.update_views(pipeline, protection()) == []
 
 
 def test_a_load_leaves_the_views_in_the_warehouse_and_follows_the_configuration(
@@ -68,7 +69,7 @@ def test_the_marts_of_a_lake_equal_those_of_a_database(
         # These columns depend on the time of the load.
         moments = {"fetched_at", "first_seen_at", "complete_until", "last_complete_load_at", "last_load_at"}
         moments |= {"data_as_of", "hours_since_success", "hours_open", "longest_gap_hours", "last_restore_age_days"}
-        described = next(item for item in marts.views() if item.name == view)
+        described = next(item for item in views() if item.name == view)
         columns = ", ".join(column.name for column in described.columns if column.name not in moments)
         sql = f"SELECT {columns} FROM {view} ORDER BY ALL"
         assert lake.rows(sql) == database.rows(sql)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import dlt
 from m365_jobs import marts
-from m365_jobs.marts import VIEWS, Protection
+from m365_jobs.config.protection import Protection
+from m365_jobs.marts.catalog import VIEWS
 
 from tests.integration.m365_jobs.marts import truth
 from tests.integration.m365_jobs.marts.rows import Job, Read, Rows

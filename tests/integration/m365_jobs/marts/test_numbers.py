@@ -7,7 +7,8 @@ from typing import Any
 import dlt
 import pytest
 from m365_jobs import marts
-from m365_jobs.marts import Protection, Services
+from m365_jobs.config.protection import Protection, Services
+from m365_jobs.marts.catalog import VIEWS, questions
 
 from tests.integration.m365_jobs.marts import truth
 from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
@@ -368,13 +369,13 @@ ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe")
 def test_every_view_and_question_is_independent_of_the_session_time_zone(pipeline: dlt.Pipeline) -> None:
     random_rows(3).load(pipeline)
     marts.update_views(pipeline, SETTINGS)
-    questions = {question.name: question.sql for question in marts.questions()}
+    queries = {question.name: question.sql for question in questions()}
 
     def answers(time_zone: str) -> dict[str, Any]:
         with pipeline.sql_client() as client:
             client.execute_sql(f"SET TimeZone = '{time_zone}'")
-            views = {name: plain(client.execute_sql(f"SELECT * FROM {name}") or []) for name in marts.VIEWS}
-            return views | {name: plain(client.execute_sql(sql) or []) for name, sql in questions.items()}
+            views = {name: plain(client.execute_sql(f"SELECT * FROM {name}") or []) for name in VIEWS}
+            return views | {name: plain(client.execute_sql(sql) or []) for name, sql in queries.items()}
 
     expected, *others = map(answers, ZONES)
     for other in others:

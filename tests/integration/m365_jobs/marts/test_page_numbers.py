@@ -13,6 +13,7 @@ import dlt
 import pytest
 from m365_jobs import marts
 from m365_jobs.cli.tables.health import health_tables
+from m365_jobs.config.protection import Protection
 from m365_jobs.health import check_queries
 from m365_jobs.health.alerts.findings import findings_of
 from m365_jobs.health.document import evaluation_document
@@ -67,7 +68,7 @@ def printed_health(page: Page) -> str:
 
 def stored(pipeline: dlt.Pipeline, jobs: Sequence[Job], **more: Any) -> None:
     Rows([*jobs], [Read(None)], **more).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
 
 
 def test_the_sum_of_all_errors_and_new_errors_do_not_end_with_the_table(pipeline: dlt.Pipeline) -> None:
@@ -102,7 +103,7 @@ def test_a_location_narrows_settings_licences_and_their_findings(pipeline: dlt.P
             ],
         ),
     ).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     whole, narrow = (built(page_of(pipeline, Filter(("contoso",), location))) for location in (None, "EUR"))
     assert (whole["retention"][0], narrow["retention"][0]) == ("2 changes", "1 change")
     assert (whole["licence"][0], narrow["licence"][0]) == ("EUR: 94% of seats; NAM: 96% of seats", "94% of seats")
@@ -125,7 +126,7 @@ def test_findings_of_a_service_that_is_no_object_type_name_it(pipeline: dlt.Pipe
             ],
         ),
     ).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     page = page_of(pipeline, Filter(("contoso",)))
     shown = [(item.title, item.reason.kind) for group in (warnings(page) or {})["groups"] for item in group]
     places = ["Private Channel", "Public Folder Metadata", "unknown service"]

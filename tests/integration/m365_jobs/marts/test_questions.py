@@ -6,6 +6,8 @@ from typing import Any
 
 import dlt
 from m365_jobs import marts
+from m365_jobs.config.protection import Protection
+from m365_jobs.marts.catalog import questions
 from m365_jobs.marts.docs import page
 
 from tests.integration.m365_jobs.marts.rows import NOW, Error, Job, Read, Rows, ago
@@ -150,9 +152,9 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
 
 def test_each_question_is_answered(pipeline: dlt.Pipeline) -> None:
     story().load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
+    marts.update_views(pipeline, Protection())
     with pipeline.sql_client() as client:
-        results = {question.name: client.execute_sql(question.sql) or [] for question in marts.questions()}
+        results = {question.name: client.execute_sql(question.sql) or [] for question in questions()}
     answers = {name: [tuple(map(_number, row)) for row in rows] for name, rows in results.items()}
     assert {name: plain(rows) for name, rows in answers.items()} == {name: plain(r) for name, r in ANSWERS.items()}
     for name in ("02_failed_last_day", "03_top_errors", "07_longest_gap"):
@@ -174,8 +176,8 @@ def test_backups_that_took_no_time_or_less_do_not_break_the_question_of_those_th
         for day, hours in enumerate(days)
     ]
     Rows(jobs, [Read()]).load(pipeline)
-    marts.update_views(pipeline, marts.Protection())
-    question = next(item for item in marts.questions() if item.name == "05_slower_every_day")
+    marts.update_views(pipeline, Protection())
+    question = next(item for item in questions() if item.name == "05_slower_every_day")
     with pipeline.sql_client() as client:
         results = [tuple(row[2:]) for row in client.execute_sql(question.sql) or []]
     assert results == [("teams", 0.0, 4.0), ("exchange_online", 1.0, 4.0), ("onedrive", -1.0, 4.0)]

@@ -6,9 +6,9 @@ from typing import Any
 import dlt
 import pytest
 from m365_jobs import marts
+from m365_jobs.config.protection import Protection, Services
 from m365_jobs.health.checks import CHECKS
 from m365_jobs.health.evaluate import evaluate_scope
-from m365_jobs.marts import Protection, Services
 from m365_jobs.warehouse.tenant_scope import open_scope
 
 from tests.integration.m365_jobs.marts import truth

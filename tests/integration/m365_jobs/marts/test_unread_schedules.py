@@ -4,7 +4,8 @@ from typing import Any
 
 import dlt
 from m365_jobs import marts
-from m365_jobs.marts import Protection
+from m365_jobs.config.protection import Protection
+from m365_jobs.marts.catalog import questions
 
 from tests.integration.m365_jobs.marts import companion_truth, truth
 from tests.integration.m365_jobs.marts.rows import Job, Read, Rows, ago
@@ -130,7 +131,7 @@ def test_a_page_says_when_a_schedule_that_is_no_longer_read_was_read_last(pipeli
 
 
 def test_the_question_about_missed_backups_leaves_out_those_of_long_ago(pipeline: dlt.Pipeline) -> None:
-    question = next(item for item in marts.questions() if item.name == "14_missed_backups")
+    question = next(item for item in questions() if item.name == "14_missed_backups")
     # The schedule is known until 27 days ago; the backup of the day before was missed.
     for last_read, missed in ((1, 1), (57, 0)):
         load(pipeline, unread(last_read))

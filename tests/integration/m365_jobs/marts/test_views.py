@@ -12,10 +12,11 @@ import dlt
 import duckdb
 import pytest
 import sqlglot
-from m365_jobs import marts
+from m365_jobs.config.protection import Protection, Services
 from m365_jobs.errors.exceptions import WarehouseError
-from m365_jobs.marts import PARTS, VIEWS, Protection, Services, render_view, update_views
-from m365_jobs.marts.catalog import COMPANION_VIEWS
+from m365_jobs.marts import update_views
+from m365_jobs.marts.catalog import COMPANION_VIEWS, PARTS, TABLES, VIEWS, source, tables, views
+from m365_jobs.marts.render import render_view
 
 from tests.integration.m365_jobs.marts.rows import Job, Read, Rows, ago
 from tests.support.project import ROOT
@@ -144,7 +145,7 @@ def test_comments_describe_each_column(pipeline: dlt.Pipeline) -> None:
             JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = 'm365_jobs'::regnamespace"""
         relations = """SELECT relname, obj_description(oid, 'pg_class') FROM pg_class
             WHERE relnamespace = 'm365_jobs'::regnamespace"""
-    for relation in (*marts.views(), *marts.tables()):
+    for relation in (*views(), *tables()):
         message = {name: comment for table, name, comment in run(pipeline, columns) if table == relation.name}
         for column in relation.columns:
             assert message[column.name].startswith(column.description)
@@ -186,7 +187,7 @@ def test_columns_and_types_are_those_that_are_described(pipeline: dlt.Pipeline) 
         "SELECT table_name, column_name, data_type FROM information_schema.columns "
         "WHERE table_schema = 'm365_jobs' ORDER BY table_name, ordinal_position",
     )
-    for relation in (*marts.views(), *marts.tables()):
+    for relation in (*views(), *tables()):
         here = [row[1:] for row in result if row[0] == relation.name and not row[1].startswith("_dlt_")]
         assert sorted(name for name, _ in here) == sorted(column.name for column in relation.columns)
         for column in relation.columns:
@@ -198,12 +199,12 @@ def test_columns_and_types_are_those_that_are_described(pipeline: dlt.Pipeline) 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_reads_the_same_in_every_dialect(view: str, dialect: str) -> None:
-    described = next(item for item in marts.views() if item.name == view)
+    described = next(item for item in views() if item.name == view)
     parsed = sqlglot.parse_one(render_view(view, dialect, Protection(), lambda name: ("m365_jobs", name)), read=dialect)
     assert isinstance(parsed, sqlglot.exp.Query)
     assert parsed.named_selects == [column.name for column in described.columns]
     bases = {table.name for table in parsed.find_all(sqlglot.exp.Table) if table.db == "m365_jobs"}
-    assert bases <= set(marts.TABLES)
+    assert bases <= set(TABLES)
     # sqlglot does not translate functions that it does not know, so DuckDB's own functions must not remain.
     unknown = {function.name.lower() for function in parsed.find_all(sqlglot.exp.Anonymous)}
     assert not unknown & {"epoch", "time_to_unix"}
@@ -224,8 +225,8 @@ def test_the_file_of_a_view_is_plain_sql_that_duckdb_runs_as_it_is(view: str, tm
     with duckdb.connect(str(file)) as connection:
         connection.execute("USE m365_jobs")
         for part in PARTS:
-            connection.execute(f"CREATE VIEW {part} AS {marts.source(part)}")
-        as_it_is = connection.execute(marts.source(view)).fetchall()
+            connection.execute(f"CREATE VIEW {part} AS {source(part)}")
+        as_it_is = connection.execute(source(view)).fetchall()
         assert as_it_is == connection.execute(f"SELECT * FROM {view}").fetchall()
         assert as_it_is or view in {"error_summary", *COMPANION_VIEWS}
 

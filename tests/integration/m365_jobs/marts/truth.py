@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from m365_jobs.marts import Protection
+from m365_jobs.config.protection import Protection
 
 from tests.integration.m365_jobs.marts.rows import NOW, Job, Read, Rows
 
