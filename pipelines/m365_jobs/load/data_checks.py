@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from avepoint_m365.created import created_tables, is_created
 from avepoint_m365.extract.options import format_finding
+from avepoint_m365.parse.states import ENDED
 from dlt.extract import DltResource
 
 from m365_jobs.schema import LOAD_CHECK_FAILURES
@@ -23,11 +24,7 @@ from m365_jobs.warehouse.tenant_scope import TenantScope
 TOLERANCE = 60
 """Seconds by which a duration may differ from finish less start: the API rounds it to thousandths of an hour."""
 
-ENDED_STATES = (
-    *("finished", "failed", "finished with exception", "finishedwithexception", "finishedexception"),
-    *("partially finished", "partiallyfinished", "2", "3", "4", "5"),
-)
-"""The documented states of jobs that have ended, in lower case. Without a finish, such a job counts in no summary."""
+ENDED_WORDS = ", ".join(f"'{word}'" for word in sorted(ENDED))
 
 RULES = {
     "unique_jobs": (
@@ -86,7 +83,7 @@ RULES = {
     "known_finish": (
         "the state of a job that has ended but no finish",
         f"""SELECT l.id FROM loaded l
-        WHERE lower(l.state) IN ({", ".join(f"'{word}'" for word in ENDED_STATES)}) AND l.finish_time IS NULL""",
+        WHERE lower(replace(replace(l.state, ' ', ''), '_', '')) IN ({ENDED_WORDS}) AND l.finish_time IS NULL""",
     ),
     "valid_duration": (
         "a duration more than a minute off finish less start",
