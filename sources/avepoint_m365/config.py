@@ -136,10 +136,15 @@ class ServiceUrls(NamedTuple):
 
 
 def unknown_value_error(key: str, value: object, known: Sequence[str]) -> ConfigurationError:
-    """Return the error for an unknown value of a key; it suggests the most similar known one and lists all."""
+    """Return the error for an unknown value of a key; it suggests the most similar known one and lists the known."""
     return ConfigurationError(
-        f"Unknown value: {key} = {value!r}.{suggestion(str(value), known)} Known are: {', '.join(known)}."
+        f"Unknown value: {key} = {value!r}.{suggestion(str(value), known)} Known are: {listed(known)}."
     )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list; of more than 50, such as hundreds of tenants, the first 20."""
+    return ", ".join(names) if len(names) <= 50 else f"{', '.join(names[:20])} and {len(names) - 20:,} more"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -27,6 +27,9 @@ from m365_jobs.errors.exceptions import UsageError
 
 TENANTS = f"{SECTION}.tenants"
 
+MANY_TENANTS = 20
+"""From this number of tenants on, commands sum up: a line stands for a tenant, or for several that are alike."""
+
 _PARAMETERS = inspect.signature(avepoint_m365).parameters
 
 OF_A_RUN = frozenset({"since", "until", "chunk_jobs", "run_id", "progress", "lookup", "verify_since"})

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import dlt
 from avepoint_m365 import avepoint_m365
@@ -24,14 +24,14 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs.config.default_tenant import configured_tenant
 from m365_jobs.config.shared_credentials import shared_credentials
-from m365_jobs.config.tenants import Tenant
+from m365_jobs.config.tenants import MANY_TENANTS, Tenant
 from m365_jobs.config.unknown_settings import unknown_settings
 from m365_jobs.errors.exceptions import FAILED, FINE, WRONG_USAGE
 from m365_jobs.errors.explain import Failure, explain
 from m365_jobs.health import run_checks
 from m365_jobs.health.expiry import expiry_of
 from m365_jobs.health.file_permissions import open_files
-from m365_jobs.text import sanitize
+from m365_jobs.health.preflight_result import PreflightResult, sum_up_tenants
 from m365_jobs.warehouse import pipeline as warehouse
 from m365_jobs.warehouse.destinations.kinds import kind_of
 from m365_jobs.warehouse.target import Target, address_of, open_warehouse
@@ -41,26 +41,6 @@ PARALLEL_TENANTS = 8
 
 CONNECTION_SETTINGS = frozenset(inspect.signature(connect).parameters)
 """Settings of the source that apply to a connection."""
-
-
-class PreflightResult(NamedTuple):
-    """Describe one line of ``check``."""
-
-    what: str
-    fine: bool
-    text: str
-    exit_code: int = 0
-    warning: bool = False
-
-    @property
-    def mark(self) -> str:
-        """Return ok, warn or FAIL."""
-        return "FAIL" if not self.fine else "warn" if self.warning else "ok"
-
-    @property
-    def line(self) -> str:
-        """Return the line for a terminal."""
-        return f"{self.mark:4}  {self.what}: {sanitize(self.text)}"
 
 
 def _failed(what: str, why: Failure) -> PreflightResult:
@@ -87,12 +67,7 @@ def run_preflight(
     yield from _files(
         [Path(folder).absolute() / "secrets.toml" for folder in (context.settings_dir, context.global_dir)]
     )
-    tenants = asked or [Tenant(configured_tenant())]
-    with ThreadPoolExecutor(PARALLEL_TENANTS) as pool:
-        results = pool.map(lambda tenant: list(_check_tenant(tenant)), tenants)
-        for tenant, checks in zip(tenants, results, strict=True):
-            for check in checks:
-                yield check._replace(what=f"{tenant.name}, {check.what}") if len(tenants) > 1 else check
+    yield from _of_tenants(asked or [Tenant(configured_tenant())])
     try:
         pipeline = open_warehouse(destination, dataset)
         ready = _has_dataset(pipeline)
@@ -104,6 +79,18 @@ def run_preflight(
         yield PreflightResult("destination", True, f"{where}: {state}")
         yield from _files([], kind_of(pipeline).local_path(pipeline))
         yield from _findings_of_loads(pipeline, names)
+
+
+def _of_tenants(asked: Sequence[Tenant]) -> Iterator[PreflightResult]:
+    """Yield the results of each tenant in order. Of many, yield failures and warnings at once, then the numbers."""
+    with ThreadPoolExecutor(PARALLEL_TENANTS) as pool:
+        if len(asked) >= MANY_TENANTS:
+            running = [pool.submit(_of_api, tenant) for tenant in asked]
+            yield from sum_up_tenants(future.result() for future in as_completed(running))
+            return
+        several = len(asked) > 1
+        for name, checks in pool.map(_of_api, asked):
+            yield from (check._replace(what=f"{name}, {check.what}") if several else check for check in checks)
 
 
 def _has_dataset(pipeline: Target) -> bool:
@@ -118,6 +105,10 @@ def _has_dataset(pipeline: Target) -> bool:
 
 def _files(secrets: Sequence[Path], warehouse: Path | None = None) -> Iterator[PreflightResult]:
     return (PreflightResult("files", True, text, warning=True) for text in open_files(secrets, warehouse))
+
+
+def _of_api(tenant: Tenant) -> tuple[str, list[PreflightResult]]:
+    return tenant.name, list(_check_tenant(tenant))
 
 
 def _check_tenant(tenant: Tenant) -> Iterator[PreflightResult]:
@@ -174,7 +165,7 @@ def _companions(client: JobsClient, own: Mapping[str, Any]) -> Iterator[Prefligh
         names = [name for name, why in failures.items() if why.text == text]
         what = f"companion{'s' * (len(names) > 1)} {', '.join(names)}"
         why = failures[names[0]]
-        yield _failed(what, why) if explicit else PreflightResult(what, True, f"skipped by loads: {text}")
+        yield _failed(what, why) if explicit else PreflightResult(what, True, f"skipped by loads: {text}", skipped=True)
 
 
 def _first_page(client: JobsClient) -> JobsPage:

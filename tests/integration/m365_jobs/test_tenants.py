@@ -348,3 +348,19 @@ def test_credentials_that_two_tenants_share_are_warned_of(
     loaded = user.run("load", "--all-tenants").stderr.splitlines()
     checked = user.run("check", "--all-tenants").stdout.splitlines()
     assert (f"Warning: {message}" in loaded, f"warn  settings: {message}" in checked) == (warned, warned)
+
+
+def test_check_sums_up_many_tenants_and_names_the_one_that_fails(simulator: Simulator, new_user: NewUser) -> None:
+    user = new_user(simulator)
+    names = [f"cust{number:03}" for number in range(60)]
+    with Simulator(make_world(1, now=NOW), fault=lambda asked: Answer(403)) as broken:
+        configure(user, "".join(section(name, broken if name == "cust007" else simulator) for name in names))
+        lines = user.run("check", "--all-tenants", code=1).stdout.splitlines()
+    (failed,) = (line for line in lines if line.startswith("FAIL"))
+    assert failed.startswith("FAIL  cust007, permission and API: ")
+    assert "ok    tenants: 59 of 60 passed all checks" in lines
+    assert len(lines) < 8
+    assert len(simulator.asked) == 59
+    message = user.run("load", "--tenant", "Cust001", code=2).stderr
+    assert "Did you mean 'cust001'?" in message
+    assert "and 40 more" in message

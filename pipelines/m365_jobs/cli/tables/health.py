@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.cli.tables.many_tenants import (
-    MANY_TENANTS,
     MAX_IN_FULL,
     affected_text,
     completeness_text,
@@ -19,6 +18,7 @@ from m365_jobs.cli.tables.many_tenants import (
     kind_text,
 )
 from m365_jobs.cli.tables.partition import wrap_partition
+from m365_jobs.config.tenants import MANY_TENANTS
 from m365_jobs.health.evaluate import Evaluation, Row
 from m365_jobs.health.protection import ProtectionStatus
 from m365_jobs.health.reasons import Reason, partition_label

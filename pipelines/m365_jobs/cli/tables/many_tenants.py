@@ -10,9 +10,6 @@ from m365_jobs.health.evaluate import Evaluation
 from m365_jobs.health.reasons import Reason
 from m365_jobs.text import format_count
 
-MANY_TENANTS = 20
-"""From this number of tenants on, a row stands for a tenant or a kind, not for a partition, a finding or a load."""
-
 MAX_IN_FULL = 3
 """Findings of a kind that are printed in full."""
 

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from m365_jobs.cli.tables.alerts import undelivered_lines
-from m365_jobs.cli.tables.many_tenants import MANY_TENANTS
 from m365_jobs.cli.tables.partition import wrap_partition
+from m365_jobs.config.tenants import MANY_TENANTS
 from m365_jobs.health.failed_companions import failure_lines
 from m365_jobs.health.protection import unknown_service_reason
 from m365_jobs.health.reasons import partition_label

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from avepoint_m365.config import SECTION
+from avepoint_m365.config import SECTION, listed
 
 from m365_jobs.config.alerts import AlertRules, alert_rules
 from m365_jobs.config.calendar import parse_zone, tenant_zones
@@ -141,7 +141,7 @@ def acknowledge_alert(pipeline: Target, alert_id: str, owner: str, until: dateti
     with open_store(pipeline) as store, store.transaction():
         alerts = {alert.id: alert for alert in store.alerts() if alert.opened_at and not alert.closed_at}
         if alert_id not in alerts:
-            open_ids = ", ".join(sorted(alerts)) or "none"
+            open_ids = listed(sorted(alerts)) or "none"
             raise UsageError(f"Alert not found: {alert_id}. Open alerts: {open_ids}.")
         alert = replace(alerts[alert_id], owner=owner, acknowledged_until=until, note=note)
         store.save_alert(alert)
