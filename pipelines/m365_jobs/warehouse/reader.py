@@ -114,7 +114,9 @@ def opener(target: Target) -> Callable[[], AbstractContextManager[Reader]]:
 
 @contextmanager
 def _of_file(file: Path, target: Target) -> Iterator[Reader]:
-    with _opened(file, target) as connection:
+    with _connected(file, target) as connection:
+        # DuckDB keeps up to 128 MB of freed memory, and the next query allocates more.
+        connection.execute("SET allocator_flush_threshold = '16MB'")
         yield _compatible(Reader(_DuckDB(connection, target.dataset_name), "duckdb"))
 
 
@@ -174,19 +176,13 @@ def _lake(target: Target) -> Iterator[Reader]:
         yield _compatible(Reader(_DuckDB(connection, target.dataset_name), "duckdb"))
 
 
-@contextmanager
-def _opened(file: Path, target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB file read-only; without a file, open an empty database, so that reading creates no file."""
-    with _connected(file, target) as connection:
-        # DuckDB keeps up to 128 MB of freed memory, and the next query allocates more.
-        connection.execute("SET allocator_flush_threshold = '16MB'")
-        yield connection
-
-
 def _connected(file: Path, target: Target) -> duckdb.DuckDBPyConnection:
-    """Return a connection; wait for a load that has the file open, as long as the target allows."""
-    wait = target.wait if isinstance(target, Warehouse) else 0.0
-    give_up, notified = time.monotonic() + wait, False
+    """Return a read-only connection to a DuckDB file; wait for a load that has it open, as long as the target allows.
+
+    Without a file it is to an empty database, so that reading creates no file.
+    """
+    patience = target.wait if isinstance(target, Warehouse) else 0.0
+    give_up, notified = time.monotonic() + patience, False
     while True:
         try:
             return duckdb.connect(str(file), read_only=True) if file.exists() else duckdb.connect()
@@ -194,7 +190,7 @@ def _connected(file: Path, target: Target) -> duckdb.DuckDBPyConnection:
             if not in_use(error) or time.monotonic() >= give_up:
                 raise DatabaseTerminalException(error) from error
         if isinstance(target, Warehouse) and not notified:
-            target.notify(f"Another program has the warehouse open. Waiting for it (at most {wait:g} s).")
+            target.notify(f"Another program has the warehouse open. Waiting for it (at most {patience:g} s).")
             notified = True
         time.sleep(POLL)
 
