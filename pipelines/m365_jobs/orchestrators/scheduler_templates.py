@@ -17,6 +17,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 from m365_jobs.orchestrators.schedule import ENVIRONMENT_FILE, MACHINE_PATHS, Plan, Task
 
@@ -31,15 +32,15 @@ class _Text(Template):
 
 def render_template_of(plan: Plan, scheduler: str) -> str:
     """Return the text for ``systemd``, ``cron``, ``kubernetes`` or ``windows``."""
-    before, of_task, after = SCHEDULERS[scheduler]
+    template = SCHEDULERS[scheduler]
     if scheduler != "kubernetes" and not find_spec("weasyprint"):
         # The image has the extra; this machine lacks it.
         note = f"No report is scheduled: the extra reports is not installed. Run: {REPORTS_CURE}"
         tasks_left = [task for task in plan.tasks if task.arguments[0] != "report"]
         plan = replace(plan, tasks=tasks_left, notes=[*plan.notes, note])
     notes = "".join(f"# {note}\n" for note in plan.notes)
-    tasks = "".join(_filled(scheduler, task, of_task(plan, task)) for task in plan.tasks)
-    return notes + before(plan) + tasks + after(plan)
+    tasks = "".join(_filled(scheduler, task, template.task_values(plan, task)) for task in plan.tasks)
+    return notes + template.before(plan) + tasks + template.after(plan)
 
 
 def _filled(template: str, task: Task, values: dict[str, str]) -> str:
@@ -189,10 +190,6 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _nothing(plan: Plan) -> str:
-    return ""
-
-
 def _needs_file(plan: Plan) -> str:
     if not plan.variables:
         return ""
@@ -220,12 +217,21 @@ KUBERNETES_SUCCESS = {
     }.items()
 } | {None: """              command: [sh, -c, '"$@"', sh]\n"""}
 
-Text = Callable[[Plan], str]
 
-SCHEDULERS: dict[str, tuple[Text, Callable[[Plan, Task], dict[str, str]], Text]] = {
-    "systemd": (_nothing, _systemd, _after_systemd),
-    "cron": (_before_cron, _cron, _nothing),
-    "kubernetes": (_before_kubernetes, _kubernetes, _nothing),
-    "windows": (_before_windows, _windows, _nothing),
+class SchedulerTemplate(NamedTuple):
+    """Hold the functions that render the configuration of a scheduler."""
+
+    task_values: Callable[[Plan, Task], dict[str, str]]
+    """Returns the values of the template of a task."""
+    before: Callable[[Plan], str] = lambda plan: ""
+    """Returns the text before the tasks."""
+    after: Callable[[Plan], str] = lambda plan: ""
+    """Returns the text after the tasks."""
+
+
+SCHEDULERS: dict[str, SchedulerTemplate] = {
+    "systemd": SchedulerTemplate(_systemd, after=_after_systemd),
+    "cron": SchedulerTemplate(_cron, before=_before_cron),
+    "kubernetes": SchedulerTemplate(_kubernetes, before=_before_kubernetes),
+    "windows": SchedulerTemplate(_windows, before=_before_windows),
 }
-"""Functions of each scheduler: the text before the tasks, the values of a task's template, and the text after them."""
