@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import dlt
 from dlt.common.destination.client import StateInfo, WithStateSync
@@ -130,11 +131,19 @@ def mark(pipeline: dlt.Pipeline) -> None:
     (Path(pipeline.working_dir) / MARK).write_text(text, encoding="utf-8")
 
 
-def _marked(pipeline: dlt.Pipeline) -> tuple[str, int]:
-    """Return the fingerprint and the version that ``mark`` stored; an empty text and 0 without a file."""
-    mark = Path(pipeline.working_dir) / MARK
-    name, _, version = mark.read_text(encoding="utf-8").partition(" ") if mark.exists() else ("", "", "")
-    return name, int(version or 0)
+class _Mark(NamedTuple):
+    """Hold what ``mark`` stores: the fingerprint of a warehouse, and the version of its cursors."""
+
+    warehouse: str = ""
+    version: int = 0
+
+
+def _stored_mark(pipeline: dlt.Pipeline) -> _Mark:
+    file = Path(pipeline.working_dir) / MARK
+    if not file.exists():
+        return _Mark()
+    warehouse, _, version = file.read_text(encoding="utf-8").partition(" ")
+    return _Mark(warehouse, int(version or 0))
 
 
 def _is_marked(pipeline: dlt.Pipeline) -> bool:
@@ -142,8 +151,8 @@ def _is_marked(pipeline: dlt.Pipeline) -> bool:
 
     A new warehouse, or an older copy of it, lacks rows that lie before the packages' cursors.
     """
-    name, version = _marked(pipeline)
-    return name == fingerprint(pipeline) and version <= _version(stored_state(pipeline))
+    mark = _stored_mark(pipeline)
+    return mark.warehouse == fingerprint(pipeline) and mark.version <= _version(stored_state(pipeline))
 
 
 def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
@@ -152,7 +161,7 @@ def _others_loaded_since(pipeline: dlt.Pipeline, ready: Sequence[str]) -> bool:
     A package in ``ready`` may have moved them itself: a load that is killed after loading leaves it in the folder.
     """
     stored = stored_state(pipeline)
-    return _version(stored) > _marked(pipeline)[1] and stored is not None and stored._dlt_load_id not in ready
+    return _version(stored) > _stored_mark(pipeline).version and stored is not None and stored._dlt_load_id not in ready
 
 
 def stored_state(pipeline: dlt.Pipeline) -> StateInfo | None:
