@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from avepoint_m365 import schema as tables
 from avepoint_m365.companions.columns import keeps_history
 from avepoint_m365.companions.schema import TABLES as COMPANION_TABLES
-from avepoint_m365.parse.frame import TIME
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from m365_jobs import schema
@@ -31,14 +30,14 @@ BATCH = 50_000
 
 CHILDREN = (tables.BACKUP_DETAILS, tables.JOB_ERRORS)
 
-KEYS: dict[str, pa.Schema] = {
+KEYS: dict[str, tuple[str, ...]] = {
     # Chunks of one run may be copied at different times.
-    "load_audit": pa.schema([("run_id", pa.string()), ("started_at", TIME)]),
-    "load_runs": pa.schema([("run_id", pa.string())]),
-    "load_check_failures": pa.schema([("run_id", pa.string())]),
-    "reconciliations": pa.schema([("run_id", pa.string())]),
+    "load_audit": ("run_id", "started_at"),
+    "load_runs": ("run_id",),
+    "load_check_failures": ("run_id",),
+    "reconciliations": ("run_id",),
 }
-"""Columns that identify rows of appended tables; rows with the same key were written together."""
+"""Columns that identify rows of log tables; rows with the same key were written together, and are copied together."""
 
 MARKERS = """
 SELECT tenant, id AS job_id, CAST(-1 AS BIGINT) AS error_index, true AS {removed} FROM jobs j
@@ -81,10 +80,11 @@ def stored_rows(pipeline: dlt.Pipeline, tenant: str) -> StoredRows:
             except DestinationUndefinedEntity:
                 return []
 
-        return StoredRows(
-            {name: pa.Table.from_pylist(distinct(name, key.names), schema=key) for name, key in KEYS.items()},
-            bool(distinct("jobs__job_errors", ["tenant"])),
-        )
+        keys = {}
+        for name, key in KEYS.items():
+            key_schema = pa.schema([schema.table(name).arrow.field(column) for column in key])
+            keys[name] = pa.Table.from_pylist(distinct(name, key), schema=key_schema)
+        return StoredRows(keys, bool(distinct("jobs__job_errors", ["tenant"])))
 
 
 def run_ids(connection: duckdb.DuckDBPyConnection, tenant: str) -> set[str]:
@@ -97,7 +97,7 @@ class TenantRows:
     """Yield the rows of one tenant and its state, in the form in which the source gives them to dlt."""
 
     def __init__(
-        self, file: Path, dataset: str, tenant: str, tables_here: set[str], stored: StoredRows, is_lake: bool = False
+        self, file: Path, dataset: str, tenant: str, tables_here: set[str], stored: StoredRows, is_lake: bool
     ) -> None:
         self._file, self._dataset, self._tenant, self._is_lake = file, dataset, tenant, is_lake
         self._tables, self._stored = tables_here, stored
@@ -135,7 +135,7 @@ class TenantRows:
 
     def _appended(self, name: str) -> str:
         """Return a query for the rows of an appended table that the destination lacks."""
-        key = ", ".join(KEYS[name].names)
+        key = ", ".join(KEYS[name])
         return f"SELECT * FROM {name} ANTI JOIN stored_keys USING ({key}) WHERE tenant = $tenant"
 
     def _objects(self, table: tables.Table, kind: Callable[..., Row]) -> list[Row]:
