@@ -96,6 +96,16 @@ def missing_findings(fields: Collection[str], known: Collection[str]) -> list[So
     return [SourceFinding("missing_fields", f"no {', '.join(sorted(fields))}: the API {change} the field", 0, None)]
 
 
+def conflict_findings(problems: Collection[Unreadable]) -> list[SourceFinding]:
+    """Return the finding of fields that have several names with different values."""
+    if not problems:
+        return []
+    example = min(problems)
+    fields = ", ".join(sorted({problem.field for problem in problems}))
+    problem = f"different values under several names of a field ({fields}); the first is stored: {example.value}"
+    return [SourceFinding("conflicting_values", problem, len({item.job_id for item in problems}), example.job_id)]
+
+
 def keep_known_values(
     jobs: pa.Table, known: Mapping[str, KnownJob], missing: Collection[str], unreadable: Collection[Unreadable]
 ) -> pa.Table:
@@ -118,6 +128,8 @@ def keep_known_values(
             for name in FRAME.names:
                 if (name in missing or (row["id"], name) in fields) and row.get(name) in (None, []):
                     row[name] = _value(stored, name)
+            if stored.errors and any(name.startswith("errors.") for name in missing):
+                row["errors"] = _value(stored, "errors")
     return pa.Table.from_pylist(rows, schema=jobs.schema)
 
 

@@ -142,6 +142,7 @@ def _keep_known_values(chunk: Chunk, jobs: pa.Table, known: dict[str, KnownJob],
     chunk.findings += checks.warning_findings(page.info.warnings for listing in listings for page in listing.pages)
     chunk.findings += checks.missing_findings(missing, known)
     chunk.findings += checks.unreadable_findings(unreadable)
+    chunk.findings += checks.conflict_findings([item for listing in listings for item in listing.parsed.conflicts])
     for listing in listings:
         problems = listing.parsed.unreadable
         if problems and listing.detail is None:

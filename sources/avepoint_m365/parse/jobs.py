@@ -50,9 +50,18 @@ def read_documented(lists: Sequence[bytes]) -> pa.ListArray | None:
         return None
     jobs = pages.values
     lacks_id = pc.any(pc.equal(pc.fill_null(jobs.field("id"), ""), "")).as_py()
-    if lacks_id or jobs.null_count or jobs.field("jobErrors").flatten().null_count:
+    if lacks_id or jobs.null_count or jobs.field("jobErrors").flatten().null_count or _has_conflicts(jobs):
         return None
     return pages
+
+
+def _has_conflicts(jobs: pa.StructArray) -> bool:
+    """Return whether a count has both of its names with different values, which the tolerant parser reports."""
+    details = jobs.field("backupDetails")
+    pairs = [[details.field(name) for name in names] for names in _DETAILS.values()]
+    return any(
+        pc.any(pc.not_equal(*pair)).as_py() for pair in pairs if all(part.null_count < len(part) for part in pair)
+    )
 
 
 def documented_fields(jobs: pa.StructArray) -> JobFields:

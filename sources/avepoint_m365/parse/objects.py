@@ -13,6 +13,8 @@ from avepoint_m365.exceptions import storable
 from avepoint_m365.parse.fields import JobFields, Unreadable, show
 from avepoint_m365.parse.frame import TEXT
 from avepoint_m365.parse.names import DETAIL_SPELLINGS, ERROR_SPELLINGS, JOB_SPELLINGS
+from avepoint_m365.parse.renames import conflicts, renamed_fields
+from avepoint_m365.parse.states import is_in_progress
 from avepoint_m365.parse.values import parse_text
 
 Fields = dict[str, object]
@@ -45,7 +47,7 @@ class _Renamer:
 
 
 def _first(raw: Mapping[str, object], keys: Sequence[str]) -> object:
-    return next((raw[key] for key in keys if raw[key] is not None and raw[key] != ""), raw[keys[0]])
+    return next((raw[key] for key in keys if raw[key] not in (None, "", [])), raw[keys[0]])
 
 
 @dataclass
@@ -55,6 +57,11 @@ class ObjectParser:
     unreadable: list[Unreadable] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     """The names of all fields that any job has."""
+    conflicts: list[Unreadable] = field(default_factory=list)
+    """Fields with several names whose values differ."""
+    _job_shapes: list[tuple[str, ...]] = field(default_factory=list)
+    _detail_shapes: list[tuple[str, ...]] = field(default_factory=list)
+    _error_shapes: set[tuple[str, ...]] = field(default_factory=set)
 
     def fields(self, rows: Sequence[object]) -> JobFields:
         """Return the fields of the rows that are jobs with an id; other rows are added to ``unreadable``."""
@@ -70,12 +77,35 @@ class ObjectParser:
                 continue
             jobs.append(job)
             ids.append(job_id)
+            self._job_shapes.append(tuple(row))
+            self._note_conflicts(job_id, row, renamer)
             unknown.append(_unknown_fields(row, renamer.keys(row)))
         self.names.update(*renamer._plans.values())
         details, detail_keys = self._details(jobs, ids)
         counts, errors = self._errors(jobs, ids)
         plain = {name: [job.get(name) for job in jobs] for name in ("state", "startTime", "finishTime", "duration")}
         return JobFields(ids, plain, details, counts, errors, pa.array(unknown, TEXT), detail_keys)
+
+    def renamed(self, jobs: pa.Table) -> set[str]:
+        """Return the names of fields that some jobs lack, and have under an unknown name; ``jobs`` are the parsed ones.
+
+        Jobs in progress may lack fields and have others, and jobs without failed objects may lack errors.
+        """
+        ended = [not is_in_progress(state) for state in jobs["state"].to_pylist()]
+        failed = [number != 0 for number in jobs["failed_number"].to_pylist()]
+        of_ended = {keys for keys, counts in zip(self._job_shapes, ended, strict=True) if counts}
+        of_failed = {keys for keys, *flags in zip(self._job_shapes, ended, failed, strict=True) if all(flags)}
+        of_details = {keys for keys, counts in zip(self._detail_shapes, ended, strict=True) if counts}
+        return (
+            renamed_fields(JOB_SPELLINGS, of_ended) - {"jobErrors"}
+            | renamed_fields(JOB_SPELLINGS, of_failed) & {"jobErrors"}
+            | renamed_fields(DETAIL_SPELLINGS, of_details)
+            | renamed_fields(ERROR_SPELLINGS, self._error_shapes)
+        )
+
+    def _note_conflicts(self, job_id: object, raw: Mapping[str, object], renamer: _Renamer, place: str = "") -> None:
+        for name, values in conflicts(raw, renamer.keys(raw)):
+            self.conflicts.append(Unreadable(str(job_id), place + name, show(values)))
 
     def _report(self, job_id: str, name: str, value: object) -> None:
         self.unreadable.append(Unreadable(job_id, name, show(value)))
@@ -98,6 +128,8 @@ class ObjectParser:
                 self._report(str(job_id), "backupDetails", raw)
                 raw = {}
             details, plan = renamer.rename(raw), renamer.keys(raw)
+            self._detail_shapes.append(tuple(raw))
+            self._note_conflicts(job_id, raw, renamer, "backupDetails.")
             for name in DETAIL_SPELLINGS:
                 values[name].append(details.get(name))
                 keys[name].append(next((key for key in plan.get(name, ()) if raw[key] not in (None, "")), None))
@@ -117,9 +149,13 @@ class ObjectParser:
                 if not isinstance(error, Mapping):
                     self._report(str(job_id), f"jobErrors[{index}]", error)
             counts.append(len(readable))
-            for error in map(renamer.rename, readable):
+            for raw in readable:
+                error = renamer.rename(raw)
                 for name in ERROR_SPELLINGS:
                     values[name].append(error.get(name))
+                self._note_conflicts(job_id, raw, renamer, "jobErrors.")
+        self.names.update(*renamer._plans.values())
+        self._error_shapes.update(renamer._plans)
         return pa.array(counts, pa.int32()), values
 
 

@@ -32,8 +32,17 @@ __all__ = ["ParsedJobs", "RawJobs", "Unreadable", "parse_raw"]
 BATCH = 8_000_000
 """Bytes of pages that are parsed together: enough to share the fixed cost, few enough to copy in memory."""
 
-_KEYS = {**COLUMNS, **{name: name for name in DETAIL_NAMES}}
+_OF_ERRORS = {"value": "errors.value", "number": "errors.number"}
+_KEYS = {**COLUMNS, **{name: name for name in DETAIL_NAMES}, **_OF_ERRORS}
 """Columns of the fields whose absence is reported; details have the names of their columns."""
+
+_RENAMED = {
+    **{key: {column} for key, column in _KEYS.items()},
+    "backupDetails": set(DETAIL_NAMES),
+    "url": {"errors.url"},
+    "isErrorCode": {"errors.is_error_code"},
+}
+"""Columns of the fields that may be renamed."""
 
 
 class ParsedJobs(NamedTuple):
@@ -43,7 +52,11 @@ class ParsedJobs(NamedTuple):
     """``FRAME`` with ``SEEN_AT``."""
     unreadable: tuple[Unreadable, ...] = ()
     missing_fields: frozenset[str] = frozenset()
-    """Columns of ``FRAME`` whose field is missing in all jobs of a page."""
+    """Columns of ``FRAME`` whose field is missing in all jobs of a page, or renamed in some.
+
+    Fields of errors are among them, such as ``errors.value``."""
+    conflicts: tuple[Unreadable, ...] = ()
+    """Fields that have several names with different values; the first one is stored."""
 
     @property
     def is_newest_first(self) -> bool:
@@ -84,6 +97,7 @@ def concat_parsed(parsed: Sequence[ParsedJobs]) -> ParsedJobs:
         pa.concat_tables([empty, *(part.jobs for part in parsed)]),
         tuple(problem for part in parsed for problem in part.unreadable),
         frozenset().union(*(part.missing_fields for part in parsed)),
+        tuple(problem for part in parsed for problem in part.conflicts),
     )
 
 
@@ -134,9 +148,11 @@ def _parse_rows(page: RawJobs, rows: Sequence[object]) -> ParsedJobs:
     jobs = parser.fields(rows).table(parser.unreadable)
     if page.content and jobs["id"].to_pylist() != list(page.ids):
         parser.unreadable.append(_not_as_outlined(page, jobs["id"].to_pylist()))
+    renamed = frozenset[str]().union(*(_RENAMED.get(name, ()) for name in parser.renamed(jobs)))
     jobs = keep_newer_rows(_plausible(jobs, page.now, parser.unreadable))
     jobs = jobs.append_column(SEEN_AT, pa.repeat(pa.scalar(page.seen_at, pa.int64()), jobs.num_rows))
-    return ParsedJobs(jobs, _redacted(parser.unreadable, page), _missing(jobs, parser.names))
+    unreadable, conflicts = (_redacted(problems, page) for problems in (parser.unreadable, parser.conflicts))
+    return ParsedJobs(jobs, unreadable, _missing(jobs, parser.names) | renamed, conflicts)
 
 
 def _parse_documented(pages: Sequence[RawJobs], lists: pa.ListArray) -> ParsedJobs:
@@ -184,7 +200,8 @@ def _missing_in(jobs: pa.Table, start: int, end: int, content: bytes) -> frozens
     empty = {
         key
         for key, column in _KEYS.items()
-        if key == "jobErrors" or (jobs[column].null_count and jobs[column][start:end].null_count == end - start)
+        if key in ("jobErrors", *_OF_ERRORS)
+        or (jobs[column].null_count and jobs[column][start:end].null_count == end - start)
     }
     absent = {key for key in empty if not any(f'"{name}"'.encode() in content for name in _spellings(key))}
     return _missing(jobs.slice(start, end - start), _KEYS.keys() - absent) if absent else frozenset()
@@ -198,13 +215,16 @@ def _spellings(key: str) -> list[str]:
 def _missing(jobs: pa.Table, names: set[str]) -> frozenset[str]:
     """Return the columns whose field is missing in a page although its jobs should have it; ``names`` are present.
 
-    A job in progress may lack all fields but its start. A job without failed objects may lack its errors.
+    A job in progress may lack all fields but its start. A job without failed objects may lack its errors; without their
+    number, errors are missing.
     """
     missing = {_KEYS[key] for key in _KEYS.keys() - names}
     if not jobs.num_rows or not missing:
         return frozenset()
     if all(map(is_in_progress, pc.unique(jobs["state"]).to_pylist())):
         return frozenset(missing & {"start_time"})
-    if not pc.any(pc.greater(jobs["failed_number"], 0)).as_py():
+    if "failed_number" not in missing and not pc.any(pc.greater(jobs["failed_number"], 0)).as_py():
         missing -= {"errors"}
+    if not pc.any(pc.greater(pc.list_value_length(jobs["errors"]), 0)).as_py():
+        missing -= {*_OF_ERRORS.values()}
     return frozenset(missing)
