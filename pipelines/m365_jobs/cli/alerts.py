@@ -64,7 +64,14 @@ def mail_file(path: Path, tenants: str = "") -> None:
 
 
 def acknowledge(
-    alert: Annotated[str, typer.Argument(help="Id of the alert, as `m365-jobs alerts` and messages show it.")],
+    *,
+    alert: Annotated[
+        list[str] | None, typer.Argument(help="Ids of alerts, as `m365-jobs alerts` and messages show them.")
+    ] = None,
+    tenant: Annotated[
+        list[str] | None,
+        typer.Option("--tenant", help="All open alerts of this tenant; may be given several times."),
+    ] = None,
     owner: Annotated[str, typer.Option(help="Person who works on it, such as ada@contoso.com.")],
     silent_for: Annotated[
         str, typer.Option("--for", help="Time for which channels get no message about it: 30m, 8h, 3d.")
@@ -74,20 +81,24 @@ def acknowledge(
     dataset: Dataset = None,
     verbose: Verbose = False,
 ) -> None:
-    """Acknowledge an alert: channels get no message about it for a time.
+    """Acknowledge alerts: channels get no message about them for a time.
 
     Example: m365-jobs acknowledge 1a2b3c4d --owner ada --for 8h
     """
     with failures(verbose):
-        from m365_jobs.health.alerts.notify import acknowledge_alert as record
+        from m365_jobs.errors.exceptions import UsageError
+        from m365_jobs.health.alerts.notify import Acknowledgement, acknowledge_alerts
         from m365_jobs.warehouse.target import open_warehouse
 
+        if not alert and not tenant:
+            raise UsageError("No alert is named. Give ids, or --tenant NAME for all alerts of a tenant.")
         pipeline = open_warehouse(destination, dataset)
         until = datetime.now(UTC) + _duration(silent_for)
-        acknowledged = record(pipeline, alert, owner, until, note)
-        typer.echo(
-            f"Acknowledged {acknowledged.id} ({acknowledged.finding.kind}) by {owner} until {until:%F %H:%M} UTC."
-        )
+        by = Acknowledgement(owner, until, note)
+        for acknowledged in acknowledge_alerts(pipeline, alert or (), tenant or (), by):
+            finding = acknowledged.finding
+            what = " of ".join(filter(None, (finding.kind, finding.partition_label)))
+            typer.echo(f"Acknowledged {acknowledged.id} ({what}) by {owner} until {until:%F %H:%M} UTC.")
 
 
 def alerts(

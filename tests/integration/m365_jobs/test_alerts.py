@@ -267,6 +267,29 @@ def test_open_alerts_are_listed_as_health_lists_findings(new_user: NewUser) -> N
     assert "default" not in table
 
 
+def test_all_alerts_of_a_tenant_are_acknowledged_together(new_user: NewUser) -> None:
+    with serving(job("teams", 40), job("onedrive", 40)) as simulator, http_receiver() as receiver:
+        user = new_user(simulator)
+        configure(user, webhook={"url": receiver.url, "secret": KEY})
+        for tenant in ("contoso", "contoso-north"):
+            user.set(tenant=tenant)
+            user.run("load")
+        assert len(notified(user, receiver)) == 4
+        assert "No alert is named" in user.run("acknowledge", "--owner", "ada", code=2).stderr
+        refused = user.run("acknowledge", "--tenant", "contoso", "--tenant", "north", "--owner", "ada", code=2)
+        assert "No alert of north is open" in refused.stderr
+        lines = user.run("acknowledge", "--tenant", "contoso", "--owner", "ada").stdout.splitlines()
+        assert sorted(line.split("(")[1].split(")")[0] for line in lines) == [
+            "late of contoso/onedrive",
+            "late of contoso/teams",
+        ]
+        open_alerts = json.loads(user.run("alerts", "--format", "json").stdout)["alerts"]
+        assert {(alert["tenant"], alert["acknowledged"]) for alert in open_alerts} == {
+            ("contoso", True),
+            ("contoso-north", False),
+        }
+
+
 SERVICES = ("exchange_online", "onedrive", "power_bi", "sharepoint_online", "teams")
 
 

@@ -130,22 +130,41 @@ def _delete_closed(store: AlertStore, channels: Sequence[Channel]) -> None:
             store.delete_alert(alert.id)
 
 
-def acknowledge_alert(pipeline: Target, alert_id: str, owner: str, until: datetime, note: str | None = None) -> Alert:
-    """Record the person who works on an alert; channels get no message about it until ``until`` (UTC).
+@dataclass(frozen=True)
+class Acknowledgement:
+    """Describe who works on alerts, and until when channels get no message about them (UTC)."""
+
+    owner: str
+    until: datetime
+    note: str | None = None
+
+
+def acknowledge_alerts(
+    pipeline: Target, ids: Sequence[str], tenants: Sequence[str], by: Acknowledgement
+) -> list[Alert]:
+    """Record an acknowledgement of the open alerts with these ids, and of all of these tenants; return the alerts.
 
     Raises:
-        UsageError: for an alert that is not open, and for an expiry in the past.
+        UsageError: for an alert that is not open, a tenant without open alerts, and an expiry in the past.
     """
-    if until <= datetime.now(UTC):
+    if by.until <= datetime.now(UTC):
         raise UsageError("The acknowledgement would end in the past. Give a later time, or --for 8h.")
     with open_store(pipeline) as store, store.transaction():
         alerts = {alert.id: alert for alert in store.alerts() if alert.opened_at and not alert.closed_at}
-        if alert_id not in alerts:
-            open_ids = listed(sorted(alerts)) or "none"
-            raise UsageError(f"Alert not found: {alert_id}. Open alerts: {open_ids}.")
-        alert = replace(alerts[alert_id], owner=owner, acknowledged_until=until, note=note)
-        store.save_alert(alert)
-    return alert
+        for alert_id in ids:
+            if alert_id not in alerts:
+                raise UsageError(f"Alert not found: {alert_id}. Open alerts: {listed(sorted(alerts)) or 'none'}.")
+        for tenant in tenants:
+            if not any(alert.finding.tenant == tenant for alert in alerts.values()):
+                raise UsageError(f"No alert of {tenant} is open.")
+        acknowledged = [
+            replace(alert, owner=by.owner, acknowledged_until=by.until, note=by.note)
+            for alert in alerts.values()
+            if alert.id in ids or alert.finding.tenant in tenants
+        ]
+        for alert in acknowledged:
+            store.save_alert(alert)
+    return acknowledged
 
 
 def resend(pipeline: Target) -> int:
