@@ -67,7 +67,7 @@ def test_many_tenants_share_a_row_for_each_kind_with_the_most_affected_first() -
     rows = [failed for _, failed in failures] + [row(name, "power_bi", "protected") for name in names]
     text = printed(reasons, rows)
     words = flat(text)
-    assert "51 of 200 tenants have problems, 20 have warnings only." in words
+    assert "Tenants with problems: 51 of 200; with warnings only: 20." in words
     assert "failing 51 services of 50 tenants: cust007 (2), cust000, cust001," in words
     for name in names[:50]:
         assert words.count(f"{name}") == 1

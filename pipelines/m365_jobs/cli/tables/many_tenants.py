@@ -34,7 +34,7 @@ def kind_text(findings: Sequence[Reason], tenants: int) -> str:
     counts = Counter(reason.tenant or "" for reason in findings)
     what = format_count(len(findings), "service" if all(reason.service_name for reason in findings) else "finding")
     if len(counts) == tenants:
-        return f"{what} of all {tenants:,} tenants"
+        return f"{what} of all {format_count(tenants, 'tenant')}"
     worst_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     names = [f"{name} ({count})" if count > 1 else name for name, count in worst_first]
     if findings[0].severity == "warning" and len(names) > MAX_WARNED_TENANTS:
@@ -48,7 +48,7 @@ def affected_text(evaluation: Evaluation) -> str:
     unhealthy = {reason.tenant for reason in evaluation.problems} & tenants
     warned = ({reason.tenant for reason in evaluation.warnings} & tenants) - unhealthy
     return (
-        f"{len(unhealthy):,} of {len(tenants):,} tenants have problems, {len(warned):,} have warnings only. "
+        f"Tenants with problems: {len(unhealthy):,} of {len(tenants):,}; with warnings only: {len(warned):,}. "
         "For services and causes: --tenant NAME, or --format json."
     )
 
