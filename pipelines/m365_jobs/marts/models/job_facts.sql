@@ -58,19 +58,20 @@ SELECT
         WHEN 'Failed' THEN 'failure'
         WHEN 'In Progress' THEN 'running'
         WHEN 'InProgress' THEN 'running'
+        -- Codes stand alone: without its letters of another alphabet, a word with a number would be one.
+        WHEN '1' THEN 'running'
+        WHEN '2' THEN 'success'
+        WHEN '3' THEN 'failure'
+        WHEN '4' THEN 'warning'
+        WHEN '5' THEN 'warning'
         ELSE
             CASE regexp_replace(lower(j.state COLLATE "C"), '[^a-z0-9]', '', 'g')
                 WHEN 'finished' THEN 'success'
-                WHEN '2' THEN 'success'
                 WHEN 'finishedwithexception' THEN 'warning'
                 WHEN 'finishedexception' THEN 'warning'
-                WHEN '4' THEN 'warning'
                 WHEN 'partiallyfinished' THEN 'warning'
-                WHEN '5' THEN 'warning'
                 WHEN 'failed' THEN 'failure'
-                WHEN '3' THEN 'failure'
                 WHEN 'inprogress' THEN 'running'
-                WHEN '1' THEN 'running'
                 ELSE
                     CASE w.state
                         WHEN 1 THEN 'running'

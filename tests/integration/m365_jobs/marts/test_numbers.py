@@ -103,7 +103,7 @@ OUTCOMES = {
     ),
     "failure": ("Failed", "FAILED", "3"),
     "running": ("In Progress", "InProgress", "in-progress", "1"),
-    "other": ("Skipped", "Finished?!42", "6", "", None),
+    "other": ("Skipped", "Finished?!42", "6", "已完成 2", "失败 3", "", None),
 }
 
 
