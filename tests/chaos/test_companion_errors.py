@@ -40,6 +40,44 @@ def test_an_error_in_place_of_the_data_is_a_failure_and_changes_no_setting(admin
     assert admin.rows("SELECT object_type FROM current_backup_schedules") == [("exchange_online",)]
 
 
+RENAMED: dict[str, tuple[str, Any, str]] = {
+    "seats": (LICENSES, {"purchasedSeats": 100, "assignedUserSeats": 80, "outOfPolicyTime": 0}, "purchasedUserSeats"),
+    "frequency": (FREQUENCY, [{"serviceType": 0, "backupsPerDay": 4, "backupStartTime": []}], "frequency"),
+    "a service": (FREQUENCY, [{"service": 0, "frequency": 4, "backupStartTime": []}], "serviceType"),
+    "the period": (RETENTION, {"enableDailyRetentionPolicy": True, "retention": "1 years"}, "retentionPeriod"),
+    "a period": (
+        RETENTION,
+        {"retentionPeriod": "1 years", "servicePolicies": [{"serviceType": 0, "keep": "1 years"}]},
+        "retentionPeriod",
+    ),
+    "attacks": (
+        ACTIVITY,
+        {"data": [{"serviceType": 0, "ransomwareCount": 5, "unusualActivitiesCount": 1}]},
+        "potentialRansomwareAttackCount",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_a_field_with_an_unknown_one_in_its_place_is_reported(admin: Administrator, name: str) -> None:
+    path, data, field = RENAMED[name]
+    admin.load()
+    assert admin.rows("SELECT rule FROM load_check_failures") == []
+    admin.server.answers[path] = lambda _: (200, envelope(data))
+    admin.server.advance(days=1)
+    admin.load()
+    examples = [row[0] for row in admin.rows("SELECT example FROM load_check_failures WHERE rule LIKE 'renamed%'")]
+    assert any(example.startswith(f"{field};") for example in examples)
+
+
+def test_a_negative_number_of_licences_is_reported(admin: Administrator) -> None:
+    admin.server.answers[LICENSES] = lambda _: (200, envelope({"purchasedUserSeats": -1, "protectedSize": 4}))
+    admin.load()
+    assert admin.rows("SELECT rule, example FROM load_check_failures") == [
+        ("negative_licence_value", "purchased_user_seats: -1")
+    ]
+
+
 def test_data_is_found_in_any_casing(admin: Administrator) -> None:
     admin.server.answers[LICENSES] = lambda _: (200, {"StatusCode": 200, "Data": {"PurchasedUserSeats": 7}})
     admin.server.answers[RETENTION] = lambda _: (200, {"StatusCode": 200, "Data": {"RetentionPeriod": "7 years"}})

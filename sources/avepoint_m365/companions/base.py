@@ -17,6 +17,7 @@ from avepoint_m365.exceptions import (
     storable,
 )
 from avepoint_m365.parse.names import field_of, key_of
+from avepoint_m365.parse.renames import renamed_fields
 from avepoint_m365.schema import Table
 
 STATE_KEY = "companions"
@@ -130,6 +131,16 @@ class Answers:
         except ValueError:
             self.note(rule, problem, example)
             return None
+
+    def note_renamed(self, row: Mapping[str, object], fields: Sequence[str], optional: Sequence[str] = ()) -> None:
+        """Add a finding for each documented field that a row lacks, if it has an unknown one instead.
+
+        Fields that are ``optional`` may be missing, and are not unknown.
+        """
+        problem = "no field of the vendor's reference, but an unknown one"
+        missing = renamed_fields({name: (name,) for name in (*fields, *optional)}, [tuple(row)])
+        for name in filter(missing.__contains__, fields):
+            self.note("renamed_companion_field", problem, f"{name}; the fields are {', '.join(sorted(row))}")
 
     def note(self, rule: str, problem: str, example: str) -> None:
         """Add a finding about an unknown value, once."""

@@ -13,6 +13,8 @@ from avepoint_m365.schema import TENANT, Column, Table, count, number, required,
 FIELDS = ("outOfPolicyTime", "purchasedUserSeats", "assignedUserSeats", "purchasedStorageSize", "protectedSize")
 """The documented fields of a response."""
 
+NEVER_NEGATIVE = ("purchased_user_seats", "assigned_user_seats", "purchased_storage_gb", "protected_size_gb")
+
 LICENSE_CONSUMPTION = Table(
     "license_consumption",
     "Licence consumption (GET /backup/m365/cloudbackuplicenseconsumption): a snapshot per UTC day and location, the "
@@ -55,6 +57,7 @@ class Licenses(Companion):
         """Add the snapshot of one location."""
         data = object_of(ask(location), self.paths[0], FIELDS)
         now, tenant = ask.context.now, ask.context.tenant
+        answers.note_renamed(data, FIELDS)
 
         def columns() -> Row:
             # The vendor's table says since when the subscription is out of policy, its sample when it expires. The
@@ -70,7 +73,12 @@ class Licenses(Companion):
             }
 
         row = {"tenant": tenant, "id": f"{now:%Y-%m-%d}/{location or ''}", "day": now.date(), "location": location}
-        answers.add(LICENSE_CONSUMPTION.name, {**row, **ask.of(columns, "licence consumption"), "snapshot_at": now})
+        values = ask.of(columns, "licence consumption")
+        for name in NEVER_NEGATIVE:
+            value = values[name]
+            if isinstance(value, int | float) and value < 0:
+                answers.note("negative_licence_value", "a negative number in licence consumption", f"{name}: {value}")
+        answers.add(LICENSE_CONSUMPTION.name, {**row, **values, "snapshot_at": now})
 
 
 def _raw(value: object) -> int | None:

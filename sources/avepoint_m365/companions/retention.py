@@ -35,6 +35,10 @@ from avepoint_m365.schema import TENANT, Table, count, flag, required, text
 FIELDS = ("enableDailyRetentionPolicy", "enableCustomizedRetentionPolicy", "retentionPeriod", "servicePolicies")
 """The documented fields of a response."""
 
+SERVICE_FIELDS = ("serviceType", "retentionPeriod")
+OPTIONAL_SERVICE_FIELDS = ("unassignedObjectRetentionPeriod", "containerPolicies")
+CONTAINER_FIELDS = ("containerId", "retentionPeriod")
+
 NO_SERVICE = Service(None, "", None)
 
 RETENTION_POLICIES = Table(
@@ -83,6 +87,7 @@ class Retention(Companion):
             BadResponseError: if policies of services are switched on, but missing.
         """
         policy = object_of(ask(location), self.paths[0], FIELDS)
+        answers.note_renamed(policy, FIELDS[:-1], FIELDS[-1:])
         make = _Rows(ask.context.tenant, location, answers)
         switches = ask.of(lambda: _switches(policy), "the retention policy")
         services = field_of(policy, "servicePolicies")
@@ -91,12 +96,14 @@ class Retention(Companion):
             raise BadResponseError(f"GET {self.paths[0]}: the response contains no servicePolicies.")
         make.add("default", NO_SERVICE, field_of(policy, "retentionPeriod"), **switches)
         for item in rows_of(services, self.paths[0]):
+            answers.note_renamed(item, SERVICE_FIELDS, OPTIONAL_SERVICE_FIELDS)
             service = answers.service(field_of(item, "serviceType"))
             make.add("service", service, field_of(item, "retentionPeriod"))
             unassigned = field_of(item, "unassignedObjectRetentionPeriod")
             if unassigned not in (None, ""):
                 make.add("unassigned", service, unassigned)
             for container in rows_of(field_of(item, "containerPolicies"), self.paths[0]):
+                answers.note_renamed(container, CONTAINER_FIELDS, ("containerName",))
                 make.container(service, container)
 
 

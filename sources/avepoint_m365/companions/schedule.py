@@ -32,6 +32,9 @@ from avepoint_m365.schema import TENANT, Column, Table, count, flag, number, req
 
 MINUTES_OF_DAY = 24 * 60
 
+FIELDS = ("serviceType", "frequency", "backupStartTime")
+"""The documented fields of a service."""
+
 BACKUP_SCHEDULES = Table(
     "backup_schedules",
     "How often each service is to be backed up (GET /backup/m365/settings/backup/frequency), with every earlier "
@@ -92,6 +95,7 @@ class Schedule(Companion):
             answers.add_once(BACKUP_SCHEDULES.name, row)
 
     def _row(self, ask: Ask, item: Mapping[str, object], location: str | None, answers: Answers) -> Row:
+        answers.note_renamed(item, FIELDS)
         tenant, service = ask.context.tenant, answers.service(field_of(item, "serviceType"))
         listed = _listed(field_of(item, "backupStartTime"), service.service, answers)
         frequency = _frequency(field_of(item, "frequency"), listed, service.service, answers)

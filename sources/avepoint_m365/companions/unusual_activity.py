@@ -19,6 +19,9 @@ FIRST_DAYS = 7
 MAX_DAYS = 31
 """The most days before today that one load requests after a long pause, with a request for each."""
 
+FIELDS = ("serviceType", "potentialRansomwareAttackCount", "unusualActivitiesCount")
+OWNER_FIELDS = ("tenantOwner", "tenantId")
+
 IDENTITY = ("id", "m365_tenant_id", "tenant_owner", "service_type", "service", "object_type")
 """Columns that a load remembers of the rows of the running day."""
 
@@ -85,6 +88,7 @@ class UnusualActivity(Companion):
             running[place] = min(day, today).isoformat()
 
     def _row(self, ask: Ask, item: Mapping[str, object], day: date, location: str | None, answers: Answers) -> Row:
+        answers.note_renamed(item, FIELDS, OWNER_FIELDS)
         service = answers.service(field_of(item, "serviceType"))
         owner = to_text(field_of(item, "tenantId")) or ""
 

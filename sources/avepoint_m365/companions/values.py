@@ -28,6 +28,8 @@ MAX_DAYS = 1_000_000
 """The most days of a period; a date plus more days would lie after the year 9999."""
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+"""A number with commas between its thousands: 1,5 has a decimal comma, and is not 15."""
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2}(?:\.\d+)?)?\s*([AP])?\.?M?\.?", re.IGNORECASE)
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(day|week|month|year)s?", re.IGNORECASE)
 _UNLIMITED = re.compile(r"\s*(unlimited|forever|indefinite(ly)?|never( expires?)?)\s*", re.IGNORECASE)
@@ -46,7 +48,9 @@ def parse_number(value: object) -> float | None:
     """
     if value is None or value == "":
         return None
-    text = value.replace(",", "").strip() if isinstance(value, str) else ""
+    text = value.strip() if isinstance(value, str) else ""
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
     if _NUMBER.fullmatch(text):
         value = float(text)
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:

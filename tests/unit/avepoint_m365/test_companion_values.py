@@ -104,8 +104,13 @@ def test_rows_are_read_from_the_body_from_data_and_from_data_data() -> None:
 
 def test_numbers_are_read_from_texts_with_thousands_separators() -> None:
     assert [parse_number(value) for value in ("1,024.5", 3, "", None)] == [1024.5, 3.0, None, None]
+    assert [parse_number(value) for value in ("1,234,567", "-1,024", " 12,345 ")] == [1234567.0, -1024.0, 12345.0]
+
+
+@pytest.mark.parametrize("text", ["many", "1,5", "12,34", "1,2345", ",123", "1.234,5", "1.2 GB"])
+def test_a_text_that_is_no_number_or_has_a_decimal_comma_is_no_number(text: str) -> None:
     with pytest.raises(ValueError, match="not a number"):
-        parse_number("many")
+        parse_number(text)
 
 
 @pytest.mark.parametrize("value", [-62_135_596_800, "-62135596800000", -1])
