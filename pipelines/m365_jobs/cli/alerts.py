@@ -15,6 +15,7 @@ import typer
 from m365_jobs.cli.options import Dataset, Destination, Format, OnlyTenants, Verbose, failures
 
 if TYPE_CHECKING:
+    from m365_jobs.health.channels.base import Channel
     from m365_jobs.health.evaluate import Evaluation
     from m365_jobs.warehouse.target import Target
 
@@ -35,26 +36,39 @@ def send(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], *, ev
         channels.append(make_channel("slack", "slack"))
     if not channels:
         raise UsageError("No alert channel is configured. Add a section such as [alerts.channels.email].")
+    for channel in channels:
+        _print_unknown_tenants(channel, pipeline)
     notify(evaluation, pipeline, tenants, channels)
 
 
-def mail_file(path: Path, tenants: str = "") -> None:
-    """Send a report to the recipients of the e-mail channel; subject and text name ``tenants``, if given.
+def _print_unknown_tenants(channel: Channel, pipeline: Target) -> None:
+    """Print the tenant of a channel that does not exist: without a word, its alerts would never be sent."""
+    from m365_jobs.errors.exceptions import UsageError
+    from m365_jobs.terminal import print_line
+    from m365_jobs.warehouse.tenant_scope import refuse_unknown_names
+
+    try:
+        refuse_unknown_names(pipeline, channel.config.values.get("tenants") or ())
+    except UsageError as error:
+        print_line(f"Channel {channel.name}: {error}")
+
+
+def mail_file(path: Path, tenants: Sequence[str]) -> None:
+    """Send a report of some tenants, or of all if empty, to the recipients of the e-mail channel that gets it.
 
     Raises:
-        ConfigurationError: if no e-mail channel is configured.
+        ConfigurationError: if no e-mail channel gets such a report.
         NotificationError: if the mail server does not accept the message.
     """
     from m365_jobs.errors.exceptions import NotificationError
     from m365_jobs.health.channels.base import DeliveryError
-    from m365_jobs.health.channels.configured import channel_of_type
-    from m365_jobs.health.channels.email import Email
+    from m365_jobs.health.channels.configured import mail_channel
     from m365_jobs.text import sanitize, shorten
     from m365_jobs.warehouse.pipeline import DEFAULT_LABELS
 
-    channel = channel_of_type("email")
-    assert isinstance(channel, Email)
-    of_tenants = f" of {shorten(sanitize(tenants), 100)}" if tenants and tenants not in DEFAULT_LABELS else ""
+    channel = mail_channel(tenants)
+    names = ", ".join(name for name in tenants if name not in DEFAULT_LABELS)
+    of_tenants = f" of {shorten(sanitize(names), 100)}" if names else ""
     subject = f"Microsoft 365 backup report{of_tenants}, {datetime.now(UTC):%Y-%m-%d}"
     try:
         channel.send_file(str(uuid.uuid4()), subject, f"The report{of_tenants} is attached.", path)

@@ -99,12 +99,12 @@ def report(
             if each_tenant:
                 written, invalid = report.write_tenant_reports(each_tenant, f".{format.value}", pipeline, options)
             else:
-                written = {report.write_report(path or Path(), pipeline, options): ", ".join(tenant or ())}
+                written = {report.write_report(path or Path(), pipeline, options): tuple(tenant or ())}
                 invalid = None
         for file in written if each_tenant else ():
             typer.echo(str(file))
-        for file, about in written.items() if mail else ():
-            alerts.mail_file(file, about)
+        for file, tenants in written.items() if mail else ():
+            alerts.mail_file(file, tenants)
         if invalid:
             raise invalid
 

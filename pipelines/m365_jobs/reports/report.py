@@ -107,17 +107,17 @@ def write_report(path: Path, pipeline: Target, options: ReportOptions) -> Path:
 
 def write_tenant_reports(
     folder: Path, extension: str, pipeline: Target, options: ReportOptions
-) -> tuple[dict[Path, str], ConfigurationError | None]:
+) -> tuple[dict[Path, tuple[str, ...]], ConfigurationError | None]:
     """Write a report for each tenant of ``options``, or of the warehouse, into a folder.
 
-    Return the tenant of each path, and an error that names each tenant whose settings are invalid; None without such
-    a tenant.
+    Return the only tenant of each path, and an error that names each tenant whose settings are invalid; None without
+    such a tenant.
 
     Raises:
         UsageError: if a file cannot be written.
         DatabaseException: if the warehouse cannot be read.
     """
-    written: dict[Path, str] = {}
+    written: dict[Path, tuple[str, ...]] = {}
     failures = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def write_tenant_reports(
                 failures.append(f"No report of {name}: {error}")
                 continue
             write_file(path, content)
-            written[path] = name
+            written[path] = tenant_options.filters.tenants
     if not failures:
         return written, None
     return written, ConfigurationError(" ".join([*failures, f"Other reports that were written: {len(written)}."]))

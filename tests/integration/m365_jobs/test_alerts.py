@@ -190,6 +190,60 @@ def test_mailbox_names_and_urls_are_sent_only_if_configured(new_user: NewUser) -
         assert "ada@contoso.com" in inside.messages[0]
 
 
+def test_a_channel_of_a_tenant_gets_nothing_of_others(new_user: NewUser) -> None:
+    with serving(job("teams", 40)) as simulator, http_receiver() as own, http_receiver() as all_of_them:
+        user = new_user(simulator)
+        configure(user, contoso={"type": "slack", "url": own.url, "tenants": ["contoso", "contso"]})
+        configure(user, slack={"url": all_of_them.url})
+        for tenant in ("contoso", "fabrikam"):
+            user.set(tenant=tenant)
+            user.run("load")
+        message = user.run("health", "--notify", code=4).stderr
+        assert (
+            "Channel contoso: Tenant 'contso' is neither in the configuration nor in the warehouse. m365-jobs status "
+            "lists all tenants."
+        ) in message
+        assert [line.split(": ")[0] for line in own.lines()[2:]] == ["• *late* contoso/teams"]
+        assert [line.split(": ")[0] for line in all_of_them.lines()[2:]] == [
+            *("• *late* contoso/teams", "• *late* fabrikam/teams")
+        ]
+        # The verdict is that of the channel's tenants as well.
+        simulator.world.put(job("teams", 1))
+        user.set(tenant="contoso")
+        user.run("load")
+        user.run("health", "--notify", code=4)
+        assert own.lines()[0] == "*Microsoft 365 backups: healthy*"
+        assert all_of_them.lines()[0] == "*Microsoft 365 backups: UNHEALTHY*"
+
+
+def test_reports_of_tenants_are_mailed_to_their_own_recipients(new_user: NewUser, tmp_path: Path) -> None:
+    with serving(job("teams", 3)) as simulator, mail_server(tmp_path, "pass word") as server:
+        user = new_user(simulator)
+        common = {**server.channel("pass word"), "ca_file": str(server.ca_file), "type": "email"}
+        configure(
+            user,
+            # The first by name is not that of everything.
+            a_customer={**common, "recipients": ["it@contoso.com"], "tenants": ["contoso"]},
+            operators={**common, "recipients": ["noc@msp.example"]},
+        )
+        for tenant in ("contoso", "fabrikam"):
+            user.set(tenant=tenant)
+            user.run("load")
+        user.run("report", "--each-tenant", "reports", "--mail")
+        user.run("report", "all.html", "--mail")
+        user.run("report", "both.html", "--tenant", "contoso", "--tenant", "fabrikam", "--mail")
+        sent = [(message["Subject"].split(",")[0], message["To"]) for message in server.messages]
+        assert sent == [
+            ("Microsoft 365 backup report of contoso", "it@contoso.com"),
+            ("Microsoft 365 backup report of fabrikam", "noc@msp.example"),
+            ("Microsoft 365 backup report", "noc@msp.example"),
+            ("Microsoft 365 backup report of contoso", "noc@msp.example"),
+        ]
+        configure(user, operators={"tenants": []})
+        message = user.run("report", "all.html", "--mail", code=2).stderr
+        assert "No e-mail channel gets this report: each has other tenants." in message
+
+
 def test_an_acknowledged_alert_is_silent_and_has_an_owner(new_user: NewUser) -> None:
     failures = [job("teams", hours, FAILED) for hours in (5, 4)]
     with serving(*failures) as simulator, http_receiver() as receiver:

@@ -31,7 +31,8 @@ class NotifyRun:
     scope: lifecycle.AlertScope
     rules: AlertRules
     maintenance: Maintenance
-    healthy: bool
+    unhealthy: frozenset[str | None]
+    """Tenants with a problem; None for a problem that concerns all."""
     now: datetime
     """UTC."""
     zones: Mapping[str, str]
@@ -47,9 +48,9 @@ def notify(evaluation: Evaluation, pipeline: Target, tenants: Sequence[str], cha
     """
     rules = alert_rules()
     scope = lifecycle.AlertScope(frozenset(tenants))
-    healthy = not evaluation.problems
+    unhealthy = frozenset(problem.tenant for problem in evaluation.problems)
     findings = {finding.alert_id: finding for finding in findings_of(evaluation)}
-    run = NotifyRun(findings, scope, rules, _maintenance(rules), healthy, datetime.now(UTC), tenant_zones())
+    run = NotifyRun(findings, scope, rules, _maintenance(rules), unhealthy, datetime.now(UTC), tenant_zones())
     with open_store(pipeline) as store:
         outbox.recover(store, {channel.name: channel for channel in channels})
         with store.transaction():
@@ -96,9 +97,10 @@ def _queue_messages(store: AlertStore, channel: Channel, run: NotifyRun) -> None
             store.save_announcement(channel.name, event.alert.id, announcement)
     events = channel.events(events)
     messages = [[event] for event in events] if channel.one_event_per_message else [events] if events else []
+    healthy = not any(channel.covers(tenant) for tenant in run.unhealthy)
     for message in messages:
         delivery_id = str(uuid.uuid4())
-        body = channel.body(delivery_id, message, run.healthy)
+        body = channel.body(delivery_id, message, healthy)
         store.save_delivery(Delivery(delivery_id, channel.name, body, DeliveryState.pending, 0, run.now, run.now))
 
 
@@ -115,7 +117,8 @@ def _channel_events(
         zone = run.zones.get(finding.tenant or "", run.zones[""])
         if run.maintenance.is_active(finding.tenant, run.now, parse_zone(zone, f"{SECTION}.timezone")):
             continue
-        if alert.id not in announced and lifecycle.SEVERITY_RANK.get(finding.severity, 0) < min_rank:
+        is_wanted = channel.covers(finding.tenant) and lifecycle.SEVERITY_RANK.get(finding.severity, 0) >= min_rank
+        if alert.id not in announced and not is_wanted:
             continue
         event = lifecycle.event_for(alert, announced.get(alert.id), run.now)
         if event:

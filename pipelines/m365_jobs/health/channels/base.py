@@ -59,6 +59,7 @@ COMMON_SETTINGS: Mapping[str, Setting] = {
     "type": Setting("channel type; the name of the section if unset"),
     "redact": Setting("replace mailbox names and URLs in texts", bool, True),
     "min_severity": Setting("`problem` leaves warnings out", str, "warning"),
+    "tenants": Setting("tenants whose alerts and reports it gets; everything if unset", list),
 }
 
 
@@ -79,6 +80,11 @@ class Channel(ABC):
     def name(self) -> str:
         """Return the name of the channel's section."""
         return self.config.name
+
+    def covers(self, *tenants: str | None) -> bool:
+        """Return whether the channel may get what concerns these tenants; no tenant, or None, stands for all."""
+        own = self.config.values.get("tenants")
+        return own is None or (bool(tenants) and set(own).issuperset(tenants))
 
     def events(self, events: Sequence[Event]) -> list[Event]:
         """Return the events with sanitized, shortened and, if configured, redacted texts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from avepoint_m365.config import unknown_value_error
@@ -12,6 +12,7 @@ from m365_jobs.config import alerts
 from m365_jobs.health.alerts.lifecycle import SEVERITY_RANK
 from m365_jobs.health.channels import CHANNELS
 from m365_jobs.health.channels.base import COMMON_SETTINGS, Channel, ChannelSettings, Setting
+from m365_jobs.health.channels.email import Email
 
 SEVERITIES = tuple(SEVERITY_RANK)
 """Values of the setting ``min_severity``."""
@@ -44,16 +45,22 @@ def make_channel(name: str, type_name: str | None = None) -> Channel:
     return channel_type(ChannelSettings(name, values, alerts.request_timeout()))
 
 
-def channel_of_type(type_name: str) -> Channel:
-    """Return the first configured channel of a type.
+def mail_channel(tenants: Sequence[str]) -> Email:
+    """Return the e-mail channel for a report of some tenants, or of all if empty; one of these tenants alone first.
 
     Raises:
-        ConfigurationError: if the configuration has none.
+        ConfigurationError: if the configuration has none that gets such a report.
     """
-    for name in alerts.channel_names():
-        if alerts.channel_type(name) == type_name:
-            return make_channel(name)
-    raise ConfigurationError(f"No channel of the type {type_name} is configured. Add [{alerts.CHANNELS}.{type_name}].")
+    of_type = (make_channel(name) for name in alerts.channel_names() if alerts.channel_type(name) == Email.type)
+    channels = [channel for channel in of_type if isinstance(channel, Email)]
+    if not channels:
+        raise ConfigurationError(f"No channel of the type email is configured. Add [{alerts.CHANNELS}.email].")
+    channels = [channel for channel in channels if channel.covers(*tenants)]
+    if not channels:
+        raise ConfigurationError(
+            "No e-mail channel gets this report: each has other tenants. Add a channel, or change the key tenants."
+        )
+    return min(channels, key=lambda channel: channel.config.values["tenants"] is None)
 
 
 def _setting_value(name: str, key: str, setting: Setting) -> Any:
