@@ -146,8 +146,7 @@ def _past_days(
     def load_day(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         key: Any = context.partition_key
         tenant, day = unquote(key.keys_by_dimension["tenant"]), key.keys_by_dimension["day"]
-        since = datetime.fromisoformat(day).replace(tzinfo=UTC)
-        summary = place.load(context, tenant, since, since + timedelta(days=1))
+        summary = place.load_day(context, tenant, datetime.fromisoformat(day).replace(tzinfo=UTC))
         yield dg.MaterializeResult(
             asset_key=spec.key, metadata=_metadata(summary, place.rows(tenant, FAMILIES["jobs"]))
         )

@@ -1,8 +1,9 @@
 """Load tenants for Dagster, and read the warehouse afterwards."""
 
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,25 +42,37 @@ class DagsterWarehouse:
         """Load one tenant as ``m365-jobs load`` does: with its lock, chunks, records and checks.
 
         Raises:
-            Failure: if the load fails, with the message of the command line; retries are off for ``NOT_RETRIED``.
+            Failure: if the tenant is not configured or the load fails; see ``_explained``.
         """
-        section = tenants.Tenant(tenant, tenant in tenants.configured())
-        try:
+        with _explained():
+            # The configuration of this process may lack a tenant for which a run was requested.
+            (section,) = tenants.selected([tenant], every=False)
             options = LoadOptions(since, until, self.destination, self.dataset, tenant=section)
             return load(options, Progress(), context.log.info)
-        except Exception as error:
-            failure = explain(error)
-            retries_help = failure.kind not in NOT_RETRIED
-            raise dg.Failure(failure.text, {"kind": failure.kind}, allow_retries=retries_help) from error
+
+    def load_day(self, context: dg.AssetExecutionContext, tenant: str, day: datetime) -> Summary:
+        """Load a past day of one tenant.
+
+        Raises:
+            Failure: if the load fails, or is not proved complete: no later load reads the day again.
+        """
+        summary = self.load(context, tenant, day, day + timedelta(days=1))
+        if summary.incomplete:
+            raise dg.Failure(
+                f"Not proved complete: {'; '.join(summary.incomplete)}. The jobs are loaded; a retry reads the day "
+                "again.",
+                {"kind": "incomplete", "run_id": summary.run_id},
+            )
+        return summary
 
     def read(self, tenant: str, query: Callable[[dlt.Pipeline], Any]) -> Any:
         """Return the result of ``query``; wait up to ``LOCK_WAIT`` while a load has the DuckDB file open.
 
         Raises:
-            DatabaseException: if the warehouse cannot be read, or is still in use after that time.
+            Failure: if the warehouse cannot be read, or is still in use after that time.
         """
         deadline = time.monotonic() + LOCK_WAIT
-        with TemporaryDirectory() as folder:
+        with _explained(), TemporaryDirectory() as folder:
             pipeline = warehouse.open_pipeline(tenant, self.destination, self.dataset, folder=Path(folder))
             while True:
                 try:
@@ -78,3 +91,20 @@ class DagsterWarehouse:
 
         counts: dict[str, int] = self.read(tenant, count)
         return counts
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn any error into a failure of Dagster with the message of the command line.
+
+    Dagster stores and shows the causes of a failure. Those of dlt are long and may contain secrets; they are left out.
+
+    Raises:
+        Failure: for any error; retries are off for ``NOT_RETRIED``.
+    """
+    try:
+        yield
+    except Exception as error:
+        failure = explain(error)
+        retries_help = failure.kind not in NOT_RETRIED
+        raise dg.Failure(failure.text, {"kind": failure.kind}, allow_retries=retries_help) from None

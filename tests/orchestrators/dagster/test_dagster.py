@@ -207,6 +207,78 @@ def test_a_past_day_is_loaded_again_and_the_cursors_stay(
     assert in_warehouse(file, "contoso") == truth
 
 
+def test_a_past_day_that_is_not_proved_complete_fails_and_is_tried_again(
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance
+) -> None:
+    days = [(NOW - timedelta(days=number)).date() for number in (5, 4, 3)]
+    keys = [dg.MultiPartitionKey({"day": str(day), "tenant": "contoso"}) for day in days]
+    server_page = simulator._page
+    refused = False
+
+    def short(generation: int, path: str, params: dict[str, str]) -> Answer:
+        answer = server_page(generation, path, params)
+        if refused and path.endswith("jobs"):
+            answer.body.update({key: 10_000 for key in answer.body if key.startswith("total")})
+        return answer
+
+    simulator._page = short  # type: ignore[method-assign]
+    run(instance, keys[0], BY_DAY)
+    refused = True
+    done = run(instance, keys[1], BY_DAY, fine=False, retries=dg.RetryPolicy(max_retries=1))
+    refused = False
+    run(instance, keys[2], BY_DAY)
+    assert len([event for event in done.all_node_events if event.is_step_up_for_retry]) == 1
+    (failed,) = [event for event in done.all_node_events if event.is_step_failure]
+    why = failed.step_failure_data.user_failure_data
+    assert why.description.startswith("Not proved complete: ")
+    assert "10000 reported" in why.description
+    assert instance.get_materialized_partitions(BY_DAY) == {keys[0], keys[2]}
+    # What was read is in the warehouse all the same. A day that is loaded again replaces its rows.
+    assert user.query("SELECT status FROM load_runs ORDER BY started_at") == [
+        ("complete",), ("incomplete",), ("incomplete",), ("complete",)
+    ]  # fmt: skip
+    run(instance, keys[1], BY_DAY)
+    run(instance, keys[1], BY_DAY)
+    truth = on_server(simulator.world, False)
+    begin, end = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (days[0], days[2] + timedelta(days=1)))
+    assert in_warehouse(user.folder / "m365_warehouse.duckdb", "contoso") == {
+        job.id: truth[job.id]
+        for job in simulator.world.visible()
+        if job.in_range("finish", begin, end, simulator.world.now)
+    }
+
+
+def test_a_tenant_that_is_no_longer_configured_is_not_loaded_with_the_credentials_of_others(
+    user: Cli, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    located = definitions()
+    for variable in [item for item in user.environment if "__FABRIKAM__" in item]:
+        monkeypatch.delenv(variable)
+    for variable in [item for item in user.environment if "__CONTOSO__" in item]:
+        monkeypatch.setenv(variable.replace("TENANTS__CONTOSO__", ""), user.environment[variable])
+    done = located.resolve_implicit_global_asset_job_def().execute_in_process(
+        partition_key="fabrikam", asset_selection=[JOBS, RECORDS], instance=instance, raise_on_error=False
+    )
+    (failed,) = [event for event in done.all_node_events if event.is_step_failure]
+    why = failed.step_failure_data.user_failure_data
+    assert "fabrikam" in why.description
+    assert why.metadata["kind"].value == "config"
+    assert simulator.asked == []
+    assert not (user.folder / "m365_warehouse.duckdb").exists()
+
+
+def test_a_failure_contains_no_traceback_and_no_password(
+    user: Cli, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://loader:Pa55word-of-2026@127.0.0.1:x/w")
+    done = run(instance, "contoso", JOBS, RECORDS, fine=False, destination="postgres", retries=None)
+    (failed,) = [event for event in done.all_node_events if event.is_step_failure]
+    error = failed.step_failure_data.error
+    assert (error.cause, error.context) == (None, None)
+    records = instance.all_logs(done.run_id)
+    assert "Pa55word-of-2026" not in "".join(map(str, records))
+
+
 def test_a_name_with_signs_that_partitions_may_not_have(
     user: Cli, simulator: Simulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
