@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from avepoint_simulator.parameters import RefusedParameterError
 from avepoint_simulator.tenant import EXCEPTION, FAILED, FINISHED, SimulatedJob, World
 
 PERMISSION = "microsoft365backup."
@@ -35,14 +36,6 @@ OBJECT_TYPE_OF = {0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7, 9: 8, 10: 9, 11: 10,
 """serviceType to objectType, for those that have a counterpart."""
 
 TIME_FORMS = ("iso", "seconds", "milliseconds", "clock")
-
-
-class RefusedError(ValueError):
-    """Report a parameter that is missing or invalid; ``name`` says which."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The parameter {name} is missing or invalid.")
-        self.name = name
 
 
 @dataclass(frozen=True)
@@ -86,7 +79,7 @@ class Companions:
         """Return what an endpoint says at ``now``; ``params`` have names in lower case.
 
         Raises:
-            RefusedError: for a parameter that is missing or invalid.
+            RefusedParameterError: for a parameter that is missing or invalid.
         """
         place = self.of_location.get(params.get("location", ""), self)
         if path in (ACTIVITY, ACTIVITY_1):
@@ -106,7 +99,7 @@ class Companions:
             try:
                 bounds.append(datetime.fromisoformat(params[name]).date())
             except (KeyError, ValueError):
-                raise RefusedError(name) from None
+                raise RefusedParameterError(name, f"The parameter {name} is missing or invalid.") from None
         counts: dict[int, list[int]] = {}
         for (day, service_type), (attacks, activities) in self.activity.items():
             if bounds[0] <= day < max(bounds[1], bounds[0] + timedelta(days=1)):
@@ -238,9 +231,7 @@ def schedule_backups(world: World, companions: Companions, since: datetime, unti
         finish = (start + timedelta(hours=hours)).replace(microsecond=0)
         busy[service_type] = finish
         job_id = f"FB{start:%Y%m%d%H%M%S}{object_type:02}{len(jobs):05}"
-        jobs.append(
-            SimulatedJob(job_id, object_type, 1, None, start, finish.replace(microsecond=0), state, total, failed)
-        )
+        jobs.append(SimulatedJob(job_id, object_type, 1, None, start, finish, state, total, failed))
     world.put(*jobs)
 
 

@@ -15,14 +15,14 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from avepoint_simulator.companions import PATHS, Companions, RefusedError
+from avepoint_simulator.companions import PATHS, PERMISSION, Companions
 from avepoint_simulator.faults import Answer, Asked, Drift, Fault
 from avepoint_simulator.http import HttpRequest, Server
 from avepoint_simulator.jobs_api import GENERATIONS, JobsApi
+from avepoint_simulator.parameters import RefusedParameterError
 from avepoint_simulator.response_format import envelope
 from avepoint_simulator.tokens import Tokens, assertion_holds
 
-PERMISSION = "microsoft365backup."
 JOBS_SCOPE = PERMISSION + "jobInfo.read.all"
 SCOPES = (JOBS_SCOPE, *dict.fromkeys(PATHS.values()))
 TOKEN_PATH = "/connect/token"
@@ -201,7 +201,7 @@ class Simulator(JobsApi):
             return self.error(404)
         try:
             data = self.companions.data(path, params, self.world.now)
-        except RefusedError as error:
+        except RefusedParameterError as error:
             return self.error(400, str(error), error.name)
         return Answer(200, self.dialect.spell(envelope(data, {})))
 
