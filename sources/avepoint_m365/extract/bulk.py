@@ -91,24 +91,21 @@ class BulkReader:
 
     def _read_dimension(self, dimension: Dimension, evidence: Evidence, total: int, page_size: int) -> Classification:
         """Return the labels of all values; a value whose total shows that its filter has no effect is not read."""
-        selections = [dimension.select(evidence.window, value) for value in dimension.values]
-        started = self._reader.pool.run_parallel([self._begin(selection, page_size) for selection in selections])
+        selections: dict[Any, Selection] = {
+            value: dimension.select(evidence.window, value) for value in dimension.values
+        }
+        begin = [self._begin(selection, page_size) for selection in selections.values()]
+        begun = dict(zip(selections, self._reader.pool.run_parallel(begin), strict=True))
         totals = {
-            value: started_listing.listing.reported_total or 0
-            for value, started_listing in zip(dimension.values, started, strict=True)
-            if isinstance(started_listing, StartedListing)
+            value: first_page.listing.reported_total or 0
+            for value, first_page in begun.items()
+            if isinstance(first_page, StartedListing)
         }
         ineffective = _hold_everything(totals, total)
+        effective = [value for value in selections if value not in ineffective]
+        finish = [self._finish(begun[value], selections[value], evidence) for value in effective]
         classification, ids_by_value = Classification(), dict[Any, set[str]]()
-        finish = [
-            self._finish(started_listing, selection, evidence)
-            if value not in ineffective
-            else _unfinished(started_listing)
-            for value, started_listing, selection in zip(dimension.values, started, selections, strict=True)
-        ]
-        for value, listings in zip(dimension.values, self._reader.pool.run_parallel(finish), strict=True):
-            if value in ineffective:
-                continue
+        for value, listings in zip(effective, self._reader.pool.run_parallel(finish), strict=True):
             classification.listings += listings
             if all(listing.endpoint for listing in listings):
                 ids_by_value[value] = set().union(*(listing.ids for listing in listings))
@@ -121,25 +118,26 @@ class BulkReader:
         apply_labels(dimension, ids_by_value, evidence, classification, ineffective)
         return classification
 
-    def _begin(self, selection: Selection, page_size: int) -> Callable[[], StartedListing | Listing]:
-        def begin() -> StartedListing | Listing:
+    def _begin(self, selection: Selection, page_size: int) -> Callable[[], StartedListing | list[Listing]]:
+        """Return a function that reads the first page of a selection, or all of it if the first attempt fails."""
+
+        def begin() -> StartedListing | list[Listing]:
             try:
                 return self._reader.begin(selection, page_size)
             except SourceError as error:
                 if error.ends_load:
                     raise
-                (failed,) = read_or_fail(self._reader, selection, self._limits)[:1]
-                return failed
+                return read_or_fail(self._reader, selection, self._limits)
 
         return begin
 
     def _finish(
-        self, started: StartedListing | Listing, selection: Selection, evidence: Evidence
+        self, begun: StartedListing | list[Listing], selection: Selection, evidence: Evidence
     ) -> Callable[[], list[Listing]]:
         def finish() -> list[Listing]:
-            if isinstance(started, Listing):
-                return [started]
-            listing = self._reader.finish(started)
+            if isinstance(begun, list):
+                return begun
+            listing = self._reader.finish(begun)
             read = [listing] if listing.complete else read_or_fail(self._reader, selection, self._limits)
             return evidence.without_scanned_jobs(read)
 
@@ -177,11 +175,6 @@ class BulkReader:
 
 def _count(probe: Listing) -> int | None:
     return len(probe.ids) if probe.holds_all else probe.reported_total
-
-
-def _unfinished(started: StartedListing | Listing) -> Callable[[], list[Listing]]:
-    listing = started if isinstance(started, Listing) else started.listing
-    return lambda: [listing]
 
 
 def _hold_everything(totals: dict[Any, int], total: int) -> set[Any]:
