@@ -118,7 +118,13 @@ def count_by_first_pages(started: Sequence[StartedListing]) -> int | None:
         else count_by_first_page(started_listing.listing)
         for started_listing in read
     ]
-    return None if None in counts else sum(count for count in counts if count is not None)
+    return sum_of(counts)
+
+
+def sum_of(counts: Sequence[int | None]) -> int | None:
+    """Return the sum of counts; None if one of them is unknown."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _fits_first_page(started: StartedListing) -> bool:

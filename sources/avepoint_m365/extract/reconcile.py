@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from avepoint_m365.constants import ObjectType
 from avepoint_m365.exceptions import SourceError
-from avepoint_m365.extract.chunks import count_by_first_page
+from avepoint_m365.extract.chunks import count_by_first_page, sum_of
 from avepoint_m365.extract.complete import read_completely
 from avepoint_m365.extract.cut_lists import learn_longest_list
 from avepoint_m365.extract.deduplicate import oldest_finished
@@ -123,7 +123,7 @@ class Reconciler:
                 raise
             return result.add(self._row(start, end, None, None, None, str(error)))
         result.requests += sum(probe.requests for probe in probes)
-        api_total = _total(probes)
+        api_total = sum_of([count_by_first_page(probe) for probe in probes])
         # A short page may still be the largest that the server returns: reading on is cheap, and tells.
         is_short = all(len(probe.ids) < page_size for probe in probes)
         if api_total is None and (is_part or is_short or math.isinf(self._pages_read)):
@@ -220,12 +220,6 @@ class Reconciler:
     ) -> Reconciliation:
         period, checked_at = (start, end), unique_now()
         return Reconciliation(self._kind, period, api_total, stored, proof, detail, checked_at, self._location)
-
-
-def _total(probes: Sequence[Listing]) -> int | None:
-    """Return how many jobs the API counts; None if the total of one probe does not tell."""
-    counts = [count_by_first_page(probe) for probe in probes]
-    return None if None in counts else sum(count for count in counts if count is not None)
 
 
 def _surplus_detail(surplus: int) -> str | None:
