@@ -12,7 +12,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
 from avepoint_m365.config import EARLIEST
 from avepoint_m365.constants import LABELS
-from avepoint_m365.extract.known import ErrorRow, KnownJob, Lookup, OpenJob
+from avepoint_m365.extract.known import KnownError, KnownJob, Lookup, OpenJob
 from avepoint_m365.extract.options import ExtractOptions
 from avepoint_m365.parse.times import in_utc
 from avepoint_m365.schema import REMOVED
@@ -56,12 +56,12 @@ class SqlLookup:
 
     def _jobs(self, ids: Sequence[str]) -> Iterator[KnownJob]:
         wanted = ", ".join(map(_literal, ids))
-        errors: dict[str, list[ErrorRow]] = {}
+        errors: dict[str, list[KnownError]] = {}
         for job_id, *error in self._query(
             "SELECT job_id, is_error_code, value, url, number FROM {jobs__job_errors} "
             f"WHERE tenant = {self._tenant} AND job_id IN ({wanted}){self.only_errors} ORDER BY job_id, error_index"
         ):
-            errors.setdefault(job_id, []).append((error[0], error[1], error[2], error[3]))
+            errors.setdefault(job_id, []).append(KnownError(*error))
         for row in self._query(
             "SELECT j.id, j.state, j.start_time, j.finish_time, j.duration_hours, j.location, j.object_type, "
             "j.job_type, j.first_seen_at, j.fetched_at, d.job_id, d.total_number, d.failed_number, "

@@ -11,7 +11,7 @@ import pyarrow as pa
 from avepoint_m365.extract.known import KnownJob, Lookup
 from avepoint_m365.extract.options import SourceFinding
 from avepoint_m365.extract.window import Window
-from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, ERROR_FIELDS, FRAME
+from avepoint_m365.parse.frame import COLUMNS, DETAIL_NAMES, FRAME
 from avepoint_m365.parse.raw import Unreadable
 from avepoint_m365.plural import format_count
 
@@ -147,5 +147,5 @@ def _value(stored: KnownJob, name: str) -> Any:
     if name in DETAIL_NAMES:
         return dict(zip(DETAIL_NAMES, stored.counts, strict=False)).get(name)
     if name == "errors":
-        return [dict(zip(ERROR_FIELDS, error, strict=True)) for error in stored.errors]
+        return [error._asdict() for error in stored.errors]
     return getattr(stored, name, None)

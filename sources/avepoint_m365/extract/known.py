@@ -12,8 +12,14 @@ import pyarrow as pa
 from avepoint_m365.extract.deduplicate import filter_ids
 from avepoint_m365.parse.frame import DETAIL_NAMES
 
-ErrorRow = tuple[bool | None, str | None, str | None, int | None]
-"""is_error_code, value, url and number of one error of a job."""
+
+class KnownError(NamedTuple):
+    """Describe one error of a job as the warehouse holds it."""
+
+    is_error_code: bool | None
+    value: str | None
+    url: str | None
+    number: int | None
 
 
 class KnownJob(NamedTuple):
@@ -26,7 +32,7 @@ class KnownJob(NamedTuple):
     duration_hours: float | None
     counts: tuple[int | None, ...]
     """Objects: total, failed, successful and skipped; empty if the row of ``jobs__backup_details`` is missing."""
-    errors: tuple[ErrorRow, ...]
+    errors: tuple[KnownError, ...]
     location: str | None
     object_type: str | None
     job_type: str | None
