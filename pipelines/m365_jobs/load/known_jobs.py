@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlt
 from avepoint_m365.extract.known import KnownJob, OpenJob
@@ -35,6 +35,14 @@ QUERIED_TABLES = ("jobs", "jobs__backup_details", "jobs__job_errors", "load_audi
 """Tables that a lookup queries."""
 
 
+class _Prefetched(NamedTuple):
+    """Hold the results of the queries that a load runs after ``jobs``."""
+
+    open_jobs: list[OpenJob]
+    unlabelled: dict[str, tuple[int, str | None]]
+    state_words: dict[str, int]
+
+
 class WarehouseLookup(SqlLookup):
     """Look up jobs in the warehouse of a load. ``jobs`` also reads the results of later calls."""
 
@@ -49,9 +57,7 @@ class WarehouseLookup(SqlLookup):
         self._pipeline, self._label, self._notify = pipeline, tenant, notify
         self._until_request, self._holds_file, self._lock = until_request, False, Lock()
         self._reader: Reader | None = None
-        self._open_jobs: list[OpenJob] | None = None
-        self._unlabelled: dict[str, tuple[int, str | None]] | None = None
-        self._words: dict[str, int] | None = None
+        self._prefetched: _Prefetched | None = None
         self._is_empty: bool | None = None
 
     def was_loaded(self) -> bool:
@@ -87,8 +93,7 @@ class WarehouseLookup(SqlLookup):
         """Return the jobs of the tenant that the warehouse holds among ``ids``."""
         with self.connected() as reader:
             jobs = super().jobs(self._stored_ids(reader, ids))
-            self._open_jobs, self._unlabelled = super().open_jobs(), super().unlabelled()
-            self._words = super().state_words()
+            self._prefetched = _Prefetched(super().open_jobs(), super().unlabelled(), super().state_words())
             if self._until_request is not None and not self._holds_file:
                 self._until_request.enter_context(open_duckdb_file(self._pipeline, self._notify))
                 self._holds_file = True
@@ -119,15 +124,15 @@ class WarehouseLookup(SqlLookup):
 
     def open_jobs(self) -> list[OpenJob]:
         """Return the jobs of the tenant that are in progress, oldest start first."""
-        return self._open_jobs if self._open_jobs is not None else super().open_jobs()
+        return self._prefetched.open_jobs if self._prefetched else super().open_jobs()
 
     def unlabelled(self) -> dict[str, tuple[int, str | None]]:
         """Return the number of jobs without a label and the id of one, by location, object_type and job_type."""
-        return self._unlabelled if self._unlabelled is not None else super().unlabelled()
+        return self._prefetched.unlabelled if self._prefetched else super().unlabelled()
 
     def state_words(self) -> dict[str, int]:
         """Return the codes of state words that loads learned, by word."""
-        return self._words if self._words is not None else super().state_words()
+        return self._prefetched.state_words if self._prefetched else super().state_words()
 
     def count(
         self,
