@@ -1,4 +1,4 @@
-"""Check the settings of the source as a whole before any request is made."""
+"""Define the credentials, and check single settings: URLs, hosts, locations, object types and times."""
 
 from __future__ import annotations
 
