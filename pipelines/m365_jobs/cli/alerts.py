@@ -86,11 +86,11 @@ def acknowledge(
         list[str] | None,
         typer.Option("--tenant", help="All open alerts of this tenant; may be given several times."),
     ] = None,
-    owner: Annotated[str, typer.Option(help="Person who works on it, such as ada@contoso.com.")],
+    owner: Annotated[str, typer.Option(help="Person who works on the alert, such as ada@contoso.com.")],
     silent_for: Annotated[
-        str, typer.Option("--for", help="Time for which channels get no message about it: 30m, 8h, 3d.")
+        str, typer.Option("--for", help="Time for which channels get no message about the alert: 30m, 8h, 3d.")
     ] = "24h",
-    note: Annotated[str | None, typer.Option(help="Text that is stored with it.")] = None,
+    note: Annotated[str | None, typer.Option(help="Text that is stored with the acknowledgement.")] = None,
     destination: Destination = None,
     dataset: Dataset = None,
     verbose: Verbose = False,
@@ -116,7 +116,7 @@ def acknowledge(
 
 
 def alerts(
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    format: Annotated[Format, typer.Option(help="Format of the output.")] = Format.table,
     resend: Annotated[bool, typer.Option("--resend", help="Queue undelivered messages again.")] = False,
     tenant: OnlyTenants = None,
     destination: Destination = None,

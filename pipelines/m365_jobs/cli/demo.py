@@ -75,7 +75,7 @@ def run_demo(jobs: int) -> Simulator:
     if not find_spec("starlette"):
         pages = "needs the extra reports; in a clone: make setup"
     print_line(
-        f"\nNow ask it something. The command is {Path(sys.executable).with_name('m365-jobs')}; for instance:\n"
+        f"\nWhat to run next. The command is {Path(sys.executable).with_name('m365-jobs')}; for instance:\n"
         "  m365-jobs health\n"
         f"  m365-jobs dashboard    ({pages})\n"
         "  m365-jobs status\n"

@@ -176,7 +176,7 @@ def schedule(
 def copy(
     destination: Annotated[str, typer.Option(help="Name of the dlt destination to copy the DuckDB warehouse to.")],
     dataset: Dataset = None,
-    from_dataset: Annotated[str | None, typer.Option(help="Dataset in the DuckDB file; m365_jobs where unset.")] = None,
+    from_dataset: Annotated[str | None, typer.Option(help="Dataset in the DuckDB file; m365_jobs if unset.")] = None,
     tenant: OnlyTenants = None,
     verbose: Verbose = False,
 ) -> None:

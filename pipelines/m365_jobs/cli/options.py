@@ -45,9 +45,9 @@ def parse_time_option(option: str, text: str | None) -> datetime | None:
 
 
 Destination = Annotated[
-    str | None, typer.Option(help="Name of any dlt destination; the configuration's, or duckdb, where unset.")
+    str | None, typer.Option(help="Name of any dlt destination; the configured one, or duckdb, if unset.")
 ]
-Dataset = Annotated[str | None, typer.Option(help="Dataset (schema) in the destination; m365_jobs where unset.")]
+Dataset = Annotated[str | None, typer.Option(help="Dataset (schema) in the destination; m365_jobs if unset.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of a failure, and dlt's log.")]
 Since = Annotated[
     str | None,
@@ -55,7 +55,7 @@ Since = Annotated[
 ]
 Until = Annotated[
     str | None,
-    typer.Option(help="End of the backfill; now where unset, or where it lies in the future. UTC without a zone."),
+    typer.Option(help="End of the backfill; now if unset or in the future. UTC without a zone."),
 ]
 
 
@@ -63,7 +63,7 @@ Tenants = Annotated[
     list[str] | None, typer.Option("--tenant", help="A tenant of the configuration; may be given several times.")
 ]
 OnlyTenants = Annotated[
-    list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given several times. All where unset.")
+    list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given several times. All if unset.")
 ]
 AllTenants = Annotated[
     bool,
@@ -85,15 +85,15 @@ Wait = Annotated[
 ]
 Concurrency = Annotated[
     int | None,
-    typer.Option(min=1, help="Requests under way at most, for each API host; the configuration's, or 8, where unset."),
+    typer.Option(min=1, help="The most requests in flight for each API host; the configured number, or 8, if unset."),
 ]
 
 
 Include = Annotated[
     list[str] | None,
     typer.Option(
-        help="Ask for a companion too, such as schedule; context for all of them, none for none. "
-        "May be given several times. The configuration's key include where unset."
+        help="Request a companion as well, such as schedule; context for all companions, none for no companion. "
+        "May be given several times. The setting include if unset."
     ),
 ]
 

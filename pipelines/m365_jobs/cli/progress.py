@@ -184,4 +184,4 @@ def report_copy(result: CopyResult, destination: str, dataset: str | None) -> No
             f"{tenant}: " + (", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing new") + "."
         )
     load = f"m365-jobs load --destination {destination}" + (f" --dataset {dataset}" if dataset else "")
-    print_line(f"Warehouse: {result.warehouse}. Go on there with: {load}")
+    print_line(f"Warehouse: {result.warehouse}. Continue there with: {load}")

@@ -31,7 +31,7 @@ from m365_jobs.cli.options import (
 
 
 def status(
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    format: Annotated[Format, typer.Option(help="Format of the output.")] = Format.table,
     tenant: OnlyTenants = None,
     wait: Wait = 30.0,
     destination: Destination = None,
@@ -57,10 +57,10 @@ def status(
 
 
 def health(
-    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.table,
+    format: Annotated[Format, typer.Option(help="Format of the output.")] = Format.table,
     max_age_hours: Annotated[
         float | None,
-        typer.Option(help="Hours after which data is too old to say anything; max_data_age_hours, or 6, where unset."),
+        typer.Option(help="Hours after which data is too old to evaluate; max_data_age_hours, or 6, if unset."),
     ] = None,
     tenant: OnlyTenants = None,
     prometheus: Annotated[Path | None, typer.Option(help="Write metrics into this file as well.")] = None,
@@ -156,9 +156,9 @@ def query(
     sql: Annotated[
         str | None, typer.Argument(metavar="SQL", help="One query; - reads it from stdin. A prompt if unset.")
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="Take it from a file.", exists=True, dir_okay=False)] = None,
+    file: Annotated[Path | None, typer.Option(help="File with the query.", exists=True, dir_okay=False)] = None,
     format: Annotated[
-        RowFormat, typer.Option(help="How to print it; a table ends after 1,000 rows.")
+        RowFormat, typer.Option(help="Format of the output; a table ends after 1,000 rows.")
     ] = RowFormat.table,
     wait: Wait = 30.0,
     destination: Destination = None,

@@ -49,21 +49,21 @@ def report(
         ),
     ] = False,
     since: Annotated[
-        str | None, typer.Option(help="With --audit: the begin of the period, such as 2026-01-01. UTC without a zone.")
+        str | None, typer.Option(help="With --audit: the start of the period, such as 2026-01-01. UTC without a zone.")
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="With --audit: the end of the period, which is outside it; today where unset.")
+        str | None, typer.Option(help="With --audit: the end of the period, which is outside it; today if unset.")
     ] = None,
     tenant: OnlyTenants = None,
     timezone: Annotated[
-        str | None, typer.Option(help="Time zone of times and days, such as Europe/Berlin; the tenant's where unset.")
+        str | None, typer.Option(help="Time zone of times and days, such as Europe/Berlin; the tenant's if unset.")
     ] = None,
     days: Annotated[
         int, typer.Option(help="How many days trends and errors, or an audit, reach back.", min=1, max=3650)
     ] = 30,
     paper: Annotated[Paper, typer.Option(help="Paper size of a PDF.")] = Paper.a4,
     mail: Annotated[
-        bool, typer.Option("--mail", help="Send it through the e-mail channel of [alerts.channels].")
+        bool, typer.Option("--mail", help="Send the file through the e-mail channel of [alerts.channels].")
     ] = False,
     wait: Wait = 30.0,
     destination: Destination = None,
@@ -112,9 +112,9 @@ def report(
 def dashboard(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)] = 8365,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. On any but loopback, a token is needed to look in.")
+        str, typer.Option(help="Address to listen on. Any address but loopback requires an access token.")
     ] = "127.0.0.1",
-    refresh: Annotated[float, typer.Option(min=1, help="Seconds after which open pages draw themselves anew.")] = 20,
+    refresh: Annotated[float, typer.Option(min=1, help="Seconds after which open pages are refreshed.")] = 20,
     tenant: OnlyTenants = None,
     destination: Destination = None,
     dataset: Dataset = None,

@@ -72,7 +72,7 @@ def test_the_printed_command_continues_at_the_destination(
     user.environment["DESTINATION__POSTGRES__CREDENTIALS"] = address
     user.run("load")
     match = re.search(
-        r"Go on there with: m365-jobs (.*)\n", user.run("copy", "--destination", "postgres", *more).stderr
+        r"Continue there with: m365-jobs (.*)\n", user.run("copy", "--destination", "postgres", *more).stderr
     )
     assert match is not None
     assert ": 0 new, 0 changed" in user.run(*match[1].split()).stderr
