@@ -30,6 +30,12 @@ logger = logging.getLogger(__name__)
 Partition = tuple[str | None, ObjectType]
 """A location (None if none is configured) and an object type."""
 
+APPENDED_FIRST = frozenset(
+    table.name
+    for table in (schema.JOBS, schema.BACKUP_DETAILS, schema.JOB_ERRORS, schema.LOAD_AUDIT, schema.RECONCILIATIONS)
+)
+"""Names of the tables whose rows replace no stored rows in a tenant's first load."""
+
 FindLookup = Callable[[ExtractOptions], Lookup | None]
 """Function that returns the lookup of a load; None without access to the warehouse."""
 
@@ -165,14 +171,7 @@ class Resources:
 
     def _appends(self, table: schema.Table, new_rows: pa.Table) -> bool:
         """Return whether rows are appended, not merged: in a first load, those that cannot replace stored ones."""
-        replaces_none = table in (
-            self._jobs,
-            schema.BACKUP_DETAILS,
-            schema.JOB_ERRORS,
-            schema.LOAD_AUDIT,
-            schema.RECONCILIATIONS,
-        )
-        return self._progress.appends and (replaces_none or not new_rows.num_rows)
+        return self._progress.appends and (table.name in APPENDED_FIRST or not new_rows.num_rows)
 
     def _tables(self, run: SourceRun) -> Iterator[tuple[schema.Table, pa.Table]]:
         """Yield each table with its rows."""

@@ -29,7 +29,6 @@ from avepoint_m365.state import ApiBehavior, RangeFilter, is_due
 RANGE_FILTER_TTL = timedelta(days=7)
 """``RangeFilter`` is detected again after this long, or if a reconciliation fails."""
 
-
 LONG_JOB = timedelta(days=2)
 """The daily reconciliation ends before the oldest job in progress, unless that has been running for longer."""
 
@@ -55,6 +54,11 @@ class Upkeep:
     open_jobs: list[OpenJob] = field(default_factory=list)
     missing_open: list[str] = field(default_factory=list)
     behavior: ApiBehavior | None = None
+
+    def add(self, reconciled: Reconciled) -> None:
+        """Add the rows and listings of a reconciliation."""
+        self.reconciliations += reconciled.rows
+        self.listings += reconciled.listings
 
 
 def run_upkeep(chunk: Chunk, scan: Scan, known: dict[str, KnownJob]) -> Upkeep:
@@ -94,7 +98,7 @@ def verify_history(chunk: Chunk, lookup: Lookup, since: datetime) -> Upkeep:
 
     types = chunk.options.listed_types
     reconciler = Reconciler(chunk.reader, chunk.limits, _stored(chunk, count, labels=True), "verify", None, types)
-    _take(upkeep, reconciler.compare_by_month(since, until))
+    upkeep.add(reconciler.compare_by_month(since, until))
     return upkeep
 
 
@@ -144,7 +148,7 @@ def _reconcile(chunk: Chunk, lookup: Lookup, scan: Scan, new_jobs: pa.Table, upk
 
         stored = _stored(chunk, count)
         reconciler = Reconciler(chunk.reader, chunk.limits, stored, "daily", location, options.listed_types)
-        _take(upkeep, reconciler.compare(start, end))
+        upkeep.add(reconciler.compare(start, end))
     upkeep.behavior = behavior._replace(reconciled_at=options.until)
 
 
@@ -178,7 +182,7 @@ def _reconcile_first_load(chunk: Chunk, scan: Scan, upkeep: Upkeep) -> None:
 
         types = chunk.options.listed_types
         reconciler = Reconciler(chunk.reader, chunk.limits, Stored(count), "first_load", None, types)
-        _take(upkeep, reconciler.compare_by_month(history[0], min(history[1], chunk.options.until)))
+        upkeep.add(reconciler.compare_by_month(history[0], min(history[1], chunk.options.until)))
     upkeep.behavior = behavior._replace(reconciled_at=chunk.options.until)
 
 
@@ -200,11 +204,6 @@ def _stored(chunk: Chunk, count: CountJobs, labels: bool = False) -> Stored:
 
 def _names(types: Sequence[ObjectType]) -> list[str]:
     return [kind.name for kind in types]
-
-
-def _take(upkeep: Upkeep, reconciled: Reconciled) -> None:
-    upkeep.reconciliations += reconciled.rows
-    upkeep.listings += reconciled.listings
 
 
 def _detect_range_filter(chunk: Chunk, scan: Scan, upkeep: Upkeep) -> None:
